@@ -1,0 +1,1 @@
+"""Pure functions from an architecture and a workload to figures."""

@@ -1,0 +1,54 @@
+"""The textbook cache: every token a layer can see, once, and each recurrent state once. Engines reserve more."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archcalc.model import Architecture, Cache
+
+DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
+"""Bytes per element of the cache dtypes that have no scales."""
+
+
+class KindBytes(NamedTuple):
+    """What all layers of one cache kind take: bytes in all, for one more token, and the part that does not grow."""
+
+    kind: str
+    window: int | None
+    layers: int
+    bytes: int
+    bytes_per_token: int
+    state_bytes: int
+
+
+def cached_rows(cache: Cache, tokens: int) -> int:
+    """Rows one layer keeps after `tokens` tokens: all, or those of its window."""
+    rows = tokens if cache.window is None else min(tokens, cache.window)
+    return rows // cache.compress
+
+
+def state_bytes(cache: Cache, dtype_bytes: int) -> int:
+    """Bytes of the recurrent state of one layer for one sequence; states with a dtype of their own keep it."""
+    return sum(s.elements * (DTYPE_BYTES[s.dtype] if s.dtype else dtype_bytes) for s in cache.states)
+
+
+def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: int) -> list[KindBytes]:
+    """The cache of `batch` sequences of `tokens` tokens, by kind of cache.
+
+    `bytes_per_token` is what one more token costs one sequence at this length: nothing in a full window.
+    """
+    rows: dict[tuple[str, int | None], list[int]] = {}
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
+            for cache in layer.caches:
+                state = state_bytes(cache, dtype_bytes) * batch
+                width = cache.per_token * dtype_bytes
+                grows = cache.window is None or tokens < cache.window
+                sums = rows.setdefault((cache.kind, cache.window), [0, 0, 0, 0])
+                sums[0] += layers
+                sums[1] += layers * (width * cached_rows(cache, tokens) * batch + state)
+                sums[2] += layers * (width // cache.compress if grows else 0)
+                sums[3] += layers * state
+    return [KindBytes(kind, window, *sums) for (kind, window), sums in rows.items()]

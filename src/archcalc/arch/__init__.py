@@ -1,0 +1,91 @@
+"""The adapters, one file per `model_type`: the files of this directory are the support list.
+
+An adapter is a module with a `Schema` that parses a config and says, in blocks, what the model is made of.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from archcalc.errors import ArchcalcError, ConfigError
+
+if TYPE_CHECKING:
+    from archcalc.arch._schema import ConfigSchema
+    from archcalc.model import Architecture
+
+# Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
+_BY_CLASS = {"Grok1ForCausalLM": "grok1"}
+
+
+@cache
+def model_types() -> frozenset[str]:
+    """The names of all adapters: model types with `-` and `.` written `_`."""
+    names = (entry.removesuffix(".py") for entry in os.listdir(os.path.dirname(__file__)) if entry.endswith(".py"))
+    return frozenset(name for name in names if not name.startswith("_"))
+
+
+def adapter_name(config: Mapping[str, Any]) -> str | None:
+    """The adapter that reads this config, or None. Only names of files in this directory are ever returned."""
+    classes = config.get("architectures")
+    for name in classes if isinstance(classes, list) else ():
+        if isinstance(name, str) and name in _BY_CLASS:
+            return _BY_CLASS[name]
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        return None
+    name = re.sub(r"[-.]", "_", model_type).lower()
+    return name if name in model_types() else None
+
+
+def schema_of(name: str) -> type[ConfigSchema]:
+    """The schema of one adapter. `name` must be one of `model_types()`."""
+    if name not in model_types():
+        raise KeyError(name)
+    schema: type[ConfigSchema] = importlib.import_module(f"archcalc.arch.{name}").Schema
+    return schema
+
+
+def parse(config: Mapping[str, Any]) -> Architecture:
+    """The normalized architecture of a config.
+
+    Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
+    An unknown `model_type` is read by its usual keys and marked `guessed`.
+    """
+    from archcalc.arch import _schema
+
+    name = adapter_name(config)
+    if name is None:
+        from archcalc.arch import _generic
+
+        return _generic.guess(config)
+    cls = schema_of(name)
+    missing = [key for key in getattr(cls, "core_keys", ()) if config.get(key) is None]
+    if missing:
+        raise ConfigError(
+            f"{missing[0]} is missing" + (f" (and {', '.join(missing[1:])})" if missing[1:] else ""),
+            f'every published {name} config states it: add "{missing[0]}", or give it with --set {missing[0]}=VALUE',
+            missing[0],
+        )
+    try:
+        schema = _schema.validate(cls, config)
+        architecture = schema.architecture()
+    except RecursionError:
+        raise ArchcalcError("the config is nested too deeply") from None
+    nested = [value for value in config.values() if isinstance(value, Mapping)]
+    unmodelled = tuple(_schema.unmodelled(schema))
+    quantization = config.get("quantization_config") or config.get("compression_config")
+    for inner in nested:
+        quantization = quantization or inner.get("quantization_config")
+    if quantization is not None and not isinstance(quantization, Mapping):
+        raise ConfigError(f"quantization_config is {quantization!r}: an object was expected", "correct it", "quantization_config")
+    return architecture._replace(
+        dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
+        quantization=quantization or None,
+        unmodelled_keys=unmodelled,
+        status="partial" if unmodelled else architecture.status,
+    )

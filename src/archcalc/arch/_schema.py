@@ -1,0 +1,193 @@
+"""What all config schemas share: number types, dtypes, positions, the keys that change no figure, and error messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+
+from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.model import Architecture, Group, Stack
+
+Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
+"""A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
+Count = Annotated[int, Field(strict=True, ge=0, le=2**28)]
+Layers = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+Tokens = Annotated[int, Field(strict=True, ge=1, le=2**40)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Flag = Annotated[bool, Field(strict=True)]
+
+_DTYPES = {
+    "float32": "F32", "float": "F32", "fp32": "F32", "bfloat16": "BF16", "bf16": "BF16", "float16": "F16", "half": "F16", "fp16": "F16",
+    "float64": "F64", "double": "F64", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+}  # fmt: skip
+
+# Keys that say how a model was trained, is sampled from, or is run, and none of what it is made of.
+_INERT = frozenset(
+    """
+    _name_or_path _attn_implementation _attn_implementation_autoset _commit_hash _from_model_config architectures auto_map
+    transformers_version model_type torch_dtype dtype quantization_config compression_config use_cache is_decoder is_encoder_decoder
+    add_cross_attention cross_attention_hidden_size output_attentions output_hidden_states output_scores return_dict
+    return_dict_in_generate return_legacy_cache use_return_dict torchscript use_bfloat16 tf_legacy_loss
+    chunk_size_feed_forward pruned_heads problem_type finetuning_task task_specific_params tokenizer_class prefix id2label
+    label2id num_labels decoder_start_token_id forced_bos_token_id forced_eos_token_id bad_words_ids begin_suppress_tokens
+    suppress_tokens max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature
+    top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size
+    num_return_sequences remove_invalid_values exponential_decay_length_penalty renormalize_logits
+    pretraining_tp ep_size rope_theta rope_scaling rope_parameters rope_interleaved rope_interleave rope_local_base_freq
+    partial_rotary_factor max_position_embeddings original_max_position_embeddings initializer_range initializer_factor
+    layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps norm_epsilon hidden_act hidden_activation activation_function
+    attn_logit_softcapping final_logit_softcapping query_pre_attn_scalar logit_scale attention_multiplier residual_multiplier
+    embedding_multiplier logits_scaling norm_topk_prob scoring_func topk_method topk_group n_group routed_scaling_factor
+    router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale mlp_dropout attn_pdrop embd_pdrop
+    resid_pdrop keys_to_ignore_at_inference gradient_checkpointing
+    language_model_only sliding_window_pattern sdpa unsloth_version unsloth_fixed use_mfa flash_attn bos eos
+    """.split()
+)
+_INERT_PATTERN = re.compile(
+    r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|eps|epsilon|std|coef|coefficient|loss|loss_weight"
+    r"|init|range|tokens_per_image|tokens_id)$|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
+)
+
+S = TypeVar("S", bound="ConfigSchema")
+
+
+class ConfigSchema(BaseModel):
+    """The base of every adapter's schema.
+
+    Types are strict: a number written as a string is an error that names its key. Keys that a schema does not name are kept,
+    and reported unless they cannot change a figure. `_core` are the keys that a published config.json of this type always
+    states; at the top level they are required even where the reference implementation has a default.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True)
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        """The normalized spec, its decoder's tensors named below `prefix`."""
+        raise UnsupportedError(f"{type(self).__module__} describes a part of a model, not a model")
+
+
+class TowerSchema(ConfigSchema):
+    """The base of schemas that describe a vision or audio tower."""
+
+    def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
+        """The tower's tensors, named below `prefix`."""
+        raise UnsupportedError(f"{type(self).__module__} has no tower")
+
+
+def nested(default_type: str) -> BeforeValidator:
+    """Parse a nested config with the adapter of its own `model_type`, or of `default_type` where it names none.
+
+    For fields such as ``text_config: Annotated[ConfigSchema, nested("llama")] = Field(default={}, validate_default=True)``.
+    """
+
+    def parse(value: Any, info: ValidationInfo) -> Any:
+        from archcalc.arch import adapter_name, schema_of
+
+        where = info.field_name or ""
+        if isinstance(value, ConfigSchema) or not (value is None or isinstance(value, Mapping)):
+            return value
+        config = {} if value is None else value
+        model_type = config.get("model_type") or default_type
+        name = adapter_name({"model_type": model_type})
+        if name is None:
+            raise UnsupportedError(
+                f"{where}.model_type is {model_type!r}: archcalc has no adapter for it", "see `archcalc models --types` for those it has"
+            )
+        return validate(schema_of(name), config, where)
+
+    return BeforeValidator(parse)
+
+
+def validate(schema: type[S], config: Mapping[str, Any], where: str = "") -> S:
+    """Parse `config`, or raise `ConfigError` naming the key, what it holds and what was expected."""
+    try:
+        return schema.model_validate(config)
+    except ValidationError as error:
+        raise _config_error(error, where) from None
+
+
+def _config_error(error: ValidationError, where: str) -> ConfigError:
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    path = ".".join([*([where] if where else []), *(str(p) for p in first["loc"] if not str(p).startswith("function-"))])
+    more = f" ({len(problems) - 1} more like it)" if len(problems) > 1 else ""
+    if first["type"] == "missing":
+        return ConfigError(f"{path} is missing{more}", f'add "{path}" to the config, or give it with --set {path}=VALUE', path)
+    got = repr(first.get("input"))
+    shown = got if len(got) <= 60 else got[:57] + "..."
+    return ConfigError(
+        f"{path} is {shown}: {_expected(first)}{more}", f"correct it in the config, or override it with --set {path}=VALUE", path
+    )
+
+
+def _expected(problem: Any) -> str:
+    message = str(problem["msg"])
+    return message[0].lower() + message[1:].removeprefix("nput should be").removeprefix("alue error,")
+
+
+def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
+    """The keys of the config that no schema reads and that could change a figure, nested ones with dots."""
+    for key in schema.model_extra or ():
+        if key not in _INERT and not _INERT_PATTERN.search(key):
+            yield f"{where}{key}"
+    for key in type(schema).model_fields:
+        value = getattr(schema, key)
+        if isinstance(value, ConfigSchema):
+            yield from unmodelled(value, f"{where}{key}.")
+
+
+def stored_dtype(*configs: Mapping[str, Any] | None) -> str | None:
+    """The dtype that the first of the configs that has one states for its weights, in safetensors' spelling."""
+    for config in configs:
+        for key in ("torch_dtype", "dtype"):
+            value = (config or {}).get(key)
+            if value is None or value == "auto":
+                continue
+            name = _DTYPES.get(str(value).removeprefix("torch."))
+            if name is None:
+                raise UnsupportedError(f"{key} is {value!r}: not a dtype archcalc knows", f"one of {', '.join(sorted(_DTYPES))}")
+            return name
+    return None
+
+
+def divided(total: int, by: int, total_key: str, by_key: str) -> int:
+    """`total / by`, or an error naming both keys where it does not come out even."""
+    if total % by:
+        raise ConfigError(f"{total_key} ({total}) is not a multiple of {by_key} ({by})", "correct one of the two", total_key)
+    return total // by
+
+
+def per_layer(values: Sequence[Any], layers: int, key: str, layers_key: str = "num_hidden_layers") -> Sequence[Any]:
+    """`values`, or an error where there is not one for each layer."""
+    if len(values) != layers:
+        raise ConfigError(f"{key} has {len(values)} entries for {layers} layers ({layers_key})", f"give one entry per layer in {key}", key)
+    return values
+
+
+_SCALINGS = {
+    "yarn": "YaRN", "longrope": "LongRoPE", "su": "LongRoPE", "llama3": "Llama 3 scaling", "linear": "linear scaling",
+    "dynamic": "dynamic NTK", "ntk": "NTK", "mrope": "M-RoPE", "proportional": "proportional",
+}  # fmt: skip
+
+
+def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
+    """`RoPE`, with its scaling and the share of the head that turns, from `rope_scaling` or `rope_parameters`."""
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    per_kind = [v for v in scaling.values() if isinstance(v, Mapping)] if isinstance(scaling, Mapping) else []
+    kinds = [] if not isinstance(scaling, Mapping) else [scaling, *per_kind]
+    names = []
+    for s in kinds:
+        kind = s.get("rope_type", s.get("type"))
+        if isinstance(kind, str) and kind != "default" and _SCALINGS.get(kind, kind) not in names:
+            names.append(_SCALINGS.get(kind, kind))
+        if "mrope_section" in s and "M-RoPE" not in names:
+            names.append("M-RoPE")
+        part = s.get("partial_rotary_factor")
+        if partial is None and isinstance(part, (int, float)):
+            partial = float(part)
+    if partial is not None and 0 < partial < 1:
+        names.append(f"{partial:.0%} of the head")
+    return f"RoPE ({', '.join(names)})" if names else "RoPE"

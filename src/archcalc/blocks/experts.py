@@ -1,0 +1,75 @@
+"""Mixture of experts: a router, routed experts, and experts that every token visits.
+
+Sources: Shazeer et al. 2017, arXiv:1701.06538; Fedus et al. 2021, arXiv:2101.03961; DeepSeekMoE, arXiv:2401.06066 (fine-grained
+and shared experts); DeepSeek-V3, arXiv:2412.19437, equation 16 (the router's correction bias).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archcalc.blocks._tensor import fused_experts, linear
+from archcalc.blocks.feedforward import GatedFeedForward, activation_name
+from archcalc.model import Experts, Shard, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureOfExperts:
+    """`active` of `experts` gated experts of width `intermediate`, and a shared gated FFN of width `shared_intermediate`.
+
+    The reference implementation fuses experts into `experts.gate_up_proj` [experts, 2 * intermediate, hidden] and
+    `experts.down_proj` [experts, hidden, intermediate]; `stored` names the gate, up and down of one expert in published
+    checkpoints (`()` where those are fused too). `transposed` fuses them [experts, in, out].
+    `correction_bias` names the router's correction bias, if it has one. `shared` is how many experts the shared FFN stands for.
+    """
+
+    hidden: int
+    intermediate: int
+    experts: int
+    active: int
+    activation: str = "silu"
+    shared: int = 0
+    shared_intermediate: int = 0
+    shared_name: str = "shared_experts"
+    shared_gate: str = ""
+    router: str = "gate"
+    router_bias: bool = False
+    correction_bias: str = ""
+    expert_bias: bool = False
+    transposed: bool = False
+    stored: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
+
+    def tensors(self) -> Iterator[Tensor]:
+        experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate
+        up, down = ((h, 2 * i), (i, h)) if self.transposed else ((2 * i, h), (h, i))
+        pieces = tuple(f"experts.{{}}.{name}.weight" for name in self.stored)
+        yield fused_experts(
+            "experts.gate_up_proj", experts, up, stored=pieces[:2], shard=Shard(2 if self.transposed else 1, i)
+        )
+        if self.expert_bias:
+            yield fused_experts("experts.gate_up_proj_bias", experts, (2 * i,), shard=Shard(1, i))
+        yield fused_experts(
+            "experts.down_proj", experts, down, stored=pieces[2:], shard=Shard(1 if self.transposed else 2, i)
+        )
+        if self.expert_bias:
+            yield fused_experts("experts.down_proj_bias", experts, (h,))
+        yield from linear(self.router, self.experts, h, "router", bias=self.router_bias)
+        if self.correction_bias:
+            yield Tensor(self.correction_bias, (self.experts,), "router", kind="router_bias")
+        if self.shared_intermediate:
+            shared = GatedFeedForward(h, self.shared_intermediate, self.activation, role="shared_experts")
+            for t in shared.tensors():
+                yield t._replace(name=f"{self.shared_name}.{t.name}")
+        if self.shared_gate:
+            yield from linear(self.shared_gate, 1, h, "shared_experts")
+
+    def width(self) -> int:
+        """Each visited expert holds its input, gate, up and product; the shared FFN its own three."""
+        return self.active * (self.hidden + 3 * self.intermediate) + 3 * self.shared_intermediate
+
+    def label(self) -> str:
+        text = f"MoE {self.experts} x {activation_name(self.activation, gated=True)} {self.intermediate}, top-{self.active}"
+        if self.shared:
+            text += f" + {self.shared} shared"
+        return text

@@ -1,0 +1,92 @@
+"""Feed-forward blocks of one path: plain (two matrices) and gated (three).
+
+Sources: Vaswani et al. 2017, arXiv:1706.03762, equation 2; Shazeer 2020, arXiv:2002.05202 (GLU variants).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archcalc.blocks._tensor import linear
+from archcalc.model import Role, Shard, Tensor
+
+_GATED = {
+    "silu": "SwiGLU", "swish": "SwiGLU", "gelu": "GeGLU", "gelu_new": "GeGLU", "gelu_pytorch_tanh": "GeGLU",
+    "gelu_tanh": "GeGLU", "gelu_fast": "GeGLU", "relu": "ReGLU", "sigmoid": "GLU",
+}  # fmt: skip
+_PLAIN = {
+    "silu": "SiLU", "swish": "SiLU", "gelu": "GELU", "gelu_new": "GELU (tanh)", "gelu_pytorch_tanh": "GELU (tanh)",
+    "gelu_tanh": "GELU (tanh)", "gelu_fast": "GELU (tanh)", "quick_gelu": "QuickGELU", "relu": "ReLU", "relu2": "ReLU²",
+    "tanh": "tanh",
+}  # fmt: skip
+
+
+def activation_name(hidden_act: str, *, gated: bool) -> str:
+    """The field's name for an activation: `silu` in a gated FFN is SwiGLU. An unknown one is told by its own name."""
+    return _GATED.get(hidden_act, f"{hidden_act} (gated)") if gated else _PLAIN.get(hidden_act, hidden_act)
+
+
+@dataclass(frozen=True, slots=True)
+class GatedFeedForward:
+    """`down(act(gate(x)) * up(x))`. `fused` names one projection that holds gate and up, [2 * intermediate, hidden]."""
+
+    hidden: int
+    intermediate: int
+    activation: str = "silu"
+    bias: bool = False
+    fused: str = ""
+    names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj")
+    role: Role = "mlp"
+
+    def tensors(self) -> Iterator[Tensor]:
+        gate, up, down = self.names
+        rows, columns = Shard(0, self.intermediate), Shard(1, self.intermediate)
+        if self.fused:
+            yield from linear(self.fused, 2 * self.intermediate, self.hidden, self.role, bias=self.bias, shard=rows)
+        else:
+            yield from linear(gate, self.intermediate, self.hidden, self.role, bias=self.bias, shard=rows)
+            yield from linear(up, self.intermediate, self.hidden, self.role, bias=self.bias, shard=rows)
+        yield from linear(down, self.hidden, self.intermediate, self.role, bias=self.bias, shard=columns)
+
+    def width(self) -> int:
+        """The activated gate, the up projection and their product."""
+        return 3 * self.intermediate
+
+    def label(self) -> str:
+        return f"{activation_name(self.activation, gated=True)} {self.intermediate}"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedForward:
+    """`down(act(up(x)))`. `transposed` stores weights [in, out], as GPT-2's Conv1D does."""
+
+    hidden: int
+    intermediate: int
+    activation: str = "gelu"
+    bias: bool = True
+    names: tuple[str, str] = ("fc1", "fc2")
+    transposed: bool = False
+    role: Role = "mlp"
+
+    def tensors(self) -> Iterator[Tensor]:
+        up, down = self.names
+        first = linear(up, self.intermediate, self.hidden, self.role, bias=self.bias, shard=Shard(0, self.intermediate))
+        second = linear(down, self.hidden, self.intermediate, self.role, bias=self.bias, shard=Shard(1, self.intermediate))
+        for t in (*first, *second):
+            yield transpose(t) if self.transposed else t
+
+    def width(self) -> int:
+        """The up projection and its activation."""
+        return 2 * self.intermediate
+
+    def label(self) -> str:
+        return f"{activation_name(self.activation, gated=False)} {self.intermediate}"
+
+
+def transpose(t: Tensor) -> Tensor:
+    """The same weight stored [in, out]; biases are left alone."""
+    if len(t.shape) != 2:
+        return t
+    shard = Shard(1 - t.shard.axis, t.shard.units) if t.shard else None
+    return t._replace(shape=(t.shape[1], t.shape[0]), shard=shard)

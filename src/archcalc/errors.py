@@ -1,0 +1,67 @@
+"""What can go wrong, said once: each error carries one message, a code for scripts, and what to do next."""
+
+from __future__ import annotations
+
+
+class ArchcalcError(Exception):
+    """The base of all errors that archcalc raises on purpose.
+
+    `code` is stable and meant for scripts; `hint` says what to do next.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ArchcalcError):
+    """The call itself is wrong: an option's value, or options that exclude each other."""
+
+    code = "usage"
+
+
+class SourceError(ArchcalcError):
+    """The SOURCE cannot be had: no such name, file or repository."""
+
+    code = "source"
+
+
+class SourceNotFound(SourceError):
+    code = "not-found"
+
+
+class HubError(SourceError):
+    """The Hub did not give the file: gated, rate limited, unreachable."""
+
+    code = "hub"
+
+
+class OfflineError(SourceError):
+    """The file would have to come from the network, which was not allowed."""
+
+    code = "offline"
+
+
+class FormatError(ArchcalcError):
+    """The file is there and is not what it should be: not JSON, truncated, a list."""
+
+    code = "format"
+
+
+class ConfigError(ArchcalcError):
+    """A key of the config is missing or has a value that cannot be."""
+
+    code = "config"
+
+    def __init__(self, message: str, hint: str = "", key: str = "") -> None:
+        super().__init__(message, hint)
+        self.key = key
+
+
+class UnsupportedError(ArchcalcError):
+    """The config is understood to say something archcalc does not model: never a silent default."""
+
+    code = "unsupported"

@@ -1,0 +1,263 @@
+"""The vocabulary: a model is the list of its tensors and caches, written down once.
+
+Everything here is an immutable record of plain integers and strings. Blocks (`archcalc.blocks`) produce these records,
+adapters (`archcalc.arch`) arrange them, and analyses sum over them. Named tuples, not dataclasses, because a bundled model
+is loaded from its records alone and start-up counts.
+
+Multiplicity is symbolic: equal layers share one `Layer` (`Stack.kinds` and `Stack.pattern`), and the routed experts of a layer
+are one `Tensor` whose axis 0 is the expert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+Part = Literal["embedding", "decoder", "head", "mtp", "vision", "audio", "other"]
+Role = Literal["embedding", "attention", "mlp", "experts", "shared_experts", "router", "norm", "head", "other"]
+Kind = Literal["param", "router_bias", "tied", "copy"]
+CacheKind = Literal["full", "sliding", "chunked", "latent", "index", "state"]
+Status = Literal["counted", "partial", "header", "guessed"]
+
+PARTS: tuple[Part, ...] = ("embedding", "decoder", "head", "vision", "audio", "other")
+"""The parts that `params.total` sums, in the order printed; MTP layers stand apart."""
+ROLES: tuple[Role, ...] = (
+    "embedding", "attention", "mlp", "experts", "shared_experts", "router", "norm", "head", "other",
+)  # fmt: skip
+
+
+class Shard(NamedTuple):
+    """How tensor parallelism may split a tensor: along `axis`, into at most `units` whole pieces.
+
+    Past `units` ranks, ranks hold copies. A tensor without a `Shard` is held whole by every rank.
+    """
+
+    axis: int
+    units: int
+
+
+class Experts(NamedTuple):
+    """Axis 0 of the tensor is the routed expert; a token visits `active` of `total`."""
+
+    total: int
+    active: int
+
+
+class Tensor(NamedTuple):
+    """One weight: its name in the reference implementation's state dict (below its layer), and its shape.
+
+    `kind` is `param` (trained), `router_bias` (the correction bias of a router: trained by rule, counted),
+    `tied` (the same storage as another tensor: not counted, not stored) or `copy` (not a parameter of the reference
+    implementation, but held by published checkpoints, such as an MTP layer's own embedding).
+
+    `stored` names the pieces that published checkpoints hold in place of this tensor, where that differs: for fused experts
+    one pattern each, with `{}` for the expert, that together fill axis 1.
+
+    `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    role: Role
+    shard: Shard | None = None
+    experts: Experts | None = None
+    kind: Kind = "param"
+    stored: tuple[str, ...] = ()
+    dtype: str | None = None
+
+    @property
+    def elements(self) -> int:
+        n = 1
+        for size in self.shape:
+            n *= size
+        return n
+
+    @property
+    def counted(self) -> bool:
+        """Whether the tensor is a parameter of its own."""
+        return self.kind == "param" or self.kind == "router_bias"
+
+
+class State(NamedTuple):
+    """What a recurrent layer keeps of one sequence whatever its length, in elements of `shape`.
+
+    `units` is how many pieces tensor parallelism may split it into along axis 0. `dtype` is `fp32` where the reference
+    implementation keeps it so; None follows the cache's dtype.
+    """
+
+    name: Literal["conv", "recurrent"]
+    shape: tuple[int, ...]
+    units: int
+    dtype: str | None = None
+
+    @property
+    def elements(self) -> int:
+        n = 1
+        for size in self.shape:
+            n *= size
+        return n
+
+
+class Cache(NamedTuple):
+    """What one layer keeps of the past for one sequence.
+
+    Each cached token costs `heads * (key_dim + value_dim)` elements. `window` is the number of tokens a layer can see at most
+    (None: all of them); for `chunked` it is the chunk. A `latent` cache (MLA) holds the compressed latent as `key_dim` and the
+    shared rotary key as `value_dim`, once for all heads. `index` holds the keys of a sparse-attention indexer.
+    `compress` is how many tokens share one cached row. A `state` cache has no per-token part.
+    """
+
+    kind: CacheKind
+    heads: int = 0
+    key_dim: int = 0
+    value_dim: int = 0
+    window: int | None = None
+    states: tuple[State, ...] = ()
+    compress: int = 1
+
+    @property
+    def per_token(self) -> int:
+        """Elements one cached token takes."""
+        return self.heads * (self.key_dim + self.value_dim)
+
+
+class Attend(NamedTuple):
+    """The score and value products of an attention: `heads` queries of `qk_dim`, values of `v_dim`, over a window of tokens."""
+
+    heads: int
+    qk_dim: int
+    v_dim: int
+    window: int | None = None
+
+
+class Layer(NamedTuple):
+    """One kind of layer: what it is called, what it holds, what it keeps, what it computes.
+
+    `scan_flops` is the cost per token of a recurrence (zero for attention). `mixer_width` and `ffn_width` are the elements
+    per token that are alive at once inside the mixer and the FFN of a forward pass, beyond the layer's input.
+    """
+
+    mixer: str
+    ffn: str
+    tensors: tuple[Tensor, ...]
+    caches: tuple[Cache, ...] = ()
+    attends: tuple[Attend, ...] = ()
+    scan_flops: int = 0
+    mixer_width: int = 0
+    ffn_width: int = 0
+
+
+class Stack(NamedTuple):
+    """Layers in order: layer `start + i` is `kinds[pattern[i]]`, its tensors named `prefix.{start + i}.name`."""
+
+    prefix: str
+    part: Part
+    kinds: tuple[Layer, ...]
+    pattern: tuple[int, ...]
+    start: int = 0
+
+    def counts(self) -> list[int]:
+        """How many layers there are of each kind."""
+        n = [0] * len(self.kinds)
+        for k in self.pattern:
+            n[k] += 1
+        return n
+
+    def indices(self, kind: int) -> list[int]:
+        """The layer numbers of one kind."""
+        return [self.start + i for i, k in enumerate(self.pattern) if k == kind]
+
+
+class Group(NamedTuple):
+    """Tensors outside the layers: embeddings, final norm, head, patch embedding. Names are complete."""
+
+    part: Part
+    tensors: tuple[Tensor, ...]
+
+
+class Moe(NamedTuple):
+    """`layers` of the decoder hold `experts` routed experts, of which a token visits `active`, and `shared` that all visit."""
+
+    experts: int
+    active: int
+    shared: int
+    layers: int
+    intermediate_size: int
+
+
+class Facts(NamedTuple):
+    """What people ask of an architecture beyond sums. Names are those of the papers; numbers those of the config.
+
+    `more` holds further named facts of this architecture (label, value) in the order they are worth reading.
+    """
+
+    hidden_size: int
+    vocab_size: int
+    context_tokens: int | None
+    attention: str
+    heads: int
+    kv_heads: int
+    head_dim: int
+    norm: str
+    activation: str
+    position: str
+    intermediate_size: int | None = None
+    sliding_window: int | None = None
+    tied_embeddings: bool = False
+    moe: Moe | None = None
+    more: tuple[tuple[str, str], ...] = ()
+
+
+class Architecture(NamedTuple):
+    """A whole model, normalized.
+
+    `renames` turns a reference name into the one published checkpoints use, by replacing the first matching prefix or,
+    where the pattern starts with a dot, each occurrence. `dtype` is the dtype that the config states for the weights, in
+    safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands.
+    """
+
+    model_type: str
+    groups: tuple[Group, ...]
+    stacks: tuple[Stack, ...]
+    facts: Facts
+    renames: tuple[tuple[str, str], ...] = ()
+    dtype: str | None = None
+    quantization: Mapping[str, Any] | None = None
+    status: Status = "counted"
+    unmodelled_keys: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> int:
+        """Layers of the decoder, without MTP."""
+        return sum(len(s.pattern) for s in self.stacks if s.part == "decoder")
+
+    @property
+    def mtp_layers(self) -> int:
+        return sum(len(s.pattern) for s in self.stacks if s.part == "mtp")
+
+    def each_tensor(self) -> Iterator[tuple[Part, Tensor, int]]:
+        """Every distinct tensor with its part and how many layers hold one like it."""
+        for group in self.groups:
+            for tensor in group.tensors:
+                yield group.part, tensor, 1
+        for stack in self.stacks:
+            for layer, n in zip(stack.kinds, stack.counts(), strict=True):
+                for tensor in layer.tensors:
+                    yield stack.part, tensor, n
+
+
+def stack(prefix: str, part: Part, layers: Iterable[Layer], start: int = 0) -> Stack:
+    """Fold a sequence of layers into its distinct kinds and their order."""
+    kinds: list[Layer] = []
+    seen: dict[int, int] = {}
+    pattern: list[int] = []
+    for layer in layers:
+        k = seen.get(id(layer))
+        if k is None:
+            k = next((i for i, other in enumerate(kinds) if other == layer), len(kinds))
+            if k == len(kinds):
+                kinds.append(layer)
+            seen[id(layer)] = k
+        pattern.append(k)
+    return Stack(prefix, part, tuple(kinds), tuple(pattern), start)
