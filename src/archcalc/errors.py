@@ -29,7 +29,7 @@ class SourceError(ArchcalcError):
     code = "source"
 
 
-class SourceNotFound(SourceError):
+class SourceNotFoundError(SourceError):
     code = "not-found"
 
 

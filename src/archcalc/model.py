@@ -75,7 +75,7 @@ class Tensor(NamedTuple):
     @property
     def counted(self) -> bool:
         """Whether the tensor is a parameter of its own."""
-        return self.kind == "param" or self.kind == "router_bias"
+        return self.kind in ("param", "router_bias")
 
 
 class State(NamedTuple):

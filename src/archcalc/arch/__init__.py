@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 # Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
 _BY_CLASS = {"Grok1ForCausalLM": "grok1"}
+# Native configs without a model_type, known by keys that only they have together.
+_BY_KEYS = (
+    ({"n_layer", "n_head", "n_embd", "block_size"}, "nanogpt"),
+    ({"n_layer", "n_head", "n_embd", "sequence_len"}, "nanochat"),
+)
 
 
 @cache
 def model_types() -> frozenset[str]:
     """The names of all adapters: model types with `-` and `.` written `_`."""
-    names = (entry.removesuffix(".py") for entry in os.listdir(os.path.dirname(__file__)) if entry.endswith(".py"))
-    return frozenset(name for name in names if not name.startswith("_"))
+    return frozenset(name[:-3] for name in os.listdir(os.path.dirname(__file__)) if name.endswith(".py") and name[0] != "_")
 
 
 def adapter_name(config: Mapping[str, Any]) -> str | None:
@@ -36,6 +40,8 @@ def adapter_name(config: Mapping[str, Any]) -> str | None:
         if isinstance(name, str) and name in _BY_CLASS:
             return _BY_CLASS[name]
     model_type = config.get("model_type")
+    if model_type is None:
+        return next((name for keys, name in _BY_KEYS if keys <= config.keys()), None)
     if not isinstance(model_type, str):
         return None
     name = re.sub(r"[-.]", "_", model_type).lower()

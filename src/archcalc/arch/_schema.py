@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Group, Stack
@@ -20,35 +21,38 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 
 _DTYPES = {
-    "float32": "F32", "float": "F32", "fp32": "F32", "bfloat16": "BF16", "bf16": "BF16", "float16": "F16", "half": "F16", "fp16": "F16",
-    "float64": "F64", "double": "F64", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "float32": "F32", "float": "F32", "fp32": "F32", "float64": "F64", "double": "F64",
+    "bfloat16": "BF16", "bf16": "BF16", "float16": "F16", "half": "F16", "fp16": "F16",
+    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
 }  # fmt: skip
 
 # Keys that say how a model was trained, is sampled from, or is run, and none of what it is made of.
 _INERT = frozenset(
     """
     _name_or_path _attn_implementation _attn_implementation_autoset _commit_hash _from_model_config architectures auto_map
-    transformers_version model_type torch_dtype dtype quantization_config compression_config use_cache is_decoder is_encoder_decoder
-    add_cross_attention cross_attention_hidden_size output_attentions output_hidden_states output_scores return_dict
-    return_dict_in_generate return_legacy_cache use_return_dict torchscript use_bfloat16 tf_legacy_loss
-    chunk_size_feed_forward pruned_heads problem_type finetuning_task task_specific_params tokenizer_class prefix id2label
-    label2id num_labels decoder_start_token_id forced_bos_token_id forced_eos_token_id bad_words_ids begin_suppress_tokens
-    suppress_tokens max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature
-    top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size
-    num_return_sequences remove_invalid_values exponential_decay_length_penalty renormalize_logits
+    transformers_version transformers.js_config model_type torch_dtype dtype quantization_config compression_config use_cache
+    is_decoder is_encoder_decoder add_cross_attention cross_attention_hidden_size tie_encoder_decoder output_attentions
+    output_hidden_states output_scores return_dict return_dict_in_generate return_legacy_cache use_return_dict torchscript
+    use_bfloat16 tf_legacy_loss chunk_size_feed_forward pruned_heads problem_type finetuning_task task_specific_params
+    tokenizer_class prefix id2label label2id num_labels decoder_start_token_id forced_bos_token_id forced_eos_token_id
+    bad_words_ids begin_suppress_tokens suppress_tokens max_length min_length do_sample early_stopping num_beams num_beam_groups
+    diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size
+    encoder_no_repeat_ngram_size num_return_sequences remove_invalid_values exponential_decay_length_penalty renormalize_logits
     pretraining_tp ep_size rope_theta rope_scaling rope_parameters rope_interleaved rope_interleave rope_local_base_freq
-    partial_rotary_factor max_position_embeddings original_max_position_embeddings initializer_range initializer_factor
-    layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps norm_epsilon hidden_act hidden_activation activation_function
-    attn_logit_softcapping final_logit_softcapping query_pre_attn_scalar logit_scale attention_multiplier residual_multiplier
-    embedding_multiplier logits_scaling norm_topk_prob scoring_func topk_method topk_group n_group routed_scaling_factor
-    router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale mlp_dropout attn_pdrop embd_pdrop
-    resid_pdrop keys_to_ignore_at_inference gradient_checkpointing
-    language_model_only sliding_window_pattern sdpa unsloth_version unsloth_fixed use_mfa flash_attn bos eos
+    partial_rotary_factor max_position_embeddings max_sequence_length original_max_position_embeddings initial_context_length
+    initializer_range initializer_factor layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps norm_epsilon hidden_act
+    hidden_activation activation_function attn_logit_softcapping final_logit_softcapping query_pre_attn_scalar logit_scale
+    attention_multiplier residual_multiplier embedding_multiplier logits_scaling norm_topk_prob scoring_func topk_method
+    topk_group n_group routed_scaling_factor router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale
+    mlp_dropout attn_pdrop embd_pdrop resid_pdrop keys_to_ignore_at_inference gradient_checkpointing language_model_only
+    sdpa unsloth_version unsloth_fixed use_mfa flash_attn is_llama_config interpolate_factor full_attn_mod
+    swiglu_alpha swiglu_limit
     """.split()
 )
 _INERT_PATTERN = re.compile(
     r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|eps|epsilon|std|coef|coefficient|loss|loss_weight"
-    r"|init|range|tokens_per_image|tokens_id)$|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
+    r"|init|range|tokens_per_image|tokens_id)$"
+    r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
 )
 
 S = TypeVar("S", bound="ConfigSchema")
@@ -58,11 +62,14 @@ class ConfigSchema(BaseModel):
     """The base of every adapter's schema.
 
     Types are strict: a number written as a string is an error that names its key. Keys that a schema does not name are kept,
-    and reported unless they cannot change a figure. `_core` are the keys that a published config.json of this type always
-    states; at the top level they are required even where the reference implementation has a default.
+    and reported unless they cannot change a figure: `inert_keys` are those that the reference implementation of this type
+    ignores. `core_keys` are the keys that a published config.json of this type always states; at the top level they are
+    required even where the reference implementation has a default.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True)
+
+    inert_keys: ClassVar[tuple[str, ...]] = ()
 
     def architecture(self, prefix: str = "model") -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
@@ -94,7 +101,8 @@ def nested(default_type: str) -> BeforeValidator:
         name = adapter_name({"model_type": model_type})
         if name is None:
             raise UnsupportedError(
-                f"{where}.model_type is {model_type!r}: archcalc has no adapter for it", "see `archcalc models --types` for those it has"
+                f"{where}.model_type is {model_type!r}: archcalc has no adapter for it",
+                "see `archcalc models --types` for those it has",
             )
         return validate(schema_of(name), config, where)
 
@@ -130,13 +138,21 @@ def _expected(problem: Any) -> str:
 
 def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     """The keys of the config that no schema reads and that could change a figure, nested ones with dots."""
+    known = _known_keys(type(schema))
     for key in schema.model_extra or ():
-        if key not in _INERT and not _INERT_PATTERN.search(key):
+        if key not in known and not _INERT_PATTERN.search(key):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)
         if isinstance(value, ConfigSchema):
             yield from unmodelled(value, f"{where}{key}.")
+
+
+@cache
+def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
+    """Inert keys, and the other names of fields: a config may state both."""
+    aliases = [f.validation_alias.choices for f in schema.model_fields.values() if isinstance(f.validation_alias, AliasChoices)]
+    return _INERT.union(schema.inert_keys, *([str(c) for c in choices] for choices in aliases))
 
 
 def stored_dtype(*configs: Mapping[str, Any] | None) -> str | None:
@@ -163,7 +179,9 @@ def divided(total: int, by: int, total_key: str, by_key: str) -> int:
 def per_layer(values: Sequence[Any], layers: int, key: str, layers_key: str = "num_hidden_layers") -> Sequence[Any]:
     """`values`, or an error where there is not one for each layer."""
     if len(values) != layers:
-        raise ConfigError(f"{key} has {len(values)} entries for {layers} layers ({layers_key})", f"give one entry per layer in {key}", key)
+        raise ConfigError(
+            f"{key} has {len(values)} entries for {layers} layers ({layers_key})", f"give one entry per layer in {key}", key
+        )
     return values
 
 

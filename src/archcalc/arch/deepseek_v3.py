@@ -22,6 +22,7 @@ from archcalc.model import Architecture, Facts, Layer, Moe, Shard, Stack, Tensor
 
 class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "kv_lora_rank")
+    inert_keys: ClassVar[tuple[str, ...]] = ("head_dim", "qk_head_dim")
 
     vocab_size: Size = 129280
     hidden_size: Size = 7168
@@ -103,7 +104,11 @@ class Schema(ConfigSchema):
             intermediate_size=self.intermediate_size,
             tied_embeddings=self.tie_word_embeddings,
             moe=Moe(
-                self.n_routed_experts or 0, self.num_experts_per_tok, self.n_shared_experts or 0, n - dense, self.moe_intermediate_size
+                self.n_routed_experts or 0,
+                self.num_experts_per_tok,
+                self.n_shared_experts or 0,
+                n - dense,
+                self.moe_intermediate_size,
             )
             if dense < n
             else None,
@@ -114,6 +119,4 @@ class Schema(ConfigSchema):
             ),
         )
         mtp = self.mtp(prefix)
-        return decoder(
-            "deepseek_v3", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=[mtp] if mtp else []
-        )
+        return decoder("deepseek_v3", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=[mtp] if mtp else [])

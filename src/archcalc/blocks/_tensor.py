@@ -54,6 +54,14 @@ def fused_experts(
     return Tensor(name, (experts.total, *shape), "experts", shard, experts, "param", stored)
 
 
+def transpose(t: Tensor) -> Tensor:
+    """The same weight stored [in, out]; biases are left alone."""
+    if len(t.shape) != 2:
+        return t
+    shard = Shard(1 - t.shard.axis, t.shard.units) if t.shard else None
+    return t._replace(shape=(t.shape[1], t.shape[0]), shard=shard)
+
+
 def prefixed(prefix: str, tensors: Iterable[Tensor]) -> Iterator[Tensor]:
     """The same tensors, one level further down: `prefix.name`."""
     for t in tensors:

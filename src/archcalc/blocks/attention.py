@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from archcalc.blocks._tensor import linear
+from archcalc.blocks._tensor import linear, transpose
 from archcalc.blocks.norm import layer_norm, rms_norm
-from archcalc.model import Attend, Cache, Shard, Tensor
+from archcalc.model import Attend, Cache, CacheKind, Shard, Tensor
 
 QkNorm = Literal["head", "full", "layernorm-head", "none"]
 
@@ -29,7 +29,8 @@ class GroupedQueryAttention:
     `window` is how many tokens a query sees, itself included; with `chunked`, how long the chunk is that it shares.
     `qk_norm` normalizes queries and keys before the products: `head` with one gain of `head_dim` for all heads, `full` with a
     gain for every channel. `gated` doubles the query projection: its second half gates the output. `fused` names one projection for
-    queries, keys and values together. `own_kv=False` reads keys and values that an earlier layer cached.
+    queries, keys
+    and values together. `transposed` stores weights [in, out]. `own_kv=False` reads keys and values that an earlier layer cached.
     """
 
     hidden: int
@@ -50,11 +51,15 @@ class GroupedQueryAttention:
     names: tuple[str, str, str, str] = ("q_proj", "k_proj", "v_proj", "o_proj")
     norm_names: tuple[str, str] = ("q_norm", "k_norm")
     query_bias: bool | None = None
+    transposed: bool = False
 
     def _value_dim(self) -> int:
         return self.head_dim if self.value_dim is None else self.value_dim
 
     def tensors(self) -> Iterator[Tensor]:
+        return map(transpose, self._tensors()) if self.transposed else self._tensors()
+
+    def _tensors(self) -> Iterator[Tensor]:
         q, k, v, o = self.names
         q_dim, k_dim, v_dim = self.heads * self.head_dim, self.kv_heads * self.head_dim, self.kv_heads * self._value_dim()
         if self.fused:
@@ -90,7 +95,7 @@ class GroupedQueryAttention:
 
     def caches(self) -> Iterator[Cache]:
         if self.own_kv:
-            kind = "full" if self.window is None else "chunked" if self.chunked else "sliding"
+            kind: CacheKind = "full" if self.window is None else "chunked" if self.chunked else "sliding"
             yield Cache(kind, self.kv_heads, self.head_dim, self._value_dim(), self.window)
 
     def attends(self) -> Iterator[Attend]:

@@ -44,14 +44,10 @@ class MixtureOfExperts:
         experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate
         up, down = ((h, 2 * i), (i, h)) if self.transposed else ((2 * i, h), (h, i))
         pieces = tuple(f"experts.{{}}.{name}.weight" for name in self.stored)
-        yield fused_experts(
-            "experts.gate_up_proj", experts, up, stored=pieces[:2], shard=Shard(2 if self.transposed else 1, i)
-        )
+        yield fused_experts("experts.gate_up_proj", experts, up, stored=pieces[:2], shard=Shard(2 if self.transposed else 1, i))
         if self.expert_bias:
             yield fused_experts("experts.gate_up_proj_bias", experts, (2 * i,), shard=Shard(1, i))
-        yield fused_experts(
-            "experts.down_proj", experts, down, stored=pieces[2:], shard=Shard(1 if self.transposed else 2, i)
-        )
+        yield fused_experts("experts.down_proj", experts, down, stored=pieces[2:], shard=Shard(1 if self.transposed else 2, i))
         if self.expert_bias:
             yield fused_experts("experts.down_proj_bias", experts, (h,))
         yield from linear(self.router, self.experts, h, "router", bias=self.router_bias)

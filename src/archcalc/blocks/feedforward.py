@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archcalc.blocks._tensor import linear
+from archcalc.blocks._tensor import linear, transpose
 from archcalc.model import Role, Shard, Tensor
 
 _GATED = {
@@ -82,11 +82,3 @@ class FeedForward:
 
     def label(self) -> str:
         return f"{activation_name(self.activation, gated=False)} {self.intermediate}"
-
-
-def transpose(t: Tensor) -> Tensor:
-    """The same weight stored [in, out]; biases are left alone."""
-    if len(t.shape) != 2:
-        return t
-    shard = Shard(1 - t.shard.axis, t.shard.units) if t.shard else None
-    return t._replace(shape=(t.shape[1], t.shape[0]), shard=shard)

@@ -60,9 +60,7 @@ class LatentAttention:
         yield from linear("kv_a_proj_with_mqa", self.kv_rank + self.rope_dim, self.hidden, "attention", bias=self.bias)
         yield rms_norm("kv_a_layernorm", self.kv_rank)
         yield from linear("kv_b_proj", self.heads * (self.nope_dim + self.v_dim), self.kv_rank, "attention", shard=by_head)
-        yield from linear(
-            "o_proj", self.hidden, self.heads * self.v_dim, "attention", bias=self.bias, shard=Shard(1, self.heads)
-        )
+        yield from linear("o_proj", self.hidden, self.heads * self.v_dim, "attention", bias=self.bias, shard=Shard(1, self.heads))
         if self.indexer is not None:
             for t in self.indexer.tensors():
                 yield t._replace(name=f"indexer.{t.name}")
@@ -74,9 +72,7 @@ class LatentAttention:
 
     def attends(self) -> Iterator[Attend]:
         """As computed in prefill, per head on the up-projected keys and values; sparse attention sees `topk` of them."""
-        yield Attend(
-            self.heads, self.nope_dim + self.rope_dim, self.v_dim, self.indexer.topk if self.indexer is not None else None
-        )
+        yield Attend(self.heads, self.nope_dim + self.rope_dim, self.v_dim, self.indexer.topk if self.indexer is not None else None)
         if self.indexer is not None:
             yield Attend(self.indexer.heads, self.indexer.dim, 0)
 

@@ -1,0 +1,80 @@
+"""GPT-2: learned positions, LayerNorm, fused projections stored [in, out].
+
+Source: transformers 5.23, models/gpt2/modeling_gpt2.py and configuration_gpt2.py (defaults, attribute_map).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch._decoder import decoder
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
+from archcalc.blocks._tensor import make_layer
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import FeedForward, activation_name
+from archcalc.blocks.norm import layer_norm
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Facts, Tensor
+
+
+def alias(*names: str, default: int) -> int:
+    """A field that configs write under any of these names."""
+    value: int = Field(default, validation_alias=AliasChoices(*names))
+    return value
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("n_embd", "n_layer", "n_head", "vocab_size")
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "n_ctx", "n_special", "predict_special_tokens", "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx",
+        "scale_attn_weights",
+    )  # fmt: skip
+
+    transposed: ClassVar[bool] = True
+
+    vocab_size: Size = 50257
+    n_positions: Size = alias("n_positions", "max_position_embeddings", default=1024)
+    n_embd: Size = alias("n_embd", "hidden_size", default=768)
+    n_layer: Layers = alias("n_layer", "num_hidden_layers", default=12)
+    n_head: Size = alias("n_head", "num_attention_heads", default=12)
+    n_inner: Size | None = None
+    activation_function: str = "gelu_new"
+    add_cross_attention: Flag = False
+    tie_word_embeddings: Flag = True
+    bias: Flag = True
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        return self.build("gpt2", prefix)
+
+    def build(self, model_type: str, prefix: str) -> Architecture:
+        if self.add_cross_attention:
+            raise UnsupportedError("add_cross_attention is true: GPT-2 as a decoder over an encoder is not modelled")
+        h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
+        head_dim = divided(h, self.n_head, "n_embd", "n_head")
+        attention = GroupedQueryAttention(
+            h, self.n_head, self.n_head, head_dim, bias=self.bias, output_bias=self.bias, rope=False, fused="c_attn",
+            names=("", "", "", "c_proj"), transposed=self.transposed,
+        )  # fmt: skip
+        ffn = FeedForward(h, inner, self.activation_function, bias=self.bias, names=("c_fc", "c_proj"), transposed=self.transposed)
+        norms = (*layer_norm("ln_1", h, bias=self.bias), *layer_norm("ln_2", h, bias=self.bias))
+        facts = Facts(
+            hidden_size=h,
+            vocab_size=self.vocab_size,
+            context_tokens=self.n_positions,
+            attention="MHA",
+            heads=self.n_head,
+            kv_heads=self.n_head,
+            head_dim=head_dim,
+            norm="LayerNorm (pre)",
+            activation=activation_name(self.activation_function, gated=False),
+            position="learned",
+            intermediate_size=inner,
+            tied_embeddings=self.tie_word_embeddings,
+        )
+        return decoder(
+            model_type, [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, prefix=prefix, embed="wte",
+            layers_name="h", final_norm=layer_norm("ln_f", h, bias=self.bias),
+            extra_embedding=[Tensor("wpe.weight", (self.n_positions, h), "embedding")],
+        )  # fmt: skip

@@ -1,0 +1,59 @@
+"""gpt-oss: alternating windows, attention sinks and biases, experts with biases, MXFP4.
+
+Source: transformers 5.23, models/gpt_oss/modeling_gpt_oss.py and configuration_gpt_oss.py (defaults, `layer_types`, YaRN).
+"""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
+from archcalc.arch._schema import Flag, Layers, Size, Tokens, rope_label
+from archcalc.blocks._tensor import make_layer
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.norm import rms_norm
+from archcalc.model import Architecture, Layer, Moe
+
+
+class Schema(DecoderSchema):
+    vocab_size: Size = 201088
+    hidden_size: Size = 2880
+    intermediate_size: Size = 2880
+    num_hidden_layers: Layers = 36
+    num_attention_heads: Size = 64
+    num_key_value_heads: Size | None = 8
+    head_dim: Size | None = 64
+    max_position_embeddings: Tokens = 131072
+    sliding_window: Size | None = 128
+    layer_types: list[str] | None = None
+    attention_bias: Flag = True
+    num_experts_per_tok: Size = Field(4, validation_alias=AliasChoices("num_experts_per_tok", "experts_per_token"))
+    num_local_experts: Size = Field(128, validation_alias=AliasChoices("num_local_experts", "num_experts"))
+
+    def layer(self, window: int | None) -> Layer:
+        h, bias = self.hidden_size, self.attention_bias
+        attention = GroupedQueryAttention(
+            h, self.num_attention_heads, self.kv_heads, self.head_size, bias=bias, output_bias=bias, window=window, sinks=True
+        )
+        experts = MixtureOfExperts(
+            h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act,
+            router="router", router_bias=True, expert_bias=True, transposed=True, stored=(),
+        )  # fmt: skip
+        return make_layer(attention, experts, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        n = self.num_hidden_layers
+        default = ["full_attention" if i % 2 else "sliding_attention" for i in range(n)]
+        windows = attention_pattern(self.layer_types or default, n, self.sliding_window)
+        by_window = {window: self.layer(window) for window in set(windows)}
+        extra = self.model_extra or {}
+        scaled = extra if extra.get("rope_scaling") or extra.get("rope_parameters") else {"rope_scaling": {"rope_type": "yarn"}}
+        facts = self.facts(
+            position=rope_label(scaled),
+            sliding_window=self.sliding_window,
+            moe=Moe(self.num_local_experts, self.num_experts_per_tok, 0, n, self.intermediate_size),
+            more=(("attention sinks", "one learned logit a head"), ("attention bias", "yes" if self.attention_bias else "no")),
+        )
+        layers = [by_window[window] for window in windows]
+        return decoder("gpt_oss", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

@@ -1,0 +1,53 @@
+"""Mixtral 8x7B and 8x22B.
+
+Source: transformers 5.23, models/mixtral/modeling_mixtral.py and configuration_mixtral.py (defaults), conversion_mapping.py
+(published names: block_sparse_moe, w1 gate, w3 up, w2 down).
+"""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.blocks._tensor import make_layer
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.norm import rms_norm
+from archcalc.model import Architecture, Moe
+
+
+class Schema(DecoderSchema):
+    vocab_size: Size = 32000
+    hidden_size: Size = 4096
+    intermediate_size: Size = 14336
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size | None = 8
+    max_position_embeddings: Tokens = 131072
+    sliding_window: Size | None = None
+    num_experts_per_tok: Size = 2
+    num_local_experts: Size = Field(8, validation_alias=AliasChoices("num_local_experts", "num_experts"))
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        h, n = self.hidden_size, self.num_hidden_layers
+        experts = MixtureOfExperts(
+            h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act, stored=("w1", "w3", "w2")
+        )
+        layer = make_layer(
+            GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, window=self.sliding_window),
+            experts,
+            (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
+        )
+        facts = self.facts(
+            sliding_window=self.sliding_window,
+            moe=Moe(self.num_local_experts, self.num_experts_per_tok, 0, n, self.intermediate_size),
+        )
+        return decoder(
+            "mixtral",
+            [layer] * n,
+            facts,
+            prefix=prefix,
+            final_norm=[rms_norm("norm", h)],
+            renames=((".mlp.", ".block_sparse_moe."),),
+        )

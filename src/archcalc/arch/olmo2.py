@@ -1,0 +1,40 @@
+"""OLMo 2: norms behind attention and FFN, inside the residual; QK-norm over all channels.
+
+Source: transformers 5.23, models/olmo2/modeling_olmo2.py and configuration_olmo2.py (defaults).
+"""
+
+from __future__ import annotations
+
+from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import make_layer
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.norm import rms_norm
+from archcalc.model import Architecture, Layer
+
+
+class Schema(DecoderSchema):
+    vocab_size: Size = 50304
+    hidden_size: Size = 4096
+    intermediate_size: Size = 11008
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    max_position_embeddings: Tokens = 2048
+    attention_bias: Flag = False
+
+    def layer(self, window: int | None = None) -> Layer:
+        h, bias = self.hidden_size, self.attention_bias
+        attention = GroupedQueryAttention(
+            h, self.num_attention_heads, self.kv_heads, self.head_size, bias=bias, output_bias=bias, window=window, qk_norm="full"
+        )
+        return make_layer(
+            attention,
+            GatedFeedForward(h, self.intermediate_size, self.hidden_act),
+            (rms_norm("post_attention_layernorm", h), rms_norm("post_feedforward_layernorm", h)),
+        )
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        facts = self.facts(norm="RMSNorm (post, inside the residual)", more=(("QK-norm", "RMSNorm over all heads"),))
+        layers = [self.layer()] * self.num_hidden_layers
+        return decoder("olmo2", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])
