@@ -1,0 +1,33 @@
+"""Gemma 3, the text model (1B and 270M stand alone): five sliding layers to a full one, QK-norm.
+
+Source: transformers 5.23, models/gemma3/modeling_gemma3.py and configuration_gemma3.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import gemma2
+from archcalc.arch._schema import Flag, Size, Tokens
+from archcalc.blocks.attention import QkNorm
+
+
+class Schema(gemma2.Schema):
+    name: ClassVar[str] = "gemma3_text"
+    qk_norm: ClassVar[QkNorm] = "head"
+
+    vocab_size: Size = 262_208
+    max_position_embeddings: Tokens = 131_072
+    final_logit_softcapping: float | None = None
+    attn_logit_softcapping: float | None = None
+    sliding_window_pattern: Size = 6
+    use_bidirectional_attention: Flag | None = False
+
+    def window(self) -> int | None:
+        """Attending both ways (EmbeddingGemma), a token sees half of the window on either side, and itself."""
+        if self.sliding_window is not None and self.use_bidirectional_attention:
+            return self.sliding_window // 2 + 1
+        return self.sliding_window
+
+    def period(self) -> int:
+        return self.sliding_window_pattern

@@ -1,0 +1,81 @@
+"""Vision transformers: patches into tokens, encoder layers without a cache, pooling heads and projectors.
+
+Sources: Dosovitskiy et al. 2021, arXiv:2010.11929 (ViT); Radford et al. 2021, arXiv:2103.00020 (CLIP); Zhai et al. 2023,
+arXiv:2303.15343 (SigLIP); Lee et al. 2019, arXiv:1810.00825 (pooling by attention).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from archcalc.blocks._tensor import Block, Mixer, linear, make_layer, prefixed
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.blocks.norm import layer_norm
+from archcalc.model import Layer, Role, Shard, Tensor
+
+
+def patch_conv(name: str, hidden: int, channels: int, *patch: int, bias: bool = True) -> Iterator[Tensor]:
+    """A convolution whose stride is its kernel: one token from each patch (two sizes for images, three for video)."""
+    yield Tensor(f"{name}.weight", (hidden, channels, *patch), "embedding")
+    if bias:
+        yield Tensor(f"{name}.bias", (hidden,), "embedding")
+
+
+def table(name: str, rows: int, hidden: int) -> Tensor:
+    """A learned vector for each position."""
+    return Tensor(f"{name}.weight", (rows, hidden), "embedding")
+
+
+def grid(image: int, patch: int) -> int:
+    """How many patches a square image has; a last row that does not fill a patch is lost."""
+    return (image // patch) ** 2
+
+
+def encoder_layer(
+    attention: Mixer,
+    ffn: Block,
+    norms: Iterable[Tensor],
+    *,
+    attention_name: str = "self_attn",
+    ffn_name: str = "mlp",
+    extra: Iterable[Tensor] = (),
+) -> Layer:
+    """A layer of an encoder: it sees its whole input at once and caches nothing."""
+    layer = make_layer(attention, ffn, norms, mixer_name=attention_name, ffn_name=ffn_name, extra=extra)
+    return layer._replace(caches=())
+
+
+def vit_attention(
+    hidden: int,
+    heads: int,
+    *,
+    bias: bool = True,
+    names: tuple[str, str, str, str] = ("q_proj", "k_proj", "v_proj", "out_proj"),
+) -> GroupedQueryAttention:
+    """Multi-head attention as wide as the tower."""
+    return GroupedQueryAttention(hidden, heads, heads, hidden // heads, bias=bias, output_bias=bias, names=names)
+
+
+def clip_layer(hidden: int, heads: int, intermediate: int, activation: str) -> Layer:
+    """The layer of CLIP and SigLIP: LayerNorm before attention and before a plain FFN, biases everywhere."""
+    norms = (*layer_norm("layer_norm1", hidden), *layer_norm("layer_norm2", hidden))
+    return encoder_layer(vit_attention(hidden, heads), FeedForward(hidden, intermediate, activation), norms)
+
+
+def attention_pooling(hidden: int, heads: int, intermediate: int, activation: str) -> Iterator[Tensor]:
+    """SigLIP's pooling head: one learned query attends to all patches, then a norm and an FFN."""
+    by_head = Shard(0, heads)
+    yield Tensor("probe", (1, 1, hidden), "embedding")
+    # torch.nn.MultiheadAttention keeps the three projections in one parameter.
+    yield Tensor("attention.in_proj_weight", (3 * hidden, hidden), "attention", by_head)
+    yield Tensor("attention.in_proj_bias", (3 * hidden,), "attention", by_head)
+    yield from linear("attention.out_proj", hidden, hidden, "attention", bias=True, shard=Shard(1, heads))
+    yield from layer_norm("layernorm", hidden)
+    yield from prefixed("mlp", FeedForward(hidden, intermediate, activation).tensors())
+
+
+def projector(names: tuple[str, ...], widths: tuple[int, ...], *, bias: bool = True, role: Role = "other") -> Iterator[Tensor]:
+    """Linear layers from a tower's width to the text model's, with activations between: `widths` from input to output."""
+    for name, inner, outer in zip(names, widths, widths[1:], strict=True):
+        yield from linear(name, outer, inner, role, bias=bias)
