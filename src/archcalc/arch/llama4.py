@@ -1,0 +1,33 @@
+"""Llama 4 with its vision tower: Scout and Maverick.
+
+Source: transformers 5.23, models/llama4/modeling_llama4.py and configuration_llama4.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.llama4_text import Schema as Text
+from archcalc.arch.llama4_vision_model import Schema as Vision
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
+    # The text model, which has the head, goes by its own flag.
+    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings", "image_processor_config")
+
+    text_config: Annotated[Text, nested("llama4_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[Vision, nested("llama4_vision_model"), Field(default={}, validate_default=True)]
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        text = self.text_config.architecture(join(prefix, "language_model.model"))
+        groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
+        name = join(prefix, "multi_modal_projector.linear_1")
+        projector = linear(name, text.facts.hidden_size, self.vision_config.vision_output_dim, "other")
+        return with_tower(text, "llama4", [*groups, group("vision", projector)], stacks)
