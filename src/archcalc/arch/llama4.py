@@ -13,7 +13,7 @@ from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch.llama4_text import Schema as Text
 from archcalc.arch.llama4_vision_model import Schema as Vision
-from archcalc.blocks._tensor import linear
+from archcalc.blocks.vision import projector
 from archcalc.model import Architecture
 
 
@@ -28,6 +28,6 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str = "") -> Architecture:
         text = self.text_config.architecture(join(prefix, "language_model.model"))
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
-        name = join(prefix, "multi_modal_projector.linear_1")
-        projector = linear(name, text.facts.hidden_size, self.vision_config.vision_output_dim, "other")
-        return with_tower(text, "llama4", [*groups, group("vision", projector)], stacks)
+        widths = (self.vision_config.vision_output_dim, text.facts.hidden_size)
+        last = projector((join(prefix, "multi_modal_projector.linear_1"),), widths, bias=False)
+        return with_tower(text, "llama4", [*groups, group("vision", last)], stacks)

@@ -12,7 +12,7 @@ from archcalc.blocks._tensor import Block, Mixer, linear, make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Layer, Role, Shard, Tensor
+from archcalc.model import Layer, Shard, Tensor
 
 
 def patch_conv(name: str, hidden: int, channels: int, *patch: int, bias: bool = True) -> Iterator[Tensor]:
@@ -75,7 +75,8 @@ def attention_pooling(hidden: int, heads: int, intermediate: int, activation: st
     yield from prefixed("mlp", FeedForward(hidden, intermediate, activation).tensors())
 
 
-def projector(names: tuple[str, ...], widths: tuple[int, ...], *, bias: bool = True, role: Role = "other") -> Iterator[Tensor]:
-    """Linear layers from a tower's width to the text model's, with activations between: `widths` from input to output."""
-    for name, inner, outer in zip(names, widths, widths[1:], strict=True):
-        yield from linear(name, outer, inner, role, bias=bias)
+def projector(names: tuple[str, ...], widths: tuple[int, ...], *, bias: bool = True) -> Iterator[Tensor]:
+    """Linear layers from a tower's width to the text model's: `widths` from input to output. Split by column and row in turn."""
+    for i, name in enumerate(names):
+        inner, outer = widths[i], widths[i + 1]
+        yield from linear(name, outer, inner, "other", bias=bias, shard=Shard(1, inner) if i % 2 else Shard(0, outer))
