@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archcalc.model import Architecture
 
 # Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
-_BY_CLASS = {"Grok1ForCausalLM": "grok1"}
+_BY_CLASS = {"Grok1ForCausalLM": "grok1", "Mistral3ForConditionalGeneration": "mistral3"}
 # Native configs without a model_type, known by keys that only they have together.
 _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "block_size"}, "nanogpt"),
