@@ -1,0 +1,55 @@
+"""MoonViT, the vision tower of Kimi K2.5: a learned grid of positions beside rotary ones, and biases everywhere.
+
+Source: transformers 5.23, models/kimi_k25/modeling_kimi_k25.py (`Kimi_K25VisionModel`) and configuration_kimi_k25.py (defaults).
+Published configs name some keys otherwise (`vt_hidden_size`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch._decoder import group, join
+from archcalc.arch._schema import Layers, Size, TowerSchema, divided
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import encoder_layer, patch_conv, vit_attention
+from archcalc.model import Group, Stack, Tensor, stack
+
+
+class Schema(TowerSchema):
+    # Positions in time are computed, and frames are pooled: neither has weights.
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "pos_emb_time", "init_pos_emb_time", "pos_emb_type", "merge_type", "video_attn_type", "mm_projector_type",
+        "projector_hidden_act", "text_hidden_size",
+    )  # fmt: skip
+
+    patch_size: Size = 14
+    pos_emb_height: Size = Field(64, validation_alias=AliasChoices("pos_emb_height", "init_pos_emb_height"))
+    pos_emb_width: Size = Field(64, validation_alias=AliasChoices("pos_emb_width", "init_pos_emb_width"))
+    num_attention_heads: Size = Field(16, validation_alias=AliasChoices("num_attention_heads", "vt_num_attention_heads"))
+    num_hidden_layers: Layers = Field(27, validation_alias=AliasChoices("num_hidden_layers", "vt_num_hidden_layers"))
+    hidden_size: Size = Field(1152, validation_alias=AliasChoices("hidden_size", "vt_hidden_size"))
+    intermediate_size: Size = Field(4304, validation_alias=AliasChoices("intermediate_size", "vt_intermediate_size"))
+    hidden_act: str = "gelu_pytorch_tanh"
+    merge_kernel_size: tuple[Size, Size] = (2, 2)
+    mm_hidden_size: Size = 1152
+
+    def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
+        h, heads, p = self.hidden_size, self.num_attention_heads, self.patch_size
+        divided(h, heads, "hidden_size", "num_attention_heads")
+        outside = [
+            *patch_conv("patch_embed.proj", h, 3, p, p),
+            Tensor("patch_embed.pos_emb.position_embeddings", (self.pos_emb_height, self.pos_emb_width, h), "embedding"),
+            *layer_norm("final_layernorm", h),
+        ]
+        layer = encoder_layer(
+            vit_attention(h, heads, names=("q_proj", "k_proj", "v_proj", "proj")),
+            FeedForward(h, self.intermediate_size, self.hidden_act),
+            (*layer_norm("norm1", h), *layer_norm("norm2", h)),
+            attention_name="attn",
+        )
+        layers = stack(join(prefix, "layers"), "vision", [layer] * self.num_hidden_layers)
+        return [group("vision", prefixed(prefix, outside))], [layers]
