@@ -1,0 +1,64 @@
+"""Operations and live activations of a forward pass.
+
+A multiply and an add are two operations, so a weight of a matrix costs two for each token that visits it (Kaplan et al. 2020,
+arXiv:2001.08361, section 2.1; embeddings are looked up and cost nothing). Scores and values cost `2 * heads * (qk_dim + v_dim)` for each
+visible token (same source, table 1; Chowdhery et al. 2022, arXiv:2204.02311, appendix B).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archcalc.model import Architecture
+
+
+class TokenFlops(NamedTuple):
+    """Operations for one token: matrices, attention over the context, recurrences."""
+
+    matmul: int
+    attention: int
+    scan: int
+
+
+def decode_flops(architecture: Architecture, context_tokens: int) -> TokenFlops:
+    """The operations to decode one token that sees `context_tokens` tokens, itself included.
+
+    Text model alone: no vision, audio or MTP. Latent attention is counted as in prefill, on up-projected keys and values.
+    """
+    matmul = 0
+    for part, tensor, layers in architecture.each_tensor():
+        if part not in ("embedding", "decoder", "head") or tensor.role == "embedding" or len(tensor.shape) < 2:
+            continue
+        if tensor.kind == "copy":
+            continue
+        elements = tensor.elements
+        if tensor.experts is not None:
+            # One row of a routed expert's bias is no matrix.
+            if len(tensor.shape) < 3:
+                continue
+            elements = elements // tensor.experts.total * tensor.experts.active
+        matmul += 2 * elements * layers
+    attention = scan = 0
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
+            scan += layer.scan_flops * layers
+            for a in layer.attends:
+                seen = context_tokens if a.window is None else min(context_tokens, a.window)
+                attention += 2 * a.heads * (a.qk_dim + a.v_dim) * seen * layers
+    return TokenFlops(matmul, attention, scan)
+
+
+def forward_bytes(architecture: Architecture, tokens: int, dtype_bytes: int) -> int:
+    """Activations alive at once in a forward pass of `tokens` tokens without gradients, attention fused (scores never stored).
+
+    The residual stream and a block's normalized input, each `hidden_size` wide, beside the widest block's own tensors; a lower bound
+    of what an implementation reaches, which may keep a copy more.
+    """
+    widest = 0
+    for stack in architecture.stacks:
+        if stack.part == "decoder":
+            for layer in stack.kinds:
+                widest = max(widest, layer.mixer_width, layer.ffn_width)
+    return tokens * (2 * architecture.facts.hidden_size + widest) * dtype_bytes

@@ -1,0 +1,224 @@
+"""All that `archcalc inspect` prints of one architecture, as a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from archcalc import report, units
+from archcalc.analysis import flops, memory
+from archcalc.analysis.params import Component, components
+from archcalc.errors import UnsupportedError, UsageError
+from archcalc.model import PARTS, ROLES, Architecture, Layer
+
+_CONTEXTS = (4096, 32768, 131072)
+# vLLM schedules at most this many tokens a step by default on the GPUs most run it on (vLLM 0.33, engine/arg_utils.py).
+_PREFILL_TOKENS = 8192
+_LOGIT_BYTES = 4
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Layer numbers as people write them.
+
+    >>> ranges([0, 1, 2, 5, 7, 8])
+    '0-2, 5, 7-8'
+    >>> ranges([3, 7, 11, 15])
+    '3-15 step 4'
+    """
+    numbers = list(numbers)
+    step = numbers[1] - numbers[0] if len(numbers) > 2 else 0
+    if step > 1 and numbers == list(range(numbers[0], numbers[-1] + 1, step)):
+        return f"{numbers[0]}-{numbers[-1]} step {step}"
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and runs[-1][1] == n - 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def _mixer_letter(layer: Layer) -> str:
+    kinds = {cache.kind for cache in layer.caches}
+    attends = bool(layer.attends)
+    if "state" in kinds:
+        return "H" if attends and kinds - {"state"} else "L"
+    if "latent" in kinds:
+        return "M"
+    if "chunked" in kinds:
+        return "C"
+    if attends:
+        return "F" if layer.attends[0].window is None else "W"
+    return "-"
+
+
+def _ffn_letter(layer: Layer) -> str:
+    roles = {t.role for t in layer.tensors}
+    return "e" if "experts" in roles else "d" if "mlp" in roles else "-"
+
+
+def _layer_kinds(architecture: Architecture) -> tuple[list[report.LayerKind], dict[str, str]]:
+    by_text: dict[tuple[str, str], list[int]] = {}
+    mixer, ffn = [], []
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        letters = [(_mixer_letter(layer), _ffn_letter(layer)) for layer in stack.kinds]
+        texts = [(layer.mixer, layer.ffn) for layer in stack.kinds]
+        for i, k in enumerate(stack.pattern):
+            by_text.setdefault(texts[k], []).append(len(mixer) if len(architecture.stacks) > 1 and stack.start == 0 else stack.start + i)
+            mixer.append(letters[k][0])
+            ffn.append(letters[k][1])
+    kinds = [report.LayerKind(ranges(numbers), len(numbers), *text) for text, numbers in by_text.items()]
+    return kinds, {"mixer": "".join(mixer), "ffn": "".join(ffn)}
+
+
+def _architecture(a: Architecture) -> report.ArchitectureInfo:
+    f = a.facts
+    kinds, pattern = _layer_kinds(a)
+    return report.ArchitectureInfo(
+        model_type=a.model_type,
+        kind="moe" if f.moe else "dense",
+        layers=a.layers,
+        hidden_size=f.hidden_size,
+        vocab_size=f.vocab_size,
+        context_tokens=f.context_tokens,
+        attention=f.attention,
+        heads=f.heads,
+        kv_heads=f.kv_heads,
+        head_dim=f.head_dim,
+        norm=f.norm,
+        activation=f.activation,
+        position=f.position,
+        intermediate_size=f.intermediate_size,
+        ffn_ratio=round(f.intermediate_size / f.hidden_size, 3) if f.intermediate_size else None,
+        sliding_window=f.sliding_window,
+        tied_embeddings=f.tied_embeddings,
+        moe=report.MoeInfo(*f.moe) if f.moe else None,
+        mtp_layers=a.mtp_layers,
+        layer_kinds=kinds,
+        pattern=pattern,
+        more=dict(f.more),
+    )
+
+
+def _params(parts: list[Component]) -> report.Params:
+    by_part: dict[str, int] = dict.fromkeys(PARTS, 0)
+    by_role: dict[str, int] = dict.fromkeys(ROLES, 0)
+    total = active = mtp = 0
+    for c in parts:
+        if c.part == "mtp":
+            mtp += c.total
+            continue
+        total += c.total
+        active += c.active
+        by_part[c.part] += c.total
+        by_role[c.role] += c.total
+    return report.Params(total, active, mtp, by_part, by_role, [report.Component(*c) for c in parts])
+
+
+def summary(a: Architecture, params: report.Params) -> str:
+    """One line that names the architecture."""
+    f, guess = a.facts, "~" if a.status == "guessed" else ""
+    words = ["MoE" if f.moe else "Dense", f.attention, f"{a.layers} layers", f"{guess}{units.format_count(params.total)} total"]
+    if params.active != params.total:
+        words.append(f"{guess}{units.format_count(params.active)} active")
+    if f.context_tokens:
+        words.append(f"{units.format_tokens(f.context_tokens)} context")
+    return ", ".join(words)
+
+
+def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str) -> report.KvCache:
+    """The textbook cache. Raises `UsageError` for a dtype with scales of its own, whose layout is an engine's."""
+    if dtype not in memory.DTYPE_BYTES:
+        raise UsageError(f"--kv-dtype {dtype}: the textbook cache knows {', '.join(memory.DTYPE_BYTES)}", "name an --engine for its own formats")
+    kinds = memory.textbook(a, tokens, batch, memory.DTYPE_BYTES[dtype])
+    return report.KvCache(
+        engine="textbook",
+        context_tokens=tokens,
+        batch=batch,
+        dtype=dtype,
+        bytes=sum(k.bytes for k in kinds),
+        bytes_per_token=sum(k.bytes_per_token for k in kinds),
+        state_bytes=sum(k.state_bytes for k in kinds),
+        by_kind=[report.KvKind(*k) for k in kinds],
+    )
+
+
+def _contexts(a: Architecture, dtype: str, longest: int) -> list[report.KvAt]:
+    out = []
+    for tokens in sorted({*(c for c in _CONTEXTS if c <= longest), longest}):
+        kinds = memory.textbook(a, tokens, 1, memory.DTYPE_BYTES[dtype])
+        out.append(report.KvAt(tokens, sum(k.bytes for k in kinds), sum(k.bytes_per_token for k in kinds)))
+    return out
+
+
+def _cache_dtype(a: Architecture) -> str:
+    """What engines keep the cache in when not told: the model's own half precision, else bf16."""
+    return "fp16" if a.dtype == "F16" else "bf16"
+
+
+def _notes(a: Architecture, params: report.Params) -> list[str]:
+    notes = list(a.notes)
+    if params.active != params.total:
+        notes.append("active: all parameters less the routed experts a token does not visit; embedding and head included")
+    if params.mtp:
+        notes.append("MTP layers are outside the total; the checkpoint holds them")
+    if a.unmodelled_keys:
+        notes.append(f"keys not understood, which could change figures: {', '.join(a.unmodelled_keys)}")
+    return notes
+
+
+def inspect(
+    a: Architecture,
+    source: report.SourceInfo,
+    *,
+    context_tokens: int | None = None,
+    batch: int = 1,
+    dtype: str | None = None,
+    kv_dtype: str | None = None,
+) -> report.Inspection:
+    """The report on one architecture.
+
+    `context_tokens` defaults to the model's own maximum, `kv_dtype` to the half precision that engines would use. `dtype` asks what the
+    weights would take if stored so. Figures that do not apply (a cache without a context) are None, and a note says why.
+    """
+    from archcalc.analysis import checkpoint
+
+    params = _params(components(a))
+    notes = _notes(a, params)
+    tokens = context_tokens or a.facts.context_tokens
+    stored = None
+    try:
+        stored = report.Checkpoint(*checkpoint.summary(a, dtype))
+    except UnsupportedError as error:
+        notes.append(f"checkpoint: {error.message}")
+    kv_dtype = kv_dtype or _cache_dtype(a)
+    cache = token_flops = forward = None
+    contexts: list[report.KvAt] = []
+    if tokens is None:
+        notes.append("the config states no context: give --ctx for cache and FLOPs")
+    else:
+        cache = kv_cache(a, tokens, batch, kv_dtype)
+        contexts = _contexts(a, kv_dtype, tokens)
+        work = flops.decode_flops(a, tokens)
+        token_flops = report.FlopsPerToken(tokens, *work, sum(work))
+        pass_tokens = min(tokens, _PREFILL_TOKENS)
+        compute = "fp32" if a.dtype == "F32" else _cache_dtype(a)
+        forward = report.ForwardMemory(
+            pass_tokens, compute, flops.forward_bytes(a, pass_tokens, memory.DTYPE_BYTES[compute]), a.facts.vocab_size * _LOGIT_BYTES
+        )
+    return report.Inspection(
+        schema_version=report.SCHEMA_VERSION,
+        source=source,
+        status=a.status,
+        summary=summary(a, params),
+        unmodelled_keys=list(a.unmodelled_keys),
+        architecture=_architecture(a),
+        params=params,
+        checkpoint=stored,
+        kv_cache=cache,
+        kv_contexts=contexts,
+        flops_per_token=token_flops,
+        forward=forward,
+        notes=notes,
+    )

@@ -1,0 +1,85 @@
+"""The library: `archcalc.load` and `archcalc.inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc import report, units
+from archcalc.loader import Loaded
+from archcalc.model import Architecture
+
+
+def load(source: str | Mapping[str, Any], *, offline: bool = False, refresh: bool = False, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Read a model's config and normalize it.
+
+    `source` is what the command line takes (a bundled name, a Hub repo id, a path, `-`), or a config as a mapping. `overrides` sets
+    config keys before parsing, dots going deeper. The result is a pair: `source`, where the config came from, and `architecture`.
+
+    Raises `archcalc.errors.ArchcalcError`: its `message` and `hint` say what is wrong and what to do.
+
+    >>> loaded = load("deepseek-v3", offline=True)
+    >>> loaded.architecture.layers, loaded.architecture.facts.attention
+    (61, 'MLA')
+    """
+    from archcalc import loader
+
+    if isinstance(source, Mapping):
+        from archcalc.arch import parse
+
+        config = {**source}
+        for key, value in (overrides or {}).items():
+            config = _set(config, key, value)
+        return Loaded(report.SourceInfo(str(config.get("model_type") or "config"), "file", "hf-config"), parse(config))
+    return loader.load(
+        source, offline=offline, refresh=refresh, overrides=[f"{key}={_json(value)}" for key, value in (overrides or {}).items()]
+    )
+
+
+def inspect(
+    source: str | Mapping[str, Any] | Loaded | Architecture,
+    *,
+    context: int | str | None = None,
+    batch: int = 1,
+    dtype: str | None = None,
+    kv_dtype: str | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+) -> report.Inspection:
+    """The report that `archcalc inspect --format json` prints, typed.
+
+    `context` is tokens, as a number or as people write it (`"128k"`); the model's own maximum by default. Figures are integers, bytes
+    and tokens in the field's name; `status` says whether they are counted or guessed.
+
+    >>> report = inspect("deepseek-v3", context="128k", offline=True)
+    >>> report.params.total, report.params.active, report.status
+    (671026419200, 37552297472, 'counted')
+    >>> report.kv_cache.bytes
+    9210691584
+    """
+    from archcalc.analysis.inspect import inspect as analyse
+
+    if isinstance(source, Architecture):
+        source = Loaded(report.SourceInfo(source.model_type, "file", "hf-config"), source)
+    loaded = source if isinstance(source, Loaded) else load(source, offline=offline, refresh=refresh, overrides=overrides)
+    return analyse(
+        loaded.architecture,
+        loaded.source,
+        context_tokens=units.parse_tokens(context) if isinstance(context, str) else context,
+        batch=batch,
+        dtype=units.parse_dtype(dtype) if dtype else None,
+        kv_dtype=units.parse_dtype(kv_dtype) if kv_dtype else None,
+    )
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    from archcalc.sources import apply_overrides
+
+    return apply_overrides(config, [f"{key}={_json(value)}"])

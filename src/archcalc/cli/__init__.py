@@ -1,0 +1,60 @@
+"""The command line: one file per command, imported when it is called.
+
+`main` looks at the arguments first and builds only the command that is asked for: building all of them costs more than most take to run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+COMMANDS = {
+    "inspect": "What models are made of: parameters, checkpoint, caches, knobs.",
+    "tensors": "The tensors of models, a line each.",
+    "models": "The bundled models, or the model types that are read exactly.",
+    "schema": "The JSON schema of what a command prints.",
+}
+"""Every command and its line in the help, in the order shown."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from archcalc import __version__
+
+        print(f"archcalc {__version__}")
+        raise typer.Exit
+
+
+def _callback(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+def build(only: str | None = None) -> typer.Typer:
+    """The application, with one command or with all of them."""
+    from archcalc.cli._run import guarded
+
+    app = typer.Typer(
+        name="archcalc",
+        help="Reads any model's config.json and says what it is made of, what it costs and where it fits.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_callback)
+    for name in COMMANDS if only is None else [only]:
+        command = importlib.import_module(f"archcalc.cli.{name}").command
+        app.command(name, short_help=COMMANDS[name])(guarded(command))
+    return app
+
+
+def main() -> None:
+    """The console script."""
+    completing = "_ARCHCALC_COMPLETE" in os.environ
+    asked = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    build(asked if asked in COMMANDS and not completing else None)(prog_name="archcalc")

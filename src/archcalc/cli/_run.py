@@ -1,0 +1,141 @@
+"""What all commands share: errors into messages and exit statuses, sources into reports, reports into formats."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from typing import Any, NoReturn, TypeVar
+
+from archcalc.errors import ArchcalcError
+
+R = TypeVar("R")
+Command = Callable[..., None]
+
+
+class Format(str, Enum):
+    """How a command prints."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    markdown = "markdown"
+    csv = "csv"
+
+
+def guarded(command: Command) -> Command:
+    """The command with the contract's exit statuses: no error leaves a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except ArchcalcError as error:
+            complain(error.message, error.hint)
+            leave(2)
+        except KeyboardInterrupt:
+            print("archcalc: interrupted", file=sys.stderr)
+            leave(130)
+        except BrokenPipeError:
+            leave(0)
+        except OSError as error:
+            complain(f"cannot write the output: {error.strerror or error}", "free some space, or write elsewhere")
+            leave(1)
+
+    return run
+
+
+def complain(message: str, hint: str = "") -> None:
+    """One message on stderr, with what to do under it."""
+    print(f"archcalc: {message}", file=sys.stderr)
+    if hint:
+        print(f"  {hint}", file=sys.stderr)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process. What a closed pipe or a full disk did not take is dropped, not tried again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(status)
+
+
+def each(sources: Iterable[str], report: Callable[[str], R]) -> Iterator[tuple[str, R | ArchcalcError]]:
+    """The report of every source, or the error that stands in its place: one that fails does not stop the others."""
+    for source in sources:
+        try:
+            yield source, report(source)
+        except ArchcalcError as error:
+            yield source, error
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
+            if os.environ.get("ARCHCALC_DEBUG"):
+                raise
+            problem = ArchcalcError(f"{source}: internal error: {type(error).__name__}: {error}", "ARCHCALC_DEBUG=1 shows where; please report it")
+            yield source, problem
+
+
+def failure(source: str, error: ArchcalcError) -> dict[str, Any]:
+    """The JSON object in place of a report."""
+    return {"source": source, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
+
+
+def print_each(
+    sources: Sequence[str],
+    report: Callable[[str], R],
+    form: Format,
+    *,
+    plain: Callable[[R], Any],
+    page: Callable[[R], None],
+    markdown: Callable[[R], None],
+    csv: Callable[[Iterable[R]], None],
+) -> None:
+    """Print one report per source, in input order, and end with 1 if some failed (with 2 if the only one did)."""
+    failed = 0
+    results = each(sources, report)
+    if form is Format.jsonl:
+        for source, result in results:
+            if isinstance(result, ArchcalcError):
+                failed += 1
+                result = failure(source, result)
+            else:
+                result = plain(result)
+            sys.stdout.write(json.dumps(result, separators=(", ", ": "), ensure_ascii=False) + "\n")
+        status = 1
+    else:
+        status = 2 if len(sources) == 1 else 1
+        errors: list[ArchcalcError] = []
+        if form is Format.csv:
+            csv(result for _, result in _kept(results, errors))
+        elif form is Format.json:
+            objects = [failure(s, r) if isinstance(r, ArchcalcError) else plain(r) for s, r in _noted(results, errors)]
+            if len(sources) > 1 or not errors:
+                print(json.dumps(objects if len(sources) > 1 else objects[0], indent=2, ensure_ascii=False))
+        else:
+            for i, (_, result) in enumerate(_kept(results, errors)):
+                if i:
+                    print()
+                (page if form is Format.table else markdown)(result)
+        sys.stdout.flush()
+        for error in errors:
+            complain(error.message, error.hint)
+        failed = len(errors)
+    if failed:
+        leave(status)
+
+
+def _noted(results: Iterable[tuple[str, R | ArchcalcError]], errors: list[ArchcalcError]) -> Iterator[tuple[str, R | ArchcalcError]]:
+    for source, result in results:
+        if isinstance(result, ArchcalcError):
+            errors.append(result)
+        yield source, result
+
+
+def _kept(results: Iterable[tuple[str, R | ArchcalcError]], errors: list[ArchcalcError]) -> Iterator[tuple[str, R]]:
+    for source, result in _noted(results, errors):
+        if not isinstance(result, ArchcalcError):
+            yield source, result

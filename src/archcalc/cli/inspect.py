@@ -1,0 +1,60 @@
+"""`archcalc inspect`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from archcalc.cli._options import Batch, Context, Dtype, FormatOption, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._run import Format, print_each
+from archcalc.report import Inspection, to_plain
+
+
+def command(
+    source: Sources,
+    ctx: Context = None,
+    batch: Batch = 1,
+    dtype: Dtype = None,
+    kv_dtype: KvDtype = None,
+    set_: Set = None,
+    form: FormatOption = Format.table,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Say what models are made of: parameters by component, checkpoint, caches, knobs.
+
+    Figures are counted from the architecture's tensors, never estimated; a config that no adapter reads is guessed at, and every
+    figure of a guess is marked ~.
+    """
+    from archcalc import units
+    from archcalc.analysis.inspect import inspect
+    from archcalc.loader import load
+
+    tokens = units.parse_tokens(ctx) if ctx is not None else None
+    weights = units.parse_dtype(dtype) if dtype is not None else None
+    cache = units.parse_dtype(kv_dtype) if kv_dtype is not None else None
+
+    def report(text: str) -> Inspection:
+        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
+        return inspect(loaded.architecture, loaded.source, context_tokens=tokens, batch=batch, dtype=weights, kv_dtype=cache)
+
+    print_each(source, report, form, plain=to_plain, page=_page, markdown=_markdown, csv=_csv)
+
+
+def _page(r: Inspection) -> None:
+    from archcalc.render.page import write_page
+
+    write_page(r, sys.stdout)
+
+
+def _markdown(r: Inspection) -> None:
+    from archcalc.render.inspection import write_inspection_markdown
+
+    write_inspection_markdown(r, sys.stdout)
+
+
+def _csv(reports: Iterable[Inspection]) -> None:
+    from archcalc.render.inspection import COLUMNS, row
+    from archcalc.render.rows import write_csv
+
+    write_csv(COLUMNS, map(row, reports), sys.stdout)

@@ -1,0 +1,65 @@
+"""`archcalc models`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any, Optional
+
+import typer
+
+from archcalc.cli._options import FormatOption
+from archcalc.cli._run import Format
+
+
+def command(
+    query: Annotated[Optional[str], typer.Argument(metavar="[WORD]", help="Only models whose name, family or repo holds this.")] = None,  # noqa: UP045
+    types: Annotated[bool, typer.Option("--types", help="List the model types that are read exactly instead.")] = False,
+    form: FormatOption = Format.table,
+) -> None:
+    """List the bundled models, or with --types the model types that are read exactly."""
+    from archcalc.render import rows
+
+    if types:
+        from archcalc.arch import model_types
+
+        columns: tuple[rows.Column, ...] = (rows.Column("model_type", "model type"),)
+        found: list[dict[str, Any]] = [{"model_type": name} for name in sorted(model_types())]
+    else:
+        from archcalc.render.models import COLUMNS as columns
+
+        found = _rows()
+    if query:
+        word = query.lower()
+        found = [row for row in found if any(word in str(value).lower() for value in row.values())]
+    rows.write(form.value, columns, found, sys.stdout)
+    if query and not found:
+        print(f"archcalc: nothing bundled matches {query!r}", file=sys.stderr)
+
+
+def _rows() -> list[dict[str, Any]]:
+    from archcalc import zoo
+    from archcalc.analysis.params import components
+    from archcalc.arch import parse
+
+    out = []
+    for entry in zoo.entries():
+        a = zoo.spec(entry.name) or parse(zoo.config(entry.name))
+        parts = [c for c in components(a) if c.part != "mtp"]
+        out.append(
+            {
+                "name": entry.name,
+                "repo": entry.repo,
+                "family": entry.family,
+                "model_type": a.model_type,
+                "params_total": sum(c.total for c in parts),
+                "params_active": sum(c.active for c in parts),
+                "attention": a.facts.attention,
+                "context_tokens": a.facts.context_tokens,
+                "release": entry.release,
+                "license": entry.license,
+                "origin": entry.origin,
+                "aliases": list(entry.aliases),
+            }
+        )
+    return out

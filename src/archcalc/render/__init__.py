@@ -1,0 +1,1 @@
+"""One file per output format. Rendering computes nothing: every figure stands in the report."""

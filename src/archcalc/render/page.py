@@ -1,0 +1,207 @@
+"""`archcalc inspect` on a terminal: one page a model, readable at 80 columns, plain in a pipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from archcalc import units
+from archcalc.render.terminal import console, plain_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from archcalc.report import ArchitectureInfo, Inspection
+
+_LABEL = 12
+_MIXERS = {"F": "full attention", "W": "sliding window", "C": "chunked", "M": "latent (MLA)", "L": "linear", "H": "attention + linear", "-": "none"}
+_FFNS = {"d": "dense", "e": "experts", "-": "none"}
+_STYLES = {"F": "cyan", "M": "cyan", "W": "green", "C": "green", "L": "magenta", "H": "yellow", "d": "blue", "e": "red"}
+_PART_NAMES = {"embedding": "embedding", "decoder": "", "head": "head", "mtp": "MTP", "vision": "vision", "audio": "audio", "other": "other"}
+_ROLE_NAMES = {
+    "embedding": "embeddings", "attention": "attention", "mlp": "FFN", "experts": "routed experts", "shared_experts": "shared experts",
+    "router": "routers", "norm": "norms", "head": "head", "other": "other",
+}  # fmt: skip
+
+
+def component_name(part: str, role: str) -> str:
+    """`routed experts`, `vision: attention`, `embedding`."""
+    part_name, role_name = _PART_NAMES[part], _ROLE_NAMES[role]
+    if not part_name or part == role:
+        return role_name
+    if part in ("embedding", "head") and role in ("embedding", "head"):
+        return part_name
+    return f"{part_name}: {role_name}"
+
+
+def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
+    """The knobs of an architecture, each with its numbers, in the order they are read."""
+    out = [("type", a.model_type)]
+    heads = f"{a.heads} heads" if a.heads == a.kv_heads or a.attention == "MLA" else f"{a.heads} query heads, {a.kv_heads} KV heads"
+    out.append(("attention", f"{a.attention}, {heads} of {a.head_dim}" if a.heads else a.attention))
+    if a.sliding_window:
+        out.append(("window", f"{a.sliding_window:,} tokens"))
+    out += a.more.items()
+    out += [("norm", a.norm), ("position", a.position)]
+    if a.intermediate_size:
+        out.append(("FFN", f"{a.activation}, {a.intermediate_size:,} wide ({a.ffn_ratio:.3g} x hidden)"))
+    else:
+        out.append(("activation", a.activation))
+    if a.moe:
+        m = a.moe
+        shared = f" + {m.shared} shared" if m.shared else ""
+        out.append(("MoE", f"{m.experts} experts of {m.intermediate_size:,}, top-{m.active}{shared}, in {m.layers} of {a.layers} layers"))
+    tied = "head tied to the embedding" if a.tied_embeddings else "head of its own"
+    out.append(("width", f"{a.hidden_size:,} hidden, {a.vocab_size:,} vocabulary, {tied}"))
+    if a.context_tokens:
+        out.append(("context", f"{a.context_tokens:,} tokens"))
+    if a.mtp_layers:
+        out.append(("MTP", f"{a.mtp_layers} layer{'s' if a.mtp_layers > 1 else ''} beside the decoder"))
+    return out
+
+
+def write_page(r: Inspection, out: TextIO) -> None:
+    """One inspection, as text."""
+    page = console(out)
+    _title(page, r)
+    _knobs(page, r)
+    _layers(page, r)
+    _params(page, r)
+    _memory(page, r)
+    if r.notes:
+        page.print("\nNotes", style="bold")
+        table = plain_table(heads=False)
+        for note in r.notes:
+            table.add_row("-", note)
+        page.print(table)
+
+
+def _title(page: Console, r: Inspection) -> None:
+    from rich.text import Text
+
+    where = {"bundled": "bundled snapshot", "hub": "from the Hub", "cache": "from the local Hub cache", "stdin": "standard input"}
+    origin = where.get(r.source.kind, r.source.format)
+    if r.source.revision:
+        origin += f" at {r.source.revision}"
+    page.print(Text.assemble((r.source.name, "bold"), f"  ({origin}; {r.status})"))
+    page.print(Text(r.summary, style="bold cyan"))
+
+
+def _knobs(page: Console, r: Inspection) -> None:
+    table = plain_table(heads=False)
+    table.add_column(style="dim", min_width=_LABEL, no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in knobs(r.architecture):
+        table.add_row(label, value)
+    page.print()
+    page.print(table)
+
+
+def _strip(letters: str, width: int) -> list[str]:
+    """Letters in groups of four, as many groups a line as fit."""
+    groups = [letters[i : i + 4] for i in range(0, len(letters), 4)]
+    per_line = max(1, width // 5)
+    return [" ".join(groups[i : i + per_line]) for i in range(0, len(groups), per_line)]
+
+
+def _layers(page: Console, r: Inspection) -> None:
+    from rich.text import Text
+
+    a = r.architecture
+    page.print("\nLayers", style="bold")
+    table = plain_table(heads=False)
+    table.add_column(style="dim", min_width=_LABEL, overflow="fold", max_width=24)
+    table.add_column(overflow="fold")
+    for kind in a.layer_kinds:
+        table.add_row(kind.layers, kind.mixer if kind.ffn == "none" else f"{kind.mixer}; {kind.ffn}")
+    page.print(table)
+    if len(a.layer_kinds) > 1:
+        for label, letters, names in (("mixer", a.pattern["mixer"], _MIXERS), ("FFN", a.pattern["ffn"], _FFNS)):
+            if len(set(letters)) < 2:
+                continue
+            for i, line in enumerate(_strip(letters, page.width - _LABEL - 2)):
+                text = Text((label if i == 0 else "").ljust(_LABEL + 2), style="dim")
+                for letter in line:
+                    text.append(letter, style=_STYLES.get(letter, ""))
+                page.print(text)
+            legend = ", ".join(f"{letter} {names[letter]}" for letter in dict.fromkeys(letters))
+            page.print(Text(" " * (_LABEL + 2) + legend, style="dim"))
+
+
+def _params(page: Console, r: Inspection) -> None:
+    p = r.params
+    guess = "~" if r.status == "guessed" else ""
+    moe = p.active != p.total
+    page.print("\nParameters", style="bold")
+    table = plain_table()
+    table.add_column("component", min_width=_LABEL)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    if moe:
+        table.add_column("active", justify="right", no_wrap=True)
+        table.add_column("share", justify="right", no_wrap=True)
+    for c in p.components:
+        if c.part == "mtp":
+            continue
+        row = [component_name(c.part, c.role), guess + units.format_exact(c.total), units.format_share(c.total, p.total)]
+        if moe:
+            row += [guess + units.format_exact(c.active), units.format_share(c.active, p.active)]
+        table.add_row(*row)
+    total = ["total", guess + units.format_exact(p.total), ""]
+    table.add_row(*total, *([guess + units.format_exact(p.active), ""] if moe else []), style="bold")
+    if p.mtp:
+        table.add_row("MTP, beside", guess + units.format_exact(p.mtp), *([""] * (3 if moe else 1)))
+    page.print(table)
+
+
+def _memory(page: Console, r: Inspection) -> None:
+    guess = "~" if r.status == "guessed" else ""
+    if r.checkpoint:
+        c = r.checkpoint
+        page.print("\nCheckpoint", style="bold")
+        table = plain_table(heads=False)
+        table.add_column(min_width=_LABEL)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(overflow="fold")
+        for dtype, elements in c.by_dtype.items():
+            table.add_row(dtype, f"{guess}{units.format_exact(elements)}", "elements")
+        table.add_row("on disk", f"{guess}{units.format_bytes(c.bytes)}", f"{guess}{units.format_exact(c.elements)} elements stored", style="bold")
+        page.print(table)
+    if r.kv_cache:
+        k = r.kv_cache
+        page.print(f"\nKV cache, {k.dtype}, one sequence ({k.engine}: every token a layer can see, once)", style="bold")
+        table = plain_table()
+        table.add_column("context", justify="right", min_width=_LABEL)
+        table.add_column("bytes", justify="right", no_wrap=True)
+        table.add_column("one more token", justify="right", no_wrap=True)
+        for at in r.kv_contexts:
+            table.add_row(units.format_tokens(at.context_tokens), guess + units.format_bytes(at.bytes), guess + units.format_bytes(at.bytes_per_token))
+        page.print(table)
+        table = plain_table(heads=False)
+        table.add_column(min_width=_LABEL)
+        table.add_column(overflow="fold")
+        for kind in k.by_kind if len(k.by_kind) > 1 or k.state_bytes else []:
+            window = f" of {kind.window:,}" if kind.window else ""
+            table.add_row(f"{kind.kind}{window}", f"{kind.layers} layers, {units.format_bytes(kind.bytes)} at {units.format_tokens(k.context_tokens)}")
+        if k.batch > 1:
+            table.add_row(f"batch {k.batch}", f"{guess}{units.format_bytes(k.bytes)} at {units.format_tokens(k.context_tokens)}")
+        if table.row_count:
+            page.print(table)
+    table = plain_table(heads=False)
+    table.add_column(min_width=_LABEL)
+    table.add_column(overflow="fold")
+    if r.flops_per_token:
+        f = r.flops_per_token
+        parts = f"matrices {units.format_flops(f.matmul)}, attention {units.format_flops(f.attention)}"
+        if f.scan:
+            parts += f", recurrence {units.format_flops(f.scan)}"
+        table.add_row("per token", f"{guess}{units.format_flops(f.total)} at {units.format_tokens(f.context_tokens)} ({parts})")
+    if r.forward:
+        w = r.forward
+        table.add_row(
+            "activations",
+            f"{guess}{units.format_bytes(w.bytes)} for a forward pass of {w.tokens:,} tokens in {w.dtype} (by formula), "
+            f"logits {units.format_bytes(w.logits_bytes)} a position",
+        )
+    if table.row_count:
+        page.print("\nCompute", style="bold")
+        page.print(table)

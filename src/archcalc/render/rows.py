@@ -1,0 +1,79 @@
+"""Rows under column heads, for commands that print lists, in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TextIO
+
+from archcalc import units
+
+
+class Column(NamedTuple):
+    """A key of the JSON object, the head above it on a page, and how a cell reads there.
+
+    `fold` lets a terminal wrap the cell; other cells are kept on one line.
+    """
+
+    key: str
+    head: str
+    show: Callable[[Any], str] = str
+    right: bool = False
+    fold: bool = False
+
+
+def exact(value: Any) -> str:
+    """A count with separators, or nothing."""
+    return "" if value is None else units.format_exact(value)
+
+
+def count(value: Any) -> str:
+    return "" if value is None else units.format_count(value)
+
+
+def text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def write(form: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]], out: TextIO) -> None:
+    """The rows in one of the formats. JSON holds every key of a row, the others the columns."""
+    if form in ("json", "jsonl"):
+        import json
+
+        if form == "json":
+            out.write(json.dumps(list(rows), indent=2, ensure_ascii=False) + "\n")
+        for row in rows if form == "jsonl" else ():
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    else:
+        {"table": write_table, "markdown": write_markdown, "csv": write_csv}[form](columns, rows, out)
+
+
+def write_table(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
+    """Aligned columns: folded to the terminal's width on a terminal, as wide as they need to be in a pipe."""
+    from archcalc.render.terminal import console, plain_table
+
+    page = console(out)
+    table = plain_table()
+    for column in columns:
+        table.add_column(column.head, justify="right" if column.right else "left", overflow="fold", no_wrap=not column.fold)
+    for row in rows:
+        table.add_row(*(column.show(row[column.key]) for column in columns))
+    page.print(table)
+
+
+def write_markdown(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
+    """A GitHub table."""
+    out.write("| " + " | ".join(column.head for column in columns) + " |\n")
+    out.write("| " + " | ".join("---:" if column.right else "---" for column in columns) + " |\n")
+    for row in rows:
+        cells = (column.show(row[column.key]).replace("|", "\\|").replace("\n", " ") for column in columns)
+        out.write("| " + " | ".join(cells) + " |\n")
+
+
+def write_csv(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
+    """RFC 4180, with the JSON keys as head and plain numbers."""
+    import csv
+
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.key for column in columns])
+    for row in rows:
+        writer.writerow(["" if row[column.key] is None else row[column.key] for column in columns])

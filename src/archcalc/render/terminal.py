@@ -1,0 +1,55 @@
+"""The console: colour only on a terminal and only without NO_COLOR, the terminal's width, plain text in a pipe."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TextIO, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 120
+
+
+def console(out: TextIO) -> Console:
+    """A console over `out`. In a pipe it is as wide as COLUMNS says, else 120, and writes no escape codes."""
+    from rich.console import Console
+
+    terminal = out.isatty()
+    width = None if terminal else int(columns) if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) else PIPE_WIDTH
+    return Console(
+        file=out if terminal else cast("TextIO", Trimmed(out)),
+        width=width,
+        no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
+        force_terminal=None if terminal else False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        soft_wrap=False,
+    )
+
+
+class Trimmed:
+    """A text stream that drops the blanks that padding leaves at the end of lines."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        lines = text.split("\n")
+        self._out.write("\n".join([*(line.rstrip() for line in lines[:-1]), lines[-1]]))
+        return len(text)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def isatty(self) -> bool:
+        return self._out.isatty()
+
+
+def plain_table(*, heads: bool = True) -> Table:
+    """Columns two spaces apart, no lines."""
+    from rich.table import Table
+
+    return Table(box=None, show_header=heads, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))

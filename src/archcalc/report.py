@@ -1,0 +1,237 @@
+"""Everything that is printed as JSON, typed. The JSON keys are the field names; `archcalc schema` prints the JSON schema.
+
+Plain dataclasses, which pydantic turns into a JSON schema and validates, so that a bundled model is told without importing pydantic.
+Bytes and tokens are named in the key; counts are integers; what does not apply is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+
+@dataclass
+class SourceInfo:
+    """Where the config came from."""
+
+    name: str
+    kind: Literal["bundled", "file", "hub", "cache", "stdin"]
+    format: str
+    revision: str | None = None
+
+
+@dataclass
+class MoeInfo:
+    """The routed experts of one MoE layer, how many a token visits, those all tokens visit, and how many layers have them."""
+
+    experts: int
+    active: int
+    shared: int
+    layers: int
+    intermediate_size: int
+
+
+@dataclass
+class LayerKind:
+    """Layers of one kind, as ranges of their numbers, with what mixes tokens and what follows it."""
+
+    layers: str
+    count: int
+    mixer: str
+    ffn: str
+
+
+@dataclass
+class ArchitectureInfo:
+    """The knobs. `pattern` has one letter a layer: `mixer` F full, W window, C chunk, M latent (MLA), L linear, H both attention and
+    linear, - none; `ffn` d dense, e experts, - none."""
+
+    model_type: str
+    kind: Literal["dense", "moe"]
+    layers: int
+    hidden_size: int
+    vocab_size: int
+    context_tokens: int | None
+    attention: str
+    heads: int
+    kv_heads: int
+    head_dim: int
+    norm: str
+    activation: str
+    position: str
+    intermediate_size: int | None
+    ffn_ratio: float | None
+    sliding_window: int | None
+    tied_embeddings: bool
+    moe: MoeInfo | None
+    mtp_layers: int
+    layer_kinds: list[LayerKind]
+    pattern: dict[str, str]
+    more: dict[str, str]
+
+
+@dataclass
+class Component:
+    """Parameters of one role in one part; `active` are those a token visits."""
+
+    part: str
+    role: str
+    total: int
+    active: int
+
+
+@dataclass
+class Params:
+    """Every trained weight once, router correction biases included. `mtp` stands apart from `total`; `components` lists both."""
+
+    total: int
+    active: int
+    mtp: int
+    by_part: dict[str, int]
+    by_role: dict[str, int]
+    components: list[Component]
+
+
+@dataclass
+class Checkpoint:
+    """What the publisher's files hold: stored elements, their bytes, and bytes by dtype."""
+
+    elements: int
+    bytes: int
+    by_dtype: dict[str, int]
+
+
+@dataclass
+class KvKind:
+    """One kind of cache: its layers, bytes, and what one more token costs one sequence."""
+
+    kind: str
+    window: int | None
+    layers: int
+    bytes: int
+    bytes_per_token: int
+    state_bytes: int
+
+
+@dataclass
+class KvCache:
+    """The cache of `batch` sequences of `context_tokens` tokens. `bytes` holds `state_bytes`, the part that does not grow."""
+
+    engine: str
+    context_tokens: int
+    batch: int
+    dtype: str
+    bytes: int
+    bytes_per_token: int
+    state_bytes: int
+    by_kind: list[KvKind] = field(default_factory=list)
+
+
+@dataclass
+class KvAt:
+    """The cache of one sequence at one length."""
+
+    context_tokens: int
+    bytes: int
+    bytes_per_token: int
+
+
+@dataclass
+class FlopsPerToken:
+    """Floating-point operations to decode one token after `context_tokens`: a multiply and an add are two."""
+
+    context_tokens: int
+    matmul: int
+    attention: int
+    scan: int
+    total: int
+
+
+@dataclass
+class ForwardMemory:
+    """Activations alive at once in one forward pass of `tokens` tokens without gradients, and the logits of one position in fp32."""
+
+    tokens: int
+    dtype: str
+    bytes: int
+    logits_bytes: int
+    basis: Literal["formula"] = "formula"
+
+
+@dataclass
+class Inspection:
+    """What `archcalc inspect` says of one model."""
+
+    schema_version: int
+    source: SourceInfo
+    status: Literal["counted", "partial", "header", "guessed"]
+    summary: str
+    unmodelled_keys: list[str]
+    architecture: ArchitectureInfo
+    params: Params
+    checkpoint: Checkpoint | None
+    kv_cache: KvCache | None
+    kv_contexts: list[KvAt]
+    flops_per_token: FlopsPerToken | None
+    forward: ForwardMemory | None
+    notes: list[str]
+
+
+@dataclass
+class KvReport:
+    """What `archcalc kv` says of one model under one engine."""
+
+    source: str
+    engine: str
+    context_tokens: int
+    batch: int
+    dtype: str
+    bytes: int
+    bytes_per_token: int
+    state_bytes: int
+    by_kind: list[KvKind]
+    rule: str
+
+
+@dataclass
+class TensorLine:
+    """One line of `archcalc tensors`: a tensor, or with `count` above one all those that differ by layer and expert alone."""
+
+    source: str
+    name: str
+    shape: list[int]
+    dtype: str
+    role: str
+    part: str
+    count: int
+    elements: int
+    layers: str | None
+    experts: int | None
+
+
+@dataclass
+class ErrorInfo:
+    """Why a SOURCE failed."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass
+class Failure:
+    """What stands in place of a report for a SOURCE that failed."""
+
+    source: str
+    error: ErrorInfo
+
+
+def to_plain(value: Any) -> Any:
+    """A report as dicts, lists, numbers and strings, in field order."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: to_plain(item) for key, item in vars(value).items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value

@@ -1,0 +1,83 @@
+"""Every adapter against the reference implementation: tensor names, shapes, kinds and the total, for each stored config.
+
+The rows come from `scripts/build_golden.py` (transformers 5.23.0 on torch's meta device), never from archcalc.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archcalc.analysis.params import components
+from archcalc.arch import adapter_name, model_types, parse
+from archcalc.model import Architecture
+
+GOLDEN = Path(__file__).parent / "golden"
+ROWS = [json.loads(line) for path in sorted(GOLDEN.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def expand(layers: str) -> list[int]:
+    """`0-2,4` as numbers."""
+    out: list[int] = []
+    for run in layers.split(","):
+        first, _, last = run.partition("-")
+        out += range(int(first), int(last or first) + 1)
+    return out
+
+
+def wanted(row: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
+    out = {}
+    for name, shape, kind, *layers in row["tensors"]:
+        for full in [name.replace("{}", str(i)) for i in expand(layers[0])] if layers else [name]:
+            out[full] = (tuple(shape), kind)
+    return out
+
+
+def listed(a: Architecture) -> dict[str, tuple[tuple[int, ...], str]]:
+    """What the architecture says the reference implementation holds: all but MTP layers and stored copies."""
+    out: dict[str, tuple[tuple[int, ...], str]] = {}
+    for group in a.groups:
+        if group.part != "mtp":
+            for t in group.tensors:
+                assert t.name not in out, f"{t.name} twice"
+                out[t.name] = (t.shape, t.kind)
+    for stack in a.stacks:
+        if stack.part != "mtp":
+            for i, kind in enumerate(stack.pattern):
+                for t in stack.kinds[kind].tensors:
+                    name = f"{stack.prefix}.{stack.start + i}.{t.name}"
+                    assert name not in out, f"{name} twice"
+                    out[name] = (t.shape, t.kind)
+    return {name: value for name, value in out.items() if value[1] != "copy"}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["id"] for row in ROWS])
+def test_tensors_equal_the_reference(row: dict[str, Any]) -> None:
+    a = parse(row["config"])
+    assert listed(a) == wanted(row)
+    parts = [c for c in components(a) if c.part != "mtp"]
+    assert sum(c.total for c in parts) == row["total"]
+    assert row["total"] == sum(math.prod(shape) for shape, kind in wanted(row).values() if kind != "tied")
+    assert (a.status, a.unmodelled_keys) == ("counted", ())
+
+
+@pytest.mark.parametrize("name", sorted(model_types()))
+def test_every_adapter_cites_its_source(name: str) -> None:
+    module = __import__(f"archcalc.arch.{name}", fromlist=["Schema"])
+    assert "source:" in (module.__doc__ or "").lower()
+    text = Path(module.__file__).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 110, "an adapter is under 100 lines of code"
+
+
+def test_every_golden_file_has_its_adapter() -> None:
+    for row in ROWS:
+        assert adapter_name(row["config"]) is not None, row["id"]
+
+
+@pytest.mark.parametrize("hostile", ["os", "../../x", "__init__", "_schema", "_generic", "arch", "", "llama/../os", "sys", "..", "."])
+def test_model_type_imports_nothing_of_its_choice(hostile: str) -> None:
+    assert adapter_name({"model_type": hostile}) is None
