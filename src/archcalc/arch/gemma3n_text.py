@@ -5,8 +5,6 @@ Source: transformers 5.23, models/gemma3n/modeling_gemma3n.py and configuration_
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
@@ -23,9 +21,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "altup_active_idx", "altup_coef_clip", "altup_correct_scale", "hidden_act", "cache_implementation",
-    )  # fmt: skip
+    inert_keys = ("altup_active_idx", "altup_coef_clip", "altup_correct_scale", "hidden_act", "cache_implementation")
 
     vocab_size: Size = 262_400
     hidden_size: Size = 2048
@@ -52,11 +48,7 @@ class Schema(DecoderSchema):
         h, bias = self.hidden_size, self.attention_bias
         shape = (h, self.num_attention_heads, self.kv_heads, self.head_dim, bias, bias, window)
         attention = GroupedQueryAttention(*shape, qk_norm="head", own_kv=not shared)
-        extra = [
-            *altup.altup(h, self.altup_num_inputs),
-            *altup.laurel(h, self.laurel_rank),
-            *altup.per_layer_gate(h, self.hidden_size_per_layer_input),
-        ]
+        extra = altup.layer_extras(h, self.altup_num_inputs, self.laurel_rank, self.hidden_size_per_layer_input)
         if shared:  # published checkpoints hold the projections that such a layer has no use for
             own = GroupedQueryAttention(*shape, qk_norm="head").tensors()
             extra += prefixed("self_attn", (t._replace(kind="copy") for t in own if t.name.startswith(("k_", "v_"))))
@@ -71,10 +63,8 @@ class Schema(DecoderSchema):
         windows = attention_pattern(kinds, n, self.sliding_window)
         first_shared = n - self.num_kv_shared_layers
         if first_shared < 1 or set(kinds[:first_shared]) != set(kinds):
-            raise ConfigError(
-                f"num_kv_shared_layers is {self.num_kv_shared_layers}: the layers before them lack a kind of layer_types to share",
-                "give fewer", "num_kv_shared_layers",
-            )  # fmt: skip
+            why = f"num_kv_shared_layers is {self.num_kv_shared_layers}: the layers before lack a kind of layer_types to share"
+            raise ConfigError(why, "give fewer", "num_kv_shared_layers")
         sizes = self.intermediate_size
         ffn = per_layer(sizes, n, "intermediate_size") if isinstance(sizes, list) else [sizes] * n
         sparsity = self.activation_sparsity_pattern
@@ -83,26 +73,22 @@ class Schema(DecoderSchema):
         sparse = sum(share > 0 for share in per_layer(sparsity, n, "activation_sparsity_pattern"))
         order = [(windows[i], i >= first_shared, ffn[i]) for i in range(n)]
         layers = {what: self.layer(*what) for what in dict.fromkeys(order)}
-        more = [
+        more = (
             ("QK-norm", "RMSNorm per head"),
             ("per-layer embeddings", f"{self.vocab_size_per_layer_input} x {width} for each layer"),
             ("AltUp", f"{self.altup_num_inputs} streams"),
             ("LAuReL", f"rank {self.laurel_rank}"),
-        ]
-        if first_shared < n:
-            more.append(("shared KV", f"the last {n - first_shared} layers"))
-        if len(set(ffn)) > 1:
-            more.append(("FFN widths", f"{min(ffn)} to {max(ffn)}"))
-        if sparse:
-            more.append(("activation sparsity", f"{max(sparsity):.0%} in {sparse} layers"))
-        if self.final_logit_softcapping:
-            more.append(("soft-capping", f"logits {self.final_logit_softcapping:g}"))
+            ("shared KV", f"the last {n - first_shared} layers" if first_shared < n else ""),
+            ("FFN widths", f"{min(ffn)} to {max(ffn)}" if len(set(ffn)) > 1 else ""),
+            ("activation sparsity", f"{max(sparsity):.0%} in {sparse} layers" if sparse else ""),
+            ("soft-capping", f"logits {self.final_logit_softcapping:g}" if self.final_logit_softcapping else ""),
+        )
         facts = self.facts(
             attention=mixed_label(kinds, head_sharing(heads, self.kv_heads)),
             norm="RMSNorm (pre + post)",
             intermediate_size=max(ffn),
             sliding_window=self.sliding_window if SLIDING in kinds else None,
-            more=tuple(more),
+            more=tuple((what, value) for what, value in more if value),
         )
         outside = (*altup.per_layer_inputs(h, n, width), *altup.stream_projections(h, self.altup_num_inputs))
         return decoder(

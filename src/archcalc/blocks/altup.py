@@ -37,6 +37,11 @@ def per_layer_gate(hidden: int, width: int) -> Iterator[Tensor]:
     yield rms_norm("post_per_layer_input_norm", hidden)
 
 
+def layer_extras(hidden: int, streams: int, rank: int, width: int) -> list[Tensor]:
+    """All that stands beside the attention and the FFN of one layer."""
+    return [*altup(hidden, streams), *laurel(hidden, rank), *per_layer_gate(hidden, width)]
+
+
 def per_layer_table(vocab: int, layers: int, width: int) -> Tensor:
     """One embedding table for all layers, side by side."""
     return Tensor("embed_tokens_per_layer.weight", (vocab, layers * width), "embedding", Shard(0, vocab))
