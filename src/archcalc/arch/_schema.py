@@ -133,7 +133,10 @@ def _config_error(error: ValidationError, where: str) -> ConfigError:
 
 def _expected(problem: Any) -> str:
     message = str(problem["msg"])
-    return message[0].lower() + message[1:].removeprefix("nput should be").removeprefix("alue error,")
+    if message.startswith("Input should be "):
+        return f"it should be {message.removeprefix('Input should be ')}"
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
 
 
 def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
