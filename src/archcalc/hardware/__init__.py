@@ -277,7 +277,7 @@ _NOISE = frozenset(
     """.split()
 )
 _MEMORY = re.compile(r"([0-9]+)g(?:i?b)?", re.ASCII)
-_SEVERAL = re.compile(r"[+;&|/]|,(?![0-9]{3})|\band\b|\bplus\b|\s(?=[0-9]+\s*[x×*](?!tx?\b)\s*[a-z])", re.ASCII)
+_SEVERAL = re.compile(r"[+;&|]|,(?![0-9]{3})|\band\b|\bplus\b|[\s/](?=[0-9]+\s*[x×*](?!tx?\b)\s*[a-z])", re.ASCII)
 
 
 def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
@@ -294,12 +294,17 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
     if found is not None:
         return _of_instance(found, 1, limit)
     kinds = [part.strip() for part in _SEVERAL.split(text.lower()) if part.strip()]
-    if len(kinds) > 1:
-        raise UsageError(
-            f"{_short(text)} names {len(kinds)} groups of GPUs: a plan is for one kind", f"ask for each alone, such as {kinds[0]}"
-        )
-    count, name = split_count(re.sub(r"(?<=[0-9]),(?=[0-9]{3})", "", text, flags=re.ASCII))
+    several = UsageError(
+        f"{_short(text)} names {len(kinds)} groups of GPUs: a plan is for one kind",
+        f"ask for each alone, such as {kinds[0] if kinds else ''}",
+    )
+    try:
+        count, name = split_count(re.sub(r"(?<=[0-9]),(?=[0-9]{3})", "", text, flags=re.ASCII))
+    except UsageError as error:
+        raise (several if len(kinds) > 1 else error) from None
     is_device = _compact(name) in _raw()["names"]
+    if len(kinds) > 1 and not is_device:  # "AI Max+ 395" is one
+        raise several
     found = None if is_device else _named_instance(name)
     if found is not None:
         return _of_instance(found, count, limit)
