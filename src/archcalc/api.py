@@ -10,7 +10,9 @@ from archcalc.loader import Loaded
 from archcalc.model import Architecture
 
 
-def load(source: str | Mapping[str, Any], *, offline: bool = False, refresh: bool = False, overrides: Mapping[str, Any] | None = None) -> Loaded:
+def load(
+    source: str | Mapping[str, Any], *, offline: bool = False, refresh: bool = False, overrides: Mapping[str, Any] | None = None
+) -> Loaded:
     """Read a model's config and normalize it.
 
     `source` is what the command line takes (a bundled name, a Hub repo id, a path, `-`), or a config as a mapping. `overrides` sets

@@ -6,14 +6,26 @@ Bytes and tokens are named in the key; counts are integers; what does not apply 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SCHEMA_VERSION = 1
 
 
-@dataclass
-class SourceInfo:
+class Record:
+    """The base of all reports: equality and a readable form, written once because dataclasses compile theirs for every class."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
+
+
+@dataclass(eq=False, repr=False)
+class SourceInfo(Record):
     """Where the config came from."""
 
     name: str
@@ -22,8 +34,8 @@ class SourceInfo:
     revision: str | None = None
 
 
-@dataclass
-class MoeInfo:
+@dataclass(eq=False, repr=False)
+class MoeInfo(Record):
     """The routed experts of one MoE layer, how many a token visits, those all tokens visit, and how many layers have them."""
 
     experts: int
@@ -33,8 +45,8 @@ class MoeInfo:
     intermediate_size: int
 
 
-@dataclass
-class LayerKind:
+@dataclass(eq=False, repr=False)
+class LayerKind(Record):
     """Layers of one kind, as ranges of their numbers, with what mixes tokens and what follows it."""
 
     layers: str
@@ -43,8 +55,8 @@ class LayerKind:
     ffn: str
 
 
-@dataclass
-class ArchitectureInfo:
+@dataclass(eq=False, repr=False)
+class ArchitectureInfo(Record):
     """The knobs. `pattern` has one letter a layer: `mixer` F full, W window, C chunk, M latent (MLA), L linear, H both attention and
     linear, - none; `ffn` d dense, e experts, - none."""
 
@@ -72,8 +84,8 @@ class ArchitectureInfo:
     more: dict[str, str]
 
 
-@dataclass
-class Component:
+@dataclass(eq=False, repr=False)
+class Component(Record):
     """Parameters of one role in one part; `active` are those a token visits."""
 
     part: str
@@ -82,8 +94,8 @@ class Component:
     active: int
 
 
-@dataclass
-class Params:
+@dataclass(eq=False, repr=False)
+class Params(Record):
     """Every trained weight once, router correction biases included. `mtp` stands apart from `total`; `components` lists both."""
 
     total: int
@@ -94,17 +106,19 @@ class Params:
     components: list[Component]
 
 
-@dataclass
-class Checkpoint:
-    """What the publisher's files hold: stored elements, their bytes, and bytes by dtype."""
+@dataclass(eq=False, repr=False)
+class Checkpoint(Record):
+    """What the publisher's files hold. `elements` counts as the Hub does, in all and by dtype: scales left out, packed weights unpacked.
+    `bytes` is everything stored, and `stored_elements` every element of every tensor as it lies in the files."""
 
     elements: int
     bytes: int
     by_dtype: dict[str, int]
+    stored_elements: int
 
 
-@dataclass
-class KvKind:
+@dataclass(eq=False, repr=False)
+class KvKind(Record):
     """One kind of cache: its layers, bytes, and what one more token costs one sequence."""
 
     kind: str
@@ -115,8 +129,8 @@ class KvKind:
     state_bytes: int
 
 
-@dataclass
-class KvCache:
+@dataclass(eq=False, repr=False)
+class KvCache(Record):
     """The cache of `batch` sequences of `context_tokens` tokens. `bytes` holds `state_bytes`, the part that does not grow."""
 
     engine: str
@@ -129,8 +143,8 @@ class KvCache:
     by_kind: list[KvKind] = field(default_factory=list)
 
 
-@dataclass
-class KvAt:
+@dataclass(eq=False, repr=False)
+class KvAt(Record):
     """The cache of one sequence at one length."""
 
     context_tokens: int
@@ -138,8 +152,8 @@ class KvAt:
     bytes_per_token: int
 
 
-@dataclass
-class FlopsPerToken:
+@dataclass(eq=False, repr=False)
+class FlopsPerToken(Record):
     """Floating-point operations to decode one token after `context_tokens`: a multiply and an add are two."""
 
     context_tokens: int
@@ -149,8 +163,8 @@ class FlopsPerToken:
     total: int
 
 
-@dataclass
-class ForwardMemory:
+@dataclass(eq=False, repr=False)
+class ForwardMemory(Record):
     """Activations alive at once in one forward pass of `tokens` tokens without gradients, and the logits of one position in fp32."""
 
     tokens: int
@@ -160,8 +174,8 @@ class ForwardMemory:
     basis: Literal["formula"] = "formula"
 
 
-@dataclass
-class Inspection:
+@dataclass(eq=False, repr=False)
+class Inspection(Record):
     """What `archcalc inspect` says of one model."""
 
     schema_version: int
@@ -179,8 +193,8 @@ class Inspection:
     notes: list[str]
 
 
-@dataclass
-class KvReport:
+@dataclass(eq=False, repr=False)
+class KvReport(Record):
     """What `archcalc kv` says of one model under one engine."""
 
     source: str
@@ -195,8 +209,8 @@ class KvReport:
     rule: str
 
 
-@dataclass
-class TensorLine:
+@dataclass(eq=False, repr=False)
+class TensorLine(Record):
     """One line of `archcalc tensors`: a tensor, or with `count` above one all those that differ by layer and expert alone."""
 
     source: str
@@ -211,8 +225,8 @@ class TensorLine:
     experts: int | None
 
 
-@dataclass
-class ErrorInfo:
+@dataclass(eq=False, repr=False)
+class ErrorInfo(Record):
     """Why a SOURCE failed."""
 
     code: str
@@ -220,8 +234,8 @@ class ErrorInfo:
     hint: str
 
 
-@dataclass
-class Failure:
+@dataclass(eq=False, repr=False)
+class Failure(Record):
     """What stands in place of a report for a SOURCE that failed."""
 
     source: str
@@ -230,7 +244,7 @@ class Failure:
 
 def to_plain(value: Any) -> Any:
     """A report as dicts, lists, numbers and strings, in field order."""
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Record):
         return {key: to_plain(item) for key, item in vars(value).items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]

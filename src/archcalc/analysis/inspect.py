@@ -58,14 +58,17 @@ def _ffn_letter(layer: Layer) -> str:
 
 def _layer_kinds(architecture: Architecture) -> tuple[list[report.LayerKind], dict[str, str]]:
     by_text: dict[tuple[str, str], list[int]] = {}
-    mixer, ffn = [], []
+    mixer: list[str] = []
+    ffn: list[str] = []
     for stack in architecture.stacks:
         if stack.part != "decoder":
             continue
         letters = [(_mixer_letter(layer), _ffn_letter(layer)) for layer in stack.kinds]
         texts = [(layer.mixer, layer.ffn) for layer in stack.kinds]
         for i, k in enumerate(stack.pattern):
-            by_text.setdefault(texts[k], []).append(len(mixer) if len(architecture.stacks) > 1 and stack.start == 0 else stack.start + i)
+            by_text.setdefault(texts[k], []).append(
+                len(mixer) if len(architecture.stacks) > 1 and stack.start == 0 else stack.start + i
+            )
             mixer.append(letters[k][0])
             ffn.append(letters[k][1])
     kinds = [report.LayerKind(ranges(numbers), len(numbers), *text) for text, numbers in by_text.items()]
@@ -130,7 +133,9 @@ def summary(a: Architecture, params: report.Params) -> str:
 def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str) -> report.KvCache:
     """The textbook cache. Raises `UsageError` for a dtype with scales of its own, whose layout is an engine's."""
     if dtype not in memory.DTYPE_BYTES:
-        raise UsageError(f"--kv-dtype {dtype}: the textbook cache knows {', '.join(memory.DTYPE_BYTES)}", "name an --engine for its own formats")
+        raise UsageError(
+            f"--kv-dtype {dtype}: the textbook cache knows {', '.join(memory.DTYPE_BYTES)}", "name an --engine for its own formats"
+        )
     kinds = memory.textbook(a, tokens, batch, memory.DTYPE_BYTES[dtype])
     return report.KvCache(
         engine="textbook",
@@ -155,6 +160,18 @@ def _contexts(a: Architecture, dtype: str, longest: int) -> list[report.KvAt]:
 def _cache_dtype(a: Architecture) -> str:
     """What engines keep the cache in when not told: the model's own half precision, else bf16."""
     return "fp16" if a.dtype == "F16" else "bf16"
+
+
+_STORED = {"fp32": "F32", "fp16": "F16", "bf16": "BF16", "fp8": "F8_E4M3", "fp8_e5m2": "F8_E5M2"}
+
+
+def stored_as(dtype: str | None) -> str | None:
+    """A dtype as safetensors spells it."""
+    if dtype is None:
+        return None
+    if dtype not in _STORED:
+        raise UsageError(f"--dtype {dtype}: weights can be asked for in {', '.join(_STORED)}")
+    return _STORED[dtype]
 
 
 def _notes(a: Architecture, params: report.Params) -> list[str]:
@@ -189,7 +206,9 @@ def inspect(
     tokens = context_tokens or a.facts.context_tokens
     stored = None
     try:
-        stored = report.Checkpoint(*checkpoint.summary(a, dtype))
+        held = checkpoint.summary(a, stored_as(dtype))
+        stored = report.Checkpoint(held.elements, held.bytes, held.by_dtype, held.stored)
+        notes += held.notes
     except UnsupportedError as error:
         notes.append(f"checkpoint: {error.message}")
     kv_dtype = kv_dtype or _cache_dtype(a)
@@ -205,7 +224,10 @@ def inspect(
         pass_tokens = min(tokens, _PREFILL_TOKENS)
         compute = "fp32" if a.dtype == "F32" else _cache_dtype(a)
         forward = report.ForwardMemory(
-            pass_tokens, compute, flops.forward_bytes(a, pass_tokens, memory.DTYPE_BYTES[compute]), a.facts.vocab_size * _LOGIT_BYTES
+            pass_tokens,
+            compute,
+            flops.forward_bytes(a, pass_tokens, memory.DTYPE_BYTES[compute]),
+            a.facts.vocab_size * _LOGIT_BYTES,
         )
     return report.Inspection(
         schema_version=report.SCHEMA_VERSION,

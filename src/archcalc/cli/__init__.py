@@ -37,10 +37,12 @@ def _callback(
 
 def build(only: str | None = None) -> typer.Typer:
     """The application, with one command or with all of them."""
+    from archcalc.cli._light import LightCommand, LightGroup
     from archcalc.cli._run import guarded
 
     app = typer.Typer(
         name="archcalc",
+        cls=LightGroup,
         help="Reads any model's config.json and says what it is made of, what it costs and where it fits.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -49,7 +51,7 @@ def build(only: str | None = None) -> typer.Typer:
     app.callback()(_callback)
     for name in COMMANDS if only is None else [only]:
         command = importlib.import_module(f"archcalc.cli.{name}").command
-        app.command(name, short_help=COMMANDS[name])(guarded(command))
+        app.command(name, short_help=COMMANDS[name], cls=LightCommand)(guarded(command))
     return app
 
 

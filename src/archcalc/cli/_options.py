@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -10,13 +10,15 @@ from archcalc.cli._run import Format
 
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE...", help="A bundled name, a Hub repo id (org/name[@revision]), a config.json, its folder, or -."),
+    typer.Argument(
+        metavar="SOURCE...", help="A bundled name, a Hub repo id (org/name[@revision]), a config.json, its folder, or -."
+    ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the Hub even where a bundled snapshot or the cache would do.")]
-Set = Annotated[Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; dots go deeper.")]  # noqa: UP045
-Context = Annotated[Optional[str], typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; the model's own by default.")]  # noqa: UP045
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; dots go deeper.")]
+Context = Annotated[str | None, typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; the model's own by default.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, max=1_000_000, help="Sequences.")]
-KvDtype = Annotated[Optional[str], typer.Option("--kv-dtype", metavar="DTYPE", help="What the cache is kept in, such as bf16 or fp8.")]  # noqa: UP045
-Dtype = Annotated[Optional[str], typer.Option("--dtype", metavar="DTYPE", help="What the weights would take if stored so.")]  # noqa: UP045
+KvDtype = Annotated[str | None, typer.Option("--kv-dtype", metavar="DTYPE", help="What the cache is kept in, such as bf16 or fp8.")]
+Dtype = Annotated[str | None, typer.Option("--dtype", metavar="DTYPE", help="What the weights would take if stored so.")]

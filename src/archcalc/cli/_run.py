@@ -75,7 +75,9 @@ def each(sources: Iterable[str], report: Callable[[str], R]) -> Iterator[tuple[s
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
             if os.environ.get("ARCHCALC_DEBUG"):
                 raise
-            problem = ArchcalcError(f"{source}: internal error: {type(error).__name__}: {error}", "ARCHCALC_DEBUG=1 shows where; please report it")
+            problem = ArchcalcError(
+                f"{source}: internal error: {type(error).__name__}: {error}", "ARCHCALC_DEBUG=1 shows where; please report it"
+            )
             yield source, problem
 
 
@@ -101,10 +103,10 @@ def print_each(
         for source, result in results:
             if isinstance(result, ArchcalcError):
                 failed += 1
-                result = failure(source, result)
+                line = failure(source, result)
             else:
-                result = plain(result)
-            sys.stdout.write(json.dumps(result, separators=(", ", ": "), ensure_ascii=False) + "\n")
+                line = plain(result)
+            sys.stdout.write(json.dumps(line, separators=(", ", ": "), ensure_ascii=False) + "\n")
         status = 1
     else:
         status = 2 if len(sources) == 1 else 1
@@ -128,7 +130,9 @@ def print_each(
         leave(status)
 
 
-def _noted(results: Iterable[tuple[str, R | ArchcalcError]], errors: list[ArchcalcError]) -> Iterator[tuple[str, R | ArchcalcError]]:
+def _noted(
+    results: Iterable[tuple[str, R | ArchcalcError]], errors: list[ArchcalcError]
+) -> Iterator[tuple[str, R | ArchcalcError]]:
     for source, result in results:
         if isinstance(result, ArchcalcError):
             errors.append(result)

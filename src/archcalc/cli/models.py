@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +12,9 @@ from archcalc.cli._run import Format
 
 
 def command(
-    query: Annotated[Optional[str], typer.Argument(metavar="[WORD]", help="Only models whose name, family or repo holds this.")] = None,  # noqa: UP045
+    query: Annotated[
+        str | None, typer.Argument(metavar="[WORD]", help="Only models whose name, family or repo holds this.")
+    ] = None,
     types: Annotated[bool, typer.Option("--types", help="List the model types that are read exactly instead.")] = False,
     form: FormatOption = Format.table,
 ) -> None:
@@ -26,9 +27,9 @@ def command(
         columns: tuple[rows.Column, ...] = (rows.Column("model_type", "model type"),)
         found: list[dict[str, Any]] = [{"model_type": name} for name in sorted(model_types())]
     else:
-        from archcalc.render.models import COLUMNS as columns
+        from archcalc.render.models import COLUMNS
 
-        found = _rows()
+        columns, found = COLUMNS, _rows()
     if query:
         word = query.lower()
         found = [row for row in found if any(word in str(value).lower() for value in row.values())]

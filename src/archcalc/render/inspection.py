@@ -38,13 +38,17 @@ def write_inspection_markdown(r: Inspection, out: TextIO) -> None:
     facts = [{"fact": label, "value": value} for label, value in knobs(r.architecture)]
     write_markdown((Column("fact", "Fact"), Column("value", "Value")), facts, out)
     components = [
-        {"name": component_name(c.part, c.role), "total": c.total, "active": c.active} for c in r.params.components if c.part != "mtp"
+        {"name": component_name(c.part, c.role), "total": c.total, "active": c.active}
+        for c in r.params.components
+        if c.part != "mtp"
     ]
     components.append({"name": "**total**", "total": r.params.total, "active": r.params.active})
     out.write("\n")
     number = units.format_exact
     write_markdown(
-        (Column("name", "Component"), Column("total", "Parameters", number, True), Column("active", "Active", number, True)), components, out
+        (Column("name", "Component"), Column("total", "Parameters", number, True), Column("active", "Active", number, True)),
+        components,
+        out,
     )
     if r.kv_cache:
         out.write("\n")

@@ -12,12 +12,12 @@ def _tokens(value: object) -> str:
 
 COLUMNS = (
     Column("name", "name"),
-    Column("family", "family", fold=True),
+    Column("family", "family", spare=5),
     Column("params_total", "total", count, right=True),
     Column("params_active", "active", count, right=True),
-    Column("attention", "attention", fold=True),
+    Column("attention", "attention", fold=True, spare=2),
     Column("context_tokens", "context", _tokens, right=True),
-    Column("release", "release", text),
-    Column("license", "license", text, fold=True),
-    Column("repo", "config from", fold=True),
+    Column("release", "release", text, spare=3),
+    Column("license", "license", text, fold=True, spare=4),
+    Column("repo", "config from", spare=6),
 )

@@ -13,10 +13,26 @@ if TYPE_CHECKING:
     from archcalc.report import ArchitectureInfo, Inspection
 
 _LABEL = 12
-_MIXERS = {"F": "full attention", "W": "sliding window", "C": "chunked", "M": "latent (MLA)", "L": "linear", "H": "attention + linear", "-": "none"}
+_MIXERS = {
+    "F": "full attention",
+    "W": "sliding window",
+    "C": "chunked",
+    "M": "latent (MLA)",
+    "L": "linear",
+    "H": "attention + linear",
+    "-": "none",
+}
 _FFNS = {"d": "dense", "e": "experts", "-": "none"}
 _STYLES = {"F": "cyan", "M": "cyan", "W": "green", "C": "green", "L": "magenta", "H": "yellow", "d": "blue", "e": "red"}
-_PART_NAMES = {"embedding": "embedding", "decoder": "", "head": "head", "mtp": "MTP", "vision": "vision", "audio": "audio", "other": "other"}
+_PART_NAMES = {
+    "embedding": "embedding",
+    "decoder": "",
+    "head": "head",
+    "mtp": "MTP",
+    "vision": "vision",
+    "audio": "audio",
+    "other": "other",
+}
 _ROLE_NAMES = {
     "embedding": "embeddings", "attention": "attention", "mlp": "FFN", "experts": "routed experts", "shared_experts": "shared experts",
     "router": "routers", "norm": "norms", "head": "head", "other": "other",
@@ -49,7 +65,9 @@ def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
     if a.moe:
         m = a.moe
         shared = f" + {m.shared} shared" if m.shared else ""
-        out.append(("MoE", f"{m.experts} experts of {m.intermediate_size:,}, top-{m.active}{shared}, in {m.layers} of {a.layers} layers"))
+        out.append(
+            ("MoE", f"{m.experts} experts of {m.intermediate_size:,}, top-{m.active}{shared}, in {m.layers} of {a.layers} layers")
+        )
     tied = "head tied to the embedding" if a.tied_embeddings else "head of its own"
     out.append(("width", f"{a.hidden_size:,} hidden, {a.vocab_size:,} vocabulary, {tied}"))
     if a.context_tokens:
@@ -164,7 +182,12 @@ def _memory(page: Console, r: Inspection) -> None:
         table.add_column(overflow="fold")
         for dtype, elements in c.by_dtype.items():
             table.add_row(dtype, f"{guess}{units.format_exact(elements)}", "elements")
-        table.add_row("on disk", f"{guess}{units.format_bytes(c.bytes)}", f"{guess}{units.format_exact(c.elements)} elements stored", style="bold")
+        table.add_row(
+            "on disk",
+            f"{guess}{units.format_bytes(c.bytes)}",
+            f"{guess}{units.format_exact(c.elements)} elements stored",
+            style="bold",
+        )
         page.print(table)
     if r.kv_cache:
         k = r.kv_cache
@@ -174,14 +197,21 @@ def _memory(page: Console, r: Inspection) -> None:
         table.add_column("bytes", justify="right", no_wrap=True)
         table.add_column("one more token", justify="right", no_wrap=True)
         for at in r.kv_contexts:
-            table.add_row(units.format_tokens(at.context_tokens), guess + units.format_bytes(at.bytes), guess + units.format_bytes(at.bytes_per_token))
+            table.add_row(
+                units.format_tokens(at.context_tokens),
+                guess + units.format_bytes(at.bytes),
+                guess + units.format_bytes(at.bytes_per_token),
+            )
         page.print(table)
         table = plain_table(heads=False)
         table.add_column(min_width=_LABEL)
         table.add_column(overflow="fold")
         for kind in k.by_kind if len(k.by_kind) > 1 or k.state_bytes else []:
             window = f" of {kind.window:,}" if kind.window else ""
-            table.add_row(f"{kind.kind}{window}", f"{kind.layers} layers, {units.format_bytes(kind.bytes)} at {units.format_tokens(k.context_tokens)}")
+            table.add_row(
+                f"{kind.kind}{window}",
+                f"{kind.layers} layers, {units.format_bytes(kind.bytes)} at {units.format_tokens(k.context_tokens)}",
+            )
         if k.batch > 1:
             table.add_row(f"batch {k.batch}", f"{guess}{units.format_bytes(k.bytes)} at {units.format_tokens(k.context_tokens)}")
         if table.row_count:

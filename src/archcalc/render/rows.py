@@ -11,7 +11,8 @@ from archcalc import units
 class Column(NamedTuple):
     """A key of the JSON object, the head above it on a page, and how a cell reads there.
 
-    `fold` lets a terminal wrap the cell; other cells are kept on one line.
+    `fold` lets a terminal wrap the cell; other cells are kept on one line. On a terminal too narrow for all, columns with the highest
+    `spare` go first; those with 0 stay.
     """
 
     key: str
@@ -19,6 +20,11 @@ class Column(NamedTuple):
     show: Callable[[Any], str] = str
     right: bool = False
     fold: bool = False
+    spare: int = 0
+
+
+_FOLDED = 28
+"""A folded column is at least this wide."""
 
 
 def exact(value: Any) -> str:
@@ -47,17 +53,33 @@ def write(form: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]], 
         {"table": write_table, "markdown": write_markdown, "csv": write_csv}[form](columns, rows, out)
 
 
-def write_table(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
-    """Aligned columns: folded to the terminal's width on a terminal, as wide as they need to be in a pipe."""
+def write_table(columns: Sequence[Column], rows: Sequence[dict[str, Any]], out: TextIO) -> None:
+    """Aligned columns: as many as fit a terminal, as wide as they need to be in a pipe."""
     from archcalc.render.terminal import console, plain_table
 
-    page = console(out)
+    # Wide enough that no row of a list ever wraps where another program reads it.
+    page = console(out, pipe_width=1000)
+    cells = [[column.show(row[column.key]) for column in columns] for row in rows]
+    widths = [max([len(column.head), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
+    kept = list(range(len(columns)))
+    while sum(min(widths[i], _FOLDED) if columns[i].fold else widths[i] for i in kept) + 2 * len(kept) > page.width:
+        spare = max(kept, key=lambda i: columns[i].spare)
+        if not columns[spare].spare:
+            break
+        kept.remove(spare)
     table = plain_table()
-    for column in columns:
-        table.add_column(column.head, justify="right" if column.right else "left", overflow="fold", no_wrap=not column.fold)
-    for row in rows:
-        table.add_row(*(column.show(row[column.key]) for column in columns))
+    for i in kept:
+        column = columns[i]
+        table.add_column(
+            column.head, justify="right" if column.right else "left", overflow="fold", no_wrap=not column.fold,
+            min_width=min(widths[i], _FOLDED) if column.fold else widths[i],
+        )  # fmt: skip
+    for line in cells:
+        table.add_row(*(line[i] for i in kept))
     page.print(table)
+    if len(kept) < len(columns):
+        left_out = ", ".join(column.head for i, column in enumerate(columns) if i not in kept)
+        page.print(f"(too narrow for: {left_out})", style="dim")
 
 
 def write_markdown(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:

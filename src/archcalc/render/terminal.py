@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 
 
-def console(out: TextIO) -> Console:
-    """A console over `out`. In a pipe it is as wide as COLUMNS says, else 120, and writes no escape codes."""
+def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
+    """A console over `out`. In a pipe it is as wide as COLUMNS says, else `pipe_width`, and writes no escape codes."""
     from rich.console import Console
 
     terminal = out.isatty()
-    width = None if terminal else int(columns) if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) else PIPE_WIDTH
+    width = (
+        None
+        if terminal
+        else int(columns)
+        if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns)
+        else pipe_width
+    )
     return Console(
         file=out if terminal else cast("TextIO", Trimmed(out)),
         width=width,

@@ -1,0 +1,69 @@
+"""Typer commands whose arguments are converted without pydantic.
+
+Typer 0.29 builds a pydantic TypeAdapter for each parameter it converts, which takes longer to import than a bundled model takes to
+analyse. The commands here take only str, int, bool, choices, and lists of str, so the conversion is a few lines. A typer without
+such adapters never calls them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, get_args
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class _Plain:
+    """Stands in for typer's runtime conversion of one parameter."""
+
+    def __init__(self, annotation: Any, info: Any) -> None:
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        self._enum = next((kind for kind in kinds if issubclass(kind, Enum)), None)
+        self._is_int = int in kinds
+        self._min, self._max = getattr(info, "min", None), getattr(info, "max", None)
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if self._enum is not None and not isinstance(value, self._enum):
+            try:
+                return self._enum(value)
+            except ValueError:
+                names = ", ".join(repr(member.value) for member in self._enum)
+                raise typer.BadParameter(f"{value!r} is not one of {names}.", ctx=ctx, param=param) from None
+        return self._number(value, param, ctx) if self._is_int else value
+
+    def _number(self, value: Any, param: Any, ctx: Any) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise typer.BadParameter(f"{value!r} is not a whole number.", ctx=ctx, param=param) from None
+        if (self._min is not None and number < self._min) or (self._max is not None and number > self._max):
+            raise typer.BadParameter(f"{number} is not in the range {self._min} to {self._max}.", ctx=ctx, param=param)
+        return number
+
+
+def _plainly(params: list[Any]) -> list[Any]:
+    for param in params:
+        described = getattr(param, "type_descriptor", None)
+        if described is not None:
+            plain = _Plain(described.annotation, described.parameter_info)
+            param.get_runtime_param = lambda plain=plain: plain
+    return params
+
+
+class LightCommand(TyperCommand):
+    """A command whose parameters are converted by `_Plain`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, help and completion included."""
+        return _plainly(super().get_params(ctx))
+
+
+class LightGroup(TyperGroup):
+    """A group whose own parameters are converted by `_Plain`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, help and completion included."""
+        return _plainly(super().get_params(ctx))
