@@ -16,10 +16,11 @@ MAX_TOKENS = 1 << 40
 MAX_BYTES = 1 << 60
 """More bytes than this (1 EiB) are taken for a slip."""
 
+# Patterns are text, compiled where they are first used: most runs parse nothing, and start-up counts. Digits are ASCII.
 _K, _M = 1 << 10, 1 << 20
 _NUMBER = r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:_[0-9]{3})+|[0-9]+)?(?:\.(?P<fraction>[0-9]+))?"
-_TOKENS = re.compile(_NUMBER + r"\s*(?P<unit>[km]?)(?:\s*(?:tokens?|toks?))?", re.ASCII)
-_BYTES = re.compile(_NUMBER + r"\s*(?P<unit>[a-z]*)", re.ASCII)
+_TOKENS = _NUMBER + r"\s*(?P<unit>[km]?)(?:\s*(?:tokens?|toks?))?"
+_BYTES = _NUMBER + r"\s*(?P<unit>[a-z]*)"
 _BYTE_UNITS = {
     "b": 1, "byte": 1, "bytes": 1,
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "pb": 10**15,
@@ -37,13 +38,13 @@ _DTYPES = {
     "int4": "int4 i4",
 }
 _DTYPE = {alias: name for name, aliases in _DTYPES.items() for alias in aliases.split()}
-_GGUF_TYPE = re.compile(r"i?q[1-8]_(?:[0-9]|k|nl|xs|xxs|s|m)(?:_(?:s|m|l|xl))?|tq[12]_0", re.ASCII)
+_GGUF_TYPE = r"i?q[1-8]_(?:[0-9]|k|nl|xs|xxs|s|m)(?:_(?:s|m|l|xl))?|tq[12]_0"
 
 # The x of 7900xtx, rtx 4090 and max 8 is no times sign; that of 8xh100, h100x8 and a100 x 4 is.
-_COUNT_FIRST = re.compile(r"(?P<count>[0-9]+)\s*(?:x(?!tx?\b)|[×*])\s*(?P<name>\S.*)", re.ASCII)
-_COUNT_LAST = re.compile(r"(?P<name>\S.*?)(?:\s*[×*]|\s+x)\s*(?P<count>[0-9]+)", re.ASCII)
-_COUNT_ATTACHED = re.compile(r"(?P<name>.*[0-9].*)x(?P<count>[0-9]{1,3})", re.ASCII)
-_COUNT_BARE = re.compile(r"(?P<count>[0-9]{1,3})\s+(?P<name>[a-z].*)", re.ASCII)
+_COUNT_FIRST = r"(?P<count>[0-9]+)\s*(?:x(?!tx?\b)|[×*])\s*(?P<name>\S.*)"
+_COUNT_LAST = r"(?P<name>\S.*?)(?:\s*[×*]|\s+x)\s*(?P<count>[0-9]+)"
+_COUNT_ATTACHED = r"(?P<name>.*[0-9].*)x(?P<count>[0-9]{1,3})"
+_COUNT_BARE = r"(?P<count>[0-9]{1,3})\s+(?P<name>[a-z].*)"
 
 
 # Parsing
@@ -105,7 +106,7 @@ def parse_dtype(text: str) -> str:
     name = text.strip().lower().removeprefix("torch.").replace("-", "_")
     if name in _DTYPE:
         return _DTYPE[name]
-    if _GGUF_TYPE.fullmatch(name):
+    if re.fullmatch(_GGUF_TYPE, name, re.ASCII):
         return name
     raise UsageError(f"{_shown(text)} is not a dtype archcalc knows", f"one of {', '.join(_DTYPES)}, or a GGUF type such as q8_0")
 
@@ -126,20 +127,20 @@ def split_count(text: str) -> tuple[int, str]:
         raise UsageError(f"{_shown(text)} is too long for the name of a GPU", examples)
     if re.match(r"[-+]\s*[0-9]|[0-9]*\.[0-9]+\s*[x×*]", clean, re.ASCII):
         raise UsageError(f"{_shown(text)}: the number of GPUs is not a whole number above zero", examples)
-    first = _COUNT_FIRST.fullmatch(clean)
+    first = re.fullmatch(_COUNT_FIRST, clean, re.ASCII)
     if first and first["name"].isdecimal():
         count, name = sorted((int(first["count"]), int(first["name"])))
         return count, str(name)
-    last = _COUNT_LAST.fullmatch(clean) or _COUNT_ATTACHED.fullmatch(clean)
-    if first and any(pattern.fullmatch(first["name"]) for pattern in (_COUNT_FIRST, _COUNT_LAST, _COUNT_ATTACHED)):
+    last = re.fullmatch(_COUNT_LAST, clean, re.ASCII) or re.fullmatch(_COUNT_ATTACHED, clean, re.ASCII)
+    if first and any(re.fullmatch(p, first["name"], re.ASCII) for p in (_COUNT_FIRST, _COUNT_LAST, _COUNT_ATTACHED)):
         raise UsageError(f"{_shown(text)} gives two counts", examples)
-    match = first or last or _COUNT_BARE.fullmatch(clean)
+    match = first or last or re.fullmatch(_COUNT_BARE, clean, re.ASCII)
     return (int(match["count"]), match["name"]) if match else (1, clean)
 
 
-def _match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+def _match(pattern: str, text: str) -> re.Match[str] | None:
     """The text as a number with a unit, if it has digits and a sane length."""
-    match = pattern.fullmatch(text.strip().lower()) if len(text) <= 64 else None
+    match = re.fullmatch(pattern, text.strip().lower(), re.ASCII) if len(text) <= 64 else None
     return match if match and (match["whole"] or match["fraction"]) else None
 
 

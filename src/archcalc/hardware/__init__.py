@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from archcalc.errors import UsageError
@@ -171,7 +171,8 @@ class GpuSpec(NamedTuple):
 
 @cache
 def _raw() -> Mapping[str, Any]:
-    raw: Mapping[str, Any] = json.loads(Path(__file__).with_name("catalog.json").read_bytes())
+    with open(os.path.join(os.path.dirname(__file__), "catalog.json"), "rb") as file:
+        raw: Mapping[str, Any] = json.load(file)
     return raw
 
 
@@ -276,8 +277,8 @@ _NOISE = frozenset(
     graphics macbook mac macmini macstudio imac studio mini air arc silicon
     """.split()
 )
-_MEMORY = re.compile(r"([0-9]+)g(?:i?b)?", re.ASCII)
-_SEVERAL = re.compile(r"[+;&|]|,(?![0-9]{3})|\band\b|\bplus\b|[\s/](?=[0-9]+\s*[x×*](?!tx?\b)\s*[a-z])", re.ASCII)
+_MEMORY = r"([0-9]+)g(?:i?b)?"
+_SEVERAL = r"[+;&|]|,(?![0-9]{3})|\band\b|\bplus\b|[\s/](?=[0-9]+\s*[x×*](?!tx?\b)\s*[a-z])"
 
 
 def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
@@ -293,7 +294,7 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
     found = _named_instance(text)
     if found is not None:
         return _of_instance(found, 1, limit)
-    kinds = [part.strip() for part in _SEVERAL.split(text.lower()) if part.strip()]
+    kinds = [part.strip() for part in re.split(_SEVERAL, text.lower(), flags=re.ASCII) if part.strip()]
     several = UsageError(
         f"{_short(text)} names {len(kinds)} groups of GPUs: a plan is for one kind",
         f"ask for each alone, such as {kinds[0] if kinds else ''}",
@@ -359,7 +360,7 @@ def _words(text: str) -> list[str]:
     text = text.lower().replace("macbook pro", " ").replace("mac pro", " ")
     text = re.sub(r"([0-9])[\s-]+(g(?:i?b)?)\b", r"\1\2", text)
     words = re.findall(r"[a-z0-9]+", re.sub(r"\b(rtx|gtx|rx)(?=[0-9])", r"\1 ", text), re.ASCII)
-    words = [f"{match[1]}gb" if (match := _MEMORY.fullmatch(word)) else word for word in words]
+    words = [f"{match[1]}gb" if (match := re.fullmatch(_MEMORY, word, re.ASCII)) else word for word in words]
     return [word for word in words if word not in _NOISE]
 
 
