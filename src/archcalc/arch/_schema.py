@@ -84,8 +84,10 @@ class TowerSchema(ConfigSchema):
         raise UnsupportedError(f"{type(self).__module__} has no tower")
 
 
-def nested(default_type: str) -> BeforeValidator:
+def nested(default_type: str, *misnamed: str) -> BeforeValidator:
     """Parse a nested config with the adapter of its own `model_type`, or of `default_type` where it names none.
+
+    `misnamed` are types that older checkpoints state there by mistake: they mean `default_type` too.
 
     For fields such as ``text_config: Annotated[ConfigSchema, nested("llama")] = Field(default={}, validate_default=True)``.
     """
@@ -98,6 +100,8 @@ def nested(default_type: str) -> BeforeValidator:
             return value
         config = {} if value is None else value
         model_type = config.get("model_type") or default_type
+        if model_type in misnamed:
+            model_type = default_type
         name = adapter_name({"model_type": model_type})
         if name is None:
             raise UnsupportedError(
@@ -195,20 +199,22 @@ _SCALINGS = {
 
 
 def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
-    """`RoPE`, with its scaling and the share of the head that turns, from `rope_scaling` or `rope_parameters`."""
+    """`RoPE`, with its scaling and the share of the head that turns, from `rope_scaling` or `rope_parameters`.
+
+    `partial` is that share where those do not state it.
+    """
     scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
     per_kind = [v for v in scaling.values() if isinstance(v, Mapping)] if isinstance(scaling, Mapping) else []
     kinds = [] if not isinstance(scaling, Mapping) else [scaling, *per_kind]
     names = []
     for s in kinds:
+        if isinstance(part := s.get("partial_rotary_factor"), (int, float)):
+            partial = part
         kind = s.get("rope_type", s.get("type"))
         if isinstance(kind, str) and kind != "default" and _SCALINGS.get(kind, kind) not in names:
             names.append(_SCALINGS.get(kind, kind))
         if "mrope_section" in s and "M-RoPE" not in names:
             names.append("M-RoPE")
-        part = s.get("partial_rotary_factor")
-        if partial is None and isinstance(part, (int, float)):
-            partial = float(part)
     if partial is not None and 0 < partial < 1:
         names.append(f"{partial:.0%} of the head")
     return f"RoPE ({', '.join(names)})" if names else "RoPE"

@@ -33,6 +33,7 @@ class MixtureOfExperts:
     shared_intermediate: int = 0
     shared_name: str = "shared_experts"
     shared_gate: str = ""
+    shared_bias: bool = False
     router: str = "gate"
     router_bias: bool = False
     correction_bias: str = ""
@@ -54,7 +55,7 @@ class MixtureOfExperts:
         if self.correction_bias:
             yield Tensor(self.correction_bias, (self.experts,), "router", kind="router_bias")
         if self.shared_intermediate:
-            shared = GatedFeedForward(h, self.shared_intermediate, self.activation, role="shared_experts")
+            shared = GatedFeedForward(h, self.shared_intermediate, self.activation, self.shared_bias, role="shared_experts")
             for t in shared.tensors():
                 yield t._replace(name=f"{self.shared_name}.{t.name}")
         if self.shared_gate:

@@ -35,7 +35,8 @@ class Indexer:
 class LatentAttention:
     """Keys and values are up-projections of one cached latent of `kv_rank`, beside one rotary key of `rope_dim` for all heads.
 
-    `q_rank` None projects queries at full rank. The latent is replicated on every tensor-parallel rank: it has no heads to split.
+    `q_rank` None projects queries at full rank. `topk` without an `indexer` attends to the tokens that an earlier layer's indexer
+    chose. The latent is replicated on every tensor-parallel rank: it has no heads to split.
     """
 
     hidden: int
@@ -47,6 +48,7 @@ class LatentAttention:
     q_rank: int | None = None
     bias: bool = False
     indexer: Indexer | None = None
+    topk: int | None = None
 
     def tensors(self) -> Iterator[Tensor]:
         qk_dim = self.nope_dim + self.rope_dim
@@ -72,7 +74,8 @@ class LatentAttention:
 
     def attends(self) -> Iterator[Attend]:
         """As computed in prefill, per head on the up-projected keys and values; sparse attention sees `topk` of them."""
-        yield Attend(self.heads, self.nope_dim + self.rope_dim, self.v_dim, self.indexer.topk if self.indexer is not None else None)
+        topk = self.indexer.topk if self.indexer is not None else self.topk
+        yield Attend(self.heads, self.nope_dim + self.rope_dim, self.v_dim, topk)
         if self.indexer is not None:
             yield Attend(self.indexer.heads, self.indexer.dim, 0)
 
@@ -89,4 +92,6 @@ class LatentAttention:
         text = f"MLA ({self.heads} heads, latent {self.kv_rank}+{self.rope_dim})"
         if self.indexer is not None:
             text += f", sparse top-{self.indexer.topk}"
+        elif self.topk is not None:
+            text += f", sparse top-{self.topk} (shared index)"
         return text
