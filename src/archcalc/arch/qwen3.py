@@ -1,0 +1,30 @@
+"""Qwen 3, dense: Qwen 2's layer with QK-norm in place of the biases.
+
+Source: transformers 5.23, models/qwen3/modeling_qwen3.py and configuration_qwen3.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch import qwen2
+from archcalc.arch._schema import Flag, Size
+from archcalc.blocks.attention import GroupedQueryAttention
+
+QK_NORM = {"more": (("QK-norm", "RMSNorm per head"),)}
+
+
+class Schema(qwen2.Schema):
+    name: ClassVar[str] = "qwen3"
+
+    head_dim: Size | None = 128
+    attention_bias: Flag = False
+
+    def attention(self, window: int | None) -> GroupedQueryAttention:
+        return GroupedQueryAttention(
+            self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size,
+            self.attention_bias, self.attention_bias, window, qk_norm="head",
+        )  # fmt: skip
+
+    def more(self) -> dict[str, Any]:
+        return QK_NORM
