@@ -1,0 +1,28 @@
+"""The text model of Qwen 3.5, 3.6 and 3.8 with experts: a mixture in every layer.
+
+Source: transformers 5.23, models/qwen3_5_moe/modeling_qwen3_5_moe.py and configuration_qwen3_5_moe.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch import qwen3_5_text
+from archcalc.arch._schema import Layers, Size
+
+
+class Schema(qwen3_5_text.Schema):
+    name: ClassVar[str] = "qwen3_5_moe_text"
+
+    hidden_size: Size = 2048
+    num_hidden_layers: Layers = 40
+    num_key_value_heads: Size | None = 2
+    num_experts_per_tok: Size = 8
+    num_experts: Size = 256
+
+    def sparse(self, index: int) -> bool:
+        return True
+
+    def more(self) -> dict[str, Any]:
+        # The type has no dense layer, so its `intermediate_size` means nothing.
+        return {**super().more(), "intermediate_size": None}

@@ -1,0 +1,47 @@
+"""The text model of Qwen 3.5, 3.6 and 3.8, dense: Qwen3-Next's mixers with four projections apart, a plain FFN, MTP.
+
+Source: transformers 5.23, models/qwen3_5/modeling_qwen3_5.py and configuration_qwen3_5.py (defaults), conversion_mapping.py;
+vLLM 0.33, models/qwen3_5_mtp.py.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch import qwen3_next
+from archcalc.arch._schema import Count, Layers, Size
+from archcalc.model import Architecture
+
+
+class Schema(qwen3_next.Schema):
+    name: ClassVar[str] = "qwen3_5_text"
+    fused: ClassVar[bool] = False
+
+    vocab_size: Size = 248320
+    hidden_size: Size = 4096
+    intermediate_size: Size = 12288
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size | None = 4
+    # Published configs state it; the reference implementation has no such key, so its absence means no MTP.
+    mtp_layers: Count = Field(0, validation_alias=AliasChoices("mtp_num_hidden_layers", "num_nextn_predict_layers"))
+
+    def sparse(self, index: int) -> bool:
+        return False
+
+    def cut_out(self) -> bool:
+        """Whether the checkpoint is the text half of a multimodal one, saved again by the reference implementation.
+
+        The class is then still the multimodal one: tensors keep its names, and `mtp.*`, which it does not load, is gone.
+        """
+        classes = (self.model_extra or {}).get("architectures")
+        return isinstance(classes, list) and any(str(c).endswith("ForConditionalGeneration") for c in classes)
+
+    def stored_mtp_layers(self) -> int:
+        return 0 if self.cut_out() else self.mtp_layers
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        text = super().architecture(prefix)
+        return text._replace(renames=((f"{prefix}.", f"{prefix}.language_model."),)) if self.cut_out() else text
