@@ -1,0 +1,19 @@
+"""Qwen2.5-VL: Qwen2-VL with another tower.
+
+Source: transformers 5.23, models/qwen2_5_vl/modeling_qwen2_5_vl.py and configuration_qwen2_5_vl.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch import qwen2_vl
+from archcalc.arch._schema import TowerSchema, nested
+
+
+class Schema(qwen2_vl.Schema):
+    name: ClassVar[str] = "qwen2_5_vl"
+
+    vision_config: Annotated[TowerSchema, nested("qwen2_5_vl_vision", "qwen2_5_vl"), Field(default={}, validate_default=True)]

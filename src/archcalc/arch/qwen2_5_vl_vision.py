@@ -1,0 +1,41 @@
+"""The vision tower of Qwen2.5-VL: Qwen2-VL's with RMSNorm, a gated FFN, and windows on most layers.
+
+Source: transformers 5.23, models/qwen2_5_vl/modeling_qwen2_5_vl.py (`Qwen2_5_VisionTransformerPretrainedModel`) and
+configuration_qwen2_5_vl.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from archcalc.arch import qwen2_vl_vision
+from archcalc.arch._schema import Size
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.norm import rms_norm
+from archcalc.blocks.vision import encoder_layer
+from archcalc.model import Layer, Tensor
+
+
+class Schema(qwen2_vl_vision.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("in_chans", "spatial_patch_size", "tokens_per_second")
+
+    hidden_act: str = "silu"
+    intermediate_size: Size = 3420
+    window_size: Size = 112
+    out_hidden_size: Size = 3584
+    fullatt_block_indexes: tuple[int, ...] = (7, 15, 23, 31)
+
+    def widths(self) -> tuple[int, int]:
+        return self.hidden_size, self.out_hidden_size
+
+    def norm(self, name: str) -> Iterator[Tensor]:
+        yield rms_norm(name, self.hidden_size)
+
+    def layers(self) -> list[Layer]:
+        ffn = GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, bias=True)
+        norms = (*self.norm("norm1"), *self.norm("norm2"))
+        # The window is given in pixels and cut to whole merged patches.
+        side = max(self.window_size // self.spatial_merge_size // self.patch_size, 1) * self.spatial_merge_size
+        windowed, full = (encoder_layer(self.attention(w), ffn, norms, attention_name="attn") for w in (side**2, None))
+        return [full if i in self.fullatt_block_indexes else windowed for i in range(self.depth)]

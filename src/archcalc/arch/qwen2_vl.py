@@ -1,0 +1,33 @@
+"""Qwen2-VL. Published configs are flat: the text model's keys stand beside `vision_config`.
+
+Source: transformers 5.23, models/qwen2_vl/modeling_qwen2_vl.py and configuration_qwen2_vl.py, conversion_mapping.py
+("Qwen2VLForConditionalGeneration": published checkpoints name the parts `model.*` and `visual.*`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch import qwen2_vl_text
+from archcalc.arch._decoder import with_tower
+from archcalc.arch._schema import TowerSchema, nested
+from archcalc.model import Architecture
+
+
+class Schema(qwen2_vl_text.Schema):
+    core_keys: ClassVar[tuple[str, ...]] = ("vision_config",)
+    name: ClassVar[str] = "qwen2_vl"
+
+    text_config: qwen2_vl_text.Schema | None = None
+    vision_config: Annotated[TowerSchema, nested("qwen2_vl_vision", "qwen2_vl"), Field(default={}, validate_default=True)]
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        language = f"{prefix}.language_model"
+        text = self.text_config.architecture(language) if self.text_config else super().architecture(language)
+        groups, stacks = self.vision_config.tower(f"{prefix}.visual")
+        renames = ((f"{language}.", f"{prefix}."), (f"{prefix}.visual.", "visual."))
+        # Either config may state the tying.
+        tied = self.tie_word_embeddings or text.facts.tied_embeddings
+        return with_tower(text, self.name, groups, stacks, renames=renames, tied=tied)
