@@ -1,0 +1,65 @@
+"""DeepSeek-V3.2: V3 with an indexer in every layer, which picks the tokens that the layer attends to.
+
+Source: transformers 5.23, models/deepseek_v32/modeling_deepseek_v32.py and configuration_deepseek_v32.py (defaults,
+`mlp_layer_types`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch import deepseek_v3
+from archcalc.arch._schema import Size, Tokens, per_layer
+from archcalc.blocks.latent import Indexer, LatentAttention
+from archcalc.errors import UnsupportedError
+
+
+def known(kinds: Sequence[str], key: str, *names: str) -> None:
+    """Raise where a layer is of a kind that the reference implementation does not have."""
+    for kind in kinds:
+        if kind not in names:
+            raise UnsupportedError(f"{key} holds {kind!r}: only {' and '.join(names)} are known here")
+
+
+class Schema(deepseek_v3.Schema):
+    name: ClassVar[str] = "deepseek_v32"
+    inert_keys: ClassVar[tuple[str, ...]] = (*deepseek_v3.Schema.inert_keys, "mlp_bias")
+
+    n_routed_experts: Size = Field(256, validation_alias=AliasChoices("num_experts", "num_local_experts", "n_routed_experts"))
+    q_lora_rank: Size = 1536
+    max_position_embeddings: Tokens = 163840
+    mlp_layer_types: list[str] | None = None
+    layer_types: list[str] | None = None
+    index_topk: Size = 2048
+    index_head_dim: Size = 128
+    index_n_heads: Size = 64
+
+    def sparse(self) -> list[bool]:
+        if self.mlp_layer_types is None:
+            return super().sparse()
+        kinds = per_layer(self.mlp_layer_types, self.num_hidden_layers, "mlp_layer_types")
+        known(kinds, "mlp_layer_types", "dense", "sparse")
+        return [kind == "sparse" for kind in kinds]
+
+    def indexers(self) -> list[bool]:
+        if self.layer_types is not None:
+            kinds = per_layer(self.layer_types, self.num_hidden_layers, "layer_types")
+            known(kinds, "layer_types", "indexed_attention", "deepseek_sparse_attention")
+        return [True] * self.num_hidden_layers
+
+    def attention(self, indexed: bool = False) -> LatentAttention:
+        h, topk = self.hidden_size, self.index_topk
+        return LatentAttention(
+            h, self.num_attention_heads, self.kv_lora_rank, self.qk_nope_head_dim, self.qk_rope_head_dim,
+            self.v_head_dim, self.q_lora_rank, self.attention_bias,
+            Indexer(h, self.q_lora_rank, self.index_n_heads, self.index_head_dim, topk) if indexed else None, topk,
+        )  # fmt: skip
+
+    def more(self) -> tuple[tuple[str, str], ...]:
+        indexers, n = sum(self.indexers()), self.num_hidden_layers
+        shared = f", in {indexers} of {n} layers" if indexers < n else ""
+        index = f"{self.index_n_heads} heads x {self.index_head_dim}, top {self.index_topk} tokens{shared}"
+        return (*super().more(), ("sparse attention index", index))

@@ -1,0 +1,56 @@
+"""GLM-5 to 5.3: DeepSeek-V3.2's structure, where some layers reuse the tokens that an earlier layer's indexer chose.
+
+Source: transformers 5.23, models/glm_moe_dsa/modeling_glm_moe_dsa.py and configuration_glm_moe_dsa.py (defaults, `indexer_types`);
+the MTP layer as zai-org/GLM-5 stores it, with an indexer and without copies of embedding and head.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import deepseek_v32
+from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.errors import ConfigError
+
+
+class Schema(deepseek_v32.Schema):
+    name: ClassVar[str] = "glm_moe_dsa"
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *deepseek_v32.Schema.inert_keys, "index_share_for_mtp_iteration", "indexer_rope_interleave", "moe_router_dtype",
+    )  # fmt: skip
+    mtp_copies: ClassVar[bool] = False
+
+    vocab_size: Size = 154880
+    hidden_size: Size = 6144
+    intermediate_size: Size = 12288
+    num_hidden_layers: Layers = 78
+    num_attention_heads: Size = 64
+    num_key_value_heads: Size | None = 64
+    q_lora_rank: Size = 2048
+    v_head_dim: Size = 256
+    qk_nope_head_dim: Size = 192
+    max_position_embeddings: Tokens = 202752
+    index_n_heads: Size = 32
+    indexer_types: list[str] | None = None
+    index_topk_pattern: str | list[str] | None = None
+    index_topk_freq: int = 1
+    index_skip_topk_offset: int = 2
+
+    def indexers(self) -> list[bool]:
+        """`indexer_types`, or `index_topk_pattern` ("FSSF"), or a full layer every `index_topk_freq`-th from an offset on."""
+        super().indexers()
+        n, pattern = self.num_hidden_layers, self.index_topk_pattern
+        if self.indexer_types is not None:
+            kinds, key = self.indexer_types, "indexer_types"
+        elif pattern is not None:
+            names = {"F": "full", "S": "shared"}
+            kinds, key = [names.get(c, c) for c in pattern] if isinstance(pattern, str) else pattern, "index_topk_pattern"
+        else:
+            step, offset = max(self.index_topk_freq, 1), self.index_skip_topk_offset
+            return [max(i - offset + 1, 0) % step == 0 for i in range(n)]
+        deepseek_v32.known(kinds, key, "full", "shared")
+        if len(kinds) < n:
+            raise ConfigError(
+                f"{key} has {len(kinds)} entries for {n} layers (num_hidden_layers)", f"give one entry per layer in {key}", key
+            )
+        return [kind == "full" for kind in kinds[:n]]
