@@ -96,13 +96,15 @@ class Component(Record):
 
 @dataclass(eq=False, repr=False)
 class Params(Record):
-    """Every trained weight once, router correction biases included. `mtp` stands apart from `total`; `components` lists both."""
+    """Every trained weight once, router correction biases included. `mtp` stands apart from `total`; `components` lists both.
+    `active_by_convention` is `active` as publishers also count it: of the text model, without its embedding, without its head."""
 
     total: int
     active: int
     mtp: int
     by_part: dict[str, int]
     by_role: dict[str, int]
+    active_by_convention: dict[str, int]
     components: list[Component]
 
 

@@ -23,11 +23,16 @@ def ranges(numbers: Iterable[int]) -> str:
     '0-2, 5, 7-8'
     >>> ranges([3, 7, 11, 15])
     '3-15 step 4'
+    >>> ranges([0, 1, 3, 4, 6, 7, 9, 10])
+    '0-10 except 2-8 step 3'
     """
     numbers = list(numbers)
-    step = numbers[1] - numbers[0] if len(numbers) > 2 else 0
-    if step > 1 and numbers == list(range(numbers[0], numbers[-1] + 1, step)):
-        return f"{numbers[0]}-{numbers[-1]} step {step}"
+    if steps := _steps(numbers):
+        return steps
+    present = set(numbers)
+    absent = [n for n in range(numbers[0], numbers[-1]) if n not in present]
+    if absent and (steps := _steps(absent)):
+        return f"{numbers[0]}-{numbers[-1]} except {steps}"
     runs: list[list[int]] = []
     for n in numbers:
         if runs and runs[-1][1] == n - 1:
@@ -35,6 +40,14 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([n, n])
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def _steps(numbers: list[int]) -> str:
+    """Three or more numbers at equal distances above one, or nothing."""
+    step = numbers[1] - numbers[0] if len(numbers) > 2 else 0
+    if step > 1 and numbers == list(range(numbers[0], numbers[-1] + 1, step)):
+        return f"{numbers[0]}-{numbers[-1]} step {step}"
+    return ""
 
 
 def _mixer_letter(layer: Layer) -> str:
@@ -116,7 +129,20 @@ def _params(parts: list[Component]) -> report.Params:
         active += c.active
         by_part[c.part] += c.total
         by_role[c.role] += c.total
-    return report.Params(total, active, mtp, by_part, by_role, [report.Component(*c) for c in parts])
+    return report.Params(total, active, mtp, by_part, by_role, _conventions(parts), [report.Component(*c) for c in parts])
+
+
+def _conventions(parts: list[Component]) -> dict[str, int]:
+    """What a token visits, by what is counted: gpt-oss is published without its embedding, Llama 4 without its vision tower."""
+    by_part: dict[str, int] = {}
+    for c in parts:
+        by_part[c.part] = by_part.get(c.part, 0) + c.active
+    embedding, decoder, head = (by_part.get(part, 0) for part in ("embedding", "decoder", "head"))
+    return {
+        "text": embedding + decoder + head,
+        "text without embedding": decoder + head,
+        "text without embedding and head": decoder,
+    }
 
 
 def summary(a: Architecture, params: report.Params) -> str:

@@ -33,6 +33,7 @@ _PART_NAMES = {
     "audio": "audio",
     "other": "other",
 }
+_TOWERS = {"vision": "vision tower", "audio": "audio tower"}
 _ROLE_NAMES = {
     "embedding": "embeddings", "attention": "attention", "mlp": "FFN", "experts": "routed experts", "shared_experts": "shared experts",
     "router": "routers", "norm": "norms", "head": "head", "other": "other",
@@ -157,18 +158,23 @@ def _params(page: Console, r: Inspection) -> None:
     if moe:
         table.add_column("active", justify="right", no_wrap=True)
         table.add_column("share", justify="right", no_wrap=True)
-    for c in p.components:
-        if c.part == "mtp":
-            continue
-        row = [component_name(c.part, c.role), guess + units.format_exact(c.total), units.format_share(c.total, p.total)]
+    rows = [(component_name(c.part, c.role), c.total, c.active) for c in p.components if c.part not in ("mtp", *_TOWERS)]
+    # A tower is one component of the page; its roles stand in the JSON.
+    rows += [(_TOWERS[part], total, total) for part, total in p.by_part.items() if part in _TOWERS and total]
+    for name, total, active in rows:
+        row = [name, guess + units.format_exact(total), units.format_share(total, p.total)]
         if moe:
-            row += [guess + units.format_exact(c.active), units.format_share(c.active, p.active)]
+            row += [guess + units.format_exact(active), units.format_share(active, p.active)]
         table.add_row(*row)
-    total = ["total", guess + units.format_exact(p.total), ""]
-    table.add_row(*total, *([guess + units.format_exact(p.active), ""] if moe else []), style="bold")
+    total_row = ["total", guess + units.format_exact(p.total), ""]
+    table.add_row(*total_row, *([guess + units.format_exact(p.active), ""] if moe else []), style="bold")
     if p.mtp:
         table.add_row("MTP, beside", guess + units.format_exact(p.mtp), *([""] * (3 if moe else 1)))
     page.print(table)
+    if moe:
+        c = p.active_by_convention
+        known = [f"{name} {guess}{units.format_count(value)}" for name, value in c.items() if value != p.active]
+        page.print(f"active as others count: {', '.join(known)}", style="dim")
 
 
 def _memory(page: Console, r: Inspection) -> None:
@@ -185,7 +191,7 @@ def _memory(page: Console, r: Inspection) -> None:
         table.add_row(
             "on disk",
             f"{guess}{units.format_bytes(c.bytes)}",
-            f"{guess}{units.format_exact(c.elements)} elements stored",
+            f"{guess}{units.format_exact(c.elements)} elements, as the Hub counts",
             style="bold",
         )
         page.print(table)
