@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from archcalc import report, units
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 def load(
@@ -73,6 +77,26 @@ def inspect(
         dtype=units.parse_dtype(dtype) if dtype else None,
         kv_dtype=units.parse_dtype(kv_dtype) if kv_dtype else None,
     )
+
+
+def schema_model(record: type[report.Record]) -> type[BaseModel]:
+    """A pydantic model with the fields of a report, nested ones included: it validates the JSON and gives its schema."""
+    from pydantic import create_model
+
+    def model(kind: Any) -> Any:
+        if isinstance(kind, type) and issubclass(kind, report.Record):
+            return schema_model(kind)
+        arguments = get_args(kind)
+        if not arguments or get_origin(kind) is Literal:
+            return kind
+        inner = tuple(model(a) for a in arguments)
+        if get_origin(kind) in (Union, UnionType):
+            return Union[inner]  # noqa: UP007
+        return get_origin(kind)[inner]
+
+    hints = {name: model(kind) for name, kind in get_type_hints(record).items() if name in record._fields}
+    fields: dict[str, Any] = {name: (kind, getattr(record, name, ...)) for name, kind in hints.items()}
+    return create_model(record.__name__, __doc__=record.__doc__, __config__={"extra": "forbid"}, **fields)
 
 
 def _json(value: Any) -> str:

@@ -1,19 +1,51 @@
 """Everything that is printed as JSON, typed. The JSON keys are the field names; `archcalc schema` prints the JSON schema.
 
-Plain dataclasses, which pydantic turns into a JSON schema and validates, so that a bundled model is told without importing pydantic.
+Plain records: importing pydantic, or compiling a dataclass for each, would take longer than analysing a bundled model.
+`archcalc.api.schema_model` turns one into a pydantic model, which gives the JSON schema and validates.
 Bytes and tokens are named in the key; counts are integers; what does not apply is null.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_: Any) -> Any:
+        """Only type checkers need it."""
+        return lambda cls: cls
+
 
 SCHEMA_VERSION = 1
 
 
+@dataclass_transform(eq_default=True)
 class Record:
-    """The base of all reports: equality and a readable form, written once because dataclasses compile theirs for every class."""
+    """The base of all reports: the annotations of a subclass are its fields, in order, as in a dataclass."""
+
+    _fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls._fields = tuple(cls.__annotations__)
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        self.__dict__.update(zip(self._fields, values, strict=False))
+        self.__dict__.update(named)
+        # The fields stand in order: reports are printed as their attributes stand.
+        if tuple(self.__dict__) != self._fields or len(values) + len(named) != len(self._fields):
+            self._complete(values, named)
+
+    def _complete(self, values: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Fill in defaults, or say what is wrong with the call, in the order of the fields."""
+        given = {**dict(zip(self._fields, values, strict=False)), **named}
+        wrong = [name for name in named if name not in self._fields or name in self._fields[: len(values)]]
+        missing = [name for name in self._fields if name not in given and not hasattr(type(self), name)]
+        if wrong or missing or len(values) > len(self._fields):
+            raise TypeError(f"{type(self).__name__}({', '.join(self._fields)}): wrong {wrong}, missing {missing}")
+        self.__dict__.clear()
+        self.__dict__.update((name, given[name] if name in given else getattr(type(self), name)) for name in self._fields)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and vars(other) == vars(self)
@@ -24,7 +56,6 @@ class Record:
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
 
 
-@dataclass(eq=False, repr=False)
 class SourceInfo(Record):
     """Where the config came from."""
 
@@ -34,7 +65,6 @@ class SourceInfo(Record):
     revision: str | None = None
 
 
-@dataclass(eq=False, repr=False)
 class MoeInfo(Record):
     """The routed experts of one MoE layer, how many a token visits, those all tokens visit, and how many layers have them."""
 
@@ -45,7 +75,6 @@ class MoeInfo(Record):
     intermediate_size: int
 
 
-@dataclass(eq=False, repr=False)
 class LayerKind(Record):
     """Layers of one kind, as ranges of their numbers, with what mixes tokens and what follows it."""
 
@@ -55,7 +84,6 @@ class LayerKind(Record):
     ffn: str
 
 
-@dataclass(eq=False, repr=False)
 class ArchitectureInfo(Record):
     """The knobs. `pattern` has one letter a layer: `mixer` F full, W window, C chunk, M latent (MLA), L linear, H both attention and
     linear, - none; `ffn` d dense, e experts, - none."""
@@ -84,7 +112,6 @@ class ArchitectureInfo(Record):
     more: dict[str, str]
 
 
-@dataclass(eq=False, repr=False)
 class Component(Record):
     """Parameters of one role in one part; `active` are those a token visits."""
 
@@ -94,7 +121,6 @@ class Component(Record):
     active: int
 
 
-@dataclass(eq=False, repr=False)
 class Params(Record):
     """Every trained weight once, router correction biases included. `mtp` stands apart from `total`; `components` lists both.
     `active_by_convention` is `active` as publishers also count it: of the text model, without its embedding, without its head."""
@@ -108,7 +134,6 @@ class Params(Record):
     components: list[Component]
 
 
-@dataclass(eq=False, repr=False)
 class Checkpoint(Record):
     """What the publisher's files hold. `elements` counts as the Hub does, in all and by dtype: scales left out, packed weights unpacked.
     `bytes` is everything stored, and `stored_elements` every element of every tensor as it lies in the files."""
@@ -119,7 +144,6 @@ class Checkpoint(Record):
     stored_elements: int
 
 
-@dataclass(eq=False, repr=False)
 class KvKind(Record):
     """One kind of cache: its layers, bytes, and what one more token costs one sequence."""
 
@@ -131,7 +155,6 @@ class KvKind(Record):
     state_bytes: int
 
 
-@dataclass(eq=False, repr=False)
 class KvCache(Record):
     """The cache of `batch` sequences of `context_tokens` tokens. `bytes` holds `state_bytes`, the part that does not grow."""
 
@@ -142,10 +165,9 @@ class KvCache(Record):
     bytes: int
     bytes_per_token: int
     state_bytes: int
-    by_kind: list[KvKind] = field(default_factory=list)
+    by_kind: list[KvKind]
 
 
-@dataclass(eq=False, repr=False)
 class KvAt(Record):
     """The cache of one sequence at one length."""
 
@@ -154,7 +176,6 @@ class KvAt(Record):
     bytes_per_token: int
 
 
-@dataclass(eq=False, repr=False)
 class FlopsPerToken(Record):
     """Floating-point operations to decode one token after `context_tokens`: a multiply and an add are two."""
 
@@ -165,7 +186,6 @@ class FlopsPerToken(Record):
     total: int
 
 
-@dataclass(eq=False, repr=False)
 class ForwardMemory(Record):
     """Activations alive at once in one forward pass of `tokens` tokens without gradients, and the logits of one position in fp32."""
 
@@ -176,7 +196,6 @@ class ForwardMemory(Record):
     basis: Literal["formula"] = "formula"
 
 
-@dataclass(eq=False, repr=False)
 class Inspection(Record):
     """What `archcalc inspect` says of one model."""
 
@@ -195,7 +214,6 @@ class Inspection(Record):
     notes: list[str]
 
 
-@dataclass(eq=False, repr=False)
 class KvReport(Record):
     """What `archcalc kv` says of one model under one engine."""
 
@@ -211,7 +229,6 @@ class KvReport(Record):
     rule: str
 
 
-@dataclass(eq=False, repr=False)
 class TensorLine(Record):
     """One line of `archcalc tensors`: a tensor, or with `count` above one all those that differ by layer and expert alone."""
 
@@ -227,7 +244,6 @@ class TensorLine(Record):
     experts: int | None
 
 
-@dataclass(eq=False, repr=False)
 class ErrorInfo(Record):
     """Why a SOURCE failed."""
 
@@ -236,7 +252,6 @@ class ErrorInfo(Record):
     hint: str
 
 
-@dataclass(eq=False, repr=False)
 class Failure(Record):
     """What stands in place of a report for a SOURCE that failed."""
 
