@@ -63,6 +63,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
     from archcalc.arch import _schema
+    from archcalc.quant import stated
 
     name = adapter_name(config)
     if name is None:
@@ -84,14 +85,9 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]
     unmodelled = tuple(_schema.unmodelled(schema))
-    quantization = config.get("quantization_config") or config.get("compression_config")
-    for inner in nested:
-        quantization = quantization or inner.get("quantization_config")
-    if quantization is not None and not isinstance(quantization, Mapping):
-        raise ConfigError(f"quantization_config is {quantization!r}: an object was expected", "correct it", "quantization_config")
     return architecture._replace(
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
-        quantization=quantization or None,
+        quantization=stated(config),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled else architecture.status,
     )

@@ -18,6 +18,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Moe
+from archcalc.quant import stated
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "hidden_size": ("hidden_size", "n_embd", "d_model", "dim", "model_dim"),
@@ -108,7 +109,7 @@ def guess(config: Mapping[str, Any]) -> Architecture:
         usual.setdefault("intermediate_size", 4 * width)
     schema = validate(_Usual, usual)
     return _build(schema, str(model_type or "unknown"))._replace(
-        status="guessed", notes=notes, dtype=stored_dtype(config, text), quantization=config.get("quantization_config") or None
+        status="guessed", notes=notes, dtype=stored_dtype(config, text), quantization=stated(config)
     )
 
 

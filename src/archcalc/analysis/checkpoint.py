@@ -1,0 +1,329 @@
+"""What the publisher's files hold: every stored tensor with its name, shape and dtype, and their sums.
+
+Stored are the parameters, the routers' correction biases, MTP layers, and copies that only checkpoints hold; not what is tied.
+Experts are one tensor each where publishers store them so, and scales and packed weights follow the quantization config.
+
+Two counts are given, because both are called the size of a checkpoint. `stored` counts every element of every tensor. `elements`
+counts as the Hugging Face Hub does since 2026: scales and other bookkeeping of the quantization are left out, weights packed by
+methods it knows count unpacked, tensors without axes not at all.
+
+Source: huggingface.js, packages/hub/src/lib/parse-safetensors-metadata.ts `computeNumOfParamsByDtypeSingleFile`,
+`shouldSkipTensor` and `getQuantizationMultiplier`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Part, Tensor
+
+if TYPE_CHECKING:
+    from archcalc.quant._plan import Module, Plan, Scheme, Stored
+
+DTYPE_BYTES = {
+    "F64": 8, "F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
+    "I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+"""Bytes per element of the dtypes of safetensors."""
+
+_OUTSIDE = (-1,)
+
+
+class Entry(NamedTuple):
+    """Stored tensors that differ in their numbers only.
+
+    `name` holds `{}` for the layer where `layers` lists some, and another for the expert where there are `experts`. `parameters` is
+    what the Hub counts one of them as; None is its number of elements.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    tensor: Tensor
+    part: Part
+    layers: tuple[int, ...] = ()
+    experts: int = 0
+    parameters: int | None = None
+
+    @property
+    def copies(self) -> int:
+        """How many tensors this stands for."""
+        return (len(self.layers) or 1) * (self.experts or 1)
+
+    @property
+    def elements(self) -> int:
+        """The elements of one of them."""
+        return prod(self.shape)
+
+
+class Summary(NamedTuple):
+    """Sums over a checkpoint: as the Hub counts (`elements`, `by_dtype`), in bytes, and every element as stored (`stored`)."""
+
+    elements: int
+    bytes: int
+    by_dtype: dict[str, int]
+    stored: int
+    stored_by_dtype: dict[str, int]
+    dtype: str
+    notes: tuple[str, ...] = ()
+
+
+def storage_bytes(dtype: str, elements: int) -> int:
+    """The bytes that `elements` of a dtype take; ggml's block types too."""
+    size = DTYPE_BYTES.get(dtype)
+    if size is not None:
+        return elements * size
+    from archcalc.quant.gguf import block_bytes
+
+    blocks = block_bytes(dtype, elements)
+    if blocks is None:
+        raise UnsupportedError(f"dtype {dtype!r} has no size that archcalc knows")
+    return blocks
+
+
+def base_dtype(architecture: Architecture, dtype: str | None = None) -> tuple[str, tuple[str, ...]]:
+    """The dtype of what is not quantized, and a note where the config states none."""
+    stated = dtype or architecture.dtype
+    if stated is not None:
+        return stated, ()
+    if architecture.quantization is not None:
+        return "BF16", ("the config states no dtype: BF16 assumed for what is not quantized",)
+    return "F32", ("the config states no dtype: F32 assumed, torch's default",)
+
+
+def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
+    """The checkpoint's elements and bytes; `dtype` asks what if the weights that are not quantized were stored so.
+
+    Raises `UnsupportedError` for a quantization method that archcalc does not know.
+    """
+    base, notes = base_dtype(architecture, dtype)
+    counted: dict[str, int] = {}
+    stored: dict[str, int] = {}
+    total = 0
+    plan = _plan(architecture, base)
+    for _, _, pieces, layers, experts, tensor, _ in _rows(architecture, base, plan):
+        copies = len(layers) * (experts or 1)
+        if pieces is None:
+            kind, elements = _dtype(tensor, base), prod(tensor.shape) * copies
+            stored[kind] = stored.get(kind, 0) + elements
+            if tensor.shape:
+                counted[kind] = counted.get(kind, 0) + elements
+            continue
+        for piece in pieces:
+            kind, elements = piece.dtype, prod(piece.shape) * copies
+            stored[kind] = stored.get(kind, 0) + elements
+            own = _parameters(piece)
+            if own != 0:
+                counted[kind] = counted.get(kind, 0) + (elements if own is None else own * copies)
+    for kind, elements in stored.items():
+        total += storage_bytes(kind, elements)
+    return Summary(sum(counted.values()), total, counted, sum(stored.values()), stored, base, notes)
+
+
+def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entry]:
+    """Every stored tensor, those that differ in their numbers only as one entry."""
+    base, _ = base_dtype(architecture, dtype)
+    renames = architecture.renames
+    entries = []
+    for prefix, module, pieces, layers, experts, tensor, part in _rows(architecture, base, _plan(architecture, base)):
+        below, where = (f"{prefix}{{}}.{module}", tuple(layers)) if prefix else (module, ())
+        if pieces is None:
+            entries.append(Entry(published_name(below, renames), tensor.shape, _dtype(tensor, base), tensor, part, where, experts))
+            continue
+        for piece in pieces:
+            name = published_name(_joined(below, piece.name), renames)
+            entries.append(Entry(name, piece.shape, piece.dtype, tensor, part, where, experts, _parameters(piece)))
+    return entries
+
+
+def expand(architecture: Architecture, dtype: str | None = None) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """Name, shape and dtype of every single tensor of the checkpoint."""
+    for entry in inventory(architecture, dtype):
+        for name in physical_names(entry):
+            yield name, entry.shape, entry.dtype
+
+
+def physical_names(entry: Entry) -> Iterator[str]:
+    """The names of all tensors that an entry stands for."""
+    for layer in entry.layers or (None,):
+        head = () if layer is None else (layer,)
+        if entry.experts:
+            for expert in range(entry.experts):
+                yield entry.name.format(*head, expert)
+        else:
+            yield entry.name.format(*head) if head else entry.name
+
+
+def published_name(name: str, renames: Sequence[tuple[str, str]]) -> str:
+    """The name that published checkpoints use for a tensor of the reference implementation."""
+    prefixed = False
+    for old, new in renames:
+        if old.startswith("."):
+            name = name.replace(old, new)
+        elif not prefixed and name.startswith(old):
+            name = new + name[len(old) :]
+            prefixed = True
+    return name
+
+
+def _dtype(tensor: Tensor, base: str) -> str:
+    # Correction biases are stored as they are trained, in float32, whatever the weights are stored in.
+    return tensor.dtype or ("F32" if tensor.kind == "router_bias" else base)
+
+
+def _plan(architecture: Architecture, base: str) -> Plan | None:
+    if architecture.quantization is None:
+        return None
+    from archcalc.quant import read
+
+    return read(architecture.quantization, architecture, base)
+
+
+def _parameters(piece: Stored) -> int | None:
+    """What the Hub counts: no tensor without axes, and none of a dtype that is for scales only."""
+    return 0 if not piece.shape or piece.dtype == "F8_E8M0" else piece.parameters
+
+
+def _joined(module: str, name: str) -> str:
+    if name.startswith("../"):
+        return f"{module.rpartition('.')[0]}.{name[3:]}"
+    return module + name if not name or name[0] in "._" else f"{module}.{name}"
+
+
+class _Place(NamedTuple):
+    """Where tensors stand: what comes before the layer's number (nothing outside the layers), and the layers that hold them."""
+
+    prefix: str
+    part: Part
+    layers: Sequence[int]
+
+
+_Row = tuple[str, str, "Sequence[Stored] | None", Sequence[int], int, Tensor, Part]
+"""Prefix, module below the layer, what is stored (None: the tensor as it is), layers, experts, the reference tensor, its part."""
+
+
+def _rows(architecture: Architecture, base: str, plan: Plan | None) -> Iterator[_Row]:
+    """Everything stored, in the order of the reference implementation."""
+    for group in architecture.groups:
+        yield from _stored(_Place("", group.part, _OUTSIDE), group.tensors, architecture, base, plan)
+    for stack in architecture.stacks:
+        for k, layer in enumerate(stack.kinds):
+            place = _Place(f"{stack.prefix}.", stack.part, stack.indices(k))
+            yield from _stored(place, layer.tensors, architecture, base, plan)
+
+
+def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architecture, base: str, plan: Plan | None) -> Iterator[_Row]:
+    prefix, part, layers = place
+    if plan is None:
+        for tensor in tensors:
+            if tensor.kind != "tied":
+                yield from _as_is(place, tensor, base)
+        return
+    if part in plan.drops:
+        return
+    uniform, linear = plan.scheme, plan.linear
+    names = {t.name for t in tensors} if plan.adds_bias else frozenset[str]()
+    for tensor in tensors:
+        if tensor.kind == "tied" and not plan.stores_tied:
+            continue
+        name = tensor.name
+        if plan.whole is not None:
+            for pieces, chosen in plan.whole(tensor, part, layers):
+                yield prefix, name, pieces, chosen, 0, tensor, part
+        elif tensor.experts is not None and len(tensor.shape) == 3:
+            yield from _fused(place, tensor, architecture, base, plan)
+        elif not linear(tensor, part):
+            yield prefix, name, None, layers, 0, tensor, part
+        else:
+            module = name[:-7] if name.endswith(".weight") else name
+            out, width = tensor.shape
+            if uniform is not None:
+                splits: Iterable[tuple[Scheme | None, Sequence[int]]] = ((uniform, layers),)
+            else:
+                splits = plan.split(_module(prefix, module, tensor, part, architecture.renames), layers)
+            for scheme, chosen in splits:
+                if scheme is None:
+                    if chosen:
+                        yield prefix, name, None, chosen, 0, tensor, part
+                elif chosen:
+                    yield prefix, module, scheme(out, width), chosen, 0, tensor, part
+                    if plan.adds_bias and f"{module}.bias" not in names:
+                        yield prefix, module, (_piece("bias", (out,), plan.adds_bias),), chosen, 0, tensor, part
+            if plan.cache_scales and part == "decoder":
+                for ending, scale in plan.cache_scales:
+                    if module.endswith(ending):
+                        yield prefix, module, (scale,), layers, 0, tensor, part
+
+
+def _as_is(place: _Place, tensor: Tensor, base: str) -> Iterator[_Row]:
+    """A tensor as it is, or the pieces that checkpoints hold in its place."""
+    prefix, part, layers = place
+    if not tensor.stored:
+        yield prefix, tensor.name, None, layers, 0, tensor, part
+        return
+    # Pieces fill the axis after the experts', or the first.
+    axis, experts = (1, tensor.experts.total) if tensor.experts is not None else (0, 0)
+    shape = (tensor.shape[axis] // len(tensor.stored), *tensor.shape[axis + 1 :])
+    piece = (_piece("", shape, _dtype(tensor, base)),)
+    for name in tensor.stored:
+        yield prefix, name, piece, layers, experts, tensor, part
+
+
+def _piece(name: str, shape: tuple[int, ...], dtype: str) -> Stored:
+    from archcalc.quant._plan import Stored
+
+    return Stored(name, shape, dtype)
+
+
+def _module(prefix: str, name: str, tensor: Tensor, part: Part, renames: Sequence[tuple[str, str]]) -> Module:
+    """The module by the name that the checkpoint uses, which is the name that configs use."""
+    from archcalc.quant._plan import Module
+
+    if renames:
+        whole = published_name(f"{prefix}{{}}.{name}." if prefix else f"{name}.", renames)[:-1]
+        if not prefix:
+            return Module("", whole, tensor.role, part)
+        before, _, after = whole.partition("{}.")
+        return Module(before, after, tensor.role, part)
+    return Module(prefix, name, tensor.role, part)
+
+
+def _fused(place: _Place, tensor: Tensor, architecture: Architecture, base: str, plan: Plan) -> Iterator[_Row]:
+    """Routed experts: one by one where checkpoints store them so or the method does, else as the method fuses them."""
+    prefix, part, layers = place
+    experts, rows, columns = tensor.shape
+    # Tensor parallelism splits the output of the first projections and the input of the last, which tells the order of the axes.
+    transposed = tensor.shard is not None and tensor.shard.axis == (1 if "down" in tensor.name else 2)
+    out, width = (columns, rows) if transposed else (rows, columns)
+    name = tensor.name.removesuffix(".weight")
+    pieces = tuple(s.removesuffix(".weight") for s in tensor.stored)
+    if not plan.linear(tensor._replace(name=f"{name}.weight", shape=(out, width)), part):
+        yield from _as_is(place, tensor, base)
+        return
+    if not pieces and plan.fused is not None:
+        module = _module(prefix, name, tensor, part, architecture.renames)
+        stored = plan.fused(module, (experts, out, width))
+        for scheme, chosen in plan.split(module, layers):
+            if chosen and (scheme is None or stored is None):
+                yield from _as_is(_Place(prefix, part, chosen), tensor, base)
+            elif chosen:
+                yield prefix, name, stored, chosen, 0, tensor, part
+        return
+    if not pieces:
+        parent, _, leaf = name.rpartition(".")
+        leaves = ("gate_proj", "up_proj") if leaf == "gate_up_proj" else (leaf,)
+        pieces = tuple(f"{parent}.{{}}.{each}" for each in leaves)
+    out //= len(pieces)
+    for at, piece in enumerate(pieces):
+        for scheme, chosen in plan.split(_module(prefix, piece, tensor, part, architecture.renames), layers):
+            if not chosen:
+                continue
+            if scheme is not None:
+                yield prefix, piece, scheme(out, width), chosen, experts, tensor, part
+            elif tensor.stored:
+                yield prefix, tensor.stored[at], (_piece("", (out, width), _dtype(tensor, base)),), chosen, experts, tensor, part
+            elif at == 0:
+                yield prefix, tensor.name, None, chosen, 0, tensor, part

@@ -1,0 +1,166 @@
+"""How checkpoints store quantized weights: one module per method, each with a `plan` for a quantization config.
+
+A method is found by the name that `quantization_config.quant_method` gives it; its module is imported only then.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from archcalc.errors import ConfigError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from archcalc.model import Architecture
+    from archcalc.quant._plan import Plan
+
+METHODS = {
+    "fp8": "fp8", "mxfp8": "fp8", "fbgemm_fp8": "fbgemm_fp8", "compressed-tensors": "compressed_tensors",
+    "modelopt": "modelopt", "modelopt_fp4": "modelopt", "modelopt_mixed": "modelopt", "nvfp4": "modelopt", "mxfp4": "mxfp4",
+    "awq": "awq", "gptq": "gptq", "auto-round": "auto_round", "autoround": "auto_round", "bitsandbytes": "bitsandbytes",
+    "torchao": "torchao", "quark": "quark", "bitnet": "bitnet", "mlx": "mlx", "gguf": "gguf",
+}  # fmt: skip
+"""Which module of this package reads the config of which method."""
+
+
+def stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The quantization that a config states, at the top or in a nested config; None where it states none.
+
+    `expert_dtype`, which DeepSeek-V4 states beside it, is taken along, and `within` tells which nested config holds it: that of
+    the text model says nothing of the towers. MLX's `quantization` is read where nothing else is there.
+    """
+    found, within = config.get("quantization_config") or config.get("compression_config"), ""
+    for key, inner in config.items():
+        if not found and isinstance(inner, Mapping) and inner.get("quantization_config"):
+            found, within = inner["quantization_config"], key
+    if not found and isinstance(config.get("quantization"), Mapping):
+        found = config["quantization"]
+    if not found:
+        return None
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"quantization_config is {found!r}: an object was expected", "correct it", "quantization_config")
+    extra = {"within": within} if within else {}
+    if "expert_dtype" in config:
+        extra["expert_dtype"] = config["expert_dtype"]
+    return {**found, **extra} if extra else found
+
+
+def method_of(quantization: Mapping[str, Any]) -> str:
+    """The name of the method, also where the config is of a kind that leaves it out."""
+    if "quantization" in quantization or "quant_algo" in quantization:
+        # ModelOpt's own file, hf_quant_config.json, or its export; `quant_method` there may name what the rest is stored in.
+        return "modelopt"
+    method = quantization.get("quant_method")
+    if method is None:
+        if quantization.get("load_in_4bit") or quantization.get("load_in_8bit"):
+            return "bitsandbytes"
+        if "bits" in quantization and "group_size" in quantization:
+            return "mlx"
+    return str(method).lower() if method is not None else ""
+
+
+def read(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
+    """What a quantization config does to the weights of an architecture whose other tensors are stored in `dtype`.
+
+    Raises `UnsupportedError` that names the method where archcalc does not know it.
+    """
+    method = method_of(quantization)
+    module = METHODS.get(method)
+    if module is None:
+        said = f"quant_method is {method!r}" if method else "quantization_config names no quant_method"
+        raise UnsupportedError(f"{said}: archcalc does not know how it stores weights", f"known are {', '.join(sorted(METHODS))}")
+    plan: Plan = importlib.import_module(f"archcalc.quant.{module}").plan(quantization, architecture, dtype)
+    if str(quantization.get("within", "")).endswith("text_config"):
+        linear = plan.linear
+        return plan._replace(linear=lambda tensor, part: part not in ("vision", "audio") and linear(tensor, part))
+    return plan
+
+
+# What each method's own tool does when it is given no more than a model: the config that it would write.
+_SYNTHETIC: dict[str, dict[str, Any]] = {
+    "fp8": {"quant_method": "fp8", "weight_block_size": [128, 128], "activation_scheme": "dynamic"},
+    "fp8-dynamic": {
+        "quant_method": "compressed-tensors", "format": "float-quantized", "ignore": ["lm_head"],
+        "config_groups": {"group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": True, "dynamic": False},
+            "input_activations": {"num_bits": 8, "type": "float", "strategy": "token", "symmetric": True, "dynamic": True},
+        }},
+    },
+    "mxfp8": {"quant_method": "mxfp8", "weight_block_size": [1, 32], "activation_scheme": "dynamic"},
+    "int8": {
+        "quant_method": "compressed-tensors", "format": "int-quantized", "ignore": ["lm_head"],
+        "config_groups": {"group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": True, "dynamic": False},
+            "input_activations": {"num_bits": 8, "type": "int", "strategy": "token", "symmetric": True, "dynamic": True},
+        }},
+    },
+    "w4a16": {
+        "quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["lm_head"],
+        "config_groups": {"group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128, "symmetric": True, "dynamic": False},
+        }},
+    },
+    "awq": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"},
+    "gptq": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True},
+    "gptq-int8": {"quant_method": "gptq", "bits": 8, "group_size": 128, "desc_act": False, "sym": True},
+    "bnb-int8": {"quant_method": "bitsandbytes", "load_in_8bit": True},
+    "nf4": {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+    "nf4-dq": {
+        "quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True,
+    },
+    "mxfp4": {
+        "quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized", "ignore": ["lm_head"],
+        "config_groups": {"group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32, "symmetric": True, "dynamic": False},
+        }},
+    },
+    "nvfp4": {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head"]},
+}  # fmt: skip
+_ALIASES = {
+    "w8a8": "int8", "fp8-block": "fp8", "w8a8-fp8": "fp8-dynamic", "int4": "w4a16", "bnb": "nf4", "bnb-4bit": "nf4",
+    "bnb-8bit": "bnb-int8", "bitsandbytes": "nf4", "gptq-int4": "gptq", "awq-int4": "awq", "fp4": "nvfp4", "qlora": "nf4-dq",
+}  # fmt: skip
+_PLAIN = {
+    "bf16": "BF16",
+    "bfloat16": "BF16",
+    "fp16": "F16",
+    "float16": "F16",
+    "f16": "F16",
+    "fp32": "F32",
+    "float32": "F32",
+    "f32": "F32",
+}
+
+
+def quantizations() -> tuple[str, ...]:
+    """The names that `quantize_as` takes."""
+    from archcalc.quant.gguf import FILE_TYPES
+
+    return (*sorted({*_PLAIN, *_SYNTHETIC, *_ALIASES}), *FILE_TYPES)
+
+
+def quantize_as(architecture: Architecture, name: str) -> Architecture:
+    """The same architecture as a checkpoint quantized so would hold it: `fp8`, `awq`, `gptq`, `nf4`, `nvfp4`, `q4_k_m`, …
+
+    Whatever quantization its own config states is put aside; `bf16` and the like do no more than that. A method that keeps what
+    it leaves alone in half precision finds BF16 there unless the config states F16.
+    """
+    from archcalc.quant.gguf import FILE_TYPES
+
+    wanted = name.lower().replace("_", "-")
+    wanted = _ALIASES.get(wanted, wanted)
+    if wanted in _PLAIN:
+        return architecture._replace(quantization=None, dtype=_PLAIN[wanted])
+    half = "F16" if architecture.dtype == "F16" else "BF16"
+    if wanted in _SYNTHETIC:
+        return architecture._replace(quantization=_SYNTHETIC[wanted], dtype=half)
+    file_type = name.lower().replace("-", "_")
+    file_type = file_type if file_type in FILE_TYPES else file_type.removeprefix("gguf_").removeprefix("ud_")
+    if file_type in FILE_TYPES:
+        return architecture._replace(quantization={"quant_method": "gguf", "file_type": file_type}, dtype=half)
+    raise UsageError(f"{name!r} is no quantization archcalc knows", f"one of {', '.join(quantizations())}")

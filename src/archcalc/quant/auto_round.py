@@ -1,0 +1,41 @@
+"""AutoRound: weights rounded by its own rule, packed as AWQ or GPTQ pack theirs (`packing_format`).
+
+`extra_config` gives single modules other bits; 16 and more leaves them alone.
+
+Source: auto-round 0.8, auto_round/export/export_to_autoround/export.py and auto_round/inference/convert_model.py; Cheng et al.
+2023, arXiv:2309.05516.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
+from archcalc.quant import awq, gptq
+from archcalc.quant._names import Names
+from archcalc.quant._plan import Plan, Scheme, by_names, in_decoder, integer
+
+
+def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
+    packing = str(quantization.get("packing_format", "auto_round:auto_gptq")).removeprefix("auto_round:")
+    kind = str(quantization.get("data_type", "int"))
+    if kind != "int" or not ("gptq" in packing or "awq" in packing):
+        raise UnsupportedError(
+            f"auto-round stores {kind} weights as {packing!r}: archcalc knows int weights packed as GPTQ or AWQ pack them", ""
+        )
+    bits, group_size = integer(quantization, "bits", 4), quantization.get("group_size", 128)
+
+    def scheme(bits: int, group_size: int) -> Scheme | None:
+        if bits >= 16:
+            return None
+        return awq.gemm(bits, group_size) if "awq" in packing else gptq.packed(bits, group_size)
+
+    groups: list[tuple[Names | None, Scheme | None]] = []
+    by_bits: dict[tuple[int, int], list[str]] = {}
+    for name, own in (quantization.get("extra_config") or {}).items():
+        by_bits.setdefault((integer(own, "bits", bits), own.get("group_size", group_size)), []).append(name)
+    groups += [(Names(members, "quantization_config.extra_config"), scheme(*key)) for key, members in by_bits.items()]
+    groups.append((None, scheme(bits, group_size)))
+    return Plan(by_names(groups), in_decoder)

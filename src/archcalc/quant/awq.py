@@ -1,0 +1,41 @@
+"""AWQ: integer weights packed along the output, in groups along the input, with a scale and a zero point each.
+
+The linear modules of the decoder's layers are quantized, nothing else. AutoAWQ saves a tied head all the same.
+
+Source: AutoAWQ 0.2.9, awq/modules/linear/gemm.py `WQLinear_GEMM` and awq/quantize/quantizer.py; Lin et al. 2023, arXiv:2306.00978.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
+from archcalc.quant._plan import Plan, Scheme, Stored, ceil_div, in_decoder, integer, names, plan_of, scalar
+
+
+def gemm(bits: int, group_size: int) -> Scheme:
+    """`group_size` 0 or below is one group for the whole input."""
+    per_int = 32 // bits
+
+    def scheme(out: int, width: int) -> tuple[Stored, ...]:
+        groups = ceil_div(width, group_size) if group_size > 0 else 1
+        packed = ceil_div(out, per_int)
+        return (
+            Stored("qweight", (width, packed), "I32", width * packed * per_int),
+            scalar("qzeros", "I32", (groups, packed)),
+            scalar("scales", "F16", (groups, out)),
+        )
+
+    return scheme
+
+
+def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
+    bits = integer(quantization, "bits" if "bits" in quantization else "w_bit", 4)
+    version = str(quantization.get("version", "gemm")).lower()
+    if version not in ("gemm", "exllama"):
+        raise UnsupportedError(f"quantization_config.version is {version!r}: archcalc knows AWQ's gemm packing", "")
+    group_size = quantization.get("group_size", quantization.get("q_group_size", 128))
+    skip = names(quantization, "modules_to_not_convert")
+    return plan_of(gemm(bits, group_size), skip, in_decoder)._replace(stores_tied=True)

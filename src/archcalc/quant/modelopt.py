@@ -1,0 +1,112 @@
+"""NVIDIA ModelOpt: NVFP4, FP8 and mixtures of them, from `quantization_config` or from `hf_quant_config.json`.
+
+NVFP4 packs two E2M1 values in a byte; 16 values of a row share an FP8 scale, and the tensor has one scale more for its weight and
+one for its input (none where only weights are quantized). FP8 has one scale for the weight and one for the input. An FP8 cache
+adds a scale to each key and value projection. Packed weights stay one element a byte in the Hub's count.
+
+Sources: ModelOpt 0.37, modelopt/torch/export/quant_utils.py `postprocess_state_dict`, `get_weight_scaling_factor` and
+export/convert_hf_config.py; vLLM 0.11, model_executor/layers/quantization/modelopt.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.model import Architecture, Part
+from archcalc.quant._names import Names
+from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, is_linear_or_head, scalar
+
+
+def _fp8(out: int, width: int) -> tuple[Stored, ...]:
+    return Stored("weight", (out, width), FP8), scalar("weight_scale"), scalar("input_scale")
+
+
+def _fp8_rows(out: int, width: int) -> tuple[Stored, ...]:
+    return Stored("weight", (out, width), FP8), scalar("weight_scale", "F32", (out,))
+
+
+def _fp8_blocks(out: int, width: int) -> tuple[Stored, ...]:
+    return Stored("weight", (out, width), FP8), scalar("weight_scale", "F32", (ceil_div(out, 128), 1, ceil_div(width, 128), 1))
+
+
+def _mxfp8(out: int, width: int) -> tuple[Stored, ...]:
+    return Stored("weight", (out, width), FP8), scalar("weight_scale", "U8", (out, ceil_div(width, 32)))
+
+
+def _nvfp4(group: int, *, inputs: bool) -> Scheme:
+    def scheme(out: int, width: int) -> tuple[Stored, ...]:
+        pieces = (
+            Stored("weight", (out, ceil_div(width, 2)), "U8"),
+            scalar("weight_scale", FP8, (out, ceil_div(width, group))),
+            scalar("weight_scale_2"),
+        )
+        return (*pieces, scalar("input_scale")) if inputs else pieces
+
+    return scheme
+
+
+def _scheme(algorithm: str, group: int) -> Scheme | None:
+    simple: dict[str, Scheme] = {
+        "FP8": _fp8, "FP8_PER_CHANNEL_PER_TOKEN": _fp8_rows, "FP8_PB_WO": _fp8_blocks, "FP8_PB_REAL": _fp8_blocks, "MXFP8": _mxfp8,
+    }  # fmt: skip
+    if algorithm in ("NONE", ""):
+        return None
+    if algorithm in simple:
+        return simple[algorithm]
+    if algorithm in ("NVFP4", "NVFP4_AWQ", "W4A8_NVFP4_FP8"):
+        return _nvfp4(group, inputs=True)
+    if algorithm in ("W4A16_NVFP4", "NVFP4_W4A16"):
+        return _nvfp4(group, inputs=False)
+    raise UnsupportedError(
+        f"quant_algo is {algorithm!r}: archcalc does not know how ModelOpt stores it", "known are NVFP4, FP8 and their variants"
+    )
+
+
+def _uncounted(plan: Plan) -> Plan:
+    """The Hub reads config.json only: where it states no quantization, scales are elements like any other."""
+    split = plan.split
+
+    def as_elements(scheme: Scheme) -> Scheme:
+        return lambda out, width: tuple(s._replace(parameters=None) for s in scheme(out, width))
+
+    return plan._replace(
+        split=lambda module, layers: ((as_elements(s) if s else None, chosen) for s, chosen in split(module, layers))
+    )
+
+
+def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
+    own_file = "quantization" in quantization
+    config: Mapping[str, Any] = quantization["quantization"] if own_file else quantization
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"quantization is {config!r}: an object was expected", "correct it", "quantization")
+    algorithm = str(config.get("quant_algo") or "").upper()
+    group = config.get("group_size") or 16
+    excluded = config.get("exclude_modules") or config.get("ignore") or []
+    groups: list[tuple[Names | None, Scheme | None]] = []
+    layers = config.get("quantized_layers")
+    if layers:
+        by_scheme: dict[tuple[str | None, int | None], list[str]] = {}
+        for name, how in layers.items():
+            key = how.get("quant_algo"), how.get("group_size")
+            if key in by_scheme:
+                by_scheme[key].append(name)
+            else:
+                by_scheme[key] = [name]
+        groups += [
+            (Names(members, "quantized_layers"), _scheme(str(how or "").upper(), size or group))
+            for (how, size), members in by_scheme.items()
+        ]
+    elif algorithm == "MIXED_PRECISION":
+        raise ConfigError(
+            "quant_algo is MIXED_PRECISION, but quantized_layers is missing", "add quantized_layers", "quantized_layers"
+        )
+    else:
+        groups.append((None, _scheme(algorithm, group)))
+    cache = config.get("kv_cache_quant_algo") or config.get("kv_cache_scheme")
+    scales = (("k_proj", scalar("k_scale")), ("v_proj", scalar("v_scale"))) if cache else ()
+    # MTP layers that its list excludes by their own prefix are in a file beside the checkpoint's index, if anywhere.
+    drops: frozenset[Part] = frozenset({"mtp"}) if any(str(name).startswith("mtp") for name in excluded) else frozenset()
+    result = Plan(by_names(groups, Names(excluded, "exclude_modules")), is_linear_or_head, cache_scales=scales, drops=drops)
+    return _uncounted(result) if own_file else result
