@@ -43,7 +43,7 @@ def adapter_name(config: Mapping[str, Any]) -> str | None:
     if model_type is None:
         return next((name for keys, name in _BY_KEYS if keys <= config.keys()), None)
     if not isinstance(model_type, str):
-        return None
+        raise ConfigError(f"model_type is {model_type!r}: a string was expected", 'as in "model_type": "llama"', "model_type")
     name = re.sub(r"[-.]", "_", model_type).lower()
     return name if name in model_types() else None
 
@@ -71,12 +71,15 @@ def parse(config: Mapping[str, Any]) -> Architecture:
 
         return _generic.guess(config)
     cls = schema_of(name)
-    missing = [key for key in getattr(cls, "core_keys", ()) if config.get(key) is None]
+    missing = _schema.absent(cls, config)
     if missing:
+        key = missing[0]
+        state = "null: a value was expected" if key in config else "missing"
+        more = f" (and so: {', '.join(missing[1:])})" if missing[1:] else ""
         raise ConfigError(
-            f"{missing[0]} is missing" + (f" (and {', '.join(missing[1:])})" if missing[1:] else ""),
-            f'every published {name} config states it: add "{missing[0]}", or give it with --set {missing[0]}=VALUE',
-            missing[0],
+            f"{key} is {state}{more}",
+            f'every published {name} config states it: give "{key}" in the config, or with --set {key}=VALUE',
+            key,
         )
     try:
         schema = _schema.validate(cls, config)

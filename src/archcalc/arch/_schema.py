@@ -69,6 +69,7 @@ class ConfigSchema(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True)
 
+    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
 
     def architecture(self, prefix: str = "model") -> Architecture:
@@ -162,6 +163,17 @@ def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
     return _INERT.union(schema.inert_keys, *([str(c) for c in choices] for choices in aliases))
 
 
+def absent(schema: type[ConfigSchema], config: Mapping[str, Any]) -> list[str]:
+    """The core keys that a config states under none of their names, or as null."""
+
+    def names(key: str) -> list[str]:
+        field = schema.model_fields.get(key)
+        alias = field.validation_alias if field else None
+        return [key, *(str(c) for c in alias.choices)] if isinstance(alias, AliasChoices) else [key]
+
+    return [key for key in schema.core_keys if all(config.get(name) is None for name in names(key))]
+
+
 def stored_dtype(*configs: Mapping[str, Any] | None) -> str | None:
     """The dtype that the first of the configs that has one states for its weights, in safetensors' spelling."""
     for config in configs:
@@ -203,15 +215,20 @@ def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
 
     `partial` is that share where those do not state it.
     """
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    per_kind = [v for v in scaling.values() if isinstance(v, Mapping)] if isinstance(scaling, Mapping) else []
-    kinds = [] if not isinstance(scaling, Mapping) else [scaling, *per_kind]
+    key = "rope_parameters" if config.get("rope_parameters") else "rope_scaling"
+    scaling = config.get(key) or {}
+    if not isinstance(scaling, Mapping):
+        raise ConfigError(
+            f"{key} is {scaling!r}: an object or null was expected", 'as in {"rope_type": "yarn", "factor": 4.0}', key
+        )
     names = []
-    for s in kinds:
+    for s in (scaling, *(v for v in scaling.values() if isinstance(v, Mapping))):
         if isinstance(part := s.get("partial_rotary_factor"), (int, float)):
             partial = part
         kind = s.get("rope_type", s.get("type"))
-        if isinstance(kind, str) and kind != "default" and _SCALINGS.get(kind, kind) not in names:
+        if not isinstance(kind, str | None):
+            raise ConfigError(f"{key}.rope_type is {kind!r}: a string was expected", 'as in "yarn"', f"{key}.rope_type")
+        if kind and kind != "default" and _SCALINGS.get(kind, kind) not in names:
             names.append(_SCALINGS.get(kind, kind))
         if "mrope_section" in s and "M-RoPE" not in names:
             names.append("M-RoPE")
