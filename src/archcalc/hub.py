@@ -1,0 +1,324 @@
+"""The only file that talks to the Hub: it fetches config.json, nothing else, through `huggingface_hub` and its cache.
+
+`HF_TOKEN`, `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE` and the timeouts work as they do there. Code in a repository
+(`auto_map`) is never fetched. Every failure becomes one message with what to do about it, within a bounded time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from archcalc.errors import ArchcalcError, FormatError, HubError, OfflineError, SourceNotFoundError, UnsupportedError
+
+_CONFIG = "config.json"
+_THREAD = "archcalc-hub"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REVISION = re.compile(r"(?!.*\.\.)(?!/)[\w./+-]{1,200}(?<!/)", re.ASCII)
+_ENDPOINT_HINT = "check the network, the proxy and HF_ENDPOINT; --offline uses what is on disk"
+
+T = TypeVar("T")
+
+
+class RepositoryNotFoundError(SourceNotFoundError):
+    """The Hub has no such repository, or does not show it."""
+
+
+class Fetched(NamedTuple):
+    """A config.json in the Hub's cache.
+
+    `revision` is its commit. `cached` is true where the Hub was not asked or did not answer; `note` says why.
+    """
+
+    path: str
+    revision: str | None
+    cached: bool
+    note: str
+
+
+def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refresh: bool = False) -> Fetched:
+    """The config.json of a repository, from the Hub or, offline, from its cache on disk.
+
+    With `refresh` the cache does not stand in for a Hub that does not answer.
+    """
+    try:
+        import huggingface_hub
+        from huggingface_hub import constants
+        from huggingface_hub.errors import HFValidationError
+    except Exception as error:  # a broken installation, or an HF_ variable that does not parse
+        raise HubError(
+            f"huggingface_hub cannot be used: {_first_line(error)}", "check the installation and the HF_ variables"
+        ) from None
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise SourceNotFoundError(
+            f"{revision!r} is not a revision", "a revision is a branch, a tag or a commit, as in org/name@main"
+        )
+    try:
+        cached = huggingface_hub.try_to_load_from_cache(repo, _CONFIG, revision=revision)
+    except HFValidationError as error:
+        raise SourceNotFoundError(f"{repo!r} is not a Hub repository id: {_first_line(error)}", "as in org/name") from None
+    except OSError as error:
+        raise _disk_error(error, constants.HF_HUB_CACHE) from None
+    path = cached if isinstance(cached, str) else None
+    at = f"{repo}@{revision}" if revision else repo
+
+    if offline or constants.HF_HUB_OFFLINE:
+        why = "--offline" if offline else "HF_HUB_OFFLINE is set"
+        if refresh:
+            raise OfflineError(f"{at} cannot be refreshed: {why}", "allow the network, or leave --refresh out")
+        if path is None:
+            raise OfflineError(
+                f"config.json of {at} is not in the Hub's cache ({constants.HF_HUB_CACHE}), and the network may not be used: {why}",
+                "run once with the network allowed, or give a file",
+            )
+        return Fetched(path, _commit_of(path), True, f"from the Hub's cache: {why}")
+    if path is not None and revision is not None and _COMMIT.fullmatch(revision) and not refresh:
+        return Fetched(path, revision, True, "from the Hub's cache: a commit does not change")
+
+    # Twice the timeout of one answer: the library's own retries can add up to minutes, or to whatever Retry-After says.
+    limit = 2.0 * max(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    try:
+        return _within(limit, lambda: _ask(repo, revision, path, refresh))
+    except Exception as error:
+        if isinstance(error, ArchcalcError) and not isinstance(error, HubError):
+            raise
+        explained = error if isinstance(error, HubError) else _explain(error, repo, revision, limit)
+        if path is None or refresh or isinstance(explained, SourceNotFoundError):
+            raise explained from None
+        return Fetched(path, _commit_of(path), True, f"from the Hub's cache: {explained.message}")
+
+
+def _ask(repo: str, revision: str | None, cached: str | None, refresh: bool) -> Fetched:
+    """Ask the Hub which commit is meant, and download config.json where that commit is not in the cache."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
+
+    from archcalc import __version__
+    from archcalc.sources import MAX_BYTES
+
+    def head(name: str) -> Any:
+        url = hf_hub_url(repo, name, revision=revision)
+        return get_hf_file_metadata(url, library_name="archcalc", library_version=__version__)
+
+    with _quiet():
+        try:
+            found = head(_CONFIG)
+        except EntryNotFoundError:
+            _say_what_it_holds(repo, head)
+            raise
+        if found.commit_hash is None:
+            raise HubError(f"what answered for {repo} is not a Hub: it names no commit", _ENDPOINT_HINT)
+        if found.size is not None and found.size > MAX_BYTES:
+            raise FormatError(
+                f"config.json of {repo} has {found.size / 2**20:,.0f} MiB: no config is that large", "check the repository"
+            )
+        if cached is not None and _commit_of(cached) == found.commit_hash and not refresh:
+            return Fetched(cached, found.commit_hash, False, "")
+        path = hf_hub_download(
+            repo, _CONFIG, revision=revision, force_download=refresh, library_name="archcalc", library_version=__version__
+        )
+    return Fetched(path, _commit_of(path) or found.commit_hash, False, "")
+
+
+def _say_what_it_holds(repo: str, head: Callable[[str], Any]) -> None:
+    """Name the format of a repository that has no config.json, where it is one that people will meet."""
+    for name, message, hint in (
+        (
+            "params.json",
+            f"{repo} holds params.json and no config.json: that format is not read yet",
+            "give a repository of the same model that has a config.json",
+        ),
+        (
+            "adapter_config.json",
+            f"{repo} holds an adapter, not a model",
+            "give the base model that its adapter_config.json names",
+        ),
+    ):
+        try:
+            head(name)
+        except Exception:  # it is not there, or cannot be asked for: the first answer stands
+            continue
+        raise UnsupportedError(message, hint)
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """What `call` returns or raises, or `TimeoutError`. A call that takes too long is left behind in a daemon thread."""
+    import threading
+
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name=_THREAD, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if results:
+        return results[0]
+    raise TimeoutError
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars and warnings of retries off stderr: one message says what went wrong.
+
+    The filter stays, since a call that was given up goes on retrying; it drops nothing but what such threads of ours say.
+    """
+    import logging
+    import os
+
+    from huggingface_hub import constants, utils
+
+    if not constants.HF_DEBUG and not os.environ.get("HF_HUB_VERBOSITY"):
+        for handler in logging.getLogger("huggingface_hub").handlers:
+            handler.addFilter(_not_ours)
+    exported: Any = utils  # it does not declare these names as exported
+    bars = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not exported.are_progress_bars_disabled()
+    if bars:
+        exported.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if bars:
+            exported.enable_progress_bars()
+
+
+def _not_ours(record: Any) -> bool:
+    return bool(record.threadName != _THREAD)
+
+
+def _explain(error: Exception, repo: str, revision: str | None, limit: float) -> HubError | SourceNotFoundError:
+    """One message and a hint for whatever went wrong."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RevisionNotFoundError,
+    )
+    from huggingface_hub.errors import RepositoryNotFoundError as NoRepositoryError
+
+    # The library wraps the answer it got in one of these when the cache holds nothing either.
+    while isinstance(error, (LocalEntryNotFoundError, ValueError)) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    endpoint = constants.ENDPOINT
+    page = f"{endpoint}/{repo}"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, GatedRepoError):
+        return HubError(
+            f"{repo} is gated: the Hub gives its config.json only to accounts that were granted access",
+            f"ask for access at {page}, then set HF_TOKEN or run `hf auth login`",
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return SourceNotFoundError(f"{repo} has no revision {revision!r}", f"see {page}/commits/main")
+    if isinstance(error, EntryNotFoundError):
+        where = f"{repo}@{revision}" if revision else repo
+        return SourceNotFoundError(
+            f"{where} holds no config.json",
+            f"see {page}/tree/{revision or 'main'}; quantized copies often leave it to the original",
+        )
+    if isinstance(error, NoRepositoryError):
+        return RepositoryNotFoundError(
+            f"{repo}: no such repository on {endpoint}, or a private one",
+            "check the spelling; for a private one set HF_TOKEN or run `hf auth login`",
+        )
+    if isinstance(error, HFValidationError):
+        return SourceNotFoundError(f"{repo!r} is not a Hub repository id: {_first_line(error)}", "as in org/name")
+    if isinstance(error, HfHubHTTPError) and status is not None:
+        message, hint = _STATUS.get(status, (f"answered with HTTP status {status}", "try again later"))
+        return HubError(f"{repo}: {endpoint} {message}", hint)
+    if _is_disk(error):
+        return _disk_error(error, constants.HF_HUB_CACHE, repo)
+    reason = f"did not give config.json within {limit:g} s" if isinstance(error, TimeoutError) else _reason(error)
+    hint = _ENDPOINT_HINT
+    if "within" in reason or "in time" in reason:
+        hint = "try again, or allow more with HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT (seconds)"
+    return HubError(f"{repo}: {endpoint} {reason}", hint)
+
+
+_STATUS = {
+    400: ("refused the request as malformed (HTTP status 400)", "check the repository id and the revision"),
+    401: ("does not accept the token (HTTP status 401)", "set HF_TOKEN to a valid token, or unset it; `hf auth login` makes one"),
+    403: ("forbids this (HTTP status 403)", "the token may lack the right to read this repository: see its settings"),
+    404: ("does not have it (HTTP status 404)", "check the spelling, and HF_ENDPOINT"),
+    429: ("is limiting the rate of requests (HTTP status 429)", "wait some minutes, or set HF_TOKEN: accounts have a higher limit"),
+    451: ("may not give it for legal reasons (HTTP status 451)", "give a config.json of your own"),
+    **{
+        status: (f"is out of order (HTTP status {status})", "try again later; --offline uses what is on disk")
+        for status in (500, 502, 503, 504)
+    },
+}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _reason(error: Exception) -> str:
+    """Why no answer came. HTTP libraries differ between versions of huggingface_hub; what lies beneath them does not."""
+    import socket
+    import ssl
+
+    chain = list(_causes(error))
+    names = " ".join(base.__name__ for cause in chain for base in type(cause).__mro__)
+    if any(isinstance(cause, socket.gaierror) for cause in chain):
+        return "cannot be reached: its name does not resolve (DNS)"
+    if any(isinstance(cause, ssl.SSLError) for cause in chain):
+        return "cannot be reached: the secure connection failed (TLS)"
+    if any(isinstance(cause, ConnectionRefusedError) for cause in chain):
+        return "cannot be reached: connection refused"
+    if "ProxyError" in names:
+        return "cannot be reached: the proxy failed"
+    if "Timeout" in names:
+        return "did not answer in time"
+    text = " ".join(str(cause) for cause in chain)
+    if (
+        "Consistency check failed" in text
+        or "RemoteProtocolError" in names
+        or "IncompleteRead" in names
+        or "ChunkedEncoding" in names
+    ):
+        return "broke off in the middle of config.json"
+    if "ConnectionError" in names or "NetworkError" in names:
+        return f"cannot be reached: {_first_line(error)}"
+    return f"could not be asked: {type(error).__name__}: {_first_line(error)}"
+
+
+def _is_disk(error: Exception) -> bool:
+    """Whether the operating system refused a file. The HTTP libraries' errors are OSErrors too, without a file name."""
+    return isinstance(error, OSError) and error.errno is not None and not isinstance(error, (ConnectionError, TimeoutError))
+
+
+def _disk_error(error: Any, cache: str, repo: str = "") -> HubError:
+    return HubError(
+        f"{repo + ': ' if repo else ''}the Hub's cache {cache} cannot be used: {error.strerror or _first_line(error)}",
+        "make room or permission there, or set HF_HOME to another folder",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(error).__name__
+
+
+def _commit_of(path: str) -> str | None:
+    """The commit in the path of a file in the cache: .../snapshots/COMMIT/config.json."""
+    import os
+
+    commit = os.path.basename(os.path.dirname(path))
+    return commit if _COMMIT.fullmatch(commit) else None

@@ -1,0 +1,389 @@
+"""Where configs come from: bundled names, files, folders, standard input and the Hub, each told apart and read strictly.
+
+Nothing here imports pydantic, and whatever a run does not need is imported where it is needed: start-up counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, BinaryIO, Literal, NamedTuple, NoReturn
+
+from archcalc.errors import FormatError, SourceError, SourceNotFoundError, UnsupportedError, UsageError
+
+Kind = Literal["bundled", "file", "hub", "cache", "stdin"]
+
+MAX_BYTES = 16 * 2**20
+"""The largest config that is read. The largest published ones have about 100 KB; beyond this it is some other file."""
+
+# Not compiled before they are needed: a bundled name needs neither.
+_REPO = r"(?a:[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)"
+_HUB_URL = r"(?i:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://)(.+)"
+_SPECIAL = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
+
+
+class Source(NamedTuple):
+    """A config that has been read, and where it came from.
+
+    `revision` is the commit of a config from the Hub or its cache. `path` is the file that was read, `repo` the repository the
+    config belongs to, each where there is one. `note` says what is worth telling about the choice, or is empty.
+    """
+
+    name: str
+    kind: Kind
+    format: str
+    revision: str | None
+    config: dict[str, Any]
+    path: str | None = None
+    repo: str | None = None
+    note: str = ""
+
+
+def resolve(text: str, *, offline: bool = False, refresh: bool = False, stdin: BinaryIO | None = None) -> Source:
+    """Find and read the config that `text` names. The first of these that applies decides:
+
+    1. `-` is standard input.
+    2. `hf://org/name` and `https://huggingface.co/org/name` are Hub repositories.
+    3. What is written as a path (it begins with `.`, `/` or `~`, ends in `.json`, or holds a backslash) is one.
+    4. A name without a slash that is bundled is that model, whatever the working directory holds: `./name` is the folder.
+    5. What exists on disk is that file, or the config.json in that folder.
+    6. `org/name` is a Hub repository; a bundled snapshot of it serves.
+
+    Names and repository ids may carry `@revision`. A revision, or `refresh`, asks the Hub in place of a bundled snapshot.
+    `offline` never touches the network: the Hub's cache on disk still serves.
+    """
+    if text == "-":
+        return _from_bytes(_read_stdin(stdin), "-", "stdin", "standard input")
+    if not text.strip() or "\0" in text:
+        raise UsageError(f"{text!r} is not a SOURCE", "give a bundled name, a path, a Hub repository or -")
+    if offline and refresh:
+        raise UsageError("--offline and --refresh exclude each other", "leave one of them out")
+    url = re.fullmatch(_HUB_URL, text) if "://" in text or "hf.co/" in text or "huggingface.co/" in text else None
+    if url:
+        repo, revision = _repo_of_url(text, url[1])
+        return _from_repo(repo, revision, offline, refresh)
+    if _is_written_as_path(text):
+        return _from_path(text)
+
+    from archcalc import zoo
+
+    base, _, revision = text.partition("@")
+    if "/" not in text or not os.path.exists(text):
+        entry = zoo.find(base)
+        if entry is not None:
+            if revision or refresh:
+                return _from_repo(entry.repo, revision or None, offline, refresh)
+            return _from_zoo(entry, here="/" not in text and os.path.exists(text))
+    if os.path.lexists(text):
+        return _from_path(text)
+    if re.fullmatch(_REPO, base):
+        return _from_repo(base, revision or None, offline, refresh)
+    raise _not_found(text)
+
+
+def read_json(source: bytes | str | os.PathLike[str], label: str = "") -> dict[str, Any]:
+    """The JSON object that bytes or a file hold; `label` is what messages call it (by default the path).
+
+    Strict where a mistake would change a figure (duplicate keys, truncation, another encoding), open where real configs are:
+    NaN and Infinity are numbers, also where transformers 5 writes them `{"__float__": "Infinity"}`.
+    """
+    if isinstance(source, bytes):
+        data = source
+    else:
+        label = label or os.fspath(source)
+        data = _read_file(source, label)
+    if len(data) > MAX_BYTES:
+        _too_large(label, len(data))
+    if not data.strip():
+        raise FormatError(f"{label} is empty", "a config.json holds one JSON object")
+    text = _decode(data, label)
+    try:
+        value = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise _not_json(error, text, label) from None
+    except _DuplicateKeyError as error:
+        raise FormatError(f"{label} has the key {error.args[0]!r} twice in one object", "keep the one that is meant") from None
+    except RecursionError:
+        raise FormatError(f"{label} is nested too deeply to be a config", "give the model's config.json") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise FormatError(f"{label} holds a number that cannot be read: {error}", "correct the number") from None
+    if not isinstance(value, dict):
+        kind = "a list" if isinstance(value, list) else "null" if value is None else f"a {type(value).__name__}"
+        raise FormatError(f"{label} holds {kind}: a config is a JSON object", "give the model's config.json")
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise FormatError(f"{label} holds a lone surrogate (\\ud800 to \\udfff)", "write the character itself") from None
+        except RecursionError:
+            raise FormatError(f"{label} is nested too deeply to be a config", "give the model's config.json") from None
+    return value
+
+
+def apply_overrides(config: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of `config` with each `KEY=VALUE` set.
+
+    KEY may be dotted, with numbers for places in a list; VALUE is JSON or a bare string.
+
+    >>> apply_overrides({"rope": {"factor": 8.0}, "kinds": ["a", "b"]}, ["rope.factor=4", "kinds.1=c", "act=silu"])
+    {'rope': {'factor': 4}, 'kinds': ['a', 'c'], 'act': 'silu'}
+    """
+    result: dict[str, Any] = dict(config)
+    for override in overrides:
+        key, equals, raw = override.partition("=")
+        steps = [step.strip() for step in key.split(".")]
+        if not equals or not all(steps):
+            raise UsageError(f"--set {override}: KEY=VALUE was expected", "as in --set num_hidden_layers=16")
+        result = _with(result, steps, _override_value(raw.strip(), override), override)
+    return result
+
+
+def _override_value(raw: str, override: str) -> Any:
+    try:
+        return json.loads(raw, object_pairs_hook=_object)
+    except _DuplicateKeyError as error:
+        raise UsageError(f"--set {override}: the key {error.args[0]!r} stands twice", "keep the one that is meant") from None
+    except RecursionError:
+        raise UsageError("--set: the value is nested too deeply", "give a shorter value") from None
+    except ValueError:
+        return raw
+
+
+def _with(node: Any, steps: list[str], value: Any, override: str) -> Any:
+    """`node` with the place that `steps` lead to set to `value`; what is on the way is copied."""
+    if not steps:
+        return value
+    step = steps[0]
+    if node is None:
+        node = {}
+    if isinstance(node, Mapping):
+        return {**node, step: _with(node.get(step), steps[1:], value, override)}
+    if isinstance(node, list):
+        if not step.isdecimal() or int(step) >= len(node):
+            raise UsageError(
+                f"--set {override}: {step} is no place in a list of {len(node)}", f"places go from 0 to {len(node) - 1}"
+            )
+        return [_with(item, steps[1:], value, override) if i == int(step) else item for i, item in enumerate(node)]
+    raise UsageError(f"--set {override}: there is nothing below {node!r} to set {step!r} in", "set the key itself, to an object")
+
+
+def _from_zoo(entry: Any, here: bool) -> Source:
+    from archcalc import zoo
+
+    note = f"bundled snapshot of {entry.repo}; --refresh asks the Hub"
+    if entry.origin != "published":
+        note += f"; {entry.origin}" + (f": {entry.origin_note}" if entry.origin_note else "")
+    if here:
+        note += f"; ./{entry.name} would be what is in this folder"
+    return Source(entry.name, "bundled", "hf-config", None, zoo.config(entry.name), None, entry.repo, note)
+
+
+def _from_repo(repo: str, revision: str | None, offline: bool, refresh: bool) -> Source:
+    from archcalc import zoo
+
+    entry = zoo.find(repo)
+    if entry is not None and revision is None and not refresh:
+        return _from_zoo(entry, here=False)
+
+    from archcalc import hub
+
+    try:
+        got = hub.fetch(repo, revision, offline=offline, refresh=refresh)
+    except hub.RepositoryNotFoundError as error:
+        error.hint = _did_you_mean(repo.partition("/")[2]) or error.hint
+        raise
+    label = f"config.json of {repo}" + (f" at {revision}" if revision else "")
+    config = read_json(got.path, label)
+    _check_format(config, label)
+    return Source(repo, "cache" if got.cached else "hub", "hf-config", got.revision, config, got.path, repo, got.note)
+
+
+def _from_path(text: str) -> Source:
+    path = os.path.expanduser(text)
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:
+        raise SourceError(f"{text}: no permission to look there", "check who may read the folder") from None
+    except (OSError, ValueError) as error:
+        if os.path.islink(path):
+            raise SourceNotFoundError(
+                f"{text} is a link to a file that is not there", "mend the link, or give the file itself"
+            ) from None
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({getattr(error, 'strerror', None) or error})"
+        raise SourceNotFoundError(
+            f"{text}: no such file or folder{reason}", "give a config.json, a folder that holds one, or a model"
+        ) from None
+    import stat
+
+    file = _config_in(path, text) if stat.S_ISDIR(mode) else path
+    if file.endswith((".gguf", ".safetensors", ".bin", ".pt", ".pth")):
+        raise UnsupportedError(f"{text} is a checkpoint: this format is not read yet", "give the model's config.json")
+    label = os.path.join(text, "config.json") if file != path else text
+    config = read_json(file, label)
+    _check_format(config, label)
+    return Source(text, "file", "hf-config", None, config, file)
+
+
+def _config_in(folder: str, text: str) -> str:
+    path = os.path.join(folder, "config.json")
+    if os.path.lexists(path):
+        return path
+    try:
+        held = sorted(os.listdir(folder))
+    except OSError as error:
+        raise SourceError(f"{text}: the folder cannot be read ({error.strerror})", "check who may read it") from None
+    if "params.json" in held:
+        raise UnsupportedError(f"{text} holds params.json and no config.json: that format is not read yet", _PARAMS_HINT)
+    if "adapter_config.json" in held:
+        raise UnsupportedError(
+            f"{text} holds an adapter, not a model: it has adapter_config.json and no config.json", _ADAPTER_HINT
+        )
+    hint = "give a folder that holds the model's config.json"
+    if re.fullmatch(_REPO, text):
+        hint += f", or hf://{text} for the Hub repository"
+    raise SourceNotFoundError(f"{text} is a folder without a config.json", hint)
+
+
+def _from_bytes(data: bytes, name: str, kind: Kind, label: str) -> Source:
+    config = read_json(data, label)
+    _check_format(config, label)
+    return Source(name, kind, "hf-config", None, config)
+
+
+_PARAMS_HINT = "give the config.json of the same model, as its Hugging Face release has it"
+_ADAPTER_HINT = "give the base model that adapter_config.json names"
+
+
+def _check_format(config: Mapping[str, Any], label: str) -> None:
+    """Refuse JSON objects that are known to be something else, before a schema complains of keys that are not there."""
+    if "model_type" in config or "hidden_size" in config:
+        return
+    if "weight_map" in config:
+        raise FormatError(f"{label} is a checkpoint's index, not a config", "give the config.json beside it")
+    if "peft_type" in config:
+        raise UnsupportedError(f"{label} describes an adapter, not a model", _ADAPTER_HINT)
+    if "dim" in config and "n_layers" in config:
+        raise UnsupportedError(f"{label} is written as params.json is (dim, n_layers): that format is not read yet", _PARAMS_HINT)
+
+
+def _repo_of_url(text: str, rest: str) -> tuple[str, str | None]:
+    """Repository and revision of a Hub address, as copied from a browser."""
+    parts = re.split(r"[?#]", rest)[0].strip("/").split("/")
+    if parts[0] in ("datasets", "spaces"):
+        raise UsageError(f"{text}: {parts[0]} hold no model", "give a model's repository")
+    repo, at, revision = "/".join(parts[:2]).partition("@")
+    if not re.fullmatch(_REPO, repo):
+        raise UsageError(f"{text} is not the address of a model's repository", "as in https://huggingface.co/org/name")
+    if not at and len(parts) > 3 and parts[2] in ("tree", "blob", "resolve", "raw"):
+        revision = parts[3]
+    return repo, revision or None
+
+
+def _is_written_as_path(text: str) -> bool:
+    return text.startswith((".", "/", "~")) or text.lower().endswith(".json") or "\\" in text
+
+
+def _not_found(text: str) -> SourceNotFoundError:
+    bare = text.partition("@")[0]
+    hint = _did_you_mean(bare)
+    if "/" in text:
+        message = f"{text}: no such file, and not a Hub repository id (org/name)"
+    else:
+        message = f"{text!r} is neither a bundled model nor a file"
+    return SourceNotFoundError(message, hint or "`archcalc models` lists the bundled ones; a Hub repository is org/name")
+
+
+def _did_you_mean(text: str) -> str:
+    """The bundled names nearest to `text`, as a question, or nothing."""
+    import difflib
+
+    from archcalc import zoo
+
+    names = {zoo.key(alias): entry.name for entry in zoo.entries() for alias in (*entry.aliases, entry.name) if "/" not in alias}
+    near: list[str] = []
+    for match in difflib.get_close_matches(zoo.key(text), names, n=8, cutoff=0.7):
+        if names[match] not in near:
+            near.append(names[match])
+    return f"did you mean {', '.join(near[:4])}? `archcalc models` lists all" if near else ""
+
+
+def _read_stdin(stdin: BinaryIO | None) -> bytes:
+    try:
+        data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+    except (OSError, AttributeError) as error:
+        raise SourceError(f"standard input cannot be read: {error}", "pipe a config.json into archcalc") from None
+    if len(data) > MAX_BYTES:
+        _too_large("standard input", None)
+    return data
+
+
+def _read_file(path: str | os.PathLike[str], label: str) -> bytes:
+    """The bytes of a file; pipes and devices, which have no size, are read up to the limit."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                _too_large(label, size)
+            data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise SourceNotFoundError(f"{label} is a folder, not a file", "give the config.json itself") from None
+    except FileNotFoundError:
+        raise SourceNotFoundError(f"{label}: no such file", "give a config.json, a folder that holds one, or a model") from None
+    except PermissionError:
+        raise SourceError(f"{label}: no permission to read it", "check who may read the file") from None
+    except OSError as error:
+        raise SourceError(f"{label} cannot be read: {error.strerror or error}", "check the file and the disk") from None
+    if len(data) > MAX_BYTES:
+        _too_large(label, None)
+    return data
+
+
+def _too_large(label: str, size: int | None) -> NoReturn:
+    much = f"{size / 2**20:,.0f} MiB" if size is not None else f"more than {MAX_BYTES // 2**20} MiB"
+    raise FormatError(f"{label} has {much}: no config is that large", "give the model's config.json, not its weights or tokenizer")
+
+
+def _decode(data: bytes, label: str) -> str:
+    hint = "save it as UTF-8 without a byte order mark"
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise FormatError(f"{label} begins with a byte order mark, which JSON does not allow", hint)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FormatError(f"{label} is UTF-16 text: JSON is UTF-8", hint)
+    if b"\0" in data[:64]:
+        raise FormatError(f"{label} is not text", "give the model's config.json")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FormatError(f"{label} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}", hint) from None
+
+
+def _not_json(error: json.JSONDecodeError, text: str, label: str) -> FormatError:
+    where = f"line {error.lineno}, column {error.colno}"
+    # An unfinished string is reported where it begins, anything else unfinished where the text ends.
+    cut = not text[error.pos :].strip() or (error.msg.startswith("Unterminated string") and "\n" not in text[error.pos :].strip())
+    if cut:
+        return FormatError(f"{label} is truncated: the JSON stops in the middle, at {where}", "fetch or copy the file again")
+    return FormatError(f"{label} is not JSON: {error.msg[0].lower()}{error.msg[1:]} at {where}", "correct it there")
+
+
+class _DuplicateKeyError(Exception):
+    """A JSON object has a key twice; its argument is the key."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _DuplicateKeyError(key)
+            seen.add(key)
+    if len(value) == 1 and "__float__" in value:
+        number = value["__float__"]
+        if isinstance(number, str) and number in _SPECIAL:
+            return _SPECIAL[number]
+    return value
