@@ -1,0 +1,112 @@
+"""The bundled models: their configs as published, facts about them, and their normalized specs, all of it data.
+
+`index.json` lists them, `configs/` holds each config.json, `specs/` the `Architecture` parsed from it, so that a bundled model
+needs no schema at run time. `scripts/build_zoo.py` makes all three.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from archcalc.model import Architecture
+
+# A plain path: importlib.resources takes longer to import than everything here takes to run.
+_HERE = os.path.dirname(__file__)
+_FOLD = str.maketrans("", "", "-_ :")
+
+
+class Entry(NamedTuple):
+    """One bundled model.
+
+    `aliases` are further names; those with a slash are repository ids that the same repository has or had. `release` is
+    YYYY-MM-DD, or YYYY-MM, and `license` the SPDX id or the publisher's own name for it; each is None where not known for certain.
+    `origin` says how the config was had, `origin_note` what else to know about that.
+    """
+
+    name: str
+    repo: str
+    aliases: tuple[str, ...]
+    family: str
+    release: str | None
+    license: str | None
+    origin: str
+    origin_note: str | None
+
+
+def entries() -> tuple[Entry, ...]:
+    """All bundled models, by family."""
+    return _read()[0]
+
+
+def names() -> tuple[str, ...]:
+    """The names of all bundled models, in the order of `entries`.
+
+    >>> "deepseek-v3" in names()
+    True
+    """
+    return tuple(entry.name for entry in entries())
+
+
+def find(text: str) -> Entry | None:
+    """The bundled model that `text` names, or None.
+
+    `text` is a name or an alias, in any case and with `-`, `_`, `:` and spaces where one likes, or a repository id in any case.
+
+    >>> find("Llama 3.1 8B").repo
+    'meta-llama/Llama-3.1-8B'
+    >>> find("deepseek-ai/deepseek-v3").name
+    'deepseek-v3'
+    >>> find("llama-9") is None
+    True
+    """
+    return _read()[1].get(key(text))
+
+
+def key(text: str) -> str:
+    """What two spellings of one name have in common. Repository ids differ by their separators, so those keep them."""
+    text = text.strip().lower()
+    return text if "/" in text else text.translate(_FOLD)
+
+
+def config(name: str) -> dict[str, Any]:
+    """The config.json of one bundled model, by its name."""
+    from archcalc.sources import read_json
+
+    path = _path("configs", name)
+    return read_json(path, path)
+
+
+def spec(name: str) -> Architecture | None:
+    """The normalized spec of one bundled model, or None where it has none: the same as parsing its config, and faster."""
+    try:
+        with open(_path("specs", name), encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return None
+    from archcalc.zoo import _spec
+
+    return _spec.load(text)
+
+
+def _path(folder: str, name: str) -> str:
+    if name not in names():
+        raise KeyError(name)
+    return os.path.join(_HERE, folder, f"{name}.json")
+
+
+@cache
+def _read() -> tuple[tuple[Entry, ...], dict[str, Entry]]:
+    with open(os.path.join(_HERE, "index.json"), encoding="utf-8") as file:
+        rows = json.load(file)
+    found = tuple(
+        Entry(
+            row["name"], row["repo"], tuple(row["aliases"]), row["family"], row["release"], row["license"],
+            row["origin"], row["origin_note"],
+        )
+        for row in rows
+    )  # fmt: skip
+    return found, {key(text): entry for entry in found for text in (*entry.aliases, entry.repo, entry.name)}

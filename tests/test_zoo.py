@@ -1,0 +1,163 @@
+"""The bundled models: what the index promises is there, and each spec is what its config says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from archcalc import arch, zoo
+from archcalc.model import (
+    Architecture,
+    Attend,
+    Cache,
+    Experts,
+    Facts,
+    Group,
+    Layer,
+    Moe,
+    Shard,
+    State,
+    Tensor,
+    stack,
+)
+from archcalc.zoo import _spec
+
+FOLDER = Path(zoo.__file__).parent
+
+
+def test_the_models_that_people_compare_are_bundled() -> None:
+    wanted = """
+        gpt2 llama-2-7b llama-3-8b llama-3-70b llama-3.1-8b llama-3.1-70b llama-3.1-405b llama-3.2-1b llama-4-scout llama-4-maverick
+        mistral-7b-v0.1 mistral-7b-v0.2 mistral-7b-v0.3 mistral-nemo-12b mistral-small-3.1-24b mistral-large-3-675b mixtral-8x7b
+        mixtral-8x22b gemma-2b gemma-7b gemma-2-9b gemma-2-27b gemma-3-1b gemma-3-27b gemma-3n-e2b gemma-3n-e4b qwen1.5-moe-a2.7b qwen2.5-72b
+        qwen3-0.6b qwen3-1.7b qwen3-4b qwen3-8b qwen3-14b qwen3-32b qwen3-30b-a3b qwen3-235b-a22b qwen3-next-80b-a3b qwen3.5-397b-a17b
+        deepseek-v2 deepseek-v2-lite deepseek-v3 deepseek-r1 deepseek-v3.2 deepseek-r1-distill-qwen-7b kimi-k2 kimi-k2.5
+        glm-4.5 glm-4.5-air glm-5 gpt-oss-20b gpt-oss-120b phi-3-mini phi-3.5-moe phi-4 olmo-2-7b olmo-2-32b smollm3-3b
+        minimax-text-01 minimax-m2.5 grok-2
+    """.split()
+    assert set(wanted) <= set(zoo.names())
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Llama 3 8B", "llama-3-8b"),
+        ("llama_3_8b", "llama-3-8b"),
+        ("Llama 3 405B", "llama-3.1-405b"),
+        ("GPT-2 Small", "gpt2"),
+        ("gpt-2", "gpt2"),
+        ("Mistral 7B", "mistral-7b-v0.1"),
+        ("Mixtral 8x7B", "mixtral-8x7b"),
+        ("DeepSeek V2 236B", "deepseek-v2"),
+        ("DeepSeek-V3", "deepseek-v3"),
+        ("Qwen 2.5 72B", "qwen2.5-72b"),
+        ("Qwen3-235B-A22B", "qwen3-235b-a22b"),
+        ("Qwen 3.5", "qwen3.5-397b-a17b"),
+        ("Kimi K2", "kimi-k2"),
+        ("MiniMax-01", "minimax-text-01"),
+        ("Grok 2.5", "grok-2"),
+        ("Gemma 3n E4B", "gemma-3n-e4b"),
+        ("OLMo 2 7B", "olmo-2-7b"),
+        ("openai/GPT-OSS-20b", "gpt-oss-20b"),
+        ("meta-llama/Meta-Llama-3.1-8B", "llama-3.1-8b"),
+    ],
+)
+def test_names_as_people_write_them(text: str, name: str) -> None:
+    entry = zoo.find(text)
+    assert entry is not None
+    assert entry.name == name
+
+
+def test_what_is_not_bundled_is_not_found() -> None:
+    for text in ("", "llama", "llama-3.1-9b", "someone/gpt2", "openai-community/gpt_2", "../gpt2"):
+        assert zoo.find(text) is None
+    for read in (zoo.config, zoo.spec):
+        with pytest.raises(KeyError):
+            read("../index")
+
+
+def test_the_index_is_whole_and_names_are_not_shared() -> None:
+    owner: dict[str, str] = {}
+    for entry in zoo.entries():
+        assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", entry.name)
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo)
+        assert entry.release is None or re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])(-[0-3]\d)?", entry.release)
+        assert entry.family
+        assert entry.origin in ("published", "amended", "re-assembled")
+        assert entry.origin_note or entry.origin == "published"
+        for text in (entry.name, entry.repo, *entry.aliases):
+            assert owner.setdefault(zoo.key(text), entry.name) == entry.name
+    assert len(set(zoo.names())) == len(zoo.names())
+    assert {path.stem for path in (FOLDER / "configs").iterdir()} == set(zoo.names())
+    assert {path.stem for path in (FOLDER / "specs").iterdir()} <= set(zoo.names())
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_spec_is_what_parsing_the_config_gives(name: str) -> None:
+    config = zoo.config(name)
+    assert arch.adapter_name(config), f"{name} has no adapter"
+    spec = zoo.spec(name)
+    parsed = arch.parse(config)
+    assert spec is not None, "run scripts/build_zoo.py --specs"
+    assert spec == parsed, "run scripts/build_zoo.py --specs"
+    assert (parsed.status, parsed.unmodelled_keys) == ("counted", ())
+    assert _types(spec) == _types(parsed)
+
+
+def test_every_field_comes_back() -> None:
+    weight = Tensor("w", (8, 4), "experts", Shard(0, 8), Experts(8, 2), "router_bias", ("a.{}", "b.{}"), "F32")
+    plain = Tensor("norm", (4,), "norm")
+    state = State("conv", (4, 3), 2, "fp32")
+    layer = Layer(
+        "mixer",
+        "ffn",
+        (weight, plain),
+        (Cache("sliding", 2, 3, 4, 5), Cache("state", states=(state,)), Cache("latent", 1, 512, 64, None, (), 4)),
+        (Attend(4, 8, 16, 128), Attend(1, 2, 3)),
+        5,
+        6,
+        7,
+    )
+    other = Layer("mixer", "other", (plain,))
+    whole = Architecture(
+        "type",
+        (Group("embedding", (weight,)), Group("head", ())),
+        (stack("model.layers", "decoder", [layer, other, layer]), stack("mtp", "mtp", [other], start=3)),
+        Facts(1, 2, None, "a", 3, 4, 5, "n", "act", "pos", 6, 7, True, Moe(8, 2, 1, 3, 9), (("x", "y"), ("ü", "—"))),
+        renames=(("a.", "b."), (".c.", ".d.")),
+        dtype="BF16",
+        quantization={"quant_method": "fp8", "sizes": [128, 128], "deep": {"list": [1.5, None]}},
+        status="partial",
+        unmodelled_keys=("k", "l.m"),
+        notes=("note",),
+    )
+    got = _spec.load(_spec.dump(whole))
+    assert got == whole
+    assert _types(got) == _types(whole)
+    assert got.stacks[0].kinds[1] is got.stacks[1].kinds[0]  # written once
+    bare = Architecture("t", (), (), Facts(1, 2, 3, "a", 1, 1, 1, "n", "a", "p"))
+    assert _spec.load(_spec.dump(bare)) == bare
+
+
+def test_every_record_of_the_vocabulary_is_in_a_bundled_spec() -> None:
+    """A field that is added to the vocabulary and not to the specs would otherwise be noticed late."""
+    seen = {name for name in zoo.names() for name in re.findall(r"\w+\(", str(_types(zoo.spec(name))))}
+    for record in (Architecture, Attend, Cache, Experts, Facts, Group, Layer, Moe, Shard, State, Tensor):
+        assert f"{record.__name__}(" in seen
+
+
+def test_a_spec_of_another_version_is_refused() -> None:
+    text = (FOLDER / "specs" / "gpt2.json").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="version"):
+        _spec.load(json.dumps({**json.loads(text), "version": 0}))
+
+
+def _types(value: object) -> str:
+    """The structure of nested records: equality alone takes a list for no tuple, but a tuple for a record."""
+    if isinstance(value, tuple):
+        name = type(value).__name__ if hasattr(value, "_fields") else "tuple"
+        return f"{name}({','.join(map(_types, value))})"
+    return type(value).__name__
