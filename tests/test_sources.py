@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archcalc import sources, zoo
 from archcalc.errors import (
@@ -27,6 +29,7 @@ from archcalc.errors import (
 )
 
 CONFIG = {"model_type": "llama", "hidden_size": 64}
+REAL = (Path(zoo.__file__).parent / "configs" / "llama-3.1-8b.json").read_bytes()
 
 
 @pytest.fixture
@@ -263,10 +266,26 @@ def test_what_is_not_a_config_is_named_and_explained(tmp_path: Path, data: bytes
 
 
 def test_every_cut_of_a_real_config_is_truncated_or_not_json() -> None:
-    text = (Path(zoo.__file__).parent / "configs" / "llama-3.1-8b.json").read_bytes().rstrip()
+    text = REAL.rstrip()
     for end in range(1, len(text)):
         with pytest.raises(FormatError, match=r"truncated|not JSON"):
             sources.read_json(text[:end], "cut")
+
+
+@given(st.binary(max_size=200) | st.text(alphabet='{}[]",:\\u0dNaInfty-1e9 \n', max_size=60).map(str.encode))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    try:
+        assert isinstance(sources.read_json(data, "x"), dict)
+    except FormatError as error:
+        assert error.message.startswith("x ")
+
+
+@given(st.integers(0, len(REAL) - 1), st.binary(max_size=4), st.integers(0, 3))
+def test_a_damaged_config_is_read_or_refused(at: int, new: bytes, gone: int) -> None:
+    try:
+        assert isinstance(sources.read_json(REAL[:at] + new + REAL[at + gone :], "x"), dict)
+    except FormatError as error:
+        assert error.hint
 
 
 def test_size_is_refused_before_reading(tmp_path: Path) -> None:

@@ -30,13 +30,14 @@ FOLDER = Path(zoo.__file__).parent
 
 def test_the_models_that_people_compare_are_bundled() -> None:
     wanted = """
-        gpt2 llama-2-7b llama-3-8b llama-3-70b llama-3.1-8b llama-3.1-70b llama-3.1-405b llama-3.2-1b llama-4-scout llama-4-maverick
-        mistral-7b-v0.1 mistral-7b-v0.2 mistral-7b-v0.3 mistral-nemo-12b mistral-small-3.1-24b mistral-large-3-675b mixtral-8x7b
-        mixtral-8x22b gemma-2b gemma-7b gemma-2-9b gemma-2-27b gemma-3-1b gemma-3-27b gemma-3n-e2b gemma-3n-e4b qwen1.5-moe-a2.7b qwen2.5-72b
-        qwen3-0.6b qwen3-1.7b qwen3-4b qwen3-8b qwen3-14b qwen3-32b qwen3-30b-a3b qwen3-235b-a22b qwen3-next-80b-a3b qwen3.5-397b-a17b
-        deepseek-v2 deepseek-v2-lite deepseek-v3 deepseek-r1 deepseek-v3.2 deepseek-r1-distill-qwen-7b kimi-k2 kimi-k2.5
-        glm-4.5 glm-4.5-air glm-5 gpt-oss-20b gpt-oss-120b phi-3-mini phi-3.5-moe phi-4 olmo-2-7b olmo-2-32b smollm3-3b
-        minimax-text-01 minimax-m2.5 grok-2
+        gpt2 llama-2-7b llama-3-8b llama-3-70b llama-3.1-8b llama-3.1-70b llama-3.1-405b llama-3.2-1b llama-4-scout
+        llama-4-maverick mistral-7b-v0.1 mistral-7b-v0.2 mistral-7b-v0.3 mistral-nemo-12b mistral-small-3.1-24b
+        mistral-large-3-675b mixtral-8x7b mixtral-8x22b gemma-2b gemma-7b gemma-2-9b gemma-2-27b gemma-3-1b gemma-3-27b
+        gemma-3n-e2b gemma-3n-e4b qwen1.5-moe-a2.7b qwen2.5-72b qwen3-0.6b qwen3-1.7b qwen3-4b qwen3-8b qwen3-14b
+        qwen3-32b qwen3-30b-a3b qwen3-235b-a22b qwen3-next-80b-a3b qwen3.5-397b-a17b deepseek-v2 deepseek-v2-lite
+        deepseek-v3 deepseek-r1 deepseek-v3.2 deepseek-r1-distill-qwen-7b kimi-k2 kimi-k2.5 glm-4.5 glm-4.5-air glm-5
+        gpt-oss-20b gpt-oss-120b phi-3-mini phi-3.5-moe phi-4 olmo-2-7b olmo-2-32b smollm3-3b minimax-text-01
+        minimax-m2.5 grok-2
     """.split()
     assert set(wanted) <= set(zoo.names())
 
