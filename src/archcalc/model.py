@@ -18,6 +18,7 @@ Role = Literal["embedding", "attention", "mlp", "experts", "shared_experts", "ro
 Kind = Literal["param", "router_bias", "tied", "copy"]
 CacheKind = Literal["full", "sliding", "chunked", "latent", "index", "state"]
 Status = Literal["counted", "partial", "header", "guessed"]
+Recurrence = Literal["", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"]
 
 PARTS: tuple[Part, ...] = ("embedding", "decoder", "head", "vision", "audio", "other")
 """The parts that `params.total` sums, in the order printed; MTP layers stand apart."""
@@ -82,13 +83,15 @@ class State(NamedTuple):
     """What a recurrent layer keeps of one sequence whatever its length, in elements of `shape`.
 
     `units` is how many pieces tensor parallelism may split it into along axis 0. `dtype` is `fp32` where the reference
-    implementation keeps it so; None follows the cache's dtype.
+    implementation keeps it so; None follows the cache's dtype. `asked` is the dtype that the config asks serving engines to keep
+    it in (`mamba_ssm_dtype`, `mamba_ssm_cache_dtype`), which the reference implementation does not read.
     """
 
     name: Literal["conv", "recurrent"]
     shape: tuple[int, ...]
     units: int
     dtype: str | None = None
+    asked: str | None = None
 
     @property
     def elements(self) -> int:
@@ -104,7 +107,8 @@ class Cache(NamedTuple):
     Each cached token costs `heads * (key_dim + value_dim)` elements. `window` is the number of tokens a layer can see at most
     (None: all of them); for `chunked` it is the chunk. A `latent` cache (MLA) holds the compressed latent as `key_dim` and the
     shared rotary key as `value_dim`, once for all heads. `index` holds the keys of a sparse-attention indexer.
-    `compress` is how many tokens share one cached row. A `state` cache has no per-token part.
+    `compress` is how many tokens share one cached row. A `state` cache has no per-token part; `recurrence` names its rule, as engines
+    treat them differently.
     """
 
     kind: CacheKind
@@ -114,6 +118,7 @@ class Cache(NamedTuple):
     window: int | None = None
     states: tuple[State, ...] = ()
     compress: int = 1
+    recurrence: Recurrence = ""
 
     @property
     def per_token(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
@@ -19,6 +19,9 @@ Layers = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Tokens = Annotated[int, Field(strict=True, ge=1, le=2**40)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
+StateDtype = Literal["float32", "bfloat16", "float16"]
+"""What a config may ask serving engines to keep a recurrent state in (`mamba_ssm_dtype`, `mamba_ssm_cache_dtype`)."""
+STATE_DTYPES: Mapping[str | None, str | None] = {None: None, "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 _DTYPES = {
     "float32": "F32", "float": "F32", "fp32": "F32", "float64": "F64", "double": "F64",

@@ -14,7 +14,7 @@ from archcalc.arch import qwen2_moe
 from archcalc.arch._alternating import ratio
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mtp import apart
-from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size, divided, per_layer, rope_label
+from archcalc.arch._schema import STATE_DTYPES, Count, Flag, Fraction, Layers, Size, StateDtype, divided, per_layer, rope_label
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.linear import GatedDeltaNet
@@ -28,7 +28,7 @@ LINEAR, FULL = "linear_attention", "full_attention"
 class Schema(qwen2_moe.Schema):
     name: ClassVar[str] = "qwen3_next"
     fused: ClassVar[bool] = True
-    inert_keys: ClassVar[tuple[str, ...]] = ("attn_output_gate", "output_gate_type", "mamba_ssm_dtype")
+    inert_keys: ClassVar[tuple[str, ...]] = ("attn_output_gate", "output_gate_type")
 
     intermediate_size: Size = 5632
     num_hidden_layers: Layers = 48
@@ -48,6 +48,7 @@ class Schema(qwen2_moe.Schema):
     num_experts: Count = Field(512, validation_alias=AliasChoices("num_local_experts", "num_experts"))
     mtp_layers: Count = Field(1, validation_alias=AliasChoices("mtp_num_hidden_layers", "num_nextn_predict_layers"))
     mtp_use_dedicated_embeddings: Flag = False
+    mamba_ssm_dtype: StateDtype | None = None
 
     def kinds(self) -> list[str]:
         if self.layer_types is not None:
@@ -61,7 +62,8 @@ class Schema(qwen2_moe.Schema):
             keys, values = self.linear_num_key_heads, self.linear_num_value_heads
             divided(values, keys, "linear_num_value_heads", "linear_num_key_heads")
             key_dim, value_dim = self.linear_key_head_dim, self.linear_value_head_dim
-            delta = GatedDeltaNet(h, keys, values, key_dim, value_dim, self.linear_conv_kernel_dim, self.fused)
+            asked = STATE_DTYPES[self.mamba_ssm_dtype]
+            delta = GatedDeltaNet(h, keys, values, key_dim, value_dim, self.linear_conv_kernel_dim, self.fused, asked)
             return make_layer(delta, self.ffn(sparse), norms, mixer_name="linear_attn")
         if kind != FULL:
             raise UnsupportedError(f'layer_types holds "{kind}": only "{LINEAR}" and "{FULL}" are known here')

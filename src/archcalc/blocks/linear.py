@@ -34,7 +34,8 @@ class GatedDeltaNet:
 
     Each of `key_heads` serves `value_heads / key_heads` value heads. Queries, keys and values pass through one short convolution
     of `kernel` tokens; the output is normalized per head and gated. `fused` is the layout of Qwen3-Next: one projection for
-    queries, keys, values and gate, one for beta and decay; without it Qwen3.5's four projections.
+    queries, keys, values and gate, one for beta and decay; without it Qwen3.5's four projections. `asked` is the dtype that the
+    config asks engines to keep the matrices in.
     """
 
     hidden: int
@@ -44,6 +45,7 @@ class GatedDeltaNet:
     value_dim: int
     kernel: int
     fused: bool = False
+    asked: str | None = None
 
     def _widths(self) -> tuple[int, int]:
         return self.key_heads * self.key_dim, self.value_heads * self.value_dim
@@ -69,8 +71,9 @@ class GatedDeltaNet:
     def caches(self) -> Iterator[Cache]:
         """The reference implementation keeps the matrices in fp32 whatever the model's dtype."""
         keys, values = self._widths()
-        recurrent = State("recurrent", (self.value_heads, self.value_dim, self.key_dim), self.value_heads, "fp32")
-        yield Cache("state", states=(conv_state(2 * keys + values, self.kernel, self.key_heads), recurrent))
+        recurrent = State("recurrent", (self.value_heads, self.value_dim, self.key_dim), self.value_heads, "fp32", self.asked)
+        states = (conv_state(2 * keys + values, self.kernel, self.key_heads), recurrent)
+        yield Cache("state", states=states, recurrence="gated-delta")
 
     def attends(self) -> Iterator[Attend]:
         return iter(())
@@ -108,7 +111,8 @@ class LightningAttention:
         yield from linear("out_proj", self.hidden, wide, "attention", shard=Shard(1, self.heads))
 
     def caches(self) -> Iterator[Cache]:
-        yield Cache("state", states=(State("recurrent", (self.heads, self.head_dim, self.head_dim), self.heads),))
+        state = State("recurrent", (self.heads, self.head_dim, self.head_dim), self.heads)
+        yield Cache("state", states=(state,), recurrence="lightning")
 
     def attends(self) -> Iterator[Attend]:
         return iter(())
