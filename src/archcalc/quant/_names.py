@@ -61,11 +61,12 @@ class Names:
         except TypeError:
             raise ConfigError(f"{key} holds what is no name of a module", f"correct {key}", key) from None
         self._whole = frozenset(plain)
-        self._whole_forms = frozenset("\n".join(plain).translate(_NO_DIGITS).split("\n")) if plain else frozenset[str]()
-        # Few names are without a layer's number; those may also name a part or the end of a module's name.
-        self._parts = list(self._whole & self._whole_forms)
+        forms = "\n".join(plain).translate(_NO_DIGITS).split("\n") if plain else []
+        self._whole_forms = frozenset(forms)
+        # Names without a layer's number may also name a part or the end of a module's name.
+        self._parts = [form for form in self._whole_forms if form and ".." not in form and form[-1] != "." and form[0] != "."]
         self._places: dict[str, tuple[str, str]] = {}
-        self._classes = frozenset(name for name in self._parts if name[:1].isupper() and "." not in name)
+        self._classes = frozenset(name for name in self._parts if name[0].isupper() and "." not in name)
         self._globs: list[re.Pattern[str]] = []
         self._regexes: list[tuple[re.Pattern[str], bool]] = []
         prefixes: list[str] = []
@@ -91,6 +92,10 @@ class Names:
 
     def __bool__(self) -> bool:
         return bool(self._whole or self._prefixes or self._globs or self._regexes)
+
+    def mentions(self, start: str) -> bool:
+        """Whether some plain name or glob starts so."""
+        return any(name.startswith(start) for name in (*self._whole, *self._prefixes))
 
     def has_class(self, *names: str) -> bool:
         """Whether the list names one of these classes, such as `Linear`."""
@@ -178,4 +183,4 @@ def _is_part(form: str, part: str) -> bool:
 
 def _search(pattern: re.Pattern[str], name: str, full: str) -> bool:
     """Configs write the name with or without its wrappers."""
-    return pattern.match(full) is not None or pattern.match(name) is not None
+    return any(pattern.match(each) is not None for each in (full, name, f"model.{name}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from archcalc.errors import ConfigError
@@ -136,25 +136,58 @@ def scalar(name: str, dtype: str = "F32", shape: tuple[int, ...] = ()) -> Stored
     return Stored(name, shape, dtype, 0)
 
 
-def integer(config: Any, key: str, default: int | None = None) -> int:
+def wrong(config: str, value: object, expected: str) -> ConfigError:
+    """The error for a key of a quantization config that holds what it cannot."""
+    key = f"quantization_config.{config}"
+    shown = repr(value)
+    return ConfigError(
+        f"{key} is {shown if len(shown) <= 60 else shown[:57] + '...'}: {expected} was expected", f"correct {key}", key
+    )
+
+
+def integer(config: Mapping[str, Any], key: str, default: int | None = None) -> int:
     """A positive number of a quantization config."""
-    value = config.get(key, default)
+    value = config.get(key)
+    value = default if value is None else value
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(
-            f"quantization_config.{key} is {value!r}: a positive integer was expected", "correct it", f"quantization_config.{key}"
-        )
+        raise wrong(key, value, "a positive integer")
     return value
 
 
-def names(config: Any, *keys: str) -> Names | None:
+def group_of(config: Mapping[str, Any], key: str = "group_size", default: int = 128) -> int:
+    """How many values share a scale; 0 is all of a row, which configs write -1 too."""
+    value = config.get(key)
+    value = default if value is None else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong(key, value, "an integer")
+    return max(value, 0)
+
+
+def block_of(value: object, key: str) -> tuple[int, int]:
+    """Rows and columns that share a scale."""
+    sizes = [int(v) if isinstance(v, str) and v.isdigit() else v for v in value] if isinstance(value, (list, tuple)) else []
+    if len(sizes) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in sizes):
+        raise wrong(key, value, "two positive integers")
+    return sizes[0], sizes[1]
+
+
+def section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a quantization config; nothing where it is not there."""
+    value = config.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise wrong(key, value, "an object")
+    return value
+
+
+def names(config: Mapping[str, Any], *keys: str) -> Names | None:
     """The modules that the first of these keys lists, or None where none is there."""
     for key in keys:
         value = config.get(key)
         if value is not None:
             if not isinstance(value, (list, tuple)):
-                raise ConfigError(
-                    f"quantization_config.{key} is {value!r}: a list was expected", "correct it", f"quantization_config.{key}"
-                )
+                raise wrong(key, value, "a list")
             return Names(value, f"quantization_config.{key}")
     return None
 

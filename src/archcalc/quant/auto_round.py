@@ -15,7 +15,7 @@ from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 from archcalc.quant import awq, gptq
 from archcalc.quant._names import Names
-from archcalc.quant._plan import Plan, Scheme, by_names, in_decoder, integer
+from archcalc.quant._plan import Plan, Scheme, by_names, group_of, in_decoder, integer, section
 
 
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
@@ -25,7 +25,7 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         raise UnsupportedError(
             f"auto-round stores {kind} weights as {packing!r}: archcalc knows int weights packed as GPTQ or AWQ pack them", ""
         )
-    bits, group_size = integer(quantization, "bits", 4), quantization.get("group_size", 128)
+    bits, group_size = integer(quantization, "bits", 4), group_of(quantization)
 
     def scheme(bits: int, group_size: int) -> Scheme | None:
         if bits >= 16:
@@ -34,8 +34,10 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
 
     groups: list[tuple[Names | None, Scheme | None]] = []
     by_bits: dict[tuple[int, int], list[str]] = {}
-    for name, own in (quantization.get("extra_config") or {}).items():
-        by_bits.setdefault((integer(own, "bits", bits), own.get("group_size", group_size)), []).append(name)
+    extra = section(quantization, "extra_config")
+    for name in extra:
+        own = section(extra, name)
+        by_bits.setdefault((integer(own, "bits", bits), group_of(own, default=group_size)), []).append(name)
     groups += [(Names(members, "quantization_config.extra_config"), scheme(*key)) for key, members in by_bits.items()]
     groups.append((None, scheme(bits, group_size)))
     return Plan(by_names(groups), in_decoder)

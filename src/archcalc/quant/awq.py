@@ -12,15 +12,17 @@ from typing import Any
 
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
-from archcalc.quant._plan import Plan, Scheme, Stored, ceil_div, in_decoder, integer, names, plan_of, scalar
+from archcalc.quant._plan import Plan, Scheme, Stored, ceil_div, group_of, in_decoder, integer, names, plan_of, scalar
 
 
 def gemm(bits: int, group_size: int) -> Scheme:
-    """`group_size` 0 or below is one group for the whole input."""
+    """`group_size` 0 is one group for the whole input."""
+    if bits not in (2, 4, 8):
+        raise UnsupportedError(f"quantization_config.bits is {bits}: AWQ packs 2, 4 or 8", "")
     per_int = 32 // bits
 
     def scheme(out: int, width: int) -> tuple[Stored, ...]:
-        groups = ceil_div(width, group_size) if group_size > 0 else 1
+        groups = ceil_div(width, group_size) if group_size else 1
         packed = ceil_div(out, per_int)
         return (
             Stored("qweight", (width, packed), "I32", width * packed * per_int),
@@ -36,6 +38,6 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     version = str(quantization.get("version", "gemm")).lower()
     if version not in ("gemm", "exllama"):
         raise UnsupportedError(f"quantization_config.version is {version!r}: archcalc knows AWQ's gemm packing", "")
-    group_size = quantization.get("group_size", quantization.get("q_group_size", 128))
+    group_size = group_of(quantization, "group_size" if "group_size" in quantization else "q_group_size")
     skip = names(quantization, "modules_to_not_convert")
     return plan_of(gemm(bits, group_size), skip, in_decoder)._replace(stores_tied=True)

@@ -17,20 +17,34 @@ quantization/quant_config.py and quantization/lifecycle/initialize.py (shapes of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Part, Tensor
-from archcalc.quant._names import Names
-from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, integer, is_linear_or_head, scalar
+from archcalc.quant._names import Layers, Names
+from archcalc.quant._plan import (
+    FP8,
+    Module,
+    Plan,
+    Scheme,
+    Stored,
+    block_of,
+    by_names,
+    ceil_div,
+    integer,
+    is_linear_or_head,
+    names,
+    scalar,
+    section,
+)  # fmt: skip
 
 
 def _scale_shape(weights: Mapping[str, Any], out: int, width: int) -> tuple[int, ...]:
     strategy = weights.get("strategy")
     group = weights.get("group_size")
     if strategy is None:
-        strategy = "group" if group and group > 0 else "channel" if group == -1 else "tensor"
+        strategy = "channel" if group == -1 else "group" if group else "tensor"
     if strategy == "tensor":
         return (1,)
     if strategy == "channel":
@@ -39,13 +53,8 @@ def _scale_shape(weights: Mapping[str, Any], out: int, width: int) -> tuple[int,
         return (out, ceil_div(width, integer(weights, "group_size")))
     if strategy == "block":
         block = weights.get("block_structure")
-        if isinstance(block, str):
-            block = [int(b) for b in block.split("x")]
-        if not isinstance(block, (list, tuple)) or len(block) != 2:
-            raise ConfigError(
-                f"block_structure is {block!r}: two sizes were expected", "correct it", "quantization_config.config_groups"
-            )
-        return (ceil_div(out, block[0]), ceil_div(width, block[1]))
+        sizes = block_of(block.split("x") if isinstance(block, str) else block, "block_structure")
+        return (ceil_div(out, sizes[0]), ceil_div(width, sizes[1]))
     raise UnsupportedError(
         f"the strategy of a config group is {strategy!r}: archcalc does not know it", "known are tensor, channel, group and block"
     )
@@ -147,40 +156,44 @@ _FORMATS = {
 
 
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
-    named = quantization.get("config_groups")
-    if not isinstance(named, Mapping) or not named:
+    sparsity = section(quantization, "sparsity_config").get("format", "dense")
+    if sparsity != "dense":
+        raise UnsupportedError(f"sparsity_config.format is {sparsity!r}: archcalc knows dense weights only", "")
+    named = section(quantization, "config_groups")
+    if not named:
         raise ConfigError("quantization_config.config_groups is missing or empty", "add it", "quantization_config.config_groups")
-    groups: list[tuple[Names | None, Scheme | None]] = []
-    by_class: list[tuple[Names | None, Scheme | None]] = []
-    embeddings = False
-    for label, group in named.items():
-        if not isinstance(group, Mapping):
-            raise ConfigError(
-                f"config_groups.{label} is {group!r}: an object was expected",
-                "correct it",
-                f"quantization_config.config_groups.{label}",
-            )
-        if not isinstance(group.get("weights"), Mapping):
-            continue  # activations alone change nothing that is stored
-        stored_as = _format(group, quantization)
-        make = _FORMATS.get(stored_as)
+    # Names go before classes, so that a group for one module is not shadowed by a group for all.
+    by_name: list[tuple[Names | None, Scheme | None]] = []
+    linears: list[tuple[Names | None, Scheme | None]] = []
+    embeddings: list[tuple[Names | None, Scheme | None]] = []
+    for label in named:
+        group = section(named, label)
+        stored_as = _format(group, quantization) if section(group, "weights") else "dense"
         if stored_as == "dense":
-            continue
-        if make is None:
+            continue  # activations alone change nothing that is stored
+        if stored_as not in _FORMATS:
             raise UnsupportedError(
                 f"the format of {label} is {stored_as!r}: archcalc does not know it", f"known are {', '.join(_FORMATS)}"
             )
-        targets = Names(group.get("targets") or ["Linear"], f"quantization_config.config_groups.{label}.targets")
-        embeddings = embeddings or targets.has_class("Embedding")
-        # Names go before classes, so that a group for one module is not shadowed by a group for all.
-        (by_class if targets.has_class("Linear", "Embedding") else groups).append(
-            (None if targets.has_class("Linear", "Embedding") else targets, make(group, dtype))
-        )
+        targets = names(group, "targets") or Names(["Linear"])
+        scheme = _FORMATS[stored_as](group, dtype)
+        by_name.append((targets, scheme))
+        if targets.has_class("Linear"):
+            linears.append((None, scheme))
+        if targets.has_class("Embedding"):
+            embeddings.append((None, scheme))
+    ignored = names(quantization, "ignore")
+    of_linears, of_embeddings = by_names([*by_name, *linears], ignored), by_names([*by_name, *embeddings], ignored)
 
-    def linear(tensor: Tensor, part: Part) -> bool:
-        return is_linear_or_head(tensor, part) or (embeddings and tensor.role == "embedding" and len(tensor.shape) == 2)
+    def split(module: Module, layers: Layers) -> Iterable[tuple[Scheme | None, Layers]]:
+        return of_embeddings(module, layers) if module.role == "embedding" else of_linears(module, layers)
 
     cache = quantization.get("kv_cache_scheme")
     scales = (("k_proj", scalar("../k_scale", dtype, (1,))), ("v_proj", scalar("../v_scale", dtype, (1,)))) if cache else ()
-    ignored = Names(quantization.get("ignore") or [], "quantization_config.ignore")
-    return Plan(by_names([*groups, *by_class], ignored), linear, cache_scales=scales)
+    return Plan(split, _linear, cache_scales=scales)
+
+
+def _linear(tensor: Tensor, part: Part) -> bool:
+    return is_linear_or_head(tensor, part) or (
+        tensor.role == "embedding" and len(tensor.shape) == 2 and tensor.name.endswith(".weight")
+    )

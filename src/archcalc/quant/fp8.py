@@ -4,18 +4,17 @@ A block of `weight_block_size` shares one scale; without it the tensor has one. 
 the input. Transformers calls the scales `weight_scale_inv` and `activation_scale`; checkpoints of AutoFP8, whose configs state no
 `weight_block_size` at all, call them `weight_scale` and `input_scale`; DeepSeek-V4 calls the first `scale`.
 
-Source: transformers 5.23, integrations/finegrained_fp8.py `FP8Linear`, `FP8Experts`, `replace_with_fp8_linear` and
+Source: transformers 5.23, integrations/finegrained_fp8.py `FP8Linear`, `FP8Experts`, `FP8Embedding`, `replace_with_fp8_linear` and
 utils/quantization_config.py `FineGrainedFP8Config`; vLLM 0.11, model_executor/layers/quantization/fp8.py (absent block size).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from archcalc.errors import ConfigError
 from archcalc.model import Architecture, Part, Tensor
-from archcalc.quant._names import Layers
+from archcalc.quant._names import Layers, Names
 from archcalc.quant._plan import (
     FP8,
     Module,
@@ -23,6 +22,8 @@ from archcalc.quant._plan import (
     Scheme,
     Split,
     Stored,
+    block_of,
+    by_names,
     ceil_div,
     is_linear,
     is_linear_or_head,
@@ -37,20 +38,35 @@ _INDEXER = "indexer.weights_proj.weight"
 
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
     block = quantization.get("weight_block_size")
-    if block is not None and not (
-        isinstance(block, (list, tuple)) and len(block) == 2 and all(isinstance(b, int) and b > 0 for b in block)
-    ):
-        raise ConfigError(
-            f"quantization_config.weight_block_size is {block!r}: two positive integers were expected",
-            "correct it",
-            "quantization_config.weight_block_size",
-        )
+    if block is not None:
+        block = block_of(block, "weight_block_size")
     fp4_experts = str(quantization.get("expert_dtype", "")).lower() == "fp4"
     static = quantization.get("activation_scheme") == "static"
     scheme = block_scheme(block, static, **_scale_of(quantization, fp4_experts))
     skip = names(quantization, "modules_to_not_convert", "ignored_layers")
     plain = plan_of(scheme, skip, _converted if skip else _converted_by_default)
-    return plain._replace(split=_with_fp4_experts(plain.split), scheme=None) if fp4_experts else plain
+    if fp4_experts:
+        plain = plain._replace(split=_with_fp4_experts(plain.split), scheme=None)
+    tables = names(quantization, "modules_to_convert")
+    return _with_tables(plain, tables) if tables else plain
+
+
+def _with_tables(plan: Plan, tables: Names) -> Plan:
+    """Embedding tables that `modules_to_convert` names have one scale each."""
+
+    def split(module: Module, layers: Layers) -> Iterable[tuple[Scheme | None, Layers]]:
+        if module.role == "embedding":
+            return by_names(((tables, _table),))(module, layers)
+        return plan.split(module, layers)
+
+    def linear(tensor: Tensor, part: Part) -> bool:
+        return plan.linear(tensor, part) or (tensor.role == "embedding" and len(tensor.shape) == 2)
+
+    return plan._replace(split=split, linear=linear, scheme=None)
+
+
+def _table(rows: int, width: int) -> tuple[Stored, ...]:
+    return Stored("weight", (rows, width), FP8), scalar("weight_scale", "F32", (1,))
 
 
 def _scale_of(quantization: Mapping[str, Any], fp4_experts: bool) -> dict[str, str]:
@@ -87,7 +103,7 @@ def _fp4(out: int, width: int) -> tuple[Stored, ...]:
 
 
 def _with_fp4_experts(split: Split) -> Split:
-    def experts_apart(module: Module, layers: Layers) -> Any:
+    def experts_apart(module: Module, layers: Layers) -> Iterable[tuple[Scheme | None, Layers]]:
         for scheme, chosen in split(module, layers):
             yield (_fp4 if scheme is not None and module.role == "experts" else scheme), chosen
 

@@ -13,19 +13,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Part, Tensor
 from archcalc.quant._names import Names
-from archcalc.quant._plan import Plan, Scheme, Stored, by_names, ceil_div, in_decoder, integer, names, scalar
+from archcalc.quant._plan import Plan, Scheme, Stored, by_names, ceil_div, group_of, in_decoder, integer, names, scalar, section
 
 
 def packed(bits: int, group_size: int) -> Scheme:
-    """`group_size` 0 or below is one group for the whole input."""
+    """`group_size` 0 is one group for the whole input."""
     if bits not in (2, 3, 4, 8):
         raise UnsupportedError(f"quantization_config.bits is {bits}: GPTQ packs 2, 3, 4 or 8", "")
 
     def scheme(out: int, width: int) -> tuple[Stored, ...]:
-        groups = ceil_div(width, group_size) if group_size > 0 else 1
+        groups = ceil_div(width, group_size) if group_size else 1
         rows = ceil_div(width * bits, 32)
         return (
             # The Hub takes a whole number of weights per integer, also for 3 bits.
@@ -39,20 +39,16 @@ def packed(bits: int, group_size: int) -> Scheme:
 
 
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
-    bits, group_size = integer(quantization, "bits", 4), quantization.get("group_size", 128)
+    bits, group_size = integer(quantization, "bits", 4), group_of(quantization)
     groups: list[tuple[Names | None, Scheme | None]] = []
-    overrides = quantization.get("dynamic") or {}
-    if not isinstance(overrides, Mapping):
-        raise ConfigError(
-            f"quantization_config.dynamic is {overrides!r}: an object was expected", "correct it", "quantization_config.dynamic"
-        )
-    for pattern, values in overrides.items():
+    overrides = section(quantization, "dynamic")
+    for pattern in overrides:
         names_it = Names([f"re:{pattern.removeprefix('-:').removeprefix('+:')}"], "quantization_config.dynamic")
         if pattern.startswith("-:"):
             groups.append((names_it, None))
         else:
-            own = values or {}
-            groups.append((names_it, packed(integer(own, "bits", bits), own.get("group_size", group_size))))
+            own = section(overrides, pattern)
+            groups.append((names_it, packed(integer(own, "bits", bits), group_of(own, default=group_size))))
     groups.append((None, packed(bits, group_size)))
     head = bool(quantization.get("lm_head"))
 

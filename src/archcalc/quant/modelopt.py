@@ -16,7 +16,7 @@ from typing import Any
 from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Part
 from archcalc.quant._names import Names
-from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, is_linear_or_head, scalar
+from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, integer, is_linear_or_head, names, scalar, section
 
 
 def _fp8(out: int, width: int) -> tuple[Stored, ...]:
@@ -78,17 +78,16 @@ def _uncounted(plan: Plan) -> Plan:
 
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
     own_file = "quantization" in quantization
-    config: Mapping[str, Any] = quantization["quantization"] if own_file else quantization
-    if not isinstance(config, Mapping):
-        raise ConfigError(f"quantization is {config!r}: an object was expected", "correct it", "quantization")
+    config = section(quantization, "quantization") if own_file else quantization
     algorithm = str(config.get("quant_algo") or "").upper()
-    group = config.get("group_size") or 16
-    excluded = config.get("exclude_modules") or config.get("ignore") or []
+    group = integer(config, "group_size", 16)
+    excluded = names(config, "exclude_modules", "ignore")
     groups: list[tuple[Names | None, Scheme | None]] = []
-    layers = config.get("quantized_layers")
+    layers = section(config, "quantized_layers")
     if layers:
         by_scheme: dict[tuple[str | None, int | None], list[str]] = {}
-        for name, how in layers.items():
+        for name in layers:
+            how = section(layers, name)
             key = how.get("quant_algo"), how.get("group_size")
             if key in by_scheme:
                 by_scheme[key].append(name)
@@ -107,6 +106,6 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     cache = config.get("kv_cache_quant_algo") or config.get("kv_cache_scheme")
     scales = (("k_proj", scalar("k_scale")), ("v_proj", scalar("v_scale"))) if cache else ()
     # MTP layers that its list excludes by their own prefix are in a file beside the checkpoint's index, if anywhere.
-    drops: frozenset[Part] = frozenset({"mtp"}) if any(str(name).startswith("mtp") for name in excluded) else frozenset()
-    result = Plan(by_names(groups, Names(excluded, "exclude_modules")), is_linear_or_head, cache_scales=scales, drops=drops)
+    drops: frozenset[Part] = frozenset({"mtp"}) if excluded and excluded.mentions("mtp") else frozenset()
+    result = Plan(by_names(groups, excluded), is_linear_or_head, cache_scales=scales, drops=drops)
     return _uncounted(result) if own_file else result

@@ -12,17 +12,17 @@ from typing import Any
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 from archcalc.quant._names import Names
-from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, is_linear_or_head, scalar
+from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, integer, is_linear_or_head, names, scalar, section
 
 
-def _scheme(config: Any) -> Scheme | None:
-    weight = (config or {}).get("weight")
-    if weight is None:
+def _scheme(config: Mapping[str, Any]) -> Scheme | None:
+    if isinstance(config.get("weight"), list):
+        raise UnsupportedError("quark quantizes weights twice over: archcalc does not know how that is stored", "")
+    weight = section(config, "weight")
+    if not weight:
         return None
-    if isinstance(weight, list):
-        weight = weight[0]
     dtype, strategy = str(weight.get("dtype", "")), str(weight.get("qscheme", "per_tensor"))
-    group = weight.get("group_size") or 32
+    group = integer(weight, "group_size", 32)
     inputs = config.get("input_tensors")
     static = isinstance(inputs, Mapping) and not inputs.get("is_dynamic", False)
 
@@ -45,9 +45,9 @@ def _scheme(config: Any) -> Scheme | None:
 
 
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
-    own = quantization.get("layer_quant_config") or {}
+    own = section(quantization, "layer_quant_config")
     groups: list[tuple[Names | None, Scheme | None]] = [
-        (Names([name], "layer_quant_config"), _scheme(how)) for name, how in own.items()
+        (Names([name], "layer_quant_config"), _scheme(section(own, name))) for name in own
     ]
-    groups.append((None, _scheme(quantization.get("global_quant_config"))))
-    return Plan(by_names(groups, Names(quantization.get("exclude") or [], "exclude")), is_linear_or_head)
+    groups.append((None, _scheme(section(quantization, "global_quant_config"))))
+    return Plan(by_names(groups, names(quantization, "exclude")), is_linear_or_head)

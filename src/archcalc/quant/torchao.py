@@ -11,7 +11,20 @@ from typing import Any
 
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
-from archcalc.quant._plan import FP8, Plan, Scheme, Stored, ceil_div, is_linear, is_linear_or_head, names, plan_of, scalar
+from archcalc.quant._plan import (
+    FP8,
+    Plan,
+    Scheme,
+    Stored,
+    ceil_div,
+    integer,
+    is_linear,
+    is_linear_or_head,
+    names,
+    plan_of,
+    scalar,
+    section,
+)
 
 
 def _int8(dtype: str) -> Scheme:
@@ -40,18 +53,17 @@ def _int4(dtype: str, group: int) -> Scheme:
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
     kind: Any = quantization.get("quant_type")
     kind = kind.get("default", kind) if isinstance(kind, Mapping) else kind
-    name, data = (
-        (kind.get("_type", ""), kind.get("_data") or {})
-        if isinstance(kind, Mapping)
-        else (str(kind), quantization.get("quant_type_kwargs") or {})
-    )
-    name = str(name).replace("_", "").lower().removesuffix("config")
+    if isinstance(kind, Mapping):
+        name, data = str(kind.get("_type", "")), section(kind, "_data")
+    else:
+        name, data = str(kind), section(quantization, "quant_type_kwargs")
+    name = name.replace("_", "").lower().removesuffix("config")
     if name.startswith("int8"):
         scheme = _int8(dtype)
     elif name.startswith("float8"):
         scheme = _float8
     elif name == "int4weightonly":
-        scheme = _int4(dtype, data.get("group_size") or 128)
+        scheme = _int4(dtype, integer(data, "group_size", 128))
     else:
         raise UnsupportedError(
             f"torchao's quant_type is {kind!r}: archcalc does not know how it is stored", "known are int4, int8 and float8 weights"
