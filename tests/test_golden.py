@@ -78,6 +78,8 @@ def test_every_golden_file_has_its_adapter() -> None:
         assert adapter_name(row["config"]) is not None, row["id"]
 
 
-@pytest.mark.parametrize("hostile", ["os", "../../x", "__init__", "_schema", "_generic", "arch", "", "llama/../os", "sys", "..", "."])
+@pytest.mark.parametrize(
+    "hostile", ["os", "../../x", "__init__", "_schema", "_generic", "arch", "", "llama/../os", "sys", "..", "."]
+)
 def test_model_type_imports_nothing_of_its_choice(hostile: str) -> None:
     assert adapter_name({"model_type": hostile}) is None

@@ -1,0 +1,32 @@
+"""Running the command line as a user does: a process of its own, in a pipe."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run archcalc with these arguments in an empty folder, without any cache or token of the user's."""
+
+    def call(*arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING", "COLUMNS", "NO_COLOR"))}
+        return subprocess.run(
+            [sys.executable, "-m", "archcalc", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**clean, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", **(env or {})},
+        )
+
+    return call

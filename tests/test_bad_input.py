@@ -1,0 +1,235 @@
+"""Bad input is normal input: one message that names the file and the key, the right status, no traceback, nothing half-printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archcalc import zoo
+from archcalc.arch import parse
+from archcalc.errors import ArchcalcError
+from conftest import Run
+
+LLAMA = zoo.config("llama-3.1-8b")
+DEEPSEEK = zoo.config("deepseek-v3")
+NEXT = zoo.config("qwen3-next-80b-a3b")
+GEMMA = zoo.config("gemma-3-27b")
+
+# What is wrong with the config, and what the message has to name.
+CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
+    "string for a number": ({**LLAMA, "hidden_size": "4096"}, "hidden_size"),
+    "fraction for a number": ({**LLAMA, "hidden_size": 4096.5}, "hidden_size"),
+    "true for a number": ({**LLAMA, "hidden_size": True}, "hidden_size"),
+    "infinity for a number": ({**LLAMA, "hidden_size": float("inf")}, "hidden_size"),
+    "list for a number": ({**LLAMA, "vocab_size": [1]}, "vocab_size"),
+    "negative": ({**LLAMA, "intermediate_size": -1}, "intermediate_size"),
+    "zero layers": ({**LLAMA, "num_hidden_layers": 0}, "num_hidden_layers"),
+    "ten million layers": ({**LLAMA, "num_hidden_layers": 10**7}, "num_hidden_layers"),
+    "absurd width": ({**LLAMA, "hidden_size": 10**15}, "hidden_size"),
+    "null where a number belongs": ({**LLAMA, "hidden_size": None}, "hidden_size is null"),
+    "missing key": ({k: v for k, v in LLAMA.items() if k != "hidden_size"}, "hidden_size is missing"),
+    "heads that do not divide": ({**LLAMA, "num_attention_heads": 33}, "num_key_value_heads"),
+    "head size that does not come out": (
+        {**LLAMA, "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": None},
+        "hidden_size",
+    ),
+    "KV heads that do not divide": ({**LLAMA, "num_key_value_heads": 7}, "num_key_value_heads"),
+    "layer list too short": ({**NEXT, "layer_types": ["full_attention"] * 3}, "layer_types"),
+    "unknown kind of layer": ({**NEXT, "layer_types": ["weird"] * 48}, '"weird"'),
+    "more active experts than there are": ({**DEEPSEEK, "num_experts_per_tok": 999}, "999 of 256 experts"),
+    "model_type a number": ({**LLAMA, "model_type": 5}, "model_type"),
+    "unknown dtype": ({**LLAMA, "torch_dtype": "complex64"}, "torch_dtype"),
+    "quantization a list": ({**DEEPSEEK, "quantization_config": [1]}, "quantization_config"),
+    "rope a string": ({**LLAMA, "rope_scaling": "yarn"}, "rope_scaling"),
+    "rope type a number": ({**LLAMA, "rope_scaling": {"rope_type": 7}}, "rope_type"),
+    "activation a number": ({**LLAMA, "hidden_act": 3}, "hidden_act"),
+    "nested string for a number": (
+        {**GEMMA, "text_config": {**GEMMA["text_config"], "hidden_size": "x"}},
+        "text_config.hidden_size",
+    ),
+    "nested config a number": ({**GEMMA, "text_config": 5}, "text_config"),
+    "unknown type, nothing usable": ({"model_type": "zorblax", "foo": 1}, "zorblax"),
+    "no type, nothing usable": ({"foo": 1}, "hidden_size"),
+    "unknown type that is no plain decoder": ({**LLAMA, "model_type": "zorblax", "kv_lora_rank": 512}, "kv_lora_rank"),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_config_that_cannot_be(case: str, run: Run, tmp_path: Path) -> None:
+    config, named = CONFIGS[case]
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    done = run("inspect", "config.json")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert named in done.stderr
+    assert "config.json" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "internal error" not in done.stderr
+    line = json.loads(run("inspect", "config.json", "--format", "jsonl").stdout)
+    assert line["source"] == "config.json"
+    assert named in line["error"]["message"]
+    assert set(line["error"]) == {"code", "message", "hint"}
+
+
+# Text of a file, and what the message has to say.
+TEXTS = {
+    "not JSON": ("{not json", "not JSON"),
+    "truncated": (json.dumps(LLAMA)[:200], "truncated"),
+    "a list": ("[1, 2]", "a list"),
+    "a number": ("5", "JSON object"),
+    "null": ("null", "null"),
+    "empty": ("", "empty"),
+    "duplicate keys": ('{"model_type": "llama", "hidden_size": 1, "hidden_size": 2}', "'hidden_size' twice"),
+    "deep nesting": ('{"a":' * 100_000, "nested too deeply"),
+    "too large": (" " * (17 * 2**20), "MiB"),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_file_that_is_no_config(case: str, run: Run, tmp_path: Path) -> None:
+    text, said = TEXTS[case]
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    done = run("inspect", "config.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "config.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_infinity_where_real_configs_have_it() -> None:
+    """Some published configs hold Infinity in keys that change no figure; transformers 5 writes it as an object."""
+    from archcalc.sources import read_json
+
+    text = json.dumps({**LLAMA, "rope_theta": float("inf"), "sample": {"__float__": "Infinity"}}).encode()
+    a = parse({k: v for k, v in read_json(text, "config").items() if k != "sample"})
+    assert a.status == "counted"
+
+
+@pytest.mark.parametrize("model_type", ["../../x", "os", "_schema", "zorblax"])
+def test_unknown_type_with_the_usual_keys_is_marked_a_guess(model_type: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "model_type": model_type}), encoding="utf-8")
+    done = run("inspect", ".")
+    assert done.returncode == 0
+    assert "guessed" in done.stdout
+    assert "~8,030,261,248" in done.stdout
+    assert "assumed" in done.stdout
+    report = json.loads(run("inspect", ".", "--format", "json").stdout)
+    assert report["status"] == "guessed"
+
+
+def test_unmodelled_keys_are_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "num_extra_heads": 3}), encoding="utf-8")
+    report = json.loads(run("inspect", ".", "--format", "json").stdout)
+    assert (report["status"], report["unmodelled_keys"]) == ("partial", ["num_extra_heads"])
+
+
+def test_remote_code_is_neither_fetched_nor_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "configuration_evil.py").write_text("open('touched', 'w')", encoding="utf-8")
+    config = {**LLAMA, "auto_map": {"AutoConfig": "configuration_evil.Evil"}}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert run("inspect", ".").returncode == 0
+    assert not (tmp_path / "touched").exists()
+
+
+def test_one_that_fails_does_not_stop_the_others(run: Run) -> None:
+    done = run("inspect", "gpt2", "no-such-model", "qwen3-0.6b", "--format", "jsonl")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [line["source"] if "error" in line else line["source"]["name"] for line in lines] == [
+        "gpt2",
+        "no-such-model",
+        "qwen3-0.6b",
+    ]
+    assert lines[1]["error"]["code"] == "not-found"
+    both = run("inspect", "gpt2", "no-such-model", "--format", "json")
+    assert both.returncode == 1
+    assert [("error" in r) for r in json.loads(both.stdout)] == [False, True]
+    assert "no-such-model" in both.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["inspect", "gpt2", "--batch", "0"], "--batch"),
+        (["inspect", "gpt2", "--batch", "many"], "--batch"),
+        (["inspect", "gpt2", "--ctx", "-5"], "-5"),
+        (["inspect", "gpt2", "--ctx", "lots"], "lots"),
+        (["inspect", "gpt2", "--format", "pdf"], "pdf"),
+        (["inspect", "gpt2", "--dtype", "int3"], "int3"),
+        (["inspect", "gpt2", "--kv-dtype", "q9"], "q9"),
+        (["inspect", "gpt2", "--set", "n_layer"], "KEY=VALUE"),
+        (["inspect", "gpt2", "--offline", "--refresh"], "exclude"),
+        (["inspect"], "SOURCE"),
+        (["inspekt"], "inspect"),
+        (["schema", "nothing"], "nothing"),
+        (["inspect", "deepsek-v3"], "deepseek-v3"),
+        (["inspect", "org/not-bundled", "--offline"], "org/not-bundled"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_calls_exit_2_and_say_why(arguments: list[str], said: str, run: Run) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_closed_pipe_and_full_disk(run: Run, tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "archcalc", "tensors", "deepseek-v3", "--expand"]
+    with subprocess.Popen([*command, "--format", "jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1
+        assert "cannot write the output" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_interrupt_leaves_no_traceback() -> None:
+    import signal
+    import subprocess
+    import sys
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "archcalc", "inspect", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        import time
+
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == ""
+    assert "interrupted" in err
+    assert "Traceback" not in err
+
+
+ONE_OF_EACH = {str(zoo.config(name).get("model_type")): name for name in zoo.names()}
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH.values())
+@pytest.mark.parametrize("value", [None, "x", -1, 0, [], {}, 2**40, 1.5, float("nan")], ids=repr)
+def test_any_key_spoilt_gives_a_figure_or_one_message(name: str, value: Any) -> None:
+    """Whatever one key of a real config is replaced with, the outcome is an architecture or an error of ours, never another exception."""
+    config = zoo.config(name)
+    for key in config:
+        try:
+            parse({**config, key: value})
+        except ArchcalcError as error:
+            assert error.message
