@@ -79,7 +79,8 @@ def support_page() -> str:
         (towers if issubclass(module.Schema, TowerSchema) else rows).append(line)
     head = "| model type | what it is | source |\n| --- | --- | --- |\n"
     return (
-        "# Supported architectures\n\nGenerated from the adapters in `src/archcalc/arch/`: one file a `model_type`, with `-` and `.` written `_`.\n"
+        "# Supported architectures\n\n"
+        "Generated from the adapters in `src/archcalc/arch/`: one file a `model_type`, with `-` and `.` written `_`.\n"
         f"\n## Models ({len(rows)})\n\n{head}"
         + "\n".join(rows)
         + f"\n\n## Towers that models hold ({len(towers)})\n\n{head}"

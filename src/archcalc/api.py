@@ -76,6 +76,7 @@ def inspect(
         batch=batch,
         dtype=units.parse_dtype(dtype) if dtype else None,
         kv_dtype=units.parse_dtype(kv_dtype) if kv_dtype else None,
+        note=loaded.note,
     )
 
 

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """An architecture and where its config came from."""
+    """An architecture and where its config came from; `note` is what is worth telling about the choice, or empty."""
 
     source: SourceInfo
     architecture: Architecture
+    note: str = ""
 
 
 def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = ()) -> Loaded:
@@ -34,14 +35,14 @@ def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: 
 
         spec = zoo.spec(source.name)
         if spec is not None:
-            return Loaded(info, spec)
+            return Loaded(info, spec, source.note)
     config = source.config
     if overrides:
         config = sources.apply_overrides(config, overrides)
     from archcalc.arch import parse
 
     try:
-        return Loaded(info, parse(config))
+        return Loaded(info, parse(config), source.note)
     except (ConfigError, UnsupportedError) as error:
         error.args = (f"{text}: {error.message}",)
         error.message = error.args[0]

@@ -219,16 +219,19 @@ def inspect(
     batch: int = 1,
     dtype: str | None = None,
     kv_dtype: str | None = None,
+    note: str = "",
 ) -> report.Inspection:
     """The report on one architecture.
 
     `context_tokens` defaults to the model's own maximum, `kv_dtype` to the half precision that engines would use. `dtype` asks what the
     weights would take if stored so. Figures that do not apply (a cache without a context) are None, and a note says why.
+    `note` is what is worth telling about where the config came from.
     """
     from archcalc.analysis import checkpoint
 
     params = _params(components(a))
-    notes = _notes(a, params)
+    notes = [f"config: {note}"] if note else []
+    notes += _notes(a, params)
     tokens = context_tokens or a.facts.context_tokens
     stored = None
     try:

@@ -36,7 +36,9 @@ def command(
 
     def report(text: str) -> Inspection:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
-        return inspect(loaded.architecture, loaded.source, context_tokens=tokens, batch=batch, dtype=weights, kv_dtype=cache)
+        return inspect(
+            loaded.architecture, loaded.source, context_tokens=tokens, batch=batch, dtype=weights, kv_dtype=cache, note=loaded.note
+        )
 
     print_each(source, report, form, plain=to_plain, page=_page, markdown=_markdown, csv=_csv)
 
