@@ -235,8 +235,12 @@ def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architectu
                 yield prefix, name, pieces, chosen, 0, tensor, part
         elif tensor.experts is not None and len(tensor.shape) == 3:
             yield from _fused(place, tensor, architecture, base, plan)
+        elif tensor.stored and tensor.experts is None:
+            rows = (tensor.shape[0] // len(tensor.stored), *tensor.shape[1:])
+            pieces_of = tuple(tensor._replace(name=each, shape=rows, stored=()) for each in tensor.stored)
+            yield from _stored(place, pieces_of, architecture, base, plan)
         elif not linear(tensor, part):
-            yield prefix, name, None, layers, 0, tensor, part
+            yield from _as_is(place, tensor, base)
         else:
             module = name[:-7] if name.endswith(".weight") else name
             out, width = tensor.shape

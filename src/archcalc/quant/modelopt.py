@@ -10,13 +10,28 @@ export/convert_hf_config.py; vLLM 0.11, model_executor/layers/quantization/model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Part
-from archcalc.quant._names import Names
-from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, integer, is_linear_or_head, names, scalar, section
+from archcalc.quant import fp8
+from archcalc.quant._names import Layers, Names
+from archcalc.quant._plan import (
+    FP8,
+    Module,
+    Plan,
+    Scheme,
+    Split,
+    Stored,
+    by_names,
+    ceil_div,
+    integer,
+    is_linear_or_head,
+    names,
+    scalar,
+    section,
+)
 
 
 def _fp8(out: int, width: int) -> tuple[Stored, ...]:
@@ -85,27 +100,39 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     groups: list[tuple[Names | None, Scheme | None]] = []
     layers = section(config, "quantized_layers")
     if layers:
-        by_scheme: dict[tuple[str | None, int | None], list[str]] = {}
+        by_scheme: dict[tuple[str, int], list[str]] = {}
         for name in layers:
             how = section(layers, name)
-            key = how.get("quant_algo"), how.get("group_size")
+            key = str(how.get("quant_algo", "")), integer(how, "group_size", group)
             if key in by_scheme:
                 by_scheme[key].append(name)
             else:
                 by_scheme[key] = [name]
-        groups += [
-            (Names(members, "quantized_layers"), _scheme(str(how or "").upper(), size or group))
-            for (how, size), members in by_scheme.items()
-        ]
+        groups += [(Names(named, "quantized_layers"), _scheme(how.upper(), size)) for (how, size), named in by_scheme.items()]
     elif algorithm == "MIXED_PRECISION":
         raise ConfigError(
             "quant_algo is MIXED_PRECISION, but quantized_layers is missing", "add quantized_layers", "quantized_layers"
         )
     else:
         groups.append((None, _scheme(algorithm, group)))
+    if config.get("quant_method") == "fp8":
+        return _over_fp8(by_names(groups, excluded), fp8.plan(quantization, architecture, dtype))
     cache = config.get("kv_cache_quant_algo") or config.get("kv_cache_scheme")
     scales = (("k_proj", scalar("k_scale")), ("v_proj", scalar("v_scale"))) if cache else ()
     # MTP layers that its list excludes by their own prefix are in a file beside the checkpoint's index, if anywhere.
     drops: frozenset[Part] = frozenset({"mtp"}) if excluded and excluded.mentions("mtp") else frozenset()
     result = Plan(by_names(groups, excluded), is_linear_or_head, cache_scales=scales, drops=drops)
     return _uncounted(result) if own_file else result
+
+
+def _over_fp8(own: Split, rest: Plan) -> Plan:
+    """A checkpoint that was FP8 before: what ModelOpt did not quantize anew is stored as it was."""
+
+    def split(module: Module, layers: Layers) -> Iterator[tuple[Scheme | None, Layers]]:
+        for scheme, chosen in own(module, layers):
+            if scheme is not None or not chosen:
+                yield scheme, chosen
+            else:
+                yield from rest.split(module, chosen)
+
+    return rest._replace(split=split, scheme=None)
