@@ -70,22 +70,23 @@ def _ffn_letter(layer: Layer) -> str:
 
 
 def _layer_kinds(architecture: Architecture) -> tuple[list[report.LayerKind], dict[str, str]]:
+    """Layers that read the same, by their numbers; and one letter a layer."""
     by_text: dict[tuple[str, str], list[int]] = {}
-    mixer: list[str] = []
-    ffn: list[str] = []
+    mixer = ffn = ""
     for stack in architecture.stacks:
         if stack.part != "decoder":
             continue
-        letters = [(_mixer_letter(layer), _ffn_letter(layer)) for layer in stack.kinds]
-        texts = [(layer.mixer, layer.ffn) for layer in stack.kinds]
-        for i, k in enumerate(stack.pattern):
-            by_text.setdefault(texts[k], []).append(
-                len(mixer) if len(architecture.stacks) > 1 and stack.start == 0 else stack.start + i
-            )
-            mixer.append(letters[k][0])
-            ffn.append(letters[k][1])
-    kinds = [report.LayerKind(ranges(numbers), len(numbers), *text) for text, numbers in by_text.items()]
-    return kinds, {"mixer": "".join(mixer), "ffn": "".join(ffn)}
+        # Layers of a second stack are numbered on.
+        first = stack.start or len(mixer)
+        numbers: list[list[int]] = [[] for _ in stack.kinds]
+        for i, k in enumerate(stack.pattern, first):
+            numbers[k].append(i)
+        for layer, own in zip(stack.kinds, numbers, strict=True):
+            by_text.setdefault((layer.mixer, layer.ffn), []).extend(own)
+        mixer += "".join(map([_mixer_letter(layer) for layer in stack.kinds].__getitem__, stack.pattern))
+        ffn += "".join(map([_ffn_letter(layer) for layer in stack.kinds].__getitem__, stack.pattern))
+    kinds = [report.LayerKind(ranges(sorted(numbers)), len(numbers), *text) for text, numbers in by_text.items()]
+    return kinds, {"mixer": mixer, "ffn": ffn}
 
 
 def _architecture(a: Architecture) -> report.ArchitectureInfo:

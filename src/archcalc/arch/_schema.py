@@ -168,13 +168,19 @@ def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
 
 def absent(schema: type[ConfigSchema], config: Mapping[str, Any]) -> list[str]:
     """The core keys that a config states under none of their names, or as null."""
+    return [names[0] for names in _core_names(schema) if all(config.get(name) is None for name in names)]
 
-    def names(key: str) -> list[str]:
+
+@cache
+def _core_names(schema: type[ConfigSchema]) -> tuple[tuple[str, ...], ...]:
+    """Each core key with the other names its field goes by."""
+
+    def names(key: str) -> tuple[str, ...]:
         field = schema.model_fields.get(key)
         alias = field.validation_alias if field else None
-        return [key, *(str(c) for c in alias.choices)] if isinstance(alias, AliasChoices) else [key]
+        return (key, *(str(c) for c in alias.choices)) if isinstance(alias, AliasChoices) else (key,)
 
-    return [key for key in schema.core_keys if all(config.get(name) is None for name in names(key))]
+    return tuple(names(key) for key in schema.core_keys)
 
 
 def stored_dtype(*configs: Mapping[str, Any] | None) -> str | None:
