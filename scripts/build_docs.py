@@ -89,9 +89,53 @@ def support_page() -> str:
     )
 
 
+def accuracy_page() -> str:
+    """What the figures are compared with, and how active parameters are told."""
+    import csv
+    import json
+    from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+
+    from archcalc import api, units
+
+    golden = {
+        path.stem: path.read_text(encoding="utf-8").splitlines() for path in sorted((ROOT / "tests" / "golden").glob("*.jsonl"))
+    }
+    rows = [json.loads(line) for lines in golden.values() for line in lines]
+    real = sum(not row["id"].startswith(("default/", "vlm-default/")) for row in rows)
+    text = (
+        "# Accuracy\n\nGenerated from the data that the tests compare with; nothing here is archcalc's own word.\n\n"
+        "## Parameters and tensors\n\n"
+        f"Every tensor name, shape and kind, and the total, equal transformers 5.23.0 built on the meta device in {len(rows)} of {len(rows)} "
+        f"configs of {len(golden)} model types: {real} as published, {len(rows) - real} class defaults (`tests/test_golden.py`, rebuilt by "
+        "`scripts/build_golden.py`). Keys that are not understood make a status `partial`, and the test asks for `counted`.\n\n"
+        "## Active parameters\n\n"
+        "Publishers count in several conventions. For each model the convention whose value rounds (or, failing that, truncates) to the "
+        "printed figure:\n\n| model | published | archcalc | convention | how | source |\n| --- | ---: | ---: | --- | --- | --- |\n"
+    )
+    with (ROOT / "tests" / "data" / "published_active.tsv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            p = api.inspect(row["model"], offline=True).params
+            printed = Decimal(row["active"].removesuffix("B"))
+            unit = Decimal(1).scaleb(int(printed.as_tuple().exponent))
+            named = {"all parts": p.active, **p.active_by_convention}
+            found = next(
+                (name, how)
+                for how, mode in (("rounds", ROUND_HALF_UP), ("truncates", ROUND_DOWN))
+                for name, value in named.items()
+                if (Decimal(value) / 10**9).quantize(unit, mode) == printed
+            )
+            value = units.format_exact(named[found[0]])
+            text += f"| {row['model']} | {row['active']} | {value} | {found[0]} | {found[1]} | {row['source']} |\n"
+    return text
+
+
 def pages() -> dict[Path, str]:
     """Every generated file with what it should hold."""
-    out = {ROOT / "docs" / "cli.md": cli_page(), ROOT / "docs" / "support.md": support_page()}
+    out = {
+        ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "support.md": support_page(),
+        ROOT / "docs" / "accuracy.md": accuracy_page(),
+    }
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = path.read_text(encoding="utf-8")
         if path not in out and _EXAMPLE.search(text):
