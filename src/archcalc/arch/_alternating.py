@@ -1,10 +1,27 @@
-"""What to call layers of two kinds in turn."""
+"""Layers of two kinds in turn: what configs call them, and what to call them in print.
+
+Source: transformers 5.23, configuration_utils.py `_LEGACY_LAYER_TYPE_REMAP`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-SLIDING, CHUNKED, FULL = "sliding_attention", "chunked_attention", "full_attention"
+from archcalc.errors import UnsupportedError
+
+SLIDING, CHUNKED, FULL, LINEAR = "sliding_attention", "chunked_attention", "full_attention", "linear_attention"
+INDEXED, HYBRID = "indexed_attention", "hybrid"
+
+_OLD_NAMES = {"mamba": LINEAR, "attention": FULL, "deepseek_sparse_attention": INDEXED, "qwen_sparse_attention": INDEXED}
+
+
+def known_kinds(kinds: Sequence[str], key: str, *allowed: str) -> list[str]:
+    """The kinds of layers under their current names, or an error that names one which is none of `allowed`."""
+    current = [_OLD_NAMES.get(kind, kind) for kind in kinds]
+    for kind in current:
+        if kind not in allowed:
+            raise UnsupportedError(f'{key} holds "{kind}": only {", ".join(allowed)} are known here')
+    return current
 
 
 def ratio(kinds: Sequence[str]) -> str:
@@ -32,3 +49,15 @@ def mixed_label(kinds: Sequence[str], sharing: str) -> str:
     if words == ["full"]:
         return sharing
     return f"{' + '.join(words)} {sharing}" + (f" ({ratio(kinds)})" if len(words) > 1 else "")
+
+
+def hybrid_label(kinds: Sequence[str], linear: str, attention: str) -> str:
+    """`Mamba-2 + GQA (9:1)`, or the one name alone where all layers are of one kind.
+
+    >>> hybrid_label(["linear_attention", "full_attention"], "Mamba-2", "GQA")
+    'Mamba-2 + GQA (1:1)'
+    """
+    full = [kind for kind in kinds if kind != LINEAR]
+    if full and len(full) < len(kinds):
+        return f"{linear} + {attention} ({ratio([FULL if kind != LINEAR else kind for kind in kinds])})"
+    return attention if full else linear

@@ -16,6 +16,8 @@ class DecoderSchema(ConfigSchema):
     """The keys nearly every decoder's config has, under transformers' names. Adapters give their own defaults."""
 
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    # Whether the reference implementation rejects a width that the heads do not divide; elsewhere it rounds the head down.
+    whole_heads: ClassVar[bool] = True
 
     vocab_size: Size
     hidden_size: Size
@@ -38,7 +40,9 @@ class DecoderSchema(ConfigSchema):
     @property
     def head_size(self) -> int:
         """`head_dim`, or the width split among the heads."""
-        return self.head_dim or divided(self.hidden_size, self.num_attention_heads, "hidden_size", "num_attention_heads")
+        if self.head_dim or not self.whole_heads:
+            return self.head_dim or self.hidden_size // self.num_attention_heads
+        return divided(self.hidden_size, self.num_attention_heads, "hidden_size", "num_attention_heads")
 
     def facts(self, *, gated: bool = True, **changes: Any) -> Facts:
         """The facts as the usual keys state them; `changes` are what differs."""

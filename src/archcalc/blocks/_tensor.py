@@ -80,7 +80,7 @@ def make_layer(
     """A layer from its blocks. `norms` and `extra` are tensors named below the layer."""
     tensors: list[Tensor] = []
     if mixer is not None:
-        tensors += prefixed(mixer_name, mixer.tensors())
+        tensors += prefixed(mixer_name, mixer.tensors()) if mixer_name else mixer.tensors()
     if ffn is not None:
         tensors += prefixed(ffn_name, ffn.tensors()) if ffn_name else ffn.tensors()
     tensors += norms

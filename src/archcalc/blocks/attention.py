@@ -31,6 +31,7 @@ class GroupedQueryAttention:
     gain for every channel. `gated` doubles the query projection: its second half gates the output. `fused` names one projection for
     queries, keys
     and values together. `transposed` stores weights [in, out]. `own_kv=False` reads keys and values that an earlier layer cached.
+    `output_width` is the output's where it is not the input's.
     """
 
     hidden: int
@@ -52,6 +53,7 @@ class GroupedQueryAttention:
     norm_names: tuple[str, str] = ("q_norm", "k_norm")
     query_bias: bool | None = None
     transposed: bool = False
+    output_width: int | None = None
 
     def _value_dim(self) -> int:
         return self.head_dim if self.value_dim is None else self.value_dim
@@ -75,7 +77,8 @@ class GroupedQueryAttention:
                 yield from linear(k, k_dim, self.hidden, "attention", bias=self.bias, shard=Shard(0, self.kv_heads))
                 yield from linear(v, v_dim, self.hidden, "attention", bias=self.bias, shard=Shard(0, self.kv_heads))
         out_dim = self.heads * self._value_dim()
-        yield from linear(o, self.hidden, out_dim, "attention", bias=self.output_bias, shard=Shard(1, self.heads))
+        width = self.output_width or self.hidden
+        yield from linear(o, width, out_dim, "attention", bias=self.output_bias, shard=Shard(1, self.heads))
         yield from self._norms()
         if self.sinks:
             yield Tensor("sinks", (self.heads,), "attention", Shard(0, self.heads))

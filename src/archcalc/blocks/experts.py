@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archcalc.blocks._tensor import fused_experts, linear
-from archcalc.blocks.feedforward import GatedFeedForward, activation_name
+from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.errors import ConfigError
 from archcalc.model import Experts, Shard, Tensor
 
@@ -79,3 +79,48 @@ class MixtureOfExperts:
         if self.shared:
             text += f" + {self.shared} shared"
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class PlainExperts:
+    """`active` of `experts` experts of two matrices, without a gate, and a shared FFN like them.
+
+    With `latent`, routed experts read and write a vector of that width, projected down from the hidden state and up again, once for
+    all experts (NVIDIA Nemotron 3 white paper 2025, "LatentMoE").
+    """
+
+    hidden: int
+    intermediate: int
+    experts: int
+    active: int
+    activation: str
+    shared_intermediate: int
+    latent: int | None = None
+    bias: bool = False
+
+    def _shared(self) -> FeedForward:
+        names = ("up_proj", "down_proj")
+        return FeedForward(self.hidden, self.shared_intermediate, self.activation, self.bias, names, role="shared_experts")
+
+    def tensors(self) -> Iterator[Tensor]:
+        experts, i, width = Experts(self.experts, self.active), self.intermediate, self.latent or self.hidden
+        for name, shape, axis in (("up_proj", (i, width), 1), ("down_proj", (width, i), 2)):
+            stored = (f"experts.{{}}.{name}.weight",)
+            yield fused_experts(f"experts.{name}", experts, shape, stored=stored, shard=Shard(axis, i))
+        yield from linear("gate", self.experts, self.hidden, "router")
+        yield Tensor("gate.e_score_correction_bias", (self.experts,), "router", kind="router_bias")
+        for t in self._shared().tensors():
+            yield t._replace(name=f"shared_experts.{t.name}")
+        if self.latent is not None:
+            # Every token passes through both, whichever experts it visits.
+            yield from linear("fc1_latent_proj", width, self.hidden, "shared_experts", bias=self.bias)
+            yield from linear("fc2_latent_proj", self.hidden, width, "shared_experts", bias=self.bias)
+
+    def width(self) -> int:
+        """Each visited expert holds its input, the up projection and its activation; the shared FFN its own two."""
+        width = self.latent or self.hidden
+        return self.active * (width + 2 * self.intermediate) + 2 * self.shared_intermediate + (self.latent or 0)
+
+    def label(self) -> str:
+        text = f"MoE {self.experts} x {activation_name(self.activation, gated=False)} {self.intermediate}, top-{self.active} + 1 shared"
+        return f"{text}, latent {self.latent}" if self.latent else text

@@ -1,0 +1,14 @@
+"""Falcon Mamba: Mamba with norms that have no weights.
+
+Source: transformers 5.23, models/falcon_mamba/modeling_falcon_mamba.py and configuration_falcon_mamba.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import mamba
+
+
+class Schema(mamba.Schema):
+    name: ClassVar[str] = "falcon_mamba"

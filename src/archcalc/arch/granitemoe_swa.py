@@ -1,0 +1,27 @@
+"""Granite with experts, sliding windows and attention sinks: one full layer, then three with a window.
+
+Source: transformers 5.23, models/granitemoe_swa/modeling_granitemoe_swa.py and configuration_granitemoe_swa.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import granitemoeshared
+from archcalc.arch._alternating import FULL, SLIDING
+from archcalc.arch._decoder import attention_pattern
+from archcalc.arch._schema import Tokens
+
+
+class Schema(granitemoeshared.Schema):
+    name: ClassVar[str] = "granitemoe_swa"
+    sinks: ClassVar[bool] = True
+    inert_keys: ClassVar[tuple[str, ...]] = ("layer_rope_theta",)
+
+    sliding_window: Tokens | None = 128
+    layer_types: list[str] | None = None
+
+    def windows(self) -> list[int | None]:
+        n = self.num_hidden_layers
+        default = [SLIDING if i % 4 else FULL for i in range(n)]
+        return attention_pattern(default if self.layer_types is None else self.layer_types, n, self.sliding_window)

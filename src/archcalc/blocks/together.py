@@ -1,0 +1,55 @@
+"""Blocks side by side in one layer, whose outputs are summed: attention beside a recurrence, experts beside a shared FFN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archcalc.blocks._tensor import Block, Mixer, prefixed
+from archcalc.model import Attend, Cache, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Blocks by the names their tensors have below the layer. `text` is the label where the parts' own would repeat themselves."""
+
+    parts: tuple[tuple[str, Block], ...]
+    text: str = ""
+
+    def tensors(self) -> Iterator[Tensor]:
+        for name, block in self.parts:
+            yield from prefixed(name, block.tensors())
+
+    def width(self) -> int:
+        return sum(block.width() for _, block in self.parts)
+
+    def label(self) -> str:
+        return self.text or " + ".join(block.label() for _, block in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class MixersTogether:
+    """The same of mixers."""
+
+    parts: tuple[tuple[str, Mixer], ...]
+
+    def tensors(self) -> Iterator[Tensor]:
+        for name, mixer in self.parts:
+            yield from prefixed(name, mixer.tensors())
+
+    def caches(self) -> Iterator[Cache]:
+        for _, mixer in self.parts:
+            yield from mixer.caches()
+
+    def attends(self) -> Iterator[Attend]:
+        for _, mixer in self.parts:
+            yield from mixer.attends()
+
+    def scan_flops(self) -> int:
+        return sum(mixer.scan_flops() for _, mixer in self.parts)
+
+    def width(self) -> int:
+        return sum(mixer.width() for _, mixer in self.parts)
+
+    def label(self) -> str:
+        return " + ".join(mixer.label() for _, mixer in self.parts)
