@@ -218,7 +218,8 @@ class Architecture(NamedTuple):
 
     `renames` turns a reference name into the one published checkpoints use, by replacing the first matching prefix or,
     where the pattern starts with a dot, each occurrence. `dtype` is the dtype that the config states for the weights, in
-    safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands.
+    safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
+    table of cosines and sines that engines keep.
     """
 
     model_type: str
@@ -231,6 +232,7 @@ class Architecture(NamedTuple):
     status: Status = "counted"
     unmodelled_keys: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    rotary: tuple[tuple[int, int], ...] = ()
 
     @property
     def layers(self) -> int:

@@ -62,7 +62,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _schema
+    from archcalc.arch import _rotary, _schema
     from archcalc.quant import stated
 
     name = adapter_name(config)
@@ -91,6 +91,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     return architecture._replace(
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
+        rotary=_rotary.tables(config, architecture.facts),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled else architecture.status,
     )

@@ -120,4 +120,10 @@ _cache = _reader(Cache, states=_each(_state))
 _layer = _reader(Layer, caches=_each(_cache), attends=_each(_reader(Attend)))
 _stack = _reader(Stack, pattern=tuple)
 _facts = _reader(Facts, moe=Moe._make, more=_each(tuple))
-_FIELDS: dict[str, Callable[[Any], Any]] = {"renames": _each(tuple), "unmodelled_keys": tuple, "notes": tuple, "facts": _facts}
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "renames": _each(tuple),
+    "unmodelled_keys": tuple,
+    "notes": tuple,
+    "facts": _facts,
+    "rotary": _each(tuple),
+}

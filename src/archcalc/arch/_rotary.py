@@ -1,0 +1,73 @@
+"""The tables of cosines and sines that engines precompute for rotary positions, read off any config.
+
+Positions that are interpolated past their original range have a row each; M-RoPE has four for each position, as images repeat them;
+LongRoPE one table for each of its two sets of factors. Layers of other kinds with another base have a table of their own.
+
+Source: vLLM 0.33, layers/rotary_embedding/__init__.py `get_rope`, and `_compute_cos_sin_cache` of linear_scaling_rope.py,
+yarn_scaling_rope.py, deepseek_scaling_rope.py, phi3_long_rope_scaled_rope.py and mrope.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.model import Facts
+
+
+def tables(config: Mapping[str, Any], facts: Facts) -> tuple[tuple[int, int], ...]:
+    """Rows and width of each table; none where positions are not rotary."""
+    positions = facts.context_tokens
+    if positions is None or "RoPE" not in facts.position:
+        return ()
+    text = _text(config)
+    rope = text.get("rope_parameters") or text.get("rope_scaling")
+    rope = rope if isinstance(rope, Mapping) else {}
+    kinds = [kind for kind in rope.values() if isinstance(kind, Mapping)] or [rope]
+    # Gemma 3 has another base in its sliding layers, stated or not.
+    if len(kinds) == 1 and (
+        text.get("rope_local_base_freq") or str(text.get("model_type", config.get("model_type"))).startswith("gemma3")
+    ):
+        kinds.append({})
+    found = []
+    for i, kind in enumerate(kinds):
+        table = _rows(text, kind, positions), _width(text, kind, facts.head_dim)
+        if table[1] > 0 and kind not in kinds[:i]:
+            found.append(table)
+    return tuple(found)
+
+
+def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config of the text model, which may be nested."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and key in ("text_config", "llm_config", "language_config", "thinker_config"):
+            return _text(value)
+    return config
+
+
+def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> int:
+    kind = rope.get("rope_type", rope.get("type"))
+    factor = rope.get("factor")
+    original = rope.get("original_max_position_embeddings") or text.get("original_max_position_embeddings")
+    original = original if isinstance(original, int) else positions
+    rows = positions
+    if isinstance(factor, (int, float)) and kind == "linear":
+        rows = int(positions * factor)
+    elif isinstance(factor, (int, float)) and kind == "yarn":
+        rows = int(original * factor)
+    elif kind in ("longrope", "su"):
+        rows = positions + original
+    return rows * 4 if "mrope_section" in rope else rows
+
+
+def _width(text: Mapping[str, Any], rope: Mapping[str, Any], head_dim: int) -> int:
+    shared = text.get("qk_rope_head_dim")
+    if isinstance(shared, int):
+        return shared
+    stated = text.get("rotary_dim")
+    if isinstance(stated, int):
+        return stated
+    for share in (rope.get("partial_rotary_factor"), text.get("partial_rotary_factor"), text.get("rotary_pct")):
+        if isinstance(share, (int, float)) and 0 < share <= 1:
+            return int(head_dim * share)
+    return head_dim
