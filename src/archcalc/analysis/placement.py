@@ -1,0 +1,290 @@
+"""Which GPU holds what of the weights, under tensor, pipeline, expert, data and context parallelism.
+
+Tensor parallelism splits each tensor as the `Shard` beside it says; what has none, every rank holds whole. Pipeline stages hold their
+layers, the first the embedding, the last the final norm and the head. Routed experts are spread over all ranks of a stage, whole with
+expert parallelism, by columns without. Data parallelism repeats the rest. Context parallelism for decoding reuses the ranks of tensor
+parallelism and moves no weight.
+
+Sources: Shoeybi et al. 2019, arXiv:1909.08053, section 3 (tensor parallelism); vLLM 0.33, distributed/utils.py `get_pp_indices`,
+fused_moe/config.py `FusedMoEParallelConfig.make`, fused_moe/expert_map_manager.py `determine_expert_map`, config/model.py
+`verify_with_parallel_config`; SGLang 0.5.23, srt/distributed/utils.py `get_pp_indices`, srt/layers/dp_attention.py.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from archcalc.engines.weights import VOCAB_PADDING, Engine, Kept, Options, kept
+from archcalc.errors import UsageError
+from archcalc.model import Architecture, Part, Role
+
+
+class Placement(NamedTuple):
+    """How many ways each kind of parallelism splits a model.
+
+    `tp` is the tensor parallelism of attention. `dp` replicas of the attention share one set of routed experts, where there are any.
+    `ep` is how many ranks the experts are spread over, 1 for expert tensors split by columns. `dcp` splits the cache of one sequence
+    among ranks of `tp`.
+    """
+
+    tp: int = 1
+    pp: int = 1
+    ep: int = 1
+    dp: int = 1
+    dcp: int = 1
+
+    @property
+    def gpus(self) -> int:
+        return self.tp * self.pp * self.dp
+
+
+class Component(NamedTuple):
+    """The bytes of one role in one part, on the fullest rank."""
+
+    part: Part
+    role: Role
+    bytes: int
+
+
+class RankWeights(NamedTuple):
+    """What weights take on the fullest rank of each pipeline stage, and on the fullest of all.
+
+    `bytes` is the sum of `tensor_bytes` (of which `components` are the parts), `tables_bytes` (cosines and sines) and `rounding_bytes`
+    (what PyTorch's allocator adds). `stages` are the same sum for each stage. `total_bytes` is what all GPUs hold of tensors,
+    `cpu_bytes` what the engine leaves to the CPU.
+    """
+
+    bytes: int
+    tensor_bytes: int
+    tables_bytes: int
+    rounding_bytes: int
+    components: tuple[Component, ...]
+    stages: tuple[int, ...]
+    fullest: int
+    total_bytes: int
+    cpu_bytes: int
+
+
+def pipeline(layers: int, stages: int, engine: Engine = "vllm") -> tuple[tuple[int, int], ...]:
+    """The first layer of each stage, and the one after its last.
+
+    Layers left over go to the stages before the last in vLLM, to the last ones in SGLang.
+    """
+    sizes = [layers // stages] * stages
+    left = layers % stages
+    for i in range(left):
+        sizes[-2 - i if engine == "vllm" else -1 - i] += 1
+    bounds, start = [], 0
+    for size in sizes:
+        bounds.append((start, start + size))
+        start += size
+    return tuple(bounds)
+
+
+def _layers_of_llama_cpp(layers: int, stages: int) -> tuple[tuple[int, int], ...]:
+    """The head counts as one more layer behind the last, and equal GPUs have equal shares.
+
+    Source: llama.cpp 0c1e57098, src/llama-model.cpp `load_tensors`.
+    """
+    starts = [-(-stage * (layers + 1) // stages) for stage in range(stages + 1)]
+    return tuple((min(start, layers), min(end, layers)) for start, end in pairwise(starts))
+
+
+def why_not(architecture: Architecture, placement: Placement, options: Options) -> str:
+    """Why the engine cannot place the model so, naming the rule; empty where it can."""
+    tp, pp, ep, dp, dcp = placement
+    for name, ways in zip(Placement._fields, placement, strict=True):
+        if ways < 1:
+            return f"{name} is {ways}: at least 1 was expected"
+    engine, facts = options.engine, architecture.facts
+    if pp > architecture.layers:
+        return f"{pp} pipeline stages are more than the {architecture.layers} layers"
+    if engine in ("llama.cpp", "transformers"):
+        if tp * ep * dp * dcp > 1:
+            return f"{engine} spreads layers over GPUs, and splits none of them: only pp can be more than 1"
+        return ""
+    moe = facts.moe
+    if ep > 1:
+        if moe is None:
+            return f"ep is {ep}, and the model has no routed experts to spread"
+        if ep > moe.experts:
+            return f"ep is {ep}, and there are {moe.experts} routed experts"
+        if engine == "vllm" and ep != tp * dp:
+            return f"ep is {ep}: vLLM spreads experts over all {tp * dp} ranks of tp x dp, or none"
+        if engine == "sglang" and (tp * dp % ep or moe.experts % ep):
+            return f"ep is {ep}: SGLang needs a divisor of tp x dp ({tp * dp}) and of the {moe.experts} experts"
+    if tp > 1 and (why := _tp_cannot(architecture, tp, engine)):
+        return why
+    columns = tp * dp // ep
+    if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns, engine)):
+        return why
+    if dcp > 1:
+        return _dcp_cannot(architecture, tp, dcp)
+    return ""
+
+
+def validate(architecture: Architecture, placement: Placement, options: Options) -> None:
+    """Raises `UsageError` where the engine cannot place the model so."""
+    why = why_not(architecture, placement, options)
+    if why:
+        raise UsageError(why, "choose another split, or leave it out to have one chosen")
+
+
+def _tp_cannot(architecture: Architecture, tp: int, engine: Engine) -> str:
+    facts = architecture.facts
+    if facts.heads % tp:
+        return f"tp is {tp}, and the {facts.heads} attention heads do not divide by it"
+    rows = facts.vocab_size + -facts.vocab_size % VOCAB_PADDING
+    if engine == "vllm" and rows % tp:
+        return f"tp is {tp}, and the vocabulary, padded to {rows:,} rows, does not divide by it"
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer in stack.kinds:
+            for attend in layer.attends:
+                if attend.heads % tp and attend.v_dim:
+                    return f"tp is {tp}, and {attend.heads} attention heads do not divide by it"
+            for cache in layer.caches:
+                if cache.kind in ("full", "sliding", "chunked") and cache.heads % tp and tp % cache.heads:
+                    return f"tp is {tp}: neither does it divide the {cache.heads} key/value heads, nor they it"
+            for tensor in layer.tensors:
+                shard = tensor.shard
+                if shard and tensor.role in ("mlp", "shared_experts") and shard.units % tp:
+                    return f"tp is {tp}, and the {shard.units:,} columns of {tensor.name} do not divide by it"
+    return ""
+
+
+def _experts_cannot(architecture: Architecture, ranks: int, engine: Engine) -> str:
+    """The columns of an expert must divide, and whole blocks of scales too."""
+    quantization = architecture.quantization or {}
+    if quantization.get("quant_method") == "mxfp4":
+        # The kernels' padding takes any split into groups of 32.
+        return ""
+    block = quantization.get("weight_block_size")
+    rows = block[0] if isinstance(block, (list, tuple)) and block and quantization.get("quant_method") == "fp8" else 1
+    for stack in architecture.stacks:
+        for layer in stack.kinds if stack.part == "decoder" else ():
+            for tensor in layer.tensors:
+                if tensor.experts is None or tensor.shard is None:
+                    continue
+                columns = tensor.shard.units
+                if columns % ranks:
+                    return f"the {columns:,} columns of each expert do not divide among {ranks} ranks (with ep, each holds whole experts)"
+                if columns // ranks % rows:
+                    return (
+                        f"{columns // ranks:,} columns of each expert on a rank are no multiple of the quantization's blocks of {rows}"
+                        " (with ep, each rank holds whole experts)"
+                    )
+    return ""
+
+
+def _dcp_cannot(architecture: Architecture, tp: int, dcp: int) -> str:
+    if tp % dcp:
+        return f"dcp is {dcp}: it reuses the ranks of tp ({tp}), so it must divide it"
+    kinds = {cache.kind for stack in architecture.stacks if stack.part == "decoder" for k in stack.kinds for cache in k.caches}
+    if kinds & {"sliding", "chunked"}:
+        return f"dcp is {dcp}: caches of sliding windows cannot be split by it"
+    if "latent" in kinds:
+        return ""
+    heads, kv_heads = architecture.facts.heads, architecture.facts.kv_heads
+    if dcp > tp // kv_heads:
+        return (
+            f"dcp is {dcp}: it splits what ranks hold copies of, and tp {tp} over {kv_heads} key/value heads makes {tp // kv_heads}"
+        )
+    if heads // kv_heads % dcp:
+        return f"dcp is {dcp}, and the {heads // kv_heads} queries of a key/value head do not divide by it"
+    return ""
+
+
+def rank_weights(
+    architecture: Architecture,
+    placement: Placement,
+    options: Options,
+    tensors: Sequence[Kept] | None = None,
+) -> RankWeights:
+    """The weights on the fullest GPU. `tensors` is what `kept(architecture, options)` gave before, for callers that try many placements."""
+    tensors = kept(architecture, options) if tensors is None else tensors
+    tp, pp, dp = placement.tp, placement.pp, placement.dp
+    moe = any(tensor.experts for tensor in tensors)
+    # Attention in data parallelism: SGLang still splits the rest over all ranks, vLLM over those of a replica.
+    wide = tp * dp if moe and options.engine == "sglang" else tp
+    columns = tp * dp // placement.ep if moe else tp
+    bounds = (_layers_of_llama_cpp if options.engine == "llama.cpp" else pipeline)(architecture.layers, pp)
+    sums: list[dict[tuple[Part, Role], int]] = [{} for _ in bounds]
+    rounding = [0] * pp
+    total = on_cpu = 0
+    torch = options.engine != "llama.cpp"
+    last = pp - 1
+    for tensor in tensors:
+        pieces, experts, role = tensor.pieces, tensor.experts, tensor.role
+        if experts:
+            ranks = columns
+        elif role == "attention":
+            ranks = tp
+        elif role == "embedding" and wide != tp:
+            ranks = 1
+        else:
+            ranks = wide
+        size = 0
+        for piece in pieces:
+            size += piece.on_rank(ranks)
+        if experts and placement.ep > 1:
+            everywhere = size * columns
+            size = -(-size // experts) * -(-experts // placement.ep)
+        else:
+            everywhere = size * tp * dp
+        if not tensor.gpu:
+            on_cpu += size * tensor.copies
+            continue
+        slack = allocated(size) - size if torch else 0
+        layers, place, key = tensor.layers, tensor.place, (tensor.part, role)
+        for stage, (start, end) in enumerate(bounds):
+            if place == "layers":
+                n = bisect_left(layers, end) - bisect_left(layers, start) if pp > 1 else len(layers)
+            elif place == "every" or (stage == 0 and place != "last") or (stage == last and place != "first"):
+                n = tensor.copies
+            else:
+                continue
+            if n:
+                found = sums[stage]
+                found[key] = found.get(key, 0) + size * n
+                rounding[stage] += slack * n
+                total += everywhere * n
+    tables = tables_bytes(architecture, options)
+    stages = tuple(sum(found.values()) + tables + extra for found, extra in zip(sums, rounding, strict=True))
+    fullest = stages.index(max(stages))
+    components = tuple(Component(part, role, size) for (part, role), size in sums[fullest].items())
+    return RankWeights(
+        stages[fullest], sum(c.bytes for c in components), tables, rounding[fullest], components, stages, fullest, total, on_cpu
+    )
+
+
+_MIB = 1 << 20
+
+
+def allocated(size: int) -> int:
+    """The memory that PyTorch's allocator sets aside for a tensor, and counts as allocated.
+
+    Sizes are multiples of 512 bytes; from 10 MiB on a tensor has a segment of a multiple of 2 MiB, whose rest is split off only if it is
+    larger than 1 MiB. (Smaller tensors share segments.)
+
+    Source: PyTorch 2.9, c10/core/AllocatorConfig.h and c10/cuda/CUDACachingAllocator.cpp `round_size`, `get_allocation_size`,
+    `should_split`.
+    """
+    size += -size % 512
+    rest = -size % (2 * _MIB)
+    return size + rest if size >= 10 * _MIB and rest <= _MIB else size
+
+
+def tables_bytes(architecture: Architecture, options: Options) -> int:
+    """Cosines and sines of the rotary embedding for every position, in the model's dtype, which vLLM and SGLang keep on every GPU.
+
+    Source: vLLM 0.33, layers/rotary_embedding/base.py `RotaryEmbeddingBase`.
+    """
+    if options.engine not in ("vllm", "sglang"):
+        return 0
+    size = 4 if options.dtype == "F32" else 2
+    return sum(positions * width * size for positions, width in architecture.rotary)

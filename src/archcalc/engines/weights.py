@@ -1,0 +1,291 @@
+"""Weights as engines keep them on a GPU: what a checkpoint stores, joined, padded and converted for the engine's kernels.
+
+vLLM and SGLang join the projections that read the same input, pad the vocabulary to a multiple of 64, convert floating-point weights to
+the model's dtype, keep tied weights once and leave MTP layers out unless speculative decoding asks for them. Some kernels want more:
+padded experts, repeated scales, a second copy of MLA's up-projection.
+
+Sources: vLLM 0.33, model_executor/layers/linear.py `QKVParallelLinear`, `MergedColumnParallelLinear`;
+model_executor/layers/vocab_parallel_embedding.py `DEFAULT_VOCAB_PADDING_SIZE`, `pad_vocab_size`; SGLang 0.5.23,
+srt/layers/vocab_parallel_embedding.py (the same); llama.cpp 0c1e57098, src/llama-model.cpp `load_tensors` (the input layer stays on
+the CPU, a tied head is loaded again for the GPU); further ones at each rule.
+"""
+
+from __future__ import annotations
+
+import re
+from math import prod
+from typing import Literal, NamedTuple
+
+from archcalc.analysis.checkpoint import Entry, inventory, storage_bytes
+from archcalc.hardware import Device
+from archcalc.model import Architecture, Part, Role
+
+Engine = Literal["vllm", "sglang", "llama.cpp", "transformers"]
+ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "llama.cpp", "transformers")
+
+Place = Literal["layers", "first", "last", "ends", "every"]
+"""Which pipeline stages hold a tensor: those of its layers, the first, the last, the first and the last, or every stage."""
+
+VOCAB_PADDING = 64
+_HALF = ("BF16", "F16")
+_FLOATS = ("BF16", "F16", "F32", "F64")
+# Projections of one input that engines keep as one matrix.
+_JOINED = {
+    "q_proj": "qkv", "k_proj": "qkv", "v_proj": "qkv", "gate_proj": "gate_up", "up_proj": "gate_up", "w1": "gate_up", "w3": "gate_up",
+    "q_a_proj": "qkv_a", "kv_a_proj_with_mqa": "qkv_a", "in_proj_qkv": "qkvz", "in_proj_z": "qkvz", "in_proj_b": "ba", "in_proj_a": "ba",
+}  # fmt: skip
+_FUSED_QKV = ("qkv_proj", "query_key_value", "Wqkv", "W_pack", "c_attn", "qkv")
+
+
+class Piece(NamedTuple):
+    """Bytes that tensor parallelism splits into `units` pieces that stay whole; with 0 units every rank holds all of them.
+
+    Past `units` ranks, ranks hold copies. A rank's units are rounded up to a multiple of `align`.
+    """
+
+    bytes: int
+    units: int = 0
+    align: int = 1
+
+    def on_rank(self, ranks: int) -> int:
+        """The bytes that the fullest of so many ranks holds."""
+        units = self.units
+        if not units or (ranks == 1 and self.align == 1):
+            return self.bytes
+        own = -(-units // ranks)
+        own += -own % self.align
+        return self.bytes if own == units else -(-self.bytes * own // units)
+
+
+class Kept(NamedTuple):
+    """One tensor of an engine: in each of the decoder's `layers`, or `copies` alike outside of them.
+
+    `experts` is how many routed experts it holds, which expert parallelism spreads; 0 for all other tensors. `gpu` is False where the
+    engine leaves the tensor in the CPU's memory.
+    """
+
+    part: Part
+    role: Role
+    place: Place
+    pieces: tuple[Piece, ...]
+    layers: tuple[int, ...] = ()
+    copies: int = 1
+    experts: int = 0
+    gpu: bool = True
+
+
+class Options(NamedTuple):
+    """What decides how weights are kept, beyond the model.
+
+    `version` is the engine's, None for the newest known. Without a `device` the kernels are those of a current NVIDIA GPU. `dtype` is what
+    weights that are not quantized are converted to ("BF16"); None is the engine's choice. `mtp` loads the MTP layers, `towers` those
+    for images and audio.
+    """
+
+    engine: Engine = "vllm"
+    version: str | None = None
+    device: Device | None = None
+    dtype: str | None = None
+    mtp: bool = False
+    towers: bool = True
+
+
+def kept(architecture: Architecture, options: Options) -> list[Kept]:
+    """Every tensor that the engine keeps."""
+    keep = _Keep(architecture, options)
+    found: dict[tuple[object, ...], Kept] = {}
+    for entry in inventory(architecture):
+        tensor, part = entry.tensor, entry.part
+        if tensor.kind == "copy" or (part == "mtp" and not options.mtp) or (part in ("vision", "audio") and not options.towers):
+            continue
+        layers = tuple(entry.layers) if part == "decoder" else ()
+        copies = 1 if layers else len(entry.layers) or 1
+        experts = tensor.experts.total if tensor.experts else 0
+        place = keep.place(entry)
+        parent, leaf = _joined(tensor.name) if keep.joins else ("", entry.name)
+        key = part, place, parent, leaf, entry.name.rpartition(".")[2], layers or copies
+        pieces = keep.pieces(entry)
+        before = found.get(key)
+        if before is not None:
+            found[key] = before._replace(pieces=before.pieces + pieces)
+            continue
+        on_cpu = keep.llama_cpp and part == "embedding"
+        found[key] = Kept(part, tensor.role, place, pieces, layers, copies, experts, not on_cpu)
+        if on_cpu and keep.tied and tensor.shard:
+            head = (*key, "head")
+            found[head] = Kept("head", "head", "last", pieces)
+        copy = keep.latent_copy(entry)
+        if copy is not None:
+            again = (*key, "copy")
+            found[again] = Kept(part, tensor.role, place, (copy,), layers, copies)
+    return list(found.values())
+
+
+class _Keep:
+    """The rules of one engine on one GPU for one model."""
+
+    def __init__(self, architecture: Architecture, options: Options) -> None:
+        self.engine = options.engine
+        self.llama_cpp = options.engine == "llama.cpp"
+        self.joins = options.engine in ("vllm", "sglang")
+        facts = architecture.facts
+        self.tied = facts.tied_embeddings
+        self.heads, self.kv_heads = facts.heads, facts.kv_heads
+        quantization = architecture.quantization or {}
+        self.tiles = _mxfp4_tiles(options) if self.joins and quantization.get("quant_method") == "mxfp4" else None
+        half = architecture.dtype if architecture.dtype in _HALF else "BF16"
+        self.dtype = options.dtype or (half if self.joins else None)
+        self.towers: Place = "first" if options.engine == "vllm" and at_least(options.version, 0, 33) else "every"
+        # Scales of Marlin's FP8 kernels, for GPUs without FP8 units, are of the model's dtype, one to each column and group.
+        # vLLM 0.33, quantization/utils/marlin_utils_fp8.py `prepare_fp8_layer_for_marlin`, `prepare_moe_fp8_layer_for_marlin`.
+        self.marlin_fp8 = options.engine == "vllm" and (_cuda(options.device) or (9, 0)) < (8, 9)
+
+    def place(self, entry: Entry) -> Place:
+        part = entry.part
+        if part == "decoder":
+            if entry.layers:
+                return "layers"
+            return "last" if entry.tensor.role == "norm" else "every"
+        if part == "embedding":
+            # A tied head is the embedding, so the last stage needs the embedding too.
+            return "ends" if self.tied and not self.llama_cpp and entry.tensor.shard else "first"
+        if part in ("head", "mtp"):
+            return "last"
+        return self.towers if part in ("vision", "audio") else "every"
+
+    def pieces(self, entry: Entry) -> tuple[Piece, ...]:
+        tensor, shape = entry.tensor, entry.shape
+        if self.tiles is not None and tensor.experts is not None:
+            return (_tiled(entry, self.tiles),)
+        size = self._bytes(entry)
+        shard = tensor.shard
+        if shard is None or prod(shape) == 1:
+            return (Piece(size),)
+        units = shard.units
+        if self.joins and tensor.role in ("embedding", "head") and units == tensor.shape[shard.axis]:
+            rows = units + -units % VOCAB_PADDING
+            return (Piece(size * rows // units, rows),)
+        if _split_by_input(entry) and (len(shape) < 2 or shape[-1] == 1):
+            # Scales and biases of the output, which every rank has whole.
+            return (Piece(size),)
+        if units == self.kv_heads < self.heads and tensor.name.split(".")[-2:-1] in [[name] for name in _FUSED_QKV]:
+            queries = size * self.heads // (self.heads + 2 * self.kv_heads)
+            return Piece(queries, self.heads), Piece(size - queries, units)
+        return (Piece(size, units),)
+
+    def latent_copy(self, entry: Entry) -> Piece | None:
+        """The parts of MLA's up-projection once more, laid out for decoding.
+
+        vLLM 0.33, layers/attention/mla_attention.py `process_weights_after_loading`: views of the weight, unless it was quantized.
+        SGLang 0.5.23, srt/models/deepseek_common/deepseek_weight_loader.py `post_load_weights`: always copies, FP8 stays FP8.
+        """
+        tensor = entry.tensor
+        name = entry.name
+        if not self.joins or tensor.shard is None or not tensor.name.endswith("kv_b_proj.weight") or "scale" in name[-20:]:
+            return None
+        if not name.endswith(("weight", "weight_packed")):
+            return None
+        plain = entry.dtype in _FLOATS
+        if self.engine == "vllm":
+            return None if plain else Piece(2 * tensor.elements, tensor.shard.units)
+        return Piece(tensor.elements * (1 if entry.dtype.startswith("F8") else 2), tensor.shard.units)
+
+    def _bytes(self, entry: Entry) -> int:
+        dtype, experts = entry.dtype, entry.experts or 1
+        if self.marlin_fp8 and entry.name.endswith("weight_scale_inv"):
+            out, width = entry.tensor.shape[-2:]
+            if entry.tensor.experts is not None and entry.experts:
+                out //= len(entry.tensor.stored) or 1
+            return out * -(-width // 128) * experts * 2
+        if self.dtype is not None and dtype in _FLOATS and entry.parameters is None:
+            # What an architecture keeps in a dtype of its own stays so, and so do the routers' correction biases.
+            dtype = dtype if entry.tensor.dtype or entry.tensor.kind != "param" else self.dtype
+        return storage_bytes(dtype, prod(entry.shape) * experts)
+
+
+class _Tiles(NamedTuple):
+    """What MXFP4 kernels round experts up to: columns of a rank, the width of the up- and of the down-projection, bytes of a bias."""
+
+    columns: int
+    width_up: int
+    width_down: int
+    bias_bytes: int
+
+
+def _mxfp4_tiles(options: Options) -> _Tiles | None:
+    """vLLM 0.33, fused_moe/oracle/mxfp4.py `mxfp4_round_up_hidden_size_and_intermediate_size` and `select_mxfp4_moe_backend`; vLLM
+    0.11 to 0.19, quantization/mxfp4.py `get_mxfp4_backend` and `create_weights`.
+
+    Hopper has Triton's layout, which pads on its own: triton_kernels, tensor_details/layout_details/hopper_value.py `_padded_shape`.
+    Blackwell's data-centre GPUs have FlashInfer's, all others Marlin's. 0.11 took Marlin on Hopper where triton_kernels was missing.
+    """
+    device, version = options.device, options.version
+    if device is not None and device.vendor == "amd":
+        return _Tiles(256, 256, 256, 2)
+    if device is not None and device.vendor not in ("nvidia", "custom"):
+        return None
+    major = (_cuda(device) or (9, 0))[0]
+    if major == 9 and (options.engine == "sglang" or at_least(version, 0, 12)):
+        return _Tiles(128, 128, 256, 4)
+    if major == 10:
+        return _Tiles(128 if at_least(version, 0, 19) else 256, 256, 256, 4)
+    return _Tiles(128, 256, 256, 2)
+
+
+def _tiled(entry: Entry, tiles: _Tiles) -> Piece:
+    """A tensor of MXFP4 experts, padded. Stored as {name}_blocks [experts, out, groups, 16], {name}_scales [experts, out, groups]."""
+    tensor = entry.tensor
+    assert tensor.experts is not None
+    down = "down" in tensor.name
+    width = tiles.width_down if down else tiles.width_up
+    size = prod(entry.shape) * (entry.experts or 1)
+    floats = entry.dtype in _FLOATS
+    size *= tiles.bias_bytes if floats else 1
+    if floats and down:
+        out = entry.shape[-1]
+        return Piece(size * (out + -out % width) // out)
+    if tensor.shard is None:
+        return Piece(size)
+    if not floats:
+        hidden = _hidden(entry, down)
+        size = size * (hidden + -hidden % width) // hidden
+    return Piece(size, tensor.shard.units, tiles.columns)
+
+
+def _hidden(entry: Entry, down: bool) -> int:
+    """The axis of an expert's weight that tensor parallelism leaves alone."""
+    shape, shard = entry.tensor.shape, entry.tensor.shard
+    assert shard is not None
+    return shape[3 - shard.axis]
+
+
+def at_least(version: str | None, *wanted: int) -> bool:
+    """Whether a version ("0.11.2") is this one or newer; None is the newest. Of what follows a number that is no number, nothing counts."""
+    if version is None:
+        return True
+    found = re.match(r"[v~]?(\d+(?:\.\d+)*)", version)
+    return found is not None and tuple(map(int, found[1].split("."))) >= wanted
+
+
+def _split_by_input(entry: Entry) -> bool:
+    """Whether tensor parallelism splits the input of the projection, and so leaves its output whole."""
+    tensor = entry.tensor
+    assert tensor.shard is not None
+    if tensor.experts is not None:
+        return "down" in tensor.name and len(tensor.shape) == 3
+    return len(tensor.shape) == 2 and tensor.shard.axis == 1
+
+
+def _joined(name: str) -> tuple[str, str]:
+    """The module's parent, and the name of the matrix that the module is a part of."""
+    module, _, kind = name.rpartition(".")
+    parent, _, leaf = module.rpartition(".")
+    return parent, f"{_JOINED.get(leaf, leaf)}.{kind}"
+
+
+def _cuda(device: Device | None) -> tuple[int, int] | None:
+    """The CUDA compute capability."""
+    if device is None or device.vendor != "nvidia" or not device.compute:
+        return None
+    major, _, minor = device.compute.partition(".")
+    return int(major), int(minor)
