@@ -117,10 +117,19 @@ def test_models_filter_and_types(run: Run) -> None:
     assert {"llama", "deepseek_v3", "gemma3n", "grok1"} <= {t["model_type"] for t in types}
 
 
-def test_version_and_completion(run: Run) -> None:
+def test_version_and_shell_completion(run: Run) -> None:
     assert run("--version").stdout == f"archcalc {archcalc.__version__}\n"
-    script = run("--show-completion", env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "SHELL": "/bin/bash"})
-    assert "Traceback" not in script.stderr
+    words = {"_ARCHCALC_COMPLETE": "complete_bash", "COMP_WORDS": "archcalc inspect qwen3-n", "COMP_CWORD": "2"}
+    assert run(env=words).stdout.split() == ["qwen3-next-80b-a3b"]
+    words = {"_ARCHCALC_COMPLETE": "complete_bash", "COMP_WORDS": "archcalc te", "COMP_CWORD": "1"}
+    assert run(env=words).stdout.split() == ["tensors"]
+
+
+def test_gpus(run: Run) -> None:
+    found = json.loads(run("gpus", "h100", "--format", "json").stdout)
+    assert {"h100-sxm-80gb", "h100-pcie-80gb"} <= {d["id"] for d in found}
+    assert run("gpus", "voodoo2").stderr.startswith("archcalc: no device")
+    assert run("gpus", "--min-memory", "24").returncode == 2
 
 
 def imported(*arguments: str) -> set[str]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": "What models are made of: parameters, checkpoint, caches, knobs.",
     "tensors": "The tensors of models, a line each.",
     "models": "The bundled models, or the model types that are read exactly.",
+    "gpus": "The catalog of GPUs.",
     "schema": "The JSON schema of what a command prints.",
 }
 """Every command and its line in the help, in the order shown."""

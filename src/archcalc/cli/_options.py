@@ -8,10 +8,20 @@ import typer
 
 from archcalc.cli._run import Format
 
+
+def bundled(incomplete: str) -> list[str]:
+    """The bundled names that begin so, for shell completion."""
+    from archcalc import zoo
+
+    return [name for name in zoo.names() if name.startswith(incomplete.lower())]
+
+
 Sources = Annotated[
     list[str],
     typer.Argument(
-        metavar="SOURCE...", help="A bundled name, a Hub repo id (org/name[@revision]), a config.json, its folder, or -."
+        metavar="SOURCE...",
+        help="A bundled name, a Hub repo id (org/name[@revision]), a config.json, its folder, or -.",
+        autocompletion=bundled,
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]

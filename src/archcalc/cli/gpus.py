@@ -1,0 +1,71 @@
+"""`archcalc gpus`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from archcalc.cli._options import FormatOption
+from archcalc.cli._run import Format
+
+
+def command(
+    query: Annotated[
+        str | None, typer.Argument(metavar="[WORD]", help="Only devices with these words in their name or kind.")
+    ] = None,
+    min_memory: Annotated[
+        str | None, typer.Option("--min-memory", metavar="BYTES", help="Only devices that show this much.")
+    ] = None,
+    vendor: Annotated[
+        str | None, typer.Option("--vendor", metavar="NAME", help="nvidia, amd, intel, apple, google or aws.")
+    ] = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """List the catalog of GPUs: what an engine sees of the memory, bandwidth, matrix rates, links, the cheapest instance.
+
+    Memory is what the driver gives, not the number on the box. Rates are dense. A tilde marks memory that was estimated, not measured.
+    """
+    from archcalc import hardware, units
+    from archcalc.render import rows
+    from archcalc.render.gpus import COLUMNS
+
+    found = hardware.search(query or "", units.parse_bytes(min_memory) if min_memory else 0, vendor or "")
+    rows.write(form.value, COLUMNS, [_row(device) for device in found], sys.stdout)
+    if not found:
+        print("archcalc: no device of the catalog matches", file=sys.stderr)
+
+
+def _row(d: Any) -> dict[str, Any]:
+    from archcalc import hardware
+
+    offers = hardware.offers(d.id, 1)
+    return {
+        "id": d.id,
+        "name": d.name,
+        "vendor": d.vendor,
+        "category": d.category,
+        "architecture": d.architecture,
+        "year": d.year,
+        "status": d.status,
+        "compute": d.compute,
+        "visible_bytes": d.visible_bytes,
+        "visible_basis": d.visible_basis,
+        "driver_bytes": d.driver_bytes,
+        "driver_basis": d.driver_basis,
+        "memory_type": d.memory_type,
+        "ram_bytes": d.ram_bytes,
+        "bandwidth_bytes_per_s": d.bandwidth_bytes_per_s,
+        "dense_tflops": d.tflops._asdict(),
+        "link": d.link,
+        "link_bytes_per_s": d.link_bytes_per_s,
+        "per_machine": d.per_machine,
+        "domain": d.domain,
+        "cheapest": {"instance": offers[0][2].id, "gpus": offers[0][2].gpu_count, "usd_per_hour": offers[0][0]} if offers else None,
+        "confidence": d.confidence,
+        "notes": d.notes,
+        "conflict": d.conflict,
+        "aliases": list(d.aliases),
+        "sources": list(d.sources),
+    }
