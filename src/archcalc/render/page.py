@@ -138,7 +138,8 @@ def _layers(page: Console, r: Inspection) -> None:
             if len(set(letters)) < 2:
                 continue
             for i, line in enumerate(_strip(letters, page.width - _LABEL - 2)):
-                text = Text((label if i == 0 else "").ljust(_LABEL + 2), style="dim")
+                text = Text()
+                text.append((label if i == 0 else "").ljust(_LABEL + 2), style="dim")
                 for letter in line:
                     text.append(letter, style=_STYLES.get(letter, ""))
                 page.print(text)
