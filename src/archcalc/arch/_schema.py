@@ -88,10 +88,10 @@ class TowerSchema(ConfigSchema):
         raise UnsupportedError(f"{type(self).__module__} has no tower")
 
 
-def nested(default_type: str, *misnamed: str) -> BeforeValidator:
+def nested(default_type: str, *misnamed: str, optional: bool = False) -> BeforeValidator:
     """Parse a nested config with the adapter of its own `model_type`, or of `default_type` where it names none.
 
-    `misnamed` are types that older checkpoints state there by mistake: they mean `default_type` too.
+    `misnamed` are types that older checkpoints state there by mistake: they mean `default_type` too. `optional` leaves null as it is.
 
     For fields such as ``text_config: Annotated[ConfigSchema, nested("llama")] = Field(default={}, validate_default=True)``.
     """
@@ -100,7 +100,7 @@ def nested(default_type: str, *misnamed: str) -> BeforeValidator:
         from archcalc.arch import adapter_name, schema_of
 
         where = info.field_name or ""
-        if isinstance(value, ConfigSchema) or not (value is None or isinstance(value, Mapping)):
+        if isinstance(value, ConfigSchema) or not (value is None or isinstance(value, Mapping)) or (optional and value is None):
             return value
         config = {} if value is None else value
         model_type = config.get("model_type") or default_type

@@ -31,7 +31,8 @@ class GroupedQueryAttention:
     gain for every channel. `gated` doubles the query projection: its second half gates the output. `fused` names one projection for
     queries, keys
     and values together. `transposed` stores weights [in, out]. `own_kv=False` reads keys and values that an earlier layer cached.
-    `output_width` is the output's where it is not the input's.
+    `output_width` is the output's where it is not the input's. `value_is_key` takes the key projection for values too; both are
+    cached, as only keys are rotated.
     """
 
     hidden: int
@@ -54,6 +55,7 @@ class GroupedQueryAttention:
     query_bias: bool | None = None
     transposed: bool = False
     output_width: int | None = None
+    value_is_key: bool = False
 
     def _value_dim(self) -> int:
         return self.head_dim if self.value_dim is None else self.value_dim
@@ -75,7 +77,8 @@ class GroupedQueryAttention:
             )
             if self.own_kv:
                 yield from linear(k, k_dim, self.hidden, "attention", bias=self.bias, shard=Shard(0, self.kv_heads))
-                yield from linear(v, v_dim, self.hidden, "attention", bias=self.bias, shard=Shard(0, self.kv_heads))
+                if not self.value_is_key:
+                    yield from linear(v, v_dim, self.hidden, "attention", bias=self.bias, shard=Shard(0, self.kv_heads))
         out_dim = self.heads * self._value_dim()
         width = self.output_width or self.hidden
         yield from linear(o, width, out_dim, "attention", bias=self.output_bias, shard=Shard(1, self.heads))

@@ -11,14 +11,17 @@ from archcalc.model import Attend, Cache, Tensor
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Blocks by the names their tensors have below the layer. `text` is the label where the parts' own would repeat themselves."""
+    """Blocks by the names their tensors have below the layer, empty for those that name their own.
+
+    `text` is the label where the parts' own would repeat themselves.
+    """
 
     parts: tuple[tuple[str, Block], ...]
     text: str = ""
 
     def tensors(self) -> Iterator[Tensor]:
         for name, block in self.parts:
-            yield from prefixed(name, block.tensors())
+            yield from prefixed(name, block.tensors()) if name else block.tensors()
 
     def width(self) -> int:
         return sum(block.width() for _, block in self.parts)

@@ -1,0 +1,42 @@
+"""Gemma 4 with its vision tower and, in the small models, an audio tower.
+
+Source: transformers 5.23, models/gemma4/modeling_gemma4.py and configuration_gemma4.py (defaults: no tower unless its config is
+there).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._schema import ConfigSchema, Flag, nested
+from archcalc.arch.gemma4_audio import Schema as Audio
+from archcalc.arch.gemma4_vision import Schema as Vision
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture, Group, Part, Shard, Stack
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("vision_soft_tokens_per_image",)
+
+    text_config: Annotated[ConfigSchema, nested("gemma4_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[Vision | None, nested("gemma4_vision", optional=True)] = None
+    audio_config: Annotated[Audio | None, nested("gemma4_audio", optional=True)] = None
+    tie_word_embeddings: Flag = True
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        text = self.text_config.architecture(f"{prefix}.language_model")
+        groups: list[Group] = []
+        stacks: list[Stack] = []
+        towers: tuple[tuple[Part, Vision | Audio | None], ...] = (("vision", self.vision_config), ("audio", self.audio_config))
+        for part, config in towers:
+            if config is not None:
+                outside, layers = config.tower(f"{prefix}.{part}_tower")
+                wide, hidden = config.output_width, text.facts.hidden_size
+                projection = linear(f"{prefix}.embed_{part}.embedding_projection", hidden, wide, "other", shard=Shard(1, wide))
+                groups += [*outside, group(part, projection)]
+                stacks += layers
+        return with_tower(text, "gemma4", groups, stacks, tied=self.tie_word_embeddings)
