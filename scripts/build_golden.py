@@ -34,7 +34,10 @@ def build(config: dict[str, Any], class_name: str | None = None) -> tuple[str, l
         # Quantization changes how weights are stored, not which there are.
         plain = {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
         Path(folder, "config.json").write_text(json.dumps(plain), encoding="utf-8")
-        parsed = transformers.AutoConfig.from_pretrained(folder)
+        # A type that transformers does not have, published for a class that it has (Kimi K2): read as that class reads it.
+        known = plain.get("model_type") in transformers.CONFIG_MAPPING
+        reader = transformers.AutoConfig if known else getattr(transformers, str(class_name)).config_class
+        parsed = reader.from_pretrained(folder, trust_remote_code=False) if known else reader.from_pretrained(folder)
     for part in (parsed, *(value for value in vars(parsed).values() if isinstance(value, transformers.PretrainedConfig))):
         part.__dict__.pop("quantization_config", None)
     name = class_name or (config.get("architectures") or [None])[0]
