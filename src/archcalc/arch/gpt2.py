@@ -54,7 +54,7 @@ class Schema(ConfigSchema):
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
         attention = GroupedQueryAttention(
-            h, self.n_head, self.n_head, head_dim, bias=self.bias, output_bias=self.bias, rope=False, fused="c_attn",
+            h, self.n_head, self.n_head, head_dim, bias=self.bias, output_bias=self.bias, fused="c_attn",
             names=("", "", "", "c_proj"), transposed=self.transposed,
         )  # fmt: skip
         ffn = FeedForward(h, inner, self.activation_function, bias=self.bias, names=("c_fc", "c_proj"), transposed=self.transposed)

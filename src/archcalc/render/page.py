@@ -131,7 +131,7 @@ def _layers(page: Console, r: Inspection) -> None:
     table.add_column(style="dim", min_width=_LABEL, overflow="fold", max_width=24)
     table.add_column(overflow="fold")
     for kind in a.layer_kinds:
-        table.add_row(kind.layers, kind.mixer if kind.ffn == "none" else f"{kind.mixer}; {kind.ffn}")
+        table.add_row(kind.layers, "; ".join(block for block in (kind.mixer, kind.ffn) if block != "none") or "none")
     page.print(table)
     if len(a.layer_kinds) > 1:
         for label, letters, names in (("mixer", a.pattern["mixer"], _MIXERS), ("FFN", a.pattern["ffn"], _FFNS)):
