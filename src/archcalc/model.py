@@ -80,14 +80,17 @@ class Tensor(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a recurrent layer keeps of one sequence whatever its length, in elements of `shape`.
+    """What a layer keeps of one sequence whatever its length, in elements of `shape`.
+
+    `conv` holds a convolution's last inputs, channels first; `recurrent` the state of a recurrence; `buffer` the tokens, as rows on
+    axis 1, that wait to be compressed into one cached row, with those of the row before where rows overlap.
 
     `units` is how many pieces tensor parallelism may split it into along axis 0. `dtype` is `fp32` where the reference
     implementation keeps it so; None follows the cache's dtype. `asked` is the dtype that the config asks serving engines to keep
     it in (`mamba_ssm_dtype`, `mamba_ssm_cache_dtype`), which the reference implementation does not read.
     """
 
-    name: Literal["conv", "recurrent"]
+    name: Literal["conv", "recurrent", "buffer"]
     shape: tuple[int, ...]
     units: int
     dtype: str | None = None
@@ -127,12 +130,16 @@ class Cache(NamedTuple):
 
 
 class Attend(NamedTuple):
-    """The score and value products of an attention: `heads` queries of `qk_dim`, values of `v_dim`, over a window of tokens."""
+    """The score and value products of an attention: `heads` queries of `qk_dim`, values of `v_dim`, over a window of tokens.
+
+    Where cached rows stand for `compress` tokens each, it is over rows.
+    """
 
     heads: int
     qk_dim: int
     v_dim: int
     window: int | None = None
+    compress: int = 1
 
 
 class Layer(NamedTuple):

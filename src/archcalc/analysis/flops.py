@@ -45,7 +45,8 @@ def decode_flops(architecture: Architecture, context_tokens: int) -> TokenFlops:
         for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
             scan += layer.scan_flops * layers
             for a in layer.attends:
-                seen = context_tokens if a.window is None else min(context_tokens, a.window)
+                rows = context_tokens // a.compress
+                seen = rows if a.window is None else min(rows, a.window)
                 attention += 2 * a.heads * (a.qk_dim + a.v_dim) * seen * layers
     return TokenFlops(matmul, attention, scan)
 

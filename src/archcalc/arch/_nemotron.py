@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR, known_kinds
 from archcalc.arch._decoder import DecoderSchema
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
+from archcalc.arch._schema import STATE_DTYPES, Count, Flag, Layers, Size, StateDtype, Tokens
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.experts import PlainExperts
@@ -31,7 +31,7 @@ class PatternSchema(DecoderSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "num_attention_heads")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "attention_bias", "attention_head_dim", "chunk_size", "expand", "mamba_expand", "mamba_chunk_size", "mamba_hidden_act",
-        "mamba_proj_bias", "mamba_ssm_cache_dtype", "moe_shared_expert_overlap", "num_logits_to_keep", "rescale_prenorm_residual",
+        "mamba_proj_bias", "moe_shared_expert_overlap", "num_logits_to_keep", "rescale_prenorm_residual",
         "residual_in_fp32", "sliding_window", "time_step_floor", "time_step_limit", "time_step_max", "time_step_min",
         "time_step_rank", "mamba_dt_min", "mamba_dt_max", "mamba_dt_limit", "mamba_dt_init_floor", "mamba_dt_rank", "use_mamba_kernels",
     )  # fmt: skip
@@ -50,6 +50,7 @@ class PatternSchema(DecoderSchema):
     hybrid_override_pattern: str | None = None
     mlp_bias: Flag = False
     use_bias: Flag = False
+    mamba_ssm_cache_dtype: StateDtype = "float32"
     ssm_state_size: Size = 128
     mamba_num_heads: Size = 128
     mamba_head_dim: Size = 64
@@ -86,7 +87,7 @@ class PatternSchema(DecoderSchema):
         if kind == LINEAR:
             mamba = Mamba2(
                 h, self.mamba_num_heads, self.mamba_head_dim, self.ssm_state_size, self.n_groups, self.conv_kernel, self.use_bias,
-                self.use_bias, self.use_conv_bias,
+                self.use_bias, self.use_conv_bias, asked=STATE_DTYPES[self.mamba_ssm_cache_dtype],
             )  # fmt: skip
             return make_layer(mamba, None, norms, mixer_name="mixer", extra=extra)
         if kind == FULL:

@@ -61,7 +61,7 @@ class Mamba:
 
     def caches(self) -> Iterator[Cache]:
         recurrent = State("recurrent", (self.inner, self.state), self.inner, "fp32")
-        yield Cache("state", states=(conv_state(self.inner, self.kernel, self.inner), recurrent))
+        yield Cache("state", states=(conv_state(self.inner, self.kernel, self.inner), recurrent), recurrence="mamba1")
 
     def attends(self) -> Iterator[Attend]:
         return iter(())
@@ -86,7 +86,7 @@ class Mamba2:
     """Per head a state `head_dim x state` with one decay for all of it; `groups` share the projections into and out of the state.
 
     One projection gives gate, input, both of those and the step size; input and those pass through a short convolution of `kernel`
-    tokens. `gated_norm` normalizes the gated output.
+    tokens. `gated_norm` normalizes the gated output. `asked` is the dtype that the config asks engines to keep the state in.
     """
 
     hidden: int
@@ -99,6 +99,7 @@ class Mamba2:
     output_bias: bool = False
     conv_bias: bool = True
     gated_norm: bool = True
+    asked: str | None = None
 
     def tensors(self) -> Iterator[Tensor]:
         inner, shared, by_head = self.heads * self.head_dim, 2 * self.groups * self.state, Shard(0, self.heads)
@@ -117,8 +118,9 @@ class Mamba2:
             states=(
                 conv_state(self.heads * self.head_dim, self.kernel, self.heads),
                 conv_state(2 * self.groups * self.state, self.kernel, self.groups),
-                State("recurrent", (self.heads, self.head_dim, self.state), self.heads, "fp32"),
+                State("recurrent", (self.heads, self.head_dim, self.state), self.heads, "fp32", self.asked),
             ),
+            recurrence="mamba2",
         )
 
     def attends(self) -> Iterator[Attend]:

@@ -1,0 +1,32 @@
+"""Hyper-connections: several residual streams, of which each block reads one mixture and to which it writes another.
+
+Sources: Zhu et al. 2024, arXiv:2409.19606; Xie et al. 2025, arXiv:2512.24880 (manifold-constrained: the mixing of streams is doubly
+stochastic); transformers 5.23, models/deepseek_v4/modeling_deepseek_v4.py `DeepseekV4HyperConnection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archcalc.model import Layer, Tensor
+
+
+def hyper_connection(name: str, hidden: int, streams: int) -> Iterator[Tensor]:
+    """Around one block: from all streams at once, how much of each to read and write and how they mix, `streams * (2 + streams)`."""
+    out = (2 + streams) * streams
+    yield Tensor(f"{name}.fn", (out, streams * hidden), "other")
+    yield Tensor(f"{name}.base", (out,), "other")
+    yield Tensor(f"{name}.scale", (3,), "other")  # one each for reading, writing and mixing
+
+
+def hyper_head(prefix: str, hidden: int, streams: int) -> Iterator[Tensor]:
+    """Behind the last layer: how much of each stream the head reads."""
+    yield Tensor(f"{prefix}fn", (streams, streams * hidden), "other")
+    yield Tensor(f"{prefix}base", (streams,), "other")
+    yield Tensor(f"{prefix}scale", (1,), "other")
+
+
+def widened(layer: Layer, hidden: int, streams: int) -> Layer:
+    """The layer with the streams beyond the first alive beside its blocks."""
+    more = (streams - 1) * hidden
+    return layer._replace(mixer_width=layer.mixer_width + more, ffn_width=layer.ffn_width + more)
