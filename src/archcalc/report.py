@@ -214,19 +214,44 @@ class Inspection(Record):
     notes: list[str]
 
 
-class KvReport(Record):
-    """What `archcalc kv` says of one model under one engine."""
+class KvFigure(Record):
+    """One kind of cache as an engine holds it: `formula` has the numbers in it, `citation` is where the rule stands.
 
+    The kind `padding` is memory that the engine reserves and no layer uses.
+    """
+
+    kind: str
+    window: int | None
+    layers: int
+    bytes: int
+    bytes_per_token: int
+    state_bytes: int
+    formula: str
+    citation: str
+
+
+class KvReport(Record):
+    """What `archcalc kv` says of one model under one engine, for each of `gpus` GPUs.
+
+    `rule` is the engine's rule in words, `details` its own figures by name (blocks, slots, cells).
+    """
+
+    schema_version: int
     source: str
+    status: Literal["counted", "partial", "header", "guessed"]
     engine: str
+    engine_version: str | None
+    gpus: int
     context_tokens: int
     batch: int
     dtype: str
     bytes: int
     bytes_per_token: int
     state_bytes: int
-    by_kind: list[KvKind]
+    by_kind: list[KvFigure]
     rule: str
+    details: dict[str, int | float]
+    notes: list[str]
 
 
 class TensorLine(Record):

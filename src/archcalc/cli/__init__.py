@@ -15,6 +15,7 @@ import typer
 COMMANDS = {
     "inspect": "What models are made of: parameters, checkpoint, caches, knobs.",
     "tensors": "The tensors of models, a line each.",
+    "kv": "KV caches and recurrent states as engines allocate them, side by side.",
     "models": "The bundled models, or the model types that are read exactly.",
     "gpus": "The catalog of GPUs.",
     "schema": "The JSON schema of what a command prints.",

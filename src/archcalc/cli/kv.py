@@ -1,0 +1,159 @@
+"""`archcalc kv`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archcalc.cli._options import Batch, Context, FormatOption, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._run import Format, print_each
+from archcalc.errors import UsageError
+
+if TYPE_CHECKING:
+    from archcalc.analysis.kv import Comparison
+
+
+class Engine(str, Enum):
+    """Whose rules."""
+
+    textbook = "textbook"
+    vllm = "vllm"
+    sglang = "sglang"
+    llamacpp = "llama.cpp"
+    transformers = "transformers"
+
+
+_MAX = 1 << 20
+_BOTH, _VLLM, _SGLANG, _LLAMA, _TRANSFORMERS = "vLLM and SGLang", "vLLM", "SGLang", "llama.cpp", "transformers"
+
+
+def command(
+    source: Sources,
+    ctx: Context = None,
+    batch: Batch = 1,
+    kv_dtype: KvDtype = None,
+    engine: Annotated[Engine | None, typer.Option("--engine", help="Whose rules; all side by side without it.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Each figure as its formula, and where its rule stands.")] = False,
+    engine_version: Annotated[
+        str | None, typer.Option("--engine-version", metavar="VERSION", help="Rules as of that version of the engine.")
+    ] = None,
+    tp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tensor parallelism.", rich_help_panel=_BOTH)] = None,
+    dcp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Decode context parallelism.", rich_help_panel=_BOTH)] = None,
+    pp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Pipeline parallelism.", rich_help_panel=_VLLM)] = None,
+    block_size: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tokens of a block.", rich_help_panel=_VLLM)] = None,
+    max_num_batched_tokens: Annotated[
+        int | None, typer.Option(min=1, max=_MAX, help="Tokens of a step, 8192 without it.", rich_help_panel=_VLLM)
+    ] = None,
+    no_prefix_caching: Annotated[
+        bool, typer.Option("--no-prefix-caching", help="As --no-enable-prefix-caching.", rich_help_panel=_VLLM)
+    ] = False,
+    capability: Annotated[
+        str | None,
+        typer.Option(metavar="X.Y", help="The GPU's compute capability, for its kernels' blocks.", rich_help_panel=_VLLM),
+    ] = None,
+    kv_cache_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="A budget per GPU, such as 40GiB: blocks, tokens and requests it holds.", rich_help_panel=_VLLM
+        ),
+    ] = None,
+    page_size: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tokens of a page.", rich_help_panel=_SGLANG)] = None,
+    swa_full_tokens_ratio: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Sliding layers' share of token slots, 0.8 without it.", rich_help_panel=_SGLANG),
+    ] = None,
+    np: Annotated[
+        int | None, typer.Option("--np", min=1, max=_MAX, help="Slots; the batch without it.", rich_help_panel=_LLAMA)
+    ] = None,
+    unified: Annotated[
+        bool, typer.Option("--unified", help="One buffer for all sequences (-kvu).", rich_help_panel=_LLAMA)
+    ] = False,
+    ubatch: Annotated[
+        int | None, typer.Option(min=1, max=_MAX, help="Tokens of a micro-batch, 512 without it.", rich_help_panel=_LLAMA)
+    ] = None,
+    swa_full: Annotated[
+        bool, typer.Option("--swa-full", help="Whole contexts for sliding layers.", rich_help_panel=_LLAMA)
+    ] = False,
+    static: Annotated[
+        bool, typer.Option("--static", help="StaticCache, as long as the context.", rich_help_panel=_TRANSFORMERS)
+    ] = False,
+    set_: Set = None,
+    form: FormatOption = Format.table,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Say what KV caches and recurrent states take as engines allocate them, with the rule that made each figure.
+
+    Without --engine all engines stand side by side (in JSON: the textbook). Figures are per GPU.
+    """
+    from archcalc import units
+    from archcalc.analysis import kv
+    from archcalc.loader import load
+
+    asked: dict[str, Any] = {
+        "engine_version": engine_version, "tp": tp, "dcp": dcp, "pp": pp, "block_size": block_size,
+        "max_num_batched_tokens": max_num_batched_tokens, "prefix_caching": False if no_prefix_caching else None,
+        "capability": _capability(capability), "kv_cache_memory": units.parse_bytes(kv_cache_memory) if kv_cache_memory else None,
+        "page_size": page_size, "swa_full_tokens_ratio": _share(swa_full_tokens_ratio), "np": np, "unified": unified or None,
+        "ubatch": ubatch, "swa_full": swa_full or None, "static": static or None,
+    }  # fmt: skip
+    options = {name: value for name, value in asked.items() if value is not None}
+    name = engine.value if engine else "textbook" if form in (Format.json, Format.jsonl) else None
+    kv.check_options(engine.value if engine else None, options)
+    tokens = units.parse_tokens(ctx) if ctx is not None else None
+    cache = kv.parse_dtype(kv_dtype) if kv_dtype is not None else None
+
+    def report(text: str) -> Comparison:
+        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
+        return kv.compare(loaded, name, context_tokens=tokens, batch=batch, kv_dtype=cache, options=options)
+
+    def page(c: Comparison) -> None:
+        from archcalc.render.kv import write_page
+
+        write_page(c, sys.stdout, explain=explain)
+
+    def markdown(c: Comparison) -> None:
+        from archcalc.render.kv import write_kv_markdown
+
+        write_kv_markdown(c, sys.stdout, explain=explain)
+
+    print_each(source, report, form, plain=_plain, page=page, markdown=markdown, csv=_csv)
+
+
+def _plain(c: Comparison) -> Any:
+    """JSON holds one engine's report."""
+    from archcalc.report import to_plain
+
+    return to_plain(c.found[0])
+
+
+def _csv(comparisons: Iterable[Comparison]) -> None:
+    from archcalc.render.kv import COLUMNS, rows
+    from archcalc.render.rows import write_csv
+
+    write_csv(COLUMNS, rows(comparisons), sys.stdout)
+
+
+def _capability(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    major, _, minor = text.partition(".")
+    if not (major.isdecimal() and (minor or "0").isdecimal() and len(text) < 6):
+        raise UsageError(f"--capability {text} is not a compute capability", "write it like 9.0 (Hopper) or 8.6")
+    return int(major), int(minor or 0)
+
+
+def _share(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--swa-full-tokens-ratio {text} is not a share", "above 0, and 1 at most")
+    return share

@@ -1,0 +1,284 @@
+"""vLLM's plan for its block pool: which layers share a block table, what a block weighs, how many a request holds.
+
+Pure functions over frozen records: `group` once for a model and a placement, `request_blocks` for every context length, `capacity` for
+every memory budget.
+
+Sources: vLLM 0.33, vllm/v1/kv_cache_interface.py (specs) and vllm/v1/core/kv_cache_planning.py (`get_kv_cache_groups`,
+`unify_kv_cache_spec_page_size`, `_get_packed_kv_cache_groups`, `get_kv_cache_config_from_groups`, `_project_kv_cache_groups_to_worker`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from archcalc.errors import UnsupportedError, UsageError
+
+Form = Literal["full", "mla", "sliding", "sliding-mla", "chunked", "state", "ring"]
+_ALL_TOKENS = ("full", "mla")
+_SLIDING = ("sliding", "sliding-mla")
+
+
+class Spec(NamedTuple):
+    """The cache of one layer as the planner sees it.
+
+    A page is a block of `block` tokens in one layer and takes `page` bytes, padding included. `layout` is whatever else must be equal
+    before two layers can be one kind of page (heads, widths, bytes a row). `window` is a sliding window or a chunk. A `state` or a
+    `ring` holds `blocks` blocks of a request whatever its length. `kind` is the kind of cache, for people.
+    """
+
+    form: Form
+    block: int
+    page: int
+    layout: tuple[int, ...] = ()
+    window: int | None = None
+    blocks: int = 0
+    kind: str = ""
+
+    def local(self) -> bool:
+        return self.form in (*_SLIDING, "chunked")
+
+
+class LayerSpec(NamedTuple):
+    """A spec and the number of the layer that it belongs to."""
+
+    layer: int
+    spec: Spec
+
+
+class Group(NamedTuple):
+    """Layers that share one block table. The first spec speaks for all where they differ in page size alone."""
+
+    layers: tuple[LayerSpec, ...]
+    specs: tuple[Spec, ...]
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes that the group needs of a block: its layers' pages side by side."""
+        return sum(layer.spec.page for layer in self.layers)
+
+
+class Demand(NamedTuple):
+    """What decides how many blocks a request of `max_model_len` tokens holds at most."""
+
+    max_model_len: int
+    in_flight_tokens: int
+    dcp: int = 1
+
+
+class Capacity(NamedTuple):
+    """A pool: its blocks (one is the null block), the requests of the longest length it holds at once, and tokens as vLLM reports them."""
+
+    num_blocks: int
+    pool_bytes: int
+    max_concurrency: float
+    kv_tokens: int
+
+
+def cdiv(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+# What a request holds
+
+
+def spec_blocks(spec: Spec, demand: Demand) -> int:
+    """Blocks of one group that a request holds at most.
+
+    A sliding window frees a block once no step in flight can see it, so a request holds its window and all tokens in flight; one block
+    more, as a window rarely starts where a block does.
+    """
+    length = demand.max_model_len
+    if spec.form in _ALL_TOKENS:
+        return cdiv(cdiv(length, demand.dcp), spec.block)
+    if spec.form in _SLIDING:
+        if demand.dcp > 1:
+            raise UnsupportedError("vLLM: sliding windows cannot be split by decode context parallelism", "leave --dcp out")
+        return cdiv(min((spec.window or 0) - 1 + demand.in_flight_tokens, length), spec.block) + 1
+    if spec.form == "chunked":
+        return cdiv(min((spec.window or 0) + demand.in_flight_tokens, length), spec.block)
+    return spec.blocks
+
+
+def group_blocks(group: Group, demand: Demand) -> int:
+    return max(spec_blocks(spec, demand) for spec in group.specs)
+
+
+def request_blocks(groups: Iterable[Group], demand: Demand) -> int:
+    """Blocks that one request holds of the pool: every group takes its own."""
+    return sum(group_blocks(group, demand) for group in groups)
+
+
+def bytes_per_block(groups: Iterable[Group]) -> int:
+    """All groups draw on one pool, so a block is as large as the widest group needs."""
+    return max((group.page_bytes for group in groups), default=0)
+
+
+def capacity(groups: Sequence[Group], available_bytes: int, demand: Demand, *, by_concurrency: bool = True) -> Capacity:
+    """What a budget holds. Without `by_concurrency` tokens are reported as vLLM did up to 0.19: as if every group cost the same."""
+    each = bytes_per_block(groups)
+    if not each:
+        raise UnsupportedError("vLLM keeps no block pool for a model without caches")
+    blocks = max(0, available_bytes) // each
+    concurrency = blocks / request_blocks(groups, demand)
+    if by_concurrency:
+        tokens = int(concurrency * demand.max_model_len)
+    else:
+        tokens = blocks // len(groups) * min(spec.block for group in groups for spec in group.specs) * demand.dcp
+    return Capacity(blocks, blocks * each, concurrency, tokens)
+
+
+def holds_one(groups: Sequence[Group], available_bytes: int, demand: Demand, *, null_block: bool = True) -> bool:
+    """vLLM's check at start: one request of the longest length, beside the null block."""
+    return (request_blocks(groups, demand) + null_block) * bytes_per_block(groups) <= available_bytes
+
+
+# Which layers share a block table
+
+
+def group(layers: Sequence[LayerSpec], *, packed: bool = False, hybrid: bool = True, slack: float = 1.5) -> list[Group]:
+    """The groups of a model.
+
+    `packed` is a layout whose outermost dimension is the block, which lets pages of several sizes lie side by side. Without `hybrid`
+    (`--disable-hybrid-kv-cache-manager`) local layers are kept like full ones. `slack` decides when a few more layers of one kind than of
+    another are padded up to one group rather than split: at less than `slack` times as many.
+    """
+    if not layers:
+        return []
+    if not hybrid:
+        layers = promoted(layers)
+    specs = [layer.spec for layer in layers]
+    if _uniform(specs):
+        return [Group(tuple(layers), tuple(dict.fromkeys(specs)))]
+    if packed and len({spec.page for spec in specs}) > 1:
+        return _packed(layers)
+    if (unified := _one_page_size(layers)) is None:
+        layers = promoted(layers)
+        if not _uniform([layer.spec for layer in layers]):
+            raise UnsupportedError("vLLM: the pages of these layers cannot be brought to one size")
+        return [Group(tuple(layers), tuple(dict.fromkeys(layer.spec for layer in layers)))]
+    return _split(unified, slack)
+
+
+def _base(spec: Spec) -> tuple[object, ...]:
+    """Layers of one base need blocks for the same tokens, whatever their pages weigh."""
+    if spec.form in _ALL_TOKENS:
+        return ("all", spec.block)
+    if spec.form == "state":
+        return ("state", spec.block, spec.page, spec.blocks)
+    if spec.form == "ring":
+        return ("ring", spec.block)
+    return ("sliding" if spec.form in _SLIDING else "chunked", spec.block, spec.window)
+
+
+def _uniform(specs: Sequence[Spec]) -> bool:
+    return len({_base(spec) for spec in specs}) == 1
+
+
+def promoted(layers: Sequence[LayerSpec]) -> Sequence[LayerSpec]:
+    """Local layers kept like full ones, if there are full ones: blocks for all tokens, the window left to the kernel."""
+    full = {layer.spec.block for layer in layers if layer.spec.form in _ALL_TOKENS}
+    if not full:
+        return layers
+    block = full.pop() if len(full) == 1 else None
+    return [layer._replace(spec=_whole(layer.spec, block or layer.spec.block)) if layer.spec.local() else layer for layer in layers]
+
+
+def _whole(spec: Spec, block: int) -> Spec:
+    form: Form = "mla" if spec.form == "sliding-mla" else "full"
+    return spec._replace(form=form, block=block, page=spec.page * block // spec.block)
+
+
+def _one_page_size(layers: Sequence[LayerSpec]) -> list[LayerSpec] | None:
+    """All pages as large as the largest: by longer blocks where that divides, else by padding, which MLA's kernels cannot read."""
+    largest = max(layer.spec.page for layer in layers)
+    out = []
+    for layer in layers:
+        spec = layer.spec
+        ratio, rest = divmod(largest, spec.page)
+        if spec.form != "state" and not rest:
+            spec = spec._replace(block=spec.block * ratio, page=largest)
+        elif spec.form in ("state", "full", "sliding", "chunked", "ring"):
+            spec = spec._replace(page=largest, layout=(*spec.layout, -largest) if rest else spec.layout)
+        else:
+            return None
+        out.append(layer._replace(spec=spec))
+    return out
+
+
+def _split(layers: Sequence[LayerSpec], slack: float) -> list[Group]:
+    """Groups of equally many layers, as all draw blocks of one size; the last of a kind may have slots that no layer fills."""
+    buckets: dict[Spec, list[LayerSpec]] = {}
+    for layer in layers:
+        buckets.setdefault(layer.spec, []).append(layer)
+    fewest, most = min(map(len, buckets.values())), max(map(len, buckets.values()))
+    size = most if most < fewest * slack else fewest
+    groups = []
+    for spec, members in buckets.items():
+        n = cdiv(len(members), size)
+        # Every n-th layer, not runs of them, so that each pipeline stage has its share of every group.
+        groups += [Group(tuple(members[i::n]), (spec,)) for i in range(n)]
+    return groups
+
+
+def _packed(layers: Sequence[LayerSpec]) -> list[Group]:
+    """Groups for block-outermost layouts: a bucket that mixes page sizes stays whole, and larger buckets are split towards it."""
+    buckets: dict[tuple[object, ...], list[LayerSpec]] = {}
+    for layer in layers:
+        buckets.setdefault(_base(layer.spec), []).append(layer)
+    by_page = [_by_page(bucket) for bucket in buckets.values()]
+    # Only patterns of one layer of each page size are split; others stay whole.
+    repeats = [len(next(iter(pages.values()))) if len(set(map(len, pages.values()))) == 1 else None for pages in by_page]
+    floor = max((n for n, pages in zip(repeats, by_page, strict=True) if n and len(pages) > 1), default=0)
+    size = _least_padding([n for n in repeats if n], floor) if floor else None
+    counts = [cdiv(n, size) if n and size else 1 for n in repeats]
+    states = [next(iter(pages.values()))[0].spec.form == "state" for pages in by_page]
+    anchor = max(
+        sum(cdiv(len(members), sum(map(len, pages.values())) if state else n) * page for page, members in pages.items())
+        for pages, n, state in zip(by_page, counts, states, strict=True)
+    )
+    groups = []
+    for pages, count, state in zip(by_page, counts, states, strict=True):
+        n = count
+        if state:
+            # A state is padded to one page already: no more of them in a group than the block holds anyway.
+            page, members = next(iter(pages.items()))
+            n = max(n, cdiv(len(members), max(anchor // page, 1)))
+        parts = [[layer for found in pages.values() for layer in found[i::n]] for i in range(n)]
+        groups += [Group(tuple(part), tuple(dict.fromkeys(layer.spec for layer in part))) for part in parts]
+    return groups
+
+
+def _by_page(bucket: Sequence[LayerSpec]) -> dict[int, list[LayerSpec]]:
+    pages: dict[int, list[LayerSpec]] = {}
+    for layer in bucket:
+        pages.setdefault(layer.spec.page, []).append(layer)
+    return pages
+
+
+def _least_padding(counts: Sequence[int], floor: int) -> int:
+    """The group size, from `floor` up, that pads `counts` least; the larger of equals."""
+    return min(range(floor, max(counts) + 1), key=lambda size: (sum(-n % size for n in counts), -size))
+
+
+# Pipeline stages
+
+
+def stages(layers: int, pp: int) -> list[range]:
+    """Layer numbers of each pipeline stage: what does not divide goes to the middle, as the ends hold embedding and head.
+
+    >>> stages(61, 4)
+    [range(0, 15), range(15, 30), range(30, 46), range(46, 61)]
+    """
+    if pp > layers:
+        raise UsageError(f"{pp} pipeline stages are more than the model's {layers} layers")
+    sizes = [layers // pp] * pp
+    for i in range(2, layers % pp + 2):
+        sizes[-i] += 1
+    starts = [sum(sizes[:i]) for i in range(pp)]
+    return [range(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+
+
+def stage(groups: Iterable[Group], layers: range) -> list[Group]:
+    """The same groups with the layers of one stage. A group without layers there still takes blocks: ids are shared by all stages."""
+    return [g._replace(layers=tuple(layer for layer in g.layers if layer.layer in layers)) for g in groups]

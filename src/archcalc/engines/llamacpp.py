@@ -1,0 +1,291 @@
+"""llama.cpp: one buffer of cells for full layers, a smaller one for sliding layers, fp32 rows for recurrent ones.
+
+Sources: llama.cpp 0c1e57098, src/llama-context.cpp (padding, sequences, what a cache type needs), src/llama-kv-cache.cpp (rows),
+src/llama-kv-cache-iswa.cpp (cells of sliding layers), src/llama-kv-cache-dsa.cpp and src/llama-kv-cache-msa.cpp (index keys),
+src/llama-memory-recurrent.cpp, src/llama-hparams.cpp, src/models/*.cpp (which architectures slide), conversion/*.py (which model types
+it reads, and as what).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import NamedTuple
+
+from archcalc.engines._allocation import Allocation, Figure, Workload, held_caches, lacks_dtype, layers_text, merged, times
+from archcalc.errors import UnsupportedError, UsageError
+from archcalc.model import Architecture, Cache
+
+NAME = "llama.cpp"
+VERSION = "0c1e57098"
+SOURCE = "llama.cpp, src/llama-kv-cache.cpp and src/llama-kv-cache-iswa.cpp"
+STATE_SOURCE = "llama.cpp, src/llama-memory-recurrent.cpp"
+
+TYPES = {
+    "f16": (2, 1), "bf16": (2, 1), "f32": (4, 1), "q8_0": (34, 32), "q5_1": (24, 32), "q5_0": (22, 32), "q4_1": (20, 32),
+    "q4_0": (18, 32), "iq4_nl": (18, 32),
+}  # fmt: skip
+"""Cache types (`--cache-type-k`, `--cache-type-v`): bytes of a block, and the elements in it."""
+_ALIASES = {"fp16": "f16", "fp32": "f32"}
+
+PAD = 256
+STATE_BYTES = 4
+
+_READ_AS = """
+afmoe: afmoe | apertus: apertus | arcee: arcee | bailingmoe2: bailing_moe_v2 | bailingmoe3: bailing_moe_v3 | bitnet: bitnet | bloom: bloom
+chameleon: chameleon | chatglm: glm chatglm | cohere2: cohere2 | cohere2moe: cohere2_moe | command-r: cohere | dbrx: dbrx
+deepseek2: deepseek_v2 deepseek_v3 glm4_moe_lite youtu kimi_k2 kimi_k25 kimi_vl | deepseek32: deepseek_v32 | deepseek4: deepseek_v4
+dots1: dots1 | dots3note: dots3_note dots3_note_text | ernie4_5: ernie4_5 | ernie4_5-moe: ernie4_5_moe | exaone: exaone
+exaone4: exaone4 exaone4_5 | exaone-moe: exaone_moe | falcon: falcon | falcon-h1: falcon_h1 | gemma: gemma | gemma2: gemma2
+gemma3: gemma3 gemma3_text shieldgemma2 | gemma3n: gemma3n gemma3n_text | gemma4: gemma4 gemma4_text gemma4_unified
+glm4: glm4 glm4v glm_ocr | glm4moe: glm4_moe glm4v_moe solar_open | glm5-next: glm5_next glm5_next_text | glm-dsa: glm_moe_dsa
+gpt2: gpt2 gpt-sw3 | gptneox: gpt_neox | gpt-oss: gpt_oss | granite: granite | granitehybrid: bamba granitemoehybrid
+granitemoe: granitemoe granitemoeshared | granite_swa: granite_swa granitemoe_swa | grok: grok1 | hrm_text: hrm_text
+hunyuan-dense: hunyuan_v1_dense | hunyuan-moe: hunyuan_v1_moe | hunyuan_vl: hunyuan_vl | hy_v3: hy_v3 | hy_v4: hy_v4 | jais2: jais2
+internlm2: internlm2 | jamba: jamba | kimi-k3: kimi_k3 | kimi-linear: kimi_linear | laguna: laguna | lfm2: lfm2 | lfm2moe: lfm2_moe
+llama: llama mistral mixtral internlm3 iquestcoder janus llava voxtral | llama4: llama4 llama4_text | mamba: mamba falcon_mamba
+mamba2: mamba2 | mellum: mellum | mimo2: mimo_v2_flash mimo_v2 | minicpm: minicpm | minicpm3: minicpm3
+minimax-01: minimax minimax_text_01 minimax_m1 | minimax-m2: minimax_m2 | minimax-m3: minimax_m3 minimax_m3_vl minimax_m3_vl_text
+mistral3: mistral3 ministral3 | mistral4: mistral4 | mpt: mpt | muse-glimmer: muse_glimmer | nemotron: nemotron | nemotron_h: nemotron_h
+olmo: olmo | olmo2: olmo2 olmo3 | olmoe: olmoe | paddleocr: paddleocr_vl | phi2: phi | phi3: phi3 phi4_multimodal | phimoe: phimoe
+plamo2: plamo2 | plamo3: plamo3 | qwen2: qwen2 qwen2_audio audioflamingo3 | qwen2moe: qwen2_moe
+qwen2vl: qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni | qwen3: qwen3 | qwen3moe: qwen3_moe
+qwen3vl: qwen3_vl qwen3_vl_text qwen3_asr | qwen3vlmoe: qwen3_vl_moe qwen3_vl_moe_text qwen3_omni_moe | qwen3next: qwen3_next
+qwen35: qwen3_5 qwen3_5_text minicpmv4_6 | qwen35moe: qwen3_5_moe qwen3_5_moe_text | qwen4exp: qwen4_exp qwen4_exp_text
+rwkv6: rwkv6 | rwkv7: rwkv7 | seed_oss: seed_oss | smallthinker: smallthinker | smollm3: smollm3 | stablelm: stablelm
+starcoder: gpt_bigcode | starcoder2: starcoder2 | step35: step3p5 step3p7
+"""
+# Architectures whose models slide in llama.cpp; all others keep every token whatever the config's windows say.
+_SLIDE = frozenset(
+    """
+    afmoe cohere2 cohere2moe dots3note exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite_swa laguna lfm2 lfm2moe llama4 mellum
+    mimo2 muse-glimmer olmo2 plamo3 smallthinker step35
+    """.split()
+)
+# The 64 layers of the 32B slide, smaller ones do not (src/models/exaone4.cpp).
+_SLIDE_IF_LAYERS = {"exaone4": 64}
+# Windows and shared layers that are written into the program (src/models/llama4.cpp, gemma3n.cpp).
+_FIXED_WINDOW = {"llama4": 8192}
+_KV_LAYERS = {"gemma3n": 20}
+# Index caches: MiniMax-M3's keeps values of the attention's width beside its keys, GLM-5.3's three rows a token.
+_INDEX_WITH_VALUES = frozenset({"minimax-m3"})
+_INDEX_ROWS = {"glm5-next": 3}
+_ROLLBACK = frozenset(
+    "bailingmoe3 deepseek4 glm5-next kimi-k3 lfm2 lfm2moe nemotron_h nemotron_h_moe qwen35 qwen35moe qwen4exp".split()
+)
+_NOT_MODELLED = frozenset({"deepseek4", "dots3note"})
+
+
+class Options(NamedTuple):
+    """llama.cpp's own options: slots (`-np`; the workload's sequences by default), `-kvu`, `-ub`, `--swa-full`, `-fa`, cache types of keys
+    and values, and states kept for speculative rollback."""
+
+    n_parallel: int | None = None
+    kv_unified: bool = False
+    n_ubatch: int = 512
+    swa_full: bool = False
+    flash_attn: bool = True
+    cache_type_v: str | None = None
+    n_rs_seq: int = 0
+
+
+class Row(NamedTuple):
+    """One cell of one layer: elements of its key and of its value."""
+
+    kind: str
+    window: int | None
+    layers: int
+    key: int
+    value: int
+
+
+class Cells(NamedTuple):
+    """How many cells a layer has, and how often: once for all sequences together, or once for each."""
+
+    streams: int
+    base: int
+    n_seq_max: int
+    n_ubatch: int
+    unified: bool
+    swa_full: bool
+
+    def of(self, window: int | None) -> int:
+        """Cells of a layer; a sliding one needs its window (of every sequence, where they share) and a batch beside it."""
+        if window is None or self.swa_full:
+            return self.base
+        return pad(min(self.base, window * (self.n_seq_max if self.unified else 1) + self.n_ubatch))
+
+
+def pad(n: int) -> int:
+    return -(-n // PAD) * PAD
+
+
+def cells(n_ctx: int, n_seq_max: int, options: Options) -> Cells:
+    """The context of `n_ctx` tokens (`-c`) shared among sequences, or cut into as many parts, each padded to 256."""
+    n_ctx = pad(n_ctx)
+    base = n_ctx if options.kv_unified else pad(n_ctx // n_seq_max)
+    streams = 1 if options.kv_unified else n_seq_max
+    return Cells(streams, base, n_seq_max, options.n_ubatch, options.kv_unified, options.swa_full)
+
+
+def row_bytes(kind: str, elements: int) -> int:
+    size, block = TYPES[kind]
+    return elements // block * size
+
+
+def cache_bytes(rows: Iterable[Row], grid: Cells, type_k: str, type_v: str, flash_attn: bool = True) -> list[int]:
+    """Bytes of each row's layers. Without flash attention values lie transposed, as wide as the widest layer's."""
+    rows = list(rows)
+    widest = max((row.value for row in rows), default=0)
+    return [
+        row.layers * grid.streams * grid.of(row.window)
+        * (row_bytes(type_k, row.key) + row_bytes(type_v, widest if row.value and not flash_attn else row.value))
+        for row in rows
+    ]  # fmt: skip
+
+
+def recurrent_bytes(elements: int, n_seq_max: int, n_rs_seq: int = 0) -> int:
+    """fp32 whatever the cache's type, for every sequence, and again for every state that speculation may roll back to."""
+    return elements * STATE_BYTES * max(1, n_seq_max) * (1 + n_rs_seq)
+
+
+def architecture_name(model_type: str) -> str:
+    """What a GGUF file of this model type calls its architecture."""
+    for line in _READ_AS.replace("\n", "|").split("|"):
+        name, _, types = line.partition(":")
+        if model_type in types.split():
+            return name.strip()
+    raise UnsupportedError(f"llama.cpp: its converter does not read the model type {model_type}")
+
+
+def rows_of(architecture: Architecture, name: str) -> list[Row]:
+    """What one cell of each kind of layer holds, by the rules of the GGUF architecture `name`."""
+    slides = name in _SLIDE or _SLIDE_IF_LAYERS.get(name) == architecture.layers
+    limit = _KV_LAYERS.get(name)
+    found: dict[Row, int] = {}
+    number = 0
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        counts = [0] * len(stack.kinds)
+        for k in stack.pattern:
+            counts[k] += limit is None or number < limit
+            number += 1
+        for layer, layers in zip(stack.kinds, counts, strict=True):
+            for cache in layer.caches:
+                if cache.kind != "state" and layers:
+                    values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
+                    row = _row(cache, name, slides, values)
+                    found[row] = found.get(row, 0) + layers
+    return [row._replace(layers=layers) for row, layers in found.items()]
+
+
+def _row(cache: Cache, name: str, slides: bool, values: int) -> Row:
+    window = _FIXED_WINDOW.get(name, cache.window) if cache.window and slides else None
+    if cache.kind == "latent":
+        # The value is the start of the key, so nothing is kept for it.
+        return Row("latent", window, 1, cache.key_dim + cache.value_dim, 0)
+    if cache.kind == "index":
+        return Row("index", None, 1, cache.key_dim * _INDEX_ROWS.get(name, 1), values if name in _INDEX_WITH_VALUES else 0)
+    return Row(cache.kind if window else "full", window, 1, cache.heads * cache.key_dim, cache.heads * cache.value_dim)
+
+
+def allocate(architecture: Architecture, work: Workload, options: Options | None = None) -> Allocation:
+    """The buffers of a context that gives each of `batch` sequences `context_tokens` tokens."""
+    options = options or Options()
+    type_k = _type(work.kv_dtype or "f16")
+    type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
+    if not options.flash_attn and TYPES[type_v][1] > 1:
+        raise UsageError(f"llama.cpp: values in {type_v} need flash attention", "f16 and bf16 do not")
+    name = architecture_name(architecture.model_type)
+    if name in _NOT_MODELLED:
+        raise UnsupportedError(f"llama.cpp: the caches of {name} are not modelled")
+    n_seq = options.n_parallel or work.batch
+    grid = cells(work.context_tokens * work.batch, n_seq, options)
+    rows = rows_of(architecture, name)
+    _check_blocks(architecture, type_k, type_v)
+    figures = _figures(rows, grid, type_k, type_v, options) + _states(architecture, name, n_seq, options)
+    shared = "shared by all sequences" if grid.unified else f"for each of {n_seq} sequences" if n_seq > 1 else "for one sequence"
+    rule = f"{grid.base:,} cells {shared}"
+    sliding = sorted({grid.of(row.window) for row in rows if row.window})
+    if sliding:
+        rule += f", {' or '.join(f'{n:,}' for n in sliding)} in sliding layers"
+    if any(f.state_bytes for f in figures):
+        rule += "; recurrent state in fp32"
+    details: dict[str, int | float] = {
+        "cells": grid.base,
+        "streams": grid.streams,
+        "compute_buffer_bytes": compute_buffer(architecture, rows, grid, options),
+    }
+    dtype = type_k if type_k == type_v else f"{type_k}/{type_v}"
+    notes = []
+    if any(held.cache.window for held in held_caches(architecture)) and not sliding:
+        notes.append(f"llama.cpp keeps every token of {name} models: it does not use their windows")
+    return Allocation("llama.cpp", VERSION, work.context_tokens, work.batch, dtype, merged(figures), rule, 1, details, tuple(notes))
+
+
+def _type(asked: str) -> str:
+    name = _ALIASES.get(asked, asked)
+    if name not in TYPES:
+        hint = (
+            "q8_0 is its 8-bit cache"
+            if asked in ("fp8", "int8", "fp8_e5m2")
+            else "q4_0 is its 4-bit cache"
+            if asked in ("fp4", "int4")
+            else ""
+        )
+        raise lacks_dtype(NAME, asked, TYPES, hint)
+    return name
+
+
+def _check_blocks(architecture: Architecture, type_k: str, type_v: str) -> None:
+    for held in held_caches(architecture):
+        c = held.cache
+        head_k = c.key_dim + c.value_dim if c.kind == "latent" else c.key_dim
+        for kind, dim in ((type_k, head_k), (type_v, 0 if c.kind in ("latent", "index") else c.value_dim)):
+            if dim % TYPES[kind][1]:
+                raise UsageError(
+                    f"llama.cpp: {kind} packs {TYPES[kind][1]} values, and heads of {dim} do not divide", "f16 takes any width"
+                )
+
+
+def _figures(rows: Sequence[Row], grid: Cells, type_k: str, type_v: str, options: Options) -> list[Figure]:
+    out = []
+    for row, size in zip(rows, cache_bytes(rows, grid, type_k, type_v, options.flash_attn), strict=True):
+        n = grid.of(row.window)
+        each = size // (grid.streams * n)
+        grows = not row.window or n < grid.of(None) or grid.swa_full
+        streams = f"{grid.streams} sequences" if grid.streams > 1 else 1
+        values = f" and {row.value:,} values" if row.value else ""
+        text = times(
+            layers_text(row.layers), streams, f"{n:,} cells", f"({row.key:,} keys{values} in {type_k}) {each // row.layers:,} B"
+        )
+        per_token = each if grows and grid.of(row.window) == grid.base else 0
+        out.append(Figure(row.kind, row.window, row.layers, size, per_token, 0, text, SOURCE))
+    return out
+
+
+def _states(architecture: Architecture, name: str, n_seq: int, options: Options) -> list[Figure]:
+    rollback = options.n_rs_seq if name in _ROLLBACK else 0
+    out = []
+    for held in held_caches(architecture):
+        elements = sum(prod(state.shape) for state in held.cache.states)
+        if elements:
+            size = held.layers * recurrent_bytes(elements, n_seq, rollback)
+            parts = " + ".join(times(*state.shape) for state in held.cache.states)
+            text = times(
+                layers_text(held.layers), f"({parts})", f"{STATE_BYTES} B", f"{n_seq} sequences" if n_seq > 1 else 1, 1 + rollback
+            )
+            out.append(Figure("state", None, held.layers, size, 0, size, text, STATE_SOURCE))
+    return out
+
+
+def compute_buffer(architecture: Architecture, rows: Sequence[Row], grid: Cells, options: Options) -> int:
+    """Roughly what a graph of one micro-batch needs: its masks, without flash attention its scores, and the wider of FFN and logits."""
+    facts, batch = architecture.facts, options.n_ubatch
+    depths = {grid.of(row.window) for row in rows}
+    masks = sum(depth * batch * 2 for depth in depths)
+    if not options.flash_attn:
+        masks = max(depths, default=0) * batch * 4 * (facts.heads + 1)
+    wide = max((layer.ffn_width for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds), default=0)
+    return masks + batch * max(wide * 4, facts.vocab_size * 4) + batch * facts.hidden_size * 4

@@ -1,0 +1,54 @@
+"""The textbook cache as an engine of its own, so that it stands beside the others. The rule itself is `analysis.memory.textbook`."""
+
+from __future__ import annotations
+
+from archcalc.analysis import memory
+from archcalc.engines._allocation import (
+    Allocation,
+    Figure,
+    Workload,
+    batch_text,
+    default_dtype,
+    held_caches,
+    lacks_dtype,
+    layers_text,
+    row_text,
+    times,
+)
+from archcalc.model import Architecture, Cache
+
+SOURCE = "every token a layer can see, once"
+
+
+def allocate(architecture: Architecture, work: Workload) -> Allocation:
+    """Every token a layer can see, once, and each recurrent state once. Raises `UsageError` for a dtype with scales of its own."""
+    dtype = work.kv_dtype or default_dtype(architecture)
+    if dtype not in memory.DTYPE_BYTES:
+        raise lacks_dtype("the textbook", dtype, memory.DTYPE_BYTES, "name an --engine for its own formats")
+    size = memory.DTYPE_BYTES[dtype]
+    formulas: dict[tuple[str, int | None], list[str]] = {}
+    for held in held_caches(architecture):
+        text = times(layers_text(held.layers), batch_text(work.batch), *_terms(held.cache, work.context_tokens, size))
+        formulas.setdefault((held.cache.kind, held.cache.window), []).append(text)
+    kinds = memory.textbook(architecture, work.context_tokens, work.batch, size)
+    figures = tuple(Figure(*kind, " + ".join(formulas[kind.kind, kind.window]), SOURCE) for kind in kinds)
+    return Allocation(
+        "textbook",
+        "",
+        work.context_tokens,
+        work.batch,
+        dtype,
+        figures,
+        "every token a layer can see, once; each recurrent state once",
+    )
+
+
+def _terms(cache: Cache, tokens: int, size: int) -> list[str]:
+    terms = []
+    if cache.per_token:
+        seen = f"{tokens:,}" if cache.window is None else f"min({tokens:,}, {cache.window:,})"
+        terms = [row_text(cache), f"{size} B", f"{seen} tokens" + (f" / {cache.compress}" if cache.compress > 1 else "")]
+    if cache.states:
+        parts = [f"{times(*s.shape)} x {memory.DTYPE_BYTES[s.dtype] if s.dtype else size} B" for s in cache.states]
+        terms.append(f"({' + '.join(parts)})")
+    return terms

@@ -1,0 +1,153 @@
+"""Caches of Hugging Face transformers: tensors that grow with each token, or `StaticCache`'s, allocated at their full length.
+
+Sources: transformers 5.23, src/transformers/cache_utils.py (`DynamicLayer`, `DynamicSlidingWindowLayer`, `DynamicIndexedLayer`,
+`StaticLayer`, `StaticSlidingWindowLayer`, `LinearAttentionLayer`) and models/*/modeling_*.py (what each layer hands to its cache);
+cache_utils.py of 4.55.4, 4.56.0, 5.14.1 and 5.15.0 for what changed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archcalc.engines._allocation import (
+    DTYPE_BYTES,
+    Allocation,
+    Figure,
+    Held,
+    Workload,
+    as_of,
+    batch_text,
+    default_dtype,
+    held_caches,
+    lacks_dtype,
+    layers_text,
+    merged,
+    row_text,
+    times,
+)
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Cache, State
+
+NAME = "transformers"
+FILE = "transformers, cache_utils.py"
+
+
+class Rules(NamedTuple):
+    """What holds from version `since` on.
+
+    `windows`: `DynamicCache` built with a config drops what a sliding window has left behind. `latent`: MLA layers hand over the
+    compressed latent, where they handed over each head's keys and values before.
+    """
+
+    since: str
+    windows: bool
+    latent: bool
+
+
+VERSIONS = (
+    Rules("4.36.0", windows=False, latent=False),
+    Rules("4.56.0", windows=True, latent=False),
+    Rules("5.15.0", windows=True, latent=True),
+)
+NEWEST = "5.23.0"
+
+
+class Options(NamedTuple):
+    """`static` is `StaticCache`, of `max_cache_len` tokens (by default the workload's context)."""
+
+    static: bool = False
+    max_cache_len: int | None = None
+    version: str | None = None
+
+
+# These hand their convolution's inputs over less the newest one, as engines do; all others keep the whole kernel's.
+_NARROW_CONVOLUTIONS = frozenset({"recurrent_gemma", "zaya"})
+# Falcon with grouped keys and values repeats them for all its heads before caching (modeling_falcon.py, FalconAttention._split_heads).
+_REPEATED_HEADS = frozenset({"falcon"})
+
+
+def allocate(architecture: Architecture, work: Workload, options: Options | None = None) -> Allocation:
+    """The cache after a prefill of the whole context and one step, when views of longer tensors are gone."""
+    options = options or Options()
+    rules = as_of(NAME, VERSIONS, options.version)
+    dtype = work.kv_dtype or default_dtype(architecture)
+    if dtype not in DTYPE_BYTES:
+        hint = "its caches follow the model's dtype; quantized ones (QuantizedCache) are not modelled"
+        raise lacks_dtype(NAME, dtype, DTYPE_BYTES, hint)
+    figures = [
+        _figure(architecture.model_type, held, work, DTYPE_BYTES[dtype], options, rules) for held in held_caches(architecture)
+    ]
+    name = "StaticCache" if options.static else "DynamicCache"
+    rule = f"{name}: {'all of max_cache_len at once' if options.static else 'each cached token once'}"
+    if any(f.window for f in figures):
+        kept = "the whole window" if options.static else "window - 1 tokens" if rules.windows else "windows ignored"
+        rule += f"; sliding layers {kept}"
+    if any(f.kind == "latent" for f in figures):
+        rule += f"; MLA as {'latents' if rules.latent else 'full keys and values'}"
+    if any(f.state_bytes for f in figures):
+        rule += "; convolutions keep their whole kernel"
+    return Allocation(NAME, options.version or NEWEST, work.context_tokens, work.batch, dtype, merged(figures), rule)
+
+
+def cached_rows(cache: Cache, tokens: int, options: Options, rules: Rules) -> tuple[int, str]:
+    """Tokens that one layer holds, and the same as text."""
+    if options.static:
+        length = options.max_cache_len or tokens
+        if cache.window is None:
+            return length, f"{length:,} tokens"
+        return min(cache.window, length), f"min({cache.window:,}, {length:,}) tokens"
+    # A window of one keeps everything: the last `window - 1` tokens are sliced as [-0:], which is all of them.
+    if cache.window is None or cache.window == 1 or not rules.windows:
+        return tokens, f"{tokens:,} tokens"
+    return min(tokens, cache.window - 1), f"min({tokens:,}, {cache.window:,} - 1) tokens"
+
+
+def _figure(model_type: str, held: Held, work: Workload, size: int, options: Options, rules: Rules) -> Figure:
+    cache = held.cache
+    rows, rows_text = cached_rows(cache, work.context_tokens, options, rules)
+    if cache.compress > 1:
+        raise UnsupportedError(f"transformers: how {model_type} caches rows of {cache.compress} tokens each is not modelled")
+    width, width_text = _width(model_type, held, rules)
+    state, state_text = _state(model_type, cache, size)
+    terms = [layers_text(held.layers), batch_text(work.batch)]
+    if width:
+        terms += [width_text, f"{size} B", rows_text]
+    if state:
+        terms.append(state_text)
+    many = held.layers * work.batch
+    grows = not options.static and cached_rows(cache, work.context_tokens + 1, options, rules)[0] > rows
+    return Figure(
+        cache.kind, cache.window, held.layers, many * (width * size * rows + state), held.layers * width * size if grows else 0,
+        many * state, times(*terms), FILE,
+    )  # fmt: skip
+
+
+def _width(model_type: str, held: Held, rules: Rules) -> tuple[int, str]:
+    """Elements that one token takes in one layer."""
+    cache = held.cache
+    if cache.kind == "latent" and not rules.latent:
+        whole = held.layer.attends[0]
+        return whole.heads * (whole.qk_dim + whole.v_dim), times(whole.heads, f"({whole.qk_dim:,} + {whole.v_dim:,})")
+    if model_type in _REPEATED_HEADS and cache.heads > 1:
+        cache = cache._replace(heads=held.layer.attends[0].heads)
+    return cache.per_token, row_text(cache) if cache.per_token else ""
+
+
+def _state(model_type: str, cache: Cache, size: int) -> tuple[int, str]:
+    """Bytes of one layer's recurrent state: convolutions keep one column more than a step needs."""
+    total, texts = 0, []
+    for state in cache.states:
+        shape = _shape(model_type, state)
+        width = DTYPE_BYTES[state.dtype] if state.dtype else size
+        n = width
+        for extent in shape:
+            n *= extent
+        total += n
+        texts.append(times(*shape, f"{width} B"))
+    return total, f"({' + '.join(texts)})" if len(texts) > 1 else "".join(texts)
+
+
+def _shape(model_type: str, state: State) -> tuple[int, ...]:
+    if state.name != "conv" or model_type in _NARROW_CONVOLUTIONS:
+        return state.shape
+    return (*state.shape[:-1], state.shape[-1] + 1)
