@@ -448,7 +448,7 @@ def _figures(groups: Sequence[Group], need: Demand, each: int, batch: int) -> tu
             spare_per_token += (each - g.page_bytes) // (g.specs[0].block * need.dcp)
     figures = []
     for (spec, blocks), n in layers.items():
-text = times(layers_text(n), f"{blocks:,} blocks", batch_text(batch), _page_text(spec))
+        text = times(layers_text(n), f"{blocks:,} blocks", batch_text(batch), _page_text(spec))
         size = n * spec.page * blocks * batch
         per_token = n * spec.page // (spec.block * need.dcp) if _grows(spec, need) else 0
         held = size if spec.form == "state" else 0
