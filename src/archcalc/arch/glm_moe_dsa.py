@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch import deepseek_v32
+from archcalc.arch._indexers import own_indexers
 from archcalc.arch._schema import Layers, Size, Tokens
-from archcalc.errors import ConfigError
 
 
 class Schema(deepseek_v32.Schema):
@@ -39,18 +39,5 @@ class Schema(deepseek_v32.Schema):
     def indexers(self) -> list[bool]:
         """`indexer_types`, or `index_topk_pattern` ("FSSF"), or a full layer every `index_topk_freq`-th from an offset on."""
         super().indexers()
-        n, pattern = self.num_hidden_layers, self.index_topk_pattern
-        if self.indexer_types is not None:
-            kinds, key = self.indexer_types, "indexer_types"
-        elif pattern is not None:
-            names = {"F": "full", "S": "shared"}
-            kinds, key = [names.get(c, c) for c in pattern] if isinstance(pattern, str) else pattern, "index_topk_pattern"
-        else:
-            step, offset = max(self.index_topk_freq, 1), self.index_skip_topk_offset
-            return [max(i - offset + 1, 0) % step == 0 for i in range(n)]
-        deepseek_v32.known(kinds, key, "full", "shared")
-        if len(kinds) < n:
-            raise ConfigError(
-                f"{key} has {len(kinds)} entries for {n} layers (num_hidden_layers)", f"give one entry per layer in {key}", key
-            )
-        return [kind == "full" for kind in kinds[:n]]
+        types, pattern = self.indexer_types, self.index_topk_pattern
+        return own_indexers(self.num_hidden_layers, types, pattern, self.index_topk_freq, self.index_skip_topk_offset)

@@ -11,24 +11,37 @@ from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm, rms_norm
-from archcalc.model import Attend, Cache, Shard, Tensor
+from archcalc.model import Attend, Cache, Shard, State, Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Indexer:
-    """Scores cached tokens with small heads and keeps the best `topk`: one key of `dim` a token, cached once."""
+    """Scores cached tokens with small heads and keeps the best `topk`: one key of `dim` a token, cached once.
+
+    `pool` sums the keys of so many tokens into one, gated and weighted by place, and scores those (GLM-5.3-Flash).
+    """
 
     hidden: int
     q_rank: int
     heads: int
     dim: int
     topk: int
+    pool: int | None = None
 
     def tensors(self) -> Iterator[Tensor]:
         yield from linear("wq_b", self.heads * self.dim, self.q_rank, "attention")
         yield from linear("wk", self.dim, self.hidden, "attention")
         yield from layer_norm("k_norm", self.dim)
         yield from linear("weights_proj", self.heads, self.hidden, "attention")
+        if self.pool is not None:
+            yield Tensor("index_kpool_compress_ape", (self.pool, self.dim), "attention")
+            yield Tensor("index_kpool_compress_gate", (self.dim, self.hidden), "attention")
+
+    def cache(self) -> Cache:
+        """Where keys are pooled, those of the last few tokens wait with their gates."""
+        if self.pool is None:
+            return Cache("index", 1, self.dim, 0)
+        return Cache("index", 1, self.dim, 0, states=(State("buffer", (2 * self.dim, self.pool), 1),), compress=self.pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +83,14 @@ class LatentAttention:
     def caches(self) -> Iterator[Cache]:
         yield Cache("latent", 1, self.kv_rank, self.rope_dim)
         if self.indexer is not None:
-            yield Cache("index", 1, self.indexer.dim, 0)
+            yield self.indexer.cache()
 
     def attends(self) -> Iterator[Attend]:
         """As computed in prefill, per head on the up-projected keys and values; sparse attention sees `topk` of them."""
         topk = self.indexer.topk if self.indexer is not None else self.topk
         yield Attend(self.heads, self.nope_dim + self.rope_dim, self.v_dim, topk)
         if self.indexer is not None:
-            yield Attend(self.indexer.heads, self.indexer.dim, 0)
+            yield Attend(self.indexer.heads, self.indexer.dim, 0, None, self.indexer.pool or 1)
 
     def scan_flops(self) -> int:
         return 0

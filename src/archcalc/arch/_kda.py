@@ -1,0 +1,134 @@
+"""Decoders that mix Kimi Delta Attention with latent attention: the keys they share, and how their layers come together.
+
+Source: transformers 5.23, models/kimi_linear/modeling_kimi_linear.py and configuration_kimi_linear.py.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from archcalc.arch._alternating import FULL, INDEXED, LINEAR, hybrid_label, known_kinds
+from archcalc.arch._decoder import decoder
+from archcalc.arch._mla import LatentSchema
+from archcalc.arch._schema import Count, Size, per_layer, rope_label
+from archcalc.blocks._tensor import Block, make_layer
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.kda import KimiDeltaAttention
+from archcalc.blocks.latent import LatentAttention
+from archcalc.blocks.norm import rms_norm
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Layer, Moe, Stack, Tensor
+
+RENAMES = ((".self_attn.forget_gate.", ".self_attn."),)
+
+
+class LinearConfig(BaseModel):
+    """`linear_attn_config`: what published configs say of the linear layers. Kimi counts layers from 1."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    head_dim: Size | None = None
+    num_heads: Size | None = None
+    short_conv_kernel_size: Size | None = None
+    full_attn_layers: list[Count] | None = None
+    kda_layers: list[Count] | None = None
+
+
+class DeltaSchema(LatentSchema):
+    """A decoder of linear and latent layers, dense at first and with experts after."""
+
+    name: ClassVar[str]
+    rotary: ClassVar[bool] = True
+    # Whether the reference implementation ties the head at all.
+    ties: ClassVar[bool] = False
+    stored: ClassVar[tuple[str, ...]] = ("gate_proj", "up_proj", "down_proj")
+    renames: ClassVar[tuple[tuple[str, str], ...]] = RENAMES
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *LatentSchema.inert_keys, "head_dim", "mla_use_nope", "moe_renormalize", "moe_router_activation_func", "num_expert_group",
+        "use_grouped_topk", "moe_layer_freq", "expert_dtype",
+    )  # fmt: skip
+
+    moe_intermediate_size: Size = 1024
+    layer_types: list[str] | None = None
+    mlp_layer_types: list[str] | None = None
+    linear_attn_config: LinearConfig = Field(default=LinearConfig())
+    linear_head_dim: Size | None = None
+    linear_num_heads: Size | None = None
+    linear_conv_kernel_dim: Size | None = None
+
+    def default_kinds(self) -> list[str]:
+        raise NotImplementedError
+
+    def default_sparse(self) -> list[bool]:
+        raise NotImplementedError
+
+    def delta(self) -> KimiDeltaAttention:
+        raise NotImplementedError
+
+    def routed(self) -> tuple[int, int, int]:
+        """Experts, how many of them a token visits, and shared ones."""
+        raise NotImplementedError
+
+    def latent(self, index: int) -> LatentAttention:
+        return self.attention()
+
+    def beside(self, kind: str) -> list[Tensor]:
+        h = self.hidden_size
+        return [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
+
+    def finished(self, layer: Layer) -> Layer:
+        return layer
+
+    def mtp(self, prefix: str) -> list[Stack]:
+        return []
+
+    def kinds(self) -> list[str]:
+        kinds = self.default_kinds() if self.layer_types is None else self.layer_types
+        return known_kinds(per_layer(kinds, self.num_hidden_layers, "layer_types"), "layer_types", LINEAR, FULL, INDEXED)
+
+    def sparse(self) -> list[bool]:
+        if self.mlp_layer_types is None:
+            return self.default_sparse()
+        for kind in per_layer(self.mlp_layer_types, self.num_hidden_layers, "mlp_layer_types"):
+            if kind not in ("dense", "sparse"):
+                raise UnsupportedError(f'mlp_layer_types holds "{kind}": only dense and sparse are known here')
+        return [kind == "sparse" for kind in self.mlp_layer_types]
+
+    def experts(self) -> MixtureOfExperts:
+        number, active, shared = self.routed()
+        return MixtureOfExperts(
+            self.hidden_size, self.moe_intermediate_size, number, active, self.hidden_act, shared, shared * self.moe_intermediate_size,
+            correction_bias="gate.e_score_correction_bias", stored=self.stored,
+        )  # fmt: skip
+
+    def layer(self, mixer: KimiDeltaAttention | LatentAttention, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
+        dense = GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act)
+        ffn: Block = self.experts() if sparse else dense
+        kind = LINEAR if isinstance(mixer, KimiDeltaAttention) else FULL
+        return self.finished(make_layer(mixer, ffn, self.beside(kind), extra=extra))
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        kinds, sparse, delta = self.kinds(), self.sparse(), self.delta()
+        order = [(delta if kind == LINEAR else self.latent(i), sparse[i]) for i, kind in enumerate(kinds)]
+        built = {what: self.layer(*what) for what in dict.fromkeys(order)}
+        number, active, shared = self.routed()
+        facts = self.facts(
+            attention=hybrid_label(kinds, "KDA", "MLA"),
+            position=rope_label(self.model_extra or {}) + ", none in linear layers" if self.rotary else "none (NoPE)",
+            tied_embeddings=self.ties and self.tie_word_embeddings,
+            moe=Moe(number, active, shared, sum(sparse), self.moe_intermediate_size) if any(sparse) else None,
+            more=(("linear heads", f"{delta.heads} x {delta.dim}"), ("convolution", f"{delta.kernel} tokens"), *self.more()),
+        )
+        norm = [rms_norm("norm", self.hidden_size)]
+        return decoder(
+            self.name,
+            [built[what] for what in order],
+            facts,
+            prefix=prefix,
+            final_norm=norm,
+            mtp=self.mtp(prefix),
+            renames=self.renames,
+        )

@@ -1,0 +1,27 @@
+"""GLM-5.3-Flash with its vision tower.
+
+Source: transformers 5.23, models/glm5_next/modeling_glm5_next.py and configuration_glm5_next.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._decoder import with_tower
+from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
+from archcalc.model import Architecture
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
+
+    text_config: Annotated[ConfigSchema, nested("glm5_next_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[TowerSchema, nested("glm5_next_vision"), Field(default={}, validate_default=True)]
+    tie_word_embeddings: Flag = False
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        text = self.text_config.architecture(f"{prefix}.language_model")
+        groups, stacks = self.vision_config.tower(f"{prefix}.visual")
+        return with_tower(text, "glm5_next", groups, stacks, tied=self.tie_word_embeddings)
