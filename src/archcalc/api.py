@@ -49,6 +49,7 @@ def inspect(
     batch: int = 1,
     dtype: str | None = None,
     kv_dtype: str | None = None,
+    engine: str = "textbook",
     offline: bool = False,
     refresh: bool = False,
     overrides: Mapping[str, Any] | None = None,
@@ -56,7 +57,7 @@ def inspect(
     """The report that `archcalc inspect --format json` prints, typed.
 
     `context` is tokens, as a number or as people write it (`"128k"`); the model's own maximum by default. Figures are integers, bytes
-    and tokens in the field's name; `status` says whether they are counted or guessed.
+    and tokens in the field's name; `status` says whether they are counted or guessed. `engine` is whose cache to tell of.
 
     >>> report = inspect("deepseek-v3", context="128k", offline=True)
     >>> report.params.total, report.params.active, report.status
@@ -75,7 +76,8 @@ def inspect(
         context_tokens=units.parse_tokens(context) if isinstance(context, str) else context,
         batch=batch,
         dtype=units.parse_dtype(dtype) if dtype else None,
-        kv_dtype=units.parse_dtype(kv_dtype) if kv_dtype else None,
+        kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None,
+        engine=engine,
         note=loaded.note,
     )
 

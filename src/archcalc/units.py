@@ -38,6 +38,7 @@ _DTYPES = {
     "int4": "int4 i4",
 }
 _DTYPE = {alias: name for name, aliases in _DTYPES.items() for alias in aliases.split()}
+_CACHE_LAYOUTS = frozenset("fp8_ds_mla nvfp4 nvfp4_ds_mla int4_per_token_head int8_per_token_head fp8_per_token_head mxfp8".split())
 _GGUF_TYPE = r"i?q[1-8]_(?:[0-9]|k|nl|xs|xxs|s|m)(?:_(?:s|m|l|xl))?|tq[12]_0"
 
 # The x of 7900xtx, rtx 4090 and max 8 is no times sign; that of 8xh100, h100x8 and a100 x 4 is.
@@ -109,6 +110,16 @@ def parse_dtype(text: str) -> str:
     if re.fullmatch(_GGUF_TYPE, name, re.ASCII):
         return name
     raise UsageError(f"{_shown(text)} is not a dtype archcalc knows", f"one of {', '.join(_DTYPES)}, or a GGUF type such as q8_0")
+
+
+def parse_cache_dtype(text: str) -> str:
+    """The name of a cache's number format: those of `parse_dtype`, and layouts that only one engine has.
+
+    >>> parse_cache_dtype("FP8"), parse_cache_dtype("fp8_ds_mla")
+    ('fp8', 'fp8_ds_mla')
+    """
+    own = text.strip().lower()
+    return own if own in _CACHE_LAYOUTS else parse_dtype(text)
 
 
 def split_count(text: str) -> tuple[int, str]:

@@ -157,8 +157,14 @@ def summary(a: Architecture, params: report.Params) -> str:
     return ", ".join(words)
 
 
-def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str) -> report.KvCache:
-    """The textbook cache. Raises `UsageError` for a dtype with scales of its own, whose layout is an engine's."""
+def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str | None, engine: str = "textbook") -> report.KvCache:
+    """The cache as `engine` holds it, in its own dtype unless one is asked for.
+
+    Raises `UsageError` for a dtype that it does not have: the textbook none with scales, whose layout is an engine's.
+    """
+    if engine != "textbook":
+        return _engine_cache(a, tokens, batch, dtype, engine)
+    dtype = dtype or _cache_dtype(a)
     if dtype not in memory.DTYPE_BYTES:
         raise UsageError(
             f"--kv-dtype {dtype}: the textbook cache knows {', '.join(memory.DTYPE_BYTES)}", "name an --engine for its own formats"
@@ -176,12 +182,18 @@ def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str) -> report.KvC
     )
 
 
-def _contexts(a: Architecture, dtype: str, longest: int) -> list[report.KvAt]:
-    out = []
-    for tokens in sorted({*(c for c in _CONTEXTS if c <= longest), longest}):
-        kinds = memory.textbook(a, tokens, 1, memory.DTYPE_BYTES[dtype])
-        out.append(report.KvAt(tokens, sum(k.bytes for k in kinds), sum(k.bytes_per_token for k in kinds)))
-    return out
+def _engine_cache(a: Architecture, tokens: int, batch: int, dtype: str | None, engine: str) -> report.KvCache:
+    from archcalc.analysis import kv
+    from archcalc.engines import Workload
+
+    made = kv.allocate(a, engine, Workload(tokens, batch, dtype))
+    kinds = [report.KvKind(f.kind, f.window, f.layers, f.bytes, f.bytes_per_token, f.state_bytes) for f in made.figures]
+    return report.KvCache(engine, tokens, batch, made.dtype, made.bytes, made.bytes_per_token, made.state_bytes, kinds)
+
+
+def _contexts(a: Architecture, dtype: str | None, longest: int, engine: str) -> list[report.KvAt]:
+    caches = [kv_cache(a, tokens, 1, dtype, engine) for tokens in sorted({*(c for c in _CONTEXTS if c <= longest), longest})]
+    return [report.KvAt(cache.context_tokens, cache.bytes, cache.bytes_per_token) for cache in caches]
 
 
 def _cache_dtype(a: Architecture) -> str:
@@ -220,12 +232,14 @@ def inspect(
     batch: int = 1,
     dtype: str | None = None,
     kv_dtype: str | None = None,
+    engine: str = "textbook",
     note: str = "",
 ) -> report.Inspection:
     """The report on one architecture.
 
     `context_tokens` defaults to the model's own maximum, `kv_dtype` to the half precision that engines would use. `dtype` asks what the
-    weights would take if stored so. Figures that do not apply (a cache without a context) are None, and a note says why.
+    weights would take if stored so. `engine` is whose cache to tell of. Figures that do not apply (a cache without a context) are None,
+    and a note says why.
     `note` is what is worth telling about where the config came from.
     """
     from archcalc.analysis import checkpoint
@@ -241,14 +255,13 @@ def inspect(
         notes += held.notes
     except UnsupportedError as error:
         notes.append(f"checkpoint: {error.message}")
-    kv_dtype = kv_dtype or _cache_dtype(a)
     cache = token_flops = forward = None
     contexts: list[report.KvAt] = []
     if tokens is None:
         notes.append("the config states no context: give --ctx for cache and FLOPs")
     else:
-        cache = kv_cache(a, tokens, batch, kv_dtype)
-        contexts = _contexts(a, kv_dtype, tokens)
+        cache = kv_cache(a, tokens, batch, kv_dtype, engine)
+        contexts = _contexts(a, kv_dtype, tokens, engine)
         work = flops.decode_flops(a, tokens)
         token_flops = report.FlopsPerToken(tokens, *work, sum(work))
         pass_tokens = min(tokens, _PREFILL_TOKENS)

@@ -66,6 +66,7 @@ def check_options(engine: str | None, options: Options) -> None:
 
 def allocate(architecture: Architecture, engine: str, work: Workload, options: Options | None = None) -> Allocation:
     """The cache of `work` under `engine`. Options that the engine does not have are passed over."""
+    check_options(engine, {})
     return _ALLOCATORS[engine](architecture, work, options or {})
 
 
@@ -112,16 +113,6 @@ _ALLOCATORS: Mapping[str, Callable[[Architecture, Workload, Options], Allocation
 def _own(engine: str, options: Options, names: Mapping[str, str] | None = None, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The options that one engine has, by its record's names."""
     return {(names or {}).get(k, k): v for k, v in options.items() if engine in TAKES[k] and k not in without}
-
-
-def parse_dtype(text: str) -> str:
-    """A cache dtype: one of vLLM's or SGLang's own names, or any that `units` knows."""
-    own = text.strip().lower()
-    return own if own in _ENGINES_OWN else units.parse_dtype(text)
-
-
-# Names that only mean something to one engine; which, it says itself.
-_ENGINES_OWN = frozenset("fp8_ds_mla nvfp4 nvfp4_ds_mla int4_per_token_head int8_per_token_head fp8_per_token_head mxfp8".split())
 
 
 def context(architecture: Architecture, asked: int | None) -> int:

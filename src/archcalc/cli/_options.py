@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -14,6 +15,16 @@ def bundled(incomplete: str) -> list[str]:
     from archcalc import zoo
 
     return [name for name in zoo.names() if name.startswith(incomplete.lower())]
+
+
+class Engine(str, Enum):
+    """Whose rules."""
+
+    textbook = "textbook"
+    vllm = "vllm"
+    sglang = "sglang"
+    llamacpp = "llama.cpp"
+    transformers = "transformers"
 
 
 Sources = Annotated[

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Annotated
 
-from archcalc.cli._options import Batch, Context, Dtype, FormatOption, KvDtype, Offline, Refresh, Set, Sources
+import typer
+
+from archcalc.cli._options import Batch, Context, Dtype, Engine, FormatOption, KvDtype, Offline, Refresh, Set, Sources
 from archcalc.cli._run import Format, print_each
 from archcalc.report import Inspection, to_plain
 
@@ -16,6 +19,7 @@ def command(
     batch: Batch = 1,
     dtype: Dtype = None,
     kv_dtype: KvDtype = None,
+    engine: Annotated[Engine, typer.Option("--engine", help="As whose rules allocate the cache.")] = Engine.textbook,
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
@@ -32,12 +36,19 @@ def command(
 
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     weights = units.parse_dtype(dtype) if dtype is not None else None
-    cache = units.parse_dtype(kv_dtype) if kv_dtype is not None else None
+    cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
 
     def report(text: str) -> Inspection:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
         return inspect(
-            loaded.architecture, loaded.source, context_tokens=tokens, batch=batch, dtype=weights, kv_dtype=cache, note=loaded.note
+            loaded.architecture,
+            loaded.source,
+            context_tokens=tokens,
+            batch=batch,
+            dtype=weights,
+            kv_dtype=cache,
+            engine=engine.value,
+            note=loaded.note,
         )
 
     print_each(source, report, form, plain=to_plain, page=_page, markdown=_markdown, csv=_csv)

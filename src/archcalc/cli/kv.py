@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archcalc.cli._options import Batch, Context, FormatOption, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._options import Batch, Context, Engine, FormatOption, KvDtype, Offline, Refresh, Set, Sources
 from archcalc.cli._run import Format, print_each
 from archcalc.errors import UsageError
 
 if TYPE_CHECKING:
     from archcalc.analysis.kv import Comparison
-
-
-class Engine(str, Enum):
-    """Whose rules."""
-
-    textbook = "textbook"
-    vllm = "vllm"
-    sglang = "sglang"
-    llamacpp = "llama.cpp"
-    transformers = "transformers"
 
 
 _MAX = 1 << 20
@@ -105,7 +94,7 @@ def command(
     name = engine.value if engine else "textbook" if form in (Format.json, Format.jsonl) else None
     kv.check_options(engine.value if engine else None, options)
     tokens = units.parse_tokens(ctx) if ctx is not None else None
-    cache = kv.parse_dtype(kv_dtype) if kv_dtype is not None else None
+    cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
 
     def report(text: str) -> Comparison:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())

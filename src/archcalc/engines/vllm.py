@@ -454,7 +454,12 @@ def _figures(groups: Sequence[Group], need: Demand, each: int, batch: int) -> tu
         held = size if spec.form == "state" else 0
         figures.append(Figure(spec.kind, spec.window, n, size, per_token, held, text + _why(spec, need), SOURCE))
     if spare:
-        text = times(f"{each:,} B a block, less the pages in it", batch_text(batch))
+        slots = {(each - g.page_bytes, planner.group_blocks(g, need)) for g in groups if g.page_bytes < each}
+        texts = (
+            f"{sum(1 for g in groups if each - g.page_bytes == free)} groups x {free:,} B x {n:,} blocks"
+            for free, n in sorted(slots)
+        )
+        text = times(" + ".join(texts), batch_text(batch))
         figures.append(Figure("padding", None, 0, spare * batch, spare_per_token, 0, text, SOURCE))
     return merged(figures)
 

@@ -198,7 +198,8 @@ def _memory(page: Console, r: Inspection) -> None:
         page.print(table)
     if r.kv_cache:
         k = r.kv_cache
-        page.print(f"\nKV cache, {k.dtype}, one sequence ({k.engine}: every token a layer can see, once)", style="bold")
+        rule = "textbook: every token a layer can see, once" if k.engine == "textbook" else f"as {k.engine} allocates it"
+        page.print(f"\nKV cache, {k.dtype}, one sequence ({rule})", style="bold")
         table = plain_table()
         table.add_column("context", justify="right", min_width=_LABEL)
         table.add_column("bytes", justify="right", no_wrap=True)
