@@ -53,8 +53,8 @@ _INERT = frozenset(
     """.split()
 )
 _INERT_PATTERN = re.compile(
-    r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|eps|epsilon|std|coef|coefficient|loss|loss_weight"
-    r"|init|range|tokens_per_image|tokens_id)$"
+    r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|layerdrop|pdrop|eps|epsilon|std|coef|coefficient"
+    r"|loss|loss_weight|init|range|tokens_per_image|tokens_id)$"
     r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
 )
 

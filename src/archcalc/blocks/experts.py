@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from archcalc.blocks._tensor import fused_experts, linear
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.errors import ConfigError
-from archcalc.model import Experts, Shard, Tensor
+from archcalc.model import Experts, Kind, Shard, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,9 @@ class MixtureOfExperts:
     The reference implementation fuses experts into `experts.gate_up_proj` [experts, 2 * intermediate, hidden] and
     `experts.down_proj` [experts, hidden, intermediate]; `stored` names the gate, up and down of one expert in published
     checkpoints (`()` where those are fused too). `transposed` fuses them [experts, in, out].
-    `correction_bias` names the router's correction bias, if it has one. `shared` is how many experts the shared FFN stands for.
+    `correction_bias` names the router's correction bias, if it has one; `correction_kind` is `param` where the reference
+    implementation registers it as one, `correction_rows` a leading dimension it may have. `shared` is how many experts the shared
+    FFN stands for.
     """
 
     hidden: int
@@ -38,6 +40,8 @@ class MixtureOfExperts:
     router: str = "gate"
     router_bias: bool = False
     correction_bias: str = ""
+    correction_kind: Kind = "router_bias"
+    correction_rows: int = 0
     expert_bias: bool = False
     transposed: bool = False
     stored: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
@@ -62,7 +66,8 @@ class MixtureOfExperts:
             yield fused_experts("experts.down_proj_bias", experts, (h,))
         yield from linear(self.router, self.experts, h, "router", bias=self.router_bias)
         if self.correction_bias:
-            yield Tensor(self.correction_bias, (self.experts,), "router", kind="router_bias")
+            shape = (self.correction_rows, self.experts) if self.correction_rows else (self.experts,)
+            yield Tensor(self.correction_bias, shape, "router", kind=self.correction_kind)
         if self.shared_intermediate:
             shared = GatedFeedForward(h, self.shared_intermediate, self.activation, self.shared_bias, role="shared_experts")
             for t in shared.tensors():

@@ -1,0 +1,67 @@
+"""Command A with experts: Cohere 2's layers, dense ones first, then routed experts of the FFN's own width.
+
+Source: transformers 5.23, models/cohere2_moe/modeling_cohere2_moe.py and configuration_cohere2_moe.py (defaults, `layer_types`,
+`mlp_layer_types`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from archcalc.arch import cohere2
+from archcalc.arch._alternating import FULL, SLIDING
+from archcalc.arch._plain import sparse_layers
+from archcalc.arch._schema import Count, Size
+from archcalc.blocks._tensor import Block
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.feedforward import GatedFeedForward
+
+
+class Schema(cohere2.Schema):
+    name: ClassVar[str] = "cohere2_moe"
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *cohere2.Schema.inert_keys,
+        "shared_expert_combination_strategy",
+        "expert_selection_fn",
+    )
+
+    head_dim: Size = 128
+    num_experts_per_tok: Size = 2
+    num_experts: Size = 8
+    num_shared_experts: Count = 0
+    first_k_dense_replace: Count = 0
+    prefix_dense_sliding_window_pattern: Size = 1
+    prefix_dense_intermediate_size: Size | None = None
+    mlp_layer_types: list[str] | None = None
+    rms_norm_eps: float | None = None
+
+    def kinds(self) -> list[str]:
+        if self.layer_types is not None:
+            return self.layer_types
+        first, step, rest = self.first_k_dense_replace, self.prefix_dense_sliding_window_pattern, self.sliding_window_pattern
+        periods = [(i, step) for i in range(first)] + [(i, rest) for i in range(self.num_hidden_layers - first)]
+        return [SLIDING if (i + 1) % period else FULL for i, period in periods]
+
+    def sparse(self) -> Sequence[bool]:
+        if self.mlp_layer_types is None:
+            return [i >= self.first_k_dense_replace for i in range(self.num_hidden_layers)]
+        return sparse_layers(self.mlp_layer_types, self.num_hidden_layers)
+
+    def turned(self) -> list[bool]:
+        dense_too = self.prefix_dense_sliding_window_pattern == 1
+        pairs = zip(self.windows(), self.sparse(), strict=True)
+        return [window is not None or (dense_too and not sparse) for window, sparse in pairs]
+
+    def dense(self) -> Block:
+        return GatedFeedForward(self.hidden_size, self.prefix_dense_intermediate_size or self.intermediate_size, self.hidden_act)
+
+    def experts(self) -> MixtureOfExperts:
+        wide, shared = self.intermediate_size, self.num_shared_experts
+        return MixtureOfExperts(
+            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide
+        )
+
+    def more(self) -> dict[str, Any]:
+        kind = "LayerNorm" if self.rms_norm_eps is None else "RMSNorm"
+        return {**super().more(), "norm": f"{kind} (pre, one for attention and FFN in parallel)"}
