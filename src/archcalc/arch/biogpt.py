@@ -1,0 +1,67 @@
+"""BioGPT: OPT's layer with biases, learned positions with two rows to spare.
+
+Source: transformers 5.23, models/biogpt/modeling_biogpt.py and configuration_biogpt.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.blocks._tensor import Block, Mixer, prefixed
+from archcalc.blocks.cross import CrossAttention
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "biogpt"
+    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding",)
+    norms: ClassVar[tuple[str, ...]] = ("self_attn_layer_norm", "final_layer_norm")
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    last_norm: ClassVar[str] = "layer_norm"
+    gated: ClassVar[bool] = False
+    ffn_name: ClassVar[str] = ""
+
+    vocab_size: Size = 42384
+    hidden_size: Size = 1024
+    intermediate_size: Size = 4096
+    num_hidden_layers: Layers = 24
+    num_attention_heads: Size = 16
+    hidden_act: str = "gelu"
+    max_position_embeddings: Size = 1024
+    tie_word_embeddings: Flag = True
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(bias=True, output_bias=True, names=("q_proj", "k_proj", "v_proj", "out_proj"), rope=False)
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act)
+
+    def crossed(self) -> bool:
+        """Whether each layer also attends to an encoder's output."""
+        return False
+
+    def extra(self, variant: int) -> Iterable[Tensor]:
+        if self.crossed():
+            cross = CrossAttention(self.hidden_size, self.num_attention_heads, self.head_size)
+            yield from prefixed("encoder_attn", cross.tensors())
+            yield from self.norm("encoder_attn_layer_norm")
+
+    def more(self) -> dict[str, Any]:
+        return {"position": "learned"}
+
+    def placed(self) -> dict[str, Any]:
+        # Positions start at 2: the first two rows are never looked up.
+        positions = Tensor("embed_positions.weight", (self.max_position_embeddings + 2, self.hidden_size), "embedding")
+        return {"head": "output_projection", "extra_embedding": [positions]}
+
+    def architecture(self, prefix: str = "biogpt") -> Architecture:
+        return super().architecture(prefix)

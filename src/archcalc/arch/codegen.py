@@ -1,0 +1,15 @@
+"""CodeGen: GPT-J with one projection for queries, keys and values.
+
+Source: transformers 5.23, models/codegen/modeling_codegen.py and configuration_codegen.py (defaults: GPT-J's).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import gptj
+
+
+class Schema(gptj.Schema):
+    name: ClassVar[str] = "codegen"
+    fused: ClassVar[str] = "qkv_proj"

@@ -1,0 +1,66 @@
+"""CPM-Ant: one bias a head for each distance and pair of segments, prompt tokens in the input table, norms without mean.
+
+Source: transformers 5.23, models/cpmant/modeling_cpmant.py and configuration_cpmant.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema, named
+from archcalc.arch._schema import Count, Layers, Size, Tokens
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "cpmant"
+    # The head is a matrix of its own whatever the config says, and no table is as long as it.
+    inert_keys: ClassVar[tuple[str, ...]] = ("mask_modules", "tie_word_embeddings", "dropout_p")
+    norms: ClassVar[tuple[str, ...]] = ("self_att.layernorm_before_attention", "ffn.layernorm_before_ffn")
+    last_norm: ClassVar[str] = "encoder.output_layernorm"
+    mixer_name: ClassVar[str] = "self_att.self_attention"
+    ffn_name: ClassVar[str] = "ffn.ffn"
+
+    vocab_size: Size = 30720
+    hidden_size: Size = 4096
+    intermediate_size: Size = named(10240, "dim_ff")
+    num_hidden_layers: Layers = 48
+    num_attention_heads: Size = 32
+    head_dim: Size = named(128, "dim_head")
+    hidden_act: str = "gelu"
+    max_position_embeddings: Tokens = named(2048, "position_bias_max_distance")
+    position_bias_num_buckets: Count = 512
+    prompt_types: Count = 32
+    prompt_length: Count = 32
+    segment_types: Size = 32
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(names=("project_q", "project_k", "project_v", "attention_out"), rope=False)
+
+    def dense(self) -> Block:
+        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, names=("w_in.w_0", "w_in.w_1", "w_out"))
+
+    def more(self) -> dict[str, Any]:
+        position = f"relative bias ({self.position_bias_num_buckets} buckets, and one for each pair of segments)"
+        return {"position": position, "tied_embeddings": False}
+
+    def placed(self) -> dict[str, Any]:
+        buckets = self.segment_types**2 + self.position_bias_num_buckets
+        extra = [
+            Tensor("segment_embedding.weight", (self.segment_types, self.hidden_size), "embedding"),
+            Tensor("position_bias.relative_attention_bias", (buckets, self.num_attention_heads), "embedding"),
+        ]
+        rows = self.vocab_size + self.prompt_types * self.prompt_length
+        return {
+            "embed": "input_embedding", "embed_rows": rows, "head_rows": self.vocab_size, "extra_embedding": extra,
+            "layers_name": "encoder.layers",
+        }  # fmt: skip
+
+    def architecture(self, prefix: str = "cpmant") -> Architecture:
+        return super().architecture(prefix)

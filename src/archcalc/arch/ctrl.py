@@ -1,0 +1,54 @@
+"""CTRL: sinusoidal positions, biases everywhere, a head with a bias.
+
+Source: transformers 5.23, models/ctrl/modeling_ctrl.py and configuration_ctrl.py (defaults, attribute_map).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema, named
+from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import Architecture
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "ctrl"
+    inert_keys: ClassVar[tuple[str, ...]] = ("n_ctx", "from_tf")
+    norms: ClassVar[tuple[str, ...]] = ("layernorm1", "layernorm2")
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    last_norm: ClassVar[str] = "layernorm"
+    gated: ClassVar[bool] = False
+    mixer_name: ClassVar[str] = "multi_head_attention"
+    ffn_name: ClassVar[str] = "ffn"
+
+    vocab_size: Size = 246534
+    max_position_embeddings: Size = named(256, "n_positions", "max_position_embeddings")
+    hidden_size: Size = named(1280, "n_embd", "hidden_size")
+    intermediate_size: Size = named(8192, "dff")
+    num_hidden_layers: Layers = named(48, "n_layer", "num_hidden_layers")
+    num_attention_heads: Size = named(16, "n_head", "num_attention_heads")
+    hidden_act: str = "relu"
+    tie_word_embeddings: Flag = True
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(bias=True, output_bias=True, names=("Wq", "Wk", "Wv", "dense"), rope=False)
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("0", "2"))
+
+    def more(self) -> dict[str, Any]:
+        return {"position": "sinusoidal"}
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "w", "layers_name": "h", "head_bias": True}
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        return super().architecture(prefix)

@@ -1,0 +1,60 @@
+"""GPT-NeoX and Pythia: attention and FFN beside each other, each behind a LayerNorm of its own; a quarter of each head turns.
+
+Source: transformers 5.23, models/gpt_neox/modeling_gpt_neox.py and configuration_gpt_neox.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import Architecture
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "gpt_neox"
+    inert_keys: ClassVar[tuple[str, ...]] = ("rotary_emb_base",)
+    layer_norms: ClassVar[bool] = True
+    last_norm: ClassVar[str] = "final_layer_norm"
+    gated: ClassVar[bool] = False
+    mixer_name: ClassVar[str] = "attention"
+    head: ClassVar[str] = "lm_head"
+
+    vocab_size: Size = 50432
+    hidden_size: Size = 6144
+    intermediate_size: Size = 24576
+    num_hidden_layers: Layers = 44
+    num_attention_heads: Size = 64
+    hidden_act: str = "gelu"
+    max_position_embeddings: Tokens = 2048
+    use_parallel_residual: Flag = True
+    attention_bias: Flag = True
+    rotary_pct: Fraction = 0.25
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        bias, output = self.biases()
+        return self.gqa(bias=bias, output_bias=output, fused="query_key_value", names=("", "", "", "dense"))
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
+
+    def more(self) -> dict[str, Any]:
+        parallel = "LayerNorm (pre, one each for attention and FFN in parallel)"
+        norm = parallel if self.use_parallel_residual else "LayerNorm (pre)"
+        return {"norm": norm, "position": rope_label(self.model_extra or {}, self.rotary_pct)}
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "embed_in", "head": self.head, "renames": ((f"{self.head}.", "embed_out."),)}
+
+    def architecture(self, prefix: str = "gpt_neox") -> Architecture:
+        return super().architecture(prefix)

@@ -1,0 +1,52 @@
+"""GPT-NeoX Japanese: the FFN behind the attention, biases nowhere but at the output of the last layer's attention.
+
+Source: transformers 5.23, models/gpt_neox_japanese/modeling_gpt_neox_japanese.py and configuration_gpt_neox_japanese.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from archcalc.arch import gpt_neox
+from archcalc.arch._plain import Derived
+from archcalc.arch._schema import Flag, Fraction, Layers, Size
+from archcalc.blocks._tensor import Block
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(gpt_neox.Schema):
+    name: ClassVar[str] = "gpt_neox_japanese"
+    head: ClassVar[str] = "embed_out"
+
+    vocab_size: Size = 32000
+    hidden_size: Size = 2560
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    intermediate_size: Derived = 0
+    intermediate_multiple_size: float = 4
+    tie_word_embeddings: Flag = True
+    rotary_pct: Fraction = 1.0
+
+    @property
+    def wide(self) -> int:
+        return int(self.hidden_size * self.intermediate_multiple_size)
+
+    def biases(self) -> tuple[bool, bool]:
+        return False, False
+
+    def variants(self) -> Sequence[int]:
+        return [0] * (self.num_hidden_layers - 1) + [1]
+
+    def extra(self, variant: int) -> Iterable[Tensor]:
+        return (Tensor("attention.dense_bias", (self.hidden_size,), "attention"),) if variant else ()
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act, False, ("dense_h_to_4h", "dense_4h_to_h"))
+
+    def more(self) -> dict[str, Any]:
+        return {**super().more(), "norm": "LayerNorm (pre)"}
+
+    def architecture(self, prefix: str = "gpt_neox_japanese") -> Architecture:
+        return super().architecture(prefix)._replace(renames=())

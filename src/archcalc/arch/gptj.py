@@ -1,0 +1,58 @@
+"""GPT-J: attention and FFN beside each other behind one LayerNorm, rotary positions on part of each head, a head with a bias.
+
+Source: transformers 5.23, models/gptj/modeling_gptj.py and configuration_gptj.py (defaults, attribute_map).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
+from archcalc.arch._schema import Count, Layers, Size, Tokens
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import Architecture
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "gptj"
+    inert_keys: ClassVar[tuple[str, ...]] = ("n_ctx", "rotary", "scale_attn_weights")
+    norms: ClassVar[tuple[str, ...]] = ("ln_1",)
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = PARALLEL
+    last_norm: ClassVar[str] = "ln_f"
+    gated: ClassVar[bool] = False
+    mixer_name: ClassVar[str] = "attn"
+    fused: ClassVar[str] = ""
+
+    vocab_size: Size = 50400
+    max_position_embeddings: Tokens = named(2048, "n_positions", "max_position_embeddings")
+    hidden_size: Size = named(4096, "n_embd", "hidden_size")
+    num_hidden_layers: Layers = named(28, "n_layer", "num_hidden_layers")
+    num_attention_heads: Size = named(16, "n_head", "num_attention_heads")
+    intermediate_size: Derived = named(0, "n_inner")
+    hidden_act: str = named("gelu_new", "activation_function")
+    rotary_dim: Count | None = 64
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    @property
+    def wide(self) -> int:
+        return self.intermediate_size or 4 * self.hidden_size
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(fused=self.fused, names=("q_proj", "k_proj", "v_proj", "out_proj"))
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("fc_in", "fc_out"))
+
+    def more(self) -> dict[str, Any]:
+        return {"position": f"RoPE (interleaved, {self.rotary_dim} of {self.head_size} channels)" if self.rotary_dim else "RoPE"}
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "wte", "layers_name": "h", "head_bias": True}
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        return super().architecture(prefix)

@@ -1,0 +1,38 @@
+"""XGLM: BioGPT's layer with sinusoidal positions.
+
+Source: transformers 5.23, models/xglm/modeling_xglm.py and configuration_xglm.py (defaults, attribute_map).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch import biogpt
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.model import Architecture
+
+
+class Schema(biogpt.Schema):
+    name: ClassVar[str] = "xglm"
+
+    vocab_size: Size = 256008
+    max_position_embeddings: Size = 2048
+    hidden_size: Size = named(1024, "d_model", "hidden_size")
+    intermediate_size: Size = named(4096, "ffn_dim")
+    num_hidden_layers: Layers = named(24, "num_layers", "num_hidden_layers")
+    num_attention_heads: Size = named(16, "attention_heads", "num_attention_heads")
+    hidden_act: str = named("gelu", "activation_function")
+    add_cross_attention: Flag = False
+
+    def crossed(self) -> bool:
+        return self.add_cross_attention
+
+    def more(self) -> dict[str, Any]:
+        return {"position": "sinusoidal"}
+
+    def placed(self) -> dict[str, Any]:
+        return {}
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        return super().architecture(prefix)
