@@ -1,0 +1,46 @@
+"""Apertus: QK-norm and a plain FFN with xIELU, whose two slopes are learned.
+
+Source: transformers 5.23, models/apertus/modeling_apertus.py and configuration_apertus.py (defaults), activations.py
+(`XIELUActivation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import Block
+from archcalc.blocks.attention import QkNorm
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import Tensor
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "apertus"
+    inert_keys: ClassVar[tuple[str, ...]] = ("mlp_bias", "post_norm", "qk_norm")
+    whole_heads: ClassVar[bool] = False
+    gated: ClassVar[bool] = False
+    qk_norm: ClassVar[QkNorm] = "head"
+    norms: ClassVar[tuple[str, ...]] = ("attention_layernorm", "feedforward_layernorm")
+
+    vocab_size: Size = 131072
+    hidden_size: Size = 4096
+    intermediate_size: Size = 14336
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    hidden_act: str = "xielu"
+    max_position_embeddings: Tokens = 65536
+    attention_bias: Flag = False
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act, False, ("up_proj", "down_proj"))
+
+    def extra(self, variant: int) -> Iterable[Tensor]:
+        if self.hidden_act == "xielu":
+            for name in ("alpha_p", "alpha_n"):
+                yield Tensor(f"mlp.act_fn.{name}", (1,), "mlp")

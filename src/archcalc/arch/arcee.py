@@ -1,0 +1,34 @@
+"""Arcee AFM: Llama's layer with a plain FFN of squared ReLU.
+
+Source: transformers 5.23, models/arcee/modeling_arcee.py and configuration_arcee.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import Block
+from archcalc.blocks.feedforward import FeedForward
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "arcee"
+    gated: ClassVar[bool] = False
+
+    vocab_size: Size = 32000
+    hidden_size: Size = 2560
+    intermediate_size: Size = 18432
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    hidden_act: str = "relu2"
+    max_position_embeddings: Tokens = 4096
+    attention_bias: Flag = False
+    mlp_bias: Flag = False
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act, self.mlp_bias, ("up_proj", "down_proj"))

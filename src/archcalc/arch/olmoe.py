@@ -1,0 +1,42 @@
+"""OLMoE: QK-norm over all channels, experts in every layer.
+
+Source: transformers 5.23, models/olmoe/modeling_olmoe.py and configuration_olmoe.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from archcalc.arch._plain import PlainSchema, named
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks.attention import QkNorm
+from archcalc.blocks.experts import MixtureOfExperts
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "olmoe"
+    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv",)
+    whole_heads: ClassVar[bool] = False
+    qk_norm: ClassVar[QkNorm] = "full"
+
+    vocab_size: Size = 50304
+    hidden_size: Size = 2048
+    intermediate_size: Size = 2048
+    num_hidden_layers: Layers = 16
+    num_attention_heads: Size = 16
+    max_position_embeddings: Tokens = 4096
+    attention_bias: Flag = False
+    num_experts_per_tok: Size = 8
+    num_experts: Size = named(64, "num_local_experts", "num_experts")
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def sparse(self) -> Sequence[bool]:
+        return [True] * self.num_hidden_layers
+
+    def experts(self) -> MixtureOfExperts:
+        return MixtureOfExperts(
+            self.hidden_size, self.intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act
+        )

@@ -1,0 +1,48 @@
+"""Persimmon: fused projections with biases, QK-norm, LayerNorm, squared ReLU, half of each head turns.
+
+Source: transformers 5.23, models/persimmon/modeling_persimmon.py and configuration_persimmon.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import FeedForward
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "persimmon"
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    last_norm: ClassVar[str] = "final_layernorm"
+    gated: ClassVar[bool] = False
+
+    vocab_size: Size = 262144
+    hidden_size: Size = 4096
+    intermediate_size: Size = 16384
+    num_hidden_layers: Layers = 36
+    num_attention_heads: Size = 64
+    hidden_act: str = "relu2"
+    max_position_embeddings: Tokens = 16384
+    partial_rotary_factor: Fraction = 0.5
+    qk_layernorm: Flag = True
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(
+            bias=True, output_bias=True, fused="query_key_value", names=("", "", "", "dense"),
+            qk_norm="layernorm-head" if self.qk_layernorm else "none", norm_names=("q_layernorm", "k_layernorm"),
+        )  # fmt: skip
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
+
+    def more(self) -> dict[str, Any]:
+        norm = (("QK-norm", "LayerNorm per head"),) if self.qk_layernorm else ()
+        return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor), "more": norm}

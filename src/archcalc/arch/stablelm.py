@@ -1,0 +1,50 @@
+"""StableLM 2 and 3B: Llama's layer with LayerNorm, a quarter of each head turns, QK-norm and one norm in parallel if asked for.
+
+Source: transformers 5.23, models/stablelm/modeling_stablelm.py and configuration_stablelm.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PARALLEL, PlainSchema
+from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
+from archcalc.model import Tensor
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "stablelm"
+    layer_norms: ClassVar[bool] = True
+
+    vocab_size: Size = 50304
+    hidden_size: Size = 2560
+    intermediate_size: Size = 6912
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size = 32
+    max_position_embeddings: Tokens = 4096
+    partial_rotary_factor: Fraction = 0.25
+    use_qkv_bias: Flag = False
+    qk_layernorm: Flag = False
+    use_parallel_residual: Flag = False
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.use_qkv_bias, False
+
+    def norm_names(self) -> Iterable[str]:
+        return ("input_layernorm",) if self.use_parallel_residual else self.norms
+
+    def extra(self, variant: int) -> Iterable[Tensor]:
+        if self.qk_layernorm:
+            # A norm for each head, without bias.
+            for name, heads in (("q_layernorm", self.num_attention_heads), ("k_layernorm", self.kv_heads)):
+                for i in range(heads):
+                    yield Tensor(f"self_attn.{name}.norms.{i}.weight", (self.head_size,), "norm")
+
+    def more(self) -> dict[str, Any]:
+        return {
+            "norm": PARALLEL if self.use_parallel_residual else "LayerNorm (pre)",
+            "position": rope_label(self.model_extra or {}, self.partial_rotary_factor),
+            "more": (("QK-norm", "LayerNorm per head"),) if self.qk_layernorm else (),
+        }

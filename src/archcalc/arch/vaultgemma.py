@@ -1,0 +1,35 @@
+"""VaultGemma: Gemma 2 without the norms behind attention and FFN.
+
+Source: transformers 5.23, models/vaultgemma/modeling_vaultgemma.py and configuration_vaultgemma.py (defaults, `layer_types`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._plain import WindowedSchema, named
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+
+
+class Schema(WindowedSchema):
+    name: ClassVar[str] = "vaultgemma"
+    norms: ClassVar[tuple[str, ...]] = ("input_layernorm", "pre_feedforward_layernorm")
+
+    vocab_size: Size = 256000
+    hidden_size: Size = 2304
+    intermediate_size: Size = 9216
+    num_hidden_layers: Layers = 26
+    num_attention_heads: Size = 8
+    num_key_value_heads: Size = 4
+    head_dim: Size = 256
+    hidden_act: str = named("gelu_pytorch_tanh", "hidden_activation")
+    max_position_embeddings: Tokens = 8192
+    tie_word_embeddings: Flag = True
+    attention_bias: Flag = False
+    sliding_window: Tokens | None = 4096
+
+    def period(self) -> int:
+        return 2
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
