@@ -1,0 +1,72 @@
+"""HRM-Text: two stacks run in turn many times over; each pass keeps its own keys and values. Gated attention, norms without weights.
+
+Source: transformers 5.23, models/hrm_text/modeling_hrm_text.py and configuration_hrm_text.py (defaults, `num_layers_per_stack`),
+conversion_mapping.py ("hrm_text": checkpoints fuse gate, queries, keys and values).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from archcalc.arch._decoder import join
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture, Shard, Stack, Tensor, stack
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "hrm_text"
+    inert_keys: ClassVar[tuple[str, ...]] = ("L_bp_cycles", "embedding_scale", "prefix_lm", "num_key_value_heads")
+
+    vocab_size: Size = 151808
+    hidden_size: Size = 1536
+    intermediate_size: Size = 4096
+    num_hidden_layers: Layers = 16
+    num_attention_heads: Size = 12
+    head_dim: Size = 128
+    max_position_embeddings: Tokens = 2048
+    attention_bias: Flag = False
+    mlp_bias: Flag = False
+    H_cycles: Size = 2
+    L_cycles: Size = 3
+    num_layers_per_stack: Layers | None = None
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    def norm(self, name: str) -> Iterable[Tensor]:
+        return ()
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def ffn_bias(self) -> bool:
+        return self.mlp_bias
+
+    def extra(self, variant: int) -> Iterable[Tensor]:
+        width, heads = self.num_attention_heads * self.head_dim, self.num_attention_heads
+        shard = Shard(0, heads)
+        return linear("self_attn.gate_proj", width, self.hidden_size, "attention", bias=self.attention_bias, shard=shard)
+
+    def passes(self, module: str, times: int, prefix: str) -> Stack:
+        """One stack, whose layers run `times` times for each token, each time over a past of their own."""
+        layer = self.layer(None, False, 0)
+        layer = layer._replace(caches=layer.caches * times, attends=layer.attends * times)
+        # A saved config states both numbers of layers: those with weights, and those that run.
+        layers = [layer] * (self.num_layers_per_stack or self.num_hidden_layers)
+        return stack(join(prefix, f"{module}.layers"), "decoder", layers)
+
+    def more(self) -> dict[str, Any]:
+        cycles = f"{self.H_cycles} cycles of {self.L_cycles} passes through the low stack and one through the high one"
+        return {"norm": "RMSNorm (pre, no weights)", "more": (("attention output", "gated by its input"), ("recurrence", cycles))}
+
+    def placed(self) -> dict[str, Any]:
+        return {"extra": [Tensor("z_L_init", (self.hidden_size,), "other")]}
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        low = self.passes("L_module", self.H_cycles * self.L_cycles, prefix)
+        high = self.passes("H_module", self.H_cycles, prefix)
+        return super().architecture(prefix)._replace(stacks=(low, high))
