@@ -32,7 +32,8 @@ class GroupedQueryAttention:
     queries, keys
     and values together. `transposed` stores weights [in, out]. `own_kv=False` reads keys and values that an earlier layer cached.
     `output_width` is the output's where it is not the input's. `value_is_key` takes the key projection for values too; both are
-    cached, as only keys are rotated.
+    cached, as only keys are rotated. `gate` is the width of a projection of its own that gates the output: one number a head, or one a
+    channel.
     """
 
     hidden: int
@@ -56,6 +57,8 @@ class GroupedQueryAttention:
     transposed: bool = False
     output_width: int | None = None
     value_is_key: bool = False
+    gate: int = 0
+    gate_name: str = "g_proj"
 
     def _value_dim(self) -> int:
         return self.head_dim if self.value_dim is None else self.value_dim
@@ -82,6 +85,8 @@ class GroupedQueryAttention:
         out_dim = self.heads * self._value_dim()
         width = self.output_width or self.hidden
         yield from linear(o, width, out_dim, "attention", bias=self.output_bias, shard=Shard(1, self.heads))
+        if self.gate:
+            yield from linear(self.gate_name, self.gate, self.hidden, "attention", shard=Shard(0, self.heads))
         yield from self._norms()
         if self.sinks:
             yield Tensor("sinks", (self.heads,), "attention", Shard(0, self.heads))
@@ -113,7 +118,7 @@ class GroupedQueryAttention:
     def width(self) -> int:
         """Queries (and their gate), keys, values and the attention's output."""
         query = self.heads * self.head_dim * (2 if self.gated else 1)
-        return query + self.kv_heads * (self.head_dim + self._value_dim()) + self.heads * self._value_dim()
+        return query + self.gate + self.kv_heads * (self.head_dim + self._value_dim()) + self.heads * self._value_dim()
 
     def label(self) -> str:
         text = f"{head_sharing(self.heads, self.kv_heads)} ({self.heads}/{self.kv_heads} x {self.head_dim})"
@@ -121,7 +126,7 @@ class GroupedQueryAttention:
             text += f", {'chunk' if self.chunked else 'window'} {self.window}"
         if not self.rope:
             text += ", NoPE"
-        if self.gated:
+        if self.gated or self.gate:
             text += ", gated"
         if not self.own_kv:
             text += ", shared KV"

@@ -1,0 +1,56 @@
+"""Step 3.7 Flash with its vision tower.
+
+Source: transformers 5.23, models/step3p7/modeling_step3p7.py and configuration_step3p7.py (defaults; a nested config's own
+`model_type` is dropped), conversion_mapping.py ("step3p7").
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._schema import ConfigSchema, Flag
+from archcalc.arch.step3p5 import Schema as Text
+from archcalc.arch.step3p5_vision import Schema as Vision
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture, Shard
+
+RENAMES = (
+    ("model.language_model.", "model."),
+    ("model.vision_model.", "vision_model."),
+    ("model.multi_modal_projector.", "vit_large_projector."),
+    (".mlp.experts.down_proj", ".moe.down_proj.weight"),
+    (".mlp.gate.e_score_correction_bias", ".moe.router_bias"),
+    (".mlp.gate.", ".moe.gate."),
+    (".mlp.shared_experts.", ".share_expert."),
+    (".mlp.experts.", ".moe."),
+)
+
+
+class Schema(ConfigSchema):
+    # Copies of the published config state the text model's keys outside `text_config`, where they are not read.
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "first_k_dense_replace", "head_dim", "hidden_size", "intermediate_size", "layer_types", "moe_intermediate_size",
+        "moe_router_scaling_factor", "n_shared_experts", "num_attention_heads", "num_experts", "num_experts_per_tok",
+        "num_hidden_layers", "num_key_value_heads", "num_nextn_predict_layers", "share_expert_dim", "sliding_window",
+        "use_moe_router_bias", "vocab_size", "understand_projector_stride", "image_token_len", "patch_token_len",
+    )  # fmt: skip
+
+    text_config: Text = Field(default=Text(), validate_default=True)
+    vision_config: Vision = Field(default=Vision(), validate_default=True)
+    projector_bias: Flag = False
+    tie_word_embeddings: Flag = False
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        text = self.text_config.architecture(f"{prefix}.language_model")
+        groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
+        wide, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
+        name = f"{prefix}.multi_modal_projector"
+        projector = linear(name, hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide))
+        notes = ()
+        if "text_config" not in self.model_fields_set and "hidden_size" in (self.model_extra or {}):
+            notes = ("no text_config: the reference implementation takes its class's defaults, whatever the outer keys say",)
+        groups.append(group("vision", projector))
+        return with_tower(text, "step3p7", groups, stacks, renames=RENAMES, notes=notes, tied=self.tie_word_embeddings)
