@@ -49,7 +49,7 @@ class Schema(ConfigSchema):
         wide, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
         name = f"{prefix}.multi_modal_projector"
         projector = linear(name, hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide))
-        notes = ()
+        notes: tuple[str, ...] = ()
         if "text_config" not in self.model_fields_set and "hidden_size" in (self.model_extra or {}):
             notes = ("no text_config: the reference implementation takes its class's defaults, whatever the outer keys say",)
         groups.append(group("vision", projector))

@@ -1,0 +1,39 @@
+"""Muse Glimmer with its vision tower.
+
+Source: transformers 5.23, models/muse_glimmer/modeling_muse_glimmer.py and configuration_muse_glimmer.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture, Shard
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
+    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
+
+    text_config: Annotated[ConfigSchema, nested("muse_glimmer_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[TowerSchema, nested("muse_glimmer_vision"), Field(default={}, validate_default=True)]
+    out_hidden_size: Size = 6144
+    projector_hidden_size: Size = 4096
+    tie_word_embeddings: Flag = False
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        text = self.text_config.architecture(f"{prefix}.language_model")
+        groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
+        wide, hidden = self.projector_hidden_size, text.facts.hidden_size
+        names = f"{prefix}.vision_adapter.fc1", f"{prefix}.vision_adapter.fc2"
+        adapter = [
+            *projector(names, (self.out_hidden_size, wide, wide), bias=False),
+            *linear(f"{prefix}.vision_projection", hidden, wide, "other", shard=Shard(1, wide)),
+        ]
+        groups.append(group("vision", adapter))
+        return with_tower(text, "muse_glimmer", groups, stacks, tied=self.tie_word_embeddings)
