@@ -1,0 +1,87 @@
+"""DBRX: experts in every layer, their matrices stacked row on row; LayerNorm without bias, one projection for all of attention.
+
+Source: transformers 5.23, models/dbrx/modeling_dbrx.py and configuration_dbrx.py (defaults, attribute_map).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import Derived, PlainSchema, named
+from archcalc.arch._schema import ConfigSchema, Layers, Size, Tokens
+from archcalc.blocks._tensor import linear, make_layer
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Experts, Layer, Tensor
+
+
+class Attention(ConfigSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "rope_theta", "attn_pdrop")
+    kv_n_heads: Size = 1
+
+
+class FeedForward(ConfigSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "moe_normalize_expert_weights", "uniform_expert_assignment")
+    ffn_act_fn: dict[str, Any] | None = None
+    ffn_hidden_size: Size = 3584
+    moe_num_experts: Size = 4
+    moe_top_k: Size = 1
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "dbrx"
+    whole_heads: ClassVar[bool] = False
+    layer_norms: ClassVar[bool] = True
+    norm_bias: ClassVar[bool] = False
+    norm_label: ClassVar[str] = "LayerNorm (pre, no bias)"
+    last_norm: ClassVar[str] = "norm_f"
+
+    vocab_size: Size = 32000
+    hidden_size: Size = named(2048, "d_model", "hidden_size")
+    intermediate_size: Derived = 0
+    num_hidden_layers: Layers = named(24, "n_layers", "num_hidden_layers")
+    num_attention_heads: Size = named(16, "n_heads", "num_attention_heads")
+    max_position_embeddings: Tokens = named(2048, "max_seq_len", "max_position_embeddings")
+    attn_config: Attention | None = None
+    ffn_config: FeedForward | None = None
+
+    @property
+    def ffn(self) -> FeedForward:
+        return self.ffn_config or FeedForward()
+
+    @property
+    def kv_heads(self) -> int:
+        return (self.attn_config or Attention()).kv_n_heads
+
+    @property
+    def wide(self) -> int:
+        return self.ffn.ffn_hidden_size
+
+    def experts(self) -> MixtureOfExperts:
+        activation = (self.ffn.ffn_act_fn or {}).get("name", "silu")
+        return MixtureOfExperts(self.hidden_size, self.wide, self.ffn.moe_num_experts, self.ffn.moe_top_k, activation)
+
+    def sparse(self) -> list[bool]:
+        return [True] * self.num_hidden_layers
+
+    def stacked(self) -> Iterator[Tensor]:
+        experts = Experts(self.ffn.moe_num_experts, self.ffn.moe_top_k)
+        for name in ("w1", "v1", "w2"):
+            yield Tensor(f"ffn.experts.mlp.{name}", (experts.total * self.wide, self.hidden_size), "experts", None, experts)
+        yield from linear("ffn.router.layer", experts.total, self.hidden_size, "router")
+
+    def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
+        attention = self.gqa(fused="Wqkv", names=("", "", "", "out_proj"))
+        layer = make_layer(attention, self.experts(), mixer_name="norm_attn_norm.attn")
+        kept = tuple(t for t in layer.tensors if t.role == "attention")
+        norms = (*self.norm("norm_attn_norm.norm_1"), *self.norm("norm_attn_norm.norm_2"))
+        return layer._replace(tensors=(*kept, *norms, *self.stacked()))
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "wte", "layers_name": "blocks"}
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        if self.tie_word_embeddings:
+            raise UnsupportedError("tie_word_embeddings is true: the reference implementation rejects it for DBRX")
+        return super().architecture(prefix)

@@ -1,0 +1,44 @@
+"""Hunyuan-A13B: routed experts and a shared FFN of the same width in every layer.
+
+Source: transformers 5.23, models/hunyuan_v1_moe/modeling_hunyuan_v1_moe.py and configuration_hunyuan_v1_moe.py (defaults,
+attribute_map).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from archcalc.arch import hunyuan_v1_dense
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Size
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.errors import UnsupportedError
+
+
+class Schema(hunyuan_v1_dense.Schema):
+    name: ClassVar[str] = "hunyuan_v1_moe"
+    # The reference implementation's experts are as wide as intermediate_size, and one shared FFN stands beside them.
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *hunyuan_v1_dense.Schema.inert_keys, "moe_intermediate_size", "moe_drop_tokens", "moe_layer_num_skipped",
+        "moe_random_routing_dropped_token", "norm_topk_prob", "num_shared_expert", "routed_scaling_factor", "use_mixed_mlp_moe",
+        "capacity_factor", "group_limited_greedy", "n_group",
+    )  # fmt: skip
+
+    num_experts: Size | list[Size] = named(1, "num_local_experts", "num_experts")
+    moe_topk: Size | list[Size] = named(1, "moe_topk", "num_experts_per_tok")
+
+    def sparse(self) -> Sequence[bool]:
+        return [True] * self.num_hidden_layers
+
+    def experts(self) -> MixtureOfExperts:
+        numbers: list[int] = []
+        for key, value in (("num_experts", self.num_experts), ("moe_topk", self.moe_topk)):
+            values = {value} if isinstance(value, int) else set(value)
+            if len(values) != 1:
+                raise UnsupportedError(f"{key} differs between layers: the reference implementation fuses one number of experts")
+            numbers += values
+        wide = self.intermediate_size
+        return MixtureOfExperts(
+            self.hidden_size, wide, numbers[0], numbers[1], self.hidden_act, 1, wide, shared_name="shared_mlp", router="gate.wg"
+        )

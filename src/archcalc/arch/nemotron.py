@@ -1,0 +1,30 @@
+"""Nemotron-4 and Minitron: LayerNorm with a gain counted from one, a plain FFN of squared ReLU, half of each head turns.
+
+Source: transformers 5.23, models/nemotron/modeling_nemotron.py and configuration_nemotron.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch import arcee
+from archcalc.arch._schema import Fraction, Layers, Size, Tokens, rope_label
+
+
+class Schema(arcee.Schema):
+    name: ClassVar[str] = "nemotron"
+    inert_keys: ClassVar[tuple[str, ...]] = ("rope_percent", "rope_percentage")
+    whole_heads: ClassVar[bool] = False
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = "LayerNorm (pre)"
+
+    vocab_size: Size = 256000
+    hidden_size: Size = 6144
+    intermediate_size: Size = 24576
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 48
+    max_position_embeddings: Tokens = 4096
+    partial_rotary_factor: Fraction = 0.5
+
+    def more(self) -> dict[str, Any]:
+        return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor)}
