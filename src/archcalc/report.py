@@ -269,6 +269,89 @@ class TensorLine(Record):
     experts: int | None
 
 
+class FitPlan(Record):
+    """How the model is split, how its weights are stored, and what the cache is kept in."""
+
+    tp: int
+    pp: int
+    ep: int
+    dp: int
+    quant: str
+    kv_dtype: str
+
+
+class FitPerGpu(Record):
+    """The fullest GPU. Weights, activations, overhead and room for the cache add up to the budget; headroom is room less need."""
+
+    memory_bytes: int
+    budget_bytes: int
+    weights_bytes: int
+    activation_bytes: int
+    overhead_bytes: int
+    kv_room_bytes: int
+    kv_needed_bytes: int
+    headroom_bytes: int
+
+
+class FitAlternative(Record):
+    """Another way to place the model on the same GPUs."""
+
+    plan: FitPlan
+    fits: bool
+    weights_bytes: int
+    headroom_bytes: int
+    max_concurrency: float
+
+
+class FitChange(Record):
+    """A change that makes it fit, and was tried: what to do, the options for it, and what is to spare then."""
+
+    what: str
+    options: str
+    headroom_bytes: int
+    max_concurrency: float
+    usd_per_hour: float | None
+
+
+class Explained(Record):
+    """A figure, its formula with the numbers in it, and where that is said."""
+
+    name: str
+    bytes: int
+    formula: str
+    source: str
+
+
+class FitReport(Record):
+    """What `archcalc fit` says of one model on one machine."""
+
+    schema_version: int
+    source: str
+    status: Literal["counted", "partial", "header", "guessed"]
+    gpu: str
+    gpus: int
+    engine: str
+    fits: bool
+    verdict: str
+    plan: FitPlan
+    why: str
+    per_gpu: FitPerGpu
+    context_tokens: int
+    concurrency: int
+    max_context_tokens: int
+    max_concurrency: float
+    kv_tokens: int
+    decode_tokens_per_s_ceiling: float | None
+    prefill_seconds_floor: float | None
+    usd_per_hour: float | None
+    instance: str | None
+    command: str
+    runners_up: list[FitAlternative]
+    would_fit: list[FitChange]
+    notes: list[str]
+    explain: list[Explained]
+
+
 class ErrorInfo(Record):
     """Why a SOURCE failed."""
 

@@ -71,6 +71,20 @@ def parse_tokens(text: str) -> int:
     return tokens
 
 
+def parse_count(text: str) -> int:
+    """A number of parameters, as people write it.
+
+    >>> parse_count("7B"), parse_count("1.5t"), parse_count("350 M"), parse_count("124,439,808")
+    (7000000000, 1500000000000, 350000000, 124439808)
+    """
+    match = _match(_BYTES, text)
+    scales = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+    if match is None or match["unit"] not in scales:
+        raise UsageError(f"{_shown(text)} is not a number of parameters", "write it like 7B, 350M, 1.5T or 7000000000")
+    whole, remainder, scale = _scaled(match, scales[match["unit"]])
+    return _round_half_even(whole * scale + remainder, scale)
+
+
 def parse_bytes(text: str) -> int:
     """Bytes with their unit, to the nearest byte. A number without a unit is refused: 24 is neither GiB nor GB.
 

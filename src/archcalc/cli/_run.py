@@ -16,6 +16,10 @@ R = TypeVar("R")
 Command = Callable[..., None]
 
 
+INTERNAL = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError, ImportError, RecursionError)
+"""What a mistake of ours raises. It is told as one, without a traceback."""
+
+
 class Format(str, Enum):
     """How a command prints."""
 
@@ -45,6 +49,11 @@ def guarded(command: Command) -> Command:
         except OSError as error:
             complain(f"cannot write the output: {error.strerror or error}", "free some space, or write elsewhere")
             leave(1)
+        except INTERNAL as error:
+            if os.environ.get("ARCHCALC_DEBUG"):
+                raise
+            complain(f"internal error: {type(error).__name__}: {error}", "ARCHCALC_DEBUG=1 shows where; please report it")
+            leave(1)
 
     return run
 
@@ -72,7 +81,7 @@ def each(sources: Iterable[str], report: Callable[[str], R]) -> Iterator[tuple[s
             yield source, report(source)
         except ArchcalcError as error:
             yield source, error
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
+        except INTERNAL as error:
             if os.environ.get("ARCHCALC_DEBUG"):
                 raise
             problem = ArchcalcError(

@@ -21,6 +21,7 @@ def command(
         "inspect": report.Inspection,
         "kv": report.KvReport,
         "tensors": report.TensorLine,
+        "fit": report.FitReport,
         "error": report.Failure,
     }
     if name not in reports:

@@ -1,0 +1,144 @@
+"""What would make a model fit that does not, or give it what it lacks: each change is tried before it is named, cheapest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from archcalc import hardware, units
+from archcalc.analysis.fit import Ask, Fit, Plans, largest, max_context, plans
+from archcalc.errors import ArchcalcError
+from archcalc.hardware import Device, GpuSpec
+from archcalc.model import Architecture
+
+_SMALLER_CACHE = {"vllm": ("fp8",), "sglang": ("fp8_e4m3",), "llama.cpp": ("q8_0", "q4_0"), "transformers": ()}
+# From the gentlest to the most aggressive, by what each engine loads.
+QUANTIZATIONS = {
+    "vllm": ("fp8", "w4a16"),
+    "sglang": ("fp8", "w4a16"),
+    "llama.cpp": ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k"),
+    "transformers": ("bnb-int8", "nf4"),
+}
+_MOST_GPUS = 64
+
+
+class Change(NamedTuple):
+    """A change that makes it fit: what to do, the options that do it, and the plan that follows."""
+
+    what: str
+    options: str
+    fit: Fit
+    usd_per_hour: float | None = None
+
+
+def would_fit(architecture: Architecture, ask: Ask, found: Plans) -> list[Change]:
+    """Changes that were tried and make it fit, cheapest first: another cache, fewer tokens, other weights, more GPUs, other GPUs."""
+    return [
+        *_caches(architecture, ask),
+        *_tokens(architecture, ask, found),
+        *_weights(architecture, ask),
+        *_gpus(architecture, ask),
+    ]
+
+
+def _tried(architecture: Architecture, ask: Ask) -> Fit | None:
+    try:
+        best = plans(architecture, ask, alternatives=0).best
+    except ArchcalcError:
+        return None
+    return best if best.fits else None
+
+
+def _caches(architecture: Architecture, ask: Ask) -> Iterator[Change]:
+    if ask.kv_dtype is None:
+        for dtype in _SMALLER_CACHE[ask.engine]:
+            if fit := _tried(architecture, ask._replace(kv_dtype=dtype)):
+                yield Change(f"keep the cache in {dtype}", f"--kv-dtype {dtype}", fit)
+                return
+
+
+def _tokens(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
+    best = found.best
+    tokens = max_context(found.model, best, ask)
+    if tokens >= 1024:
+        # Whole k: nobody types the last token.
+        tokens = tokens // 1024 * 1024
+        if fit := _tried(architecture, ask._replace(context_tokens=tokens)):
+            yield Change(f"{units.format_tokens(tokens)} tokens of context", f"--ctx {units.format_tokens(tokens)}", fit)
+    if ask.concurrency > 1 and best.max_concurrency >= 1:
+        n = largest(lambda n: bool(_tried(architecture, ask._replace(concurrency=n))), ask.concurrency)
+        if n and (fit := _tried(architecture, ask._replace(concurrency=n))):
+            yield Change(f"{n} sequences at once", f"--concurrency {n}", fit)
+
+
+def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
+    if ask.quant is None and (ask.engine == "llama.cpp" or not architecture.quantization):
+        for quant in QUANTIZATIONS[ask.engine]:
+            if fit := _tried(architecture, ask._replace(quant=quant)):
+                yield Change(f"weights quantized to {quant}", f"--quant {quant}", fit)
+                return
+
+
+def _gpus(architecture: Architecture, ask: Ask) -> Iterator[Change]:
+    device, count = ask.gpus.device, ask.gpus.count
+    open_ask = ask._replace(tp=None, pp=None, ep=None, dp=None)
+    if device.category not in ("soc", "laptop"):
+        more = count * 2
+        while more <= _MOST_GPUS:
+            if fit := _tried(architecture, open_ask._replace(gpus=GpuSpec(device, more))):
+                yield Change(f"{more} GPUs of the same kind", f"--gpu {more}x{device.id}", fit, _price(device, more))
+                break
+            more *= 2
+    other = [
+        d
+        for d in hardware.devices()
+        if _comparable(d, device) and d.visible_bytes > device.visible_bytes and d.status == "shipping"
+    ]
+    priced = sorted(other, key=lambda d: (_price(d, count) or 1e9, d.visible_bytes))
+    for candidate in priced[:12]:
+        if fit := _tried(architecture, open_ask._replace(gpus=GpuSpec(candidate, count))):
+            name = candidate.name if count == 1 else f"{count} x {candidate.name}"
+            yield Change(
+                name, f"--gpu {count}x{candidate.id}" if count > 1 else f"--gpu {candidate.id}", fit, _price(candidate, count)
+            )
+            break
+
+
+def _comparable(other: Device, device: Device) -> bool:
+    """A device that takes the same place: of the same vendor, and a Mac for a Mac."""
+    return other.vendor == device.vendor and (other.category == "soc") == (device.category == "soc") and other.category != "laptop"
+
+
+def _price(device: Device, count: int) -> float | None:
+    offers = hardware.offers(device.id, count) if device.vendor != "custom" else []
+    return offers[0][0] if offers else None
+
+
+def offload(found: Plans) -> tuple[int, int] | None:
+    """For llama.cpp: how many of the layers fit on the GPU beside their cache (`-ngl`, the head counting as one), and how many there are.
+
+    Layers are taken from the last, as llama.cpp does, the head first. None if nothing fits.
+    """
+    model, best = found.model, found.best
+    layers = model.architecture.layers
+    each = [0] * layers
+    rest = 0
+    for tensor in model.tensors:
+        size = sum(piece.bytes for piece in tensor.pieces)
+        if not tensor.gpu:
+            continue
+        for layer in tensor.layers:
+            each[layer] += size
+        if not tensor.layers:
+            rest += size * tensor.copies
+    room = best.budget.kv_room_bytes + best.budget.weights_bytes - rest
+    cache = -(-best.kv_needed_bytes // layers)
+    held = 0
+    for size in reversed(each):
+        room -= size + cache
+        if room < 0:
+            break
+        held += 1
+    if room < 0 and not held:
+        return None
+    return held + 1, layers + 1

@@ -1,0 +1,259 @@
+"""A fit as a report: the verdict in words, the figures of the fullest GPU, what else was tried, and the command that starts it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from archcalc import hardware, report, units
+from archcalc.analysis import advice, roofline
+from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans, read_bytes
+from archcalc.analysis.flops import decode_flops
+from archcalc.loader import Loaded
+
+
+def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str | None = None) -> report.FitReport:
+    """Judge a model on a machine. `brief` leaves out the alternatives and what would make it fit.
+
+    With `max_quant` weights may be quantized down to that, as little as makes it fit; without, they are taken as stored, or as asked.
+    """
+    found = plans(loaded.architecture, ask, alternatives=0 if brief else 3)
+    if not found.best.fits and max_quant and ask.quant is None:
+        for quant in allowed(ask.engine, max_quant):
+            tried = plans(loaded.architecture, ask._replace(quant=quant), alternatives=0 if brief else 3)
+            if tried.best.fits:
+                found, ask = tried, ask._replace(quant=quant)
+                break
+    best, device = found.best, ask.gpus.device
+    longest = max_context(found.model, best, ask)
+    ceiling = decode_ceiling(found, ask)
+    floor = prefill_floor(found, ask)
+    offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
+    placement, b = best.placement, best.budget
+    return report.FitReport(
+        schema_version=report.SCHEMA_VERSION,
+        source=loaded.source.name,
+        status=loaded.architecture.status,
+        gpu=device.id,
+        gpus=ask.gpus.count,
+        engine=ask.engine,
+        fits=best.fits,
+        verdict=verdict(best, ask),
+        plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
+        why=why(found, ask),
+        per_gpu=report.FitPerGpu(
+            memory_bytes=b.memory_bytes,
+            budget_bytes=b.budget_bytes,
+            weights_bytes=b.weights_bytes,
+            activation_bytes=b.activation_bytes,
+            overhead_bytes=b.overhead_bytes,
+            kv_room_bytes=b.kv_room_bytes,
+            kv_needed_bytes=best.kv_needed_bytes,
+            headroom_bytes=best.headroom_bytes,
+        ),
+        context_tokens=best.context_tokens,
+        concurrency=best.concurrency,
+        max_context_tokens=longest,
+        max_concurrency=round(best.max_concurrency, 3),
+        kv_tokens=best.kv_tokens,
+        decode_tokens_per_s_ceiling=None if ceiling is None else round(ceiling, 1),
+        prefill_seconds_floor=None if floor is None else round(floor, 3),
+        usd_per_hour=offers[0][0] if offers else None,
+        instance=offers[0][2].id if offers else None,
+        command=command(loaded, ask, found) if best.fits else "",
+        runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
+        would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
+        notes=list(_notes(ask, found)),
+        explain=[] if brief else list(_explained(best, ask)),
+    )
+
+
+def allowed(engine: str, max_quant: str) -> tuple[str, ...]:
+    """The quantizations that may be tried, gentlest first, down to `max_quant`."""
+    ladder = advice.QUANTIZATIONS[engine]
+    wanted = max_quant.lower().replace("-", "_")
+    plain = [q.replace("-", "_") for q in ladder]
+    if wanted in plain:
+        return ladder[: plain.index(wanted) + 1]
+    # Another name for four bits stands in place of the last step.
+    return (*ladder[:-1], max_quant) if re.search(r"4|awq|gptq", wanted) else (max_quant,)
+
+
+def verdict(fit: Fit, ask: Ask) -> str:
+    """One line: fits, and with what to spare; or does not, and by how much."""
+    machine = f"{ask.gpus.count} x {ask.gpus.device.name}"
+    what = f"{units.format_tokens(fit.context_tokens)} tokens x {fit.concurrency} on {machine} under {ask.engine}"
+    if fit.fits:
+        return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"
+    if fit.budget.kv_room_bytes < 0:
+        over = units.format_bytes(-fit.budget.kv_room_bytes)
+        return f"does not fit: {what}; weights and overhead alone are {over} over on the fullest GPU"
+    return f"does not fit: {what}; {units.format_bytes(-fit.headroom_bytes)} missing on the fullest GPU"
+
+
+def why(found: Plans, ask: Ask) -> str:
+    """Why this placement, in words."""
+    p = found.best.placement
+    if any((ask.tp, ask.pp, ask.ep, ask.dp)):
+        return "as asked"
+    if ask.gpus.count == 1:
+        return "one GPU"
+    if ask.engine in ("llama.cpp", "transformers"):
+        return "layers spread over the GPUs"
+    if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
+        return "tensor parallelism over all GPUs: they share a machine, and every GPU works on every token"
+    parts = []
+    if p.tp > 1:
+        parts.append(f"tensor parallelism of {p.tp}, the widest that the model and the machine take")
+    if p.pp > 1:
+        parts.append(f"{p.pp} pipeline stages over the rest")
+    if p.dp > 1:
+        parts.append(f"{p.dp} replicas")
+    if found.refused:
+        parts.append(f"because {found.refused[0]}")
+    return "; ".join(parts)
+
+
+def decode_ceiling(found: Plans, ask: Ask) -> float | None:
+    """The most tokens a second that bandwidth allows for all sequences: weights read once a step, each sequence's cache once.
+
+    One sequence passes through all pipeline stages in turn; enough sequences keep all stages at work.
+    """
+    best, device = found.best, ask.gpus.device
+    p = best.placement
+    sequences = -(-best.concurrency // p.dp)
+    weights = read_bytes(found.model, best)
+    cache = best.kv_needed_bytes // sequences
+    turns = p.pp if sequences < p.pp else 1
+    rate = roofline.decode_tokens_per_s(device, weights * turns, cache * turns, sequences)
+    return None if rate is None else rate * p.dp
+
+
+def prefill_floor(found: Plans, ask: Ask) -> float | None:
+    """The least seconds to the first token of a prompt as long as the context."""
+    best = found.best
+    tokens = best.context_tokens
+    matmul, attention, scan = decode_flops(found.model.architecture, tokens)
+    # Each token sees those before it: half the context on average.
+    flops = (matmul + scan) * tokens + attention * tokens // 2
+    computed = {"fp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(found.model.quant, "bf16")
+    return roofline.prefill_seconds(ask.gpus.device, best.placement.gpus // best.placement.dp, flops, computed)
+
+
+def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
+    """The command line that starts the engine on this plan."""
+    best = found.best
+    p, model = best.placement, shlex.quote(_model_name(loaded))
+    words: list[str] = []
+
+    def add(flag: str, value: object, needed: bool) -> None:
+        if needed:
+            words.append(f"{flag} {value}")
+
+    quant = {"fp8-block": "fp8", "nf4": "bitsandbytes", "bnb-int8": "bitsandbytes"}.get(ask.quant or "", ask.quant)
+    if ask.engine == "vllm":
+        words.append(f"vllm serve {model}")
+        add("--tensor-parallel-size", p.tp, p.tp > 1)
+        add("--pipeline-parallel-size", p.pp, p.pp > 1)
+        add("--data-parallel-size", p.dp, p.dp > 1)
+        add("--enable-expert-parallel", "", p.ep > 1)
+        add("--decode-context-parallel-size", p.dcp, p.dcp > 1)
+        add("--max-model-len", best.context_tokens, True)
+        add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
+        add("--gpu-memory-utilization", ask.utilization, ask.utilization is not None)
+        add("--max-num-batched-tokens", ask.batched_tokens, ask.batched_tokens is not None)
+        add("--quantization", quant, quant in ("fp8", "bitsandbytes"))
+    elif ask.engine == "sglang":
+        words.append(f"python -m sglang.launch_server --model-path {model}")
+        add("--tp", p.tp * p.dp if p.ep > 1 or p.dp > 1 else p.tp, p.tp * p.dp > 1)
+        add("--pp-size", p.pp, p.pp > 1)
+        add("--dp-size", p.dp, p.dp > 1)
+        add("--enable-dp-attention", "", p.dp > 1)
+        add("--ep-size", p.ep, p.ep > 1)
+        add("--context-length", best.context_tokens, True)
+        add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
+        add("--mem-fraction-static", ask.utilization, ask.utilization is not None)
+        add("--quantization", quant, quant == "fp8")
+    elif ask.engine == "llama.cpp":
+        words.append(f"llama-server -m {shlex.quote(_model_name(loaded).rpartition('/')[2])}-{found.model.quant.upper()}.gguf")
+        add("-c", best.context_tokens * best.concurrency, True)
+        add("-np", best.concurrency, best.concurrency > 1)
+        add("-ngl", 999, True)
+        add("-ctk", best.kv_dtype, ask.kv_dtype is not None)
+        add("-ctv", best.kv_dtype, ask.kv_dtype is not None)
+    else:
+        words.append(f'AutoModelForCausalLM.from_pretrained("{_model_name(loaded)}", dtype="auto", device_map="auto")')
+    return " ".join(word.strip() for word in words)
+
+
+def _model_name(loaded: Loaded) -> str:
+    """What engines call the model: the repository of a bundled name, else the SOURCE itself."""
+    if loaded.source.kind == "bundled":
+        from archcalc import zoo
+
+        entry = zoo.find(loaded.source.name)
+        return entry.repo if entry else loaded.source.name
+    return loaded.source.name.removesuffix("/config.json")
+
+
+def _alternative(fit: Fit, found: Plans, ask: Ask) -> report.FitAlternative:
+    p = fit.placement
+    return report.FitAlternative(
+        plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),
+        fits=fit.fits,
+        weights_bytes=fit.weights.bytes,
+        headroom_bytes=fit.headroom_bytes,
+        max_concurrency=round(fit.max_concurrency, 3),
+    )
+
+
+def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
+    out = [
+        report.FitChange(
+            change.what, change.options, change.fit.headroom_bytes, round(change.fit.max_concurrency, 3), change.usd_per_hour
+        )
+        for change in advice.would_fit(loaded.architecture, ask, found)
+    ]
+    if ask.engine == "llama.cpp":
+        held = advice.offload(found)
+        if held and held[0] < held[1]:
+            what = f"{held[0]} of {held[1]} layers on the GPU, the rest in the CPU's memory"
+            out.insert(min(2, len(out)), report.FitChange(what, f"-ngl {held[0]} (llama-server)", 0, float(ask.concurrency), None))
+    return out
+
+
+def _notes(ask: Ask, found: Plans) -> Iterator[str]:
+    yield from ask.gpus.notes
+    yield from found.best.budget.notes
+    device, architecture = ask.gpus.device, found.model.architecture
+    if found.model.quant.startswith("fp8") and roofline.native(device, "fp8") is False:
+        yield f"{device.name} has no FP8 matrix units: the weights take as little memory, and are widened before each product"
+    if found.best.kv_dtype.startswith("fp8") and roofline.native(device, "fp8") is False:
+        yield f"{device.name} has no FP8 units: the cache is widened as it is read"
+    if device.visible_basis == "estimated":
+        yield f"what an engine sees of {device.name}'s memory is estimated, not measured"
+    if architecture.unmodelled_keys:
+        yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
+    yield "rates are bounds of bandwidth and matrix units, not forecasts"
+
+
+def _explained(best: Fit, ask: Ask) -> Iterator[report.Explained]:
+    b, w = best.budget, best.weights
+    yield report.Explained(
+        "memory", b.memory_bytes, f"what an engine sees of {ask.gpus.device.name}", "; ".join(ask.gpus.device.sources[:1])
+    )
+    yield report.Explained(
+        "budget", b.budget_bytes, f"{b.utilization:g} of it", "the engine's default" if ask.utilization is None else "asked"
+    )
+    parts = " + ".join(f"{c.part} {c.role} {units.format_bytes(c.bytes)}" for c in w.components if c.bytes >= 1 << 26)
+    yield report.Explained("weights", w.bytes, parts, "tensors as the engine holds them: archcalc tensors, and docs/fit.md")
+    for term in (*b.activation_terms, *b.overhead_terms):
+        yield report.Explained(term.name, term.bytes, term.formula, f"{term.source} ({term.basis})")
+    yield report.Explained("KV room", b.kv_room_bytes, "budget - weights - activations - overhead", "")
+    yield report.Explained(
+        "KV needed",
+        best.kv_needed_bytes,
+        f"{best.concurrency} x {best.context_tokens:,} tokens, {best.kv_rule}",
+        "archcalc kv --explain",
+    )

@@ -1,0 +1,252 @@
+"""`archcalc fit`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from archcalc.cli._options import Context, FormatOption, KvDtype, Offline, Refresh, Set, bundled
+from archcalc.cli._run import Format, complain, each, failure, leave, print_each
+from archcalc.errors import ArchcalcError, UsageError
+from archcalc.report import FitReport, to_plain
+
+
+class Engines(str, Enum):
+    """The engines whose memory is known."""
+
+    vllm = "vllm"
+    sglang = "sglang"
+    llama_cpp = "llama.cpp"
+    transformers = "transformers"
+
+
+class Order(str, Enum):
+    """How a list is sorted, those that fit first."""
+
+    size = "size"
+    context = "context"
+    speed = "speed"
+    cost = "cost"
+
+
+MODELS = "With no SOURCE"
+
+
+def command(
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE...]", help="Models, as for inspect; none: every bundled model.", autocompletion=bundled),
+    ] = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="8xH100, 2x4090, m4-max-128gb, p5.48xlarge.")] = None,
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
+    ] = None,
+    ctx: Context = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once.")] = 1,
+    engine: Annotated[Engines | None, typer.Option("--engine", help="vllm, or llama.cpp on a Mac.")] = None,
+    tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
+    pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
+    ep: Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")] = None,
+    dp: Annotated[
+        int | None, typer.Option("--dp", min=1, max=4096, help="Replicas (of attention, where experts are shared).")
+    ] = None,
+    dcp: Annotated[int, typer.Option("--dcp", min=1, max=4096, help="Context parallelism in decoding.")] = 1,
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so: fp8, awq, q4_k_m; as is by default.")
+    ] = None,
+    max_quant: Annotated[str | None, typer.Option("--max-quant", metavar="NAME", help="Quantize if needed, down to this.")] = None,
+    kv_dtype: KvDtype = None,
+    utilization: Annotated[
+        str | None, typer.Option("--utilization", metavar="SHARE", help="The engine's share of the memory: 0.9.")
+    ] = None,
+    batched_tokens: Annotated[
+        int | None, typer.Option("--max-num-batched-tokens", min=1, max=1 << 24, help="Tokens of one step.")
+    ] = None,
+    engine_version: Annotated[
+        str | None, typer.Option("--engine-version", metavar="V", help="Rules of that version of vLLM.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Every figure as its formula with the numbers in it, and its source.")
+    ] = False,
+    min_params: Annotated[
+        str | None, typer.Option("--min-params", metavar="N", help="Only models of that size: 7B.", rich_help_panel=MODELS)
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option("--family", metavar="WORD", help="Only that family.", rich_help_panel=MODELS)
+    ] = None,
+    license_: Annotated[
+        str | None, typer.Option("--license", metavar="WORD", help="Only that license.", rich_help_panel=MODELS)
+    ] = None,
+    sort: Annotated[Order, typer.Option("--sort", help="size, context, speed or cost.", rich_help_panel=MODELS)] = Order.size,
+    set_: Set = None,
+    form: FormatOption = Format.table,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Say whether models fit a machine under an engine, with what to spare, and how to start them.
+
+    Options given are constraints; those left out are chosen, and the plan says what was. Exit status 0 if all fit, 1 if some do not.
+    """
+    from archcalc import units
+    from archcalc.analysis.fit import Ask
+    from archcalc.loader import load
+
+    spec = _machine(gpu, vram)
+    ask = Ask(
+        gpus=spec,
+        engine=engine.value if engine else "llama.cpp" if spec.device.vendor == "apple" else "vllm",
+        context_tokens=units.parse_tokens(ctx) if ctx is not None else None,
+        concurrency=concurrency,
+        tp=tp,
+        pp=pp,
+        ep=ep,
+        dp=dp,
+        dcp=dcp,
+        quant=quant,
+        kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
+        utilization=_share(utilization),
+        batched_tokens=batched_tokens,
+        version=engine_version,
+    )
+    if quant and max_quant:
+        raise UsageError("--quant and --max-quant exclude each other", "one asks for a storage, the other allows some")
+    if not source:
+        _list(ask, form, sort, units.parse_count(min_params) if min_params else 0, family, license_, max_quant)
+        return
+
+    from archcalc.analysis.verdict import fit_report
+
+    def report(text: str) -> FitReport:
+        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
+        try:
+            return fit_report(loaded, ask, max_quant=max_quant)
+        except ArchcalcError as error:
+            if not error.message.startswith(text):
+                error.message = f"{text}: {error.message}"
+            raise
+
+    missing: list[str] = []
+
+    def noted(r: FitReport) -> FitReport:
+        if not r.fits:
+            missing.append(r.source)
+        return r
+
+    def page(r: FitReport) -> None:
+        from archcalc.render.fit import write_page
+
+        write_page(noted(r), sys.stdout, explain)
+
+    def markdown(r: FitReport) -> None:
+        from archcalc.render.fit import write_markdown_page
+
+        write_markdown_page(noted(r), sys.stdout)
+
+    def csv(reports: Iterable[FitReport]) -> None:
+        from archcalc.render.fit import COLUMNS, row
+        from archcalc.render.rows import write_csv
+
+        write_csv(COLUMNS, [row(noted(r)) for r in reports], sys.stdout)
+
+    print_each(source, report, form, plain=lambda r: to_plain(noted(r)), page=page, markdown=markdown, csv=csv)
+    if missing:
+        leave(1)
+
+
+def _machine(gpu: str | None, vram: str | None) -> Any:
+    from archcalc import hardware, units
+
+    if vram is not None:
+        count = 1
+        if gpu is not None:
+            if not gpu.strip().isdecimal() or not 1 <= int(gpu) <= hardware.MAX_GPUS:
+                raise UsageError(
+                    "--vram is for a card that --gpu does not name", "give one of them; --gpu 2 --vram 24GiB for two such cards"
+                )
+            count = int(gpu)
+        return hardware.GpuSpec(hardware.custom(units.parse_bytes(vram)), count)
+    if gpu is None:
+        raise UsageError(
+            "--gpu is missing: what should it fit?", "such as --gpu 8xH100, --gpu 4090 or --vram 24GiB; `archcalc gpus` lists them"
+        )
+    return hardware.parse_spec(gpu)
+
+
+def _share(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--utilization {text}: a number above 0, up to 1, was expected", "such as 0.9")
+    return share
+
+
+def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:
+    """Smaller is better; the larger model breaks ties."""
+    first = {
+        Order.size: 0.0,
+        Order.context: -float(r["max_context_tokens"]),
+        Order.speed: -float(r["decode_tokens_per_s_ceiling"] or 0),
+        Order.cost: float(r["usd_per_hour"] or 1e9),
+    }
+    return first[sort], -float(r["params_total"])
+
+
+def _list(
+    ask: Any, form: Format, sort: Order, min_params: int, family: str | None, license_: str | None, max_quant: str | None
+) -> None:
+    """Every bundled model on the machine, those that fit first."""
+    from archcalc import zoo
+    from archcalc.analysis.params import components
+    from archcalc.analysis.verdict import fit_report
+    from archcalc.loader import load
+    from archcalc.render import rows
+    from archcalc.render.fit import LIST_COLUMNS, list_row
+
+    found: list[dict[str, Any]] = []
+    entries = [
+        e
+        for e in zoo.entries()
+        if (not family or family.lower() in e.family.lower()) and (not license_ or license_.lower() in (e.license or "").lower())
+    ]
+    by_name = {e.name: e for e in entries}
+    if not entries:
+        complain("no bundled model is of that family and license", "`archcalc models` lists them")
+
+    def report(name: str) -> dict[str, Any] | None:
+        loaded = load(name)
+        a = loaded.architecture
+        total = sum(c.total for c in components(a) if c.part != "mtp")
+        if total < min_params:
+            return None
+        longest = a.facts.context_tokens
+        if ask.context_tokens and longest and ask.context_tokens > longest:
+            return None
+        return list_row(fit_report(loaded, ask, brief=True, max_quant=max_quant), total, by_name[name].license)
+
+    errors: list[tuple[str, ArchcalcError]] = []
+    for name, result in each([e.name for e in entries], report):
+        if isinstance(result, ArchcalcError):
+            errors.append((name, result))
+        elif result is not None:
+            found.append(result)
+    found.sort(key=lambda r: (not r["fits"], *_order(sort, r)))
+    if form is Format.jsonl:
+        for r in found:
+            print(json.dumps(r))
+        for name, error in errors:
+            print(json.dumps(failure(name, error)))
+    else:
+        rows.write(form.value, LIST_COLUMNS, found, sys.stdout)
+        for name, error in errors:
+            complain(f"{name}: {error.message}")
+    if not any(r["fits"] for r in found):
+        leave(1)

@@ -1,0 +1,199 @@
+"""Fit: what adds up, what may never shrink, what is refused, and the contract's JSON."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archcalc import hardware, zoo
+from archcalc.analysis.fit import Ask, Plans, max_context, plans
+from archcalc.analysis.verdict import fit_report
+from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
+from archcalc.loader import Loaded, load
+from archcalc.model import Architecture
+from conftest import Run
+
+KEYS = {
+    "": "source gpu gpus engine fits plan per_gpu context_tokens concurrency max_context_tokens max_concurrency kv_tokens "
+    "decode_tokens_per_s_ceiling command would_fit notes",
+    "plan": "tp pp ep dp quant kv_dtype",
+    "per_gpu": "memory_bytes budget_bytes weights_bytes activation_bytes overhead_bytes kv_room_bytes kv_needed_bytes headroom_bytes",
+}
+NAMES = zoo.names()
+GPUS = ["h100", "8xh100", "4090", "2x4090", "l4", "8xh200", "4xa100", "mi300x", "4xb200"]
+ENGINES = ["vllm", "sglang", "llama.cpp", "transformers"]
+
+models, machines = st.sampled_from(NAMES), st.sampled_from(GPUS)
+
+
+def architecture(name: str) -> Architecture:
+    found = zoo.spec(name)
+    assert found is not None
+    return found
+
+
+def judged(name: str, ask: Ask) -> Plans | None:
+    """The plans, or None where the engine does not have this model."""
+    try:
+        return plans(architecture(name), ask, alternatives=0)
+    except (UsageError, UnsupportedError):
+        return None
+
+
+def test_json_keeps_the_contract(run: Run) -> None:
+    done = run("fit", "llama-3.1-70b", "--gpu", "8xH100", "--ctx", "128k", "--format", "json")
+    assert done.returncode == 0
+    got = json.loads(done.stdout)
+    for path, keys in KEYS.items():
+        assert set(keys.split()) <= set(got[path] if path else got)
+    assert (got["gpu"], got["gpus"], got["engine"], got["fits"], got["plan"]["tp"]) == ("h100-sxm-80gb", 8, "vllm", True, 8)
+    words = shlex.split(got["command"])
+    assert words[:3] == ["vllm", "serve", "meta-llama/Llama-3.1-70B"]
+    assert words[words.index("--tensor-parallel-size") + 1] == "8"
+    assert words[words.index("--max-model-len") + 1] == "131072"
+
+
+def test_exit_status_and_changes_that_were_tried(run: Run) -> None:
+    done = run("fit", "deepseek-v3", "--gpu", "8xH100", "--format", "json")
+    got = json.loads(done.stdout)
+    assert (done.returncode, got["fits"], got["command"]) == (1, False, "")
+    assert got["per_gpu"]["headroom_bytes"] < 0
+    # 671 GB of FP8 weights on 8 x 80 GB: DeepSeek serves it on no fewer than 16 (arXiv:2412.19437, section 3.4, uses 32).
+    assert any(change["options"].startswith("--gpu 16x") for change in got["would_fit"])
+    assert all(change["headroom_bytes"] >= 0 for change in got["would_fit"])
+
+
+@settings(max_examples=80, deadline=None)
+@given(models, machines, st.sampled_from(ENGINES), st.integers(1, 64))
+def test_the_fullest_gpu_adds_up(name: str, gpu: str, engine: str, concurrency: int) -> None:
+    ask = Ask(hardware.parse_spec(gpu), engine, 4096 if engine != "vllm" else None, concurrency)  # type: ignore[arg-type]
+    try:
+        r = fit_report(Loaded(load(name).source, architecture(name)), ask, brief=True)
+    except (UsageError, UnsupportedError):
+        return
+    g = r.per_gpu
+    assert g.weights_bytes + g.activation_bytes + g.overhead_bytes + g.kv_room_bytes == g.budget_bytes <= g.memory_bytes
+    assert g.kv_room_bytes - g.kv_needed_bytes == g.headroom_bytes
+    assert r.fits == (g.headroom_bytes >= 0)
+    assert r.plan.tp * r.plan.pp * r.plan.dp == r.gpus
+    if r.fits:
+        assert r.max_context_tokens >= r.context_tokens
+
+
+@settings(max_examples=60, deadline=None)
+@given(models, machines, st.sampled_from(ENGINES), st.integers(1, 1 << 15), st.integers(1, 1 << 15))
+def test_more_context_never_needs_less(name: str, gpu: str, engine: str, some: int, more: int) -> None:
+    longest = architecture(name).facts.context_tokens or 0
+    if some + more > longest:
+        return
+    ask = Ask(hardware.parse_spec(gpu), engine, some, tp=1, dp=1)  # type: ignore[arg-type]
+    short, long = judged(name, ask), judged(name, ask._replace(context_tokens=some + more))
+    if short and long and short.best.placement == long.best.placement:
+        assert short.best.kv_needed_bytes <= long.best.kv_needed_bytes
+        assert short.best.headroom_bytes >= long.best.headroom_bytes
+
+
+@settings(max_examples=60, deadline=None)
+@given(models, st.sampled_from(["h100", "a100", "4090", "b200"]), st.sampled_from([1, 2, 4]))
+def test_more_gpus_never_hold_more_each(name: str, gpu: str, tp: int) -> None:
+    few = judged(name, Ask(hardware.parse_spec(f"{tp}x{gpu}"), "vllm", 2048, tp=tp))
+    many = judged(name, Ask(hardware.parse_spec(f"{2 * tp}x{gpu}"), "vllm", 2048, tp=2 * tp))
+    if few and many and longest_enough(name):
+        assert many.best.weights.bytes <= few.best.weights.bytes
+
+
+def longest_enough(name: str) -> bool:
+    return (architecture(name).facts.context_tokens or 0) >= 2048
+
+
+@settings(max_examples=40, deadline=None)
+@given(models, machines)
+def test_the_longest_context_fits_and_the_next_does_not(name: str, gpu: str) -> None:
+    ask = Ask(hardware.parse_spec(gpu), "vllm")
+    found = judged(name, ask)
+    if found is None:
+        return
+    longest = max_context(found.model, found.best, ask)
+    p = found.best.placement
+    fixed = ask._replace(tp=p.tp, pp=p.pp, dp=p.dp, ep=p.ep)
+
+    def fits(tokens: int) -> bool:
+        again = judged(name, fixed._replace(context_tokens=tokens))
+        return again is not None and again.best.fits
+
+    limit = architecture(name).facts.context_tokens or 0
+    assert longest == 0 or fits(longest)
+    assert longest == limit or not fits(longest + 1)
+
+
+def test_a_guess_gets_no_verdict() -> None:
+    from archcalc.arch import parse
+
+    config = {**zoo.config("llama-3.1-8b"), "model_type": "zorblax"}
+    with pytest.raises(ArchcalcError, match="guess"):
+        plans(parse(config), Ask(hardware.parse_spec("h100")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["llama-3.1-8b"], "--gpu"),
+        (["llama-3.1-8b", "--gpu", "voodoo2"], "voodoo2"),
+        (["llama-3.1-8b", "--gpu", "rtx 6000"], "could be"),
+        (["llama-3.1-8b", "--gpu", "0xh100"], "0 GPUs"),
+        (["llama-3.1-8b", "--gpu", "5000xh100"], "5,000"),
+        (["llama-3.1-8b", "--gpu", "4xh100+4xa100"], "one kind"),
+        (["llama-3.1-8b", "--gpu", "8xh100", "--tp", "3"], "tp 3"),
+        (["qwen2.5-7b", "--gpu", "8xh100", "--tp", "8"], "28 attention heads"),
+        (["llama-3.1-8b", "--gpu", "2xh100", "--ep", "2"], "no routed experts"),
+        (["llama-3.1-8b", "--gpu", "h100", "--ctx", "1m"], "beyond the model's"),
+        (["llama-3.1-8b", "--gpu", "h100", "--kv-dtype", "q8_0"], "q8_0"),
+        (["llama-3.1-8b", "--gpu", "h100", "--quant", "q99"], "q99"),
+        (["llama-3.1-8b", "--gpu", "h100", "--utilization", "1.5"], "1.5"),
+        (["llama-3.1-8b", "--vram", "24"], "unit"),
+        (["llama-3.1-8b", "--gpu", "h100", "--vram", "24GiB"], "--vram"),
+        (["llama-3.1-8b", "--gpu", "h100", "--quant", "fp8", "--max-quant", "fp8"], "exclude"),
+        (["no-such-model", "--gpu", "h100"], "no-such-model"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_calls_that_cannot_be(arguments: list[str], said: str, run: Run) -> None:
+    done = run("fit", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "internal error" not in done.stderr
+
+
+def test_fp8_on_a_card_without_it_is_told(run: Run) -> None:
+    got = json.loads(run("fit", "llama-3.1-8b", "--gpu", "a100", "--quant", "fp8", "--format", "json").stdout)
+    assert any("no FP8" in note for note in got["notes"])
+
+
+def test_every_bundled_model_on_one_card(run: Run) -> None:
+    done = run("fit", "--gpu", "4090", "--ctx", "4k", "--max-quant", "w4a16", "--family", "qwen3", "--format", "json")
+    rows = json.loads(done.stdout)
+    assert rows == sorted(rows, key=lambda r: (not r["fits"], -r["params_total"]))
+    by_name = {r["source"]: r for r in rows}
+    assert by_name["qwen3-8b"]["fits"]
+    assert by_name["qwen3-8b"]["quant"] == "bf16"
+    assert by_name["qwen3-32b"]["quant"] == "w4a16"
+    assert not by_name["qwen3-235b-a22b"]["fits"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_pages_fit_the_terminal(width: int, run: Run) -> None:
+    for arguments in (["gpt-oss-120b", "--gpu", "h100", "--explain"], ["llama-3.1-70b", "--gpu", "8xh100"], ["--gpu", "4090"]):
+        out = run("fit", *arguments, env={"COLUMNS": str(width)}).stdout
+        assert out
+        assert max(map(len, out.splitlines())) <= width
+
+
+def test_a_bundled_model_is_fitted_without_pydantic() -> None:
+    from test_cli import HEAVY, imported
+
+    assert not imported("fit", "llama-3.1-8b", "--gpu", "h100", "--format", "json") & {*HEAVY, "pydantic", "rich"}
