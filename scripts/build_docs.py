@@ -23,7 +23,7 @@ _WIDTH = "80"
 def run(command: str) -> str:
     """The output of an archcalc command, in a pipe 80 columns wide, offline."""
     arguments = shlex.split(command)[1:]
-    if arguments and arguments[0] in ("inspect", "tensors", "kv"):
+    if arguments and arguments[0] in ("inspect", "tensors", "kv", "fit"):
         arguments.append("--offline")
     done = subprocess.run(
         [sys.executable, "-m", "archcalc", *arguments],
