@@ -37,7 +37,7 @@ def would_fit(architecture: Architecture, ask: Ask, found: Plans) -> list[Change
         *_caches(architecture, ask),
         *_tokens(architecture, ask, found),
         *_weights(architecture, ask),
-        *_gpus(architecture, ask),
+        *_gpus(architecture, ask, found),
     ]
 
 
@@ -79,21 +79,20 @@ def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
                 return
 
 
-def _gpus(architecture: Architecture, ask: Ask) -> Iterator[Change]:
+def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
     device, count = ask.gpus.device, ask.gpus.count
+    # What cannot hold one copy of the weights need not be tried.
+    least = found.best.weights.total_bytes // found.best.placement.dp
     open_ask = ask._replace(tp=None, pp=None, ep=None, dp=None)
     if device.category not in ("soc", "laptop"):
         more = count * 2
         while more <= _MOST_GPUS:
-            if fit := _tried(architecture, open_ask._replace(gpus=GpuSpec(device, more))):
+            if device.visible_bytes * more > least and (fit := _tried(architecture, open_ask._replace(gpus=GpuSpec(device, more)))):
                 yield Change(f"{more} GPUs of the same kind", f"--gpu {more}x{device.id}", fit, _price(device, more))
                 break
             more *= 2
-    other = [
-        d
-        for d in hardware.devices()
-        if _comparable(d, device) and d.visible_bytes > device.visible_bytes and d.status == "shipping"
-    ]
+    enough = max(device.visible_bytes + 1, least // count)
+    other = [d for d in hardware.devices() if _comparable(d, device) and d.visible_bytes >= enough and d.status == "shipping"]
     priced = sorted(other, key=lambda d: (_price(d, count) or 1e9, d.visible_bytes))
     for candidate in priced[:12]:
         if fit := _tried(architecture, open_ask._replace(gpus=GpuSpec(candidate, count))):
