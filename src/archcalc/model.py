@@ -146,7 +146,8 @@ class Layer(NamedTuple):
     """One kind of layer: what it is called, what it holds, what it keeps, what it computes.
 
     `scan_flops` is the cost per token of a recurrence (zero for attention). `mixer_width` and `ffn_width` are the elements
-    per token that are alive at once inside the mixer and the FFN of a forward pass, beyond the layer's input.
+    per token that are alive at once inside the mixer and the FFN of a forward pass, beyond the layer's input. `activation` is the
+    config's name of the FFN's activation where the reference computes it in steps, each of which training keeps.
     """
 
     mixer: str
@@ -157,6 +158,7 @@ class Layer(NamedTuple):
     scan_flops: int = 0
     mixer_width: int = 0
     ffn_width: int = 0
+    activation: str = ""
 
 
 class Stack(NamedTuple):

@@ -8,6 +8,10 @@ from typing import Protocol
 from archcalc.model import Attend, Cache, Experts, Layer, Role, Shard, Tensor
 
 
+# Activations that the reference implementation computes in steps (transformers 5.23, activations.py), not with one kernel.
+STEPWISE = ("gelu_new", "gelu_fast", "quick_gelu")
+
+
 class Block(Protocol):
     """What every block says of itself.
 
@@ -94,4 +98,5 @@ def make_layer(
         scan_flops=mixer.scan_flops() if mixer else 0,
         mixer_width=mixer.width() if mixer else 0,
         ffn_width=ffn.width() if ffn else 0,
+        activation=activation if (activation := getattr(ffn, "activation", "")) in STEPWISE else "",
     )
