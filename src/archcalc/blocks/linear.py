@@ -35,7 +35,7 @@ class GatedDeltaNet:
     Each of `key_heads` serves `value_heads / key_heads` value heads. Queries, keys and values pass through one short convolution
     of `kernel` tokens; the output is normalized per head and gated. `fused` is the layout of Qwen3-Next: one projection for
     queries, keys, values and gate, one for beta and decay; without it Qwen3.5's four projections. `asked` is the dtype that the
-    config asks engines to keep the matrices in.
+    config asks engines to keep the matrices in. `apart` is OLMo Hybrid's: a projection for each.
     """
 
     hidden: int
@@ -46,6 +46,7 @@ class GatedDeltaNet:
     kernel: int
     fused: bool = False
     asked: str | None = None
+    apart: bool = False
 
     def _widths(self) -> tuple[int, int]:
         return self.key_heads * self.key_dim, self.value_heads * self.value_dim
@@ -54,6 +55,9 @@ class GatedDeltaNet:
         h, heads = self.hidden, self.value_heads
         keys, values = self._widths()
         by_key, by_value = Shard(0, self.key_heads), Shard(0, heads)
+        if self.apart:
+            yield from self._apart(keys, values)
+            return
         if self.fused:
             yield from linear("in_proj_qkvz", 2 * keys + 2 * values, h, "attention", shard=by_key)
             yield from linear("in_proj_ba", 2 * heads, h, "attention", shard=by_key)
@@ -67,6 +71,18 @@ class GatedDeltaNet:
         yield Tensor("A_log", (heads,), "attention", by_value)
         yield rms_norm("norm", self.value_dim)
         yield from linear("out_proj", h, values, "attention", shard=Shard(1, heads))
+
+    def _apart(self, keys: int, values: int) -> Iterator[Tensor]:
+        h, heads, by_key, by_value = self.hidden, self.value_heads, Shard(0, self.key_heads), Shard(0, self.value_heads)
+        for name, wide, shard in (("q", keys, by_key), ("k", keys, by_key), ("v", values, by_value)):
+            yield from linear(f"{name}_proj", wide, h, "attention", shard=shard)
+        for name, wide in (("a", heads), ("b", heads), ("g", values)):
+            yield from linear(f"{name}_proj", wide, h, "attention", shard=by_value)
+        yield from causal_conv("conv1d", 2 * keys + values, self.kernel, units=self.key_heads)
+        yield Tensor("A_log", (heads,), "attention", by_value)
+        yield Tensor("dt_bias", (heads,), "attention", by_value)
+        yield rms_norm("o_norm", self.value_dim)
+        yield from linear("o_proj", h, values, "attention", shard=Shard(1, heads))
 
     def caches(self) -> Iterator[Cache]:
         """The reference implementation keeps the matrices in fp32 whatever the model's dtype."""
