@@ -352,6 +352,43 @@ class FitReport(Record):
     explain: list[Explained]
 
 
+class ComparedRow(Record):
+    """One row of a comparison: a value for each model, as people read it, and whether all are the same."""
+
+    key: str
+    label: str
+    values: list[str]
+    same: bool
+
+
+class Change(Record):
+    """One knob that a model turns against the baseline."""
+
+    knob: str
+    before: str
+    after: str
+
+
+class Changes(Record):
+    """All knobs that one model turns."""
+
+    source: str
+    changes: list[Change]
+
+
+class Comparison(Record):
+    """What `archcalc compare` says of several models."""
+
+    schema_version: int
+    sources: list[str]
+    statuses: list[str]
+    context_tokens: int
+    kv_dtype: str
+    rows: list[ComparedRow]
+    baseline: str | None
+    changes: list[Changes]
+
+
 class ErrorInfo(Record):
     """Why a SOURCE failed."""
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "tensors": "The tensors of models, a line each.",
     "kv": "KV caches and recurrent states as engines allocate them, side by side.",
     "models": "The bundled models, or the model types that are read exactly.",
+    "compare": "Models side by side, or as what they change against a baseline.",
     "fit": "Whether models fit a machine under an engine, and how.",
     "gpus": "The catalog of GPUs.",
     "schema": "The JSON schema of what a command prints.",

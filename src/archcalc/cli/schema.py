@@ -22,6 +22,7 @@ def command(
         "kv": report.KvReport,
         "tensors": report.TensorLine,
         "fit": report.FitReport,
+        "compare": report.Comparison,
         "error": report.Failure,
     }
     if name not in reports:
