@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from archcalc.engines.weights import VOCAB_PADDING, Engine, Kept, Options, kept
@@ -71,26 +71,16 @@ class RankWeights(NamedTuple):
 def pipeline(layers: int, stages: int, engine: Engine = "vllm") -> tuple[tuple[int, int], ...]:
     """The first layer of each stage, and the one after its last.
 
-    Layers left over go to the stages before the last in vLLM, to the last ones in SGLang.
+    Layers left over go to the stages before the last in vLLM, to the last ones in SGLang. llama.cpp counts the head as one more layer
+    behind the last, and gives equal GPUs equal shares (0c1e57098, src/llama-model.cpp `load_tensors`).
     """
+    if engine == "llama.cpp":
+        starts = [min(layers, -(-stage * (layers + 1) // stages)) for stage in range(stages + 1)]
+        return tuple(pairwise(starts))
     sizes = [layers // stages] * stages
-    left = layers % stages
-    for i in range(left):
+    for i in range(layers % stages):
         sizes[-2 - i if engine == "vllm" else -1 - i] += 1
-    bounds, start = [], 0
-    for size in sizes:
-        bounds.append((start, start + size))
-        start += size
-    return tuple(bounds)
-
-
-def _layers_of_llama_cpp(layers: int, stages: int) -> tuple[tuple[int, int], ...]:
-    """The head counts as one more layer behind the last, and equal GPUs have equal shares.
-
-    Source: llama.cpp 0c1e57098, src/llama-model.cpp `load_tensors`.
-    """
-    starts = [-(-stage * (layers + 1) // stages) for stage in range(stages + 1)]
-    return tuple((min(start, layers), min(end, layers)) for start, end in pairwise(starts))
+    return tuple(pairwise(accumulate(sizes, initial=0)))
 
 
 def why_not(architecture: Architecture, placement: Placement, options: Options) -> str:
@@ -212,7 +202,7 @@ def rank_weights(
     # Attention in data parallelism: SGLang still splits the rest over all ranks, vLLM over those of a replica.
     wide = tp * dp if moe and options.engine == "sglang" else tp
     columns = tp * dp // placement.ep if moe else tp
-    bounds = (_layers_of_llama_cpp if options.engine == "llama.cpp" else pipeline)(architecture.layers, pp)
+    bounds = pipeline(architecture.layers, pp, options.engine)
     sums: list[dict[tuple[Part, Role], int]] = [{} for _ in bounds]
     rounding = [0] * pp
     total = on_cpu = 0
