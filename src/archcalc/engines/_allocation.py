@@ -67,22 +67,25 @@ class Allocation(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A cache, a layer that holds it, and how many layers hold one like it beside the same other caches and the same attention."""
+    """A cache, a layer that holds it, and how many layers hold one like it."""
 
     cache: Cache
     layer: Layer
     layers: int
 
 
-def held_caches(architecture: Architecture) -> tuple[Held, ...]:
-    """Every distinct cache of the decoder; MTP layers are left out, as engines run them only to speculate."""
-    found: dict[tuple[Cache, tuple[Cache, ...], tuple[Attend, ...]], Held] = {}
+def held_caches(architecture: Architecture, *, by_layer: bool = False) -> tuple[Held, ...]:
+    """Every distinct cache of the decoder; MTP layers are left out, as engines run them only to speculate.
+
+    With `by_layer` equal caches are distinct where the layers' other caches or their attention differ.
+    """
+    found: dict[Cache | tuple[Cache, tuple[Cache, ...], tuple[Attend, ...]], Held] = {}
     for stack in architecture.stacks:
         if stack.part != "decoder":
             continue
         for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
             for cache in layer.caches:
-                key = (cache, layer.caches, layer.attends)
+                key = (cache, layer.caches, layer.attends) if by_layer else cache
                 before = found.get(key)
                 found[key] = Held(cache, layer, layers + (before.layers if before else 0))
     return tuple(found.values())

@@ -58,8 +58,8 @@ starcoder: gpt_bigcode | starcoder2: starcoder2 | step35: step3p5 step3p7
 # Architectures whose models slide in llama.cpp; all others keep every token whatever the config's windows say.
 _SLIDE = frozenset(
     """
-    afmoe cohere2 cohere2moe dots3note exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite_swa laguna lfm2 lfm2moe llama4 mellum
-    mimo2 muse-glimmer olmo2 plamo3 smallthinker step35
+    afmoe cohere2 cohere2moe deepseek4 dots3note exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite_swa laguna lfm2 lfm2moe
+    llama4 mellum mimo2 muse-glimmer olmo2 plamo3 smallthinker step35
     """.split()
 )
 # The 64 layers of the 32B slide, smaller ones do not (src/models/exaone4.cpp).
@@ -67,13 +67,16 @@ _SLIDE_IF_LAYERS = {"exaone4": 64}
 # Windows and shared layers that are written into the program (src/models/llama4.cpp, gemma3n.cpp).
 _FIXED_WINDOW = {"llama4": 8192}
 _KV_LAYERS = {"gemma3n": 20}
-# Index caches: MiniMax-M3's keeps values of the attention's width beside its keys, GLM-5.3's three rows a token.
+# Index caches: MiniMax-M3's keeps values of the attention's width beside its keys; GLM-5.3's three rows a token, Qwen4's one, neither
+# pooled.
 _INDEX_WITH_VALUES = frozenset({"minimax-m3"})
-_INDEX_ROWS = {"glm5-next": 3}
+_INDEX_ROWS = {"glm5-next": 3, "qwen4exp": 1}
+# DeepSeek-V4's windows are never shared by sequences (src/llama-kv-cache-dsv4.cpp).
+_OWN_WINDOWS = frozenset({"deepseek4"})
 _ROLLBACK = frozenset(
     "bailingmoe3 deepseek4 glm5-next kimi-k3 lfm2 lfm2moe nemotron_h nemotron_h_moe qwen35 qwen35moe qwen4exp".split()
 )
-_NOT_MODELLED = frozenset({"deepseek4", "dots3note"})
+_NOT_MODELLED = frozenset({"dots3note"})
 
 
 class Options(NamedTuple):
@@ -90,13 +93,15 @@ class Options(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One cell of one layer: elements of its key and of its value."""
+    """One cell of one layer: elements of its key and of its value. `compress` tokens share a cell; `own` windows are never shared."""
 
     kind: str
     window: int | None
     layers: int
     key: int
     value: int
+    compress: int = 1
+    own: bool = False
 
 
 class Cells(NamedTuple):
@@ -109,11 +114,17 @@ class Cells(NamedTuple):
     unified: bool
     swa_full: bool
 
-    def of(self, window: int | None) -> int:
+    def of(self, row: Row) -> int:
         """Cells of a layer; a sliding one needs its window (of every sequence, where they share) and a batch beside it."""
-        if window is None or self.swa_full:
+        if row.compress > 1:
+            return pad(-(-self.base // row.compress))
+        if row.window is None or self.swa_full:
             return self.base
-        return pad(min(self.base, window * (self.n_seq_max if self.unified else 1) + self.n_ubatch))
+        windows = self.n_seq_max if self.unified and not row.own else 1
+        return pad(min(self.base, row.window * windows + self.n_ubatch))
+
+    def streams_of(self, row: Row) -> int:
+        return self.n_seq_max if row.own else self.streams
 
 
 def pad(n: int) -> int:
@@ -138,7 +149,7 @@ def cache_bytes(rows: Iterable[Row], grid: Cells, type_k: str, type_v: str, flas
     rows = list(rows)
     widest = max((row.value for row in rows), default=0)
     return [
-        row.layers * grid.streams * grid.of(row.window)
+        row.layers * grid.streams_of(row) * grid.of(row)
         * (row_bytes(type_k, row.key) + row_bytes(type_v, widest if row.value and not flash_attn else row.value))
         for row in rows
     ]  # fmt: skip
@@ -184,9 +195,13 @@ def _row(cache: Cache, name: str, slides: bool, values: int) -> Row:
     window = _FIXED_WINDOW.get(name, cache.window) if cache.window and slides else None
     if cache.kind == "latent":
         # The value is the start of the key, so nothing is kept for it.
-        return Row("latent", window, 1, cache.key_dim + cache.value_dim, 0)
+        return Row("latent", window, 1, cache.key_dim + cache.value_dim, 0, cache.compress)
     if cache.kind == "index":
-        return Row("index", None, 1, cache.key_dim * _INDEX_ROWS.get(name, 1), values if name in _INDEX_WITH_VALUES else 0)
+        pooled = cache.compress if name not in _INDEX_ROWS else 1
+        value = values if name in _INDEX_WITH_VALUES else 0
+        return Row("index", None, 1, cache.key_dim * _INDEX_ROWS.get(name, 1), value, pooled)
+    if name in _OWN_WINDOWS:
+        return Row(cache.kind, window, 1, cache.per_token, 0, 1, own=True)
     return Row(cache.kind if window else "full", window, 1, cache.heads * cache.key_dim, cache.heads * cache.value_dim)
 
 
@@ -207,7 +222,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     figures = _figures(rows, grid, type_k, type_v, options) + _states(architecture, name, n_seq, options)
     shared = "shared by all sequences" if grid.unified else f"for each of {n_seq} sequences" if n_seq > 1 else "for one sequence"
     rule = f"{grid.base:,} cells {shared}"
-    sliding = sorted({grid.of(row.window) for row in rows if row.window})
+    sliding = sorted({grid.of(row) for row in rows if row.window})
     if sliding:
         rule += f", {' or '.join(f'{n:,}' for n in sliding)} in sliding layers"
     if any(f.state_bytes for f in figures):
@@ -252,15 +267,14 @@ def _check_blocks(architecture: Architecture, type_k: str, type_v: str) -> None:
 def _figures(rows: Sequence[Row], grid: Cells, type_k: str, type_v: str, options: Options) -> list[Figure]:
     out = []
     for row, size in zip(rows, cache_bytes(rows, grid, type_k, type_v, options.flash_attn), strict=True):
-        n = grid.of(row.window)
-        each = size // (grid.streams * n)
-        grows = not row.window or n < grid.of(None) or grid.swa_full
-        streams = f"{grid.streams} sequences" if grid.streams > 1 else 1
+        n, count = grid.of(row), grid.streams_of(row)
+        each = size // (count * n)
+        streams = f"{count} sequences" if count > 1 else 1
         values = f" and {row.value:,} values" if row.value else ""
         text = times(
             layers_text(row.layers), streams, f"{n:,} cells", f"({row.key:,} keys{values} in {type_k}) {each // row.layers:,} B"
         )
-        per_token = each if grows and grid.of(row.window) == grid.base else 0
+        per_token = each // row.compress if row.compress > 1 or n == grid.base else 0
         out.append(Figure(row.kind, row.window, row.layers, size, per_token, 0, text, SOURCE))
     return out
 
@@ -270,7 +284,7 @@ def _states(architecture: Architecture, name: str, n_seq: int, options: Options)
     out = []
     for held in held_caches(architecture):
         elements = sum(prod(state.shape) for state in held.cache.states)
-        if elements:
+        if elements and not (held.cache.kind == "index" and name in _INDEX_ROWS):
             size = held.layers * recurrent_bytes(elements, n_seq, rollback)
             parts = " + ".join(times(*state.shape) for state in held.cache.states)
             text = times(
@@ -283,7 +297,7 @@ def _states(architecture: Architecture, name: str, n_seq: int, options: Options)
 def compute_buffer(architecture: Architecture, rows: Sequence[Row], grid: Cells, options: Options) -> int:
     """Roughly what a graph of one micro-batch needs: its masks, without flash attention its scores, and the wider of FFN and logits."""
     facts, batch = architecture.facts, options.n_ubatch
-    depths = {grid.of(row.window) for row in rows}
+    depths = {grid.of(row) for row in rows}
     masks = sum(depth * batch * 2 for depth in depths)
     if not options.flash_attn:
         masks = max(depths, default=0) * batch * 4 * (facts.heads + 1)

@@ -8,6 +8,7 @@ Sources: SGLang 0.5.23, python/sglang/srt/model_executor/pool_configurator.py (`
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from archcalc.engines._allocation import (
@@ -55,28 +56,38 @@ _NO_MODELS = frozenset({"bamba", "jamba", "minimax", "minimax_m1", "minimax_text
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
 
 
+# DeepSeek-V4: packed rows in pages of 256 tokens, rounded up to whole tiles; a share of 0.1 of the slots for its windows
+# (srt/mem_cache/deepseek_v4_memory_pool.py).
+_PACKED_ROWS = frozenset({"deepseek_v4"})
+_PACKED_PAGE, _TILE, _ROTARY, _SCALES = 256, 576, 64, 8
+_RATIO, _PACKED_RATIO = 0.8, 0.1
+
+
 class Options(NamedTuple):
-    """SGLang's own options, by its names. `radix_cache` False is `--disable-radix-cache`."""
+    """SGLang's own options, by its names. `radix_cache` False is `--disable-radix-cache`. `page_size` and `swa_full_tokens_ratio` None
+    are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1."""
 
     tp: int = 1
     dcp: int = 1
-    page_size: int = 1
-    swa_full_tokens_ratio: float = 0.8
+    page_size: int | None = None
+    swa_full_tokens_ratio: float | None = None
     mamba_full_memory_ratio: float = 0.9
     radix_cache: bool = True
 
 
 class Cells(NamedTuple):
-    """Bytes of one token in all full layers and in all sliding layers, and of one request's states, on one rank."""
+    """Bytes of one token in all full layers and in all sliding layers, of one slot for a request's states, and of what a request has
+    beside, on one rank. Where several tokens share a row, a token is a fraction of its bytes."""
 
-    full: int
-    sliding: int
+    full: Fraction
+    sliding: Fraction
     state: int
     window: int
+    request: int = 0
 
     def per_token(self, ratio: float) -> float:
         """Bytes of one token of `max_total_num_tokens`."""
-        return self.full + ratio * self.sliding if self.full else float(self.sliding)
+        return float(self.full) + ratio * float(self.sliding) if self.full else float(self.sliding)
 
 
 class Pools(NamedTuple):
@@ -104,21 +115,52 @@ def cache_dtype(architecture: Architecture, asked: str | None) -> str:
     return dtype
 
 
-def cache_cell(held: Held, dtype: str, options: Options) -> int:
+def cache_cell(architecture: Architecture, cache: Cache, dtype: str, options: Options, sparse: bool) -> Fraction:
     """Bytes of one token in one layer on one rank. MLA's latent and index keys are on every rank whole; DCP splits tokens, and so the
-    heads among fewer ranks."""
-    cache = held.cache
+    heads among fewer ranks. `sparse` is MLA with an indexer."""
     width = 1 if dtype.startswith(("fp8", "mxfp8")) else 2
-    sparse = {"latent", "index"} <= {c.kind for c in held.layer.caches}
+    if architecture.model_type in _PACKED_ROWS:
+        return _packed_cell(cache)
     if cache.kind == "latent":
         if sparse and width == 1:
-            return cache.key_dim + cache.key_dim // 128 * 4 + 2 * cache.value_dim
-        return cache.per_token * width
+            return Fraction(cache.key_dim + cache.key_dim // 128 * 4 + 2 * cache.value_dim)
+        return Fraction(cache.per_token * width)
     if cache.kind == "index":
-        return (cache.key_dim + cache.key_dim // 128 * 4) * options.dcp if sparse else cache.key_dim * width
+        return Fraction(-(-_index_row(cache) // cache.compress) * options.dcp if sparse else cache.key_dim * width)
     heads = max(1, cache.heads // max(1, options.tp // options.dcp))
     size = heads * (cache.key_dim + cache.value_dim) * width
-    return size + size // 32 if dtype == "mxfp8" else size
+    return Fraction(size + size // 32 if dtype == "mxfp8" else size)
+
+
+def _index_row(cache: Cache) -> int:
+    """fp8 keys with an fp32 scale for each 128."""
+    return cache.key_dim + cache.key_dim // 128 * 4
+
+
+def _packed_cell(cache: Cache) -> Fraction:
+    if cache.kind == "index":
+        return Fraction(_index_row(cache), cache.compress)
+    rows = _PACKED_PAGE // cache.compress
+    page = -(-rows * (cache.key_dim + _ROTARY + _SCALES) // _TILE) * _TILE
+    return Fraction(page, _PACKED_PAGE)
+
+
+def _buffer(architecture: Architecture, cache: Cache) -> tuple[Fraction, int]:
+    """What the tokens that wait for compression take: of each sliding token, and of each request.
+
+    DeepSeek-V4's overlapping rows keep a ring of 8 tokens beside each page of the window, the others one of their length for each
+    request, both in fp32; GLM-5.3's pooled index keeps raw keys and gates of one pool in bf16.
+    """
+    of_token, of_request = Fraction(0), 0
+    for state in cache.states if cache.kind != "state" else ():
+        width, rows = state.shape
+        if architecture.model_type not in _PACKED_ROWS:
+            of_request += width * rows * 2
+        elif rows > cache.compress:
+            of_token += Fraction(rows * width * 4, _PACKED_PAGE)
+        else:
+            of_request += rows * width * 4
+    return of_token, of_request
 
 
 def state_bytes(cache: Cache, options: Options) -> int:
@@ -140,16 +182,34 @@ def cells(architecture: Architecture, dtype: str, options: Options) -> Cells:
     """All layers' cells, sliding ones apart where the model has a pool for them."""
     _check(architecture, options)
     slides = architecture.model_type in _SLIDE
-    full = sliding = state = window = 0
+    full = sliding = Fraction(0)
+    state = window = request = 0
+    sparse = _sparse(architecture)
     for held in held_caches(architecture):
         if held.cache.kind == "state":
             state += held.layers * state_bytes(held.cache, options)
-        elif held.cache.window and slides:
-            sliding += held.layers * cache_cell(held, dtype, options)
+            continue
+        cell = held.layers * cache_cell(architecture, held.cache, dtype, options, sparse)
+        of_token, of_request = _buffer(architecture, held.cache)
+        sliding += held.layers * of_token
+        request += held.layers * of_request
+        if held.cache.window and slides:
+            sliding += cell
             window = max(window, held.cache.window)
         else:
-            full += held.layers * cache_cell(held, dtype, options)
-    return Cells(full, sliding, state, window)
+            full += cell
+    return Cells(full, sliding, state, window, request)
+
+
+def _sparse(architecture: Architecture) -> bool:
+    return {"latent", "index"} <= {held.cache.kind for held in held_caches(architecture)}
+
+
+def settled(architecture: Architecture, options: Options) -> tuple[int, float]:
+    """The page and the sliding layers' share, asked for or the model's."""
+    packed = architecture.model_type in _PACKED_ROWS
+    page = options.page_size or (_PACKED_PAGE if packed else 1)
+    return page, options.swa_full_tokens_ratio or (_PACKED_RATIO if packed else _RATIO)
 
 
 def _check(architecture: Architecture, options: Options) -> None:
@@ -214,21 +274,18 @@ def pools(
     """What `rest_bytes` hold: memory free after loading, less what `--mem-fraction-static` leaves alone."""
     options = options or Options()
     each = cells(architecture, cache_dtype(architecture, kv_dtype), options)
+    page, ratio = settled(architecture, options)
     slots, requests = 0, None
     if each.state:
-        ratio = options.mamba_full_memory_ratio
-        slots = int((rest_bytes * ratio / (1 + ratio) - each.state) // each.state)
+        share = options.mamba_full_memory_ratio
+        slots = int((rest_bytes * share / (1 + share) - each.state) // each.state)
         rest_bytes -= (slots + 1) * each.state
         requests = max(0, slots) // slots_per_request(architecture, options)
-    per_token = each.per_token(options.swa_full_tokens_ratio)
-    tokens = _whole_pages(int(max(0, rest_bytes) // per_token), options) if per_token else 0
-    swa = _whole_pages(int(tokens * options.swa_full_tokens_ratio), options) if each.full else tokens
+    per_token = each.per_token(ratio)
+    tokens = int(max(0, rest_bytes) // per_token) // page * page if per_token else 0
+    swa = int(tokens * ratio) // page * page if each.full else tokens
     most = min(max(min(int(tokens / context_tokens * 512), 4096), 2048), tokens // 2)
     return Pools(tokens, swa if each.sliding else 0, slots, most if requests is None else min(most, requests))
-
-
-def _whole_pages(tokens: int, options: Options) -> int:
-    return tokens // options.page_size * options.page_size
 
 
 # The figures
@@ -239,45 +296,79 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     options = options or Options()
     dtype = cache_dtype(architecture, work.kv_dtype)
     each = cells(architecture, dtype, options)
-    page, ratio = options.page_size, options.swa_full_tokens_ratio
+    page, ratio = settled(architecture, options)
     tokens = work.batch * -(-work.context_tokens // (page * options.dcp)) * page
-    swa = _whole_pages(int(tokens * ratio), options) if each.full else tokens
+    swa = int(tokens * ratio) // page * page if each.full else tokens
     notes = []
     if each.sliding and each.full and swa <= each.window + page:
-        swa = _whole_pages(each.window + 2 * page, options)
+        swa = -(-(each.window + page + 1) // page) * page
         notes.append(
-            f"sliding layers need more than their window of {each.window:,} tokens: raise --swa-full-tokens-ratio for so short a context"
+            f"sliding layers need more than their window of {each.window:,} tokens: "
+            "so short a context wants a higher --swa-full-tokens-ratio"
         )
     slots = work.batch * slots_per_request(architecture, options)
-    figures = []
+    split = bool(each.sliding and each.full)
+    figures: list[Figure] = []
     for held in held_caches(architecture):
-        cache = held.cache
-        if cache.kind == "state":
-            one = state_bytes(cache, options)
-            size = held.layers * one * (slots + 1)
-            text = times(layers_text(held.layers), f"{one:,} B", f"({slots} + 1) slots")
-            figures.append(Figure("state", None, held.layers, size, 0, size, text, STATE_SOURCE))
-            continue
-        sliding = bool(cache.window and each.sliding)
-        cell, rows = cache_cell(held, dtype, options), (swa if sliding else tokens) + page
-        per_token = held.layers * int(cell * (ratio if sliding and each.full else 1)) // options.dcp
-        text = times(layers_text(held.layers), f"{cell:,} B", f"({rows - page:,} + {page:,}) slots")
-        if sliding and each.full:
-            text += f" ({ratio:g} of {tokens:,})"
-        figures.append(Figure(cache.kind, cache.window, held.layers, held.layers * cell * rows, per_token, 0, text, SOURCE))
-    rule = f"{tokens:,} token slots and a page for padding"
-    if each.sliding and each.full:
-        rule += f"; {ratio:g} of them in sliding layers"
-    elif any(held.cache.window for held in held_caches(architecture)) and not each.sliding:
-        rule += "; windows ignored"
-    if each.state:
-        rule += f"; {slots_per_request(architecture, options)} state slots a request, and one"
-    shown = dtype if dtype != "auto" else default_dtype(architecture)
-    details: dict[str, int | float] = {"token_slots": tokens, "bytes_per_slot": each.full, "page_size": page}
+        if held.cache.kind == "state":
+            figures.append(_state_figure(held, slots, options))
+        else:
+            figures += _token_figures(architecture, held, dtype, options, tokens, swa, work.batch, split)
+    shown = dtype if dtype != "auto" else "fp8_e4m3" if architecture.model_type in _PACKED_ROWS else default_dtype(architecture)
+    details: dict[str, int | float] = {"token_slots": tokens, "bytes_per_slot": _number(each.full), "page_size": page}
     if each.sliding:
-        details |= {"swa_token_slots": swa, "bytes_per_swa_slot": each.sliding}
+        details |= {"swa_token_slots": swa, "bytes_per_swa_slot": _number(each.sliding)}
     if each.state:
         details |= {"state_slots": slots, "bytes_per_state_slot": each.state}
+    rule = _rule(architecture, each, tokens, ratio, split, options)
     return Allocation(
         "sglang", VERSION, work.context_tokens, work.batch, shown, merged(figures), rule, options.tp, details, tuple(notes)
     )
+
+
+def _rule(architecture: Architecture, each: Cells, tokens: int, ratio: float, split: bool, options: Options) -> str:
+    rule = f"{tokens:,} token slots and a page for padding"
+    if split:
+        rule += f"; {ratio:g} of them in sliding layers"
+    elif not each.sliding and any(held.cache.window for held in held_caches(architecture)):
+        rule += "; windows ignored"
+    if each.state:
+        rule += f"; {slots_per_request(architecture, options)} state slots a request, and one"
+    return rule
+
+
+def _number(cell: Fraction) -> int | float:
+    return int(cell) if cell.denominator == 1 else float(cell)
+
+
+def _state_figure(held: Held, slots: int, options: Options) -> Figure:
+    one = state_bytes(held.cache, options)
+    size = held.layers * one * (slots + 1)
+    text = times(layers_text(held.layers), f"{one:,} B", f"({slots} + 1) slots")
+    return Figure("state", None, held.layers, size, 0, size, text, STATE_SOURCE)
+
+
+def _token_figures(
+    architecture: Architecture, held: Held, dtype: str, options: Options, tokens: int, swa: int, batch: int, split: bool
+) -> list[Figure]:
+    """The slots of one kind of layer, and the buffers of tokens that wait to be compressed."""
+    cache, layers = held.cache, held.layers
+    page, ratio = settled(architecture, options)
+    sliding = bool(cache.window and split)
+    cell = cache_cell(architecture, cache, dtype, options, _sparse(architecture))
+    slots = (swa if sliding else tokens) + page
+    text = times(layers_text(layers), f"{_number(cell):,} B", f"({slots - page:,} + {page:,}) slots")
+    if sliding:
+        text += f" ({ratio:g} of {tokens:,})"
+    per_token = int(layers * cell * (Fraction(ratio) if sliding else 1)) // options.dcp
+    out = [Figure(cache.kind, cache.window, layers, int(layers * cell * slots), per_token, 0, text, SOURCE)]
+    of_token, of_request = _buffer(architecture, cache)
+    if of_token:
+        text = times(layers_text(layers), f"{_number(of_token):,} B", f"({swa:,} + {page:,}) slots")
+        per_token = int(layers * of_token * Fraction(ratio))
+        out.append(Figure("buffer", None, layers, int(layers * of_token * (swa + page)), per_token, 0, text, SOURCE))
+    if of_request:
+        text = times(layers_text(layers), f"{of_request:,} B", f"{batch} requests" if batch > 1 else 1)
+        size = layers * of_request * batch
+        out.append(Figure("buffer", None, layers, size, 0, size, text, SOURCE))
+    return out

@@ -62,6 +62,10 @@ class Options(NamedTuple):
 
 # These hand their convolution's inputs over less the newest one, as engines do; all others keep the whole kernel's.
 _NARROW_CONVOLUTIONS = frozenset({"recurrent_gemma", "zaya"})
+# Where no compressor stands beside it, a sliding layer of DeepSeek-V4 keeps its key a second time as its value.
+_KEY_TWICE = frozenset({"deepseek_v4"})
+# GLM-5.3's indexer keeps every token's key, gate and place, and pools them anew at each step.
+_NOT_POOLED = frozenset({"glm5_next", "glm5_next_text"})
 # Falcon with grouped keys and values repeats them for all its heads before caching (modeling_falcon.py, FalconAttention._split_heads).
 _REPEATED_HEADS = frozenset({"falcon"})
 
@@ -75,7 +79,8 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
         hint = "its caches follow the model's dtype; quantized ones (QuantizedCache) are not modelled"
         raise lacks_dtype(NAME, dtype, DTYPE_BYTES, hint)
     figures = [
-        _figure(architecture.model_type, held, work, DTYPE_BYTES[dtype], options, rules) for held in held_caches(architecture)
+        _figure(architecture.model_type, held, work, DTYPE_BYTES[dtype], options, rules)
+        for held in held_caches(architecture, by_layer=True)
     ]
     name = "StaticCache" if options.static else "DynamicCache"
     rule = f"{name}: {'all of max_cache_len at once' if options.static else 'each cached token once'}"
@@ -104,9 +109,12 @@ def cached_rows(cache: Cache, tokens: int, options: Options, rules: Rules) -> tu
 
 def _figure(model_type: str, held: Held, work: Workload, size: int, options: Options, rules: Rules) -> Figure:
     cache = held.cache
-    rows, rows_text = cached_rows(cache, work.context_tokens, options, rules)
+    if cache.compress > 1 and model_type in _NOT_POOLED:
+        cache = Cache(cache.kind, 1, 2 * cache.key_dim + 1)
+        held = held._replace(cache=cache)
     if cache.compress > 1:
-        raise UnsupportedError(f"transformers: how {model_type} caches rows of {cache.compress} tokens each is not modelled")
+        return _compressed(held, work, size, options)
+    rows, rows_text = cached_rows(cache, work.context_tokens, options, rules)
     width, width_text = _width(model_type, held, rules)
     state, state_text = _state(model_type, cache, size)
     terms = [layers_text(held.layers), batch_text(work.batch)]
@@ -122,6 +130,27 @@ def _figure(model_type: str, held: Held, work: Workload, size: int, options: Opt
     )  # fmt: skip
 
 
+def _compressed(held: Held, work: Workload, size: int, options: Options) -> Figure:
+    """Compressed rows, and in the model's dtype the tokens that wait for theirs to be full, with those of the row before where they
+    overlap."""
+    cache, n = held.cache, work.context_tokens
+    if options.static:
+        raise UnsupportedError("transformers: compressed caches have no static form", "leave --static out")
+    whole, waiting = divmod(n, cache.compress)
+    elements, texts = cache.per_token * whole, [f"{cache.per_token:,} x {whole:,} rows"]
+    for buffer in (state for state in cache.states if state.name == "buffer"):
+        width, rows = buffer.shape
+        elements += width * waiting
+        texts.append(f"{width:,} x {waiting:,} tokens that wait")
+        if rows > cache.compress and whole:
+            elements += width // 2 * cache.compress
+            texts.append(f"{width // 2:,} x {cache.compress:,} of the row before")
+    many = held.layers * work.batch
+    text = times(layers_text(held.layers), batch_text(work.batch), f"({' + '.join(texts)})", f"{size} B")
+    per_token = held.layers * cache.per_token * size // cache.compress
+    return Figure(cache.kind, cache.window, held.layers, many * elements * size, per_token, 0, text, FILE)
+
+
 def _width(model_type: str, held: Held, rules: Rules) -> tuple[int, str]:
     """Elements that one token takes in one layer."""
     cache = held.cache
@@ -130,6 +159,8 @@ def _width(model_type: str, held: Held, rules: Rules) -> tuple[int, str]:
         return whole.heads * (whole.qk_dim + whole.v_dim), times(whole.heads, f"({whole.qk_dim:,} + {whole.v_dim:,})")
     if model_type in _REPEATED_HEADS and cache.heads > 1:
         cache = cache._replace(heads=held.layer.attends[0].heads)
+    if model_type in _KEY_TWICE and len(held.layer.caches) == 1:
+        cache = cache._replace(value_dim=cache.key_dim)
     return cache.per_token, row_text(cache) if cache.per_token else ""
 
 

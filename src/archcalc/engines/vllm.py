@@ -9,7 +9,7 @@ blocks are in `_vllm_planner`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import lcm
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ from archcalc.engines._allocation import (
 )
 from archcalc.engines._vllm_planner import Demand, Group, LayerSpec, Spec, cdiv
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache, Layer, State
+from archcalc.model import Architecture, Cache, State
 
 NAME = "vLLM"
 NEWEST = "0.33.0"
@@ -190,6 +190,8 @@ def cache_dtype(architecture: Architecture, asked: str | None, options: Options)
         dtype = declared[1]
     if dtype == "auto" and (architecture.model_type, major) in _FP8_BY_DEFAULT:
         dtype = "fp8_e4m3"
+    if architecture.model_type in _PACKED_ROWS:
+        return "fp8_ds_mla" if dtype in ("auto", "fp8", "fp8_e4m3", "fp8_ds_mla") else dtype
     if _sparse(architecture):
         # FlashMLA's sparse kernels, and FlashInfer's of SM120, read one form of fp8 only; those of SM100 plain rows.
         if major == 12 and dtype in ("auto", "fp8", "fp8_e4m3"):
@@ -204,12 +206,8 @@ def _generation(options: Options) -> int | None:
 
 
 def _sparse(architecture: Architecture) -> bool:
-    return any(_sparse_layer(layer) for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds)
-
-
-def _sparse_layer(layer: Layer) -> bool:
-    kinds = {cache.kind for cache in layer.caches}
-    return {"latent", "index"} <= kinds
+    """Whether the model's MLA is sparse; layers without an indexer of their own then use an earlier layer's."""
+    return {"latent", "index"} <= {held.cache.kind for held in held_caches(architecture)}
 
 
 # States
@@ -270,57 +268,78 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Optio
     _check(architecture, options)
     layers, notes = specs(architecture, dtype, options, rules)
     hybrid = rules.hybrid and options.hybrid_kv_cache_manager
-    groups = planner.group(layers, hybrid=hybrid, slack=rules.slack)
+    packed = any(held.cache.compress > 1 for held in held_caches(architecture))
+    groups = planner.group(layers, packed=packed, hybrid=hybrid, slack=rules.slack)
     spans = planner.stages(architecture.layers, options.pp)
     return Plan(tuple(tuple(planner.stage(groups, span)) for span in spans), rules, dtype, tuple(notes))
 
 
+class Frame(NamedTuple):
+    """What the pages of all layers have in common: the block, and for recurrent states the page they are padded to and their blocks."""
+
+    architecture: Architecture
+    dtype: str
+    options: Options
+    model_bytes: int
+    sparse: bool
+    block: int = DEFAULT_BLOCK
+    state_page: int = 0
+    state_blocks: int = 1
+
+
 def specs(architecture: Architecture, dtype: str, options: Options, rules: Rules) -> tuple[list[LayerSpec], list[str]]:
-    """What each layer asks for, in the order of the layers."""
-    model_bytes = 4 if architecture.dtype == "F32" and dtype == "auto" else 2
-    kinds = [layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds]
-    rows = [
-        cache_row(cache, dtype, options.tp, sparse=_sparse_layer(layer), model_bytes=model_bytes)
-        for layer in kinds
-        for cache in layer.caches
-        if cache.kind != "state" and cache.kind != "index"
-    ]
-    state_pages = [
-        state_bytes(architecture, cache, options, model_bytes) for layer in kinds for cache in layer.caches if cache.kind == "state"
-    ]
-    mla = any(cache.kind == "latent" for layer in kinds for cache in layer.caches)
-    notes: list[str] = []
-    block = options.block_size or _preferred_block(mla, _sparse(architecture), options)
-    caching = options.prefix_caching if options.prefix_caching is not None else rules.hybrid_prefix_caching
-    state_blocks, alignment = _state_blocks(kinds, caching and bool(rows), options, rules)
-    page = None
-    if state_pages and rows:
-        one = max(row.slots * row.bytes for row in rows)
-        aligned = _aligned_block(max(state_pages), one, block, alignment if caching else 1, mla)
-        if aligned > block:
-            notes.append(f"block of {aligned:,} tokens, so that a page of attention holds a recurrent state")
-        block = max(block, aligned)
-        page = block * one
+    """What each layer asks for, in the order of the layers, and what is worth telling of it."""
+    frame, notes = _frame(architecture, dtype, options, rules)
     out: list[LayerSpec] = []
     number = 0
     for stack in architecture.stacks:
         if stack.part != "decoder":
             continue
-        made = [
-            [_spec(architecture, layer, cache, dtype, block, page, state_blocks, options, model_bytes) for cache in layer.caches]
-            for layer in stack.kinds
-        ]
+        made = [[spec for cache in layer.caches for spec in _cache_specs(frame, cache)] for layer in stack.kinds]
         for k in stack.pattern:
             out += [LayerSpec(number, spec) for spec in made[k]]
             number += 1
     return out, notes
 
 
-def _preferred_block(mla: bool, sparse: bool, options: Options) -> int:
-    return _SPARSE_MLA_BLOCK if sparse else _MLA_BLOCK.get(_generation(options), DEFAULT_BLOCK) if mla else DEFAULT_BLOCK
+def _frame(architecture: Architecture, dtype: str, options: Options, rules: Rules) -> tuple[Frame, list[str]]:
+    """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
+    model_bytes = 4 if architecture.dtype == "F32" and dtype == "auto" else 2
+    frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture))
+    if architecture.model_type in _PACKED_ROWS:
+        return frame._replace(block=_PACKED_BLOCK), []
+    held = [item.cache for item in held_caches(architecture)]
+    rows = [_row(frame, cache) for cache in held if cache.kind not in ("state", "index")]
+    states = [state_bytes(architecture, cache, options, model_bytes) for cache in held if cache.kind == "state"]
+    mla = any(cache.kind == "latent" for cache in held)
+    block = options.block_size or _preferred_block(frame.sparse, mla, options, held)
+    caching = options.prefix_caching if options.prefix_caching is not None else rules.hybrid_prefix_caching
+    recurrences = {cache.recurrence for cache in held if cache.kind == "state"}
+    state_blocks, alignment = _state_blocks(recurrences, caching and bool(rows), options, rules)
+    if not states or not rows:
+        return frame._replace(block=block, state_blocks=state_blocks), []
+    one = max(row.slots * row.bytes for row in rows)
+    aligned = _aligned_block(max(states), one, block, alignment, mla)
+    notes = [f"block of {aligned:,} tokens, so that a page of attention holds a recurrent state"] if aligned > block else []
+    block = max(block, aligned)
+    return frame._replace(block=block, state_page=block * one, state_blocks=state_blocks), notes
 
 
-def _state_blocks(kinds: Sequence[Layer], caching: bool, options: Options, rules: Rules) -> tuple[int, int]:
+def _row(frame: Frame, cache: Cache) -> Row:
+    return cache_row(cache, frame.dtype, frame.options.tp, sparse=frame.sparse, model_bytes=frame.model_bytes)
+
+
+def _preferred_block(sparse: bool, mla: bool, options: Options, caches: Sequence[Cache]) -> int:
+    pool = max((cache.compress for cache in caches if cache.kind == "index"), default=1)
+    if pool > 1:
+        # Pages of the pooled index hold at least 32 keys.
+        return max(_SPARSE_MLA_BLOCK, 32 * pool)
+    if sparse:
+        return _SPARSE_MLA_BLOCK
+    return _MLA_BLOCK.get(_generation(options), DEFAULT_BLOCK) if mla else DEFAULT_BLOCK
+
+
+def _state_blocks(found: Collection[str], caching: bool, options: Options, rules: Rules) -> tuple[int, int]:
     """Blocks of state that a request holds, and the tokens that a block must be a multiple of.
 
     Without prefix caching one; with it the running one, the last one at a block's end, and one more where a kernel exports a state from
@@ -328,9 +347,8 @@ def _state_blocks(kinds: Sequence[Layer], caching: bool, options: Options, rules
     """
     if not caching:
         return 1 + options.num_speculative_tokens, 1
-    found = {cache.recurrence for layer in kinds for cache in layer.caches if cache.kind == "state"}
     exports = _EXPORTS_FROM_HOPPER if (_generation(options) or 0) >= 9 else _EXPORTS
-    if rules.checkpoints and found and found <= exports.keys():
+    if rules.checkpoints and found and exports.keys() >= set(found):
         return 3 + options.num_speculative_tokens, lcm(*(exports[recurrence] for recurrence in found))
     return 2 + options.num_speculative_tokens, 1
 
@@ -341,23 +359,60 @@ def _aligned_block(state_page: int, one: int, block: int, alignment: int, mla: b
     return step * cdiv(state_page, step * one)
 
 
-def _spec(
-    architecture: Architecture, layer: Layer, cache: Cache, dtype: str, block: int, page: int | None, state_blocks: int,
-    options: Options, model_bytes: int,
-) -> Spec:  # fmt: skip
+def _cache_specs(frame: Frame, cache: Cache) -> list[Spec]:
     if cache.kind == "state":
-        own = state_bytes(architecture, cache, options, model_bytes)
-        return Spec("state", block, max(own, page or 0), (own,), None, state_blocks, "state")
-    row = cache_row(cache, dtype, options.tp, sparse=_sparse_layer(layer), model_bytes=model_bytes)
-    size = block // cache.compress * row.slots * row.bytes
-    layout = (row.slots, row.bytes, cache.compress)
-    if cache.kind in ("latent", "index"):
-        return Spec("sliding-mla" if cache.window else "mla", block, size, layout, cache.window, 0, cache.kind)
+        own = state_bytes(frame.architecture, cache, frame.options, frame.model_bytes)
+        return [Spec("state", frame.block, max(own, frame.state_page), (own,), None, frame.state_blocks, "state")]
+    if frame.architecture.model_type in _PACKED_ROWS:
+        return _packed_specs(frame, cache)
+    row = _row(frame, cache)
+    page = frame.block // cache.compress * row.slots * row.bytes
+    form = _FORMS[cache.kind, cache.window is not None]
+    specs = [Spec(form, frame.block, page, (row.slots, row.bytes, cache.compress), cache.window, 0, cache.kind)]
+    for buffer in (state for state in cache.states if state.name == "buffer"):
+        # A ring of the raw keys and gates of the pool that is still open, in bf16, long enough for draft tokens too.
+        width, pool = buffer.shape
+        ring = pool * (1 << (cdiv(pool + frame.options.num_speculative_tokens, pool) - 1).bit_length())
+        specs.append(Spec("ring", ring, ring * width * 2, (1, width * 2, 1), None, 1, "buffer"))
+    return specs
+
+
+_FORMS: Mapping[tuple[str, bool], planner.Form] = {
+    ("full", False): "full", ("sliding", True): "sliding", ("chunked", True): "chunked",
+    ("latent", False): "mla", ("latent", True): "sliding-mla", ("index", False): "mla",
+}  # fmt: skip
+
+# DeepSeek-V4: rows packed as fp8 with a rotary part of 64 in bf16 and 8 bytes of scales, pages rounded up to whole tiles, all in blocks
+# of 256 tokens but the window's of 64 and the compressors' states', which share pages with the rest
+# (vllm/models/deepseek_v4/attention.py, compressor.py; vllm/v1/attention/backends/mla/sparse_swa.py).
+_PACKED_ROWS = frozenset({"deepseek_v4"})
+_PACKED_BLOCK, _PACKED_WINDOW_BLOCK = 256, 64
+_PACKED_STATE_BLOCK = {4: 4, 128: 8}
+_ROTARY, _SCALES = 64, 8
+
+
+def _packed_specs(frame: Frame, cache: Cache) -> list[Spec]:
+    packed = frame.dtype == "fp8_ds_mla"
+    tile = 576 if packed else 512
+    row = cache.key_dim + _ROTARY + _SCALES if packed else cache.key_dim * _element(frame.dtype, frame.model_bytes)
+
+    def page(rows: int, width: int) -> int:
+        return cdiv(rows * width, tile) * tile
+
     if cache.kind == "sliding":
-        return Spec("sliding", block, size, layout, cache.window, 0, cache.kind)
-    if cache.kind == "chunked":
-        return Spec("chunked", block, size, layout, cache.window, 0, cache.kind)
-    return Spec("full", block, size, layout, None, 0, cache.kind)
+        block = _PACKED_WINDOW_BLOCK
+        return [Spec("sliding-mla", block, page(block, row), (1, row, 1), cache.window, 0, "sliding")]
+    if cache.compress not in _PACKED_STATE_BLOCK:
+        raise UnsupportedError(f"vLLM: DeepSeek-V4's kernels compress 4 or 128 tokens, not {cache.compress}")
+    if cache.kind == "index":
+        row = cache.key_dim + cache.key_dim // 128 * 4
+    block = _PACKED_BLOCK
+    specs = [Spec("mla", block, page(block // cache.compress, row), (1, row, cache.compress), None, 0, cache.kind)]
+    for buffer in cache.states:
+        width, window = buffer.shape
+        small = _PACKED_STATE_BLOCK[cache.compress]
+        specs.append(Spec("sliding-mla", small, page(small, width * 4), (1, width * 4, 1), window, 0, "buffer"))
+    return specs
 
 
 def _check(architecture: Architecture, options: Options) -> None:
@@ -471,7 +526,8 @@ def _page_text(spec: Spec) -> str:
     slots, row, compress, *padded = spec.layout
     if padded:
         return f"{spec.page:,} B, padded"
-    return times(f"{spec.block:,} tokens" + (f" / {compress}" if compress > 1 else ""), slots, f"{row:,} B")
+    text = times(f"{spec.block:,} tokens" + (f" / {compress}" if compress > 1 else ""), slots, f"{row:,} B")
+    return text if spec.page == spec.block // compress * slots * row else f"{spec.page:,} B ({text}, in whole tiles)"
 
 
 def _grows(spec: Spec, need: Demand) -> bool:
