@@ -83,7 +83,7 @@ class PlainSchema(DecoderSchema):
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         bias, output = self.biases()
-        return self.gqa(bias=bias, output_bias=output, window=window, qk_norm=self.qk_norm, rope=not variant)
+        return self.gqa(bias=bias, output_bias=output, window=window, qk_norm=self.qk_norm, rope=variant != 1)
 
     def dense(self) -> Block:
         block = GatedFeedForward if self.gated else FeedForward

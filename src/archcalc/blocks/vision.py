@@ -63,14 +63,38 @@ def clip_layer(hidden: int, heads: int, intermediate: int, activation: str) -> L
     return encoder_layer(vit_attention(hidden, heads), FeedForward(hidden, intermediate, activation), norms)
 
 
+def multihead(name: str, hidden: int, heads: int) -> Iterator[Tensor]:
+    """torch.nn.MultiheadAttention, which keeps the three projections in one parameter."""
+    yield Tensor(f"{name}.in_proj_weight", (3 * hidden, hidden), "attention", Shard(0, heads))
+    yield Tensor(f"{name}.in_proj_bias", (3 * hidden,), "attention", Shard(0, heads))
+    yield from linear(f"{name}.out_proj", hidden, hidden, "attention", bias=True, shard=Shard(1, heads))
+
+
+def openclip_layer(hidden: int, heads: int, intermediate: int, activation: str = "gelu") -> Layer:
+    """OpenCLIP's residual block: CLIP's layer under other names."""
+    ffn = FeedForward(hidden, intermediate, activation, names=("c_fc", "c_proj"))
+    norms = (*layer_norm("ln_1", hidden), *layer_norm("ln_2", hidden))
+    layer = encoder_layer(vit_attention(hidden, heads), ffn, norms)
+    tensors = (*multihead("attn", hidden, heads), *(t for t in layer.tensors if t.role != "attention"))
+    return layer._replace(tensors=tensors)
+
+
+def resampler(queries: int, hidden: int, source: int, heads: int, *, positions: bool = False) -> Iterator[Tensor]:
+    """`queries` learned tokens attend to all patches. `positions` are those of the queries, fixed but stored."""
+    if positions:
+        yield Tensor("pos_embed", (queries, hidden), "embedding")
+    yield Tensor("query", (queries, hidden), "embedding")
+    if source != hidden:
+        yield from linear("kv_proj", hidden, source, "other")
+    yield from multihead("attn", hidden, heads)
+    for name in ("ln_q", "ln_kv"):
+        yield from layer_norm(name, hidden)
+
+
 def attention_pooling(hidden: int, heads: int, intermediate: int, activation: str) -> Iterator[Tensor]:
     """SigLIP's pooling head: one learned query attends to all patches, then a norm and an FFN."""
-    by_head = Shard(0, heads)
     yield Tensor("probe", (1, 1, hidden), "embedding")
-    # torch.nn.MultiheadAttention keeps the three projections in one parameter.
-    yield Tensor("attention.in_proj_weight", (3 * hidden, hidden), "attention", by_head)
-    yield Tensor("attention.in_proj_bias", (3 * hidden,), "attention", by_head)
-    yield from linear("attention.out_proj", hidden, hidden, "attention", bias=True, shard=Shard(1, heads))
+    yield from multihead("attention", hidden, heads)
     yield from layer_norm("layernorm", hidden)
     yield from prefixed("mlp", FeedForward(hidden, intermediate, activation).tensors())
 

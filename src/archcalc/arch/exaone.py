@@ -1,0 +1,47 @@
+"""EXAONE 3, 3.5 and Deep: Llama's layer under GPT-2's names.
+
+Source: LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct, modeling_exaone.py and configuration_exaone.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import Derived, PlainSchema, named
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.model import Architecture
+
+
+class Schema(PlainSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("head_dim",)
+    name: ClassVar[str] = "exaone"
+    norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
+    last_norm: ClassVar[str] = "ln_f"
+    mixer_name: ClassVar[str] = "attn.attention"
+
+    vocab_size: Size = 102400
+    max_position_embeddings: Tokens = 2048
+    hidden_size: Size = 2048
+    num_hidden_layers: Layers = named(32, "num_layers", "num_hidden_layers")
+    num_attention_heads: Size = 32
+    intermediate_size: Derived = 0
+    hidden_act: str = named("silu", "activation_function")
+    tie_word_embeddings: Flag = True
+
+    @property
+    def wide(self) -> int:
+        return self.intermediate_size or 4 * self.hidden_size
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(names=("q_proj", "k_proj", "v_proj", "out_proj"))
+
+    def dense(self) -> Block:
+        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc_0", "c_fc_1", "c_proj"))
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "wte", "layers_name": "h"}
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        return super().architecture(prefix)

@@ -1,0 +1,55 @@
+"""Phi-1.5 and Phi-2 as first published: Phi's structure under other names, queries, keys and values in one projection.
+
+Source: microsoft/phi-2 (revision of January 2024), modeling_phi.py and configuration_phi.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
+from archcalc.arch._schema import Layers, Size
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import Architecture
+
+
+class Schema(PlainSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("flash_rotary", "fused_dense", "img_processor")
+    name: ClassVar[str] = "phi-msft"
+    norms: ClassVar[tuple[str, ...]] = ("ln",)
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = PARALLEL
+    gated: ClassVar[bool] = False
+    mixer_name: ClassVar[str] = "mixer"
+
+    vocab_size: Size = 50304
+    max_position_embeddings: Size = named(2048, "n_positions")
+    hidden_size: Size = named(1024, "n_embd")
+    num_hidden_layers: Layers = named(20, "n_layer")
+    num_attention_heads: Size = named(16, "n_head")
+    num_key_value_heads: Size | None = named(None, "n_head_kv")
+    intermediate_size: Derived = named(0, "n_inner")
+    hidden_act: str = named("gelu_new", "activation_function")
+    rotary_dim: Size = 32
+
+    @property
+    def wide(self) -> int:
+        return self.intermediate_size or 4 * self.hidden_size
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(bias=True, output_bias=True, fused="Wqkv", names=("", "", "", "out_proj"))
+
+    def dense(self) -> Block:
+        return FeedForward(self.hidden_size, self.wide, self.hidden_act)
+
+    def more(self) -> dict[str, Any]:
+        return {"position": f"RoPE ({min(self.rotary_dim, self.head_size)} of {self.head_size} channels)"}
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "embd.wte", "layers_name": "h", "final_norm": (), "head": "lm_head.linear", "head_bias": True}
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        a = super().architecture(prefix)
+        head = a.groups[-1]
+        return a._replace(groups=(*a.groups[:-1], head._replace(tensors=(*head.tensors, *self.norm("lm_head.ln")))))

@@ -1,0 +1,61 @@
+"""Qwen 1, and Qwen-VL where the config has `visual`: biased queries, keys and values in one projection, FFN of half the stated width.
+
+Source: Qwen/Qwen-7B, modeling_qwen.py and configuration_qwen.py; the vision tower: Qwen/Qwen-VL, visual.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._decoder import with_tower
+from archcalc.arch._openclip import Schema as Visual
+from archcalc.arch._plain import PlainSchema, named
+from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.model import Architecture
+
+
+class Schema(PlainSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "activation", "apply_residual_connection_post_layernorm", "bf16", "bias_dropout_fusion", "fp16", "fp32", "n_inner", "onnx_safe",
+        "padded_vocab_size", "params_dtype", "pos_emb", "rotary_emb_base", "rotary_pct", "scale_attn_weights", "tokenizer_type",
+        "use_dynamic_ntk", "use_flash_attn", "use_logn_attn", "use_cache_kernel", "use_cache_quantization", "softmax_in_fp32",
+    )  # fmt: skip
+    name: ClassVar[str] = "qwen"
+    norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
+    last_norm: ClassVar[str] = "ln_f"
+    mixer_name: ClassVar[str] = "attn"
+
+    vocab_size: Size = 151936
+    hidden_size: Size = named(4096, "hidden_size", "n_embd")
+    num_hidden_layers: Layers = named(32, "num_hidden_layers", "n_layer")
+    num_attention_heads: Size = named(32, "num_attention_heads", "n_head")
+    intermediate_size: Size = named(22016, "intermediate_size", "ffn_hidden_size")
+    head_dim: Size | None = named(None, "kv_channels")
+    max_position_embeddings: Tokens = named(8192, "max_position_embeddings", "n_positions", "seq_length")
+    no_bias: Flag = True
+    visual: Visual | None = None
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    @property
+    def wide(self) -> int:
+        return divided(self.intermediate_size, 2, "intermediate_size", "2")
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(bias=True, output_bias=not self.no_bias, fused="c_attn", names=("", "", "", "c_proj"))
+
+    def dense(self) -> Block:
+        names = ("w2", "w1", "c_proj")
+        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, not self.no_bias, names=names)
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "wte", "layers_name": "h"}
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        text = super().architecture(prefix)
+        return text if self.visual is None else with_tower(text, "qwen", *self.visual.tower(f"{prefix}.visual"))
