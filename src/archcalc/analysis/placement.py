@@ -212,10 +212,8 @@ def rank_weights(
         pieces, experts, role = tensor.pieces, tensor.experts, tensor.role
         if experts:
             ranks = columns
-        elif role == "attention":
+        elif role in ("attention", "embedding"):
             ranks = tp
-        elif role == "embedding" and wide != tp:
-            ranks = 1
         else:
             ranks = wide
         size = 0

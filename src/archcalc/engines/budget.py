@@ -14,13 +14,15 @@ engine/arg_utils.py `get_batch_defaults`; 0.6.4, worker/worker.py `determine_num
 from __future__ import annotations
 
 from math import prod
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.analysis.placement import Placement, RankWeights
 from archcalc.engines.weights import Engine, at_least
 from archcalc.errors import UsageError
-from archcalc.hardware import Device
 from archcalc.model import Architecture, Layer
+
+if TYPE_CHECKING:
+    from archcalc.hardware import Device
 
 _MIB, _GIB = 1 << 20, 1 << 30
 Basis = Literal["cited", "fitted", "given"]

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import re
 from math import prod
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.analysis.checkpoint import Entry, inventory, storage_bytes
-from archcalc.hardware import Device
 from archcalc.model import Architecture, Part, Role
+
+if TYPE_CHECKING:
+    from archcalc.hardware import Device
 
 Engine = Literal["vllm", "sglang", "llama.cpp", "transformers"]
 ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "llama.cpp", "transformers")
