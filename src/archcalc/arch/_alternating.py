@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archcalc.arch._schema import per_layer
 from archcalc.errors import UnsupportedError
 
 SLIDING, CHUNKED, FULL, LINEAR = "sliding_attention", "chunked_attention", "full_attention", "linear_attention"
@@ -22,6 +23,16 @@ def known_kinds(kinds: Sequence[str], key: str, *allowed: str) -> list[str]:
         if kind not in allowed:
             raise UnsupportedError(f'{key} holds "{kind}": only {", ".join(allowed)} are known here')
     return current
+
+
+def sparse_layers(kinds: Sequence[str] | None, default: Sequence[bool]) -> list[bool]:
+    """Which layers' FFN is a mixture of experts, by `mlp_layer_types` where it is given."""
+    if kinds is None:
+        return list(default)
+    for kind in per_layer(kinds, len(default), "mlp_layer_types"):
+        if kind not in ("dense", "sparse"):
+            raise UnsupportedError(f'mlp_layer_types holds "{kind}": only dense and sparse are known here')
+    return [kind == "sparse" for kind in kinds]
 
 
 def ratio(kinds: Sequence[str]) -> str:

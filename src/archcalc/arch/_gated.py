@@ -9,12 +9,12 @@ from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import DecoderSchema, attention_pattern
-from archcalc.arch._schema import Flag, Size, per_layer
+from archcalc.arch._schema import Flag, Size
 from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.norm import rms_norm
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ConfigError
 from archcalc.model import Facts, Layer, Moe, Tensor
 
 
@@ -46,15 +46,6 @@ class GatedSchema(DecoderSchema):
 
     def experts(self) -> MixtureOfExperts:
         raise NotImplementedError
-
-    def named_sparse(self, default: list[bool]) -> list[bool]:
-        kinds = self.mlp_layer_types
-        if kinds is None:
-            return default
-        for kind in per_layer(kinds, self.num_hidden_layers, "mlp_layer_types"):
-            if kind not in ("dense", "sparse"):
-                raise UnsupportedError(f'mlp_layer_types holds "{kind}": only dense and sparse are known here')
-        return [kind == "sparse" for kind in kinds]
 
     def layer(self, window: int | None, heads: int, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         h, dim, bias, kv_heads = self.hidden_size, self.head_dim, self.attention_bias, self.num_key_value_heads or heads

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from archcalc.arch._alternating import FULL, INDEXED, LINEAR, hybrid_label, known_kinds
+from archcalc.arch._alternating import FULL, INDEXED, LINEAR, hybrid_label, known_kinds, sparse_layers
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import Count, Size, per_layer, rope_label
@@ -19,7 +19,6 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.kda import KimiDeltaAttention
 from archcalc.blocks.latent import LatentAttention
 from archcalc.blocks.norm import rms_norm
-from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Layer, Moe, Stack, Tensor
 
 RENAMES = ((".self_attn.forget_gate.", ".self_attn."),)
@@ -90,12 +89,7 @@ class DeltaSchema(LatentSchema):
         return known_kinds(per_layer(kinds, self.num_hidden_layers, "layer_types"), "layer_types", LINEAR, FULL, INDEXED)
 
     def sparse(self) -> list[bool]:
-        if self.mlp_layer_types is None:
-            return self.default_sparse()
-        for kind in per_layer(self.mlp_layer_types, self.num_hidden_layers, "mlp_layer_types"):
-            if kind not in ("dense", "sparse"):
-                raise UnsupportedError(f'mlp_layer_types holds "{kind}": only dense and sparse are known here')
-        return [kind == "sparse" for kind in self.mlp_layer_types]
+        return sparse_layers(self.mlp_layer_types, self.default_sparse())
 
     def experts(self) -> MixtureOfExperts:
         number, active, shared = self.routed()

@@ -15,12 +15,20 @@ from archcalc.model import Group, Layer, Shard, Stack, Tensor, stack
 
 
 def behind_decoder(
-    layer: Callable[[tuple[Tensor, ...]], Layer], number: int, *, prefix: str, start: int, hidden: int, vocab: int, copies: bool
+    layer: Callable[[tuple[Tensor, ...]], Layer],
+    number: int,
+    *,
+    prefix: str,
+    start: int,
+    hidden: int,
+    vocab: int,
+    copies: bool,
+    norm: str = "shared_head.norm",
 ) -> list[Stack]:
     """DeepSeek's MTP: `number` layers numbered on from the decoder's last, named below `prefix`.
 
     Beside a decoder layer each holds a projection of the hidden state next to the next token's embedding, a norm for each of the
-    two, and one for the head; with `copies`, embedding and head once more. `layer` builds one with these tensors in it.
+    two, and one for the head, named `norm`; with `copies`, embedding and head once more. `layer` builds one with these tensors in it.
     """
     if not number:
         return []
@@ -34,7 +42,7 @@ def behind_decoder(
         rms_norm("enorm", hidden),
         rms_norm("hnorm", hidden),
         *linear("eh_proj", hidden, 2 * hidden, "other"),
-        rms_norm("shared_head.norm", hidden),
+        rms_norm(norm, hidden),
     )
     return [stack(f"{prefix}.layers", "mtp", [layer(extra)] * number, start)]
 

@@ -12,11 +12,11 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR
 from archcalc.arch._kda import RENAMES, DeltaSchema
+from archcalc.arch._mtp import behind_decoder
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.kda import KimiDeltaAttention
-from archcalc.blocks.norm import rms_norm
-from archcalc.model import Shard, Stack, Tensor, stack
+from archcalc.model import Shard, Stack, Tensor
 
 
 class Schema(DeltaSchema):
@@ -71,6 +71,7 @@ class Schema(DeltaSchema):
 
     def mtp(self, prefix: str) -> list[Stack]:
         h, n = self.hidden_size, self.num_hidden_layers
-        extra = [rms_norm(name, h) for name in ("enorm", "hnorm", "final_layernorm")]
-        layer = self.layer(self.latent(n), True, (*linear("eh_proj", h, 2 * h, "other"), *extra))
-        return [stack(f"{prefix}.layers", "mtp", [layer] * self.num_mtp_layers, n)] if self.num_mtp_layers else []
+        return behind_decoder(
+            lambda extra: self.layer(self.latent(n), True, extra), self.num_mtp_layers, prefix=prefix, start=n, hidden=h,
+            vocab=self.vocab_size, copies=False, norm="final_layernorm",
+        )  # fmt: skip

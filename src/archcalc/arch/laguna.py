@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._alternating import sparse_layers
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gated import GatedSchema
 from archcalc.arch._schema import Count, Layers, Size, Tokens, per_layer, rope_label
@@ -45,7 +46,7 @@ class Schema(GatedSchema):
     moe_apply_router_weight_on_input: bool = False
 
     def sparse(self) -> list[bool]:
-        return self.named_sparse([i > 0 for i in range(self.num_hidden_layers)])
+        return sparse_layers(self.mlp_layer_types, [i > 0 for i in range(self.num_hidden_layers)])
 
     def heads(self) -> list[int]:
         n, key = self.num_hidden_layers, "num_attention_heads_per_layer"

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._alternating import SLIDING, sparse_layers
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gated import GatedSchema
 from archcalc.arch._mtp import behind_decoder
@@ -20,8 +21,6 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Layer, Shard, Tensor
-
-SLIDING = "sliding_attention"
 
 
 class Schema(GatedSchema):
@@ -58,13 +57,12 @@ class Schema(GatedSchema):
         return self.trimmed(super().kinds())
 
     def sparse(self) -> list[bool]:
-        if self.mlp_layer_types is not None:
-            return self.model_copy(update={"mlp_layer_types": self.trimmed(self.mlp_layer_types)}).named_sparse([])
         given, n = self.moe_layers_enum, self.num_hidden_layers
-        if given is None:
-            return [i >= 3 for i in range(n)]
-        moe = {int(i) for i in (given.split(",") if isinstance(given, str) else given) if str(i).strip()}
-        return [i in moe for i in range(n)]
+        moe = set(range(3, n))
+        if given is not None:
+            moe = {int(i) for i in (given.split(",") if isinstance(given, str) else given) if str(i).strip()}
+        kinds = None if self.mlp_layer_types is None else self.trimmed(self.mlp_layer_types)
+        return sparse_layers(kinds, [i in moe for i in range(n)])
 
     def heads(self) -> list[int]:
         heads, kinds = self.num_attention_heads, self.kinds()

@@ -33,7 +33,7 @@ class GroupedQueryAttention:
     and values together. `transposed` stores weights [in, out]. `own_kv=False` reads keys and values that an earlier layer cached.
     `output_width` is the output's where it is not the input's. `value_is_key` takes the key projection for values too; both are
     cached, as only keys are rotated. `gate` is the width of a projection of its own that gates the output: one number a head, or one a
-    channel.
+    channel. `topk` is how many tokens an index beside it lets a query see; all are cached.
     """
 
     hidden: int
@@ -59,6 +59,7 @@ class GroupedQueryAttention:
     value_is_key: bool = False
     gate: int = 0
     gate_name: str = "g_proj"
+    topk: int | None = None
 
     def _value_dim(self) -> int:
         return self.head_dim if self.value_dim is None else self.value_dim
@@ -110,7 +111,7 @@ class GroupedQueryAttention:
             yield Cache(kind, self.kv_heads, self.head_dim, self._value_dim(), self.window)
 
     def attends(self) -> Iterator[Attend]:
-        yield Attend(self.heads, self.head_dim, self._value_dim(), self.window)
+        yield Attend(self.heads, self.head_dim, self._value_dim(), self.topk or self.window)
 
     def scan_flops(self) -> int:
         return 0
@@ -124,6 +125,8 @@ class GroupedQueryAttention:
         text = f"{head_sharing(self.heads, self.kv_heads)} ({self.heads}/{self.kv_heads} x {self.head_dim})"
         if self.window is not None:
             text += f", {'chunk' if self.chunked else 'window'} {self.window}"
+        if self.topk is not None:
+            text += f", sparse top-{self.topk}"
         if not self.rope:
             text += ", NoPE"
         if self.gated or self.gate:
@@ -131,3 +134,34 @@ class GroupedQueryAttention:
         if not self.own_kv:
             text += ", shared KV"
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class KeyIndex:
+    """Small heads beside an attention that choose what its queries see: one key of `dim` a token, cached once."""
+
+    hidden: int
+    heads: int
+    dim: int
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield from linear("q_proj", self.heads * self.dim, self.hidden, "attention", shard=Shard(0, self.heads))
+        yield from linear("k_proj", self.dim, self.hidden, "attention")
+        yield rms_norm("q_norm", self.dim)
+        yield rms_norm("k_norm", self.dim)
+
+    def caches(self) -> Iterator[Cache]:
+        yield Cache("index", 1, self.dim, 0)
+
+    def attends(self) -> Iterator[Attend]:
+        yield Attend(self.heads, self.dim, 0)
+
+    def scan_flops(self) -> int:
+        return 0
+
+    def width(self) -> int:
+        """Queries and the key."""
+        return (self.heads + 1) * self.dim
+
+    def label(self) -> str:
+        return f"index ({self.heads} x {self.dim})"

@@ -29,7 +29,10 @@ def activation_name(hidden_act: str, *, gated: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GatedFeedForward:
-    """`down(act(gate(x)) * up(x))`. `fused` names one projection that holds gate and up, [2 * intermediate, hidden]."""
+    """`down(act(gate(x)) * up(x))`. `fused` names one projection that holds gate and up, [2 * intermediate, hidden].
+
+    With `apart` published checkpoints hold those two apart all the same.
+    """
 
     hidden: int
     intermediate: int
@@ -38,12 +41,15 @@ class GatedFeedForward:
     fused: str = ""
     names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj")
     role: Role = "mlp"
+    apart: bool = False
 
     def tensors(self) -> Iterator[Tensor]:
         gate, up, down = self.names
         rows, columns = Shard(0, self.intermediate), Shard(1, self.intermediate)
         if self.fused:
-            yield from linear(self.fused, 2 * self.intermediate, self.hidden, self.role, bias=self.bias, shard=rows)
+            for t in linear(self.fused, 2 * self.intermediate, self.hidden, self.role, bias=self.bias, shard=rows):
+                end = t.name.removeprefix(self.fused)
+                yield t._replace(stored=(f"{gate}{end}", f"{up}{end}")) if self.apart else t
         else:
             yield from linear(gate, self.intermediate, self.hidden, self.role, bias=self.bias, shard=rows)
             yield from linear(up, self.intermediate, self.hidden, self.role, bias=self.bias, shard=rows)

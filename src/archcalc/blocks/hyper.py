@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from archcalc.model import Layer, Tensor
 
 
-def hyper_connection(name: str, hidden: int, streams: int) -> Iterator[Tensor]:
-    """Around one block: from all streams at once, how much of each to read and write and how they mix, `streams * (2 + streams)`."""
-    out = (2 + streams) * streams
+def hyper_connection(name: str, hidden: int, streams: int, *, mixing: bool = True) -> Iterator[Tensor]:
+    """Around one block: from all streams at once, how much of each to read and write and, with `mixing`, how they mix."""
+    out = (2 + (streams if mixing else 0)) * streams
     yield Tensor(f"{name}.fn", (out, streams * hidden), "other")
     yield Tensor(f"{name}.base", (out,), "other")
-    yield Tensor(f"{name}.scale", (3,), "other")  # one each for reading, writing and mixing
+    yield Tensor(f"{name}.scale", (3 if mixing else 2,), "other")  # one each for reading, writing and mixing
 
 
 def hyper_head(prefix: str, hidden: int, streams: int) -> Iterator[Tensor]:

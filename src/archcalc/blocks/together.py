@@ -38,7 +38,7 @@ class MixersTogether:
 
     def tensors(self) -> Iterator[Tensor]:
         for name, mixer in self.parts:
-            yield from prefixed(name, mixer.tensors())
+            yield from prefixed(name, mixer.tensors()) if name else mixer.tensors()
 
     def caches(self) -> Iterator[Cache]:
         for _, mixer in self.parts:
