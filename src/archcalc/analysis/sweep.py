@@ -1,0 +1,148 @@
+"""A grid of questions, each answered by a pure function of its row.
+
+A row says everything that its answer depends on, so rows can be computed in any order, in any process, on any machine: `point` is what
+runs on a pool of processes here, and what a larger engine would map over its rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from archcalc.errors import ArchcalcError
+from archcalc.loader import Loaded
+
+AXES = ("source", "context_tokens", "concurrency", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
+"""The keys of a row, besides `set`: config keys and their values. Absent or None is the default of `archcalc fit` and `inspect`."""
+
+
+def grid(axes: Mapping[str, Sequence[Any]], overrides: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Every combination, models outermost, so that neighbours share most of their work.
+
+    >>> [row["context_tokens"] for row in grid({"source": ["gpt2"], "context_tokens": [512, 1024]}, {})]
+    [512, 1024]
+    """
+    names = [axis for axis in AXES if axis in axes]
+    keys = list(overrides)
+    for values in itertools.product(
+        axes["source"], *(overrides[key] for key in keys), *(axes[name] for name in names if name != "source")
+    ):
+        row: dict[str, Any] = {"source": values[0]}
+        if keys:
+            row["set"] = dict(zip(keys, values[1 : 1 + len(keys)], strict=True))
+        row.update(zip((name for name in names if name != "source"), values[1 + len(keys) :], strict=True))
+        yield row
+
+
+def size(axes: Mapping[str, Sequence[Any]], overrides: Mapping[str, Sequence[Any]]) -> int:
+    """How many rows the grid has."""
+    n = 1
+    for values in (*axes.values(), *overrides.values()):
+        n *= len(values)
+    return n
+
+
+def key(row: Mapping[str, Any]) -> str:
+    """What tells a row from all others, whatever the order of its keys."""
+    return json.dumps({name: row[name] for name in sorted(row) if name in (*AXES, "set")}, sort_keys=True)
+
+
+def point(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its figures, or with `error`.
+
+    Always parameters, checkpoint and textbook cache; with a `gpu` also the verdict, the plan and the room on the fullest GPU.
+    """
+    try:
+        return {**row, **_figures(row)}
+    except ArchcalcError as error:
+        return {**row, "error": error.message}
+
+
+def points(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Many rows, for a worker process."""
+    return [point(row) for row in rows]
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    from archcalc.analysis import memory
+
+    overrides = json.dumps(row.get("set") or {}, sort_keys=True)
+    a = _loaded(row["source"], overrides).architecture
+    figures = dict(_model(row["source"], overrides))
+    context = row.get("context_tokens") or a.facts.context_tokens
+    if context:
+        dtype = row.get("kv_dtype") or "bf16"
+        width = memory.DTYPE_BYTES.get(dtype)
+        if width is not None:
+            kinds = memory.textbook(a, context, row.get("concurrency") or 1, width)
+            figures["kv_bytes"] = sum(k.bytes for k in kinds)
+            figures["kv_bytes_per_token"] = sum(k.bytes_per_token for k in kinds)
+            figures["kv_state_bytes"] = sum(k.state_bytes for k in kinds)
+    if row.get("gpu"):
+        figures.update(_fit(row, overrides))
+    return figures
+
+
+@lru_cache(maxsize=256)
+def _loaded(source: str, overrides: str) -> Loaded:
+    from archcalc.loader import load
+
+    asked = json.loads(overrides)
+    return load(source, offline=True, overrides=[f"{name}={json.dumps(value)}" for name, value in asked.items()])
+
+
+@lru_cache(maxsize=256)
+def _model(source: str, overrides: str) -> tuple[tuple[str, Any], ...]:
+    """What depends on the model alone."""
+    from archcalc.analysis import checkpoint
+    from archcalc.analysis.params import components
+    from archcalc.errors import UnsupportedError
+
+    a = _loaded(source, overrides).architecture
+    parts = components(a)
+    elements: int | None = None
+    held: int | None = None
+    try:
+        stored = checkpoint.summary(a)
+        elements, held = stored.elements, stored.bytes
+    except UnsupportedError:
+        # The storage is not known: the columns stay empty.
+        pass
+    return (
+        ("status", a.status),
+        ("params_total", sum(c.total for c in parts if c.part != "mtp")),
+        ("params_active", sum(c.active for c in parts if c.part != "mtp")),
+        ("checkpoint_elements", elements),
+        ("checkpoint_bytes", held),
+    )
+
+
+def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
+    from archcalc import hardware
+    from archcalc.analysis.fit import Ask, plans
+
+    spec = hardware.parse_spec(row["gpu"])
+    asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}
+    ask = Ask(spec, row.get("engine") or "vllm", row.get("context_tokens"), row.get("concurrency") or 1, **asked)
+    best = plans(_loaded(row["source"], overrides).architecture, ask, alternatives=0).best
+    p, b = best.placement, best.budget
+    return {
+        "fits": best.fits,
+        "plan": f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}",
+        "weights_bytes": b.weights_bytes,
+        "kv_room_bytes": b.kv_room_bytes,
+        "kv_needed_bytes": best.kv_needed_bytes,
+        "headroom_bytes": best.headroom_bytes,
+        "max_concurrency": round(best.max_concurrency, 3),
+        "kv_tokens": best.kv_tokens,
+    }
+
+
+def batches(rows: Iterable[dict[str, Any]], each: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows in pieces, in order."""
+    rows = iter(rows)
+    while piece := list(itertools.islice(rows, each)):
+        yield piece

@@ -1,0 +1,233 @@
+"""`archcalc sweep`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from archcalc.cli._options import Sources
+from archcalc.cli._run import complain
+from archcalc.errors import FormatError, UsageError
+
+_BATCH = 500
+
+
+def command(
+    source: Sources,
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help="FILE.jsonl, .csv or .parquet; - for JSON lines on stdout.")
+    ] = "-",
+    ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None,
+    concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.")] = None,
+    tp: Annotated[str | None, typer.Option("--tp", metavar="LIST", help="Tensor parallelism: 1,2,4.")] = None,
+    pp: Annotated[str | None, typer.Option("--pp", metavar="LIST", help="Pipeline stages.")] = None,
+    ep: Annotated[str | None, typer.Option("--ep", metavar="LIST", help="Expert parallelism.")] = None,
+    dp: Annotated[str | None, typer.Option("--dp", metavar="LIST", help="Replicas.")] = None,
+    quant: Annotated[str | None, typer.Option("--quant", metavar="LIST", help="Weights: none,fp8,w4a16.")] = None,
+    kv_dtype: Annotated[str | None, typer.Option("--kv-dtype", metavar="LIST", help="Cache dtypes: bf16,fp8.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=LIST", help="Values of a config key: num_hidden_layers=24,32,48.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that FILE.jsonl has, and compute the rest.")] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
+    ] = os.cpu_count() or 1,
+) -> None:
+    """Compute every combination of models, contexts, machines and config keys.
+
+    A row is a pure function of its columns. Sources are bundled names and files: a sweep never touches the network.
+    """
+    from archcalc import units
+    from archcalc.analysis import sweep
+
+    axes: dict[str, list[Any]] = {"source": list(source)}
+    for name, given, read in (
+        ("context_tokens", ctx, units.parse_tokens),
+        ("concurrency", concurrency, _number),
+        ("gpu", gpu, str),
+        ("engine", engine, _engine),
+        ("tp", tp, _number),
+        ("pp", pp, _number),
+        ("ep", ep, _number),
+        ("dp", dp, _number),
+        ("quant", quant, lambda text: None if text == "none" else text),
+        ("kv_dtype", kv_dtype, units.parse_cache_dtype),
+    ):
+        if given is not None:
+            axes[name] = [read(item) for item in _items(given)]
+    if "gpu" not in axes and (wrong := [name for name in ("engine", "tp", "pp", "ep", "dp", "quant") if name in axes]):
+        raise UsageError(f"--{wrong[0]} needs a machine to say something about", "give --gpu too")
+    for spec in axes.get("gpu", ()):
+        from archcalc import hardware
+
+        hardware.parse_spec(spec)
+    overrides = dict(_override(text) for text in set_ or ())
+    total = sweep.size(axes, overrides)
+    done = _finished(out) if resume else {}
+    rows = (row for row in sweep.grid(axes, overrides) if sweep.key(row) not in done)
+    todo = total - len(done) if resume else total
+    failed = _write(out, _computed(rows, todo, jobs), list(done.values()) if out.endswith((".csv", ".parquet")) else [], resume)
+    if failed:
+        complain(f"{failed:,} of {total:,} rows have no figures", "their column error says why")
+
+
+def _items(text: str) -> list[str]:
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise UsageError(f"{text!r} lists nothing", "separate values by commas, as in 4k,32k")
+    return items
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1 << 20:
+        raise UsageError(f"{text!r} is not a whole number above zero", "as in 1,2,4")
+    return int(text)
+
+
+def _engine(text: str) -> str:
+    from archcalc.engines.weights import ENGINES
+
+    if text not in ENGINES:
+        raise UsageError(f"{text!r} is no engine", f"one of {', '.join(ENGINES)}")
+    return text
+
+
+def _override(text: str) -> tuple[str, list[Any]]:
+    name, equals, values = text.partition("=")
+    if not equals or not name.strip():
+        raise UsageError(f"--set {text}: KEY=LIST was expected", "as in --set num_hidden_layers=24,32,48")
+    return name.strip(), [_value(item) for item in _items(values)]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _finished(path: str) -> dict[str, dict[str, Any]]:
+    """The rows that a file of JSON lines already has. A last line that was cut is computed again."""
+    from archcalc.analysis import sweep
+
+    if not path.endswith(".jsonl"):
+        raise UsageError("--resume goes on with a file of JSON lines", "give --out FILE.jsonl")
+    found: dict[str, dict[str, Any]] = {}
+    if not os.path.exists(path):
+        return found
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            if number < len(lines) - 1:
+                raise FormatError(f"{path}, line {number}: not JSON", "give a file that sweep wrote, or another name") from None
+            continue
+        found[sweep.key(row)] = row
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in found.values())
+    return found
+
+
+def _computed(rows: Iterator[dict[str, Any]], total: int, jobs: int) -> Iterator[dict[str, Any]]:
+    """The rows with their figures, in order: in this process if they are few, else in a pool, with a bar on a terminal."""
+    from archcalc.analysis import sweep
+
+    if jobs == 1 or total <= 2 * _BATCH:
+        yield from map(sweep.point, rows)
+        return
+    import multiprocessing
+
+    bar = _bar(total)
+    # Spawned workers import nothing but this package: forking a process with threads is not safe everywhere.
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for piece in pool.imap(sweep.points, sweep.batches(rows, _BATCH)):
+            yield from piece
+            if bar is not None:
+                bar.advance(len(piece))
+    if bar is not None:
+        bar.stop()
+
+
+class _Bar:
+    """A progress bar on stderr."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._progress = Progress(console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task("rows", total=total)
+        self._progress.start()
+
+    def advance(self, n: int) -> None:
+        self._progress.advance(self._task, n)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+def _bar(total: int) -> _Bar | None:
+    return _Bar(total) if sys.stderr.isatty() else None
+
+
+def _write(path: str, rows: Iterator[dict[str, Any]], before: list[dict[str, Any]], resume: bool) -> int:
+    """Write the rows and count those without figures. JSON lines are written as they come, tables at the end."""
+    failed = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal failed
+        for row in rows:
+            failed += "error" in row
+            yield row
+
+    if path == "-":
+        for row in counted():
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+    elif path.endswith(".jsonl"):
+        with open(path, "a" if resume else "w", encoding="utf-8") as file:
+            for row in counted():
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    elif path.endswith((".csv", ".parquet")):
+        table = [_flat(row) for row in (*before, *counted())]
+        names = list(dict.fromkeys(name for row in table for name in row))
+        if path.endswith(".csv"):
+            import csv
+
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(table)
+        else:
+            _parquet(path, names, table)
+    else:
+        raise UsageError(f"--out {path}: the ending says no format", "one of .jsonl, .csv, .parquet")
+    return failed
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Config keys as columns of their own."""
+    flat = {key: value for key, value in row.items() if key != "set"}
+    return {**flat, **{f"set.{key}": value for key, value in row.get("set", {}).items()}}
+
+
+def _parquet(path: str, names: list[str], table: list[dict[str, Any]]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UsageError(
+            "Parquet needs pyarrow, which is not installed", "pip install 'archcalc[parquet]', or write .csv or .jsonl"
+        ) from None
+    columns = {name: [row.get(name) for row in table] for name in names}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)

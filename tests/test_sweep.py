@@ -1,0 +1,127 @@
+"""Sweep: the same answers as the commands, in order, in any format, and going on where it stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import archcalc
+from archcalc.analysis import sweep
+from conftest import Run
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_every_combination_in_order(run: Run) -> None:
+    rows = lines(run("sweep", "gpt2", "llama-3.1-8b", "--ctx", "512,1k", "--concurrency", "1,4").stdout)
+    assert [(r["source"], r["context_tokens"], r["concurrency"]) for r in rows] == [
+        (source, context, n) for source in ("gpt2", "llama-3.1-8b") for context in (512, 1024) for n in (1, 4)
+    ]
+
+
+def test_a_row_says_what_the_commands_say(run: Run) -> None:
+    (row,) = lines(
+        run("sweep", "llama-3.1-8b", "--ctx", "32k", "--gpu", "h100", "--kv-dtype", "fp8", "--set", "num_hidden_layers=16").stdout
+    )
+    r = archcalc.inspect("llama-3.1-8b", context="32k", kv_dtype="fp8", overrides={"num_hidden_layers": 16}, offline=True)
+    assert r.kv_cache is not None
+    assert r.checkpoint is not None
+    assert (row["params_total"], row["kv_bytes"], row["checkpoint_bytes"]) == (r.params.total, r.kv_cache.bytes, r.checkpoint.bytes)
+    done = run(
+        "fit",
+        "llama-3.1-8b",
+        "--ctx",
+        "32k",
+        "--gpu",
+        "h100",
+        "--kv-dtype",
+        "fp8",
+        "--set",
+        "num_hidden_layers=16",
+        "--format",
+        "json",
+    )
+    fitted = json.loads(done.stdout)
+    for name in ("weights_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes"):
+        assert row[name] == fitted["per_gpu"][name]
+    assert (row["fits"], row["max_concurrency"]) == (fitted["fits"], fitted["max_concurrency"])
+
+
+def test_a_row_that_cannot_be_says_why(run: Run) -> None:
+    rows = lines(run("sweep", "llama-3.1-8b", "gpt-oss-20b", "--gpu", "8xh100", "--tp", "3").stdout)
+    assert all("tp 3" in str(r["error"]) for r in rows)
+    done = run("sweep", "no-such-model", "gpt2")
+    assert [("error" in r) for r in lines(done.stdout)] == [True, False]
+
+
+def test_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
+    call = ("sweep", "gpt2", "qwen3-0.6b", "--ctx", "128,256,512", "--out", "rows.jsonl")
+    run(*call)
+    path = tmp_path / "rows.jsonl"
+    whole = path.read_text(encoding="utf-8")
+    kept = whole.splitlines(keepends=True)
+    # Three rows and the beginning of a fourth: what a full disk or a Ctrl-C leaves.
+    marked = kept[0].replace('"gpt2"', '"gpt2"', 1).rstrip("}\n") + ', "mark": 1}\n'
+    path.write_text("".join([marked, *kept[1:3], kept[3][:40]]), encoding="utf-8")
+    run(*call, "--resume")
+    rows = lines(path.read_text(encoding="utf-8"))
+    assert len(rows) == 6
+    assert rows[0].pop("mark") == 1
+    assert rows == lines(whole)
+
+
+def test_csv_has_config_keys_as_columns(run: Run, tmp_path: Path) -> None:
+    run("sweep", "llama-3.1-8b", "--set", "num_hidden_layers=2,4", "--ctx", "1k", "--out", "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["set.num_hidden_layers"] for r in rows] == ["2", "4"]
+    assert int(rows[0]["params_total"]) < int(rows[1]["params_total"])
+
+
+def test_parquet_or_what_to_install(run: Run, tmp_path: Path) -> None:
+    done = run("sweep", "gpt2", "--ctx", "1k", "--out", "rows.parquet")
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        assert done.returncode == 2
+        assert "archcalc[parquet]" in done.stderr
+    else:
+        assert pyarrow.parquet.read_table(tmp_path / "rows.parquet").num_rows == 1
+
+
+def test_a_pool_gives_what_one_process_gives(run: Run) -> None:
+    call = ("sweep", "gpt2", "--ctx", ",".join(map(str, range(1, 1025))))
+    assert run(*call, "--jobs", "2").stdout == run(*call, "--jobs", "1").stdout
+
+
+def test_points_do_not_depend_on_their_order() -> None:
+    rows = list(sweep.grid({"source": ["gpt2", "qwen3-0.6b"], "context_tokens": [64, 128], "gpu": ["4090"]}, {}))
+    assert sweep.points(rows[::-1])[::-1] == sweep.points(rows)
+    assert sweep.size({"source": ["gpt2", "qwen3-0.6b"], "context_tokens": [64, 128], "gpu": ["4090"]}, {}) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["gpt2", "--ctx", "4k,lots"], "lots"),
+        (["gpt2", "--ctx", ","], "lists nothing"),
+        (["gpt2", "--tp", "2"], "--gpu"),
+        (["gpt2", "--gpu", "voodoo2"], "voodoo2"),
+        (["gpt2", "--gpu", "h100", "--engine", "abacus"], "abacus"),
+        (["gpt2", "--gpu", "h100", "--tp", "0"], "above zero"),
+        (["gpt2", "--set", "n_layer"], "KEY=LIST"),
+        (["gpt2", "--out", "rows.xlsx"], "ending"),
+        (["gpt2", "--out", "rows.csv", "--resume"], ".jsonl"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_calls(arguments: list[str], said: str, run: Run) -> None:
+    done = run("sweep", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
