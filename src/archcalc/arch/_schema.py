@@ -49,7 +49,7 @@ _INERT = frozenset(
     topk_group n_group routed_scaling_factor router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale
     mlp_dropout attn_pdrop embd_pdrop resid_pdrop keys_to_ignore_at_inference gradient_checkpointing language_model_only
     sdpa unsloth_version unsloth_fixed use_mfa flash_attn is_llama_config interpolate_factor full_attn_mod
-    swiglu_alpha swiglu_limit quantization expert_dtype
+    swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens
     """.split()
 )
 _INERT_PATTERN = re.compile(
@@ -88,10 +88,13 @@ class TowerSchema(ConfigSchema):
         raise UnsupportedError(f"{type(self).__module__} has no tower")
 
 
-def nested(default_type: str, *misnamed: str, optional: bool = False) -> BeforeValidator:
+def nested(
+    default_type: str, *misnamed: str, optional: bool = False, fixed: bool = False, absent: Mapping[str, Any] | None = None
+) -> BeforeValidator:
     """Parse a nested config with the adapter of its own `model_type`, or of `default_type` where it names none.
 
-    `misnamed` are types that older checkpoints state there by mistake: they mean `default_type` too. `optional` leaves null as it is.
+    `misnamed` are types that older checkpoints state there by mistake: they mean `default_type` too; `fixed` says that any type does.
+    `optional` leaves null as it is; `absent` is the config that null and an absent key stand for, where that is not an empty one.
 
     For fields such as ``text_config: Annotated[ConfigSchema, nested("llama")] = Field(default={}, validate_default=True)``.
     """
@@ -102,9 +105,9 @@ def nested(default_type: str, *misnamed: str, optional: bool = False) -> BeforeV
         where = info.field_name or ""
         if isinstance(value, ConfigSchema) or not (value is None or isinstance(value, Mapping)) or (optional and value is None):
             return value
-        config = {} if value is None else value
+        config = (absent or {}) if value is None else value
         model_type = config.get("model_type") or default_type
-        if model_type in misnamed:
+        if fixed or model_type in misnamed:
             model_type = default_type
         name = adapter_name({"model_type": model_type})
         if name is None:
@@ -163,7 +166,9 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
 def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
     """Inert keys, and the other names of fields: a config may state both."""
     aliases = [f.validation_alias.choices for f in schema.model_fields.values() if isinstance(f.validation_alias, AliasChoices)]
-    return _INERT.union(schema.inert_keys, *([str(c) for c in choices] for choices in aliases))
+    # LLaVA's towers state a vocabulary, which they do not have.
+    inert = (*schema.inert_keys, "vocab_size") if issubclass(schema, TowerSchema) else schema.inert_keys
+    return _INERT.union(inert, *([str(c) for c in choices] for choices in aliases))
 
 
 def absent(schema: type[ConfigSchema], config: Mapping[str, Any]) -> list[str]:

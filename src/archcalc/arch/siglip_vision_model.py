@@ -5,40 +5,46 @@ Source: transformers 5.23, models/siglip/modeling_siglip.py (`SiglipVisionModel`
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from archcalc.arch._composite import Sides, both
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
-from archcalc.blocks.vision import attention_pooling, clip_layer, grid, patch_conv, table
+from archcalc.blocks.vision import attention_pooling, clip_layer, patch_conv, table
 from archcalc.model import Group, Stack, stack
 
 
 class Schema(TowerSchema):
+    # PaliGemma writes the width of its projector here.
+    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim",)
+
     hidden_size: Size = 768
     intermediate_size: Size = 3072
     num_hidden_layers: Layers = 12
     num_attention_heads: Size = 12
     num_channels: Size = 3
-    image_size: Size = 224
-    patch_size: Size = 16
+    image_size: Sides = 224
+    patch_size: Sides = 16
     hidden_act: str = "gelu_pytorch_tanh"
     vision_use_head: Flag = True
 
+    def pooled(self) -> bool:
+        """Whether a head turns the patches into one vector."""
+        return self.vision_use_head
+
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
-        h, p, heads, wide, act = (
-            self.hidden_size,
-            self.patch_size,
-            self.num_attention_heads,
-            self.intermediate_size,
-            self.hidden_act,
-        )
+        h, heads, wide, act = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.hidden_act
         divided(h, heads, "hidden_size", "num_attention_heads")
+        (height, width), patch = both(self.image_size), both(self.patch_size)
+        patches = (height // patch[0]) * (width // patch[1])
         outside = [
-            *patch_conv("embeddings.patch_embedding", h, self.num_channels, p, p),
-            table("embeddings.position_embedding", grid(self.image_size, p), h),
+            *patch_conv("embeddings.patch_embedding", h, self.num_channels, *patch),
+            table("embeddings.position_embedding", patches, h),
             *layer_norm("post_layernorm", h),
         ]
-        if self.vision_use_head:
+        if self.pooled():
             outside += prefixed("head", attention_pooling(h, heads, wide, act))
         layer = clip_layer(h, heads, wide, act)
         layers = stack(join(prefix, "encoder.layers"), "vision", [layer] * self.num_hidden_layers)

@@ -1,0 +1,121 @@
+"""How a multimodal model is put together: a text model, towers beside it, and what leads from them into the text.
+
+The hooks say what LLaVA does; an adapter overrides those in which its type differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+from pydantic import Field
+
+from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.blocks._tensor import prefixed
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Group, Part, Stack, Tensor
+
+Sides: TypeAlias = Size | tuple[Size, Size]
+Pieces: TypeAlias = tuple[list[Group], list[Stack]]
+DEFAULT: Any = Field(default=None, validate_default=True)
+"""Of a nested config that the reference implementation fills in where it is absent or null."""
+
+# How checkpoints from before transformers 4.52 name the parts, which are those on the Hub.
+LLAVA = (
+    ("lm_head.", "language_model.lm_head."),
+    ("model.language_model.", "language_model.model."),
+    ("model.vision_tower.", "vision_tower.vision_model."),
+    ("model.", ""),
+)
+
+
+def both(side: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width, of which a config may state one for both."""
+    return (side, side) if isinstance(side, int) else side
+
+
+def width_of(config: ConfigSchema, key: str = "hidden_size") -> int:
+    """A width that the projector needs of a tower, whatever the tower's type."""
+    value = getattr(config, key, None)
+    if not isinstance(value, int):
+        raise UnsupportedError(f"{type(config).__module__.rpartition('.')[2]} states no {key}, which the projector needs")
+    return value
+
+
+class CompositeSchema(ConfigSchema):
+    """A text model and what stands beside it."""
+
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    name: ClassVar[str]
+    text_name: ClassVar[str] = "language_model"
+    renames: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
+    tie_word_embeddings: Flag | None = False
+
+    def tied(self, text: Architecture) -> bool | None:
+        """Whether the head is the embedding, or None where the text model has its say."""
+        return bool(self.tie_word_embeddings)
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        """What stands beside the text model."""
+        raise NotImplementedError
+
+    def text(self, prefix: str) -> Architecture:
+        return self.text_config.architecture(f"{prefix}.{self.text_name}")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        text = self.text(prefix)
+        groups, stacks = self.parts(prefix, text)
+        return with_tower(text, self.name, groups, stacks, renames=self.renames, tied=self.tied(text))
+
+
+class VisionSchema(CompositeSchema):
+    """A text model with one vision tower and a projector."""
+
+    tower_name: ClassVar[str] = "vision_tower"
+    projector_name: ClassVar[str] = "multi_modal_projector"
+
+    vision_config: Annotated[TowerSchema, nested("clip_vision_model"), DEFAULT]
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        """From the tower's width to the text model's."""
+        return ()
+
+    def beside(self, hidden: int) -> Iterable[Tensor]:
+        """Tensors of neither the tower nor the projector."""
+        return ()
+
+    def tower_width(self) -> int:
+        return width_of(self.vision_config)
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        hidden = text.facts.hidden_size
+        groups, stacks = self.vision_config.tower(f"{prefix}.{self.tower_name}")
+        projection = prefixed(f"{prefix}.{self.projector_name}", self.projection(self.tower_width(), hidden))
+        groups.append(outside("vision", (*projection, *prefixed(prefix, self.beside(hidden)))))
+        return groups, stacks
+
+
+class AudioSchema(CompositeSchema):
+    """A text model with one audio tower and a projector."""
+
+    tower_name: ClassVar[str] = "audio_tower"
+    projector_name: ClassVar[str] = "multi_modal_projector"
+
+    audio_config: Annotated[TowerSchema, nested("whisper"), DEFAULT]
+
+    def projection(self, hidden: int) -> Iterable[Tensor]:
+        """From the tower's width to the text model's."""
+        return ()
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        groups, stacks = self.audio_config.tower(f"{prefix}.{self.tower_name}")
+        projection = prefixed(f"{prefix}.{self.projector_name}", self.projection(text.facts.hidden_size))
+        groups.append(outside("audio", projection))
+        return groups, stacks
+
+
+def outside(part: Part, tensors: Iterable[Tensor]) -> Group:
+    return group(part, tensors)

@@ -1,0 +1,41 @@
+"""Aria: a mixture of experts with SigLIP, whose patches learned queries read.
+
+Source: transformers 5.23, models/aria/modeling_aria.py and configuration_aria.py (defaults), conversion_mapping.py ("llava").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch import aria_text
+from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
+from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
+from archcalc.model import Shard, Tensor
+
+
+class Schema(VisionSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("vision_feature_layer", "max_value_projector_patch_to_query_dict", "ignore_index")
+    name: ClassVar[str] = "aria"
+    renames: ClassVar[tuple[tuple[str, str], ...]] = (*LLAVA, *aria_text.RENAMES)
+
+    text_config: Annotated[ConfigSchema, nested("aria_text", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("idefics3_vision"), DEFAULT]
+    projector_patch_to_query_dict: dict[str, Size] | None = None
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        queries = max((self.projector_patch_to_query_dict or {"4900": 256}).values())
+        rows = Shard(0, wide)
+        yield Tensor("query", (queries, wide), "embedding")
+        for name in ("q_proj", "k_proj", "v_proj"):
+            yield from linear(f"cross_attn.{name}", wide, wide, "attention", shard=rows)
+        yield Tensor("cross_attn.multihead_attn.in_proj_weight", (3 * wide, wide), "attention", rows)
+        yield Tensor("cross_attn.multihead_attn.in_proj_bias", (3 * wide,), "attention", rows)
+        yield from linear("cross_attn.multihead_attn.out_proj", wide, wide, "attention", bias=True, shard=Shard(1, wide))
+        yield from linear("cross_attn.linear", wide, wide, "attention", bias=True)
+        for name in ("cross_attn.layer_norm", "cross_attn.layer_norm_kv", "layer_norm"):
+            yield from layer_norm(name, wide)
+        yield from projector(("feed_forward.linear_in", "feed_forward.linear_out"), (wide, hidden, hidden), bias=False)

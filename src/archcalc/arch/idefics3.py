@@ -1,0 +1,28 @@
+"""Idefics 3: Llama with SigLIP, whose patches are merged and projected by one linear layer.
+
+Source: transformers 5.23, models/idefics3/modeling_idefics3.py and configuration_idefics3.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import Size, TowerSchema, nested
+from archcalc.blocks.vision import projector
+from archcalc.model import Tensor
+
+
+class Schema(VisionSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_len", "vocab_size")
+    name: ClassVar[str] = "idefics3"
+    text_name: ClassVar[str] = "text_model"
+    tower_name: ClassVar[str] = "vision_model"
+    projector_name: ClassVar[str] = "connector.modality_projection"
+
+    vision_config: Annotated[TowerSchema, nested("idefics3_vision", fixed=True), DEFAULT]
+    scale_factor: Size = 2
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("proj",), (wide * self.scale_factor**2, hidden), bias=False)

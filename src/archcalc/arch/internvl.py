@@ -1,0 +1,38 @@
+"""InternVL 2.5, 3 and 3.5 in transformers' form: a text model with InternViT, whose patches are merged.
+
+Source: transformers 5.23, models/internvl/modeling_internvl.py and configuration_internvl.py (defaults), conversion_mapping.py
+("llava").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
+from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
+from archcalc.model import Tensor
+
+
+class Schema(VisionSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "image_seq_length", "projector_hidden_act", "vision_feature_layer", "vision_feature_select_strategy",
+    )  # fmt: skip
+    name: ClassVar[str] = "internvl"
+    renames: ClassVar[tuple[tuple[str, str], ...]] = tuple(
+        (old, new.replace("vision_tower.vision_model.", "vision_tower.")) for old, new in LLAVA
+    )
+
+    text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("internvl_vision", fixed=True), DEFAULT]
+    downsample_ratio: float = Field(0.5, gt=0, le=1)
+    tie_word_embeddings: Flag | None = True
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        merged = wide * int(1 / self.downsample_ratio) ** 2
+        yield from layer_norm("layer_norm", merged)
+        yield from projector(("linear_1", "linear_2"), (merged, hidden, hidden))

@@ -1,0 +1,23 @@
+"""LLaVA-NeXT (1.6): LLaVA with a learned end of each row of patches.
+
+Source: transformers 5.23, models/llava_next/modeling_llava_next.py and configuration_llava_next.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from archcalc.arch import llava
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(llava.Schema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    name: ClassVar[str] = "llava_next"
+
+    def tied(self, text: Architecture) -> bool:
+        return bool(self.tie_word_embeddings)
+
+    def beside(self, hidden: int) -> Iterable[Tensor]:
+        yield Tensor("image_newline", (hidden,), "embedding")

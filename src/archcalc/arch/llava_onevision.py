@@ -1,0 +1,30 @@
+"""LLaVA-OneVision: LLaVA-NeXT with SigLIP and Qwen2.
+
+Source: transformers 5.23, models/llava_onevision/modeling_llava_onevision.py and configuration_llava_onevision.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import llava, llava_next
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.model import Architecture
+
+# What an absent vision_config stands for.
+SIGLIP = {
+    "hidden_size": 1152, "intermediate_size": 4304, "patch_size": 14, "image_size": 384, "num_hidden_layers": 26,
+    "num_attention_heads": 16, "vision_use_head": False,
+}  # fmt: skip
+
+
+class Schema(llava_next.Schema):
+    name: ClassVar[str] = "llava_onevision"
+
+    text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("siglip_vision_model", absent=SIGLIP), DEFAULT]
+    vision_feature_layer: int | list[int] = -1
+
+    def tied(self, text: Architecture) -> bool:
+        return llava.Schema.tied(self, text)

@@ -1,0 +1,35 @@
+"""ViP-LLaVA: LLaVA whose projector reads five layers of the tower, through a norm.
+
+Source: transformers 5.23, models/vipllava/modeling_vipllava.py and configuration_vipllava.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch import llava
+from archcalc.blocks.norm import layer_norm
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(llava.Schema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    inert_keys: ClassVar[tuple[str, ...]] = (*llava.Schema.inert_keys, "multimodal_projector_bias")
+    name: ClassVar[str] = "vipllava"
+
+    vision_feature_layer: int | list[int] = Field(
+        [-2, -5, -8, -11, 6], validation_alias=AliasChoices("vision_feature_layers", "vision_feature_layer")
+    )
+
+    def tied(self, text: Architecture) -> bool:
+        return bool(self.tie_word_embeddings)
+
+    def projector_bias(self) -> bool:
+        return True
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("projector_layernorm", wide * self.features())
+        yield from super().projection(wide, hidden)
