@@ -19,6 +19,7 @@ COMMANDS = {
     "models": "The bundled models, or the model types that are read exactly.",
     "compare": "Models side by side, or as what they change against a baseline.",
     "fit": "Whether models fit a machine under an engine, and how.",
+    "plot": "Charts of models, as text, SVG or PNG.",
     "sweep": "Every combination of models, contexts, machines and config keys.",
     "gpus": "The catalog of GPUs.",
     "schema": "The JSON schema of what a command prints.",

@@ -1,0 +1,64 @@
+"""`archcalc plot`."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Sources
+
+
+class Kind(str, Enum):
+    """What to draw."""
+
+    kv = "kv"
+    memory = "memory"
+    params = "params"
+    roofline = "roofline"
+
+
+def command(
+    kind: Annotated[Kind, typer.Argument(help="kv, memory, params or roofline.")],
+    source: Sources,
+    ctx: Context = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, for memory and roofline.")] = None,
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="The engine, for memory and roofline.")] = "vllm",
+    kv_dtype: KvDtype = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="FILE.svg or FILE.png; text on the terminal without.")
+    ] = None,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Draw models: cache against context, memory of a GPU, parameters by component, the ceiling of decoding against sequences.
+
+    Without --out a chart of text; with it SVG or PNG (pip install 'archcalc[plot]').
+    """
+    from archcalc import units
+    from archcalc.analysis import charts
+    from archcalc.analysis.fit import Ask
+    from archcalc.engines.weights import ENGINES
+    from archcalc.errors import UsageError
+    from archcalc.loader import load
+    from archcalc.render import plot
+
+    models = [load(text, offline=offline, refresh=refresh) for text in source]
+    tokens = units.parse_tokens(ctx) if ctx is not None else None
+    if kind is Kind.kv:
+        chart = charts.kv(models, tokens, units.parse_dtype(kv_dtype) if kv_dtype else "bf16")
+    elif kind is Kind.params:
+        chart = charts.params(models)
+    else:
+        found = next((name for name in ENGINES if name == engine), None)
+        if found is None:
+            raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
+        ask = Ask(charts.machine(gpu), found, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)
+        chart = charts.fit_memory(models, ask) if kind is Kind.memory else charts.decode(models, ask)
+    if out is None:
+        plot.write_text(chart, sys.stdout)
+    else:
+        plot.write_file(chart, out)
+        print(f"archcalc: {out} written", file=sys.stderr)

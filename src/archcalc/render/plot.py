@@ -1,0 +1,137 @@
+"""Charts: bars of text on a terminal, SVG or PNG with matplotlib. Readable without colour: series differ in letter, marker and hatch."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from archcalc.analysis.charts import Chart
+from archcalc.errors import UsageError
+from archcalc.render.terminal import console, plain_table
+
+# Okabe and Ito 2008, "Color universal design": told apart by people with any kind of colour vision.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+_MARKERS = "osD^vPX*"
+_DASHES = ("-", "--", "-.", ":")
+_HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--", "**")
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def number(value: float) -> str:
+    """Three digits, and no more than are known."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def colour(name: str, place: int) -> str:
+    """The colour of a model: the same in every chart, by its place among the bundled ones; else by its place in this chart.
+
+    Steps of the golden ratio around the circle of hues keep neighbours apart; lightness alternates for print without colour.
+    """
+    from colorsys import hls_to_rgb
+
+    from archcalc import zoo
+
+    names = zoo.names()
+    n = names.index(name) if name in names else len(names) + place
+    red, green, blue = hls_to_rgb(n * 0.618034 % 1, (0.35, 0.5, 0.25)[n % 3], 0.75)
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def write_text(chart: Chart, out: TextIO) -> None:
+    """Bars, one a value, to one scale."""
+    page = console(out)
+    page.print(f"{chart.title} ({chart.unit})", style="bold")
+    if chart.shape == "stack":
+        _stacked_text(chart, page)
+    else:
+        _lines_text(chart, page)
+    for mark in chart.marks:
+        page.print(f"{mark.name}: {number(mark.values[0])} {chart.unit}")
+    if chart.note:
+        page.print(chart.note, style="dim")
+
+
+def _bar(value: float, most: float, width: int) -> str:
+    eighths = round(value / most * width * 8) if most else 0
+    return "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+
+
+def _lines_text(chart: Chart, page: Any) -> None:
+    most = max((max(s.values, default=0.0) for s in chart.series), default=0.0)
+    label = max(len(s.name) for s in chart.series)
+    width = max(10, page.width - label - max(map(len, chart.positions)) - 16)
+    table = plain_table(heads=False)
+    for _ in range(4):
+        table.add_column(no_wrap=True)
+    for i, position in enumerate(chart.positions):
+        shown = [s for s in chart.series if i < len(s.values)]
+        for n, s in enumerate(shown):
+            table.add_row(position if n == 0 else "", s.name, _bar(s.values[i], most, width), number(s.values[i]))
+    page.print(table)
+
+
+def _stacked_text(chart: Chart, page: Any) -> None:
+    totals = [sum(s.values[i] for s in chart.series) for i in range(len(chart.positions))]
+    most = max([*totals, *(m.values[0] for m in chart.marks)], default=0.0)
+    letters = _letters([s.name for s in chart.series])
+    width = max(10, page.width - max(map(len, chart.positions)) - 14)
+    table = plain_table(heads=False)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    for i, position in enumerate(chart.positions):
+        at, line = 0.0, ""
+        for s, letter in zip(chart.series, letters, strict=True):
+            at += s.values[i]
+            line += letter * (round(at / most * width) - len(line) if most else 0)
+        table.add_row(position, line, number(totals[i]))
+    page.print(table)
+    page.print(", ".join(f"{letter} {s.name}" for s, letter in zip(chart.series, letters, strict=True)), style="dim")
+
+
+def _letters(names: list[str]) -> list[str]:
+    """A letter of each name that no other has."""
+    used: list[str] = []
+    for name in names:
+        used.append(next((c for c in name.upper() + "ZYX" if c.isalpha() and c not in used), "?"))
+    return used
+
+
+def write_file(chart: Chart, path: str) -> None:
+    """An SVG or PNG file, by its ending. Raises `UsageError` where matplotlib is missing or the ending is another."""
+    if not path.endswith((".svg", ".png")):
+        raise UsageError(f"--out {path}: the ending says no format", "one of .svg, .png")
+    try:
+        import matplotlib
+    except ImportError:
+        raise UsageError(
+            "drawing needs matplotlib, which is not installed", "pip install 'archcalc[plot]', or leave --out for a chart of text"
+        ) from None
+    matplotlib.use("Agg")
+    # Text stays text, and a chart drawn twice is the same file.
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "archcalc", "font.size": 10})
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    if chart.shape == "line":
+        for n, s in enumerate(chart.series):
+            style = {"color": colour(s.name, n), "marker": _MARKERS[n % len(_MARKERS)], "linestyle": _DASHES[n % len(_DASHES)]}
+            axes.plot(range(len(s.values)), s.values, label=s.name, **style)
+        axes.set_xticks(range(len(chart.positions)), chart.positions)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: number(value))
+    else:
+        base = [0.0] * len(chart.positions)
+        for n, s in enumerate(chart.series):
+            hatch, shade = _HATCHES[n % len(_HATCHES)], _COLOURS[n % len(_COLOURS)]
+            axes.bar(chart.positions, s.values, bottom=base, label=s.name, color=shade, hatch=hatch, edgecolor="white")
+            base = [a + b for a, b in zip(base, s.values, strict=True)]
+        axes.tick_params(axis="x", rotation=20 if len(chart.positions) > 3 else 0)
+    for n, mark in enumerate(chart.marks):
+        axes.axhline(mark.values[0], color="black", linestyle=_DASHES[(n + 1) % len(_DASHES)], label=mark.name)
+    axes.set(title=chart.title, xlabel=chart.axis, ylabel=chart.unit)
+    axes.grid(axis="y", alpha=0.3)
+    if chart.shape == "line":
+        axes.legend()
+    else:
+        figure.legend(loc="outside right upper")
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.endswith(".svg") else None)
+    pyplot.close(figure)
