@@ -49,7 +49,7 @@ _INERT = frozenset(
     topk_group n_group routed_scaling_factor router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale
     mlp_dropout attn_pdrop embd_pdrop resid_pdrop keys_to_ignore_at_inference gradient_checkpointing language_model_only
     sdpa unsloth_version unsloth_fixed use_mfa flash_attn is_llama_config interpolate_factor full_attn_mod
-    swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens
+    swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens model_max_length
     """.split()
 )
 _INERT_PATTERN = re.compile(
@@ -89,12 +89,18 @@ class TowerSchema(ConfigSchema):
 
 
 def nested(
-    default_type: str, *misnamed: str, optional: bool = False, fixed: bool = False, absent: Mapping[str, Any] | None = None
+    default_type: str,
+    *misnamed: str,
+    optional: bool = False,
+    fixed: bool = False,
+    absent: Mapping[str, Any] | None = None,
+    merged: bool = False,
 ) -> BeforeValidator:
     """Parse a nested config with the adapter of its own `model_type`, or of `default_type` where it names none.
 
     `misnamed` are types that older checkpoints state there by mistake: they mean `default_type` too; `fixed` says that any type does.
-    `optional` leaves null as it is; `absent` is the config that null and an absent key stand for, where that is not an empty one.
+    `optional` leaves null as it is; `absent` is the config that null and an absent key stand for, where that is not an empty one, and with
+    `merged` also the defaults of one that is stated.
 
     For fields such as ``text_config: Annotated[ConfigSchema, nested("llama")] = Field(default={}, validate_default=True)``.
     """
@@ -105,7 +111,7 @@ def nested(
         where = info.field_name or ""
         if isinstance(value, ConfigSchema) or not (value is None or isinstance(value, Mapping)) or (optional and value is None):
             return value
-        config = (absent or {}) if value is None else value
+        config = (absent or {}) if value is None else {**absent, **value} if absent and merged else value
         model_type = config.get("model_type") or default_type
         if fixed or model_type in misnamed:
             model_type = default_type
@@ -166,8 +172,8 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
 def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
     """Inert keys, and the other names of fields: a config may state both."""
     aliases = [f.validation_alias.choices for f in schema.model_fields.values() if isinstance(f.validation_alias, AliasChoices)]
-    # LLaVA's towers state a vocabulary, which they do not have.
-    inert = (*schema.inert_keys, "vocab_size") if issubclass(schema, TowerSchema) else schema.inert_keys
+    # Towers state a vocabulary and whether they tie its table, and have none.
+    inert = (*schema.inert_keys, "vocab_size", "tie_word_embeddings") if issubclass(schema, TowerSchema) else schema.inert_keys
     return _INERT.union(inert, *([str(c) for c in choices] for choices in aliases))
 
 

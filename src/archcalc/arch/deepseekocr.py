@@ -1,0 +1,79 @@
+"""DeepSeek-OCR: SAM, then CLIP on what SAM made, and a small text model with experts, whose keys stand beside the others.
+
+Source: deepseek-ai/DeepSeek-OCR, modeling_deepseekocr.py and deepencoder.py (both towers' sizes are fixed there).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import model_validator
+
+from archcalc.arch import _sam, deepseek
+from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._schema import ConfigSchema, Size, nested
+from archcalc.arch._vlm import flat
+from archcalc.blocks._tensor import linear, prefixed
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import encoder_layer, patch_conv, table
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Layer, Tensor, stack
+
+OWN = (
+    "vision_config", "projector_config", "language_config", "candidate_resolutions", "global_view_pos", "tile_tag", "lm_head",
+    "rm_head", "model_type", "auto_map", "quantization_config", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim",
+    "v_head_dim", "use_mla", "aux_loss_alpha",
+)  # fmt: skip
+WIDTH, HEADS, LAYERS, PATCHES = 1024, 16, 24, 256  # CLIP ViT-L/14 at 224 pixels
+
+
+class Projector(ConfigSchema):
+    input_dim: Size = 2048
+    n_embed: Size = 1280
+    projector_type: str = "linear"
+
+
+def clip_block() -> Layer:
+    attention = GroupedQueryAttention(
+        WIDTH, HEADS, HEADS, WIDTH // HEADS, bias=True, output_bias=True, fused="qkv_proj", names=("", "", "", "out_proj")
+    )
+    norms = (*layer_norm("layer_norm1", WIDTH), *layer_norm("layer_norm2", WIDTH))
+    return encoder_layer(attention, FeedForward(WIDTH, 4 * WIDTH, "quick_gelu"), norms)
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("vision_config", "projector_config", "hidden_size")
+    inert_keys: ClassVar[tuple[str, ...]] = OWN
+
+    text_config: Annotated[deepseek.Schema, nested("deepseek")]
+    projector_config: Projector
+    use_mla: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apart(cls, config: Any) -> Any:
+        return flat(config, OWN, model_type="deepseek")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        if self.projector_config.projector_type != "linear" or self.use_mla:
+            raise UnsupportedError("a projector other than linear, or use_mla, is not known for DeepSeek-OCR")
+        text = self.text_config.architecture(prefix)
+        groups, stacks = _sam.tower(join(prefix, "sam_model"), 768, 12, 12, (2, 5, 8, 11), (512, 1024))
+        clip = (
+            Tensor("embeddings.class_embedding", (WIDTH,), "embedding"),
+            *patch_conv("embeddings.patch_embedding", WIDTH, 3, 14, 14, bias=False),
+            table("embeddings.position_embedding", PATCHES + 1, WIDTH),
+            *layer_norm("pre_layrnorm", WIDTH),
+        )
+        wide = self.projector_config.n_embed
+        last = (
+            *prefixed("vision_model", clip),
+            *linear("projector.layers", wide, self.projector_config.input_dim, "other", bias=True),
+            Tensor("image_newline", (wide,), "embedding"),
+            Tensor("view_seperator", (wide,), "embedding"),
+        )
+        groups.append(group("vision", prefixed(prefix, last)))
+        stacks.append(stack(join(prefix, "vision_model.transformer.layers"), "vision", [clip_block()] * LAYERS))
+        return with_tower(text, "DeepseekOCR", groups, stacks)

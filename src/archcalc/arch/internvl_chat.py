@@ -1,0 +1,40 @@
+"""InternVL 1.5 to 3.5 as first published: InternViT, pixel shuffle, two linear layers, and any text model.
+
+Source: OpenGVLab/InternVL2-2B, modeling_internvl_chat.py and configuration_internvl_chat.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch._vlm import under
+from archcalc.arch.intern_vit_6b import Schema as InternVit
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("llm_config", "vision_config")
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "dynamic_image_size", "force_image_size", "hidden_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
+        "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_thumbnail", "tie_word_embeddings", "system_message",
+        "image_fold", "output_attentions", "vocab_size",
+    )  # fmt: skip
+
+    llm_config: Annotated[ConfigSchema, nested("llama")]
+    vision_config: Annotated[InternVit, nested("intern_vit_6b", "InternVisionModel")]
+    downsample_ratio: float = Field(0.5, gt=0, le=1)
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        text = under(self.llm_config.architecture(), "language_model")
+        groups, stacks = self.vision_config.tower("vision_model")
+        joined, hidden = self.vision_config.hidden_size * int(1 / self.downsample_ratio) ** 2, text.facts.hidden_size
+        tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, hidden, hidden)))
+        groups.append(group("vision", prefixed("mlp1", tensors)))
+        return with_tower(text, "internvl_chat", groups, stacks)

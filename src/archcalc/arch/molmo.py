@@ -1,0 +1,78 @@
+"""Molmo: a decoder of fused projections, and a vision backbone that no key describes.
+
+Source: allenai/Molmo-7B-D-0924, modeling_molmo.py and config_molmo.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from archcalc.arch._molmo import backbone
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided
+from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.norm import layer_norm, rms_norm
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(PlainSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "use_position_ids", "tie_word_embeddings", "max_sequence_length")
+    name: ClassVar[str] = "molmo"
+    norms: ClassVar[tuple[str, ...]] = ("attn_norm", "ff_norm")
+    last_norm: ClassVar[str] = "ln_f"
+    mixer_name: ClassVar[str] = ""
+    ffn_name: ClassVar[str] = ""
+
+    vocab_size: Size = 50304
+    embedding_size: Size | None = 50304
+    hidden_size: Size = 4096
+    intermediate_size: Size = 11008
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    max_position_embeddings: Tokens = 2048
+    layer_norm_type: str = "rms"
+    attention_layer_norm: Flag = False
+    norm_after: Flag = False
+    qkv_bias: Flag = False
+    weight_tying: Flag = False
+
+    @property
+    def wide(self) -> int:
+        return divided(self.intermediate_size, 2, "intermediate_size", "2")  # gate and up together
+
+    def norm(self, name: str) -> Iterable[Tensor]:
+        return (rms_norm(name, self.hidden_size),) if self.layer_norm_type == "rms" else layer_norm(name, self.hidden_size)
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return self.gqa(bias=self.qkv_bias, fused="att_proj", names=("", "", "", "attn_out"))
+
+    def dense(self) -> Block:
+        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, fused="ff_proj", names=("", "", "ff_out"))
+
+    def extra(self, variant: int) -> Iterable[Tensor]:
+        if self.attention_layer_norm:
+            yield rms_norm("q_norm", self.num_attention_heads * self.head_size)
+            yield rms_norm("k_norm", self.kv_heads * self.head_size)
+
+    def placed(self) -> dict[str, Any]:
+        # Tokens for images have rows of their own behind the vocabulary.
+        new = Tensor("wte.new_embedding", (128, self.hidden_size), "embedding")
+        head = "" if self.weight_tying else "model.transformer.ff_out"
+        return {"embed": "wte", "layers_name": "blocks", "extra_embedding": [new], "head": head}
+
+    def more(self) -> dict[str, Any]:
+        kind = "RMSNorm" if self.layer_norm_type == "rms" else "LayerNorm"
+        return {"norm": f"{kind} ({'post' if self.norm_after else 'pre'})", "tied_embeddings": self.weight_tying}
+
+    def architecture(self, prefix: str = "model.transformer") -> Architecture:
+        if self.layer_norm_type not in ("rms", "default"):
+            raise UnsupportedError(f"layer_norm_type is {self.layer_norm_type!r}: only rms and default are known")
+        a = super().architecture(prefix)
+        # The embedding is a parameter, not a module.
+        table = a.groups[0].tensors[0]._replace(name=f"{prefix}.wte.embedding")
+        outside, layers = backbone("model.vision_backbone", self.hidden_size, self.wide)
+        first = a.groups[0]._replace(tensors=(table, *a.groups[0].tensors[1:]))
+        return a._replace(groups=(first, *a.groups[1:], outside), stacks=(*a.stacks, layers))
