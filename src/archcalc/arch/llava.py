@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
-from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
-from archcalc.arch._schema import Flag, TowerSchema, nested, validate
-from archcalc.arch.llama import Schema as Llama
+from archcalc.arch._composite import DEFAULT, FLAT, LLAVA, VisionSchema
+from archcalc.arch._schema import Flag, TowerSchema, nested
 from archcalc.blocks.vision import projector
 from archcalc.model import Architecture, Tensor
 
@@ -25,26 +24,20 @@ CLIP = {
 class Schema(VisionSchema):
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (
+        *FLAT,
         "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "image_grid_pinpoints", "video_seq_length",
         "use_image_newline_parameter", "ignore_index", "vocab_size", "vision_aspect_ratio", "image_aspect_ratio",
         "freeze_mm_mlp_adapter", "freeze_mm_vision_resampler", "tune_mm_mlp_adapter", "tune_mm_vision_resampler",
         "unfreeze_mm_vision_tower", "mm_hidden_size", "mm_projector_type", "mm_resampler_type", "mm_use_im_patch_token",
         "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower", "use_mm_proj",
-        "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
     )  # fmt: skip
     name: ClassVar[str] = "llava"
+    flat: ClassVar[str] = "llama"
     renames: ClassVar[tuple[tuple[str, str], ...]] = LLAVA
 
     vision_config: Annotated[TowerSchema, nested("clip_vision_model", absent=CLIP), DEFAULT]
     vision_feature_layer: int | list[int] = -2
     multimodal_projector_bias: Flag = True
-
-    def text(self, prefix: str) -> Architecture:
-        flat = self.model_extra or {}
-        if "text_config" in self.model_fields_set or "hidden_size" not in flat:
-            return super().text(prefix)
-        keys = {key: value for key, value in flat.items() if not key.startswith("mm_")}
-        return validate(Llama, keys).architecture(f"{prefix}.{self.text_name}")
 
     def tied(self, text: Architecture) -> bool:
         return bool(self.tie_word_embeddings) or text.facts.tied_embeddings

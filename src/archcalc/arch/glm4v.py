@@ -1,0 +1,26 @@
+"""GLM-4.1V. Its first configs are flat: the text model's keys stand beside `vision_config`.
+
+Source: transformers 5.23, models/glm4v/modeling_glm4v.py and configuration_glm4v.py (defaults; tied where either config says so).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, FLAT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.model import Architecture
+
+
+class Schema(VisionSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ()
+    inert_keys: ClassVar[tuple[str, ...]] = FLAT
+    name: ClassVar[str] = "glm4v"
+    flat: ClassVar[str] = "glm4v_text"
+    tower_name: ClassVar[str] = "visual"
+
+    text_config: Annotated[ConfigSchema, nested("glm4v_text", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("glm4v_vision", fixed=True), DEFAULT]
+
+    def tied(self, text: Architecture) -> bool:
+        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings

@@ -1,0 +1,32 @@
+"""The text model of GLM-OCR: GLM-4's layer without biases.
+
+Source: transformers 5.23, models/glm_ocr/modeling_glm_ocr.py (`GlmOcrTextModel`) and configuration_glm_ocr.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import glm4
+from archcalc.arch._schema import Layers, Size, Tokens
+
+
+class Schema(glm4.Schema):
+    name: ClassVar[str] = "glm_ocr_text"
+    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias",)
+
+    vocab_size: Size = 59392
+    hidden_size: Size = 1024
+    intermediate_size: Size = 4096
+    num_hidden_layers: Layers = 16
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size | None = 8
+    head_dim: Size | None = None
+    max_position_embeddings: Tokens = 131072
+
+    @property
+    def head_size(self) -> int:
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+    def biases(self) -> tuple[bool, bool]:
+        return False, False

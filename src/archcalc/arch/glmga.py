@@ -1,0 +1,11 @@
+"""GLM-GA: GLM-4.6V's implementation under another name. Source: transformers 5.23, models/glmga/configuration_glmga.py."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import glm46v
+
+
+class Schema(glm46v.Schema):
+    name: ClassVar[str] = "glmga"
