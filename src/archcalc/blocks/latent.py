@@ -49,7 +49,7 @@ class LatentAttention:
     """Keys and values are up-projections of one cached latent of `kv_rank`, beside one rotary key of `rope_dim` for all heads.
 
     `q_rank` None projects queries at full rank. `topk` without an `indexer` attends to the tokens that an earlier layer's indexer
-    chose. The latent is replicated on every tensor-parallel rank: it has no heads to split.
+    chose. The latent is replicated on every tensor-parallel rank: it has no heads to split. `window` is how many tokens a query sees.
     """
 
     hidden: int
@@ -62,6 +62,7 @@ class LatentAttention:
     bias: bool = False
     indexer: Indexer | None = None
     topk: int | None = None
+    window: int | None = None
 
     def tensors(self) -> Iterator[Tensor]:
         qk_dim = self.nope_dim + self.rope_dim
@@ -81,14 +82,14 @@ class LatentAttention:
                 yield t._replace(name=f"indexer.{t.name}")
 
     def caches(self) -> Iterator[Cache]:
-        yield Cache("latent", 1, self.kv_rank, self.rope_dim)
+        yield Cache("latent", 1, self.kv_rank, self.rope_dim, self.window)
         if self.indexer is not None:
             yield self.indexer.cache()
 
     def attends(self) -> Iterator[Attend]:
         """As computed in prefill, per head on the up-projected keys and values; sparse attention sees `topk` of them."""
         topk = self.indexer.topk if self.indexer is not None else self.topk
-        yield Attend(self.heads, self.nope_dim + self.rope_dim, self.v_dim, topk)
+        yield Attend(self.heads, self.nope_dim + self.rope_dim, self.v_dim, topk or self.window)
         if self.indexer is not None:
             yield Attend(self.indexer.heads, self.indexer.dim, 0, None, self.indexer.pool or 1)
 
@@ -107,4 +108,6 @@ class LatentAttention:
             text += f", sparse top-{self.indexer.topk}"
         elif self.topk is not None:
             text += f", sparse top-{self.topk} (shared index)"
+        if self.window is not None:
+            text += f", window {self.window}"
         return text

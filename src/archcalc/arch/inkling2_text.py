@@ -1,0 +1,74 @@
+"""The text model of Inkling 2: token-dependent convolutions in full layers, blocks that read all earlier ones through a learned query.
+
+Source: transformers 5.23, models/inkling2/modeling_inkling2.py and configuration_inkling2.py (defaults, `layer_types`),
+conversion_mapping.py ("inkling2_text").
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch._alternating import HYBRID
+from archcalc.arch._decoder import decoder
+from archcalc.arch._inkling import HYBRID_SLIDING, RENAMES, RelativeSchema
+from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.blocks._tensor import make_layer
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.linear import causal_conv
+from archcalc.blocks.norm import rms_norm
+from archcalc.model import Architecture, Layer, Moe, Tensor
+
+
+class Schema(RelativeSchema):
+    clipped: ClassVar[bool] = True
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *RelativeSchema.inert_keys, "mlp_gate_softcap", "mlp_up_softcap", "number_of_conv_states", "qk_l2_clip_threshold",
+        "rel_l2_clip_threshold", "n_layers_per_attn_res_block",
+    )  # fmt: skip
+
+    vocab_size: Size = 201024
+    hidden_size: Size = 4608
+    # Another name of `moe_intermediate_size`; no layer is dense.
+    intermediate_size: Size = Field(2304, validation_alias=AliasChoices("intermediate_size", "moe_intermediate_size"))
+    num_hidden_layers: Layers = 48
+    num_attention_heads: Size = 48
+    num_key_value_heads: Size = 8
+    swa_num_attention_heads: Size = 48
+    swa_num_key_value_heads: Size = 8
+    sliding_window_size: Tokens = Field(1024, validation_alias=AliasChoices("sliding_window", "sliding_window_size"))
+    max_position_embeddings: Tokens = Field(1048576, validation_alias=AliasChoices("model_max_length", "max_position_embeddings"))
+    n_routed_experts: Size = Field(384, validation_alias=AliasChoices("num_local_experts", "n_routed_experts"))
+    num_experts_per_tok: Size = 8
+
+    def layer(self, kind: str, first: bool) -> Layer:
+        h = self.hidden_size
+        experts = MixtureOfExperts(
+            h, self.intermediate_size, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act,
+            correction_bias="gate.e_score_correction_bias", stored=(),
+        )  # fmt: skip
+        before = ("input",) if kind == HYBRID_SLIDING else ("q_input", "k_input", "v_input")
+        beside = [rms_norm(f"{name}_layernorm", h) for name in (*before, "post_attention")]
+        beside.append(Tensor("mlp_input.query", (h,), "other"))
+        if not first:
+            # A full layer reads earlier blocks once each for queries, keys and values.
+            beside.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other"))
+        for name in ("post_attention_convolution", "post_mlp_convolution"):
+            beside += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=h)
+        return make_layer(self.attention(kind), experts, beside)
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        n, h = self.num_hidden_layers, self.hidden_size
+        kinds = self.known([HYBRID_SLIDING if (i + 1) % 6 else HYBRID for i in range(n)])
+        order = [(kind, i == 0) for i, kind in enumerate(kinds)]
+        built = {what: self.layer(*what) for what in dict.fromkeys(order)}
+        moe = Moe(self.n_routed_experts, self.num_experts_per_tok, 0, n, self.intermediate_size)
+        facts = self.relative_facts(kinds, moe)
+        facts = facts._replace(
+            more=(*facts.more, ("attention sinks", "one logit a head and token"), ("output gate", "one a channel"))
+        )
+        return decoder(
+            "inkling2_text", [built[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=RENAMES,
+        )  # fmt: skip
