@@ -145,14 +145,16 @@ def row_bytes(kind: str, elements: int) -> int:
 
 
 def cache_bytes(rows: Iterable[Row], grid: Cells, type_k: str, type_v: str, flash_attn: bool = True) -> list[int]:
-    """Bytes of each row's layers. Without flash attention values lie transposed, as wide as the widest layer's."""
+    """Bytes of each row's layers. Without flash attention values lie transposed, as wide as the widest layer's of their cache."""
     rows = list(rows)
-    widest = max((row.value for row in rows), default=0)
-    return [
-        row.layers * grid.streams_of(row) * grid.of(row)
-        * (row_bytes(type_k, row.key) + row_bytes(type_v, widest if row.value and not flash_attn else row.value))
-        for row in rows
-    ]  # fmt: skip
+    out = []
+    for row in rows:
+        value = row.value
+        if value and not flash_attn:
+            value = max(other.value for other in rows if (other.kind == "index") == (row.kind == "index"))
+        width = row_bytes(type_k, row.key) + row_bytes(type_v, value)
+        out.append(row.layers * grid.streams_of(row) * grid.of(row) * width)
+    return out
 
 
 def recurrent_bytes(elements: int, n_seq_max: int, n_rs_seq: int = 0) -> int:

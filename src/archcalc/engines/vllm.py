@@ -506,7 +506,7 @@ def _figures(groups: Sequence[Group], need: Demand, each: int, batch: int) -> tu
         text = times(layers_text(n), f"{blocks:,} blocks", batch_text(batch), _page_text(spec))
         size = n * spec.page * blocks * batch
         per_token = n * spec.page // (spec.block * need.dcp) if _grows(spec, need) else 0
-        held = size if spec.form == "state" else 0
+        held = size if spec.form in ("state", "ring") else 0
         figures.append(Figure(spec.kind, spec.window, n, size, per_token, held, text + _why(spec, need), SOURCE))
     if spare:
         slots = {(each - g.page_bytes, planner.group_blocks(g, need)) for g in groups if g.page_bytes < each}

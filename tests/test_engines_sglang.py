@@ -1,0 +1,102 @@
+"""SGLang's pools, by hand and against what it logged."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from archcalc import zoo
+from archcalc.arch import parse
+from archcalc.engines import Workload
+from archcalc.engines.sglang import Options, allocate, cells, memory_fraction, pools, slots_per_request
+from archcalc.errors import ArchcalcError, UnsupportedError
+from archcalc.model import Architecture
+
+
+def model(name: str) -> Architecture:
+    return parse(zoo.config(name))
+
+
+def test_a_pool_of_tokens_and_a_page() -> None:
+    made = allocate(model("llama-3.1-8b"), Workload(4096, 2))
+    assert made.bytes == 32 * 8 * 256 * 2 * (2 * 4096 + 1)
+    paged = allocate(model("llama-3.1-8b"), Workload(4097, 2), Options(page_size=64))
+    assert paged.bytes == 32 * 8 * 256 * 2 * (2 * 4160 + 64)
+
+
+def test_sliding_layers_have_their_share_of_slots() -> None:
+    made = allocate(model("gpt-oss-20b"), Workload(65536))
+    by_kind = {f.kind: f.bytes for f in made.figures}
+    layer = 12 * 8 * 128 * 2
+    assert by_kind == {"full": layer * 65537, "sliding": layer * (int(65536 * 0.8) + 1)}
+    half = allocate(model("gpt-oss-20b"), Workload(65536), Options(swa_full_tokens_ratio=0.5))
+    assert half.details["swa_token_slots"] == 32768
+
+
+def test_windows_of_models_without_a_pool_for_them() -> None:
+    made = allocate(model("gemma-3-27b"), Workload(32768))
+    assert made.bytes == 62 * 16 * 256 * 2 * 32769
+    assert "windows ignored" in made.rule
+
+
+def test_a_window_never_shrinks_below_what_admits_a_request() -> None:
+    made = allocate(model("gpt-oss-20b"), Workload(100))
+    assert made.details["swa_token_slots"] > 128
+    assert "--swa-full-tokens-ratio" in made.notes[0]
+
+
+def test_states_are_tracked_for_the_radix_cache() -> None:
+    a = model("qwen3.5-27b")
+    one = 48 * (10240 * 3 * 2 + 48 * 128 * 128 * 4)
+    assert cells(a, "auto", Options()) == (Fraction(65536), 0, one, 0, 0)
+    assert allocate(a, Workload(1024, 2)).state_bytes == one * (2 * 5 + 1)
+    assert allocate(a, Workload(1024, 2), Options(radix_cache=False)).state_bytes == one * 3
+    assert slots_per_request(a, Options()) == 5
+
+
+def test_pools_as_logged() -> None:
+    # Qwen3.8-27B on one H100: 124 state slots (and one) of 17.92 GiB, 330,323 tokens of 20.16 GiB; GiB as printed.
+    found = pools(model("qwen3.5-27b"), int(38.083 * 2**30), 262144)
+    assert found.state_slots == 124
+    assert found.tokens == pytest.approx(330_323, rel=1e-3)
+    assert found.max_requests == 124 // 5
+
+
+def test_rows_of_mla_and_its_index() -> None:
+    a = model("deepseek-v3.2")
+    assert cells(a, "auto", Options()).full == 61 * (1152 + 132)
+    assert cells(a, "fp8_e4m3", Options(tp=8)).full == 61 * (656 + 132)
+    assert cells(model("deepseek-v3"), "fp8_e4m3", Options(tp=8)).full == 61 * 576
+    # The index is whole on every DCP rank, which hold a share of the tokens.
+    assert cells(a, "auto", Options(tp=8, dcp=8)).full == 61 * (1152 + 8 * 132)
+
+
+def test_memory_fraction_by_hand() -> None:
+    # 512 + 1.5 x 8192 + 1/8 x 1024 + 2 x 256 + 8 x 58 graphs = 13,904 MiB of 81,559.
+    assert memory_fraction(81559) == round((81559 - 13904) / 81559, 3)
+    # MLA's graphs are 1,536 MiB.
+    assert memory_fraction(81559, tp=8, mla=True) == round((81559 - (512 + 12288 + 1024 + 1024 + 1536)) / 81559, 3)
+    # 512 + 1.5 x 4096 + 128 + 2 x 48 + 8 x 50, on a card of 24 GiB.
+    assert memory_fraction(24564) == round((24564 - (512 + 6144 + 128 + 96 + 400)) / 24564, 3)
+    assert memory_fraction(81559, vision=(24, 1024)) == pytest.approx(0.83 * 0.95)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "options", "message"),
+    [
+        ("minimax-text-01", None, Options(), "no code for the recurrent layers"),
+        ("llama-3.1-8b", None, Options(tp=3), "32 heads do not divide"),
+        ("llama-3.1-8b", None, Options(tp=8, dcp=3), "lies within tensor parallelism"),
+        ("llama-3.1-8b", "q8_0", Options(), "SGLang keeps caches in auto"),
+        ("qwen3-next-80b-a3b", None, Options(tp=32), "16 heads do not divide"),
+    ],
+)
+def test_what_sglang_cannot_do(name: str, dtype: str | None, options: Options, message: str) -> None:
+    with pytest.raises(ArchcalcError, match=message):
+        allocate(model(name), Workload(4096, 1, dtype), options)
+
+
+def test_unsupported_is_told_apart_from_misuse() -> None:
+    with pytest.raises(UnsupportedError):
+        allocate(model("minimax-text-01"), Workload(4096))

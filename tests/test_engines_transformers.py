@@ -1,0 +1,73 @@
+"""Caches of transformers against caches measured there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archcalc.arch import model_types, parse
+from archcalc.engines import Workload
+from archcalc.engines.transformers import Options, allocate
+from archcalc.errors import UnsupportedError, UsageError
+
+STATIC_TOKENS = 48
+DATA = Path(__file__).parent / "data" / "cache_transformers.jsonl"
+CASES = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()[1:]]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{c['config']['model_type']}-{c['variant']}"[:60] for c in CASES])
+def test_every_measured_cache(case: dict[str, Any]) -> None:
+    if case["config"]["model_type"] not in model_types():
+        pytest.skip("no adapter")
+    architecture = parse(case["config"])
+    for kind, tokens, batch, dtype, measured in case["rows"]:
+        static = STATIC_TOKENS if kind.startswith("StaticCache") else None
+        # A cache built without a config ignores windows, as all did up to 4.55.
+        version = "4.55.4" if kind == "DynamicCache() no config" else None
+        made = allocate(architecture, Workload(tokens, batch, dtype), Options(static is not None, static, version))
+        assert made.bytes == measured, (kind, tokens, dtype)
+        assert made.state_bytes <= made.bytes
+
+
+def deepseek(**keys: Any) -> dict[str, Any]:
+    return {
+        "model_type": "deepseek_v3", "hidden_size": 64, "intermediate_size": 96, "moe_intermediate_size": 32, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 4, "kv_lora_rank": 32, "q_lora_rank": 24, "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 16, "v_head_dim": 20, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1,
+        "vocab_size": 128, **keys,
+    }  # fmt: skip
+
+
+def test_mla_was_cached_per_head_up_to_5_14() -> None:
+    a, work = parse(deepseek()), Workload(10)
+    assert allocate(a, work, Options(version="5.15.0")).bytes == 4 * 10 * (32 + 8) * 2
+    assert allocate(a, work, Options(version="5.14.1")).bytes == 4 * 10 * 4 * (16 + 8 + 20) * 2
+
+
+def test_windows_were_ignored_up_to_4_55() -> None:
+    config = next(c["config"] for c in CASES if c["config"]["model_type"] == "mistral" and c["config"].get("sliding_window") == 16)
+    a = parse(config)
+    row = a.layers * 2 * 2 * 16 * 2
+    assert allocate(a, Workload(40), Options(version="4.55.4")).bytes == 40 * row
+    assert allocate(a, Workload(40), Options(version="4.56.0")).bytes == 15 * row
+    assert allocate(a, Workload(40), Options(static=True)).bytes == 16 * row
+
+
+@pytest.mark.parametrize("version", ["4.1", "latest", "5.x", ""])
+def test_versions_that_are_not_known(version: str) -> None:
+    with pytest.raises(UsageError):
+        allocate(parse(deepseek()), Workload(10), Options(version=version))
+
+
+def test_dtypes_that_it_lacks() -> None:
+    with pytest.raises(UsageError, match=r"transformers keeps caches in fp32, fp16, bf16"):
+        allocate(parse(deepseek()), Workload(10, 1, "fp8"))
+
+
+def test_compressed_caches_have_no_static_form() -> None:
+    config = next(c["config"] for c in CASES if c["config"]["model_type"] == "deepseek_v4")
+    with pytest.raises(UnsupportedError, match="static"):
+        allocate(parse(config), Workload(10), Options(static=True))
