@@ -389,6 +389,160 @@ class Comparison(Record):
     changes: list[Changes]
 
 
+class TrainPlan(Record):
+    """How the run is set up; `sequences` are those of one optimizer step."""
+
+    seq_tokens: int
+    micro_batch: int
+    accumulate: int
+    sequences: int
+    precision: str
+    optimizer: str
+    implementation: str
+    attention: str
+    checkpointing: str
+    loss: str
+    dp: int
+    fsdp: int
+    zero: int
+    tp: int
+    sp: bool
+    pp: int
+    interleave: int
+    cp: int
+    ep: int
+    lora_rank: int
+    lora_targets: list[str]
+    quant: str | None
+    offload: str
+
+
+class TrainPerGpu(Record):
+    """The fullest GPU. The five parts add up to `total_bytes`, the most that the framework's allocator holds at one time; `overhead_bytes` is
+    what lies outside of it. `memory_bytes` is what the framework sees of the GPU, null without one."""
+
+    weights_bytes: int
+    gradients_bytes: int
+    optimizer_bytes: int
+    activations_bytes: int
+    logits_bytes: int
+    total_bytes: int
+    overhead_bytes: int
+    memory_bytes: int | None
+    headroom_bytes: int | None
+    cpu_bytes: int
+
+
+class TrainTerm(Record):
+    """One part of the fullest GPU's memory, its formula with the numbers in it, and its share of the total."""
+
+    group: Literal["weights", "gradients", "optimizer", "activations", "logits"]
+    name: str
+    bytes: int
+    share: float
+    formula: str
+
+
+class TrainMoment(Record):
+    """What the allocator holds at one moment of a step."""
+
+    moment: str
+    bytes: int
+
+
+class TrainRemedy(Record):
+    """Options that make the run fit, what they cost, and the total with them."""
+
+    options: str
+    cost: str
+    total_bytes: int
+    headroom_bytes: int
+
+
+class TrainWork(Record):
+    """Operations. `flops_per_token` is PaLM's convention (matrices six times the weights a token visits, attention over all pairs), which
+    Megatron's formula equals; `hardware_flops_per_token` adds what checkpointing computes again. The rest is null where it was not asked for."""
+
+    flops_per_token: int
+    matrices_flops_per_token: int
+    attention_flops_per_token: int
+    hardware_flops_per_token: int
+    flops_per_step: int
+    tokens_per_step: int
+    mfu: float
+    peak_flops_per_s: int | None
+    tokens_per_s: float | None
+    tokens: int | None
+    hours: float | None
+    gpu_hours: float | None
+    usd_per_hour: float | None
+    usd: float | None
+    instance: str | None
+    chinchilla_tokens: int
+
+
+class TrainReport(Record):
+    """What `archcalc train` says of one model and one run."""
+
+    schema_version: int
+    source: str
+    status: Literal["counted", "partial", "header", "guessed"]
+    params: int
+    active_params: int
+    trainable_params: int
+    gpu: str | None
+    gpus: int
+    plan: TrainPlan
+    per_gpu: TrainPerGpu
+    fits: bool | None
+    verdict: str
+    moment: str
+    terms: list[TrainTerm]
+    moments: list[TrainMoment]
+    stage: int
+    max_micro_batch: int | None
+    max_seq_tokens: int | None
+    would_fit: list[TrainRemedy]
+    work: TrainWork
+    basis: Literal["counted", "formula", "guessed"]
+    notes: list[str]
+
+
+class Picked(Record):
+    """A bundled model that meets the requirements, as it would run."""
+
+    name: str
+    repo: str
+    license: str | None
+    params_total: int
+    params_active: int
+    attention: str
+    plan: FitPlan
+    headroom_bytes: int
+    max_context_tokens: int
+    max_concurrency: float
+    kv_bytes_per_token: int
+    tpot_seconds_floor: float | None
+    command: str
+
+
+class Pick(Record):
+    """What `archcalc pick` recommends, why, what else there is, and how many models were left out for what reason."""
+
+    schema_version: int
+    gpu: str
+    gpus: int
+    engine: str
+    context_tokens: int | None
+    concurrency: int
+    task: str | None
+    best: Picked | None
+    why: list[str]
+    runners_up: list[Picked]
+    left_out: dict[str, int]
+    notes: list[str]
+
+
 class ErrorInfo(Record):
     """Why a SOURCE failed."""
 

@@ -112,6 +112,22 @@ def parse_bytes(text: str) -> int:
     return size
 
 
+def parse_seconds(text: str) -> float:
+    """A time with its unit.
+
+    >>> parse_seconds("30ms"), parse_seconds("1.5 s")
+    (0.03, 1.5)
+    """
+    match = _match(_BYTES, text)
+    if match is None or match["unit"] not in ("ms", "s"):
+        raise UsageError(f"{_shown(text)} is not a time", "write it like 30ms or 1.5s")
+    whole, remainder, scale = _scaled(match, 1)
+    seconds = (whole + remainder / scale) / (1000 if match["unit"] == "ms" else 1)
+    if not 0 < seconds <= 10**6:
+        raise UsageError(f"{_shown(text)}: a time above zero was expected", "write it like 30ms or 1.5s")
+    return seconds
+
+
 def parse_dtype(text: str) -> str:
     """The name of a number format, by its short name. Which ones an engine takes is the engine's to say.
 

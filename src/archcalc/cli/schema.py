@@ -22,6 +22,8 @@ def command(
         "kv": report.KvReport,
         "tensors": report.TensorLine,
         "fit": report.FitReport,
+        "train": report.TrainReport,
+        "pick": report.Pick,
         "compare": report.Comparison,
         "error": report.Failure,
     }

@@ -1,0 +1,149 @@
+"""Which bundled model, weight format and plan suit a machine, from what fits and how fast it could be. Quality is not ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from archcalc import report, units, zoo
+from archcalc.analysis.fit import Ask
+from archcalc.analysis.params import components
+from archcalc.analysis.verdict import fit_report
+from archcalc.errors import ArchcalcError
+from archcalc.loader import Loaded, load
+from archcalc.model import Architecture
+
+TASKS = ("chat", "code", "reasoning", "long-context")
+# What publishers call the models: a fact of their names and cards, no judgement of ours.
+_CODE = ("coder", "codellama", "devstral", "starcoder")
+
+
+def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: str | None, max_quant: str | None) -> report.Pick:
+    """The bundled models that meet the requirements, the one with the most parameters first.
+
+    `max_tpot` is seconds for each token of each sequence, compared with the bound that bandwidth sets: a model that misses the bound
+    cannot meet it, one that meets it may.
+    """
+    found: list[report.Picked] = []
+    left_out: dict[str, int] = {}
+    for entry in zoo.entries():
+        why = ""
+        if license_word and license_word.lower() not in (entry.license or "").lower():
+            why = "another license"
+        elif task == "code" and not any(word in entry.name for word in _CODE):
+            why = "not published for code"
+        loaded = load(entry.name)
+        longest = loaded.architecture.facts.context_tokens
+        if not why and ask.context_tokens and longest and ask.context_tokens > longest:
+            why = "made for a shorter context"
+        if not why:
+            try:
+                fit = fit_report(loaded, ask, brief=True, max_quant=max_quant)
+            except ArchcalcError:
+                why = "cannot be placed so"
+        if not why and not fit.fits:
+            why = "does not fit"
+        if not why:
+            rate = fit.decode_tokens_per_s_ceiling
+            tpot = fit.concurrency / rate if rate else None
+            if max_tpot is not None and (tpot is None or tpot > max_tpot):
+                why = "too slow by its bandwidth bound"
+            else:
+                found.append(_picked(entry, loaded, fit, tpot))
+        if why:
+            left_out[why] = left_out.get(why, 0) + 1
+    found.sort(key=lambda p: _order(task, p))
+    return report.Pick(
+        schema_version=report.SCHEMA_VERSION,
+        gpu=ask.gpus.device.id,
+        gpus=ask.gpus.count,
+        engine=ask.engine,
+        context_tokens=ask.context_tokens,
+        concurrency=ask.concurrency,
+        task=task,
+        best=found[0] if found else None,
+        why=_reasons(found[0], found[1:], task) if found else [],
+        runners_up=found[1:6],
+        left_out=left_out,
+        notes=[
+            "quality is not ranked: no scores are bundled; among what meets the requirements "
+            + ("the cheapest cache of a long context comes first" if task == "long-context" else "more parameters come first"),
+            "rates are bounds of bandwidth, not forecasts",
+        ],
+    )
+
+
+def _order(task: str | None, p: report.Picked) -> tuple[float, ...]:
+    if task == "long-context":
+        return (-float(p.max_context_tokens), float(p.kv_bytes_per_token), -float(p.params_total))
+    return (-float(p.params_total), float(p.params_active))
+
+
+def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float | None) -> report.Picked:
+    from archcalc.analysis import memory
+
+    a = loaded.architecture
+    parts = [c for c in components(a) if c.part != "mtp"]
+    return report.Picked(
+        name=entry.name,
+        repo=entry.repo,
+        license=entry.license,
+        params_total=sum(c.total for c in parts),
+        params_active=sum(c.active for c in parts),
+        attention=a.facts.attention,
+        plan=fit.plan,
+        headroom_bytes=fit.per_gpu.headroom_bytes,
+        max_context_tokens=fit.max_context_tokens,
+        max_concurrency=fit.max_concurrency,
+        kv_bytes_per_token=sum(k.bytes_per_token for k in memory.textbook(a, fit.context_tokens, 1, 2)),
+        tpot_seconds_floor=None if tpot is None else round(tpot, 5),
+        command=fit.command,
+    )
+
+
+def _reasons(best: report.Picked, others: Iterable[report.Picked], task: str | None) -> list[str]:
+    """What the choice rests on, in terms of the knobs, and what the next ones would trade."""
+    spec = _architecture(best.name)
+    out = []
+    if best.params_active < best.params_total:
+        share = units.format_share(best.params_active, best.params_total)
+        out.append(
+            f"MoE: memory holds {units.format_count(best.params_total)}, a token reads {units.format_count(best.params_active)} ({share})"
+        )
+    else:
+        out.append(f"dense: every token reads all {units.format_count(best.params_total)}")
+    layers: dict[str, int] = {}
+    for stack in spec.stacks:
+        if stack.part == "decoder":
+            for layer, n in zip(stack.kinds, stack.counts(), strict=True):
+                for kind in {cache.kind for cache in layer.caches}:
+                    layers[kind] = layers.get(kind, 0) + n
+    token = f"one more token costs {units.format_bytes(best.kv_bytes_per_token)}"
+    for kind, text in (
+        ("latent", "MLA: one compressed latent a token serves all heads"),
+        ("state", "linear attention: a state that does not grow"),
+        ("sliding", "sliding windows"),
+        ("chunked", "chunked attention"),
+    ):
+        if kind in layers:
+            out.append(f"{text}, in {layers[kind]} of {spec.layers} layers; {token}")
+    if layers.keys() <= {"full"}:
+        f = spec.facts
+        shared = f"{f.heads} queries share {f.kv_heads} KV heads" if f.kv_heads < f.heads else "every query has keys of its own"
+        out.append(f"{f.attention}: {shared}; {token}")
+    if best.plan.quant not in ("bf16", "fp16"):
+        out.append(f"weights in {best.plan.quant}: fewer bytes to hold and to read for each token")
+    for other in list(others)[:3]:
+        trade = []
+        if other.tpot_seconds_floor and best.tpot_seconds_floor and other.tpot_seconds_floor < best.tpot_seconds_floor:
+            trade.append(f"{best.tpot_seconds_floor / other.tpot_seconds_floor:.1f} times as fast at best")
+        if other.max_concurrency > best.max_concurrency:
+            trade.append(f"{other.max_concurrency:,.0f} sequences in place of {best.max_concurrency:,.0f}")
+        if other.params_total != best.params_total:
+            trade.append(f"{units.format_count(other.params_total)} parameters in place of {units.format_count(best.params_total)}")
+        out.append(f"{other.name} instead: {', '.join(trade) if trade else 'the same in size, with no gain in speed or room'}")
+    return out
+
+
+def _architecture(name: str) -> Architecture:
+    spec = zoo.spec(name)
+    return spec if spec is not None else load(name).architecture

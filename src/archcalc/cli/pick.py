@@ -1,0 +1,81 @@
+"""`archcalc pick`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from archcalc.cli._options import Context, FormatOption, KvDtype
+from archcalc.cli._run import Format, leave
+from archcalc.report import to_plain
+
+
+class Task(str, Enum):
+    """What the model is for."""
+
+    chat = "chat"
+    code = "code"
+    reasoning = "reasoning"
+    long_context = "long-context"
+
+
+def command(
+    gpu: Annotated[str, typer.Option("--gpu", metavar="SPEC", help="The machine: 8xH100, 4090, m4-max-128gb.")],
+    ctx: Context = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once.")] = 1,
+    task: Annotated[Task | None, typer.Option("--task", help="What it is for.")] = None,
+    max_tpot: Annotated[
+        str | None, typer.Option("--max-tpot", metavar="TIME", help="Time per token of each sequence: 30ms.")
+    ] = None,
+    license_: Annotated[str | None, typer.Option("--license", metavar="WORD", help="Only models under that license.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="vllm, or llama.cpp on a Mac.")] = None,
+    max_quant: Annotated[
+        str, typer.Option("--max-quant", metavar="NAME", help="Quantize if needed, down to this; none: as published.")
+    ] = "fp8",
+    kv_dtype: KvDtype = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Recommend a bundled model, weight format and plan for a machine, with the reasons and the runners-up.
+
+    Grounded in what fits and in bounds of bandwidth. Quality is not ranked: no scores are bundled.
+    """
+    from archcalc import hardware, units
+    from archcalc.analysis.fit import Ask
+    from archcalc.analysis.pick import pick
+    from archcalc.engines.weights import ENGINES
+    from archcalc.errors import UsageError
+
+    spec = hardware.parse_spec(gpu)
+    found = next((name for name in ENGINES if name == engine), None)
+    if engine is not None and found is None:
+        raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
+    chosen = found or ("llama.cpp" if spec.device.vendor == "apple" else "vllm")
+    if chosen == "llama.cpp" and max_quant == "fp8":
+        max_quant = "q8_0"
+    made = pick(
+        Ask(
+            spec, chosen, units.parse_tokens(ctx) if ctx is not None else None, concurrency,
+            kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
+        ),
+        task=task.value if task else None,
+        max_tpot=units.parse_seconds(max_tpot) if max_tpot is not None else None,
+        license_word=license_,
+        max_quant=None if max_quant == "none" else max_quant,
+    )  # fmt: skip
+    if form in (Format.json, Format.jsonl):
+        print(json.dumps(to_plain(made), indent=2 if form is Format.json else None, ensure_ascii=False))
+    elif form is Format.table:
+        from archcalc.render.pick import write_page
+
+        write_page(made, sys.stdout)
+    else:
+        from archcalc.render import rows
+        from archcalc.render.pick import COLUMNS, row
+
+        rows.write(form.value, COLUMNS, [row(p) for p in ([made.best] if made.best else []) + made.runners_up], sys.stdout)
+    if made.best is None:
+        leave(1)

@@ -1,0 +1,76 @@
+"""A recommendation: the model and how to start it, the reasons, the runners-up."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from archcalc import units
+from archcalc.render.fit import plan_text
+from archcalc.render.rows import Column, count, text
+from archcalc.render.terminal import console, plain_table
+from archcalc.report import Pick, Picked
+
+
+def _time(value: Any) -> str:
+    return "" if value is None else units.format_seconds(value)
+
+
+COLUMNS = (
+    Column("name", "model"),
+    Column("params_total", "size", count, right=True),
+    Column("params_active", "active", count, right=True),
+    Column("max_context_tokens", "context", lambda value: units.format_tokens(value) if value else "", right=True),
+    Column("max_concurrency", "sequences", lambda value: f"{value:,.1f}", right=True, spare=1),
+    Column("tpot_seconds_floor", "a token takes at least", _time, right=True, spare=2),
+    Column("plan", "plan", text, spare=3),
+    Column("license", "license", text, spare=4),
+)
+
+
+def row(p: Picked) -> dict[str, Any]:
+    """One model of the list."""
+    return {**{column.key: getattr(p, column.key) for column in COLUMNS}, "plan": plan_text(p.plan)}
+
+
+def write_page(r: Pick, out: TextIO) -> None:
+    """One recommendation, as text."""
+    from rich.text import Text
+
+    from archcalc.render.rows import write_table
+
+    page = console(out)
+    if r.best is None:
+        page.print(Text(f"no bundled model meets this on {r.gpus} x {r.gpu}", style="bold red"))
+    else:
+        best = r.best
+        page.print(Text.assemble((best.name, "bold green"), f"  on {r.gpus} x {r.gpu} under {r.engine}: {plan_text(best.plan)}"))
+        page.print()
+        table = plain_table(heads=False)
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row(
+            "size", f"{units.format_count(best.params_total)}, {units.format_count(best.params_active)} active, {best.attention}"
+        )
+        table.add_row(
+            "holds",
+            f"{units.format_tokens(best.max_context_tokens)} tokens, or {best.max_concurrency:,.1f} sequences of those asked for",
+        )
+        if best.tpot_seconds_floor is not None:
+            table.add_row("a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor)} (bandwidth)")
+        table.add_row("license", best.license or "not known")
+        table.add_row("command", best.command)
+        page.print(table)
+        page.print("\nWhy", style="bold")
+        table = plain_table(heads=False)
+        for reason in r.why:
+            table.add_row("-", reason)
+        page.print(table)
+    if r.runners_up:
+        page.print("\nRunners-up", style="bold")
+        write_table(COLUMNS, [row(p) for p in r.runners_up], out)
+    if r.left_out:
+        page.print(
+            "\nLeft out: " + ", ".join(f"{n} {why}" for why, n in sorted(r.left_out.items(), key=lambda x: -x[1])), style="dim"
+        )
+    for note in r.notes:
+        page.print(f"- {note}", style="dim")

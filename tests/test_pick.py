@@ -1,0 +1,72 @@
+"""Pick: what is recommended meets what was asked, fits by the fit command, and says what it does not know."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from archcalc import zoo
+from conftest import Run
+
+
+def picked(run: Run, *arguments: str) -> dict[str, object]:
+    return json.loads(run("pick", *arguments, "--format", "json").stdout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("gpu", ["4090", "2xh100", "8xh200"])
+def test_the_best_fits_by_the_fit_command(gpu: str, run: Run) -> None:
+    got = picked(run, "--gpu", gpu, "--ctx", "16k", "--concurrency", "4")
+    best = got["best"]
+    assert isinstance(best, dict)
+    quant = ["--quant", best["plan"]["quant"]] if best["plan"]["quant"] == "fp8" and "FP8" not in best["repo"] else []
+    stated = json.loads(run("inspect", best["name"], "--format", "json").stdout)["checkpoint"]["by_dtype"]
+    asked = [] if "F8_E4M3" in stated else quant
+    again = json.loads(
+        run("fit", best["name"], "--gpu", gpu, "--ctx", "16k", "--concurrency", "4", *asked, "--format", "json").stdout
+    )
+    assert again["fits"]
+    assert again["per_gpu"]["headroom_bytes"] == best["headroom_bytes"]
+    assert shlex.split(best["command"]) == shlex.split(again["command"])
+
+
+def test_requirements_hold_for_all_that_is_named(run: Run) -> None:
+    got = picked(run, "--gpu", "2xh100", "--ctx", "64k", "--license", "apache", "--max-tpot", "10ms")
+    for p in [got["best"], *got["runners_up"]]:  # type: ignore[misc]
+        entry = zoo.find(p["name"])
+        assert entry is not None
+        assert "apache" in (entry.license or "").lower()
+        assert p["tpot_seconds_floor"] <= 0.010
+        assert p["max_context_tokens"] >= 65536
+    sizes = [p["params_total"] for p in [got["best"], *got["runners_up"]]]  # type: ignore[misc]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_every_bundled_model_is_accounted_for(run: Run) -> None:
+    got = picked(run, "--gpu", "t4", "--ctx", "8k")
+    left_out = got["left_out"]
+    assert isinstance(left_out, dict)
+    assert sum(left_out.values()) + 1 + len(got["runners_up"]) <= len(zoo.names())  # type: ignore[arg-type]
+    assert any("quality is not ranked" in note for note in got["notes"])  # type: ignore[union-attr]
+
+
+def test_nothing_meets_it(run: Run) -> None:
+    done = run("pick", "--gpu", "t4", "--ctx", "1m")
+    assert done.returncode == 1
+    assert "no bundled model" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--gpu"),
+        (["--gpu", "voodoo2"], "voodoo2"),
+        (["--gpu", "h100", "--max-tpot", "30"], "30"),
+        (["--gpu", "h100", "--task", "art"], "art"),
+    ],
+)
+def test_wrong_calls(arguments: list[str], said: str, run: Run) -> None:
+    done = run("pick", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
