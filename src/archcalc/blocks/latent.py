@@ -63,9 +63,10 @@ class LatentAttention:
     indexer: Indexer | None = None
     topk: int | None = None
     window: int | None = None
+    query_dim: int | None = None
 
     def tensors(self) -> Iterator[Tensor]:
-        qk_dim = self.nope_dim + self.rope_dim
+        qk_dim = self.query_dim or self.nope_dim + self.rope_dim
         by_head = Shard(0, self.heads)
         if self.q_rank is None:
             yield from linear("q_proj", self.heads * qk_dim, self.hidden, "attention", shard=by_head)
