@@ -1,4 +1,5 @@
-"""What transformers 5.23 computes in other ways than most, where the tensors do not show it: it decides which intermediates autograd keeps.
+"""What transformers 5.23 computes in other ways than most, where the tensors do not show it: it decides which intermediates
+autograd keeps.
 
 Only exceptions stand here, each by `model_type`; the source of each is models/<model_type>/modeling_<model_type>.py.
 """
@@ -28,18 +29,19 @@ _NORMS: dict[str, NormStyle] = {
     "olmo": "bare-layer",
 }
 
-# Queries and keys are put together of a turned and an unturned part, which makes a new tensor in the order [head, token, channel]; the
-# attention's output follows that order, and the output projection then needs a copy of it. So it is wherever a part of the head alone is
-# turned; these do it even where all of it is.
+# Queries and keys are put together of a turned and an unturned part, which makes a new tensor in the order [head, token, channel];
+# the attention's output follows that order, and the output projection then needs a copy of it. So it is wherever a part of the
+# head alone is turned; these do it even where all of it is.
 _JOINED = frozenset(
-    """phi3 gpt_neox gpt_neox_japanese nemotron stablelm persimmon phi glm glm4 glm4_moe minimax_m2 qwen3_next qwen3_5 qwen3_5_text qwen3_5_moe
-    qwen3_5_moe_text gptj codegen""".split()
+    """phi3 gpt_neox gpt_neox_japanese nemotron stablelm persimmon phi glm glm4 glm4_moe minimax_m2 qwen3_next qwen3_5 qwen3_5_text
+    qwen3_5_moe qwen3_5_moe_text gptj codegen""".split()
 )
 
 _ROUTERS: dict[str, Router] = {
     **dict.fromkeys(("mixtral", "minimax", "minimax_m2", "phimoe", "minimax_text_01", "minimax_m1", "afmoe"), "normalized"),
     **dict.fromkeys(
-        ("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2", "kimi_k25", "exaone_moe",
+        ("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2", "kimi_k25",
+        "exaone_moe",
          "ernie4_5_moe", "nemotron_h"), "grouped"
     ),
     **dict.fromkeys(("granitemoe", "granitemoeshared", "granitemoehybrid", "granitemoe_swa", "gpt_oss"), "chosen"),

@@ -1,12 +1,12 @@
 """What a training step keeps for its backward pass, tensor by tensor.
 
-Implementation `transformers`: autograd keeps what the derivative of each operation needs, once for each storage. A matrix keeps its input
-(if its weight is trained), a product both factors, a softmax its output; casts and sums keep nothing. Sources: transformers 5.23,
-models/*/modeling_*.py; PyTorch 2.13, tools/autograd/derivatives.yaml (`native_layer_norm`, `_softmax`, `silu`, `gelu`, `tanh`,
-`_scaled_dot_product_flash_attention`), aten/src/ATen/autocast_mode.cpp.
+Implementation `transformers`: autograd keeps what the derivative of each operation needs, once for each storage. A matrix keeps
+its input (if its weight is trained), a product both factors, a softmax its output; casts and sums keep nothing. Sources:
+transformers 5.23, models/*/modeling_*.py; PyTorch 2.13, tools/autograd/derivatives.yaml (`native_layer_norm`, `_softmax`, `silu`,
+`gelu`, `tanh`, `_scaled_dot_product_flash_attention`), aten/src/ATen/autocast_mode.cpp.
 
-Implementation `megatron`: the published formulas of Korthikanti et al. 2022, arXiv:2205.05198, sections 4 and 5, read off the inventory,
-so that they hold for any number of key/value heads and for gated FFNs too.
+Implementation `megatron`: the published formulas of Korthikanti et al. 2022, arXiv:2205.05198, sections 4 and 5, read off the
+inventory, so that they hold for any number of key/value heads and for gated FFNs too.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ Loss = Literal["none", "full", "chunked", "fused"]
 _FP32 = 4
 _INT64 = 8
 CHUNK = 64
-"""Tokens between two kept states of a recurrence (flash-linear-attention, fla/ops/gated_delta_rule/chunk.py; mamba_ssm 2, chunk_size 256 in
-configs that state it)."""
+"""Tokens between two kept states of a recurrence (flash-linear-attention, fla/ops/gated_delta_rule/chunk.py; mamba_ssm 2,
+chunk_size 256 in configs that state it)."""
 
 
 class Saved(NamedTuple):
     """One kept storage, in elements of `size` bytes.
 
-    `per_token` counts for each token, `per_pair` for each pair of tokens of a sequence, `per_position` once for all sequences, and `fixed`
-    once. `split` is true where tensor parallelism divides it; the rest is whole on every rank, unless sequence parallelism splits it.
+    `per_token` counts for each token, `per_pair` for each pair of tokens of a sequence, `per_position` once for all sequences, and
+    `fixed` once. `split` is true where tensor parallelism divides it; the rest is whole on every rank, unless sequence parallelism
+    splits it.
     """
 
     block: Block
@@ -53,11 +54,11 @@ class Saved(NamedTuple):
 
 
 class How(NamedTuple):
-    """How the model is run. `attention` is `sdpa` without a mask where causality is enough, `sdpa-mask` with a mask made for every layer (as
-    transformers 4.53 to 4.57 do in training), `flash` the kernel of its own, `eager` with scores in memory.
+    """How the model is run. `attention` is `sdpa` without a mask where causality is enough, `sdpa-mask` with a mask made for every
+    layer (as transformers 4.53 to 4.57 do in training), `flash` the kernel of its own, `eager` with scores in memory.
 
-    `amp` keeps weights and the residual stream in fp32 and computes matrices in `size` bytes. `trains` says whether the weights of the
-    model are trained; `adapters` is rank and element size of low-rank adapters beside the matrices named in `targets`.
+    `amp` keeps weights and the residual stream in fp32 and computes matrices in `size` bytes. `trains` says whether the weights of
+    the model are trained; `adapters` is rank and element size of low-rank adapters beside the matrices named in `targets`.
     `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps.
     """
 
@@ -141,10 +142,7 @@ def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
     """The norms of a layer's residual stream: those whose gain is as wide as it, and those without a gain."""
     hidden = a.facts.hidden_size
     seen_inputs = 0
-    names = []
-    for t in layer.tensors:
-        if t.role == "norm" and t.name.endswith(".weight") and len(t.shape) == 1 and t.shape[0] == hidden and not _inner(t):
-            names.append(t.name[: -len(".weight")])
+    names = [t.name[: -len(".weight")] for t in _wide_norms(layer, hidden)]
     if not names and _reference.norm_style(a).startswith("bare"):
         names = ["attention norm", "FFN norm"]
     parallel = "parallel" in a.facts.norm or "parallel" in dict(a.facts.more).get("residual", "")
@@ -156,6 +154,11 @@ def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
                 if seen_inputs > 1:
                     continue
             yield saved
+
+
+def _wide_norms(layer: Layer, hidden: int) -> list[Tensor]:
+    """The gains of norms over the residual stream."""
+    return [t for t in layer.tensors if t.role == "norm" and t.name.endswith(".weight") and t.shape == (hidden,) and not _inner(t)]
 
 
 def _inner(t: Tensor) -> bool:
@@ -325,9 +328,7 @@ def _ffn(a: Architecture, how: How, layer: Layer, linears: list[_Linear], shared
     downs = [x for x in mine if x.row]
     firsts = [x for x in mine if not x.row and x.read == hidden]
     routed = any(t.experts for t in layer.tensors)
-    if not routed and not shared_norm:
-        yield from _input(how, "mlp", "FFN", firsts, hidden, how.residual)
-    elif shared_norm and (how.amp or not how.trains):
+    if (not routed and not shared_norm) or (shared_norm and (how.amp or not how.trains)):
         yield from _input(how, "mlp", "FFN", firsts, hidden, how.residual)
     for down in downs:
         block: Block = "experts" if down.tensor.role == "shared_experts" else "mlp"
@@ -399,7 +400,8 @@ def _experts(a: Architecture, how: How, layer: Layer, linears: list[_Linear]) ->
 
 
 def _recurrence(a: Architecture, how: How, layer: Layer, linears: list[_Linear]) -> Iterator[Saved]:
-    """A recurrence run by fused kernels in chunks: its projections' inputs and outputs, and the state at the end of each chunk in fp32."""
+    """A recurrence run by fused kernels in chunks: its projections' inputs and outputs, and the state at the end of each chunk in
+    fp32."""
     hidden, c = a.facts.hidden_size, how.size
     own = [x for x in linears if x.tensor.role == "attention"]
     if layer.attends:
@@ -440,9 +442,7 @@ def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
 
 def _one_norm(a: Architecture, layer: Layer) -> bool:
     """Whether attention and FFN read the output of one norm."""
-    hidden = a.facts.hidden_size
-    wide = [t for t in layer.tensors if t.role == "norm" and t.name.endswith(".weight") and t.shape == (hidden,) and not _inner(t)]
-    return len(wide) == 1 and bool(layer.attends) and layer.ffn != "none"
+    return len(_wide_norms(layer, a.facts.hidden_size)) == 1 and bool(layer.attends) and layer.ffn != "none"
 
 
 def outside(a: Architecture, how: How) -> list[Saved]:
@@ -471,7 +471,8 @@ def outside(a: Architecture, how: How) -> list[Saved]:
 
 
 def loss_saved(a: Architecture, how: How, loss: Loss) -> list[Saved]:
-    """What the loss keeps: the log-softmax of every token in fp32, and the targets. A fused loss keeps the gradient of its input instead."""
+    """What the loss keeps: the log-softmax of every token in fp32, and the targets. A fused loss keeps the gradient of its input
+    instead."""
     if loss == "none":
         return []
     if loss == "fused":
@@ -488,7 +489,8 @@ def loss_saved(a: Architecture, how: How, loss: Loss) -> list[Saved]:
 
 
 class Split(NamedTuple):
-    """How activations are split over ranks: by tensor parallelism, what that leaves whole by sequence parallelism, and tokens by context."""
+    """How activations are split over ranks: by tensor parallelism, what that leaves whole by sequence parallelism, and tokens by
+    context."""
 
     tp: int = 1
     sequence: bool = False
@@ -520,9 +522,10 @@ def layer_kept(
 ) -> Kept:
     """The two parts of what a layer's backward pass needs, under a way of checkpointing.
 
-    `full` keeps the layer's input and makes the rest again. `selective` means what it means where it comes from: in Megatron the products
-    and the softmax of the scores are made again (Korthikanti et al. 2022, section 5); in PyTorch every second matrix's output and that of
-    the attention are kept, and the rest is made again from them (torchtitan 2024-12, parallelisms/parallelize_llama.py `_apply_ac_to_transformer_block`).
+    `full` keeps the layer's input and makes the rest again. `selective` means what it means where it comes from: in Megatron the
+    products and the softmax of the scores are made again (Korthikanti et al. 2022, section 5); in PyTorch every second matrix's
+    output and that of the attention are kept, and the rest is made again from them (torchtitan 2024-12,
+    parallelisms/parallelize_llama.py `_apply_ac_to_transformer_block`).
     """
     every = tuple(megatron_saved(a, layer, how) if implementation == "megatron" else layer_saved(a, layer, how))
     if recompute == "none":
@@ -555,15 +558,15 @@ def _block(x: _Linear) -> Block:
 
 
 def megatron_saved(a: Architecture, layer: Layer, how: How, *, dropout: bool = True) -> Iterator[Saved]:
-    """One layer by Korthikanti et al. 2022, section 4.1: for multi-head attention and an FFN of 4h these are its sbh(34 + 5as/h) bytes.
+    """One layer by Korthikanti et al. 2022, section 4.1: for multi-head attention and an FFN of 4h these are its sbh(34 + 5as/h)
+    bytes.
 
     Statistics of the norms are left out, as there. With a fused attention (any but `eager`) the scores are not kept.
     """
     hidden, c = a.facts.hidden_size, how.size
     linears = _linears(layer)
-    for t in layer.tensors:
-        if t.role == "norm" and t.name.endswith(".weight") and t.shape == (hidden,) and not _inner(t):
-            yield Saved("norm", f"{t.name[:-7]}: input", c, hidden)
+    for t in _wide_norms(layer, hidden):
+        yield Saved("norm", f"{t.name[:-7]}: input", c, hidden)
     for attend in layer.attends[:1]:
         queries, values = attend.heads * attend.qk_dim, attend.heads * attend.v_dim
         heads = next((cache.heads for cache in layer.caches if cache.kind in ("full", "sliding", "chunked")), attend.heads)
@@ -599,7 +602,8 @@ def megatron_saved(a: Architecture, layer: Layer, how: How, *, dropout: bool = T
 
 
 def megatron_outside(a: Architecture, how: How, *, dropout: bool = True) -> list[Saved]:
-    """Outside the layers, same source, section 4.3: the embedding's dropout, the last norm, the head's input, and the logits in fp32."""
+    """Outside the layers, same source, section 4.3: the embedding's dropout, the last norm, the head's input, and the logits in
+    fp32."""
     hidden = a.facts.hidden_size
     return [
         *([Saved("embedding", "dropout's mask", 1, hidden)] if dropout else []),
@@ -609,10 +613,11 @@ def megatron_outside(a: Architecture, how: How, *, dropout: bool = True) -> list
 
 
 def forward_peak(a: Architecture, how: How, context: int = 0) -> int:
-    """Bytes alive at once in inference beside weights and cache: one prefill of `how.tokens` tokens, or with a `context` one decode step.
+    """Bytes alive at once in inference beside weights and cache: one prefill of `how.tokens` tokens, or with a `context` one
+    decode step.
 
-    Nothing is kept, so the peak is the widest layer's own tensors beside the residual stream; with scores in memory (eager) those, in the
-    computing type and twice in fp32 (the softmax converts its input first).
+    Nothing is kept, so the peak is the widest layer's own tensors beside the residual stream; with scores in memory (eager) those,
+    in the computing type and twice in fp32 (the softmax converts its input first).
     """
     c, tokens = how.size, how.batch * how.tokens
     widest = 0

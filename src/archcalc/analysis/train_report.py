@@ -1,0 +1,183 @@
+"""The report of `archcalc train`: a run on a machine, judged and priced."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from archcalc import hardware, report, units
+from archcalc.analysis.params import components
+from archcalc.analysis.training import (
+    CHINCHILLA_TOKENS,
+    CONTEXT_BYTES,
+    CUBLAS_BYTES,
+    Memory,
+    Planner,
+    Run,
+    check,
+    limits,
+    remedies,
+    trainable,
+    work,
+)
+from archcalc.errors import UsageError
+from archcalc.loader import Loaded
+from archcalc.model import Architecture
+
+OVERHEAD_BYTES = CONTEXT_BYTES + CUBLAS_BYTES
+MFU = 0.4
+"""The share of the peak rate that dense models reach with care (Korthikanti et al. 2022, table 5: 0.42 to 0.56; PaLM: 0.46)."""
+
+
+def place(run: Run, gpus: int) -> tuple[Run, str]:
+    """The run on so many GPUs: those that no parallelism names hold replicas. Raises `UsageError` where they do not come out
+    even."""
+    if run.gpus == gpus:
+        return run, ""
+    if run.dp > 1 or gpus % run.gpus:
+        ways = ", ".join(f"{name} {n}" for name in ("dp", "fsdp", "tp", "pp", "cp") if (n := getattr(run, name)) > 1)
+        raise UsageError(
+            f"{ways or 'the run'} makes {run.gpus} ranks, and there are {gpus} GPUs", "their product must be the number of GPUs"
+        )
+    return run._replace(
+        dp=gpus // run.gpus
+    ), f"{gpus // run.gpus} replicas, for no option says what the GPUs are for (--fsdp, --zero, --tp, ...)"
+
+
+def train_report(
+    loaded: Loaded,
+    run: Run,
+    *,
+    gpus: hardware.GpuSpec | None = None,
+    mfu: float = MFU,
+    tokens: int | None = None,
+    brief: bool = False,
+) -> report.TrainReport:
+    """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies."""
+    a, notes = loaded.architecture, list(loaded.architecture.notes)
+    if loaded.note:
+        notes.insert(0, f"config: {loaded.note}")
+    if gpus is not None:
+        # The model's own rules first: they tell more than a product that does not come out.
+        check(a, run._replace(ep=1))
+        run, said = place(run, gpus.count)
+        notes += [*([said] if said else []), *gpus.notes]
+    planner = Planner(a)
+    m = planner.memory(run)
+    capacity = gpus.device.visible_bytes if gpus else None
+    budget = capacity - OVERHEAD_BYTES if capacity is not None else None
+    fits = None if budget is None else m.total <= budget
+    most = limits(planner, run, budget) if budget is not None and not brief else None
+    would = remedies(planner, run, budget) if budget is not None and not fits and not brief else []
+    counted = [c for c in components(a) if c.part != "mtp"]
+    total, active = sum(c.total for c in counted), sum(c.active for c in counted)
+    trained, added = trainable(a, run)
+    notes += _notes(a, run)
+    return report.TrainReport(
+        schema_version=report.SCHEMA_VERSION,
+        source=loaded.source.name,
+        status=a.status,
+        params=total,
+        active_params=active,
+        trainable_params=trained + added,
+        gpu=gpus.device.id if gpus else None,
+        gpus=run.gpus,
+        plan=_plan(run),
+        per_gpu=report.TrainPerGpu(
+            m.of("weights"), m.of("gradients"), m.of("optimizer"), m.of("activations"), m.of("logits"), m.total, OVERHEAD_BYTES,
+            capacity, None if budget is None else budget - m.total, m.cpu_bytes,
+        ),
+        fits=fits,
+        verdict=_verdict(m, budget, gpus),
+        moment=m.moment,
+        terms=[report.TrainTerm(t.group, t.name, t.bytes, round(t.bytes / m.total, 4), t.formula) for t in m.terms],
+        moments=[report.TrainMoment(*moment) for moment in m.moments],
+        stage=m.stage,
+        max_micro_batch=most.micro_batch if most else None,
+        max_seq_tokens=most.seq if most else None,
+        would_fit=[report.TrainRemedy(*remedy, (budget or 0) - remedy.total) for remedy in would],
+        work=_work(a, run, gpus, mfu, tokens, active),
+        basis=_basis(a),
+        notes=notes,
+    )  # fmt: skip
+
+
+def _plan(run: Run) -> report.TrainPlan:
+    checkpointing = run.recompute if run.every == 1 else f"{run.recompute}, every {run.every} layers"
+    return report.TrainPlan(
+        run.seq, run.micro_batch, run.micro_batches, run.sequences, run.precision, run.optimizer, run.implementation, run.attention,
+        checkpointing, run.loss, run.dp, run.fsdp, run.stage, run.tp, run.sequence, run.pp, run.interleave, run.cp, run.ep,
+        run.lora, list(run.targets) if run.lora else [], run.quant or None, run.offload,
+    )  # fmt: skip
+
+
+def _basis(a: Architecture) -> Literal["counted", "formula", "guessed"]:
+    """Activations are counted where every kind of layer is: dense or routed FFNs behind softmax attention. Recurrences go by
+    formula."""
+    if a.status == "guessed":
+        return "guessed"
+    states = any(c.kind in ("state", "index") for s in a.stacks for layer in s.kinds for c in layer.caches)
+    return "formula" if states else "counted"
+
+
+def _verdict(m: Memory, budget: int | None, gpus: hardware.GpuSpec | None) -> str:
+    size = units.format_bytes(m.total)
+    if budget is None or gpus is None:
+        return f"{size} on the fullest GPU"
+    spare = budget - m.total
+    machine = f"{gpus.count} x {gpus.device.name}" if gpus.count > 1 else gpus.device.name
+    if spare >= 0:
+        return f"Fits {machine}: {size} on the fullest GPU, {units.format_bytes(spare)} to spare"
+    return f"Does not fit {machine}: {size} on the fullest GPU, {units.format_bytes(-spare)} too much"
+
+
+def _notes(a: Architecture, run: Run) -> list[str]:
+    notes = []
+    context = a.facts.context_tokens
+    if context is not None and run.seq > context:
+        notes.append(f"{run.seq:,} tokens are beyond the {context:,} positions that the config states")
+    if any(s.part in ("vision", "audio") for s in a.stacks):
+        notes.append("activations are those of the text model: no image or sound in the batch")
+    if any(c.kind == "state" for s in a.stacks for layer in s.kinds for c in layer.caches):
+        notes.append("recurrences as fused kernels compute them: their inputs and outputs, and an fp32 state every chunk of tokens")
+    if a.facts.moe and run.implementation == "transformers":
+        notes.append("routed experts as one grouped product, tokens spread evenly, none dropped")
+    if run.offload != "none" or run.optimizer.startswith("paged"):
+        notes.append("what is offloaded lies in the CPU's memory")
+    if a.mtp_layers:
+        notes.append("MTP layers are left out, as the reference implementation leaves them out")
+    if a.status == "guessed":
+        notes.append("a guess by the usual keys: no adapter reads this model type")
+    return notes
+
+
+def _work(
+    a: Architecture, run: Run, gpus: hardware.GpuSpec | None, mfu: float, tokens: int | None, active: int
+) -> report.TrainWork:
+    w = work(a, run)
+    step_tokens = run.sequences * run.seq
+    rates = gpus.device.tflops if gpus else None
+    # Without half-precision matrix units of its own type a device computes in the next that it has.
+    peak = ((rates.tf32 or rates.fp32) if run.size == 4 else (rates.bf16 or rates.fp16)) if rates else None
+    flops = round(peak * 1e12) if peak else None
+    rate = flops * run.gpus * mfu / w.model if flops else None
+    hours = tokens / rate / 3600 if tokens and rate else None
+    offers = hardware.offers(gpus.device.id, gpus.count) if gpus and gpus.device.vendor != "custom" else []
+    price = offers[0][0] if offers else None
+    return report.TrainWork(
+        flops_per_token=w.model,
+        matrices_flops_per_token=w.six_n,
+        attention_flops_per_token=w.attention,
+        hardware_flops_per_token=w.hardware,
+        flops_per_step=w.model * step_tokens,
+        tokens_per_step=step_tokens,
+        mfu=mfu,
+        peak_flops_per_s=flops,
+        tokens_per_s=round(rate, 1) if rate else None,
+        tokens=tokens,
+        hours=round(hours, 2) if hours else None,
+        gpu_hours=round(hours * run.gpus, 1) if hours else None,
+        usd_per_hour=price,
+        usd=round(hours * price, 2) if hours and price else None,
+        instance=offers[0][2].id if offers else None,
+        chinchilla_tokens=CHINCHILLA_TOKENS * active,
+    )
