@@ -1,0 +1,35 @@
+"""Voxtral: Llama with Whisper's encoder, of whose frames four make one token.
+
+Source: transformers 5.23, models/voxtral/modeling_voxtral.py and configuration_voxtral.py (defaults; the head is never tied),
+conversion_mapping.py ("qwen2_audio").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch import qwen2_audio
+from archcalc.arch._composite import DEFAULT, width_of
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.blocks.vision import projector
+from archcalc.model import Tensor
+
+# What keys absent from text_config stand for.
+TEXT = {
+    "vocab_size": 131072, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 30, "num_key_value_heads": 8,
+    "max_position_embeddings": 131072, "head_dim": 128,
+}  # fmt: skip
+
+
+class Schema(qwen2_audio.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act", "hidden_size", "vocab_size")
+    name: ClassVar[str] = "voxtral"
+
+    text_config: Annotated[ConfigSchema, nested("llama", absent=TEXT, merged=True), DEFAULT]
+    audio_config: Annotated[TowerSchema, nested("voxtral_encoder"), DEFAULT]
+
+    def projection(self, hidden: int) -> Iterable[Tensor]:
+        # The frames that make a token fill the tower's FFN width.
+        widths = (width_of(self.audio_config, "intermediate_size"), hidden, hidden)
+        return projector(("linear_1", "linear_2"), widths, bias=False)
