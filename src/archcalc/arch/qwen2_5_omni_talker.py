@@ -1,0 +1,38 @@
+"""The talker of Qwen2.5-Omni: a small Qwen 2.5 that turns the thinker's states into codec tokens.
+
+Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_5OmniTalkerForConditionalGeneration`) and
+configuration_qwen2_5_omni.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import qwen2
+from archcalc.arch._composite import Pieces
+from archcalc.arch._decoder import group
+from archcalc.arch._schema import Layers, Size
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.vision import table
+
+
+class Schema(qwen2.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("position_id_per_seconds", "seconds_per_chunk", "spatial_merge_size", "use_mrope")
+
+    vocab_size: Size = 8448
+    embedding_size: Size = 3584
+    hidden_size: Size = 3584
+    intermediate_size: Size = 18944
+    num_hidden_layers: Layers = 28
+    num_attention_heads: Size = 28
+    num_key_value_heads: Size | None = 4
+    head_dim: Size | None = 128
+    sliding_window: Size | None = 32768
+
+    def tower(self, prefix: str) -> Pieces:
+        text, h, wide = self.architecture(f"{prefix}.model"), self.hidden_size, self.embedding_size
+        outside = [t for g in text.groups if g.part == "decoder" for t in g.tensors]
+        outside += [table(f"{prefix}.model.embed_tokens", self.vocab_size, wide)]
+        outside += linear(f"{prefix}.thinker_to_talker_proj", h, wide, "other", bias=True)
+        outside += linear(f"{prefix}.codec_head", self.vocab_size, h, "head")
+        return [group("audio", outside)], [s._replace(part="audio") for s in text.stacks]

@@ -1,0 +1,27 @@
+"""The thinker of Qwen2.5-Omni: Qwen 2.5 with an audio and a vision tower.
+
+Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_5OmniThinkerForConditionalGeneration`) and
+configuration_qwen2_5_omni.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.model import Architecture
+
+
+class Schema(CompositeSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("position_id_per_seconds", "seconds_per_chunk", "ignore_index")
+    name: ClassVar[str] = "qwen2_5_omni_thinker"
+
+    text_config: Annotated[ConfigSchema, nested("qwen2_5_omni_text", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("qwen2_5_omni_vision_encoder", fixed=True), DEFAULT]
+    audio_config: Annotated[TowerSchema, nested("qwen2_5_omni_audio_encoder", fixed=True), DEFAULT]
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        audio, audio_layers = self.audio_config.tower(f"{prefix}.audio_tower")
+        vision, vision_layers = self.vision_config.tower(f"{prefix}.visual")
+        return audio + vision, audio_layers + vision_layers

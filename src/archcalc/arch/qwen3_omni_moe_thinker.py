@@ -1,0 +1,21 @@
+"""The thinker of Qwen3-Omni: Qwen 3 with experts, an audio and a vision tower.
+
+Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeThinkerForConditionalGeneration`) and
+configuration_qwen3_omni_moe.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import qwen2_5_omni_thinker
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+
+
+class Schema(qwen2_5_omni_thinker.Schema):
+    name: ClassVar[str] = "qwen3_omni_moe_thinker"
+
+    text_config: Annotated[ConfigSchema, nested("qwen3_omni_moe_text", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("qwen3_omni_moe_vision_encoder", fixed=True), DEFAULT]
+    audio_config: Annotated[TowerSchema, nested("qwen3_omni_moe_audio_encoder", fixed=True), DEFAULT]
