@@ -183,3 +183,23 @@ def test_importing_the_library_is_cheap() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["archcalc"]
+
+
+def test_explain_gives_formulas_that_come_out(run: Run) -> None:
+    """Each formula of a parameter count is arithmetic over names and numbers: computed, it is the figure."""
+    import re
+
+    for name in ("llama-3.1-8b", "deepseek-v3", "gemma-3n-e2b", "qwen3-next-80b-a3b"):
+        got = json.loads(run("inspect", name, "--explain", "--format", "json").stdout)
+        figures = {f["name"]: f for f in got["explain"]}
+        assert figures["total"]["value"] == got["params"]["total"]
+        for figure in got["explain"]:
+            if figure["unit"] == "parameters":
+                bare = re.sub(
+                    r"(?<![\w.])[A-Za-z_]+[\w.]*(?= )(?<!x)", "", figure["formula"].replace(",", "").replace(" x ", " * ")
+                )
+                assert eval(re.sub("layers?", "", bare)) == figure["value"], figure["formula"]
+            assert figure["source"]
+    page = run("inspect", "llama-3.1-8b", "--explain", env={"COLUMNS": "80"}).stdout
+    assert "32 layers x (q_proj 4,096 x 4,096" in page
+    assert max(map(len, page.splitlines())) <= 80

@@ -212,6 +212,7 @@ class Inspection(Record):
     flops_per_token: FlopsPerToken | None
     forward: ForwardMemory | None
     notes: list[str]
+    explain: list[ExplainedFigure]
 
 
 class KvFigure(Record):
@@ -418,8 +419,8 @@ class TrainPlan(Record):
 
 
 class TrainPerGpu(Record):
-    """The fullest GPU. The five parts add up to `total_bytes`, the most that the framework's allocator holds at one time; `overhead_bytes` is
-    what lies outside of it. `memory_bytes` is what the framework sees of the GPU, null without one."""
+    """The fullest GPU. The five parts add up to `total_bytes`, the most that the framework's allocator holds at one time;
+    `overhead_bytes` is what lies outside of it. `memory_bytes` is what the framework sees of the GPU, null without one."""
 
     weights_bytes: int
     gradients_bytes: int
@@ -460,8 +461,9 @@ class TrainRemedy(Record):
 
 
 class TrainWork(Record):
-    """Operations. `flops_per_token` is PaLM's convention (matrices six times the weights a token visits, attention over all pairs), which
-    Megatron's formula equals; `hardware_flops_per_token` adds what checkpointing computes again. The rest is null where it was not asked for."""
+    """Operations. `flops_per_token` is PaLM's convention (matrices six times the weights a token visits, attention over all
+    pairs), which Megatron's formula equals; `hardware_flops_per_token` adds what checkpointing computes again. The rest is null
+    where it was not asked for."""
 
     flops_per_token: int
     matrices_flops_per_token: int
@@ -541,6 +543,57 @@ class Pick(Record):
     runners_up: list[Picked]
     left_out: dict[str, int]
     notes: list[str]
+
+
+class CheckResult(Record):
+    """One claim of a card. `resolved` is what the name was taken for; `actual` the true value in the claim's own style; `why` how
+    that is known; `fix` what `--fix` writes in the claim's place."""
+
+    file: str
+    line: int
+    column: int
+    model: str
+    resolved: str | None
+    field: str
+    claimed: str
+    actual: str | None
+    verdict: Literal["ok", "wrong", "unverifiable", "unknown-model"]
+    why: str
+    fix: str | None
+
+
+class CheckError(Record):
+    """A file that could not be checked, or a source that it names and that could not be had."""
+
+    file: str
+    line: int
+    code: str
+    message: str
+    hint: str
+
+
+class CheckReport(Record):
+    """What `archcalc check` says of all files together."""
+
+    schema_version: int
+    files: int
+    claims: int
+    ok: int
+    wrong: int
+    unverifiable: int
+    unknown_model: int
+    results: list[CheckResult]
+    errors: list[CheckError]
+
+
+class ExplainedFigure(Record):
+    """A figure of an inspection, its formula with the numbers in it, and where that is said."""
+
+    name: str
+    value: int
+    unit: str
+    formula: str
+    source: str
 
 
 class ErrorInfo(Record):

@@ -286,4 +286,5 @@ def inspect(
         flops_per_token=token_flops,
         forward=forward,
         notes=notes,
+        explain=[],
     )

@@ -20,6 +20,9 @@ def command(
     dtype: Dtype = None,
     kv_dtype: KvDtype = None,
     engine: Annotated[Engine, typer.Option("--engine", help="As whose rules allocate the cache.")] = Engine.textbook,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Every figure as its formula with the numbers in it, and its source.")
+    ] = False,
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
@@ -40,7 +43,7 @@ def command(
 
     def report(text: str) -> Inspection:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
-        return inspect(
+        made = inspect(
             loaded.architecture,
             loaded.source,
             context_tokens=tokens,
@@ -50,6 +53,11 @@ def command(
             engine=engine.value,
             note=loaded.note,
         )
+        if explain:
+            from archcalc.analysis.explain import explained
+
+            made.explain = list(explained(loaded.architecture, made))
+        return made
 
     print_each(source, report, form, plain=to_plain, page=_page, markdown=_markdown, csv=_csv)
 

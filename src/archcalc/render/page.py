@@ -86,6 +86,19 @@ def write_page(r: Inspection, out: TextIO) -> None:
     _layers(page, r)
     _params(page, r)
     _memory(page, r)
+    if r.explain:
+        page.print("\nHow", style="bold")
+        said = ""
+        for figure in r.explain:
+            page.print(f"{figure.name} = {units.format_exact(figure.value)} {figure.unit}")
+            table = plain_table(heads=False)
+            table.add_column(width=2)
+            table.add_column(overflow="fold")
+            table.add_row("=", figure.formula)
+            if figure.source != said:
+                table.add_row("", figure.source, style="dim")
+            said = figure.source
+            page.print(table)
     if r.notes:
         page.print("\nNotes", style="bold")
         table = plain_table(heads=False)
