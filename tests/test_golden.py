@@ -69,8 +69,9 @@ def test_tensors_equal_the_reference(row: dict[str, Any]) -> None:
 def test_every_adapter_cites_its_source(name: str) -> None:
     module = __import__(f"archcalc.arch.{name}", fromlist=["Schema"])
     assert "source:" in (module.__doc__ or "").lower()
-    text = Path(module.__file__).read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 110, "an adapter is under 100 lines of code"
+    text = Path(module.__file__).read_text(encoding="utf-8").replace(module.__doc__ or "", "")
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) < 100, "an adapter is under 100 lines"
 
 
 def test_every_golden_file_has_its_adapter() -> None:
