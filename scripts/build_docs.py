@@ -23,8 +23,6 @@ _WIDTH = "80"
 def run(command: str) -> str:
     """The output of an archcalc command, in a pipe 80 columns wide, offline."""
     arguments = shlex.split(command)[1:]
-    if arguments and arguments[0] in ("inspect", "tensors", "kv", "fit"):
-        arguments.append("--offline")
     done = subprocess.run(
         [sys.executable, "-m", "archcalc", *arguments],
         capture_output=True,
@@ -36,6 +34,7 @@ def run(command: str) -> str:
             "COLUMNS": _WIDTH,
             "TERMINAL_WIDTH": _WIDTH,
             "NO_COLOR": "1",
+            "HF_HUB_OFFLINE": "1",
             "TERM": "dumb",
             "_TYPER_STANDARD_TRACEBACK": "1",
         },
