@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from archcalc import zoo
-from archcalc.arch import parse
+from archcalc.arch import model_types, parse
 from archcalc.engines import Workload, vllm
 from archcalc.engines._vllm_planner import (
     Demand,
@@ -124,6 +124,36 @@ THROUGH_CONFIGS: list[tuple[str, str, int, str | None, dict[str, Any]]] = [
     ("Qwen3-Next-80B TP1 fp32", "qwen3-next-80b-a3b", 262144, None, {"mamba_ssm_cache_dtype": "fp32"}),
     ("Llama-4-Scout", "llama-4-scout", 131072, None, {}),
 ]
+
+
+MOE = {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "intermediate_size": 96, "vocab_size": 128}
+GEOMETRY: dict[str, dict[str, Any]] = {
+    "MiMo-V2-Flash": {
+        "model_type": "mimo_v2_flash", **MOE, "hidden_size": 4096, "num_hidden_layers": 48, "num_attention_heads": 64,
+        "num_key_value_heads": 4, "swa_num_key_value_heads": 8, "head_dim": 192, "v_head_dim": 128, "sliding_window_size": 128,
+    },
+    "Gemma-4-31B-like": {
+        "model_type": "gemma4_text", "vocab_size": 128, "hidden_size": 256, "intermediate_size": 96, "num_hidden_layers": 60,
+        "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 256, "global_head_dim": 512, "attention_k_eq_v": True,
+        "num_global_key_value_heads": 4, "sliding_window": 1024, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0,
+        "layer_types": ([*["sliding_attention"] * 5, "full_attention"]) * 10,
+    },
+    "DeepSeek-V4-Flash-like": {
+        "model_type": "deepseek_v4", **MOE, "hidden_size": 256, "num_hidden_layers": 43, "num_attention_heads": 64, "head_dim": 512,
+        "q_lora_rank": 24, "o_groups": 2, "o_lora_rank": 16, "sliding_window": 128, "index_n_heads": 2, "index_head_dim": 128,
+        "index_topk": 8, "num_key_value_heads": 1, "compress_ratios": [0, 0, *([4, 128] * 21)][:43],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_shapes_as_configs_give_the_same_plans(name: str) -> None:
+    if GEOMETRY[name]["model_type"] not in model_types():
+        pytest.skip("no adapter")
+    want, (_, tokens, _) = named(name), SHAPES[name]
+    got = allocate(parse(GEOMETRY[name]), Workload(tokens), Options(), POOL).details
+    assert (got["bytes_per_block"], got["blocks_per_request"]) == (want["bytes_per_block"], want["blocks_per_max_len_request"])
+    assert (got["num_blocks"], got["kv_tokens"]) == (want["num_blocks"], want["kv_cache_size_tokens"])
 
 
 def model(name: str) -> Architecture:

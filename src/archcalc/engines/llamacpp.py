@@ -12,7 +12,17 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import NamedTuple
 
-from archcalc.engines._allocation import Allocation, Figure, Workload, held_caches, lacks_dtype, layers_text, merged, times
+from archcalc.engines._allocation import (
+    Allocation,
+    Figure,
+    Workload,
+    held_caches,
+    lacks_dtype,
+    layers_text,
+    merged,
+    served_window,
+    times,
+)
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache
 
@@ -32,34 +42,37 @@ PAD = 256
 STATE_BYTES = 4
 
 _READ_AS = """
-afmoe: afmoe | apertus: apertus | arcee: arcee | bailingmoe2: bailing_moe_v2 | bailingmoe3: bailing_moe_v3 | bitnet: bitnet | bloom: bloom
-chameleon: chameleon | chatglm: glm chatglm | cohere2: cohere2 | cohere2moe: cohere2_moe | command-r: cohere | dbrx: dbrx
+afmoe: afmoe | apertus: apertus | arcee: arcee | arctic: arctic | baichuan: baichuan | bailingmoe2: bailing_moe_v2
+bailingmoe3: bailing_moe_v3 | bitnet: bitnet | bloom: bloom | chameleon: chameleon | chatglm: glm chatglm | cohere2: cohere2
+cohere2moe: cohere2_moe | command-r: cohere | dbrx: dbrx | deci: nemotron-nas nemotron_nas | deepseek: deepseek
 deepseek2: deepseek_v2 deepseek_v3 glm4_moe_lite youtu kimi_k2 kimi_k25 kimi_vl | deepseek32: deepseek_v32 | deepseek4: deepseek_v4
 dots1: dots1 | dots3note: dots3_note dots3_note_text | ernie4_5: ernie4_5 | ernie4_5-moe: ernie4_5_moe | exaone: exaone
 exaone4: exaone4 exaone4_5 | exaone-moe: exaone_moe | falcon: falcon | falcon-h1: falcon_h1 | gemma: gemma | gemma2: gemma2
-gemma3: gemma3 gemma3_text shieldgemma2 | gemma3n: gemma3n gemma3n_text | gemma4: gemma4 gemma4_text gemma4_unified
-glm4: glm4 glm4v glm_ocr | glm4moe: glm4_moe glm4v_moe solar_open | glm5-next: glm5_next glm5_next_text | glm-dsa: glm_moe_dsa
-gpt2: gpt2 gpt-sw3 | gptneox: gpt_neox | gpt-oss: gpt_oss | granite: granite | granitehybrid: bamba granitemoehybrid
+gemma3: gemma3 gemma3_text shieldgemma2 | gemma3n: gemma3n gemma3n_text
+gemma4: gemma4 gemma4_text gemma4_unified gemma4_unified_text | glm4: glm4 glm4v glm4v_text glm_ocr glm_ocr_text
+glm4moe: glm4_moe glm4v_moe glm4v_moe_text solar_open | glm5-next: glm5_next glm5_next_text | glm-dsa: glm_moe_dsa
+gpt2: gpt2 gpt-sw3 gpt_sw3 | gptneox: gpt_neox | gpt-oss: gpt_oss | granite: granite | granitehybrid: bamba granitemoehybrid
 granitemoe: granitemoe granitemoeshared | granite_swa: granite_swa granitemoe_swa | grok: grok1 | hrm_text: hrm_text
 hunyuan-dense: hunyuan_v1_dense | hunyuan-moe: hunyuan_v1_moe | hunyuan_vl: hunyuan_vl | hy_v3: hy_v3 | hy_v4: hy_v4 | jais2: jais2
 internlm2: internlm2 | jamba: jamba | kimi-k3: kimi_k3 | kimi-linear: kimi_linear | laguna: laguna | lfm2: lfm2 | lfm2moe: lfm2_moe
 llama: llama mistral mixtral internlm3 iquestcoder janus llava voxtral | llama4: llama4 llama4_text | mamba: mamba falcon_mamba
 mamba2: mamba2 | mellum: mellum | mimo2: mimo_v2_flash mimo_v2 | minicpm: minicpm | minicpm3: minicpm3
 minimax-01: minimax minimax_text_01 minimax_m1 | minimax-m2: minimax_m2 | minimax-m3: minimax_m3 minimax_m3_vl minimax_m3_vl_text
-mistral3: mistral3 ministral3 | mistral4: mistral4 | mpt: mpt | muse-glimmer: muse_glimmer | nemotron: nemotron | nemotron_h: nemotron_h
-olmo: olmo | olmo2: olmo2 olmo3 | olmoe: olmoe | paddleocr: paddleocr_vl | phi2: phi | phi3: phi3 phi4_multimodal | phimoe: phimoe
-plamo2: plamo2 | plamo3: plamo3 | qwen2: qwen2 qwen2_audio audioflamingo3 | qwen2moe: qwen2_moe
+mistral3: mistral3 ministral3 | mistral4: mistral4 | mpt: mpt | muse-glimmer: muse_glimmer | nemotron: nemotron
+nemotron_h: nemotron_h | olmo: olmo | olmo2: olmo2 olmo3 | olmoe: olmoe | openelm: openelm | orion: orion | paddleocr: paddleocr_vl
+pangu-embedded: PanguEmbedded panguembedded | phi2: phi | phi3: phi3 phi4_multimodal | phimoe: phimoe | plamo2: plamo2 | plamo3: plamo3
+qwen: qwen | qwen2: qwen2 qwen2_audio audioflamingo3 | qwen2moe: qwen2_moe
 qwen2vl: qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni | qwen3: qwen3 | qwen3moe: qwen3_moe
 qwen3vl: qwen3_vl qwen3_vl_text qwen3_asr | qwen3vlmoe: qwen3_vl_moe qwen3_vl_moe_text qwen3_omni_moe | qwen3next: qwen3_next
 qwen35: qwen3_5 qwen3_5_text minicpmv4_6 | qwen35moe: qwen3_5_moe qwen3_5_moe_text | qwen4exp: qwen4_exp qwen4_exp_text
-rwkv6: rwkv6 | rwkv7: rwkv7 | seed_oss: seed_oss | smallthinker: smallthinker | smollm3: smollm3 | stablelm: stablelm
-starcoder: gpt_bigcode | starcoder2: starcoder2 | step35: step3p5 step3p7
+rwkv6: rwkv6 | rwkv7: rwkv7 | seed_oss: seed_oss | smallthinker: smallthinker | smollm3: smollm3 | spark2-5: spark2_5
+stablelm: stablelm | starcoder: gpt_bigcode | starcoder2: starcoder2 | step35: step3p5 step3p7 | xverse: xverse
 """
 # Architectures whose models slide in llama.cpp; all others keep every token whatever the config's windows say.
 _SLIDE = frozenset(
     """
     afmoe cohere2 cohere2moe deepseek4 dots3note exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite_swa laguna lfm2 lfm2moe
-    llama4 mellum mimo2 muse-glimmer olmo2 plamo3 smallthinker step35
+    llama4 mellum mimo2 muse-glimmer olmo2 plamo3 smallthinker spark2-5 step35
     """.split()
 )
 # The 64 layers of the 32B slide, smaller ones do not (src/models/exaone4.cpp).
@@ -168,7 +181,7 @@ def architecture_name(model_type: str) -> str:
         name, _, types = line.partition(":")
         if model_type in types.split():
             return name.strip()
-    raise UnsupportedError(f"llama.cpp: its converter does not read the model type {model_type}")
+    raise UnsupportedError(f"llama.cpp: its converter does not read {model_type} models, or not as an architecture known here")
 
 
 def rows_of(architecture: Architecture, name: str) -> list[Row]:
@@ -188,7 +201,7 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
             for cache in layer.caches:
                 if cache.kind != "state" and layers:
                     values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
-                    row = _row(cache, name, slides, values)
+                    row = _row(cache._replace(window=served_window(architecture, cache)), name, slides, values)
                     found[row] = found.get(row, 0) + layers
     return [row._replace(layers=layers) for row, layers in found.items()]
 

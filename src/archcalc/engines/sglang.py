@@ -47,12 +47,16 @@ _SLIDE = frozenset(
 )
 # Model types whose states are tracked beside the running one, so that a request takes five slots (`_MAMBA_EXTRA_BUFFER_ARCHS`).
 _TRACKED = (
-    "bailing_moe_v2_5", "bailing_moe_v3", "falcon_h1", "glm5_next", "granitemoehybrid", "inkling", "kimi_k3", "kimi_linear", "minicpmv4_6",
-    "nemotron_h", "qwen3_5", "qwen3_next", "qwen4_exp",
+    "bailing_hybrid", "bailing_moe_v2_5", "bailing_moe_v3", "falcon_h1", "glm5_next", "granitemoehybrid", "inkling", "kimi_k3",
+    "kimi_linear", "minicpmv4_6", "nemotron_h", "qwen3_5", "qwen3_next", "qwen4_exp",
 )  # fmt: skip
 _SLOTS_TRACKED, _SLOTS, _SLOTS_WITHOUT_CACHE = 5, 3, 1
 # Recurrent models that SGLang has no code for, and recurrences that it has none for.
-_NO_MODELS = frozenset({"bamba", "jamba", "minimax", "minimax_m1", "minimax_text_01", "plamo2", "zamba", "zamba2"})
+_NO_MODELS = frozenset("bamba jamba lfm3 minimax minimax_m1 minimax_text_01 olmo_hybrid plamo2 zamba zamba2".split())
+# Models whose caches are laid out by code of their own that is not modelled here.
+_NOT_MODELLED = frozenset(
+    "deepseek_v41 dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
+)
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
 
 
@@ -217,6 +221,10 @@ def _check(architecture: Architecture, options: Options) -> None:
     if architecture.model_type in _NO_MODELS or recurrences & _NO_STATES:
         raise UnsupportedError(
             f"SGLang has no code for the recurrent layers of {architecture.model_type}", "try --engine vllm or transformers"
+        )
+    if architecture.model_type in _NOT_MODELLED:
+        raise UnsupportedError(
+            f"SGLang: the caches of {architecture.model_type} are laid out by code of their own, which is not modelled"
         )
     heads = architecture.facts.heads
     if heads and heads % options.tp:

@@ -27,6 +27,7 @@ from archcalc.engines._allocation import (
     lacks_dtype,
     layers_text,
     merged,
+    served_window,
     times,
 )
 from archcalc.engines._vllm_planner import Demand, Group, LayerSpec, Spec, cdiv
@@ -125,8 +126,13 @@ _SPARSE_MLA_BLOCK = 64
 _FP8_BY_DEFAULT = frozenset({("glm_moe_dsa", 10)})
 # Models whose state is kept as `mamba_ssm_dtype` or `mamba_ssm_cache_dtype` of the config says, and what without it (config.py).
 _ASKED_STATES = {"qwen3_5": None, "qwen4": None, "nemotron_h": "fp32"}
-# Neither vLLM's models nor its state layouts have these recurrences.
+# Recurrences that vLLM has no layers for, models whose recurrent layers it has no code for, and models whose caches are laid out by code
+# of their own that is not modelled here.
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
+_NO_MODELS = frozenset({"lfm3", "zamba"})
+_NOT_MODELLED = frozenset(
+    "deepseek_v41 dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
+)
 
 
 class Row(NamedTuple):
@@ -367,8 +373,9 @@ def _cache_specs(frame: Frame, cache: Cache) -> list[Spec]:
         return _packed_specs(frame, cache)
     row = _row(frame, cache)
     page = frame.block // cache.compress * row.slots * row.bytes
-    form = _FORMS[cache.kind, cache.window is not None]
-    specs = [Spec(form, frame.block, page, (row.slots, row.bytes, cache.compress), cache.window, 0, cache.kind)]
+    window = served_window(frame.architecture, cache)
+    form = _FORMS[cache.kind, window is not None]
+    specs = [Spec(form, frame.block, page, (row.slots, row.bytes, cache.compress), window, 0, cache.kind)]
     for buffer in (state for state in cache.states if state.name == "buffer"):
         # A ring of the raw keys and gates of the pool that is still open, in bf16, long enough for draft tokens too.
         width, pool = buffer.shape
@@ -418,6 +425,14 @@ def _packed_specs(frame: Frame, cache: Cache) -> list[Spec]:
 def _check(architecture: Architecture, options: Options) -> None:
     """vLLM's own conditions on a placement."""
     tp, dcp, facts = options.tp, options.dcp, architecture.facts
+    if architecture.model_type in _NO_MODELS:
+        raise UnsupportedError(
+            f"vLLM has no code for the recurrent layers of {architecture.model_type}", "try --engine transformers"
+        )
+    if architecture.model_type in _NOT_MODELLED:
+        raise UnsupportedError(
+            f"vLLM: the caches of {architecture.model_type} are laid out by code of their own, which is not modelled"
+        )
     if facts.heads and facts.heads % tp:
         raise UsageError(
             f"--tp {tp}: vLLM splits whole heads, and {facts.heads} heads do not divide", f"a divisor of {facts.heads}"
