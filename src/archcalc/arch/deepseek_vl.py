@@ -1,0 +1,26 @@
+"""DeepSeek-VL, the small one: Llama with SigLIP and two linear layers between them.
+
+Source: transformers 5.23, models/deepseek_vl/modeling_deepseek_vl.py and configuration_deepseek_vl.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import Flag, TowerSchema, nested
+from archcalc.blocks.vision import projector
+from archcalc.model import Tensor
+
+
+class Schema(VisionSchema):
+    name: ClassVar[str] = "deepseek_vl"
+    tower_name: ClassVar[str] = "vision_model"
+    projector_name: ClassVar[str] = "aligner"
+
+    vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
+    tie_word_embeddings: Flag | None = True
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("linear1", "linear2"), (wide, hidden, hidden))

@@ -1,0 +1,44 @@
+"""DeepSeek-VL: Llama with SigLIP for the whole image and SAM's encoder for its details.
+
+Source: transformers 5.23, models/deepseek_vl_hybrid/modeling_deepseek_vl_hybrid.py and configuration_deepseek_vl_hybrid.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch import deepseek_vl
+from archcalc.arch._composite import DEFAULT, Pieces, width_of
+from archcalc.arch._schema import TowerSchema, nested
+from archcalc.arch.got_ocr2_vision import neck
+from archcalc.blocks._tensor import linear, prefixed
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(deepseek_vl.Schema):
+    name: ClassVar[str] = "deepseek_vl_hybrid"
+
+    high_res_vision_config: Annotated[TowerSchema, nested("sam_vision_model"), DEFAULT]
+
+    @property
+    def channels(self) -> int:
+        return width_of(self.high_res_vision_config, "output_channels")
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        # Each tower fills half of the text model's width.
+        yield from linear("vision_proj", hidden // 2, wide, "other", bias=True)
+        yield from linear("high_res_vision_proj", hidden // 2, 4 * self.channels, "other", bias=True)
+        yield from linear("proj", hidden, hidden, "other", bias=True)
+
+    def beside(self, hidden: int) -> Iterable[Tensor]:
+        channels = self.channels
+        yield Tensor("high_res_vision_alpha", (1,), "other")
+        yield from prefixed("high_res_vision_neck", neck(width_of(self.high_res_vision_config), channels))
+        yield Tensor("high_res_vision_proj.conv1.weight", (2 * channels, channels, 3, 3), "other")
+        yield Tensor("high_res_vision_proj.conv2.weight", (4 * channels, 2 * channels, 3, 3), "other")
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        groups, stacks = super().parts(prefix, text)
+        more_groups, more_stacks = self.high_res_vision_config.tower(f"{prefix}.high_res_vision_model")
+        return groups + more_groups, stacks + more_stacks

@@ -1,0 +1,36 @@
+"""MiniCPM-V 4.6: Qwen 3.5 with SigLIP, whose patches are merged within the tower and again behind it.
+
+Source: transformers 5.23, models/minicpmv4_6/modeling_minicpmv4_6.py and configuration_minicpmv4_6.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
+from archcalc.model import Tensor
+
+
+class Schema(VisionSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "insert_layer_id", "image_size", "drop_vision_last_layer", "downsample_mode", "merge_kernel_size", "patch_size",
+        "image_start_id", "image_end_id", "slice_start_id", "slice_end_id", "newline_id",
+    )  # fmt: skip
+    name: ClassVar[str] = "minicpmv4_6"
+    projector_name: ClassVar[str] = "merger.mlp"
+
+    text_config: Annotated[ConfigSchema, nested("qwen3_5_text"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("minicpmv4_6_vision", fixed=True), DEFAULT]
+    merger_times: Size = 1
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        merged, last = 4 * wide, self.merger_times - 1  # two by two patches each time
+        for i in range(self.merger_times):
+            out = hidden if i == last else wide
+            yield from prefixed(f"{i}", layer_norm("pre_norm", merged))
+            yield from prefixed(f"{i}", projector(("linear_1", "linear_2"), (merged, merged, out)))
