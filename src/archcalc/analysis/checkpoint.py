@@ -30,6 +30,8 @@ DTYPE_BYTES = {
 """Bytes per element of the dtypes of safetensors."""
 
 _OUTSIDE = (-1,)
+# A type that is for scales only, which the Hub does not count.
+_SCALES = "F8_E8M0"
 
 
 class Entry(NamedTuple):
@@ -109,7 +111,7 @@ def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
         if pieces is None:
             kind, elements = _dtype(tensor, base), prod(tensor.shape) * copies
             stored[kind] = stored.get(kind, 0) + elements
-            if tensor.shape:
+            if tensor.shape and kind != _SCALES:
                 counted[kind] = counted.get(kind, 0) + elements
             continue
         for piece in pieces:
@@ -131,7 +133,9 @@ def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entr
     for prefix, module, pieces, layers, experts, tensor, part in _rows(architecture, base, _plan(architecture, base)):
         below, where = (f"{prefix}{{}}.{module}", tuple(layers)) if prefix else (module, ())
         if pieces is None:
-            entries.append(Entry(published_name(below, renames), tensor.shape, _dtype(tensor, base), tensor, part, where, experts))
+            kind = _dtype(tensor, base)
+            own = 0 if kind == _SCALES else None
+            entries.append(Entry(published_name(below, renames), tensor.shape, kind, tensor, part, where, experts, own))
             continue
         for piece in pieces:
             name = published_name(_joined(below, piece.name), renames)
@@ -184,7 +188,7 @@ def _plan(architecture: Architecture, base: str) -> Plan | None:
 
 def _parameters(piece: Stored) -> int | None:
     """What the Hub counts: no tensor without axes, and none of a dtype that is for scales only."""
-    return 0 if not piece.shape or piece.dtype == "F8_E8M0" else piece.parameters
+    return 0 if not piece.shape or piece.dtype == _SCALES else piece.parameters
 
 
 def _joined(module: str, name: str) -> str:

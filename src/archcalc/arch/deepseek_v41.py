@@ -1,0 +1,29 @@
+"""DeepSeek-V4.1-Flash: its text model and a vision tower.
+
+Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/model.py (`Transformer`) and config.json.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._decoder import with_tower
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.deepseek_v41_text import Schema as Text
+from archcalc.arch.deepseek_v41_vision import Schema as Vision
+from archcalc.model import Architecture
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+
+    text_config: Annotated[Text, nested("deepseek_v41_text")]
+    vision_config: Vision | None = None
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        text = self.text_config.architecture(prefix, sees=self.vision_config is not None)
+        if self.vision_config is None:
+            return text._replace(model_type="deepseek_v41")
+        groups, stacks = self.vision_config.tower("vision")
+        groups.append(self.vision_config.aligner(text.facts.hidden_size))
+        return with_tower(text, "deepseek_v41", groups, stacks)
