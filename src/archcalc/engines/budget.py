@@ -376,7 +376,7 @@ def _sglang(device: Device, architecture: Architecture, placement: Placement, we
     share = serving.utilization or sglang.memory_fraction(
         device.driver_bytes // _MIB, tp=tp, pp=placement.pp, mla=mla, vision=vision
     )
-    tokens, sequences = sglang._chunk_and_batch(device.driver_bytes // _MIB, tp)
+    tokens, sequences = sglang.chunk_and_batch(device.driver_bytes // _MIB, tp)
     tokens, sequences = serving.batched_tokens or tokens, serving.sequences or sequences
     lost = [Term("CUDA context", _context(device), "fitted", "one process", logs)]
     if tp * placement.pp > 1:

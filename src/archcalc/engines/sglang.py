@@ -250,7 +250,7 @@ def memory_fraction(gpu_mib: int, *, tp: int = 1, pp: int = 1, mla: bool = False
 
     `vision` is the layers and width of an image encoder, for which it leaves more.
     """
-    chunk, batch = _chunk_and_batch(gpu_mib, tp)
+    chunk, batch = chunk_and_batch(gpu_mib, tp)
     graphs = 1536 if mla else 8 * _prefill_graphs(chunk)
     reserved = 512 + 1.5 * max(chunk, 2048) + tp * pp / 8 * 1024 + 2 * batch + graphs
     if gpu_mib > 60 * 1024:
@@ -262,7 +262,7 @@ def memory_fraction(gpu_mib: int, *, tp: int = 1, pp: int = 1, mla: bool = False
     return fraction
 
 
-def _chunk_and_batch(gpu_mib: int, tp: int) -> tuple[int, int]:
+def chunk_and_batch(gpu_mib: int, tp: int) -> tuple[int, int]:
     """`--chunked-prefill-size` and the largest decode batch captured as a graph, by the GPU's memory."""
     for limit, chunk, small, large in ((20, 2048, 8, 8), (35, 4096, 48, 160), (60, 4096, 32, 160), (160, 8192, 256, 512)):
         if gpu_mib < limit * 1024:

@@ -59,7 +59,6 @@ class Rules(NamedTuple):
     `_vllm_planner.group`. `async_batches`: batches in flight beside those of the pipeline. `by_concurrency`: tokens are reported as
     concurrency times length. `hybrid_prefix_caching`: prefix caching is on by default for models with recurrent layers.
     `checkpoints`: a block more for a state exported from inside a prefill. `null_block`: the check at start leaves it out of account.
-    `utilization`: the default share of the GPU's memory.
     """
 
     since: str
@@ -70,16 +69,15 @@ class Rules(NamedTuple):
     hybrid_prefix_caching: bool
     checkpoints: bool
     null_block: bool
-    utilization: float
 
 
 VERSIONS = (
-    Rules("0.6.0", False, 0, 0, False, False, False, False, 0.9),
-    Rules("0.10.0", True, 0, 0, False, False, False, False, 0.9),
-    Rules("0.19.0", True, 1.5, 0, False, False, False, False, 0.9),
-    Rules("0.24.0", True, 1.5, 0, True, False, False, False, 0.92),
-    Rules("0.28.0", True, 1.5, 1, True, True, False, False, 0.92),
-    Rules("0.33.0", True, 1.5, 1, True, True, True, True, 0.92),
+    Rules("0.6.0", False, 0, 0, False, False, False, False),
+    Rules("0.10.0", True, 0, 0, False, False, False, False),
+    Rules("0.19.0", True, 1.5, 0, False, False, False, False),
+    Rules("0.24.0", True, 1.5, 0, True, False, False, False),
+    Rules("0.28.0", True, 1.5, 1, True, True, False, False),
+    Rules("0.33.0", True, 1.5, 1, True, True, True, True),
 )
 
 
