@@ -68,13 +68,30 @@ class Fit(NamedTuple):
         return self.headroom_bytes >= 0
 
 
+class Pool(NamedTuple):
+    """A pool of equal blocks, on the fullest GPU: sequences need `(blocks x sequences + null_blocks) x block_bytes`.
+
+    `groups` are functions from the context to the blocks of one sequence, which add up. `tokens_per_block` is how many tokens a block
+    stands for in what the engine reports, None where it reports the sequences that fit times the context.
+    """
+
+    block_bytes: int
+    null_blocks: int
+    groups: tuple[Callable[[int], int], ...]
+    tokens_per_block: int | None
+
+
 class Cache(NamedTuple):
-    """What sequences take on one GPU under an engine, and what a room holds, as functions of the context."""
+    """What sequences take on one GPU under an engine, and what a room holds, as functions of the context.
+
+    `pool` is the same in linear form, where the engine has one.
+    """
 
     needed: Callable[[int, int], int]
     held: Callable[[int, int], tuple[float, int]]
     dtype: str
     rule: str
+    pool: Pool | None = None
 
 
 def context_of(architecture: Architecture, ask: Ask) -> int:
@@ -151,7 +168,14 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
         found = planner.capacity(groups, room, need, by_concurrency=made.rules.by_concurrency)
         return found.max_concurrency, found.kv_tokens
 
-    return Cache(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or vllm.NEWEST}")
+    def blocks_of(group: planner.Group) -> Callable[[int], int]:
+        return lambda context: planner.group_blocks(group, vllm.demand(Workload(context), options, made.rules))
+
+    pool = Pool(each, int(made.rules.null_block), tuple(map(blocks_of, groups)), None)
+    if not made.rules.by_concurrency:
+        smallest = min(spec.block for group in groups for spec in group.specs)
+        pool = pool._replace(tokens_per_block=smallest * options.dcp)
+    return Cache(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or vllm.NEWEST}", pool)
 
 
 def _sglang(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Cache:
@@ -254,7 +278,8 @@ def _half(dtype: str) -> str:
     return {"F32": "bf16", "BF16": "bf16", "F16": "fp16"}.get(dtype, dtype.lower())
 
 
-def _budget(model: Candidate, placement: Placement, weights: RankWeights, ask: Ask, context: int, sequences: int) -> Budget:
+def budget_of(model: Candidate, placement: Placement, weights: RankWeights, ask: Ask, context: int, sequences: int) -> Budget:
+    """The memory of the fullest GPU, with the options asked for."""
     serving = Serving(
         ask.engine, ask.version, ask.utilization, context_tokens=context, batched_tokens=ask.batched_tokens,
         sequences=sequences if ask.engine in ("llama.cpp", "transformers") else None,
@@ -266,7 +291,7 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     """One placement. Raises what the engine's rules raise."""
     weights = rank_weights(model.architecture, placement, model.options, model.tensors)
     sequences = -(-concurrency // placement.dp)
-    plan = _budget(model, placement, weights, ask, context, sequences)
+    plan = budget_of(model, placement, weights, ask, context, sequences)
     cache = cache_of(model.architecture, placement, ask, plan)
     most, tokens = cache.held(max(0, plan.kv_room_bytes), context)
     return Fit(
@@ -337,7 +362,7 @@ def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
     cache = cache_of(model.architecture, fit.placement, ask, fit.budget)
 
     def holds(tokens: int) -> bool:
-        plan = _budget(model, fit.placement, fit.weights, ask, tokens, sequences)
+        plan = budget_of(model, fit.placement, fit.weights, ask, tokens, sequences)
         return cache.needed(tokens, sequences) <= plan.kv_room_bytes
 
     return limit if holds(limit) else largest(holds, limit)

@@ -137,8 +137,14 @@ def prefill_floor(found: Plans, ask: Ask) -> float | None:
     matmul, attention, scan = decode_flops(found.model.architecture, tokens)
     # Each token sees those before it: half the context on average.
     flops = (matmul + scan) * tokens + attention * tokens // 2
-    computed = {"fp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(found.model.quant, "bf16")
-    return roofline.prefill_seconds(ask.gpus.device, best.placement.gpus // best.placement.dp, flops, computed)
+    return roofline.prefill_seconds(
+        ask.gpus.device, best.placement.gpus // best.placement.dp, flops, computed_in(found.model.quant)
+    )
+
+
+def computed_in(quant: str) -> str:
+    """What weights of a storage are multiplied in."""
+    return {"fp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(quant, "bf16")
 
 
 def command(loaded: Loaded, ask: Ask, found: Plans) -> str:

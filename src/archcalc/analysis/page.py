@@ -1,0 +1,252 @@
+"""The fit of one model on every machine that a page offers, for any context and number of sequences, without the rules that made it.
+
+Under vLLM a need is linear in the number of sequences: (blocks of a sequence x sequences + null block) x bytes of a block. Blocks, like all
+else that depends on the context, are staircases, which are written down as runs of equal steps. So a page only multiplies, adds and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+from archcalc import hardware
+from archcalc.analysis import fit, roofline, verdict
+from archcalc.analysis.flops import decode_flops
+from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
+from archcalc.errors import ArchcalcError
+from archcalc.hardware import Device, GpuSpec
+from archcalc.loader import Loaded
+from archcalc.model import Architecture
+
+ENGINE = "vllm"
+DEVICES = (
+    "h100-sxm-80gb", "h100-pcie-80gb", "h100-nvl-94gb", "h200-sxm-141gb", "h20-96gb", "gh200-96gb", "b200-180gb", "b300-288gb", "gb200-186gb",
+    "a100-sxm4-40gb", "a100-sxm4-80gb", "a100-pcie-80gb", "a10g", "a40", "l4", "l40s", "t4", "v100-sxm2-32gb", "mi300x-192gb", "mi325x-256gb",
+    "mi355x-288gb", "rtx-pro-6000-blackwell-ws", "rtx-6000-ada", "rtx-a6000", "rtx-5090", "rtx-5080", "rtx-4090", "rtx-4080", "rtx-4060-ti-16gb",
+    "rtx-3090", "rtx-3060-12gb", "gb10-dgx-spark", "rx-7900-xtx", "radeon-ai-pro-r9700",
+)  # fmt: skip
+"""The devices of the page: those most people have or rent. `archcalc fit` knows all of the catalog."""
+COUNTS = (1, 2, 4, 8, 16)
+KV_DTYPES = (None, "bf16", "fp16", "fp8", "fp8_e5m2")
+"""What the cache can be asked to be kept in; None leaves it to the engine."""
+UNSTATED_CONTEXT = 1 << 20
+"""How far a page goes for a model whose config states no context."""
+
+Run = tuple[int, int, int, int]
+Staircase = tuple[Run, ...]
+_MARK = 918273645
+
+
+def staircase(of: Callable[[int], int], last: int) -> Staircase:
+    """A monotone whole-numbered function over 1..`last`, as runs `(first, value, width, step)`: it is `value` at `first`, and moves by `step`
+    every `width` further; a width of 0 stays.
+
+    >>> staircase(lambda tokens: -(-tokens // 16) + 1, 1 << 20)
+    ((1, 2, 16, 1),)
+    >>> staircase(lambda tokens: min(tokens, 100) * 2, 1 << 20)
+    ((1, 2, 1, 2), (100, 200, 0, 0))
+    """
+    of = cache(of)
+    runs: list[Run] = []
+    first = 1
+    while True:
+        value = of(first)
+        if of(last) == value:
+            runs.append((first, value, 0, 0))
+            return _joined(runs, of, last)
+        width = _next(of, first, last) - first
+        step = of(first + width) - value
+
+        def regular(n: int, first: int = first, value: int = value, width: int = width, step: int = step) -> bool:
+            at = first + n * width
+            return at <= last and of(at) == value + n * step and of(at - 1) == value + (n - 1) * step
+
+        steps = fit.largest(regular, last)
+        runs.append((first, value, width, step))
+        first += steps * width
+
+
+def _next(of: Callable[[int], int], first: int, last: int) -> int:
+    """The first position after `first` with another value; there is one."""
+    value, reach = of(first), 1
+    while first + reach < last and of(first + reach) == value:
+        reach *= 2
+    low, high = first + reach // 2, min(first + reach, last)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if of(middle) == value else (low, middle)
+    return high
+
+
+def _joined(runs: list[Run], of: Callable[[int], int], last: int) -> Staircase:
+    """Without a last run that only cuts the one before short at the end of the range."""
+    if len(runs) > 1:
+        first, value, width, step = runs[-2]
+        if of(last) == value + (last - first) // width * step and runs[-1][0] + width > last:
+            runs.pop()
+    return tuple(runs)
+
+
+class _Interned:
+    """Equal entries once, by their place."""
+
+    def __init__(self) -> None:
+        self.places: dict[Any, int] = {}
+
+    def __call__(self, value: Any) -> int:
+        return self.places.setdefault(value, len(self.places))
+
+    def entries(self) -> list[Any]:
+        return list(self.places)
+
+
+class _Kernels(NamedTuple):
+    """What decides how weights are kept: devices of one kind share all of it."""
+
+    vendor: str
+    compute: str | None
+
+
+def machines() -> Iterator[tuple[Device, list[int]]]:
+    """The devices that the page offers, each with how many of it."""
+    for name in DEVICES:
+        device = hardware.device(name)
+        most = 16 if device.category == "datacenter" else 2 if device.category == "edge" else 8
+        yield device, [n for n in COUNTS if n <= most]
+
+
+def tables(loaded: Loaded) -> dict[str, Any]:
+    """Every plan of a model, as plain data. Raises what `archcalc fit` raises for the model on any machine.
+
+    `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block, [stairs
+    of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp, weights
+    bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype]]`; a pool of -1 is
+    one that the engine refuses, and `errors` say why where no placement is left.
+    """
+    architecture = loaded.architecture
+    fit.refuse_guess(architecture)
+    limit = architecture.facts.context_tokens or UNSTATED_CONTEXT
+    stair, pool, command = _Interned(), _Interned(), _Interned()
+    models: dict[_Kernels, fit.Candidate] = {}
+    weights: dict[tuple[_Kernels, Placement], RankWeights] = {}
+    pools: dict[tuple[Any, ...], tuple[int, str]] = {}
+    alike: dict[tuple[Any, ...], int] = {}
+
+    def stairs_of(of: Callable[[int], int], *key: Any) -> int:
+        """With a key, functions of one key that agree at both ends are taken for the same."""
+        if not key:
+            return stair(staircase(of, limit))
+        key = (*key, of(1), of(limit))
+        if key not in alike:
+            alike[key] = stair(staircase(of, limit))
+        return alike[key]
+
+    def pool_of(model: fit.Candidate, placement: Placement, ask: fit.Ask, plan: Any) -> tuple[int, str]:
+        """Its place and the cache's dtype; -1 and why for one that the engine refuses."""
+        key = (placement.tp, placement.pp, plan.batched_tokens, fit.capability(ask.gpus.device), ask.kv_dtype)
+        if key not in pools:
+            try:
+                made = fit.cache_of(model.architecture, placement, ask, plan)
+                if made.pool is None:
+                    pools[key] = pool((0, 0, None, (), made.dtype)), made.dtype
+                else:
+                    p = made.pool
+                    groups = tuple(map(stairs_of, p.groups))
+                    pools[key] = pool((p.block_bytes, p.null_blocks, p.tokens_per_block, groups, made.dtype)), made.dtype
+            except ArchcalcError as error:
+                pools[key] = -1, error.message
+        return pools[key]
+
+    def row(ask: fit.Ask, kernels: _Kernels, placement: Placement) -> tuple[list[Any], list[str], int]:
+        model = models[kernels]
+        if (kernels, placement) not in weights:
+            weights[kernels, placement] = rank_weights(model.architecture, placement, model.options, model.tensors)
+        held = weights[kernels, placement]
+        budget = cache(lambda context: fit.budget_of(model, placement, held, ask, context, 1))
+        plan = budget(limit)
+        key = placement, plan.batched_tokens, plan.sequences
+        active = stairs_of(lambda context: budget(context).activation_bytes, "activation", *key)
+        over = stairs_of(lambda context: budget(context).overhead_bytes, "overhead", *key)
+        found, reasons, commands = [], [], []
+        judged = fit.Fit(placement, held, plan, _MARK, 1, 0, 0.0, 0, "", "")
+        for dtype in KV_DTYPES:
+            asked = ask._replace(kv_dtype=dtype)
+            place, said = pool_of(model, placement, asked, plan)
+            found.append(place)
+            reasons.append(said if place < 0 else "")
+            text = ""
+            if place >= 0:
+                chosen = fit.Plans(model, judged._replace(kv_dtype=said), (), ())
+                text = verdict.command(loaded, asked, chosen).replace(str(_MARK), "{}")
+            commands.append(command(text))
+        return (
+            [
+                placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over, fit.read_bytes(model, judged),
+                plan.sequences, found, commands,
+            ],
+            reasons,
+            plan.budget_bytes,
+        )  # fmt: skip
+
+    out: dict[str, Any] = {}
+    failed: ArchcalcError | None = None
+    quant = ""
+    for device, counts in machines():
+        kernels = _Kernels(device.vendor, device.compute)
+        machine: dict[str, Any] = {"budget": 0, "counts": {}}
+        for n in counts:
+            ask = fit.Ask(GpuSpec(device, n), ENGINE, limit)
+            rows: list[list[Any]] = []
+            errors = [""] * len(KV_DTYPES)
+            refused = ""
+            try:
+                if kernels not in models:
+                    models[kernels] = fit.candidate(architecture, ask)
+                model = models[kernels]
+                quant = model.quant
+                for placement in sorted(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, device)):
+                    why = why_not(model.architecture, placement, model.options)
+                    if why:
+                        refused = refused or why
+                        continue
+                    made, reasons, machine["budget"] = row(ask, kernels, placement)
+                    errors = [a or b for a, b in zip(errors, reasons, strict=True)]
+                    if any(place >= 0 for place in made[9]):
+                        rows.append(made)
+            except ArchcalcError as error:
+                failed = error
+                errors = [error.message] * len(KV_DTYPES)
+            for i in range(len(KV_DTYPES)):
+                errors[i] = "" if any(r[9][i] >= 0 for r in rows) else errors[i] or refused
+            offers = hardware.offers(device.id, n)
+            machine["counts"][n] = {
+                "plans": rows, "errors": errors, "usd": offers[0][0] if offers else None, "instance": offers[0][2].id if offers else None,
+            }  # fmt: skip
+        rate = roofline.matrix_rate(device, verdict.computed_in(quant))
+        machine["flops_per_s"] = rate.flops_per_s if rate else None
+        out[device.id] = machine
+    if failed is not None and not any(c["plans"] for m in out.values() for c in m["counts"].values()):
+        raise failed
+    work = decode_flops(architecture, limit)
+    attention = stairs_of(lambda context: decode_flops(architecture, context).attention)
+    return {
+        "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "matmul": work.matmul, "scan": work.scan,
+        "attention": attention, "machines": out, "stairs": stair.entries(), "pools": pool.entries(), "commands": command.entries(),
+    }  # fmt: skip
+
+
+def devices() -> list[dict[str, Any]]:
+    """The machines of the page, for its form."""
+    return [
+        {
+            "id": d.id, "name": d.name, "vendor": d.vendor, "memory": d.visible_bytes, "bandwidth": d.bandwidth_bytes_per_s,
+            "counts": counts,
+        }
+        for d, counts in machines()
+    ]  # fmt: skip
+
+
+def dtype_used(architecture: Architecture) -> str:
+    """What the chart of caches is drawn in."""
+    return "fp16" if architecture.dtype == "F16" else "bf16"
