@@ -52,7 +52,7 @@ class Tensor(NamedTuple):
     implementation, but held by published checkpoints, such as an MTP layer's own embedding).
 
     `stored` names the pieces that published checkpoints hold in place of this tensor, where that differs: for fused experts
-    one pattern each, with `{}` for the expert, that together fill axis 1.
+    one pattern each, with `{}` for the expert, that together fill axis 1. A tied tensor with its own name there is stored all the same.
 
     `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses.
     """

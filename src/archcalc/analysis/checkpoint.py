@@ -223,7 +223,7 @@ def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architectu
     prefix, part, layers = place
     if plan is None:
         for tensor in tensors:
-            if tensor.kind != "tied":
+            if tensor.kind != "tied" or tensor.stored:
                 yield from _as_is(place, tensor, base)
         return
     if part in plan.drops:
@@ -231,7 +231,7 @@ def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architectu
     uniform, linear = plan.scheme, plan.linear
     names = {t.name for t in tensors} if plan.adds_bias else frozenset[str]()
     for tensor in tensors:
-        if tensor.kind == "tied" and not plan.stores_tied:
+        if tensor.kind == "tied" and not (plan.stores_tied or tensor.stored):
             continue
         name = tensor.name
         if plan.whole is not None:

@@ -74,4 +74,9 @@ class Schema(PlainSchema):
         return {"embed": "word_embeddings", "layers_name": "h"}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)
+        a = super().architecture(prefix)
+        if "tie_word_embeddings" in self.model_fields_set:
+            return a
+        # Configs that do not state the tying are of checkpoints that hold the tied head all the same.
+        head = a.groups[-1]
+        return a._replace(groups=(*a.groups[:-1], head._replace(tensors=tuple(t._replace(stored=(t.name,)) for t in head.tensors))))
