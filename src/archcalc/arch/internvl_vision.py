@@ -22,6 +22,8 @@ from archcalc.model import Group, Stack, Tensor, stack
 class Schema(TowerSchema):
     inert_keys: ClassVar[tuple[str, ...]] = ("layer_scale_init_value",)
 
+    layers_name: ClassVar[str] = "encoder.layer"
+
     hidden_size: Size = 1024
     num_hidden_layers: Layers = 24
     num_attention_heads: Size = 16
@@ -65,5 +67,5 @@ class Schema(TowerSchema):
             attention_name="attention",
             extra=[Tensor(name, (h,), "other") for name in ("lambda_1", "lambda_2")],
         )
-        layers = stack(join(prefix, "encoder.layer"), "vision", [layer] * self.num_hidden_layers)
+        layers = stack(join(prefix, self.layers_name), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]

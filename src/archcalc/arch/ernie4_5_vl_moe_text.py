@@ -1,0 +1,62 @@
+"""The text model of ERNIE 4.5 VL: text tokens and image tokens have routers and experts of their own, and share a few.
+
+Source: transformers 5.23, models/ernie4_5_vl_moe/modeling_ernie4_5_vl_moe.py (`Ernie4_5_VLMoeTextModel`) and
+configuration_ernie4_5_vl_moe.py (defaults). Active parameters are those of a text token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from archcalc.arch import ernie4_5
+from archcalc.arch._plain import named, sparse_layers
+from archcalc.arch._schema import Count, Layers, Size
+from archcalc.blocks._tensor import Block, make_layer
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.together import Together
+from archcalc.model import Layer
+
+
+class Schema(ernie4_5.Schema):
+    name: ClassVar[str] = "ernie4_5_vl_moe_text"
+    inert_keys: ClassVar[tuple[str, ...]] = ("moe_norm_min",)
+
+    hidden_size: Size = 2560
+    intermediate_size: Size = 12288
+    num_hidden_layers: Layers = 28
+    num_attention_heads: Size = 20
+    num_key_value_heads: Size | None = 4
+    head_dim: Size | None = None
+    moe_intermediate_size: tuple[Size, Size] | None = None
+    num_experts_per_tok: Size = named(6, "moe_k", "num_experts_per_tok")
+    num_experts: Size = named(64, "moe_num_experts", "num_experts")
+    moe_num_shared_experts: Count = 2
+    mlp_layer_types: list[str] | None = None
+
+    def sparse(self) -> Sequence[bool]:
+        n = self.num_hidden_layers
+        return [i > 0 for i in range(n)] if self.mlp_layer_types is None else sparse_layers(self.mlp_layer_types, n)
+
+    def modality(self, wide: int, active: int) -> MixtureOfExperts:
+        return MixtureOfExperts(
+            self.hidden_size, wide, self.num_experts, active, self.hidden_act, self.moe_num_shared_experts,
+            correction_bias="gate.moe_statics.e_score_correction_bias", correction_kind="param", correction_rows=1,
+        )  # fmt: skip
+
+    def experts(self) -> MixtureOfExperts:
+        return self.modality((self.moe_intermediate_size or (1536, 512))[0], self.num_experts_per_tok)
+
+    def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
+        if not sparse:
+            return super().layer(window, sparse, variant)
+        text, h = self.experts(), self.hidden_size
+        vision = self.modality((self.moe_intermediate_size or (1536, 512))[1], 0)
+        parts: list[tuple[str, Block]] = [("text_moe", text), ("vision_moe", vision)]
+        if shared := self.moe_num_shared_experts:
+            wide, bias = shared * text.intermediate, bool(self.use_bias)
+            parts.append(("shared_experts", GatedFeedForward(h, wide, self.hidden_act, bias, role="shared_experts")))
+        label = f"{text.label()}, {vision.experts} x {vision.intermediate} for images"
+        norms = [t for name in self.norm_names() for t in self.norm(name)]
+        return make_layer(self.attention(window, variant), Together(tuple(parts), label), norms)

@@ -1,0 +1,45 @@
+"""Granite Docling: Granite with SigLIP, whose patches take a coarse or a fine path into the text.
+
+Source: transformers 5.23, models/granite_docling/modeling_granite_docling.py and configuration_granite_docling.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
+from archcalc.arch.granite_docling_vision import Schema as Vision
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.norm import layer_norm
+from archcalc.errors import ConfigError
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(VisionSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("density_router_threshold", "density_router_loss_weight")
+    name: ClassVar[str] = "granite_docling"
+    text_name: ClassVar[str] = "text_model"
+    tower_name: ClassVar[str] = "vision_model"
+
+    text_config: Annotated[ConfigSchema, nested("granite_docling_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("granite_docling_vision", fixed=True), DEFAULT]
+    density_router_hidden_size: Size | None = None
+    tie_word_embeddings: Flag | None = True
+
+    def beside(self, hidden: int) -> Iterable[Tensor]:
+        """What decides between the two paths."""
+        inner, wide = self.density_router_hidden_size, self.tower_width()
+        if inner is not None:
+            yield from linear("density_router.att", 1, wide, "other", bias=True)
+            yield from layer_norm("density_router.norm", wide)
+            yield from linear("density_router.fc1", inner, wide, "other", bias=True)
+            yield from linear("density_router.fc2", 1, inner, "other", bias=True)
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        if self.vision_config.out_hidden_size != a.facts.hidden_size:
+            key = "vision_config.out_hidden_size"
+            raise ConfigError(f"{key} is not text_config.hidden_size ({a.facts.hidden_size})", "make them equal", key)
+        return a

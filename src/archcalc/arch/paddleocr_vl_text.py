@@ -1,0 +1,14 @@
+"""The text model of PaddleOCR-VL: ERNIE 4.5's layer.
+
+Source: transformers 5.23, models/paddleocr_vl/configuration_paddleocr_vl.py (`PaddleOCRTextConfig`, defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import ernie4_5
+
+
+class Schema(ernie4_5.Schema):
+    name: ClassVar[str] = "paddleocr_vl_text"

@@ -1,0 +1,30 @@
+"""VideoLLaMA 3: Qwen 2 with SigLIP for images and video of any size.
+
+Source: transformers 5.23, models/video_llama_3/modeling_video_llama_3.py and configuration_video_llama_3.py (defaults; tied where
+either config says so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(VisionSchema):
+    name: ClassVar[str] = "video_llama_3"
+    tower_name: ClassVar[str] = "vision_model"
+    projector_name: ClassVar[str] = "projector"
+
+    text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("video_llama_3_vision", fixed=True), DEFAULT]
+
+    def tied(self, text: Architecture) -> bool:
+        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("readout.0", "readout.2"), (wide, hidden, hidden))
