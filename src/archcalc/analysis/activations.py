@@ -395,6 +395,10 @@ def _experts(a: Architecture, how: How, layer: Layer, linears: list[_Linear]) ->
         yield Saved("experts", "experts: before the activation", c, k * wide, split=True)
     if how.trains:
         yield Saved("experts", "experts: down projection's input", c, k * wide, split=True)
+    names = {f"{kind}.{t.name.rpartition('.')[2]}" for t in routed for kind in ("experts", "parameters")}
+    if how.rank and names & how.targets:
+        # The adapter is added to the weights, and the sum kept (PEFT 0.21, tuners/lora/layer.py `ParamWrapper`).
+        yield Saved("adapters", "experts: weights with the adapter", c, fixed=sum(t.elements for t in routed), split=True)
     yield Saved("experts", "experts: output", c, k * read)
     yield Saved("experts", "experts: weights of the visits", fine, k)
 
@@ -483,6 +487,20 @@ def loss_saved(a: Architecture, how: How, loss: Loss) -> list[Saved]:
         Saved("loss", "targets", _INT64, 1, fixed=int(how.batch == 1)),
         Saved("loss", "count", _FP32, fixed=1),
     ]
+
+
+def step_saved(a: Architecture, how: How, *, loss: Loss = "none", checkpointing: bool = False) -> int:
+    """Bytes that autograd holds after the forward pass of one micro-batch, each storage once; with checkpointing of every layer."""
+    total = 0
+    for stack in a.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer, n in zip(stack.kinds, stack.counts(), strict=True):
+            kept = layer_kept(a, layer, how, "transformers", "full" if checkpointing else "none").kept
+            total += n * rank_bytes(kept, how.batch, how.tokens)
+    # The tables of positions are used inside the layers alone.
+    rest = [s for s in outside(a, how) if not (checkpointing and s.block == "position")]
+    return total + rank_bytes([*rest, *loss_saved(a, how, loss)], how.batch, how.tokens)
 
 
 # Checkpointing, parallelism, and the published formulas

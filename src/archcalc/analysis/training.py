@@ -181,38 +181,79 @@ def _matrix(t: Tensor) -> bool:
     )
 
 
-def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
-    """The leaf names of the modules that adapters go on, from names and sets of names; raises `UsageError` where one matches
-    nothing.
+_ADAPTED = ("decoder", "vision", "audio")
+"""The parts that adapters go on where their modules have the names."""
 
-    `all-linear` is every linear module but the head, as in PEFT; routers and fused experts are no linear modules in transformers 5.
+
+def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
+    """The modules that adapters go on, by leaf name; raises `UsageError` where a name matches nothing.
+
+    As PEFT 0.21 reads names: `all-linear` is every linear module but the head. transformers 5 fuses routed experts, and where
+    published checkpoints hold them apart, their names there (`gate_proj`, `w1`) mean the fused tensor and no other module of that
+    name; gate and up go together, at twice the rank; the router goes by its name too (utils/transformers_weight_conversion.py
+    `_convert_peft_config_moe`). `experts` is the fused tensors at the plain rank (PEFT's `target_parameters`). Those are given
+    here as `experts.NAME` and `parameters.NAME`.
     """
-    stacks = [s for s in a.stacks if s.part == "decoder"]
-    found = {leaf(t.name): t.role for s in stacks for layer in s.kinds for t in layer.tensors if _matrix(t)}
-    fused = {
-        t.name.rpartition(".")[2] for s in stacks for layer in s.kinds for t in layer.tensors if t.experts and len(t.shape) == 3
-    }
+    tensors = [t for s in a.stacks if s.part in _ADAPTED for layer in s.kinds for t in layer.tensors]
+    tensors += [t for g in a.groups if g.part in _ADAPTED for t in g.tensors]
+    roles = {leaf(t.name): t.role for t in tensors if _matrix(t)}
+    fused = {t.name.rpartition(".")[2]: pieces for t in tensors if (pieces := unfused(t)) is not None}
+    apart = {name: tensor for tensor, names in fused.items() for name in names}
+    routers = {leaf(t.name) for t in tensors if t.role == "router" and len(t.shape) == 2}
+    # A class of its own, and no linear module.
+    routers = routers if apart or a.model_type != "gpt_oss" else set()
+    plain = {name for name in roles if name not in apart}
+    names: set[str] = set()
     out: set[str] = set()
     for target in targets:
         if target == "all-linear":
-            match = set(found)
+            match = plain | set(apart) | routers
         elif target == "attention":
-            match = {name for name, role in found.items() if role == "attention"}
+            match = {name for name in plain if roles[name] == "attention"}
         elif target == "mlp":
-            match = {name for name, role in found.items() if role in ("mlp", "shared_experts")}
+            match = {name for name in plain if roles[name] in ("mlp", "shared_experts")} | set(apart)
         elif target == "qv":
-            match = {"q_proj", "v_proj"} & set(found)
-        elif target == "experts":
-            match = fused
+            match = {"q_proj", "v_proj"} & plain
+        elif target == "experts" and fused:
+            match = {"experts"}
+            out |= {f"parameters.{name}" for name in fused}
         else:
-            match = {name for name in (*found, *fused) if name == target}
+            match = {target} & (plain | set(apart) | routers)
         if not match:
+            known = ", ".join(sorted(plain | set(apart) | routers))
             raise UsageError(
                 f"LoRA target {target!r} matches no linear module of the model",
-                f"its linear modules are {', '.join(sorted((*found, *fused)))}; or {', '.join(TARGET_SETS)}",
+                f"its linear modules are {known}; or {', '.join((*TARGET_SETS, *(['experts'] if fused else [])))}",
             )
-        out |= match
-    return frozenset(out)
+        names |= match - {"experts"}
+    for tensor, pieces in fused.items():
+        given = [name for name in pieces if name in names]
+        if given and len(given) < len(pieces):
+            left = ", ".join(name for name in pieces if name not in names)
+            raise UsageError(
+                f"LoRA targets {', '.join(given)} without {left}: the reference implementation fuses them into {tensor}",
+                f"add {left}",
+            )
+        if given:
+            out.add(f"experts.{tensor}")
+    return frozenset(out | (names - set(apart)))
+
+
+def unfused(t: Tensor) -> tuple[str, ...] | None:
+    """The names that published checkpoints have for the pieces of fused experts (empty where they are fused there too); None for
+    the rest."""
+    if t.experts is None or len(t.shape) != 3:
+        return None
+    return tuple(dict.fromkeys(leaf(piece) for piece in t.stored))
+
+
+def adapted(t: Tensor, targets: frozenset[str]) -> int:
+    """By how much the rank of the adapter beside a tensor is multiplied; 0 for none."""
+    name = t.name.rpartition(".")[2] if t.experts else leaf(t.name)
+    pieces = unfused(t)
+    if pieces is not None:
+        return len(pieces) if f"experts.{name}" in targets else int(f"parameters.{name}" in targets)
+    return int((_matrix(t) or (t.role == "router" and len(t.shape) == 2)) and name in targets)
 
 
 def adapter_elements(t: Tensor, rank: int, tp: int = 1) -> int:
@@ -254,9 +295,8 @@ def pieces(a: Architecture, run: Run) -> list[list[Piece]]:
     def piece(t: Tensor, part: Part, copies: int) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
         quantized = run.quant == "nf4" and part == "decoder" and _matrix(t)
-        name = t.name.rpartition(".")[2] if t.experts else leaf(t.name)
-        adapted = run.lora and part == "decoder" and name in targets and (_matrix(t) or (t.experts and len(t.shape) == 3))
-        adapter = adapter_elements(t, run.lora, run.tp) if adapted else 0
+        times = adapted(t, targets) if run.lora and part in _ADAPTED and part not in run.frozen else 0
+        adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
 
     last = len(bounds) - 1

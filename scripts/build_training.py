@@ -1,0 +1,181 @@
+"""Rebuild what the tests of training compare with, from transformers, PEFT and torch alone.
+
+    python scripts/build_training.py --activations FILE.jsonl.gz   bytes that autograd saves in tiny models, on the CPU
+    python scripts/build_training.py --lora FILE.jsonl             trainable parameters of adapters, on the meta device
+
+Needs transformers 5.23, PEFT 0.21 and torch 2.13. Takes two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ZOO = Path(__file__).resolve().parent.parent / "src" / "archcalc" / "zoo" / "configs"
+BASE = {
+    "vocab_size": 1024, "hidden_size": 256, "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 704,
+    "max_position_embeddings": 4096, "tie_word_embeddings": False, "pad_token_id": 0, "num_hidden_layers": 2,
+}  # fmt: skip
+MOE = {"num_experts": 8, "num_local_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 128, "head_dim": 32}
+LATENT = {
+    "num_key_value_heads": 8, "first_k_dense_replace": 1, "n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 128,
+    "kv_lora_rank": 64, "qk_nope_head_dim": 32, "qk_rope_head_dim": 16, "v_head_dim": 32,
+}  # fmt: skip
+STILL = {"attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
+MODELS: list[tuple[str, dict[str, Any]]] = [
+    ("llama", {"attention_bias": True, "mlp_bias": True, "num_key_value_heads": 8}),
+    ("llama", {"hidden_act": "gelu"}),
+    ("mistral", {"sliding_window": 100}),
+    ("qwen3", {"head_dim": 64}),
+    ("gemma", {"head_dim": 64}),
+    ("gemma2", {"head_dim": 32, "sliding_window": 64, "attn_logit_softcapping": None, "final_logit_softcapping": None}),
+    ("gemma3_text", {"head_dim": 64, "sliding_window": 64, "layer_types": ["sliding_attention", "full_attention"]}),
+    ("olmo", {}),
+    ("olmo2", {}),
+    ("granite", {}),
+    ("glm", {"head_dim": 32}),
+    ("glm4", {"head_dim": 32}),
+    ("phi", {}),
+    ("phi3", {"num_key_value_heads": 8, "partial_rotary_factor": 0.5}),
+    ("stablelm", {}),
+    ("cohere", {}),
+    ("helium", {"head_dim": 32}),
+    ("ministral3", {"head_dim": 32}),
+    ("nemotron", {"head_dim": 32}),
+    ("smollm3", {}),
+    ("starcoder2", {"residual_dropout": 0.0, "embedding_dropout": 0.0, "use_bias": False}),
+    ("ernie4_5", {"head_dim": 32}),
+    ("gpt_neox", {"use_parallel_residual": False}),
+    ("gpt_neox", {"rotary_pct": 1.0}),
+    ("gpt2", {"n_embd": 256, "n_head": 8, "n_layer": 2, "activation_function": "gelu", **STILL}),
+    ("gpt2", {"n_embd": 256, "n_head": 8, "n_layer": 2, "activation_function": "relu", **STILL}),
+    ("opt", {"ffn_dim": 704, "word_embed_proj_dim": 256, "dropout": 0.0}),
+    ("qwen2_moe", {**MOE, "shared_expert_intermediate_size": 192}),
+    ("qwen3_moe", MOE),
+    ("mixtral", {**MOE, "intermediate_size": 128}),
+    ("olmoe", MOE),
+    ("granitemoe", MOE),
+    ("phimoe", MOE),
+    ("minimax_m2", MOE),
+    ("gpt_oss", {**MOE, "intermediate_size": 128, "sliding_window": 64}),
+    ("glm4_moe", {**MOE, "first_k_dense_replace": 1, "n_routed_experts": 8}),
+    ("llama4_text", {**MOE, "intermediate_size": 128, "intermediate_size_mlp": 704, "moe_layers": [0], "num_experts_per_tok": 1}),
+    ("deepseek_v2", {**LATENT, "q_lora_rank": 96}),
+    ("deepseek_v3", {**LATENT, "q_lora_rank": None, "n_group": 1, "topk_group": 1}),
+]
+RUNS = [
+    (1, 96, True, False, "bfloat16"),
+    (2, 128, False, False, "bfloat16"),
+    (2, 128, True, True, "bfloat16"),
+    (2, 128, False, False, "float32"),
+]
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+LATENT_NAMES = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
+ADAPTERS: list[tuple[str, str | list[str]]] = [
+    *(("llama-3.1-8b", names) for names in (["q_proj", "v_proj"], ATTENTION, "all-linear")),
+    *(("qwen3-30b-a3b", names) for names in (ATTENTION, "all-linear", "experts", ["gate_proj", "up_proj", "down_proj"])),
+    *(("gemma-3-1b", names) for names in (["q_proj", "v_proj"], "all-linear")),
+    *(("gemma-3-27b", names) for names in (ATTENTION, "all-linear")),
+    *(("deepseek-v3", names) for names in (LATENT_NAMES, "all-linear", "experts")),
+    *(
+        (name, "all-linear")
+        for name in ("llama-3.2-1b", "gpt2", "phi-4", "gpt-oss-20b", "qwen3-next-80b-a3b", "mistral-small-3.1-24b")
+    ),
+]
+
+
+def main() -> None:
+    """Parse the command line and do what it says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--activations", type=Path, metavar="FILE")
+    parser.add_argument("--lora", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    if args.activations:
+        with gzip.GzipFile(args.activations, "wb", mtime=0) as file:
+            for row in activations():
+                file.write((json.dumps(row) + "\n").encode())
+    if args.lora:
+        args.lora.write_text("".join(json.dumps(row) + "\n" for row in adapters()), encoding="utf-8")
+
+
+def activations() -> Iterator[dict[str, Any]]:
+    """What autograd saved in the forward pass of each model, each storage once, without weights and buffers."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    for model_type, changes in MODELS:
+        base = {k: v for k, v in BASE.items() if k in ("vocab_size", "tie_word_embeddings")} if "n_embd" in changes else BASE
+        config = {**base, **changes}
+        for attention in ("sdpa", "eager"):
+            for batch, tokens, loss, checkpointing, dtype in RUNS:
+                try:
+                    model = AutoModelForCausalLM.from_config(
+                        AutoConfig.for_model(model_type, **config), attn_implementation=attention, dtype=getattr(torch, dtype)
+                    )
+                except ValueError:
+                    # Types without SDPA.
+                    break
+                yield {
+                    "model_type": model_type, "config": config, "batch": batch, "seq": tokens, "attn": attention, "with_loss": loss,
+                    "checkpointing": checkpointing, "dtype": dtype, "saved_bytes": saved(model, batch, tokens, loss, checkpointing),
+                }  # fmt: skip
+
+
+def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool) -> int:
+    """Bytes of all storages that autograd saves in one forward pass."""
+    import torch
+
+    model.train()
+    if checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    # Storages are held, so that none is freed and its address used again.
+    seen: dict[int, Any] = {}
+
+    def pack(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen.setdefault(storage.data_ptr(), storage)
+        return tensor
+
+    ids = torch.randint(0, 100, (batch, tokens))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = model(input_ids=ids, labels=ids if loss else None, use_cache=False)
+    total = sum(storage.nbytes() for storage in seen.values())
+    del out
+    return total
+
+
+def adapters() -> Iterator[dict[str, Any]]:
+    """Trainable parameters of rank-16 adapters on the bundled models, those in vision towers apart."""
+    import peft
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    for name, targets in ADAPTERS:
+        raw = json.loads((ZOO / f"{name}.json").read_text(encoding="utf-8"))
+        raw.pop("quantization_config", None)
+        raw.pop("auto_map", None)
+        config = AutoConfig.for_model(**raw)
+        auto = AutoModelForImageTextToText if "vision_config" in raw else AutoModelForCausalLM
+        fused = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+        where = {"target_modules": [], "target_parameters": fused} if targets == "experts" else {"target_modules": targets}
+        with torch.device("meta"):
+            model = peft.get_peft_model(auto.from_config(config), peft.LoraConfig(r=16, task_type="CAUSAL_LM", **where))
+        counts = {q: p.numel() for q, p in model.named_parameters() if p.requires_grad}
+        towers = sum(n for q, n in counts.items() if "vision" in q or "projector" in q)
+        text = targets if isinstance(targets, str) else ",".join(targets)
+        yield {"model": name, "targets": text, "rank": 16, "trainable": sum(counts.values()), "towers": towers}
+
+
+if __name__ == "__main__":
+    main()
