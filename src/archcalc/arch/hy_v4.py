@@ -1,7 +1,6 @@
 """Hunyuan 4: sparse latent attention with sinks and an output gate, residual streams, fine-grained experts.
 
-Source: transformers 5.23, models/hy_v4/modeling_hy_v4.py and configuration_hy_v4.py (defaults, `indexer_types`),
-conversion_mapping.py ("hy_v4").
+Source: transformers 5.23, models/hy_v4/modeling_hy_v4.py, configuration_hy_v4.py (defaults), conversion_mapping.py ("hy_v4").
 """
 
 from __future__ import annotations
@@ -60,13 +59,11 @@ class Schema(LatentSchema):
     def layer(self, indexed: bool, sparse: bool) -> Layer:
         h, heads, rank, topk, streams = self.hidden_size, self.num_attention_heads, self.q_lora_rank, self.index_topk, self.hc_mult
         index = Indexer(h, rank, self.index_n_heads, self.index_head_dim, topk) if indexed else None
-        attention = LatentAttention(
-            h, heads, self.kv_lora_rank, self.qk_nope_head_dim, self.qk_rope_head_dim, self.v_head_dim, rank, self.attention_bias,
-            index, topk,
-        )  # fmt: skip
+        widths = self.kv_lora_rank, self.qk_nope_head_dim, self.qk_rope_head_dim, self.v_head_dim
+        attention = LatentAttention(h, heads, *widths, rank, self.attention_bias, index, topk)
         ffn: Block = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
-        wide, shared = self.moe_intermediate_size, self.n_shared_experts
         if sparse:
+            wide, shared = self.moe_intermediate_size, self.n_shared_experts
             ffn = MixtureOfExperts(
                 h, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
                 correction_bias="gate.e_score_correction_bias", stored=(),
@@ -87,23 +84,15 @@ class Schema(LatentSchema):
         indexers = own_indexers(n, default if self.indexer_types is None else self.indexer_types, None)
         order = list(zip(indexers, ffns, strict=True))
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}
-        sparse, shared = sum(ffns), self.n_shared_experts
-        index = (
-            f"{self.index_n_heads} heads x {self.index_head_dim}, top {self.index_topk} tokens, in {sum(indexers)} of {n} layers"
-        )
+        sparse, chosen = sum(ffns), f"top {self.index_topk} tokens, in {sum(indexers)} of {n} layers"
+        moe = Moe(self.n_routed_experts, self.num_experts_per_tok, self.n_shared_experts, sparse, self.moe_intermediate_size)
         facts = self.facts(
-            attention="MLA",
-            kv_heads=self.num_attention_heads,
-            moe=Moe(self.n_routed_experts, self.num_experts_per_tok, shared, sparse, self.moe_intermediate_size)
-            if sparse
-            else None,
+            attention="MLA", kv_heads=self.num_attention_heads, moe=moe if sparse else None,
             more=(
-                *self.more(),
-                ("sparse attention index", index),
-                ("residual streams", str(self.hc_mult)),
-                ("output gate", "one a channel"),
+                *self.more(), ("sparse attention index", f"{self.index_n_heads} heads x {self.index_head_dim}, {chosen}"),
+                ("residual streams", str(self.hc_mult)), ("output gate", "one a channel"),
             ),
-        )
+        )  # fmt: skip
         return decoder(
             "hy_v4", [built[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra=hyper_head("hc_head.hc_", h, self.hc_mult), renames=RENAMES,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 
 from archcalc.blocks._tensor import fused_experts, linear
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
@@ -127,5 +128,32 @@ class PlainExperts:
         return self.active * (width + 2 * self.intermediate) + 2 * self.shared_intermediate + (self.latent or 0)
 
     def label(self) -> str:
-        text = f"MoE {self.experts} x {activation_name(self.activation, gated=False)} {self.intermediate}, top-{self.active} + 1 shared"
+        act = activation_name(self.activation, gated=False)
+        text = f"MoE {self.experts} x {act} {self.intermediate}, top-{self.active} + 1 shared"
         return f"{text}, latent {self.latent}" if self.latent else text
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronExperts:
+    """A gated FFN that every token visits, and `active` of `experts` experts of one neuron, found by a product of two sets of keys.
+
+    Sources: He 2024, arXiv:2407.04153 (PEER); transformers 5.23, models/doge/modeling_doge.py (`DogeCDMoE`).
+    """
+
+    plain: GatedFeedForward
+    experts: int
+    active: int
+
+    def tensors(self) -> Iterator[Tensor]:
+        h, experts = self.plain.hidden, Experts(self.experts, self.active)
+        yield from self.plain.tensors()
+        yield from linear("router_gate", 2 * isqrt(self.experts), h, "router")
+        yield fused_experts("down_embed.weight", experts, (h,))
+        yield fused_experts("up_embed.weight", experts, (h,))
+
+    def width(self) -> int:
+        """The rows that a token visits of both embeddings, one number each, and what the plain FFN holds."""
+        return self.plain.width() + 2 * self.active * (self.plain.hidden + 1)
+
+    def label(self) -> str:
+        return f"{self.plain.label()} + {self.experts} experts of one neuron, top-{self.active}"
