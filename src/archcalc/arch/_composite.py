@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import Field
 
 from archcalc.arch import schema_of
-from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested, validate
 from archcalc.blocks._tensor import prefixed
 from archcalc.errors import UnsupportedError
@@ -127,3 +127,12 @@ class AudioSchema(CompositeSchema):
         projection = prefixed(f"{prefix}.{self.projector_name}", self.projection(text.facts.hidden_size))
         groups.append(group("audio", projection))
         return groups, stacks
+
+
+def head_below(text: Architecture, prefix: str) -> Architecture:
+    """The text model with its head named below `prefix`: a whole language model inside another model."""
+    groups = (
+        Group(g.part, tuple(t._replace(name=join(prefix, t.name)) for t in g.tensors)) if g.part == "head" else g
+        for g in text.groups
+    )
+    return text._replace(groups=tuple(groups))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from archcalc.arch._composite import DEFAULT
+from archcalc.arch._composite import DEFAULT, head_below
 from archcalc.arch._decoder import join, with_tower
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.arch.qwen2_5_omni_talker import Schema as Talker
-from archcalc.model import Architecture, Group
+from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
@@ -26,13 +26,8 @@ class Schema(ConfigSchema):
     enable_audio_output: Flag = True
 
     def architecture(self, prefix: str = "") -> Architecture:
-        thinker = self.thinker_config.architecture(join(prefix, "thinker.model"))
         # The head stands beside the model, and so below the thinker too.
-        head = [
-            Group(g.part, tuple(t._replace(name=join(prefix, f"thinker.{t.name}")) for t in g.tensors)) if g.part == "head" else g
-            for g in thinker.groups
-        ]
-        thinker = thinker._replace(groups=tuple(head))
+        thinker = head_below(self.thinker_config.architecture(join(prefix, "thinker.model")), join(prefix, "thinker"))
         if not self.enable_audio_output:
             return thinker._replace(model_type=self.name)
         talker, talker_layers = self.talker_config.tower(join(prefix, "talker"))

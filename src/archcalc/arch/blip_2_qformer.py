@@ -1,0 +1,50 @@
+"""Q-Former: learned queries that attend to an image's patches in every other layer.
+
+Source: transformers 5.23, models/blip_2/modeling_blip_2.py (`Blip2QFormerModel`) and configuration_blip_2.py (defaults); Li et al. 2023,
+arXiv:2301.12597.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._composite import Pieces
+from archcalc.arch._decoder import group, join
+from archcalc.arch._qformer import bert_layer
+from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.norm import layer_norm
+from archcalc.model import Part, Tensor, stack
+
+
+class Schema(TowerSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("position_embedding_type", "classifier_dropout")
+    part: ClassVar[Part] = "vision"
+
+    vocab_size: Size = 30522
+    hidden_size: Size = 768
+    num_hidden_layers: Layers = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    max_position_embeddings: Size = 512
+    cross_attention_frequency: Size = 2
+    encoder_hidden_size: Size = 1408
+    use_qformer_text_input: Flag = False
+
+    def reads_text(self) -> bool:
+        """Whether text passes beside the queries, through an FFN of its own."""
+        return self.use_qformer_text_input
+
+    def embeddings(self) -> list[Tensor]:
+        return list(layer_norm("layernorm", self.hidden_size))
+
+    def tower(self, prefix: str) -> Pieces:
+        h, n, wide = self.hidden_size, self.num_attention_heads, self.intermediate_size
+        crossed, plain = (
+            bert_layer(h, n, wide, self.hidden_act, source=s, ffn="_query", second_ffn=self.reads_text())._replace(caches=())
+            for s in (self.encoder_hidden_size, 0)
+        )
+        layers = [plain if i % self.cross_attention_frequency else crossed for i in range(self.num_hidden_layers)]
+        outside = group(self.part, prefixed(prefix, self.embeddings()))
+        return [outside], [stack(join(prefix, "encoder.layer"), self.part, layers)]

@@ -1,0 +1,19 @@
+"""Granite Speech Plus: Granite Speech whose Q-Former may read several of the tower's layers at once.
+
+Source: transformers 5.23, models/granite_speech_plus/modeling_granite_speech_plus.py and configuration_granite_speech_plus.py
+(defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import granite_speech
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import TowerSchema, nested
+
+
+class Schema(granite_speech.Schema):
+    name: ClassVar[str] = "granite_speech_plus"
+
+    encoder_config: Annotated[TowerSchema, nested("granite_speech_plus_encoder", fixed=True), DEFAULT]

@@ -1,0 +1,21 @@
+"""InstructBLIP: BLIP-2 whose Q-Former reads the instruction too.
+
+Source: transformers 5.23, models/instructblip/modeling_instructblip.py and configuration_instructblip.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import blip_2
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import nested
+from archcalc.arch.blip_2_vision_model import Schema as Vision
+from archcalc.arch.instructblip_qformer import Schema as QFormer
+
+
+class Schema(blip_2.Schema):
+    name: ClassVar[str] = "instructblip"
+
+    vision_config: Annotated[Vision, nested("instructblip_vision_model", fixed=True), DEFAULT]
+    qformer_config: Annotated[QFormer, nested("instructblip_qformer", fixed=True), DEFAULT]

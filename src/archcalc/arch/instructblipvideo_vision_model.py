@@ -1,0 +1,5 @@
+"""The vision tower of instructblipvideo. Source: transformers 5.23, models/instructblipvideo/ (the same as blip_2's)."""
+
+from archcalc.arch.blip_2_vision_model import Schema
+
+__all__ = ["Schema"]
