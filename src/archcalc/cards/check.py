@@ -1,0 +1,298 @@
+"""Check files: read their claims, resolve their models, judge, and put the results together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from archcalc import report
+from archcalc.cards import document, layout, names, reading
+from archcalc.cards.document import Document, Table
+from archcalc.cards.judge import Judgement, Rules, judge_all, relate
+from archcalc.cards.labels import UNKNOWABLE
+from archcalc.cards.layout import Slot
+from archcalc.cards.reading import Claim
+from archcalc.cards.resolve import Resolved, Resolver
+from archcalc.cards.settings import Settings
+from archcalc.cards.text import Cell
+from archcalc.errors import ArchcalcError, FormatError, SourceError
+
+MAX_BYTES = 8 * 2**20
+"""The largest file that is read: a card has some kilobytes, a long README a hundred."""
+
+
+class Edit(NamedTuple):
+    """Replace `text[start:end]` of a file, which is `old`, by `new`."""
+
+    start: int
+    end: int
+    old: str
+    new: str
+
+
+class Checked(NamedTuple):
+    """One file: its results in the order of the text, what went wrong beside them, and how its wrong claims could be mended."""
+
+    file: str
+    results: list[report.CheckResult]
+    errors: list[report.CheckError]
+    edits: list[Edit]
+    text: str
+
+
+def check_file(
+    path: str, settings: Settings, *, offline: bool = False, tolerance: Fraction | None = None, model: str | None = None
+) -> Checked:
+    """The claims of one file. `model` is the source of tables that nothing around them names a model for.
+
+    Raises `ArchcalcError` where it cannot be read.
+    """
+    data = _bytes(path)
+    return check_text(_decode(data, path), path, settings, offline=offline, tolerance=tolerance, model=model)
+
+
+def check_text(
+    text: str, path: str, settings: Settings, *, offline: bool = False, tolerance: Fraction | None = None, model: str | None = None
+) -> Checked:
+    """The claims of a text, as if `path` held it."""
+    lower = path.lower()
+    if lower.endswith((".json", ".yaml", ".yml")):
+        from archcalc.cards import tree
+
+        found, default = tree.read(text, path)
+    else:
+        found, default = document.read(text), ""
+        if found.front_matter is not None:
+            from archcalc.cards import tree
+
+            found, default = tree.with_front_matter(found, path)
+    resolver = Resolver(path, found, settings.sources, settings.folder, offline)
+    resolver.default_source = default or model or ""
+    resolver.default_folder = None if default else "."
+    rate = settings.tolerance if tolerance is None else tolerance
+    checker = _Checker(path, found, resolver, settings, rate)
+    checker.pins()
+    for table in found.tables:
+        checker.table(table)
+    return Checked(path, checker.results, checker.errors, checker.edits, text)
+
+
+class _Checker:
+    def __init__(self, path: str, found: Document, resolver: Resolver, settings: Settings, tolerance: Fraction) -> None:
+        self.path = path
+        self.document = found
+        self.resolver = resolver
+        self.settings = settings
+        self.tolerance = tolerance
+        self.results: list[report.CheckResult] = []
+        self.errors: list[report.CheckError] = []
+        self.edits: list[Edit] = []
+        self._failed: set[str] = set()
+
+    def pins(self) -> None:
+        """A source that the document asks for and that cannot be had is a failure, whether or not a claim needs it."""
+        for pin in self.document.pins:
+            if pin.source:
+                found = self.resolver.source(pin.source.split()[0] if not pin.name else pin.source)
+                if found.failed is not None:
+                    self.fail(pin.line, found.failed)
+
+    def fail(self, line: int, error: ArchcalcError) -> None:
+        """Note an error once."""
+        if error.message not in self._failed:
+            self._failed.add(error.message)
+            self.errors.append(report.CheckError(self.path, line, error.code, error.message, error.hint))
+
+    def table(self, table: Table) -> None:
+        """All claims of a table."""
+        rows = [(slot, self._resolve(slot, table)) for slot in layout.slots(table)]
+        if table.kind == "table" and not _speaks_of_models(rows):
+            return
+        for slot, resolved in rows:
+            if resolved.failed is not None:
+                self.fail(slot.cell.line or table.line, resolved.failed)
+            scope = self._scope(resolved) if resolved.family else None
+            for claim in reading.read(slot.label, slot.cell, scope):
+                self.claim(slot, claim, resolved, table)
+
+    def _resolve(self, slot: Slot, table: Table) -> Resolved:
+        if slot.subject is None:
+            return self.resolver.around(table.context)
+        return self.resolver.subject(slot.subject, table.context)
+
+    def _scope(self, resolved: Resolved) -> reading.Scope:
+        members = tuple(model.name for group in resolved.groups for model in group)
+        return lambda text: names.members_named(text, members)
+
+    def claim(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table) -> None:
+        """One claim: judged, and noted unless the settings say to leave it alone."""
+        name = slot.subject.text if slot.subject is not None else resolved.label
+        if any(rule.covers(self.path, name, claim.field) for rule in self.settings.ignore):
+            return
+        cell = slot.cell
+        text = cell.text[claim.start : claim.end].strip() or cell.text
+        line, column = self._place(cell, claim)
+        verdict: Literal["ok", "wrong", "unverifiable", "unknown-model"] = "unverifiable"
+        if claim.form == "unknowable":
+            judgement = Judgement("unverifiable", why=UNKNOWABLE[claim.field])
+        elif not resolved.groups:
+            verdict, judgement = "unknown-model", Judgement("unverifiable", why=resolved.problem)
+        else:
+            judgement = self._judge(slot, claim, resolved, table)
+            verdict = judgement.verdict
+        why = judgement.why
+        if resolved.note and resolved.tuned and verdict != "ok":
+            why = f"{why}; {resolved.note}"
+        fix = None
+        if verdict == "wrong" and judgement.fix:
+            fix = judgement.fix
+            self._edit(cell, claim, fix)
+        self.results.append(
+            report.CheckResult(
+                file=self.path,
+                line=line,
+                column=column,
+                model=name.replace("\n", " "),
+                resolved=resolved.label or None,
+                field=claim.field,
+                claimed=text.replace("\n", " "),
+                actual=judgement.actual or None,
+                verdict=verdict,
+                why=why,
+                fix=fix,
+            )
+        )
+
+    def _judge(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table) -> Judgement:
+        rules = Rules(bool(table.context.begin), self.tolerance, resolved.tuned)
+        if claim.form == "relation":
+            other = self.resolver.subject(layout.Subject(claim.quals.other.split("|", 2)[2]), table.context)
+            if not other.groups:
+                return Judgement("unverifiable", why=other.problem)
+            return relate(resolved.groups[0][0], other.groups[0][0], claim)
+        return judge_all(resolved.groups, claim, rules)
+
+    def _place(self, cell: Cell, claim: Claim) -> tuple[int, int]:
+        found = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
+        if found is None:
+            return cell.line, cell.column
+        return self.document.lines.place(found[0])
+
+    def _edit(self, cell: Cell, claim: Claim, fix: str) -> None:
+        start, end = claim.start, claim.end
+        if claim.number is not None:
+            # Bounds and units stay; digits and the letter of their scale are rewritten together.
+            width = claim.number.end - claim.number.start
+            end = start + width
+            if claim.number.suffix:
+                end = cell.text.index(claim.number.suffix, end) + len(claim.number.suffix)
+        found = cell.locate(start, end)
+        if found is not None:
+            old = self.document.lines.text[found[0] : found[1]]
+            if old != fix:
+                self.edits.append(Edit(*found, old, fix))
+
+
+_STRONG = {
+    "total_params", "active_params", "layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "experts", "active_experts",
+    "context", "vocab", "attention", "head_dim", "kv_cache",
+}  # fmt: skip
+
+
+def _speaks_of_models(rows: Iterable[tuple[Slot, Resolved]]) -> bool:
+    """Whether a table is about models at all: one is known, or what it states is an architecture's."""
+    strong = False
+    for slot, resolved in rows:
+        if resolved.groups:
+            return True
+        strong = strong or (not slot.label.weak and bool(_STRONG & set(slot.label.fields)))
+    return strong
+
+
+def _bytes(path: str) -> bytes:
+    if path == "-":
+        import sys
+
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise FormatError(
+                    f"{path} has {size / 2**20:,.0f} MiB: no card is that large", f"files up to {MAX_BYTES // 2**20} MiB are read"
+                )
+            data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise SourceError(f"{path} is a folder", "give the files in it") from None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}", "give a Markdown, JSON or YAML file") from None
+    if len(data) > MAX_BYTES:
+        raise FormatError(f"{path} is larger than {MAX_BYTES // 2**20} MiB: no card is that large", "give the card alone")
+    return data
+
+
+def _decode(data: bytes, path: str) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data[:8192]:
+        raise FormatError(f"{path} is not text", "give a Markdown, JSON or YAML file")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FormatError(f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}", "save it as UTF-8") from None
+
+
+def summarize(checked: Iterable[Checked], errors: list[report.CheckError]) -> report.CheckReport:
+    """All results as one report."""
+    results: list[report.CheckResult] = []
+    files = 0
+    for one in checked:
+        files += 1
+        results += one.results
+        errors = errors + one.errors
+    count = {verdict: sum(r.verdict == verdict for r in results) for verdict in ("ok", "wrong", "unverifiable", "unknown-model")}
+    return report.CheckReport(
+        report.SCHEMA_VERSION,
+        files,
+        len(results),
+        count["ok"],
+        count["wrong"],
+        count["unverifiable"],
+        count["unknown-model"],
+        results,
+        errors,
+    )
+
+
+def expand(patterns: Iterable[str], exclude: Iterable[str]) -> Iterator[str]:
+    """The files that paths, folders and glob patterns name, each once, in order. A pattern that matches nothing is yielded as it is."""
+    import glob
+    from fnmatch import fnmatch
+
+    seen: set[str] = set()
+    left_out = tuple(exclude)
+    for pattern in patterns:
+        if pattern == "-" or os.path.isfile(pattern):
+            found = [pattern]
+        elif os.path.isdir(pattern):
+            found = sorted(_markdown_below(pattern))
+        else:
+            found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p)) or [pattern]
+        for path in found:
+            plain = path.replace(os.sep, "/").removeprefix("./")
+            if path not in seen and not any(fnmatch(plain, e) for e in left_out):
+                seen.add(path)
+                yield path
+
+
+def _markdown_below(folder: str) -> Iterator[str]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in ("node_modules", "__pycache__", "venv")
+        )
+        for name in files:
+            if name.lower().endswith((".md", ".markdown")):
+                yield os.path.join(root, name)

@@ -1,0 +1,333 @@
+"""A file as tables: Markdown's pipe tables, HTML tables, lists and lines of "label: value", and the headings above each.
+
+CommonMark is parsed by markdown-it-py. A list becomes a table of two columns, label and value, so that all that follows knows tables only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from archcalc.cards.text import EMPTY, Cell, Lines, plain_cell
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_DIRECTIVE = re.compile(r"<!--\s*archcalc:\s*(.*?)\s*-->", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
+_LABEL_END = re.compile(r"[:：]")
+_MAX_LABEL = 90
+"""A label longer than this is a sentence with a colon in it."""
+
+
+class Context(NamedTuple):
+    """What stands around a table and may name its model.
+
+    `headings` go from the document's title down. `pin` is a source that a comment names for this section, `begin` that of a generated
+    section, whose numbers must be exact. `off` asks to leave the table alone.
+    """
+
+    headings: tuple[str, ...] = ()
+    caption: str = ""
+    pin: str = ""
+    begin: str = ""
+    off: bool = False
+
+
+class Table(NamedTuple):
+    """Rows of cells, the first `heads` of them column heads. `groups` has, for each row, the labels it stands under."""
+
+    kind: Literal["table", "list", "tree"]
+    line: int
+    rows: tuple[tuple[Cell, ...], ...]
+    context: Context
+    heads: int = 1
+    groups: tuple[tuple[str, ...], ...] = ()
+
+
+class Pin(NamedTuple):
+    """A source that the document names: for a name (`Foo 7B = org/foo`), or for itself where `name` is empty."""
+
+    name: str
+    source: str
+    line: int
+
+
+class Document(NamedTuple):
+    """The tables of a file, and the sources it names. `front_matter` is where its YAML begins and ends, if it has any."""
+
+    lines: Lines
+    tables: tuple[Table, ...]
+    pins: tuple[Pin, ...]
+    front_matter: tuple[int, int] | None
+
+
+@cache
+def _blocks() -> MarkdownIt:
+    """CommonMark's blocks and tables. Inline content is parsed where a cell needs it."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.disable(["inline", "text_join"])
+    return parser
+
+
+def read(text: str) -> Document:
+    """The tables, lists and directives of a Markdown file."""
+    lines = Lines(text)
+    body, front = text, None
+    if match := _FRONT_MATTER.match(text):
+        front = match.span(1)
+        body = re.sub(r"[^\r\n]", " ", match[0]) + text[match.end() :]
+    reader = _Reader(lines)
+    reader.walk(_blocks().parse(body))
+    return Document(lines, tuple(reader.tables), tuple(reader.pins), front)
+
+
+class _Reader:
+    """One pass over the block tokens: headings and directives are remembered for the tables that follow them."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+        self.tables: list[Table] = []
+        self.pins: list[Pin] = []
+        self.headings: list[tuple[int, str]] = []
+        self.caption = ""
+        self.pin: tuple[int, str] = (0, "")
+        self.begin = ""
+        self.off = False
+        self.skip_next = False
+
+    def context(self) -> Context:
+        skipped, self.skip_next = self.skip_next, False
+        return Context(tuple(text for _, text in self.headings), self.caption, self.pin[1], self.begin, off=self.off or skipped)
+
+    def walk(self, tokens: list[Token]) -> None:
+        i = 0
+        html_end = -1
+        while i < len(tokens):
+            token = tokens[i]
+            first = token.map[0] if token.map else -1
+            if token.map and first < html_end:
+                i += 1
+                continue
+            if token.type == "heading_open":
+                self._heading(token, tokens[i + 1])
+                i += 3
+            elif token.type == "table_open":
+                i = self._table(tokens, i)
+            elif token.type in ("bullet_list_open", "ordered_list_open"):
+                i = self._list(tokens, i)
+            elif token.type == "paragraph_open":
+                self._paragraph(tokens[i + 1])
+                i += 3
+            else:
+                if token.type == "html_block":
+                    html_end = self._html(token)
+                i += 1
+
+    def _heading(self, token: Token, inline: Token) -> None:
+        level = int(token.tag[1])
+        while self.headings and self.headings[-1][0] >= level:
+            self.headings.pop()
+        self.headings.append((level, self._cell_of(inline).text))
+        self.caption = ""
+        if self.pin[0] >= level:
+            self.pin = (0, "")
+
+    def _cell_of(self, inline: Token) -> Cell:
+        first, last = inline.map or (0, 0)
+        start = self.lines.start(first)
+        found = self.lines.text.find(inline.content.partition("\n")[0], start)
+        return plain_cell(self.lines, found if found >= 0 else start, self.lines.start(last))
+
+    def directive(self, text: str, offset: int) -> None:
+        """An `archcalc:` comment."""
+        line = self.lines.place(offset)[0]
+        word, _, rest = text.partition(" ")
+        if word in ("off", "on"):
+            self.off = word == "off"
+        elif text == "ignore":
+            self.skip_next = True
+        elif word == "begin":
+            self.begin = rest.strip()
+            self.pins.append(Pin("", self.begin, line))
+        elif word == "end":
+            self.begin = ""
+        elif "=" in text:
+            name, _, source = text.partition("=")
+            self.pins.append(Pin(name.strip().strip("\"'"), source.strip(), line))
+        else:
+            self.pin = (self.headings[-1][0] if self.headings else 0, text)
+            self.pins.append(Pin("", text, line))
+
+    def _html(self, token: Token) -> int:
+        """Directives and tables of an HTML block; the line behind a table that goes on past the block's end."""
+        first, last = token.map or (0, 0)
+        start, end = self.lines.start(first), self.lines.start(last)
+        text = self.lines.text
+        for match in _DIRECTIVE.finditer(text, start, end):
+            self.directive(match[1], match.start())
+        after = -1
+        lower = text[start:end].lower()
+        if "<table" in lower:
+            from archcalc.cards import html
+
+            position = start
+            while (found := html.table_end(text, position)) is not None and found[0] < max(end, position):
+                begin, stop = found
+                for rows, heads in html.tables(self.lines, begin, stop):
+                    self.tables.append(Table("table", self.lines.place(begin)[0], rows, self.context(), heads))
+                position = stop
+                after = self.lines.place(max(stop - 1, 0))[0]
+        elif heading := re.search(r"<(?:h([1-6])|title)[^>]*>(.*?)</", text[start:end], re.DOTALL | re.IGNORECASE):
+            level = int(heading[1] or 1)
+            while self.headings and self.headings[-1][0] >= level:
+                self.headings.pop()
+            self.headings.append((level, re.sub(r"<[^>]*>", " ", heading[2]).strip()))
+            self.caption = ""
+        return after
+
+    def _table(self, tokens: list[Token], i: int) -> int:
+        rows: list[tuple[Cell, ...]] = []
+        heads = 0
+        start = tokens[i].map or (0, 0)
+        line = 0
+        contents: list[str] = []
+        while tokens[i].type != "table_close":
+            token = tokens[i]
+            if token.type == "tr_open":
+                line, contents = (token.map or (0, 0))[0], []
+            elif token.type == "inline":
+                contents.append(token.content)
+            elif token.type == "tr_close":
+                rows.append(tuple(self._row(line, contents)))
+            elif token.type == "thead_close":
+                heads = len(rows)
+            i += 1
+        self.tables.append(Table("table", start[0] + 1, tuple(rows), self.context(), heads))
+        return i + 1
+
+    def _row(self, line: int, contents: list[str]) -> Iterator[Cell]:
+        """The cells of a row, found in their line one after the other: the parser gives their text and not their columns."""
+        text, start, end = self.lines.text, self.lines.start(line), self.lines.start(line + 1)
+        while end > start and text[end - 1] in "\r\n":
+            end -= 1
+        bars = [k for k in range(start, end) if text[k] == "|" and (k == start or text[k - 1] != "\\")]
+        if not bars:
+            bounds = [(start, end)]
+        else:
+            # What stands before the first bar is a cell, unless it is blank or the mark of a quote or list.
+            outer = re.fullmatch(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*", text[start : bars[0]])
+            edges = bars if outer else [start - 1, *bars]
+            bounds = [(a + 1, b) for a, b in zip(edges, [*edges[1:], end], strict=True)]
+        for k, content in enumerate(contents):
+            if k >= len(bounds):
+                yield EMPTY._replace(line=line + 1, column=end - start + 1, start=end, end=end)
+                continue
+            a, b = bounds[k]
+            if not content:
+                yield EMPTY._replace(line=line + 1, column=a - start + 1, start=a, end=a)
+                continue
+            yield plain_cell(self.lines, a, b)
+
+    def _list(self, tokens: list[Token], i: int) -> int:
+        """A list and those inside it, as rows of label and value under the labels of the items around them."""
+        rows: list[tuple[Cell, ...]] = []
+        groups: list[tuple[str, ...]] = []
+        above: list[str] = []
+        depth = 0
+        line = (tokens[i].map or (0, 0))[0] + 1
+        fresh = False
+        last = ""
+        tables: list[int] = []
+        while True:
+            token = tokens[i]
+            if token.type in ("bullet_list_open", "ordered_list_open"):
+                depth += 1
+                if depth > 1:
+                    above.append(last)
+            elif token.type in ("bullet_list_close", "ordered_list_close"):
+                depth -= 1
+                if above:
+                    above.pop()
+                if depth == 0:
+                    break
+            elif token.type == "list_item_open":
+                fresh, last = True, ""
+            elif token.type == "table_open":
+                tables.append(i)
+                while tokens[i].type != "table_close":
+                    i += 1
+            elif token.type == "inline" and tokens[i - 1].type == "paragraph_open" and fresh:
+                fresh = False
+                for cell in self._item(token):
+                    pair = split(self.lines, cell)
+                    if pair is None:
+                        rows.append((EMPTY, cell))
+                    else:
+                        rows.append(pair)
+                    groups.append(tuple(above))
+                    last = last or (pair[0].text if pair else cell.text)
+            i += 1
+        if rows:
+            self.tables.append(Table("list", line, tuple(rows), self.context(), 0, tuple(groups)))
+        for k in tables:
+            self._table(tokens, k)
+        return i + 1
+
+    def _item(self, inline: Token) -> Iterator[Cell]:
+        """An item, or its lines where each begins with a label of its own."""
+        cell = self._cell_of(inline)
+        if "\n" in cell.text:
+            pieces = list(_split_lines(cell))
+            if all(split(self.lines, piece) for piece in pieces):
+                yield from pieces
+                return
+        yield cell
+
+    def _paragraph(self, inline: Token) -> None:
+        """A paragraph: its lines of "**Label**: value", and the caption of what follows."""
+        for match in _DIRECTIVE.finditer(inline.content):
+            self.directive(match[1], self.lines.start((inline.map or (0, 0))[0]))
+        if "**" in inline.content and re.search(r"\*\*[^*]+?[:：]?\*\*\s*[:：]?", inline.content):
+            cell = self._cell_of(inline)
+            rows: list[tuple[Cell, ...]] = []
+            bold = {re.sub(r"[*:：]", "", text).strip() for text in re.findall(r"\*\*[^*]+\*\*", inline.content)}
+            for piece in _split_lines(cell):
+                pair = split(self.lines, piece)
+                if pair is not None and pair[0].text.strip(" :：") in bold:
+                    rows.append(pair)
+            if rows:
+                self.tables.append(Table("list", rows[0][0].line, tuple(rows), self.context(), 0, tuple(() for _ in rows)))
+            self.caption = cell.text[-300:]
+        else:
+            self.caption = inline.content[-300:]
+
+
+def _split_lines(cell: Cell) -> Iterator[Cell]:
+    start = 0
+    for line in cell.text.split("\n"):
+        if line.strip():
+            yield cell.part(start, start + len(line))
+        start += len(line) + 1
+
+
+def split(lines: Lines, cell: Cell) -> tuple[Cell, Cell] | None:
+    """Label and value of "label: value", or None where the text is something else."""
+    match = _LABEL_END.search(cell.text)
+    if match is None or not 1 <= match.start() <= _MAX_LABEL:
+        return None
+    label, value = cell.part(0, match.start()), cell.part(match.end(), len(cell.text))
+    if not label.text or re.search(r"https?$", label.text):
+        return None
+    return placed(lines, label), placed(lines, value)
+
+
+def placed(lines: Lines, cell: Cell) -> Cell:
+    """The cell with the line and column of its start."""
+    line, column = lines.place(cell.start)
+    return cell._replace(line=line, column=column)

@@ -1,0 +1,96 @@
+"""Mend wrong cells in place: only the digits or the word that is wrong, in the cell's own style, and only where the result then holds."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from archcalc.cards.check import Checked, Edit
+from archcalc.errors import SourceError
+
+
+class Mended(NamedTuple):
+    """A file's text with its edits, how many were made, and how many claims are still wrong."""
+
+    text: str
+    made: int
+    left: int
+
+
+def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
+    """The text with every edit that makes a claim right and none wrong. `again` checks a text as that file's.
+
+    Two claims may share a cell, as in HTML tables with spans: where they ask for different texts, neither is written.
+    """
+    edits = _agreed(checked.edits)
+    text = apply(checked.text, edits)
+    wrong = _wrong(checked)
+    while edits:
+        after = _wrong(again(text))
+        if after <= wrong - len(edits) or after == 0:
+            return Mended(text, len(edits), after)
+        # Some edit does not hold: keep those that do, one after the other.
+        kept: list[Edit] = []
+        for edit in edits:
+            if _wrong(again(apply(checked.text, [*kept, edit]))) < wrong - len(kept):
+                kept.append(edit)
+        text = apply(checked.text, kept)
+        return Mended(text, len(kept), _wrong(again(text)))
+    return Mended(checked.text, 0, wrong)
+
+
+def _wrong(checked: Checked) -> int:
+    return sum(result.verdict == "wrong" for result in checked.results)
+
+
+def _agreed(edits: Sequence[Edit]) -> list[Edit]:
+    by_place: dict[tuple[int, int], set[Edit]] = {}
+    for edit in edits:
+        by_place.setdefault((edit.start, edit.end), set()).add(edit)
+    kept = sorted(next(iter(found)) for found in by_place.values() if len(found) == 1)
+    return [edit for i, edit in enumerate(kept) if not i or kept[i - 1].end <= edit.start]
+
+
+def apply(text: str, edits: Sequence[Edit]) -> str:
+    """The text with each edit made."""
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.new + text[edit.end :]
+    return text
+
+
+def diff(path: str, before: str, after: str) -> str:
+    """A unified diff."""
+    return "".join(difflib.unified_diff(_lines(before), _lines(after), f"a/{path}", f"b/{path}"))
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n\\ No newline at end of file\n"
+    return lines
+
+
+def write(path: str, text: str) -> None:
+    """Replace a file's text, all or nothing, its permissions kept. A link stays one, to a file that is replaced."""
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    try:
+        mode = os.stat(target).st_mode
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".archcalc-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode & 0o7777)
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be written: {error.strerror or error}", "check the folder's permissions and the disk"
+        ) from None

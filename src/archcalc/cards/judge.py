@@ -1,0 +1,403 @@
+"""A claim against a model: right in a convention that can be named, wrong with what it should say, or beyond what a config tells.
+
+A number is right if the true value reads so at the precision printed: rounded, with trailing zeros as none, or cut off, in that order of
+preference and over every convention of `truth`. In generated sections only the rounded canonical value is right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from archcalc import units
+from archcalc.cards import truth, words
+from archcalc.cards.labels import NUMERIC, UNKNOWABLE
+from archcalc.cards.models import Model
+from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
+from archcalc.cards.reading import Claim
+
+Outcome = Literal["ok", "wrong", "unverifiable"]
+
+
+class Judgement(NamedTuple):
+    """`fix` is what the claim's text should be, in its own style, where that can be written."""
+
+    verdict: Outcome
+    actual: str = ""
+    why: str = ""
+    fix: str = ""
+
+
+class Rules(NamedTuple):
+    """How to judge: `strict` in generated sections; `tolerance` a share that the user asked for; `tuned` for a release tuned from the
+    model, where the tuning may have changed what `_TUNING_CHANGES` lists."""
+
+    strict: bool = False
+    tolerance: Fraction = Fraction(0)
+    tuned: bool = False
+
+
+# Rounding before cutting off, and common conventions before rare ones.
+_ORDER: tuple[tuple[tuple[How, ...], bool], ...] = (
+    (("exact",), True), (("rounded",), False), (("zeros",), False), (("rounded",), True), (("cut",), False), (("zeros", "cut"), True),
+)  # fmt: skip
+_STRICT = _ORDER[:2]
+_READS = {"exact": "", "rounded": "rounded", "zeros": "trailing zeros as none", "cut": "cut off, not rounded"}
+_TUNING_CHANGES = ("context", "vocab", "original_context", "rope_theta", "tied", "yarn", "longrope")
+_GUESSED = "no adapter reads this architecture: figures are guessed, and guesses judge nothing"
+
+
+def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
+    """One claim against one model."""
+    if model.architecture.status == "guessed" and claim.form not in ("unread", "unknowable"):
+        return Judgement("unverifiable", why=_GUESSED)
+    found = _judge(model, claim, rules)
+    if found.verdict == "wrong" and rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
+        return Judgement("unverifiable", found.actual, f"{found.why}; a tuned release may have its own")
+    if found.verdict == "wrong" and model.architecture.status == "partial":
+        keys = ", ".join(model.architecture.unmodelled_keys)
+        return Judgement("unverifiable", found.actual, f"{found.why}; but keys of the config are not understood: {keys}")
+    return found
+
+
+def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
+    if claim.form == "unknowable":
+        return Judgement("unverifiable", why=UNKNOWABLE[claim.field])
+    if claim.form == "unread":
+        return Judgement("unverifiable", why="not understood")
+    if claim.form == "number" and claim.number is not None:
+        return _number(model, claim, claim.number, rules)
+    if claim.form == "word":
+        return _word(model, claim)
+    if claim.form == "flag":
+        return _none(model, claim)
+    if claim.form == "ratio":
+        return _ratio(model, claim, rules)
+    if claim.form == "every":
+        return _every(model, claim)
+    return Judgement("unverifiable", why="not understood")
+
+
+# Numbers
+
+
+def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgement:
+    kind = NUMERIC[claim.field]
+    values = _allowed(truth.safely(model, claim.field, claim.quals), claim, rules)
+    if not values:
+        return Judgement("unverifiable", why="the config does not say")
+    if number.unit == "%":
+        return _percent(claim, number, values)
+    readings = scales(number, kind, claim.quals.unit)
+    if rules.strict:
+        values, readings = values[:1], readings[:1]
+    if number.bound:
+        return _bounded(number, values[0], readings, claim)
+    namesakes = [v for v in values if v.tag == "namesake"]
+    values = [v for v in values if v.tag != "namesake"]
+    for hows, rare in _STRICT if rules.strict else _ORDER:
+        for value in values:
+            if (value.tag == "rare") > rare:
+                continue
+            for unit, name in readings:
+                how = compare(number, value.value, unit, zeros=kind in ("count", "tokens", "bytes", "flops"))
+                if how in hows and (how == "exact" or kind not in ("int",) or number.scale):
+                    return Judgement("ok", _show(claim.field, value.value), _because(value, how, name))
+    if not rules.strict and (written := _written_out(number, values, kind)):
+        return written
+    best = values[0]
+    actual = _like(number, best, readings)
+    if rules.tolerance and any(
+        abs(Fraction(v.value) - Fraction(number.mantissa, 10**number.decimals) * u) <= rules.tolerance * v.value
+        for v in values
+        for u, _ in readings
+    ):
+        return Judgement("ok", actual, f"{best.basis}: {_show(claim.field, best.value)}, within the tolerance asked for")
+    if claim.field == "vocab" and not rules.strict and _padded(number, best.value, [u for u, _ in readings]):
+        return Judgement(
+            "unverifiable",
+            actual,
+            f"the embedding has {best.value:,} rows, which may be padded: the tokenizer knows how many are used",
+        )
+    others = [f"{_show(claim.field, v.value)} {v.basis}" for v in values[1:4]]
+    why = f"{best.basis}: {_show(claim.field, best.value)}"
+    if others and not rules.strict:
+        why += f" ({'; '.join(others)})"
+    for namesake in namesakes:
+        if any(compare(number, namesake.value, unit) for unit, _ in readings):
+            why += f"; {namesake.value:,} is {namesake.basis}"
+    return Judgement("wrong", actual, why, _written(number, best, readings))
+
+
+def _allowed(values: Sequence[truth.Value], claim: Claim, rules: Rules) -> list[truth.Value]:
+    """The values that the claim's own words leave open."""
+    span = claim.quals.span
+    if claim.field != "context":
+        return list(values)
+    if span == "native":
+        kept = [v for v in values if v.tag in ("config", "native", "original", "namesake")]
+    elif span == "extended":
+        stretched = any(v.tag == "extended" for v in values)
+        kept = [v for v in values if v.tag in ("extended", "config", "namesake") or (v.tag == "native" and not stretched)]
+        kept.sort(key=lambda v: v.tag != "extended")
+    else:
+        kept = [v for v in values if v.tag != "original"]
+    return [v for v in kept if v.tag == "config"] or kept if rules.strict else kept
+
+
+def _because(value: truth.Value, how: How, name: str) -> str:
+    parts = [value.basis]
+    if how != "exact":
+        shown = f"{value.value:,}" if isinstance(value.value, int) else f"{float(value.value):.6g}"
+        parts.append(f"{shown} {_READS[how]}")
+    if name:
+        parts.append(name)
+    return ", ".join(parts)
+
+
+def _written_out(number: Number, values: Iterable[truth.Value], kind: str) -> Judgement | None:
+    """128,000 for 131,072: so many k, written out with k as 1,000."""
+    if kind != "tokens" or number.scale or number.decimals or number.mantissa % 1000:
+        return None
+    for value in values:
+        for power in (1, 2):
+            if number.mantissa % 1000**power == 0 and number.mantissa // 1000**power * 1024**power == value.value:
+                return Judgement(
+                    "ok", f"{value.value:,}", f"{value.basis}, {value.value:,} with k as 1,024 written out with k as 1,000"
+                )
+    return None
+
+
+def _padded(number: Number, rows: int | Fraction, readings: Sequence[int]) -> bool:
+    """Whether a vocabulary may be the rows of the embedding less their padding: up to 1.5 % fewer."""
+    for unit in readings:
+        claimed = Fraction(number.mantissa, 10**number.decimals) * unit
+        slack = Fraction(unit, 2 * 10**number.decimals)
+        if claimed + slack >= Fraction(985, 1000) * rows and claimed - slack <= rows:
+            return True
+    return False
+
+
+def _bounded(number: Number, value: truth.Value, readings: Sequence[tuple[int, str]], claim: Claim) -> Judgement:
+    claimed = [Fraction(number.mantissa, 10**number.decimals) * unit for unit, _ in readings]
+    low, high = min(claimed), max(claimed)
+    true = {"+": value.value >= low, ">": value.value > low, "<": value.value < high}[number.bound]
+    shown = _show(claim.field, value.value)
+    return Judgement("ok" if true else "wrong", shown, f"{value.basis}: {shown}")
+
+
+def _percent(claim: Claim, number: Number, values: Sequence[truth.Value]) -> Judgement:
+    for hows, _ in _ORDER:
+        for value in values:
+            how = compare(number, Fraction(value.value) * 100, 1, zeros=False)
+            if how in hows:
+                return Judgement(
+                    "ok",
+                    f"{like(number, Fraction(value.value) * 100, 1)}%",
+                    _because(value._replace(value=Fraction(value.value) * 100), how, ""),
+                )
+    digits = like(number, Fraction(values[0].value) * 100, 1)
+    return Judgement("wrong", f"{digits}%", values[0].basis, digits)
+
+
+def _like(number: Number, value: truth.Value, readings: Sequence[tuple[int, str]]) -> str:
+    """The true value as the cell would print it, unit included."""
+    unit = number.text[number.text.index(number.suffix) + len(number.suffix) :] if number.suffix else number.unit and _unit(number)
+    return _written(number, value, readings) + (unit or "").rstrip("+")
+
+
+def _unit(number: Number) -> str:
+    """The unit as printed, with the blank before it."""
+    found = re.search(r"\s?[A-Za-z%]+$", number.text.rstrip("+"))
+    return found[0] if found else ""
+
+
+def _written(number: Number, value: truth.Value, readings: Sequence[tuple[int, str]]) -> str:
+    """Digits and scale to write in the number's place: with as many decimals as it has, in its own scale where that says something."""
+    for scale, suffix in _smaller(number):
+        unit = readings[0][0] if scale == number.scale else 0
+        options = [unit for unit, _ in (readings if unit else scales(number._replace(scale=scale), _kind_of(readings)))]
+        if not number.decimals:
+            whole = next((unit for unit in options if value.value % unit == 0), None)
+            if whole is not None and value.value >= whole:
+                return like(number, value.value, whole) + suffix
+        unit = options[-1] if scale in (3, 6) and len(options) > 1 and not number.unit else options[0]
+        if scale == 0 or value.value * 2 >= unit or not value.value:
+            return like(number, value.value, unit) + suffix
+    return like(number, value.value, 1)
+
+
+def _kind_of(readings: Sequence[tuple[int, str]]) -> Kind:
+    return "tokens" if readings[0][0] % 1024 == 0 else "count"
+
+
+def _smaller(number: Number) -> list[tuple[int, str]]:
+    """The number's scale and those below it, with letters in its own style."""
+    if not number.suffix:
+        return [(number.scale, "")]
+    gap = " " if re.search(r"\d\s", number.text) else ""
+    out = [(number.scale, gap + number.suffix)]
+    for scale, letter in ((9, "B"), (6, "M"), (3, "K")):
+        if scale < number.scale:
+            out.append((scale, gap + (letter if number.suffix.isupper() else letter.lower())))
+    return out
+
+
+def _show(field: str, value: int | Fraction) -> str:
+    """A value for people, exact where it is short."""
+    kind = NUMERIC.get(field, "int")
+    if isinstance(value, Fraction) and value.denominator == 1:
+        value = int(value)
+    if isinstance(value, Fraction):
+        if kind == "share":
+            return f"{float(100 * value):.4g}%"
+        return units.format_bytes(round(value)) if kind == "bytes" else f"{float(value):.4g}"
+    if kind == "count":
+        return f"{value:,}"
+    if kind == "bytes":
+        return f"{units.format_gb(value)} ({units.format_bytes(value)})" if value >= 1000 else f"{value} bytes"
+    if kind == "flops":
+        return units.format_flops(value)
+    return f"{value:,}"
+
+
+# Words, ratios and patterns
+
+
+_SAID = {
+    "mha": "MHA", "gqa": "GQA", "mqa": "MQA", "mla": "MLA", "rmsnorm": "RMSNorm", "layernorm": "LayerNorm", "swiglu": "SwiGLU",
+    "geglu": "GeGLU", "silu": "SiLU", "gelu": "GELU", "relu": "ReLU", "relu2": "ReLU²", "moe": "MoE", "dense": "Dense",
+}  # fmt: skip
+_FIXES = {
+    ("mha", "GQA"), ("mha", "MQA"), ("gqa", "MHA"), ("mqa", "GQA"), ("mqa", "MHA"), ("rmsnorm", "LayerNorm"), ("layernorm", "RMSNorm"),
+    ("swiglu", "GeGLU"), ("geglu", "SwiGLU"), ("mha", "MLA"), ("gqa", "MLA"), ("mla", "GQA"), ("mla", "MHA"), ("dense", "MoE"),
+    ("swiglu", "GELU"), ("gelu", "SwiGLU"), ("geglu", "GELU"), ("relu", "SwiGLU"),
+}  # fmt: skip
+
+
+def _word(model: Model, claim: Claim) -> Judgement:
+    true, actual, why = words.judge(model, claim.word)
+    if true is None:
+        return Judgement("unverifiable", actual, f"{why}: the config cannot tell")
+    if true == claim.flag:
+        return Judgement("ok", actual, why)
+    short = actual.split(" (")[0]
+    fix = short if claim.flag and (claim.word, short) in _FIXES else ""
+    if claim.word == "moe" and claim.flag and actual == "dense":
+        fix = "dense"
+    return Judgement("wrong", actual, why, fix)
+
+
+def _none(model: Model, claim: Claim) -> Judgement:
+    """ "none" or "yes" where a number would stand."""
+    values = truth.safely(model, claim.field, claim.quals)
+    if not values:
+        return Judgement("unverifiable", why="the config does not say")
+    value = values[0]
+    some = value.value > 0
+    return Judgement("ok" if some == claim.flag else "wrong", _show(claim.field, value.value), value.basis)
+
+
+def _ratio(model: Model, claim: Claim, rules: Rules) -> Judgement:
+    a, b = claim.ratio
+    if claim.field == "hidden_size":
+        layers, width = model.architecture.layers, model.report.architecture.hidden_size
+        return Judgement(
+            "ok" if layers * a == width else "wrong",
+            f"{width:,}",
+            f"{layers} layers x {a} is {layers * a:,}; hidden_size is {width:,}",
+        )
+    values = truth.safely(model, claim.field, claim.quals)
+    if not values:
+        return Judgement(
+            "wrong" if claim.field == "layer_ratio" else "unverifiable", "one kind of layer", model.report.architecture.attention
+        )
+    for value in values if not rules.strict else values[:1]:
+        if b and Fraction(a, b) == value.value:
+            return Judgement("ok", f"{a}:{b}", value.basis)
+        if a and Fraction(b, a) == value.value and not rules.strict:
+            return Judgement("ok", f"{a}:{b}", f"{value.basis}, counted the other way round")
+    true = Fraction(values[0].value)
+    return Judgement("wrong", f"{true.numerator}:{true.denominator}", values[0].basis)
+
+
+def _every(model: Model, claim: Claim) -> Judgement:
+    found = truth.indices(model, claim.field)
+    if found is None:
+        return Judgement("unverifiable", why="not understood")
+    layers = model.architecture.layers
+    from archcalc.analysis.inspect import ranges
+
+    actual = f"{len(found)} of {layers}" + (f": layers {ranges(found)}" if found and len(found) < layers else "")
+    steps = {b - a for a, b in pairwise(found)}
+    regular = len(found) > 1 and steps == {claim.every} and found[0] < claim.every and found[-1] >= layers - claim.every
+    return Judgement("ok" if regular else "wrong", actual, "the order of the layers")
+
+
+# Two models, and several
+
+
+def relate(model: Model, other: Model, claim: Claim) -> Judgement:
+    """A claim that sets one model against another."""
+    quals = claim.quals._replace(context=claim.quals.context or 131072, dtype=claim.quals.dtype or "bf16")
+    mine, theirs = truth.safely(model, claim.field, quals), truth.safely(other, claim.field, quals)
+    if not mine or not theirs:
+        return Judgement("unverifiable", why="the config does not say")
+    a, b = mine[0].value, theirs[0].value
+    actual = f"{_show(claim.field, a)} against {_show(claim.field, b)}"
+    if claim.word == "times" and claim.number is not None:
+        true = b and compare(claim.number, Fraction(a) / b, 1, zeros=False) is not None
+    elif claim.word in ("same", "equal"):
+        true = a == b
+    elif claim.word in ("smaller", "fewer", "less", "lower", "shorter"):
+        true = a < b
+    else:
+        true = a > b
+    why = mine[0].basis + (f", both with {quals.context:,} tokens in {quals.dtype}" if claim.field == "kv_cache" else "")
+    return Judgement("ok" if bool(true) == claim.flag else "wrong", actual, why)
+
+
+def judge_all(groups: Sequence[Sequence[Model]], claim: Claim, rules: Rules) -> Judgement:
+    """A claim about several models or families.
+
+    Each group that is named must have a member of which the claim is true; one of several listed values only some member of any group.
+    """
+    if claim.scope:
+        scoped = [[m for m in group if m.name in claim.scope] for group in groups]
+        groups = [[m for group in scoped for m in group]] if any(scoped) else groups
+    if claim.listed:
+        groups = [[m for group in groups for m in group]]
+    results = [[(m, judge(m, claim, rules)) for m in group] for group in groups]
+    if len(results) == 1 and len(results[0]) == 1:
+        return results[0][0][1]
+    failed = [group for group in results if not any(j.verdict == "ok" for _, j in group)]
+    flat = [pair for group in results for pair in group]
+    if not failed:
+        right = [(m, j) for m, j in flat if j.verdict == "ok"]
+        differing = [(m, j) for m, j in flat if j.verdict == "wrong"]
+        why = right[0][1].why if len({j.why for _, j in right}) == 1 else f"{right[0][0].name}: {right[0][1].why}"
+        if differing:
+            why = f"true of {_names(m for m, _ in right)} ({why}); not of {_differing(differing)}"
+        return Judgement("ok", right[0][1].actual, why)
+    wrong = [(m, j) for group in failed for m, j in group if j.verdict == "wrong"]
+    if not wrong or any(j.verdict == "unverifiable" for group in failed for _, j in group):
+        first = next(j for group in failed for _, j in group if j.verdict == "unverifiable")
+        return Judgement("unverifiable", "", first.why)
+    actual = _differing(wrong)
+    return Judgement("wrong", actual, f"true of none of {_names(m for m, _ in wrong)}: {wrong[0][1].why}")
+
+
+def _names(models: Iterable[Model]) -> str:
+    names = [m.name for m in models]
+    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
+def _differing(pairs: Sequence[tuple[Model, Judgement]]) -> str:
+    by_actual: dict[str, list[str]] = {}
+    for model, judgement in pairs:
+        by_actual.setdefault(judgement.actual, []).append(model.name)
+    parts = [f"{actual} ({', '.join(names[:2])}{' …' if len(names) > 2 else ''})" for actual, names in list(by_actual.items())[:4]]
+    return "; ".join(parts)

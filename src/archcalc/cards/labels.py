@@ -1,0 +1,338 @@
+"""What the heads of columns and the labels of rows ask for: fields, with the units and conventions that a label states."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache, lru_cache
+from typing import Literal, NamedTuple
+
+from archcalc.cards.quantity import Kind, numbers
+
+Part = Literal["", "text", "vision", "linear", "mtp"]
+
+NUMERIC: dict[str, Kind] = {
+    "total_params": "count", "active_params": "count", "embedding_params": "count", "mtp_params": "count", "vision_params": "count",
+    "layers": "int", "dense_layers": "int", "moe_layers": "int", "full_layers": "int", "window_layers": "int", "linear_layers": "int",
+    "nope_layers": "int", "mtp_layers": "int", "hidden_size": "int", "intermediate_size": "int", "expert_size": "int",
+    "shared_expert_size": "int", "heads": "int", "kv_heads": "int", "head_dim": "int", "q_rank": "int", "kv_rank": "int",
+    "rope_dim": "int", "nope_dim": "int", "v_dim": "int", "experts": "int", "active_experts": "int", "shared_experts": "int",
+    "linear_heads": "int", "linear_qk_heads": "int", "linear_head_dim": "int", "rope_theta": "int", "window": "tokens",
+    "vocab": "tokens", "context": "tokens", "original_context": "tokens", "kv_cache": "bytes", "kv_per_token": "bytes",
+    "weights": "bytes", "activations": "bytes", "flops": "flops", "expert_share": "share", "active_share": "share", "sparsity": "factor",
+    "layer_ratio": "factor", "gqa_ratio": "factor", "ffn_ratio": "factor", "conv_size": "int", "index_topk": "int",
+}  # fmt: skip
+"""Fields whose values are numbers, with the kind of number."""
+
+WORDS = ("type", "attention", "norm", "activation", "position", "ffn", "moe")
+"""Fields whose values are words, or words with numbers."""
+
+FLAGS = (
+    "tied",
+    "qk_norm",
+    "attention_bias",
+    "bias",
+    "sinks",
+    "mtp",
+    "shared_expert",
+    "gqa",
+    "ple",
+    "dsa",
+    "norm_params",
+    "dense_path",
+)
+"""Fields whose values are yes or no."""
+
+UNKNOWABLE = {
+    "license": "a config states no license",
+    "release": "a config states no date",
+    "data": "a config says nothing of training data",
+    "matformer": "a config does not say what can be sliced out of a model",
+}
+"""Fields that no config can settle, with the reason."""
+
+
+class Quals(NamedTuple):
+    """What a label or a cell says about how a value is counted.
+
+    `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `span` is `native` or
+    `extended` (of contexts), `experts` what a count of experts covers.
+    """
+
+    unit: int = 0
+    context: int = 0
+    dtype: str = ""
+    batch: int = 1
+    embedding: str = ""
+    mtp: str = ""
+    span: str = ""
+    part: Part = ""
+    other: str = ""
+
+
+class Label(NamedTuple):
+    """The fields a label asks for, one after the other where its cells hold several (`Heads (Q / KV)`). `role` is set for columns
+    that hold names or notes: `model`, `claim`, `value`, `skip`."""
+
+    fields: tuple[str, ...]
+    quals: Quals = Quals()
+    role: str = ""
+    weak: bool = False
+
+
+_PARAMS = ("param", "parameter", "paramater", "parameter count", "param count", "parameter size")
+# Labels with any words behind them.
+_OPEN = (
+    (
+        "kv_cache",
+        re.compile(r"(?:kv|key value)(?: cache)?(?: size| memory)?(?: (?:of|for|at|with|one|full|\d).*)|cache (?:at|for) .*"),
+    ),
+    ("activations", re.compile(r"training activation .*|activation memory .*")),
+    ("flops", re.compile(r"(?:forward |inference |decode )?flop(?: per token| token)? (?:at|in) .*")),
+    ("weights", re.compile(r"(?:model )?weight(?: size| memory)? (?:in|at|as) .*")),
+    ("norm", re.compile(r"norm (?:around|before|after) .*")),
+)
+_NOISE = re.compile(r"^(?:(?:the|total)? ?(?:number|num|no|count|amount) (?:of )?|n |# ?|of |the |a )+")
+_BLOCKED = re.compile(
+    r"\b(?:encoder|audio|draft|teacher|student|trainable|lora|adapter|output|generation|speculative|reranker|batch|warmup|steps|epochs?"
+    r"|benchmark|score|accuracy|latency|throughput|speed|tokens s|tok s|price|cost|gpus?|nodes|downloads|max new|dropout|learning|lr)\b"
+)
+_UNITS = {
+    "b": 9, "bn": 9, "billion": 9, "billions": 9, "in billions": 9, "m": 6, "million": 6, "millions": 6, "in millions": 6, "k": 3,
+    "thousand": 3, "thousands": 3, "t": 12, "trillion": 12, "gb": 9, "mb": 6, "kb": 3, "tb": 12,
+}  # fmt: skip
+_PARTS: tuple[tuple[Part, str], ...] = (
+    ("linear", r"\b(?:gated delta ?net|deltanet|gdn|linear attention|lightning attention|mamba|ssm|kda|linear)\b"),
+    ("mtp", r"\b(?:mtp|multi token prediction|draft|nextn)\b"),
+    ("vision", r"\b(?:vision|visual|vit|image encoder|siglip|moonvit|audio|speech|projector|encoder)\b"),
+    ("text", r"\b(?:language model|text model|text only|llm|decoder|gated attention|full attention|global attention|text)\b"),
+)
+_DTYPE = re.compile(r"\b(bf16|bfloat16|fp16|float16|fp32|float32|fp8|int8|int4|4 ?bit|8 ?bit|16 ?bit|q8_0|q4_k_m|q4|nvfp4|mxfp4)\b")
+_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "8bit": "int8", "4bit": "int4", "16bit": "bf16", "q4": "int4"}
+
+
+@cache
+def _phrases() -> dict[str, str]:
+    """Every phrase of labels.txt with the field, or the `@role`, that it asks for."""
+    out: dict[str, str] = {}
+    field = ""
+    with open(os.path.join(os.path.dirname(__file__), "labels.txt"), encoding="utf-8") as file:
+        for line in file:
+            if line[0] == " ":
+                for phrase in _expanded(line.strip()):
+                    out.setdefault(phrase if field[0] != "@" else f"{field[0]}{phrase}", field)
+            elif line.strip() and line[0] != "#":
+                field = line.strip()
+    return out
+
+
+def _expanded(phrase: str) -> list[str]:
+    """All that a phrase of labels.txt stands for.
+
+    >>> _expanded("[total] (layer|block)")
+    ['layer', 'block', 'total layer', 'total block']
+    """
+    out = [""]
+    for token in re.findall(r"\[[^\]]*\]|\([^)]*\)|\S+", phrase):
+        body = token[1:-1] if token[0] in "[(" else token
+        options = body.split("|")
+        if "<params>" in options:
+            options = [*_PARAMS, *(option for option in options if option != "<params>")]
+        if token[0] == "[":
+            options = ["", *options]
+        out = [f"{left} {option}".strip() if option else left for left in out for option in options]
+    return out
+
+
+def normal(text: str) -> str:
+    """A label in lower case, with blanks for punctuation.
+
+    >>> normal("**# KV-Heads:**"), normal("num_hidden_layers")
+    ('kv head', 'hidden layer')
+    """
+    text = text.lower().replace("θ", "theta").replace("w/o", "without")
+    text = re.sub(r"[-_–*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→]+|\s+", " ", text)
+    words = [_singular(word) for word in text.split()]
+    return _NOISE.sub("", " ".join(words)).strip()
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" and word != "bias" else word
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str, group: str = "") -> Label | None:
+    """What a label asks for, or None where it is none that is known. `group` is the label above it, if any.
+
+    >>> parse("Heads (Q / KV)").fields, parse("Params (B)").quals.unit, parse("Number of Paramaters (Non-Embedding)").quals.embedding
+    (('heads', 'kv_heads'), 9, 'without')
+    >>> parse("MMLU") is None
+    True
+    """
+    text = text.strip()
+    if not text or len(text) > 120:
+        return None
+    inside = " ".join(re.findall(r"[(\[（]([^()\[\]（）]*)[)\]）]", text)).lower()
+    main = normal(re.sub(r"[(\[（][^()\[\]（）]*[)\]）]", " ", text))
+    if not main:
+        main, inside = normal(text.strip("()[] ")), ""
+    quals = _quals(text.lower(), inside, normal(group))
+    if relation := _relation(text):
+        return Label(("relation",), quals._replace(other=relation))
+    fields = _fields(text, main, inside)
+    if fields is None:
+        role = _phrases().get(f"@{main}", "")
+        return Label((), role=role[1:]) if role else None
+    if _BLOCKED.search(normal(inside)) and not re.search(r"in ?out|input", inside):
+        return None
+    weak = fields[0].endswith("?")
+    clean = tuple(field.rstrip("?") for field in fields)
+    if "!embedding" in clean[0]:
+        quals = quals._replace(embedding="without")
+        clean = tuple(field.partition("!")[0] for field in clean)
+    return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
+
+
+_RELATION = re.compile(
+    r"(?P<field>.*?)\b(?:(?P<word>smaller|larger|bigger|fewer|more|less|greater|lower|higher|longer|shorter) than"
+    r"|against|versus|vs\.?|compared (?:to|with))\s+(?P<other>.+?)(?:['’]s?)?\s*$",
+    re.IGNORECASE,
+)
+
+
+def _relation(text: str) -> str:
+    """`field|word|other model` of "KV cache smaller than Llama 3 405B's" and "experts against Qwen3-235B-A22B"."""
+    match = _RELATION.fullmatch(text.strip())
+    if match is None:
+        return ""
+    field = _field(normal(match["field"])) if match["field"].strip() else ""
+    return "" if field is None else f"{field}|{(match['word'] or '').lower()}|{match['other']}"
+
+
+def _field(main: str) -> str | None:
+    return _phrases().get(main) or next((field for field, pattern in _OPEN if pattern.fullmatch(main)), None)
+
+
+def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
+    base = _field(main)
+    if base is None or ";" in text:
+        return _several(text) or ((base,) if base else None)
+    if base == "total_params?" and re.search(r"\b[gmt]i?b\b", inside):
+        return ("weights",)
+    if base == "experts" and re.search(r"\bactiv|selected|top", inside) and not re.search(r"total|/|,|\+", inside):
+        return ("active_experts",)
+    for separator in (r"[/,]", r"[+&]|\band\b"):
+        pieces = [piece for piece in re.split(separator, inside) if piece.strip()]
+        roles = [_role_of(base, normal(piece)) for piece in pieces]
+        if len(roles) > 1 and all(roles):
+            return tuple(str(role) for role in roles)
+    if base == "heads" and re.fullmatch(r"\s*(?:kv|kv heads)\s*", inside):
+        return ("heads", "kv_heads")
+    if base == "layers" and re.search(r"\bdense\b", inside) and not re.search("includ|total", inside):
+        return ("dense_layers",)
+    if base == "total_params" and re.search(r"\b(?:active|activated)\b", inside) and not re.search(r"total", inside):
+        return ("active_params",)
+    return (base,)
+
+
+def _role_of(base: str, piece: str) -> str | None:
+    """The field that one piece of `(Total / Activated)` adds to the field before it."""
+    table = {
+        "heads": {"q": "heads", "query": "heads", "total": "heads", "kv": "kv_heads", "k v": "kv_heads", "key value": "kv_heads",
+                  "heads": "heads", "q heads": "heads", "kv heads": "kv_heads"},
+        "linear_heads": {"v": "linear_heads", "value": "linear_heads", "qk": "linear_qk_heads", "key": "linear_qk_heads",
+                         "k": "linear_qk_heads"},
+        "experts": {"total": "experts", "routed": "experts", "all": "experts", "activated": "active_experts", "active": "active_experts",
+                    "selected": "active_experts", "top k": "active_experts", "shared": "shared_experts", "routed shared": "active_experts"},
+        "total_params": {"total": "total_params", "activated": "active_params", "active": "active_params"},
+        "layers": {"total": "layers", "swa": "window_layers", "sliding": "window_layers", "local": "window_layers", "ga": "full_layers",
+                   "global": "full_layers", "full": "full_layers", "dense": "dense_layers", "moe": "moe_layers", "linear": "linear_layers"},
+    }  # fmt: skip
+    return table.get(base.rstrip("?"), {}).get(piece)
+
+
+def _several(text: str) -> tuple[str, ...] | None:
+    """Fields of a label that lists them: `hidden size; layers; heads`, `Layers / Heads`."""
+    bodies = [text, text.partition(":")[2]] if re.match(r"\s*[\w -]{1,12}:\s", text) else [text]
+    for body in bodies:
+        for separator in (";", "/", ",", "&"):
+            pieces = [piece for piece in body.split(separator) if piece.strip()]
+            fields = [_field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces]
+            if len(pieces) > 1 and all(fields):
+                return tuple(str(field) for field in fields)
+    return None
+
+
+def _in_part(field: str, part: Part) -> str:
+    """The field of a label that stands under a group: heads below "Gated DeltaNet" are linear heads."""
+    if part == "linear":
+        return {"heads": "linear_heads", "head_dim": "linear_head_dim", "linear_heads": "linear_heads"}.get(field, field)
+    if part == "vision":
+        return {"total_params": "vision_params", "vision_params": "vision_params"}.get(field, f"vision:{field}")
+    if part == "mtp":
+        return {
+            "total_params": "mtp_params",
+            "mtp_params": "mtp_params",
+            "layers": "mtp_layers",
+            "mtp": "mtp",
+            "mtp_layers": "mtp_layers",
+        }.get(field, f"mtp:{field}")
+    return field
+
+
+def _quals(whole: str, inside: str, group: str) -> Quals:
+    unit = next((power for name, power in _UNITS.items() if re.search(rf"(?:^|[ ,/(])\s*{name}\s*(?:$|[ ,/)])", inside)), 0)
+    if not unit and (match := re.search(r"\b(gb|mb|kb|tb|gib|mib|kib)\b", whole)):
+        unit = {"gb": 9, "mb": 6, "kb": 3, "tb": 12}.get(match[1], 0)
+    binary = re.search(r"\b([gmkt])ib\b", whole)
+    context = 0
+    if re.search(r"cache|kv|flop|activation", whole):
+        for number in numbers(whole):
+            if number.scale == 3 and number.digits == int(number.digits):
+                context = int(number.digits) * 1024
+            elif number.scale == 6:
+                context = int(number.digits * (1 << 20))
+            elif not number.scale and number.mantissa >= 512 and not number.decimals and not number.unit:
+                context = number.mantissa
+            if context:
+                break
+    embedding = ""
+    if re.search(r"non ?-?emb|without (?:the )?(?:word )?emb|w/?o emb|exclud\w+ (?:the )?(?:word )?emb|no emb", whole):
+        embedding = "without"
+    elif re.search(r"(?:with|incl\w*\.?) (?:the )?emb", whole):
+        embedding = "with"
+    mtp = ""
+    if re.search(r"(?:without|w/?o|exclud\w+|no) mtp", whole):
+        mtp = "without"
+    elif re.search(r"(?:with|incl\w*|\+) mtp", whole):
+        mtp = "with"
+    other = ""
+    batch = 1
+    if re.search(r"\btraining activations?|activation memory", whole):
+        other = "none" if re.search(r"without|no ", whole) else "full" if re.search(r"checkpointing|recomput", whole) else ""
+        if stated := re.search(r"\bbatch(?: size)?(?: of)?\s*=?\s*(\d+)", whole):
+            batch = int(stated[1])
+    span = ""
+    if re.search(r"\bnative|\bconfig|max_position_embeddings", whole):
+        span = "native"
+    elif re.search(r"\byarn\b|\bextended\b|\bextensible\b|\bextrapolat", whole):
+        span = "extended"
+    part: Part = ""
+    for name_, pattern in _PARTS:
+        if re.search(pattern, group) or (name_ in ("mtp",) and re.match(r"mtp\b", whole)):
+            part = name_
+            break
+    if binary:
+        unit = -{"k": 10, "m": 20, "g": 30, "t": 40}[binary[1]]
+    return Quals(unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other)
+
+
+def dtype_in(text: str) -> str:
+    """The dtype that a text in lower case names, or nothing.
+
+    >>> dtype_in("weights in bfloat16"), dtype_in("q8")
+    ('bf16', '')
+    """
+    found = _DTYPE.search(text)
+    name = found[1].replace(" ", "") if found else ""
+    return _DTYPES.get(name, name)

@@ -1,0 +1,240 @@
+"""Which cell speaks of which model, and of which of its fields: one model a row, one model a column, or one model a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from archcalc.cards import labels, names
+from archcalc.cards.document import Table
+from archcalc.cards.labels import Label
+from archcalc.cards.text import EMPTY, Cell
+
+_HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class Subject(NamedTuple):
+    """What a cell names as its model: the text, a size that the same row states, and repositories that it links to."""
+
+    text: str
+    size: str = ""
+    links: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
+
+
+class Slot(NamedTuple):
+    """A cell to read: under which label, about which subject (None: about what the table's surroundings name)."""
+
+    subject: Subject | None
+    label: Label
+    cell: Cell
+    heading: str
+
+
+def slots(table: Table) -> Iterator[Slot]:
+    """The cells of a table that may hold claims, row by row."""
+    if table.context.off or not table.rows:
+        return
+    if table.kind != "table":
+        yield from _pairs(table)
+        return
+    head, body = _head(table), list(table.rows[table.heads :])
+    width = max(len(row) for row in table.rows)
+    columns = [labels.parse(head[k].text) if k < len(head) else None for k in range(width)]
+    if long := _long_form(columns):
+        yield from _triples(body, *long)
+        return
+    side, side_labels = _side(table, body, width)
+    across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and k != side)
+    down = sum(1 for label in side_labels if label is not None and label.fields)
+    strong_across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and not label.weak and k > 0)
+    if across and (across > down or (across == down and strong_across and not _named_heads(head, side))):
+        yield from _by_row(head, columns, body)
+    elif down:
+        yield from _by_column(table, head, columns, body, side, side_labels)
+
+
+def _head(table: Table) -> list[Cell]:
+    """One cell a column: the head rows of an HTML table joined, those that span it said once."""
+    rows = table.rows[: table.heads]
+    if len(rows) == 1:
+        return list(rows[0])
+    out = []
+    for k in range(max(len(row) for row in rows)):
+        cells = [row[k] for row in rows if k < len(row) and row[k].text]
+        last = cells[-1] if cells else EMPTY
+        out.append(last)
+    return out
+
+
+def _long_form(columns: list[Label | None]) -> tuple[int, int, int] | None:
+    """The columns of model, claim and value, where there are all three."""
+    roles = {label.role: k for k, label in reversed(list(enumerate(columns))) if label is not None and label.role}
+    if {"model", "claim", "value"} <= roles.keys() and not any(label is not None and label.fields for label in columns):
+        return roles["model"], roles["claim"], roles["value"]
+    return None
+
+
+def _triples(body: list[tuple[Cell, ...]], model: int, claim: int, value: int) -> Iterator[Slot]:
+    for row in body:
+        if max(model, claim, value) < len(row):
+            label = labels.parse(row[claim].text)
+            if label is not None and label.fields:
+                yield Slot(_subject(row[model]), label, row[value], row[claim].text)
+
+
+def _subject(cell: Cell, size: str = "", links: tuple[str, ...] = ()) -> Subject:
+    return Subject(cell.text, size, cell.links or links, cell.comments)
+
+
+# One model a row
+
+
+def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell, ...]]) -> Iterator[Slot]:
+    model = next((k for k, label in enumerate(columns) if label is not None and label.role == "model"), None)
+    if model is None:
+        # Without a head that says so, the first column that holds no field names the model, or the size does.
+        model = next((k for k, label in enumerate(columns) if label is None or label.role), None)
+        if model is None or model > 1:
+            model = 0
+    size = next(
+        (
+            k
+            for k, label in enumerate(columns)
+            if label is not None and label.fields[:1] == ("total_params",) and not label.quals.embedding
+        ),
+        None,
+    )
+    # Columns that hold links and no figures.
+    loose = {k for k, label in enumerate(columns) if k != model and (label is None or label.role == "skip")}
+    name = EMPTY
+    for row in body:
+        if model < len(row) and row[model].text.strip():
+            name = row[model]
+        stated = row[size].text if size is not None and size < len(row) and size != model else ""
+        linked = tuple(link for k, cell in enumerate(row) if k in loose for link in cell.links)
+        subject = _subject(name, stated, linked)
+        for k, label in enumerate(columns):
+            if label is None or not label.fields or k >= len(row):
+                continue
+            if k == model and not re.search(r"\d\s*[BMT]\b", row[k].text):
+                continue
+            if k == model and label is not None and label.weak and re.search(r"[A-Za-z]{3}", row[k].text):
+                continue
+            yield Slot(subject, label, row[k], head[k].text)
+
+
+# One model a column, or a table of labels and values
+
+
+def _side(table: Table, body: list[tuple[Cell, ...]], width: int) -> tuple[int, list[Label | None]]:
+    """The column of labels: that with most of them among the first three."""
+    best: tuple[int, int, list[Label | None]] = (-1, 0, [])
+    for k in range(min(3, max(1, width - 1))):
+        found = []
+        for row in body:
+            group = row[k - 1].text if k and k - 1 < len(row) else ""
+            found.append(labels.parse(row[k].text, group) if k < len(row) else None)
+        count = sum(1 for label in found if label is not None and label.fields)
+        if count > best[0]:
+            best = (count, k, found)
+    return best[1], best[2]
+
+
+def _named_heads(head: list[Cell], side: int) -> bool:
+    return any(names.match(cell.text).kind != "none" for cell in head[side + 1 :])
+
+
+def _by_column(
+    table: Table,
+    head: list[Cell],
+    columns: list[Label | None],
+    body: list[tuple[Cell, ...]],
+    side: int,
+    side_labels: list[Label | None],
+) -> Iterator[Slot]:
+    rows = list(zip(body, side_labels, strict=True))
+    # A table of pairs may have its first pair where heads stand.
+    first = columns[side] if side < len(columns) else None
+    if first is not None and first.fields and side + 1 < len(head) and len(head) - side == 2:
+        rows.insert(0, (tuple(head), first))
+        subjects: list[Subject | None] = [None] * len(head)
+    else:
+        subjects = [_column_subject(cell, k, side, columns, len(head)) for k, cell in enumerate(head)]
+    sizes = _sizes(rows)
+    group = ""
+    for row, label in rows:
+        if side and row[side - 1].text.strip():
+            group = row[side - 1].text
+        if label is None or not label.fields:
+            # A row that labels nothing and holds nothing heads the rows below it.
+            if side < len(row) and row[side].text and not any(cell.text.strip() for cell in row[side + 1 :]):
+                group = row[side].text
+            continue
+        grouped = labels.parse(row[side].text, group) or label
+        if not grouped.fields:
+            continue
+        for k in range(side + 1, len(row)):
+            if k >= len(subjects):
+                break
+            subject = subjects[k]
+            if subject is not None and subject.text == "\0":
+                continue
+            if subject is not None:
+                subject = subject._replace(size=sizes.get(k, ""))
+            yield Slot(subject, grouped, row[k], row[side].text)
+
+
+def _column_subject(cell: Cell, k: int, side: int, columns: list[Label | None], width: int) -> Subject | None:
+    """The model of a column, None where the table's surroundings name it, or a mark to leave the column out."""
+    skip = Subject("\0")
+    if k <= side:
+        return skip
+    label = columns[k] if k < len(columns) else None
+    if names.match(cell.text).kind != "none" or cell.links or cell.comments:
+        return _subject(cell)
+    if label is not None and label.role in ("skip", "claim"):
+        return skip
+    if width - side == 2 or (label is not None and label.role == "value"):
+        # The one column of values; a head that is no known word may still be a name.
+        plain = label is not None or not cell.text.strip() or re.fullmatch(r"[-–—\s]*", cell.text)
+        return None if plain or not re.search(r"\d", cell.text) else _subject(cell)
+    if label is not None and label.fields and label.fields[0] in ("data", "release", "license"):
+        return skip
+    return _subject(cell) if cell.text.strip() else skip
+
+
+def _sizes(rows: list[tuple[tuple[Cell, ...], Label | None]]) -> dict[int, str]:
+    for row, label in rows:
+        if label is not None and label.fields == ("total_params",) and not label.quals.embedding:
+            return {k: cell.text for k, cell in enumerate(row)}
+    return {}
+
+
+def _pairs(table: Table) -> Iterator[Slot]:
+    """A list, or a tree of keys and values."""
+    for row, groups in zip(table.rows, table.groups, strict=True):
+        group = " ".join(groups[-2:])
+        if not row[0].text:
+            continue
+        label = labels.parse(row[0].text, group)
+        if label is not None and label.fields:
+            yield Slot(None, label, row[1], row[0].text)
+
+
+def hub_repos(links: tuple[str, ...]) -> tuple[str, ...]:
+    """The Hub repositories among links, each once, those of datasets and spaces left out."""
+    found = [match[1] for link in links if (match := _HUB.match(link))]
+    kept = [
+        repo
+        for repo in found
+        if repo.split("/")[0].lower() not in ("datasets", "spaces", "papers", "collections", "docs", "blog", "models")
+    ]
+    return tuple(dict.fromkeys(kept))
+
+
+def is_repo(text: str) -> bool:
+    """Whether a text is written as a Hub repository id."""
+    return _REPO.fullmatch(text.strip()) is not None

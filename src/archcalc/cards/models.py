@@ -1,0 +1,78 @@
+"""A model to judge claims by: its normalized architecture, the config it came from, and the contexts its publisher states."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache, cached_property, lru_cache
+from typing import Any, NamedTuple
+
+from archcalc.errors import ArchcalcError
+from archcalc.model import Architecture
+from archcalc.report import Inspection, SourceInfo
+
+
+class PublishedContext(NamedTuple):
+    """A context that a publisher states and the config does not: `native`, or `extended` by what the source says."""
+
+    tokens: int
+    span: str
+    source: str
+
+
+class Model:
+    """One resolved model. Everything beyond its architecture is worked out when a claim asks for it."""
+
+    def __init__(self, name: str, source: SourceInfo, architecture: Architecture) -> None:
+        self.name = name
+        self.source = source
+        self.architecture = architecture
+
+    @cached_property
+    def report(self) -> Inspection:
+        """The figures that `archcalc inspect` prints."""
+        from archcalc.analysis.inspect import inspect
+
+        return inspect(self.architecture, self.source)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The config as published, for the keys that no figure is made of."""
+        from archcalc import sources, zoo
+
+        if self.source.kind == "bundled":
+            return zoo.config(self.source.name)
+        try:
+            return sources.resolve(self.source.name, offline=True).config
+        except ArchcalcError:
+            return {}
+
+    @cached_property
+    def text_config(self) -> dict[str, Any]:
+        """The part of the config that describes the text model."""
+        for key in ("text_config", "language_config", "llm_config"):
+            nested = self.config.get(key)
+            if isinstance(nested, dict):
+                return {**self.config, **nested}
+        return self.config
+
+    @property
+    def contexts(self) -> tuple[PublishedContext, ...]:
+        """What the publisher states beyond the config, of bundled models."""
+        return _contexts().get(self.source.name, ()) if self.source.kind == "bundled" else ()
+
+
+@cache
+def _contexts() -> dict[str, tuple[PublishedContext, ...]]:
+    path = os.path.join(os.path.dirname(__file__), "contexts.json")
+    with open(path, encoding="utf-8") as file:
+        return {name: tuple(PublishedContext(*row) for row in rows) for name, rows in json.load(file).items()}
+
+
+@lru_cache(maxsize=512)
+def load(source: str, offline: bool) -> Model:
+    """The model that a SOURCE names. Raises the errors of `archcalc.errors`."""
+    from archcalc import loader
+
+    loaded = loader.load(source, offline=offline)
+    return Model(loaded.source.name, loaded.source, loaded.architecture)

@@ -1,0 +1,281 @@
+"""Which bundled model a piece of text names: exactly, as a tuned release of one, as a family, or as none.
+
+A name is matched whole. What may stand beside it without changing what it names (a vendor, `Instruct`, a size in brackets that agrees) is
+listed here; any other word means another model, and is never guessed away.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from typing import Literal, NamedTuple
+
+from archcalc import zoo
+
+Kind = Literal["exact", "tuned", "family", "ambiguous", "none"]
+
+_VENDORS = (
+    "meta", "meta-llama", "google", "google deepmind", "openai", "microsoft", "mistral ai", "mistralai", "alibaba", "moonshot",
+    "moonshot ai", "zhipu", "zhipu ai", "z.ai", "zai", "deepseek-ai", "deepseek ai", "ai2", "allenai", "xai", "minimax ai", "hugging face",
+    "huggingface", "01.ai", "01-ai", "eleutherai", "tii",
+)  # fmt: skip
+_TUNED = re.compile(r"[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE)
+_DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
+_SIZE = re.compile(r"(?i)^~?\d+(?:\.\d+)?\s*[bmt]$")
+_GENERIC = {
+    "text", "only", "text-only", "dense", "moe", "ours", "base", "instruct", "chat", "non-thinking", "thinking", "latest", "open", "new",
+    "us", "this", "work", "released", "reference", "reasoning", "pretrained", "pre-trained", "bf16", "fp16", "original", "official",
+}  # fmt: skip
+
+
+class Match(NamedTuple):
+    """The bundled models that a text names. `tuned` is one whose release was tuned further: what tuning changes may differ."""
+
+    kind: Kind
+    names: tuple[str, ...] = ()
+    note: str = ""
+
+
+NONE = Match("none")
+
+
+def clean(text: str) -> str:
+    """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets."""
+    text = re.sub(r"[†‡*¹²³🔥🤗🏆⭐✨🆕]|\[\^?\w{1,3}\]|[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", "", text)
+    text = re.sub(r"\s+", " ", text.replace("‑", "-").replace("–", "-")).strip()
+    return _DECORATION.sub("", text).strip()
+
+
+@lru_cache(maxsize=8192)
+def match(text: str, size: str = "") -> Match:
+    """The model that a cell names. `size` is the row's own statement of a size, which picks a member of a family.
+
+    >>> match("Meta Llama 3 8B Instruct").names, match("Meta Llama 3 8B Instruct").kind
+    (('llama-3-8b',), 'tuned')
+    >>> match("Llama 3.1", size="70B").names
+    ('llama-3.1-70b',)
+    >>> match("Llama 9 8B").kind
+    'none'
+    """
+    name = clean(text)
+    if not name or len(name) > 100:
+        return NONE
+    found = _one(name)
+    if found.kind in ("exact", "tuned"):
+        return found
+    bare, brackets = _without_brackets(name)
+    if brackets:
+        for bracket in brackets:
+            if _SIZE.match(bracket):
+                joined = _one(f"{bare} {bracket}")
+                if joined.kind in ("exact", "tuned"):
+                    return joined
+        found = _one(bare)
+        sizes = [bracket for bracket in brackets if _SIZE.match(bracket)]
+        if found.kind in ("exact", "tuned") and all(_agrees(found.names[0], one) for one in sizes):
+            unknown = [b for b in brackets if not _known_bracket(b)]
+            return found if not unknown else NONE
+    members = family(bare)
+    if not members or not all(_known_bracket(b) for b in brackets):
+        return NONE
+    sizes = [one.replace(" ", "") for text_ in (*brackets, size) for one in re.findall(r"\d+(?:\.\d+)?\s*[BMTbmt]\b", text_)]
+    if not sizes:
+        return Match("family", members, f"every bundled {bare}")
+    found_members = dict.fromkeys(name for one in sizes for name in _one(f"{bare} {one}").names)
+    if len(found_members) == 1:
+        return _one(f"{bare} {next(one for one in sizes if _one(f'{bare} {one}').names)}")
+    if found_members:
+        return Match("family", tuple(found_members), f"{bare} of {', '.join(sizes)}")
+    return NONE
+
+
+def _known_bracket(text: str) -> bool:
+    """Whether what stands in brackets behind a name says nothing of which model it is."""
+    lower = text.lower().strip()
+    if (
+        lower in _VENDORS
+        or _SIZE.match(text)
+        or re.fullmatch(r"\d+bx\d+e|\d+x\d+b|[\d.]+[bt][- ]a[\d.]+b", lower)
+        or re.fullmatch(r"(?:19|20)\d\d", lower)
+    ):
+        return True
+    return all(word in _GENERIC for word in re.split(r"[\s,/;+-]+", lower) if word)
+
+
+def _without_brackets(name: str) -> tuple[str, list[str]]:
+    brackets = [b.strip() for b in re.findall(r"[(\[]([^()\[\]]*)[)\]]", name)]
+    return re.sub(r"\s*[(\[][^()\[\]]*[)\]]", "", name).strip(), brackets
+
+
+def _one(name: str) -> Match:
+    for candidate in _spellings(name):
+        entry = zoo.find(candidate)
+        if entry is not None:
+            return Match("exact", (entry.name,))
+    stripped = name
+    while (shorter := _TUNED.sub("", stripped)) != stripped:
+        stripped = shorter
+        for candidate in _spellings(stripped):
+            entry = zoo.find(candidate)
+            if entry is not None:
+                return Match(
+                    "tuned", (entry.name,), f"taken for {entry.name}, which it was tuned from or shares its architecture with"
+                )
+    return NONE
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    lower = name.lower()
+    vendors = [v for v in _VENDORS if lower.startswith((f"{v} ", f"{v}-", f"{v}/")) and not lower.startswith("meta-llama/")]
+    # "Phi 4 Mini", "phi-4 mini" and "Phi4-mini" differ by separators alone, which `zoo.find` folds.
+    return (name, *(name[len(vendor) + 1 :] for vendor in vendors))
+
+
+def _agrees(name: str, size: str) -> bool:
+    """Whether a size in brackets is the model's: 8B of llama-3-8b, not 1.5B of gpt2."""
+    from archcalc.cards.quantity import compare, numbers
+
+    number = next(numbers(size), None)
+    total = _total(name)
+    return number is not None and total is not None and compare(number, total, 10**number.scale) is not None
+
+
+@cache
+def _total(name: str) -> int | None:
+    from archcalc.analysis.params import components
+    from archcalc.loader import load
+
+    try:
+        parts = components(load(name, offline=True).architecture)
+    except Exception:
+        return None
+    return sum(part.total for part in parts if part.part != "mtp")
+
+
+@cache
+def _families() -> dict[str, tuple[str, ...]]:
+    """Families by their folded names: those of the index, and the brands before their version numbers."""
+    found: dict[str, list[str]] = {}
+    for entry in zoo.entries():
+        keys = {zoo.key(entry.family)}
+        if brand := re.match(r"[a-z]+(?:-[a-z]+)*", entry.name):
+            keys.add(zoo.key(brand[0]))
+            keys.add(zoo.key(re.match(r"[a-z]+", entry.name)[0]))  # type: ignore[index]
+        for key in keys:
+            found.setdefault(key, []).append(entry.name)
+    return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
+
+
+def family(text: str) -> tuple[str, ...]:
+    """The bundled members of a family by its name ("Qwen3", "Llama (Meta)"), or nothing.
+
+    >>> family("Gemma 2")
+    ('gemma-2-2b', 'gemma-2-9b', 'gemma-2-27b')
+    >>> family("MMLU")
+    ()
+    """
+    name = clean(_without_brackets(text)[0])
+    for spelling in _spellings(name):
+        plain = re.sub(r"(?i)\b(?:family|series|models?|collection|herd)\b", "", spelling).strip()
+        members = _families().get(zoo.key(plain))
+        if members:
+            return members
+    return ()
+
+
+def members_named(text: str, members: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `members` that a word inside a cell singles out: "L4" of the Llamas, "3.5" of the Phis, "Qwen3-MoE", "Gemma 3".
+
+    >>> members_named("L4", family("Llama"))
+    ('llama-4-scout', 'llama-4-maverick')
+    >>> members_named("8 experts", family("Mixtral"))
+    ()
+    """
+    word = clean(text)
+    entry = zoo.find(word)
+    if entry is not None and entry.name in members:
+        return (entry.name,)
+    only_moe = bool(re.search(r"(?i)[- ]moe$", word))
+    word = re.sub(r"(?i)[- ]moe$", "", word).strip()
+    if not re.search(r"\d", word) and not (only_moe or len(word) > 2):
+        return ()
+    exact = [name for name in members if zoo.key(_entry(name).family) == zoo.key(word)]
+    found = exact or [name for name in members if _of_generation(name, word)]
+    return tuple(name for name in found if not only_moe or _is_moe(name))
+
+
+@cache
+def _entry(name: str) -> zoo.Entry:
+    return next(entry for entry in zoo.entries() if entry.name == name)
+
+
+def _of_generation(name: str, word: str) -> bool:
+    """Whether "L4", "4" or "Llama 4" is the generation of llama-4-scout. Generation 3 holds 3.1 and 3.2, and not 38."""
+    brand = re.match(r"[a-z]+", name)[0]  # type: ignore[index]
+    short = re.fullmatch(r"([A-Za-z]*?)[- ]?v?(\d+(?:\.\d+)?)", word)
+    if short is None:
+        return name == brand == word.lower() or name.startswith(f"{word.lower()}-")
+    letters = short[1].lower()
+    if letters not in ("", "v", brand[0], brand):
+        return False
+    return re.match(rf"{brand}-?v?{re.escape(short[2])}(?![0-9])", name) is not None
+
+
+@cache
+def _is_moe(name: str) -> bool:
+    spec = zoo.spec(name)
+    return spec is not None and spec.facts.moe is not None
+
+
+_GENERIC_WORDS = re.compile(
+    r"(?i)\b(?:model|models|card|cards|for|of|the|a|an|architecture|architectures|overview|summary|details?|specs?|specifications?|config|configuration|"
+    r"information|info|about|introduction|to|introducing|series|family|parameters|hyperparameters|technical|report|language|llm|at|glance|"
+    r"structure|layout|key|facts|table|our|open|release|released|highlights|general|design|and|dimensions|numbers|features|in|numbers|has|following|is|"
+    r"with|described|briefly|as|follows|settings?|is|following)\b"
+)
+
+
+@lru_cache(maxsize=8192)
+def in_heading(text: str) -> Match:
+    """The one model that a heading or caption is about, ignoring words that headings are made of. Two models make it ambiguous.
+
+    >>> in_heading("Model Card for Mixtral-8x7B").names, in_heading("DeepSeek-V3 against Kimi K2").kind
+    (('mixtral-8x7b',), 'ambiguous')
+    """
+    name = clean(re.sub(r"<[^>]*>|[`*_#]+", " ", text))
+    if not name or len(name) > 400:
+        return NONE
+    whole = match(name)
+    if whole.kind != "none":
+        return whole
+    trimmed = re.sub(r"\s+", " ", _GENERIC_WORDS.sub(" ", name)).strip(" .:-—|,")
+    if trimmed and trimmed != name:
+        found = match(trimmed)
+        if found.kind != "none":
+            return found
+    words = [word for word in re.split(r"[\s,;:()]+", name) if word]
+    hits: list[tuple[int, int, Match]] = []
+    for length in range(min(6, len(words)), 0, -1):
+        for i in range(len(words) - length + 1):
+            if any(i < b and a < i + length for a, b, _ in hits):
+                continue
+            piece = " ".join(words[i : i + length])
+            # One plain word names a model only where it has digits: "Grok", "Phi" alone are too little.
+            if length == 1 and not re.search(r"\d", piece):
+                continue
+            found = _one(clean(piece))
+            if found.kind in ("exact", "tuned"):
+                hits.append((i, i + length, found))
+    named = {hit[2].names for hit in hits}
+    if len(named) > 1:
+        return Match("ambiguous", tuple(sorted(name for names in named for name in names)), f"{name!r} names several models")
+    if len(named) == 1:
+        a, b, found = hits[0]
+        rest = " ".join([*words[:a], *words[b:]])
+        leftover = _GENERIC_WORDS.sub(" ", rest)
+        # A neighbouring word with digits or a known variant makes it another model: "Llama 3 8B FP8".
+        if not re.search(
+            r"[\w]*\d[\w]*|(?i:distill|awq|gptq|gguf|quant|lora|vision|vl|coder|math|finetun|fine-tun|merge|omni|audio)", leftover
+        ):
+            return found
+    return NONE

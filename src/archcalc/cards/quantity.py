@@ -1,0 +1,162 @@
+"""Numbers as cards print them, and whether a true value reads so: exactly, rounded, or cut off.
+
+The precision of a number is that of its last digit; trailing zeros of a number without decimals may be none (400B for 401.6), but two
+digits always count. Everything is computed with integers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
+How = Literal["exact", "rounded", "zeros", "cut"]
+
+# Not after a letter, digit or dot (BF16, A22B, v3.1), a slash of a date, nor inside a name such as 8x7B.
+_NUMBER = re.compile(
+    r"""(?<![\w.])(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
+        (?P<digits>\d{1,3}(?:[,_\u00a0\u2009\u202f]\d{3})+(?:\.\d+)?
+           |\d+(?:\.\d+)?|\.\d+)
+        (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
+          |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
+          |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=[-+\s,.;:/()→*)\]|'"–—†‡·&]|params?\b|$)
+          |\s?(?P<percent>%)
+          |\s?(?P<times>[x×])(?![\w\s]*\d)
+          |(?!\.?\d|[A-Za-z]|[x×]\d))
+        (?P<plus>\+(?!\s*\d))?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SCALES = {"k": 3, "thousand": 3, "m": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "g": 9, "t": 12, "trillion": 12}
+_STEPS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
+
+
+class Number(NamedTuple):
+    """A number in a cell: its digits as printed, its scale (a power of ten, 0 without) or unit, and where it stands.
+
+    `start` and `end` are those of its digits, `after` is behind its unit; `suffix` is the letter of the scale as printed.
+    `bound` is `+` for "at least", `<` for "less than", `>` for "more than".
+    """
+
+    digits: Decimal
+    scale: int
+    unit: str
+    bound: str
+    start: int
+    end: int
+    text: str
+    after: int
+    suffix: str = ""
+
+    @property
+    def decimals(self) -> int:
+        return max(0, -int(self.digits.as_tuple().exponent))
+
+    @property
+    def mantissa(self) -> int:
+        """The digits without the point."""
+        return int(self.digits.scaleb(self.decimals))
+
+
+def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Number]:
+    """Every number in a text, in order."""
+    for match in _NUMBER.finditer(text, start, len(text) if end is None else end):
+        digits = re.sub(r"[,_\u00a0\u2009\u202f]", "", match["digits"])
+        unit = (match["unit"] or match["flops"] or match["percent"] or "").lower()
+        scale = _SCALES[match["scale"].lower()] if match["scale"] else 0
+        bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
+        bound = {"≥": "+", "≤": "<"}.get(bound, bound)
+        yield Number(
+            Decimal(digits), scale, unit, bound, match.start("digits"), match.end("digits"), match[0].strip(), match.end(),
+            match["scale"] or "",
+        )  # fmt: skip
+
+
+def scales(number: Number, kind: Kind, unit: int = 0) -> list[tuple[int, str]]:
+    """What one unit of the number may stand for, likeliest first, each with the convention's name.
+
+    `unit` is the power of ten that a column head gives to numbers without one: 9 for "Params (B)".
+    """
+    power = number.scale or unit
+    if kind == "tokens":
+        if power == 3:
+            return [(1024, "k as 1,024"), (1000, "k as 1,000")]
+        if power == 6:
+            return [(1 << 20, "M as 1,048,576"), (10**6, "M as 1,000,000"), (1_024_000, "M as 1,000 x 1,024")]
+        return [(10**power, "")]
+    if kind == "int" and power == 3:
+        return [(1000, "k as 1,000"), (1024, "k as 1,024")]
+    if kind == "bytes":
+        return _byte_units(number, unit)
+    if kind == "flops":
+        step = _STEPS.get(number.unit[:1], 0) if number.unit != "flop" and number.unit != "flops" else 0
+        return [(1000**step, "")]
+    return [(10**power, "")]
+
+
+def _byte_units(number: Number, unit: int) -> list[tuple[int, str]]:
+    name = number.unit
+    if not name and number.scale:
+        name = {3: "kb", 6: "mb", 9: "gb", 12: "tb"}[number.scale]
+    if not name:
+        return [(10**unit, "")] if unit else [(1, "")]
+    step = _STEPS.get(name[0], 0) if not name.startswith("b") else 0
+    if not step:
+        return [(1, "")]
+    letter = name[0].upper()
+    if name[1:2] == "i":
+        return [(1024**step, "")]
+    return [(1000**step, ""), (1024**step, f"{letter}B as {letter}iB, 2^{10 * step} bytes")]
+
+
+def compare(number: Number, value: int | Fraction, unit: int, *, zeros: bool = True) -> How | None:
+    """How `value` reads as the number in units of `unit`, or None where it does not.
+
+    >>> compare(next(numbers("72B")), 72_700_000_000, 10**9), compare(next(numbers("73B")), 72_700_000_000, 10**9)
+    ('cut', 'rounded')
+    >>> compare(next(numbers("400B")), 401_583_681_536, 10**9), compare(next(numbers("1T")), 671 * 10**9, 10**12)
+    ('zeros', None)
+    """
+    scaled = Fraction(value) * 10**number.decimals / unit
+    printed = number.mantissa
+    if scaled == printed:
+        return "exact"
+    off = abs(scaled - printed)
+    # 671B rounds to 1T only by losing every digit that counts.
+    lost = scaled < printed == 1 and number.decimals == 0 and scaled < Fraction(95, 100)
+    if off <= Fraction(1, 2) and not lost:
+        return "rounded"
+    if zeros and number.decimals == 0:
+        digits = str(printed)
+        significant = max(2, len(digits.rstrip("0")))
+        step = 10 ** max(0, len(digits) - significant)
+        if step > 1 and printed % step == 0 and off <= Fraction(step, 2):
+            return "zeros"
+    if scaled > printed and int(scaled) == printed:
+        return "cut"
+    return None
+
+
+def like(number: Number, value: int | Fraction, unit: int) -> str:
+    """`value` in the style of the number: as many decimals, separators if it had them; exact where the number was written out.
+
+    >>> like(next(numbers("9.24B")), 8_030_261_248, 10**9), like(next(numbers("131,072")), 8192, 1)
+    ('8.03', '8,192')
+    """
+    scaled = Fraction(value) * 10**number.decimals / unit
+    whole = round(scaled)
+    if number.decimals:
+        head, tail = divmod(whole, 10**number.decimals)
+        text = f"{tail:0{number.decimals}}"
+        return f"{_grouped(head, number)}.{text}"
+    return _grouped(whole, number)
+
+
+def _grouped(n: int, number: Number) -> str:
+    separator = re.search(r"\d([,_\u00a0\u2009\u202f])\d{3}", number.text)
+    if separator:
+        return f"{n:,}".replace(",", separator[1])
+    # A number too short to show whether it would have had separators is written as most are: with them from five digits on.
+    return f"{n:,}" if n >= 10_000 and number.mantissa < 1000 else str(n)

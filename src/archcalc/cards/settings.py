@@ -1,0 +1,121 @@
+"""What a project's `archcalc.toml`, or `[tool.archcalc]` in its pyproject.toml, says about checking."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from archcalc.errors import UsageError
+
+
+class Ignore(NamedTuple):
+    """Claims to leave alone: those that match every pattern given."""
+
+    file: str = "*"
+    model: str = "*"
+    field: str = "*"
+    reason: str = ""
+
+    def covers(self, file: str, model: str, field: str) -> bool:
+        """Whether a claim is one of them. Patterns are those of shells."""
+        path = file.replace(os.sep, "/")
+        return (
+            (fnmatch(path, self.file) or fnmatch(os.path.basename(path), self.file))
+            and fnmatch(model.lower(), self.model.lower())
+            and fnmatch(field, self.field)
+        )
+
+
+class Settings(NamedTuple):
+    """`sources` says what names mean; `files` is checked when the command line names none."""
+
+    files: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sources: Mapping[str, str] = {}
+    ignore: tuple[Ignore, ...] = ()
+    tolerance: Fraction = Fraction(0)
+    require_claims: bool = False
+    folder: str = "."
+
+
+_KEYS = {"files": list, "exclude": list, "sources": dict, "ignore": list, "tolerance": (str, int, float), "require-claims": bool}
+
+
+def find(path: str | None) -> Settings:
+    """The settings in `path`, or in the working folder's archcalc.toml or pyproject.toml, or none."""
+    if path is not None:
+        return _read(path, named=True)
+    for name in ("archcalc.toml", "pyproject.toml"):
+        if os.path.isfile(name):
+            found = _read(name, named=False)
+            if name == "archcalc.toml" or found != Settings():
+                return found
+    return Settings()
+
+
+def _read(path: str, named: bool) -> Settings:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
+
+    try:
+        with open(path, "rb") as file:
+            data: dict[str, Any] = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}", "give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if not named and os.path.basename(path) == "pyproject.toml":
+            return Settings()
+        raise UsageError(f"{path} is not TOML: {error}", "correct it there") from None
+    if os.path.basename(path) == "pyproject.toml" or "tool" in data:
+        data = data.get("tool", {}).get("archcalc", {})
+    return _settings(data, path)
+
+
+def _settings(data: Mapping[str, Any], path: str) -> Settings:
+    for key, value in data.items():
+        if key not in _KEYS:
+            raise UsageError(f"{path}: unknown key {key!r}", f"one of {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[key]):  # type: ignore[arg-type]
+            raise UsageError(f"{path}: {key} is {value!r}", "see docs/check.md for its form")
+    rules = []
+    for rule in data.get("ignore", ()):
+        if (
+            not isinstance(rule, dict)
+            or not rule.keys() <= set(Ignore._fields)
+            or not all(isinstance(v, str) for v in rule.values())
+        ):
+            raise UsageError(f"{path}: ignore holds {rule!r}", 'as in { file = "docs/*.md", field = "context", reason = "why" }')
+        rules.append(Ignore(**rule))
+    sources = data.get("sources", {})
+    if not all(isinstance(value, str) for value in sources.values()):
+        raise UsageError(f"{path}: sources must map names to sources", 'as in "Foo 7B" = "org/foo-7b"')
+    return Settings(
+        files=tuple(map(str, data.get("files", ()))),
+        exclude=tuple(map(str, data.get("exclude", ()))),
+        sources=sources,
+        ignore=tuple(rules),
+        tolerance=tolerance(str(data.get("tolerance", "0"))),
+        require_claims=bool(data.get("require-claims", False)),
+        folder=os.path.dirname(path) or ".",
+    )
+
+
+def tolerance(text: str) -> Fraction:
+    """A share: `1%`, `0.01`.
+
+    >>> tolerance("1%"), tolerance("0.005")
+    (Fraction(1, 100), Fraction(1, 200))
+    """
+    try:
+        value = Fraction(text.strip().removesuffix("%").strip()) / (100 if text.strip().endswith("%") else 1)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"tolerance {text!r} is not a share", "as in 1% or 0.01") from None
+    if not 0 <= value < 1:
+        raise UsageError(f"tolerance {text!r}: a share from 0 to 1 was expected", "as in 1% or 0.01")
+    return value

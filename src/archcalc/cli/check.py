@@ -1,0 +1,163 @@
+"""`archcalc check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archcalc.cli._options import Offline
+from archcalc.cli._run import complain, leave
+from archcalc.errors import ArchcalcError, UsageError
+
+if TYPE_CHECKING:
+    from archcalc.cards.check import Checked
+    from archcalc.report import CheckError, CheckReport
+
+
+class CheckFormat(str, Enum):
+    """How to print."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    markdown = "markdown"
+    csv = "csv"
+    github = "github"
+    sarif = "sarif"
+    junit = "junit"
+
+
+_BAR_FROM = 20
+"""Files from which a bar on a terminal is worth its room."""
+
+
+def command(
+    file: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Markdown, JSON or YAML files, folders, glob patterns, or -.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Rewrite wrong cells in place.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would write, and write nothing.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Every claim, and how its verdict is known.")] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="SOURCE", help="What tables without a model's name are about.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", metavar="PATH", help="Settings; archcalc.toml or pyproject.toml here by default.")
+    ] = None,
+    tolerance: Annotated[
+        str | None, typer.Option("--tolerance", metavar="SHARE", help="Let numbers pass that are off by no more: 1%.")
+    ] = None,
+    require_claims: Annotated[bool, typer.Option("--require-claims", help="A file without claims fails.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Claims of unknown models fail too.")] = False,
+    form: Annotated[CheckFormat, typer.Option("--format", "-f", help="How to print.")] = CheckFormat.table,
+    offline: Offline = False,
+) -> None:
+    """Hold the claims of model cards against configs: tables, lists and front matter.
+
+    A claim is right if the true value reads so in some convention that can be named; --explain names it. Exit status 0 if no claim is
+    wrong, 1 if some are, or a file or a pinned source cannot be had, 2 if the call itself is wrong.
+    """
+    from archcalc.cards import check, settings
+    from archcalc.cards import fix as mending
+
+    found = settings.find(config)
+    share = settings.tolerance(tolerance) if tolerance is not None else None
+    paths = list(check.expand(file or found.files, found.exclude))
+    if not paths:
+        raise UsageError("no file is given", "as in archcalc check README.md")
+    if (fix or diff) and "-" in paths:
+        raise UsageError("standard input cannot be rewritten", "give a file")
+
+    errors: list[CheckError] = []
+    done: list[Checked] = []
+    changed = 0
+    for path in _bar(paths, form is CheckFormat.table):
+        try:
+            one = check.check_file(path, found, offline=offline, tolerance=share, model=model)
+        except ArchcalcError as error:
+            errors.append(_error(path, error))
+            continue
+        if (fix or diff) and one.edits:
+
+            def again(text: str, path: str = path) -> Checked:
+                return check.check_text(text, path, found, offline=offline, tolerance=share, model=model)
+
+            mended = mending.mend(one, again)
+            changed += mended.made
+            if diff:
+                sys.stdout.write(mending.diff(path, one.text, mended.text))
+            elif mended.made:
+                try:
+                    mending.write(path, mended.text)
+                except ArchcalcError as error:
+                    errors.append(_error(path, error))
+                else:
+                    one = again(mended.text)
+        done.append(one)
+    result = check.summarize(done, errors)
+    if not diff:
+        _print(result, form, explain)
+    if fix or diff:
+        print(f"archcalc: {changed} cell{'s' * (changed != 1)} {'to rewrite' if diff else 'rewritten'}", file=sys.stderr)
+    if form is not CheckFormat.json:
+        sys.stdout.flush()
+        for failed in result.errors:
+            complain(failed.message if failed.file in failed.message else f"{failed.file}: {failed.message}", failed.hint)
+    _leave(result, done, paths, strict, require_claims or found.require_claims)
+
+
+def _error(path: str, error: ArchcalcError) -> CheckError:
+    from archcalc.report import CheckError
+
+    return CheckError(path, 0, error.code, error.message, error.hint)
+
+
+def _leave(r: CheckReport, done: list[Checked], paths: list[str], strict: bool, require_claims: bool) -> None:
+    """End with the status that the results ask for."""
+    empty = [one.file for one in done if not one.results]
+    if require_claims:
+        for path in empty:
+            complain(f"{path} holds no claims", "leave --require-claims out if that is as it should be")
+    if len(paths) == 1 and not done:
+        leave(2)
+    if r.wrong or r.errors or (strict and r.unknown_model) or (require_claims and empty):
+        leave(1)
+
+
+def _bar(paths: list[str], wanted: bool) -> Iterator[str]:
+    """The paths, with a bar on a terminal where there are many."""
+    if not wanted or len(paths) < _BAR_FROM or not sys.stderr.isatty():
+        yield from paths
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(paths, "checking", console=Console(stderr=True), transient=True)
+
+
+def _print(r: CheckReport, form: CheckFormat, explain: bool) -> None:
+    from archcalc.render import check as render
+    from archcalc.report import to_plain
+
+    if form is CheckFormat.json:
+        print(json.dumps(to_plain(r), indent=2, ensure_ascii=False))
+    elif form is CheckFormat.jsonl:
+        _lines(to_plain(r.results))
+    elif form is CheckFormat.table:
+        render.write_page(r, sys.stdout, explain)
+    elif form in (CheckFormat.markdown, CheckFormat.csv):
+        from archcalc.render import rows
+
+        rows.write(form.value, render.COLUMNS, list(render.rows(r)), sys.stdout)
+    else:
+        {"github": render.write_github, "sarif": render.write_sarif, "junit": render.write_junit}[form.value](r, sys.stdout)
+
+
+def _lines(rows: Iterable[object]) -> None:
+    for row in rows:
+        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")

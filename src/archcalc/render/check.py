@@ -1,0 +1,210 @@
+"""What `archcalc check` found: for people, for GitHub's annotations, as SARIF and as JUnit's XML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from archcalc.render.rows import Column, text
+from archcalc.report import CheckReport, CheckResult
+
+COLUMNS = tuple(
+    Column(key, key, text)
+    for key in ("file", "line", "column", "model", "resolved", "field", "claimed", "actual", "verdict", "why", "fix")
+)
+_SHOWN = ("wrong", "unknown-model")
+
+
+def label(field: str) -> str:
+    """A field as people call it."""
+    return {"kv_heads": "KV heads", "moe": "MoE", "kv_cache": "KV cache", "mtp": "MTP", "total_params": "total parameters",
+            "active_params": "active parameters", "kv_per_token": "KV cache a token", "qk_norm": "QK-norm"}.get(
+        field, field.replace("_", " ")
+    )  # fmt: skip
+
+
+def sentence(r: CheckResult) -> str:
+    """One result in one line."""
+    if r.verdict == "unknown-model":
+        return f"{label(r.field)} {r.claimed!r}: {r.why}"
+    who = r.model or r.resolved or ""
+    if r.verdict == "ok":
+        return f"{who}: {label(r.field)} {r.claimed!r} is right: {r.why}"
+    if r.verdict == "unverifiable":
+        return f"{who}: {label(r.field)} {r.claimed!r} is left alone: {r.why}"
+    return f"{who}: {label(r.field)} is {r.claimed!r} and should be {r.actual!r}: {r.why}"
+
+
+def summary(r: CheckReport) -> str:
+    """The counts in one line."""
+    files = f"{r.files} file{'s' * (r.files != 1)}"
+    if not r.claims:
+        return f"{files}, no claims"
+    parts = [f"{r.ok} right", f"{r.wrong} wrong", f"{r.unverifiable} not verifiable"]
+    if r.unknown_model:
+        parts.append(f"{r.unknown_model} of unknown models")
+    return f"{files}, {r.claims} claims: {', '.join(parts)}"
+
+
+def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
+    """Wrong claims by file, with `explain` all claims and how each is known; then the counts."""
+    from rich.text import Text
+
+    from archcalc.render.terminal import console
+
+    page = console(out, pipe_width=1000)
+    styles = {"wrong": "bold red", "ok": "green", "unverifiable": "dim", "unknown-model": "yellow"}
+    shown = [x for x in r.results if explain or x.verdict == "wrong"]
+    file = ""
+    for x in shown:
+        if x.file != file:
+            if file:
+                page.print()
+            file = x.file
+            page.print(Text(file, style="bold"))
+        head = Text.assemble(f"  {x.line}:{x.column}".ljust(10), (x.verdict.ljust(14), styles[x.verdict]))
+        head.append(sentence(x))
+        page.print(head)
+    if not explain:
+        _unknown(page, r)
+    if shown:
+        page.print()
+    page.print(Text(summary(r), style="bold"))
+
+
+def _unknown(page: Any, r: CheckReport) -> None:
+    """Names without a model, each once."""
+    from rich.text import Text
+
+    names: dict[tuple[str, str, str], list[CheckResult]] = {}
+    for x in r.results:
+        if x.verdict == "unknown-model":
+            names.setdefault((x.file, x.model, x.why), []).append(x)
+    for (file, _, why), found in names.items():
+        count = len(found)
+        page.print(Text(f"{file}:{found[0].line}: {why} ({count} claim{'s' * (count != 1)} not judged)", style="yellow"))
+
+
+def write_github(r: CheckReport, out: TextIO) -> None:
+    """Workflow commands that annotate the lines of a pull request (GitHub Docs, "Workflow commands for GitHub Actions")."""
+    for error in r.errors:
+        out.write(f"::error file={_property(error.file)},line={max(error.line, 1)},title=archcalc::{_message(error.message)}\n")
+    for x in r.results:
+        if x.verdict in _SHOWN:
+            level = "error" if x.verdict == "wrong" else "notice"
+            out.write(
+                f"::{level} file={_property(x.file)},line={x.line},col={x.column},title={_property(f'archcalc: {label(x.field)}')}"
+                f"::{_message(sentence(x))}\n"
+            )
+    out.write(summary(r) + "\n")
+
+
+def _message(text_: str) -> str:
+    return text_.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text_: str) -> str:
+    return _message(text_).replace(":", "%3A").replace(",", "%2C")
+
+
+def write_sarif(r: CheckReport, out: TextIO) -> None:
+    """SARIF 2.1.0 (OASIS), as code scanning reads it: wrong claims are errors, unknown models notes."""
+    from archcalc import __version__
+
+    fields = sorted({x.field for x in r.results if x.verdict in _SHOWN})
+    rules = [{"id": f"archcalc/{f}", "shortDescription": {"text": f"{label(f)} as the config says"}} for f in fields]
+    results = [_sarif_result(x, fields.index(x.field)) for x in r.results if x.verdict in _SHOWN]
+    run = {
+        "tool": {
+            "driver": {
+                "name": "archcalc",
+                "version": __version__,
+                "informationUri": "https://pypi.org/project/archcalc/",
+                "rules": rules,
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "invocations": [
+            {
+                "executionSuccessful": not r.errors,
+                "toolExecutionNotifications": [
+                    {"level": "error", "message": {"text": e.message}, "locations": [_location(e.file, max(e.line, 1), 1)]}
+                    for e in r.errors
+                ],
+            }
+        ],
+        "results": results,
+    }
+    log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    out.write(json.dumps(log, indent=2, ensure_ascii=False) + "\n")
+
+
+def _location(file: str, line: int, column: int) -> dict[str, Any]:
+    return {
+        "physicalLocation": {
+            "artifactLocation": {"uri": file.replace("\\", "/"), "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": line, "startColumn": column},
+        }
+    }
+
+
+def _sarif_result(x: CheckResult, index: int) -> dict[str, Any]:
+    return {
+        "ruleId": f"archcalc/{x.field}",
+        "ruleIndex": index,
+        "level": "error" if x.verdict == "wrong" else "note",
+        "message": {"text": sentence(x)},
+        "locations": [_location(x.file, x.line, x.column)],
+    }
+
+
+def write_junit(r: CheckReport, out: TextIO) -> None:
+    """JUnit's XML: a suite a file, a case a claim."""
+    from xml.sax.saxutils import escape, quoteattr
+
+    by_file: dict[str, list[CheckResult]] = {}
+    for x in r.results:
+        by_file.setdefault(x.file, []).append(x)
+    for error in r.errors:
+        by_file.setdefault(error.file, [])
+    skipped = r.unverifiable + r.unknown_model
+    out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+    out.write(
+        f'<testsuites name="archcalc" tests="{r.claims}" failures="{r.wrong}" errors="{len(r.errors)}" skipped="{skipped}">\n'
+    )
+    for file, found in by_file.items():
+        errors = [e for e in r.errors if e.file == file]
+        wrong = sum(x.verdict == "wrong" for x in found)
+        left = sum(x.verdict in ("unverifiable", "unknown-model") for x in found)
+        out.write(
+            f'  <testsuite name={quoteattr(_plain(file))} tests="{len(found) + len(errors)}" failures="{wrong}" errors="{len(errors)}" '
+            f'skipped="{left}">\n'
+        )
+        for error in errors:
+            out.write(f'    <testcase classname={quoteattr(_plain(file))} name="source">')
+            out.write(f"<error message={quoteattr(_plain(error.message))}/></testcase>\n")
+        for x in found:
+            name = quoteattr(_plain(f"{x.line}:{x.column} {x.model}: {label(x.field)} {x.claimed}"))
+            out.write(
+                f'    <testcase classname={quoteattr(_plain(file))} name={name} file={quoteattr(_plain(file))} line="{x.line}"'
+            )
+            if x.verdict == "ok":
+                out.write("/>\n")
+                continue
+            tag = "failure" if x.verdict == "wrong" else "skipped"
+            out.write(f"><{tag} message={quoteattr(_plain(sentence(x)))}>{escape(_plain(x.why))}</{tag}></testcase>\n")
+        out.write("  </testsuite>\n")
+    out.write("</testsuites>\n")
+
+
+def _plain(text_: str) -> str:
+    """Text without the characters that XML 1.0 cannot hold (section 2.2)."""
+    return "".join(
+        c if c in "\t\n\r" or 0x20 <= ord(c) <= 0xD7FF or 0xE000 <= ord(c) <= 0xFFFD or ord(c) > 0xFFFF else "�" for c in text_
+    )
+
+
+def rows(r: CheckReport) -> Iterable[dict[str, Any]]:
+    """Every result as a row of a list."""
+    return (vars(x) for x in r.results)
