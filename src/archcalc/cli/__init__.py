@@ -23,6 +23,7 @@ COMMANDS = {
     "plot": "Charts of models, as text, SVG or PNG.",
     "train": "What training takes of each GPU, whether it fits, and what it costs.",
     "sweep": "Every combination of models, contexts, machines and config keys.",
+    "check": "The claims of model cards against configs.",
     "gpus": "The catalog of GPUs.",
     "schema": "The JSON schema of what a command prints.",
 }
