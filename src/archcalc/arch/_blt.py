@@ -63,7 +63,7 @@ class Transformer(TowerSchema):
         tensors = (*attention.tensors(), rms_norm("q_norm", h), rms_norm("k_norm", h))
         layer = Layer(f"cross-attention ({heads} x {h // heads})", "none", tensors)
         number = self.num_hidden_layers if self.cross_attn_all_layers else 1
-        return stack(join(prefix, "cross_attn_layers"), "decoder", [layer] * number)
+        return stack(join(prefix, "cross_attn_layers"), "other", [layer] * number)
 
     def outside(self, prefix: str, part: Part, tensors: Iterable[Tensor]) -> Group:
         return group(part, prefixed(prefix, tensors))

@@ -1,0 +1,137 @@
+"""What BERT and its many relatives share: tables summed into an embedding, layers with a norm each behind attention and FFN, and a
+head that predicts tokens. Counted with that head, as the reference implementation's language model of the type has it.
+
+Source: transformers 5.23, models/bert/modeling_bert.py (`BertLMHeadModel`); relatives override what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch._decoder import DecoderSchema, join
+from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.blocks._tensor import linear, make_layer, prefixed
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.cross import CrossAttention
+from archcalc.blocks.feedforward import FeedForward, activation_name
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import table
+from archcalc.errors import ConfigError
+from archcalc.model import Architecture, Facts, Group, Kind, Layer, Shard, Tensor, stack
+
+NAMES = ("self.query", "self.key", "self.value", "output.dense")
+
+
+class BertSchema(DecoderSchema):
+    """An encoder as its hooks say; a decoder where `is_decoder`."""
+
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
+        "pooler_size_per_head", "pooler_type", "output_past", "model_max_length", "use_pooler", "classifier_activation",
+    )  # fmt: skip
+    name: ClassVar[str]
+    root: ClassVar[str]
+    attention_norm: ClassVar[str] = "output.LayerNorm"
+    ffn_norm: ClassVar[str] = "output.LayerNorm"
+    norm_label: ClassVar[str] = "LayerNorm (post)"
+    # Rows of the position table before the first position.
+    offset: ClassVar[int] = 0
+    # Whether the reference implementation lists the head before the table that it is tied to.
+    head_first: ClassVar[bool] = False
+
+    vocab_size: Size = 30522
+    hidden_size: Size = 768
+    num_hidden_layers: Layers = 12
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    hidden_act: str = "gelu"
+    max_position_embeddings: Size = 512
+    type_vocab_size: Size = 2
+    is_decoder: Flag = False
+    add_cross_attention: Flag = False
+    tie_word_embeddings: Flag = True
+    architectures: list[str] | None = None
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    @property
+    def embedding_width(self) -> int:
+        return self.hidden_size
+
+    def qkv_bias(self) -> bool:
+        return True
+
+    def tables(self) -> Iterator[Tensor]:
+        """The embedding's further tables and its norm."""
+        wide = self.embedding_width
+        yield table("position_embeddings", self.max_position_embeddings, wide)
+        yield table("token_type_embeddings", self.type_vocab_size, wide)
+        yield from layer_norm("LayerNorm", wide)
+
+    def beside(self) -> Iterable[Tensor]:
+        """Tensors of the model that are in no layer and in no table, below the root."""
+        return ()
+
+    def extra(self) -> Iterable[Tensor]:
+        """Further tensors of a layer."""
+        return ()
+
+    def layer(self) -> Layer:
+        h, heads, bias = self.hidden_size, self.num_attention_heads, self.qkv_bias()
+        attention = GroupedQueryAttention(h, heads, heads, self.head_size, bias=bias, output_bias=True, rope=False, names=NAMES)
+        ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("intermediate.dense", "output.dense"))
+        extra = [*layer_norm(f"attention.{self.attention_norm}", h), *layer_norm(self.ffn_norm, h), *self.extra()]
+        if self.add_cross_attention:
+            if not self.is_decoder:
+                raise ConfigError("add_cross_attention is true, but is_decoder is not", "set both", "is_decoder")
+            extra += prefixed("crossattention", CrossAttention(h, heads, self.head_size, bias=bias, names=NAMES).tensors())
+            extra += layer_norm(f"crossattention.{self.attention_norm}", h)
+        layer = make_layer(attention, ffn, mixer_name="attention", ffn_name="", extra=extra)
+        return layer if self.is_decoder else layer._replace(caches=())
+
+    def tied(self) -> Kind:
+        return "tied" if self.tie_word_embeddings else "param"
+
+    def head(self) -> Iterator[Tensor]:
+        """The head with complete names; its last tensors are the vocabulary's matrix and bias."""
+        h = self.hidden_size
+        yield Tensor("cls.predictions.bias", (self.vocab_size,), "head", Shard(0, self.vocab_size))
+        yield from linear("cls.predictions.transform.dense", self.embedding_width, h, "head", bias=True)
+        yield from layer_norm("cls.predictions.transform.LayerNorm", self.embedding_width)
+        yield from self.matrix("cls.predictions.decoder", self.embedding_width)
+
+    def matrix(self, name: str, wide: int) -> Iterator[Tensor]:
+        """The vocabulary's matrix, tied to the embedding, and its bias, tied to one of another name."""
+        rows = Shard(0, self.vocab_size)
+        kind: Kind = "param" if self.head_first else self.tied()
+        # The one that is counted is the embedding, whatever it is called.
+        yield Tensor(f"{name}.weight", (self.vocab_size, wide), "embedding" if kind != self.tied() else "head", rows, kind=kind)
+        yield Tensor(f"{name}.bias", (self.vocab_size,), "head", rows, kind=self.tied())
+
+    def more(self) -> dict[str, Any]:
+        return {"position": "learned"}
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        root, rows = join(prefix, self.root), Shard(0, self.vocab_size)
+        kind: Kind = self.tied() if self.head_first else "param"
+        words = Tensor("word_embeddings.weight", (self.vocab_size, self.embedding_width), "embedding", rows, kind=kind)
+        head = tuple(self.head())
+        counted = (t for t in head if t.role == "embedding")
+        groups = [
+            Group("embedding", (*prefixed(f"{root}.embeddings", (words, *self.tables())), *counted)),
+            Group("decoder", tuple(prefixed(root, self.beside()))),
+            Group("head", tuple(t for t in head if t.role != "embedding")),
+        ]
+        facts = Facts(
+            self.hidden_size, self.vocab_size, self.max_position_embeddings - self.offset,
+            "MHA" if self.is_decoder else "MHA, bidirectional", self.num_attention_heads, self.num_attention_heads, self.head_size,
+            self.norm_label, activation_name(self.hidden_act, gated=False), "learned", self.intermediate_size,
+            tied_embeddings=self.tie_word_embeddings,
+        )._replace(**self.more())  # fmt: skip
+        layers = stack(f"{root}.encoder.layer", "decoder", [self.layer()] * self.num_hidden_layers)
+        other = [c for c in self.architectures or () if not c.endswith(("LMHeadModel", "LM", "ForPreTraining", "Decoder"))]
+        notes = tuple(f"counted with the head of its language model: a {c} has another, or none" for c in other)
+        return Architecture(self.name, tuple(g for g in groups if g.tensors), (layers,), facts, notes=notes)

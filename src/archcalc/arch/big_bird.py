@@ -1,0 +1,38 @@
+"""BigBird: BERT whose attention sees the first and last blocks, its neighbours and a few at random.
+
+Source: transformers 5.23, models/big_bird/modeling_big_bird.py and configuration_big_bird.py (defaults; Zaheer et al. 2020,
+arXiv:2007.14062).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from archcalc.arch import bert
+from archcalc.arch._schema import Flag, Size
+from archcalc.blocks._tensor import linear
+from archcalc.model import Tensor
+
+
+class Schema(bert.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = (*bert.Schema.inert_keys, "rescale_embeddings", "is_encoder")
+    name: ClassVar[str] = "big_bird"
+
+    vocab_size: Size = 50358
+    hidden_act: str = "gelu_new"
+    max_position_embeddings: Size = 4096
+    use_bias: Flag = True
+    attention_type: str = "block_sparse"
+    block_size: Size = 64
+    num_random_blocks: Size = 3
+
+    def qkv_bias(self) -> bool:
+        return self.use_bias
+
+    def beside(self) -> Iterable[Tensor]:
+        return linear("pooler", self.hidden_size, self.hidden_size, "other", bias=True)
+
+    def more(self) -> dict[str, Any]:
+        sparse = f"blocks of {self.block_size}: first, last, three around, {self.num_random_blocks} at random"
+        return {"more": (("sparse attention", sparse),)} if self.attention_type == "block_sparse" else {}

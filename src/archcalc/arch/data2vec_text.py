@@ -1,0 +1,18 @@
+"""data2vec, the text model: RoBERTa.
+
+Source: transformers 5.23, models/data2vec/modeling_data2vec_text.py and configuration_data2vec_text.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import roberta
+from archcalc.arch._schema import Size
+
+
+class Schema(roberta.Schema):
+    name: ClassVar[str] = "data2vec-text"
+    root: ClassVar[str] = "data2vec_text"
+
+    vocab_size: Size = 30522

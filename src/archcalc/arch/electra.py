@@ -1,0 +1,41 @@
+"""ELECTRA: BERT with an embedding narrower than the layers.
+
+Source: transformers 5.23, models/electra/modeling_electra.py (`ElectraForCausalLM`) and configuration_electra.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from archcalc.arch import bert
+from archcalc.arch._schema import Size
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.norm import layer_norm
+from archcalc.model import Shard, Tensor
+
+
+class Schema(bert.Schema):
+    whole_heads: ClassVar[bool] = False
+    name: ClassVar[str] = "electra"
+    root: ClassVar[str] = "electra"
+
+    embedding_size: Size = 128
+    hidden_size: Size = 256
+    num_attention_heads: Size = 4
+    intermediate_size: Size = 1024
+
+    @property
+    def embedding_width(self) -> int:
+        return self.embedding_size
+
+    def beside(self) -> Iterable[Tensor]:
+        if self.embedding_size != self.hidden_size:
+            yield from linear("embeddings_project", self.hidden_size, self.embedding_size, "other", bias=True)
+
+    def head(self) -> Iterator[Tensor]:
+        wide, v = self.embedding_size, self.vocab_size
+        yield from layer_norm("generator_predictions.LayerNorm", wide)
+        yield from linear("generator_predictions.dense", wide, self.hidden_size, "head", bias=True)
+        yield Tensor("generator_lm_head.weight", (v, wide), "head", Shard(0, v), kind=self.tied())
+        yield Tensor("generator_lm_head.bias", (v,), "head", Shard(0, v))

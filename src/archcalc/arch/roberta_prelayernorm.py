@@ -1,0 +1,24 @@
+"""RoBERTa with norms before attention and FFN.
+
+Source: transformers 5.23, models/roberta_prelayernorm/modeling_roberta_prelayernorm.py and configuration_roberta_prelayernorm.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from archcalc.arch import roberta
+from archcalc.blocks.norm import layer_norm
+from archcalc.model import Tensor
+
+
+class Schema(roberta.Schema):
+    name: ClassVar[str] = "roberta-prelayernorm"
+    root: ClassVar[str] = "roberta_prelayernorm"
+    attention_norm: ClassVar[str] = "LayerNorm"
+    ffn_norm: ClassVar[str] = "intermediate.LayerNorm"
+    norm_label: ClassVar[str] = "LayerNorm (pre)"
+
+    def beside(self) -> Iterable[Tensor]:
+        return layer_norm("LayerNorm", self.hidden_size)

@@ -1,0 +1,18 @@
+"""XLM-RoBERTa: RoBERTa.
+
+Source: transformers 5.23, models/xlm_roberta/modeling_xlm_roberta.py and configuration_xlm_roberta.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import roberta
+from archcalc.arch._schema import Size
+
+
+class Schema(roberta.Schema):
+    name: ClassVar[str] = "xlm-roberta"
+    head_first: ClassVar[bool] = True
+
+    vocab_size: Size = 30522
