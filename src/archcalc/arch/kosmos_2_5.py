@@ -1,0 +1,22 @@
+"""Kosmos-2.5: Kosmos-2 with Pix2Struct's tower, for pages of text.
+
+Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5ForConditionalGeneration`) and configuration_kosmos2_5.py
+(defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import kosmos_2
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import Size, TowerSchema, nested
+from archcalc.arch.kosmos_2_5_text_model import Schema as Text
+
+
+class Schema(kosmos_2.Schema):
+    name: ClassVar[str] = "kosmos_2_5"
+
+    text_config: Annotated[Text, nested("kosmos_2_5_text_model", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("kosmos_2_5_vision_model", fixed=True), DEFAULT]
+    latent_query_num: Size = 2048

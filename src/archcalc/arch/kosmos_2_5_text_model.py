@@ -1,0 +1,28 @@
+"""The text model of Kosmos-2.5: Kosmos-2's without the norm inside attention, and with an embedding of two segments.
+
+Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5TextForCausalLM`) and configuration_kosmos2_5.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch import kosmos_2_text_model
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Size, Tokens
+from archcalc.blocks.vision import table
+
+
+class Schema(kosmos_2_text_model.Schema):
+    name: ClassVar[str] = "kosmos_2_5_text_model"
+    norm_label: ClassVar[str] = "LayerNorm (pre, and within the FFN)"
+    inner_norm: ClassVar[bool] = False
+
+    vocab_size: Size = 108481
+    max_position_embeddings: Tokens = 4096
+    hidden_size: Size = named(1536, "embed_dim", "hidden_size")
+    intermediate_size: Size = named(6144, "ffn_dim", "intermediate_size")
+    num_attention_heads: Size = named(16, "attention_heads", "num_attention_heads")
+
+    def placed(self) -> dict[str, Any]:
+        return {"extra_embedding": [table("segment_emb", 2, self.hidden_size)]}
