@@ -70,7 +70,8 @@ def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
             ("MoE", f"{m.experts} experts of {m.intermediate_size:,}, top-{m.active}{shared}, in {m.layers} of {a.layers} layers")
         )
     tied = "head tied to the embedding" if a.tied_embeddings else "head of its own"
-    out.append(("width", f"{a.hidden_size:,} hidden, {a.vocab_size:,} vocabulary, {tied}"))
+    if a.hidden_size and a.vocab_size:
+        out.append(("width", f"{a.hidden_size:,} hidden, {a.vocab_size:,} vocabulary, {tied}"))
     if a.context_tokens:
         out.append(("context", f"{a.context_tokens:,} tokens"))
     if a.mtp_layers:

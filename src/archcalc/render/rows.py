@@ -25,6 +25,7 @@ class Column(NamedTuple):
 
 _FOLDED = 28
 """A folded column is at least this wide."""
+_LONG = 5000
 
 
 def exact(value: Any) -> str:
@@ -55,28 +56,60 @@ def write(form: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]], 
 
 def write_table(columns: Sequence[Column], rows: Sequence[dict[str, Any]], out: TextIO) -> None:
     """Aligned columns: as many as fit a terminal, as wide as they need to be in a pipe."""
-    from archcalc.render.terminal import console, plain_table
+    from archcalc.render.terminal import known_width
 
-    # Wide enough that no row of a list ever wraps where another program reads it.
-    page = console(out, pipe_width=1000)
     cells = [[column.show(row[column.key]) for column in columns] for row in rows]
     widths = [max([len(column.head), *(len(line[i]) for line in cells)]) for i, column in enumerate(columns)]
+    width = known_width(out)
+    if width is None or sum(widths) + 2 * len(widths) <= width:
+        # Nothing has to be folded: a list of ninety thousand tensors is written as fast as it is made.
+        if out.isatty():
+            _write_head(columns, widths, out)
+        else:
+            out.write(_aligned([column.head for column in columns], columns, widths))
+        out.writelines(_aligned(line, columns, widths) for line in cells)
+        return
+    _write_folded(columns, widths, cells, out)
+
+
+def _aligned(line: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    parts = (text.rjust(w) if column.right else text.ljust(w) for text, column, w in zip(line, columns, widths, strict=True))
+    return "  ".join(parts).rstrip() + "\n"
+
+
+def _write_head(columns: Sequence[Column], widths: Sequence[int], out: TextIO) -> None:
+    from archcalc.render.terminal import console
+
+    console(out).print(_aligned([column.head for column in columns], columns, widths).rstrip("\n"), style="bold")
+
+
+def _write_folded(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequence[str]], out: TextIO) -> None:
+    from archcalc.render.terminal import console, plain_table
+
+    page = console(out)
     kept = list(range(len(columns)))
     while sum(min(widths[i], _FOLDED) if columns[i].fold else widths[i] for i in kept) + 2 * len(kept) > page.width:
         spare = max(kept, key=lambda i: columns[i].spare)
         if not columns[spare].spare:
             break
         kept.remove(spare)
-    table = plain_table()
-    for i in kept:
-        column = columns[i]
-        table.add_column(
-            column.head, justify="right" if column.right else "left", overflow="fold", no_wrap=not column.fold,
-            min_width=min(widths[i], _FOLDED) if column.fold else widths[i],
-        )  # fmt: skip
-    for line in cells:
-        table.add_row(*(line[i] for i in kept))
-    page.print(table)
+    if len(cells) > _LONG:
+        # Folding costs a millisecond a row: lines of long lists are left for the terminal to wrap.
+        shown = [columns[i] for i in kept]
+        own = [widths[i] for i in kept]
+        out.write(_aligned([column.head for column in shown], shown, own))
+        out.writelines(_aligned([line[i] for i in kept], shown, own) for line in cells)
+    else:
+        table = plain_table()
+        for i in kept:
+            column = columns[i]
+            table.add_column(
+                column.head, justify="right" if column.right else "left", overflow="fold", no_wrap=not column.fold,
+                min_width=min(widths[i], _FOLDED) if column.fold else widths[i],
+            )  # fmt: skip
+        for line in cells:
+            table.add_row(*(line[i] for i in kept))
+        page.print(table)
     if len(kept) < len(columns):
         left_out = ", ".join(column.head for i, column in enumerate(columns) if i not in kept)
         page.print(f"(too narrow for: {left_out})", style="dim")

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 
 
+def known_width(out: TextIO) -> int | None:
+    """How wide lines may be: the terminal's width, or what COLUMNS says; None in a pipe that says nothing."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    return os.get_terminal_size(out.fileno()).columns if out.isatty() else None
+
+
 def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
     """A console over `out`. In a pipe it is as wide as COLUMNS says, else `pipe_width`, and writes no escape codes."""
     from rich.console import Console
