@@ -211,7 +211,8 @@ def test_interrupt_leaves_no_traceback() -> None:
     ) as process:
         import time
 
-        time.sleep(1.5)
+        # Long enough to have begun reading, on a slow machine too.
+        time.sleep(4)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
