@@ -1,0 +1,32 @@
+"""SigLIP 2 for images of any shape: patches read by a linear layer, positions stretched over the image.
+
+Source: transformers 5.23, models/siglip2/modeling_siglip2.py (`Siglip2VisionModel`) and configuration_siglip2.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import siglip_vision_model
+from archcalc.arch._composite import Pieces, both
+from archcalc.arch._schema import Size
+from archcalc.model import Group, Tensor
+
+
+class Schema(siglip_vision_model.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "image_size")
+
+    num_patches: Size = 256
+
+    def tower(self, prefix: str) -> Pieces:
+        groups, stacks = super().tower(prefix)
+        patch, h = both(self.patch_size), self.hidden_size
+        shapes = {
+            f"{prefix}.embeddings.patch_embedding.weight": (h, self.num_channels * patch[0] * patch[1]),
+            f"{prefix}.embeddings.position_embedding.weight": (self.num_patches, h),
+        }
+
+        def reshaped(t: Tensor) -> Tensor:
+            return t._replace(shape=shapes.get(t.name, t.shape))
+
+        return [Group(g.part, tuple(map(reshaped, g.tensors))) for g in groups], stacks
