@@ -19,12 +19,15 @@ from archcalc.analysis.activations import How, forward_peak
 from archcalc.analysis.params import components
 from archcalc.analysis.train_report import train_report
 from archcalc.analysis.training import CUBLAS_BYTES, OPTIMIZERS, Memory, Planner, Run, limits, nf4_bytes, remedies, trainable, work
+from archcalc.api import schema_model
 from archcalc.arch import parse
 from archcalc.errors import UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
-from archcalc.report import SourceInfo
+from archcalc.report import SourceInfo, TrainReport
+from conftest import Run as Run_
 from test_activations import GPT, SPECS, S, gpt
+from training_logs import logs
 
 DATA = Path(__file__).parent / "data"
 
@@ -73,6 +76,11 @@ def test_measured_runs() -> None:
     errors = {f"{r['model']} {r['setting']}": abs(peak(r) / 1e9 / float(r["measured_peak_gb"]) - 1) for r in rows}
     assert max(errors.values()) < 0.01, errors
     assert statistics.median(errors.values()) < 0.0025, errors
+
+
+def test_logs_of_frameworks() -> None:
+    errors = [abs(error) for *_, error in logs()]
+    assert statistics.median(errors) <= 0.10
 
 
 def test_adapters_count_as_in_peft() -> None:
@@ -283,7 +291,7 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("llama-3.1-8b", {"lora": 16, "targets": ("query",)}, "matches no linear module"),
     ("qwen3-30b-a3b", {"lora": 16, "targets": ("up_proj",)}, "without gate_proj"),
     ("llama-3.1-8b", {"pp": 4, "zero": 3}, "ZeRO 3 with --pp 4"),
-    ("llama-3.1-8b", {"pp": 4, "fsdp": 8}, "FSDP with --pp 4"),
+    ("llama-3.1-8b", {"pp": 4, "zero": 2, "dp": 8}, "ZeRO 2 with --pp 4"),
     ("llama-3.1-8b", {"pp": 64}, "more stages than the 32 layers"),
     ("llama-3.1-8b", {"pp": 3, "interleave": 2}, "must divide by stages x chunks"),
     ("llama-3.1-8b", {"ep": 2}, "no routed experts"),
@@ -304,3 +312,70 @@ def test_broken_rules_are_named(name: str, changes: dict[str, Any], message: str
         Planner(SPECS[name]).memory(Run(**{"seq": 1024, **changes}))
     assert caught.value.message
     assert len(caught.value.message) < 250
+
+
+# The command line
+
+KEYS = {"weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes", "logits_bytes", "total_bytes"}
+
+
+def test_json_has_the_keys_of_the_contract(run: Run_) -> None:
+    done = run(
+        "train",
+        "llama-3.1-8b",
+        "--seq",
+        "8k",
+        "--micro-batch",
+        "1",
+        "--gpu",
+        "8xH100",
+        "--fsdp",
+        "8",
+        "--checkpointing",
+        "full",
+        "--format",
+        "json",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {"source", "params", "trainable_params", "per_gpu", "fits", "notes"} <= found.keys()
+    assert found["per_gpu"].keys() >= KEYS
+    assert all(isinstance(found["per_gpu"][key], int) for key in KEYS)
+    assert found["params"] == found["trainable_params"] == 8_030_261_248
+    assert found["fits"] is True
+    schema_model(TrainReport).model_validate(found)
+
+
+def test_without_a_gpu_nothing_is_judged(run: Run_) -> None:
+    done = run("train", "gpt2", "llama-9", "--seq", "512", "--format", "jsonl")
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1
+    assert first["fits"] is None
+    assert first["max_seq_tokens"] is None
+    assert first["work"]["tokens_per_s"] is None
+    assert second["error"]["code"] == "not-found"
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv"])
+def test_formats(run: Run_, form: str) -> None:
+    done = run("train", "qwen3-30b-a3b", "--seq", "4k", "--gpu", "4090", "--lora", "8", "--qlora", "--tokens", "10B", "-f", form)
+    assert done.returncode == 0, done.stderr
+    assert "qwen3-30b-a3b" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120 or form != "table"
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ([], "--seq is missing"),
+    (["--seq", "4k"], "learned positions"),
+    (["--seq", "1k", "--mfu", "2"], "--mfu 2"),
+    (["--seq", "1k", "--freeze", "middle"], "no part or role"),
+    (["--seq", "1k", "--grad-dtype", "fp8"], "--grad-dtype fp8"),
+    (["--seq", "1k", "--gpu", "8xH100", "--tp", "5"], "does not divide the 12"),
+    (["--seq", "1k", "--gpu", "8xH100", "--fsdp", "6"], "their product must be"),
+    (["--seq", "1k", "--optimizer", "adam"], "is not one of"),
+])  # fmt: skip
+def test_calls_that_are_wrong(run: Run_, options: list[str], message: str) -> None:
+    done = run("train", "gpt2", *options)
+    assert done.returncode == 2
+    assert message in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr

@@ -59,6 +59,7 @@ class How(NamedTuple):
 
     `amp` keeps weights and the residual stream in fp32 and computes matrices in `size` bytes. `trains` says whether the weights of
     the model are trained; `adapters` is rank and element size of low-rank adapters beside the matrices named in `targets`.
+    With `inputs` frozen matrices keep what they read too, as nf4's did before bitsandbytes 0.45 (autograd/_functions.py `MatMul4Bit`).
     `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps.
     """
 
@@ -72,6 +73,12 @@ class How(NamedTuple):
     tokens: int = 0
     batch: int = 1
     cpu: bool = False
+    inputs: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether matrices keep what they read."""
+        return self.trains or self.inputs
 
     @property
     def residual(self) -> int:
@@ -176,14 +183,14 @@ def _input(
 ) -> Iterator[Saved]:
     """What the matrices that read one tensor keep of it: once if its type is theirs; under autocast each casts for itself."""
     readers = list(readers)
-    if how.trains and readers:
+    if how.reads and readers:
         casts = len(readers) if how.amp and size == _FP32 and how.size != _FP32 else 1
         yield Saved(block, f"{name}: input", how.size, width * casts, split=split)
     adapted = [reader for reader in readers if reader.leaf in how.targets]
     for reader in adapted:
         # PEFT casts the input to the adapter's type; under autocast it is then cast to the computing one.
         kept = how.size if how.amp else how.adapter_size
-        if not (how.trains and kept == how.size == size):
+        if not (how.reads and kept == how.size == size):
             yield Saved("adapters", f"{reader.name}: adapter's input", kept, width, split=split)
         yield Saved("adapters", f"{reader.name}: between the adapter's matrices", kept, how.rank)
 
@@ -226,9 +233,9 @@ def _attention(a: Architecture, how: How, layer: Layer, linears: list[_Linear]) 
         yield Saved("attention", "gate", c, (2 if eager or copied else 1) * values, split=True)
     if out is not None:
         fresh = eager or copied or gated
-        if how.trains and fresh:
+        if how.reads and fresh:
             yield Saved("attention", f"{out.name}: input", c, values, split=True)
-        yield from _input(how._replace(trains=False), "attention", out.name, [out], values, c, split=True)
+        yield from _input(how._replace(trains=False, inputs=False), "attention", out.name, [out], values, c, split=True)
 
 
 def _stepwise(how: How, attend: Attend) -> bool:
@@ -338,9 +345,9 @@ def _ffn(a: Architecture, how: How, layer: Layer, linears: list[_Linear], shared
         gated = fused or len(ups) > 1
         label = layer.ffn
         yield from _activated(how, layer, label, down.read, 2 * down.read if fused else down.read, block, prefix or "FFN", gated)
-        if how.trains:
+        if how.reads:
             yield Saved(block, f"{down.name}: input", c, down.read, split=True)
-        yield from _input(how._replace(trains=False), block, down.name, [down], down.read, c, split=True)
+        yield from _input(how._replace(trains=False, inputs=False), block, down.name, [down], down.read, c, split=True)
     for x in mine:
         if x.write == 1:
             yield Saved("experts", "shared expert's gate and output", c, hidden + 1)

@@ -76,6 +76,8 @@ class Run(NamedTuple):
     targets: tuple[str, ...] = ("all-linear",)
     quant: Literal["", "nf4"] = ""
     double_quant: bool = True
+    nf4_inputs: bool = False
+    adapter_size: int = 4
     frozen: frozenset[str] = frozenset()
     offload: Offload = "none"
     dropout: bool = True
@@ -420,14 +422,14 @@ def _states(run: Run, held: list[Piece], layers: list[tuple[Layer, int]]) -> _St
                 step += p.copies * _share(p.elements * gradient, ways if stage >= 1 else 1)
         if p.adapter:
             # PEFT keeps adapters in fp32 whatever the base model's type (autocast_adapter_dtype).
-            own = p._replace(elements=p.adapter, trains=True)
+            own, size = p._replace(elements=p.adapter, trains=True), run.adapter_size
             m = own.total
             counts["adapter"] += m
-            adapters += _share(4 * m, shards if stage >= 3 else 1)
-            gradients += _share(4 * m, shards if stage >= 2 else 1)
-            optimizer += _share(p.copies * state_bytes(own, run.optimizer, 4), shards if stage >= 1 else 1)
+            adapters += _share(size * m, shards if stage >= 3 else 1)
+            gradients += _share(size * m, shards if stage >= 2 else 1)
+            optimizer += _share(p.copies * state_bytes(own, run.optimizer, size), shards if stage >= 1 else 1)
             ema += _share(4 * m, shards if stage >= 1 else 1) if run.ema else 0
-            step += _share(4 * m, shards if stage >= 1 else 1) if run.optimizer == "adamw" else 0
+            step += _share(size * m, shards if stage >= 1 else 1) if run.optimizer == "adamw" else 0
     gathered = _gathered(run, held) if stage >= 3 and shards > 1 else 0
     cpu = 0
     if run.optimizer.startswith("paged"):
@@ -449,8 +451,8 @@ def _states(run: Run, held: list[Piece], layers: list[tuple[Layer, int]]) -> _St
         parts.append(f"nf4 ({'8' if run.double_quant else '32'}-bit scales) x {counts['nf4']:,}")
     formulas = {
         "weights": " + ".join(parts) + (by if stage >= 3 else ""),
-        "adapters": text((4, counts["adapter"])) + (by if stage >= 3 else ""),
-        "gradients": text((gradient, counts["trained"]), (4, counts["adapter"])) + (by if stage >= 2 else ""),
+        "adapters": text((run.adapter_size, counts["adapter"])) + (by if stage >= 3 else ""),
+        "gradients": text((gradient, counts["trained"]), (run.adapter_size, counts["adapter"])) + (by if stage >= 2 else ""),
         "optimizer": f"{run.optimizer}{' + fp32 master' if master and counts['trained'] else ''}, "
         f"{counts['trained'] + counts['adapter']:,} parameters" + (by if stage >= 1 else ""),
     }
@@ -462,6 +464,10 @@ def _gathered(run: Run, held: list[Piece]) -> int:
     gradients of one until they are scattered (PyTorch 2.9, distributed/fsdp/_fully_shard: implicit prefetching; Zhao et al. 2023,
     arXiv:2304.11277, sections 3.3 and 3.4)."""
     c = run.size
+    if run.pp > 1:
+        # A pipeline keeps its weights gathered, and its gradients whole until the last micro-batch (torchtitan, parallelize_llama.py
+        # `apply_fsdp`: reshard_after_forward is off with pipelines; torch.distributed.pipelining synchronizes gradients with the last).
+        return sum(p.total * c * (2 if p.trains and run.micro_batches > 1 else 1) for p in held)
     outside = sum(p.total * c for p in held if p.part in ("embedding", "head") or p.tensor.name.count(".") < 2)
     by_layer: dict[int, int] = {}
     gradients = 0
@@ -494,7 +500,7 @@ class Planner:
         targets = targeted(self.a, run.targets) if run.lora else frozenset()
         return How(
             size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=targets, rank=run.lora,
-            tokens=run.seq, batch=run.micro_batch,
+            tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size, inputs=bool(run.quant) and run.nf4_inputs,
         )  # fmt: skip
 
     def held(self, run: Run) -> list[list[Piece]]:
@@ -712,11 +718,10 @@ def check(a: Architecture, run: Run) -> None:
         )
     if run.pp > a.layers:
         raise UsageError(f"--pp {run.pp}: more stages than the {a.layers} layers", "use fewer stages")
-    if run.pp > 1 and run.stage >= 2:
-        how = "FSDP" if run.fsdp > 1 else f"ZeRO {run.zero}"
+    if run.pp > 1 and run.zero >= 2:
         raise UsageError(
-            f"{how} with --pp {run.pp}: gradients or weights would be gathered again for each micro-batch of the pipeline",
-            "ZeRO 1 goes with pipelines (DeepSpeed refuses the others)",
+            f"ZeRO {run.zero} with --pp {run.pp}: gradients or weights would be gathered again for each micro-batch of the pipeline",
+            "ZeRO 1 goes with pipelines (DeepSpeed refuses the others); --fsdp keeps its weights gathered there",
         )
     if run.interleave > 1 and (run.pp == 1 or a.layers % (run.pp * run.interleave)):
         raise UsageError(

@@ -1,0 +1,64 @@
+"""Write how close `archcalc train` comes to what was measured, into docs/train.md.
+
+python scripts/training_report.py            rewrite in place
+python scripts/training_report.py --check    say whether it is out of date, exit 1 if it is
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import statistics
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "tests" / "data"
+sys.path.insert(0, str(ROOT / "tests"))
+
+from test_activations import predicted, rows  # noqa: E402
+from test_training import peak  # noqa: E402
+from training_logs import logs  # noqa: E402
+
+
+def table() -> str:
+    """The section, in Markdown."""
+    lines = ["| what | rows | equal | median error | largest |", "| --- | ---: | ---: | ---: | ---: |"]
+    for label, name in (
+        ("bytes autograd saved, 14 dense types", "activations.jsonl.gz"),
+        ("the same, 39 more configs, routed experts and MLA among them", "activations_more.jsonl.gz"),
+    ):
+        found = rows(name)
+        errors = [abs(predicted(row) / row["saved_bytes"] - 1) for row in found]
+        equal = sum(e == 0 for e in errors)
+        lines.append(f"| {label} | {len(found)} | {equal} | {statistics.median(errors):.2%} | {max(errors):.2%} |")
+    with open(DATA / "training_measured.tsv", encoding="utf-8") as file:
+        measured = list(csv.DictReader(file, delimiter="\t"))
+    errors = [abs(peak(row) / 1e9 / float(row["measured_peak_gb"]) - 1) for row in measured]
+    lines.append(f"| peaks on one GPU (vramcalc's) | {len(measured)} | | {statistics.median(errors):.2%} | {max(errors):.2%} |")
+    found_logs = logs()
+    errors = [abs(error) for *_, error in found_logs]
+    lines.append(
+        f"| logs of torchtitan, torchtune, litgpt | {len(errors)} | | {statistics.median(errors):.1%} | {max(errors):.1%} |"
+    )
+    lines += ["", "The logs, one by one (GiB):", "", "| run | predicted | logged | error |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| {row['id']} | {gib:.1f} | {logged:.1f} | {error:+.1%} |" for row, gib, logged, error in found_logs]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line and do what it says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    page = ROOT / "docs" / "train.md"
+    old = page.read_text(encoding="utf-8")
+    new = re.sub(r"(<!-- accuracy -->\n).*?(\n<!-- end -->)", lambda m: m[1] + table() + m[2], old, flags=re.DOTALL)
+    if args.check:
+        sys.exit("docs/train.md is out of date: run scripts/training_report.py" if new != old else 0)
+    page.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
