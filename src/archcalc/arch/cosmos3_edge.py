@@ -1,0 +1,42 @@
+"""Cosmos3 Edge: a small text model with SigLIP 2, whose patches are merged. The head is never tied.
+
+Source: transformers 5.23, models/cosmos3_edge/modeling_cosmos3_edge.py and configuration_cosmos3_edge.py (defaults),
+conversion_mapping.py ("cosmos3_edge").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, Size, nested
+from archcalc.arch.cosmos3_edge_vision import Schema as Vision
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture, Tensor
+
+RENAMES = (
+    ("model.language_model.", ""),
+    *((f".self_attn.{name}_proj.", f".self_attn.to_{name}.") for name in "qkv"),
+    (".self_attn.o_proj.", ".self_attn.to_out."),
+)
+
+
+class Schema(VisionSchema):
+    name: ClassVar[str] = "cosmos3_edge"
+    tower_name: ClassVar[str] = "visual"
+    projector_name: ClassVar[str] = "projector"
+    renames: ClassVar[tuple[tuple[str, str], ...]] = RENAMES
+
+    text_config: Annotated[ConfigSchema, nested("cosmos3_edge_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("cosmos3_edge_vision", fixed=True), DEFAULT]
+    projector_hidden_size: Size = 11520
+
+    def tied(self, text: Architecture) -> bool:
+        return False
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        merged = wide * self.vision_config.spatial_merge_size**2
+        yield from layer_norm("norm", wide)
+        yield from projector(("linear_fc1", "linear_fc2"), (merged, self.projector_hidden_size, hidden))

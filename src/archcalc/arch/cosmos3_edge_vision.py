@@ -1,0 +1,21 @@
+"""The vision tower of Cosmos3 Edge: SigLIP 2 without its head.
+
+Source: transformers 5.23, models/cosmos3_edge/modeling_cosmos3_edge.py (`Cosmos3EdgeVisionModel`) and configuration_cosmos3_edge.py
+(defaults).
+"""
+
+from __future__ import annotations
+
+from archcalc.arch import siglip2_vision_model
+from archcalc.arch._schema import Layers, Size
+
+
+class Schema(siglip2_vision_model.Schema):
+    hidden_size: Size = 1152
+    intermediate_size: Size = 4304
+    num_hidden_layers: Layers = 27
+    num_attention_heads: Size = 16
+    spatial_merge_size: Size = 2
+
+    def pooled(self) -> bool:
+        return False

@@ -1,0 +1,123 @@
+"""The text model of Mistral Large 4: sparse latent attention without positions in every fourth layer, scaled softmax, experts.
+
+Source: transformers 5.23, models/mistral_large4/modeling_mistral_large4.py (`MistralLarge4TextModel`) and
+configuration_mistral_large4.py (defaults, `kv_sharing_modes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch._decoder import decoder
+from archcalc.arch._indexers import IndexedSchema
+from archcalc.arch._plain import partly, sparse_layers
+from archcalc.arch._schema import Count, Layers, Size, Tokens, per_layer, rope_label
+from archcalc.blocks._tensor import make_layer
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.latent import Indexer, LatentAttention
+from archcalc.blocks.norm import layer_norm, rms_norm
+from archcalc.errors import ConfigError
+from archcalc.model import Architecture, Layer, Moe, Shard, Tensor
+
+
+class Schema(IndexedSchema):
+    name: ClassVar[str] = "mistral_large4_text"
+    inert_keys: ClassVar[tuple[str, ...]] = ("qk_head_dim", "head_dim", "layer_types")
+
+    vocab_size: Size = 204800
+    hidden_size: Size = 6144
+    intermediate_size: Size = 24576
+    moe_intermediate_size: Size = 6144
+    num_hidden_layers: Layers = 72
+    num_attention_heads: Size = 64
+    num_key_value_heads: Size | None = 64
+    n_shared_experts: Count = 1
+    n_routed_experts: Size = Field(128, validation_alias=AliasChoices("num_experts", "num_local_experts", "n_routed_experts"))
+    num_experts_per_tok: Size = 4
+    q_lora_rank: Size | None = None
+    qk_nope_head_dim: Size = 64
+    max_position_embeddings: Tokens = 1048576
+    mlp_layer_types: list[str] | None = None
+    first_k_dense_replace: Count = 1
+    no_rope_layers: list[int] | None = None
+    no_rope_layer_interval: Size = 4
+    kv_source_layers: list[int] | None = None
+
+    def turned(self) -> list[bool]:
+        """Which layers have positions."""
+        n = self.num_hidden_layers
+        if self.no_rope_layers is None:
+            return [(i + 1) % self.no_rope_layer_interval != 0 for i in range(n)]
+        if len(self.no_rope_layers) < n:
+            per_layer(self.no_rope_layers, n, "no_rope_layers")
+        return [bool(flag) for flag in self.no_rope_layers[:n]]
+
+    def own_kv(self) -> list[bool]:
+        """Which layers cache a latent of their own; the others attend to that of an earlier one."""
+        n = self.num_hidden_layers
+        sources = list(range(n)) if self.kv_source_layers is None else per_layer(self.kv_source_layers, n, "kv_source_layers")
+        for i, source in enumerate(sources):
+            if not 0 <= source <= i or sources[source] != source:
+                key = "kv_source_layers"
+                raise ConfigError(
+                    f"{key} has {source} for layer {i}: not an earlier layer with a cache of its own", "correct it", key
+                )
+        return [source == i for i, source in enumerate(sources)]
+
+    def sparse(self) -> list[bool]:
+        n = self.num_hidden_layers
+        if self.mlp_layer_types is None:
+            return [i >= self.first_k_dense_replace for i in range(n)]
+        return sparse_layers(self.mlp_layer_types, n)
+
+    def scaling(self, prefix: str, heads: int) -> Iterator[Tensor]:
+        """A factor of the softmax for each head, and its offset."""
+        for name in ("scale", "bias"):
+            yield Tensor(f"{prefix}softmax_scaling.{name}", (heads,), "attention")
+
+    def experts(self) -> MixtureOfExperts:
+        wide, shared = self.moe_intermediate_size, self.n_shared_experts
+        return MixtureOfExperts(
+            self.hidden_size, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            stored=("w1", "w3", "w2"),
+        )  # fmt: skip
+
+    def layer(self, turned: bool, own: bool, indexed: bool, sparse: bool) -> Layer:
+        h, n, rope = self.hidden_size, self.num_attention_heads, self.qk_rope_head_dim
+        nope = self.qk_nope_head_dim + (0 if turned else rope)
+        index = Indexer(h, h, self.index_n_heads, self.index_head_dim, self.index_topk) if indexed else None
+        attention = LatentAttention(
+            h, n, self.kv_lora_rank, nope, rope if turned else 0, self.v_head_dim, None, self.attention_bias, index, self.index_topk
+        )
+        ffn = self.experts() if sparse else GatedFeedForward(h, self.intermediate_size, self.hidden_act)
+        extra = [t._replace(shard=Shard(0, n)) for t in self.scaling("self_attn.", n)]
+        if indexed:
+            extra += (*layer_norm("self_attn.indexer.q_input_norm", h), *self.scaling("self_attn.indexer.", self.index_n_heads))
+        layer = make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)), extra=extra)
+        if own:
+            return layer
+        kept = tuple(t for t in layer.tensors if not t.name.startswith("self_attn.kv_a_"))
+        return layer._replace(tensors=kept, caches=layer.caches[1:], mixer=f"{layer.mixer}, shared KV")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        turned, sparse = self.turned(), self.sparse()
+        keys = list(zip(turned, self.own_kv(), self.own_indexers(), sparse, strict=True))
+        built = {key: self.layer(*key) for key in dict.fromkeys(keys)}
+        e = self.experts()
+        extra = self.model_extra or {}
+        rope = rope_label(extra) if extra.get("rope_parameters") or extra.get("rope_scaling") else "RoPE (YaRN)"
+        facts = self.facts(
+            attention="sparse MLA",
+            position=partly(rope, turned),
+            moe=Moe(e.experts, e.active, e.shared, sum(sparse), e.intermediate) if any(sparse) else None,
+            more=(
+                *self.more(),
+                ("sparse attention index", f"{self.index_n_heads} heads x {self.index_head_dim}, {self.index_topk} tokens"),
+            ),
+        )
+        final = [rms_norm("norm", self.hidden_size)]
+        return decoder(self.name, [built[key] for key in keys], facts, prefix=prefix, final_norm=final)
