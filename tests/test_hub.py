@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import prod
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +22,40 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OLDER = "89abcdef0123456789abcdef0123456789abcdef"
 CONFIG = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "auto_map": {"AutoConfig": "configuration_evil.Config"}}
 BODY = json.dumps(CONFIG).encode()
+PARAMS = json.dumps(
+    {"dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "vocab_size": 256, "multiple_of": 32, "norm_eps": 1e-5}
+)
+FILES = {
+    ("org/params", "params.json"): PARAMS.encode(),
+    ("org/adapter", "adapter_config.json"): b"{}",
+    ("org/diffusers", "model_index.json"): b"{}",
+    ("org/modelopt", "hf_quant_config.json"): b'{"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}',
+}
+"""What repositories hold beside or in place of config.json."""
+
+
+def safetensors(**shapes: list[int]) -> bytes:
+    """The bytes of a safetensors file of BF16 zeros, with its data."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 2 * prod(shape)
+        header[name.replace("__", ".")] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"\0" * end
+
+
+WEIGHTS = {
+    ("org/weights", "model.safetensors"): safetensors(wte__weight=[8, 4], h__0__w=[4, 4]),
+    ("org/sharded", "model.safetensors.index.json"): json.dumps(
+        {"metadata": {}, "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    ).encode(),
+    ("org/sharded", "model-1.safetensors"): safetensors(a=[2**19]),
+    ("org/sharded", "model-2.safetensors"): safetensors(b=[3], **{"x" * 200_000: [1]}),
+    ("org/whole", "model.safetensors"): safetensors(a=[2**23]),
+    ("org/damaged", "model.safetensors"): b"\xff" * 64,
+}
+"""Files that are served by range; org/whole ignores the range."""
 
 # Runs in a process of its own, since huggingface_hub reads its environment when it is imported.
 RUNNER = """
@@ -34,6 +69,10 @@ if os.environ.get("TEST_NO_DISK"):
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 for text, options in json.load(sys.stdin):
     try:
+        if options.pop("headers", False):
+            from archcalc import hub
+            print(json.dumps(hub.headers(text, **options)._asdict()), flush=True)
+            continue
         print(json.dumps(sources.resolve(text, **options)._asdict()), flush=True)
     except ArchcalcError as error:
         print(json.dumps({"error": error.code, "message": error.message, "hint": error.hint}), flush=True)
@@ -92,6 +131,16 @@ class Handler(BaseHTTPRequestHandler):
     def file(self, body: bytes = BODY, commit: str = COMMIT, **options: Any) -> None:
         self.reply(200, body, X_Repo_Commit=commit, ETag=f'"{abs(hash(body)):x}{commit[:4]}"', **options)
 
+    def part(self, body: bytes) -> None:
+        """A file of which a range may be asked."""
+        wanted = self.headers.get("Range", "")
+        if not wanted.startswith("bytes=") or "org/whole" in self.path:
+            return self.file(body)
+        first, last = (int(number) for number in wanted[6:].split("-"))
+        piece = body[first : last + 1]
+        span = f"bytes {first}-{first + len(piece) - 1}/{len(body)}"
+        return self.reply(206, piece, X_Repo_Commit=COMMIT, Content_Range=span, ETag='"part"')
+
     def answer(self) -> None:
         self.server.requests.append((self.command, unquote(self.path), dict(self.headers)))
         parts = unquote(self.path).strip("/").split("/")
@@ -111,14 +160,24 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(401, "GatedRepo", "Access to model org/gated is restricted.")
         if revision not in ("main", "v1", "refs/pr/3", COMMIT, OLDER):
             return self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        if repo in ("org/params", "org/adapter", "org/empty") and name == "config.json":
+        if repo in ("org/params", "org/adapter", "org/empty", "org/diffusers") and name == "config.json":
             return self.refuse(404, "EntryNotFound", "Entry not found", X_Repo_Commit=COMMIT)
-        if name != "config.json" and (repo, name) not in (("org/params", "params.json"), ("org/adapter", "adapter_config.json")):
-            return self.refuse(404, "EntryNotFound", "Entry not found", X_Repo_Commit=COMMIT)
+        if (repo, name) in WEIGHTS:
+            return self.part(WEIGHTS[repo, name])
+        if name != "config.json" and (repo, name) not in FILES:
+            commit = OLDER if revision in ("v1", OLDER) else COMMIT
+            return self.refuse(404, "EntryNotFound", "Entry not found", X_Repo_Commit=commit)
         behave = getattr(self, parts[1].replace("-", "_"), None)
         return behave() if behave else self.file(commit=OLDER if revision in ("v1", OLDER) else COMMIT)
 
     # One method a repository: org/renamed, org/lfs and so on.
+
+    def params(self) -> None:
+        self.file(FILES["org/params", "params.json"])
+
+    def modelopt(self) -> None:
+        quantized = self.path.endswith("hf_quant_config.json")
+        self.file(FILES["org/modelopt", "hf_quant_config.json"] if quantized else BODY)
 
     def renamed(self) -> None:
         self.reply(307, Location=self.path.replace("org/renamed", "org/plain"))
@@ -223,7 +282,7 @@ def test_a_config_comes_from_the_hub_once_and_then_from_its_cache(hub: Hub, tmp_
     assert Path(first["path"]).parent.name == COMMIT
     main = [method for method, path in hub.asked("org/plain") if "/main/" in path]
     assert main.count("GET") == 1
-    assert {path.rsplit("/", 1)[1] for _, path in hub.asked("org/plain")} == {"config.json"}
+    assert {path.rsplit("/", 1)[1] for _, path in hub.asked("org/plain")} == {"config.json", "hf_quant_config.json"}
 
     before = len(hub.requests)
     offline, by_variable = (
@@ -302,7 +361,7 @@ FAILURES = {
     "org/gated": ("hub", "gated", "ask for access"),
     "org/plain@nope": ("not-found", "no revision 'nope'", "commits"),
     "org/empty": ("not-found", "holds no config.json", "tree"),
-    "org/params": ("unsupported", "params.json", "config.json"),
+    "org/diffusers": ("unsupported", "a diffusers pipeline", "text_encoder"),
     "org/adapter": ("unsupported", "an adapter", "base model"),
     "org/busy": ("hub", "429", "wait"),
     "org/broken": ("hub", "500", "try again"),
@@ -332,6 +391,50 @@ def test_each_failure_is_one_message_with_a_hint(failures: dict[str, dict[str, A
     assert repo.partition("@")[0] in got["message"] or "revision" in got["message"]
     assert hint in got["hint"]
     assert "\n" not in got["message"]
+
+
+def test_params_json_where_there_is_no_config(hub: Hub, tmp_path: Path) -> None:
+    first, again = ask(hub.url, tmp_path, "org/params", ("org/params", {"offline": True}))
+    assert (first["format"], first["kind"], first["config"]) == ("meta-params", "hub", json.loads(PARAMS))
+    assert (again["format"], again["kind"], again["revision"]) == ("meta-params", "cache", COMMIT)
+
+
+def test_a_quantization_that_modelopt_states_beside_the_config(hub: Hub, tmp_path: Path) -> None:
+    first, again, offline = ask(hub.url, tmp_path, "org/modelopt", "org/modelopt", ("org/modelopt", {"offline": True}))
+    for got in (first, again, offline):
+        assert got["config"]["quantization_config"]["quantization"]["quant_algo"] == "FP8"
+
+
+def test_headers_come_by_range_and_weights_never(hub: Hub, tmp_path: Path) -> None:
+    one, sharded, whole = ask(
+        hub.url, tmp_path, *((repo, {"headers": True}) for repo in ("org/weights", "org/sharded", "org/whole")), HF_TOKEN="good"
+    )
+    assert one["tensors"] == {"wte.weight": [[8, 4], "BF16"], "h.0.w": [[4, 4], "BF16"]}
+    assert sharded["tensors"] == {"a": [[2**19], "BF16"], "b": [[3], "BF16"], "x" * 200_000: [[1], "BF16"]}
+    assert whole["tensors"] == {"a": [[2**23], "BF16"]}
+    ranges = [
+        headers["Range"] for method, path, headers in hub.requests if method == "GET" and path.endswith("model-2.safetensors")
+    ]
+    assert len(ranges) == 2  # the second header is longer than the first request
+    for method, path, headers in hub.requests:
+        assert method == "HEAD" or not path.endswith(".safetensors") or "Range" in headers
+
+
+@pytest.mark.parametrize(
+    ("repo", "code", "message"),
+    [
+        ("org/damaged", "format", "header would have"),
+        ("org/plain", "not-found", "holds no safetensors"),
+        ("org/gone", "not-found", "no such repository"),
+        ("org/gated", "hub", "gated"),
+    ],
+)
+def test_headers_that_cannot_be_had(hub: Hub, tmp_path: Path, repo: str, code: str, message: str) -> None:
+    (got,) = ask(hub.url, tmp_path, (repo, {"headers": True}))
+    assert got["error"] == code, got
+    assert message in got["message"]
+    (offline,) = ask(hub.url, tmp_path, (repo, {"headers": True, "offline": True}))
+    assert offline["error"] == "offline"
 
 
 @pytest.mark.parametrize("repo", ["org/slow", "org/slow-body", "org/busy-body", "org/cut"])

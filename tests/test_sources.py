@@ -192,9 +192,9 @@ def test_a_link_to_nowhere(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("params.json", UnsupportedError, "params.json and no config.json"),
+        ("model_index.json", UnsupportedError, "a diffusers pipeline"),
         ("adapter_config.json", UnsupportedError, "an adapter, not a model"),
-        ("model.gguf", SourceNotFoundError, "without a config.json"),
+        ("model.txt", SourceNotFoundError, "without a config.json"),
     ],
 )
 def test_folders_that_hold_something_else(folder: Path, name: str, error: type[ArchcalcError], message: str) -> None:
@@ -206,7 +206,7 @@ def test_folders_that_hold_something_else(folder: Path, name: str, error: type[A
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        ({"dim": 4096, "n_layers": 32}, UnsupportedError, "params.json"),
+        ({"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.30.0"}, UnsupportedError, "diffusers"),
         ({"metadata": {}, "weight_map": {}}, FormatError, "a checkpoint's index"),
         ({"peft_type": "LORA", "base_model_name_or_path": "x"}, UnsupportedError, "an adapter"),
     ],
@@ -217,10 +217,10 @@ def test_json_that_is_something_else(folder: Path, content: Any, error: type[Arc
         sources.resolve("c.json")
 
 
-def test_a_checkpoint_is_not_a_config(folder: Path) -> None:
-    write(folder / "model.safetensors", b"\0" * 8)
-    with pytest.raises(UnsupportedError, match="is a checkpoint"):
-        sources.resolve("model.safetensors")
+def test_a_pickle_is_not_read(folder: Path) -> None:
+    write(folder / "pytorch_model.bin", b"PK\3\4")
+    with pytest.raises(UnsupportedError, match="is a pickle"):
+        sources.resolve("pytorch_model.bin")
 
 
 # Reading

@@ -79,6 +79,7 @@ def inspect(
         kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None,
         engine=engine,
         note=loaded.note,
+        header=loaded.header,
     )
 
 

@@ -1,4 +1,4 @@
-"""The only file that talks to the Hub: it fetches config.json, nothing else, through `huggingface_hub` and its cache.
+"""The only file that talks to the Hub: it fetches configs and the headers of weights, never weights, through `huggingface_hub`.
 
 `HF_TOKEN`, `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE` and the timeouts work as they do there. Code in a repository
 (`auto_map`) is never fetched. Every failure becomes one message with what to do about it, within a bounded time.
@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from archcalc.errors import ArchcalcError, FormatError, HubError, OfflineError, SourceNotFoundError, UnsupportedError
 
+if TYPE_CHECKING:
+    from archcalc.formats.headers import Header
+
 _CONFIG = "config.json"
+_PARAMS = "params.json"
+_QUANT = "hf_quant_config.json"
 _THREAD = "archcalc-hub"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"(?!.*\.\.)(?!/)[\w./+-]{1,200}(?<!/)", re.ASCII)
@@ -27,15 +32,18 @@ class RepositoryNotFoundError(SourceNotFoundError):
 
 
 class Fetched(NamedTuple):
-    """A config.json in the Hub's cache.
+    """A config.json in the Hub's cache, or the params.json of a repository that has no config.json.
 
-    `revision` is its commit. `cached` is true where the Hub was not asked or did not answer; `note` says why.
+    `revision` is its commit. `cached` is true where the Hub was not asked or did not answer; `note` says why. `quantization` is the
+    path of the repository's hf_quant_config.json, where it has one.
     """
 
     path: str
     revision: str | None
     cached: bool
     note: str
+    name: str = _CONFIG
+    quantization: str | None = None
 
 
 def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refresh: bool = False) -> Fetched:
@@ -44,7 +52,6 @@ def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refr
     With `refresh` the cache does not stand in for a Hub that does not answer.
     """
     try:
-        import huggingface_hub
         from huggingface_hub import constants
         from huggingface_hub.errors import HFValidationError
     except Exception as error:  # a broken installation, or an HF_ variable that does not parse
@@ -56,12 +63,11 @@ def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refr
             f"{revision!r} is not a revision", "a revision is a branch, a tag or a commit, as in org/name@main"
         )
     try:
-        cached = huggingface_hub.try_to_load_from_cache(repo, _CONFIG, revision=revision)
+        path = _in_cache(repo, _CONFIG, revision) or _in_cache(repo, _PARAMS, revision)
     except HFValidationError as error:
         raise SourceNotFoundError(f"{repo!r} is not a Hub repository id: {_first_line(error)}", "as in org/name") from None
     except OSError as error:
         raise _disk_error(error, constants.HF_HUB_CACHE) from None
-    path = cached if isinstance(cached, str) else None
     at = f"{repo}@{revision}" if revision else repo
 
     if offline or constants.HF_HUB_OFFLINE:
@@ -73,9 +79,9 @@ def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refr
                 f"config.json of {at} is not in the Hub's cache ({constants.HF_HUB_CACHE}), and the network may not be used: {why}",
                 "run once with the network allowed, or give a file",
             )
-        return Fetched(path, _commit_of(path), True, f"from the Hub's cache: {why}")
+        return _from_cache(repo, path, why)
     if path is not None and revision is not None and _COMMIT.fullmatch(revision) and not refresh:
-        return Fetched(path, revision, True, "from the Hub's cache: a commit does not change")
+        return _from_cache(repo, path, "a commit does not change")
 
     # Twice the timeout of one answer: the library's own retries can add up to minutes, or to whatever Retry-After says.
     limit = 2.0 * max(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
@@ -87,7 +93,19 @@ def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refr
         explained = error if isinstance(error, HubError) else _explain(error, repo, revision, limit)
         if path is None or refresh or isinstance(explained, SourceNotFoundError):
             raise explained from None
-        return Fetched(path, _commit_of(path), True, f"from the Hub's cache: {explained.message}")
+        return _from_cache(repo, path, explained.message)
+
+
+def _in_cache(repo: str, name: str, revision: str | None) -> str | None:
+    import huggingface_hub
+
+    found = huggingface_hub.try_to_load_from_cache(repo, name, revision=revision)
+    return found if isinstance(found, str) else None
+
+
+def _from_cache(repo: str, path: str, why: str) -> Fetched:
+    commit = _commit_of(path)
+    return Fetched(path, commit, True, f"from the Hub's cache: {why}", _name_of(path), _in_cache(repo, _QUANT, commit))
 
 
 def _ask(repo: str, revision: str | None, cached: str | None, refresh: bool) -> Fetched:
@@ -102,45 +120,189 @@ def _ask(repo: str, revision: str | None, cached: str | None, refresh: bool) -> 
         url = hf_hub_url(repo, name, revision=revision)
         return get_hf_file_metadata(url, library_name="archcalc", library_version=__version__)
 
+    name = _CONFIG
     with _quiet():
         try:
             found = head(_CONFIG)
         except EntryNotFoundError:
-            _say_what_it_holds(repo, head)
-            raise
+            name = _what_it_holds(repo, head)
+            if not name:
+                raise
+            found = head(name)
         if found.commit_hash is None:
             raise HubError(f"what answered for {repo} is not a Hub: it names no commit", _ENDPOINT_HINT)
         if found.size is not None and found.size > MAX_BYTES:
             raise FormatError(
-                f"config.json of {repo} has {found.size / 2**20:,.0f} MiB: no config is that large", "check the repository"
+                f"{name} of {repo} has {found.size / 2**20:,.0f} MiB: no config is that large", "check the repository"
             )
-        if cached is not None and _commit_of(cached) == found.commit_hash and not refresh:
-            return Fetched(cached, found.commit_hash, False, "")
+        commit = found.commit_hash
+        if cached is not None and _name_of(cached) == name and _commit_of(cached) == commit and not refresh:
+            return Fetched(cached, commit, False, "", name, _in_cache(repo, _QUANT, commit))
         path = hf_hub_download(
-            repo, _CONFIG, revision=revision, force_download=refresh, library_name="archcalc", library_version=__version__
+            repo, name, revision=revision, force_download=refresh, library_name="archcalc", library_version=__version__
         )
-    return Fetched(path, _commit_of(path) or found.commit_hash, False, "")
+        commit = _commit_of(path) or commit
+        quantization = _quantization(repo, path, commit) if name == _CONFIG else None
+    return Fetched(path, commit, False, "", name, quantization)
 
 
-def _say_what_it_holds(repo: str, head: Callable[[str], Any]) -> None:
-    """Name the format of a repository that has no config.json, where it is one that people will meet."""
+def _quantization(repo: str, path: str, commit: str) -> str | None:
+    """The hf_quant_config.json beside a config that states no quantization, where there is one."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    from archcalc import __version__
+
+    with open(path, "rb") as file:
+        if b'"quantization_config"' in file.read():
+            return None
+    try:
+        return hf_hub_download(repo, _QUANT, revision=commit, library_name="archcalc", library_version=__version__)
+    except EntryNotFoundError:
+        return None
+
+
+def _what_it_holds(repo: str, head: Callable[[str], Any]) -> str:
+    """What stands in place of config.json, or nothing. Formats that are no model's are named."""
     for name, message, hint in (
-        (
-            "params.json",
-            f"{repo} holds params.json and no config.json: that format is not read yet",
-            "give a repository of the same model that has a config.json",
-        ),
+        (_PARAMS, "", ""),
         (
             "adapter_config.json",
             f"{repo} holds an adapter, not a model",
             "give the base model that its adapter_config.json names",
+        ),
+        (
+            "model_index.json",
+            f"{repo} is a diffusers pipeline: its model_index.json names its parts, each a model",
+            "give the config.json of one of them, such as text_encoder",
         ),
     ):
         try:
             head(name)
         except Exception:  # it is not there, or cannot be asked for: the first answer stands
             continue
-        raise UnsupportedError(message, hint)
+        if message:
+            raise UnsupportedError(message, hint)
+        return name
+    return ""
+
+
+def headers(repo: str, revision: str | None = None, *, offline: bool = False) -> Header:
+    """The tensors of a repository's safetensors files, from the first bytes of each by range request.
+
+    A server that ignores the range is cut off after the header: weights are never read.
+    """
+    try:
+        from huggingface_hub import constants
+    except Exception as error:
+        raise HubError(
+            f"huggingface_hub cannot be used: {_first_line(error)}", "check the installation and the HF_ variables"
+        ) from None
+    if offline or constants.HF_HUB_OFFLINE:
+        why = "--offline" if offline else "HF_HUB_OFFLINE is set"
+        raise OfflineError(f"the headers of {repo} are on the Hub, and the network may not be used: {why}", "give local files")
+    limit = 2.0 * max(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    try:
+        with _quiet():
+            names = _within(limit, lambda: _weight_files(repo, revision))
+            # Eight at a time, each with a time limit of its own.
+            rounds = -(-len(names) // _AT_ONCE)
+            found = _within(limit * rounds, lambda: _all_headers(repo, revision, names, limit / 2))
+    except Exception as error:
+        if isinstance(error, ArchcalcError):
+            raise
+        raise _explain(error, repo, revision, limit) from None
+    from archcalc.formats.headers import merged
+
+    return merged(found, repo)
+
+
+_AT_ONCE = 8
+_FIRST_BYTES = 2**17
+"""Most headers are shorter; a longer one takes a second request."""
+
+
+def _weight_files(repo: str, revision: str | None) -> list[str]:
+    """The safetensors files of a repository: one, or those that its index names."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
+
+    from archcalc import __version__, sources
+    from archcalc.formats.headers import MAX_HEADER, weight_map
+
+    for name in (
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "consolidated.safetensors",
+        "consolidated.safetensors.index.json",
+    ):
+        url = hf_hub_url(repo, name, revision=revision)
+        try:
+            found = get_hf_file_metadata(url, library_name="archcalc", library_version=__version__)
+        except EntryNotFoundError:
+            continue
+        if name.endswith(".safetensors"):
+            return [name]
+        if found.size is not None and found.size > MAX_HEADER:
+            raise FormatError(f"{name} of {repo} has {found.size / 2**20:,.0f} MiB: no index is that large", "check the repository")
+        path = hf_hub_download(repo, name, revision=revision, library_name="archcalc", library_version=__version__)
+        label = f"{name} of {repo}"
+        names = sorted(set(weight_map(sources.read_json(path, label, limit=MAX_HEADER), label).values()))
+        if not all(each.endswith(".safetensors") for each in names):
+            raise FormatError(f"{label} names files that are no safetensors", "give local files")
+        return names
+    raise SourceNotFoundError(f"{repo} holds no safetensors", "give local files: .safetensors, .gguf, or an index")
+
+
+def _all_headers(repo: str, revision: str | None, names: list[str], timeout: float) -> list[Header]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_ONCE, _THREAD) as pool:
+        return list(pool.map(lambda name: _header(repo, revision, name, timeout), names))
+
+
+def _header(repo: str, revision: str | None, name: str, timeout: float) -> Header:
+    """The header of one file, in one request or two."""
+    from huggingface_hub import hf_hub_url, utils
+
+    from archcalc import __version__
+    from archcalc.formats import safetensors
+
+    exported: Any = utils  # it does not declare these names as exported
+
+    label = f"{name} of {repo}"
+    url = hf_hub_url(repo, name, revision=revision)
+    own = exported.build_hf_headers(library_name="archcalc", library_version=__version__)
+    start = _range(url, own, 0, _FIRST_BYTES, timeout)
+    length = int.from_bytes(start[:8], "little") if len(start) >= 8 else 0
+    safetensors.check_length(length, label)
+    data = start[8 : 8 + length]
+    if len(data) < length and len(start) >= _FIRST_BYTES:
+        data += _range(url, own, 8 + len(data), length - len(data), timeout)
+    if len(data) < length:
+        raise FormatError(f"{label} is truncated: its header should have {length:,} bytes", "check the repository")
+    return safetensors.parse(data, label)
+
+
+def _range(url: str, headers: dict[str, str], at: int, n: int, timeout: float) -> bytes:
+    """`n` bytes of a file from `at` on, or fewer where it ends."""
+    from huggingface_hub import utils
+
+    exported: Any = utils  # it does not declare these names as exported
+    wanted = {**headers, "Range": f"bytes={at}-{at + n - 1}", "Accept-Encoding": "identity"}
+    with exported.get_session().stream("GET", url, headers=wanted, timeout=timeout, follow_redirects=True) as response:
+        if response.status_code >= 400:
+            response.read()
+            exported.hf_raise_for_status(response)
+        skip = at if response.status_code == 200 else 0
+        if skip > _FIRST_BYTES * 16:
+            raise HubError(f"{url} is served whole: a range of it cannot be had", "give local files")
+        data = bytearray()
+        for piece in response.iter_bytes():
+            data += piece
+            if len(data) >= skip + n:
+                break
+    return bytes(data[skip : skip + n])
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
@@ -192,7 +354,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_ours(record: Any) -> bool:
-    return bool(record.threadName != _THREAD)
+    return not str(record.threadName).startswith(_THREAD)
 
 
 def _explain(error: Exception, repo: str, revision: str | None, limit: float) -> HubError | SourceNotFoundError:
@@ -322,3 +484,9 @@ def _commit_of(path: str) -> str | None:
 
     commit = os.path.basename(os.path.dirname(path))
     return commit if _COMMIT.fullmatch(commit) else None
+
+
+def _name_of(path: str) -> str:
+    import os
+
+    return os.path.basename(path)

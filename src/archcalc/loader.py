@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError
 from archcalc.report import SourceInfo
 
 if TYPE_CHECKING:
+    from archcalc.formats.headers import Header
     from archcalc.model import Architecture
+    from archcalc.sources import Source
 
 
 class Loaded(NamedTuple):
-    """An architecture and where its config came from; `note` is what is worth telling about the choice, or empty."""
+    """An architecture and where its config came from; `note` is what is worth telling about the choice, or empty.
+
+    `header` is what the headers of a checkpoint say, where that was the source, or stands in for an adapter.
+    """
 
     source: SourceInfo
     architecture: Architecture
     note: str = ""
+    header: Header | None = None
 
 
 def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = ()) -> Loaded:
@@ -39,11 +45,68 @@ def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: 
     config = source.config
     if overrides:
         config = sources.apply_overrides(config, overrides)
-    from archcalc.arch import parse
-
     try:
-        return Loaded(info, parse(config), source.note)
+        return read(source, config, info, offline)
     except (ConfigError, UnsupportedError) as error:
         error.args = (f"{text}: {error.message}",)
         error.message = error.args[0]
         raise
+
+
+def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: bool = False) -> Loaded:
+    """The architecture of a config, whatever format it is in; `source` says where the headers of its weights are.
+
+    Where no adapter reads it, what the headers hold is counted; without headers the usual keys are read, as a guess.
+    """
+    from archcalc import formats
+    from archcalc.arch import adapter_name, parse
+
+    header = source.header
+    reading = formats.read(config)
+    if adapter_name(reading.config) is None:
+        counted = _counted(source, reading.config, offline)
+        if counted is not None:
+            return Loaded(info, counted[1], source.note, counted[0])
+    architecture = parse(reading.config)
+    if reading.notes or not reading.context:
+        notes, facts = (*architecture.notes, *reading.notes), architecture.facts
+        if not reading.context:
+            facts = facts._replace(context_tokens=None)
+        architecture = architecture._replace(notes=notes, facts=facts)
+    return Loaded(info, architecture, source.note, header)
+
+
+def _counted(source: Source, config: Mapping[str, Any], offline: bool) -> tuple[Header, Architecture] | None:
+    """What the headers at hand amount to, or None where there are none."""
+    from archcalc.formats import counted
+
+    model_type = config.get("model_type")
+    why = f"no adapter reads model_type {model_type!r}" if model_type else "no config tells the model"
+    if source.header is not None:
+        if source.header.format == "gguf":
+            why = f"no adapter reads GGUF's architecture {source.header.metadata.get('general.architecture')!r}"
+        return source.header, counted.architecture(source.header, config, why)
+    try:
+        header = headers_of(source, offline)
+        return (header, counted.architecture(header, config, why)) if header is not None else None
+    except ArchcalcError:
+        return None
+
+
+def headers_of(source: Source, offline: bool = False) -> Header | None:
+    """The headers of the weights that lie beside a config, on disk or on the Hub; None where there is no such place."""
+    if source.header is not None:
+        return source.header
+    if source.kind == "file" and source.path is not None:
+        import os
+
+        from archcalc.formats import headers
+
+        folder, name = os.path.split(source.path)
+        # A config by any other name may lie beside another model's weights.
+        return headers.read(folder or ".") if name in ("config.json", "params.json") else None
+    if source.repo is not None:
+        from archcalc import hub
+
+        return hub.headers(source.repo, source.revision, offline=offline)
+    return None

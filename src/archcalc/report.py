@@ -91,13 +91,13 @@ class ArchitectureInfo(Record):
     model_type: str
     kind: Literal["dense", "moe"]
     layers: int
-    hidden_size: int
-    vocab_size: int
+    hidden_size: int | None
+    vocab_size: int | None
     context_tokens: int | None
     attention: str
-    heads: int
-    kv_heads: int
-    head_dim: int
+    heads: int | None
+    kv_heads: int | None
+    head_dim: int | None
     norm: str
     activation: str
     position: str
@@ -594,6 +594,37 @@ class ExplainedFigure(Record):
     unit: str
     formula: str
     source: str
+
+
+class Difference(Record):
+    """Tensors that differ from what is expected, those that differ in their numbers alone as one: `name` holds ranges of numbers.
+
+    `expected` and `found` are shape, dtype or both; null where there is none. `why` is what is known of an extra one.
+    """
+
+    name: str
+    count: int
+    expected: str | None
+    found: str | None
+    why: str
+
+
+class Verification(Record):
+    """What `archcalc verify` says of one model and one checkpoint."""
+
+    schema_version: int
+    source: str
+    checkpoint: str
+    format: str
+    status: Literal["counted", "partial", "header", "guessed"]
+    agrees: bool
+    expected_tensors: int
+    found_tensors: int
+    missing: list[Difference]
+    extra: list[Difference]
+    wrong_shape: list[Difference]
+    wrong_dtype: list[Difference]
+    notes: list[str]
 
 
 class ErrorInfo(Record):

@@ -10,9 +10,12 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, NoReturn
 
 from archcalc.errors import FormatError, SourceError, SourceNotFoundError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from archcalc.formats.headers import Header
 
 Kind = Literal["bundled", "file", "hub", "cache", "stdin"]
 
@@ -28,6 +31,9 @@ _SPECIAL = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("
 class Source(NamedTuple):
     """A config that has been read, and where it came from.
 
+    `format` is the one that the config is written in; `config` holds its keys as they stand there. Of a checkpoint without a config,
+    `header` is what its files' headers say, and `config` what that amounts to, if anything.
+
     `revision` is the commit of a config from the Hub or its cache. `path` is the file that was read, `repo` the repository the
     config belongs to, each where there is one. `note` says what is worth telling about the choice, or is empty.
     """
@@ -40,6 +46,7 @@ class Source(NamedTuple):
     path: str | None = None
     repo: str | None = None
     note: str = ""
+    header: Header | None = None
 
 
 def resolve(text: str, *, offline: bool = False, refresh: bool = False, stdin: BinaryIO | None = None) -> Source:
@@ -49,7 +56,7 @@ def resolve(text: str, *, offline: bool = False, refresh: bool = False, stdin: B
     2. `hf://org/name` and `https://huggingface.co/org/name` are Hub repositories.
     3. What is written as a path (it begins with `.`, `/` or `~`, ends in `.json`, or holds a backslash) is one.
     4. A name without a slash that is bundled is that model, whatever the working directory holds: `./name` is the folder.
-    5. What exists on disk is that file, or the config.json in that folder.
+    5. What exists on disk is that file, or of that folder config.json, params.json, or what lists its tensors.
     6. `org/name` is a Hub repository; a bundled snapshot of it serves.
 
     Names and repository ids may carry `@revision`. A revision, or `refresh`, asks the Hub in place of a bundled snapshot.
@@ -84,8 +91,8 @@ def resolve(text: str, *, offline: bool = False, refresh: bool = False, stdin: B
     raise _not_found(text)
 
 
-def read_json(source: bytes | str | os.PathLike[str], label: str = "") -> dict[str, Any]:
-    """The JSON object that bytes or a file hold; `label` is what messages call it (by default the path).
+def read_json(source: bytes | str | os.PathLike[str], label: str = "", limit: int = 0) -> dict[str, Any]:
+    """The JSON object that bytes or a file hold; `label` is what messages call it (by default the path), `limit` the most bytes it has.
 
     Strict where a mistake would change a figure (duplicate keys, truncation, another encoding), open where real configs are:
     NaN and Infinity are numbers, also where transformers 5 writes them `{"__float__": "Infinity"}`.
@@ -94,8 +101,8 @@ def read_json(source: bytes | str | os.PathLike[str], label: str = "") -> dict[s
         data = source
     else:
         label = label or os.fspath(source)
-        data = _read_file(source, label)
-    if len(data) > MAX_BYTES:
+        data = _read_file(source, label, limit or MAX_BYTES)
+    if len(data) > (limit or MAX_BYTES):
         _too_large(label, len(data))
     if not data.strip():
         raise FormatError(f"{label} is empty", "a config.json holds one JSON object")
@@ -196,9 +203,13 @@ def _from_repo(repo: str, revision: str | None, offline: bool, refresh: bool) ->
         error.hint = _did_you_mean(repo.partition("/")[2]) or error.hint
         raise
     label = f"config.json of {repo}" + (f" at {revision}" if revision else "")
+    if got.name != "config.json":
+        label = label.replace("config.json", got.name, 1)
     config = read_json(got.path, label)
-    _check_format(config, label)
-    return Source(repo, "cache" if got.cached else "hub", "hf-config", got.revision, config, got.path, repo, got.note)
+    form = _format_of(config, label)
+    if got.quantization is not None and not _states_quantization(config):
+        config["quantization_config"] = read_json(got.quantization, f"{_QUANT} of {repo}")
+    return Source(repo, "cache" if got.cached else "hub", form, got.revision, config, got.path, repo, got.note)
 
 
 def _from_path(text: str) -> Source:
@@ -218,16 +229,67 @@ def _from_path(text: str) -> Source:
         ) from None
     import stat
 
-    file = _config_in(path, text) if stat.S_ISDIR(mode) else path
-    if file.endswith((".gguf", ".safetensors", ".bin", ".pt", ".pth")):
-        raise UnsupportedError(f"{text} is a checkpoint: this format is not read yet", "give the model's config.json")
-    label = os.path.join(text, "config.json") if file != path else text
+    file = _best_in(path, text) if stat.S_ISDIR(mode) else path
+    if os.path.isdir(file) or _is_checkpoint(file):
+        return _from_checkpoint(file, text)
+    label = os.path.join(text, os.path.basename(file)) if file != path else text
     config = read_json(file, label)
-    _check_format(config, label)
-    return Source(text, "file", "hf-config", None, config, file)
+    if config.get("weight_map") and "model_type" not in config:
+        return _from_index(file, text)
+    form = _format_of(config, label)
+    beside = os.path.join(os.path.dirname(file), _QUANT)
+    if os.path.basename(file) == "config.json" and os.path.isfile(beside) and not _states_quantization(config):
+        config["quantization_config"] = read_json(beside)
+    return Source(text, "file", form, None, config, file)
 
 
-def _config_in(folder: str, text: str) -> str:
+_QUANT = "hf_quant_config.json"
+"""Where ModelOpt states the quantization that config.json does not."""
+
+
+def _states_quantization(config: Mapping[str, Any]) -> bool:
+    return any(config.get(key) for key in ("quantization_config", "compression_config", "quantization"))
+
+
+def _is_checkpoint(file: str) -> bool:
+    """Whether a file is weights, by its first bytes or, where it has none of a known format, its name."""
+    if file.lower().endswith((".gguf", ".safetensors", ".bin", ".pt", ".pth")):
+        return True
+    try:
+        if not os.path.isfile(file):  # a pipe gives its bytes once
+            return False
+        with open(file, "rb") as opened:
+            return opened.read(4) == b"GGUF"
+    except OSError:
+        return False
+
+
+def _from_checkpoint(file: str, text: str) -> Source:
+    """What the headers of weights say of their model: GGUF's metadata are a config, safetensors hold names and shapes only."""
+    from archcalc.formats import headers
+
+    if file.endswith((".bin", ".pt", ".pth")):
+        raise UnsupportedError(f"{text} is a pickle of PyTorch, which cannot be read without running it", _CONFIG_HINT)
+    header = headers.read(file)
+    config: dict[str, Any] = {}
+    if header.format == "gguf":
+        from archcalc.formats import gguf_config
+
+        config = gguf_config.config_of(header) or {}
+    return Source(text, "file", header.format, None, config, file, header=header)
+
+
+def _from_index(file: str, text: str) -> Source:
+    from archcalc.formats import headers
+
+    header = headers.read(file)
+    if any(held.shape is None for held in header.tensors.values()):
+        raise FormatError(f"{text} is a checkpoint's index, not a config", "give the config.json beside it")
+    return Source(text, "file", header.format, None, {}, file, header=header)
+
+
+def _best_in(folder: str, text: str) -> str:
+    """The file of a folder that says most of its model: config.json, params.json, else its weights' headers."""
     path = os.path.join(folder, "config.json")
     if os.path.lexists(path):
         return path
@@ -236,11 +298,18 @@ def _config_in(folder: str, text: str) -> str:
     except OSError as error:
         raise SourceError(f"{text}: the folder cannot be read ({error.strerror})", "check who may read it") from None
     if "params.json" in held:
-        raise UnsupportedError(f"{text} holds params.json and no config.json: that format is not read yet", _PARAMS_HINT)
+        return os.path.join(folder, "params.json")
+    if "model_index.json" in held:
+        raise UnsupportedError(f"{text} is a diffusers pipeline: model_index.json names its parts, each a model", _DIFFUSERS_HINT)
     if "adapter_config.json" in held:
         raise UnsupportedError(
             f"{text} holds an adapter, not a model: it has adapter_config.json and no config.json", _ADAPTER_HINT
         )
+    from archcalc.formats import headers
+
+    weights = headers.best_in(folder, held)
+    if weights is not None:
+        return weights
     hint = "give a folder that holds the model's config.json"
     if re.fullmatch(_REPO, text):
         hint += f", or hf://{text} for the Hub repository"
@@ -249,24 +318,27 @@ def _config_in(folder: str, text: str) -> str:
 
 def _from_bytes(data: bytes, name: str, kind: Kind, label: str) -> Source:
     config = read_json(data, label)
-    _check_format(config, label)
-    return Source(name, kind, "hf-config", None, config)
+    return Source(name, kind, _format_of(config, label), None, config)
 
 
-_PARAMS_HINT = "give the config.json of the same model, as its Hugging Face release has it"
+_CONFIG_HINT = "give the model's config.json"
+_DIFFUSERS_HINT = "give a folder of one of its parts, such as text_encoder"
 _ADAPTER_HINT = "give the base model that adapter_config.json names"
 
 
-def _check_format(config: Mapping[str, Any], label: str) -> None:
-    """Refuse JSON objects that are known to be something else, before a schema complains of keys that are not there."""
+def _format_of(config: Mapping[str, Any], label: str) -> str:
+    """The format of a JSON object. Those known to be something else are refused before a schema complains of keys that are not there."""
+    from archcalc.formats import format_of
+
     if "model_type" in config or "hidden_size" in config:
-        return
+        return format_of(config)
     if "weight_map" in config:
         raise FormatError(f"{label} is a checkpoint's index, not a config", "give the config.json beside it")
     if "peft_type" in config:
         raise UnsupportedError(f"{label} describes an adapter, not a model", _ADAPTER_HINT)
-    if "dim" in config and "n_layers" in config:
-        raise UnsupportedError(f"{label} is written as params.json is (dim, n_layers): that format is not read yet", _PARAMS_HINT)
+    if "_diffusers_version" in config:
+        raise UnsupportedError(f"{label} describes a part of a diffusers pipeline, which archcalc does not model", _DIFFUSERS_HINT)
+    return format_of(config)
 
 
 def _repo_of_url(text: str, rest: str) -> tuple[str, str | None]:
@@ -320,14 +392,14 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
     return data
 
 
-def _read_file(path: str | os.PathLike[str], label: str) -> bytes:
+def _read_file(path: str | os.PathLike[str], label: str, limit: int) -> bytes:
     """The bytes of a file; pipes and devices, which have no size, are read up to the limit."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size > MAX_BYTES:
+            if size > limit:
                 _too_large(label, size)
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(limit + 1)
     except IsADirectoryError:
         raise SourceNotFoundError(f"{label} is a folder, not a file", "give the config.json itself") from None
     except FileNotFoundError:
@@ -336,7 +408,7 @@ def _read_file(path: str | os.PathLike[str], label: str) -> bytes:
         raise SourceError(f"{label}: no permission to read it", "check who may read the file") from None
     except OSError as error:
         raise SourceError(f"{label} cannot be read: {error.strerror or error}", "check the file and the disk") from None
-    if len(data) > MAX_BYTES:
+    if len(data) > limit:
         _too_large(label, None)
     return data
 

@@ -57,6 +57,8 @@ def _fact(r: report.Inspection, key: str) -> str:
         shared = f" + {a.moe.shared} shared" if a.moe and a.moe.shared else ""
         return f"{a.moe.experts} experts, top-{a.moe.active}{shared}" if a.moe else "no"
     if key == "heads":
+        if a.heads is None:
+            return "not known"
         return f"{a.heads}" if a.heads == a.kv_heads else f"{a.heads}/{a.kv_heads}"
     if key == "attention":
         window = f", window {a.sliding_window:,}" if a.sliding_window else ""
@@ -77,10 +79,14 @@ def _kinds(m: Loaded, tokens: int, dtype: str) -> list[memory.KindBytes]:
 
 
 def _per_token(m: Loaded, tokens: int, dtype: str) -> str:
+    if m.architecture.status == "header":
+        return "not known"
     return units.format_bytes(sum(k.bytes_per_token for k in _kinds(m, tokens, dtype)))
 
 
 def _cache(m: Loaded, tokens: int, dtype: str) -> str:
+    if m.architecture.status == "header":
+        return "not known"
     return units.format_bytes(sum(k.bytes for k in _kinds(m, tokens, dtype)))
 
 

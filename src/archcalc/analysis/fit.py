@@ -115,6 +115,11 @@ def refuse_guess(architecture: Architecture) -> None:
             f"no adapter reads {architecture.model_type}: its figures are a guess, and no verdict stands on one",
             "archcalc inspect shows the guess; archcalc models --types what is read exactly",
         )
+    if architecture.status == "header":
+        raise UnsupportedError(
+            f"{architecture.model_type} is counted from a checkpoint's headers, which do not say what it caches: no verdict stands on that",
+            "archcalc models --types lists what is read exactly",
+        )
 
 
 def placements(architecture: Architecture, ask: Ask) -> Iterator[Placement]:

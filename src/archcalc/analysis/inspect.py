@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from archcalc import report, units
 from archcalc.analysis import flops, memory
 from archcalc.analysis.params import Component, components
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import PARTS, ROLES, Architecture, Layer
+
+if TYPE_CHECKING:
+    from archcalc.formats.headers import Header
 
 _CONTEXTS = (4096, 32768, 131072)
 # vLLM schedules at most this many tokens a step by default on the GPUs most run it on (vLLM 0.33, engine/arg_utils.py).
@@ -92,17 +96,18 @@ def _layer_kinds(architecture: Architecture) -> tuple[list[report.LayerKind], di
 def _architecture(a: Architecture) -> report.ArchitectureInfo:
     f = a.facts
     kinds, pattern = _layer_kinds(a)
+    known = a.status != "header"
     return report.ArchitectureInfo(
         model_type=a.model_type,
-        kind="moe" if f.moe else "dense",
+        kind="moe" if f.moe or (not known and any(t.role == "experts" for _, t, _ in a.each_tensor())) else "dense",
         layers=a.layers,
-        hidden_size=f.hidden_size,
-        vocab_size=f.vocab_size,
+        hidden_size=f.hidden_size if known else f.hidden_size or None,
+        vocab_size=f.vocab_size if known else f.vocab_size or None,
         context_tokens=f.context_tokens,
         attention=f.attention,
-        heads=f.heads,
-        kv_heads=f.kv_heads,
-        head_dim=f.head_dim,
+        heads=f.heads if known else f.heads or None,
+        kv_heads=f.kv_heads if known else f.kv_heads or None,
+        head_dim=f.head_dim if known else f.head_dim or None,
         norm=f.norm,
         activation=f.activation,
         position=f.position,
@@ -149,7 +154,8 @@ def _conventions(parts: list[Component]) -> dict[str, int]:
 def summary(a: Architecture, params: report.Params) -> str:
     """One line that names the architecture."""
     f, guess = a.facts, "~" if a.status == "guessed" else ""
-    words = ["MoE" if f.moe else "Dense", f.attention, f"{a.layers} layers", f"{guess}{units.format_count(params.total)} total"]
+    kind = ["counted from headers"] if a.status == "header" else ["MoE" if f.moe else "Dense", f.attention]
+    words = [*kind, f"{a.layers} layers", f"{guess}{units.format_count(params.total)} total"]
     if params.active != params.total:
         words.append(f"{guess}{units.format_count(params.active)} active")
     if f.context_tokens:
@@ -234,13 +240,14 @@ def inspect(
     kv_dtype: str | None = None,
     engine: str = "textbook",
     note: str = "",
+    header: Header | None = None,
 ) -> report.Inspection:
     """The report on one architecture.
 
     `context_tokens` defaults to the model's own maximum, `kv_dtype` to the half precision that engines would use. `dtype` asks what the
     weights would take if stored so. `engine` is whose cache to tell of. Figures that do not apply (a cache without a context) are None,
     and a note says why.
-    `note` is what is worth telling about where the config came from.
+    `note` is what is worth telling about where the config came from, `header` what the headers of the checkpoint say, where they are at hand.
     """
     from archcalc.analysis import checkpoint
 
@@ -255,9 +262,17 @@ def inspect(
         notes += held.notes
     except UnsupportedError as error:
         notes.append(f"checkpoint: {error.message}")
+    if header is not None and dtype is None:
+        from archcalc.formats import counted
+
+        # The files themselves are at hand: what they hold, not what the config would have them hold.
+        stored, more = counted.checkpoint(header, stored)
+        notes += [told for told in more if told not in notes]
     cache = token_flops = forward = None
     contexts: list[report.KvAt] = []
-    if tokens is None:
+    if a.status == "header":
+        pass  # what it caches and computes is not known, and not guessed
+    elif tokens is None:
         notes.append("the config states no context: give --ctx for cache and FLOPs")
     else:
         cache = kv_cache(a, tokens, batch, kv_dtype, engine)

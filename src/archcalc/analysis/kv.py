@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from archcalc import report, units
 from archcalc.engines import ENGINES, Allocation, Workload
-from archcalc.errors import ArchcalcError, UsageError
+from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
 
@@ -116,7 +116,15 @@ def _own(engine: str, options: Options, names: Mapping[str, str] | None = None, 
 
 
 def context(architecture: Architecture, asked: int | None) -> int:
-    """The context asked for, else the model's own maximum."""
+    """The context asked for, else the model's own maximum.
+
+    Raises `UnsupportedError` for a model that is known from its headers alone: what it caches is not known then.
+    """
+    if architecture.status == "header":
+        raise UnsupportedError(
+            f"{architecture.model_type} is counted from a checkpoint's headers, which do not say what it caches",
+            "archcalc models --types lists what is read exactly",
+        )
     tokens = asked or architecture.facts.context_tokens
     if tokens is None:
         raise UsageError("the config states no context", "give --ctx")

@@ -300,7 +300,7 @@ def _rope_dim(model: Model, _: Quals) -> Iterator[Value]:
     elif share := re.search(r"(\d+)% of the head", model.report.architecture.position):
         yield Value(int(share[1]) * (model.report.architecture.head_dim or 0) // 100, f"{share[1]}% of the head")
     elif "RoPE" in model.report.architecture.position and model.report.architecture.head_dim:
-        yield Value(model.report.architecture.head_dim, "the whole head")
+        yield Value(model.architecture.facts.head_dim, "the whole head")
 
 
 def _nope_dim(model: Model, _: Quals) -> Iterator[Value]:
@@ -434,7 +434,7 @@ def _window(model: Model, _: Quals) -> Iterator[Value]:
 
 def _vocab(model: Model, _: Quals) -> Iterator[Value]:
     if model.report.architecture.vocab_size:
-        yield Value(model.report.architecture.vocab_size, "vocab_size")
+        yield Value(model.architecture.facts.vocab_size, "vocab_size")
 
 
 def rope_scaling(model: Model) -> dict[str, object]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "sweep": "Every combination of models, contexts, machines and config keys.",
     "check": "The claims of model cards against configs.",
     "gpus": "The catalog of GPUs.",
+    "verify": "The predicted tensors against a real checkpoint's headers.",
     "schema": "The JSON schema of what a command prints.",
 }
 """Every command and its line in the help, in the order shown."""

@@ -52,6 +52,7 @@ def command(
             kv_dtype=cache,
             engine=engine.value,
             note=loaded.note,
+            header=loaded.header,
         )
         if explain:
             from archcalc.analysis.explain import explained

@@ -25,6 +25,7 @@ def command(
         "train": report.TrainReport,
         "pick": report.Pick,
         "compare": report.Comparison,
+        "verify": report.Verification,
         "error": report.Failure,
     }
     if name not in reports:

@@ -1,0 +1,161 @@
+"""The config that a GGUF file's metadata amount to, for the architectures whose keys say all that an adapter needs.
+
+Source: llama.cpp b9500, gguf-py/gguf/constants.py (keys), convert_hf_to_gguf.py (what each key is written from); transformers 5.23,
+integrations/ggml.py `GGUF_CONFIG_MAPPING` and integrations/gguf/gguf_config_mapping.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from archcalc.errors import FormatError
+from archcalc.formats.gguf import FILE_TYPES
+from archcalc.formats.headers import Header
+
+_USUAL = {
+    "context_length": "max_position_embeddings", "block_count": "num_hidden_layers", "feed_forward_length": "intermediate_size",
+    "embedding_length": "hidden_size", "rope.freq_base": "rope_theta", "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads", "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "attention.key_length": "head_dim", "attention.sliding_window": "sliding_window",
+}  # fmt: skip
+_Get = Callable[[str], Any]
+_Finish = Callable[[dict[str, Any], _Get, Header], None]
+PLAIN = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+
+
+def _nothing(config: dict[str, Any], get: _Get, header: Header) -> None:
+    pass
+
+
+def _llama(config: dict[str, Any], get: _Get, header: Header) -> None:
+    config.setdefault("head_dim", get("rope.dimension_count"))
+    config["attention_bias"] = "blk.0.attn_q.bias" in header.tensors
+    config.pop("sliding_window", None)
+    if get("expert_count"):
+        config |= {
+            "model_type": "mixtral",
+            "num_local_experts": get("expert_count"),
+            "num_experts_per_tok": get("expert_used_count"),
+        }
+        del config["attention_bias"]
+
+
+def _experts(config: dict[str, Any], get: _Get, header: Header) -> None:
+    config |= {
+        "num_experts": get("expert_count"),
+        "num_experts_per_tok": get("expert_used_count"),
+        "moe_intermediate_size": get("expert_feed_forward_length"),
+    }
+    if get("expert_shared_feed_forward_length"):
+        config["shared_expert_intermediate_size"] = get("expert_shared_feed_forward_length")
+    config.setdefault("intermediate_size", config["moe_intermediate_size"])
+
+
+def _gpt_oss(config: dict[str, Any], get: _Get, header: Header) -> None:
+    config |= {"num_local_experts": get("expert_count"), "num_experts_per_tok": get("expert_used_count")}
+    config["intermediate_size"] = get("expert_feed_forward_length") or config.get("intermediate_size")
+
+
+def _latent(config: dict[str, Any], get: _Get, header: Header) -> None:
+    """DeepSeek-V2 and V3: files with `key_length_mla` hold MLA absorbed, so that `head_count_kv` is one; older ones do not."""
+    biased = any(name.endswith("exp_probs_b.bias") for name in header.tensors)
+    whole = get("attention.key_length_mla") or get("attention.key_length")
+    rotary = get("rope.dimension_count")
+    config.pop("head_dim", None)
+    config |= {
+        "model_type": "deepseek_v3" if biased else "deepseek_v2",
+        "num_key_value_heads": config.get("num_attention_heads"),
+        "q_lora_rank": get("attention.q_lora_rank"),
+        "kv_lora_rank": get("attention.kv_lora_rank"),
+        "qk_rope_head_dim": rotary,
+        "qk_nope_head_dim": whole - rotary if whole and rotary else None,
+        "v_head_dim": get("attention.value_length_mla") or get("attention.value_length"),
+        "n_routed_experts": get("expert_count"),
+        "num_experts_per_tok": get("expert_used_count"),
+        "n_shared_experts": get("expert_shared_count"),
+        "moe_intermediate_size": get("expert_feed_forward_length"),
+        "first_k_dense_replace": get("leading_dense_block_count"),
+    }
+
+
+def _gpt2(config: dict[str, Any], get: _Get, header: Header) -> None:
+    config |= {
+        "n_embd": config.pop("hidden_size", None), "n_layer": config.pop("num_hidden_layers", None),
+        "n_head": config.pop("num_attention_heads", None), "n_positions": config.pop("max_position_embeddings", None),
+        "n_inner": config.pop("intermediate_size", None),
+    }  # fmt: skip
+    config.pop("num_key_value_heads", None)
+
+
+_KINDS: dict[str, tuple[str, _Finish]] = {
+    "llama": ("llama", _llama), "qwen2": ("qwen2", _nothing), "qwen3": ("qwen3", _nothing), "qwen2moe": ("qwen2_moe", _experts),
+    "qwen3moe": ("qwen3_moe", _experts), "gemma": ("gemma", _nothing), "gemma2": ("gemma2", _nothing),
+    "gemma3": ("gemma3_text", _nothing), "phi3": ("phi3", _nothing), "gpt-oss": ("gpt_oss", _gpt_oss),
+    "deepseek2": ("deepseek_v3", _latent), "gpt2": ("gpt2", _gpt2), "olmo2": ("olmo2", _nothing), "granite": ("granite", _nothing),
+    "smollm3": ("smollm3", _nothing), "seed_oss": ("seed_oss", _nothing),
+}  # fmt: skip
+
+
+def architecture_of(header: Header) -> str:
+    """The architecture that a file says it is of."""
+    name = header.metadata.get("general.architecture")
+    if not isinstance(name, str) or not name:
+        raise FormatError(f"{header.files[0]} is GGUF that names no general.architecture", "fetch or convert the file again")
+    return name
+
+
+def file_type(header: Header) -> str | None:
+    """The file type such as `q4_k_m`, where the file states one that is known. The highest bit marks a guess of the converter."""
+    number = header.metadata.get("general.file_type")
+    return FILE_TYPES.get(number & ~1024) if isinstance(number, int) else None
+
+
+def config_of(header: Header) -> dict[str, Any] | None:
+    """The config in transformers' terms, or None where the architecture is none of those above."""
+    name = architecture_of(header)
+    if name not in _KINDS:
+        return None
+    model_type, finish = _KINDS[name]
+
+    def get(key: str) -> Any:
+        return _plain(header.metadata.get(f"{name}.{key}"))
+
+    config: dict[str, Any] = {"model_type": model_type}
+    for key, own in _USUAL.items():
+        value = get(key)
+        if value is not None:
+            config[own] = value
+    embedding = header.tensors.get("token_embd.weight")
+    rows = embedding.shape[0] if embedding and embedding.shape else header.metadata.get(f"{name}.vocab_size")
+    config |= {
+        # The metadata need not state it: the embedding does.
+        "vocab_size": int(rows) if rows else len_of(header.metadata.get("tokenizer.ggml.tokens")),
+        # llama.cpp writes a head only where it is not the embedding.
+        "tie_word_embeddings": "output.weight" not in header.tensors,
+    }
+    finish(config, get, header)
+    config = {key: value for key, value in config.items() if value is not None}
+    kind = file_type(header)
+    if kind is not None:
+        config["torch_dtype"] = PLAIN.get(kind, "bfloat16")
+        config["quantization_config"] = {"quant_method": "gguf", "file_type": kind}
+    return config
+
+
+def len_of(value: Any) -> int | None:
+    """The length of an array of the metadata."""
+    return len(value) if isinstance(value, list) else int(value) if isinstance(value, int) else None
+
+
+def _plain(value: Any) -> Any:
+    """A value as configs have it: arrays that hold one number throughout are that number."""
+    if isinstance(value, list) and value and all(each == value[0] for each in value):
+        return value[0]
+    return value
+
+
+def facts_of(header: Header) -> Mapping[str, Any]:
+    """What the metadata of any architecture state, under the names of configs."""
+    name = architecture_of(header)
+    return {own: _plain(header.metadata.get(f"{name}.{key}")) for key, own in _USUAL.items()}
