@@ -40,7 +40,7 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 128000
     tie_word_embeddings: Flag = Field(True, validation_alias=AliasChoices("tie_embedding", "tie_word_embeddings"))
     conv_bias: Flag = False
-    conv_L_cache: Size = 3
+    conv_tokens: Size = Field(3, validation_alias="conv_L_cache")
     block_multiple_of: Size = 256
     block_ffn_dim_multiplier: float | None = 1.0
     block_auto_adjust_ff_dim: Flag = True
@@ -78,7 +78,7 @@ class Schema(DecoderSchema):
         norms = [rms_norm(name, h) for name in self.norms()]
         if kind != CONV:
             return make_layer(self.attention(kind), ffn, norms, ffn_name="feed_forward")
-        conv = ShortConvolution(h, self.conv_L_cache, self.conv_bias)
+        conv = ShortConvolution(h, self.conv_tokens, self.conv_bias)
         return make_layer(conv, ffn, norms, mixer_name="conv", ffn_name="feed_forward")
 
     def architecture(self, prefix: str = "model") -> Architecture:
@@ -89,7 +89,7 @@ class Schema(DecoderSchema):
             attention=hybrid_label(names, "short convolution", head_sharing(self.num_attention_heads, self.kv_heads)),
             intermediate_size=self.ffn_width(),
             norm="RMSNorm (pre)" if len(self.norms()) == 2 else "RMSNorm (pre + post)",
-            more=(("QK-norm", "RMSNorm per head"), ("convolution", f"{self.conv_L_cache} tokens")),
+            more=(("QK-norm", "RMSNorm per head"), ("convolution", f"{self.conv_tokens} tokens")),
         )
         norm = [rms_norm("embedding_norm", self.hidden_size)]
         return decoder(self.name, [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=norm)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from archcalc.arch import lfm2
 from archcalc.arch._alternating import FULL, SLIDING, known_kinds
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, per_layer, rope_label
@@ -29,7 +31,7 @@ class Schema(lfm2.Schema):
     num_key_value_heads: Size = 4
     head_dim: Size = 128
     tie_word_embeddings: Flag = True
-    conv_L_cache: Size = 7
+    conv_tokens: Size = Field(7, validation_alias="conv_L_cache")
     sliding_window: Tokens | None = 256
     use_sandwich_norm: Flag = True
     use_attention_gate: Flag = True
