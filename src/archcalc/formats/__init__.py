@@ -51,6 +51,8 @@ def format_of(config: Mapping[str, Any]) -> str:
         return "mistral-params"
     elif config.get("model_type") in ("text_only", "llama3_1", "flamingo") and "hidden_size" not in config:
         return "torchchat"
+    elif config.get("model_type") not in (None, "transformer"):
+        return HF
     if not {"dim", "n_layers"} <= config.keys() or "hidden_size" in config:
         return HF
     if "moe_inter_dim" in config or "inter_dim" in config:

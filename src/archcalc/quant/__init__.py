@@ -141,7 +141,7 @@ def quantizations() -> tuple[str, ...]:
     """The names that `quantize_as` takes."""
     from archcalc.quant.gguf import FILE_TYPES
 
-    return (*sorted({*_PLAIN, *_SYNTHETIC, *_ALIASES}), *FILE_TYPES)
+    return (*sorted({*_PLAIN, *_SYNTHETIC, *_ALIASES}), *(name for name in FILE_TYPES if name not in _PLAIN))
 
 
 def quantize_as(architecture: Architecture, name: str) -> Architecture:

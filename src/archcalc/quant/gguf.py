@@ -33,6 +33,7 @@ BLOCKS = {
 """Values in a block and the bytes it takes, by type."""
 
 FILE_TYPES = {
+    "f32": "F32", "f16": "F16", "bf16": "BF16",
     "q4_0": "Q4_0", "q4_1": "Q4_1", "q5_0": "Q5_0", "q5_1": "Q5_1", "q8_0": "Q8_0", "mxfp4_moe": "MXFP4",
     "q2_k": "Q2_K", "q2_k_s": "Q2_K", "q3_k_s": "Q3_K", "q3_k_m": "Q3_K", "q3_k_l": "Q3_K", "q4_k_s": "Q4_K", "q4_k_m": "Q4_K",
     "q5_k_s": "Q5_K", "q5_k_m": "Q5_K", "q6_k": "Q6_K", "tq1_0": "TQ1_0", "tq2_0": "TQ2_0",
@@ -199,6 +200,8 @@ def _type(m: _Model, category: str, i: int, width: int, fused: bool) -> str:
     """The type of one matrix of layer `i` with rows of `width`, before any fallback."""
     ft = m.file_type
     default = FILE_TYPES[ft]
+    if ft in ("f32", "f16", "bf16"):
+        return default
     if category == "output" or (category == "embedding" and m.tied):
         if ft == "mxfp4_moe" or m.falcon or width % BLOCKS[default][0]:
             return "Q8_0"
