@@ -129,6 +129,11 @@ class AudioSchema(CompositeSchema):
         return groups, stacks
 
 
+def moved(renames: tuple[tuple[str, str], ...], within: str = "language_model") -> tuple[tuple[str, str], ...]:
+    """A text model's renames where it stands inside another model, as `model.language_model`."""
+    return tuple((old.replace("model.", f"model.{within}.", 1) if old.startswith("model.") else old, new) for old, new in renames)
+
+
 def head_below(text: Architecture, prefix: str) -> Architecture:
     """The text model with its head named below `prefix`: a whole language model inside another model."""
     groups = (

@@ -17,10 +17,11 @@ from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer
+from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
+    name: ClassVar[str] = "muse_glimmer_text"
     inert_keys: ClassVar[tuple[str, ...]] = ("output_multiplier", "qk_scale_factor")
 
     vocab_size: Size = 202048
@@ -38,12 +39,23 @@ class Schema(DecoderSchema):
     layer_rope_theta: list[float] | None = None
     final_logit_softcapping: float | None = 20.0
 
-    def layer(self, window: int | None, rope: bool) -> Layer:
+    def attention(self, window: int | None, rope: bool) -> GroupedQueryAttention:
         h, heads, bias = self.hidden_size, self.num_attention_heads, self.attention_bias
-        attention = GroupedQueryAttention(
+        return GroupedQueryAttention(
             h, heads, self.kv_heads, self.head_dim, bias, bias, window, rope=rope, gate=heads * self.head_dim, gate_name="gate_proj"
         )
-        return make_layer(attention, GatedFeedForward(h, self.intermediate_size, self.hidden_act), (rms_norm(n, h) for n in NORMS))
+
+    def sparse(self) -> list[bool]:
+        """Which layers' FFN is a mixture of experts."""
+        return [False] * self.num_hidden_layers
+
+    def moe(self) -> Moe | None:
+        return None
+
+    def layer(self, window: int | None, rope: bool, sparse: bool) -> Layer:
+        h = self.hidden_size
+        ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
+        return make_layer(self.attention(window, rope), ffn, (rms_norm(n, h) for n in NORMS))
 
     def architecture(self, prefix: str = "model") -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
@@ -54,7 +66,7 @@ class Schema(DecoderSchema):
         rope = [not full for full in last]
         if self.layer_rope_theta is not None:
             rope = [theta > 0 for theta in per_layer(self.layer_rope_theta, n, "layer_rope_theta")]
-        order = list(zip(attention_pattern(kinds, n, self.sliding_window), rope, strict=True))
+        order = list(zip(attention_pattern(kinds, n, self.sliding_window), rope, self.sparse(), strict=True))
         built = {what: self.layer(*what) for what in set(order)}
         nope = [i for i in range(n) if not rope[i]]
         more = [("QK-norm", "RMSNorm per head, without weights"), ("output gate", "one a channel")]
@@ -65,7 +77,8 @@ class Schema(DecoderSchema):
             norm="RMSNorm (pre + post)",
             position=rope_label(self.model_extra or {}) + (f", NoPE {every(nope)}" if nope else ""),
             sliding_window=self.sliding_window if SLIDING in kinds else None,
+            moe=self.moe(),
             more=tuple(more),
         )
         norm = [rms_norm("norm", h)]
-        return decoder("muse_glimmer_text", [built[what] for what in order], facts, prefix=prefix, final_norm=norm)
+        return decoder(self.name, [built[what] for what in order], facts, prefix=prefix, final_norm=norm)

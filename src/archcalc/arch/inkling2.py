@@ -1,0 +1,50 @@
+"""Inkling 2 with its vision tower. The head is never tied.
+
+Source: transformers 5.23, models/inkling2/modeling_inkling2.py (`Inkling2ForConditionalGeneration`) and configuration_inkling2.py
+(defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema, moved
+from archcalc.arch._inkling import RENAMES
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.inkling2_vision import Schema as Vision
+from archcalc.errors import ConfigError
+from archcalc.model import Architecture
+
+# What the published checkpoint calls the parts.
+CHECKPOINT = (
+    ("model.vision_tower.embeddings.position_embedding.weight", "model.visual.backbone.embeddings.position_embedding"),
+    ("model.vision_tower.pre_layernorm.", "model.visual.backbone.ln_pre."),
+    ("model.vision_tower.merger.linear_1.", "model.visual.proj_in."),
+    ("model.vision_tower.merger.linear_2.", "model.visual.proj_out."),
+    ("model.vision_tower.", "model.visual.backbone."),
+    *moved(RENAMES),
+    (".layernorm_before.", ".ln_1."),
+    (".layernorm_after.", ".ln_2."),
+    (".mlp.fc1.", ".mlp.c_fc."),
+    (".mlp.fc2.", ".mlp.c_proj."),
+    (".lambda_1", ".ls_1.gamma"),
+    (".lambda_2", ".ls_2.gamma"),
+)
+
+
+class Schema(VisionSchema):
+    renames: ClassVar[tuple[tuple[str, str], ...]] = CHECKPOINT
+    name: ClassVar[str] = "inkling2"
+
+    text_config: Annotated[ConfigSchema, nested("inkling2_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("inkling2_vision", fixed=True), DEFAULT]
+
+    def tied(self, text: Architecture) -> bool:
+        return False
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        if self.vision_config.text_hidden_size != a.facts.hidden_size:
+            key = "vision_config.text_hidden_size"
+            raise ConfigError(f"{key} is not text_config.hidden_size ({a.facts.hidden_size})", "make them equal", key)
+        return a

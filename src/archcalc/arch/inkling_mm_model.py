@@ -1,0 +1,43 @@
+"""Inkling with its vision and audio towers. The head is never tied.
+
+Source: transformers 5.23, models/inkling/modeling_inkling.py (`InklingForConditionalGeneration`) and configuration_inkling.py (defaults;
+the towers' output is the text model's width).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, moved
+from archcalc.arch._inkling import RENAMES
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.inkling_audio import Schema as Audio
+from archcalc.arch.inkling_vision import Schema as Vision
+from archcalc.model import Architecture
+
+# What the published checkpoint calls the parts.
+CHECKPOINT = (
+    ("model.audio_tower.embed_audio_tokens.embed_audio_tokens.", "model.audio.encoder."),
+    ("model.audio_tower.norm.", "model.audio.final_norm."),
+    ("model.vision_tower.", "model.visual."),
+    *moved(RENAMES),
+)
+
+
+class Schema(CompositeSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("mtp_config",)
+    renames: ClassVar[tuple[tuple[str, str], ...]] = CHECKPOINT
+    name: ClassVar[str] = "inkling_mm_model"
+
+    text_config: Annotated[ConfigSchema, nested("inkling_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("inkling_vision", fixed=True), DEFAULT]
+    audio_config: Annotated[Audio, nested("inkling_audio", fixed=True), DEFAULT]
+
+    def tied(self, text: Architecture) -> bool:
+        return False
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        width = {"text_hidden_size": text.facts.hidden_size}
+        audio, _ = self.audio_config.model_copy(update=width).tower(f"{prefix}.audio_tower")
+        vision, layers = self.vision_config.model_copy(update=width).tower(f"{prefix}.vision_tower")
+        return audio + vision, layers
