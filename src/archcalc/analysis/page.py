@@ -1,30 +1,32 @@
 """The fit of one model on every machine that a page offers, for any context and number of sequences, without the rules that made it.
 
-Under vLLM a need is linear in the number of sequences: (blocks of a sequence x sequences + null block) x bytes of a block. Blocks, like all
-else that depends on the context, are staircases, which are written down as runs of equal steps. So a page only multiplies, adds and compares.
+Under vLLM a need is linear in the number of sequences: (blocks of a sequence x sequences + null block) x bytes of a block. Blocks,
+like all else that depends on the context, are staircases, which are written down as runs of equal steps. So a page only multiplies,
+adds and compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from archcalc import hardware
-from archcalc.analysis import fit, roofline, verdict
+from archcalc.analysis import fit, memory, roofline, verdict
 from archcalc.analysis.flops import decode_flops
 from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
+from archcalc.engines.weights import Engine
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.loader import Loaded
-from archcalc.model import Architecture
 
-ENGINE = "vllm"
+ENGINE: Engine = "vllm"
 DEVICES = (
-    "h100-sxm-80gb", "h100-pcie-80gb", "h100-nvl-94gb", "h200-sxm-141gb", "h20-96gb", "gh200-96gb", "b200-180gb", "b300-288gb", "gb200-186gb",
-    "a100-sxm4-40gb", "a100-sxm4-80gb", "a100-pcie-80gb", "a10g", "a40", "l4", "l40s", "t4", "v100-sxm2-32gb", "mi300x-192gb", "mi325x-256gb",
-    "mi355x-288gb", "rtx-pro-6000-blackwell-ws", "rtx-6000-ada", "rtx-a6000", "rtx-5090", "rtx-5080", "rtx-4090", "rtx-4080", "rtx-4060-ti-16gb",
-    "rtx-3090", "rtx-3060-12gb", "gb10-dgx-spark", "rx-7900-xtx", "radeon-ai-pro-r9700",
+    "h100-sxm-80gb", "h100-pcie-80gb", "h100-nvl-94gb", "h200-sxm-141gb", "h20-96gb", "gh200-96gb", "b200-180gb", "b300-288gb",
+    "gb200-186gb", "a100-sxm4-40gb", "a100-sxm4-80gb", "a100-pcie-80gb", "a10g", "a40", "l4", "l40s", "t4", "v100-sxm2-32gb",
+    "mi300x-192gb", "mi325x-256gb", "mi355x-288gb", "rtx-pro-6000-blackwell-ws", "rtx-6000-ada", "rtx-a6000", "rtx-5090",
+    "rtx-5080", "rtx-4090", "rtx-4080", "rtx-4060-ti-16gb", "rtx-3090", "rtx-3060-12gb", "gb10-dgx-spark", "rx-7900-xtx",
+    "radeon-ai-pro-r9700",
 )  # fmt: skip
 """The devices of the page: those most people have or rent. `archcalc fit` knows all of the catalog."""
 COUNTS = (1, 2, 4, 8, 16)
@@ -39,8 +41,9 @@ _MARK = 918273645
 
 
 def staircase(of: Callable[[int], int], last: int) -> Staircase:
-    """A monotone whole-numbered function over 1..`last`, as runs `(first, value, width, step)`: it is `value` at `first`, and moves by `step`
-    every `width` further; a width of 0 stays.
+    """A monotone whole-numbered function over 1..`last`, as runs `(first, value, width, step)`.
+
+    It is `value` at `first`, and moves by `step` every `width` further; a width of 0 stays.
 
     >>> staircase(lambda tokens: -(-tokens // 16) + 1, 1 << 20)
     ((1, 2, 16, 1),)
@@ -119,10 +122,10 @@ def machines() -> Iterator[tuple[Device, list[int]]]:
 def tables(loaded: Loaded) -> dict[str, Any]:
     """Every plan of a model, as plain data. Raises what `archcalc fit` raises for the model on any machine.
 
-    `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block, [stairs
-    of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp, weights
-    bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype]]`; a pool of -1 is
-    one that the engine refuses, and `errors` say why where no placement is left.
+    `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
+    [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
+    weights bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype]]`; a pool
+    of -1 is one that the engine refuses, and `errors` say why where no placement is left.
     """
     architecture = loaded.architecture
     fit.refuse_guess(architecture)
@@ -247,6 +250,26 @@ def devices() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def dtype_used(architecture: Architecture) -> str:
-    """What the chart of caches is drawn in."""
-    return "fp16" if architecture.dtype == "F16" else "bf16"
+class Line(NamedTuple):
+    """One model's cache: bytes by tokens, as far as its own context goes."""
+
+    name: str
+    points: tuple[tuple[int, int], ...]
+
+
+def lengths(models: Sequence[Loaded]) -> list[int]:
+    """Powers of two up to the longest context of all, and each model's own."""
+    own = [m.architecture.facts.context_tokens or UNSTATED_CONTEXT for m in models]
+    first = 1 << max(7, min(10, min(own).bit_length() - 3))
+    return sorted({*(1 << i for i in range(first.bit_length() - 1, max(own).bit_length()) if 1 << i <= max(own)), *own})
+
+
+def caches(models: Sequence[Loaded], dtype: str) -> list[Line]:
+    """The textbook cache of one sequence at those lengths."""
+    shown, width = lengths(models), memory.DTYPE_BYTES[dtype]
+    out = []
+    for m in models:
+        limit = m.architecture.facts.context_tokens or UNSTATED_CONTEXT
+        points = [(n, sum(k.bytes for k in memory.textbook(m.architecture, n, 1, width))) for n in shown if n <= limit]
+        out.append(Line(m.source.name, tuple(points)))
+    return out

@@ -1,0 +1,40 @@
+"""`archcalc report`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from archcalc.cli._options import Offline, Refresh, Set, Sources
+
+
+def command(
+    source: Sources,
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="Where to write the page; - is standard output.")] = "-",
+    set_: Set = None,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Write a page on models, side by side: anatomy, knobs, parameters, cache, and a fit panel to play with.
+
+    One HTML file that needs no network: open it, send it, print it.
+    """
+    from archcalc import units
+    from archcalc.errors import UsageError
+    from archcalc.loader import load
+
+    if out == "-" and sys.stdout.isatty():
+        raise UsageError("a page is not for a terminal", "give -o report.html, or send the output to a file")
+    models = [load(text, offline=offline, refresh=refresh, overrides=set_ or ()) for text in source]
+
+    from archcalc.render.html import write_page
+
+    page = write_page(models)
+    if out == "-":
+        sys.stdout.write(page)
+        return
+    with open(out, "w", encoding="utf-8") as file:
+        file.write(page)
+    print(f"archcalc: {out} written, {units.format_bytes(len(page.encode()))}; open it in a browser", file=sys.stderr)

@@ -1,0 +1,80 @@
+"""The cache against the context as SVG lines, one a model, both axes by powers of two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from math import ceil, floor, log2
+
+from archcalc import units
+from archcalc.analysis.page import Line
+from archcalc.render.plot import colour
+
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 340, 66, 10, 26, 40
+_DASHES = ("", "7 4", "2 3", "10 3 2 3")
+
+
+def lines(series: Sequence[Line], dtype: str) -> str:
+    """All models in one drawing; each line ends with its model's own context."""
+    points = [point for line in series for point in line.points if point[1]]
+    if not points:
+        return ""
+    x0, x1 = log2(min(n for n, _ in points)), log2(max(n for n, _ in points))
+    y0, y1 = floor(log2(min(size for _, size in points))), ceil(log2(max(size for _, size in points)))
+    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+
+    def at(n: int, size: int) -> tuple[float, float]:
+        x = _LEFT + (log2(n) - x0) / (x1 - x0) * (_WIDTH - _LEFT - _RIGHT)
+        y = _TOP + (y1 - log2(size)) / (y1 - y0) * (_HEIGHT - _TOP - _BOTTOM)
+        return round(x, 1), round(y, 1)
+
+    parts = []
+    step = max(1, ceil((y1 - y0) / 8))
+    for power in range(int(y0), int(y1) + 1, step):
+        _, y = at(1 << int(x0), 1 << power)
+        parts.append(f'<path class="grid" style="stroke-width:1;stroke:var(--line)" d="M{_LEFT} {y}H{_WIDTH - _RIGHT}"/>')
+        parts.append(f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{_short(1 << power)}</text>')
+    step = max(1, ceil((x1 - x0) / 8))
+    for power in range(ceil(x0), floor(x1) + 1, step):
+        x, _ = at(1 << power, 1 << int(y0))
+        parts.append(f'<text class="mid" x="{x}" y="{_HEIGHT - _BOTTOM + 18}">{units.format_tokens(1 << power)}</text>')
+    parts.append(f'<text class="mid soft" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}">context (tokens)</text>')
+    parts.append(f'<text class="soft" x="2" y="12">cache of one sequence, {escape(dtype)}</text>')
+    for i, line in enumerate(series):
+        found = [at(*point) for point in line.points if point[1]]
+        if not found:
+            continue
+        style = f"--c:{colour(line.name, i)};--d:{lighter(line.name, i)}"
+        dash = f' stroke-dasharray="{_DASHES[i % 4]}"' if i % 4 else ""
+        parts.append(f'<g style="{style}"><path{dash} d="M{"L".join(f"{x} {y}" for x, y in found)}"/>')
+        parts += [_dot(i, x, y) for x, y in found]
+        x, y = _LEFT + 12, _TOP + 12 + 18 * i
+        parts.append(f'<path{dash} d="M{x} {y}h30"/>{_dot(i, x + 15, y)}<text x="{x + 38}" y="{y + 4}">{escape(line.name)}</text></g>')
+    label = escape(f"KV cache against context for {', '.join(line.name for line in series)}; the table below has the numbers")
+    return (
+        f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _dot(place: int, x: float, y: float) -> str:
+    if place % 2:
+        return f'<rect class="dot" x="{x - 3:g}" y="{y - 3:g}" width="6" height="6"/>'
+    return f'<circle cx="{x:g}" cy="{y:g}" r="3.5"/>'
+
+
+def _short(size: int) -> str:
+    """A power of two without decimals."""
+    for name, bits in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >> bits:
+            return f"{size >> bits} {name}"
+    return f"{size} B"
+
+
+def lighter(name: str, place: int) -> str:
+    """The colour of a model on a dark ground."""
+    from colorsys import hls_to_rgb, rgb_to_hls
+
+    dark = colour(name, place)
+    hue, _, saturation = rgb_to_hls(*(int(dark[i : i + 2], 16) / 255 for i in (1, 3, 5)))
+    return "#" + "".join(f"{round(c * 255):02x}" for c in hls_to_rgb(hue, 0.72, saturation))

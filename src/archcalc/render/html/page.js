@@ -1,0 +1,328 @@
+"use strict";
+// The fit panel. Every rule was applied when the page was made: what stands in `data` are the plans of each machine, staircases over the
+// context, and pools of blocks (archcalc/analysis/page.py says how they are written). Here they are multiplied, added and compared.
+
+const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, read: 7, sequences: 8, pools: 9, commands: 10 };
+
+/** The value of a staircase at `n`. */
+function at(stairs, n) {
+  let run = stairs[0];
+  for (const next of stairs) {
+    if (next[0] > n) break;
+    run = next;
+  }
+  const [first, value, width, step] = run;
+  return width ? value + Math.floor((n - first) / width) * step : value;
+}
+
+/** The largest number up to `limit` that holds, 0 for none; `holds` is true up to some number and false beyond. */
+function largest(holds, limit) {
+  let low = 0;
+  let high = limit + 1;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (holds(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** One placement at one context, for so many sequences on each of its replicas. Bytes are BigInt: many sequences exceed 2^53. */
+function judge(fit, machine, row, dtype, context, concurrency) {
+  const [blockBytes, nullBlocks, perBlock, groups, kvDtype] = fit.pools[row[ROW.pools][dtype]];
+  const dp = row[ROW.dp];
+  const sequences = Math.ceil(concurrency / dp);
+  const activation = at(fit.stairs[row[ROW.activation]], context);
+  const overhead = at(fit.stairs[row[ROW.overhead]], context);
+  const room = machine.budget - row[ROW.weights] - activation - overhead;
+  const blocks = groups.reduce((sum, g) => sum + at(fit.stairs[g], context), 0);
+  const needed = blockBytes ? (BigInt(blocks) * BigInt(sequences) + BigInt(nullBlocks)) * BigInt(blockBytes) : 0n;
+  let most = row[ROW.sequences];
+  let tokens = context;
+  if (blockBytes) {
+    const held = Math.floor(Math.max(0, room) / blockBytes);
+    most = held / blocks;
+    tokens = perBlock === null ? Math.trunc(most * context) : Math.floor(held / groups.length) * perBlock;
+  }
+  const headroom = BigInt(room) - needed;
+  return { row, sequences, activation, overhead, room, needed, headroom, fits: headroom >= 0n, most: most * dp, tokens: tokens * dp, kvDtype };
+}
+
+/** What `archcalc fit --format json` says, or `{error}`. `dtype` is a place in `data.dtypes`, `context` tokens or null for the model's own. */
+function answer(data, model, deviceId, count, context, concurrency, dtype) {
+  const fit = model.fit;
+  if (fit.error) return { error: fit.error };
+  const tokens = context ?? fit.context;
+  if (tokens === null) return { error: "the config states no context: give one" };
+  if (fit.context !== null && tokens > fit.context) {
+    return { error: `a context of ${group(tokens)} tokens is beyond the model's ${group(fit.context)}` };
+  }
+  if (tokens > fit.limit) return { error: `this page goes up to ${group(fit.limit)} tokens` };
+  const device = data.devices.find((d) => d.id === deviceId);
+  const machine = fit.machines[deviceId];
+  const here = machine.counts[count];
+  const tried = here.plans
+    .filter((row) => row[ROW.pools][dtype] >= 0)
+    .map((row) => judge(fit, machine, row, dtype, tokens, concurrency));
+  if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
+  const best = tried.find((f) => f.fits) ?? tried.reduce((a, b) => (b.headroom > a.headroom ? b : a));
+  const { row, sequences } = best;
+  const limit = fit.context ?? tokens;
+  const holds = (n) => {
+    const f = judge(fit, machine, row, dtype, n, concurrency);
+    return f.needed <= BigInt(f.room);
+  };
+  const turns = sequences < row[ROW.pp] ? row[ROW.pp] : 1;
+  const cache = best.needed / BigInt(sequences);
+  const read = (BigInt(row[ROW.read]) + BigInt(sequences) * cache) * BigInt(turns);
+  const decode = device.bandwidth === null ? null : ((sequences * device.bandwidth) / Number(read)) * row[ROW.dp];
+  const flops =
+    BigInt(fit.matmul + fit.scan) * BigInt(tokens) + (BigInt(at(fit.stairs[fit.attention], tokens)) * BigInt(tokens)) / 2n;
+  const prefill = machine.flops_per_s === null ? null : Number(flops) / (row[ROW.tp] * row[ROW.pp] * machine.flops_per_s);
+  return {
+    fits: best.fits,
+    verdict: verdict(best, device, count, tokens, concurrency, data.engine),
+    plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: fit.quant, kv_dtype: best.kvDtype },
+    per_gpu: {
+      memory_bytes: device.memory,
+      budget_bytes: machine.budget,
+      weights_bytes: row[ROW.weights],
+      activation_bytes: best.activation,
+      overhead_bytes: best.overhead,
+      kv_room_bytes: best.room,
+      kv_needed_bytes: best.needed,
+      headroom_bytes: best.headroom,
+    },
+    context_tokens: tokens,
+    concurrency,
+    max_context_tokens: holds(limit) ? limit : largest(holds, limit),
+    max_concurrency: rounded(best.most, 3),
+    kv_tokens: best.tokens,
+    decode_tokens_per_s_ceiling: decode === null ? null : rounded(decode, 1),
+    prefill_seconds_floor: prefill === null ? null : rounded(prefill, 3),
+    usd_per_hour: here.usd,
+    instance: here.instance,
+    command: best.fits ? fit.commands[row[ROW.commands][dtype]].replace("{}", tokens) : "",
+  };
+}
+
+function verdict(best, device, count, tokens, concurrency, engine) {
+  const what = `${formatTokens(tokens)} tokens x ${concurrency} on ${count} x ${device.name} under ${engine}`;
+  if (best.fits) return `fits: ${what}, ${formatBytes(best.headroom)} to spare on the fullest GPU`;
+  if (best.room < 0) {
+    return `does not fit: ${what}; weights and overhead alone are ${formatBytes(BigInt(-best.room))} over on the fullest GPU`;
+  }
+  return `does not fit: ${what}; ${formatBytes(-best.headroom)} missing on the fullest GPU`;
+}
+
+// Numbers as the command line writes them: halves round to even.
+
+function rounded(x, digits) {
+  const text = x.toFixed(digits);
+  const tail = x.toFixed(20).split(".")[1].slice(digits);
+  if (!/^50*$/.test(tail) || Number(x.toFixed(20)) !== x) return Number(text);
+  const up = BigInt(text.replace(".", ""));
+  return Number(up % 2n ? up - 1n : up) / 10 ** digits;
+}
+
+const group = (n) => n.toString().replace(/\B(?=(\d{3})+$)/g, ",");
+
+function fixed(n, unit, digits) {
+  const scaled = halfEven(n * 10n ** BigInt(digits), unit);
+  const ten = 10n ** BigInt(digits);
+  return `${group(scaled / ten)}.${(scaled % ten).toString().padStart(digits, "0")}`;
+}
+
+function halfEven(n, by) {
+  const quotient = n / by;
+  const twice = 2n * (n % by);
+  return quotient + (twice > by || (twice === by && quotient % 2n === 1n) ? 1n : 0n);
+}
+
+function formatBytes(bytes) {
+  const n = BigInt(bytes);
+  if (n < 0n) return `-${formatBytes(-n)}`;
+  if (n < 1024n) return `${n} bytes`;
+  const units = ["KiB", "MiB", "GiB", "TiB"];
+  for (let i = 0; ; i++) {
+    const unit = 1n << BigInt(10 * (i + 1));
+    if (i === 3 || halfEven(10n * n, unit) * unit < 10n * (unit << 10n)) {
+      return `${fixed(n, unit, halfEven(100n * n, unit) < 1000n ? 2 : 1)} ${units[i]}`;
+    }
+  }
+}
+
+function formatTokens(n) {
+  if (n && n % 1048576 === 0) return `${n / 1048576}m`;
+  if (n && n % 1024 === 0) return `${n / 1024}k`;
+  return group(n);
+}
+
+function formatSeconds(seconds) {
+  if (Math.round(seconds * 10000) < 100) return `${(Math.round(seconds * 10000) / 10).toFixed(1)} ms`;
+  if (Math.round(seconds * 1000) < 1000) return `${Math.round(seconds * 1000)} ms`;
+  if (Math.round(seconds * 10) < 600) return `${(Math.round(seconds * 10) / 10).toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${group(Math.floor(minutes / 60))} h ${minutes % 60} min`;
+}
+
+/** `128k`, `1m`, `131,072`; null if it is none. */
+function parseTokens(text) {
+  const match = /^(\d+(?:,\d{3})*(?:\.\d+)?)\s*([km]?)$/i.exec(text.trim());
+  if (!match) return null;
+  const n = Number(match[1].replaceAll(",", "")) * { "": 1, k: 1024, m: 1048576 }[match[2].toLowerCase()];
+  return Number.isInteger(n) && n >= 1 && n <= 2 ** 40 ? n : null;
+}
+
+// The page
+
+const PARTS = [
+  ["weights_bytes", "weights"],
+  ["activation_bytes", "activations"],
+  ["overhead_bytes", "overhead"],
+  ["kv_needed_bytes", "KV cache"],
+];
+
+const FIGURES = [
+  ["plan", (r) => [...ways(r.plan), `${r.plan.quant} weights`, `${r.plan.kv_dtype} cache`].join(", ")],
+  ["memory the engine sees", (r) => formatBytes(r.per_gpu.memory_bytes)],
+  ["the engine's share", (r) => formatBytes(r.per_gpu.budget_bytes)],
+  ["weights", (r) => formatBytes(r.per_gpu.weights_bytes)],
+  ["activations", (r) => formatBytes(r.per_gpu.activation_bytes)],
+  ["overhead", (r) => formatBytes(r.per_gpu.overhead_bytes)],
+  ["room for the cache", (r) => formatBytes(r.per_gpu.kv_room_bytes)],
+  ["cache needed", (r) => formatBytes(r.per_gpu.kv_needed_bytes)],
+  ["to spare", (r) => formatBytes(r.per_gpu.headroom_bytes)],
+  ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
+  ["most sequences of this context", (r) => rounded(r.max_concurrency, 2).toFixed(2)],
+  ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
+  ["decode, at most", (r) => (r.decode_tokens_per_s_ceiling === null ? "not known" : `${group(Math.round(r.decode_tokens_per_s_ceiling))} tokens/s in all`)],
+  ["first token, at least", (r) => (r.prefill_seconds_floor === null ? "not known" : formatSeconds(r.prefill_seconds_floor))],
+  ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${r.usd_per_hour.toFixed(2)} an hour (${r.instance})`)],
+  ["command", (r) => r.command || "none: it does not fit"],
+];
+
+function ways(plan) {
+  const found = ["tp", "pp", "ep", "dp"].filter((k) => plan[k] > 1).map((k) => `${k.toUpperCase()} ${plan[k]}`);
+  return found.length ? found : ["one GPU"];
+}
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/** The memory of the fullest GPU, to scale: each part a span, hidden from readers as the table says the same. */
+function bar(result) {
+  const g = result.per_gpu;
+  const used = PARTS.reduce((sum, [key]) => sum + Number(g[key]), 0);
+  const whole = Math.max(used, g.memory_bytes);
+  const made = element("div", { class: "bar", "aria-hidden": "true" });
+  for (const [key, name] of PARTS) {
+    const share = (100 * Number(g[key])) / whole;
+    const part = element("span", { class: `part ${key.split("_")[0]}`, style: `width:${share}%` });
+    if (share > 9) part.append(name);
+    made.append(part);
+  }
+  const edge = element("span", { class: "edge", style: `left:${(100 * g.memory_bytes) / whole}%` });
+  const share = element("span", { class: "edge share", style: `left:${(100 * g.budget_bytes) / whole}%` });
+  made.append(edge, share);
+  return made;
+}
+
+function commandLine(model, device, count, context, concurrency, dtype) {
+  const words = ["archcalc fit", /\s/.test(model.name) ? `'${model.name}'` : model.name, `--gpu ${count}x${device}`];
+  if (context !== null) words.push(`--ctx ${formatTokens(context).replaceAll(",", "")}`);
+  if (concurrency !== 1) words.push(`--concurrency ${concurrency}`);
+  if (dtype) words.push(`--kv-dtype ${dtype}`);
+  return words.join(" ");
+}
+
+function start(data) {
+  const form = document.getElementById("fit-form");
+  if (!form) return;
+  const { gpu, count, context, concurrency, dtype } = form.elements;
+  const out = document.getElementById("fit-verdicts");
+  const table = document.getElementById("fit-figures");
+  const lines = document.getElementById("fit-commands");
+  const message = document.getElementById("fit-message");
+  const device = () => data.devices.find((d) => d.id === gpu.value);
+
+  function offer() {
+    const wanted = Number(count.value) || 1;
+    count.replaceChildren(...device().counts.map((n) => element("option", { value: n }, String(n))));
+    const fitting = device().counts.filter((n) => n <= wanted);
+    count.value = String(fitting.length ? fitting[fitting.length - 1] : device().counts[0]);
+  }
+
+  function show() {
+    const tokens = context.value.trim() ? parseTokens(context.value) : null;
+    const sequences = Number(concurrency.value);
+    const wrong = [];
+    const check = (field, bad, text) => {
+      field.toggleAttribute("aria-invalid", false);
+      if (bad) {
+        field.setAttribute("aria-invalid", "true");
+        wrong.push(text);
+      } else field.removeAttribute("aria-invalid");
+    };
+    check(context, context.value.trim() && tokens === null, "Write the context like 128k (131,072), 1m (1,048,576) or 131072.");
+    check(
+      concurrency,
+      !Number.isInteger(sequences) || sequences < 1 || sequences > 1000000,
+      "Concurrency is a whole number from 1 to 1,000,000.",
+    );
+    message.textContent = wrong.join(" ");
+    if (wrong.length) return;
+    const place = Number(dtype.value);
+    const results = data.models.map((m) => answer(data, m, gpu.value, Number(count.value), tokens, sequences, place));
+    out.replaceChildren(
+      ...results.map((r, i) => {
+        const item = element("li", { class: r.error ? "refused" : r.fits ? "fits" : "misses" });
+        item.append(element("strong", {}, data.models[i].name), " ", element("span", {}, r.error ?? r.verdict));
+        if (!r.error) item.append(bar(r));
+        return item;
+      }),
+    );
+    table.replaceChildren(
+      ...FIGURES.map(([label, figure]) =>
+        element(
+          "tr",
+          {},
+          element("th", { scope: "row" }, label),
+          ...results.map((r) => {
+            const cell = element("td", {});
+            if (r.error) cell.append("–");
+            else if (label === "command" && r.command) cell.append(element("code", {}, r.command));
+            else cell.append(figure(r));
+            return cell;
+          }),
+        ),
+      ),
+    );
+    lines.textContent = data.models
+      .map((m) => commandLine(m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]))
+      .join("\n");
+  }
+
+  /** The smallest number of GPUs that holds every model, to begin with. */
+  function begin() {
+    offer();
+    const counts = device().counts;
+    const good = counts.find((n) => data.models.every((m) => answer(data, m, gpu.value, n, parseTokens(context.value), 1, 0).fits));
+    count.value = String(good ?? counts[counts.length - 1]);
+    show();
+  }
+
+  gpu.addEventListener("change", offer);
+  form.addEventListener("input", show);
+  form.addEventListener("change", show);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  begin();
+}
+
+if (typeof module === "object") module.exports = { answer, at, largest, formatBytes, formatTokens, formatSeconds, parseTokens, rounded };
+else start(JSON.parse(document.getElementById("data").textContent));
