@@ -22,6 +22,8 @@ COMMANDS = {
     "pick": "A bundled model and a plan for a machine, with the reasons.",
     "plot": "Charts of models, as text, SVG or PNG.",
     "train": "What training takes of each GPU, whether it fits, and what it costs.",
+    "report": "A page on models, in one HTML file.",
+    "serve": "The same pages on the bundled models, on this machine.",
     "sweep": "Every combination of models, contexts, machines and config keys.",
     "check": "The claims of model cards against configs.",
     "gpus": "The catalog of GPUs.",
