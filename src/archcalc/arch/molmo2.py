@@ -1,0 +1,43 @@
+"""Molmo 2 with its vision tower. The head is never tied.
+
+Source: transformers 5.23, models/molmo2/modeling_molmo2.py and configuration_molmo2.py (defaults). A config that names the tower
+`vit_config` states more layers than it has: those behind the last one that the adapter reads are not built.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.molmo2_adapter import Schema as Adapter
+from archcalc.arch.molmo2_vision import Schema as Vision
+from archcalc.errors import ConfigError
+from archcalc.model import Architecture
+
+
+class Schema(CompositeSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("image_patch_id", "use_frame_special_tokens")
+    name: ClassVar[str] = "molmo2"
+
+    text_config: Annotated[ConfigSchema, nested("molmo2_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("molmo2_vision", fixed=True), DEFAULT]
+    vit_config: Annotated[Vision | None, nested("molmo2_vision", fixed=True, optional=True)] = None
+    adapter_config: Annotated[Adapter, nested("molmo2_adapter", fixed=True), DEFAULT]
+
+    def tied(self, text: Architecture) -> bool:
+        return False
+
+    def tower(self) -> Vision:
+        read = self.adapter_config.layers_read()
+        legacy = self.vit_config is not None and "vision_config" not in self.model_fields_set
+        vision = self.vit_config if self.vit_config is not None and legacy else self.vision_config
+        n = vision.num_hidden_layers
+        if not all(-n <= layer < n for layer in read):
+            key = "adapter_config.vision_feature_layer"
+            raise ConfigError(f"{key} is {read}: the tower has {n} layers", "correct it", key)
+        return vision.model_copy(update={"num_hidden_layers": max(layer % n for layer in read) + 1}) if legacy else vision
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        groups, stacks = self.tower().tower(f"{prefix}.vision_tower")
+        return groups + self.adapter_config.tower(f"{prefix}.multi_modal_projector")[0], stacks

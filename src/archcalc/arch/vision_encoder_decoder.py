@@ -1,0 +1,37 @@
+"""An image encoder and a language model that attends to it (TrOCR, Donut, ViT-GPT2), each with the config of its own type.
+
+Source: transformers 5.23, models/vision_encoder_decoder/modeling_vision_encoder_decoder.py and
+configuration_vision_encoder_decoder.py (defaults; the decoder's own flag ties its head).
+"""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, head_below, width_of
+from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture
+
+BERT = {"is_decoder": True, "add_cross_attention": True}
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings",)
+
+    encoder: Annotated[TowerSchema, nested("vit"), DEFAULT]
+    decoder: Annotated[ConfigSchema, nested("bert", absent=BERT), DEFAULT]
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        name = join(prefix, "decoder")
+        # Below it, the decoder's tensors are called as in its own type.
+        root: str = signature(type(self.decoder).architecture).parameters["prefix"].default
+        text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
+        groups, stacks = self.encoder.tower(join(prefix, "encoder"))
+        wide, hidden = width_of(self.encoder), text.facts.hidden_size
+        if wide != hidden and (self.decoder.model_extra or {}).get("cross_attention_hidden_size") is None:
+            groups.append(group("vision", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
+        return with_tower(text, "vision_encoder_decoder", groups, stacks)
