@@ -172,6 +172,73 @@ def test_a_quantization_stated_beside_the_config(written: Any) -> None:
     assert "F8_E4M3" in r.checkpoint.by_dtype
 
 
+# Draft models
+
+EAGLE3 = {
+    "architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "num_hidden_layers": 1, "vocab_size": 128256, "draft_vocab_size": 32000,
+    "max_position_embeddings": 2048, "torch_dtype": "float16", "tie_word_embeddings": False,
+}  # fmt: skip
+DFLASH = {
+    "architectures": ["DFlashDraftModel"], "model_type": "qwen3", "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "num_hidden_layers": 3, "head_dim": 16, "vocab_size": 500, "num_target_layers": 8, "block_size": 8,
+    "dflash_config": {"target_layer_ids": [1, 5], "mask_token_id": 9},
+}  # fmt: skip
+
+
+def test_an_eagle3_draft_is_as_large_as_the_published_one(written: Any) -> None:
+    # yuhuili/EAGLE3-LLaMA3.1-Instruct-8B: a file of 850 MB, the target's embedding left out.
+    r = inspected(written("config.json", EAGLE3))
+    layer = 2 * 4096 * (4096 + 2 * 1024) + 4096 * 4096 + 3 * 4096 * 14336 + 3 * 4096
+    assert r.params.total == layer + 3 * 4096 * 4096 + 4096 + 32000 * 4096 == 424_689_664
+    assert r.checkpoint is not None
+    assert r.checkpoint.bytes == 2 * 424_689_664 + 8 * 32000 + 128256
+    assert r.kv_cache is not None
+    assert r.kv_cache.bytes_per_token == 2 * 8 * 128 * 2
+    names = {name for name, _, _ in checkpoint.expand(loader.load(written("config.json", EAGLE3)).architecture)}
+    assert {"midlayer.self_attn.q_proj.weight", "midlayer.hidden_norm.weight", "fc.weight", "d2t", "t2d"} < names
+    assert "embed_tokens.weight" not in names
+
+
+@pytest.mark.parametrize(
+    ("change", "more"),
+    [
+        ({}, 0),
+        ({"dflash_config": {"target_layer_ids": [1, 3, 5]}}, 64 * 64),
+        ({"dflash_config": {"projector_type": "domino", "emb_dim": 5, "gru_hidden_dim": 7, "target_layer_ids": [1, 5]}},
+         3 * 7 * 64 + 3 * 7 * 7 + 5 * (64 + 7) + 500 * 5),
+        ({"dflash_config": {"projector_type": "dspark", "markov_rank": 6, "target_layer_ids": [1, 5]}}, 2 * 500 * 6 + 64 + 6 + 1),
+        ({"dflash_config": {"projector_type": "dspark", "markov_rank": 6, "enable_confidence_head": False, "target_layer_ids": [1, 5]}},
+         2 * 500 * 6),
+    ],
+)  # fmt: skip
+def test_dflash_and_the_heads_built_on_it(change: dict[str, Any], more: int, written: Any) -> None:
+    plain = 3 * (64 * 64 + 2 * 32 * 64 + 64 * 64 + 2 * 16 + 3 * 64 * 96 + 2 * 64) + 2 * 64 * 64 + 2 * 64
+    r = inspected(written("config.json", {**DFLASH, **change}))
+    assert (r.status, r.params.total) == ("counted", plain + more)
+
+
+def test_p_eagle_has_plain_layers_behind_the_first(written: Any) -> None:
+    config = {**EAGLE3, "architectures": ["PEagleDraftModel"], "num_hidden_layers": 2}
+    plain = 4096 * (4096 + 2 * 1024) + 4096 * 4096 + 3 * 4096 * 14336 + 2 * 4096
+    assert inspected(written("config.json", config)).params.total == 424_689_664 + plain + 3 * 4096
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({**EAGLE3, "num_hidden_layers": 2}, "num_hidden_layers"),
+        ({**EAGLE3, "eagle_config": {"eagle_aux_hidden_state_layer_ids": 3}}, "eagle_aux_hidden_state_layer_ids"),
+        ({**DFLASH, "dflash_config": {"attention_mode": "mla"}}, "attention_mode"),
+        ({**DFLASH, "dflash_config": {"projector_type": "new"}}, "projector_type"),
+        ({**DFLASH, "dflash_config": {"projector_type": "domino"}}, "gru_hidden_dim"),
+    ],
+)
+def test_drafts_of_another_kind_are_refused(config: dict[str, Any], key: str, written: Any) -> None:
+    with pytest.raises((ConfigError, UnsupportedError), match=key):
+        inspected(written("config.json", config))
+
+
 # GGUF
 
 QWEN3 = {

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from archcalc.model import Architecture
 
 # Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
-_BY_CLASS = {"Grok1ForCausalLM": "grok1", "Mistral3ForConditionalGeneration": "mistral3"}
+_BY_CLASS = {
+    "Grok1ForCausalLM": "grok1", "Mistral3ForConditionalGeneration": "mistral3",
+    # Draft models: their configs carry the type of the layers that they are made of.
+    "LlamaForCausalLMEagle3": "eagle3", "Eagle3LlamaForCausalLM": "eagle3", "PEagleDraftModel": "peagle",
+    "DFlashDraftModel": "dflash", "DominoDraftModel": "dflash", "DSparkDraftModel": "dflash",
+}  # fmt: skip
 # Native configs without a model_type, known by keys that only they have together.
 _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "block_size"}, "nanogpt"),

@@ -1,0 +1,94 @@
+"""DFlash draft models and what is built on them, Domino and DSpark: Qwen 3's layers over the target's hidden states.
+
+Embedding and head are the target's. Domino adds a GRU and a small projection to the logits, DSpark a low-rank table of token pairs and
+a predictor of what is accepted.
+
+Source: SpecForge 0.2, specforge/modeling/draft/dflash.py `DFlashDraftModel`, domino.py `DominoDraftModel`, dspark.py `DSparkDraftModel`
+(GQA and MHA modes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch import qwen3
+from archcalc.arch._alternating import mixed_label
+from archcalc.arch._decoder import attention_pattern, group
+from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.blocks._tensor import linear, make_layer
+from archcalc.blocks.attention import head_sharing
+from archcalc.blocks.norm import rms_norm
+from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.model import Architecture, Shard, Tensor, stack
+
+
+class Schema(qwen3.Schema):
+    name: ClassVar[str] = "dflash"
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *qwen3.Schema.inert_keys,
+        "block_size",
+        "tie_word_embeddings",
+        "emb_dim",
+        "target_hidden_size",
+    )
+
+    num_hidden_layers: Layers = 1
+    max_position_embeddings: Tokens = 32768
+    num_target_layers: Size | None = None
+    dflash_config: dict[str, Any] | None = None
+
+    def option(self, key: str, default: int | None = None) -> int:
+        """A positive number of `dflash_config`."""
+        value = (self.dflash_config or {}).get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**28:
+            raise ConfigError(f"dflash_config.{key} is {value!r}: it should be a positive number", "correct it", "dflash_config")
+        return value
+
+    def joined(self) -> int:
+        """How many of the target's layers are joined; as many as there are layers where none are listed."""
+        listed = (self.dflash_config or {}).get("target_layer_ids")
+        if listed is not None and (not isinstance(listed, list) or not listed):
+            raise ConfigError("dflash_config.target_layer_ids should list layers", "correct it", "dflash_config")
+        return len(listed) if listed else self.num_hidden_layers
+
+    def heads(self) -> Iterator[Tensor]:
+        """What corrects the target's head."""
+        options = self.dflash_config or {}
+        kind, h, vocab = options.get("projector_type"), self.hidden_size, self.vocab_size
+        if kind == "domino":
+            gru, narrow = self.option("gru_hidden_dim"), self.option("emb_dim")
+            yield Tensor("prefix_gru.weight_ih_l0", (3 * gru, h), "head")
+            yield Tensor("prefix_gru.weight_hh_l0", (3 * gru, gru), "head")
+            yield from linear("embed_proj.0", narrow, h + gru, "head")
+            yield from linear("embed_proj.2", vocab, narrow, "head", shard=Shard(0, vocab))
+        elif kind == "dspark":
+            rank = self.option("markov_rank", 256) if options.get("markov_rank", 256) else 0
+            if rank and options.get("markov_head_type", "vanilla") != "vanilla":
+                raise UnsupportedError(f"dflash_config.markov_head_type is {options['markov_head_type']!r}: vanilla is known here")
+            if rank:
+                yield Tensor("markov_head.markov_w1.weight", (vocab, rank), "head", Shard(0, vocab))
+                yield Tensor("markov_head.markov_w2.weight", (vocab, rank), "head", Shard(0, vocab))
+            if options.get("enable_confidence_head", True):
+                paired = rank if options.get("confidence_head_with_markov", True) else 0
+                yield from linear("confidence_head.proj", 1, h + paired, "head", bias=True)
+        elif kind is not None:
+            raise UnsupportedError(f"dflash_config.projector_type is {kind!r}: domino and dspark are known here")
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        modes = (self.dflash_config or {}).get("attention_modes") or [(self.dflash_config or {}).get("attention_mode", "gqa")]
+        if not set(map(str, modes)) <= {"gqa", "mha"}:
+            raise UnsupportedError(f"dflash_config.attention_mode is {modes}: gqa and mha are known here")
+        h, n = self.hidden_size, self.num_hidden_layers
+        windows = attention_pattern(self.kinds(), n, self.window)
+        norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
+        built = {window: make_layer(self.attention(window), self.ffn(sparse=False), norms) for window in set(windows)}
+        outside = (*linear("fc", h, self.joined() * h, "other"), rms_norm("hidden_norm", h), rms_norm("norm", h))
+        facts = self.facts(
+            attention=mixed_label(self.kinds(), head_sharing(self.num_attention_heads, self.kv_heads)),
+            sliding_window=self.window if any(windows) else None,
+            more=(("QK-norm", "RMSNorm per head"), ("target layers read", str(self.joined()))),
+        )
+        groups = (group("decoder", outside), group("head", self.heads()))
+        layers = stack("layers", "decoder", [built[window] for window in windows])
+        return Architecture(self.name, groups, (layers,), facts, notes=("embedding and head are the target's: not counted",))

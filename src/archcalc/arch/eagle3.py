@@ -1,0 +1,92 @@
+"""EAGLE-3 and 3.1 draft models: one layer that reads the target's hidden states beside the token, a head of its own vocabulary.
+
+Source: Li et al. 2025, arXiv:2503.01840; SpecForge 0.2, specforge/modeling/draft/llama3_eagle.py `LlamaForCausalLMEagle3` (the layer's
+queries, keys and values read embedding and hidden state side by side; `fc` joins three of the target's layers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch._decoder import DecoderSchema, group
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import linear, make_layer
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.norm import rms_norm
+from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.model import Architecture, Layer, Shard, Tensor, stack
+
+EMBEDDING_NOTE = "the embedding is the target's: not counted"
+
+
+class Schema(DecoderSchema):
+    name: ClassVar[str] = "eagle3"
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "attention_bias", "mlp_bias", "decoder_sparse_step", "max_window_layers", "norm_before_residual", "norm_output",
+        "original_max_position_embeddings", "pretraining_tp", "sliding_window", "target_model_type", "tie_word_embeddings",
+        "use_sliding_window", "draft_vocab_size", "embd_layer", "resid_pdrop", "embd_pdrop", "eagle_aux_hidden_state_layer_ids",
+    )  # fmt: skip
+
+    num_hidden_layers: Layers = 1
+    max_position_embeddings: Tokens = 2048
+    draft_vocab_size: Size | None = None
+    target_hidden_size: Size | None = None
+    eagle_config: dict[str, Any] | None = None
+    fc_norm: Flag = False
+
+    def fused(self) -> int:
+        """How many of the target's layers are joined: those that the config lists, or three."""
+        listed = (self.eagle_config or {}).get("eagle_aux_hidden_state_layer_ids")
+        if listed is not None and (not isinstance(listed, list) or not listed):
+            raise ConfigError("eagle_config.eagle_aux_hidden_state_layer_ids should list layers", "correct it", "eagle_config")
+        return len(listed) if listed else 3
+
+    def layer(self, first: bool) -> Layer:
+        """The first layer reads the embedding and the hidden state side by side, each with a norm of its own."""
+        h = self.hidden_size
+        made = make_layer(
+            GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size),
+            GatedFeedForward(h, self.intermediate_size, self.hidden_act),
+            (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
+            extra=(rms_norm("hidden_norm", h),) if first else (),
+        )
+        if not first:
+            return made
+        wide = ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
+        tensors = (t._replace(shape=(t.shape[0], 2 * h)) if t.name in wide else t for t in made.tensors)
+        return made._replace(tensors=tuple(tensors))
+
+    def outside(self) -> Iterator[Tensor]:
+        """What joins the target's hidden states, and the final norm."""
+        joined, target = self.fused(), self.target_hidden_size or self.hidden_size
+        yield from linear("fc", self.hidden_size, joined * target, "other")
+        if self.fc_norm:
+            yield from (rms_norm(f"fc_norm.{i}", target) for i in range(joined))
+        yield rms_norm("norm", self.hidden_size)
+
+    def stacked(self) -> tuple[str, list[Layer], tuple[tuple[str, str], ...]]:
+        """Where the layers are, what they are, and how the checkpoint names them: a single one has no number."""
+        if self.num_hidden_layers != 1:
+            raise UnsupportedError(
+                f"num_hidden_layers is {self.num_hidden_layers}: EAGLE-3 drafts have one layer",
+                "a P-EAGLE config names its own class",
+            )
+        return "midlayer", [self.layer(first=True)], (("midlayer.{}.", "midlayer."),)
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        vocab, h = self.draft_vocab_size or self.vocab_size, self.hidden_size
+        where, layers, renames = self.stacked()
+        head = linear("lm_head", vocab, h, "head", shard=Shard(0, vocab))
+        embedding = Tensor("embed_tokens.weight", (self.vocab_size, h), "embedding", Shard(0, self.vocab_size), kind="tied")
+        # Which tokens the head knows, and what the target calls them.
+        tables = (
+            Tensor("t2d", (self.vocab_size,), "other", kind="copy", dtype="BOOL"),
+            Tensor("d2t", (vocab,), "other", kind="copy", dtype="I64"),
+        )
+        facts = self.facts(
+            tied_embeddings=False, more=(("draft vocabulary", f"{vocab:,}"), ("target layers read", str(self.fused())))
+        )
+        groups = (group("embedding", (embedding,)), group("decoder", self.outside()), group("head", head), group("other", tables))
+        return Architecture(self.name, groups, (stack(where, "decoder", layers),), facts, renames=renames, notes=(EMBEDDING_NOTE,))
