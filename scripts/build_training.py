@@ -74,6 +74,8 @@ RUNS = [
     (2, 128, True, True, "bfloat16"),
     (2, 128, False, False, "float32"),
 ]
+# Under autocast, and with adapters.
+ADAPTED = ["llama", "qwen3", "gemma3_text"]
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 LATENT_NAMES = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 ADAPTERS: list[tuple[str, str | list[str]]] = [
@@ -129,8 +131,27 @@ def activations() -> Iterator[dict[str, Any]]:
                     "checkpointing": checkpointing, "dtype": dtype, "saved_bytes": saved(model, batch, tokens, loss, checkpointing),
                 }  # fmt: skip
 
+    for model_type in ADAPTED:
+        config = {**BASE, "head_dim": 32, "sliding_window": 512}
+        for attention in ("sdpa", "eager"):
+            for amp, targets in ((True, None), (False, ATTENTION), (False, "all-linear")):
+                model = AutoModelForCausalLM.from_config(
+                    AutoConfig.for_model(model_type, **config),
+                    attn_implementation=attention,
+                    dtype=torch.float32 if amp else torch.bfloat16,
+                )
+                if targets:
+                    import peft
 
-def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool) -> int:
+                    model = peft.get_peft_model(model, peft.LoraConfig(r=16, target_modules=targets, task_type="CAUSAL_LM"))
+                yield {
+                    "model_type": model_type, "config": config, "batch": 2, "seq": 128, "attn": attention, "with_loss": True,
+                    "checkpointing": False, "dtype": "bfloat16", "amp": amp, "lora": targets,
+                    "saved_bytes": saved(model, 2, 128, True, False, amp),
+                }  # fmt: skip
+
+
+def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, amp: bool = False) -> int:
     """Bytes of all storages that autograd saves in one forward pass."""
     import torch
 
@@ -148,7 +169,7 @@ def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool) 
         return tensor
 
     ids = torch.randint(0, 100, (batch, tokens))
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16, enabled=amp):
         out = model(input_ids=ids, labels=ids if loss else None, use_cache=False)
     total = sum(storage.nbytes() for storage in seen.values())
     del out

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from archcalc import zoo
 from archcalc.analysis.activations import How, Split, forward_peak, layer_kept, megatron_saved, rank_bytes, step_saved
-from archcalc.analysis.training import Planner, Run
+from archcalc.analysis.training import Planner, Run, targeted
 from archcalc.arch import _rotary, adapter_name, parse, schema_of
 from archcalc.model import Architecture, Layer
 
@@ -42,8 +42,15 @@ def architecture(row: dict[str, Any]) -> Architecture:
 
 def predicted(row: dict[str, Any]) -> int:
     size = {"bfloat16": 2, "float32": 4}[row["dtype"]]
-    how = How(size=size, attention=row["attn"], tokens=row["seq"], batch=row["batch"], cpu=True)
-    return step_saved(architecture(row), how, loss="full" if row["with_loss"] else "none", checkpointing=row["checkpointing"])
+    a, lora, amp = architecture(row), row.get("lora"), row.get("amp", False)
+    targets = targeted(a, [lora] if isinstance(lora, str) else lora) if lora else frozenset()
+    how = How(
+        size=size, attention=row["attn"], tokens=row["seq"], batch=row["batch"], cpu=True, amp=amp, trains=not lora, targets=targets,
+        rank=16 if lora else 0,
+    )  # fmt: skip
+    # Autograd keeps autocast's casts of the weights too.
+    casts = sum(size * n * t.elements for _, t, n in a.each_tensor() if len(t.shape) == 2 and t.role != "embedding") if amp else 0
+    return casts + step_saved(a, how, loss="full" if row["with_loss"] else "none", checkpointing=row["checkpointing"])
 
 
 def test_dense_models_to_the_byte() -> None:

@@ -50,6 +50,15 @@ _ROUTERS: dict[str, Router] = {
 }  # fmt: skip
 
 
+# Cosines and sines stay in fp32.
+_FP32_TABLES = frozenset(("olmo", "olmo2", "olmo3", "flex_olmo"))
+
+
+def table_size(a: Architecture, size: int) -> int:
+    """Bytes of an element of the tables of cosines and sines, where the residual stream has `size`."""
+    return 4 if a.model_type in _FP32_TABLES else size
+
+
 def norm_style(a: Architecture) -> NormStyle:
     """How the norms of the decoder are computed."""
     style = _NORMS.get(a.model_type)

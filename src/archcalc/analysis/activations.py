@@ -25,9 +25,10 @@ Loss = Literal["none", "full", "chunked", "fused"]
 
 _FP32 = 4
 _INT64 = 8
-CHUNK = 64
-"""Tokens between two kept states of a recurrence (flash-linear-attention, fla/ops/gated_delta_rule/chunk.py; mamba_ssm 2,
-chunk_size 256 in configs that state it)."""
+_CHUNKS = {"mamba1": 2048, "mamba2": 256, "rg-lru": 1}
+"""Tokens between two kept states of a recurrence, 64 for those not named (flash-linear-attention,
+fla/ops/gated_delta_rule/chunk.py; mamba_ssm 2.2, csrc/selective_scan: kChunkSize; ops/triton/ssd_combined.py: chunk_size as in
+published configs; an elementwise scan keeps each)."""
 
 
 class Saved(NamedTuple):
@@ -59,8 +60,9 @@ class How(NamedTuple):
 
     `amp` keeps weights and the residual stream in fp32 and computes matrices in `size` bytes. `trains` says whether the weights of
     the model are trained; `adapters` is rank and element size of low-rank adapters beside the matrices named in `targets`.
-    With `inputs` frozen matrices keep what they read too, as nf4's did before bitsandbytes 0.45 (autograd/_functions.py `MatMul4Bit`).
-    `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps.
+    With `inputs` frozen matrices keep what they read too, as nf4's did before bitsandbytes 0.45 (autograd/_functions.py
+    `MatMul4Bit`). `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads
+    in fp32 steps.
     """
 
     size: int = 2
@@ -74,6 +76,7 @@ class How(NamedTuple):
     batch: int = 1
     cpu: bool = False
     inputs: bool = False
+    capacity: int = 100
 
     @property
     def reads(self) -> bool:
@@ -161,6 +164,14 @@ def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
                 if seen_inputs > 1:
                     continue
             yield saved
+
+
+def unreached(a: Architecture, layer: Layer, how: How) -> list[Saved]:
+    """What the first layer does not keep beside an adapter: no gradient reaches the frozen embedding, nor the norm that reads
+    it."""
+    if how.trains:
+        return []
+    return [s for s in _norms(a, how, layer) if s.name.startswith(("input_layernorm", "ln_1")) and not s.fixed]
 
 
 def _wide_norms(layer: Layer, hidden: int) -> list[Tensor]:
@@ -390,23 +401,28 @@ def _experts(a: Architecture, how: How, layer: Layer, linears: list[_Linear]) ->
     yield Saved("experts", "router: choice", _INT64, k)
     yield Saved("experts", "experts: order of the tokens", _INT64, 3 * k)
     yield Saved("experts", "experts: tokens of each", _FP32, fixed=total)
+    room = how.capacity
+
+    def buffer(width: int) -> int:
+        return k * width * room // 100
+
     if how.trains:
-        yield Saved("experts", "experts: input", c, k * read)
+        yield Saved("experts", "experts: input", c, buffer(read))
     if gated:
-        yield Saved("experts", "experts: gate and up", c, k * 2 * wide, split=True)
-        yield Saved("experts", "experts: activated gate", c, k * wide, split=True)
+        yield Saved("experts", "experts: gate and up", c, buffer(2 * wide), split=True)
+        yield Saved("experts", "experts: activated gate", c, buffer(wide), split=True)
         if a.model_type == "gpt_oss":
             # The gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and raised by one.
-            yield Saved("experts", "experts: steps of the clamped gate", c, k * 3 * wide, split=True)
+            yield Saved("experts", "experts: steps of the clamped gate", c, buffer(3 * wide), split=True)
     else:
-        yield Saved("experts", "experts: before the activation", c, k * wide, split=True)
+        yield Saved("experts", "experts: before the activation", c, buffer(wide), split=True)
     if how.trains:
-        yield Saved("experts", "experts: down projection's input", c, k * wide, split=True)
+        yield Saved("experts", "experts: down projection's input", c, buffer(wide), split=True)
     names = {f"{kind}.{t.name.rpartition('.')[2]}" for t in routed for kind in ("experts", "parameters")}
     if how.rank and names & how.targets:
         # The adapter is added to the weights, and the sum kept (PEFT 0.21, tuners/lora/layer.py `ParamWrapper`).
         yield Saved("adapters", "experts: weights with the adapter", c, fixed=sum(t.elements for t in routed), split=True)
-    yield Saved("experts", "experts: output", c, k * read)
+    yield Saved("experts", "experts: output", c, buffer(read))
     yield Saved("experts", "experts: weights of the visits", fine, k)
 
 
@@ -425,8 +441,9 @@ def _recurrence(a: Architecture, how: How, layer: Layer, linears: list[_Linear])
             if state.name == "conv":
                 yield Saved("recurrence", "convolution", c, state.shape[0], split=True)
             else:
-                # One state for CHUNK tokens: fractions of an element a token are rounded up.
-                yield Saved("recurrence", "states of the chunks", _FP32, -(-state.elements // CHUNK), split=True)
+                # One state for a chunk of tokens: fractions of an element a token are rounded up.
+                chunk = _CHUNKS.get(cache.recurrence, 64)
+                yield Saved("recurrence", "states of the chunks", _FP32, -(-state.elements // chunk), split=True)
     for x in own:
         if x not in firsts:
             yield from _input(how, "recurrence", x.name, [x], x.read, c, split=x.row)
@@ -467,7 +484,7 @@ def outside(a: Architecture, how: How) -> list[Saved]:
             out.append(Saved("embedding", "positions", _INT64, per_position=1))
     interleaved = any(cache.kind == "latent" for s in a.stacks for layer in s.kinds for cache in layer.caches)
     for width in _reference.turned(a):
-        out.append(Saved("position", "cosines and sines", how.residual, per_position=2 * width))
+        out.append(Saved("position", "cosines and sines", _reference.table_size(a, how.residual), per_position=2 * width))
         if interleaved:
             break
     style = _reference.norm_style(a)
@@ -498,7 +515,10 @@ def loss_saved(a: Architecture, how: How, loss: Loss) -> list[Saved]:
 
 def step_saved(a: Architecture, how: How, *, loss: Loss = "none", checkpointing: bool = False) -> int:
     """Bytes that autograd holds after the forward pass of one micro-batch, each storage once; with checkpointing of every layer."""
+    first = next((s.kinds[s.pattern[0]] for s in a.stacks if s.part == "decoder"), None)
     total = 0
+    if first is not None and not checkpointing:
+        total -= rank_bytes(unreached(a, first, how), how.batch, how.tokens)
     for stack in a.stacks:
         if stack.part != "decoder":
             continue

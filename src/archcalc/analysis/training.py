@@ -81,6 +81,7 @@ class Run(NamedTuple):
     frozen: frozenset[str] = frozenset()
     offload: Offload = "none"
     dropout: bool = True
+    capacity: int = 100
 
     @property
     def gpus(self) -> int:
@@ -501,6 +502,7 @@ class Planner:
         return How(
             size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=targets, rank=run.lora,
             tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size, inputs=bool(run.quant) and run.nf4_inputs,
+            capacity=run.capacity,
         )  # fmt: skip
 
     def held(self, run: Run) -> list[list[Piece]]:
@@ -614,6 +616,12 @@ class Planner:
             states.cpu,
             tuple(blocks.items()),
         )
+
+
+def _first_layer(a: Architecture) -> Layer:
+    """The first layer of the decoder."""
+    stack = next(s for s in a.stacks if s.part == "decoder")
+    return stack.kinds[stack.pattern[0]]
 
 
 def _in_flight(run: Run, stage: int) -> tuple[int, int]:
@@ -749,6 +757,8 @@ def check(a: Architecture, run: Run) -> None:
         )
     if run.cp > 1 and run.seq % run.cp:
         raise UsageError(f"--cp {run.cp} does not divide the sequence of {run.seq:,} tokens", "choose a divisor")
+    if run.capacity != 100 and f.moe is None:
+        raise UsageError("--capacity: the model has no routed experts", "leave it out")
     if run.ep > 1:
         if f.moe is None:
             raise UsageError(f"--ep {run.ep}: the model has no routed experts to spread", "leave --ep out")

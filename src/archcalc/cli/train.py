@@ -114,6 +114,9 @@ def command(
     grad_dtype: Annotated[str | None, typer.Option("--grad-dtype", metavar="DTYPE", help="Gradients in fp32 or bf16.")] = None,
     ema: Annotated[bool, typer.Option("--ema", help="An fp32 average of the weights beside them.")] = False,
     offload: Annotated[Offloads, typer.Option("--offload", help="What the CPU's memory holds.")] = Offloads.none,
+    capacity: Annotated[
+        str, typer.Option("--capacity", metavar="FACTOR", help="Room of routed experts: 1.25 of an even spread.")
+    ] = "1",
     dropout: Annotated[bool, typer.Option("--dropout/--no-dropout", help="Masks in Megatron's formulas.")] = True,
     dp: Annotated[int | None, typer.Option("--dp", min=1, max=1 << 20, help="Replicas.", rich_help_panel=SPLIT)] = None,
     fsdp: Annotated[
@@ -211,6 +214,7 @@ def command(
         frozen=_frozen(freeze),
         offload=offload.value,
         dropout=dropout,
+        capacity=_capacity(capacity),
     )
     share, count = _share(mfu), units.parse_count(tokens) if tokens is not None else None
 
@@ -246,6 +250,17 @@ def _frozen(text: str | None) -> frozenset[str]:
     if unknown := sorted(names - set(known)):
         raise UsageError(f"--freeze {unknown[0]}: no part or role has that name", f"one of {', '.join(known)}")
     return names
+
+
+def _capacity(text: str) -> int:
+    """A factor in percent."""
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.01 <= factor <= 1000:
+        raise UsageError(f"--capacity {text}: a factor above 0 was expected", "such as 1.25")
+    return round(100 * factor)
 
 
 def _share(text: str) -> float:
