@@ -39,6 +39,18 @@ def partly(rope: str, turned: Sequence[bool]) -> str:
     return f"{rope}, NoPE {every(bare)}" if bare else rope
 
 
+def turned_layers(flags: Sequence[int] | None, interval: int, layers: int, *, longer: bool = False) -> list[bool]:
+    """Which layers have rotary positions: as `no_rope_layers` says (0 for none), else all but every `interval`-th.
+
+    With `longer` the list may go on beyond the layers, as some references allow.
+    """
+    if flags is None:
+        return [(i + 1) % interval != 0 for i in range(layers)]
+    if not longer or len(flags) < layers:
+        per_layer(flags, layers, "no_rope_layers")
+    return [bool(flag) for flag in flags[:layers]]
+
+
 def sparse_layers(kinds: Sequence[str], layers: int, key: str = "mlp_layer_types") -> list[bool]:
     """Which layers hold experts, from `dense` or `sparse` for each."""
     for kind in per_layer(kinds, layers, key):

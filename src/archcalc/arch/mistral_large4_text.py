@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import decoder
 from archcalc.arch._indexers import IndexedSchema
-from archcalc.arch._plain import partly, sparse_layers
+from archcalc.arch._plain import partly, sparse_layers, turned_layers
 from archcalc.arch._schema import Count, Layers, Size, Tokens, per_layer, rope_label
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.experts import MixtureOfExperts
@@ -46,15 +46,6 @@ class Schema(IndexedSchema):
     no_rope_layers: list[int] | None = None
     no_rope_layer_interval: Size = 4
     kv_source_layers: list[int] | None = None
-
-    def turned(self) -> list[bool]:
-        """Which layers have positions."""
-        n = self.num_hidden_layers
-        if self.no_rope_layers is None:
-            return [(i + 1) % self.no_rope_layer_interval != 0 for i in range(n)]
-        if len(self.no_rope_layers) < n:
-            per_layer(self.no_rope_layers, n, "no_rope_layers")
-        return [bool(flag) for flag in self.no_rope_layers[:n]]
 
     def own_kv(self) -> list[bool]:
         """Which layers cache a latent of their own; the others attend to that of an earlier one."""
@@ -104,7 +95,8 @@ class Schema(IndexedSchema):
         return layer._replace(tensors=kept, caches=layer.caches[1:], mixer=f"{layer.mixer}, shared KV")
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        turned, sparse = self.turned(), self.sparse()
+        n = self.num_hidden_layers
+        turned, sparse = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, n, longer=True), self.sparse()
         keys = list(zip(turned, self.own_kv(), self.own_indexers(), sparse, strict=True))
         built = {key: self.layer(*key) for key in dict.fromkeys(keys)}
         e = self.experts()

@@ -7,7 +7,8 @@ Source: transformers 5.23, models/smollm3/modeling_smollm3.py and configuration_
 from __future__ import annotations
 
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, per_layer, rope_label
+from archcalc.arch._plain import turned_layers
+from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -46,10 +47,7 @@ class Schema(DecoderSchema):
 
     def architecture(self, prefix: str = "model") -> Architecture:
         n = self.num_hidden_layers
-        ropes = [bool(x) for x in self.no_rope_layers] if self.no_rope_layers is not None else None
-        if ropes is None:
-            ropes = [(i + 1) % self.no_rope_layer_interval != 0 for i in range(n)]
-        per_layer(ropes, n, "no_rope_layers")
+        ropes = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, n)
         slides = self.use_sliding_window and self.sliding_window is not None
         default = ["sliding_attention" if slides and not rope else "full_attention" for rope in ropes]
         windows = attention_pattern(self.layer_types or default, n, self.sliding_window)
