@@ -49,7 +49,7 @@ _INERT = frozenset(
     topk_group n_group routed_scaling_factor router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale
     mlp_dropout attn_pdrop embd_pdrop resid_pdrop keys_to_ignore_at_inference gradient_checkpointing language_model_only
     sdpa unsloth_version unsloth_fixed use_mfa flash_attn is_llama_config interpolate_factor full_attn_mod
-    swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens model_max_length
+    swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens model_max_length is_causal
     """.split()
 )
 _INERT_PATTERN = re.compile(

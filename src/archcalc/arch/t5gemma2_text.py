@@ -1,0 +1,36 @@
+"""The text encoder of T5Gemma 2: Gemma 3's layer, attending both ways.
+
+Source: transformers 5.23, models/t5gemma2/modeling_t5gemma2.py (`T5Gemma2TextEncoder`) and configuration_t5gemma2.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import gemma3_text
+from archcalc.arch._composite import Pieces
+from archcalc.model import Group, Layer, Tensor
+
+# Gemma 3's names of the norms around attention.
+NORMS = {"input_layernorm": "pre_self_attn_layernorm", "post_attention_layernorm": "post_self_attn_layernorm"}
+
+
+class Schema(gemma3_text.Schema):
+    name: ClassVar[str] = "t5gemma2_text"
+
+    def layer(self, window: int | None) -> Layer:
+        layer = super().layer(window)
+
+        def renamed(t: Tensor) -> Tensor:
+            return t._replace(name=f"{NORMS[name]}.weight") if (name := t.name.removesuffix(".weight")) in NORMS else t
+
+        return layer._replace(tensors=tuple(map(renamed, layer.tensors)))
+
+    def body(self, prefix: str, *, tied: bool = False) -> Pieces:
+        """Embedding, layers and final norm, without a head; `tied` where another embedding is used."""
+        a, h = self.architecture(prefix), self.hidden_size
+        groups = [g for g in a.groups if g.part != "head"]
+        # A vector of its own for the end of an image.
+        end = Tensor(f"{prefix}.embed_tokens.eoi_embedding", (h,), "embedding")
+        words = [t._replace(kind="tied" if tied else "param") for g in groups if g.part == "embedding" for t in (*g.tensors, end)]
+        return [Group("embedding", tuple(words)), *(g for g in groups if g.part != "embedding")], list(a.stacks)
