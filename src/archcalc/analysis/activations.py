@@ -555,6 +555,16 @@ def rank_bytes(saved: Iterable[Saved], batch: int, tokens: int, split: Split = A
     return total
 
 
+def together(saved: Iterable[Saved]) -> tuple[Saved, ...]:
+    """The same bytes with storages of one block that are split alike taken together."""
+    sums: dict[tuple[Block, bool, bool], list[int]] = {}
+    for s in saved:
+        row = sums.setdefault((s.block, s.split, bool(s.fixed)), [0, 0, 0, 0])
+        for i, elements in enumerate((s.per_token, s.per_pair, s.per_position, s.fixed)):
+            row[i] += elements * s.size
+    return tuple(Saved(block, "", 1, t, q, p, f, split) for (block, split, _), (t, q, p, f) in sums.items())
+
+
 class Kept(NamedTuple):
     """What a layer keeps from its forward pass to its backward pass, and what is made again for a while during the latter."""
 

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any, Literal, NamedTuple
 
 from archcalc.analysis import activations as act
-from archcalc.analysis.activations import How, Loss, Split, rank_bytes
+from archcalc.analysis.activations import How, Loss, Saved, Split, rank_bytes
 from archcalc.analysis.flops import decode_flops
 from archcalc.analysis.placement import pipeline
 from archcalc.errors import UsageError
@@ -393,7 +393,7 @@ def _share(total: int, ways: int) -> int:
     return -(-total // ways)
 
 
-def _states(run: Run, held: list[Piece], layers: list[tuple[Layer, int]]) -> _States:
+def _states(run: Run, held: list[Piece]) -> _States:
     mixed, shards, stage = run.precision == "mixed", run.shards, run.stage
     full_shards = run.fsdp > 1
     weight = 4 if run.precision in ("amp", "fp32") or (mixed and full_shards and not run.lora) else 2
@@ -493,7 +493,9 @@ class Planner:
     def __init__(self, architecture: Architecture) -> None:
         self.a = architecture
         self._pieces: dict[Run, list[list[Piece]]] = {}
-        self._layers: dict[tuple[int, How, str, str, bool], act.Kept] = {}
+        self._layers: dict[tuple[Layer | int | How | str | bool, ...], act.Kept] = {}
+        self._outside: dict[tuple[How, str, bool], list[Saved]] = {}
+        self._states: dict[tuple[int, Run], _States] = {}
         self._windows = sorted({x.window for s in architecture.stacks for k in s.kinds for x in k.attends if x.window is not None})
 
     def how(self, run: Run) -> How:
@@ -511,17 +513,38 @@ class Planner:
             self._pieces[key] = pieces(self.a, key)
         return self._pieces[key]
 
-    def kept(self, layer: Layer, how: How, run: Run, recompute: act.Recompute) -> act.Kept:
-        """What a layer keeps. It depends on the length only by whether a window is shorter, on the batch by whether it is one."""
+    def plain(self, how: How) -> How:
+        """The same for all runs that keep the same: lengths matter only by whether a window is shorter, batches by whether they are one."""
         longer = sum(1 for w in self._windows if w < how.tokens)
-        plain = how._replace(tokens=-longer, batch=min(how.batch, 2))
-        key = id(layer), plain, run.implementation, recompute, run.dropout
+        return how._replace(tokens=-longer, batch=min(how.batch, 2))
+
+    def kept(self, layer: Layer, how: How, run: Run, recompute: act.Recompute) -> act.Kept:
+        """What a layer keeps, like storages taken together."""
+        key = id(layer), self.plain(how), run.implementation, recompute, run.dropout
         if key not in self._layers:
             if run.implementation == "megatron" and recompute == "none":
-                self._layers[key] = act.Kept(tuple(act.megatron_saved(self.a, layer, how, dropout=run.dropout)), ())
+                found = act.Kept(tuple(act.megatron_saved(self.a, layer, how, dropout=run.dropout)), ())
             else:
-                self._layers[key] = act.layer_kept(self.a, layer, how, run.implementation, recompute)
+                found = act.layer_kept(self.a, layer, how, run.implementation, recompute)
+            self._layers[key] = act.Kept(act.together(found.kept), act.together(found.again))
         return self._layers[key]
+
+    def outside(self, how: How, run: Run) -> list[Saved]:
+        """What is kept outside the layers."""
+        key = self.plain(how), run.implementation, run.dropout
+        if key not in self._outside:
+            if run.implementation == "megatron":
+                self._outside[key] = act.megatron_outside(self.a, how, dropout=run.dropout)
+            else:
+                self._outside[key] = act.outside(self.a, how)
+        return self._outside[key]
+
+    def states(self, run: Run, stage: int, held: list[Piece]) -> _States:
+        """The states of a stage, which do not depend on the batch."""
+        key = stage, run._replace(seq=1, micro_batch=1, attention="sdpa", loss="full", chunks=1, recompute="none", every=1)
+        if key not in self._states:
+            self._states[key] = _states(run, held)
+        return self._states[key]
 
     def memory(self, run: Run) -> Memory:
         """The fullest GPU. Raises `UsageError` for a run that cannot be."""
@@ -537,7 +560,7 @@ class Planner:
     def _stage(self, run: Run, how: How, stage: int, layers: list[tuple[Layer, int]], held: list[Piece]) -> Memory:
         a, split = self.a, Split(run.tp, run.sequence, run.cp)
         batch, tokens = run.micro_batch, run.seq
-        states = _states(run, held, layers)
+        states = self.states(run, stage, held)
         blocks: dict[str, int] = {}
         working = 0
         first, last = stage == 0, stage == run.pp - 1
@@ -563,9 +586,11 @@ class Planner:
             working = max(working, again)
             for block, size in sizes.items():
                 blocks[block] = blocks.get(block, 0) + size * n * flying[0] // flying[1]
-        outside = act.megatron_outside(a, how, dropout=run.dropout) if run.implementation == "megatron" else act.outside(a, how)
+        if first and run.lora and run.recompute == "none" and run.implementation == "transformers":
+            for saved in act.unreached(a, _first_layer(a), how):
+                blocks[saved.block] -= rank_bytes((saved,), batch, tokens, split)
         positions = run.recompute != "full"
-        for saved in outside:
+        for saved in self.outside(how, run):
             at_start = saved.block in ("embedding", "position") or saved.name.startswith("embedding")
             if (at_start and first and (positions or saved.block != "position")) or (not at_start and last):
                 # The first stage has a micro-batch in flight for each stage.
