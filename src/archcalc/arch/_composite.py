@@ -52,7 +52,7 @@ def width_of(config: ConfigSchema, key: str = "hidden_size") -> int:
 class CompositeSchema(ConfigSchema):
     """A text model and what stands beside it."""
 
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    core_keys: ClassVar[tuple[str, ...]] = ()
     name: ClassVar[str]
     # The adapter of the text model's keys where configs from before `text_config` state them at the top level.
     flat: ClassVar[str] = ""

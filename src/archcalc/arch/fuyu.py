@@ -22,7 +22,6 @@ FLAT = (
 
 
 class Schema(CompositeSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (*FLAT, "image_size", "num_key_value_heads")
     name: ClassVar[str] = "fuyu"
     renames: ClassVar[tuple[tuple[str, str], ...]] = (

@@ -16,7 +16,6 @@ from archcalc.model import Architecture
 class Schema(glm4v.Schema):
     name: ClassVar[str] = "glm46v"
     flat: ClassVar[str] = ""
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
 
     text_config: Annotated[ConfigSchema, nested("glm4v_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_vision"), DEFAULT]

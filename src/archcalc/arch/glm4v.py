@@ -13,7 +13,6 @@ from archcalc.model import Architecture
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = FLAT
     name: ClassVar[str] = "glm4v"
     flat: ClassVar[str] = "glm4v_text"

@@ -22,7 +22,6 @@ CLIP = {
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (
         *FLAT,
         "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "image_grid_pinpoints", "video_seq_length",

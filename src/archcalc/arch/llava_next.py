@@ -13,7 +13,6 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(llava.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
     name: ClassVar[str] = "llava_next"
 
     def tied(self, text: Architecture) -> bool:

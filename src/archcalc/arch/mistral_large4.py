@@ -21,7 +21,7 @@ VISION: dict[str, Any] = {
 
 
 class Schema(mistral3.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    core_keys: ClassVar[tuple[str, ...]] = ()
 
     text_config: Annotated[ConfigSchema, nested("mistral_large4_text", fixed=True), DEFAULT]
     vision_config: Annotated[Pixtral, nested("pixtral", absent=VISION), DEFAULT]

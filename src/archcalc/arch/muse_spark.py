@@ -5,7 +5,7 @@ Source: transformers 5.23, models/muse_spark/modeling_muse_spark.py and configur
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from archcalc.arch import muse_glimmer
 from archcalc.arch._composite import DEFAULT
@@ -17,7 +17,7 @@ from archcalc.model import Architecture
 
 
 class Schema(muse_glimmer.Schema):
-    core_keys = ("text_config",)
+    core_keys: ClassVar[tuple[str, ...]] = ()
 
     text_config: Annotated[ConfigSchema, nested("muse_spark_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("muse_spark_vision", fixed=True), DEFAULT]

@@ -17,7 +17,6 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (
         *FLAT, "use_bias", "compression_ratio", "ignored_index", "rope_is_neox_style", "use_3d_rope", "use_flash_attention",
         "weight_share_add_bias", "use_rmsnorm", "vision_start_token_id",

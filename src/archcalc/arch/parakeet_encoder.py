@@ -74,11 +74,8 @@ class Schema(TowerSchema):
         return Layer(mixer, f"2 x {ffn.label()}", tensors, (), (Attend(n, dim, dim),), 0, attention.width(), 2 * ffn.width())
 
     def tower(self, prefix: str) -> Pieces:
-        channels, kernel, halvings = (
-            self.subsampling_conv_channels,
-            self.subsampling_conv_kernel_size,
-            self.subsampling_factor.bit_length() - 1,
-        )
+        channels, kernel = self.subsampling_conv_channels, self.subsampling_conv_kernel_size
+        halvings = self.subsampling_factor.bit_length() - 1
         outside = [*conv("subsampling.layers.0", channels, 1, kernel, kernel)]
         for i in range(halvings - 1):
             outside += conv(f"subsampling.layers.{3 * i + 2}", channels, 1, kernel, kernel)

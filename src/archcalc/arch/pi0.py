@@ -25,7 +25,7 @@ DIT = {
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("vlm_config", "dit_config")
+    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (
         "chunk_size", "num_inference_steps", "time_sampling_beta_alpha", "time_sampling_beta_beta", "time_sampling_scale",
         "time_sampling_offset", "min_period", "max_period", "loss_reduction", "tie_word_embeddings",

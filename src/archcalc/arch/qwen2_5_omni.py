@@ -16,7 +16,7 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("thinker_config",)
+    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "enable_audio_output_", "tie_word_embeddings")
     name: ClassVar[str] = "qwen2_5_omni"
 

@@ -22,7 +22,6 @@ TEXT = {
 
 
 class Schema(AudioSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ("support_languages", "thinker_config", "token_classification_bias")
     name: ClassVar[str] = "qwen3_asr"
 

@@ -14,6 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(gemma3.Schema):
+    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ("mm_tokens_per_image", "yes_token_index", "no_token_index")
     name: ClassVar[str] = "shieldgemma2"
 

@@ -18,7 +18,7 @@ from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ("vocab_size", "classifier_dropout_rate")
 
     encoder: Annotated[Encoder, nested("t5gemma2_encoder", fixed=True), DEFAULT]

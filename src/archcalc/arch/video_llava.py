@@ -17,7 +17,6 @@ CLIP = {**llava.CLIP, "image_size": 224}
 
 
 class Schema(llava.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
     name: ClassVar[str] = "video_llava"
     tower_name: ClassVar[str] = "image_tower"
     renames: ClassVar[tuple[tuple[str, str], ...]] = (

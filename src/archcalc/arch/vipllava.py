@@ -16,7 +16,6 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(llava.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
     inert_keys: ClassVar[tuple[str, ...]] = (*llava.Schema.inert_keys, "multimodal_projector_bias")
     name: ClassVar[str] = "vipllava"
 

@@ -19,7 +19,7 @@ BERT = {"is_decoder": True, "add_cross_attention": True}
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings",)
 
     encoder: Annotated[TowerSchema, nested("vit"), DEFAULT]

@@ -1,0 +1,49 @@
+"""Unlimited-OCR: a small mixture of experts with SAM's encoder and CLIP, one behind the other.
+
+Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py and configuration_unlimited_ocr.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+from pydantic import model_validator
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.unlimited_ocr_vision import Schema as Vision
+from archcalc.blocks._tensor import linear
+from archcalc.model import Tensor
+
+
+class Schema(VisionSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "language_config",
+        "sliding_window",
+        "candidate_resolutions",
+        "global_view_pos",
+        "tile_tag",
+    )
+    name: ClassVar[str] = "unlimited_ocr"
+
+    text_config: Annotated[ConfigSchema, nested("unlimited_ocr_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("unlimited_ocr_vision", fixed=True), DEFAULT]
+
+    @model_validator(mode="before")
+    @classmethod
+    def renamed(cls, data: Any) -> Any:
+        """The first configs state the text model as `language_config`, and its window beside it."""
+        if not isinstance(data, dict) or data.get("text_config") is not None:
+            return data
+        window = {"sliding_window": data["sliding_window"]} if "sliding_window" in data else {}
+        return {**data, "text_config": {**(data.get("language_config") or {}), **window}}
+
+    def beside(self, hidden: int) -> Iterable[Tensor]:
+        sam, clip = self.vision_config.sam_config, self.vision_config.encoder_config
+        for name in ("view_separator", "image_newline"):
+            yield Tensor(name, (hidden,), "embedding")
+        yield from linear("multi_modal_projector", hidden, sam.downsample_channels[-1] + clip.hidden_size, "other", bias=True)
+
+    def tower_width(self) -> int:
+        return self.vision_config.encoder_config.hidden_size

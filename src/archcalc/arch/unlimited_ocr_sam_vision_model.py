@@ -1,0 +1,26 @@
+"""SAM's encoder as Unlimited-OCR has it, with two more convolutions behind its neck.
+
+Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py (`UnlimitedOcrSamVisionEncoder`) and
+configuration_unlimited_ocr.py (defaults).
+"""
+
+from __future__ import annotations
+
+from archcalc.arch import got_ocr2_vision
+from archcalc.arch._composite import Pieces
+from archcalc.arch._decoder import group
+from archcalc.arch._schema import Size
+from archcalc.model import Tensor
+
+
+class Schema(got_ocr2_vision.Schema):
+    downsample_channels: tuple[Size, Size] = (512, 1024)
+
+    def tower(self, prefix: str) -> Pieces:
+        groups, stacks = super().tower(prefix)
+        first, second = self.downsample_channels
+        convolutions = (
+            Tensor(f"{prefix}.proj.conv1.weight", (first, self.output_channels, 3, 3), "other"),
+            Tensor(f"{prefix}.proj.conv2.weight", (second, first, 3, 3), "other"),
+        )
+        return [*groups, group("vision", convolutions)], stacks
