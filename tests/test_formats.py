@@ -315,6 +315,8 @@ GOOD = gguf_bytes(QWEN3, gguf_tensors(QWEN3_CONFIG, "q8_0"))
         (GOOD[:-3], "truncated"),
         (GOOD[: len(GOOD) // 2], "truncated"),
         (gguf_bytes({}, []), "general.architecture"),
+        (gguf_bytes({"a\x1b[31m": 1}, []), "damaged"),
+        (gguf_bytes({"general.architecture": "x"}, [("a\nb", (3,), "F32")]), "damaged"),
         (gguf_bytes({"general.architecture": 7}, []), "general.architecture"),
         (gguf_bytes({"general.architecture": "x"}, [("a", (2**60, 2**60), "F32")]), "absurd"),
         (gguf_bytes({"general.architecture": "x"}, [("a", (3, 7), "Q4_K")]), "blocks"),
@@ -380,6 +382,7 @@ def _one(**entry: Any) -> bytes:
         (_file(b"{" + b'"a":{' * 50_000), "no JSON"),
         (_file(b'{"a":{},"a":{}}'), "twice"),
         (_file({"a": 3}), "no object"),
+        (_file({"a\nb": 3}), "damaged"),
         (_one(dtype="F33"), "dtype"),
         (_one(shape=[-1]), "shape"),
         (_one(shape=[2**40, 2**40]), "shape"),
@@ -404,6 +407,12 @@ def test_names_with_braces_are_counted_as_they_stand(tmp_path: Path, run: Run) -
     done = run("tensors", "odd.safetensors", "--expand", "--format", "jsonl")
     assert done.returncode == 0, done.stderr
     assert {json.loads(line)["name"] for line in done.stdout.splitlines()} == {"layers.0.{x}", "{}.1.{", "5.w"}
+
+
+def test_numbers_of_thousands_of_digits_are_part_of_a_name(tmp_path: Path) -> None:
+    name = f"layers.{'9' * 9000}.w"
+    write_safetensors(tmp_path / "m.safetensors", [(name, (3,), "F32")])
+    assert loader.load(str(tmp_path / "m.safetensors")).architecture.groups[0].tensors[0].name == name
 
 
 def test_no_cache_is_told_of_a_model_counted_from_headers(tmp_path: Path, run: Run) -> None:

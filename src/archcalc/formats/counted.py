@@ -14,7 +14,7 @@ from archcalc.errors import UnsupportedError
 from archcalc.formats.headers import Header, Held
 from archcalc.model import Architecture, Facts, Group, Layer, Part, Role, Stack, Tensor
 
-_NUMBER = re.compile(r"(?:^|(?<=\.))(\d+)(?=\.)")
+_NUMBER = re.compile(r"(?:^|(?<=\.))(\d{1,9})(?=\.)", re.ASCII)
 _PARTS: tuple[tuple[str, Part], ...] = (
     (r"mtp|nextn", "mtp"),
     (r"vision|visual|vit\b|image|mm_projector|multi_modal_projector|mmproj|^v\.", "vision"),

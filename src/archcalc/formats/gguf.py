@@ -86,7 +86,10 @@ def _text(reader: Reader, what: str, limit: int) -> str:
     length = reader.number("Q", what)
     if length > limit:
         raise FormatError(f"{reader.label}: {what} would have {length:,} bytes", _AGAIN)
-    return reader.take(length, what).decode("utf-8", "replace")
+    text = reader.take(length, what).decode("utf-8", "replace")
+    if limit == _MAX_KEY and not text.isprintable():
+        raise FormatError(f"{reader.label} is damaged: {what} is {ascii(text[:60])}", _AGAIN)
+    return text
 
 
 def _value(reader: Reader, kind: int, key: str, depth: int = 0) -> Any:

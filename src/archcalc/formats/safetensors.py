@@ -47,7 +47,7 @@ def parse(data: bytes, label: str, size: int | None = None) -> Header:
     try:
         listed = json.loads(data, object_pairs_hook=lambda pairs: _unique(pairs, label))
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{label} has a header that is no JSON: {str(error)[:80]}", _AGAIN) from None
+        raise FormatError(f"{label} has a header that is no JSON: {ascii(str(error))[1:80]}", _AGAIN) from None
     if len(listed) > MAX_TENSORS:
         raise FormatError(f"{label} lists {len(listed):,} tensors: no checkpoint has so many", _AGAIN)
     metadata = listed.pop("__metadata__", {})
@@ -62,18 +62,20 @@ def parse(data: bytes, label: str, size: int | None = None) -> Header:
 
 
 def _tensor(name: str, entry: Any, label: str) -> tuple[Held, int]:
+    if not name.isprintable():
+        raise FormatError(f"{label} is damaged: its header lists a tensor {ascii(name[:60])}", _AGAIN)
     if not isinstance(entry, dict):
         raise _wrong(name, "no object", label)
     dtype, shape, place = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in BITS:
-        raise _wrong(name, f"dtype {str(dtype)[:40]!r}, which safetensors does not have", label)
+        raise _wrong(name, f"dtype {ascii(dtype)[:40]}, which safetensors does not have", label)
     if not isinstance(shape, list) or len(shape) > MAX_AXES or not all(_count(each) for each in shape):
-        raise _wrong(name, f"shape {str(shape)[:60]}", label)
+        raise _wrong(name, f"shape {ascii(shape)[:60]}", label)
     held = Held(tuple(shape), dtype)
     if held.elements > MAX_ELEMENTS:
-        raise _wrong(name, f"shape {str(shape)[:60]}", label)
+        raise _wrong(name, f"shape {ascii(shape)[:60]}", label)
     if not isinstance(place, list) or len(place) != 2 or not all(_count(each) for each in place) or place[0] > place[1]:
-        raise _wrong(name, f"data_offsets {str(place)[:60]}", label)
+        raise _wrong(name, f"data_offsets {ascii(place)[:60]}", label)
     if (place[1] - place[0]) * 8 != held.elements * BITS[dtype]:
         raise _wrong(name, f"{place[1] - place[0]:,} bytes for {dtype} of shape {shape}", label)
     return held, place[1]
@@ -93,6 +95,6 @@ def _unique(pairs: list[tuple[str, Any]], label: str) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise FormatError(f"{label} lists {key[:120]!r} twice in its header", _AGAIN)
+                raise FormatError(f"{label} lists {ascii(key[:120])} twice in its header", _AGAIN)
             seen.add(key)
     return made
