@@ -113,7 +113,7 @@ class _Checker:
         for slot, resolved in rows:
             if resolved.failed is not None:
                 self.fail(slot.cell.line or table.line, resolved.failed)
-            scope = self._scope(resolved) if resolved.family else None
+            scope = self._scope(resolved) if resolved.several else None
             for claim in reading.read(slot.label, slot.cell, scope):
                 self.claim(slot, claim, resolved, table)
 
@@ -130,6 +130,8 @@ class _Checker:
         """One claim: judged, and noted unless the settings say to leave it alone."""
         name = slot.subject.text if slot.subject is not None else resolved.label
         if any(rule.covers(self.path, name, claim.field) for rule in self.settings.ignore):
+            return
+        if claim.form == "unread" and not resolved.groups:
             return
         cell = slot.cell
         text = cell.text[claim.start : claim.end].strip() or cell.text
@@ -166,7 +168,7 @@ class _Checker:
         )
 
     def _judge(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table) -> Judgement:
-        rules = Rules(bool(table.context.begin), self.tolerance, resolved.tuned)
+        rules = Rules(bool(table.context.begin), self.tolerance, resolved.tuned, resolved.family, resolved.open)
         if claim.form == "relation":
             other = self.resolver.subject(layout.Subject(claim.quals.other.split("|", 2)[2]), table.context)
             if not other.groups:

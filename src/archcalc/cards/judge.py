@@ -33,11 +33,14 @@ class Judgement(NamedTuple):
 
 class Rules(NamedTuple):
     """How to judge: `strict` in generated sections; `tolerance` a share that the user asked for; `tuned` for a release tuned from the
-    model, where the tuning may have changed what `_TUNING_CHANGES` lists."""
+    model, where the tuning may have changed what `_TUNING_CHANGES` lists; `family` for a row about one, `open` for one
+    that has more members than are known here."""
 
     strict: bool = False
     tolerance: Fraction = Fraction(0)
     tuned: bool = False
+    family: bool = False
+    open: bool = False
 
 
 # Rounding before cutting off, and common conventions before rare ones.
@@ -103,13 +106,17 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
             if (value.tag == "rare") > rare:
                 continue
             for unit, name in readings:
-                how = compare(number, value.value, unit, zeros=kind in ("count", "tokens", "bytes", "flops"))
+                how = compare(
+                    number, value.value, unit, zeros=kind in ("count", "tokens", "bytes", "flops"), least=_least(claim.field)
+                )
                 if how in hows and (how == "exact" or kind not in ("int",) or number.scale):
                     return Judgement("ok", _show(claim.field, value.value), _because(value, how, name))
     if not rules.strict and (written := _written_out(number, values, kind)):
         return written
     best = values[0]
     actual = _like(number, best, readings)
+    if claim.field == "window" and not best.value:
+        return Judgement("wrong", "none", best.basis)
     if rules.tolerance and any(
         abs(Fraction(v.value) - Fraction(number.mantissa, 10**number.decimals) * u) <= rules.tolerance * v.value
         for v in values
@@ -130,6 +137,11 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
     return Judgement("wrong", actual, why, _written(number, best, readings))
+
+
+def _least(field: str) -> int:
+    """How many digits of a number count at least. Vision towers go by one (MoonViT-400M has 417 M)."""
+    return 1 if field == "vision_params" else 2
 
 
 def _allowed(values: Sequence[truth.Value], claim: Claim, rules: Rules) -> list[truth.Value]:
@@ -371,7 +383,7 @@ def judge_all(groups: Sequence[Sequence[Model]], claim: Claim, rules: Rules) -> 
     if claim.listed:
         groups = [[m for group in groups for m in group]]
     results = [[(m, judge(m, claim, rules)) for m in group] for group in groups]
-    if len(results) == 1 and len(results[0]) == 1:
+    if len(results) == 1 and len(results[0]) == 1 and not rules.family:
         return results[0][0][1]
     failed = [group for group in results if not any(j.verdict == "ok" for _, j in group)]
     flat = [pair for group in results for pair in group]
@@ -387,6 +399,10 @@ def judge_all(groups: Sequence[Sequence[Model]], claim: Claim, rules: Rules) -> 
         first = next(j for group in failed for _, j in group if j.verdict == "unverifiable")
         return Judgement("unverifiable", "", first.why)
     actual = _differing(wrong)
+    if rules.open or (rules.family and claim.field in ("total_params", "active_params")):
+        return Judgement("unverifiable", actual, f"true of none of {_names(m for m, _ in wrong)}, but the family has others")
+    if len(wrong) == 1:
+        return wrong[0][1]
     return Judgement("wrong", actual, f"true of none of {_names(m for m, _ in wrong)}: {wrong[0][1].why}")
 
 

@@ -28,19 +28,9 @@ WORDS = ("type", "attention", "norm", "activation", "position", "ffn", "moe")
 """Fields whose values are words, or words with numbers."""
 
 FLAGS = (
-    "tied",
-    "qk_norm",
-    "attention_bias",
-    "bias",
-    "sinks",
-    "mtp",
-    "shared_expert",
-    "gqa",
-    "ple",
-    "dsa",
-    "norm_params",
-    "dense_path",
-)
+    "tied", "qk_norm", "attention_bias", "bias", "sinks", "mtp", "shared_expert", "gqa", "mla", "ple", "dsa", "norm_params",
+    "dense_path", "pre_norm", "post_norm",
+)  # fmt: skip
 """Fields whose values are yes or no."""
 
 UNKNOWABLE = {
@@ -255,7 +245,7 @@ def _several(text: str) -> tuple[str, ...] | None:
     """Fields of a label that lists them: `hidden size; layers; heads`, `Layers / Heads`."""
     bodies = [text, text.partition(":")[2]] if re.match(r"\s*[\w -]{1,12}:\s", text) else [text]
     for body in bodies:
-        for separator in (";", "/", ",", "&"):
+        for separator in (";", "/", ",", "&", "+"):
             pieces = [piece for piece in body.split(separator) if piece.strip()]
             fields = [_field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces]
             if len(pieces) > 1 and all(fields):

@@ -37,6 +37,21 @@ def slots(table: Table) -> Iterator[Slot]:
     """The cells of a table that may hold claims, row by row."""
     if table.context.off or not table.rows:
         return
+    found = list(_slots(table))
+    if any(_key(slot.heading) == "dim" for slot in found):
+        # Mistral's names: `dim` is the width of the model, `hidden_dim` that of the FFN.
+        found = [
+            slot._replace(label=Label(("intermediate_size",), slot.label.quals)) if _key(slot.heading) == "hidden dim" else slot
+            for slot in found
+        ]
+    yield from found
+
+
+def _key(heading: str) -> str:
+    return labels.normal(re.sub(r"\([^()]*\)", " ", heading))
+
+
+def _slots(table: Table) -> Iterator[Slot]:
     if table.kind != "table":
         yield from _pairs(table)
         return
@@ -195,7 +210,7 @@ def _column_subject(cell: Cell, k: int, side: int, columns: list[Label | None], 
     label = columns[k] if k < len(columns) else None
     if names.match(cell.text).kind != "none" or cell.links or cell.comments:
         return _subject(cell)
-    if label is not None and label.role in ("skip", "claim"):
+    if label is not None and (label.role == "skip" or (label.role == "claim" and width - side > 2)):
         return skip
     if width - side == 2 or (label is not None and label.role == "value"):
         # The one column of values; a head that is no known word may still be a name.
@@ -218,6 +233,9 @@ def _pairs(table: Table) -> Iterator[Slot]:
     for row, groups in zip(table.rows, table.groups, strict=True):
         group = " ".join(groups[-2:])
         if not row[0].text:
+            # "Top-2 routing strategy": an item that says without a label what it is about.
+            if re.match(r"(?i)top-?\d+\b", row[1].text):
+                yield Slot(None, Label(("routing",)), row[1], row[1].text)
             continue
         label = labels.parse(row[0].text, group)
         if label is not None and label.fields:

@@ -63,29 +63,29 @@ def match(text: str, size: str = "") -> Match:
     found = _one(name)
     if found.kind in ("exact", "tuned"):
         return found
-    bare, brackets = _without_brackets(name)
+    plain, brackets = _without_brackets(name)
     if brackets:
         for bracket in brackets:
             if _SIZE.match(bracket):
-                joined = _one(f"{bare} {bracket}")
+                joined = _one(f"{plain} {bracket}")
                 if joined.kind in ("exact", "tuned"):
                     return joined
-        found = _one(bare)
+        found = _one(plain)
         sizes = [bracket for bracket in brackets if _SIZE.match(bracket)]
         if found.kind in ("exact", "tuned") and all(_agrees(found.names[0], one) for one in sizes):
             unknown = [b for b in brackets if not _known_bracket(b)]
             return found if not unknown else NONE
-    members = family(bare)
+    members = family(plain)
     if not members or not all(_known_bracket(b) for b in brackets):
         return NONE
     sizes = [one.replace(" ", "") for text_ in (*brackets, size) for one in re.findall(r"\d+(?:\.\d+)?\s*[BMTbmt]\b", text_)]
     if not sizes:
-        return Match("family", members, f"every bundled {bare}")
-    found_members = dict.fromkeys(name for one in sizes for name in _one(f"{bare} {one}").names)
-    if len(found_members) == 1:
-        return _one(f"{bare} {next(one for one in sizes if _one(f'{bare} {one}').names)}")
+        return Match("family", members, f"every bundled {plain}" if is_generation(plain) else f"{_BRAND} {plain}")
+    found_members = dict.fromkeys(name for one in sizes for name in _one(f"{plain} {one}").names)
+    if len(found_members) == 1 == len(sizes):
+        return _one(f"{plain} {next(one for one in sizes if _one(f'{plain} {one}').names)}")
     if found_members:
-        return Match("family", tuple(found_members), f"{bare} of {', '.join(sizes)}")
+        return Match("family", tuple(found_members), f"{plain} of {', '.join(sizes)}")
     return NONE
 
 
@@ -105,6 +105,11 @@ def _known_bracket(text: str) -> bool:
 def _without_brackets(name: str) -> tuple[str, list[str]]:
     brackets = [b.strip() for b in re.findall(r"[(\[]([^()\[\]]*)[)\]]", name)]
     return re.sub(r"\s*[(\[][^()\[\]]*[)\]]", "", name).strip(), brackets
+
+
+def bare(text: str) -> str:
+    """A name without what stands in brackets."""
+    return _without_brackets(clean(text))[0]
 
 
 def _one(name: str) -> Match:
@@ -181,6 +186,14 @@ def family(text: str) -> tuple[str, ...]:
         if members:
             return members
     return ()
+
+
+_BRAND = "whatever is bundled of"
+
+
+def is_generation(text: str) -> bool:
+    """Whether a family's name is that of one generation ("Gemma 3", "gpt-oss") and not of a brand with many ("Gemma")."""
+    return any(zoo.key(entry.family) == zoo.key(spelling) for spelling in _spellings(clean(text)) for entry in zoo.entries())
 
 
 def members_named(text: str, members: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ How = Literal["exact", "rounded", "zeros", "cut"]
 
 # Not after a letter, digit or dot (BF16, A22B, v3.1), a slash of a date, nor inside a name such as 8x7B.
 _NUMBER = re.compile(
-    r"""(?<![\w.])(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
+    r"""(?<![\w.])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
         (?P<digits>\d{1,3}(?:[,_\u00a0\u2009\u202f]\d{3})+(?:\.\d+)?
-           |\d+(?:\.\d+)?|\.\d+)
+           |\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
           |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=[-+\s,.;:/()→*)\]|'"–—†‡·&]|params?\b|$)
@@ -63,8 +63,11 @@ class Number(NamedTuple):
 def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Number]:
     """Every number in a text, in order."""
     for match in _NUMBER.finditer(text, start, len(text) if end is None else end):
-        digits = re.sub(r"[,_\u00a0\u2009\u202f]", "", match["digits"])
-        unit = (match["unit"] or match["flops"] or match["percent"] or "").lower()
+        digits = match["digits"]
+        if re.fullmatch(r"\d+,\d{1,2}", digits):
+            digits = digits.replace(",", ".")  # 12,2B, as written on the continent
+        digits = re.sub(r"[,_\u00a0\u2009\u202f]", "", digits)
+        unit = (match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or "").lower()
         scale = _SCALES[match["scale"].lower()] if match["scale"] else 0
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
         bound = {"≥": "+", "≤": "<"}.get(bound, bound)
@@ -100,8 +103,11 @@ def _byte_units(number: Number, unit: int) -> list[tuple[int, str]]:
     name = number.unit
     if not name and number.scale:
         name = {3: "kb", 6: "mb", 9: "gb", 12: "tb"}[number.scale]
+    if not name and unit > 0:
+        letter = " KMGT"[unit // 3]
+        return [(10**unit, ""), (1024 ** (unit // 3), f"{letter}B as {letter}iB, 2^{10 * unit // 3} bytes")]
     if not name:
-        return [(10**unit, "")] if unit else [(1, "")]
+        return [(1 << -unit, "")]
     step = _STEPS.get(name[0], 0) if not name.startswith("b") else 0
     if not step:
         return [(1, "")]
@@ -111,8 +117,8 @@ def _byte_units(number: Number, unit: int) -> list[tuple[int, str]]:
     return [(1000**step, ""), (1024**step, f"{letter}B as {letter}iB, 2^{10 * step} bytes")]
 
 
-def compare(number: Number, value: int | Fraction, unit: int, *, zeros: bool = True) -> How | None:
-    """How `value` reads as the number in units of `unit`, or None where it does not.
+def compare(number: Number, value: int | Fraction, unit: int, *, zeros: bool = True, least: int = 2) -> How | None:
+    """How `value` reads as the number in units of `unit`, or None where it does not. `least` digits always count.
 
     >>> compare(next(numbers("72B")), 72_700_000_000, 10**9), compare(next(numbers("73B")), 72_700_000_000, 10**9)
     ('cut', 'rounded')
@@ -130,7 +136,7 @@ def compare(number: Number, value: int | Fraction, unit: int, *, zeros: bool = T
         return "rounded"
     if zeros and number.decimals == 0:
         digits = str(printed)
-        significant = max(2, len(digits.rstrip("0")))
+        significant = max(least, len(digits.rstrip("0")))
         step = 10 ** max(0, len(digits) - significant)
         if step > 1 and printed % step == 0 and off <= Fraction(step, 2):
             return "zeros"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from archcalc.cards import words
-from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, Label, Quals, dtype_in
+from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, WORDS, Label, Quals, dtype_in
 from archcalc.cards.labels import parse as parse_label
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.text import Cell
@@ -45,8 +45,8 @@ _EMPTY = re.compile(
     r"(?i)\s*(?:[-–—−_./?*]+|n/?a\.?|n\.a\.|tbd|tba|unknown|undisclosed|null|…|\.\.\."
     r"|not (?:disclosed|stated|public|released|available))?\s*"
 )
-_YES = re.compile(r"(?i)\s*(?:yes|true|y|✓|✔️?|✅|☑️?|on|enabled|supported|√)(?![A-Za-z])")
-_NO = re.compile(r"(?i)\s*(?:no|none|false|n|✗|✘|❌|✕|✖️?|×|off|disabled|not used|without|0)(?![A-Za-z0-9.])")
+_YES = re.compile(r"(?i)\s*(?:yes|true|y|sí|oui|ja|是|✓|✔️?|✅|☑️?|on|enabled|supported|√)(?![A-Za-z])")
+_NO = re.compile(r"(?i)\s*(?:no|none|false|n|non|nein|否|无|✗|✘|❌|✕|✖️?|×|off|disabled|not used|without|0)(?![A-Za-z0-9.])")
 _EVERY = re.compile(
     r"(?i)every\s+(other|second|third|fourth|fifth|sixth|(\d+)(?:st|nd|rd|th)?)(?:\s+(?:layers?|blocks?))?"
     r"|(\d+)(?:st|nd|rd|th)\s+layer|alternat\w+(?: layers?)?"
@@ -63,7 +63,33 @@ def read(label: Label, cell: Cell, scope: Scope | None = None) -> list[Claim]:
     return sorted(_cell(label, text, scope), key=lambda claim: claim.start)
 
 
+_PAIR = re.compile(r"(?<![\w=:])([A-Za-z][A-Za-z _/-]{0,30}(?:\([^()]*\))?)\s*[:=]\s*(?=[~≈]?\d)([^,;\n()]+)")
+
+
+def _pairs_in(text: str, quals: Quals) -> list[Claim]:
+    """Labels with numbers inside a cell: `Layers: 22, Heads: 32`, `yes (q_lora=1536, kv_lora=512)`."""
+    out: list[Claim] = []
+    for match in _PAIR.finditer(text):
+        label = parse_label(match[1])
+        if label is not None and len(label.fields) == 1 and label.fields[0] in NUMERIC and label.fields[0] != "rope_theta":
+            out += _moved(_read(label.fields[0], match[2], quals._replace(unit=0)), match.start(2))
+    return out
+
+
 def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
+    pairs = _pairs_in(text, label.quals)
+    if pairs:
+        rest = text
+        for match in _PAIR.finditer(text):
+            rest = rest[: match.start()] + " " * (match.end() - match.start()) + rest[match.end() :]
+        if len(pairs) > 1 and not rest.strip(" ,;/()"):
+            return pairs
+        if label.fields[0] in FLAGS or label.fields[0] in WORDS:
+            return [*(c for c in _plain(label, rest, scope) if c.form != "unread"), *pairs]
+    return _plain(label, text, scope)
+
+
+def _plain(label: Label, text: str, scope: Scope | None) -> list[Claim]:
     if len(label.fields) > 1:
         pieces = split(text, len(label.fields))
         if pieces is None:
@@ -170,6 +196,9 @@ def _read(field: str, text: str, quals: Quals) -> list[Claim]:
 
 
 def _of(field: str, number: Number, quals: Quals) -> Claim:
+    if NUMERIC.get(field) in ("tokens", "int") and number.decimals == 3 and not number.scale and number.digits < 1000:
+        # 32.768 tokens: on the continent the point groups thousands, and no such count has decimals.
+        number = number._replace(digits=number.digits * 1000 // 1)
     return Claim(field, "number", number.start, number.after, quals, number)
 
 
@@ -188,7 +217,7 @@ def _number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         r"(?i)\s*(?:up to|about|approx\w*\.?|around|roughly|over|full|total|max\w*|default|yes|vocab\w*|size|dim)\b", text
     ):
         return
-    if first.unit == "%" or first.bound == "<":
+    if first.unit or first.bound == "<":
         return
     yield _of(field, first, quals)
     # 32K → 131K: each end is a claim.
@@ -199,8 +228,26 @@ def _number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         first = number
 
 
+def _head_dim(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """One dimension, or two of a model with two kinds of heads (`128 / 256`)."""
+    found = list(_number(field, text, quals))
+    yield from found
+    pair = re.match(r"\s*\d+\s*/\s*(?=\d)", text)
+    if found and pair and (second := next(numbers(text, pair.end()), None)) is not None and not second.unit:
+        yield _of(field, second, quals)
+
+
+def _kv_heads(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """`8`, `8 (GQA)`, `2 (GQA ratio 16:1)`."""
+    yield from _number(field, text, quals)
+    if ratio := _RATIO.search(text):
+        yield Claim("gqa_ratio", "ratio", ratio.start(), ratio.end(), quals, ratio=(int(ratio[1]), int(ratio[2])))
+    elif re.match(r"\s*\d", text):
+        yield from _sharing(text, quals)
+
+
 def _context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    found = [n for n in numbers(text) if not n.unit and (n.scale or n.mantissa >= 128)]
+    found = [n for n in numbers(text) if not n.unit and (n.scale or n.digits >= 128 or n.decimals == 3)]
     for i, number in enumerate(found):
         left = text[found[i - 1].after if i else 0 : number.start]
         right = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)]
@@ -371,6 +418,15 @@ def _ratio_of(first: str, a: int, second: str, b: int) -> tuple[int, int] | None
     return None
 
 
+def _layer_ratio(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """A ratio of two kinds of layers, and the window of the one that has it."""
+    yield from _ratio(field, text, quals)
+    if window := re.search(r"(?i)(?:swa|sliding|window|local)\s*\(\s*(?:window\s*)?(?=\d)", text):
+        number = next(numbers(text, window.end()), None)
+        if number is not None and (number.scale or number.mantissa >= 64):
+            yield _of("window", number, quals)
+
+
 def _ratio(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     if match := _RATIO.search(text):
         yield Claim(field, "ratio", match.start(), match.end(), quals, ratio=(int(match[1]), int(match[2])))
@@ -439,7 +495,11 @@ def _heads(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         if role:
             yield _of(role, number, quals)
     if field == "heads":
-        yield from (c for c in _words("attention", text, quals) if c.word in ("mha", "gqa", "mqa", "mla") and c.form == "word")
+        yield from _sharing(text, quals)
+
+
+def _sharing(text: str, quals: Quals) -> Iterator[Claim]:
+    return (c for c in _words("attention", text, quals) if c.word in ("mha", "gqa", "mqa", "mla") and c.form == "word")
 
 
 # Experts
@@ -561,14 +621,14 @@ def _words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         if any(other.word == hit.word and other.start < hit.start for other in found):
             continue
         yield Claim(field, "word", hit.start, hit.end, quals, word=hit.word, flag=not hit.negated)
+    if field == "type":
+        for number in numbers(text):
+            if number.scale >= 6 and re.match(r"[\s-]*param", text[number.after :], re.IGNORECASE):
+                yield _of("total_params", number, quals)
     if field == "attention":
         yield from _in_attention(text, quals, names)
     if field == "position" and (match := re.search(r"(?i)(?:θ|theta|base(?: frequency)?)\s*(?:of|=|:|\\=)?\s*(?=\d)", text)):
-        number = next(numbers(text, match.end()), None)
-        if number is not None:
-            yield _of("rope_theta", number, quals)
-    if not found and field in ("norm", "activation", "position", "attention") and _NO.fullmatch(text):
-        return
+        yield from (_of("rope_theta", number, quals) for number in list(numbers(text, match.end()))[:1])
 
 
 def _in_attention(text: str, quals: Quals, names: set[str]) -> Iterator[Claim]:
@@ -578,6 +638,9 @@ def _in_attention(text: str, quals: Quals, names: set[str]) -> Iterator[Claim]:
         for group, field in ((1, "heads"), (2, "kv_heads")):
             if match.start(group) in by_start:
                 yield _of(field, by_start[match.start(group)], quals)
+        # 64/8, 64: what stands behind the heads is their size.
+        if (size := re.match(r"\s*,\s*(\d+)\s*$", text[match.end() :])) and match.end() + size.start(1) in by_start:
+            yield _of("head_dim", by_start[match.end() + size.start(1)], quals)
     else:
         for number in numbers(text):
             after = text[number.after :].lower()
@@ -598,7 +661,14 @@ def _in_attention(text: str, quals: Quals, names: set[str]) -> Iterator[Claim]:
 
 
 def _flag(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    word = {"shared_expert": "shared", "gqa": "gqa", "dsa": "index", "norm_params": "no_norm_weights"}.get(field, field)
+    word = {
+        "shared_expert": "shared",
+        "gqa": "gqa",
+        "dsa": "index",
+        "norm_params": "no_norm_weights",
+        "pre_norm": "pre",
+        "post_norm": "post",
+    }.get(field, field)
     if field in words.VOCABULARY:
         for hit in words.hits(field, text):
             flag = (hit.word == "untied") == hit.negated
@@ -653,9 +723,13 @@ def _width(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 
 def _vocab(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    for claim in _number(field, text, quals):
-        assert claim.number is not None
-        if claim.number.scale or claim.number.mantissa >= 500:
+    # 2**17 ~= 128k: the power is no count.
+    powers = [match.span() for match in re.finditer(r"\d+\s*(?:\*\*|\^)\s*\d+", text)]
+    blank = text
+    for a, b in powers:
+        blank = blank[:a] + " " * (b - a) + blank[b:]
+    for claim in _number(field, blank.replace("=", " "), quals):
+        if claim.number is not None and (claim.number.scale or claim.number.mantissa >= 500):
             yield claim
 
 
@@ -690,8 +764,9 @@ _READERS: dict[str, Callable[[str, str, Quals], Iterator[Claim]]] = {
     "vision_params": _params, "layers": _layers, "dense_layers": _layers, "moe_layers": _layers, "window_layers": _layers,
     "full_layers": _layers, "linear_layers": _layers, "nope_layers": _layers, "heads": _heads, "linear_heads": _heads,
     "experts": _experts, "active_experts": _experts, "shared_experts": _experts, "routing": _moe, "moe": _moe, "context": _context,
-    "window": _window, "layer_ratio": _ratio, "gqa_ratio": _ratio, "ffn_ratio": _number, "sparsity": _number, "expert_share": _share,
+    "window": _window, "layer_ratio": _layer_ratio, "gqa_ratio": _ratio, "ffn_ratio": _number, "sparsity": _number, "expert_share": _share,
     "active_share": _share, "tied": _flag, "rope_theta": _theta, "kv_cache": _bytes, "kv_per_token": _bytes, "weights": _bytes,
     "activations": _bytes,
+    "head_dim": _head_dim, "kv_heads": _kv_heads,
     "hidden_size": _width, "vocab": _vocab, "relation": _relation,
 }  # fmt: skip

@@ -16,14 +16,19 @@ from archcalc.errors import ArchcalcError
 
 
 class Resolved(NamedTuple):
-    """Groups of models that a claim is about: one group of one model mostly. `note` says how a name was taken, `problem` why there is
-    none, `failed` that a source which was asked for by name cannot be had."""
+    """Groups of models that a claim is about: one group of one model mostly.
+
+    `note` says how a name was taken, `problem` why there is none, `failed` that a source which was asked for by name cannot be had.
+    `several` says that a cell may single out one of the models, `family` that they are one, `open` that it has others.
+    """
 
     groups: tuple[tuple[Model, ...], ...] = ()
     note: str = ""
     problem: str = ""
     tuned: bool = False
+    several: bool = False
     family: bool = False
+    open: bool = False
     failed: ArchcalcError | None = None
 
     @property
@@ -88,7 +93,7 @@ class Resolver:
         if several := self._several(subject):
             return several
         if found.kind == "family":
-            return self._bundled((found.names,), found.note, family=True)
+            return self._bundled((found.names,), found.note, family=True, brand=not names.is_generation(names.bare(subject.text)))
         if is_repo(plain):
             return self._repo(plain)
         # A size alone is a member of the family that the headings name.
@@ -120,7 +125,7 @@ class Resolver:
             return Resolved(problem=f"{repo}: {error.message}")
 
     def _several(self, subject: Subject) -> Resolved | None:
-        """ "Mistral / Mixtral", "DeepSeek (V3 / R1)": several models or families in one cell."""
+        """Several models or families in one cell: "Mistral / Mixtral", "DeepSeek (V3 / R1)"."""
         text = names.clean(subject.text)
         pieces = [piece for piece in re.split(r"\s+/\s+|\s*&\s*|\s+and\s+|\s*,\s+|\n+", text) if piece]
         if inside := re.fullmatch(r"(.*?)\s*\(([^()]*(?:/|,|&|\band\b)[^()]*)\)", text):
@@ -139,11 +144,13 @@ class Resolver:
         if any(match.kind == "none" for match in found):
             return None
         family = any(match.kind == "family" for match in found)
-        return self._bundled(tuple(match.names for match in found), " and ".join(pieces), family=family or len(found) > 1)
+        return self._bundled(tuple(match.names for match in found), " and ".join(pieces), family=family)
 
-    def _bundled(self, groups: tuple[tuple[str, ...], ...], note: str, tuned: bool = False, family: bool = False) -> Resolved:
+    def _bundled(
+        self, groups: tuple[tuple[str, ...], ...], note: str, tuned: bool = False, family: bool = False, brand: bool = False
+    ) -> Resolved:
         models = tuple(tuple(load(name, True) for name in group) for group in groups)
-        return Resolved(models, note, tuned=tuned, family=family)
+        return Resolved(models, note, tuned=tuned, several=family or len(groups) > 1, family=family, open=brand)
 
     # Surroundings
 
@@ -175,7 +182,7 @@ class Resolver:
         if found.kind in ("exact", "tuned"):
             return self._bundled(((found.names[0],),), f"by the words {text.strip()[:60]!r}", tuned=found.kind == "tuned")
         if found.kind == "family":
-            return self._bundled((found.names,), found.note, family=True)
+            return self._bundled((found.names,), found.note, family=True, brand=not names.is_generation(names.bare(text)))
         return None
 
     def _document(self) -> Resolved | None:

@@ -37,6 +37,9 @@ _DTYPE_BYTES: dict[str, int | Fraction] = {
 }
 
 
+_STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E5M2": "fp8", "I8": "int8"}
+
+
 def values(model: Model, field: str, quals: Quals) -> list[Value]:
     """The right values of a numeric field, the canonical one first. Empty where the config does not say."""
     find = _FIELDS.get(field)
@@ -276,6 +279,8 @@ def _head_dim(model: Model, _: Quals) -> Iterator[Value]:
     if dims and _latent(model):
         yield Value(dims[0], "queries and keys, rotary part included")
         yield Value(dims[1], "values")
+    if linear := _linear(model):
+        yield Value(linear["linear_head_dim"], "heads of the linear mixer", "rare")
 
 
 def _kv_heads(model: Model, _: Quals) -> Iterator[Value]:
@@ -430,6 +435,8 @@ def _window(model: Model, _: Quals) -> Iterator[Value]:
         yield Value(window, "the window of sliding or chunked layers")
     if a.sliding_window:
         yield Value(a.sliding_window, "sliding_window of the config")
+    if not windows and not a.sliding_window and a.heads:
+        yield Value(0, "no layer has a window")
 
 
 def _vocab(model: Model, _: Quals) -> Iterator[Value]:
@@ -501,18 +508,12 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
     value = _cache_bytes(model, tokens, quals)
     if value:
         yield Value(value, f"every token a layer can see, once: {tokens:,} tokens in {quals.dtype or 'bf16'}")
-    if not quals.dtype:
-        for dtype in ("fp8", "fp32"):
-            other = _cache_bytes(model, tokens, quals._replace(dtype=dtype))
-            if other:
-                yield Value(other, f"every token a layer can see, once: {tokens:,} tokens in {dtype}")
 
 
 def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
-    for dtype in [quals.dtype] if quals.dtype else ["bf16", "fp8", "fp32"]:
-        size = _DTYPE_BYTES.get(dtype)
-        if not isinstance(size, int):
-            continue
+    dtype = quals.dtype or "bf16"
+    size = _DTYPE_BYTES.get(dtype)
+    if isinstance(size, int):
         for tokens, when in ((1, "in every layer"), (quals.context or 1 << 30, "in layers without a full window")):
             kinds = memory.textbook(model.architecture, tokens, 1, size)
             per_token = sum(kind.bytes_per_token for kind in kinds)
@@ -531,8 +532,8 @@ def _weights(model: Model, quals: Quals) -> Iterator[Value]:
     if stored is not None and not quals.dtype:
         yield Value(stored.bytes, "the published checkpoint")
         yield Value(params.total * 2, "all parameters in two bytes")
-    elif stored is not None:
-        yield Value(stored.bytes, "the published checkpoint", "checkpoint")
+    elif stored is not None and any(_STORED.get(name) == quals.dtype for name in stored.by_dtype):
+        yield Value(stored.bytes, "the published checkpoint")
 
 
 def _activations(model: Model, quals: Quals) -> Iterator[Value]:

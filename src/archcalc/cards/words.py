@@ -406,6 +406,7 @@ _TYPE = (
     ("deltanet", r"gated[- ]?delta[- ]?net(?:work)?s?|gated delta networks?"),
     ("mla", r"mla\b"),
     ("gqa", r"\bgqa\b"),
+    ("mha", r"\bmha\b"),
     ("mamba", r"mamba[- ]?2?\b"),
     ("lightning", r"lightning(?: attention)?"),
     ("hybrid", r"hybrid"),
