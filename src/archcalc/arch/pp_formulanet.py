@@ -1,0 +1,32 @@
+"""PP-FormulaNet: SAM's encoder and mBART's decoder. The head is never tied.
+
+Source: transformers 5.23, models/pp_formulanet/modeling_pp_formulanet.py and configuration_pp_formulanet.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._decoder import join
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.model import Architecture
+
+
+class Schema(CompositeSchema):
+    name: ClassVar[str] = "pp_formulanet"
+
+    text_config: Annotated[ConfigSchema, nested("pp_formulanet_text", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("pp_formulanet_vision", fixed=True), DEFAULT]
+
+    def tied(self, text: Architecture) -> bool:
+        return False
+
+    def text(self, prefix: str) -> Architecture:
+        return self.text_config.architecture(prefix)
+
+    def parts(self, prefix: str, text: Architecture) -> Pieces:
+        return self.vision_config.tower(join(prefix, "model.encoder"))
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)
