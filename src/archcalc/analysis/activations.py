@@ -364,12 +364,14 @@ def _ffn(a: Architecture, how: How, layer: Layer, linears: list[_Linear], shared
             yield Saved("experts", "shared expert's gate and output", c, hidden + 1)
 
 
-def _experts(a: Architecture, how: How, layer: Layer, linears: list[_Linear]) -> Iterator[Saved]:
-    """Routed experts in one grouped product: each token is copied to each expert it visits."""
+def _experts(a: Architecture, how: How, layer: Layer, grouped: bool = False) -> Iterator[Saved]:
+    """Routed experts in one grouped product: each token is copied to each expert it visits. Without `grouped` as the reference
+    implementation computes them, which for some types is every expert on every token."""
     routed = [t for t in layer.tensors if t.experts and len(t.shape) == 3]
     if not routed:
         return
     hidden, c, kind = a.facts.hidden_size, how.size, _reference.router(a)
+    kind = "softmax" if grouped and kind == "dense" else kind
     experts = routed[0].experts
     assert experts is not None
     total, k = experts
@@ -464,7 +466,7 @@ def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     if any(cache.kind == "state" for cache in layer.caches):
         out += _recurrence(a, how, layer, linears)
     out += _ffn(a, how, layer, linears, _one_norm(a, layer))
-    out += _experts(a, how, layer, linears)
+    out += _experts(a, how, layer)
     return [saved for saved in out if saved.per_token or saved.per_pair or saved.per_position or saved.fixed]
 
 
@@ -651,7 +653,7 @@ def megatron_saved(a: Architecture, layer: Layer, how: How, *, dropout: bool = T
         yield Saved("mlp", f"{prefix}: before the activation", c, wide, split=True)
         yield Saved("mlp", f"{down.name}: input", c, down.read, split=True)
     if routed:
-        yield from (s for s in _experts(a, how, layer, linears) if s.name.startswith("experts:") and "activated" not in s.name)
+        yield from (s for s in _experts(a, how, layer, True) if s.name.startswith("experts:") and "activated" not in s.name)
     if any(cache.kind == "state" for cache in layer.caches):
         yield from _recurrence(a, how, layer, linears)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from archcalc import hardware, report, units
+from archcalc.analysis._reference import router
 from archcalc.analysis.params import components
 from archcalc.analysis.training import (
     CHINCHILLA_TOKENS,
@@ -139,8 +140,10 @@ def _notes(a: Architecture, run: Run) -> list[str]:
         notes.append("activations are those of the text model: no image or sound in the batch")
     if any(c.kind == "state" for s in a.stacks for layer in s.kinds for c in layer.caches):
         notes.append("recurrences as fused kernels compute them: their inputs and outputs, and an fp32 state every chunk of tokens")
-    if a.facts.moe and run.implementation == "transformers":
-        notes.append("routed experts as one grouped product, tokens spread evenly, none dropped")
+    if a.facts.moe and run.implementation == "transformers" and router(a) == "dense":
+        notes.append("the reference implementation computes every routed expert on every token, and keeps all of that")
+    elif a.facts.moe:
+        notes.append("routed experts as one grouped product, tokens spread evenly")
     if run.offload != "none" or run.optimizer.startswith("paged"):
         notes.append("what is offloaded lies in the CPU's memory")
     if a.mtp_layers:
