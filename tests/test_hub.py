@@ -34,6 +34,19 @@ FILES = {
 """What repositories hold beside or in place of config.json."""
 
 
+LLAMA = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
+    "vocab_size": 128, "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+}  # fmt: skip
+LLAMA_LAYER = {
+    "input_layernorm": [64], "post_attention_layernorm": [64], "mlp.down_proj": [64, 96], "mlp.gate_proj": [96, 64],
+    "mlp.up_proj": [96, 64], **{f"self_attn.{name}_proj": [64, 64] for name in "qkvo"},
+}  # fmt: skip
+LLAMA_TENSORS = {"model.embed_tokens.weight": [128, 64], "model.norm.weight": [64]} | {
+    f"model.layers.{i}.{name}.weight": shape for i in range(2) for name, shape in LLAMA_LAYER.items()
+}
+
+
 def safetensors(**shapes: list[int]) -> bytes:
     """The bytes of a safetensors file of BF16 zeros, with its data."""
     header, end = {}, 0
@@ -54,6 +67,9 @@ WEIGHTS = {
     ("org/sharded", "model-2.safetensors"): safetensors(b=[3], **{"x" * 200_000: [1]}),
     ("org/whole", "model.safetensors"): safetensors(a=[2**23]),
     ("org/damaged", "model.safetensors"): b"\xff" * 64,
+    ("org/newest", "model.safetensors"): safetensors(**{"model.embed_tokens.weight": [8, 4], "model.layers.0.w": [4, 4]}),
+    ("org/real", "model.safetensors"): safetensors(**LLAMA_TENSORS),
+    ("org/spoilt", "model.safetensors"): safetensors(**{**LLAMA_TENSORS, "model.norm.weight": [65], "odd": [1]}),
 }
 """Files that are served by range; org/whole ignores the range."""
 
@@ -171,6 +187,14 @@ class Handler(BaseHTTPRequestHandler):
         return behave() if behave else self.file(commit=OLDER if revision in ("v1", OLDER) else COMMIT)
 
     # One method a repository: org/renamed, org/lfs and so on.
+
+    def real(self) -> None:
+        self.file(json.dumps(LLAMA).encode())
+
+    spoilt = real
+
+    def newest(self) -> None:
+        self.file(b'{"model_type": "newest", "hidden_size": 4}')
 
     def params(self) -> None:
         self.file(FILES["org/params", "params.json"])
@@ -418,6 +442,40 @@ def test_headers_come_by_range_and_weights_never(hub: Hub, tmp_path: Path) -> No
     assert len(ranges) == 2  # the second header is longer than the first request
     for method, path, headers in hub.requests:
         assert method == "HEAD" or not path.endswith(".safetensors") or "Range" in headers
+
+
+def archcalc(endpoint: str, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, asking this Hub."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING")) and "proxy" not in k.lower()}
+    return subprocess.run(
+        [sys.executable, "-m", "archcalc", *arguments],
+        env={**clean, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=home,
+    )
+
+
+def test_a_repository_is_verified_by_its_headers(hub: Hub, tmp_path: Path) -> None:
+    for arguments in (["org/real"], ["org/real", "--hub"]):
+        done = archcalc(hub.url, tmp_path, "verify", *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "agree (20 tensors expected, 20 found)" in done.stdout
+    done = archcalc(hub.url, tmp_path, "verify", "org/spoilt", "--format", "json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert [each["name"] for each in report["wrong_shape"]] == ["model.norm.weight"]
+    assert [each["name"] for each in report["extra"]] == ["odd"]
+
+
+def test_a_repository_that_no_adapter_reads_is_counted_from_its_headers(hub: Hub, tmp_path: Path) -> None:
+    report = json.loads(archcalc(hub.url, tmp_path, "inspect", "org/newest", "--format", "json").stdout)
+    assert (report["status"], report["params"]["total"], report["kv_cache"]) == ("header", 48, None)
+    done = archcalc(hub.url, tmp_path, "inspect", "org/newest", "--offline")  # the config is cached, headers are not
+    assert done.returncode == 2
+    assert "newest" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,14 @@ def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> int:
     kind = rope.get("rope_type", rope.get("type"))
     factor = rope.get("factor")
+    if not isinstance(factor, (int, float)) or not 0 < factor < 2**20:
+        factor = None
     original = rope.get("original_max_position_embeddings") or text.get("original_max_position_embeddings")
     original = original if isinstance(original, int) else positions
     rows = positions
-    if isinstance(factor, (int, float)) and kind == "linear":
+    if factor is not None and kind == "linear":
         rows = int(positions * factor)
-    elif isinstance(factor, (int, float)) and kind == "yarn":
+    elif factor is not None and kind == "yarn":
         rows = int(original * factor)
     elif kind in ("longrope", "su"):
         rows = positions + original

@@ -88,7 +88,7 @@ def _text(reader: Reader, what: str, limit: int) -> str:
         raise FormatError(f"{reader.label}: {what} would have {length:,} bytes", _AGAIN)
     text = reader.take(length, what).decode("utf-8", "replace")
     if limit == _MAX_KEY and not text.isprintable():
-        raise FormatError(f"{reader.label} is damaged: {what} is {ascii(text[:60])}", _AGAIN)
+        raise FormatError(f"{reader.label} is damaged: {what} is {text[:60]!a}", _AGAIN)
     return text
 
 

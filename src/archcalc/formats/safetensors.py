@@ -63,7 +63,7 @@ def parse(data: bytes, label: str, size: int | None = None) -> Header:
 
 def _tensor(name: str, entry: Any, label: str) -> tuple[Held, int]:
     if not name.isprintable():
-        raise FormatError(f"{label} is damaged: its header lists a tensor {ascii(name[:60])}", _AGAIN)
+        raise FormatError(f"{label} is damaged: its header lists a tensor {name[:60]!a}", _AGAIN)
     if not isinstance(entry, dict):
         raise _wrong(name, "no object", label)
     dtype, shape, place = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
@@ -95,6 +95,6 @@ def _unique(pairs: list[tuple[str, Any]], label: str) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise FormatError(f"{label} lists {ascii(key[:120])} twice in its header", _AGAIN)
+                raise FormatError(f"{label} lists {key[:120]!a} twice in its header", _AGAIN)
             seen.add(key)
     return made
