@@ -689,6 +689,8 @@ def _logits(a: Architecture, run: Run, split: Split) -> tuple[int, int, int]:
     local = run.micro_batch * -(-run.seq // run.cp)
     vocab = next((-(-t.shape[0] // run.tp) for g in a.groups if g.part == "head" for t in g.tensors), a.facts.vocab_size)
     c, n = run.size, local * vocab
+    if run.loss == "none":
+        return c * n, c * n, c * n
     if run.implementation == "megatron":
         return 4 * n, 4 * n, 0
     targets = 8 * (local + (run.micro_batch == 1)) + 4
@@ -715,6 +717,8 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         + (f" / tp {run.tp}" if run.tp > 1 else "")
         + (f" / cp {run.cp}" if run.cp > 1 else "")
     )
+    if run.loss == "none":
+        return f"{run.size} B x {size}"
     if run.implementation == "megatron":
         return f"4 B x {size}"
     if run.loss != "full":
