@@ -1,25 +1,32 @@
-"""The page: its numbers equal the command line's, it stands alone, and it can be read in every way that it is meant to be."""
+"""The page: its numbers equal the command line's, it stands alone, and browsers and readers find their way in it."""
 
 from __future__ import annotations
 
+import html
 import json
 import random
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from archcalc import hardware, report
+from archcalc import hardware, report, server, zoo
 from archcalc.analysis import page
 from archcalc.analysis.fit import Ask
+from archcalc.analysis.inspect import inspect
 from archcalc.analysis.verdict import fit_report
 from archcalc.errors import ArchcalcError
 from archcalc.loader import load
 from archcalc.render import html as pages
+from archcalc.render.html import chart, figure
 from conftest import Run
 
 NODE = shutil.which("node")
@@ -64,13 +71,18 @@ def cases(seed: int, each: int) -> list[Case]:
     return out
 
 
-def by_page(asked: Sequence[Case], tmp_path: Path) -> list[dict[str, Any]]:
-    """What the page's own script answers, out of the data in a page."""
+@pytest.fixture(scope="module")
+def written() -> str:
+    """A page on all of the models."""
+    return pages.write_page([load(name) for name in MODELS])
+
+
+def by_page(asked: Sequence[Case], text: str, tmp_path: Path) -> list[dict[str, Any]]:
+    """What the page's own script answers, out of the data in the page."""
     assert NODE is not None
-    names = sorted({case[0] for case in asked})
-    data = data_of(pages.write_page([load(name) for name in names]))
+    data = data_of(text)
     (tmp_path / "data.json").write_text(json.dumps(data))
-    (tmp_path / "cases.json").write_text(json.dumps([[names.index(c[0]), *c[1:5], data["dtypes"].index(c[5])] for c in asked]))
+    (tmp_path / "cases.json").write_text(json.dumps([[MODELS.index(c[0]), *c[1:5], data["dtypes"].index(c[5])] for c in asked]))
     program = f"""
     const {{ answer }} = require({json.dumps(str(SCRIPT))});
     const read = (name) => JSON.parse(require("fs").readFileSync(name));
@@ -108,17 +120,17 @@ def by_package(case: Case) -> dict[str, Any]:
 
 
 @needs_node
-def test_page_and_package_agree(tmp_path: Path) -> None:
+def test_page_and_package_agree(written: str, tmp_path: Path) -> None:
     asked = cases(seed=7, each=60)
-    for case, answer in zip(asked, by_page(asked, tmp_path), strict=True):
+    for case, answer in zip(asked, by_page(asked, written, tmp_path), strict=True):
         assert answer == by_package(case), case
 
 
 @needs_node
-def test_page_and_command_line_agree(tmp_path: Path, run: Run) -> None:
+def test_page_and_command_line_agree(written: str, tmp_path: Path, run: Run) -> None:
     """The same, against what `archcalc fit` prints."""
-    asked = [case for case in cases(seed=11, each=3) if case[0] in MODELS[:4]]
-    for case, answer in zip(asked, by_page(asked, tmp_path), strict=True):
+    asked = cases(seed=11, each=2)
+    for case, answer in zip(asked, by_page(asked, written, tmp_path), strict=True):
         name, device, count, context, concurrency, dtype = case
         arguments = ["fit", name, "--gpu", f"{count}x{device}", "--concurrency", str(concurrency), "--format", "jsonl"]
         arguments += ["--ctx", str(context)] if context else []
@@ -128,3 +140,210 @@ def test_page_and_command_line_agree(tmp_path: Path, run: Run) -> None:
             assert got["error"]["message"] == f"{name}: {answer['error']}"
         else:
             assert answer == {key: got[key] for key in COMPARED}, case
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 700), st.integers(1, 50), st.integers(0, 5000)), min_size=1, max_size=3),
+    st.lists(st.integers(1, 20000), min_size=20, max_size=20),
+)
+@settings(max_examples=60, deadline=None)
+def test_staircases_are_exact(groups: list[tuple[int, int, int]], places: list[int]) -> None:
+    """Sums of rounded-up windows, as caches are."""
+    last = 20000
+
+    def of(tokens: int) -> int:
+        return sum(times * -(-min(tokens, window or last) // block) for block, times, window in groups)
+
+    runs = page.staircase(of, last)
+    for n in (1, last, *places):
+        first, value, width, step = max(run for run in runs if run[0] <= n)
+        assert of(n) == value + ((n - first) // width * step if width else 0)
+
+
+class Outline(HTMLParser):
+    """What of a page matters to readers: headings, tables, labels, and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headings: list[int] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.labelled: list[str] = []
+        self.fields: list[str] = []
+        self.bad: list[str] = []
+        self.captions = self.tables = 0
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        has = dict(attributes)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        self.addresses += [str(has[key]) for key in ("href", "src", "action", "data", "srcset", "poster") if has.get(key)]
+        if has.get("id"):
+            self.ids.append(str(has["id"]))
+        self.tables += tag == "table"
+        self.captions += tag == "caption"
+        if tag == "label":
+            self.labelled.append(str(has.get("for")))
+        if tag in ("input", "select"):
+            self.fields.append(str(has.get("id")))
+        if tag == "th" and has.get("scope") not in ("col", "row"):
+            self.bad.append(f"th without scope: {self.getpos()}")
+        if tag == "svg" and not (has.get("role") == "img" and has.get("aria-label")):
+            self.bad.append(f"svg without a label: {self.getpos()}")
+
+
+def test_a_reader_finds_the_way(written: str) -> None:
+    outline = Outline()
+    outline.feed(written)
+    assert outline.headings[0] == 1
+    assert outline.headings.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(outline.headings, outline.headings[1:], strict=False))
+    assert outline.bad == []
+    assert outline.tables == outline.captions
+    assert len(outline.ids) == len(set(outline.ids))
+    assert set(outline.fields) == set(outline.labelled)
+    assert 'aria-live="polite"' in written
+    assert '<html lang="en">' in written
+
+
+def test_the_page_needs_no_network(written: str) -> None:
+    outline = Outline()
+    outline.feed(written)
+    assert all(address.startswith(("#", "data:")) for address in outline.addresses), outline.addresses
+    assert "default-src 'none'" in written
+    style = pages.asset("page.css")
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not re.search(r"fetch|XMLHttpRequest|WebSocket|import\(", pages.asset("page.js"))
+    assert "prefers-color-scheme: dark" in style
+    assert "@media print" in style
+
+
+def test_three_models_stay_small(run: Run, tmp_path: Path) -> None:
+    done = run("report", "deepseek-v3", "qwen3-next-80b-a3b", "gpt-oss-120b", "-o", "three.html")
+    assert done.returncode == 0, done.stderr
+    assert "three.html written" in done.stderr
+    assert (tmp_path / "three.html").stat().st_size < 1_000_000
+
+
+def test_a_name_is_no_markup(tmp_path: Path, run: Run) -> None:
+    name = "<img src=x onerror=alert(1)>&.json"
+    (tmp_path / name).write_text(json.dumps({
+        "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
+        "intermediate_size": 128, "max_position_embeddings": 512, "rms_norm_eps": 1e-6,
+    }))  # fmt: skip
+    text = run("report", name).stdout
+    assert "<img" not in text
+    assert html.escape(name) in text
+    assert data_of(text)["models"][0]["name"].endswith(name)
+
+
+def test_no_verdict_on_a_guess(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "guess.json").write_text(json.dumps({
+        "model_type": "never-heard-of", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
+        "intermediate_size": 128, "max_position_embeddings": 512,
+    }))  # fmt: skip
+    done = run("report", "guess.json")
+    assert done.returncode == 0, done.stderr
+    assert "no verdict stands on one" in data_of(done.stdout)["models"][0]["fit"]["error"]
+
+
+def test_a_source_that_fails_does_not_stop_the_others(tmp_path: Path, run: Run) -> None:
+    done = run("report", "no-such-model", "gpt2", "-o", "page.html")
+    assert done.returncode == 1
+    assert "no-such-model" in done.stderr
+    assert "<h1>gpt2</h1>" in (tmp_path / "page.html").read_text()
+    assert run("report", "no-such-model").returncode == 2
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_bundled_model_can_be_drawn(name: str) -> None:
+    m = load(name)
+    r = inspect(m.architecture, m.source)
+    drawings = [figure.anatomy(m.architecture, r), figure.strip(r), chart.lines(page.caches([m], "bf16"), "bf16")]
+    drawings += [figure.mask_svg(mask) for mask, _ in figure.masks(m.architecture, r)]
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
+    strip = ElementTree.fromstring(drawings[1])
+    cells = len(strip.findall("rect"))
+    assert cells % r.architecture.layers == 0
+    assert cells
+
+
+def test_masks_count_the_layers() -> None:
+    def told(name: str) -> dict[str, int]:
+        m = load(name)
+        return {mask.title: n for mask, n in figure.masks(m.architecture, inspect(m.architecture, m.source))}
+
+    assert told("gemma-3-27b") == {"Window of 1,024": 52, "Full": 10}
+    assert told("qwen3-next-80b-a3b") == {"State": 36, "Full": 12}
+    assert told("llama-4-scout") == {"Chunks of 8,192": 36, "Full": 12}
+    assert told("deepseek-v3") == {"Full, latent": 61}
+    assert told("deepseek-v3.2") == {"Sparse": 61}
+
+
+def test_norms_stand_where_they_sit() -> None:
+    def before_and_behind(name: str) -> tuple[bool, bool]:
+        m = load(name)
+        norms = figure._norms(m.architecture.facts.norm, "F")
+        return norms.before, norms.behind
+
+    assert before_and_behind("llama-3.1-8b") == (True, False)
+    assert before_and_behind("gemma-3-27b") == (True, True)
+    assert before_and_behind("olmo-2-7b") == (False, True)
+
+
+def browse(text: str, tmp_path: Path, script: str = "") -> str:
+    """The document as a browser has it once its scripts and `script` have run."""
+    assert CHROMIUM is not None
+    path = tmp_path / "page.html"
+    path.write_text(text.replace("</body>", f"<script>{{{script}}}</script></body>"))
+    done = subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri(),
+        ],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    return done.stdout
+
+
+@needs_chromium
+def test_the_panel_answers_in_a_browser(written: str, tmp_path: Path) -> None:
+    set_to = {"gpu": "rtx-4090", "count": "2", "context": "16k", "concurrency": "3", "dtype": str(page.KV_DTYPES.index("fp8"))}
+    script = f"""
+    for (const [id, value] of Object.entries({json.dumps(set_to)})) {{
+      const field = document.getElementById(id);
+      field.value = value;
+      field.dispatchEvent(new Event("change", {{ bubbles: true }}));
+    }}"""
+    seen = browse(written, tmp_path, script)
+    ask = Ask(hardware.parse_spec("2xrtx-4090"), "vllm", 16384, 3, kv_dtype="fp8")
+    for name in ("llama-3.1-8b", "gemma-3-27b", "qwen3-next-80b-a3b", "gpt-oss-120b", "gemma-3n-e4b"):
+        said = fit_report(load(name), ask, brief=True).verdict
+        assert f"<strong>{name}</strong> <span>{html.escape(said, quote=False)}</span>" in seen
+    assert "a context of 16,384 tokens is beyond the model's 1,024" in seen
+    assert "archcalc fit gemma-3-27b --gpu 2xrtx-4090 --ctx 16k --concurrency 3 --kv-dtype fp8" in seen
+
+
+@needs_chromium
+def test_the_panel_says_what_is_wrong_with_a_field(written: str, tmp_path: Path) -> None:
+    script = """
+    const field = document.getElementById("context");
+    field.value = "lots";
+    field.dispatchEvent(new Event("input", { bubbles: true }));"""
+    seen = browse(written, tmp_path, script)
+    assert "Write the context like 128k (131,072)" in seen
+    assert re.search(r'<input id="context"[^>]*aria-invalid="true"', seen)
+
+
+@needs_chromium
+def test_the_list_searches_as_one_types(tmp_path: Path) -> None:
+    script = """
+    const box = document.getElementById("q");
+    box.value = "gemma 27b";
+    box.dispatchEvent(new Event("input", { bubbles: true }));"""
+    seen = browse(server.index(), tmp_path, script)
+    shown = [row for row in re.findall(r"<tr data-text=[^>]*>", seen) if "hidden" not in row]
+    assert len(shown) == len(server.find("gemma 27b")) > 0
+    assert f"{len(shown)} of {len(zoo.names())} models" in seen

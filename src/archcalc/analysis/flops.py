@@ -20,6 +20,32 @@ class TokenFlops(NamedTuple):
     scan: int
 
 
+class AttentionTerm(NamedTuple):
+    """Operations for one token and each row it sees, of all layers that see the same rows."""
+
+    flops: int
+    window: int | None
+    compress: int
+
+    def rows(self, context_tokens: int) -> int:
+        """The rows that are seen: those of the window, each of `compress` tokens."""
+        rows = context_tokens // self.compress
+        return rows if self.window is None else min(rows, self.window)
+
+
+def attention_terms(architecture: Architecture) -> list[AttentionTerm]:
+    """The decoder's scores and values, by the rows they see."""
+    found: dict[tuple[int | None, int], int] = {}
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
+            for a in layer.attends:
+                key = a.window, a.compress
+                found[key] = found.get(key, 0) + 2 * a.heads * (a.qk_dim + a.v_dim) * layers
+    return [AttentionTerm(flops, *key) for key, flops in found.items()]
+
+
 def decode_flops(architecture: Architecture, context_tokens: int) -> TokenFlops:
     """The operations to decode one token that sees `context_tokens` tokens, itself included.
 
@@ -38,16 +64,13 @@ def decode_flops(architecture: Architecture, context_tokens: int) -> TokenFlops:
                 continue
             elements = elements // tensor.experts.total * tensor.experts.active
         matmul += 2 * elements * layers
-    attention = scan = 0
-    for stack in architecture.stacks:
-        if stack.part != "decoder":
-            continue
-        for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
-            scan += layer.scan_flops * layers
-            for a in layer.attends:
-                rows = context_tokens // a.compress
-                seen = rows if a.window is None else min(rows, a.window)
-                attention += 2 * a.heads * (a.qk_dim + a.v_dim) * seen * layers
+    scan = sum(
+        layer.scan_flops * layers
+        for stack in architecture.stacks
+        if stack.part == "decoder"
+        for layer, layers in zip(stack.kinds, stack.counts(), strict=True)
+    )
+    attention = sum(term.flops * term.rows(context_tokens) for term in attention_terms(architecture))
     return TokenFlops(matmul, attention, scan)
 
 

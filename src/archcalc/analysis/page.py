@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from archcalc import hardware
 from archcalc.analysis import fit, memory, roofline, verdict
-from archcalc.analysis.flops import decode_flops
+from archcalc.analysis.flops import attention_terms, decode_flops
 from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
 from archcalc.engines.weights import Engine
 from archcalc.errors import ArchcalcError
@@ -125,7 +125,8 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
     weights bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype]]`; a pool
-    of -1 is one that the engine refuses, and `errors` say why where no placement is left.
+    of -1 is one that the engine refuses, and `errors` say why where no placement is left. `attention` is operations a row and the stair of
+    rows.
     """
     architecture = loaded.architecture
     fit.refuse_guess(architecture)
@@ -232,7 +233,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     if failed is not None and not any(c["plans"] for m in out.values() for c in m["counts"].values()):
         raise failed
     work = decode_flops(architecture, limit)
-    attention = stairs_of(lambda context: decode_flops(architecture, context).attention)
+    attention = [(term.flops, stairs_of(term.rows)) for term in attention_terms(architecture)]
     return {
         "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "matmul": work.matmul, "scan": work.scan,
         "attention": attention, "machines": out, "stairs": stair.entries(), "pools": pool.entries(), "commands": command.entries(),

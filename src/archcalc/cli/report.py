@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from archcalc.cli._options import Offline, Refresh, Set, Sources
+from archcalc.cli._run import complain, each, leave
 
 
 def command(
@@ -22,19 +23,27 @@ def command(
     One HTML file that needs no network: open it, send it, print it.
     """
     from archcalc import units
-    from archcalc.errors import UsageError
+    from archcalc.errors import ArchcalcError, UsageError
     from archcalc.loader import load
 
     if out == "-" and sys.stdout.isatty():
         raise UsageError("a page is not for a terminal", "give -o report.html, or send the output to a file")
-    models = [load(text, offline=offline, refresh=refresh, overrides=set_ or ()) for text in source]
+    found = [r for _, r in each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ()))]
+    errors = [r for r in found if isinstance(r, ArchcalcError)]
+    for error in errors:
+        complain(error.message, error.hint)
+    models = [r for r in found if not isinstance(r, ArchcalcError)]
+    if not models:
+        leave(2 if len(source) == 1 else 1)
 
     from archcalc.render.html import write_page
 
     page = write_page(models)
     if out == "-":
         sys.stdout.write(page)
-        return
-    with open(out, "w", encoding="utf-8") as file:
-        file.write(page)
-    print(f"archcalc: {out} written, {units.format_bytes(len(page.encode()))}; open it in a browser", file=sys.stderr)
+    else:
+        with open(out, "w", encoding="utf-8") as file:
+            file.write(page)
+        print(f"archcalc: {out} written, {units.format_bytes(len(page.encode()))}; open it in a browser", file=sys.stderr)
+    if errors:
+        leave(1)

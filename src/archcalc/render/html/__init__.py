@@ -116,7 +116,7 @@ def _anatomies(models: Sequence[Loaded], inspected: Sequence[report.Inspection])
     made = [_anatomy(m, r) for m, r in zip(models, inspected, strict=True)]
     if len(made) == 1:
         drawn, said = made[0]
-        return f'<div class="models">{drawn}<div>{said}</div></div>'
+        return f'<h3>{escape(inspected[0].source.name)}</h3><div class="models">{drawn}<div>{said}</div></div>'
     names = [escape(r.source.name) for r in inspected]
     columns = (f"<div><h3>{name}</h3>{drawn}{said}</div>" for name, (drawn, said) in zip(names, made, strict=True))
     return f'<div class="models">{"".join(columns)}</div>'
@@ -173,14 +173,9 @@ def _params(r: report.Inspection) -> str:
             f'<tr><th scope="row">{escape(name)}{bar}</th><td class="n">{guess}{total:,}</td><td class="n">{share}</td>{more}</tr>'
         )
     total_more = f'<td class="n">{guess}{p.active:,}</td>' if moe else ""
-    foot = (
-        f'<tr><th scope="row">total</th><td class="n">{guess}{p.total:,}</td><td></td>{total_more}</tr>'
-    )
+    foot = f'<tr><th scope="row">total</th><td class="n">{guess}{p.total:,}</td><td></td>{total_more}</tr>'
     if p.mtp:
-        foot += (
-            f'<tr><th scope="row">MTP, beside</th><td class="n">{guess}{p.mtp:,}</td><td></td>'
-            f"{'<td></td>' if moe else ''}</tr>"
-        )
+        foot += f'<tr><th scope="row">MTP, beside</th><td class="n">{guess}{p.mtp:,}</td><td></td>{"<td></td>" if moe else ""}</tr>'
     active_head = '<th scope="col" class="n">active</th>' if moe else ""
     said = ""
     if moe:
@@ -247,8 +242,7 @@ def _panel(data: dict[str, Any], names: Sequence[str]) -> str:
 
 
 def _notes(r: report.Inspection) -> str:
-    where = {"bundled": "bundled snapshot", "hub": "from the Hub", "cache": "from the local Hub cache", "stdin": "standard input"}
-    origin = where.get(r.source.kind, r.source.format) + (f" at {r.source.revision}" if r.source.revision else "")
-    notes = [f"Config: {origin}; figures are {r.status}.", *r.notes]
+    origin = f"{r.source.kind}{f' at {r.source.revision}' if r.source.revision else ''}"
+    notes = [f"Figures are {r.status}, from a config of format {r.source.format} ({origin}).", *r.notes]
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f"<h3>{escape(r.source.name)}</h3><ul>{items}</ul>"

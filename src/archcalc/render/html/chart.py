@@ -49,7 +49,9 @@ def lines(series: Sequence[Line], dtype: str) -> str:
         parts.append(f'<g style="{style}"><path{dash} d="M{"L".join(f"{x} {y}" for x, y in found)}"/>')
         parts += [_dot(i, x, y) for x, y in found]
         x, y = _LEFT + 12, _TOP + 12 + 18 * i
-        parts.append(f'<path{dash} d="M{x} {y}h30"/>{_dot(i, x + 15, y)}<text x="{x + 38}" y="{y + 4}">{escape(line.name)}</text></g>')
+        parts.append(
+            f'<path{dash} d="M{x} {y}h30"/>{_dot(i, x + 15, y)}<text x="{x + 38}" y="{y + 4}">{escape(line.name)}</text></g>'
+        )
     label = escape(f"KV cache against context for {', '.join(line.name for line in series)}; the table below has the numbers")
     return (
         f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'

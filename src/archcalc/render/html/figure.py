@@ -17,6 +17,7 @@ _TRUNK, _LEFT, _RIGHT = 26, 56, 330
 _MIDDLE = (_LEFT + _RIGHT) // 2
 _LINE = 15
 _GAP = 12
+_DRAWN_KINDS = 6
 
 MIXERS = {
     "F": "full attention", "W": "sliding window", "C": "chunked attention", "M": "latent attention (MLA)", "L": "linear, a state",
@@ -117,7 +118,7 @@ def anatomy(architecture: Architecture, r: Inspection) -> str:
     found = kinds(architecture, r)
     _top(draw, r)
     top = draw.y
-    for kind in found:
+    for kind in found[:_DRAWN_KINDS]:
         begin = draw.y
         draw.y += 20
         layers = f"{kind.said.count} layer{'s' if kind.said.count > 1 else ''}"
@@ -128,6 +129,8 @@ def anatomy(architecture: Architecture, r: Inspection) -> str:
         _layer(draw, r, kind, sum(k.mixer not in ("L", "-") for k in found) == 1)
         draw.parts.append(f'<rect class="frame" x="2" y="{begin:g}" width="{WIDTH - 4}" height="{draw.y - begin:g}" rx="8"/>')
         draw.y += _GAP
+    if len(found) > _DRAWN_KINDS:
+        draw.y += draw.box("none", [f"{len(found) - _DRAWN_KINDS} further kinds of layers"], _LEFT) + _GAP
     draw.parts.insert(0, f'<path class="wire" d="M{_TRUNK} {top - 6:g}V{draw.y:g}"/>')
     _bottom(draw, r)
     each = "; ".join(f"{k.said.count} layers of {k.said.mixer} and {k.said.ffn}" for k in found)

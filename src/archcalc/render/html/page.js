@@ -76,8 +76,8 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   const cache = best.needed / BigInt(sequences);
   const read = (BigInt(row[ROW.read]) + BigInt(sequences) * cache) * BigInt(turns);
   const decode = device.bandwidth === null ? null : ((sequences * device.bandwidth) / Number(read)) * row[ROW.dp];
-  const flops =
-    BigInt(fit.matmul + fit.scan) * BigInt(tokens) + (BigInt(at(fit.stairs[fit.attention], tokens)) * BigInt(tokens)) / 2n;
+  const seen = fit.attention.reduce((sum, [each, stair]) => sum + BigInt(each) * BigInt(at(fit.stairs[stair], tokens)), 0n);
+  const flops = BigInt(fit.matmul + fit.scan) * BigInt(tokens) + (seen * BigInt(tokens)) / 2n;
   const prefill = machine.flops_per_s === null ? null : Number(flops) / (row[ROW.tp] * row[ROW.pp] * machine.flops_per_s);
   return {
     fits: best.fits,
@@ -126,6 +126,11 @@ function rounded(x, digits) {
 }
 
 const group = (n) => n.toString().replace(/\B(?=(\d{3})+$)/g, ",");
+
+function grouped(x, digits) {
+  const [whole, tail] = rounded(x, digits).toFixed(digits).split(".");
+  return `${group(whole)}.${tail}`;
+}
 
 function fixed(n, unit, digits) {
   const scaled = halfEven(n * 10n ** BigInt(digits), unit);
@@ -195,11 +200,11 @@ const FIGURES = [
   ["cache needed", (r) => formatBytes(r.per_gpu.kv_needed_bytes)],
   ["to spare", (r) => formatBytes(r.per_gpu.headroom_bytes)],
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
-  ["most sequences of this context", (r) => rounded(r.max_concurrency, 2).toFixed(2)],
+  ["most sequences of this context", (r) => grouped(r.max_concurrency, 2)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
   ["decode, at most", (r) => (r.decode_tokens_per_s_ceiling === null ? "not known" : `${group(Math.round(r.decode_tokens_per_s_ceiling))} tokens/s in all`)],
   ["first token, at least", (r) => (r.prefill_seconds_floor === null ? "not known" : formatSeconds(r.prefill_seconds_floor))],
-  ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${r.usd_per_hour.toFixed(2)} an hour (${r.instance})`)],
+  ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${r.instance})`)],
   ["command", (r) => r.command || "none: it does not fit"],
 ];
 
