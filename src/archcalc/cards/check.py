@@ -13,7 +13,7 @@ from archcalc.cards.document import Document, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE
 from archcalc.cards.layout import Slot
-from archcalc.cards.reading import Claim
+from archcalc.cards.readers.claim import Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
 from archcalc.cards.text import Cell

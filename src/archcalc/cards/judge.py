@@ -17,7 +17,9 @@ from archcalc.cards import truth, words
 from archcalc.cards.labels import NUMERIC, UNKNOWABLE
 from archcalc.cards.models import Model
 from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
-from archcalc.cards.reading import Claim
+from archcalc.cards.readers.claim import Claim
+from archcalc.cards.truths.layers import indices
+from archcalc.cards.truths.value import Value
 
 Outcome = Literal["ok", "wrong", "unverifiable"]
 
@@ -144,7 +146,7 @@ def _least(field: str) -> int:
     return 1 if field == "vision_params" else 2
 
 
-def _allowed(values: Sequence[truth.Value], claim: Claim, rules: Rules) -> list[truth.Value]:
+def _allowed(values: Sequence[Value], claim: Claim, rules: Rules) -> list[Value]:
     """The values that the claim's own words leave open."""
     span = claim.quals.span
     if claim.field != "context":
@@ -160,7 +162,7 @@ def _allowed(values: Sequence[truth.Value], claim: Claim, rules: Rules) -> list[
     return [v for v in kept if v.tag == "config"] or kept if rules.strict else kept
 
 
-def _because(value: truth.Value, how: How, name: str) -> str:
+def _because(value: Value, how: How, name: str) -> str:
     parts = [value.basis]
     if how != "exact":
         shown = f"{value.value:,}" if isinstance(value.value, int) else f"{float(value.value):.6g}"
@@ -170,7 +172,7 @@ def _because(value: truth.Value, how: How, name: str) -> str:
     return ", ".join(parts)
 
 
-def _written_out(number: Number, values: Iterable[truth.Value], kind: str) -> Judgement | None:
+def _written_out(number: Number, values: Iterable[Value], kind: str) -> Judgement | None:
     """128,000 for 131,072: so many k, written out with k as 1,000."""
     if kind != "tokens" or number.scale or number.decimals or number.mantissa % 1000:
         return None
@@ -193,7 +195,7 @@ def _padded(number: Number, rows: int | Fraction, readings: Sequence[int]) -> bo
     return False
 
 
-def _bounded(number: Number, value: truth.Value, readings: Sequence[tuple[int, str]], claim: Claim) -> Judgement:
+def _bounded(number: Number, value: Value, readings: Sequence[tuple[int, str]], claim: Claim) -> Judgement:
     claimed = [Fraction(number.mantissa, 10**number.decimals) * unit for unit, _ in readings]
     low, high = min(claimed), max(claimed)
     true = {"+": value.value >= low, ">": value.value > low, "<": value.value < high}[number.bound]
@@ -201,7 +203,7 @@ def _bounded(number: Number, value: truth.Value, readings: Sequence[tuple[int, s
     return Judgement("ok" if true else "wrong", shown, f"{value.basis}: {shown}")
 
 
-def _percent(claim: Claim, number: Number, values: Sequence[truth.Value]) -> Judgement:
+def _percent(claim: Claim, number: Number, values: Sequence[Value]) -> Judgement:
     for hows, _ in _ORDER:
         for value in values:
             how = compare(number, Fraction(value.value) * 100, 1, zeros=False)
@@ -215,7 +217,7 @@ def _percent(claim: Claim, number: Number, values: Sequence[truth.Value]) -> Jud
     return Judgement("wrong", f"{digits}%", values[0].basis, digits)
 
 
-def _like(number: Number, value: truth.Value, readings: Sequence[tuple[int, str]]) -> str:
+def _like(number: Number, value: Value, readings: Sequence[tuple[int, str]]) -> str:
     """The true value as the cell would print it, unit included."""
     unit = number.text[number.text.index(number.suffix) + len(number.suffix) :] if number.suffix else number.unit and _unit(number)
     return _written(number, value, readings) + (unit or "").rstrip("+")
@@ -227,7 +229,7 @@ def _unit(number: Number) -> str:
     return found[0] if found else ""
 
 
-def _written(number: Number, value: truth.Value, readings: Sequence[tuple[int, str]]) -> str:
+def _written(number: Number, value: Value, readings: Sequence[tuple[int, str]]) -> str:
     """Digits and scale to write in the number's place: with as many decimals as it has, in its own scale where that says something."""
     for scale, suffix in _smaller(number):
         unit = readings[0][0] if scale == number.scale else 0
@@ -337,7 +339,7 @@ def _ratio(model: Model, claim: Claim, rules: Rules) -> Judgement:
 
 
 def _every(model: Model, claim: Claim) -> Judgement:
-    found = truth.indices(model, claim.field)
+    found = indices(model, claim.field)
     if found is None:
         return Judgement("unverifiable", why="not understood")
     layers = model.architecture.layers
@@ -402,7 +404,7 @@ def judge_all(groups: Sequence[Sequence[Model]], claim: Claim, rules: Rules) -> 
     if rules.open or (rules.family and claim.field in ("total_params", "active_params")):
         return Judgement("unverifiable", actual, f"true of none of {_names(m for m, _ in wrong)}, but the family has others")
     if len(wrong) == 1:
-        return wrong[0][1]
+        return wrong[0][1]._replace(why=f"{wrong[0][0].name}: {wrong[0][1].why}")
     return Judgement("wrong", actual, f"true of none of {_names(m for m, _ in wrong)}: {wrong[0][1].why}")
 
 

@@ -19,7 +19,7 @@ How = Literal["exact", "rounded", "zeros", "cut"]
 _NUMBER = re.compile(
     r"""(?<![\w.])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
         (?P<digits>\d{1,3}(?:[,_\u00a0\u2009\u202f]\d{3})+(?:\.\d+)?
-           |\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
+           |\d{1,3}(?:[ ]\d{3})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
           |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=[-+\s,.;:/()→*)\]|'"–—†‡·&]|params?\b|$)
@@ -66,7 +66,7 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
         digits = match["digits"]
         if re.fullmatch(r"\d+,\d{1,2}", digits):
             digits = digits.replace(",", ".")  # 12,2B, as written on the continent
-        digits = re.sub(r"[,_\u00a0\u2009\u202f]", "", digits)
+        digits = re.sub(r"[ ,_\u00a0\u2009\u202f]", "", digits)
         unit = (match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or "").lower()
         scale = _SCALES[match["scale"].lower()] if match["scale"] else 0
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
@@ -161,7 +161,7 @@ def like(number: Number, value: int | Fraction, unit: int) -> str:
 
 
 def _grouped(n: int, number: Number) -> str:
-    separator = re.search(r"\d([,_\u00a0\u2009\u202f])\d{3}", number.text)
+    separator = re.search(r"\d([ ,_\u00a0\u2009\u202f])\d{3}", number.text)
     if separator:
         return f"{n:,}".replace(",", separator[1])
     # A number too short to show whether it would have had separators is written as most are: with them from five digits on.

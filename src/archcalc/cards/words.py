@@ -240,7 +240,7 @@ def _partial(model: Model) -> Verdict:
 
 
 def _nope(model: Model) -> Verdict:
-    from archcalc.cards.truth import indices
+    from archcalc.cards.truths.layers import indices
 
     found = indices(model, "nope_layers") or []
     return Verdict(bool(found), model.report.architecture.position, f"{len(found)} layers without positions")

@@ -1,0 +1,116 @@
+"""Single numbers: counts, contexts, windows, vocabularies, bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from archcalc.cards.labels import Quals, dtype_in
+from archcalc.cards.quantity import Number, numbers
+from archcalc.cards.readers.claim import NO, YES, Claim, of
+
+
+def read_number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """The first number of a cell that begins with one; words such as "tokens" may follow."""
+    found = list(numbers(text))
+    if not found:
+        if NO.match(text) and field in ("shared_experts", "experts", "mtp_layers", "dense_layers", "moe_layers", "window"):
+            yield Claim(field, "flag", 0, len(text), quals, flag=False)
+        return
+    first = found[0]
+    if re.search(r"[A-Za-z]{4,}", text[: first.start]) and not re.match(
+        r"(?i)\s*(?:up to|about|approx\w*\.?|around|roughly|over|full|total|max\w*|default|yes|vocab\w*|size|dim)\b", text
+    ):
+        return
+    if first.unit or first.bound == "<":
+        return
+    yield of(field, first, quals)
+    # 32K → 131K: each end is a claim.
+    for number in found[1:]:
+        between = text[first.after : number.start]
+        if re.fullmatch(r"[\s~]*(?:→|->|⇒|–|—|\bto\b)[\s~]*", between):
+            yield of(field, number, quals)
+        first = number
+
+
+def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    found = [n for n in numbers(text) if not n.unit and (n.scale or n.digits >= 128 or n.decimals == 3)]
+    for i, number in enumerate(found):
+        left = text[found[i - 1].after if i else 0 : number.start]
+        right = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)]
+        clause = re.split(r"[;,/→+]|->|\band\b", right, maxsplit=1)[0]
+        before = re.split(r"[;,→]|->", left)[-1]
+        if re.search(r"(?i)generat|output|max new|answer|completion|image|patch|layers?|dim|theta|θ", clause) or re.search(
+            r"(?i)generat\w*(?: up to| of)?\s*$|output\s*:?\s*$|theta|θ|base", before
+        ):
+            continue
+        if i and re.fullmatch(r"\s*/\s*", left):
+            continue
+        span = quals.span
+        if re.search(r"(?i)nativ|train|original|default", clause) or re.search(
+            r"(?i)\b(?:native(?:ly)?|train\w*|pre-?train\w*)\W*$", before
+        ):
+            span = "native"
+        elif re.search(r"(?i)yarn|extend|extens|extrapol|inference|dca|stretch|scal", clause + " " + before):
+            span = "extended"
+        # 32K → 128K: what it was trained on, and what it was stretched to.
+        if not span and re.fullmatch(r"\s*(?:→|->|⇒|➜|=>)\s*~?", right):
+            span = "native"
+        elif not span and i and re.fullmatch(r"\s*(?:→|->|⇒|➜|=>)\s*~?", left):
+            span = "extended"
+        yield of(field, number, quals._replace(span=span))
+
+
+def read_window(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    found = [n for n in numbers(text) if not n.unit and (n.scale or n.mantissa >= 64)]
+    if found:
+        yield of(field, found[0], quals)
+    elif NO.match(text):
+        yield Claim("window", "word", 0, len(text), quals, word="window", flag=False)
+    elif YES.match(text):
+        yield Claim("window", "word", 0, len(text), quals, word="window")
+
+
+def read_theta(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    if match := re.match(r"\s*(\d+(?:\.\d+)?)[eE]\+?(\d+)\s*$", text):
+        from decimal import Decimal
+
+        digits = Decimal(f"{match[1]}e{match[2]}")
+        yield of(
+            field, Number(Decimal(int(digits)), 0, "", "", match.start(1), match.end(2), match[0].strip(), match.end(2)), quals
+        )
+        return
+    if re.match(r"\s*10\s*\^|\s*10[⁰-⁹]", text):
+        return
+    yield from read_number(field, text, quals)
+
+
+def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    found = [n for n in numbers(text) if n.unit not in ("%",) and "flop" not in n.unit]
+    for i, number in enumerate(found):
+        if number.unit or quals.unit or number.scale:
+            near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
+            yield of(field, number, quals._replace(dtype=dtype_in(near) or quals.dtype))
+            return
+
+
+def read_width(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    if match := re.fullmatch(
+        r"(?i)\s*(?:depth|layers?|n_?layers?)\s*[×x*·]\s*(\d+)\s*|\s*(\d+)\s*[×x*·]\s*(?:depth|layers?)\s*", text
+    ):
+        yield Claim("hidden_size", "ratio", 0, len(text), quals, ratio=(int(match[1] or match[2]), 0))
+        return
+    found = list(read_number(field, text, quals))
+    # "Token embedding: 248,320" counts rows; a width is smaller.
+    yield from found
+
+
+def read_vocab(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    # 2**17 ~= 128k: the power is no count.
+    powers = [match.span() for match in re.finditer(r"\d+\s*(?:\*\*|\^)\s*\d+", text)]
+    blank = text
+    for a, b in powers:
+        blank = blank[:a] + " " * (b - a) + blank[b:]
+    for claim in read_number(field, blank.replace("=", " "), quals):
+        if claim.number is not None and (claim.number.scale or claim.number.mantissa >= 500):
+            yield claim

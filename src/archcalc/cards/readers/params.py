@@ -1,0 +1,75 @@
+"""Counts of parameters: total and active, with and without embeddings, as the words around them say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from archcalc.cards.labels import Quals
+from archcalc.cards.quantity import numbers
+from archcalc.cards.readers.claim import Claim, of
+from archcalc.cards.readers.experts import read_experts
+
+
+def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    found = [n for n in numbers(text) if n.unit != "%" and not n.unit.endswith(("flop", "flops"))]
+    if field == "total_params" and found and all(n.unit for n in found):
+        # A column of sizes in GB speaks of files.
+        yield from (of("weights", n, quals) for n in found[:1])
+        return
+    counts = [n for n in found if not n.unit and (n.scale or quals.unit or n.mantissa >= 100_000)]
+    if field == "active" and not any(n.scale for n in counts):
+        yield from read_experts("active_experts", text, quals)
+        return
+    field = "active_params" if field == "active" else field
+    roles: list[tuple[str, str]] = []
+    for i, number in enumerate(counts):
+        left = text[counts[i - 1].after if i else 0 : number.start].lower()
+        right = text[number.after : counts[i + 1].start if i + 1 < len(counts) else len(text)].lower()
+        roles.append(_param_role(field, left, right))
+    if len(counts) == 2 and roles == [(field, ""), (field, "")] and field == "total_params":
+        between = text[counts[0].after : counts[1].start]
+        if re.fullmatch(r"\s*/\s*", between):
+            small, large = sorted(range(2), key=lambda k: counts[k].digits.scaleb(counts[k].scale))
+            roles[small], roles[large] = ("active_params", ""), ("total_params", "")
+    for number, (role, embedding) in zip(counts, roles, strict=True):
+        if role:
+            yield of(role, number, quals._replace(embedding=embedding or quals.embedding))
+    # 671B-A37B: a letter before the digits hides the number from `numbers`.
+    if match := re.search(r"(?<![A-Za-z])A(\d+(?:\.\d+)?)\s?B\b", text):
+        hidden = next(numbers(" " * match.start(1) + text[match.start(1) :]), None)
+        if hidden is not None:
+            yield of("active_params", hidden, quals)
+
+
+_OTHER_COUNTS = (
+    r"\b(?:embedding|embed|vision|vit|encoder|audio|draft|projector|per expert|each|lora|trainable|effective|optimizer|tokens)\b"
+)
+
+
+def _param_role(field: str, left: str, right: str) -> tuple[str, str]:
+    """What a count of parameters counts, by the words on either side of it."""
+    near = re.split(r"[;,\n|]|\band\b|\(", left)[-1] if "(" not in left[-2:] else left.rpartition("(")[2]
+    after = re.split(r"[;,\n|]|\band\b", right)[0]
+    if "(" in after and ")" not in after:
+        # "7B (activated: 1.4B)": the bracket speaks of the number inside.
+        after = after.partition("(")[0]
+    if re.search(r"non-?\s?emb|without emb|w/o emb|excl\w* (?:the )?emb", after):
+        return "total_params" if field != "active_params" else field, "without"
+    if re.search(_OTHER_COUNTS, after):
+        if re.search(r"\bincl", after):
+            return field, "with" if "emb" in after else ""
+        return ("embedding_params", "") if re.search(r"\bembedding", after) else ("", "")
+    if re.search(r"\bmtp\b", after) and not re.search(r"incl|with", after):
+        return "mtp_params", ""
+    if re.search(r"\b(?:effective)\b", near):
+        return "", ""
+    if re.search(r"\b(?:active|activated|act\.?|activation|activating|active/token|per token)\b", after):
+        return "active_params", ""
+    if re.search(r"\b(?:total|in total|all|overall)\b", after):
+        return "total_params", ""
+    if re.search(r"\b(?:active|activated|activates|act)\b", near):
+        return "active_params", ""
+    if re.search(r"\btotal\b", near):
+        return "total_params", ""
+    return field, ""

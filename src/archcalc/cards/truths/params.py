@@ -1,0 +1,118 @@
+"""Parameters, total and active, in every convention that people use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+from archcalc.cards.labels import Quals
+from archcalc.cards.models import Model
+from archcalc.cards.truths.value import Find, Value
+
+
+def _sums(model: Model) -> dict[str, tuple[int, int]]:
+    """Total and active parameters by part, MTP layers among them."""
+    out: dict[str, tuple[int, int]] = {}
+    for c in model.report.params.components:
+        total, active = out.get(c.part, (0, 0))
+        out[c.part] = total + c.total, active + c.active
+    return out
+
+
+def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
+    """Total (0) or active (1) parameters in every convention that the label leaves open."""
+    sums = _sums(model)
+    get = {part: sums.get(part, (0, 0))[which] for part in ("embedding", "head", "mtp", "vision", "audio", "other")}
+    params = model.report.params
+    everything = (params.total, params.active)[which]
+    towers = get["vision"] + get["audio"]
+    tied = model.report.architecture.tied_embeddings
+    # A tied head is the embedding: leaving out one leaves out the other.
+    without = [(get["embedding"], "without the embedding")] if not tied else []
+    without.append(
+        (get["embedding"] + get["head"], "without the embedding" + (", which is the head too" if tied else " and the head"))
+    )
+    name = "all parameters" if which == 0 else "all parameters but the experts a token does not visit"
+    plain = [(everything, name)]
+    if towers:
+        plain.append((everything - towers, "the text model alone"))
+    if quals.embedding != "without":
+        yield from (Value(n, basis) for n, basis in plain)
+        if get["mtp"] and quals.mtp != "without":
+            yield from (
+                Value(n + get["mtp"], f"{basis}, with the MTP layer{'s' * (model.report.architecture.mtp_layers > 1)}")
+                for n, basis in plain
+            )
+        if which == 0 and quals.mtp != "without" and model.report.checkpoint is not None:
+            yield Value(model.report.checkpoint.elements, "elements of the checkpoint, as the Hub counts")
+    rare = "rare" if which == 0 and quals.embedding != "without" else ""
+    if quals.embedding != "with":
+        # Publishers who leave the embedding out mostly leave both matrices out; the other way follows.
+        for n, basis in reversed(without) if quals.embedding == "without" else without:
+            if n:
+                for total, text in plain:
+                    alone = text != plain[0][1]
+                    yield Value(total - n, f"{text if alone else ''} {basis}".strip(), "rare" if alone and which == 0 else rare)
+                if get["mtp"] and quals.mtp != "without":
+                    yield Value(plain[-1][0] + get["mtp"] - n, f"with MTP, {basis}", "rare")
+
+
+def _total(model: Model, quals: Quals) -> Iterator[Value]:
+    found = list(_counted(model, quals, 0))
+    if quals.mtp == "with":
+        found = [v for v in found if "MTP" in v.basis] or found
+    yield from found
+
+
+def _active(model: Model, quals: Quals) -> Iterator[Value]:
+    found = list(_counted(model, quals, 1))
+    if quals.mtp == "with":
+        found = [v for v in found if "MTP" in v.basis] or found
+    yield from found
+
+
+def _embedding(model: Model, _: Quals) -> Iterator[Value]:
+    sums = _sums(model)
+    one, head = sums.get("embedding", (0, 0))[0], sums.get("head", (0, 0))[0]
+    yield Value(one, "the embedding")
+    if head:
+        yield Value(one + head, "the embedding and the head")
+
+
+def _vision(model: Model, _: Quals) -> Iterator[Value]:
+    whole = model.report.params.by_part.get("vision", 0)
+    if not whole:
+        return
+    projector = sum(
+        tensor.elements * layers
+        for part, tensor, layers in model.architecture.each_tensor()
+        if part == "vision" and tensor.counted and re.search(r"projector|merger|multi_modal|mm_|connector|adapter", tensor.name)
+    )
+    if projector:
+        yield Value(whole - projector, "the vision tower without its projector")
+    yield Value(whole, "the vision tower")
+
+
+def _active_share(model: Model, _: Quals) -> Iterator[Value]:
+    p = model.report.params
+    if not p.total:
+        return
+    yield Value(Fraction(p.active, p.total), "active over total, all parameters")
+    sums = _sums(model)
+    left_out = sum(sums.get(part, (0, 0))[0] for part in ("embedding", "head"))
+    yield Value(Fraction(p.active - left_out, p.total - left_out), "active over total, without the embedding and the head")
+
+
+def _mtp(model: Model, _: Quals) -> Iterator[Value]:
+    yield Value(model.report.params.mtp, "MTP layers beside the decoder")
+
+
+FIELDS: dict[str, Find] = {
+    "mtp_params": _mtp,
+    "active_share": _active_share,
+    "total_params": _total,
+    "active_params": _active,
+    "embedding_params": _embedding,
+    "vision_params": _vision,
+}
