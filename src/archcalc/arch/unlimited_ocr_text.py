@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._plain import PlainSchema, sparse_layers
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.model import Architecture
 
@@ -21,7 +21,7 @@ class Schema(PlainSchema):
     name: ClassVar[str] = "unlimited_ocr_text"
     # A head is the width split among them, whatever the config states; all layers see alike.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "head_dim", "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla",
+        "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla",
         "rm_head", "lm_head", "moe_layer_freq",
     )  # fmt: skip
 
@@ -41,6 +41,10 @@ class Schema(PlainSchema):
     mlp_layer_types: list[str] | None = None
     first_k_dense_replace: Count = 1
     sliding_window: Tokens | None = 128
+
+    @property
+    def head_size(self) -> int:
+        return divided(self.hidden_size, self.num_attention_heads, "hidden_size", "num_attention_heads")
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, self.attention_bias

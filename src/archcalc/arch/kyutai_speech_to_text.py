@@ -1,0 +1,39 @@
+"""Kyutai's speech to text: Moshi's text model, which reads the codes of Mimi, a row of the embedding for each code of each codebook.
+
+Source: transformers 5.23, models/kyutai_speech_to_text/modeling_kyutai_speech_to_text.py and configuration_kyutai_speech_to_text.py
+(defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._decoder import with_tower
+from archcalc.arch._plain import PlainSchema, named
+from archcalc.arch._schema import Count, Layers, Size, Tokens, TowerSchema, nested
+from archcalc.arch.moshi import Schema as Moshi
+from archcalc.model import Architecture
+
+
+class Schema(Moshi):
+    core_keys: ClassVar[tuple[str, ...]] = ()
+    inert_keys: ClassVar[tuple[str, ...]] = ("frame_size", "sampling_rate")
+    name: ClassVar[str] = "kyutai_speech_to_text"
+
+    vocab_size: Size = 4001
+    hidden_size: Size = 2048
+    intermediate_size: Size = named(11264, "ffn_dim")
+    num_hidden_layers: Layers = 48
+    max_position_embeddings: Tokens = 750
+    sliding_window: Tokens | None = 375
+    num_codebooks: Count = 32
+    codebook_vocab_size: Size = 2049
+    codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]
+
+    def placed(self) -> dict[str, Any]:
+        rows = self.vocab_size + self.num_codebooks * self.codebook_vocab_size + 1
+        return {"embed": "embed_tokens.embed_tokens", "embed_rows": rows, "head_rows": self.vocab_size}
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        return with_tower(PlainSchema.architecture(self, prefix), self.name, *self.codec_config.tower("codec_model"))

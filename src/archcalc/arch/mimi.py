@@ -1,0 +1,120 @@
+"""Mimi, an audio codec: convolutions and a transformer either way, with a residual quantizer between.
+
+Its codebooks are buffers, so they are counted nowhere.
+
+Source: transformers 5.23, models/mimi/modeling_mimi.py (`MimiModel`) and configuration_mimi.py (defaults).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch._decoder import group, join
+from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema, divided
+from archcalc.arch._whisper import conv
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import encoder_layer
+from archcalc.model import Group, Layer, Stack, Tensor, stack
+
+
+class Schema(TowerSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "codebook_dim", "codebook_size", "dilation_growth_rate", "layer_scale_initial_scale", "max_position_embeddings", "norm_eps",
+        "num_quantizers", "num_semantic_quantizers", "pad_mode", "sliding_window", "trim_right_ratio", "use_causal_conv",
+        "use_streaming", "normalize", "_frame_rate",
+    )  # fmt: skip
+
+    sampling_rate: Size = 24000
+    frame_rate: float | None = None
+    audio_channels: Size = 1
+    hidden_size: Size = 512
+    num_filters: Size = 64
+    num_residual_layers: Count = 1
+    upsampling_ratios: list[Size] | None = None
+    kernel_size: Size = 7
+    last_kernel_size: Size = 3
+    residual_kernel_size: Size = 3
+    compress: Size = 2
+    use_conv_shortcut: Flag = False
+    vector_quantization_hidden_dimension: Size = 256
+    upsample_groups: Size = 512
+    num_hidden_layers: Layers = 8
+    intermediate_size: Size = 2048
+    num_attention_heads: Size = 8
+    num_key_value_heads: Size | None = 8
+    head_dim: Size | None = None
+    attention_bias: Flag = False
+    hidden_act: str = "gelu"
+    # All derived from the keys above; null drops one.
+    encoder_config: dict[str, Any] | None = {}
+    decoder_config: dict[str, Any] | None = {}
+
+    @property
+    def ratios(self) -> list[int]:
+        return [8, 6, 5, 4] if self.upsampling_ratios is None else self.upsampling_ratios
+
+    def residual(self, name: str, wide: int) -> Iterator[Tensor]:
+        inner = wide // self.compress
+        yield from conv(f"{name}.block.1.conv", inner, wide, self.residual_kernel_size)
+        yield from conv(f"{name}.block.3.conv", wide, inner, 1)
+        if self.use_conv_shortcut:
+            yield from conv(f"{name}.shortcut.conv", wide, wide, 1)
+
+    def encoder(self) -> Iterator[Tensor]:
+        wide, at = self.num_filters, 1
+        yield from conv("0.conv", wide, self.audio_channels, self.kernel_size)
+        for ratio in reversed(self.ratios):
+            for i in range(at, at + self.num_residual_layers):
+                yield from self.residual(f"{i}", wide)
+            at += self.num_residual_layers + 2  # and an activation
+            yield from conv(f"{at - 1}.conv", 2 * wide, wide, 2 * ratio)
+            wide *= 2
+        yield from conv(f"{at + 1}.conv", self.hidden_size, wide, self.last_kernel_size)
+
+    def decoder(self) -> Iterator[Tensor]:
+        wide, at = self.num_filters * 2 ** len(self.ratios), 1
+        yield from conv("0.conv", wide, self.hidden_size, self.kernel_size)
+        for ratio in self.ratios:
+            # Transposed: the input's channels come first.
+            yield Tensor(f"{at + 1}.conv.weight", (wide, wide // 2, 2 * ratio), "embedding")
+            wide //= 2
+            yield Tensor(f"{at + 1}.conv.bias", (wide,), "embedding")
+            at += 2
+            for i in range(at, at + self.num_residual_layers):
+                yield from self.residual(f"{i}", wide)
+            at += self.num_residual_layers
+        yield from conv(f"{at + 1}.conv", self.audio_channels, wide, self.last_kernel_size)
+
+    def layer(self) -> Layer:
+        h, heads = self.hidden_size, self.num_attention_heads
+        dim = self.head_dim or divided(h, heads, "hidden_size", "num_attention_heads")
+        attention = GroupedQueryAttention(
+            h, heads, self.num_key_value_heads or heads, dim, bias=self.attention_bias, output_bias=self.attention_bias
+        )
+        norms = (*layer_norm("input_layernorm", h), *layer_norm("post_attention_layernorm", h))
+        scales = [Tensor(f"{name}_layer_scale.scale", (h,), "other") for name in ("self_attn", "mlp")]
+        return encoder_layer(attention, FeedForward(h, self.intermediate_size, self.hidden_act, bias=False), norms, extra=scales)
+
+    def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
+        h, inner, layer, product = self.hidden_size, self.vector_quantization_hidden_dimension, self.layer(), math.prod(self.ratios)
+        frames = math.ceil(self.sampling_rate / product)
+        rate = self.frame_rate or self.sampling_rate / (2 * product)
+        width, stacks, outside = 2 * int(frames / rate), [], []
+        for name, sampled, given in (("encoder", "downsample", self.encoder_config), ("decoder", "upsample", self.decoder_config)):
+            if given is None:
+                continue
+            outside += prefixed(f"{name}.{name}_seanet.layers", self.encoder() if name == "encoder" else self.decoder())
+            if frames != rate:
+                deep = h if name == "encoder" else h // self.upsample_groups
+                outside += conv(f"{name}.{sampled}.conv", h, deep, width, bias=False)
+            stacks.append(stack(join(prefix, f"{name}.{name}_transformer.layers"), "audio", [layer] * self.num_hidden_layers))
+        if inner != h:
+            for name in ("semantic", "acoustic"):
+                outside += conv(f"quantizer.{name}_residual_vector_quantizer.input_proj", inner, h, 1, bias=False)
+                outside += conv(f"quantizer.{name}_residual_vector_quantizer.output_proj", h, inner, 1, bias=False)
+        return [group("audio", prefixed(prefix, outside))], stacks

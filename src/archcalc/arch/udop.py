@@ -1,0 +1,54 @@
+"""UDOP: T5 that also reads patches of the page, with positions on the page and biases for horizontal and vertical distance.
+
+Source: transformers 5.23, models/udop/modeling_udop.py (`UdopForConditionalGeneration`) and configuration_udop.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._decoder import group
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Layers, Size
+from archcalc.arch.t5 import Schema as T5
+from archcalc.blocks.vision import patch_conv, table
+from archcalc.model import Architecture, Shard, Tensor
+
+
+class Schema(T5):
+    core_keys: ClassVar[tuple[str, ...]] = ()
+    inert_keys: ClassVar[tuple[str, ...]] = (*T5.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
+    name: ClassVar[str] = "udop"
+
+    vocab_size: Size = 33201
+    d_model: Size = named(1024, "d_model", "hidden_size")
+    d_ff: Size = 4096
+    num_layers: Layers = named(24, "num_layers", "num_hidden_layers")
+    num_heads: Size = named(16, "num_heads", "num_attention_heads")
+    max_2d_position_embeddings: Size = 1024
+    patch_size: Size = 16
+    num_channels: Size = 3
+    relative_bias_args: list[dict[str, Any]] | None = None
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        h, p = self.d_model, self.patch_size
+        alone = any(c.endswith("EncoderModel") for c in self.architectures or ())
+        text = self.model_copy(update={"tie_word_embeddings": True})
+        a = T5.architecture(text, prefix)
+        args = [{}] * 3 if self.relative_bias_args is None else self.relative_bias_args
+        patches = tuple(patch_conv("proj", h, self.num_channels, p, p))
+        outside = [t._replace(name=f"patch_embed.{t.name}") for t in patches]
+        outside += [t._replace(name=f"encoder.embed_patches.{t.name}", kind="tied") for t in patches]
+        rows = self.max_2d_position_embeddings
+        outside += [table(f"encoder.cell_2d_embedding.{axis}_position_embeddings", rows, h) for axis in "xy"]
+        for half in ("encoder",) if alone else ("encoder", "decoder"):
+            for i, arg in enumerate(args):
+                more = 2 if arg.get("prefix_bucket") and not arg.get("expand") else 0
+                shape = (arg.get("relative_attention_num_buckets", 32) + more, self.num_heads)
+                outside.append(
+                    Tensor(f"{half}.relative_bias.biases.{i}.relative_attention_bias.weight", shape, "attention",
+                           Shard(1, self.num_heads), kind="param" if i else "tied")
+                )  # fmt: skip
+        if not alone:
+            outside += [t._replace(name=f"decoder.embed_patches.{t.name}") for t in patches]
+        return a._replace(groups=(*a.groups, group("vision", outside)))
