@@ -219,6 +219,33 @@ def test_the_page_needs_no_network(written: str) -> None:
     assert "@media print" in style
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    digits = colour[1:] if len(colour) == 7 else "".join(c * 2 for c in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(a: str, b: str) -> float:
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_can_be_read() -> None:
+    """Text on every ground, in both schemes and in print: WCAG AA; axe-core cannot tell the ground of text in SVG."""
+    style = pages.asset("page.css")
+    schemes = [dict(re.findall(r"--([a-z]+): (#[0-9a-f]+)", block)) for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)]
+    assert len(schemes) == 3
+    light, dark, printed = schemes[0], {**schemes[0], **schemes[1]}, {**schemes[0], **schemes[2]}
+    for scheme in (light, dark, printed):
+        for text in ("ink", "soft", "good", "bad", "accent"):
+            assert contrast(scheme[text], scheme["paper"]) >= 4.5, text
+            assert contrast(scheme[text], scheme["panel"]) >= 4.5, text
+        for ground in ("mixer", "local", "linear", "both", "ffn", "experts", "norm", "plain"):
+            assert contrast(scheme["ink"], scheme[ground]) >= 4.5, ground
+
+
 def test_three_models_stay_small(run: Run, tmp_path: Path) -> None:
     done = run("report", "deepseek-v3", "qwen3-next-80b-a3b", "gpt-oss-120b", "-o", "three.html")
     assert done.returncode == 0, done.stderr

@@ -87,7 +87,8 @@ def test_kept_pages_are_few() -> None:
 @pytest.mark.parametrize(
     "path",
     ["/model/../../etc/passwd", "/model/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/model//etc/passwd", "/../../../etc/passwd", "/model/",
-     "/page.css", "/model/meta-llama/Llama-3.1-8B", "/compare?m=../../../etc/passwd", "/compare?m=./config.json", "/model/-", "/model/gpt2%00"],
+     "/page.css", "/model/meta-llama/Llama-3.1-8B", "/compare?m=../../../etc/passwd", "/compare?m=./config.json", "/model/-",
+     "/model/gpt2%00"],
 )  # fmt: skip
 def test_no_path_leaves_the_list(path: str, serving: server.Server, made: list[tuple[str, ...]]) -> None:
     before = list(made)
