@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema, divided
 from archcalc.arch._whisper import conv
@@ -51,8 +53,8 @@ class Schema(TowerSchema):
     attention_bias: Flag = False
     hidden_act: str = "gelu"
     # All derived from the keys above; null drops one.
-    encoder_config: dict[str, Any] | None = {}
-    decoder_config: dict[str, Any] | None = {}
+    encoder_config: dict[str, Any] | None = Field(default_factory=dict)
+    decoder_config: dict[str, Any] | None = Field(default_factory=dict)
 
     @property
     def ratios(self) -> list[int]:
@@ -104,7 +106,8 @@ class Schema(TowerSchema):
         h, inner, layer, product = self.hidden_size, self.vector_quantization_hidden_dimension, self.layer(), math.prod(self.ratios)
         frames = math.ceil(self.sampling_rate / product)
         rate = self.frame_rate or self.sampling_rate / (2 * product)
-        width, stacks, outside = 2 * int(frames / rate), [], []
+        width, stacks = 2 * int(frames / rate), []
+        outside: list[Tensor] = []
         for name, sampled, given in (("encoder", "downsample", self.encoder_config), ("decoder", "upsample", self.decoder_config)):
             if given is None:
                 continue

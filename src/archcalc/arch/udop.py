@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size
-from archcalc.arch.t5 import Schema as T5
+from archcalc.arch.t5 import Schema as Text
 from archcalc.blocks.vision import patch_conv, table
 from archcalc.model import Architecture, Shard, Tensor
 
 
-class Schema(T5):
+class Schema(Text):
     core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (*T5.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
+    inert_keys: ClassVar[tuple[str, ...]] = (*Text.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
     name: ClassVar[str] = "udop"
 
     vocab_size: Size = 33201
@@ -34,7 +34,7 @@ class Schema(T5):
         h, p = self.d_model, self.patch_size
         alone = any(c.endswith("EncoderModel") for c in self.architectures or ())
         text = self.model_copy(update={"tie_word_embeddings": True})
-        a = T5.architecture(text, prefix)
+        a = Text.architecture(text, prefix)
         args = [{}] * 3 if self.relative_bias_args is None else self.relative_bias_args
         patches = tuple(patch_conv("proj", h, self.num_channels, p, p))
         outside = [t._replace(name=f"patch_embed.{t.name}") for t in patches]

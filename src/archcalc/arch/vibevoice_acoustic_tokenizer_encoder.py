@@ -25,8 +25,8 @@ class Schema(TowerSchema):
     hidden_size: Size = 64
     kernel_size: Size = 7
     num_filters: Size = 32
-    downsampling_ratios: list[Size] = [2, 2, 4, 5, 5, 8]
-    depths: list[Count] = [3, 3, 3, 3, 3, 3, 8]
+    downsampling_ratios: tuple[Size, ...] = (2, 2, 4, 5, 5, 8)
+    depths: tuple[Count, ...] = (3, 3, 3, 3, 3, 3, 8)
     hidden_act: str = "gelu"
     ffn_expansion: Size = 4
 

@@ -12,7 +12,7 @@ from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Tensor
 
 ENCODER = "vibevoice_acoustic_tokenizer_encoder"
 
@@ -29,7 +29,8 @@ class Schema(CompositeSchema):
         return False
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
-        h, groups, stacks, projection = text.facts.hidden_size, [], [], []
+        h, groups, stacks = text.facts.hidden_size, [], []
+        projection: list[Tensor] = []
         towers = {"acoustic": self.acoustic_tokenizer_encoder_config, "semantic": self.semantic_tokenizer_encoder_config}
         for name, tower in towers.items():
             pieces = tower.tower(join(prefix, f"{name}_tokenizer_encoder"))
