@@ -1,6 +1,7 @@
 """Rows of `data/training_logs.jsonl` (logs of torchtitan, torchtune and litgpt) as runs, each by the conventions of its framework.
 
-torchtitan logs reserved memory, the others allocated memory. Its local batch is what a pipeline takes in micro-batches of one sequence.
+torchtitan logs reserved memory, the others allocated memory. A pipeline of torchtitan takes its local batch in micro-batches of one
+sequence.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from archcalc.model import Architecture
 
 DATA = Path(__file__).parent / "data"
 _LLAMA_2 = {"model_type": "phi3", "vocab_size": 32000, "max_position_embeddings": 4096}
-# litgpt computes every model with one module: queries, keys and values in one matrix, whose output values stay a view of, and GELU in one
+# litgpt computes every model with one module: queries, keys and values in one matrix, of whose output the values stay a view, GELU in one
 # kernel. Phi-3's adapter has that form, and GPT-NeoX's.
 _LITGPT: dict[str, dict[str, Any]] = {
     "meta-llama/Llama-2-7b-hf": {

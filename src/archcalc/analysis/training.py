@@ -466,8 +466,9 @@ def _gathered(run: Run, held: list[Piece]) -> int:
     arXiv:2304.11277, sections 3.3 and 3.4)."""
     c = run.size
     if run.pp > 1:
-        # A pipeline keeps its weights gathered, and its gradients whole until the last micro-batch (torchtitan, parallelize_llama.py
-        # `apply_fsdp`: reshard_after_forward is off with pipelines; torch.distributed.pipelining synchronizes gradients with the last).
+        # A pipeline keeps its weights gathered, and its gradients whole until the last micro-batch (torchtitan,
+        # parallelize_llama.py `apply_fsdp`: reshard_after_forward is off with pipelines; torch.distributed.pipelining synchronizes
+        # gradients with the last).
         return sum(p.total * c * (2 if p.trains and run.micro_batches > 1 else 1) for p in held)
     outside = sum(p.total * c for p in held if p.part in ("embedding", "head") or p.tensor.name.count(".") < 2)
     by_layer: dict[int, int] = {}
@@ -514,7 +515,7 @@ class Planner:
         return self._pieces[key]
 
     def plain(self, how: How) -> How:
-        """The same for all runs that keep the same: lengths matter only by whether a window is shorter, batches by whether they are one."""
+        """The same for all runs that keep the same: a length matters by whether a window is shorter, a batch by whether it is one."""
         longer = sum(1 for w in self._windows if w < how.tokens)
         return how._replace(tokens=-longer, batch=min(how.batch, 2))
 
