@@ -141,6 +141,21 @@ def _source_info() -> Any:
     return SourceInfo("x", "stdin", "hf-config", None)
 
 
+def test_a_checkpoint_under_its_publishers_own_names(run: Run, tmp_path: Path) -> None:
+    h, names = 32, {"attention.wq": (32, 32), "attention.wk": (16, 32), "attention.wv": (16, 32), "attention.wo": (32, 32)}
+    names |= {"feed_forward.w1": (48, 32), "feed_forward.w2": (32, 48), "feed_forward.w3": (48, 32)}
+    names |= {"attention_norm": (h,), "ffn_norm": (h,)}
+    tensors = [(f"layers.{i}.{name}.weight", shape, "BF16") for i in range(2) for name, shape in names.items()]
+    tensors += [("tok_embeddings.weight", (64, h), "BF16"), ("norm.weight", (h,), "BF16"), ("output.weight", (64, h), "BF16")]
+    params = {"dim": h, "n_layers": 2, "head_dim": 8, "hidden_dim": 48, "n_heads": 4, "n_kv_heads": 2, "vocab_size": 64}
+    (tmp_path / "params.json").write_text(json.dumps(params))
+    write_safetensors(tmp_path / "consolidated.safetensors", tensors, data=True)
+    done = run("verify", ".")
+    assert done.returncode == 0, done.stdout + done.stderr
+    write_safetensors(tmp_path / "consolidated.safetensors", tensors[1:], data=True)
+    assert "layers.0.attention.wq.weight" in run("verify", ".").stdout
+
+
 def test_gguf_against_its_own_metadata_and_against_a_config(run: Run, tmp_path: Path) -> None:
     tensors = gguf_tensors(QWEN3_CONFIG, "q4_k_m")
     (tmp_path / "m.gguf").write_bytes(

@@ -41,6 +41,11 @@ def verify(loaded: Loaded, header: Header, label: str) -> report.Verification:
         wanted, held, typed = _as_gguf(a, header, notes)
     else:
         wanted = {name: (shape, dtype) for name, shape, dtype in checkpoint.expand(a)}
+        if "tok_embeddings.weight" in header.tensors and "tok_embeddings.weight" not in wanted:
+            from archcalc.formats.native_names import native
+
+            wanted = {native(name): each for name, each in wanted.items()}
+            notes.append("names are those of the publisher's own code (tok_embeddings, attention.wq)")
         held, typed = _renamed(wanted, header.tensors, notes), True
     if header.format == "index":
         notes.append("an index gives names only: shapes and dtypes are not compared")
