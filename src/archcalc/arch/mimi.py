@@ -8,13 +8,13 @@ Source: transformers 5.23, models/mimi/modeling_mimi.py (`MimiModel`) and config
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema, divided
+from archcalc.arch._schema import Flag, Layers, Size, divided
+from archcalc.arch._seanet import SeanetTower
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -24,7 +24,7 @@ from archcalc.blocks.vision import encoder_layer
 from archcalc.model import Group, Layer, Stack, Tensor, stack
 
 
-class Schema(TowerSchema):
+class Schema(SeanetTower):
     inert_keys: ClassVar[tuple[str, ...]] = (
         "codebook_dim", "codebook_size", "dilation_growth_rate", "layer_scale_initial_scale", "max_position_embeddings", "norm_eps",
         "num_quantizers", "num_semantic_quantizers", "pad_mode", "sliding_window", "trim_right_ratio", "use_causal_conv",
@@ -33,16 +33,6 @@ class Schema(TowerSchema):
 
     sampling_rate: Size = 24000
     frame_rate: float | None = None
-    audio_channels: Size = 1
-    hidden_size: Size = 512
-    num_filters: Size = 64
-    num_residual_layers: Count = 1
-    upsampling_ratios: list[Size] | None = None
-    kernel_size: Size = 7
-    last_kernel_size: Size = 3
-    residual_kernel_size: Size = 3
-    compress: Size = 2
-    use_conv_shortcut: Flag = False
     vector_quantization_hidden_dimension: Size = 256
     upsample_groups: Size = 512
     num_hidden_layers: Layers = 8
@@ -55,42 +45,6 @@ class Schema(TowerSchema):
     # All derived from the keys above; null drops one.
     encoder_config: dict[str, Any] | None = Field(default_factory=dict)
     decoder_config: dict[str, Any] | None = Field(default_factory=dict)
-
-    @property
-    def ratios(self) -> list[int]:
-        return [8, 6, 5, 4] if self.upsampling_ratios is None else self.upsampling_ratios
-
-    def residual(self, name: str, wide: int) -> Iterator[Tensor]:
-        inner = wide // self.compress
-        yield from conv(f"{name}.block.1.conv", inner, wide, self.residual_kernel_size)
-        yield from conv(f"{name}.block.3.conv", wide, inner, 1)
-        if self.use_conv_shortcut:
-            yield from conv(f"{name}.shortcut.conv", wide, wide, 1)
-
-    def encoder(self) -> Iterator[Tensor]:
-        wide, at = self.num_filters, 1
-        yield from conv("0.conv", wide, self.audio_channels, self.kernel_size)
-        for ratio in reversed(self.ratios):
-            for i in range(at, at + self.num_residual_layers):
-                yield from self.residual(f"{i}", wide)
-            at += self.num_residual_layers + 2  # and an activation
-            yield from conv(f"{at - 1}.conv", 2 * wide, wide, 2 * ratio)
-            wide *= 2
-        yield from conv(f"{at + 1}.conv", self.hidden_size, wide, self.last_kernel_size)
-
-    def decoder(self) -> Iterator[Tensor]:
-        wide, at = self.num_filters * 2 ** len(self.ratios), 1
-        yield from conv("0.conv", wide, self.hidden_size, self.kernel_size)
-        for ratio in self.ratios:
-            # Transposed: the input's channels come first.
-            yield Tensor(f"{at + 1}.conv.weight", (wide, wide // 2, 2 * ratio), "embedding")
-            wide //= 2
-            yield Tensor(f"{at + 1}.conv.bias", (wide,), "embedding")
-            at += 2
-            for i in range(at, at + self.num_residual_layers):
-                yield from self.residual(f"{i}", wide)
-            at += self.num_residual_layers
-        yield from conv(f"{at + 1}.conv", self.audio_channels, wide, self.last_kernel_size)
 
     def layer(self) -> Layer:
         h, heads = self.hidden_size, self.num_attention_heads
