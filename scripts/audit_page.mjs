@@ -34,7 +34,7 @@ for (const [name, width, colorScheme] of [["wide", 1280, "light"], ["phone", 390
   const overflow = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   if (folder) {
     await tab.screenshot({ path: resolve(folder, `${name}.png`), fullPage: true });
-    if (name === "wide") await tab.pdf({ path: resolve(folder, "print.pdf"), format: "A4", printBackground: true });
+    if (name === "wide") await tab.pdf({ path: resolve(folder, "print.pdf"), format: "A4", printBackground: true, preferCSSPageSize: true });
   }
   await tab.evaluate(axe);
   const found = await tab.evaluate(() => window.axe.run(document));
