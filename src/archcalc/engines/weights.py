@@ -98,8 +98,8 @@ def kept(architecture: Architecture, options: Options) -> list[Kept]:
     found: dict[tuple[object, ...], Kept] = {}
     for entry in inventory(architecture):
         tensor, part = entry.tensor, entry.part
-        again = tensor.kind == "copy" or (tensor.kind == "tied" and tensor.stored)
-        if again or (part == "mtp" and not options.mtp) or (part in ("vision", "audio") and not options.towers):
+        stored_again = tensor.kind == "copy" or (tensor.kind == "tied" and tensor.stored)
+        if stored_again or (part == "mtp" and not options.mtp) or (part in ("vision", "audio") and not options.towers):
             continue
         layers = tuple(entry.layers) if part == "decoder" else ()
         copies = 1 if layers else len(entry.layers) or 1
