@@ -78,7 +78,7 @@ def write(path: str, text: str) -> None:
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     try:
-        mode = os.stat(target).st_mode
+        mode = os.stat(target).st_mode if os.path.exists(target) else 0o644
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".archcalc-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

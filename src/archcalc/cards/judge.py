@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
 from archcalc.cards.truths.value import Value
+from archcalc.errors import ArchcalcError
 
 Outcome = Literal["ok", "wrong", "unverifiable"]
 
@@ -72,7 +74,8 @@ def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
     if claim.form == "unknowable":
         return Judgement("unverifiable", why=UNKNOWABLE[claim.field])
     if claim.form == "unread":
-        return Judgement("unverifiable", why="not understood")
+        # A generated section says nothing that cannot be read.
+        return Judgement("wrong" if rules.strict else "unverifiable", why="not understood")
     if claim.form == "number" and claim.number is not None:
         return _number(model, claim, claim.number, rules)
     if claim.form == "word":
@@ -83,6 +86,8 @@ def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
         return _ratio(model, claim, rules)
     if claim.form == "every":
         return _every(model, claim)
+    if claim.form == "fit":
+        return _fit(model, claim, rules)
     return Judgement("unverifiable", why="not understood")
 
 
@@ -111,6 +116,12 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
                 how = compare(
                     number, value.value, unit, zeros=kind in ("count", "tokens", "bytes", "flops"), least=_least(claim.field)
                 )
+                if (
+                    how == "rounded"
+                    and rules.strict
+                    and like(number, value.value, unit) != number.text[: number.end - number.start]
+                ):
+                    continue  # halves are rounded one way
                 if how in hows and (how == "exact" or kind not in ("int",) or number.scale):
                     return Judgement("ok", _show(claim.field, value.value), _because(value, how, name))
     if not rules.strict and (written := _written_out(number, values, kind)):
@@ -349,6 +360,40 @@ def _every(model: Model, claim: Claim) -> Judgement:
     steps = {b - a for a, b in pairwise(found)}
     regular = len(found) > 1 and steps == {claim.every} and found[0] < claim.every and found[-1] >= layers - claim.every
     return Judgement("ok" if regular else "wrong", actual, "the order of the layers")
+
+
+FITS_CONTEXT = 8192
+"""The context of a claim that a model fits a machine, where the claim names none."""
+
+
+@lru_cache(maxsize=4096)
+def fits(model: Model, machine: str, tokens: int) -> bool | None:
+    """Whether the published weights fit a machine under vLLM with one sequence, or None where that cannot be said."""
+    from archcalc import hardware
+    from archcalc.analysis.fit import Ask, plans
+
+    try:
+        ask = Ask(gpus=hardware.parse_spec(machine), engine="vllm", context_tokens=tokens)
+        return plans(model.architecture, ask, alternatives=0).best.fits
+    except ArchcalcError:
+        return None
+
+
+def _fit(model: Model, claim: Claim, rules: Rules) -> Judgement:
+    longest = model.report.architecture.context_tokens or FITS_CONTEXT
+    tokens = claim.quals.context or min(FITS_CONTEXT, longest)
+    true = fits(model, claim.quals.other, tokens)
+    if true is None:
+        return Judgement(
+            "wrong" if rules.strict else "unverifiable", "", f"{claim.quals.other!r}: no such machine, or none that vLLM runs on"
+        )
+    why = f"weights as published, one sequence of {tokens:,} tokens, under vLLM"
+    return Judgement(
+        "ok" if true == claim.flag else "wrong",
+        "yes" if true else "no",
+        why,
+        "" if true == claim.flag else ("yes" if true else "no"),
+    )
 
 
 # Two models, and several

@@ -13,6 +13,8 @@ Part = Literal["", "text", "vision", "linear", "mtp"]
 
 NUMERIC: dict[str, Kind] = {
     "total_params": "count", "active_params": "count", "embedding_params": "count", "mtp_params": "count", "vision_params": "count",
+    "attention_params": "count", "ffn_params": "count", "expert_params": "count", "shared_expert_params": "count",
+    "router_params": "count", "norm_params": "count", "head_params": "count", "audio_params": "count",
     "layers": "int", "dense_layers": "int", "moe_layers": "int", "full_layers": "int", "window_layers": "int", "linear_layers": "int",
     "nope_layers": "int", "mtp_layers": "int", "hidden_size": "int", "intermediate_size": "int", "expert_size": "int",
     "shared_expert_size": "int", "heads": "int", "kv_heads": "int", "head_dim": "int", "q_rank": "int", "kv_rank": "int",
@@ -97,8 +99,19 @@ _PARTS: tuple[tuple[Part, str], ...] = (
     ("vision", r"\b(?:vision|visual|vit|image encoder|siglip|moonvit|audio|speech|projector|encoder)\b"),
     ("text", r"\b(?:language model|text model|text only|llm|decoder|gated attention|full attention|global attention|text)\b"),
 )
-_DTYPE = re.compile(r"\b(bf16|bfloat16|fp16|float16|fp32|float32|fp8|int8|int4|4 ?bit|8 ?bit|16 ?bit|q8_0|q4_k_m|q4|nvfp4|mxfp4)\b")
-_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "8bit": "int8", "4bit": "int4", "16bit": "bf16", "q4": "int4"}
+_DTYPE = re.compile(
+    r"\b(half precision|bf16|bfloat16|fp16|float16|fp32|float32|fp8|int8|int4|4 ?bit|8 ?bit|16 ?bit|q8_0|q4_k_m|q4|nvfp4|mxfp4)\b"
+)
+_DTYPES = {
+    "halfprecision": "bf16",
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "8bit": "int8",
+    "4bit": "int4",
+    "16bit": "bf16",
+    "q4": "int4",
+}
 
 
 @cache
@@ -169,6 +182,10 @@ def parse(text: str, group: str = "") -> Label | None:
     quals = _quals(text.lower(), inside, normal(group))
     if relation := _relation(text):
         return Label(("relation",), quals._replace(other=relation))
+    if machine := _FITS.fullmatch(text):
+        tokens = next(numbers(machine["tokens"] or ""), None)
+        context = int(tokens.digits) * (1024 if tokens.scale == 3 else 1) if tokens else 0
+        return Label(("fit",), quals._replace(context=context, other=machine["machine"].strip()))
     fields = _fields(text, main, inside)
     if fields is None:
         role = _phrases().get(f"@{main}", "")
@@ -183,6 +200,10 @@ def parse(text: str, group: str = "") -> Label | None:
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
 
 
+_FITS = re.compile(
+    r"(?i)\s*(?:fits|runs)(?: on| in)?(?: an?| one)?\s+(?P<machine>[^,;:]{2,40}?)"
+    r"(?:\s+(?:at|with)\s+(?P<tokens>[\d,]+\s?k?)(?:\s+tokens)?)?\s*\??\s*"
+)
 _RELATION = re.compile(
     r"(?P<field>.*?)\b(?:(?P<word>smaller|larger|bigger|fewer|more|less|greater|lower|higher|longer|shorter) than"
     r"|against|versus|vs\.?|compared (?:to|with))\s+(?P<other>.+?)(?:['’]s?)?\s*$",

@@ -14,9 +14,18 @@ from archcalc.cards.readers.claim import EMPTY, Claim
 from archcalc.cards.readers.experts import read_experts, read_moe, read_share, read_type
 from archcalc.cards.readers.heads import read_head_dim, read_heads, read_kv_heads
 from archcalc.cards.readers.layers import read_layer_ratio, read_layers, read_ratio
-from archcalc.cards.readers.numeric import read_bytes, read_context, read_number, read_theta, read_vocab, read_width, read_window
+from archcalc.cards.readers.numeric import (
+    read_bytes,
+    read_context,
+    read_flops,
+    read_number,
+    read_theta,
+    read_vocab,
+    read_width,
+    read_window,
+)
 from archcalc.cards.readers.params import read_params
-from archcalc.cards.readers.wording import read_flag, read_relation, read_words
+from archcalc.cards.readers.wording import read_fit, read_flag, read_norm_params, read_relation, read_words
 from archcalc.cards.text import Cell
 
 Scope = Callable[[str], tuple[str, ...]]
@@ -165,7 +174,13 @@ def _read(field: str, text: str, quals: Quals) -> list[Claim]:
 _READERS: dict[str, Callable[[str, str, Quals], Iterator[Claim]]] = {
     field: reader
     for reader, fields in (
-        (read_params, "total_params active_params active embedding_params mtp_params vision_params"),
+        (
+            read_params,
+            "total_params active_params active embedding_params mtp_params vision_params attention_params ffn_params expert_params"
+            " shared_expert_params router_params head_params audio_params",
+        ),
+        (read_norm_params, "norm_params"),
+        (read_fit, "fit"),
         (read_layers, "layers dense_layers moe_layers window_layers full_layers linear_layers nope_layers"),
         (read_layer_ratio, "layer_ratio"),
         (read_ratio, "gqa_ratio"),
@@ -182,6 +197,7 @@ _READERS: dict[str, Callable[[str, str, Quals], Iterator[Claim]]] = {
         (read_theta, "rope_theta"),
         (read_width, "hidden_size"),
         (read_bytes, "kv_cache kv_per_token weights activations"),
+        (read_flops, "flops"),
         (read_flag, "tied"),
         (read_relation, "relation"),
     )

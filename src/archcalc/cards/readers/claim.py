@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from archcalc.cards.labels import NUMERIC, Quals
 from archcalc.cards.quantity import Number
 
-Form = Literal["number", "word", "flag", "ratio", "every", "relation", "unknowable", "unread"]
+Form = Literal["number", "word", "flag", "ratio", "every", "relation", "fit", "unknowable", "unread"]
 
 
 class Claim(NamedTuple):

@@ -86,12 +86,20 @@ def read_theta(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 
 def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    found = [n for n in numbers(text) if n.unit not in ("%",) and "flop" not in n.unit]
+    """Every size in a cell: `16.1 GB`, `~14 GB fp16 / ~28 GB fp32`, `17,179,869,184 bytes (16.0 GiB)`."""
+    found = [n for n in numbers(text) if n.unit not in ("%", "x") and "flop" not in n.unit]
     for i, number in enumerate(found):
-        if number.unit or quals.unit or number.scale:
+        if number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
             yield of(field, number, quals._replace(dtype=dtype_in(near) or quals.dtype))
-            return
+
+
+def read_flops(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """Every number of operations in a cell."""
+    found = [n for n in numbers(text) if "flop" in n.unit]
+    yield from (of(field, number, quals) for number in found)
+    if not found and quals.unit:
+        yield from read_number(field, text, quals)
 
 
 def read_width(field: str, text: str, quals: Quals) -> Iterator[Claim]:

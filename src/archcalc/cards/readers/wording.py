@@ -113,3 +113,18 @@ def read_relation(_: str, text: str, quals: Quals) -> Iterator[Claim]:
         label = parse_label(match[2].strip())
         if label is not None and label.fields:
             yield Claim(label.fields[0], "relation", match.start(), match.end(), quals, word=match[1].lower())
+
+
+def read_fit(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """`yes` or `no` under "Fits H100"."""
+    if said := YES.match(text) or NO.match(text):
+        yield Claim(field, "fit", said.start(), said.end(), quals, flag=YES.match(text) is not None)
+
+
+def read_norm_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """A count of parameters in norms, or that there are none."""
+    counts = [n for n in numbers(text) if not n.unit]
+    if counts and not NO.match(text):
+        yield of(field, counts[0], quals)
+    else:
+        yield from read_flag(field, text, quals)

@@ -108,7 +108,29 @@ def _mtp(model: Model, _: Quals) -> Iterator[Value]:
     yield Value(model.report.params.mtp, "MTP layers beside the decoder")
 
 
+def _of_role(role: str) -> Find:
+    def find(model: Model, _: Quals) -> Iterator[Value]:
+        yield Value(model.report.params.by_role[role], "every part of the model together")
+
+    return find
+
+
+def _of_part(part: str) -> Find:
+    def find(model: Model, _: Quals) -> Iterator[Value]:
+        yield Value(model.report.params.by_part[part], f"the {part} tower")
+
+    return find
+
+
 FIELDS: dict[str, Find] = {
+    "attention_params": _of_role("attention"),
+    "ffn_params": _of_role("mlp"),
+    "expert_params": _of_role("experts"),
+    "shared_expert_params": _of_role("shared_experts"),
+    "router_params": _of_role("router"),
+    "norm_params": _of_role("norm"),
+    "head_params": _of_part("head"),
+    "audio_params": _of_part("audio"),
     "mtp_params": _mtp,
     "active_share": _active_share,
     "total_params": _total,

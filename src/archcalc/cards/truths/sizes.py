@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 from archcalc.analysis import memory
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
 from archcalc.cards.truths.value import Find, Value
 
-_DTYPE_BYTES: dict[str, int | Fraction] = {
-    "fp32": 4,
-    "bf16": 2,
-    "fp16": 2,
-    "fp8": 1,
-    "int8": 1,
-    "fp4": Fraction(1, 2),
-    "int4": Fraction(1, 2),
-}
-
+# Formats of less than a byte have scales and blocks of their own: what they take is no product.
+_DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 
 _STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E5M2": "fp8", "I8": "int8"}
 
 
-def _cache_bytes(model: Model, tokens: int, quals: Quals) -> int | Fraction | None:
+def _cache_bytes(model: Model, tokens: int, quals: Quals) -> int | None:
     size = _DTYPE_BYTES.get(quals.dtype or "bf16")
-    if size is None:
-        return None
-    halves = 1 if isinstance(size, int) else 2
-    kinds = memory.textbook(model.architecture, tokens, quals.batch, size if isinstance(size, int) else 1)
-    return Fraction(sum(kind.bytes for kind in kinds), halves) if halves > 1 else sum(kind.bytes for kind in kinds)
+    return sum(kind.bytes for kind in memory.textbook(model.architecture, tokens, quals.batch, size)) if size else None
 
 
 def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
