@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "A page on models, in one HTML file.",
     "serve": "The same pages on the bundled models, on this machine.",
     "sweep": "Every combination of models, contexts, machines and config keys.",
+    "card": "A model card's section whose numbers hold.",
     "check": "The claims of model cards against configs.",
     "gpus": "The catalog of GPUs.",
     "verify": "The predicted tensors against a real checkpoint's headers.",
