@@ -246,8 +246,8 @@ def inspect(
 
     `context_tokens` defaults to the model's own maximum, `kv_dtype` to the half precision that engines would use. `dtype` asks what the
     weights would take if stored so. `engine` is whose cache to tell of. Figures that do not apply (a cache without a context) are None,
-    and a note says why.
-    `note` is what is worth telling about where the config came from, `header` what the headers of the checkpoint say, where they are at hand.
+    and a note says why. `note` is what is worth telling about where the config came from, `header` what the headers of the checkpoint
+    say, where they are at hand.
     """
     from archcalc.analysis import checkpoint
 
