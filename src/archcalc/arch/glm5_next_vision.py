@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
+from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -39,9 +39,8 @@ class Schema(TowerSchema):
         h, heads, bias, p, merge, out = (
             self.hidden_size, self.num_heads, self.attention_bias, self.patch_size, self.spatial_merge_size, self.out_hidden_size,
         )  # fmt: skip
-        attention = GroupedQueryAttention(
-            h, heads, heads, h // heads, bias, bias, qk_norm="head", fused="qkv", names=("", "", "", "proj")
-        )
+        dim = divided(h, heads, "vision_config.hidden_size", "vision_config.num_heads")
+        attention = GroupedQueryAttention(h, heads, heads, dim, bias, bias, qk_norm="head", fused="qkv", names=("", "", "", "proj"))
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act, bias)
         layer = encoder_layer(attention, ffn, (rms_norm("norm1", h), rms_norm("norm2", h)), attention_name="attn")
         outside = [

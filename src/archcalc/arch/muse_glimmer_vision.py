@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Layers, Size, TowerSchema, per_layer
+from archcalc.arch._schema import Layers, Size, TowerSchema, divided, per_layer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
@@ -36,6 +36,7 @@ class Schema(TowerSchema):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         h, n = self.hidden_size, self.num_hidden_layers
+        divided(h, self.num_attention_heads, "vision_config.hidden_size", "vision_config.num_attention_heads")
         kinds = self.layer_types or [FULL if (i + 1) % 4 == 0 or i == n - 1 else WINDOW for i in range(n)]
         if unknown := set(per_layer(kinds, n, "vision_config.layer_types")) - {WINDOW, FULL}:
             raise UnsupportedError(f'vision_config.layer_types holds "{min(unknown)}": only {WINDOW} and {FULL} are known here')

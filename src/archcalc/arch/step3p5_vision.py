@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Layers, Size, TowerSchema
+from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
@@ -32,6 +32,7 @@ class Schema(TowerSchema):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         h, p = self.hidden_size, self.patch_size
+        divided(h, self.num_attention_heads, "vision_config.hidden_size", "vision_config.num_attention_heads")
         norms = [t for name in ("layernorm_before", "layernorm_after") for t in layer_norm(name, h)]
         scales = [Tensor(name, (h,), "other") for name in ("lambda_1", "lambda_2")]
         ffn = FeedForward(h, int(h * self.mlp_ratio), self.hidden_act)

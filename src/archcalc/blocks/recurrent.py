@@ -173,10 +173,11 @@ class MatrixMemory:
                 yield from linear(name, wide, h, "attention", bias=bias, shard=by_head)
             for name in ("igate_preact", "fgate_preact"):
                 yield from linear(name, heads, h, "attention", bias=True, shard=by_head)
+        normed = v // heads * heads
         if bias:
-            yield from layer_norm("multihead_norm", v)
+            yield from layer_norm("multihead_norm", normed)
         else:
-            yield rms_norm("multihead_norm", v)
+            yield rms_norm("multihead_norm", normed)
         yield from linear("out_proj", h, v, "attention", bias=bias, shard=Shard(1, heads))
 
     def caches(self) -> Iterator[Cache]:
