@@ -113,8 +113,8 @@ def write_file(chart: Chart, path: str) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     if chart.shape == "line":
         for n, s in enumerate(chart.series):
-            mark, dash = _MARKERS[n % len(_MARKERS)], _DASHES[n % len(_DASHES)]
-            style: dict[str, Any] = {"color": colour(s.name, n), "marker": mark, "linestyle": dash}
+            marker, dash = _MARKERS[n % len(_MARKERS)], _DASHES[n % len(_DASHES)]
+            style: dict[str, Any] = {"color": colour(s.name, n), "marker": marker, "linestyle": dash}
             axes.plot(range(len(s.values)), s.values, label=s.name, **style)
         axes.set_xticks(range(len(chart.positions)), chart.positions)
         axes.set_yscale("log")
