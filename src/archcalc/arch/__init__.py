@@ -67,7 +67,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _rotary, _schema
+    from archcalc.arch import _heads, _rotary, _schema
     from archcalc.quant import stated
 
     name = adapter_name(config)
@@ -89,6 +89,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     try:
         schema = _schema.validate(cls, config)
         architecture = schema.architecture()
+        if not getattr(cls, "own_heads", False):
+            architecture = _heads.fitted(architecture, config, name)
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]

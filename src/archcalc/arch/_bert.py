@@ -39,6 +39,8 @@ class BertSchema(DecoderSchema):
     offset: ClassVar[int] = 0
     # Whether the reference implementation lists the head before the table that it is tied to.
     head_first: ClassVar[bool] = False
+    # Counted as a language model, whatever the class.
+    own_heads: ClassVar[bool] = True
 
     vocab_size: Size = 30522
     hidden_size: Size = 768

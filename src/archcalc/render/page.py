@@ -69,7 +69,7 @@ def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
         out.append(
             ("MoE", f"{m.experts} experts of {m.intermediate_size:,}, top-{m.active}{shared}, in {m.layers} of {a.layers} layers")
         )
-    tied = "head tied to the embedding" if a.tied_embeddings else "head of its own"
+    tied = "head tied to the embedding" if a.tied_embeddings else "no head for it" if "head" in a.more else "head of its own"
     if a.hidden_size and a.vocab_size:
         out.append(("width", f"{a.hidden_size:,} hidden, {a.vocab_size:,} vocabulary, {tied}"))
     if a.context_tokens:

@@ -226,9 +226,10 @@ def _mixer_lines(r: Inspection, kind: Kind, alone: bool) -> list[str]:
 
 def _bottom(draw: _Drawing, r: Inspection) -> None:
     a = r.architecture
+    words = "tied to the embedding" if a.tied_embeddings else f"{a.hidden_size:,} x {a.vocab_size:,}"
     for cls, lines in (
         ("norm", [f"final {a.norm.partition(' (')[0]}"]),
-        ("none", ["head", "tied to the embedding" if a.tied_embeddings else f"{a.hidden_size:,} x {a.vocab_size:,}"]),
+        ("none", ["head", a.more.get("head", words)]),
     ):
         height = draw.box(cls, lines, 4)
         draw.y += height
