@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import Literal, NamedTuple
 
 from archcalc import report
@@ -107,7 +108,11 @@ class _Checker:
 
     def table(self, table: Table) -> None:
         """All claims of a table."""
-        rows = [(slot, self._resolve(slot, table)) for slot in layout.slots(table)]
+        around = cache(lambda: self.resolver.around(table.context))
+        rows = [
+            (slot, self.resolver.subject(slot.subject, table.context) if slot.subject is not None else around())
+            for slot in layout.slots(table)
+        ]
         if table.kind == "table" and not _speaks_of_models(rows):
             return
         for slot, resolved in rows:
@@ -116,11 +121,6 @@ class _Checker:
             scope = self._scope(resolved) if resolved.several else None
             for claim in reading.read(slot.label, slot.cell, scope):
                 self.claim(slot, claim, resolved, table)
-
-    def _resolve(self, slot: Slot, table: Table) -> Resolved:
-        if slot.subject is None:
-            return self.resolver.around(table.context)
-        return self.resolver.subject(slot.subject, table.context)
 
     def _scope(self, resolved: Resolved) -> reading.Scope:
         members = tuple(model.name for group in resolved.groups for model in group)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _DIRECTIVE = re.compile(r"<!--\s*archcalc:\s*(.*?)\s*-->", re.DOTALL)
+_BAR = re.compile(r"(?<!\\)\|")
+_MARKS = re.compile(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
 _LABEL_END = re.compile(r"[:：]")
 _MAX_LABEL = 90
@@ -216,12 +218,12 @@ class _Reader:
         text, start, end = self.lines.text, self.lines.start(line), self.lines.start(line + 1)
         while end > start and text[end - 1] in "\r\n":
             end -= 1
-        bars = [k for k in range(start, end) if text[k] == "|" and (k == start or text[k - 1] != "\\")]
+        bars = [match.start() for match in _BAR.finditer(text, start, end)]
         if not bars:
             bounds = [(start, end)]
         else:
             # What stands before the first bar is a cell, unless it is blank or the mark of a quote or list.
-            outer = re.fullmatch(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*", text[start : bars[0]])
+            outer = _MARKS.fullmatch(text, start, bars[0])
             edges = bars if outer else [start - 1, *bars]
             bounds = [(a + 1, b) for a, b in zip(edges, [*edges[1:], end], strict=True)]
         for k, content in enumerate(contents):

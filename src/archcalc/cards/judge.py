@@ -131,9 +131,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     if claim.field == "window" and not best.value:
         return Judgement("wrong", "none", best.basis)
     if rules.tolerance and any(
-        abs(Fraction(v.value) - Fraction(number.mantissa, 10**number.decimals) * u) <= rules.tolerance * v.value
-        for v in values
-        for u, _ in readings
+        abs(Fraction(v.value) - number.printed * u) <= rules.tolerance * v.value for v in values for u, _ in readings
     ):
         return Judgement("ok", actual, f"{best.basis}: {_show(claim.field, best.value)}, within the tolerance asked for")
     if claim.field == "vocab" and not rules.strict and _padded(number, best.value, [u for u, _ in readings]):
@@ -199,7 +197,7 @@ def _written_out(number: Number, values: Iterable[Value], kind: str) -> Judgemen
 def _padded(number: Number, rows: int | Fraction, readings: Sequence[int]) -> bool:
     """Whether a vocabulary may be the rows of the embedding less their padding: up to 1.5 % fewer."""
     for unit in readings:
-        claimed = Fraction(number.mantissa, 10**number.decimals) * unit
+        claimed = number.printed * unit
         slack = Fraction(unit, 2 * 10**number.decimals)
         if claimed + slack >= Fraction(985, 1000) * rows and claimed - slack <= rows:
             return True
@@ -207,7 +205,7 @@ def _padded(number: Number, rows: int | Fraction, readings: Sequence[int]) -> bo
 
 
 def _bounded(number: Number, value: Value, readings: Sequence[tuple[int, str]], claim: Claim) -> Judgement:
-    claimed = [Fraction(number.mantissa, 10**number.decimals) * unit for unit, _ in readings]
+    claimed = [number.printed * unit for unit, _ in readings]
     low, high = min(claimed), max(claimed)
     true = {"+": value.value >= low, ">": value.value > low, "<": value.value < high}[number.bound]
     shown = _show(claim.field, value.value)

@@ -147,6 +147,7 @@ def _expanded(phrase: str) -> list[str]:
     return out
 
 
+@lru_cache(maxsize=4096)
 def normal(text: str) -> str:
     """A label in lower case, with blanks for punctuation.
 
@@ -184,7 +185,7 @@ def parse(text: str, group: str = "") -> Label | None:
         return Label(("relation",), quals._replace(other=relation))
     if machine := _FITS.fullmatch(text):
         tokens = next(numbers(machine["tokens"] or ""), None)
-        context = int(tokens.digits) * (1024 if tokens.scale == 3 else 1) if tokens else 0
+        context = int(tokens.printed) * (1024 if tokens.scale == 3 else 1) if tokens else 0
         return Label(("fit",), quals._replace(context=context, other=machine["machine"].strip()))
     fields = _fields(text, main, inside)
     if fields is None:
@@ -299,10 +300,10 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
     context = 0
     if re.search(r"cache|kv|flop|activation", whole):
         for number in numbers(whole):
-            if number.scale == 3 and number.digits == int(number.digits):
-                context = int(number.digits) * 1024
+            if number.scale == 3 and not number.decimals:
+                context = number.mantissa * 1024
             elif number.scale == 6:
-                context = int(number.digits * (1 << 20))
+                context = int(number.printed * (1 << 20))
             elif not number.scale and number.mantissa >= 512 and not number.decimals and not number.unit:
                 context = number.mantissa
             if context:

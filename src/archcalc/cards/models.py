@@ -27,6 +27,8 @@ class Model:
         self.name = name
         self.source = source
         self.architecture = architecture
+        self.truths: dict[Any, Any] = {}
+        """What `truth.safely` found, by field and qualifiers."""
 
     @cached_property
     def report(self) -> Inspection:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -29,18 +28,23 @@ _NUMBER = re.compile(
         (?P<plus>\+(?!\s*\d))?""",
     re.VERBOSE | re.IGNORECASE,
 )
+_CONTINENTAL = re.compile(r"\d+,\d{1,2}")
+_SEPARATORS = re.compile(r"[ ,_\u00a0\u2009\u202f]")
+_GROUPED = re.compile(r"\d([ ,_\u00a0\u2009\u202f])\d{3}")
 _SCALES = {"k": 3, "thousand": 3, "m": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "g": 9, "t": 12, "trillion": 12}
 _STEPS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 
 
 class Number(NamedTuple):
-    """A number in a cell: its digits as printed, its scale (a power of ten, 0 without) or unit, and where it stands.
+    """A number in a cell: its digits without the point and how many stand behind it, its scale (a power of ten, 0 without) or unit,
+    and where it stands.
 
     `start` and `end` are those of its digits, `after` is behind its unit; `suffix` is the letter of the scale as printed.
     `bound` is `+` for "at least", `<` for "less than", `>` for "more than".
     """
 
-    digits: Decimal
+    mantissa: int
+    decimals: int
     scale: int
     unit: str
     bound: str
@@ -51,29 +55,25 @@ class Number(NamedTuple):
     suffix: str = ""
 
     @property
-    def decimals(self) -> int:
-        return max(0, -int(self.digits.as_tuple().exponent))
-
-    @property
-    def mantissa(self) -> int:
-        """The digits without the point."""
-        return int(self.digits.scaleb(self.decimals))
+    def printed(self) -> Fraction:
+        """What the digits say, without scale and unit."""
+        return Fraction(self.mantissa, 10**self.decimals)
 
 
 def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Number]:
     """Every number in a text, in order."""
     for match in _NUMBER.finditer(text, start, len(text) if end is None else end):
         digits = match["digits"]
-        if re.fullmatch(r"\d+,\d{1,2}", digits):
+        if _CONTINENTAL.fullmatch(digits):
             digits = digits.replace(",", ".")  # 12,2B, as written on the continent
-        digits = re.sub(r"[ ,_\u00a0\u2009\u202f]", "", digits)
+        whole, _, behind = _SEPARATORS.sub("", digits).partition(".")
         unit = (match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or "").lower()
         scale = _SCALES[match["scale"].lower()] if match["scale"] else 0
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
         bound = {"≥": "+", "≤": "<"}.get(bound, bound)
         yield Number(
-            Decimal(digits), scale, unit, bound, match.start("digits"), match.end("digits"), match[0].strip(), match.end(),
-            match["scale"] or "",
+            int(whole + behind), len(behind), scale, unit, bound, match.start("digits"), match.end("digits"), match[0].strip(),
+            match.end(), match["scale"] or "",
         )  # fmt: skip
 
 
@@ -125,22 +125,23 @@ def compare(number: Number, value: int | Fraction, unit: int, *, zeros: bool = T
     >>> compare(next(numbers("400B")), 401_583_681_536, 10**9), compare(next(numbers("1T")), 671 * 10**9, 10**12)
     ('zeros', None)
     """
-    scaled = Fraction(value) * 10**number.decimals / unit
-    printed = number.mantissa
+    # Both sides times `below`: value / unit x 10^decimals against the digits.
+    below = value.denominator * unit
+    scaled, printed = value.numerator * 10**number.decimals, number.mantissa * below
     if scaled == printed:
         return "exact"
     off = abs(scaled - printed)
     # 671B rounds to 1T only by losing every digit that counts.
-    lost = scaled < printed == 1 and number.decimals == 0 and scaled < Fraction(95, 100)
-    if off <= Fraction(1, 2) and not lost:
+    lost = number.mantissa == 1 and number.decimals == 0 and 100 * scaled < 95 * below
+    if 2 * off <= below and not lost:
         return "rounded"
     if zeros and number.decimals == 0:
-        digits = str(printed)
+        digits = str(number.mantissa)
         significant = max(least, len(digits.rstrip("0")))
         step = 10 ** max(0, len(digits) - significant)
-        if step > 1 and printed % step == 0 and off <= Fraction(step, 2):
+        if step > 1 and number.mantissa % step == 0 and 2 * off <= step * below:
             return "zeros"
-    if scaled > printed and int(scaled) == printed:
+    if scaled > printed and off < below:
         return "cut"
     return None
 
@@ -151,8 +152,7 @@ def like(number: Number, value: int | Fraction, unit: int) -> str:
     >>> like(next(numbers("9.24B")), 8_030_261_248, 10**9), like(next(numbers("131,072")), 8192, 1)
     ('8.03', '8,192')
     """
-    scaled = Fraction(value) * 10**number.decimals / unit
-    whole = round(scaled)
+    whole = round(Fraction(value) * 10**number.decimals / unit)
     if number.decimals:
         head, tail = divmod(whole, 10**number.decimals)
         text = f"{tail:0{number.decimals}}"
@@ -161,7 +161,7 @@ def like(number: Number, value: int | Fraction, unit: int) -> str:
 
 
 def _grouped(n: int, number: Number) -> str:
-    separator = re.search(r"\d([ ,_\u00a0\u2009\u202f])\d{3}", number.text)
+    separator = _GROUPED.search(number.text)
     if separator:
         return f"{n:,}".replace(",", separator[1])
     # A number too short to show whether it would have had separators is written as most are: with them from five digits on.

@@ -6,7 +6,8 @@ Nothing here knows a model's figures. What a cell says and nobody here understan
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, WORDS, Label, Quals
 from archcalc.cards.labels import parse as parse_label
@@ -31,12 +32,20 @@ from archcalc.cards.text import Cell
 Scope = Callable[[str], tuple[str, ...]]
 
 
-def read(label: Label, cell: Cell, scope: Scope | None = None) -> list[Claim]:
+def read(label: Label, cell: Cell, scope: Scope | None = None) -> Sequence[Claim]:
     """The claims of a cell under a label. `scope` finds the members that a word names, in rows about a family."""
-    text = cell.text
+    return _claims(label, cell.text) if scope is None else _sorted(label, cell.text, scope)
+
+
+@lru_cache(maxsize=4096)
+def _claims(label: Label, text: str) -> Sequence[Claim]:
+    return _sorted(label, text, None)
+
+
+def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
     if EMPTY.fullmatch(text):
-        return []
-    return sorted(_cell(label, text, scope), key=lambda claim: claim.start)
+        return ()
+    return tuple(sorted(_cell(label, text, scope), key=lambda claim: claim.start))
 
 
 _PAIR = re.compile(r"(?<![\w=:])([A-Za-z][A-Za-z _/-]{0,30}(?:\([^()]*\))?)\s*[:=]\s*(?=[~≈]?\d)([^,;\n()]+)")

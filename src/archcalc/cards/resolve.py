@@ -53,7 +53,7 @@ class Resolver:
                 self.named[names.clean(pin.name).lower()] = (pin.source, self.folder)
         self.default_source = ""
         self.default_folder: str | None = None
-        self._subjects: dict[Subject, Resolved] = {}
+        self._subjects: dict[tuple[Subject, Context], Resolved] = {}
         self._contexts: dict[Context, Resolved] = {}
 
     # Sources
@@ -72,7 +72,7 @@ class Resolver:
 
     def subject(self, subject: Subject, context: Context) -> Resolved:
         """The models that a cell names."""
-        key = subject
+        key = (subject, context)
         if key not in self._subjects:
             self._subjects[key] = self._subject(subject, context)
         return self._subjects[key]

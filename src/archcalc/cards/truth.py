@@ -36,7 +36,11 @@ def values(model: Model, field: str, quals: Quals) -> list[Value]:
 
 def safely(model: Model, field: str, quals: Quals) -> list[Value]:
     """`values`, or nothing where the architecture has a part that the figure is not defined for."""
-    try:
-        return values(model, field, quals)
-    except ArchcalcError:
-        return []
+    found = model.truths.get((field, quals))
+    if found is None:
+        try:
+            found = values(model, field, quals)
+        except ArchcalcError:
+            found = []
+        model.truths[field, quals] = found
+    return found

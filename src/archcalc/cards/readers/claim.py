@@ -48,7 +48,7 @@ RATIO = re.compile(r"(?<![\d.:])(\d{1,3})\s*[:：∶]\s*(\d{1,3})(?![\d:])")
 
 
 def of(field: str, number: Number, quals: Quals) -> Claim:
-    if NUMERIC.get(field) in ("tokens", "int") and number.decimals == 3 and not number.scale and number.digits < 1000:
+    if NUMERIC.get(field) in ("tokens", "int") and number.decimals == 3 and not number.scale and number.printed < 1000:
         # 32.768 tokens: on the continent the point groups thousands, and no such count has decimals.
-        number = number._replace(digits=number.digits * 1000 // 1)
+        number = number._replace(decimals=0)
     return Claim(field, "number", number.start, number.after, quals, number)

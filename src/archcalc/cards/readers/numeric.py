@@ -34,7 +34,7 @@ def read_number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 
 def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    found = [n for n in numbers(text) if not n.unit and (n.scale or n.digits >= 128 or n.decimals == 3)]
+    found = [n for n in numbers(text) if not n.unit and (n.scale or n.printed >= 128 or n.decimals == 3)]
     for i, number in enumerate(found):
         left = text[found[i - 1].after if i else 0 : number.start]
         right = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)]
@@ -76,9 +76,7 @@ def read_theta(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         from decimal import Decimal
 
         digits = Decimal(f"{match[1]}e{match[2]}")
-        yield of(
-            field, Number(Decimal(int(digits)), 0, "", "", match.start(1), match.end(2), match[0].strip(), match.end(2)), quals
-        )
+        yield of(field, Number(int(digits), 0, 0, "", "", match.start(1), match.end(2), match[0].strip(), match.end(2)), quals)
         return
     if re.match(r"\s*10\s*\^|\s*10[⁰-⁹]", text):
         return

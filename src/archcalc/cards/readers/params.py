@@ -30,7 +30,7 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     if len(counts) == 2 and roles == [(field, ""), (field, "")] and field == "total_params":
         between = text[counts[0].after : counts[1].start]
         if re.fullmatch(r"\s*/\s*", between):
-            small, large = sorted(range(2), key=lambda k: counts[k].digits.scaleb(counts[k].scale))
+            small, large = sorted(range(2), key=lambda k: counts[k].printed * 10 ** counts[k].scale)
             roles[small], roles[large] = ("active_params", ""), ("total_params", "")
     for number, (role, embedding) in zip(counts, roles, strict=True):
         if role:
