@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, per_layer
-from archcalc.blocks._tensor import make_layer
+from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
@@ -72,9 +72,9 @@ class Schema(DecoderSchema):
     def norms(self) -> tuple[str, ...]:
         return "operator_norm", "ffn_norm"
 
-    def layer(self, kind: str) -> Layer:
+    def layer(self, kind: str, ffn: Block | None = None) -> Layer:
         h = self.hidden_size
-        ffn = GatedFeedForward(h, self.ffn_width(), self.hidden_act, names=("w1", "w3", "w2"))
+        ffn = ffn or GatedFeedForward(h, self.ffn_width(), self.hidden_act, names=("w1", "w3", "w2"))
         norms = [rms_norm(name, h) for name in self.norms()]
         if kind != CONV:
             return make_layer(self.attention(kind), ffn, norms, ffn_name="feed_forward")
