@@ -138,17 +138,27 @@ class GroupedQueryAttention:
 
 @dataclass(frozen=True, slots=True)
 class KeyIndex:
-    """Small heads beside an attention that choose what its queries see: one key of `dim` a token, cached once."""
+    """Small heads beside an attention that choose what its queries see: one key of `dim` a token, cached once.
+
+    `fused` names one projection for the queries and the key.
+    """
 
     hidden: int
     heads: int
     dim: int
+    fused: str = ""
+    norm_names: tuple[str, str] = ("q_norm", "k_norm")
 
     def tensors(self) -> Iterator[Tensor]:
+        if self.fused:
+            yield from linear(self.fused, (self.heads + 1) * self.dim, self.hidden, "attention")
+            for name in self.norm_names:
+                yield rms_norm(name, self.dim)
+            return
         yield from linear("q_proj", self.heads * self.dim, self.hidden, "attention", shard=Shard(0, self.heads))
         yield from linear("k_proj", self.dim, self.hidden, "attention")
-        yield rms_norm("q_norm", self.dim)
-        yield rms_norm("k_norm", self.dim)
+        for name in self.norm_names:
+            yield rms_norm(name, self.dim)
 
     def caches(self) -> Iterator[Cache]:
         yield Cache("index", 1, self.dim, 0)

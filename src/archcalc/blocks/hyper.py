@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.norm import rms_norm
 from archcalc.model import Layer, Tensor
 
 
@@ -24,6 +26,19 @@ def hyper_head(prefix: str, hidden: int, streams: int) -> Iterator[Tensor]:
     yield Tensor(f"{prefix}fn", (streams, streams * hidden), "other")
     yield Tensor(f"{prefix}base", (streams,), "other")
     yield Tensor(f"{prefix}scale", (1,), "other")
+
+
+def gated_residual(name: str, hidden: int, streams: int, rank: int, *, writes: bool = True) -> Iterator[Tensor]:
+    """Around one block: a mixture of all streams by gates of low rank, and how much each stream takes of what the block `writes`.
+
+    Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py `Qwen4ExpTextGatedResidual`.
+    """
+    wide = streams * hidden
+    yield rms_norm(f"{name}.hc_norm", wide)
+    yield from linear(f"{name}.input_mix_weight_down", rank, wide, "other")
+    yield from linear(f"{name}.input_mix_weight_up", wide, rank, "other")
+    if writes:
+        yield from linear(f"{name}.block_inject_weight", streams, wide, "other")
 
 
 def widened(layer: Layer, hidden: int, streams: int) -> Layer:
