@@ -15,15 +15,17 @@ from archcalc.model import Group, Layer, Tensor
 NORMS = {"input_layernorm": "pre_self_attn_layernorm", "post_attention_layernorm": "post_self_attn_layernorm"}
 
 
+def renamed(t: Tensor) -> Tensor:
+    """A tensor of Gemma's layer as T5Gemma's calls it."""
+    name = t.name.removesuffix(".weight")
+    return t._replace(name=f"{NORMS[name]}.weight") if name in NORMS else t
+
+
 class Schema(gemma3_text.Schema):
     name: ClassVar[str] = "t5gemma2_text"
 
     def layer(self, window: int | None) -> Layer:
         layer = super().layer(window)
-
-        def renamed(t: Tensor) -> Tensor:
-            return t._replace(name=f"{NORMS[name]}.weight") if (name := t.name.removesuffix(".weight")) in NORMS else t
-
         return layer._replace(tensors=tuple(map(renamed, layer.tensors)))
 
     def body(self, prefix: str, *, tied: bool = False) -> Pieces:
