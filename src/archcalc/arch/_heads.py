@@ -12,14 +12,14 @@ from typing import Any, Literal
 from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture, Group, Tensor
 
-Task = Literal["", "bare", "sequence", "token", "reward", "other"]
+Task = Literal["", "bare", "sequence", "token", "reward", "choice", "other"]
 
 _TASKS: tuple[tuple[str, Task], ...] = (
     ("LMHeadModel", ""),
     ("ForSequenceClassification", "sequence"),
     ("ForTokenClassification", "token"),
     ("ForQuestionAnswering", "other"),
-    ("ForMultipleChoice", "other"),
+    ("ForMultipleChoice", "choice"),
     ("ForRewardModel", "reward"),
     ("ForProcessRewardModel", "reward"),
     ("Model", "bare"),
@@ -68,7 +68,7 @@ def _head(name: str, task: Task, labels: int, width: int) -> tuple[Tensor, ...] 
     return tuple(linear(called, labels, width, "head", bias=tokens))
 
 
-def _unrooted(a: Architecture) -> Architecture:
+def unrooted(a: Architecture) -> Architecture:
     """Names without the part that all have in common, as a model without a head names its tensors."""
     roots = {t.name.partition(".")[0] for g in a.groups for t in g.tensors} | {s.prefix.partition(".")[0] for s in a.stacks}
     if len(roots) != 1:
@@ -114,4 +114,4 @@ def fitted(a: Architecture, config: Mapping[str, Any], name: str) -> Architectur
         stacks=tuple(s for s in a.stacks if s.part != "mtp"),
         facts=a.facts._replace(tied_embeddings=False, more=(*a.facts.more, said)),
     )
-    return fitted if head else _unrooted(fitted)
+    return fitted if head else unrooted(fitted)
