@@ -145,7 +145,7 @@ class _Checker:
             judgement = self._judge(slot, claim, resolved, table)
             verdict = judgement.verdict
         why = judgement.why
-        if resolved.note and resolved.tuned and verdict != "ok":
+        if resolved.note and resolved.tuned and verdict != "ok" and claim.form not in ("unread", "unknowable"):
             why = f"{why}; {resolved.note}"
         fix = None
         if verdict == "wrong" and judgement.fix:
@@ -168,7 +168,9 @@ class _Checker:
         )
 
     def _judge(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table) -> Judgement:
-        rules = Rules(bool(table.context.begin), self.tolerance, resolved.tuned, resolved.family, resolved.open)
+        rules = Rules(
+            bool(table.context.begin), self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
+        )
         if claim.form == "relation":
             other = self.resolver.subject(layout.Subject(claim.quals.other.split("|", 2)[2]), table.context)
             if not other.groups:

@@ -20,6 +20,9 @@ _DIRECTIVE = re.compile(r"<!--\s*archcalc:\s*(.*?)\s*-->", re.DOTALL)
 _BAR = re.compile(r"(?<!\\)\|")
 _MARKS = re.compile(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
+_STATES = re.compile(
+    r"(?i)(?:base |hf |hub |hugging ?face )?(?:model|repo(?:sitory)?|checkpoint)(?: (?:id|name|repo(?:sitory)?|path))?|hugging ?face(?: (?:id|model))?|模型(?:名称)?"
+)
 _LABEL_END = re.compile(r"[:：]")
 _MAX_LABEL = 90
 """A label longer than this is a sentence with a colon in it."""
@@ -29,7 +32,8 @@ class Context(NamedTuple):
     """What stands around a table and may name its model.
 
     `headings` go from the document's title down. `pin` is a source that a comment names for this section, `begin` that of a generated
-    section, whose numbers must be exact. `off` asks to leave the table alone.
+    section, whose numbers must be exact. `off` asks to leave the table alone. `stated` is what a line such as
+    `Model: X` above it says.
     """
 
     headings: tuple[str, ...] = ()
@@ -37,6 +41,7 @@ class Context(NamedTuple):
     pin: str = ""
     begin: str = ""
     off: bool = False
+    stated: str = ""
 
 
 class Table(NamedTuple):
@@ -99,13 +104,16 @@ class _Reader:
         self.headings: list[tuple[int, str]] = []
         self.caption = ""
         self.pin: tuple[int, str] = (0, "")
+        self.stated: tuple[int, str] = (0, "")
         self.begin = ""
         self.off = False
         self.skip_next = False
 
     def context(self) -> Context:
         skipped, self.skip_next = self.skip_next, False
-        return Context(tuple(text for _, text in self.headings), self.caption, self.pin[1], self.begin, off=self.off or skipped)
+        return Context(
+            tuple(text for _, text in self.headings), self.caption, self.pin[1], self.begin, self.off or skipped, self.stated[1]
+        )
 
     def walk(self, tokens: list[Token]) -> None:
         i = 0
@@ -139,6 +147,8 @@ class _Reader:
         self.caption = ""
         if self.pin[0] >= level:
             self.pin = (0, "")
+        if self.stated[0] >= level:
+            self.stated = (0, "")
 
     def _cell_of(self, inline: Token) -> Cell:
         first, last = inline.map or (0, 0)
@@ -275,11 +285,18 @@ class _Reader:
                     groups.append(tuple(above))
                     last = last or (pair[0].text if pair else cell.text)
             i += 1
+        self._state(rows)
         if rows:
             self.tables.append(Table("list", line, tuple(rows), self.context(), 0, tuple(groups)))
         for k in tables:
             self._table(tokens, k)
         return i + 1
+
+    def _state(self, rows: list[tuple[Cell, ...]]) -> None:
+        """Note what `Model: X` or `Repository: X` among pairs says."""
+        for label, value in rows:
+            if _STATES.fullmatch(label.text.strip()) and 1 < len(value.text) < 80:
+                self.stated = (self.headings[-1][0] if self.headings else 0, value.text)
 
     def _item(self, inline: Token) -> Iterator[Cell]:
         """An item, or its lines where each begins with a label of its own."""
@@ -303,6 +320,7 @@ class _Reader:
                 pair = split(self.lines, piece)
                 if pair is not None and pair[0].text.strip(" :：") in bold:
                     rows.append(pair)
+            self._state(rows)
             if rows:
                 self.tables.append(Table("list", rows[0][0].line, tuple(rows), self.context(), 0, tuple(() for _ in rows)))
             self.caption = cell.text[-300:]

@@ -17,6 +17,7 @@ from archcalc import units
 from archcalc.cards import truth, words
 from archcalc.cards.labels import NUMERIC, UNKNOWABLE
 from archcalc.cards.models import Model
+from archcalc.cards.names import Closed
 from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
@@ -37,14 +38,15 @@ class Judgement(NamedTuple):
 
 class Rules(NamedTuple):
     """How to judge: `strict` in generated sections; `tolerance` a share that the user asked for; `tuned` for a release tuned from the
-    model, where the tuning may have changed what `_TUNING_CHANGES` lists; `family` for a row about one, `open` for one
-    that has more members than are known here."""
+    model, where the tuning may have changed what `_TUNING_CHANGES` lists, `quantized` where the files are smaller; `family` for a row
+    about one, `closed` for what is wrong if no member that is known here has it."""
 
     strict: bool = False
     tolerance: Fraction = Fraction(0)
     tuned: bool = False
+    quantized: bool = False
     family: bool = False
-    open: bool = False
+    closed: tuple[Closed, ...] = ()
 
 
 # Rounding before cutting off, and common conventions before rare ones.
@@ -64,6 +66,8 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
     found = _judge(model, claim, rules)
     if found.verdict == "wrong" and rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
         return Judgement("unverifiable", found.actual, f"{found.why}; a tuned release may have its own")
+    if found.verdict == "wrong" and rules.quantized and claim.field == "weights":
+        return Judgement("unverifiable", found.actual, f"{found.why}; a quantized release is smaller")
     if found.verdict == "wrong" and model.architecture.status == "partial":
         keys = ", ".join(model.architecture.unmodelled_keys)
         return Judgement("unverifiable", found.actual, f"{found.why}; but keys of the config are not understood: {keys}")
@@ -422,15 +426,18 @@ def judge_all(groups: Sequence[Sequence[Model]], claim: Claim, rules: Rules) -> 
 
     Each group that is named must have a member of which the claim is true; one of several listed values only some member of any group.
     """
+    closed = rules.closed
     if claim.scope:
         scoped = [[m for m in group if m.name in claim.scope] for group in groups]
-        groups = [[m for group in scoped for m in group]] if any(scoped) else groups
+        if any(scoped):
+            groups, closed = [[m for group in scoped for m in group]], ("words",) if closed else ()
     if claim.listed:
         groups = [[m for group in groups for m in group]]
+        closed = ("all" if "all" in closed else "words" if "words" in closed else "none",) if closed else ()
     results = [[(m, judge(m, claim, rules)) for m in group] for group in groups]
     if len(results) == 1 and len(results[0]) == 1 and not rules.family:
         return results[0][0][1]
-    failed = [group for group in results if not any(j.verdict == "ok" for _, j in group)]
+    failed = [(i, group) for i, group in enumerate(results) if not any(j.verdict == "ok" for _, j in group)]
     flat = [pair for group in results for pair in group]
     if not failed:
         right = [(m, j) for m, j in flat if j.verdict == "ok"]
@@ -439,13 +446,17 @@ def judge_all(groups: Sequence[Sequence[Model]], claim: Claim, rules: Rules) -> 
         if differing:
             why = f"true of {_names(m for m, _ in right)} ({why}); not of {_differing(differing)}"
         return Judgement("ok", right[0][1].actual, why)
-    wrong = [(m, j) for group in failed for m, j in group if j.verdict == "wrong"]
-    if not wrong or any(j.verdict == "unverifiable" for group in failed for _, j in group):
-        first = next(j for group in failed for _, j in group if j.verdict == "unverifiable")
+    wrong = [(m, j) for _, group in failed for m, j in group if j.verdict == "wrong"]
+    if not wrong or any(j.verdict == "unverifiable" for _, group in failed for _, j in group):
+        first = next(j for _, group in failed for _, j in group if j.verdict == "unverifiable")
         return Judgement("unverifiable", "", first.why)
     actual = _differing(wrong)
-    if rules.open or (rules.family and claim.field in ("total_params", "active_params")):
+    sized = claim.form == "number" and claim.field not in ("vocab", "context")
+    certain = [group for i, group in failed if not closed or closed[i] == "all" or (closed[i] == "words" and not sized)]
+    if not certain:
         return Judgement("unverifiable", actual, f"true of none of {_names(m for m, _ in wrong)}, but the family has others")
+    wrong = [pair for group in certain for pair in group]
+    actual = _differing(wrong)
     if len(wrong) == 1:
         return wrong[0][1]._replace(why=f"{wrong[0][0].name}: {wrong[0][1].why}")
     return Judgement("wrong", actual, f"true of none of {_names(m for m, _ in wrong)}: {wrong[0][1].why}")

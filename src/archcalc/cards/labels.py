@@ -155,13 +155,13 @@ def normal(text: str) -> str:
     ('kv head', 'hidden layer')
     """
     text = text.lower().replace("θ", "theta").replace("w/o", "without")
-    text = re.sub(r"[-_–*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→]+|\s+", " ", text)
+    text = re.sub(r"[-_–*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→%]+|\s+", " ", text)
     words = [_singular(word) for word in text.split()]
     return _NOISE.sub("", " ".join(words)).strip()
 
 
 def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" and word != "bias" else word
+    return word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" and not word.endswith("bias") else word
 
 
 @lru_cache(maxsize=4096)
@@ -222,7 +222,71 @@ def _relation(text: str) -> str:
 
 
 def _field(main: str) -> str | None:
-    return _phrases().get(main) or next((field for field, pattern in _OPEN if pattern.fullmatch(main)), None)
+    found = _phrases().get(main) or next((field for field, pattern in _OPEN if pattern.fullmatch(main)), None)
+    if found is not None or not main.isascii():
+        return found
+    if _BLOCKED.search(main):
+        return None
+    words = [word for word in _WORD_SPLIT.sub(r"\1 \2", main).split() if word not in _IDLE]
+    if not 1 < len(words) < 7:
+        return _phrases().get(words[0]) if len(words) == 1 and words[0] != main else None
+    found = _word_sets().get(_word_set(words, sizes=False)) or _word_sets().get(_word_set(words, sizes=True))
+    if found is None:
+        # "fp16 KV at 128k": what the dtype and the context are said of.
+        bare = " ".join(word for word in words if not _SAID.fullmatch(word))
+        if bare and bare != main:
+            field = {"kv": "kv_cache"}.get(bare) or _phrases().get(bare, "")
+            found = field if field in ("kv_cache", "kv_per_token", "weights", "flops") else None
+    return found
+
+
+_WORD_SPLIT = re.compile(r"\b(seq|max|ctx)(len|length|seq|position)")
+_IDLE = {
+    "known",
+    "official",
+    "reported",
+    "estimated",
+    "approx",
+    "approximate",
+    "actual",
+    "used",
+    "our",
+    "value",
+    "llm",
+}
+_SAID = re.compile(r"bf16|fp16|float16|fp32|fp8|int8|int4|at|for|with|of|in|context|ctx|token|seq|\d+k?|\d+m")
+_SAME = {
+    "attn": "attention", "emb": "embedding", "embed": "embedding", "embd": "embedding", "param": "parameter", "paramater": "parameter",
+    "ctx": "context", "len": "length", "maximum": "max", "seq": "sequence", "activated": "active", "feed": "ffn", "forward": "ffn",
+    "feedforward": "ffn", "mlp": "ffn", "pos": "position", "positional": "position", "normalization": "norm", "normalisation": "norm",
+    "vocabulary": "vocab", "k": "key", "v": "value", "q": "query", "block": "layer", "encoding": "embedding", "func": "function",
+    "fn": "function", "neuron": "unit",
+}  # fmt: skip
+_LENGTHS = {"size", "dimension", "width", "dim", "dimensionality"}
+_SIZED = (
+    "hidden_size", "intermediate_size", "expert_size", "shared_expert_size", "head_dim", "q_rank", "kv_rank", "rope_dim", "nope_dim",
+    "v_dim", "linear_head_dim",
+)  # fmt: skip
+
+
+def _word_set(words: list[str], sizes: bool) -> str:
+    same = {_SAME.get(word, word) for word in words} - {"count", "number", "num", "per", "in", "of"}
+    if sizes:
+        same = {"dim" if word in _LENGTHS else word for word in same}
+    return ("~" if sizes else "") + " ".join(sorted(same))
+
+
+@cache
+def _word_sets() -> dict[str, str]:
+    """Phrases of two words and more whatever their order and spelling; those of sizes by any word for size."""
+    out: dict[str, str] = {}
+    for phrase, field in _phrases().items():
+        if field[0] != "@" and phrase[0] != "@" and " " in phrase:
+            words = phrase.split()
+            out.setdefault(_word_set(words, sizes=False), field)
+            if field in _SIZED:
+                out.setdefault(_word_set(words, sizes=True), field)
+    return {key: field for key, field in out.items() if " " in key}
 
 
 def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
@@ -242,6 +306,14 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
         return ("heads", "kv_heads")
     if base == "layers" and re.search(r"\bdense\b", inside) and not re.search("includ|total", inside):
         return ("dense_layers",)
+    if "%" in text and base not in ("active_share", "expert_share", "sparsity"):
+        share = {
+            "active_params": "active_share",
+            "active?": "active_share",
+            "experts": "expert_share",
+            "active_experts": "expert_share",
+        }
+        return (share[base],) if base in share else None
     if base == "total_params" and re.search(r"\b(?:active|activated)\b", inside) and not re.search(r"total", inside):
         return ("active_params",)
     return (base,)
@@ -297,17 +369,7 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
     if not unit and (match := re.search(r"\b(gb|mb|kb|tb|gib|mib|kib)\b", whole)):
         unit = {"gb": 9, "mb": 6, "kb": 3, "tb": 12}.get(match[1], 0)
     binary = re.search(r"\b([gmkt])ib\b", whole)
-    context = 0
-    if re.search(r"cache|kv|flop|activation", whole):
-        for number in numbers(whole):
-            if number.scale == 3 and not number.decimals:
-                context = number.mantissa * 1024
-            elif number.scale == 6:
-                context = int(number.printed * (1 << 20))
-            elif not number.scale and number.mantissa >= 512 and not number.decimals and not number.unit:
-                context = number.mantissa
-            if context:
-                break
+    context = context_in(whole) if re.search(r"cache|kv|flop|activation", whole) else 0
     embedding = ""
     if re.search(r"non ?-?emb|without (?:the )?(?:word )?emb|w/?o emb|exclud\w+ (?:the )?(?:word )?emb|no emb", whole):
         embedding = "without"
@@ -337,6 +399,22 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
     if binary:
         unit = -{"k": 10, "m": 20, "g": 30, "t": 40}[binary[1]]
     return Quals(unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other)
+
+
+def context_in(text: str) -> int:
+    """The tokens that a text names: k as 1,024, and no number that is too small to be a context.
+
+    >>> context_in("KV cache at 128K"), context_in("32,768 tokens"), context_in("2 GB")
+    (131072, 32768, 0)
+    """
+    for number in numbers(text):
+        if number.scale == 3 and not number.decimals:
+            return number.mantissa * 1024
+        if number.scale == 6:
+            return int(number.printed * (1 << 20))
+        if not number.scale and number.mantissa >= 512 and not number.decimals and not number.unit:
+            return number.mantissa
+    return 0
 
 
 def dtype_in(text: str) -> str:

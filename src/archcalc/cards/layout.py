@@ -13,15 +13,17 @@ from archcalc.cards.text import EMPTY, Cell
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_BYTES = re.compile(r"[\d.,]+\s*[GM]i?B")
 
 
 class Subject(NamedTuple):
-    """What a cell names as its model: the text, a size that the same row states, and repositories that it links to."""
+    """What a cell names as its model: the text, a size that the same row states, what it links to, and the row's repository id."""
 
     text: str
     size: str = ""
     links: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
+    repo: str = ""
 
 
 class Slot(NamedTuple):
@@ -61,7 +63,7 @@ def _slots(table: Table) -> Iterator[Slot]:
     if long := _long_form(columns):
         yield from _triples(body, *long)
         return
-    side, side_labels = _side(table, body, width)
+    side, side_labels = _side(columns, body, width)
     across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and k != side)
     down = sum(1 for label in side_labels if label is not None and label.fields)
     strong_across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and not label.weak and k > 0)
@@ -124,15 +126,27 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     )
     # Columns that hold links and no figures.
     loose = {k for k, label in enumerate(columns) if k != model and (label is None or label.role == "skip")}
+    ids = {k for k, label in enumerate(columns) if k != model and (label is None or not label.fields)}
+    formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
+    sweep = _sweep(columns, body, model)
     name = EMPTY
     for row in body:
+        if sweep is not None:
+            yield from _swept(head, columns, row, sweep)
+            continue
         if model < len(row) and row[model].text.strip():
             name = row[model]
         stated = row[size].text if size is not None and size < len(row) and size != model else ""
         linked = tuple(link for k, cell in enumerate(row) if k in loose for link in cell.links)
-        subject = _subject(name, stated, linked)
+        repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
+        subject = _subject(name, stated, linked)._replace(repo=repo)
+        stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         for k, label in enumerate(columns):
             if label is None or not label.fields or k >= len(row):
+                continue
+            if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.fullmatch(row[k].text))):
+                dtype = label.quals.dtype or labels.dtype_in(stored) or stored
+                yield Slot(subject, label._replace(quals=label.quals._replace(dtype=dtype)), row[k], head[k].text)
                 continue
             if k == model and not re.search(r"\d\s*[BMT]\b", row[k].text):
                 continue
@@ -141,13 +155,37 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
             yield Slot(subject, label, row[k], head[k].text)
 
 
+def _sweep(columns: list[Label | None], body: list[tuple[Cell, ...]], model: int) -> int | None:
+    """The column of contexts of a table that lists caches by context, and no models."""
+    first = columns[0]
+    if (
+        first is None
+        or first.fields != ("context",)
+        or not any(label is not None and label.fields[:1] in (("kv_cache",), ("flops",), ("activations",)) for label in columns[1:])
+    ):
+        return None
+    return None if any(names.match(row[model].text).kind != "none" for row in body if model and model < len(row)) else 0
+
+
+def _swept(head: list[Cell], columns: list[Label | None], row: tuple[Cell, ...], sweep: int) -> Iterator[Slot]:
+    context = labels.context_in(row[sweep].text)
+    for k, label in enumerate(columns):
+        if k != sweep and label is not None and label.fields and k < len(row) and context:
+            yield Slot(
+                None, label._replace(quals=label.quals._replace(context=label.quals.context or context)), row[k], head[k].text
+            )
+
+
 # One model a column, or a table of labels and values
 
 
-def _side(table: Table, body: list[tuple[Cell, ...]], width: int) -> tuple[int, list[Label | None]]:
-    """The column of labels: that with most of them among the first three."""
+def _side(columns: list[Label | None], body: list[tuple[Cell, ...]], width: int) -> tuple[int, list[Label | None]]:
+    """The column of labels: that with most of them among the first three. Below a head that is a field, words are values (MoE, GQA)."""
     best: tuple[int, int, list[Label | None]] = (-1, 0, [])
     for k in range(min(3, max(1, width - 1))):
+        head = columns[k]
+        if k and head is not None and head.fields:
+            continue
         found = []
         for row in body:
             group = row[k - 1].text if k and k - 1 < len(row) else ""

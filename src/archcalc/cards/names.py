@@ -20,20 +20,27 @@ _VENDORS = (
     "huggingface", "01.ai", "01-ai", "eleutherai", "tii",
 )  # fmt: skip
 _TUNED = re.compile(r"[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE)
+_QUANTIZED = re.compile(
+    r"[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|q\d(?:_[\w]+)?)$",
+    re.IGNORECASE,
+)
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
 _SIZE = re.compile(r"(?i)^~?\d+(?:\.\d+)?\s*[bmt]$")
 _GENERIC = {
     "text", "only", "text-only", "dense", "moe", "ours", "base", "instruct", "chat", "non-thinking", "thinking", "latest", "open", "new",
-    "us", "this", "work", "released", "reference", "reasoning", "pretrained", "pre-trained", "bf16", "fp16", "original", "official",
+    "us", "this", "work", "released", "reference", "reasoning", "pretrained", "high", "medium", "low", "instruction-tuned", "pre-trained", "bf16", "fp16", "original",
+    "official",
 }  # fmt: skip
 
 
 class Match(NamedTuple):
-    """The bundled models that a text names. `tuned` is one whose release was tuned further: what tuning changes may differ."""
+    """The bundled models that a text names: one, or of `exact` names the releases that share it. `tuned` is one whose release was
+    tuned further: what tuning changes may differ; `quantized` one whose files are smaller."""
 
     kind: Kind
     names: tuple[str, ...] = ()
     note: str = ""
+    quantized: bool = False
 
 
 NONE = Match("none")
@@ -63,6 +70,10 @@ def match(text: str, size: str = "") -> Match:
     found = _one(name)
     if found.kind in ("exact", "tuned"):
         return found
+    if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned"):
+        return Match("tuned", found.names, f"taken for {found.names[0]}, quantized", quantized=True)
+    if (sized := re.fullmatch(r"(.+?)[-_ ](\d+(?:\.\d+)?[BMTbmt])", name)) and (found := _one(sized[1])).kind in ("exact", "tuned"):
+        return found if len(found.names) == 1 and _agrees(found.names[0], sized[2]) else NONE
     plain, brackets = _without_brackets(name)
     if brackets:
         for bracket in brackets:
@@ -102,6 +113,11 @@ def _known_bracket(text: str) -> bool:
     return all(word in _GENERIC for word in re.split(r"[\s,/;+-]+", lower) if word)
 
 
+def is_generic(text: str) -> bool:
+    """Whether a text is words that name no model by themselves: "Thinking", "Instruct"."""
+    return all(word in _GENERIC for word in re.split(r"[\s,/;+-]+", text.lower()) if word)
+
+
 def _without_brackets(name: str) -> tuple[str, list[str]]:
     brackets = [b.strip() for b in re.findall(r"[(\[]([^()\[\]]*)[)\]]", name)]
     return re.sub(r"\s*[(\[][^()\[\]]*[)\]]", "", name).strip(), brackets
@@ -112,11 +128,33 @@ def bare(text: str) -> str:
     return _without_brackets(clean(text))[0]
 
 
+# Names that several releases go by, though the index gives them to one.
+_RELEASES = {
+    "mistral7b": ("mistral-7b-v0.1", "mistral-7b-v0.2", "mistral-7b-v0.3"),
+    "mistral7binstruct": ("mistral-7b-v0.1", "mistral-7b-v0.2", "mistral-7b-v0.3"),
+}
+_SHORT = ("mixtral", "gpt2")
+"""Short names that are those of families too."""
+
+_COMPLETE = ("Llama 3", "Llama 3.1", "Llama 4", "Mixtral", "Gemma 2", "Qwen3", "gpt-oss", "GLM-4.5", "OLMo 2", "DeepSeek-V2")
+"""Families of which every published size is bundled."""
+
+
 def _one(name: str) -> Match:
     for candidate in _spellings(name):
+        key = zoo.key(candidate)
+        if releases := _RELEASES.get(key):
+            return Match("exact", releases, f"{name} may be any of {', '.join(releases)}")
+        if key in _SHORT and candidate != key:
+            return NONE
         entry = zoo.find(candidate)
         if entry is not None:
             return Match("exact", (entry.name,))
+    stripped = re.sub(r"(?i)[-_ ](?:instruct|chat|base)(?=[-_ ]v?\d)", "", name)
+    if zoo.key(stripped) in _SHORT:
+        return NONE
+    if stripped != name and (found := _one(stripped)).kind == "exact":
+        return Match("tuned", found.names, f"taken for {found.names[0]}, which it was tuned from")
     stripped = name
     while (shorter := _TUNED.sub("", stripped)) != stripped:
         stripped = shorter
@@ -191,8 +229,21 @@ def family(text: str) -> tuple[str, ...]:
 _BRAND = "whatever is bundled of"
 
 
+Closed = Literal["all", "words", "none"]
+
+
+def closed(text: str) -> Closed:
+    """What is wrong if no bundled member of a family has it: all of a complete family, words of a generation's, nothing of a brand's."""
+    spellings = {zoo.key(spelling) for spelling in _spellings(bare(text))}
+    if any(zoo.key(entry) in spellings for entry in _COMPLETE):
+        return "all"
+    return "words" if is_generation(bare(text)) else "none"
+
+
 def is_generation(text: str) -> bool:
     """Whether a family's name is that of one generation ("Gemma 3", "gpt-oss") and not of a brand with many ("Gemma")."""
+    if len({_entry(name).family for name in family(text)}) > 1:
+        return False
     return any(zoo.key(entry.family) == zoo.key(spelling) for spelling in _spellings(clean(text)) for entry in zoo.entries())
 
 
@@ -255,7 +306,8 @@ def in_heading(text: str) -> Match:
     >>> in_heading("Model Card for Mixtral-8x7B").names, in_heading("DeepSeek-V3 against Kimi K2").kind
     (('mixtral-8x7b',), 'ambiguous')
     """
-    name = clean(re.sub(r"<[^>]*>|[`*_#]+", " ", text))
+    # Figures in brackets say nothing of the name: "Llama-3-8B (L=32, d=128)".
+    name = clean(re.sub(r"<[^>]*>|[`*_#]+|\([^()]*=[^()]*\)", " ", text))
     if not name or len(name) > 400:
         return NONE
     whole = match(name)

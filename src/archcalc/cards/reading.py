@@ -48,7 +48,7 @@ def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
     return tuple(sorted(_cell(label, text, scope), key=lambda claim: claim.start))
 
 
-_PAIR = re.compile(r"(?<![\w=:])([A-Za-z][A-Za-z _/-]{0,30}(?:\([^()]*\))?)\s*[:=]\s*(?=[~≈]?\d)([^,;\n()]+)")
+_PAIR = re.compile(r"(?<![\w=:])['\"]?([A-Za-z][A-Za-z _/-]{0,40}(?:\([^()]*\))?)['\"]?\s*[:=]\s*(?=[~≈]?\d)([^,;\n(){}]+)")
 
 
 def _pairs_in(text: str, quals: Quals) -> list[Claim]:
@@ -77,6 +77,12 @@ def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
 def _plain(label: Label, text: str, scope: Scope | None) -> list[Claim]:
     if len(label.fields) > 1:
         pieces = split(text, len(label.fields))
+        if (
+            pieces is not None
+            and label.fields[:2] == ("total_params", "active_params")
+            and all(_MEMBER.search(text[start:end]) for start, end in pieces)
+        ):
+            return []  # 355B (Base) / 106B (Air): not what the label says
         if pieces is None:
             # One value for several fields: a form that says which is which, such as "32 for Q and 8 for KV".
             if label.fields[0] in ("heads", "linear_heads", "experts", "total_params", "layers"):
@@ -88,6 +94,11 @@ def _plain(label: Label, text: str, scope: Scope | None) -> list[Claim]:
                 out += _scoped(field, text[start:end], start, label.quals, scope)
         return out
     return _scoped(label.fields[0], text, 0, label.quals, scope)
+
+
+_MEMBER = re.compile(
+    r"\((?!(?:[^()]*\b)?(?:active|activated|total|shared|routed|with|without|incl\w*|non-?emb\w*|per token)\b)[^()]*[A-Za-z][^()]*\)"
+)
 
 
 def split(text: str, count: int) -> list[tuple[int, int]] | None:

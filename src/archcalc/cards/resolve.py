@@ -19,7 +19,8 @@ class Resolved(NamedTuple):
     """Groups of models that a claim is about: one group of one model mostly.
 
     `note` says how a name was taken, `problem` why there is none, `failed` that a source which was asked for by name cannot be had.
-    `several` says that a cell may single out one of the models, `family` that they are one, `open` that it has others.
+    `several` says that a cell may single out one of the models, `family` that they are one; `closed` says of each group what is wrong
+    if none of it has it.
     """
 
     groups: tuple[tuple[Model, ...], ...] = ()
@@ -28,7 +29,8 @@ class Resolved(NamedTuple):
     tuned: bool = False
     several: bool = False
     family: bool = False
-    open: bool = False
+    closed: tuple[names.Closed, ...] = ()
+    quantized: bool = False
     failed: ArchcalcError | None = None
 
     @property
@@ -88,12 +90,14 @@ class Resolver:
         found = names.match(subject.text, subject.size)
         if linked is not None and found.kind != "exact":
             return linked
+        if subject.repo and (other := self._repo_column(subject.repo, found)):
+            return other
         if found.kind in ("exact", "tuned"):
-            return self._bundled(((found.names[0],),), found.note, tuned=found.kind == "tuned")
+            return self._bundled((found.names,), found.note, tuned=found.kind == "tuned", quantized=found.quantized)
         if several := self._several(subject):
             return several
         if found.kind == "family":
-            return self._bundled((found.names,), found.note, family=True, brand=not names.is_generation(names.bare(subject.text)))
+            return self._bundled((found.names,), found.note, family=True, closed=(names.closed(subject.text),))
         if is_repo(plain):
             return self._repo(plain)
         # A size alone is a member of the family that the headings name.
@@ -102,7 +106,7 @@ class Resolver:
                 for word in _runs(text):
                     sized = names.match(f"{word} {plain}")
                     if sized.kind in ("exact", "tuned"):
-                        return self._bundled(((sized.names[0],),), f"{plain} of {word}")
+                        return self._bundled((sized.names,), f"{plain} of {word}")
         if context.headings and plain and names.clean(context.headings[0]).lower() == plain.lower():
             around = self.around(context)
             if around.groups:
@@ -118,6 +122,21 @@ class Resolver:
             return self._bundled(((entry.name,),), f"by its link to {repos[0]}")
         return self._repo(repos[0]) if not self.offline else None
 
+    def _repo_column(self, repo: str, found: names.Match) -> Resolved | None:
+        """What the row's repository id says beside its name: another release of the same publisher is another model."""
+        entry = zoo.find(repo)
+        if entry is not None:
+            return None if entry.name in found.names else self._bundled(((entry.name,),), f"by its repository, {repo}")
+        named = names.match(repo.partition("/")[2])
+        if named.kind in ("exact", "tuned"):
+            if found.kind in ("exact", "tuned") and not set(named.names) & set(found.names):
+                return None
+            return self._bundled((named.names,), named.note or f"by its repository, {repo}", tuned=True, quantized=named.quantized)
+        publishers = {e.repo.partition("/")[0].lower() for e in zoo.entries() if e.name in found.names}
+        if found.kind == "none" or repo.partition("/")[0].lower() in publishers:
+            return self._repo(repo)
+        return None
+
     def _repo(self, repo: str) -> Resolved:
         try:
             return Resolved(((load(repo, self.offline),),), f"the Hub's {repo}")
@@ -127,30 +146,43 @@ class Resolver:
     def _several(self, subject: Subject) -> Resolved | None:
         """Several models or families in one cell: "Mistral / Mixtral", "DeepSeek (V3 / R1)"."""
         text = names.clean(subject.text)
+        text = re.sub(r"(?<=\d)/(?=\d)", " / ", text)  # Llama 3.1/3.2
         pieces = [piece for piece in re.split(r"\s+/\s+|\s*&\s*|\s+and\s+|\s*,\s+|\n+", text) if piece]
         if inside := re.fullmatch(r"(.*?)\s*\(([^()]*(?:/|,|&|\band\b)[^()]*)\)", text):
             tails = [tail.strip() for tail in re.split(r"/|,|&|\band\b", inside[2])]
             pieces = [f"{inside[1]} {tail}" for tail in tails]
+        pieces = [piece for i, piece in enumerate(pieces) if not i or not names.is_generic(piece)]
         if len(pieces) < 2:
-            return None
-        found = [names.match(piece) for piece in pieces]
-        if any(match.kind == "none" for match in found):
+            found = names.match(pieces[0]) if pieces and pieces[0] != text else names.NONE
+            return self._bundled((found.names,), found.note) if found.kind in ("exact", "tuned") else None
+        each = [names.match(piece) for piece in pieces]
+        if any(match.kind == "none" for match in each):
             # "Qwen3 8B / 14B": what differs stands last.
             stem = re.sub(r"\s*\S+$", "", pieces[0])
-            found = [
-                match if match.kind != "none" else names.match(f"{stem} {piece}")
-                for match, piece in zip(found, pieces, strict=True)
+            each = [
+                match if match.kind != "none" else names.match(f"{stem} {piece}") for match, piece in zip(each, pieces, strict=True)
             ]
-        if any(match.kind == "none" for match in found):
+        if any(match.kind == "none" for match in each):
             return None
-        family = any(match.kind == "family" for match in found)
-        return self._bundled(tuple(match.names for match in found), " and ".join(pieces), family=family)
+        family = any(match.kind == "family" for match in each)
+        closed: tuple[names.Closed, ...] = tuple(
+            names.closed(piece) if match.kind == "family" else "all" for match, piece in zip(each, pieces, strict=True)
+        )
+        return self._bundled(tuple(match.names for match in each), " and ".join(pieces), family=family, closed=closed)
 
     def _bundled(
-        self, groups: tuple[tuple[str, ...], ...], note: str, tuned: bool = False, family: bool = False, brand: bool = False
+        self,
+        groups: tuple[tuple[str, ...], ...],
+        note: str,
+        tuned: bool = False,
+        family: bool = False,
+        closed: tuple[names.Closed, ...] = (),
+        quantized: bool = False,
     ) -> Resolved:
         models = tuple(tuple(load(name, True) for name in group) for group in groups)
-        return Resolved(models, note, tuned=tuned, several=family or len(groups) > 1, family=family, open=brand)
+        return Resolved(
+            models, note, tuned=tuned, several=family or len(groups) > 1, family=family, closed=closed, quantized=quantized
+        )
 
     # Surroundings
 
@@ -165,7 +197,12 @@ class Resolver:
             return self.source((context.begin or context.pin).split()[0])
         steps: list[Callable[[], Resolved | None]] = [lambda: self._text(context.caption)]
         steps += [lambda text=text: self._text(text) for text in reversed(context.headings[1:])]  # type: ignore[misc]
-        steps += [self._document, self._beside, lambda: self._text(context.headings[0] if context.headings else "")]
+        steps += [
+            lambda: self._stated(context.stated),
+            self._document,
+            self._beside,
+            lambda: self._text(context.headings[0] if context.headings else ""),
+        ]
         for step in steps:
             found = step()
             if found is not None and (found.groups or found.problem):
@@ -180,10 +217,17 @@ class Resolver:
         if found.kind == "ambiguous":
             return Resolved(problem=found.note)
         if found.kind in ("exact", "tuned"):
-            return self._bundled(((found.names[0],),), f"by the words {text.strip()[:60]!r}", tuned=found.kind == "tuned")
+            words = f"by the words {text.strip()[:60]!r}"
+            return self._bundled((found.names,), words, tuned=found.kind == "tuned", quantized=found.quantized)
         if found.kind == "family":
-            return self._bundled((found.names,), found.note, family=True, brand=not names.is_generation(names.bare(text)))
+            return self._bundled((found.names,), found.note, family=True, closed=(names.closed(text),))
         return None
+
+    def _stated(self, text: str) -> Resolved | None:
+        if not text:
+            return None
+        found = self.subject(Subject(text), Context())
+        return found if found.groups or is_repo(names.clean(text)) else None
 
     def _document(self) -> Resolved | None:
         return self.source(self.default_source, self.default_folder) if self.default_source else None

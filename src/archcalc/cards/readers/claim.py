@@ -38,10 +38,10 @@ EMPTY = re.compile(
 )
 
 
-YES = re.compile(r"(?i)\s*(?:yes|true|y|sí|oui|ja|是|✓|✔️?|✅|☑️?|on|enabled|supported|√)(?![A-Za-z])")
+YES = re.compile(r"(?i)\s*(?:(?:yes|true|y|sí|oui|ja|✓|✔️?|✅|☑️?|on|enabled|supported|√)(?![A-Za-z])|是|有)")
 
 
-NO = re.compile(r"(?i)\s*(?:no|none|false|n|non|nein|否|无|✗|✘|❌|✕|✖️?|×|off|disabled|not used|without|0)(?![A-Za-z0-9.])")
+NO = re.compile(r"(?i)\s*(?:(?:no|none|false|n|non|nein|✗|✘|❌|✕|✖️?|×|off|disabled|not used|without|0)(?![A-Za-z0-9.])|否|无|不)")
 
 
 RATIO = re.compile(r"(?<![\d.:])(\d{1,3})\s*[:：∶]\s*(\d{1,3})(?![\d:])")

@@ -27,6 +27,9 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         left = text[counts[i - 1].after if i else 0 : number.start].lower()
         right = text[number.after : counts[i + 1].start if i + 1 < len(counts) else len(text)].lower()
         roles.append(_param_role(field, left, right))
+    if len(counts) == 2 and (order := _ORDER.search(text)):
+        # 5.1B-117B (Active-Total)
+        roles = [("active_params" if order[k].lower().startswith("act") else "total_params", "") for k in (1, 2)]
     if len(counts) == 2 and roles == [(field, ""), (field, "")] and field == "total_params":
         between = text[counts[0].after : counts[1].start]
         if re.fullmatch(r"\s*/\s*", between):
@@ -42,6 +45,7 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             yield of("active_params", hidden, quals)
 
 
+_ORDER = re.compile(r"(?i)\((active|activated|total)(?:\s*[-/,–]\s*| and )(active|activated|total)\)")
 _OTHER_COUNTS = (
     r"\b(?:embedding|embed|vision|vit|encoder|audio|draft|projector|per expert|each|lora|trainable|effective|optimizer|tokens)\b"
 )

@@ -67,6 +67,12 @@ def _total(model: Model, quals: Quals) -> Iterator[Value]:
 
 def _active(model: Model, quals: Quals) -> Iterator[Value]:
     found = list(_counted(model, quals, 1))
+    params = model.report.params
+    if (routers := params.by_role["router"]) and quals.embedding != "without":
+        towers = params.by_part.get("vision", 0) + params.by_part.get("audio", 0)
+        found.append(
+            Value(params.active - towers - routers, "without the routers" + (", the text model alone" if towers else ""), "rare")
+        )
     if quals.mtp == "with":
         found = [v for v in found if "MTP" in v.basis] or found
     yield from found
@@ -100,6 +106,11 @@ def _active_share(model: Model, _: Quals) -> Iterator[Value]:
         return
     yield Value(Fraction(p.active, p.total), "active over total, all parameters")
     sums = _sums(model)
+    towers = p.by_part.get("vision", 0) + p.by_part.get("audio", 0)
+    if towers:
+        yield Value(Fraction(p.active - towers, p.total - towers), "active over total, the text model alone")
+    if routers := p.by_role["router"]:
+        yield Value(Fraction(p.active - towers - routers, p.total - towers), "active without the routers over total", "rare")
     left_out = sum(sums.get(part, (0, 0))[0] for part in ("embedding", "head"))
     yield Value(Fraction(p.active - left_out, p.total - left_out), "active over total, without the embedding and the head")
 

@@ -27,6 +27,12 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
     value = _cache_bytes(model, tokens, quals)
     if value:
         yield Value(value, f"every token a layer can see, once: {tokens:,} tokens in {quals.dtype or 'bf16'}")
+    size = _DTYPE_BYTES.get(quals.dtype or "bf16")
+    if size and value:
+        kinds = memory.textbook(model.architecture, 1, quals.batch, size)
+        whole = sum(kind.bytes_per_token for kind in kinds) * tokens * quals.batch
+        if whole > value:
+            yield Value(whole, f"as if every layer kept all {tokens:,} tokens, windows or not")
 
 
 def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
