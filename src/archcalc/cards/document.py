@@ -21,7 +21,8 @@ _BAR = re.compile(r"(?<!\\)\|")
 _MARKS = re.compile(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
 _STATES = re.compile(
-    r"(?i)(?:base |hf |hub |hugging ?face )?(?:model|repo(?:sitory)?|checkpoint)(?: (?:id|name|repo(?:sitory)?|path))?|hugging ?face(?: (?:id|model))?|模型(?:名称)?"
+    r"(?i)(?:base |hf |hub |hugging ?face )?(?:model|repo(?:sitory)?|checkpoint)(?: (?:id|name|repo(?:sitory)?|path))?"
+    r"|hugging ?face(?: (?:id|model))?|模型(?:名称)?"
 )
 _LABEL_END = re.compile(r"[:：]")
 _MAX_LABEL = 90

@@ -27,9 +27,10 @@ _QUANTIZED = re.compile(
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
 _SIZE = re.compile(r"(?i)^~?\d+(?:\.\d+)?\s*[bmt]$")
 _GENERIC = {
-    "text", "only", "text-only", "dense", "moe", "ours", "base", "instruct", "chat", "non-thinking", "thinking", "latest", "open", "new",
-    "us", "this", "work", "released", "reference", "reasoning", "pretrained", "high", "medium", "low", "instruction-tuned", "pre-trained", "bf16", "fp16", "original",
-    "official",
+    "text", "only", "text-only", "dense", "moe", "ours", "base", "instruct", "chat", "non-thinking", "thinking", "latest", "open",
+    "new", "us", "this", "work", "released", "reference",
+    "reasoning", "pretrained", "high", "medium", "low", "instruction-tuned", "pre-trained", "bf16", "fp16",
+    "original", "official",
 }  # fmt: skip
 
 
