@@ -577,14 +577,21 @@ class Kept(NamedTuple):
 def layer_kept(
     a: Architecture, layer: Layer, how: How, implementation: Implementation = "transformers", recompute: Recompute = "none"
 ) -> Kept:
-    """The two parts of what a layer's backward pass needs, under a way of checkpointing.
+    """The two parts of what a layer's backward pass needs, under a way of checkpointing."""
+    every = tuple(megatron_saved(a, layer, how) if implementation == "megatron" else layer_saved(a, layer, how))
+    return checkpointed(a, layer, how, every, implementation, recompute)
+
+
+def checkpointed(
+    a: Architecture, layer: Layer, how: How, every: tuple[Saved, ...], implementation: Implementation, recompute: Recompute
+) -> Kept:
+    """What of `every` storage of a layer is kept, and what is made again.
 
     `full` keeps the layer's input and makes the rest again. `selective` means what it means where it comes from: in Megatron the
     products and the softmax of the scores are made again (Korthikanti et al. 2022, section 5); in PyTorch every second matrix's
     output and that of the attention are kept, and the rest is made again from them (torchtitan 2024-12,
     parallelisms/parallelize_llama.py `_apply_ac_to_transformer_block`).
     """
-    every = tuple(megatron_saved(a, layer, how) if implementation == "megatron" else layer_saved(a, layer, how))
     if recompute == "none":
         return Kept(every, ())
     start = Saved("norm", "layer's input", how.residual, a.facts.hidden_size)

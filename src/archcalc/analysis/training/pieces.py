@@ -1,0 +1,95 @@
+"""Which weights each pipeline stage holds, and which of them are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from archcalc.analysis.placement import pipeline
+from archcalc.analysis.training.adapters import ADAPTED, adapted, adapter_elements, is_matrix, targeted
+from archcalc.analysis.training.run import Run
+from archcalc.model import Architecture, Layer, Part, Tensor
+
+
+class Piece(NamedTuple):
+    """One tensor on one rank: `elements` in each of `copies` layers."""
+
+    tensor: Tensor
+    part: Part
+    elements: int
+    copies: int
+    trains: bool
+    quantized: bool
+    adapter: int
+    """Elements of the adapter beside it."""
+
+    @property
+    def total(self) -> int:
+        return self.elements * self.copies
+
+
+def trainable(a: Architecture, run: Run) -> tuple[int, int]:
+    """Parameters of the model that are trained, and those of the adapters beside it."""
+    full = added = 0
+    for piece in pieces(a, run._replace(tp=1, pp=1, ep=1))[0]:
+        full += piece.total * piece.trains
+        added += piece.adapter * piece.copies
+    return full, added
+
+
+def _on_rank(t: Tensor, tp: int, ep: int) -> int:
+    """Elements on the fullest rank."""
+    elements = t.elements
+    if t.experts is not None and ep > 1:
+        elements = elements // t.experts.total * -(-t.experts.total // ep)
+    if t.shard is not None and tp > 1:
+        elements = elements // t.shard.units * -(-t.shard.units // min(tp, t.shard.units))
+    return elements
+
+
+def pieces(a: Architecture, run: Run) -> list[list[Piece]]:
+    """What each pipeline stage holds. The first holds embeddings and towers, the last the final norm and the head."""
+    targets = targeted(a, run.targets) if run.lora else frozenset()
+    bounds = pipeline(a.layers, run.pp, "sglang")
+    stages: list[list[Piece]] = [[] for _ in bounds]
+
+    def piece(t: Tensor, part: Part, copies: int) -> Piece:
+        trains = not run.lora and part not in run.frozen and t.role not in run.frozen
+        quantized = run.quant == "nf4" and part == "decoder" and is_matrix(t)
+        times = adapted(t, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
+        adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
+        return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
+
+    last = len(bounds) - 1
+    for group in a.groups:
+        place = last if group.part in ("head", "decoder", "mtp") else 0
+        for t in group.tensors:
+            if t.counted or (t.kind == "tied" and last > 0):
+                stages[place].append(piece(t, group.part, 1))
+    for stack in a.stacks:
+        if stack.part == "mtp":
+            continue
+        if stack.part != "decoder":
+            for layer, n in zip(stack.kinds, stack.counts(), strict=True):
+                stages[0] += [piece(t, stack.part, n) for t in layer.tensors if t.counted]
+            continue
+        for stage, counts in stage_layers(a, bounds, stack.prefix):
+            for layer, n in counts:
+                stages[stage] += [piece(t, stack.part, n) for t in layer.tensors if t.counted]
+    return stages
+
+
+def stage_layers(
+    a: Architecture, bounds: Sequence[tuple[int, int]], prefix: str = ""
+) -> Iterator[tuple[int, list[tuple[Layer, int]]]]:
+    """For each stage the kinds of the decoder's layers in it (of the stack named `prefix`, or of all), and how many of each."""
+    for stage, (start, end) in enumerate(bounds):
+        first, out = 0, []
+        for stack in a.stacks:
+            if stack.part != "decoder":
+                continue
+            here = stack.pattern[max(start - first, 0) : max(end - first, 0)]
+            first += len(stack.pattern)
+            if prefix in ("", stack.prefix):
+                out += [(layer, here.count(k)) for k, layer in enumerate(stack.kinds) if k in here]
+        yield stage, out

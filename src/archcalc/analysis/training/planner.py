@@ -1,0 +1,317 @@
+"""The memory of the fullest GPU of a run."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import NamedTuple
+
+from archcalc.analysis import activations as act
+from archcalc.analysis.activations import How, Saved, Split, rank_bytes
+from archcalc.analysis.placement import pipeline
+from archcalc.analysis.training.adapters import targeted
+from archcalc.analysis.training.pieces import Piece, pieces, stage_layers
+from archcalc.analysis.training.rules import check
+from archcalc.analysis.training.run import Memory, Run, Term
+from archcalc.analysis.training.states import States, casts, share, states
+from archcalc.model import Architecture, Layer
+
+
+class _Layers(NamedTuple):
+    """`number` layers of one kind: what each keeps, what it makes again, and what it keeps without checkpointing."""
+
+    number: int
+    kept: tuple[Saved, ...]
+    again: tuple[Saved, ...]
+    alone: tuple[Saved, ...]
+
+
+class _Stage(NamedTuple):
+    """What a pipeline stage holds, whatever the batch and the length are.
+
+    `outside` is kept outside the layers, so many times each; `unreached` is what the first layer does not keep after all. `flying`
+    is how many micro-batches are in flight, as a fraction.
+    """
+
+    layers: tuple[_Layers, ...]
+    outside: tuple[tuple[Saved, int], ...]
+    unreached: tuple[Saved, ...]
+    states: States
+    casts: tuple[int, int, int]
+    flying: tuple[int, int]
+    last: bool
+
+
+class _Filled(NamedTuple):
+    """A stage with a batch in it: activations by block, what is made again for a while, logits, and bytes at each moment."""
+
+    blocks: dict[str, int]
+    logits: tuple[int, int, int]
+    moments: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return max(self.moments.values())
+
+
+class Planner:
+    """Analyses one architecture again and again: what does not change with the run is made once."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.a = architecture
+        self._targets: dict[tuple[str, ...], frozenset[str]] = {}
+        self._pieces: dict[Run, list[list[Piece]]] = {}
+        self._whole: dict[tuple[int, How, act.Implementation, bool], tuple[Saved, ...]] = {}
+        self._layers: dict[tuple[int, How, act.Implementation, bool, act.Recompute], act.Kept] = {}
+        self._outside: dict[tuple[How, act.Implementation, bool], list[Saved]] = {}
+        self._states: dict[tuple[int, Run], States] = {}
+        self._stages: dict[tuple[Run, int, int], tuple[_Stage, ...]] = {}
+        self._windows = sorted({x.window for s in architecture.stacks for k in s.kinds for x in k.attends if x.window is not None})
+
+    def memory(self, run: Run) -> Memory:
+        """The fullest GPU. Raises `UsageError` for a run that cannot be."""
+        check(self.a, run)
+        stages = self._held(run)
+        filled = [self._fill(stage, run) for stage in stages]
+        totals = tuple(f.total for f in filled)
+        fullest = totals.index(max(totals))
+        return self._memory(run, stages[fullest], filled[fullest])._replace(stage=fullest, stages=totals)
+
+    def total(self, run: Run) -> int:
+        """Bytes on the fullest GPU of a run that keeps the rules."""
+        return max(self._fill(stage, run).total for stage in self._held(run))
+
+    def targeted(self, run: Run) -> frozenset[str]:
+        """The modules that adapters go on."""
+        if not run.lora:
+            return frozenset()
+        if run.targets not in self._targets:
+            self._targets[run.targets] = targeted(self.a, run.targets)
+        return self._targets[run.targets]
+
+    def how(self, run: Run) -> How:
+        """How matrices compute in this run."""
+        return How(
+            size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self.targeted(run),
+            rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
+            inputs=bool(run.quant) and run.nf4_inputs, capacity=run.capacity,
+        )  # fmt: skip
+
+    def pieces(self, run: Run) -> list[list[Piece]]:
+        """The weights of each stage."""
+        key = Run(1, tp=run.tp, pp=run.pp, ep=run.ep, lora=run.lora, targets=run.targets, quant=run.quant, frozen=run.frozen)
+        if key not in self._pieces:
+            self._pieces[key] = pieces(self.a, key)
+        return self._pieces[key]
+
+    def _longer(self, tokens: int) -> int:
+        """How many windows are shorter: all that the structure of a layer's activations depends on a length by."""
+        return sum(1 for w in self._windows if w < tokens)
+
+    def _kept(self, layer: Layer, how: How, plain: How, run: Run, recompute: act.Recompute) -> act.Kept:
+        """What a layer keeps, like storages taken together."""
+        key = id(layer), plain, run.implementation, run.dropout, recompute
+        if key not in self._layers:
+            first = key[:4]
+            if first not in self._whole:
+                megatron = run.implementation == "megatron"
+                saved = (
+                    act.megatron_saved(self.a, layer, how, dropout=run.dropout) if megatron else act.layer_saved(self.a, layer, how)
+                )
+                self._whole[first] = tuple(saved)
+            found = act.checkpointed(self.a, layer, how, self._whole[first], run.implementation, recompute)
+            self._layers[key] = act.Kept(act.together(found.kept), act.together(found.again))
+        return self._layers[key]
+
+    def _kept_outside(self, how: How, plain: How, run: Run) -> list[Saved]:
+        key = plain, run.implementation, run.dropout
+        if key not in self._outside:
+            megatron = run.implementation == "megatron"
+            self._outside[key] = act.megatron_outside(self.a, how, dropout=run.dropout) if megatron else act.outside(self.a, how)
+        return self._outside[key]
+
+    def _states_of(self, run: Run, stage: int, held: list[Piece]) -> States:
+        """The states of a stage, which do not depend on what passes through it."""
+        key = stage, run._replace(seq=1, micro_batch=1, attention="sdpa", loss="full", chunks=1, recompute="none", every=1)
+        if key not in self._states:
+            self._states[key] = states(run, held)
+        return self._states[key]
+
+    def _held(self, run: Run) -> tuple[_Stage, ...]:
+        longer, batch = self._longer(run.seq), min(run.micro_batch, 2)
+        key = run._replace(seq=1, micro_batch=1, loss="full", chunks=1), longer, batch
+        if key not in self._stages:
+            how = self.how(run)
+            plain = how._replace(tokens=-longer, batch=batch)
+            bounds = pipeline(self.a.layers, run.pp, "sglang")
+            held = self.pieces(run)
+            self._stages[key] = tuple(
+                self._stage(run, how, plain, stage, layers, held[stage]) for stage, layers in stage_layers(self.a, bounds)
+            )
+        return self._stages[key]
+
+    def _stage(self, run: Run, how: How, plain: How, stage: int, layers: list[tuple[Layer, int]], held: list[Piece]) -> _Stage:
+        first, last = stage == 0, stage == run.pp - 1
+        rows = []
+        for layer, n in layers:
+            kept = self._kept(layer, how, plain, run, run.recompute)
+            rows.append(_Layers(n, kept.kept, kept.again, self._kept(layer, how, plain, run, "none").kept))
+        positions = run.recompute != "full"
+        outside: list[tuple[Saved, int]] = []
+        for saved in self._kept_outside(how, plain, run):
+            at_start = saved.block in ("embedding", "position") or saved.name.startswith("embedding")
+            if (at_start and first and (positions or saved.block != "position")) or (not at_start and last):
+                # The first stage has a micro-batch in flight for each stage.
+                outside.append((saved, min(run.pp, run.micro_batches) if at_start else 1))
+        spared = first and run.lora and run.recompute == "none" and run.implementation == "transformers"
+        return _Stage(
+            tuple(rows), tuple(outside), tuple(act.unreached(self.a, _first_layer(self.a), how)) if spared else (),
+            self._states_of(run, stage, held), casts(run, held), _in_flight(run, stage), last,
+        )  # fmt: skip
+
+    def _fill(self, stage: _Stage, run: Run) -> _Filled:
+        split, batch, tokens = Split(run.tp, run.sequence, run.cp), run.micro_batch, run.seq
+        over, under = stage.flying
+        blocks: dict[str, int] = {}
+        working = 0
+        for n, kept, makes_again, alone in stage.layers:
+            sizes = _by_block(kept, batch, tokens, split)
+            again = rank_bytes(makes_again, batch, tokens, split)
+            if run.recompute == "full" and run.every > 1:
+                # One input for each group of layers; the group is made again as a whole.
+                groups = -(-n // run.every)
+                sizes = {block: size * groups // n if n else 0 for block, size in sizes.items()}
+                again *= min(run.every, n)
+            if again and n * sum(sizes.values()) + again > n * rank_bytes(alone, batch, tokens, split):
+                # Checkpointing a single layer, or groups as long as the model, saves nothing.
+                sizes, again = _by_block(alone, batch, tokens, split), 0
+            working = max(working, again)
+            for block, size in sizes.items():
+                blocks[block] = blocks.get(block, 0) + size * n * over // under
+        for saved in stage.unreached:
+            blocks[saved.block] -= rank_bytes((saved,), batch, tokens, split)
+        for saved, times in stage.outside:
+            blocks[saved.block] = blocks.get(saved.block, 0) + rank_bytes((saved,), batch, tokens, split) * times
+        logits = _logits(self.a, run) if stage.last else (0, 0, 0)
+        base = stage.states.held
+        alive = base + stage.states.gathered + sum(blocks.values())
+        moments = {
+            "end of the forward pass": alive + logits[0] + stage.casts[0],
+            "start of the backward pass": alive + logits[1] + stage.casts[1],
+            "a layer made again": alive + working + logits[2] + stage.casts[2],
+            "optimizer's step": base + stage.states.step,
+        }
+        return _Filled(blocks, logits, moments)
+
+    def _memory(self, run: Run, stage: _Stage, filled: _Filled) -> Memory:
+        blocks, logits, moments = filled
+        states = stage.states
+        late = moments["start of the backward pass"] >= moments["end of the forward pass"]
+        loss = max(moments["end of the forward pass"], moments["start of the backward pass"])
+        again = max(0, moments["a layer made again"] - loss)
+        step = max(0, moments["optimizer's step"] - loss - again)
+        f = states.formulas
+        terms = [
+            Term("weights", "weights", states.weights, f["weights"]),
+            Term("weights", "adapters", states.adapters, f["adapters"]),
+            Term("weights", "weights gathered", states.gathered, "outside the layers + 2 layers + 1 layer's gradients"),
+            Term("weights", "weights cast by autocast", stage.casts[late], f"{run.size} B each, kept for the backward pass"),
+            Term("gradients", "gradients", states.gradients, f["gradients"]),
+            Term("optimizer", "optimizer", states.optimizer, f["optimizer"]),
+            Term("optimizer", "EMA of the weights", states.ema, "4 B each"),
+            *(
+                Term("activations", f"activations: {block}", size, _activation_formula(run, block, size))
+                for block, size in blocks.items()
+            ),
+            Term("activations", "a layer made again", again, "what the fullest layer takes beyond the memory of the loss"),
+            Term("logits", "logits and loss", logits[late], _logits_formula(self.a, run, late)),
+            Term(
+                "optimizer", "optimizer's temporaries", step, "a copy of the gradients (foreach), beyond the memory of activations"
+            ),
+        ]
+        moment = max(moments, key=lambda name: moments[name])
+        return Memory(
+            moments[moment], tuple(t for t in terms if t.bytes), moment, tuple(moments.items()), 0, (), states.cpu,
+            tuple(blocks.items()),
+        )  # fmt: skip
+
+
+def _by_block(saved: tuple[Saved, ...], batch: int, tokens: int, split: Split) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for s in saved:
+        sizes[s.block] = sizes.get(s.block, 0) + rank_bytes((s,), batch, tokens, split)
+    return sizes
+
+
+def _first_layer(a: Architecture) -> Layer:
+    """The first layer of the decoder."""
+    stack = next(s for s in a.stacks if s.part == "decoder")
+    return stack.kinds[stack.pattern[0]]
+
+
+def _in_flight(run: Run, stage: int) -> tuple[int, int]:
+    """Micro-batches whose activations a stage keeps, as a fraction: with 1F1B as many as there are stages from here to the end;
+    interleaved schedules add (p - 1) / v for v chunks a stage (Korthikanti et al. 2022, section 4.2.3; Narayanan et al. 2021,
+    arXiv:2104.04473, 2.2)."""
+    flying = min(run.pp - stage, run.micro_batches)
+    if run.interleave == 1 or run.pp == 1:
+        return flying, 1
+    return min(flying * run.interleave + run.pp - 1, run.micro_batches * run.interleave), run.interleave
+
+
+def _logits(a: Architecture, run: Run) -> tuple[int, int, int]:
+    """Logits and what the loss makes of them, at the end of the forward pass, the start of the backward pass, and later in it.
+
+    transformers 5.23, loss/loss_utils.py `ForCausalLMLoss`: the model's output holds the logits to the end of the step; they are
+    cast to fp32, whose log-softmax is kept; its backward pass makes two gradients of that size. `megatron` keeps fp32 logits alone
+    (Korthikanti et al. 2022, section 4.3: 4sbv/t).
+    """
+    local = run.micro_batch * -(-run.seq // run.cp)
+    vocab = next((-(-t.shape[0] // run.tp) for g in a.groups if g.part == "head" for t in g.tensors), a.facts.vocab_size)
+    c, n = run.size, local * vocab
+    if run.loss == "none":
+        return c * n, c * n, c * n
+    if run.implementation == "megatron":
+        return 4 * n, 4 * n, 0
+    targets = 8 * (local + (run.micro_batch == 1)) + 4
+    if run.loss == "full":
+        upcast = 4 if c != 4 else 0
+        return (c + upcast + 4) * n + targets, (c + 8 + 4) * n + targets, c * n
+    if run.loss == "chunked":
+        # A chunk at a time; logits and their gradients stay in the computing type (torchtune,
+        # modules/loss/ce_chunked_output_loss.py).
+        chunk = share(n, run.chunks)
+        return c * n + 8 * chunk + 4 * n, 2 * c * n + 8 * chunk + targets, c * n
+    # The head and the loss together, a chunk of tokens at a time, gradients made in the forward pass (Hsu et al. 2024,
+    # arXiv:2410.10989, section 3.2): the chunk shrinks with the vocabulary so that its logits are no larger than the head's input.
+    hidden = a.facts.hidden_size
+    rows = 1 << max(0, (ceil(local / ceil(a.facts.vocab_size / hidden)) - 1).bit_length())
+    made = (c + 4) * min(rows, local) * vocab + c * local * hidden + (0 if run.lora else c * vocab * hidden)
+    kept = c * local * hidden + (0 if run.lora else c * vocab * hidden)
+    return made, kept, 0
+
+
+def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
+    size = (
+        f"{run.micro_batch} x {run.seq:,} x {a.facts.vocab_size:,}"
+        + (f" / tp {run.tp}" if run.tp > 1 else "")
+        + (f" / cp {run.cp}" if run.cp > 1 else "")
+    )
+    if run.loss == "none":
+        return f"{run.size} B x {size}"
+    if run.implementation == "megatron":
+        return f"4 B x {size}"
+    if run.loss != "full":
+        return f"{run.loss} loss, {size}"
+    if late:
+        return f"({run.size} logits + 4 log-softmax + 2 x 4 gradients) B x {size}"
+    return f"({run.size} logits + {'4 fp32 + ' if run.size != 4 else ''}4 log-softmax) B x {size}"
+
+
+def _activation_formula(run: Run, block: str, size: int) -> str:
+    tokens = run.micro_batch * -(-run.seq // run.cp)
+    text = f"{size // tokens:,} B x {run.micro_batch} x {run.seq // run.cp:,} tokens"
+    if run.implementation == "megatron":
+        return f"{text} (Korthikanti et al. 2022)"
+    if run.recompute == "full" and block == "norm":
+        return f"{text} (input of {'each layer' if run.every == 1 else f'every {run.every} layers'})"
+    return text

@@ -1,0 +1,77 @@
+"""The rules that a run must keep."""
+
+from __future__ import annotations
+
+from archcalc.analysis.training.adapters import targeted
+from archcalc.analysis.training.run import Run
+from archcalc.errors import UsageError
+from archcalc.model import Architecture
+
+
+def check(a: Architecture, run: Run) -> None:
+    """Raises `UsageError` naming the rule that a run breaks."""
+    f = a.facts
+    for name in ("seq", "micro_batch", "dp", "fsdp", "tp", "pp", "cp", "ep", "micro_batches", "interleave", "every", "chunks"):
+        if getattr(run, name) < 1:
+            raise UsageError(f"{name.replace('_', '-')} is {getattr(run, name)}: at least 1 was expected")
+    if a.layers == 0:
+        raise UsageError("the model has no decoder layers to train", "give a language model's config")
+    if f.context_tokens is not None and run.seq > f.context_tokens and "learned" in f.position:
+        raise UsageError(
+            f"--seq {run.seq:,}: the model has learned positions for {f.context_tokens:,} tokens", "train on shorter sequences"
+        )
+    if run.pp > a.layers:
+        raise UsageError(f"--pp {run.pp}: more stages than the {a.layers} layers", "use fewer stages")
+    if run.pp > 1 and run.zero >= 2:
+        raise UsageError(
+            f"ZeRO {run.zero} with --pp {run.pp}: gradients or weights would be gathered again for each micro-batch of the pipeline",
+            "ZeRO 1 goes with pipelines (DeepSpeed refuses the others); --fsdp keeps its weights gathered there",
+        )
+    if run.interleave > 1 and (run.pp == 1 or a.layers % (run.pp * run.interleave)):
+        raise UsageError(
+            f"--interleave {run.interleave}: the {a.layers} layers must divide by stages x chunks ({run.pp} x {run.interleave})",
+            "choose a divisor, and more than one stage",
+        )
+    if run.tp > 1:
+        for s in a.stacks:
+            for layer in s.kinds if s.part == "decoder" else ():
+                for attend in layer.attends:
+                    if attend.heads and attend.v_dim and attend.heads % run.tp:
+                        raise UsageError(
+                            f"--tp {run.tp} does not divide the {attend.heads} attention heads", "choose a divisor of them"
+                        )
+                for t in layer.tensors:
+                    if t.shard and t.role in ("mlp", "experts", "shared_experts") and t.shard.units % run.tp:
+                        raise UsageError(
+                            f"--tp {run.tp} does not divide the {t.shard.units:,} columns of {t.name}", "choose a divisor of them"
+                        )
+    if run.sequence and run.tp == 1:
+        raise UsageError("--sp splits what tensor parallelism leaves whole: it needs --tp above 1", "give --tp, or leave --sp out")
+    if run.cp > 1 and run.attention == "eager":
+        raise UsageError(
+            "--cp splits sequences inside a fused attention: it does not go with --attention eager", "use flash or sdpa"
+        )
+    if run.cp > 1 and run.seq % run.cp:
+        raise UsageError(f"--cp {run.cp} does not divide the sequence of {run.seq:,} tokens", "choose a divisor")
+    if run.capacity != 100 and f.moe is None:
+        raise UsageError("--capacity: the model has no routed experts", "leave it out")
+    if run.ep > 1:
+        if f.moe is None:
+            raise UsageError(f"--ep {run.ep}: the model has no routed experts to spread", "leave --ep out")
+        if f.moe.experts % run.ep:
+            raise UsageError(f"--ep {run.ep} does not divide the {f.moe.experts} routed experts", "choose a divisor of them")
+        if run.dp * run.fsdp * run.cp % run.ep:
+            raise UsageError(
+                f"--ep {run.ep} takes its ranks from those of dp x fsdp x cp ({run.dp * run.fsdp * run.cp}), and does not divide them",
+                "choose a divisor",
+            )
+    if run.zero not in (0, 1, 2, 3):
+        raise UsageError(f"--zero {run.zero}: the stages are 1, 2 and 3 (0 for none)")
+    if run.zero and run.fsdp > 1:
+        raise UsageError("--zero and --fsdp both shard the states", "give one of them")
+    if run.quant and not run.lora:
+        raise UsageError("--qlora: quantized weights cannot be trained", "train an adapter beside them: --lora 16")
+    if run.quant and run.precision == "amp":
+        raise UsageError("--qlora computes in half precision: it does not go with --precision amp", "use pure or mixed")
+    if run.lora:
+        targeted(a, run.targets)

@@ -1,0 +1,142 @@
+"""What training takes on each GPU: weights, gradients, optimizer states, activations, logits; and what it costs.
+
+Memory is that of the fullest of four moments of a step (the end of the forward pass, the start of the backward pass, a layer made
+again, the optimizer's step), each a sum of what is alive then. Sources stand at the formulas.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from archcalc.analysis import activations as act
+from archcalc.analysis.activations import Loss
+
+Optimizer = Literal[
+    "adamw", "adamw-fused", "adamw-8bit", "paged-adamw", "paged-adamw-8bit", "sgd", "sgd-momentum", "adafactor", "lion",
+    "lion-8bit", "muon",
+]  # fmt: skip
+Precision = Literal["mixed", "amp", "pure", "fp32"]
+Offload = Literal["none", "optimizer", "all"]
+
+OPTIMIZERS: tuple[Optimizer, ...] = Optimizer.__args__  # type: ignore[attr-defined]
+
+CONTEXT_BYTES = 750_000_000
+"""What CUDA, its libraries and kernels take outside of PyTorch's allocator: measured on an RTX A6000 with CUDA 13 (vramcalc 0.1.2,
+README)."""
+CUBLAS_BYTES = 8_519_680
+"""cuBLAS's workspace, which PyTorch allocates (2.9, aten/src/ATen/cuda/CublasHandlePool.cpp `parseChosenWorkspaceSize`; 32 MiB on
+Hopper)."""
+CHINCHILLA_TOKENS = 20
+"""Tokens a parameter at which a budget of compute is best spent (Hoffmann et al. 2022, arXiv:2203.15556, table 3)."""
+
+
+class Run(NamedTuple):
+    """A training run. `dp` counts replicas; with `fsdp` each of them is sharded over so many ranks (so `dp` above one is hybrid
+    sharding).
+
+    `precision`: `mixed` keeps half-precision weights and gradients beside an fp32 master copy (Micikevicius et al. 2017,
+    arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
+    half precision, `fp32`. `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed experts; they are
+    taken from `dp`, `fsdp` and `cp`.
+    """
+
+    seq: int
+    micro_batch: int = 1
+    precision: Precision = "mixed"
+    optimizer: Optimizer = "adamw"
+    implementation: act.Implementation = "transformers"
+    attention: act.Attention = "sdpa"
+    recompute: act.Recompute = "none"
+    every: int = 1
+    loss: Loss = "full"
+    chunks: int = 8
+    dp: int = 1
+    fsdp: int = 1
+    zero: int = 0
+    tp: int = 1
+    sequence: bool = False
+    pp: int = 1
+    interleave: int = 1
+    micro_batches: int = 1
+    cp: int = 1
+    ep: int = 1
+    ema: bool = False
+    grad_size: int | None = None
+    lora: int = 0
+    targets: tuple[str, ...] = ("all-linear",)
+    quant: Literal["", "nf4"] = ""
+    double_quant: bool = True
+    nf4_inputs: bool = False
+    adapter_size: int = 4
+    frozen: frozenset[str] = frozenset()
+    offload: Offload = "none"
+    dropout: bool = True
+    capacity: int = 100
+
+    @property
+    def gpus(self) -> int:
+        return self.dp * self.fsdp * self.tp * self.pp * self.cp
+
+    @property
+    def shards(self) -> int:
+        """Ranks over which states are sharded: context-parallel ranks hold the same weights, so they share them too."""
+        if self.fsdp > 1:
+            return self.fsdp * self.cp
+        return self.dp * self.cp if self.zero else 1
+
+    @property
+    def stage(self) -> int:
+        """ZeRO's stage; FSDP is the third."""
+        return 3 if self.fsdp > 1 else self.zero
+
+    @property
+    def size(self) -> int:
+        """Bytes of an element that matrices compute with."""
+        return 4 if self.precision == "fp32" else 2
+
+    @property
+    def sequences(self) -> int:
+        """Sequences in one optimizer step."""
+        return self.micro_batch * self.micro_batches * self.dp * self.fsdp
+
+
+class Term(NamedTuple):
+    """One row of the table: what it is, on the fullest GPU, and by which formula."""
+
+    group: Literal["weights", "gradients", "optimizer", "activations", "logits"]
+    name: str
+    bytes: int
+    formula: str
+
+
+class Memory(NamedTuple):
+    """The memory of the fullest GPU (of pipeline stage `stage`): the most that PyTorch's allocator holds, which is at `moment`.
+
+    `terms` add up to `total`: those of the loss, and where another moment takes more, what that is more. `moments` are the totals
+    of all of them, `stages` those of all stages. `cpu_bytes` is what is offloaded, `kept` are activation bytes by block.
+    """
+
+    total: int
+    terms: tuple[Term, ...]
+    moment: str
+    moments: tuple[tuple[str, int], ...]
+    stage: int
+    stages: tuple[int, ...]
+    cpu_bytes: int
+    kept: tuple[tuple[str, int], ...]
+
+    def of(self, *groups: str) -> int:
+        return sum(t.bytes for t in self.terms if t.group in groups)
+
+
+class Work(NamedTuple):
+    """Operations of one token: `model` by PaLM's convention (three times the forward pass, all pairs of tokens: Chowdhery et al.
+    2022, arXiv:2204.02311, appendix B), `hardware` with what checkpointing computes again (Korthikanti et al. 2022, appendix A)."""
+
+    model: int
+    hardware: int
+    six_n: int
+    attention: int
+
+
+# Which weights are trained, and the adapters
