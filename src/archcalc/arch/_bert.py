@@ -35,6 +35,7 @@ class BertSchema(DecoderSchema):
     attention_norm: ClassVar[str] = "output.LayerNorm"
     ffn_norm: ClassVar[str] = "output.LayerNorm"
     norm_label: ClassVar[str] = "LayerNorm (post)"
+    layers_name: ClassVar[str] = "encoder.layer"
     # Rows of the position table before the first position.
     offset: ClassVar[int] = 0
     # Whether the reference implementation lists the head before the table that it is tied to.
@@ -133,7 +134,7 @@ class BertSchema(DecoderSchema):
             self.norm_label, activation_name(self.hidden_act, gated=False), "learned", self.intermediate_size,
             tied_embeddings=self.tie_word_embeddings,
         )._replace(**self.more())  # fmt: skip
-        layers = stack(f"{root}.encoder.layer", "decoder", [self.layer()] * self.num_hidden_layers)
+        layers = stack(f"{root}.{self.layers_name}", "decoder", [self.layer()] * self.num_hidden_layers)
         other = [c for c in self.architectures or () if not c.endswith(("LMHeadModel", "LM", "ForPreTraining", "Decoder"))]
         notes = tuple(f"counted with the head of its language model: a {c} has another, or none" for c in other)
         return Architecture(self.name, tuple(g for g in groups if g.tensors), (layers,), facts, notes=notes)

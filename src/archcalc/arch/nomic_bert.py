@@ -1,0 +1,47 @@
+"""Nomic Embed: BERT with rotary positions, a SwiGLU and no biases in its layers.
+
+Source: transformers 5.23, models/nomic_bert/modeling_nomic_bert.py (`NomicBertForMaskedLM`) and configuration_nomic_bert.py
+(defaults), conversion_mapping.py ("nomic_bert": published files fuse queries, keys and values).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch._bert import BertSchema
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Layers, Size, rope_label
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import GatedFeedForward, activation_name
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import encoder_layer, table
+from archcalc.model import Layer, Tensor
+
+
+class Schema(BertSchema):
+    name: ClassVar[str] = "nomic_bert"
+    root: ClassVar[str] = "nomic_bert"
+    layers_name: ClassVar[str] = "layers"
+
+    vocab_size: Size = 30528
+    hidden_act: str = "silu"
+    max_position_embeddings: Size = 2048
+
+    def tables(self) -> Iterator[Tensor]:
+        yield table("token_type_embeddings", self.type_vocab_size, self.hidden_size)
+        yield from layer_norm("LayerNorm", self.hidden_size)
+
+    def layer(self) -> Layer:
+        h, heads = self.hidden_size, self.num_attention_heads
+        norms = (*layer_norm("post_attention_layernorm", h), *layer_norm("post_mlp_layernorm", h))
+        ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
+        return encoder_layer(GroupedQueryAttention(h, heads, heads, self.head_size), ffn, norms)
+
+    def head(self) -> Iterator[Tensor]:
+        for t in super().head():
+            yield t._replace(name=t.name.replace("LayerNorm", "layer_norm"))
+
+    def more(self) -> dict[str, Any]:
+        return {"position": rope_label(self.model_extra or {}), "activation": activation_name(self.hidden_act, gated=True)}
