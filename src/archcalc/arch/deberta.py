@@ -20,7 +20,7 @@ from archcalc.blocks.vision import table
 from archcalc.model import Layer, Shard, Tensor
 
 Kinds = Annotated[
-    list[str], BeforeValidator(lambda v: [x.strip() for x in v.lower().split("|")] if isinstance(v, str) else v or [])
+    list[str], BeforeValidator(lambda v: [x.strip() for x in v.lower().split("|")] if isinstance(v, str) else v or ())
 ]
 
 
@@ -35,7 +35,7 @@ class Schema(BertSchema):
     relative_attention: Flag = False
     max_relative_positions: int = -1
     position_biased_input: Flag = True
-    pos_att_type: Kinds = []
+    pos_att_type: Kinds = ()
     talking_head: Flag = False
     legacy: Flag = True
 

@@ -12,7 +12,7 @@ from archcalc.arch import deberta
 from archcalc.arch._schema import Count, Flag, Layers, Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Layer, Shard, Tensor
+from archcalc.model import Shard, Tensor
 
 
 class Schema(deberta.Schema):
@@ -26,7 +26,7 @@ class Schema(deberta.Schema):
     intermediate_size: Size = 6144
     position_buckets: int = -1
     share_att_key: Flag = False
-    norm_rel_ebd: deberta.Kinds = []
+    norm_rel_ebd: deberta.Kinds = ()
     conv_kernel_size: Count = 0
     conv_groups: Size = 1
 

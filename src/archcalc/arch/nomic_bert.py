@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from archcalc.arch._bert import BertSchema
-from archcalc.arch._plain import named
-from archcalc.arch._schema import Layers, Size, rope_label
-from archcalc.blocks._tensor import linear
+from archcalc.arch._schema import Size, rope_label
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
