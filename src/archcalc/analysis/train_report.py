@@ -14,7 +14,6 @@ from archcalc.analysis.training import (
     Memory,
     Planner,
     Run,
-    check,
     limits,
     remedies,
     trainable,
@@ -57,12 +56,12 @@ def train_report(
     a, notes = loaded.architecture, list(loaded.architecture.notes)
     if loaded.note:
         notes.insert(0, f"config: {loaded.note}")
+    planner = Planner(a)
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
-        check(a, run._replace(ep=1))
+        planner.check(run._replace(ep=1))
         run, said = place(run, gpus.count)
         notes += [*([said] if said else []), *gpus.notes]
-    planner = Planner(a)
     m = planner.memory(run)
     capacity = gpus.device.visible_bytes if gpus else None
     budget = capacity - OVERHEAD_BYTES if capacity is not None else None

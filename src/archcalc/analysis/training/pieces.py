@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from archcalc.analysis.placement import pipeline
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
 def trainable(a: Architecture, run: Run) -> tuple[int, int]:
     """Parameters of the model that are trained, and those of the adapters beside it."""
     full = added = 0
-    for piece in pieces(a, run._replace(tp=1, pp=1, ep=1))[0]:
+    for piece in pieces(a, run._replace(tp=1, pp=1, ep=1), adapters_of(a, run))[0]:
         full += piece.total * piece.trains
         added += piece.adapter * piece.copies
     return full, added
@@ -47,9 +47,14 @@ def _on_rank(t: Tensor, tp: int, ep: int) -> int:
     return elements
 
 
-def pieces(a: Architecture, run: Run) -> list[list[Piece]]:
-    """What each pipeline stage holds. The first holds embeddings and towers, the last the final norm and the head."""
-    targets = targeted(a, run.targets) if run.lora else frozenset()
+def adapters_of(a: Architecture, run: Run) -> frozenset[str]:
+    """The modules that a run puts adapters on."""
+    return targeted(a, run.targets) if run.lora else frozenset()
+
+
+def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piece]]:
+    """What each pipeline stage holds, with adapters on `targets`. The first holds embeddings and towers, the last the final norm
+    and the head."""
     bounds = pipeline(a.layers, run.pp, "sglang")
     stages: list[list[Piece]] = [[] for _ in bounds]
 
@@ -70,13 +75,24 @@ def pieces(a: Architecture, run: Run) -> list[list[Piece]]:
         if stack.part == "mtp":
             continue
         if stack.part != "decoder":
-            for layer, n in zip(stack.kinds, stack.counts(), strict=True):
-                stages[0] += [piece(t, stack.part, n) for t in layer.tensors if t.counted]
+            towers = zip(stack.kinds, stack.counts(), strict=True)
+            stages[0] += _alike(piece(t, stack.part, n) for layer, n in towers for t in layer.tensors if t.counted)
             continue
         for stage, counts in stage_layers(a, bounds, stack.prefix):
             for layer, n in counts:
                 stages[stage] += [piece(t, stack.part, n) for t in layer.tensors if t.counted]
     return stages
+
+
+def _alike(held: Iterable[Piece]) -> Iterator[Piece]:
+    """A tower's tensors, those that differ in name alone taken together."""
+    copies: dict[tuple[object, ...], int] = {}
+    first: dict[tuple[object, ...], Piece] = {}
+    for p in held:
+        key = p.tensor.shape, p.elements, p.trains, p.quantized, p.adapter, p.tensor.experts is None, p.tensor.name.count(".") < 2
+        copies[key] = copies.get(key, 0) + p.copies
+        first.setdefault(key, p)
+    return (p._replace(copies=copies[key]) for key, p in first.items())
 
 
 def stage_layers(

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
 from archcalc.analysis.placement import pipeline
-from archcalc.analysis.training.adapters import targeted
-from archcalc.analysis.training.pieces import Piece, pieces, stage_layers
+from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
 from archcalc.analysis.training.run import Memory, Run, Term
 from archcalc.analysis.training.states import States, casts, share, states
@@ -60,7 +59,7 @@ class Planner:
         self.a = architecture
         self._targets: dict[tuple[str, ...], frozenset[str]] = {}
         self._pieces: dict[Run, list[list[Piece]]] = {}
-        self._whole: dict[tuple[int, How, act.Implementation, bool], tuple[Saved, ...]] = {}
+        self._whole: dict[tuple[int, How, act.Implementation, bool], tuple[tuple[Saved, ...], tuple[Saved, ...]]] = {}
         self._layers: dict[tuple[int, How, act.Implementation, bool, act.Recompute], act.Kept] = {}
         self._outside: dict[tuple[How, act.Implementation, bool], list[Saved]] = {}
         self._states: dict[tuple[int, Run], States] = {}
@@ -69,7 +68,7 @@ class Planner:
 
     def memory(self, run: Run) -> Memory:
         """The fullest GPU. Raises `UsageError` for a run that cannot be."""
-        check(self.a, run)
+        self.check(run)
         stages = self._held(run)
         filled = [self._fill(stage, run) for stage in stages]
         totals = tuple(f.total for f in filled)
@@ -80,18 +79,22 @@ class Planner:
         """Bytes on the fullest GPU of a run that keeps the rules."""
         return max(self._fill(stage, run).total for stage in self._held(run))
 
-    def targeted(self, run: Run) -> frozenset[str]:
+    def check(self, run: Run) -> None:
+        """Raises `UsageError` naming the rule that a run breaks."""
+        check(self.a, run)
+        self._adapters(run)
+
+    def _adapters(self, run: Run) -> frozenset[str]:
         """The modules that adapters go on."""
-        if not run.lora:
-            return frozenset()
-        if run.targets not in self._targets:
-            self._targets[run.targets] = targeted(self.a, run.targets)
-        return self._targets[run.targets]
+        key = run.targets if run.lora else ()
+        if key not in self._targets:
+            self._targets[key] = adapters_of(self.a, run)
+        return self._targets[key]
 
     def how(self, run: Run) -> How:
         """How matrices compute in this run."""
         return How(
-            size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self.targeted(run),
+            size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
             inputs=bool(run.quant) and run.nf4_inputs, capacity=run.capacity,
         )  # fmt: skip
@@ -100,7 +103,7 @@ class Planner:
         """The weights of each stage."""
         key = Run(1, tp=run.tp, pp=run.pp, ep=run.ep, lora=run.lora, targets=run.targets, quant=run.quant, frozen=run.frozen)
         if key not in self._pieces:
-            self._pieces[key] = pieces(self.a, key)
+            self._pieces[key] = pieces(self.a, key, self._adapters(run))
         return self._pieces[key]
 
     def _longer(self, tokens: int) -> int:
@@ -117,9 +120,13 @@ class Planner:
                 saved = (
                     act.megatron_saved(self.a, layer, how, dropout=run.dropout) if megatron else act.layer_saved(self.a, layer, how)
                 )
-                self._whole[first] = tuple(saved)
-            found = act.checkpointed(self.a, layer, how, self._whole[first], run.implementation, recompute)
-            self._layers[key] = act.Kept(act.together(found.kept), act.together(found.again))
+                every = tuple(saved)
+                self._whole[first] = every, act.together(every)
+            every, together = self._whole[first]
+            kept, again = act.checkpointed(self.a, layer, how, every, run.implementation, recompute)
+            self._layers[key] = act.Kept(
+                together if kept is every else act.together(kept), together if again is every else act.together(again)
+            )
         return self._layers[key]
 
     def _kept_outside(self, how: How, plain: How, run: Run) -> list[Saved]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from archcalc.analysis.training.adapters import targeted
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UsageError
 from archcalc.model import Architecture
@@ -73,5 +72,3 @@ def check(a: Architecture, run: Run) -> None:
         raise UsageError("--qlora: quantized weights cannot be trained", "train an adapter beside them: --lora 16")
     if run.quant and run.precision == "amp":
         raise UsageError("--qlora computes in half precision: it does not go with --precision amp", "use pure or mixed")
-    if run.lora:
-        targeted(a, run.targets)

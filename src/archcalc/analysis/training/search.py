@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from archcalc.analysis.training.planner import Planner
-from archcalc.analysis.training.rules import check
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UsageError
 
@@ -122,7 +121,7 @@ def _steps(run: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def _total(planner: Planner, run: Run) -> int | None:
     """The memory of a run, or None if it breaks a rule."""
     try:
-        check(planner.a, run)
+        planner.check(run)
         return planner.total(run)
     except UsageError:
         return None

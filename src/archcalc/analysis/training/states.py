@@ -100,13 +100,13 @@ def states(run: Run, held: list[Piece]) -> States:
         if p.adapter:
             # PEFT keeps adapters in fp32 whatever the base model's type (autocast_adapter_dtype).
             own, size = p._replace(elements=p.adapter, trains=True), run.adapter_size
-            m = own.total
-            counts["adapter"] += m
-            adapters += share(size * m, shards if stage >= 3 else 1)
-            gradients += share(size * m, shards if stage >= 2 else 1)
-            optimizer += share(p.copies * state_bytes(own, run.optimizer, size), shards if stage >= 1 else 1)
-            ema += share(4 * m, shards if stage >= 1 else 1) if run.ema else 0
-            step += share(size * m, shards if stage >= 1 else 1) if run.optimizer == "adamw" else 0
+            m = own.elements
+            counts["adapter"] += own.total
+            adapters += p.copies * share(size * m, shards if stage >= 3 else 1)
+            gradients += p.copies * share(size * m, shards if stage >= 2 else 1)
+            optimizer += p.copies * share(state_bytes(own, run.optimizer, size), shards if stage >= 1 else 1)
+            ema += p.copies * share(4 * m, shards if stage >= 1 else 1) if run.ema else 0
+            step += p.copies * share(size * m, shards if stage >= 1 else 1) if run.optimizer == "adamw" else 0
     gathered = _gathered(run, held) if stage >= 3 and shards > 1 else 0
     cpu = 0
     if run.optimizer.startswith("paged"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archcalc.analysis.flops import decode_flops
-from archcalc.analysis.training.pieces import pieces
+from archcalc.analysis.training.pieces import adapters_of, pieces
 from archcalc.analysis.training.run import Run, Work
 from archcalc.model import Architecture
 
@@ -14,7 +14,7 @@ def work(a: Architecture, run: Run) -> Work:
     forward = decode_flops(a, run.seq)
     adapters = 0
     if run.lora:
-        for piece in pieces(a, run._replace(tp=1, pp=1, ep=1))[0]:
+        for piece in pieces(a, run._replace(tp=1, pp=1, ep=1), adapters_of(a, run))[0]:
             visited = piece.tensor.experts
             adapters += 2 * piece.adapter * piece.copies * (visited.active if visited else 1) // (visited.total if visited else 1)
     matrices = (2 * forward.matmul if run.lora else 3 * forward.matmul) + 3 * adapters
