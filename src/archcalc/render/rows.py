@@ -107,12 +107,28 @@ def _write_folded(columns: Sequence[Column], widths: Sequence[int], cells: Seque
                 column.head, justify="right" if column.right else "left", overflow="fold", no_wrap=not column.fold,
                 min_width=min(widths[i], _FOLDED) if column.fold else widths[i],
             )  # fmt: skip
+        folded = [i for i in kept if columns[i].fold]
+        room = page.width - sum(widths[i] for i in kept if i not in folded) - 2 * len(kept) if len(folded) == 1 else 0
         for line in cells:
-            table.add_row(*(line[i] for i in kept))
+            table.add_row(*(_at_dots(line[i], room) if i in folded else line[i] for i in kept))
         page.print(table)
     if len(kept) < len(columns):
         left_out = ", ".join(column.head for i, column in enumerate(columns) if i not in kept)
         page.print(f"(too narrow for: {left_out})", style="dim")
+
+
+def _at_dots(text: str, room: int) -> str:
+    """A name of parts that is longer than its column, broken between them where they fit."""
+    parts = text.split(".")
+    if len(text) <= room or " " in text or max(map(len, parts)) >= room:
+        return text
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) < room:
+            lines[-1] += f".{part}"
+        else:
+            lines.append(f".{part}")
+    return "\n".join(lines)
 
 
 def write_markdown(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
