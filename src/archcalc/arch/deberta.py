@@ -20,7 +20,7 @@ from archcalc.blocks.vision import table
 from archcalc.model import Layer, Shard, Tensor
 
 Kinds = Annotated[
-    list[str], BeforeValidator(lambda v: [x.strip() for x in v.lower().split("|")] if isinstance(v, str) else v or ())
+    tuple[str, ...], BeforeValidator(lambda v: [x.strip() for x in v.lower().split("|")] if isinstance(v, str) else v or ())
 ]
 
 

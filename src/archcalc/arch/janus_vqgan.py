@@ -6,7 +6,7 @@ arXiv:2012.09841.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
@@ -36,12 +36,6 @@ def attention(name: str, width: int) -> Iterator[Tensor]:
         yield from conv(f"{name}.{projection}", width, width, 1, 1)
 
 
-def middle(width: int) -> Iterator[Tensor]:
-    yield from resnet("mid.block_1", width, width)
-    yield from attention("mid.attn_1", width)
-    yield from resnet("mid.block_2", width, width)
-
-
 class Schema(TowerSchema):
     inert_keys: ClassVar[tuple[str, ...]] = ("num_patches", "beta")
 
@@ -59,6 +53,15 @@ class Schema(TowerSchema):
     num_hidden_layers: Layers = 2
     image_token_embed_dim: Size = 2048
 
+    def attended(self, level: int) -> bool:
+        """Whether attention follows the encoder's blocks of this level."""
+        return level == len(self.channel_multiplier) - 1
+
+    def middle(self, width: int) -> Iterator[Tensor]:
+        yield from resnet("mid.block_1", width, width)
+        yield from attention("mid.attn_1", width)
+        yield from resnet("mid.block_2", width, width)
+
     def encoder(self) -> Iterator[Tensor]:
         base, widths = self.base_channels, [self.base_channels * m for m in self.channel_multiplier]
         last, width = len(widths) - 1, base
@@ -67,11 +70,11 @@ class Schema(TowerSchema):
             for j in range(self.num_res_blocks):
                 yield from resnet(f"down.{i}.block.{j}", width, outer)
                 width = outer
-                if i == last:
+                if self.attended(i):
                     yield from attention(f"down.{i}.attn.{j}", outer)
             if i != last:
                 yield from conv(f"down.{i}.downsample.conv", outer, outer, 3, 3)
-        yield from middle(width)
+        yield from self.middle(width)
         yield from layer_norm("norm_out", width)
         yield from conv("conv_out", self.latent_channels * (2 if self.double_latent else 1), width, 3, 3)
 
@@ -79,7 +82,7 @@ class Schema(TowerSchema):
         widths = [self.base_channels * m for m in self.channel_multiplier]
         last, width = len(widths) - 1, widths[-1]
         yield from conv("conv_in", width, self.latent_channels, 3, 3)
-        yield from middle(width)
+        yield from self.middle(width)
         for i, outer in enumerate(reversed(widths)):
             for j in range(self.num_res_blocks + 1):
                 yield from resnet(f"up.{i}.block.{j}", width, outer)
@@ -91,6 +94,11 @@ class Schema(TowerSchema):
         yield from layer_norm("norm_out", width)
         yield from conv("conv_out", self.out_channels, width, 3, 3)
 
+    def plain(self, tensors: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Convolutions in no role of a language model's."""
+        for t in tensors:
+            yield t._replace(role="other") if t.role == "embedding" and len(t.shape) != 2 else t
+
     def tower(self, prefix: str) -> Pieces:
         tensors = (
             *prefixed("encoder", self.encoder()),
@@ -99,5 +107,4 @@ class Schema(TowerSchema):
             *conv("quant_conv", self.embed_dim, self.latent_channels, 1, 1),
             *conv("post_quant_conv", self.latent_channels, self.embed_dim, 1, 1),
         )
-        plain = (t._replace(role="other") if t.role == "embedding" and len(t.shape) != 2 else t for t in tensors)
-        return [group("vision", prefixed(prefix, plain))], []
+        return [group("vision", self.plain(prefixed(prefix, tensors)))], []

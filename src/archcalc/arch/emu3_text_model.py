@@ -1,0 +1,32 @@
+"""The text model of Emu3: Llama.
+
+Source: transformers 5.23, models/emu3/modeling_emu3.py (`Emu3ForCausalLM`) and configuration_emu3.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "emu3_text_model"
+    inert_keys: ClassVar[tuple[str, ...]] = ("boi_token_id", "img_token_id", "model_version")
+
+    vocab_size: Size = 184622
+    hidden_size: Size = 4096
+    intermediate_size: Size = 14336
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size | None = 8
+    max_position_embeddings: Tokens = 9216
+    attention_bias: Flag = False
+    mlp_bias: Flag = False
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def ffn_bias(self) -> bool:
+        return self.mlp_bias
