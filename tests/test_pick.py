@@ -51,10 +51,20 @@ def test_every_bundled_model_is_accounted_for(run: Run) -> None:
     assert any("quality is not ranked" in note for note in got["notes"])  # type: ignore[union-attr]
 
 
-def test_nothing_meets_it(run: Run) -> None:
-    done = run("pick", "--gpu", "t4", "--ctx", "1m")
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["--ctx", "1m"], "shorter --ctx"),
+        (["--ctx", "100m"], "shorter --ctx"),
+        (["--license", "proprietary"], "Apache-2.0"),
+        (["--max-tpot", "0.001ms"], "--max-tpot"),
+    ],
+)
+def test_nothing_meets_it_and_what_to_ask_for_instead(arguments: list[str], remedy: str, run: Run) -> None:
+    done = run("pick", "--gpu", "t4", *arguments)
     assert done.returncode == 1
     assert "no bundled model" in done.stdout
+    assert remedy in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -64,6 +74,8 @@ def test_nothing_meets_it(run: Run) -> None:
         (["--gpu", "voodoo2"], "voodoo2"),
         (["--gpu", "h100", "--max-tpot", "30"], "30"),
         (["--gpu", "h100", "--task", "art"], "art"),
+        (["--gpu", "h100", "--max-quant", "int1"], "int1"),
+        (["--gpu", "h100", "--engine", "abacus"], "abacus"),
     ],
 )
 def test_wrong_calls(arguments: list[str], said: str, run: Run) -> None:

@@ -20,9 +20,9 @@ def test_the_cache_against_context() -> None:
     # 128 KiB a token (32 layers x 2 x 8 x 128 x 2 bytes), so 16 GiB at 131,072.
     llama, gpt2 = chart.series
     assert (chart.positions[-1], llama.values[-1]) == ("128k", 16.0)
-    assert llama.values[0] == 0.5
-    # GPT-2 ends at 1,024 tokens, before the chart begins.
-    assert gpt2.values == ()
+    # The chart begins where the shortest context ends: GPT-2's 1,024 tokens take 12 layers x 2 x 768 x 2 bytes each, 36 MiB.
+    assert (chart.positions[0], llama.values[0]) == ("1k", 0.125)
+    assert gpt2.values == (36 / 1024,)
 
 
 def test_components_pile_up_to_the_total() -> None:
@@ -76,6 +76,20 @@ def test_files(ending: str, run: Run, tmp_path: Path) -> None:
         assert all(word in data for word in (b"llama-3.1-8b", b"deepseek-v3", b"GiB", b"context (tokens)"))
         run("plot", "kv", "llama-3.1-8b", "deepseek-v3", "--out", str(tmp_path / "again.svg"))
         assert (tmp_path / "again.svg").read_bytes() == data
+
+
+def test_a_context_beyond_the_model_is_told(run: Run) -> None:
+    done = run("plot", "kv", "gpt2", "llama-3.1-8b", "--ctx", "8k")
+    assert "gpt2 at 1k" in done.stdout
+    # 12 layers x 2 x 768 x 2 bytes x 1,024 tokens = 36 MiB, at the one length that it has.
+    assert [line.split()[-1] for line in done.stdout.splitlines() if " gpt2  " in line] == ["0.0352"]
+
+
+def test_one_that_fails_does_not_stop_the_others(run: Run) -> None:
+    done = run("plot", "kv", "gpt2", "no-such-model")
+    assert done.returncode == 1
+    assert "gpt2" in done.stdout
+    assert "no-such-model" in done.stderr
 
 
 def test_a_model_has_one_colour() -> None:

@@ -354,11 +354,15 @@ class FitReport(Record):
 
 
 class ComparedRow(Record):
-    """One row of a comparison: a value for each model, as people read it, and whether all are the same."""
+    """One row of a comparison: a value for each model, as people read it, and whether all are the same.
+
+    `exact` holds the numbers behind the values: tokens, parameters, bytes; null where a value is no number, or not known.
+    """
 
     key: str
     label: str
     values: list[str]
+    exact: list[int | None]
     same: bool
 
 
@@ -378,7 +382,7 @@ class Changes(Record):
 
 
 class Comparison(Record):
-    """What `archcalc compare` says of several models."""
+    """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons."""
 
     schema_version: int
     sources: list[str]
@@ -388,6 +392,7 @@ class Comparison(Record):
     rows: list[ComparedRow]
     baseline: str | None
     changes: list[Changes]
+    failed: list[Failure]
 
 
 class TrainPlan(Record):

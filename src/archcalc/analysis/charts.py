@@ -42,20 +42,27 @@ class Chart(NamedTuple):
 def kv(models: Sequence[Loaded], longest: int | None, dtype: str) -> Chart:
     """The textbook cache of one sequence against its length, at powers of two."""
     most = longest or max(m.architecture.facts.context_tokens or 0 for m in models) or 131072
-    lengths = [1 << i for i in range(12, most.bit_length()) if 1 << i <= most] or [most]
+    shortest = min(m.architecture.facts.context_tokens or most for m in models)
+    lengths = [1 << i for i in range(min(12, shortest.bit_length() - 1), most.bit_length())] or [most]
     if lengths[-1] != most:
         lengths.append(most)
     width = memory.DTYPE_BYTES.get(dtype)
     if width is None:
-        raise UsageError(f"--kv-dtype {dtype}: the textbook cache knows {', '.join(memory.DTYPE_BYTES)}")
-    series = []
+        raise UsageError(
+            f"--kv-dtype {dtype}: the textbook cache knows {', '.join(memory.DTYPE_BYTES)}",
+            "`archcalc kv --engine E` knows the formats of engines",
+        )
+    series, ended = [], []
     for m in models:
         limit = m.architecture.facts.context_tokens or most
+        if longest and limit < longest:
+            ended.append(f"{m.source.name} at {units.format_tokens(limit)}")
         # Beyond its own context a model has no cache to draw.
         values = [sum(k.bytes for k in memory.textbook(m.architecture, n, 1, width)) / GIB for n in lengths if n <= limit]
         series.append(Series(m.source.name, tuple(values)))
     positions = tuple(units.format_tokens(n) for n in lengths)
-    return Chart(f"KV cache of one sequence, {dtype}", "context (tokens)", "GiB", positions, tuple(series), "line")
+    note = f"made for no longer contexts: {', '.join(ended)}" if ended else ""
+    return Chart(f"KV cache of one sequence, {dtype}", "context (tokens)", "GiB", positions, tuple(series), "line", note=note)
 
 
 def params(models: Sequence[Loaded]) -> Chart:

@@ -33,6 +33,21 @@ LABELS = {
 }
 """The rows of a comparison by their keys, in order. Those of the cache are told at a context and a dtype, which their labels name."""
 
+NUMBERS = frozenset(
+    {
+        "context_tokens",
+        "vocab_size",
+        "total",
+        "active",
+        "layers",
+        "hidden_size",
+        "kv_bytes_per_token",
+        "kv_bytes",
+        "checkpoint_bytes",
+    }
+)
+"""The rows that hold numbers."""
+
 
 class _Cell(NamedTuple):
     text: str
@@ -159,7 +174,9 @@ def _attention(m: Loaded, a: report.ArchitectureInfo) -> str:
         name += f", window {windows.pop():,}"
     elif a.sliding_window and windows:
         name += f", window {a.sliding_window:,}"
-    return name + "".join(f" + {short}" for label, short in (("QK-norm", "QK-norm"), ("attention sinks", "sinks")) if label in a.more)
+    return name + "".join(
+        f" + {short}" for label, short in (("QK-norm", "QK-norm"), ("attention sinks", "sinks")) if label in a.more
+    )
 
 
 def _cached(m: Loaded, tokens: int, dtype: str, figure: Callable[[memory.KindBytes], int]) -> _Cell:

@@ -13,6 +13,9 @@ from archcalc.loader import Loaded, load
 from archcalc.model import Architecture
 
 TASKS = ("chat", "code", "reasoning", "long-context")
+OTHER_LICENSE, OTHER_TASK, SHORTER = "under another license", "not published for code", "made for a shorter context"
+UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
+"""Why a model is left out: what `n models` is followed by."""
 # What publishers call the models: a fact of their names and cards, no judgement of ours.
 _CODE = ("coder", "codellama", "devstral", "starcoder")
 
@@ -24,29 +27,31 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
     cannot meet it, one that meets it may.
     """
     found: list[report.Picked] = []
+    longest_of_all = 0
     left_out: dict[str, int] = {}
     for entry in zoo.entries():
         why = ""
         if license_word and license_word.lower() not in (entry.license or "").lower():
-            why = "another license"
+            why = OTHER_LICENSE
         elif task == "code" and not any(word in entry.name for word in _CODE):
-            why = "not published for code"
+            why = OTHER_TASK
         loaded = load(entry.name)
         longest = loaded.architecture.facts.context_tokens
+        longest_of_all = max(longest_of_all, longest or 0)
         if not why and ask.context_tokens and longest and ask.context_tokens > longest:
-            why = "made for a shorter context"
+            why = SHORTER
         if not why:
             try:
                 fit = fit_report(loaded, ask, brief=True, max_quant=max_quant)
             except ArchcalcError:
-                why = "cannot be placed so"
+                why = UNPLACED
         if not why and not fit.fits:
-            why = "does not fit"
+            why = TOO_LARGE
         if not why:
             rate = fit.decode_tokens_per_s_ceiling
             tpot = fit.concurrency / rate if rate else None
             if max_tpot is not None and (tpot is None or tpot > max_tpot):
-                why = "too slow by its bandwidth bound"
+                why = TOO_SLOW
             else:
                 found.append(_picked(entry, loaded, fit, tpot))
         if why:
@@ -68,8 +73,24 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
             "quality is not ranked: no scores are bundled; among what meets the requirements "
             + ("the cheapest cache of a long context comes first" if task == "long-context" else "more parameters come first"),
             "rates are bounds of bandwidth, not forecasts",
+            *([] if found else _remedies(left_out, longest_of_all)),
         ],
     )
+
+
+def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
+    """What to ask for instead where nothing is left, by what left most models out."""
+    licenses = sorted({entry.license for entry in zoo.entries() if entry.license})
+    said = {
+        OTHER_LICENSE: f"licenses of the bundled models: {', '.join(licenses)}",
+        OTHER_TASK: "any other --task, or none, takes models by what fits",
+        SHORTER: f"the longest context of a bundled model is {units.format_tokens(longest)}: ask for a shorter --ctx",
+        TOO_LARGE: "a shorter --ctx, fewer at once (--concurrency), a smaller --kv-dtype, --max-quant w4a16 (q4_k_m under llama.cpp) or "
+        "more GPUs make more of them fit",
+        TOO_SLOW: "a larger --max-tpot, more GPUs or faster ones leave more of them",
+        UNPLACED: "`archcalc fit MODEL` with the same options says why one cannot be placed",
+    }
+    return [said[why] for why, _ in sorted(left_out.items(), key=lambda item: -item[1])]
 
 
 def _order(task: str | None, p: report.Picked) -> tuple[float, ...]:

@@ -18,9 +18,10 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
 
     With `max_quant` weights may be quantized down to that, as little as makes it fit; without, they are taken as stored, or as asked.
     """
+    steps = allowed(ask.engine, max_quant) if max_quant and ask.quant is None else ()
     found = plans(loaded.architecture, ask, alternatives=0 if brief else 3)
-    if not found.best.fits and max_quant and ask.quant is None:
-        for quant in allowed(ask.engine, max_quant):
+    if not found.best.fits:
+        for quant in steps:
             tried = plans(loaded.architecture, ask._replace(quant=quant), alternatives=0 if brief else 3)
             if tried.best.fits:
                 found, ask = tried, ask._replace(quant=quant)
@@ -71,6 +72,9 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
 
 def allowed(engine: str, max_quant: str) -> tuple[str, ...]:
     """The quantizations that may be tried, gentlest first, down to `max_quant`."""
+    from archcalc.quant import check_name
+
+    check_name(max_quant)
     ladder = advice.QUANTIZATIONS[engine]
     wanted = max_quant.lower().replace("-", "_")
     plain = [q.replace("-", "_") for q in ladder]

@@ -31,7 +31,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE...",
-        help="A bundled name, a Hub repo id (org/name[@revision]), a config.json, params.json, .gguf or .safetensors, its folder, or -.",
+        help="A bundled name, Hub repo (org/name or org/name@revision), a config.json, params.json, .gguf or .safetensors, a folder, -.",
         autocompletion=bundled,
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -18,6 +19,15 @@ Command = Callable[..., None]
 
 INTERNAL = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError, ImportError, RecursionError)
 """What a mistake of ours raises. It is told as one, without a traceback."""
+
+
+_REMEDIES = {
+    errno.ENOENT: "make the folder first, or write elsewhere",
+    errno.EISDIR: "that is a folder: give the name of a file",
+    errno.ENOTDIR: "part of that path is a file: write elsewhere",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to",
+}
 
 
 class Format(str, Enum):
@@ -47,7 +57,8 @@ def guarded(command: Command) -> Command:
         except BrokenPipeError:
             leave(0)
         except OSError as error:
-            complain(f"cannot write the output: {error.strerror or error}", "free some space, or write elsewhere")
+            what = f"cannot write {error.filename}" if error.filename else "cannot write the output"
+            complain(f"{what}: {error.strerror or error}", _REMEDIES.get(error.errno or 0, "free some space, or write elsewhere"))
             leave(1)
         except INTERNAL as error:
             if os.environ.get("ARCHCALC_DEBUG"):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from enum import Enum
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Sources, bundled
-from archcalc.report import to_plain
+from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Set, Sources, bundled
+from archcalc.cli._run import complain, each, leave
+from archcalc.errors import ArchcalcError
+from archcalc.report import Comparison, ErrorInfo, Failure, to_plain
 
 
 class Forms(str, Enum):
@@ -35,32 +38,58 @@ def command(
         ),
     ] = None,
     fold: Annotated[bool, typer.Option("--fold", help="Leave out the rows in which the models are equal.")] = False,
+    rows: Annotated[
+        str | None, typer.Option("--rows", metavar="KEYS", help="Only these, by their JSON keys: total,active,norm.")
+    ] = None,
+    by_model: Annotated[bool, typer.Option("--by-model", help="One row a model, one column a fact.")] = False,
+    set_: Set = None,
     form: Annotated[Forms, typer.Option("--format", "-f", help="How to print.")] = Forms.table,
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
     """Set models side by side: knobs, parameters, cache and weights.
 
-    The cache is that of one sequence at --ctx, by default at the longest context that all of them have.
+    The cache is that of one sequence at --ctx, by default at the longest context that all of them have. CSV and JSON hold exact
+    numbers. Exit status 1 if some SOURCE failed.
     """
     from archcalc import units
     from archcalc.analysis.compare import compare
-    from archcalc.loader import load
+    from archcalc.loader import Loaded, load
     from archcalc.render import compare as render
 
-    made = compare(
-        [load(text, offline=offline, refresh=refresh) for text in source],
-        context_tokens=units.parse_tokens(ctx) if ctx is not None else None,
-        kv_dtype=units.parse_dtype(kv_dtype) if kv_dtype is not None else "bf16",
-        baseline=load(baseline, offline=offline, refresh=refresh) if baseline else None,
-    )
-    if form in (Forms.json, Forms.jsonl):
-        print(json.dumps(to_plain(made), indent=2 if form is Forms.json else None, ensure_ascii=False))
+    context = units.parse_tokens(ctx) if ctx is not None else None
+    dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else "bf16"
+    base = load(baseline, offline=offline, refresh=refresh) if baseline else None
+    found = list(each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ())))
+    models = [result for _, result in found if isinstance(result, Loaded)]
+    errors = [(text, result) for text, result in found if isinstance(result, ArchcalcError)]
+    if models:
+        made = compare(
+            models,
+            context_tokens=context,
+            kv_dtype=dtype,
+            baseline=base,
+            rows=[key.strip() for key in rows.split(",")] if rows is not None else None,
+            failed=[Failure(text, ErrorInfo(error.code, error.message, error.hint)) for text, error in errors],
+        )
+        if form in (Forms.json, Forms.jsonl):
+            print(json.dumps(to_plain(made), indent=2 if form is Forms.json else None, ensure_ascii=False))
+        else:
+            _write(render, form, made, fold, by_model)
+        sys.stdout.flush()
+    for _, error in errors:
+        complain(error.message, error.hint)
+    if errors:
+        leave(2 if len(source) == 1 else 1)
+
+
+def _write(render: ModuleType, form: Forms, made: Comparison, fold: bool, by_model: bool) -> None:
+    if form is Forms.csv:
+        render.write_comparison_csv(made, sys.stdout, fold)
         return
     writers = {
         Forms.table: render.write_page,
         Forms.markdown: render.write_comparison_markdown,
-        Forms.csv: render.write_comparison_csv,
         Forms.html: render.write_html,
     }
-    writers[form](made, sys.stdout, fold)
+    writers[form](made, sys.stdout, fold, by_model)

@@ -115,6 +115,10 @@ def command(
     )
     if quant and max_quant:
         raise UsageError("--quant and --max-quant exclude each other", "one asks for a storage, the other allows some")
+    if max_quant:
+        from archcalc.quant import check_name
+
+        check_name(max_quant)
     if not source:
         _list(ask, form, sort, units.parse_count(min_params) if min_params else 0, family, license_, max_quant)
         return

@@ -56,6 +56,10 @@ def command(
     chosen = found or ("llama.cpp" if spec.device.vendor == "apple" else "vllm")
     if chosen == "llama.cpp" and max_quant == "fp8":
         max_quant = "q8_0"
+    if max_quant != "none":
+        from archcalc.quant import check_name
+
+        check_name(max_quant)
     made = pick(
         Ask(
             spec, chosen, units.parse_tokens(ctx) if ctx is not None else None, concurrency,

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Sources
+from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._run import complain, each, leave
+from archcalc.errors import ArchcalcError, UsageError
 
 
 class Kind(str, Enum):
@@ -27,6 +29,7 @@ def command(
     gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, for memory and roofline.")] = None,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="The engine, for memory and roofline.")] = "vllm",
     kv_dtype: KvDtype = None,
+    set_: Set = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FILE", help="FILE.svg or FILE.png; text on the terminal without.")
     ] = None,
@@ -35,30 +38,37 @@ def command(
 ) -> None:
     """Draw models: cache against context, memory of a GPU, parameters by component, the ceiling of decoding against sequences.
 
-    Without --out a chart of text; with it SVG or PNG (pip install 'archcalc[plot]').
+    Without --out a chart of text; with it SVG or PNG, which matplotlib draws (the extra `plot`).
     """
     from archcalc import units
     from archcalc.analysis import charts
     from archcalc.analysis.fit import Ask
     from archcalc.engines.weights import ENGINES
-    from archcalc.errors import UsageError
-    from archcalc.loader import load
+    from archcalc.loader import Loaded, load
     from archcalc.render import plot
 
-    models = [load(text, offline=offline, refresh=refresh) for text in source]
     tokens = units.parse_tokens(ctx) if ctx is not None else None
+    found = [r for _, r in each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ()))]
+    models = [r for r in found if isinstance(r, Loaded)]
+    for error in found:
+        if isinstance(error, ArchcalcError):
+            complain(error.message, error.hint)
+    if not models:
+        leave(2 if len(source) == 1 else 1)
     if kind is Kind.kv:
         chart = charts.kv(models, tokens, units.parse_dtype(kv_dtype) if kv_dtype else "bf16")
     elif kind is Kind.params:
         chart = charts.params(models)
     else:
-        found = next((name for name in ENGINES if name == engine), None)
-        if found is None:
+        known = next((name for name in ENGINES if name == engine), None)
+        if known is None:
             raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
-        ask = Ask(charts.machine(gpu), found, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)
+        ask = Ask(charts.machine(gpu), known, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)
         chart = charts.fit_memory(models, ask) if kind is Kind.memory else charts.decode(models, ask)
     if out is None:
         plot.write_text(chart, sys.stdout)
     else:
         plot.write_file(chart, out)
         print(f"archcalc: {out} written", file=sys.stderr)
+    if len(models) < len(found):
+        leave(1)

@@ -269,7 +269,7 @@ def custom(vram_bytes: int) -> Device:
 
 # Names
 
-_UNLISTED = "for a card that is not listed give its memory, such as --vram 24GiB; `archcalc gpus` lists the catalog"
+_UNLISTED = "`archcalc gpus` lists the catalog; fit and train take a card that is not in it by its memory: --vram 24GiB"
 # Words of full names that tell no two devices apart.
 _NOISE = frozenset(
     """

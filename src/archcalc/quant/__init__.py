@@ -144,14 +144,31 @@ def quantizations() -> tuple[str, ...]:
     return (*sorted({*_PLAIN, *_SYNTHETIC, *_ALIASES}), *(name for name in FILE_TYPES if name not in _PLAIN))
 
 
+def check_name(name: str) -> None:
+    """Raise `UsageError` where `quantize_as` would not take the name."""
+    from archcalc.quant.gguf import FILE_TYPES
+
+    wanted = name.lower().replace("_", "-")
+    wanted = _ALIASES.get(wanted, wanted)
+    if wanted not in _PLAIN and wanted not in _SYNTHETIC and _file_type(name) not in FILE_TYPES:
+        raise UsageError(f"{name!r} is no quantization archcalc knows", f"one of {', '.join(quantizations())}")
+
+
+def _file_type(name: str) -> str:
+    """A file type as `FILE_TYPES` names it."""
+    from archcalc.quant.gguf import FILE_TYPES
+
+    plain = name.lower().replace("-", "_")
+    return plain if plain in FILE_TYPES else plain.removeprefix("gguf_").removeprefix("ud_")
+
+
 def quantize_as(architecture: Architecture, name: str) -> Architecture:
     """The same architecture as a checkpoint quantized so would hold it: `fp8`, `awq`, `gptq`, `nf4`, `nvfp4`, `q4_k_m`, …
 
     Whatever quantization its own config states is put aside; `bf16` and the like do no more than that. A method that keeps what
     it leaves alone in half precision finds BF16 there unless the config states F16.
     """
-    from archcalc.quant.gguf import FILE_TYPES
-
+    check_name(name)
     wanted = name.lower().replace("_", "-")
     wanted = _ALIASES.get(wanted, wanted)
     if wanted in _PLAIN:
@@ -159,8 +176,4 @@ def quantize_as(architecture: Architecture, name: str) -> Architecture:
     half = "F16" if architecture.dtype == "F16" else "BF16"
     if wanted in _SYNTHETIC:
         return architecture._replace(quantization=_SYNTHETIC[wanted], dtype=half)
-    file_type = name.lower().replace("-", "_")
-    file_type = file_type if file_type in FILE_TYPES else file_type.removeprefix("gguf_").removeprefix("ud_")
-    if file_type in FILE_TYPES:
-        return architecture._replace(quantization={"quant_method": "gguf", "file_type": file_type}, dtype=half)
-    raise UsageError(f"{name!r} is no quantization archcalc knows", f"one of {', '.join(quantizations())}")
+    return architecture._replace(quantization={"quant_method": "gguf", "file_type": _file_type(name)}, dtype=half)
