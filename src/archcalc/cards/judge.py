@@ -64,8 +64,12 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
     if model.architecture.status == "guessed" and claim.form not in ("unread", "unknowable"):
         return Judgement("unverifiable", why=_GUESSED)
     found = _judge(model, claim, rules)
+    if found.verdict == "wrong" and claim.field == "kv_cache" and not claim.quals.context and not rules.strict:
+        return Judgement("unverifiable", found.actual, f"no context is stated; {found.why}")
     if found.verdict == "wrong" and rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
         return Judgement("unverifiable", found.actual, f"{found.why}; a tuned release may have its own")
+    if found.verdict == "wrong" and claim.field == "weights" and claim.quals.dtype == "int4":
+        return Judgement("unverifiable", found.actual, f"{found.why}; formats of four bits differ")
     if found.verdict == "wrong" and rules.quantized and claim.field == "weights":
         return Judgement("unverifiable", found.actual, f"{found.why}; a quantized release is smaller")
     if found.verdict == "wrong" and model.architecture.status == "partial":

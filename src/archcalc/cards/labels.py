@@ -191,7 +191,7 @@ def parse(text: str, group: str = "") -> Label | None:
     if fields is None:
         role = _phrases().get(f"@{main}", "")
         return Label((), role=role[1:]) if role else None
-    if _BLOCKED.search(normal(inside)) and not re.search(r"in ?out|input", inside):
+    if _BLOCKED.search(re.sub(r"\bbatch(?: size)? 1\b", "", normal(inside))) and not re.search(r"in ?out|input", inside):
         return None
     weak = fields[0].endswith("?")
     clean = tuple(field.rstrip("?") for field in fields)

@@ -46,6 +46,14 @@ def slots(table: Table) -> Iterator[Slot]:
             slot._replace(label=Label(("intermediate_size",), slot.label.quals)) if _key(slot.heading) == "hidden dim" else slot
             for slot in found
         ]
+    if any(slot.label.fields == ("experts",) and re.search(r"(?i)\btotal\b", slot.heading) for slot in found):
+        # "# Experts (total)" beside "# Routed Experts": the latter are those that a token visits.
+        found = [
+            slot._replace(label=slot.label._replace(fields=("active_experts",)))
+            if slot.label.fields == ("experts",) and re.search(r"(?i)\brouted\b", slot.heading) and "otal" not in slot.heading
+            else slot
+            for slot in found
+        ]
     yield from found
 
 
@@ -53,13 +61,30 @@ def _key(heading: str) -> str:
     return labels.normal(re.sub(r"\([^()]*\)", " ", heading))
 
 
+_ASSUMED = re.compile(
+    r"(?i)(?:assum\w*|at|with|for) (?:an? )?(?P<tokens>\d[\d,]*k?)[- ](?:tokens? (?:of )?)?context"
+    r"|context (?:length |window )?(?:of|=|:) ?(?P<length>\d[\d,]*k?)"
+)
+
+
 def _slots(table: Table) -> Iterator[Slot]:
+    assumed = _ASSUMED.search(table.context.caption)
+    context = labels.context_in(assumed["tokens"] or assumed["length"]) if assumed else 0
+    for slot in _labelled(table):
+        if context and slot.label.fields[0] in _GROWING and not slot.label.quals.context:
+            yield slot._replace(label=slot.label._replace(quals=slot.label.quals._replace(context=context)))
+        else:
+            yield slot
+
+
+def _labelled(table: Table) -> Iterator[Slot]:
     if table.kind != "table":
         yield from _pairs(table)
         return
     head, body = _head(table), list(table.rows[table.heads :])
     width = max(len(row) for row in table.rows)
     columns = [labels.parse(head[k].text) if k < len(head) else None for k in range(width)]
+    columns = _told_by_cells(table, columns, body)
     if long := _long_form(columns):
         yield from _triples(body, *long)
         return
@@ -71,6 +96,40 @@ def _slots(table: Table) -> Iterator[Slot]:
         yield from _by_row(head, columns, body)
     elif down:
         yield from _by_column(table, head, columns, body, side, side_labels)
+
+
+_WEIGHTS = re.compile(
+    r"(?i)weights?[- ]only|weights? (?:size|footprint|memory)|(?:size|footprint|memory) (?:of|for) (?:the )?(?:model )?weights"
+    r"|the weights need"
+)
+_DTYPE_HEAD = re.compile(
+    r"(?i)(?:vram|memory|size|weights)?\W*(?:awq |gptq |gguf )?\(?(?P<dtype>[a-z]+\d+(?:_\w+)?|\d+[- ]bit)\)?(?: vram| memory| size)?"
+)
+_MIXERS = re.compile(r"(?i)MHA|GQA|MQA|MLA|SWA|DSA")
+
+
+def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[Cell, ...]]) -> list[Label | None]:
+    """The columns, those whose head says too little told by their cells: sizes under FP16 where the text speaks of weights, kinds of
+    attention under a head of no meaning. What is a sum of other columns is left out."""
+    around = f"{table.context.caption} {' '.join(table.context.headings[-1:])}"
+    head = _head(table)
+    out = list(columns)
+    for k, label in enumerate(columns):
+        cells = [row[k].text for row in body if k < len(row) and row[k].text.strip()]
+        if not cells or k >= len(head):
+            continue
+        if (label is None or not label.fields) and all(_BYTES.match(text.lstrip("~≈ ")) for text in cells):
+            named = _DTYPE_HEAD.fullmatch(head[k].text.strip())
+            dtype = labels.dtype_in(named["dtype"].lower()) if named else ""
+            if dtype and _WEIGHTS.search(around):
+                out[k] = Label(("weights",), labels.Quals(dtype=dtype))
+        elif label is None and k and all(_MIXERS.fullmatch(text.strip()) for text in cells):
+            out[k] = Label(("attention",))
+        elif label is not None and label.weak and label.fields == ("total_params",) and _key(head[k].text) == "total":
+            parts = [other.fields[0] for other in columns if other is not None and other.fields]
+            if "weights" in parts and {"kv_cache", "activations"} & set(parts):
+                out[k] = Label((), role="skip")
+    return out
 
 
 def _head(table: Table) -> list[Cell]:
@@ -129,7 +188,9 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     ids = {k for k, label in enumerate(columns) if k != model and (label is None or not label.fields)}
     formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
     sweep = _sweep(columns, body, model)
+    at = _measured_at(columns) if sweep is None else None
     name = EMPTY
+    rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
         if sweep is not None:
             yield from _swept(head, columns, row, sweep)
@@ -139,11 +200,15 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         stated = row[size].text if size is not None and size < len(row) and size != model else ""
         linked = tuple(link for k, cell in enumerate(row) if k in loose for link in cell.links)
         repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
-        subject = _subject(name, stated, linked)._replace(repo=repo)
+        subject: Subject | None = _subject(name, stated, linked)._replace(repo=repo)
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
+        if rows_of_formats:
+            subject, stored = None, name.text.lower()
         for k, label in enumerate(columns):
-            if label is None or not label.fields or k >= len(row):
+            if label is None or not label.fields or k >= len(row) or k == at:
                 continue
+            if at is not None and at < len(row) and label.fields[0] in _GROWING:
+                label = label._replace(quals=label.quals._replace(context=labels.context_in(row[at].text)))  # noqa: PLW2901
             if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.fullmatch(row[k].text))):
                 dtype = label.quals.dtype or labels.dtype_in(stored) or stored
                 yield Slot(subject, label._replace(quals=label.quals._replace(dtype=dtype)), row[k], head[k].text)
@@ -153,6 +218,20 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
             if k == model and label is not None and label.weak and re.search(r"[A-Za-z]{3}", row[k].text):
                 continue
             yield Slot(subject, label, row[k], head[k].text)
+
+
+_GROWING = ("kv_cache", "flops", "activations")
+"""What grows with the context."""
+
+
+def _measured_at(columns: list[Label | None]) -> int | None:
+    """The column of contexts that sizes in other columns are for; it claims nothing itself."""
+    found = [k for k, label in enumerate(columns) if label is not None and label.fields == ("context",)]
+    sized = [label for label in columns if label is not None and label.fields[:1] == ("kv_cache",)]
+    return found[0] if len(found) == 1 and sized and not any(label.quals.context for label in sized) else None
+
+
+_FORMAT = re.compile(r"(?i)(?:bf16|fp16|fp32|fp8|int8|int4|nvfp4|mxfp4|awq|gptq|[48]-bit|16-bit|i?q\d(?:_\w+)?)(?: \([^()]*\))?")
 
 
 def _sweep(columns: list[Label | None], body: list[tuple[Cell, ...]], model: int) -> int | None:
@@ -271,13 +350,58 @@ def _pairs(table: Table) -> Iterator[Slot]:
     for row, groups in zip(table.rows, table.groups, strict=True):
         group = " ".join(groups[-2:])
         if not row[0].text:
-            # "Top-2 routing strategy": an item that says without a label what it is about.
-            if re.match(r"(?i)top-?\d+\b", row[1].text):
-                yield Slot(None, Label(("routing",)), row[1], row[1].text)
+            yield from _unlabelled(row[1])
             continue
         label = labels.parse(row[0].text, group)
         if label is not None and label.fields:
             yield Slot(None, label, row[1], row[0].text)
+
+
+_COUNTED = re.compile(
+    r"(?:^|[,;(]|\+|\b(?:with|and|has|of)\b)\s*(?P<value>[~≈]?\d[\d,.]*\s?(?:[KMBT]\b|[bm]illion\b|trillion\b)?)"
+    r"(?=[ -](?P<words>[A-Za-z][A-Za-z /-]{2,40}))",
+    re.IGNORECASE,
+)
+_COUNTS = (
+    "total_params",
+    "active_params",
+    "layers",
+    "heads",
+    "kv_heads",
+    "experts",
+    "active_experts",
+    "shared_experts",
+    "context",
+    "vocab",
+)
+_ITEM = 80
+"""An item longer than this is a sentence."""
+
+
+def _unlabelled(cell: Cell) -> Iterator[Slot]:
+    """An item of a list that says without a label what it is about: "Top-2 routing strategy", "46.7B params", "Qwen3-8B (8 billion
+    parameters)", "Grouped query attention with 15 query heads and 5 KV heads"."""
+    text = cell.text
+    if re.match(r"(?i)top-?\d+\b", text):
+        yield Slot(None, Label(("routing",)), cell, text)
+        return
+    if len(text) > _ITEM:
+        return
+    subject = None
+    start = text.find("(")
+    if start > 0 and names.match(text[:start]).kind in ("exact", "tuned"):
+        subject = Subject(text[:start].strip())
+    else:
+        start = 0
+    for match in _COUNTED.finditer(text, start):
+        words = match["words"].split()
+        for n in range(min(4, len(words)), 0, -1):
+            label = labels.parse(" ".join(words[:n]))
+            if label is not None and label.fields == ("active",):
+                label = label._replace(fields=("active_params",))
+            if label is not None and len(label.fields) == 1 and label.fields[0] in _COUNTS:
+                yield Slot(subject, label, cell.part(match.start("value"), match.end("value")), " ".join(words[:n]))
+                break
 
 
 def hub_repos(links: tuple[str, ...]) -> tuple[str, ...]:

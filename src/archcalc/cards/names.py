@@ -21,7 +21,7 @@ _VENDORS = (
 )  # fmt: skip
 _TUNED = re.compile(r"[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE)
 _QUANTIZED = re.compile(
-    r"[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|q\d(?:_[\w]+)?)$",
+    r"[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
     re.IGNORECASE,
 )
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
@@ -51,6 +51,7 @@ def clean(text: str) -> str:
     """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets."""
     text = re.sub(r"[†‡*¹²³🔥🤗🏆⭐✨🆕]|\[\^?\w{1,3}\]|[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", "", text)
     text = re.sub(r"\s+", " ", text.replace("‑", "-").replace("–", "-")).strip()
+    text = re.sub(r"(?<=\d)\s?×\s?(?=\d)", "x", text)  # 8×7B
     return _DECORATION.sub("", text).strip()
 
 
@@ -71,6 +72,7 @@ def match(text: str, size: str = "") -> Match:
     found = _one(name)
     if found.kind in ("exact", "tuned"):
         return found
+    name = re.sub(r"(?i)\.(?:gguf|safetensors)$", "", name)
     if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned"):
         return Match("tuned", found.names, f"taken for {found.names[0]}, quantized", quantized=True)
     if (sized := re.fullmatch(r"(.+?)[-_ ](\d+(?:\.\d+)?[BMTbmt])", name)) and (found := _one(sized[1])).kind in ("exact", "tuned"):

@@ -21,7 +21,7 @@ _NUMBER = re.compile(
            |\d{1,3}(?:[ ]\d{3})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
-          |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=[-+\s,.;:/()→*)\]|'"–—†‡·&]|params?\b|$)
+          |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=[-+\s,.;:/()→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
           |(?!\.?\d|[A-Za-z]|[x×]\d))
@@ -141,6 +141,9 @@ def compare(number: Number, value: int | Fraction, unit: int, *, zeros: bool = T
         step = 10 ** max(0, len(digits) - significant)
         if step > 1 and number.mantissa % step == 0 and 2 * off <= step * below:
             return "zeros"
+    # 236.0: a column of one decimal, though nothing stands behind the point.
+    if zeros and number.decimals == 1 and number.mantissa % 10 == 0 and number.mantissa >= 1000 and 2 * off <= 10 * below:
+        return "zeros"
     if scaled > printed and off < below:
         return "cut"
     return None

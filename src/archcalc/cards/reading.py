@@ -61,7 +61,12 @@ def _pairs_in(text: str, quals: Quals) -> list[Claim]:
     return out
 
 
+_SUM = re.compile(r"\s*\d[\d\s,./×x*+()-]*=\s*(?=\d)")
+
+
 def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
+    if worked := _SUM.match(text):
+        text = " " * worked.end() + text[worked.end() :]  # 4096/32=128
     pairs = _pairs_in(text, label.quals)
     if pairs:
         rest = text

@@ -29,6 +29,9 @@ _EXPERT_FORMS = (
 )
 
 
+_ALL = re.compile(r"(?i)(\d+)\s+(?:total\s+)?experts\b")
+
+
 def read_experts(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     """Forms such as `256+1`, `8/256`, `Top-8 + shared`, `32 (Top-2 routing)`, `10 Routed + 1 Shared`, `yes (256 experts, top-8)`."""
     # 16E is sixteen experts, and to `numbers` no number.
@@ -60,7 +63,9 @@ def read_experts(field: str, text: str, quals: Quals) -> Iterator[Claim]:
                     seen_shared = True
                     add("shared_experts", start)
                 elif group == "routed":
-                    add("active_experts" if counts_active else "experts", start)
+                    more = _ALL.search(text)
+                    of_them = more is not None and int(more[1]) > int(value)
+                    add("active_experts" if counts_active or of_them else "experts", start)
                 elif group == "small":
                     pair = sorted((int(match["small"]), int(match["large"])))
                     both = [match.start("small"), match.start("large")]

@@ -34,7 +34,7 @@ def read_number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 
 def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    found = [n for n in numbers(text) if not n.unit and (n.scale or n.printed >= 128 or n.decimals == 3)]
+    found = [n for n in numbers(text) if not n.unit and n.scale < 9 and (n.scale or n.printed >= 128 or n.decimals == 3)]
     for i, number in enumerate(found):
         left = text[found[i - 1].after if i else 0 : number.start]
         right = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)]

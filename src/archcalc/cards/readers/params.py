@@ -17,6 +17,10 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         # A column of sizes in GB speaks of files.
         yield from (of("weights", n, quals) for n in found[:1])
         return
+    if "expert" in text and field in ("total_params", "active_params", "active"):
+        for bracket in re.finditer(r"\([^()]*expert[^()]*\)", text):
+            for claim in read_experts("moe", bracket[0], quals):
+                yield claim._replace(start=claim.start + bracket.start(), end=claim.end + bracket.start())
     counts = [n for n in found if not n.unit and (n.scale or quals.unit or n.mantissa >= 100_000)]
     if field == "active" and not any(n.scale for n in counts):
         yield from read_experts("active_experts", text, quals)
@@ -53,6 +57,8 @@ _OTHER_COUNTS = (
 
 def _param_role(field: str, left: str, right: str) -> tuple[str, str]:
     """What a count of parameters counts, by the words on either side of it."""
+    if re.match(r"\s*(?:激活|活跃|激活参数)", right) or re.search(r"(?:激活|活跃)(?:参数)?(?:量)?\s*[:：]?\s*$", left):
+        return "active_params", ""
     near = re.split(r"[;,\n|]|\band\b|\(", left)[-1] if "(" not in left[-2:] else left.rpartition("(")[2]
     after = re.split(r"[;,\n|]|\band\b", right)[0]
     if "(" in after and ")" not in after:

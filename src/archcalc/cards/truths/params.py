@@ -45,7 +45,12 @@ def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
                 for n, basis in plain
             )
         if which == 0 and quals.mtp != "without" and model.report.checkpoint is not None:
-            yield Value(model.report.checkpoint.elements, "elements of the checkpoint, as the Hub counts")
+            stored = model.report.checkpoint
+            yield Value(stored.elements, "elements of the checkpoint, as the Hub counts")
+            if stored.stored_elements != stored.elements:
+                yield Value(
+                    stored.stored_elements, "elements of the checkpoint with its scales, as the Hub counted until 2026", "rare"
+                )
     rare = "rare" if which == 0 and quals.embedding != "without" else ""
     if quals.embedding != "with":
         # Publishers who leave the embedding out mostly leave both matrices out; the other way follows.

@@ -53,6 +53,8 @@ def _weights(model: Model, quals: Quals) -> Iterator[Value]:
         yield Value(params.total * size, f"all parameters in {quals.dtype}")
         if params.mtp:
             yield Value((params.total + params.mtp) * size, f"all parameters and the MTP layer in {quals.dtype}")
+    if quals.dtype == "int4":
+        yield Value(params.total // 2, "four bits a parameter, without scales")
     stored = model.report.checkpoint
     if stored is not None and not quals.dtype:
         yield Value(stored.bytes, "the published checkpoint")

@@ -89,6 +89,7 @@ def _head_dim(model: Model, _: Quals) -> Iterator[Value]:
     if dims and _latent(model):
         yield Value(dims[0], "queries and keys, rotary part included")
         yield Value(dims[1], "values")
+        yield from _nope_dim(model, Quals())
     if linear := _linear(model):
         yield Value(linear["linear_head_dim"], "heads of the linear mixer", "rare")
 
