@@ -1,0 +1,38 @@
+"""What the Qwen Omni models share: a thinker that reads and writes text, and, unless audio output is off, a talker and what makes
+sound of its tokens.
+
+Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_5OmniForConditionalGeneration`) and
+models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeForConditionalGeneration`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._composite import head_below
+from archcalc.arch._decoder import join, with_tower
+from archcalc.arch._schema import ConfigSchema, Flag
+from archcalc.model import Architecture
+
+
+class OmniSchema(ConfigSchema):
+    """`thinker_config`, `talker_config` and the config that `wave` names."""
+
+    core_keys: ClassVar[tuple[str, ...]] = ()
+    inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "tie_word_embeddings")
+    name: ClassVar[str]
+    wave: ClassVar[str]
+
+    enable_audio_output: Flag = True
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        def part(name: str) -> Any:
+            return getattr(self, f"{name}_config")
+
+        # The head stands beside the model, and so below the thinker too.
+        thinker = head_below(part("thinker").architecture(join(prefix, "thinker.model")), join(prefix, "thinker"))
+        if not self.enable_audio_output:
+            return thinker._replace(model_type=self.name)
+        talker, talker_layers = part("talker").tower(join(prefix, "talker"))
+        wave, wave_layers = part(self.wave).tower(join(prefix, self.wave))
+        return with_tower(thinker, self.name, talker + wave, talker_layers + wave_layers)

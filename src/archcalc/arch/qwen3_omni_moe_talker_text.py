@@ -1,0 +1,41 @@
+"""The text model of Qwen3-Omni's talker: Qwen 3's layers with experts in each of them, and a shared one behind a gate.
+
+Source: transformers 5.23, models/qwen3_omni_moe/configuration_qwen3_omni_moe.py (`Qwen3OmniMoeTalkerTextConfig`, defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch import qwen3_moe
+from archcalc.arch._schema import Count, Layers, Size, Tokens
+from archcalc.blocks.experts import MixtureOfExperts
+
+
+class Schema(qwen3_moe.Schema):
+    name: ClassVar[str] = "qwen3_omni_moe_talker_text"
+    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, "decoder_sparse_step", "mlp_only_layers")
+    whole_heads: ClassVar[bool] = False
+
+    vocab_size: Size = 3072
+    hidden_size: Size = 1024
+    intermediate_size: Size = 2048
+    num_hidden_layers: Layers = 20
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size | None = 2
+    max_position_embeddings: Tokens = 32768
+    moe_intermediate_size: Size = 384
+    num_experts: Count = Field(128, validation_alias=AliasChoices("num_local_experts", "num_experts"))
+    # Without a default in the reference, which cannot do without it.
+    shared_expert_intermediate_size: Count = 768
+
+    def sparse(self, index: int) -> bool:
+        return True
+
+    def experts(self) -> MixtureOfExperts:
+        return MixtureOfExperts(
+            self.hidden_size, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act,
+            1, self.shared_expert_intermediate_size, shared_name="shared_expert", shared_gate="shared_expert_gate",
+        )  # fmt: skip
