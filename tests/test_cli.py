@@ -15,6 +15,7 @@ import pytest
 import archcalc
 from archcalc import report
 from archcalc.api import schema_model
+from archcalc.cli.schema import reports
 from conftest import Run
 
 CONTRACT = {
@@ -55,6 +56,29 @@ def test_json_satisfies_its_schema(name: str, run: Run) -> None:
     model.model_validate_json(run("inspect", name, "--format", "json").stdout, strict=True)
     schema = json.loads(run("schema", "inspect").stdout)
     assert schema["properties"].keys() == model.model_json_schema()["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("sweep", ["llama-3.1-8b", "no-such-model", "--ctx", "4k", "--gpu", "4090", "--set", "num_hidden_layers=4,8"]),
+        ("sweep", ["gpt2"]),
+        ("models", ["--format", "jsonl"]),
+        ("gpus", ["--format", "jsonl"]),
+        ("compare", ["gpt2", "deepseek-v3", "no-such-model", "--baseline", "gpt2", "--format", "jsonl"]),
+        ("pick", ["--gpu", "4090", "--ctx", "8k", "--format", "jsonl"]),
+        ("train", ["gpt2", "--seq", "512", "--gpu", "4090", "--format", "jsonl"]),
+        ("kv", ["gemma-3-27b", "--ctx", "8k", "--format", "jsonl"]),
+        ("fit", ["gpt-oss-20b", "--gpu", "4090", "--ctx", "8k", "--format", "jsonl"]),
+    ],
+)
+def test_lines_satisfy_their_schema(name: str, arguments: list[str], run: Run) -> None:
+    model = schema_model(reports()[name])
+    found = run(name, *arguments).stdout.splitlines()
+    assert found
+    for line in found:
+        model.model_validate_json(line, strict=True)
+    assert json.loads(run("schema", name).stdout)["properties"].keys() == model.model_json_schema()["properties"].keys()
 
 
 def test_several_sources(run: Run) -> None:

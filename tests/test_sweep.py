@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import archcalc
+from archcalc import sweep as sweep_library
 from archcalc.analysis import sweep
+from archcalc.errors import UsageError
 from conftest import Run
 
 
@@ -56,7 +58,11 @@ def test_a_row_that_cannot_be_says_why(run: Run) -> None:
     rows = lines(run("sweep", "llama-3.1-8b", "gpt-oss-20b", "--gpu", "8xh100", "--tp", "3").stdout)
     assert all("tp 3" in str(r["error"]) for r in rows)
     done = run("sweep", "no-such-model", "gpt2")
-    assert [("error" in r) for r in lines(done.stdout)] == [True, False]
+    assert [(r["error"] is None) for r in lines(done.stdout)] == [False, True]
+    assert done.returncode == 0
+    # The columns do not depend on what came out.
+    assert len({tuple(r) for r in lines(done.stdout)}) == 1
+    assert run("sweep", "no-such-model").returncode == 1
 
 
 def test_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
@@ -105,6 +111,30 @@ def test_points_do_not_depend_on_their_order() -> None:
     assert sweep.size({"source": ["gpt2", "qwen3-0.6b"], "context_tokens": [64, 128], "gpu": ["4090"]}, {}) == len(rows)
 
 
+def test_the_library_computes_what_the_command_does(run: Run) -> None:
+    from archcalc.sweep import rows, run_all, size
+
+    asked = {
+        "context_tokens": ["4k", 131072],
+        "gpu": ["4090", "8xh100"],
+        "kv_dtype": ["fp8"],
+        "set": {"num_hidden_layers": [16, 32]},
+    }
+    grid = list(rows(["llama-3.1-8b"], **asked))  # type: ignore[arg-type]
+    printed = run("sweep", "llama-3.1-8b", "--ctx", "4k,128k", "--gpu", "4090,8xh100", "--kv-dtype", "fp8",
+                  "--set", "num_hidden_layers=16,32")  # fmt: skip
+    assert run_all(grid) == lines(printed.stdout)
+    assert size(source=["llama-3.1-8b"], **asked) == len(grid) == 8
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"gpus": ["h100"]}, {"context_tokens": "4k"}, {"context_tokens": []}, {"gpu": ["voodoo2"]}, {"tp": [2]}]
+)
+def test_wrong_grids(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        sweep_library.axes(source=["gpt2"], **wrong)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -115,6 +145,7 @@ def test_points_do_not_depend_on_their_order() -> None:
         (["gpt2", "--gpu", "h100", "--engine", "abacus"], "abacus"),
         (["gpt2", "--gpu", "h100", "--tp", "0"], "above zero"),
         (["gpt2", "--set", "n_layer"], "KEY=LIST"),
+        (["gpt2", "--gpu", "h100", "--quant", "int1"], "int1"),
         (["gpt2", "--out", "rows.xlsx"], "ending"),
         (["gpt2", "--out", "rows.csv", "--resume"], ".jsonl"),
     ],

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from archcalc import sweep as sweep
     from archcalc.api import inspect as inspect
     from archcalc.api import load as load
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "inspect", "load"]
+__all__ = ["__version__", "inspect", "load", "sweep"]
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +23,8 @@ def __getattr__(name: str) -> object:
         from archcalc import api
 
         return getattr(api, name)
+    if name == "sweep":
+        from importlib import import_module
+
+        return import_module("archcalc.sweep")
     raise AttributeError(f"module 'archcalc' has no attribute {name!r}")

@@ -515,6 +515,112 @@ class TrainReport(Record):
     notes: list[str]
 
 
+class SweepRow(Record):
+    """One row of `archcalc sweep`: what was asked, as far as it was, and the figures; those of a machine only with a `gpu`.
+
+    `error` says why a row has none.
+    """
+
+    source: str
+    set: dict[str, Any] | None = None
+    context_tokens: int | None = None
+    concurrency: int | None = None
+    gpu: str | None = None
+    engine: str | None = None
+    tp: int | None = None
+    pp: int | None = None
+    ep: int | None = None
+    dp: int | None = None
+    quant: str | None = None
+    kv_dtype: str | None = None
+    status: str | None = None
+    params_total: int | None = None
+    params_active: int | None = None
+    checkpoint_elements: int | None = None
+    checkpoint_bytes: int | None = None
+    kv_bytes: int | None = None
+    kv_bytes_per_token: int | None = None
+    kv_state_bytes: int | None = None
+    fits: bool | None = None
+    plan: str | None = None
+    weights_bytes: int | None = None
+    kv_room_bytes: int | None = None
+    kv_needed_bytes: int | None = None
+    headroom_bytes: int | None = None
+    max_concurrency: float | None = None
+    kv_tokens: int | None = None
+    error: str | None = None
+
+
+class BundledModel(Record):
+    """One line of `archcalc models`. `release` is YYYY-MM-DD or YYYY-MM; null is not known for certain."""
+
+    name: str
+    repo: str
+    family: str
+    model_type: str
+    params_total: int
+    params_active: int
+    attention: str
+    context_tokens: int | None
+    release: str | None
+    license: str | None
+    origin: str
+    aliases: list[str]
+
+
+class DenseRates(Record):
+    """TFLOP/s of dense matrices by dtype; null where the device has no units for it, or nothing is published."""
+
+    fp32: float | None
+    tf32: float | None
+    fp16: float | None
+    bf16: float | None
+    fp8: float | None
+    int8: float | None
+    fp4: float | None
+
+
+class CheapestOffer(Record):
+    """The instance with this device that costs least an hour."""
+
+    instance: str
+    gpus: int
+    usd_per_hour: float
+
+
+class CatalogDevice(Record):
+    """One line of `archcalc gpus`. `visible_bytes` is what an engine sees, `driver_bytes` what the driver reports; their basis says
+    whether that was measured."""
+
+    id: str
+    name: str
+    vendor: str
+    category: str
+    architecture: str
+    year: int
+    status: str
+    compute: str | None
+    visible_bytes: int
+    visible_basis: str
+    driver_bytes: int
+    driver_basis: str
+    memory_type: str
+    ram_bytes: int | None
+    bandwidth_bytes_per_s: int | None
+    dense_tflops: DenseRates
+    link: str
+    link_bytes_per_s: int | None
+    per_machine: int
+    domain: int
+    cheapest: CheapestOffer | None
+    confidence: str
+    notes: str
+    conflict: str
+    aliases: list[str]
+    sources: list[str]
+
+
 class Picked(Record):
     """A bundled model that meets the requirements, as it would run."""
 

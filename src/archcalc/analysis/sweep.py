@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.loader import Loaded
 
 AXES = ("source", "context_tokens", "concurrency", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
@@ -50,15 +50,25 @@ def key(row: Mapping[str, Any]) -> str:
     return json.dumps({name: row[name] for name in sorted(row) if name in (*AXES, "set")}, sort_keys=True)
 
 
-def point(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with its figures, or with `error`.
+_MODEL = ("status", "params_total", "params_active", "checkpoint_elements", "checkpoint_bytes")
+_CACHE = ("kv_bytes", "kv_bytes_per_token", "kv_state_bytes")
+_FIT = (
+    "fits", "plan", "weights_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "max_concurrency", "kv_tokens",
+)  # fmt: skip
 
-    Always parameters, checkpoint and textbook cache; with a `gpu` also the verdict, the plan and the room on the fullest GPU.
+
+def point(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its figures and `error`.
+
+    Always parameters, checkpoint and textbook cache; with a `gpu` also the verdict, the plan and the room on the fullest GPU. The
+    columns are the same whatever comes out: a row that cannot be has None in all but `error`.
     """
+    out = {**row, **dict.fromkeys((*_MODEL, *_CACHE, *(_FIT if row.get("gpu") else ()), "error"))}
     try:
-        return {**row, **_figures(row)}
+        out.update(_figures(row))
     except ArchcalcError as error:
-        return {**row, "error": error.message}
+        out["error"] = error.message
+    return out
 
 
 def points(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -71,11 +81,13 @@ def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
 
     overrides = json.dumps(row.get("set") or {}, sort_keys=True)
     a = _loaded(row["source"], overrides).architecture
-    figures = dict(_model(row["source"], overrides))
+    figures = dict(zip(_MODEL, _model(row["source"], overrides), strict=True))
     context = row.get("context_tokens") or a.facts.context_tokens
     if context:
         dtype = row.get("kv_dtype") or "bf16"
         width = memory.DTYPE_BYTES.get(dtype)
+        if width is None and not row.get("gpu"):
+            raise UsageError(f"kv_dtype {dtype}: without a GPU the cache is the textbook's, in {', '.join(memory.DTYPE_BYTES)}")
         if width is not None:
             kinds = memory.textbook(a, context, row.get("concurrency") or 1, width)
             figures["kv_bytes"] = sum(k.bytes for k in kinds)
@@ -95,8 +107,8 @@ def _loaded(source: str, overrides: str) -> Loaded:
 
 
 @lru_cache(maxsize=256)
-def _model(source: str, overrides: str) -> tuple[tuple[str, Any], ...]:
-    """What depends on the model alone."""
+def _model(source: str, overrides: str) -> tuple[Any, ...]:
+    """What depends on the model alone, in the order of `_MODEL`."""
     from archcalc.analysis import checkpoint
     from archcalc.analysis.params import components
     from archcalc.errors import UnsupportedError
@@ -112,11 +124,11 @@ def _model(source: str, overrides: str) -> tuple[tuple[str, Any], ...]:
         # The storage is not known: the columns stay empty.
         pass
     return (
-        ("status", a.status),
-        ("params_total", sum(c.total for c in parts if c.part != "mtp")),
-        ("params_active", sum(c.active for c in parts if c.part != "mtp")),
-        ("checkpoint_elements", elements),
-        ("checkpoint_bytes", held),
+        a.status,
+        sum(c.total for c in parts if c.part != "mtp"),
+        sum(c.active for c in parts if c.part != "mtp"),
+        elements,
+        held,
     )
 
 
@@ -129,16 +141,25 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     ask = Ask(spec, row.get("engine") or "vllm", row.get("context_tokens"), row.get("concurrency") or 1, **asked)
     best = plans(_loaded(row["source"], overrides).architecture, ask, alternatives=0).best
     p, b = best.placement, best.budget
-    return {
-        "fits": best.fits,
-        "plan": f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}",
-        "weights_bytes": b.weights_bytes,
-        "kv_room_bytes": b.kv_room_bytes,
-        "kv_needed_bytes": best.kv_needed_bytes,
-        "headroom_bytes": best.headroom_bytes,
-        "max_concurrency": round(best.max_concurrency, 3),
-        "kv_tokens": best.kv_tokens,
-    }
+    plan = f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}"
+    concurrency = round(best.max_concurrency, 3)
+    room = (b.weights_bytes, b.kv_room_bytes, best.kv_needed_bytes, best.headroom_bytes)
+    return dict(zip(_FIT, (best.fits, plan, *room, concurrency, best.kv_tokens), strict=True))
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with config keys as columns of their own, for tables.
+
+    >>> flat({"source": "llama-3.1-8b", "set": {"num_hidden_layers": 16}, "tp": 2})
+    {'source': 'llama-3.1-8b', 'set.num_hidden_layers': 16, 'tp': 2}
+    """
+    out: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "set":
+            out.update((f"set.{key}", setting) for key, setting in value.items())
+        else:
+            out[name] = value
+    return out
 
 
 def batches(rows: Iterable[dict[str, Any]], each: int) -> Iterator[list[dict[str, Any]]]:

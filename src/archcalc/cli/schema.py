@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archcalc.errors import UsageError
 
+if TYPE_CHECKING:
+    from archcalc.report import Record
+
 
 def command(
     name: Annotated[str, typer.Argument(metavar="[COMMAND]", help="The command whose JSON to describe.")] = "inspect",
 ) -> None:
-    """Print the JSON schema of what a command prints with --format json."""
+    """Print the JSON schema of what a command prints with --format json.
+
+    For tensors, sweep, models and gpus it describes one line. `error` is what stands in place of a SOURCE that failed.
+    """
     from archcalc import report
     from archcalc.api import schema_model
 
-    reports: dict[str, type[report.Record]] = {
+    known = reports()
+    if name not in known:
+        raise UsageError(f"no schema for {name!r}", f"one of {', '.join(known)}")
+    schema = schema_model(known[name]).model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["version"] = report.SCHEMA_VERSION
+    print(json.dumps(schema, indent=2))
+
+
+def reports() -> dict[str, type[Record]]:
+    """What each command prints as JSON, or one line of it."""
+    from archcalc import report
+
+    return {
         "inspect": report.Inspection,
         "kv": report.KvReport,
         "tensors": report.TensorLine,
         "fit": report.FitReport,
         "train": report.TrainReport,
+        "sweep": report.SweepRow,
         "pick": report.Pick,
         "compare": report.Comparison,
+        "check": report.CheckReport,
+        "models": report.BundledModel,
+        "gpus": report.CatalogDevice,
         "verify": report.Verification,
         "error": report.Failure,
     }
-    if name not in reports:
-        raise UsageError(f"no schema for {name!r}", f"one of {', '.join(reports)}")
-    schema = schema_model(reports[name]).model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["version"] = report.SCHEMA_VERSION
-    print(json.dumps(schema, indent=2))

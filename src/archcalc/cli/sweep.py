@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from archcalc.cli._options import Sources
-from archcalc.cli._run import complain
+from archcalc.cli._run import complain, leave
 from archcalc.errors import FormatError, UsageError
 
 _BATCH = 500
@@ -42,68 +42,62 @@ def command(
 ) -> None:
     """Compute every combination of models, contexts, machines and config keys.
 
-    A row is a pure function of its columns. Sources are bundled names and files: a sweep never touches the network.
+    A row is a pure function of its columns. Sources are bundled names, files and what the Hub's cache holds: a sweep never touches the
+    network. Exit status 1 if no row has figures.
     """
-    from archcalc import units
+    from archcalc import sweep as library
     from archcalc.analysis import sweep
 
-    axes: dict[str, list[Any]] = {"source": list(source)}
-    for name, given, read in (
-        ("context_tokens", ctx, units.parse_tokens),
-        ("concurrency", concurrency, _number),
-        ("gpu", gpu, str),
-        ("engine", engine, _engine),
-        ("tp", tp, _number),
-        ("pp", pp, _number),
-        ("ep", ep, _number),
-        ("dp", dp, _number),
-        ("quant", quant, lambda text: None if text == "none" else text),
-        ("kv_dtype", kv_dtype, units.parse_cache_dtype),
-    ):
-        if given is not None:
-            axes[name] = [read(item) for item in _items(given)]
-    if "gpu" not in axes and (wrong := [name for name in ("engine", "tp", "pp", "ep", "dp", "quant") if name in axes]):
-        raise UsageError(f"--{wrong[0]} needs a machine to say something about", "give --gpu too")
-    for spec in axes.get("gpu", ()):
-        from archcalc import hardware
-
-        hardware.parse_spec(spec)
-    overrides = dict(_override(text) for text in set_ or ())
+    axes, overrides = library.axes(
+        source=source,
+        context_tokens=_items(ctx),
+        concurrency=_items(concurrency),
+        gpu=_items(gpu),
+        engine=_items(engine),
+        tp=_items(tp),
+        pp=_items(pp),
+        ep=_items(ep),
+        dp=_items(dp),
+        quant=_items(quant),
+        kv_dtype=_items(kv_dtype),
+        set=dict(_override(text) for text in set_ or ()),
+    )
+    _check_ending(out, resume)
     total = sweep.size(axes, overrides)
     done = _finished(out) if resume else {}
     rows = (row for row in sweep.grid(axes, overrides) if sweep.key(row) not in done)
     todo = total - len(done) if resume else total
-    failed = _write(out, _computed(rows, todo, jobs), list(done.values()) if out.endswith((".csv", ".parquet")) else [], resume)
+    failed = _write(out, _computed(rows, todo, jobs), resume)
     if failed:
         complain(f"{failed:,} of {total:,} rows have no figures", "their column error says why")
+    if failed and failed == todo:
+        leave(1)
 
 
-def _items(text: str) -> list[str]:
+def _check_ending(out: str, resume: bool) -> None:
+    """Before anything is computed."""
+    if out != "-" and not out.endswith((".jsonl", ".csv", ".parquet")):
+        raise UsageError(f"--out {out}: the ending says no format", "one of .jsonl, .csv, .parquet")
+    if resume and not out.endswith(".jsonl"):
+        raise UsageError("--resume goes on with a file of JSON lines", "give --out FILE.jsonl")
+    if out.endswith(".parquet"):
+        _pyarrow()
+
+
+def _items(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items:
         raise UsageError(f"{text!r} lists nothing", "separate values by commas, as in 4k,32k")
     return items
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1 << 20:
-        raise UsageError(f"{text!r} is not a whole number above zero", "as in 1,2,4")
-    return int(text)
-
-
-def _engine(text: str) -> str:
-    from archcalc.engines.weights import ENGINES
-
-    if text not in ENGINES:
-        raise UsageError(f"{text!r} is no engine", f"one of {', '.join(ENGINES)}")
-    return text
-
-
 def _override(text: str) -> tuple[str, list[Any]]:
     name, equals, values = text.partition("=")
     if not equals or not name.strip():
         raise UsageError(f"--set {text}: KEY=LIST was expected", "as in --set num_hidden_layers=24,32,48")
-    return name.strip(), [_value(item) for item in _items(values)]
+    return name.strip(), [_value(item) for item in _items(values) or ()]
 
 
 def _value(text: str) -> Any:
@@ -117,8 +111,6 @@ def _finished(path: str) -> dict[str, dict[str, Any]]:
     """The rows that a file of JSON lines already has. A last line that was cut is computed again."""
     from archcalc.analysis import sweep
 
-    if not path.endswith(".jsonl"):
-        raise UsageError("--resume goes on with a file of JSON lines", "give --out FILE.jsonl")
     found: dict[str, dict[str, Any]] = {}
     if not os.path.exists(path):
         return found
@@ -181,14 +173,16 @@ def _bar(total: int) -> _Bar | None:
     return _Bar(total) if sys.stderr.isatty() else None
 
 
-def _write(path: str, rows: Iterator[dict[str, Any]], before: list[dict[str, Any]], resume: bool) -> int:
+def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> int:
     """Write the rows and count those without figures. JSON lines are written as they come, tables at the end."""
+    from archcalc.analysis import sweep
+
     failed = 0
 
     def counted() -> Iterator[dict[str, Any]]:
         nonlocal failed
         for row in rows:
-            failed += "error" in row
+            failed += row["error"] is not None
             yield row
 
     if path == "-":
@@ -198,8 +192,8 @@ def _write(path: str, rows: Iterator[dict[str, Any]], before: list[dict[str, Any
         with open(path, "a" if resume else "w", encoding="utf-8") as file:
             for row in counted():
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    elif path.endswith((".csv", ".parquet")):
-        table = [_flat(row) for row in (*before, *counted())]
+    else:
+        table = [sweep.flat(row) for row in counted()]
         names = list(dict.fromkeys(name for row in table for name in row))
         if path.endswith(".csv"):
             import csv
@@ -210,18 +204,10 @@ def _write(path: str, rows: Iterator[dict[str, Any]], before: list[dict[str, Any
                 writer.writerows(table)
         else:
             _parquet(path, names, table)
-    else:
-        raise UsageError(f"--out {path}: the ending says no format", "one of .jsonl, .csv, .parquet")
     return failed
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Config keys as columns of their own."""
-    flat = {key: value for key, value in row.items() if key != "set"}
-    return {**flat, **{f"set.{key}": value for key, value in row.get("set", {}).items()}}
-
-
-def _parquet(path: str, names: list[str], table: list[dict[str, Any]]) -> None:
+def _pyarrow() -> Any:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -229,5 +215,10 @@ def _parquet(path: str, names: list[str], table: list[dict[str, Any]]) -> None:
         raise UsageError(
             "Parquet needs pyarrow, which is not installed", "pip install 'archcalc[parquet]', or write .csv or .jsonl"
         ) from None
+    return pyarrow
+
+
+def _parquet(path: str, names: list[str], table: list[dict[str, Any]]) -> None:
+    pyarrow = _pyarrow()
     columns = {name: [row.get(name) for row in table] for name in names}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)

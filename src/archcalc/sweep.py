@@ -1,0 +1,148 @@
+"""Grids of models, contexts, machines and config keys: what `archcalc sweep` computes, for programs and larger engines.
+
+`rows` makes the questions, `run` answers one of them. `run` is a pure function of its row that reads nothing but the package and files
+that the row names, so rows can be mapped over processes, threads or machines, in any order.
+
+>>> from archcalc import sweep
+>>> grid = list(sweep.rows(["llama-3.1-8b"], gpu=["4090"], context_tokens=["4k", "128k"], set={"num_hidden_layers": [16, 32]}))
+>>> grid[0]
+{'source': 'llama-3.1-8b', 'set': {'num_hidden_layers': 16}, 'context_tokens': 4096, 'gpu': '4090'}
+>>> [(row["set"]["num_hidden_layers"], row["context_tokens"], row["fits"]) for row in map(sweep.run, grid)]
+[(16, 4096, True), (16, 131072, True), (32, 4096, True), (32, 131072, False)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from archcalc import units
+from archcalc.analysis import sweep as _sweep
+from archcalc.analysis.sweep import flat
+from archcalc.errors import UsageError
+
+__all__ = ["flat", "rows", "run", "run_all", "size"]
+
+Row = dict[str, Any]
+Number = int | str
+
+
+def rows(
+    source: Sequence[str],
+    *,
+    context_tokens: Sequence[Number] | None = None,
+    concurrency: Sequence[Number] | None = None,
+    gpu: Sequence[str] | None = None,
+    engine: Sequence[str] | None = None,
+    tp: Sequence[Number] | None = None,
+    pp: Sequence[Number] | None = None,
+    ep: Sequence[Number] | None = None,
+    dp: Sequence[Number] | None = None,
+    quant: Sequence[str | None] | None = None,
+    kv_dtype: Sequence[str] | None = None,
+    set: Mapping[str, Sequence[Any]] | None = None,
+) -> Iterator[Row]:
+    """Every combination, models outermost, each a small dict of strings and numbers.
+
+    Values are written as on the command line: `"128k"`, `"8xH100"`; `quant` None or `"none"` takes weights as stored. `set` holds the
+    values of config keys. Raises `archcalc.errors.UsageError` for a value that no row could be made of; what only some rows cannot be
+    (a model that does not exist, heads that do not divide) is told in their `error`.
+    """
+    made, overrides = axes(
+        source=source, context_tokens=context_tokens, concurrency=concurrency, gpu=gpu, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp,
+        quant=quant, kv_dtype=kv_dtype, set=set,
+    )  # fmt: skip
+    return _sweep.grid(made, overrides)
+
+
+def size(**named: Any) -> int:
+    """How many rows `rows` makes of the same arguments.
+
+    >>> size(source=["gpt2"], context_tokens=["512", "1k"], concurrency=[1, 4, 16])
+    6
+    """
+    return _sweep.size(*axes(**named))
+
+
+def run(row: Mapping[str, Any]) -> Row:
+    """The row with its figures.
+
+    Parameters, checkpoint and the textbook cache; with a `gpu` also the verdict of `archcalc fit`. Figures that do not apply are None;
+    `error` is None, or says why the row has no figures. All rows of a grid have the same keys.
+    """
+    return _sweep.point(row)
+
+
+def run_all(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """`run` for many rows, in order. Neighbours of a grid share work, so pieces of a grid are faster together."""
+    return [_sweep.point(row) for row in rows]
+
+
+def axes(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """The arguments of `rows`, read and checked: values by axis, and values by config key."""
+    found: dict[str, list[Any]] = {}
+    for name, read in _READ.items():
+        values = named.pop(name, None)
+        if values is None:
+            continue
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise UsageError(f"{name} is {values!r}: a list of values was expected", 'such as ["4k", "32k"]')
+        found[name] = [read(value) for value in values]
+    overrides = {key: list(values) for key, values in (named.pop("set", None) or {}).items()}
+    if named:
+        raise UsageError(f"{next(iter(named))} is no axis of a sweep", f"one of {', '.join(_READ)}, set")
+    if "source" not in found:
+        raise UsageError("no source: what is the sweep about?", 'such as source=["llama-3.1-8b"]')
+    if "gpu" not in found and (wrong := [name for name in ("engine", "tp", "pp", "ep", "dp", "quant") if name in found]):
+        raise UsageError(f"{wrong[0]} needs a machine to say something about", "name a GPU too, as in --gpu 8xH100")
+    return found, overrides
+
+
+def _tokens(value: Number) -> int:
+    return units.parse_tokens(str(value))
+
+
+def _number(value: Number) -> int:
+    text = str(value)
+    if not text.isdecimal() or not 1 <= int(text) <= 1 << 20:
+        raise UsageError(f"{text!r} is not a whole number above zero", "as in 1,2,4")
+    return int(text)
+
+
+def _engine(text: str) -> str:
+    from archcalc.engines.weights import ENGINES
+
+    if text not in ENGINES:
+        raise UsageError(f"{text!r} is no engine", f"one of {', '.join(ENGINES)}")
+    return text
+
+
+def _gpu(text: str) -> str:
+    from archcalc import hardware
+
+    hardware.parse_spec(text)
+    return text
+
+
+def _quant(text: str | None) -> str | None:
+    if text is None or text == "none":
+        return None
+    from archcalc.quant import check_name
+
+    check_name(text)
+    return text
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "source": str,
+    "context_tokens": _tokens,
+    "concurrency": _number,
+    "gpu": _gpu,
+    "engine": _engine,
+    "tp": _number,
+    "pp": _number,
+    "ep": _number,
+    "dp": _number,
+    "quant": _quant,
+    "kv_dtype": units.parse_cache_dtype,
+}
