@@ -19,7 +19,7 @@ class OmniSchema(ConfigSchema):
     """`thinker_config`, `talker_config` and the config that `wave` names."""
 
     core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "tie_word_embeddings")
+    inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "enable_audio_output_", "tie_word_embeddings")
     name: ClassVar[str]
     wave: ClassVar[str]
 

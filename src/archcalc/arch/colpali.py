@@ -1,0 +1,31 @@
+"""ColPali: PaliGemma without its head; a projection makes a short vector of each token, for search.
+
+Source: transformers 5.23, models/colpali/modeling_colpali.py and configuration_colpali.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._decoder import group, join
+from archcalc.arch._schema import ConfigSchema, Size, nested
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture
+
+
+class Schema(ConfigSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings",)
+    name: ClassVar[str] = "colpali"
+
+    vlm_config: Annotated[ConfigSchema, nested("paligemma"), DEFAULT]
+    embedding_dim: Size = 128
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        a = self.vlm_config.architecture(join(prefix, "vlm"))
+        head = group(
+            "head", linear(join(prefix, "embedding_proj_layer"), self.embedding_dim, a.facts.hidden_size, "head", bias=True)
+        )
+        facts = a.facts._replace(tied_embeddings=False, more=(*a.facts.more, ("head", f"vectors of {self.embedding_dim}")))
+        body = tuple(g for g in a.groups if g.part not in ("head", "mtp"))
+        return a._replace(model_type=self.name, groups=(*body, head), facts=facts, renames=())

@@ -1,0 +1,36 @@
+"""The text model of DeepSeek-OCR 2: multi-head attention, fine-grained experts.
+
+Source: transformers 5.23, models/deepseek_ocr2/modeling_deepseek_ocr2.py (`DeepseekOcr2TextModel`) and
+configuration_deepseek_ocr2.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch import unlimited_ocr_text
+from archcalc.arch._schema import Layers, Size, Tokens
+
+
+class Schema(unlimited_ocr_text.Schema):
+    name: ClassVar[str] = "deepseek_ocr2_text"
+    inert_keys: ClassVar[tuple[str, ...]] = (*unlimited_ocr_text.Schema.inert_keys, "head_dim")
+
+    vocab_size: Size = 102400
+    hidden_size: Size = 4096
+    intermediate_size: Size = 11008
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size | None = None
+    max_position_embeddings: Tokens = 2048
+    n_routed_experts: Size = Field(64, validation_alias=AliasChoices("num_local_experts", "num_experts", "n_routed_experts"))
+    # The reference has no default for either of the two, and cannot do without them.
+    num_experts_per_tok: Size = 6
+    mlp_layer_types: list[str] | None = None
+    moe_intermediate_size: Size = 1407
+    sliding_window: Tokens | None = None
+
+    def more(self) -> dict[str, Any]:
+        return {}
