@@ -68,6 +68,8 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
         return Judgement("unverifiable", found.actual, f"no context is stated; {found.why}")
     if found.verdict == "wrong" and rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
         return Judgement("unverifiable", found.actual, f"{found.why}; a tuned release may have its own")
+    if found.verdict == "wrong" and claim.field == "weights" and claim.quals.other == "loose":
+        return Judgement("unverifiable", found.actual, f"{found.why}; the column may count more than weights")
     if found.verdict == "wrong" and claim.field == "weights" and claim.quals.dtype == "int4":
         return Judgement("unverifiable", found.actual, f"{found.why}; formats of four bits differ")
     if found.verdict == "wrong" and rules.quantized and claim.field == "weights":

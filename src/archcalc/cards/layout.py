@@ -9,6 +9,7 @@ from typing import NamedTuple
 from archcalc.cards import labels, names
 from archcalc.cards.document import Table
 from archcalc.cards.labels import Label
+from archcalc.cards.readers.counted import counted
 from archcalc.cards.text import EMPTY, Cell
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
@@ -90,7 +91,7 @@ def _labelled(table: Table) -> Iterator[Slot]:
         return
     side, side_labels = _side(columns, body, width)
     across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and k != side)
-    down = sum(1 for label in side_labels if label is not None and label.fields)
+    down = len({row[side].text.lower() for row, label in zip(body, side_labels, strict=True) if label is not None and label.fields})
     strong_across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and not label.weak and k > 0)
     if across and (across > down or (across == down and strong_across and not _named_heads(head, side))):
         yield from _by_row(head, columns, body)
@@ -105,6 +106,10 @@ _WEIGHTS = re.compile(
 _DTYPE_HEAD = re.compile(
     r"(?i)(?:vram|memory|size|weights)?\W*(?:awq |gptq |gguf )?\(?(?P<dtype>[a-z]+\d+(?:_\w+)?|\d+[- ]bit)\)?(?: vram| memory| size)?"
 )
+_FILE = re.compile(r"i?q\d(?:_\w+)?")
+_TOKENS_HEAD = re.compile(r"(?i)\d[\d,]*k?(?:[- ](?:tokens?|context|ctx))?")
+LOOSE = "loose"
+"""Sizes of a column that may count more than weights."""
 _MIXERS = re.compile(r"(?i)MHA|GQA|MQA|MLA|SWA|DSA")
 
 
@@ -120,9 +125,16 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
             continue
         if (label is None or not label.fields) and all(_BYTES.match(text.lstrip("~≈ ")) for text in cells):
             named = _DTYPE_HEAD.fullmatch(head[k].text.strip())
-            dtype = labels.dtype_in(named["dtype"].lower()) if named else ""
+            stated = named["dtype"].lower() if named else ""
+            dtype = labels.dtype_in(stated) or (stated if _FILE.fullmatch(stated) else "")
             if dtype and _WEIGHTS.search(around):
                 out[k] = Label(("weights",), labels.Quals(dtype=dtype))
+            elif dtype and not re.search(r"(?i)vram|memory", head[k].text):
+                out[k] = Label(("weights",), labels.Quals(dtype=dtype, other=LOOSE))
+            elif _TOKENS_HEAD.fullmatch(head[k].text.strip()) and re.search(r"(?i)\bkv\b|key[- ]value", around):
+                out[k] = Label(
+                    ("kv_cache",), labels.Quals(context=labels.context_in(head[k].text), dtype=labels.dtype_in(around.lower()))
+                )
         elif label is None and k and all(_MIXERS.fullmatch(text.strip()) for text in cells):
             out[k] = Label(("attention",))
         elif label is not None and label.weak and label.fields == ("total_params",) and _key(head[k].text) == "total":
@@ -269,7 +281,8 @@ def _side(columns: list[Label | None], body: list[tuple[Cell, ...]], width: int)
         for row in body:
             group = row[k - 1].text if k and k - 1 < len(row) else ""
             found.append(labels.parse(row[k].text, group) if k < len(row) else None)
-        count = sum(1 for label in found if label is not None and label.fields)
+        # Labels stand once; words that repeat are values.
+        count = len({row[k].text.lower() for row, label in zip(body, found, strict=True) if label is not None and label.fields})
         if count > best[0]:
             best = (count, k, found)
     return best[1], best[2]
@@ -355,26 +368,12 @@ def _pairs(table: Table) -> Iterator[Slot]:
         label = labels.parse(row[0].text, group)
         if label is not None and label.fields:
             yield Slot(None, label, row[1], row[0].text)
+        elif (label is None or not label.role) and len(row[1].text) <= _ITEM:
+            named = names.match(row[0].text).kind in ("exact", "tuned")
+            yield from _counts(Subject(row[0].text) if named else None, row[1])
 
 
-_COUNTED = re.compile(
-    r"(?:^|[,;(]|\+|\b(?:with|and|has|of)\b)\s*(?P<value>[~≈]?\d[\d,.]*\s?(?:[KMBT]\b|[bm]illion\b|trillion\b)?)"
-    r"(?=[ -](?P<words>[A-Za-z][A-Za-z /-]{2,40}))",
-    re.IGNORECASE,
-)
-_COUNTS = (
-    "total_params",
-    "active_params",
-    "layers",
-    "heads",
-    "kv_heads",
-    "experts",
-    "active_experts",
-    "shared_experts",
-    "context",
-    "vocab",
-)
-_ITEM = 80
+_ITEM = 100
 """An item longer than this is a sentence."""
 
 
@@ -393,15 +392,12 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
         subject = Subject(text[:start].strip())
     else:
         start = 0
-    for match in _COUNTED.finditer(text, start):
-        words = match["words"].split()
-        for n in range(min(4, len(words)), 0, -1):
-            label = labels.parse(" ".join(words[:n]))
-            if label is not None and label.fields == ("active",):
-                label = label._replace(fields=("active_params",))
-            if label is not None and len(label.fields) == 1 and label.fields[0] in _COUNTS:
-                yield Slot(subject, label, cell.part(match.start("value"), match.end("value")), " ".join(words[:n]))
-                break
+    yield from _counts(subject, cell, start)
+
+
+def _counts(subject: Subject | None, cell: Cell, start: int = 0) -> Iterator[Slot]:
+    for label, a, b in counted(cell.text, start):
+        yield Slot(subject, label, cell.part(a, b), label.fields[0])
 
 
 def hub_repos(links: tuple[str, ...]) -> tuple[str, ...]:

@@ -262,6 +262,8 @@ def members_named(text: str, members: tuple[str, ...]) -> tuple[str, ...]:
     entry = zoo.find(word)
     if entry is not None and entry.name in members:
         return (entry.name,)
+    if len(last := [name for name in members if name.rpartition("-")[2] == word.lower()]) == 1:
+        return (last[0],)  # Scout
     only_moe = bool(re.search(r"(?i)[- ]moe$", word))
     word = re.sub(r"(?i)[- ]moe$", "", word).strip()
     if not re.search(r"\d", word) and not (only_moe or len(word) > 2):
@@ -311,6 +313,7 @@ def in_heading(text: str) -> Match:
     """
     # Figures in brackets say nothing of the name: "Llama-3-8B (L=32, d=128)".
     name = clean(re.sub(r"<[^>]*>|[`*_#]+|\([^()]*=[^()]*\)", " ", text))
+    name = re.sub(r"^\d+(?:\.\d+)*[.)]\s+|(?<=\w)Config(?:uration)?$", "", name)
     if not name or len(name) > 400:
         return NONE
     whole = match(name)

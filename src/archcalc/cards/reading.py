@@ -12,6 +12,7 @@ from functools import lru_cache
 from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, WORDS, Label, Quals
 from archcalc.cards.labels import parse as parse_label
 from archcalc.cards.readers.claim import EMPTY, Claim
+from archcalc.cards.readers.counted import counted
 from archcalc.cards.readers.experts import read_experts, read_moe, read_share, read_type
 from archcalc.cards.readers.heads import read_head_dim, read_heads, read_kv_heads
 from archcalc.cards.readers.layers import read_layer_ratio, read_layers, read_ratio
@@ -29,11 +30,16 @@ from archcalc.cards.readers.params import read_params
 from archcalc.cards.readers.wording import read_fit, read_flag, read_norm_params, read_relation, read_words
 from archcalc.cards.text import Cell
 
+MAX_CELL = 600
+"""A longer cell is a page of its own, and left unread."""
+
 Scope = Callable[[str], tuple[str, ...]]
 
 
 def read(label: Label, cell: Cell, scope: Scope | None = None) -> Sequence[Claim]:
     """The claims of a cell under a label. `scope` finds the members that a word names, in rows about a family."""
+    if len(cell.text) > MAX_CELL:
+        return (Claim(label.fields[0], "unread", 0, MAX_CELL // 8, label.quals),)
     return _claims(label, cell.text) if scope is None else _sorted(label, cell.text, scope)
 
 
@@ -76,7 +82,18 @@ def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
             return pairs
         if label.fields[0] in FLAGS or label.fields[0] in WORDS:
             return [*(c for c in _plain(label, rest, scope) if c.form != "unread"), *pairs]
+    if label.fields == ("type",):
+        return _whole(label, text, scope)
     return _plain(label, text, scope)
+
+
+def _whole(label: Label, text: str, scope: Scope | None) -> list[Claim]:
+    """A cell about the whole model: its words, and the counts among them."""
+    out = _plain(label, text, scope)
+    for counts, start, end in counted(text):
+        if not any(c.start < end and start < c.end for c in out if c.form != "unread"):
+            out += _moved(_read(counts.fields[0], text[start:end], label.quals), start)
+    return [c for c in out if c.form != "unread"] or out
 
 
 def _plain(label: Label, text: str, scope: Scope | None) -> list[Claim]:
@@ -149,7 +166,12 @@ def _scoped(field: str, text: str, offset: int, quals: Quals, scope: Scope | Non
             out += [c._replace(scope=singled) for c in _moved(_read(field, match[2], quals), match.start(2))]
             rest = rest[: match.start()] + " " * (match.end() - match.start()) + rest[match.end() :]
     start = 0
-    pieces = [(m.start(), m.end()) for m in re.finditer(r"→|->|⇒|;", rest)]
+    separator = r"→|->|⇒|;"
+    if all(re.match(r"\s*[A-Za-z][\w-]*\s+\d", piece) for piece in rest.split(",")) and "," in rest:
+        separator = ","  # Scout 17/109, Maverick 17/400
+    elif field == "total_params" and re.fullmatch(r"\s*\d[\d.]*\s?[BMT]?(?:\s*/\s*\d[\d.]*\s?[BMT]?)+\s*", rest):
+        separator = "/"  # the sizes of a family
+    pieces = [(m.start(), m.end()) for m in re.finditer(separator, rest)]
     for a, b in [*pieces, (len(rest), len(rest))]:
         piece = rest[start:a]
         members: tuple[str, ...] = ()
@@ -158,8 +180,13 @@ def _scoped(field: str, text: str, offset: int, quals: Quals, scope: Scope | Non
             if found := scope(match[1]):
                 members = found
                 blank = blank[: match.start()] + " " * (match.end() - match.start()) + blank[match.end() :]
-        head = re.match(r"\s*([A-Za-z][\w.+-]*(?:[ -]\d[\w.]*)?)(?=\s*(?:\(|$|:|,))", piece)
+        head = re.match(
+            r"\s*([A-Za-z][\w.+-]*)" if separator == "," else r"\s*([A-Za-z][\w.+-]*(?:[ -]\d[\w.]*)?)(?=\s*(?:\(|$|:|,))", piece
+        )
         named = scope(head[1]) if head else ()
+        if separator == "," and not named:
+            start = b
+            continue  # a member that is not known here
         if head and named:
             members = named
             blank = " " * head.end() + blank[head.end() :]

@@ -337,9 +337,9 @@ JUDGES: dict[str, Callable[[Model], Verdict]] = {
 
 _ATTENTION = (
     ("mla", r"mla\b|multi[- ]?head latent(?: attention)?|latent attention"),
-    ("gqa", r"gqa\b|group(?:ed)?[- ]quer(?:y|ies)(?: attention)?"),
+    ("gqa", r"gqa\b|group(?:ed)?[- ]quer(?:y|ies)(?: attention)?|그룹 쿼리(?: 어텐션)?|分组查询注意力|グループクエリ"),
     ("mqa", r"mqa\b|multi[- ]quer(?:y|ies)(?: attention)?"),
-    ("mha", r"mha\b|multi[- ]?head(?:ed)?(?: self)?[- ]?attention|standard multi[- ]head"),
+    ("mha", r"mha\b|multi[- ]?head(?:ed)?(?: self)?[- ]?attention|standard multi[- ]head|멀티 ?헤드 어텐션|多头注意力"),
     (
         "alternating",
         r"alt(?:ernat\w*|\.)?\s+(?:dense|full|global)\s*(?:/|and|&)\s*(?:(?:locally )?(?:banded )?sparse|sliding|local)\w*",

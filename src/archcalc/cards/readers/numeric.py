@@ -72,7 +72,7 @@ def read_window(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 
 def read_theta(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    if match := re.match(r"\s*(\d+(?:\.\d+)?)[eE]\+?(\d+)\s*$", text):
+    if match := re.match(r"\s*(\d{1,20}(?:\.\d{1,20})?)[eE]\+?(\d{1,2})\s*$", text):
         from decimal import Decimal
 
         digits = Decimal(f"{match[1]}e{match[2]}")
@@ -89,6 +89,8 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     for i, number in enumerate(found):
         if number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
+            if field == "kv_cache" and re.match(r"\s*(?:/|per)\s*tok", near):
+                field = "kv_per_token"
             yield of(field, number, quals._replace(dtype=dtype_in(near) or quals.dtype))
 
 

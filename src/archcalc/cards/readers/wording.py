@@ -11,6 +11,12 @@ from archcalc.cards.labels import parse as parse_label
 from archcalc.cards.quantity import numbers
 from archcalc.cards.readers.claim import NO, RATIO, YES, Claim, of
 
+_SAYS = {
+    "mla": "attention", "gqa": "attention", "mha": "attention", "rope": "position", "swiglu": "activation", "geglu": "activation",
+    "rmsnorm": "norm", "qk_norm": "attention", "attention_bias": "attention",
+}  # fmt: skip
+"""What a word in a cell about the whole model says something of."""
+
 
 def read_words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     known = field if field in words.VOCABULARY else "type"
@@ -23,7 +29,15 @@ def read_words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             continue
         if any(other.word == hit.word and other.start < hit.start for other in found):
             continue
-        yield Claim(field, "word", hit.start, hit.end, quals, word=hit.word, flag=not hit.negated)
+        yield Claim(
+            _SAYS.get(hit.word, field) if field == "type" else field,
+            "word",
+            hit.start,
+            hit.end,
+            quals,
+            word=hit.word,
+            flag=not hit.negated,
+        )
     if field in ("ffn", "activation") and (
         width := re.search(r"(?i)(?:intermediate|hidden|inner)\s+(?:size|dim\w*|width)\D{0,4}(?=\d)", text)
     ):

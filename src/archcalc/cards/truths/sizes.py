@@ -27,6 +27,11 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
     value = _cache_bytes(model, tokens, quals)
     if value:
         yield Value(value, f"every token a layer can see, once: {tokens:,} tokens in {quals.dtype or 'bf16'}")
+    if quals.context and not quals.context % 1024:
+        # 128k tokens may be 128,000 of them.
+        fewer = quals.context // 1024 * 1000
+        if fewer_bytes := _cache_bytes(model, fewer, quals):
+            yield Value(fewer_bytes, f"every token a layer can see, once: {fewer:,} tokens in {quals.dtype or 'bf16'}", "rare")
     size = _DTYPE_BYTES.get(quals.dtype or "bf16")
     if size and value:
         kinds = memory.textbook(model.architecture, 1, quals.batch, size)
