@@ -1,0 +1,33 @@
+"""Counts that stand before what they count: `62 layers, 10 B active`, `4096-dim, 32 heads`, `675 billion total parameters`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from archcalc.cards.labels import Label, parse
+
+_COUNT = re.compile(
+    r"(?:^|[,;(:]|\+|\b(?:with|and|has|of)\b)\s*(?P<value>[~≈]?\s?\d[\d,._]*\s?(?:[KMBT]\b|[bm]illion\b|trillion\b|[KMG]i?B(?:/token)?)?)"
+    r"(?=[ -](?P<words>[A-Za-z][A-Za-z /-]{2,40}))",
+    re.IGNORECASE,
+)
+_FIELDS = (
+    "total_params", "active_params", "layers", "heads", "kv_heads", "experts", "active_experts", "shared_experts", "context", "vocab",
+    "hidden_size", "kv_cache",
+)  # fmt: skip
+
+
+def counted(text: str, start: int = 0) -> Iterator[tuple[Label, int, int]]:
+    """Each count in a text from `start` on: what it counts, and where the number stands."""
+    for match in _COUNT.finditer(text, start):
+        words = match["words"].replace("-", " ").split()
+        for n in range(min(4, len(words)), 0, -1):
+            label = parse(" ".join(words[:n]))
+            if label is None:
+                continue
+            if label.fields == ("active",):
+                label = label._replace(fields=("active_params",))
+            if len(label.fields) == 1 and label.fields[0] in _FIELDS:
+                yield label, match.start("value"), match.end("value")
+                break
