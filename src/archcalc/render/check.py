@@ -64,8 +64,10 @@ def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
             file = x.file
             page.print(Text(file, style="bold"))
         head = Text.assemble(f"  {x.line}:{x.column}".ljust(10), (x.verdict.ljust(14), styles[x.verdict]))
-        head.append(sentence(x))
-        page.print(head)
+        rows = Text(sentence(x)).wrap(page, max(page.width - len(head), 20))
+        for i, row in enumerate(rows):
+            row.rstrip()
+            page.print(Text.assemble(head if i == 0 else " " * len(head), row))
     if not explain:
         _unknown(page, r)
     if shown:
