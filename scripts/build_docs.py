@@ -1,67 +1,166 @@
-"""Write what is generated in README.md and docs/: examples with their real output, the help of every command, the support table.
+"""Write what is generated in README.md and docs/: examples with their real output, options of commands, tables from data.
 
-python scripts/build_docs.py            rewrite in place
+python scripts/build_docs.py [PATH...]  rewrite in place, all or only these files and folders
 python scripts/build_docs.py --check    say what is out of date, exit 1 if anything is
+
+An example is the line `<!-- example: archcalc … -->`, a block of console output, and `<!-- end -->`. It runs in a copy of `examples/`,
+offline, 80 columns wide; `example exit=1:` states the exit status it must have where that is not 0. Its output may be cut by `| head -N`,
+or read by `| jq …`, of which this script knows the few forms that the documents use.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
+import json
 import os
 import re
 import shlex
-import subprocess
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-_EXAMPLE = re.compile(r"<!-- example: (archcalc [^\n]*?) -->\n.*?<!-- end -->", re.DOTALL)
+_EXAMPLE = re.compile(r"<!-- example(?: exit=(?P<exit>\d))?: (?P<command>archcalc [^\n]*?) -->\n.*?<!-- end -->", re.DOTALL)
 _WIDTH = "80"
+_ENVIRONMENT = {
+    "COLUMNS": _WIDTH,
+    "TERMINAL_WIDTH": _WIDTH,
+    "NO_COLOR": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TERM": "dumb",
+    "_TYPER_STANDARD_TRACEBACK": "1",
+}
 
 
-def run(command: str) -> str:
-    """The output of an archcalc command, in a pipe 80 columns wide, offline."""
-    arguments = shlex.split(command)[1:]
-    done = subprocess.run(
-        [sys.executable, "-m", "archcalc", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "COLUMNS": _WIDTH,
-            "TERMINAL_WIDTH": _WIDTH,
-            "NO_COLOR": "1",
-            "HF_HUB_OFFLINE": "1",
-            "TERM": "dumb",
-            "_TYPER_STANDARD_TRACEBACK": "1",
-        },
-    )
-    if done.returncode:
-        raise SystemExit(f"{command}: exit {done.returncode}: {done.stderr}")
-    return "\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n"
+@contextlib.contextmanager
+def workplace() -> Iterator[None]:
+    """A copy of `examples/` to run in, with an environment that does not depend on this machine."""
+    before, place = dict(os.environ), os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "examples", folder, dirs_exist_ok=True)
+        os.environ.update({**_ENVIRONMENT, "HF_HOME": os.path.join(folder, ".hub")})
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(place)
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def run(command: str) -> tuple[int, str]:
+    """The exit status of a command line, and what it prints on a terminal that shows no colours."""
+    first, *rest = pipeline(command)
+    status, out, error = _call(first[1:])
+    for stage in rest:
+        if stage[0] == "jq":
+            out = jq(stage[1:], out)
+        elif stage[0] == "head" and stage[1][1:].isdecimal():
+            out = "".join(out.splitlines(keepends=True)[: int(stage[1][1:])])
+        else:
+            raise SystemExit(f"{command}: {' '.join(stage)} is not known here")
+    return status, "".join(line.rstrip() + "\n" for line in (out + error).splitlines())
+
+
+def pipeline(command: str) -> list[list[str]]:
+    """The commands of a line, split at its pipes."""
+    stages: list[list[str]] = [[]]
+    for word in shlex.split(command):
+        if word == "|":
+            stages.append([])
+        else:
+            stages[-1].append(word)
+    return stages
+
+
+def _call(arguments: list[str]) -> tuple[int, str, str]:
+    """`archcalc` in this process: starting one for each example would take most of the time."""
+    from archcalc.cli import COMMANDS, build
+
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
+    out, error = io.StringIO(), io.StringIO()
+    status = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try:
+            build(asked if asked in COMMANDS else None)(arguments, prog_name="archcalc")
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1 if end.code else 0
+    return status, out.getvalue(), error.getvalue()
+
+
+def jq(arguments: list[str], text: str) -> str:
+    """What `jq [-r] [-c] FILTER` prints of JSON, for paths, `.[]`, objects, `select` and pipes between them."""
+    *options, given = arguments
+    found = [json.loads(part) for part in _documents(text)]
+    for step in re.split(r" \| (?![^{(]*[})])", given):
+        found = [result for value in found for result in _filtered(step.strip(), value)]
+    out = []
+    for value in found:
+        if "-r" in options and isinstance(value, str):
+            out.append(value)
+        elif "-c" in options:
+            out.append(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+        else:
+            out.append(json.dumps(value, indent=2, ensure_ascii=False))
+    return "".join(line + "\n" for line in out)
+
+
+def _documents(text: str) -> list[str]:
+    lines = text.splitlines()
+    return lines if len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines) else [text]
+
+
+def _filtered(step: str, value: Any) -> Iterator[Any]:
+    if step.startswith("select("):
+        wanted = re.fullmatch(r"select\((\.\S*)(?: (==|<|>) (.+))?\)", step)
+        if wanted is None:
+            raise SystemExit(f"jq {step} is not known here")
+        (found,) = _path(wanted[1], value)
+        other = json.loads(wanted[3]) if wanted[3] else None
+        if {None: bool(found), "==": found == other, "<": _less(found, other), ">": _less(other, found)}[wanted[2]]:
+            yield value
+    elif step.startswith("{"):
+        made = {}
+        for item in step.strip("{}").split(","):
+            name, colon, path = item.strip().partition(": ")
+            (made[name],) = _path(path if colon else f".{name}", value)
+        yield made
+    else:
+        yield from _path(step, value)
+
+
+def _less(a: Any, b: Any) -> bool:
+    return isinstance(a, (int, float)) and isinstance(b, (int, float)) and a < b
+
+
+def _path(path: str, value: Any) -> Iterator[Any]:
+    found = [value]
+    parts = re.findall(r"\.(\w+)|\[(\d*)\]", path)
+    if path != "." and "".join(f".{name}" if name else f"[{at}]" for name, at in parts) not in (path, path.removeprefix(".")):
+        raise SystemExit(f"jq {path} is not known here")
+    for name, at in parts:
+        found = [part for one in found for part in ([one[name]] if name else [one[int(at)]] if at else one)]
+    yield from found
 
 
 def with_examples(text: str) -> str:
     """The text with the output of every example as it is now."""
 
     def example(match: re.Match[str]) -> str:
-        return f"<!-- example: {match[1]} -->\n```console\n$ {match[1]}\n{run(match[1])}```\n<!-- end -->"
+        command, wanted = match["command"], int(match["exit"] or 0)
+        status, out = run(command)
+        if status != wanted:
+            raise SystemExit(f"{command}: exit {status}: {out}")
+        head = match[0].partition("\n")[0]
+        return f"{head}\n```console\n$ {command}\n{out}```\n<!-- end -->"
 
     return _EXAMPLE.sub(example, text)
-
-
-def cli_page() -> str:
-    """The help of every command."""
-    from archcalc.cli import COMMANDS
-
-    parts = ["# Commands\n", "Generated from `archcalc COMMAND --help`.\n"]
-    for name in ("", *COMMANDS):
-        command = f"archcalc {name}".strip()
-        parts.append(f"## {command}\n\n```console\n$ {command} --help\n{run(f'{command} --help')}```\n")
-    return "\n".join(parts)
 
 
 def support_page() -> str:
@@ -91,7 +190,6 @@ def support_page() -> str:
 def accuracy_page() -> str:
     """What the figures are compared with, and how active parameters are told."""
     import csv
-    import json
     from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
     from archcalc import api, units
@@ -126,34 +224,49 @@ def accuracy_page() -> str:
             )
             value = units.format_exact(named[found[0]])
             text += f"| {row['model']} | {row['active']} | {value} | {found[0]} | {found[1]} | {row['source']} |\n"
-    return text
+    return text + _ELSEWHERE
 
 
-def pages() -> dict[Path, str]:
+_ELSEWHERE = """
+## Everything else
+
+| figure | compared with | where |
+| --- | --- | --- |
+| elements of checkpoints | the Hub's counts of 182 repositories; the 28 that differ, one by one | [Checkpoints](published.md) |
+| caches | caches measured in transformers and llama.cpp, plans of vLLM's own code | [Caches](caches.md) |
+| memory of a GPU, verdicts | logs of vLLM and SGLang on real GPUs, with the rows that are off | [Engine logs](engine-logs.md) |
+| training | what autograd saved, peaks on a GPU, logs of torchtitan, torchtune and litgpt | [Training](training.md#how-close-it-comes) |
+| the page's fit panel | the command line, over random machines, contexts and concurrencies | [report](commands/report.md) |
+| other tools | the same models, side by side | [Comparison](peers.md) |
+"""
+
+
+def pages(only: list[Path]) -> Iterator[tuple[Path, str]]:
     """Every generated file with what it should hold."""
-    out = {
-        ROOT / "docs" / "cli.md": cli_page(),
-        ROOT / "docs" / "support.md": support_page(),
-        ROOT / "docs" / "accuracy.md": accuracy_page(),
-    }
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        text = path.read_text(encoding="utf-8")
-        if path not in out and _EXAMPLE.search(text):
-            out[path] = with_examples(text)
-    return out
+    made = {ROOT / "docs" / "support.md": support_page, ROOT / "docs" / "accuracy.md": accuracy_page}
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        if only and not any(path == wanted or wanted in path.parents for wanted in only):
+            continue
+        if path in made:
+            yield path, made[path]()
+        elif _EXAMPLE.search(text := path.read_text(encoding="utf-8")):
+            yield path, with_examples(text)
 
 
 def main() -> int:
     """Write or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    stale = [(path, text) for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files and folders; everything by default")
+    args = parser.parse_args()
+    only = [Path(path).resolve() for path in args.paths]
+    with workplace():
+        stale = [(path, text) for path, text in pages(only) if path.read_text(encoding="utf-8") != text]
     for path, text in stale:
-        print(f"{path.relative_to(ROOT)} {'is out of date' if check else 'written'}")
-        if not check:
+        print(f"{path.relative_to(ROOT)} {'is out of date' if args.check else 'written'}")
+        if not args.check:
             path.write_text(text, encoding="utf-8")
-    return 1 if check and stale else 0
+    return 1 if args.check and stale else 0
 
 
 if __name__ == "__main__":

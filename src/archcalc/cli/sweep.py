@@ -37,8 +37,8 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that FILE.jsonl has, and compute the rest.")] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
-    ] = os.cpu_count() or 1,
+        int | None, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
+    ] = None,
 ) -> None:
     """Compute every combination of models, contexts, machines and config keys.
 
@@ -67,7 +67,7 @@ def command(
     done = _finished(out) if resume else {}
     rows = (row for row in sweep.grid(axes, overrides) if sweep.key(row) not in done)
     todo = total - len(done) if resume else total
-    failed = _write(out, _computed(rows, todo, jobs), resume)
+    failed = _write(out, _computed(rows, todo, jobs or os.cpu_count() or 1), resume)
     if failed:
         complain(f"{failed:,} of {total:,} rows have no figures", "their column error says why")
     if failed and failed == todo:
