@@ -37,6 +37,9 @@ class BartSchema(ConfigSchema):
         "classif_dropout", "extra_layer_norm",
     )  # fmt: skip
     name: ClassVar[str]
+    root: ClassVar[str] = "model"
+    # Whether the checkpoint holds what is added to the logits.
+    logits_bias: ClassVar[bool] = True
     # Rows of the position table before the first position.
     offset: ClassVar[int] = 2
     embedding_norm: ClassVar[bool] = True
@@ -111,26 +114,26 @@ class BartSchema(ConfigSchema):
 
     def both(self) -> tuple[list[Group], list[Stack]]:
         """The encoder, and the table that both halves share."""
-        root = "model.encoder"
+        root = f"{self.root}.encoder"
         own = self.words(f"{root}.embed_tokens", self.vocab_size, "tied" if self.tie_word_embeddings else "param")
-        tables = (self.words("model.shared", self.vocab_size), own)
-        # The checkpoint holds what is added to the logits, which is not trained.
+        tables = (self.words(f"{self.root}.shared", self.vocab_size), own)
+        # It is not trained.
         bias = Tensor("final_logits_bias", (1, self.vocabulary()), "head", kind="copy")
         groups = [
             Group("embedding", tables),
             Group("other", tuple(prefixed(root, self.outside(decodes=False)))),
-            Group("head", (bias,)),
+            Group("head", (bias,) if self.logits_bias else ()),
         ]
         return groups, [stack(f"{root}.layers", "other", [self.encoder_layer()] * self.encoder_layers)]
 
     def architecture(self, prefix: str = "") -> Architecture:
-        h, heads, rows, root = self.d_model, self.decoder_attention_heads, self.vocabulary(), join(prefix, "model.decoder")
+        h, heads, rows, root = self.d_model, self.decoder_attention_heads, self.vocabulary(), join(prefix, f"{self.root}.decoder")
         groups: list[Group] = []
         stacks: list[Stack] = []
         tied: Kind = "tied" if self.tie_word_embeddings and (self.alone_tied or not self.alone) else "param"
         if not self.alone:
             groups, stacks = self.both()
-        shared = any(t.name == "model.shared.weight" for g in groups for t in g.tensors)
+        shared = any(t.name == f"{self.root}.shared.weight" for g in groups for t in g.tensors)
         words = self.words(f"{root}.embed_tokens", rows, "tied" if shared and self.tie_word_embeddings else "param")
         # A decoder alone that does not tie its head has it for the encoder's vocabulary.
         out = self.vocab_size if self.alone and tied == "param" else rows

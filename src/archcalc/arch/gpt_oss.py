@@ -42,10 +42,13 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         return make_layer(attention, experts, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
 
+    def kinds(self) -> list[str]:
+        """`layer_types`, or a window on every other layer, the first included."""
+        return self.layer_types or ["full_attention" if i % 2 else "sliding_attention" for i in range(self.num_hidden_layers)]
+
     def architecture(self, prefix: str = "model") -> Architecture:
         n = self.num_hidden_layers
-        default = ["full_attention" if i % 2 else "sliding_attention" for i in range(n)]
-        windows = attention_pattern(self.layer_types or default, n, self.sliding_window)
+        windows = attention_pattern(self.kinds(), n, self.sliding_window)
         by_window = {window: self.layer(window) for window in set(windows)}
         extra = self.model_extra or {}
         scaled = extra if extra.get("rope_scaling") or extra.get("rope_parameters") else {"rope_scaling": {"rope_type": "yarn"}}

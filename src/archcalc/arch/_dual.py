@@ -1,0 +1,79 @@
+"""Two towers that put text and images into one space: CLIP's text tower, and the model of both.
+
+Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`, `CLIPModel`) and models/siglip/modeling_siglip.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import model_validator
+
+from archcalc.arch._decoder import DecoderSchema, group, join
+from archcalc.arch._schema import ConfigSchema, Layers, Size, TowerSchema, divided
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import clip_layer, table
+from archcalc.model import Architecture, Shard, Tensor, stack
+
+
+class TextTower(DecoderSchema):
+    """CLIP's text tower, which keeps no cache. It states its width in the shared space, which its projection has."""
+
+    core_keys: ClassVar[tuple[str, ...]] = ()
+    name: ClassVar[str]
+    attention: ClassVar[str] = "MHA"
+
+    vocab_size: Size = 49408
+    hidden_size: Size = 512
+    intermediate_size: Size = 2048
+    num_hidden_layers: Layers = 12
+    num_attention_heads: Size = 8
+    max_position_embeddings: Size = 77
+    hidden_act: str = "quick_gelu"
+
+    def behind(self) -> Iterator[Tensor]:
+        yield from layer_norm("final_layer_norm", self.hidden_size)
+
+    def architecture(self, prefix: str = "text_model") -> Architecture:
+        h, heads = self.hidden_size, self.num_attention_heads
+        divided(h, heads, "hidden_size", "num_attention_heads")
+        words = table("embeddings.token_embedding", self.vocab_size, h)._replace(shard=Shard(0, self.vocab_size))
+        tables = (words, table("embeddings.position_embedding", self.max_position_embeddings, h))
+        layer = clip_layer(h, heads, self.intermediate_size, self.hidden_act)
+        layers = stack(join(prefix, "encoder.layers"), "decoder", [layer] * self.num_hidden_layers)
+        facts = self.facts(gated=False, attention=self.attention, norm="LayerNorm (pre)", position="learned")
+        groups = (group("embedding", prefixed(prefix, tables)), group("decoder", prefixed(prefix, self.behind())))
+        return Architecture(self.name, groups, (layers,), facts)
+
+
+class DualSchema(ConfigSchema):
+    """A text tower, a vision tower, and what scales their products."""
+
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim",
+    )  # fmt: skip
+    name: ClassVar[str]
+
+    text_config: Any
+    vision_config: Any
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, config: Any) -> Any:
+        """Where older configs state `text_config_dict`, that one is meant, and so for vision."""
+        if not isinstance(config, dict):
+            return config
+        old = {f"{part}_config": config[f"{part}_config_dict"] for part in ("text", "vision") if config.get(f"{part}_config_dict")}
+        return {**config, **old}
+
+    def beside(self, text: TextTower, vision: TowerSchema) -> Iterator[Tensor]:
+        """What belongs to neither tower."""
+        raise NotImplementedError
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        a: Architecture = self.text_config.architecture(join(prefix, "text_model"))
+        groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
+        own = group("other", (t._replace(name=join(prefix, t.name)) for t in self.beside(self.text_config, self.vision_config)))
+        return a._replace(model_type=self.name, groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))

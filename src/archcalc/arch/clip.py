@@ -1,0 +1,31 @@
+"""CLIP: two towers and a projection of each into one space.
+
+Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPModel`) and configuration_clip.py (defaults); Radford et al. 2021,
+arXiv:2103.00020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._dual import DualSchema
+from archcalc.arch._schema import Size, nested
+from archcalc.arch.clip_text_model import Schema as Text
+from archcalc.arch.clip_vision_model import Schema as Vision
+from archcalc.blocks._tensor import linear
+from archcalc.model import Tensor
+
+
+class Schema(DualSchema):
+    name: ClassVar[str] = "clip"
+
+    text_config: Annotated[Text, nested("clip_text_model", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("clip_vision_model", fixed=True), DEFAULT]
+    projection_dim: Size = 512
+
+    def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
+        yield Tensor("logit_scale", (), "other")
+        yield from linear("visual_projection", self.projection_dim, vision.hidden_size, "other")
+        yield from linear("text_projection", self.projection_dim, text.hidden_size, "other")

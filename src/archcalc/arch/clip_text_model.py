@@ -1,0 +1,15 @@
+"""The text tower of CLIP.
+
+Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`) and configuration_clip.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._dual import TextTower
+
+
+class Schema(TextTower):
+    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim",)
+    name: ClassVar[str] = "clip_text_model"

@@ -1,0 +1,42 @@
+"""EuroBERT: Llama's layers, which see the whole text.
+
+Source: transformers 5.23, models/eurobert/modeling_eurobert.py (`EuroBertForMaskedLM`) and configuration_eurobert.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks.attention import head_sharing
+from archcalc.model import Layer
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "eurobert"
+    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "mask_token", "clf_pooling")
+
+    vocab_size: Size = 128256
+    hidden_size: Size = 768
+    intermediate_size: Size = 3072
+    num_hidden_layers: Layers = 12
+    num_attention_heads: Size = 12
+    max_position_embeddings: Tokens = 8192
+    attention_bias: Flag = False
+    mlp_bias: Flag = False
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def ffn_bias(self) -> bool:
+        return self.mlp_bias
+
+    def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
+        return super().layer(window, sparse, variant)._replace(caches=())
+
+    def placed(self) -> dict[str, Any]:
+        return {"head_bias": self.mlp_bias}
+
+    def more(self) -> dict[str, Any]:
+        return {"attention": f"{head_sharing(self.num_attention_heads, self.kv_heads)}, bidirectional"}

@@ -1,0 +1,46 @@
+"""Jina Embeddings v3: XLM-RoBERTa with rotary positions.
+
+Source: transformers 5.23, models/jina_embeddings_v3/modeling_jina_embeddings_v3.py (`JinaEmbeddingsV3ForMaskedLM`) and
+configuration_jina_embeddings_v3.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch import roberta
+from archcalc.arch._schema import Layers, Size, rope_label
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import FeedForward
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import encoder_layer, table
+from archcalc.model import Layer, Tensor
+
+
+class Schema(roberta.Schema):
+    name: ClassVar[str] = "jina_embeddings_v3"
+    layers_name: ClassVar[str] = "layers"
+    offset: ClassVar[int] = 0
+    head_first: ClassVar[bool] = True
+
+    vocab_size: Size = 250002
+    hidden_size: Size = 1024
+    num_hidden_layers: Layers = 24
+    num_attention_heads: Size = 16
+    intermediate_size: Size = 4096
+    max_position_embeddings: Size = 8194
+    type_vocab_size: Size = 1
+
+    def tables(self) -> Iterator[Tensor]:
+        yield table("token_type_embeddings", self.type_vocab_size, self.hidden_size)
+        yield from layer_norm("LayerNorm", self.hidden_size)
+
+    def layer(self) -> Layer:
+        h, heads = self.hidden_size, self.num_attention_heads
+        norms = (*layer_norm("post_attention_layernorm", h), *layer_norm("post_mlp_layernorm", h))
+        attention = GroupedQueryAttention(h, heads, heads, self.head_size, True, True)
+        return encoder_layer(attention, FeedForward(h, self.intermediate_size, self.hidden_act), norms)
+
+    def more(self) -> dict[str, Any]:
+        return {"position": rope_label(self.model_extra or {})}

@@ -1,0 +1,48 @@
+"""OpenAI's privacy filter: gpt-oss's layers with a window to both sides, and a label for each token.
+
+Source: transformers 5.23, models/openai_privacy_filter/modeling_openai_privacy_filter.py
+(`OpenAIPrivacyFilterForTokenClassification`) and configuration_openai_privacy_filter.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import AliasChoices, Field
+
+from archcalc.arch import gpt_oss
+from archcalc.arch._alternating import SLIDING
+from archcalc.arch._decoder import group
+from archcalc.arch._heads import labels_of
+from archcalc.arch._schema import Layers, Size
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture, Layer
+
+LABELS = 33
+
+
+class Schema(gpt_oss.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("layer_types", "classifier_dropout", "tie_word_embeddings")
+    own_heads: ClassVar[bool] = True
+
+    vocab_size: Size = 200064
+    hidden_size: Size = 640
+    intermediate_size: Size = 640
+    num_hidden_layers: Layers = 8
+    num_attention_heads: Size = 14
+    num_key_value_heads: Size | None = 2
+    num_local_experts: Size = Field(128, validation_alias=AliasChoices("num_local_experts", "num_experts"))
+
+    def kinds(self) -> list[str]:
+        return [SLIDING] * self.num_hidden_layers
+
+    def layer(self, window: int | None) -> Layer:
+        return super().layer(window)._replace(caches=())
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a, labels = super().architecture(prefix), labels_of(self.model_extra or {}, LABELS)
+        head = group("head", linear("score", labels, self.hidden_size, "head", bias=True))
+        said = (*a.facts.more, ("head", f"{labels} labels"))
+        facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False, more=said)
+        body = tuple(g for g in a.groups if g.part != "head")
+        return a._replace(model_type="openai_privacy_filter", groups=(*body, head), facts=facts)

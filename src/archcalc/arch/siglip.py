@@ -1,0 +1,26 @@
+"""SigLIP: two towers whose vectors are compared pair by pair, with a learned scale and offset.
+
+Source: transformers 5.23, models/siglip/modeling_siglip.py (`SiglipModel`) and configuration_siglip.py (defaults); Zhai et al. 2023,
+arXiv:2303.15343.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._dual import DualSchema, TextTower
+from archcalc.arch._schema import TowerSchema, nested
+from archcalc.model import Tensor
+
+
+class Schema(DualSchema):
+    name: ClassVar[str] = "siglip"
+
+    text_config: Annotated[TextTower, nested("siglip_text_model", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("siglip_vision_model", fixed=True), DEFAULT]
+
+    def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
+        for name in ("logit_scale", "logit_bias"):
+            yield Tensor(name, (1,), "other")
