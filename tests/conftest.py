@@ -30,3 +30,18 @@ def run(tmp_path: Path) -> Run:
         )
 
     return call
+
+
+def imported(*arguments: str) -> set[str]:
+    """The modules a run of the command line loads."""
+    code = (
+        "import sys, atexit\n"
+        f"sys.argv = ['archcalc', *{list(arguments)!r}]\n"
+        "atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr))\n"
+        "from archcalc.cli import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())

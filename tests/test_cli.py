@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ import archcalc
 from archcalc import report
 from archcalc.api import schema_model
 from archcalc.cli.schema import reports
-from conftest import Run
+from conftest import Run, imported
 
 CONTRACT = {
     "": ["schema_version", "source", "status", "unmodelled_keys", "architecture", "params", "checkpoint", "kv_cache", "notes"],
@@ -154,21 +153,6 @@ def test_gpus(run: Run) -> None:
     assert {"h100-sxm-80gb", "h100-pcie-80gb"} <= {d["id"] for d in found}
     assert run("gpus", "voodoo2").stderr.startswith("archcalc: no device")
     assert run("gpus", "--min-memory", "24").returncode == 2
-
-
-def imported(*arguments: str) -> set[str]:
-    """The modules a run of the command line loads."""
-    code = (
-        "import sys, atexit\n"
-        f"sys.argv = ['archcalc', *{list(arguments)!r}]\n"
-        "atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr))\n"
-        "from archcalc.cli import main\nmain()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"}
-    )
-    assert done.returncode == 0, done.stderr
-    return set(done.stderr.split())
 
 
 HEAVY = {"huggingface_hub", "yaml", "httpx", "requests", "numpy", "torch", "transformers", "asyncio", "markdown_it"}

@@ -194,6 +194,7 @@ def test_pages_fit_the_terminal(width: int, run: Run) -> None:
 
 
 def test_a_bundled_model_is_fitted_without_pydantic() -> None:
-    from test_cli import HEAVY, imported
+    from conftest import imported
+    from test_cli import HEAVY
 
     assert not imported("fit", "llama-3.1-8b", "--gpu", "h100", "--format", "json") & {*HEAVY, "pydantic", "rich"}

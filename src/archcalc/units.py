@@ -112,6 +112,21 @@ def parse_bytes(text: str) -> int:
     return size
 
 
+def parse_share(text: str, option: str) -> float:
+    """A share of a whole given as `option`: above 0, and 1 at most.
+
+    >>> parse_share("0.9", "--utilization")
+    0.9
+    """
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"{option} {text}: a number above 0, up to 1, was expected", "such as 0.9")
+    return share
+
+
 def parse_seconds(text: str) -> float:
     """A time with its unit.
 

@@ -109,7 +109,7 @@ def command(
         dcp=dcp,
         quant=quant,
         kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
-        utilization=_share(utilization),
+        utilization=None if utilization is None else units.parse_share(utilization, "--utilization"),
         batched_tokens=batched_tokens,
         version=engine_version,
     )
@@ -179,18 +179,6 @@ def _machine(gpu: str | None, vram: str | None) -> Any:
             "--gpu is missing: what should it fit?", "such as --gpu 8xH100, --gpu 4090 or --vram 24GiB; `archcalc gpus` lists them"
         )
     return hardware.parse_spec(gpu)
-
-
-def _share(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--utilization {text}: a number above 0, up to 1, was expected", "such as 0.9")
-    return share
 
 
 def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:

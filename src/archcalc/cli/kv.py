@@ -83,11 +83,12 @@ def command(
     from archcalc.analysis import kv
     from archcalc.loader import load
 
+    ratio = None if swa_full_tokens_ratio is None else units.parse_share(swa_full_tokens_ratio, "--swa-full-tokens-ratio")
     asked: dict[str, Any] = {
         "engine_version": engine_version, "tp": tp, "dcp": dcp, "pp": pp, "block_size": block_size,
         "max_num_batched_tokens": max_num_batched_tokens, "prefix_caching": False if no_prefix_caching else None,
         "capability": _capability(capability), "kv_cache_memory": units.parse_bytes(kv_cache_memory) if kv_cache_memory else None,
-        "page_size": page_size, "swa_full_tokens_ratio": _share(swa_full_tokens_ratio), "np": np, "unified": unified or None,
+        "page_size": page_size, "swa_full_tokens_ratio": ratio, "np": np, "unified": unified or None,
         "ubatch": ubatch, "swa_full": swa_full or None, "static": static or None,
     }  # fmt: skip
     options = {name: value for name, value in asked.items() if value is not None}

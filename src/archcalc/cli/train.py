@@ -216,7 +216,7 @@ def command(
         dropout=dropout,
         capacity=_capacity(capacity),
     )
-    share, count = _share(mfu), units.parse_count(tokens) if tokens is not None else None
+    share, count = units.parse_share(mfu, "--mfu"), units.parse_count(tokens) if tokens is not None else None
 
     def report(text: str) -> TrainReport:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
@@ -261,16 +261,6 @@ def _capacity(text: str) -> int:
     if not 0.01 <= factor <= 1000:
         raise UsageError(f"--capacity {text}: a factor above 0 was expected", "such as 1.25")
     return round(100 * factor)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--mfu {text}: a number above 0, up to 1, was expected", "such as 0.4")
-    return share
 
 
 def _page(r: TrainReport) -> None:

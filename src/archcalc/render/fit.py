@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from archcalc import units
 from archcalc.render.rows import Column, count, text, write_markdown
-from archcalc.render.terminal import console, plain_table
+from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -131,12 +131,7 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         for e in r.explain:
             table.add_row(e.name, units.format_exact(e.bytes), f"{e.formula}{'; ' + e.source if e.source else ''}")
         page.print(table)
-    if r.notes:
-        page.print("\nNotes", style="bold")
-        table = plain_table(heads=False)
-        for note in r.notes:
-            table.add_row("-", note)
-        page.print(table)
+    write_notes(page, r.notes)
 
 
 def write_markdown_page(r: FitReport, out: TextIO) -> None:

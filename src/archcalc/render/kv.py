@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from archcalc import units
 from archcalc.analysis.kv import Comparison, Skipped
 from archcalc.render.rows import Column, exact, text, write_markdown
-from archcalc.render.terminal import console, plain_table
+from archcalc.render.terminal import console, plain_table, write_notes
 from archcalc.report import KvReport
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def write_page(c: Comparison, out: TextIO, *, explain: bool = False) -> None:
     for item in found:
         if explain or len(c.found) == 1:
             _engine(page, item, explain)
-    _notes(page, c)
+    write_notes(page, _lines(c))
 
 
 def _workload(c: Comparison) -> str:
@@ -130,16 +130,6 @@ def _lines(c: Comparison) -> list[str]:
     """Notes on the model and its context, then what each engine has to say."""
     own = [(r.engine, note) for r in c.found if isinstance(r, KvReport) for note in r.notes if note not in c.notes]
     return [*c.notes, *(note if engine in note or len(c.found) == 1 else f"{engine}: {note}" for engine, note in own)]
-
-
-def _notes(page: Console, c: Comparison) -> None:
-    lines = _lines(c)
-    if lines:
-        page.print("\nNotes", style="bold")
-        table = plain_table(heads=False)
-        for line in lines:
-            table.add_row("-", line)
-        page.print(table)
 
 
 def write_kv_markdown(c: Comparison, out: TextIO, *, explain: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TextIO
 
 from archcalc import units
-from archcalc.render.terminal import console, plain_table
+from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,12 +100,7 @@ def write_page(r: Inspection, out: TextIO) -> None:
                 table.add_row("", figure.source, style="dim")
             said = figure.source
             page.print(table)
-    if r.notes:
-        page.print("\nNotes", style="bold")
-        table = plain_table(heads=False)
-        for note in r.notes:
-            table.add_row("-", note)
-        page.print(table)
+    write_notes(page, r.notes)
 
 
 def _title(page: Console, r: Inspection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
@@ -67,3 +68,13 @@ def plain_table(*, heads: bool = True) -> Table:
     from rich.table import Table
 
     return Table(box=None, show_header=heads, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def write_notes(page: Console, notes: Sequence[str]) -> None:
+    """The notes under a page, if there are any."""
+    if notes:
+        page.print("\nNotes", style="bold")
+        table = plain_table(heads=False)
+        for note in notes:
+            table.add_row("-", note)
+        page.print(table)

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from archcalc import units
 from archcalc.render.rows import Column, write_markdown
-from archcalc.render.terminal import console, plain_table
+from archcalc.render.terminal import console, plain_table, write_notes
 from archcalc.report import TrainPlan, TrainReport
 
 _LABEL = 12
@@ -75,12 +75,7 @@ def write_page(r: TrainReport, out: TextIO) -> None:
     for label, text in work_rows(r):
         table.add_row(label, guess + text)
     page.print(table)
-    if r.notes:
-        page.print("\nNotes", style="bold")
-        table = plain_table(heads=False)
-        for note in r.notes:
-            table.add_row("-", note)
-        page.print(table)
+    write_notes(page, r.notes)
 
 
 def work_rows(r: TrainReport) -> list[tuple[str, str]]:
