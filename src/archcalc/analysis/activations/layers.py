@@ -1,0 +1,360 @@
+"""What the backward pass of one layer needs, tensor by tensor, as the reference implementation computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from archcalc.analysis import _reference
+from archcalc.analysis.activations.saved import CHUNKS, FP32, INT64, Block, How, Linear, Saved, linears_of
+from archcalc.model import Architecture, Attend, Layer, Tensor
+
+# Norms
+
+
+def norm_saved(
+    a: Architecture, how: How, name: str, width: int, gain: int, source: int, groups: int = 1, block: Block = "norm"
+) -> Iterator[Saved]:
+    """A norm over `width` elements a token in `groups`, its gain of `gain` elements, its input of `source` bytes an element."""
+    style = _reference.norm_style(a)
+    if style in ("layer", "layer-1p"):
+        yield Saved(block, f"{name}: input", source, width)
+        yield Saved(block, f"{name}: mean and deviation", source if how.cpu else FP32, 2 * groups)
+        if style == "layer-1p":
+            yield Saved(block, f"{name}: 1 + weight", how.residual, fixed=gain)
+        return
+    # An fp32 input is the residual stream itself; any other is cast, and the cast kept.
+    yield Saved(block, f"{name}: input in fp32", FP32, width * (2 if style == "layer-fp32" else 1))
+    yield Saved(block, f"{name}: deviation", FP32, groups * (2 if style == "bare-layer" else 1))
+    if how.trains and style == "rms":
+        yield Saved(block, f"{name}: normalized", source, width)
+    elif how.trains and style in ("rms-fp32", "gemma", "gemma4", "layer-fp32"):
+        yield Saved(block, f"{name}: normalized in fp32", FP32, width)
+    if style == "gemma" or (style in ("gemma4", "layer-fp32") and not how.amp and how.size != FP32):
+        yield Saved(block, f"{name}: gain in fp32", FP32, fixed=gain)
+
+
+def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
+    """The norms of a layer's residual stream: those whose gain is as wide as it, and those without a gain."""
+    hidden = a.facts.hidden_size
+    seen_inputs = 0
+    names = [t.name[: -len(".weight")] for t in wide_norms(layer, hidden)]
+    if not names and _reference.norm_style(a).startswith("bare"):
+        names = ["attention norm", "FFN norm"]
+    parallel = "parallel" in a.facts.norm or "parallel" in dict(a.facts.more).get("residual", "")
+    for name in names:
+        for saved in norm_saved(a, how, name, hidden, hidden, how.residual):
+            if parallel and saved.name.endswith(": input"):
+                # Attention and FFN read one residual stream.
+                seen_inputs += 1
+                if seen_inputs > 1:
+                    continue
+            yield saved
+
+
+def unreached(a: Architecture, layer: Layer, how: How) -> list[Saved]:
+    """What the first layer does not keep beside an adapter: no gradient reaches the frozen embedding, nor the norm that reads
+    it."""
+    if how.trains:
+        return []
+    return [s for s in _norms(a, how, layer) if s.name.startswith(("input_layernorm", "ln_1")) and not s.fixed]
+
+
+def wide_norms(layer: Layer, hidden: int) -> list[Tensor]:
+    """The gains of norms over the residual stream."""
+    return [t for t in layer.tensors if t.role == "norm" and t.name.endswith(".weight") and t.shape == (hidden,) and not _inner(t)]
+
+
+def _inner(t: Tensor) -> bool:
+    return (
+        t.name.startswith(("self_attn.", "attention.", "attn.", "mixer.", "linear_attn.", "mamba."))
+        and "." in t.name[: -len(".weight")]
+    )
+
+
+# Matrices
+
+
+def _input(
+    how: How, block: Block, name: str, readers: Iterable[Linear], width: int, size: int, split: bool = False
+) -> Iterator[Saved]:
+    """What the matrices that read one tensor keep of it: once if its type is theirs; under autocast each casts for itself."""
+    readers = list(readers)
+    if how.reads and readers:
+        casts = len(readers) if how.amp and size == FP32 and how.size != FP32 else 1
+        yield Saved(block, f"{name}: input", how.size, width * casts, split=split)
+    adapted = [reader for reader in readers if reader.leaf in how.targets]
+    for reader in adapted:
+        # PEFT casts the input to the adapter's type; under autocast it is then cast to the computing one.
+        kept = how.size if how.amp else how.adapter_size
+        if not (how.reads and kept == how.size == size):
+            yield Saved("adapters", f"{reader.name}: adapter's input", kept, width, split=split)
+        yield Saved("adapters", f"{reader.name}: between the adapter's matrices", kept, how.rank)
+
+
+# Attention
+
+
+def _attention(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -> Iterator[Saved]:
+    attend, hidden, c = layer.attends[0], a.facts.hidden_size, how.size
+    own = [x for x in linears if x.tensor.role == "attention" and "indexer" not in x.name]
+    first = [x for x in own if x.read == hidden and not x.row]
+    yield from _input(how, "attention", "queries, keys, values", first, hidden, how.residual)
+    for x in own:
+        if not x.row and x.read != hidden:
+            yield from _input(how, "attention", x.name, [x], x.read, c)
+    latent = any(cache.kind == "latent" for cache in layer.caches)
+    queries, values = attend.heads * attend.qk_dim, attend.heads * attend.v_dim
+    kv_heads = next((cache.heads for cache in layer.caches if cache.heads and not latent), attend.heads)
+    keys, kv_values = kv_heads * attend.qk_dim, kv_heads * attend.v_dim
+    for t in layer.tensors:
+        if t.role == "norm" and _inner(t) and t.name.endswith(".weight"):
+            yield from _inner_norm(a, how, t, attend, queries, keys)
+    if a.model_type == "nanochat" or (a.model_type in ("llama4", "llama4_text") and "QK-norm" in dict(a.facts.more)):
+        for name, width, heads in (("q_norm", queries, attend.heads), ("k_norm", keys, kv_heads)):
+            yield Saved("attention", f"{name}: input in fp32", FP32, width)
+            yield Saved("attention", f"{name}: deviation", FP32, heads)
+    out = next((x for x in own if x.row), None)
+    gated = next((x.write for x in first if x.leaf == "q_proj"), 0) == 2 * queries or any("gate" in x.leaf for x in first)
+    fused = next((x.write for x in first if x.write >= queries + keys + kv_values and len(first) == 1), 0)
+    if latent:
+        # Values are a view of what the latent is projected up to, beside the keys.
+        fused = next((x.write for x in own if not x.row and x.leaf.startswith("kv_b")), 0)
+    turned = "RoPE" in a.facts.position or bool(a.rotary)
+    copied = turned and (latent or _reference.joined(a, attend.qk_dim))
+    own_kv = bool(layer.caches)
+    yield from _scores(a, how, attend, queries, keys, kv_values, values, fused, turned, copied, latent, own_kv)
+    eager = how.attention == "eager" or _stepwise(how, attend)
+    if gated:
+        # Sigmoid of the gate, and what it is multiplied with where that is no storage of its own yet.
+        yield Saved("attention", "gate", c, (2 if eager or copied else 1) * values, split=True)
+    if out is not None:
+        fresh = eager or copied or gated
+        if how.reads and fresh:
+            yield Saved("attention", f"{out.name}: input", c, values, split=True)
+        yield from _input(how._replace(trains=False, inputs=False), "attention", out.name, [out], values, c, split=True)
+
+
+def _stepwise(how: How, attend: Attend) -> bool:
+    """Whether SDPA computes in steps: on the CPU, where values are not as wide as keys."""
+    return how.cpu and how.attention != "eager" and attend.qk_dim != attend.v_dim
+
+
+def _inner_norm(a: Architecture, how: How, t: Tensor, attend: Attend, queries: int, keys: int) -> Iterator[Saved]:
+    """A norm inside the attention: of queries or keys, by head or over all of them, or of a latent."""
+    name, gain = t.name[: -len(".weight")], t.elements
+    leaf = name.rpartition(".")[2]
+    width = (
+        queries
+        if leaf.startswith(("q_norm", "q_layernorm", "query_layernorm"))
+        else keys
+        if leaf.startswith(("k_norm", "k_layernorm", "key_layernorm"))
+        else gain
+    )
+    groups = width // gain if width % gain == 0 else 1
+    yield from norm_saved(a, how, name, width, gain, how.size, max(groups, 1), "attention")
+
+
+def _scores(
+    a: Architecture, how: How, attend: Attend, queries: int, keys: int, kv_values: int, values: int, fused: int,
+    turned: bool, copied: bool, latent: bool, own_kv: bool,
+) -> Iterator[Saved]:  # fmt: skip
+    c = how.size
+    repeats = attend.heads > (kv_values // attend.v_dim if attend.v_dim else attend.heads)
+    if how.attention == "eager" or _stepwise(how, attend):
+        s = FP32 if how.attention != "eager" else c
+        if fused and not turned and how.batch == 1 and not repeats:
+            yield Saved("scores", "queries, keys and values", s, fused, split=True)
+        else:
+            yield Saved("scores", "queries and keys", s, 2 * queries, split=True)
+            whole = fused if fused and how.batch == 1 and not repeats and s == c and how.attention == "eager" else values
+            yield Saved("scores", "values", s, whole, split=True)
+        in_own_type = how.attention == "eager" and a.model_type in ("gpt2", "nanogpt", "gpt_oss", "llama4", "llama4_text")
+        if _reference.capped(a)[0]:
+            yield Saved("scores", "capped scores", c, per_pair=attend.heads, split=True)
+        if a.model_type == "gpt_oss":
+            # The sinks are one more column; the largest score is subtracted, and where it stood is kept.
+            yield Saved("scores", "column of the sinks", c, attend.heads, split=True)
+            yield Saved("scores", "place of the maximum", INT64, attend.heads, split=True)
+        if not in_own_type:
+            yield Saved("scores", "softmax", FP32, per_pair=attend.heads, split=True)
+        if how.attention == "eager" and (c != FP32 or in_own_type):
+            yield Saved("scores", "probabilities", c, per_pair=attend.heads, split=True)
+        return
+    masked = how.attention != "flash" and (
+        how.attention == "sdpa-mask" or (attend.window is not None and how.tokens > attend.window)
+    )
+    expanded = masked and repeats
+    if fused and not turned:
+        yield Saved("scores", "queries, keys and values", c, fused, split=True)
+    else:
+        yield Saved("scores", "queries", c, queries, split=True)
+        if own_kv or expanded:
+            yield Saved("scores", "keys", c, queries if expanded else keys, split=True)
+            yield Saved("scores", "values", c, values if expanded else fused or kv_values, split=True)
+    yield Saved("scores", "output", c, values, split=True)
+    yield Saved("scores", "log of the softmax's sum", FP32, attend.heads, split=True)
+    if masked:
+        yield Saved("scores", "mask", c, per_pair=1)
+
+
+# FFN
+
+
+def _activated(
+    how: How, layer: Layer, label: str, width: int, storage: int, block: Block, name: str, gated: bool
+) -> Iterator[Saved]:
+    """What the activation keeps, and with a gate the product; `storage` is what the projection wrote that the activation reads."""
+    c = how.size
+    if gated:
+        yield Saved(block, f"{name}: gate" + (" and up" if storage > width else ""), c, storage, split=True)
+        yield Saved(block, f"{name}: activated gate", c, width, split=True)
+        if storage == width:
+            yield Saved(block, f"{name}: up", c, width, split=True)
+        return
+    if layer.activation in _STEPS:
+        yield Saved(block, f"{name}: steps of {layer.activation}", c, _STEPS[layer.activation] * width, split=True)
+    elif label.startswith("ReLU") and not label.startswith("ReLU²"):
+        # Its output is all it needs, and that is what the next matrix reads.
+        return
+    else:
+        yield Saved(block, f"{name}: before the activation", c, width, split=True)
+
+
+# Activations that are computed in steps, each of which keeps its factors (transformers 5.23, activations.py).
+_STEPS = {"gelu_new": 4, "gelu_fast": 7, "quick_gelu": 2}
+
+
+def _ffn(a: Architecture, how: How, layer: Layer, linears: list[Linear], shared_norm: bool) -> Iterator[Saved]:
+    """The dense FFN, or the one that all tokens visit beside the routed experts."""
+    hidden, c = a.facts.hidden_size, how.size
+    mine = [x for x in linears if x.tensor.role in ("mlp", "shared_experts")]
+    downs = [x for x in mine if x.row]
+    firsts = [x for x in mine if not x.row and x.read == hidden]
+    routed = any(t.experts for t in layer.tensors)
+    if (not routed and not shared_norm) or (shared_norm and (how.amp or not how.trains)):
+        yield from _input(how, "mlp", "FFN", firsts, hidden, how.residual)
+    for down in downs:
+        block: Block = "experts" if down.tensor.role == "shared_experts" else "mlp"
+        prefix = down.name.rpartition(".")[0]
+        ups = [x for x in mine if x.name.rpartition(".")[0] == prefix and not x.row and x.write in (down.read, 2 * down.read)]
+        fused = any(x.write == 2 * down.read for x in ups)
+        gated = fused or len(ups) > 1
+        label = layer.ffn
+        yield from _activated(how, layer, label, down.read, 2 * down.read if fused else down.read, block, prefix or "FFN", gated)
+        if how.reads:
+            yield Saved(block, f"{down.name}: input", c, down.read, split=True)
+        yield from _input(how._replace(trains=False, inputs=False), block, down.name, [down], down.read, c, split=True)
+    for x in mine:
+        if x.write == 1:
+            yield Saved("experts", "shared expert's gate and output", c, hidden + 1)
+
+
+def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False) -> Iterator[Saved]:
+    """Routed experts in one grouped product: each token is copied to each expert it visits. Without `grouped` as the reference
+    implementation computes them, which for some types is every expert on every token."""
+    routed = [t for t in layer.tensors if t.experts and len(t.shape) == 3]
+    if not routed:
+        return
+    hidden, c, kind = a.facts.hidden_size, how.size, _reference.router(a)
+    kind = "softmax" if grouped and kind == "dense" else kind
+    experts = routed[0].experts
+    assert experts is not None
+    total, k = experts
+    down = next((t for t in routed if "down" in t.name), routed[-1])
+    up = next((t for t in routed if t is not down), routed[0])
+    # The inner width is the axis that tensor parallelism splits; the other is the hidden state's, or a latent's.
+    inner = down.shard.axis if down.shard else 2
+    wide, read = down.shape[inner], down.shape[3 - inner]
+    gated = 2 * wide in up.shape[1:] and "gate" in up.name
+    shared = any(t.role == "shared_experts" for t in layer.tensors)
+    if how.trains and (kind != "grouped" or shared):
+        yield Saved("experts", "router and shared experts: input", c, hidden)
+    fine = FP32 if kind in ("normalized", "grouped") else c
+    if kind == "grouped":
+        if c != FP32 and not how.amp:
+            yield Saved("experts", "router: weight in fp32", FP32, fixed=total * hidden)
+            yield Saved("experts", "router: input in fp32", FP32, hidden if how.trains else 0)
+        yield Saved("experts", "router: groups", 1, 3 * INT64 + total)
+    if kind != "chosen":
+        yield Saved("experts", "router: scores", FP32, total)
+    if kind in ("normalized", "grouped"):
+        yield Saved("experts", "router: normalization", FP32, 1 + k)
+    elif kind == "chosen":
+        yield Saved("experts", "router: probabilities", FP32, k)
+    if kind == "dense":
+        yield Saved("experts", "experts: input of every expert", c, total * hidden * 2)
+        yield Saved("experts", "experts: gate and up, activated gate, product", c, total * 4 * wide, split=True)
+        return
+    yield Saved("experts", "router: choice", INT64, k)
+    yield Saved("experts", "experts: order of the tokens", INT64, 3 * k)
+    yield Saved("experts", "experts: tokens of each", FP32, fixed=total)
+    room = how.capacity
+
+    def buffer(width: int) -> int:
+        return k * width * room // 100
+
+    if how.trains:
+        yield Saved("experts", "experts: input", c, buffer(read))
+    if gated:
+        yield Saved("experts", "experts: gate and up", c, buffer(2 * wide), split=True)
+        yield Saved("experts", "experts: activated gate", c, buffer(wide), split=True)
+        if a.model_type == "gpt_oss":
+            # The gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and raised by one.
+            yield Saved("experts", "experts: steps of the clamped gate", c, buffer(3 * wide), split=True)
+    else:
+        yield Saved("experts", "experts: before the activation", c, buffer(wide), split=True)
+    if how.trains:
+        yield Saved("experts", "experts: down projection's input", c, buffer(wide), split=True)
+    names = {f"{kind}.{t.name.rpartition('.')[2]}" for t in routed for kind in ("experts", "parameters")}
+    if how.rank and names & how.targets:
+        # The adapter is added to the weights, and the sum kept (PEFT 0.21, tuners/lora/layer.py `ParamWrapper`).
+        yield Saved("adapters", "experts: weights with the adapter", c, fixed=sum(t.elements for t in routed), split=True)
+    yield Saved("experts", "experts: output", c, buffer(read))
+    yield Saved("experts", "experts: weights of the visits", fine, k)
+
+
+def recurrence_saved(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -> Iterator[Saved]:
+    """A recurrence run by fused kernels in chunks: its projections' inputs and outputs, and the state at the end of each chunk in
+    fp32."""
+    hidden, c = a.facts.hidden_size, how.size
+    own = [x for x in linears if x.tensor.role == "attention"]
+    if layer.attends:
+        own = [x for x in own if not x.name.startswith("self_attn")]
+    firsts = [x for x in own if x.read == hidden and not x.row]
+    yield from _input(how, "recurrence", "recurrence", firsts, hidden, how.residual)
+    yield Saved("recurrence", "projections", c, sum(x.write for x in firsts), split=True)
+    for cache in layer.caches:
+        for state in cache.states:
+            if state.name == "conv":
+                yield Saved("recurrence", "convolution", c, state.shape[0], split=True)
+            else:
+                # One state for a chunk of tokens: fractions of an element a token are rounded up.
+                chunk = CHUNKS.get(cache.recurrence, 64)
+                yield Saved("recurrence", "states of the chunks", FP32, -(-state.elements // chunk), split=True)
+    for x in own:
+        if x not in firsts:
+            yield from _input(how, "recurrence", x.name, [x], x.read, c, split=x.row)
+            if x.row:
+                # The recurrence's output, before its norm and its gate.
+                yield Saved("recurrence", "output, normalized and gated", c, 2 * x.read, split=True)
+
+
+# Layers and the rest
+
+
+def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
+    """What one layer keeps, as transformers computes it."""
+    linears = linears_of(layer)
+    out = list(_norms(a, how, layer))
+    if layer.attends and not (len(layer.attends) == 1 and layer.attends[0].heads == 0):
+        out += _attention(a, how, layer, linears)
+    if any(cache.kind == "state" for cache in layer.caches):
+        out += recurrence_saved(a, how, layer, linears)
+    out += _ffn(a, how, layer, linears, _one_norm(a, layer))
+    out += expert_saved(a, how, layer)
+    return [saved for saved in out if saved.per_token or saved.per_pair or saved.per_position or saved.fixed]
+
+
+def _one_norm(a: Architecture, layer: Layer) -> bool:
+    """Whether attention and FFN read the output of one norm."""
+    return len(wide_norms(layer, a.facts.hidden_size)) == 1 and bool(layer.attends) and layer.ffn != "none"

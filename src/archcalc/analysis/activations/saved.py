@@ -1,0 +1,112 @@
+"""The words of the accounting: what is saved, how a run computes, and the matrices of a layer."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from archcalc.model import Layer, Tensor
+
+Implementation = Literal["transformers", "megatron"]
+Attention = Literal["eager", "sdpa", "sdpa-mask", "flash"]
+Recompute = Literal["none", "selective", "full"]
+Block = Literal["norm", "attention", "scores", "mlp", "experts", "recurrence", "adapters", "embedding", "head", "loss", "position"]
+Loss = Literal["none", "full", "chunked", "fused"]
+
+FP32 = 4
+INT64 = 8
+CHUNKS = {"mamba1": 2048, "mamba2": 256, "rg-lru": 1}
+"""Tokens between two kept states of a recurrence, 64 for those not named (flash-linear-attention,
+fla/ops/gated_delta_rule/chunk.py; mamba_ssm 2.2, csrc/selective_scan: kChunkSize; ops/triton/ssd_combined.py: chunk_size as in
+published configs; an elementwise scan keeps each)."""
+
+
+class Saved(NamedTuple):
+    """One kept storage, in elements of `size` bytes.
+
+    `per_token` counts for each token, `per_pair` for each pair of tokens of a sequence, `per_position` once for all sequences, and
+    `fixed` once. `split` is true where tensor parallelism divides it; the rest is whole on every rank, unless sequence parallelism
+    splits it.
+    """
+
+    block: Block
+    name: str
+    size: int
+    per_token: int = 0
+    per_pair: int = 0
+    per_position: int = 0
+    fixed: int = 0
+    split: bool = False
+
+    def bytes(self, batch: int, tokens: int) -> int:
+        """The whole of it."""
+        elements = batch * tokens * (self.per_token + self.per_pair * tokens) + self.per_position * tokens + self.fixed
+        return elements * self.size
+
+
+class How(NamedTuple):
+    """How the model is run. `attention` is `sdpa` without a mask where causality is enough, `sdpa-mask` with a mask made for every
+    layer (as transformers 4.53 to 4.57 do in training), `flash` the kernel of its own, `eager` with scores in memory.
+
+    `amp` keeps weights and the residual stream in fp32 and computes matrices in `size` bytes. `trains` says whether the weights of
+    the model are trained; `adapters` is rank and element size of low-rank adapters beside the matrices named in `targets`.
+    With `inputs` frozen matrices keep what they read too, as nf4's did before bitsandbytes 0.45 (autograd/_functions.py
+    `MatMul4Bit`). `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads
+    in fp32 steps.
+    """
+
+    size: int = 2
+    attention: Attention = "sdpa"
+    amp: bool = False
+    trains: bool = True
+    targets: frozenset[str] = frozenset()
+    rank: int = 0
+    adapter_size: int = FP32
+    tokens: int = 0
+    batch: int = 1
+    cpu: bool = False
+    inputs: bool = False
+    capacity: int = 100
+
+    @property
+    def reads(self) -> bool:
+        """Whether matrices keep what they read."""
+        return self.trains or self.inputs
+
+    @property
+    def residual(self) -> int:
+        """Bytes of an element of the residual stream."""
+        return FP32 if self.amp else self.size
+
+
+class Linear(NamedTuple):
+    """A matrix by its name below the layer: what it reads, and whether it ends a tensor-parallel block."""
+
+    name: str
+    read: int
+    write: int
+    tensor: Tensor
+    row: bool
+
+    @property
+    def leaf(self) -> str:
+        return self.name.rpartition(".")[2]
+
+
+def linears_of(layer: Layer) -> list[Linear]:
+    found = []
+    for t in layer.tensors:
+        if len(t.shape) != 2 or not t.name.endswith(".weight") or t.role in ("norm", "embedding") or "conv" in t.name:
+            continue
+        name = t.name[: -len(".weight")]
+        bias = next((b.shape[0] for b in layer.tensors if b.name == f"{name}.bias"), None)
+        # GPT-2 stores matrices [in, out].
+        turned = name.rpartition(".")[2] in ("c_attn", "c_fc", "c_proj") and (bias == t.shape[1] != t.shape[0] or _conv1d(layer))
+        read, write = t.shape if turned else (t.shape[1], t.shape[0])
+        found.append(Linear(name, read, write, t, t.shard is not None and t.shard.axis == (0 if turned else 1)))
+    return found
+
+
+def _conv1d(layer: Layer) -> bool:
+    """Whether the layer's matrices are stored [in, out]: its first projection then splits along axis 1."""
+    first = next((t for t in layer.tensors if t.name.endswith("c_attn.weight")), None)
+    return first is not None and first.shard is not None and first.shard.axis == 1

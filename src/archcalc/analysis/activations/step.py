@@ -1,0 +1,88 @@
+"""What is kept outside the layers, a whole step's sum, and the peak of a forward pass."""
+
+from __future__ import annotations
+
+from archcalc.analysis import _reference
+from archcalc.analysis.activations.checkpointing import layer_kept, rank_bytes
+from archcalc.analysis.activations.layers import norm_saved, unreached
+from archcalc.analysis.activations.saved import FP32, INT64, How, Loss, Saved
+from archcalc.model import Architecture
+
+
+def outside(a: Architecture, how: How) -> list[Saved]:
+    """What is kept outside the layers, without the loss."""
+    hidden = a.facts.hidden_size
+    learned = [t for g in a.groups if g.part == "embedding" for t in g.tensors if t.role == "embedding" and "wpe" in t.name]
+    out = []
+    if how.trains:
+        out.append(Saved("embedding", "token numbers", INT64, 1))
+        if learned:
+            out.append(Saved("embedding", "positions", INT64, per_position=1))
+    interleaved = any(cache.kind == "latent" for s in a.stacks for layer in s.kinds for cache in layer.caches)
+    for width in _reference.turned(a):
+        out.append(Saved("position", "cosines and sines", _reference.table_size(a, how.residual), per_position=2 * width))
+        if interleaved:
+            break
+    style = _reference.norm_style(a)
+    if style == "bare":
+        out += norm_saved(a, how, "embedding norm", hidden, 0, how.residual)
+    out += norm_saved(a, how, "final norm", hidden, hidden, how.residual)
+    if how.trains:
+        out.append(Saved("head", "head: input", how.size, hidden))
+    if _reference.capped(a)[1]:
+        out.append(Saved("head", "capped logits", how.size, a.facts.vocab_size, split=True))
+    return out
+
+
+def loss_saved(a: Architecture, how: How, loss: Loss) -> list[Saved]:
+    """What the loss keeps: the log-softmax of every token in fp32, and the targets. A fused loss keeps the gradient of its input
+    instead."""
+    if loss == "none":
+        return []
+    if loss == "fused":
+        return [Saved("loss", "gradient of the head's input", how.size, a.facts.hidden_size)]
+    return [
+        Saved("loss", "log-softmax", FP32, a.facts.vocab_size, split=True),
+        # Of one sequence they are a view of the labels, padded by one.
+        Saved("loss", "targets", INT64, 1, fixed=int(how.batch == 1)),
+        Saved("loss", "count", FP32, fixed=1),
+    ]
+
+
+def step_saved(a: Architecture, how: How, *, loss: Loss = "none", checkpointing: bool = False) -> int:
+    """Bytes that autograd holds after the forward pass of one micro-batch, each storage once; with checkpointing of every layer."""
+    first = next((s.kinds[s.pattern[0]] for s in a.stacks if s.part == "decoder"), None)
+    total = 0
+    if first is not None and not checkpointing:
+        total -= rank_bytes(unreached(a, first, how), how.batch, how.tokens)
+    for stack in a.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer, n in zip(stack.kinds, stack.counts(), strict=True):
+            kept = layer_kept(a, layer, how, "transformers", "full" if checkpointing else "none").kept
+            total += n * rank_bytes(kept, how.batch, how.tokens)
+    # The tables of positions are used inside the layers alone.
+    rest = [s for s in outside(a, how) if not (checkpointing and s.block == "position")]
+    return total + rank_bytes([*rest, *loss_saved(a, how, loss)], how.batch, how.tokens)
+
+
+def forward_peak(a: Architecture, how: How, context: int = 0) -> int:
+    """Bytes alive at once in inference beside weights and cache: one prefill of `how.tokens` tokens, or with a `context` one
+    decode step.
+
+    Nothing is kept, so the peak is the widest layer's own tensors beside the residual stream; with scores in memory (eager) those,
+    in the computing type and twice in fp32 (the softmax converts its input first).
+    """
+    c, tokens = how.size, how.batch * how.tokens
+    widest = 0
+    for stack in a.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer in stack.kinds:
+            width = tokens * (layer.mixer_width * c)
+            if how.attention == "eager" and layer.attends:
+                attend = max(layer.attends, key=lambda x: x.heads)
+                width += tokens * (context or how.tokens) * attend.heads * (c + 2 * FP32 if c != FP32 else 2 * c)
+                width += 2 * how.batch * (context or how.tokens) * attend.heads * attend.qk_dim * c
+            widest = max(widest, width, tokens * layer.ffn_width * c)
+    return 2 * tokens * a.facts.hidden_size * c + widest
