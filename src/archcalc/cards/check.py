@@ -20,7 +20,7 @@ from archcalc.cards.settings import Settings
 from archcalc.cards.text import Cell
 from archcalc.errors import ArchcalcError, FormatError, SourceError
 
-MAX_BYTES = 8 * 2**20
+MAX_BYTES = 2 * 2**20
 """The largest file that is read: a card has some kilobytes, a long README a hundred."""
 
 
@@ -41,6 +41,7 @@ class Checked(NamedTuple):
     errors: list[report.CheckError]
     edits: list[Edit]
     text: str
+    encoding: str = "utf-8"
 
 
 def check_file(
@@ -50,8 +51,9 @@ def check_file(
 
     Raises `ArchcalcError` where it cannot be read.
     """
-    data = _bytes(path)
-    return check_text(_decode(data, path), path, settings, offline=offline, tolerance=tolerance, model=model)
+    text, encoding = read(path)
+    checked = check_text(text, path, settings, offline=offline, tolerance=tolerance, model=model)
+    return checked._replace(encoding=encoding)
 
 
 def check_text(
@@ -215,6 +217,11 @@ def _speaks_of_models(rows: Iterable[tuple[Slot, Resolved]]) -> bool:
     return strong
 
 
+def read(path: str) -> tuple[str, str]:
+    """A file's text, byte order mark and line ends included, and its encoding. Raises `ArchcalcError` for what is no text."""
+    return _decode(_bytes(path), path)
+
+
 def _bytes(path: str) -> bytes:
     if path == "-":
         import sys
@@ -237,13 +244,17 @@ def _bytes(path: str) -> bytes:
     return data
 
 
-def _decode(data: bytes, path: str) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    if b"\0" in data[:8192]:
+def _decode(data: bytes, path: str) -> tuple[str, str]:
+    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding), encoding
+            except UnicodeDecodeError:
+                raise FormatError(f"{path} begins as UTF-16 and is not", "save it as UTF-8") from None
+    if b"\0" in data:
         raise FormatError(f"{path} is not text", "give a Markdown, JSON or YAML file")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise FormatError(f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}", "save it as UTF-8") from None

@@ -10,20 +10,21 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from archcalc.cards.text import EMPTY, Cell, Lines, plain_cell
+from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, plain_cell
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-_DIRECTIVE = re.compile(r"<!--\s*archcalc:\s*(.*?)\s*-->", re.DOTALL)
+_DIRECTIVE = re.compile(r"<!--\s*archcalc:((?:(?!<!--|-->)[\s\S])*)-->")
 _BAR = re.compile(r"(?<!\\)\|")
 _MARKS = re.compile(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*")
-_FRONT_MATTER = re.compile(r"\A---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
 _STATES = re.compile(
     r"(?i)(?:base |hf |hub |hugging ?face )?(?:model|repo(?:sitory)?|checkpoint)(?: (?:id|name|repo(?:sitory)?|path))?"
     r"|hugging ?face(?: (?:id|model))?|模型(?:名称)?"
 )
+_HTML_HEADING = re.compile(r"<(?:h([1-6])|title)[^<>]*>", re.IGNORECASE)
 _LABEL_END = re.compile(r"[:：]")
 _MAX_LABEL = 90
 """A label longer than this is a sentence with a colon in it."""
@@ -83,16 +84,68 @@ def _blocks() -> MarkdownIt:
     return parser
 
 
-def read(text: str) -> Document:
-    """The tables, lists and directives of a Markdown file."""
-    lines = Lines(text)
+def _parse(text: str) -> tuple[list[Token], tuple[int, int] | None]:
+    """The blocks of a Markdown file, and where its front matter stands, which is none of them."""
     body, front = text, None
     if match := _FRONT_MATTER.match(text):
         front = match.span(1)
         body = re.sub(r"[^\r\n]", " ", match[0]) + text[match.end() :]
+    elif text.startswith("\ufeff"):
+        body = f" {text[1:]}"
+    return _blocks().parse(body), front
+
+
+def read(text: str) -> Document:
+    """The tables, lists and directives of a Markdown file."""
+    lines = Lines(text)
+    tokens, front = _parse(text)
     reader = _Reader(lines)
-    reader.walk(_blocks().parse(body))
+    reader.walk(tokens)
     return Document(lines, tuple(reader.tables), tuple(reader.pins), front)
+
+
+class Marker(NamedTuple):
+    """An `archcalc:` comment: where it begins and ends, and what it says."""
+
+    start: int
+    end: int
+    text: str
+
+
+def markers(text: str) -> Iterator[Marker]:
+    """The `archcalc:` comments of a Markdown file; those that it shows as code are none."""
+    lines = Lines(text)
+    before = ""
+    for token in _parse(text)[0]:
+        if token.map and (token.type == "html_block" or (token.type == "inline" and before in ("paragraph_open", "heading_open"))):
+            yield from _directives(text, lines.start(token.map[0]), lines.start(token.map[1]), token.type == "inline")
+        before = token.type
+
+
+def _directives(text: str, start: int, end: int, inline: bool) -> Iterator[Marker]:
+    found = [Marker(*match.span(), match[1].strip()) for match in _DIRECTIVE.finditer(text, start, end)]
+    if inline and found and end - start <= MAX_INLINE:
+        code = list(_code(text, start, end))
+        found = [marker for marker in found if not any(a < marker.start < b for a, b in code)]
+    yield from found
+
+
+def _code(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Code spans: from a run of backticks to the next one of the same length (CommonMark, section 6.1)."""
+    runs = [match.span() for match in re.finditer("`+", text[start:end])]
+    following: dict[int, int] = {}
+    partner: dict[int, int] = {}
+    for i in range(len(runs) - 1, -1, -1):
+        length = runs[i][1] - runs[i][0]
+        partner[i] = following.get(length, -1)
+        following[length] = i
+    i = 0
+    while i < len(runs):
+        j = partner[i]
+        if j > 0:
+            yield start + runs[i][0], start + runs[j][1]
+            i = j
+        i += 1
 
 
 class _Reader:
@@ -150,12 +203,20 @@ class _Reader:
             self.pin = (0, "")
         if self.stated[0] >= level:
             self.stated = (0, "")
+        self._comments(inline)
 
     def _cell_of(self, inline: Token) -> Cell:
         first, last = inline.map or (0, 0)
         start = self.lines.start(first)
         found = self.lines.text.find(inline.content.partition("\n")[0], start)
         return plain_cell(self.lines, found if found >= 0 else start, self.lines.start(last))
+
+    def _comments(self, inline: Token) -> None:
+        """The directives in a heading or paragraph."""
+        if "<!--" in inline.content:
+            first, last = inline.map or (0, 0)
+            for marker in _directives(self.lines.text, self.lines.start(first), self.lines.start(last), inline=True):
+                self.directive(marker.text, marker.start)
 
     def directive(self, text: str, offset: int) -> None:
         """An `archcalc:` comment."""
@@ -182,8 +243,8 @@ class _Reader:
         first, last = token.map or (0, 0)
         start, end = self.lines.start(first), self.lines.start(last)
         text = self.lines.text
-        for match in _DIRECTIVE.finditer(text, start, end):
-            self.directive(match[1], match.start())
+        for marker in _directives(text, start, end, inline=False):
+            self.directive(marker.text, marker.start)
         after = -1
         lower = text[start:end].lower()
         if "<table" in lower:
@@ -196,11 +257,11 @@ class _Reader:
                     self.tables.append(Table("table", self.lines.place(begin)[0], rows, self.context(), heads))
                 position = stop
                 after = self.lines.place(max(stop - 1, 0))[0]
-        elif heading := re.search(r"<(?:h([1-6])|title)[^>]*>(.*?)</", text[start:end], re.DOTALL | re.IGNORECASE):
+        elif (heading := _HTML_HEADING.search(text, start, end)) and (close := text.find("</", heading.end(), end)) >= 0:
             level = int(heading[1] or 1)
             while self.headings and self.headings[-1][0] >= level:
                 self.headings.pop()
-            self.headings.append((level, re.sub(r"<[^>]*>", " ", heading[2]).strip()))
+            self.headings.append((level, re.sub(r"<[^<>]*>", " ", text[heading.end() : close]).strip()))
             self.caption = ""
         return after
 
@@ -311,8 +372,7 @@ class _Reader:
 
     def _paragraph(self, inline: Token) -> None:
         """A paragraph: its lines of "**Label**: value", and the caption of what follows."""
-        for match in _DIRECTIVE.finditer(inline.content):
-            self.directive(match[1], self.lines.start((inline.map or (0, 0))[0]))
+        self._comments(inline)
         if "**" in inline.content and re.search(r"\*\*[^*]+?[:：]?\*\*\s*[:：]?", inline.content):
             cell = self._cell_of(inline)
             rows: list[tuple[Cell, ...]] = []

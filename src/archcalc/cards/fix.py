@@ -73,7 +73,7 @@ def _lines(text: str) -> list[str]:
     return lines
 
 
-def write(path: str, text: str) -> None:
+def write(path: str, text: str, encoding: str = "utf-8") -> None:
     """Replace a file's text, all or nothing, its permissions kept. A link stays one, to a file that is replaced."""
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
@@ -81,7 +81,7 @@ def write(path: str, text: str) -> None:
         mode = os.stat(target).st_mode if os.path.exists(target) else 0o644
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".archcalc-")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 from archcalc.cards.text import EMPTY, Builder, Cell, Lines, markdown
 
 _MAX_SPAN = 100
+_MAX_CELLS = 200_000
+"""Cells of one table, those that spans repeat included. A table that is larger is cut off."""
 _TABLE = re.compile(r"<(/?)table\b", re.IGNORECASE)
 _MARKDOWN = re.compile(r"\*\*|`|\]\(|\[\^|\$")
 _BLOCKS = {"br", "p", "li", "div", "ul", "ol", "tr"}
@@ -43,7 +45,7 @@ def tables(lines: Lines, start: int, end: int) -> Iterator[tuple[tuple[tuple[Cel
         parser.end_table()
     for rows in parser.done:
         grid = _grid(rows)
-        if grid:
+        if grid and grid[0]:
             heads = 0
             while heads < len(rows) and rows[heads] and all(head for _, _, _, head in rows[heads]):
                 heads += 1
@@ -57,8 +59,10 @@ def _grid(rows: list[Row]) -> tuple[tuple[Cell, ...], ...]:
     """Rows of equal length: a cell that spans columns or rows stands in each of them."""
     hanging: dict[int, tuple[Cell, int]] = {}
     out: list[list[Cell]] = []
+    room = _MAX_CELLS
     for row in rows:
         line: list[Cell] = []
+        last = max(hanging, default=-1)
         cells = iter(row)
         while True:
             column = len(line)
@@ -70,7 +74,7 @@ def _grid(rows: list[Row]) -> tuple[tuple[Cell, ...], ...]:
                 continue
             following = next(cells, None)
             if following is None:
-                if not any(key > column for key in hanging):
+                if column > last:
                     break
                 line.append(EMPTY)
                 continue
@@ -79,6 +83,9 @@ def _grid(rows: list[Row]) -> tuple[tuple[Cell, ...], ...]:
                 line.append(cell)
                 if down > 1:
                     hanging[column + k] = (cell, down - 1)
+        room -= len(line)
+        if room < 0:
+            break
         out.append(line)
     width = max((len(line) for line in out), default=0)
     return tuple(tuple(line + [EMPTY] * (width - len(line))) for line in out)

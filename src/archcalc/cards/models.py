@@ -71,6 +71,15 @@ def _contexts() -> dict[str, tuple[PublishedContext, ...]]:
         return {name: tuple(PublishedContext(*row) for row in rows) for name, rows in json.load(file).items()}
 
 
+def placed(text: str, folder: str) -> str:
+    """The SOURCE that a file in `folder` means by a text: paths are from there, and a bundled name is no path."""
+    from archcalc import zoo
+
+    candidate = os.path.join(folder, text)
+    is_path = text.startswith(".") or text.endswith(".json") or (not zoo.find(text) and os.path.exists(candidate))
+    return candidate if is_path and not text.startswith("~") else text
+
+
 @lru_cache(maxsize=512)
 def load(source: str, offline: bool) -> Model:
     """The model that a SOURCE names. Raises the errors of `archcalc.errors`."""

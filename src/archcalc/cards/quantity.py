@@ -32,6 +32,8 @@ _CONTINENTAL = re.compile(r"\d+,\d{1,2}")
 _SEPARATORS = re.compile(r"[ ,_\u00a0\u2009\u202f]")
 _GROUPED = re.compile(r"\d([ ,_\u00a0\u2009\u202f])\d{3}")
 _SCALES = {"k": 3, "thousand": 3, "m": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "g": 9, "t": 12, "trillion": 12}
+_MAX_DIGITS = 40
+"""What has more digits counts nothing of a model's."""
 _STEPS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 
 
@@ -67,6 +69,8 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
         if _CONTINENTAL.fullmatch(digits):
             digits = digits.replace(",", ".")  # 12,2B, as written on the continent
         whole, _, behind = _SEPARATORS.sub("", digits).partition(".")
+        if len(whole) + len(behind) > _MAX_DIGITS:
+            continue
         unit = (match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or "").lower()
         scale = _SCALES[match["scale"].lower()] if match["scale"] else 0
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]

@@ -11,7 +11,7 @@ from archcalc import zoo
 from archcalc.cards import names
 from archcalc.cards.document import Context, Document
 from archcalc.cards.layout import Subject, hub_repos, is_repo
-from archcalc.cards.models import Model, load
+from archcalc.cards.models import Model, load, placed
 from archcalc.errors import ArchcalcError
 
 
@@ -63,10 +63,8 @@ class Resolver:
     def source(self, text: str, folder: str | None = None) -> Resolved:
         """A source that the document or the settings name; a relative path is one from their folder."""
         folder = self.folder if folder is None else folder
-        candidate = os.path.join(folder, text)
-        path = text.startswith((".", "~")) or text.endswith(".json") or (not zoo.find(text) and os.path.exists(candidate))
         try:
-            return Resolved(((load(candidate if path and not text.startswith("~") else text, self.offline),),))
+            return Resolved(((load(placed(text, folder), self.offline),),))
         except ArchcalcError as error:
             return Resolved(problem=error.message, failed=error)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Characters without which a cell is plain text.
 _MARKUP = re.compile(r"[\\*_`\[<&!~$]|https?:")
+MAX_INLINE = 20_000
+"""Inline text that is longer holds no claims: it is not taken apart."""
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 _LATEX = {
     r"\sim": "~",
@@ -54,10 +56,15 @@ class Cell(NamedTuple):
 
     def locate(self, start: int, end: int) -> tuple[int, int] | None:
         """Where a stretch of the plain text stands in the file, or None if markup or entities lie inside it."""
-        for segment in self.segments:
+        behind = self._before(start)
+        for segment in self.segments[max(0, behind - 1) : behind + 1]:
             if segment.plain <= start and end <= segment.plain + segment.length:
                 return segment.source + start - segment.plain, segment.source + end - segment.plain
         return None
+
+    def _before(self, position: int) -> int:
+        """How many segments begin before a position."""
+        return bisect_left(self.segments, position, key=lambda segment: segment.plain)
 
     def part(self, start: int, end: int) -> Cell:
         """The cell of a stretch of the plain text, without blanks at its ends."""
@@ -66,7 +73,7 @@ class Cell(NamedTuple):
         while end > start and self.text[end - 1].isspace():
             end -= 1
         segments = []
-        for segment in self.segments:
+        for segment in self.segments[max(0, self._before(start) - 1) : self._before(end)]:
             a, b = max(start, segment.plain), min(end, segment.plain + segment.length)
             if a < b:
                 segments.append(Segment(a - start, segment.source + a - segment.plain, b - a))
@@ -112,7 +119,7 @@ def plain_cell(lines: Lines, start: int, end: int) -> Cell:
         end -= 1
     line, column = lines.place(start)
     source = text[start:end]
-    if not _MARKUP.search(source) and "\n" not in source and "\r" not in source:
+    if len(source) > MAX_INLINE or (not _MARKUP.search(source) and "\n" not in source and "\r" not in source):
         return Cell(source, line, column, start, end, (Segment(0, start, end - start),) if source else ())
     builder = Builder()
     markdown(builder, source, start)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from archcalc.cards import labels
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _PIN_KEYS = ("archcalc", "source")
 _NAME_KEYS = ("model", "name", "model_name", "model_id", "id")
+_MAX_DEPTH = 60
+_MAX_NODES = 100_000
+"""Values of a file, those that aliases repeat counted each time."""
 _CLAIM_KEYS = ("claims", "facts", "architecture", "specs")
 # What front matter says for other purposes: a card's metadata states a license, not a number of layers.
 _METADATA = re.compile(
@@ -29,12 +33,11 @@ _METADATA = re.compile(
 def read(text: str, path: str) -> tuple[Document, str]:
     """The claims of a JSON or YAML file, and the source that it names for itself, if it does."""
     lines = Lines(text)
-    root = _compose(text, 0, path)
-    tables: list[Table] = []
+    walker = _Walker(lines, 0, path)
     default = ""
-    if root is not None:
-        default = _walk(lines, root, 0, Context(), tables, whole=True)
-    return Document(lines, tuple(tables), (), None), default
+    for root in _compose(text, path):
+        default = walker.walk(root, Context(), whole=True) or default
+    return Document(lines, tuple(walker.tables), (), None), default
 
 
 def with_front_matter(found: Document, path: str) -> tuple[Document, str]:
@@ -42,92 +45,124 @@ def with_front_matter(found: Document, path: str) -> tuple[Document, str]:
     if found.front_matter is None:
         return found, ""
     start, end = found.front_matter
+    walker = _Walker(found.lines, start, path)
+    default = ""
     try:
-        root = _compose(found.lines.text[start:end], start, path)
+        for root in _compose(found.lines.text[start:end], path):
+            default = walker.walk(root, Context(), whole=False) or default
     except FormatError:
         # Broken metadata is for whoever reads metadata; the tables below it are still claims.
         return found, ""
-    if root is None:
-        return found, ""
-    tables: list[Table] = []
-    default = _walk(found.lines, root, start, Context(), tables, whole=False)
-    return found._replace(tables=(*tables, *found.tables)), default
+    return found._replace(tables=(*walker.tables, *found.tables)), default
 
 
-def _compose(text: str, start: int, path: str) -> yaml.Node | None:
+def _compose(text: str, path: str) -> list[yaml.Node]:
+    """The documents of a text, as trees."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if path.lower().endswith(".json"):
+    is_json = path.lower().endswith(".json")
+    if is_json:
         import json
 
         try:
-            json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            json.loads(text.removeprefix("\ufeff"), parse_int=str, parse_float=str)
+        except (ValueError, RecursionError) as error:
             raise FormatError(f"{path} is not JSON: {error}", "correct it there") from None
+        # Escapes of UTF-16 halves, which YAML does not know, are no digits: any other characters do in their place.
+        text = re.sub(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}", "??????", text)
     # JSON may be indented with tabs, which YAML does not allow; one blank for each keeps every offset.
+    text = text.replace("\t", " ")
     try:
-        node: yaml.Node | None = yaml.compose(text.replace("\t", " "), Loader=loader)
+        depth = 0
+        for event in yaml.parse(text, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                raise FormatError(f"{path} is nested too deeply", f"claims stand at most {_MAX_DEPTH} levels deep")
+        return [node for node in yaml.compose_all(text, Loader=loader) if node is not None]
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark is not None else ""
-        raise FormatError(f"{path} is not YAML{where}: {getattr(error, 'problem', None) or error}", "correct it there") from None
-    return node
+        raise FormatError(
+            f"{path} is not {'JSON' if is_json else 'YAML'}{where}: {getattr(error, 'problem', None) or error}", "correct it there"
+        ) from None
 
 
-def _walk(lines: Lines, node: yaml.Node, start: int, context: Context, tables: list[Table], whole: bool, depth: int = 0) -> str:
-    """Collect a table for each mapping that holds fields; the source that the mapping names, or nothing."""
+class _Walker:
+    """Collects a table for each mapping that holds fields."""
+
+    def __init__(self, lines: Lines, start: int, path: str) -> None:
+        self.lines = lines
+        self.start = start
+        self.path = path
+        self.tables: list[Table] = []
+        self._left = _MAX_NODES
+
+    def walk(self, node: yaml.Node, context: Context, whole: bool, depth: int = 0) -> str:
+        """The source that a mapping names, or nothing; its fields, and those below it, become tables."""
+        import yaml
+
+        self._left -= 1
+        if self._left < 0 or depth > _MAX_DEPTH:
+            raise FormatError(f"{self.path} unfolds to more than {_MAX_NODES:,} values", "write aliases out, or split the file")
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                self.walk(item, context, whole, depth + 1)
+            return ""
+        if not isinstance(node, yaml.MappingNode):
+            return ""
+        pin, name = "", ""
+        rows: list[tuple[Cell, ...]] = []
+        below: list[tuple[str, yaml.Node]] = []
+        for key_node, value in _pairs(node):
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            if key.lower() in _PIN_KEYS and isinstance(value, yaml.ScalarNode):
+                pin = value.value
+            elif whole and key.lower() in _NAME_KEYS and isinstance(value, yaml.ScalarNode):
+                name = value.value
+            elif not whole and (_METADATA.fullmatch(key) and depth == 0):
+                continue
+            elif isinstance(value, yaml.ScalarNode):
+                rows.append((self._cell(key_node), self._cell(value)))
+            elif whole or key.lower() in _PIN_KEYS or key.lower() in _CLAIM_KEYS:
+                below.append((key, value))
+        own = context
+        if pin:
+            own = own._replace(pin=pin)
+        if name:
+            own = own._replace(caption=name)
+        if rows:
+            self.tables.append(Table("tree", rows[0][0].line, tuple(rows), own, 0, tuple(() for _ in rows)))
+        for key, value in below:
+            inner = own
+            if whole and key.lower() not in _CLAIM_KEYS and labels.parse(key) is None:
+                inner = own._replace(caption=key, pin=pin)
+            found = self.walk(value, inner, whole or key.lower() in _PIN_KEYS, depth + 1)
+            if key.lower() in _PIN_KEYS and found:
+                pin = found
+        return pin
+
+    def _cell(self, node: yaml.Node) -> Cell:
+        """A scalar as a cell. Quotes stand around its text in the file."""
+        begin, end = self.start + _offset(node.start_mark), self.start + _offset(node.end_mark)
+        text = str(getattr(node, "value", ""))
+        source = self.lines.text[begin:end]
+        found = source.find(text) if text else -1
+        line, column = self.lines.place(begin)
+        segments = (Segment(0, begin + found, len(text)),) if found >= 0 else ()
+        return Cell(text, line, column, begin, end, segments)
+
+
+def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Keys and values, with those that `<<` merges into the mapping and it does not state itself."""
     import yaml
 
-    if depth > 20:
-        return ""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _walk(lines, item, start, context, tables, whole, depth + 1)
-        return ""
-    if not isinstance(node, yaml.MappingNode):
-        return ""
-    pin, name = "", ""
-    rows: list[tuple[Cell, ...]] = []
-    below: list[tuple[str, yaml.Node]] = []
-    for key_node, value in node.value:
-        key = str(getattr(key_node, "value", ""))
-        if key.lower() in _PIN_KEYS and isinstance(value, yaml.ScalarNode):
-            pin = value.value
-        elif whole and key.lower() in _NAME_KEYS and isinstance(value, yaml.ScalarNode):
-            name = value.value
-        elif not whole and (_METADATA.fullmatch(key) and depth == 0):
-            continue
-        elif isinstance(value, yaml.ScalarNode):
-            rows.append((_cell(lines, key_node, start), _cell(lines, value, start)))
-        elif whole or key.lower() in _PIN_KEYS or key.lower() in _CLAIM_KEYS:
-            below.append((key, value))
-    own = context
-    if pin:
-        own = own._replace(pin=pin)
-    if name:
-        own = own._replace(caption=name)
-    if rows:
-        tables.append(Table("tree", rows[0][0].line, tuple(rows), own, 0, tuple(() for _ in rows)))
-    for key, value in below:
-        inner = own
-        if whole and key.lower() not in _CLAIM_KEYS and labels.parse(key) is None:
-            inner = own._replace(caption=key, pin=pin)
-        found = _walk(lines, value, start, inner, tables, whole or key.lower() in _PIN_KEYS, depth + 1)
-        if key.lower() in _PIN_KEYS and found:
-            pin = found
-    return pin
-
-
-def _cell(lines: Lines, node: yaml.Node, start: int) -> Cell:
-    """A scalar as a cell. Quotes stand around its text in the file."""
-    begin, end = start + _offset(node.start_mark), start + _offset(node.end_mark)
-    text = str(getattr(node, "value", ""))
-    source = lines.text[begin:end]
-    found = source.find(text) if text else -1
-    line, column = lines.place(begin)
-    segments = (Segment(0, begin + found, len(text)),) if found >= 0 else ()
-    return Cell(text, line, column, begin, end, segments)
+    stated = {key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)}
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value == "<<" and isinstance(value, yaml.MappingNode):
+            yield from ((k, v) for k, v in value.value if k.value not in stated and k.value != "<<")
+        else:
+            yield key, value
 
 
 def _offset(mark: yaml.Mark) -> int:

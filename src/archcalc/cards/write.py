@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from archcalc import units
 from archcalc.cards import truth, words
+from archcalc.cards.document import Marker, markers
 from archcalc.cards.judge import FITS_CONTEXT, fits
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
 from archcalc.errors import FormatError, UnsupportedError
 
+BEGIN = "<!-- archcalc:begin SOURCE -->"
 END = "<!-- archcalc:end -->"
-_REGION = re.compile(r"<!--\s*archcalc:\s*begin\b[ \t]*([^\n]*?)\s*-->.*?<!--\s*archcalc:\s*end\s*-->", re.DOTALL)
-_OPEN = re.compile(r"<!--\s*archcalc:\s*begin\b")
 _CONTEXTS = (4096, 32768, 131072)
 MACHINES = (
     ("4090", "RTX 4090"),
@@ -49,8 +49,8 @@ def section(model: Model, marker: str) -> str:
             f"{marker}: no adapter reads {model.architecture.model_type!r}, and a card states no guesses",
             "`archcalc models --types` lists what is read",
         )
-    if "-->" in marker or "\n" in marker:
-        raise UnsupportedError(f"{marker!r} cannot stand in a marker", "give a shorter path")
+    if "-->" in marker or "<!--" in marker or re.search(r"\s", marker):
+        raise UnsupportedError(f"{marker!r} cannot stand in a marker", "give a path without blanks")
     parts = [f"<!-- archcalc:begin {marker} -->"]
     parts += _table("### Architecture", "", architecture(model))
     parts += _table("### Parameters", "Every trained weight once; a token visits the active ones.", parameters(model))
@@ -216,15 +216,23 @@ def fit(model: Model) -> Iterator[Row]:
 
 
 def regions(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where generated sections begin and end, with the source that each names. Raises `FormatError` for one that never ends."""
-    end = 0
-    for match in _REGION.finditer(text):
-        if _OPEN.search(match[0], 4):
-            raise FormatError("a generated section begins inside another", f"end each with {END}")
-        yield match.start(), match.end(), match[1]
-        end = match.end()
-    if _OPEN.search(text, end):
-        raise FormatError("a generated section never ends", f"end it with {END}")
+    """Where generated sections begin and end, with the source that each names. Raises `FormatError` where markers are no pairs."""
+    begin: Marker | None = None
+    for marker in markers(text):
+        word = marker.text.partition(" ")[0]
+        line = text.count("\n", 0, marker.start) + 1
+        if word == "begin":
+            if begin is not None:
+                raise FormatError(f"line {line}: a generated section begins inside another", f"end each with {END}")
+            begin = marker
+        elif word == "end":
+            if begin is None:
+                raise FormatError(f"line {line}: a generated section ends that never began", f"one begins with {BEGIN}")
+            yield begin.start, marker.end, begin.text.partition(" ")[2].strip()
+            begin = None
+    if begin is not None:
+        line = text.count("\n", 0, begin.start) + 1
+        raise FormatError(f"line {line}: a generated section never ends", f"end it with {END}")
 
 
 def update(text: str, sections: Callable[[str], str], marker: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from archcalc.cli._options import Offline, Refresh, bundled
-from archcalc.errors import SourceError, UsageError
+from archcalc.errors import FormatError, SourceError, UsageError
 
 
 def command(
@@ -31,18 +31,15 @@ def command(
     as it is. In such a section check takes exact numbers only.
     """
     from archcalc.cards import write
-    from archcalc.cards.models import Model
+    from archcalc.cards.models import Model, placed
     from archcalc.loader import load
 
     folder = os.path.dirname(update) if update else ""
 
     def section(marker: str) -> str:
-        name = marker.split(maxsplit=1)[0] if marker else ""
-        if not name:
+        if not marker or marker == "-":
             raise UsageError("a marker names no source", "as in <!-- archcalc:begin org/name -->")
-        beside = os.path.join(folder, name)
-        path = name.startswith(".") or name.endswith(".json") or os.path.exists(beside)
-        loaded = load(beside if path and folder else name, offline=offline, refresh=refresh)
+        loaded = load(placed(marker, folder) if update else marker, offline=offline, refresh=refresh)
         return write.section(Model(loaded.source.name, loaded.source, loaded.architecture), marker)
 
     if update is None:
@@ -50,28 +47,26 @@ def command(
             raise UsageError("no model is given", "as in archcalc card llama-3.1-8b")
         sys.stdout.write(section(source))
         return
-    text = _read(update, source)
-    after = write.update(text, section, source)
+    text, encoding = _read(update, source)
+    try:
+        after = write.update(text, section, source)
+    except FormatError as error:
+        raise FormatError(f"{update}: {error.message}", error.hint) from None
     if after == text:
         print(f"archcalc: {update} is up to date", file=sys.stderr)
         return
     from archcalc.cards.fix import write as replace
 
-    replace(update, after)
+    replace(update, after, encoding)
     print(f"archcalc: {update} written", file=sys.stderr)
 
 
-def _read(path: str, source: str | None) -> str:
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
+def _read(path: str, source: str | None) -> tuple[str, str]:
+    """The file's text, or what a new one begins with, and its encoding."""
+    from archcalc.cards.check import read
+
+    if not os.path.lexists(path):
         if source is None:
-            raise SourceError(
-                f"{path}: no such file", "name the model to write a new one: archcalc card SOURCE --update FILE"
-            ) from None
-        return f"# {source}\n"
-    except UnicodeDecodeError:
-        raise SourceError(f"{path} is not UTF-8", "save it as UTF-8") from None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}", "check the path") from None
+            raise SourceError(f"{path}: no such file", "name the model to write a new one: archcalc card SOURCE --update FILE")
+        return f"# {source}\n", "utf-8"
+    return read(path)

@@ -93,11 +93,11 @@ def command(
                 sys.stdout.write(mending.diff(path, one.text, mended.text))
             elif mended.made:
                 try:
-                    mending.write(path, mended.text)
+                    mending.write(path, mended.text, one.encoding)
                 except ArchcalcError as error:
                     errors.append(_error(path, error))
                 else:
-                    one = again(mended.text)
+                    one = again(mended.text)._replace(encoding=one.encoding)
         done.append(one)
     result = check.summarize(done, errors)
     if not diff:
