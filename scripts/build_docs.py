@@ -149,14 +149,14 @@ def _path(path: str, value: Any) -> Iterator[Any]:
     yield from found
 
 
-def with_examples(text: str) -> str:
-    """The text with the output of every example as it is now."""
+def with_examples(text: str, problems: list[str]) -> str:
+    """The text with the output of every example as it is now. One that ends otherwise than it should is a problem."""
 
     def example(match: re.Match[str]) -> str:
         command, wanted = match["command"], int(match["exit"] or 0)
         status, out = run(command)
         if status != wanted:
-            raise SystemExit(f"{command}: exit {status}: {out}")
+            problems.append(f"{command}: exit {status}, not {wanted}\n{out}")
         head = match[0].partition("\n")[0]
         return f"{head}\n```console\n$ {command}\n{out}```\n<!-- end -->"
 
@@ -241,7 +241,7 @@ _ELSEWHERE = """
 """
 
 
-def pages(only: list[Path]) -> Iterator[tuple[Path, str]]:
+def pages(only: list[Path], problems: list[str]) -> Iterator[tuple[Path, str]]:
     """Every generated file with what it should hold."""
     made = {ROOT / "docs" / "support.md": support_page, ROOT / "docs" / "accuracy.md": accuracy_page}
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
@@ -250,7 +250,7 @@ def pages(only: list[Path]) -> Iterator[tuple[Path, str]]:
         if path in made:
             yield path, made[path]()
         elif _EXAMPLE.search(text := path.read_text(encoding="utf-8")):
-            yield path, with_examples(text)
+            yield path, with_examples(text, problems)
 
 
 def main() -> int:
@@ -260,8 +260,12 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="files and folders; everything by default")
     args = parser.parse_args()
     only = [Path(path).resolve() for path in args.paths]
+    problems: list[str] = []
     with workplace():
-        stale = [(path, text) for path, text in pages(only) if path.read_text(encoding="utf-8") != text]
+        stale = [(path, text) for path, text in pages(only, problems) if path.read_text(encoding="utf-8") != text]
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return 1
     for path, text in stale:
         print(f"{path.relative_to(ROOT)} {'is out of date' if args.check else 'written'}")
         if not args.check:

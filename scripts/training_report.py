@@ -1,4 +1,4 @@
-"""Write how close `archcalc train` comes to what was measured, into docs/train.md.
+"""Write how close `archcalc train` comes to what was measured, into docs/training.md.
 
 python scripts/training_report.py            rewrite in place
 python scripts/training_report.py --check    say whether it is out of date, exit 1 if it is
@@ -52,11 +52,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
-    page = ROOT / "docs" / "train.md"
+    page = ROOT / "docs" / "training.md"
     old = page.read_text(encoding="utf-8")
     new = re.sub(r"(<!-- accuracy -->\n).*?(\n<!-- end -->)", lambda m: m[1] + table() + m[2], old, flags=re.DOTALL)
     if args.check:
-        sys.exit("docs/train.md is out of date: run scripts/training_report.py" if new != old else 0)
+        sys.exit("docs/training.md is out of date: run scripts/training_report.py" if new != old else 0)
     page.write_text(new, encoding="utf-8")
 
 

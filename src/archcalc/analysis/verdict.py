@@ -257,7 +257,7 @@ def _explained(best: Fit, ask: Ask) -> Iterator[report.Explained]:
         "budget", b.budget_bytes, f"{b.utilization:g} of it", "the engine's default" if ask.utilization is None else "asked"
     )
     parts = " + ".join(f"{c.part} {c.role} {units.format_bytes(c.bytes)}" for c in w.components if c.bytes >= 1 << 26)
-    yield report.Explained("weights", w.bytes, parts, "tensors as the engine holds them: archcalc tensors, and docs/fit.md")
+    yield report.Explained("weights", w.bytes, parts, "tensors as the engine holds them: archcalc tensors, and docs/engines.md")
     for term in (*b.activation_terms, *b.overhead_terms):
         yield report.Explained(term.name, term.bytes, term.formula, f"{term.source} ({term.basis})")
     yield report.Explained("KV room", b.kv_room_bytes, "budget - weights - activations - overhead", "")
