@@ -109,7 +109,7 @@ def test_a_spec_is_what_parsing_the_config_gives(name: str) -> None:
 
 
 def test_every_field_comes_back() -> None:
-    weight = Tensor("w", (8, 4), "experts", Shard(0, 8), Experts(8, 2), "router_bias", ("a.{}", "b.{}"), "F32")
+    weight = Tensor("w", (8, 4), "experts", Shard(0, 8), Experts(8, 2, 4), "router_bias", ("a.{}", "b.{}"), "F32")
     plain = Tensor("norm", (4,), "norm")
     state = State("conv", (4, 3), 2, "fp32")
     layer = Layer(

@@ -38,10 +38,14 @@ class Shard(NamedTuple):
 
 
 class Experts(NamedTuple):
-    """Axis 0 of the tensor is the routed expert; a token visits `active` of `total`."""
+    """Axis 0 of the tensor is the routed expert; a token visits `active` of `total`.
+
+    Checkpoints hold `held` of them, where that is not all.
+    """
 
     total: int
     active: int
+    held: int = 0
 
 
 class Tensor(NamedTuple):

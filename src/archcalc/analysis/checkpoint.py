@@ -273,7 +273,7 @@ def _as_is(place: _Place, tensor: Tensor, base: str) -> Iterator[_Row]:
         yield prefix, tensor.name, None, layers, 0, tensor, part
         return
     # Pieces fill the axis after the experts', or the first.
-    axis, experts = (1, tensor.experts.total) if tensor.experts is not None else (0, 0)
+    axis, experts = (1, tensor.experts.held or tensor.experts.total) if tensor.experts is not None else (0, 0)
     shape = (tensor.shape[axis] // len(tensor.stored), *tensor.shape[axis + 1 :])
     piece = (_piece("", shape, _dtype(tensor, base)),)
     for name in tensor.stored:
@@ -303,6 +303,8 @@ def _fused(place: _Place, tensor: Tensor, architecture: Architecture, base: str,
     """Routed experts: one by one where checkpoints store them so or the method does, else as the method fuses them."""
     prefix, part, layers = place
     experts, rows, columns = tensor.shape
+    if tensor.experts is not None and tensor.experts.held:
+        experts = tensor.experts.held
     # Tensor parallelism splits the output of the first projections and the input of the last, which tells the order of the axes.
     transposed = tensor.shard is not None and tensor.shard.axis == (1 if "down" in tensor.name else 2)
     out, width = (columns, rows) if transposed else (rows, columns)

@@ -24,6 +24,7 @@ HYBRID_SLIDING = "hybrid_sliding"
 # What both generations' checkpoints call a layer's parts.
 RENAMES = (
     ("lm_head.", "model.llm.unembed."),
+    ("model.mtp.", "model.mtp."),
     ("model.embed_tokens.embed_norm.", "model.llm.embed_norm."),
     ("model.embed_tokens.", "model.llm.embed."),
     ("model.", "model.llm."),
@@ -38,7 +39,7 @@ RENAMES = (
     (".gate.e_score_correction_bias", ".gate.bias"),
     (".input_layernorm.", ".attn_norm."),
     (".post_attention_layernorm.", ".mlp_norm."),
-    ("sconv.conv1d.", "sconv."),
+    *((f".{name}_sconv.conv1d.", f".{name}_sconv.") for name in ("k", "v", "attn", "mlp")),
 )
 
 

@@ -1,6 +1,7 @@
 """Hunyuan 4: sparse latent attention with sinks and an output gate, residual streams, fine-grained experts.
 
-Source: transformers 5.23, models/hy_v4/modeling_hy_v4.py, configuration_hy_v4.py (defaults), conversion_mapping.py ("hy_v4").
+Source: transformers 5.23, models/hy_v4/modeling_hy_v4.py, configuration_hy_v4.py (defaults), conversion_mapping.py ("hy_v4"); the MTP
+layers, without streams, by the names that vLLM's `HYV4MTP` reads (a config may count the decoder's own step too: 2 is one layer).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.hyper import hyper_connection, hyper_head, widened
 from archcalc.blocks.latent import Indexer, LatentAttention
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Moe, Shard, Tensor
+from archcalc.model import Architecture, Layer, Moe, Shard, Stack, Tensor, stack
 
 RENAMES = (
     *((f".{ours}_hc.", f".hc_{theirs}_layer.hc_pre.hc_") for ours, theirs in (("attn", "attn"), ("ffn", "mlp"))),
@@ -55,8 +56,9 @@ class Schema(LatentSchema):
     index_n_heads: Size = 16
     indexer_types: list[str] | None = None
     hc_mult: Size = 4
+    num_nextn_predict_layers: Count = 0
 
-    def layer(self, indexed: bool, sparse: bool) -> Layer:
+    def layer(self, indexed: bool, sparse: bool, mtp: bool = False) -> Layer:
         h, heads, rank, topk, streams = self.hidden_size, self.num_attention_heads, self.q_lora_rank, self.index_topk, self.hc_mult
         index = Indexer(h, rank, self.index_n_heads, self.index_head_dim, topk) if indexed else None
         widths = self.kv_lora_rank, self.qk_nope_head_dim, self.qk_rope_head_dim, self.v_head_dim
@@ -72,9 +74,17 @@ class Schema(LatentSchema):
             rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h),
             *linear("self_attn.gate_proj", heads * self.v_head_dim, h, "attention", shard=Shard(0, heads)),
             Tensor("self_attn.sinks", (heads,), "attention", Shard(0, heads)),
-            *(t for name in ("attn_hc", "ffn_hc") for t in hyper_connection(name, h, streams, mixing=False)),
         ]  # fmt: skip
+        if mtp:
+            beside += (rms_norm(name, h) for name in ("enorm", "hnorm", "final_layernorm"))
+            return make_layer(attention, ffn, (*beside, *linear("eh_proj", h, 2 * h, "other")))
+        beside += (t for name in ("attn_hc", "ffn_hc") for t in hyper_connection(name, h, streams, mixing=False))
         return widened(make_layer(attention, ffn, beside), h, streams)
+
+    def mtp(self, prefix: str) -> list[Stack]:
+        stated = self.num_nextn_predict_layers
+        layers = [self.layer(True, True, mtp=True)] * max(stated - 1, 1) if stated else []
+        return [stack(f"{prefix}.mtp_layers", "mtp", layers)] if layers else []
 
     def architecture(self, prefix: str = "model") -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
@@ -95,5 +105,5 @@ class Schema(LatentSchema):
         )  # fmt: skip
         return decoder(
             "hy_v4", [built[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
-            extra=hyper_head("hc_head.hc_", h, self.hc_mult), renames=RENAMES,
+            extra=hyper_head("hc_head.hc_", h, self.hc_mult), renames=RENAMES, mtp=self.mtp(prefix),
         )  # fmt: skip

@@ -6,7 +6,9 @@ the towers' output is the text model's width).
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import model_validator
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, moved
 from archcalc.arch._inkling import RENAMES
@@ -23,6 +25,12 @@ CHECKPOINT = (
     *moved(RENAMES),
 )
 
+MTP = (
+    ("num_nextn_predict_layers", "num_mtp_layers"),
+    ("chain_hidden_post_norm", "chain_hidden_post_norm"),
+    ("local_layer_ids", "mtp_local_layer_ids"),
+)
+
 
 class Schema(CompositeSchema):
     inert_keys: ClassVar[tuple[str, ...]] = ("mtp_config",)
@@ -32,6 +40,16 @@ class Schema(CompositeSchema):
     text_config: Annotated[ConfigSchema, nested("inkling_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("inkling_vision", fixed=True), DEFAULT]
     audio_config: Annotated[Audio, nested("inkling_audio", fixed=True), DEFAULT]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mtp(cls, config: Any) -> Any:
+        """Checkpoints state the text model's MTP layers beside it."""
+        mtp = config.get("mtp_config") if isinstance(config, dict) else None
+        text = config.get("text_config") if mtp else None
+        if not isinstance(mtp, dict) or not isinstance(text, dict):
+            return config
+        return {**config, "text_config": {**{ours: mtp[key] for key, ours in MTP if key in mtp}, **text}}
 
     def tied(self, text: Architecture) -> bool:
         return False

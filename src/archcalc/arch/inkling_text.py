@@ -1,7 +1,7 @@
 """The text model of Inkling: five sliding layers to one full one, relative positions, short convolutions, experts.
 
 Source: transformers 5.23, models/inkling/modeling_inkling.py and configuration_inkling.py (defaults, `layer_types`),
-conversion_mapping.py ("inkling_mm_model"). MTP layers, which checkpoints hold, are not among the tensors.
+conversion_mapping.py ("inkling_mm_model"); the MTP layers, all dense (`mtp_layer_types`), by the names that vLLM's `InklingMTP` reads.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from typing import ClassVar
 from archcalc.arch._alternating import HYBRID, sparse_layers
 from archcalc.arch._decoder import decoder
 from archcalc.arch._inkling import HYBRID_SLIDING, RENAMES, RelativeSchema, SinkExperts
-from archcalc.arch._schema import Count, Layers, Size
-from archcalc.blocks._tensor import Block, make_layer
+from archcalc.arch._schema import Count, Flag, Layers, Size
+from archcalc.blocks._tensor import Block, linear, make_layer, prefixed
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.linear import causal_conv
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Moe, Tensor
+from archcalc.model import Architecture, Group, Layer, Moe, Stack, Tensor, stack
 
 
 class Schema(RelativeSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *RelativeSchema.inert_keys, "chain_hidden_post_norm", "embedding_multiplier", "logits_mup_width_multiplier",
-        "mtp_hidden_states_first", "mtp_layer_types", "mtp_local_layer_ids", "mtp_mlp_layer_types", "number_of_conv_states",
-        "num_mtp_layers", "rms_norm_eps_moe_gate", "shared_expert_sink",
+        *RelativeSchema.inert_keys, "embedding_multiplier", "logits_mup_width_multiplier", "mtp_hidden_states_first", "mtp_layer_types",
+        "mtp_mlp_layer_types", "number_of_conv_states", "rms_norm_eps_moe_gate", "shared_expert_sink",
     )  # fmt: skip
 
     vocab_size: Size = 201024
@@ -41,6 +40,9 @@ class Schema(RelativeSchema):
     dense_mlp_idx: Count = 0
     # Where it is stated, `intermediate_size` is the experts'.
     dense_intermediate_size: Size | None = None
+    num_mtp_layers: Count | None = None
+    mtp_local_layer_ids: list[Count] | None = None
+    chain_hidden_post_norm: Flag = False
 
     def ffn(self, sparse: bool) -> Block:
         h, expert = self.hidden_size, self.moe_intermediate_size if self.dense_intermediate_size is None else self.intermediate_size
@@ -63,6 +65,17 @@ class Schema(RelativeSchema):
             beside.append(Tensor("mlp.global_scale", (1,), "mlp"))
         return make_layer(self.attention(kind), self.ffn(sparse), beside)
 
+    def mtp(self, prefix: str) -> tuple[list[Stack], list[Group]]:
+        h, n, local = self.hidden_size, self.num_mtp_layers or 0, self.mtp_local_layer_ids or ()
+        kinds = [HYBRID_SLIDING if i in local else HYBRID for i in range(n)]
+        built = {}
+        for kind in dict.fromkeys(kinds):
+            layer = self.layer(kind, False)
+            outside = (rms_norm("embed_norm", h), rms_norm("hidden_norm", h), *linear("input_proj", h, 2 * h, "other"))
+            built[kind] = layer._replace(tensors=(*prefixed("transformer_block", layer.tensors), *outside))
+        chain = [Group("mtp", (rms_norm(f"{prefix}.mtp.chain_norm", h),))] if n and self.chain_hidden_post_norm else []
+        return [stack(f"{prefix}.mtp.layers", "mtp", [built[kind] for kind in kinds])] if n else [], chain
+
     def architecture(self, prefix: str = "model") -> Architecture:
         n, local = self.num_hidden_layers, self.local_layer_ids
         sliding = [(i + 1) % 6 > 0 if local is None else i in local for i in range(n)]
@@ -76,8 +89,9 @@ class Schema(RelativeSchema):
             if any(sparse)
             else None
         )
-        embed_norm = [rms_norm("embed_tokens.embed_norm", self.hidden_size)]
+        embed_norm, (mtp, mtp_groups) = [rms_norm("embed_tokens.embed_norm", self.hidden_size)], self.mtp(prefix)
         return decoder(
             "inkling_text", [built[what] for what in order], self.relative_facts(kinds, moe), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)], extra_embedding=embed_norm, renames=RENAMES,
+            mtp=mtp, mtp_groups=mtp_groups,
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """LongCat-Flash: two latent attentions and two dense FFNs in each layer, beside a mixture some of whose experts do nothing.
 
-Source: transformers 5.23, models/longcat_flash/modeling_longcat_flash.py and configuration_longcat_flash.py (defaults).
+Source: transformers 5.23, models/longcat_flash/modeling_longcat_flash.py and configuration_longcat_flash.py (defaults); the MTP layer,
+dense and with an embedding of its own, by the names that vLLM, models/longcat_flash_mtp.py reads.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from pydantic import AliasChoices, Field
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided
-from archcalc.blocks._tensor import make_layer
+from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.together import MixersTogether, Together
-from archcalc.model import Architecture, Experts, Moe, Tensor
+from archcalc.model import Architecture, Experts, Group, Moe, Shard, Stack, Tensor, stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class ZeroExperts:
     zero: int
 
     def tensors(self) -> Iterator[Tensor]:
-        everyone = Experts(self.moe.experts + self.zero, self.moe.active)
+        everyone = Experts(self.moe.experts + self.zero, self.moe.active, self.moe.experts)
         for t in self.moe.tensors():
             if t.name == "experts.gate_up_proj":
                 yield t._replace(shape=(everyone.total, *t.shape[1:]), experts=everyone)
@@ -51,7 +52,7 @@ class Schema(LatentSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_attention_heads", "vocab_size", "kv_lora_rank")
     inert_keys: ClassVar[tuple[str, ...]] = (
         *LatentSchema.inert_keys, "head_dim", "mla_scale_kv_lora", "mla_scale_q_lora", "moe_impl", "attention_method",
-        "num_nextn_predict_layers", "zero_expert_type",
+        "zero_expert_type",
     )  # fmt: skip
 
     vocab_size: Size = 131072
@@ -68,6 +69,24 @@ class Schema(LatentSchema):
     zero_expert_num: Count | None = 256
     router_bias: Flag = False
     moe_intermediate_size: Size = Field(2048, validation_alias=AliasChoices("moe_intermediate_size", "expert_ffn_hidden_size"))
+
+    # Checkpoints hold one whether or not their config says so.
+    num_nextn_predict_layers: Count = 1
+
+    def mtp(self, prefix: str) -> tuple[list[Stack], list[Group]]:
+        """Layers with one attention and one dense FFN each."""
+        h, n, rows = self.hidden_size, self.num_nextn_predict_layers, self.vocab_size
+        if not n:
+            return [], []
+        beside = [rms_norm(name, h) for name in ("input_layernorm", "post_attention_layernorm", "enorm.m", "hnorm.m")]
+        beside += linear("eh_proj", h, 2 * h, "other")
+        dense = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
+        layer = make_layer(self.attention(), dense, beside, ffn_name="transformer_layer.mlp")
+        outside = (
+            Tensor(f"{prefix}.mtp.embed_tokens.weight", (rows, h), "embedding", Shard(0, rows)),
+            rms_norm(f"{prefix}.mtp.norm", h),
+        )
+        return [stack(f"{prefix}.mtp.layers", "mtp", [layer] * n)], [Group("mtp", outside)]
 
     def architecture(self, prefix: str = "model") -> Architecture:
         h, zero = self.hidden_size, self.zero_expert_num or 0
@@ -89,5 +108,7 @@ class Schema(LatentSchema):
             more=(*self.more(), ("zero experts", f"{zero} that pass their input on"), ("attentions", "two a layer")),
         )
         note = f"the total holds projections of {zero} experts that do nothing, as the reference implementation does; checkpoints do not"
-        norm = [rms_norm("norm", h)]
-        return decoder("longcat_flash", [layer] * n, facts, prefix=prefix, final_norm=norm, notes=(note,) if zero else ())
+        norm, notes, (mtp, mtp_groups) = [rms_norm("norm", h)], (note,) if zero else (), self.mtp(prefix)
+        return decoder(
+            "longcat_flash", [layer] * n, facts, prefix=prefix, final_norm=norm, notes=notes, mtp=mtp, mtp_groups=mtp_groups
+        )

@@ -1,7 +1,8 @@
 """MiMo-V2-Flash: five sliding layers with sinks and twice the KV heads to one full layer, values narrower than keys, experts.
 
 Source: transformers 5.23, models/mimo_v2_flash/modeling_mimo_v2_flash.py and configuration_mimo_v2_flash.py (defaults, `layer_types`),
-conversion_mapping.py ("mimo_v2_flash").
+conversion_mapping.py ("mimo_v2_flash"); the MTP layers, sliding and dense, by the names that XiaomiMiMo/MiMo-V2-Flash stores and vLLM,
+models/mimo_v2_flash_mtp.py reads (pull request).
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label, sparse_layers
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
-from archcalc.arch._schema import Flag, Layers, Size, Tokens, rope_label
-from archcalc.blocks._tensor import Block, make_layer
+from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
+from archcalc.blocks._tensor import Block, linear, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Moe
+from archcalc.model import Architecture, Layer, Moe, Stack, stack
 
 _ROPE = {"full_attention": {"partial_rotary_factor": 0.334}}
 
@@ -46,6 +47,8 @@ class Schema(DecoderSchema):
     v_head_dim: Size = 128
     sliding_window: Tokens = 129
     sliding_window_size: Tokens | None = None
+    # The published config does not state them; its checkpoint holds three.
+    num_nextn_predict_layers: Count = 3
     layer_types: list[str] | None = None
     mlp_layer_types: list[str] | None = None
 
@@ -75,6 +78,14 @@ class Schema(DecoderSchema):
             )  # fmt: skip
         return make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
 
+    def mtp(self, prefix: str) -> list[Stack]:
+        h, n = self.hidden_size, self.num_nextn_predict_layers
+        layer = self.layer(self.window(), False)
+        kept = (t._replace(name=t.name.replace("post_attention_layernorm", "pre_mlp_layernorm")) for t in layer.tensors)
+        norms = (rms_norm(name, h) for name in ("enorm", "hnorm", "final_layernorm"))
+        layer = layer._replace(tensors=(*kept, *norms, *linear("eh_proj", h, 2 * h, "other")))
+        return [stack(f"{prefix}.mtp.layers", "mtp", [layer] * n)] if n else []
+
     def architecture(self, prefix: str = "model") -> Architecture:
         n, kinds = self.num_hidden_layers, self.layer_types
         if kinds is None:
@@ -96,4 +107,5 @@ class Schema(DecoderSchema):
             ),
         )
         norm, renames = [rms_norm("norm", self.hidden_size)], ((".self_attn.sinks", ".self_attn.attention_sink_bias"),)
-        return decoder("mimo_v2_flash", [built[what] for what in order], facts, prefix=prefix, final_norm=norm, renames=renames)
+        layers, mtp = [built[what] for what in order], self.mtp(prefix)
+        return decoder("mimo_v2_flash", layers, facts, prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)

@@ -114,7 +114,7 @@ def _each(read: Callable[[Any], Any]) -> Callable[[list[Any]], tuple[Any, ...]]:
     return lambda rows: tuple([read(row) for row in rows])
 
 
-_tensor = _reader(Tensor, shape=tuple, shard=Shard._make, experts=Experts._make, stored=tuple)
+_tensor = _reader(Tensor, shape=tuple, shard=Shard._make, experts=lambda row: Experts(*row), stored=tuple)
 _state = _reader(State, shape=tuple)
 _cache = _reader(Cache, states=_each(_state))
 _layer = _reader(Layer, caches=_each(_cache), attends=_each(_reader(Attend)))

@@ -259,7 +259,7 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False)
     kind = "softmax" if grouped and kind == "dense" else kind
     experts = routed[0].experts
     assert experts is not None
-    total, k = experts
+    total, k = experts.total, experts.active
     down = next((t for t in routed if "down" in t.name), routed[-1])
     up = next((t for t in routed if t is not down), routed[0])
     # The inner width is the axis that tensor parallelism splits; the other is the hidden state's, or a latent's.
