@@ -39,6 +39,7 @@ UNKNOWABLE = {
     "license": "a config states no license",
     "release": "a config states no date",
     "data": "a config says nothing of training data",
+    "tokenizer": "a config does not name the tokenizer",
     "matformer": "a config does not say what can be sliced out of a model",
 }
 """Fields that no config can settle, with the reason."""

@@ -114,6 +114,8 @@ def read_width(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 
 def read_vocab(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    if named := re.search(r"(?i)\b(?:(?:o200|cl100|p50|r50)k(?:_\w+)?|tiktoken|sentencepiece|bpe)\b", text):
+        yield Claim("tokenizer", "unknowable", named.start(), named.end(), quals)
     # 2**17 ~= 128k: the power is no count.
     powers = [match.span() for match in re.finditer(r"\d+\s*(?:\*\*|\^)\s*\d+", text)]
     blank = text
