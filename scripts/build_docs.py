@@ -149,6 +149,17 @@ def _path(path: str, value: Any) -> Iterator[Any]:
     yield from found
 
 
+def shown(command: str) -> str:
+    """A command line after its prompt, continued on further lines where it is longer than the page is wide."""
+    lines = ["$"]
+    for word in re.findall(r"(?:[^\s\"']|\"(?:\\.|[^\"])*\"|'[^']*')+", command):
+        if len(lines[-1]) + len(word) + 3 > int(_WIDTH) and lines[-1].strip() not in ("$", ""):
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return "\n".join(lines)
+
+
 def with_examples(text: str, problems: list[str]) -> str:
     """The text with the output of every example as it is now. One that ends otherwise than it should is a problem."""
 
@@ -158,7 +169,7 @@ def with_examples(text: str, problems: list[str]) -> str:
         if status != wanted:
             problems.append(f"{command}: exit {status}, not {wanted}\n{out}")
         head = match[0].partition("\n")[0]
-        return f"{head}\n```console\n$ {command}\n{out}```\n<!-- end -->"
+        return f"{head}\n```console\n{shown(command)}\n{out}```\n<!-- end -->"
 
     return _EXAMPLE.sub(example, text)
 
