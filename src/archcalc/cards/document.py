@@ -387,6 +387,8 @@ class _Reader:
             self.caption = cell.text[-300:]
         else:
             self.caption = inline.content[-300:]
+            pairs = [split(self.lines, line) for line in _split_lines(self._cell_of(inline))]
+            self._state([pair for pair in pairs if pair is not None])
 
 
 def _split_lines(cell: Cell) -> Iterator[Cell]:

@@ -135,6 +135,9 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
                 out[k] = Label(
                     ("kv_cache",), labels.Quals(context=labels.context_in(head[k].text), dtype=labels.dtype_in(around.lower()))
                 )
+        elif label is None and k and all(re.fullmatch(r"\d+:\d+|\w+", text.strip()) for text in cells) and ":" in "".join(cells):
+            if {"heads", "kv_heads"} <= {other.fields[0] for other in columns if other is not None and other.fields}:
+                out[k] = Label(("gqa_ratio",))
         elif label is None and k and all(_MIXERS.fullmatch(text.strip()) for text in cells):
             out[k] = Label(("attention",))
         elif label is not None and label.weak and label.fields == ("total_params",) and _key(head[k].text) == "total":
@@ -221,9 +224,10 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
                 continue
             if at is not None and at < len(row) and label.fields[0] in _GROWING:
                 label = label._replace(quals=label.quals._replace(context=labels.context_in(row[at].text)))  # noqa: PLW2901
-            if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.fullmatch(row[k].text))):
+            if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.match(row[k].text))):
                 dtype = label.quals.dtype or labels.dtype_in(stored) or stored
-                yield Slot(subject, label._replace(quals=label.quals._replace(dtype=dtype)), row[k], head[k].text)
+                fields = ("weights",) if label.fields[0] == "total_params" else label.fields
+                yield Slot(subject, label._replace(fields=fields, quals=label.quals._replace(dtype=dtype)), row[k], head[k].text)
                 continue
             if k == model and not re.search(r"\d\s*[BMT]\b", row[k].text):
                 continue
@@ -360,19 +364,26 @@ def _sizes(rows: list[tuple[tuple[Cell, ...], Label | None]]) -> dict[int, str]:
 
 def _pairs(table: Table) -> Iterator[Slot]:
     """A list, or a tree of keys and values."""
+    above = {label for groups in table.groups for label in groups}
     for row, groups in zip(table.rows, table.groups, strict=True):
         group = " ".join(groups[-2:])
         if not row[0].text:
+            if row[1].text in above:
+                continue
             yield from _unlabelled(row[1])
             continue
         label = labels.parse(row[0].text, group)
         if label is not None and label.fields:
             yield Slot(None, label, row[1], row[0].text)
+        elif (start := row[1].text.find("(")) > 0 and names.match(row[1].text[:start]).kind in ("exact", "tuned"):
+            # Base model: Kimi-K2 (1T params, 32B active)
+            yield from _counts(Subject(row[1].text[:start].strip()), row[1], start)
         elif (label is None or not label.role) and len(row[1].text) <= _ITEM:
             named = names.match(row[0].text).kind in ("exact", "tuned")
             yield from _counts(Subject(row[0].text) if named else None, row[1])
 
 
+_KEYS = re.compile(r"(?:^|(?<=[,;\s]))(?P<key>[a-z]\w*_\w+)\s*=\s*(?P<value>\d[\d_,.]*\d|\d|True|False|true|false)(?=$|[\s,;)])")
 _ITEM = 100
 """An item longer than this is a sentence."""
 
@@ -385,6 +396,18 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
         yield Slot(None, Label(("routing",)), cell, text)
         return
     if len(text) > _ITEM:
+        return
+    if _KEYS.match(text):
+        for match in _KEYS.finditer(text):
+            label = labels.parse(match["key"])
+            if label is not None and label.fields:
+                yield Slot(None, label, cell.part(match.start("value"), match.end("value")), match["key"])
+        return
+    if re.match(r"\d+ layers\b", text):
+        yield Slot(None, Label(("layers",)), cell, "layers")
+        return
+    if re.match(r"(?i)(?:grouped|multi|sliding|local|latent)[- ]\w+(?:[- ]\w+)?[- ]attention\b", text):
+        yield Slot(None, Label(("attention",)), cell, "attention")
         return
     subject = None
     start = text.find("(")

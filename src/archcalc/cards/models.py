@@ -80,9 +80,18 @@ def placed(text: str, folder: str) -> str:
     return candidate if is_path and not text.startswith("~") else text
 
 
-@lru_cache(maxsize=512)
 def load(source: str, offline: bool) -> Model:
     """The model that a SOURCE names. Raises the errors of `archcalc.errors`."""
+    # A file may change, and its path mean another in another folder.
+    return _load(source, offline) if os.path.lexists(source) else _kept(source, offline)
+
+
+@lru_cache(maxsize=512)
+def _kept(source: str, offline: bool) -> Model:
+    return _load(source, offline)
+
+
+def _load(source: str, offline: bool) -> Model:
     from archcalc import loader
 
     loaded = loader.load(source, offline=offline)

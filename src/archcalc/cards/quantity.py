@@ -24,6 +24,7 @@ _NUMBER = re.compile(
           |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=[-+\s,.;:/()→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
+          |(?P<bits>[- ]?bits?\b)
           |(?!\.?\d|[A-Za-z]|[x×]\d))
         (?P<plus>\+(?!\s*\d))?""",
     re.VERBOSE | re.IGNORECASE,
@@ -71,7 +72,9 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
         whole, _, behind = _SEPARATORS.sub("", digits).partition(".")
         if len(whole) + len(behind) > _MAX_DIGITS:
             continue
-        unit = (match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or "").lower()
+        unit = (
+            match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or (match["bits"] and "bit") or ""
+        ).lower()
         scale = _SCALES[match["scale"].lower()] if match["scale"] else 0
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
         bound = {"≥": "+", "≤": "<"}.get(bound, bound)

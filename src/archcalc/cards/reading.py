@@ -78,7 +78,7 @@ def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
         rest = text
         for match in _PAIR.finditer(text):
             rest = rest[: match.start()] + " " * (match.end() - match.start()) + rest[match.end() :]
-        if len(pairs) > 1 and not rest.strip(" ,;/()"):
+        if not rest.strip(" ,;/()") and (len(pairs) > 1 or pairs[0].field == label.fields[0]):
             return pairs
         if label.fields[0] in FLAGS or label.fields[0] in WORDS:
             return [*(c for c in _plain(label, rest, scope) if c.form != "unread"), *pairs]

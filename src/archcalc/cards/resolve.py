@@ -57,16 +57,19 @@ class Resolver:
         self.default_folder: str | None = None
         self._subjects: dict[tuple[Subject, Context], Resolved] = {}
         self._contexts: dict[Context, Resolved] = {}
+        self._sources: dict[str, Resolved] = {}
 
     # Sources
 
     def source(self, text: str, folder: str | None = None) -> Resolved:
         """A source that the document or the settings name; a relative path is one from their folder."""
-        folder = self.folder if folder is None else folder
-        try:
-            return Resolved(((load(placed(text, folder), self.offline),),))
-        except ArchcalcError as error:
-            return Resolved(problem=error.message, failed=error)
+        place = placed(text, self.folder if folder is None else folder)
+        if place not in self._sources:
+            try:
+                self._sources[place] = Resolved(((load(place, self.offline),),))
+            except ArchcalcError as error:
+                self._sources[place] = Resolved(problem=error.message, failed=error)
+        return self._sources[place]
 
     # Subjects
 
@@ -99,12 +102,22 @@ class Resolver:
         if is_repo(plain):
             return self._repo(plain)
         # A size alone is a member of the family that the headings name.
-        if re.fullmatch(r"(?i)[~\s]*\d+(?:\.\d+)?\s*[bmt](?:[- ](?:base|instruct|chat|model))?", plain):
+        if re.fullmatch(r"(?i)[~\s]*\d+(?:\.\d+)?\s*[bmt](?:[- ]?a\d+(?:\.\d+)?b)?(?:[- ](?:base|instruct|chat|model))?", plain):
             for text in (context.caption, *reversed(context.headings)):
+                for word in (found.strip(".") for found in re.findall(r"[\w.-]+", text)):
+                    # "Configs of Yi-6B and Yi-34B" above a row 34B.
+                    if word.lower().endswith(f"-{plain.lower()}") and (whole := names.match(word)).kind == "exact":
+                        return self._bundled((whole.names,), f"{plain} of {word}")
                 for word in _runs(text):
                     sized = names.match(f"{word} {plain}")
                     if sized.kind in ("exact", "tuned"):
                         return self._bundled((sized.names,), f"{plain} of {word}")
+        if re.fullmatch(r"(?i)v?\d[\w.-]*", plain):
+            # V2-Lite under a heading that says DeepSeek
+            for text in context.headings:
+                whole = names.match(f"{names.clean(text)} {plain}")
+                if whole.kind in ("exact", "tuned"):
+                    return self._bundled((whole.names,), f"{plain} of {names.clean(text)}", tuned=whole.kind == "tuned")
         if context.headings and plain and names.clean(context.headings[0]).lower() == plain.lower():
             around = self.around(context)
             if around.groups:
@@ -144,7 +157,7 @@ class Resolver:
     def _several(self, subject: Subject) -> Resolved | None:
         """Several models or families in one cell: "Mistral / Mixtral", "DeepSeek (V3 / R1)"."""
         text = names.clean(subject.text)
-        text = re.sub(r"(?<=\d)/(?=\d)", " / ", text)  # Llama 3.1/3.2
+        text = re.sub(r"(?<=\d)/(?=\d)|(?<=\d[BbMm])/(?=\d)", " / ", text)  # Llama 3.1/3.2
         pieces = [piece for piece in re.split(r"\s+/\s+|\s*&\s*|\s+and\s+|\s*,\s+|\n+", text) if piece]
         if inside := re.fullmatch(r"(.*?)\s*\(([^()]*(?:/|,|&|\band\b)[^()]*)\)", text):
             tails = [tail.strip() for tail in re.split(r"/|,|&|\band\b", inside[2])]
@@ -161,7 +174,13 @@ class Resolver:
                 match if match.kind != "none" else names.match(f"{stem} {piece}") for match, piece in zip(each, pieces, strict=True)
             ]
         if any(match.kind == "none" for match in each):
-            return None
+            # "Llama 2 7B/13B" of which 13B is not known here: what is said of both is said of the one.
+            known = [i for i, match in enumerate(each) if match.kind != "none"]
+            if not known or not all(
+                re.fullmatch(r"(?i)\d+(?:\.\d+)?[bmt]", pieces[i]) for i in range(len(pieces)) if i not in known
+            ):
+                return None
+            pieces, each = [pieces[i] for i in known], [each[i] for i in known]
         family = any(match.kind == "family" for match in each)
         closed: tuple[names.Closed, ...] = tuple(
             names.closed(piece) if match.kind == "family" else "all" for match, piece in zip(each, pieces, strict=True)
@@ -212,6 +231,8 @@ class Resolver:
         if pinned:
             return self.source(*pinned)
         found = names.in_heading(text)
+        if found.kind == "none" and len(repos := hub_repos(tuple(re.findall(r"https?://[^\s<>()\[\]]+", text)))) == 1:
+            found = names.match(repos[0].partition("/")[2])
         if found.kind == "ambiguous":
             return Resolved(problem=found.note)
         if found.kind in ("exact", "tuned"):

@@ -344,7 +344,10 @@ _ATTENTION = (
         "alternating",
         r"alt(?:ernat\w*|\.)?\s+(?:dense|full|global)\s*(?:/|and|&)\s*(?:(?:locally )?(?:banded )?sparse|sliding|local)\w*",
     ),
-    ("window", r"sliding[- ]window|sliding|swa\b|windowed|local(?:\s*[/+&]\s*global|[- ]global| attention)|\blocal\b"),
+    (
+        "window",
+        r"sliding[- ]window(?:[- ]attention)?|sliding|swa\b|windowed|local(?:\s*[/+&]\s*global|[- ]global| attention)|\blocal\b",
+    ),
     ("chunked", r"chunk(?:ed)?(?: attention)?\b"),
     ("deltanet", r"gated[- ]?delta[- ]?net(?:work)?s?|gated delta networks?|gdn\b|delta[- ]?net"),
     ("lightning", r"lightning(?: attention)?"),
@@ -404,9 +407,9 @@ _TYPE = (
     ("moe", r"(?:sparse )?moe\b|mixture[- ]of[- ]experts|\bsparse\b"),
     ("dense", r"\bdense\b"),
     ("deltanet", r"gated[- ]?delta[- ]?net(?:work)?s?|gated delta networks?"),
-    ("mla", r"mla\b"),
-    ("gqa", r"\bgqa\b"),
-    ("mha", r"\bmha\b"),
+    ("mla", r"mla\b|multi[- ]?head latent attention"),
+    ("gqa", r"\bgqa\b|group(?:ed)?[- ]query attention"),
+    ("mha", r"\bmha\b|multi[- ]head attention"),
     ("mamba", r"mamba[- ]?2?\b"),
     ("lightning", r"lightning(?: attention)?"),
     ("hybrid", r"hybrid"),
@@ -415,7 +418,7 @@ _TYPE = (
     ("rmsnorm", r"\brmsnorm\b"),
     ("qk_norm", r"qk[- ]?norm"),
     ("attention_bias", r"(?:attention )?qkv[- ]bias"),
-    ("tied", r"(?<!un)tied (?:word )?embeddings?"),
+    ("tied", r"(?<!un)tied (?:word )?embeddings?|shared input(?: and |/| & )output embeddings?"),
 )
 _MOE = (
     ("deepseek_moe", r"deepseek[- ]?moe"),

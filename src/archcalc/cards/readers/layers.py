@@ -39,6 +39,11 @@ def read_layers(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             return
         yield from read_number(field, text, quals)
         return
+    if (
+        re.match(r"(?i)\W*(?:mlp|ffn|attention|layer|first|last|all|every|embed\w*|lm_head)\b(?!\W*\d+\W*$)", text)
+        and len(text) > 20
+    ):
+        return  # which layers, not how many
     taken: list[tuple[int, int]] = []
     if pattern := re.search(
         r"(\d+)\s*(?:x\s*)?([A-Za-z ]+?)\s*[+&/]\s*(\d+)\s*([A-Za-z ]+?)\s+(?:per|every|in each)\s+(\d+)", text
@@ -111,9 +116,10 @@ def read_ratio(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         yield from read_number(field, text, quals)
         return
     layout = re.search(
-        r"(\d+)\s*[x×*]\s*\(?\s*\(?(\d+)\s*[x×*]?\s*\(?([A-Za-z ]+).*?(?:→|->|\+|,)\s*(\d+)\s*[x×*]?\s*\(?([A-Za-z ]+)", text
+        r"(\d+)\s*[x×*]\s*\(?\s*\(?(\d+)\s*[x×*]?\s*\(?([A-Za-z ]+).*?(?:→|->|\+|,)\s*(?:(\d+)\s*[x×*]?\s*\(?|\()([A-Za-z ]+)",
+        text,
     )
-    if layout and (ratio := _ratio_of(layout[3], int(layout[2]), layout[5], int(layout[4]))):
+    if layout and (ratio := _ratio_of(layout[3], int(layout[2]), layout[5], int(layout[4] or 1))):
         yield Claim(field, "ratio", layout.start(), layout.end(), quals, ratio=ratio)
         return
     if after := re.search(

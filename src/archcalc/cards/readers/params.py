@@ -21,11 +21,22 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         for bracket in re.finditer(r"\([^()]*expert[^()]*\)", text):
             for claim in read_experts("moe", bracket[0], quals):
                 yield claim._replace(start=claim.start + bracket.start(), end=claim.end + bracket.start())
+    if power := re.search(r"(?P<digits>\d+(?:\.\d+)?)\s*[×x·*]\s*10\s*\^?\{?(?P<power>9|12|⁹|¹²)", text):
+        number = next(numbers(power["digits"]))
+        scale = 9 if power["power"] in ("9", "⁹") else 12
+        yield of(
+            field if field != "active" else "active_params",
+            number._replace(scale=scale, start=power.start(), end=power.end("digits"), after=power.end()),
+            quals,
+        )
+        return
     counts = [n for n in found if not n.unit and (n.scale or quals.unit or n.mantissa >= 100_000)]
     if field == "active" and not any(n.scale for n in counts):
         yield from read_experts("active_experts", text, quals)
         return
     field = "active_params" if field == "active" else field
+    if field == "vision_params":
+        counts = counts[:1]
     roles: list[tuple[str, str]] = []
     for i, number in enumerate(counts):
         left = text[counts[i - 1].after if i else 0 : number.start].lower()

@@ -13,7 +13,7 @@ from archcalc.cards.readers.claim import NO, RATIO, YES, Claim, of
 
 _SAYS = {
     "mla": "attention", "gqa": "attention", "mha": "attention", "rope": "position", "swiglu": "activation", "geglu": "activation",
-    "rmsnorm": "norm", "qk_norm": "attention", "attention_bias": "attention",
+    "rmsnorm": "norm", "qk_norm": "attention", "attention_bias": "attention", "tied": "tied",
 }  # fmt: skip
 """What a word in a cell about the whole model says something of."""
 
