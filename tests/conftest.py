@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """As `run`, in this process: for tests that call it many times."""
+    from huggingface_hub import constants
+
+    from archcalc.cli import main
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        status = 0
+        with (
+            mock.patch.object(sys, "argv", ["archcalc", *arguments]),
+            mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                main()
+            except SystemExit as exit_:
+                status = exit_.code if isinstance(exit_.code, int) else 1 if exit_.code else 0
+        return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+    return call
 
 
 @pytest.fixture
