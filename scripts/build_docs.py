@@ -40,10 +40,11 @@ _ENVIRONMENT = {
 
 @contextlib.contextmanager
 def workplace() -> Iterator[None]:
-    """A copy of `examples/` to run in, with an environment that does not depend on this machine."""
+    """A copy of `examples/` and of the published claims to run in, with an environment that does not depend on this machine."""
     before, place = dict(os.environ), os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", folder, dirs_exist_ok=True)
+        shutil.copytree(ROOT / "tests" / "data" / "claims", os.path.join(folder, "claims"))
         os.environ.update({**_ENVIRONMENT, "HF_HOME": os.path.join(folder, ".hub")})
         os.chdir(folder)
         try:
