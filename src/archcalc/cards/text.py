@@ -104,10 +104,10 @@ class Lines:
 
 @cache
 def inline_parser() -> MarkdownIt:
-    """CommonMark's inline rules, with strikethrough: what is struck out is no claim."""
+    """CommonMark's inline rules, with strikethrough: what is struck out is no claim. Escapes and entities stay pieces of their own."""
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": True}).enable("strikethrough")
+    return MarkdownIt("commonmark", {"html": True}).enable("strikethrough").disable("text_join")
 
 
 def plain_cell(lines: Lines, start: int, end: int) -> Cell:
@@ -156,7 +156,8 @@ def markdown(builder: Builder, source: str, offset: int) -> None:
     tokens = inline_parser().parseInline(source.replace("\\|", "|"))
     position = 0
     for piece, kind in _pieces(tokens[0].children or [], builder):
-        if kind == "skip":
+        if kind != "text":
+            builder.add(kind, None)
             found = source.find(piece, position)
             if found >= 0:
                 position = found + len(piece)
@@ -191,7 +192,7 @@ def _without_footnotes(text: str) -> Iterator[str]:
 
 
 def _pieces(children: list[Token], builder: Builder) -> Iterator[tuple[str, str]]:
-    """Text of inline tokens, and what to skip in the source between them."""
+    """Text of inline tokens, with "text"; and what to skip in the source between them, with what it reads as."""
     hidden = 0
     target = ""
     for token in children:
@@ -200,6 +201,8 @@ def _pieces(children: list[Token], builder: Builder) -> Iterator[tuple[str, str]
                 yield token.content, "text"
             elif token.content == "2" and builder.pieces and builder.pieces[-1].lower().endswith("relu"):
                 builder.add("²", None)
+        elif token.type == "text_special":
+            yield token.markup, "" if hidden else token.content
         elif token.type in ("softbreak", "hardbreak") and not hidden:
             builder.add("\n", None)
         elif token.type == "s_open":
@@ -210,12 +213,12 @@ def _pieces(children: list[Token], builder: Builder) -> Iterator[tuple[str, str]
             target = str(token.attrGet("href") or "")
             builder.links.append(target)
         elif token.type == "link_close":
-            yield f"]({target}", "skip"
+            yield f"]({target}", ""
         elif token.type == "image":
-            yield f"]({token.attrGet('src') or ''}", "skip"
+            yield f"]({token.attrGet('src') or ''}", ""
         elif token.type == "html_inline":
             tag = token.content.lower()
-            yield token.content, "skip"
+            yield token.content, ""
             if tag.startswith("<br"):
                 builder.add("\n", None)
             elif tag.startswith(("<sup", "<del", "<s>")):
