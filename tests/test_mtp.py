@@ -84,6 +84,22 @@ def test_mtp_layers_are_those_that_checkpoints_hold(
     assert {name: found[f"{prefix}{name}"] for name in some} == some
 
 
+STEP = {
+    "model_type": "step3p5", "hidden_size": 4096, "num_hidden_layers": 45, "num_attention_heads": 64, "num_attention_groups": 8,
+    "head_dim": 128, "vocab_size": 128896, "intermediate_size": 11264, "sliding_window": 512, "num_nextn_predict_layers": 3,
+    "attention_other_setting": {"num_attention_heads": 96, "num_attention_groups": 8},
+    "layer_types": ["sliding_attention" if i % 4 else "full_attention" for i in range(45)],
+}  # fmt: skip
+
+
+# The Hub's counts of stepfun-ai/Step-3.5-Flash and Step-3.7-Flash.
+@pytest.mark.parametrize(
+    ("config", "elements"), [(STEP, 199_384_301_376), ({"model_type": "step3p7", "text_config": STEP}, 201_365_316_160)]
+)
+def test_mtp_layers_of_step_have_the_heads_of_sliding_ones(config: dict[str, Any], elements: int) -> None:
+    assert checkpoint.summary(parse(config)).elements == elements
+
+
 def test_experts_that_do_nothing_are_not_stored() -> None:
     config = {**LONGCAT_LITE, "n_routed_experts": 4, "zero_expert_num": 2, "moe_topk": 2}
     names = [name for name in stored(config, "model.layers.0.mlp.experts.") if name.endswith("up_proj.weight")]

@@ -46,7 +46,8 @@ class Schema(CompressedSchema):
     def mtp(self) -> list[Stack]:
         h = self.hidden_size
         extra = (
-            *linear("e_proj", h, h, "other"), *linear("h_proj", h, h, "other"), *hyper_head("hc_head_", h, self.hc_mult),
+            # Quantized with the layer, unlike DeepSeek-V3's one projection for both.
+            *linear("e_proj", h, h, "mlp"), *linear("h_proj", h, h, "mlp"), *hyper_head("hc_head_", h, self.hc_mult),
             *(rms_norm(name, h) for name in ("enorm", "hnorm", "norm")),
         )  # fmt: skip
         return [stack("mtp", "mtp", [self.layer(SLIDING, ROUTED, extra)] * self.num_nextn_predict_layers)]

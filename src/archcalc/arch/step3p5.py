@@ -74,6 +74,11 @@ class Schema(GatedSchema):
         sliding = self.num_sliding_attention_heads or (self.attention_other_setting or {}).get("num_attention_heads", heads)
         return [sliding if kind == SLIDING else heads for kind in kinds]
 
+    def mtp_heads(self) -> int:
+        """As many as in the sliding layers, which those of MTP are too."""
+        pairs = reversed(list(zip(self.kinds(), self.heads(), strict=True)))
+        return next((heads for kind, heads in pairs if kind == SLIDING), self.heads()[-1])
+
     def dense(self) -> Block:
         return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, self.mlp_bias)
 
@@ -88,7 +93,7 @@ class Schema(GatedSchema):
         head = Tensor("shared_head.output.weight", (rows, h), "head", Shard(0, rows), kind="copy")
 
         def layer(extra: tuple[Tensor, ...]) -> Layer:
-            return self.layer(self.sliding_window, self.num_sliding_attention_heads or self.heads()[-1], False, (*extra, head))
+            return self.layer(self.sliding_window, self.mtp_heads(), False, (*extra, head))
 
         mtp = behind_decoder(layer, self.num_nextn_predict_layers, prefix=prefix, start=n, hidden=h, vocab=rows, copies=False)
         facts = self.gated_facts(rope_label(self.model_extra or {}))

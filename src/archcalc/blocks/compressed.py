@@ -14,6 +14,9 @@ from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Shard, State, Tensor
 
+# Checkpoints leave the compressors and the indexer's weights out of quantization.
+PLAIN = "BF16"
+
 
 @dataclass(frozen=True, slots=True)
 class Compressor:
@@ -33,8 +36,8 @@ class Compressor:
 
     def tensors(self) -> Iterator[Tensor]:
         yield Tensor("position_bias", (self.rate, self.wide), "attention")
-        yield from linear("kv_proj", self.wide, self.hidden, "attention")
-        yield from linear("gate_proj", self.wide, self.hidden, "attention")
+        for name in ("kv_proj", "gate_proj"):
+            yield Tensor(f"{name}.weight", (self.wide, self.hidden), "attention", dtype=PLAIN)
         yield rms_norm("kv_norm", self.dim)
 
     def buffer(self) -> State:
@@ -78,7 +81,7 @@ class CompressedAttention:
         if self.topk:
             index = self.index_heads * self.index_dim
             yield from linear("compressor.indexer.q_b_proj", index, self.q_rank, "attention")
-            yield from linear("compressor.indexer.scorer.weights_proj", self.index_heads, h, "attention")
+            yield Tensor("compressor.indexer.scorer.weights_proj.weight", (self.index_heads, h), "attention", dtype=PLAIN)
 
     def _compressors(self) -> Iterator[tuple[str, Compressor]]:
         if self.rate is not None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.model import Architecture, Part
+from archcalc.model import Architecture, Part, Tensor
 from archcalc.quant import fp8
 from archcalc.quant._names import Layers, Names
 from archcalc.quant._plan import (
@@ -121,8 +121,13 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     scales = (("k_proj", scalar("k_scale")), ("v_proj", scalar("v_scale"))) if cache else ()
     # MTP layers that its list excludes by their own prefix are in a file beside the checkpoint's index, if anywhere.
     drops: frozenset[Part] = frozenset({"mtp"}) if excluded and excluded.mentions("mtp") else frozenset()
-    result = Plan(by_names(groups, excluded), is_linear_or_head, cache_scales=scales, drops=drops)
+    result = Plan(by_names(groups, excluded), _quantized, cache_scales=scales, drops=drops)
     return _uncounted(result) if own_file else result
+
+
+def _quantized(tensor: Tensor, part: Part) -> bool:
+    """MTP layers are copied as they were: the models that ModelOpt works on do not have them."""
+    return part != "mtp" and is_linear_or_head(tensor, part)
 
 
 def _over_fp8(own: Split, rest: Plan) -> Plan:
