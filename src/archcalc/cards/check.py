@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from archcalc import report
 from archcalc.cards import document, layout, names, reading
-from archcalc.cards.document import Document, Table
+from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE
 from archcalc.cards.layout import Slot
@@ -71,6 +72,8 @@ def check_text(
             from archcalc.cards import tree
 
             found, default = tree.with_front_matter(found, path)
+    if default:
+        found = found._replace(pins=(Pin("", default, 1), *found.pins))
     resolver = Resolver(path, found, settings.sources, settings.folder, offline)
     resolver.default_source = default or model or ""
     resolver.default_folder = None if default else "."
@@ -158,10 +161,10 @@ class _Checker:
                 file=self.path,
                 line=line,
                 column=column,
-                model=name.replace("\n", " "),
+                model=_line(name),
                 resolved=resolved.label or None,
                 field=claim.field,
-                claimed=text.replace("\n", " "),
+                claimed=_line(text),
                 actual=judgement.actual or None,
                 verdict=verdict,
                 why=why,
@@ -201,6 +204,11 @@ class _Checker:
                 self.edits.append(Edit(*found, old, fix))
 
 
+def _line(text: str) -> str:
+    """Text on one line, without what would steer a terminal."""
+    return re.sub(r"[\0-\x1f\x7f-\x9f]", " ", text)
+
+
 _STRONG = {
     "total_params", "active_params", "layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "experts", "active_experts",
     "context", "vocab", "attention", "head_dim", "kv_cache",
@@ -236,7 +244,7 @@ def _bytes(path: str) -> bytes:
                 )
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
-        raise SourceError(f"{path} is a folder", "give the files in it") from None
+        raise SourceError(f"{path} is a folder without Markdown files", "give the files in it") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}", "give a Markdown, JSON or YAML file") from None
     if len(data) > MAX_BYTES:
@@ -293,7 +301,7 @@ def expand(patterns: Iterable[str], exclude: Iterable[str]) -> Iterator[str]:
         if pattern == "-" or os.path.isfile(pattern):
             found = [pattern]
         elif os.path.isdir(pattern):
-            found = sorted(_markdown_below(pattern))
+            found = sorted(_markdown_below(pattern)) or [pattern]
         else:
             found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p)) or [pattern]
         for path in found:

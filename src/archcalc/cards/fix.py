@@ -25,21 +25,23 @@ def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
 
     Two claims may share a cell, as in HTML tables with spans: where they ask for different texts, neither is written.
     """
-    edits = _agreed(checked.edits)
-    text = apply(checked.text, edits)
     wrong = _wrong(checked)
-    while edits:
-        after = _wrong(again(text))
-        if after <= wrong - len(edits) or after == 0:
-            return Mended(text, len(edits), after)
-        # Some edit does not hold: keep those that do, one after the other.
-        kept: list[Edit] = []
-        for edit in edits:
-            if _wrong(again(apply(checked.text, [*kept, edit]))) < wrong - len(kept):
-                kept.append(edit)
-        text = apply(checked.text, kept)
-        return Mended(text, len(kept), _wrong(again(text)))
-    return Mended(checked.text, 0, wrong)
+
+    def holding(kept: list[Edit], more: list[Edit]) -> list[Edit]:
+        """`kept` and those of `more` that make a claim right and none wrong, found by halves."""
+        if not more:
+            return kept
+        after = _wrong(again(apply(checked.text, [*kept, *more])))
+        if after <= wrong - len(kept) - len(more) or after == 0:
+            return [*kept, *more]
+        if len(more) == 1:
+            return kept
+        half = len(more) // 2
+        return holding(holding(kept, more[:half]), more[half:])
+
+    edits = holding([], _agreed(checked.edits))
+    text = apply(checked.text, edits)
+    return Mended(text, len(edits), _wrong(again(text)) if edits else wrong)
 
 
 def _wrong(checked: Checked) -> int:
@@ -56,9 +58,11 @@ def _agreed(edits: Sequence[Edit]) -> list[Edit]:
 
 def apply(text: str, edits: Sequence[Edit]) -> str:
     """The text with each edit made."""
-    for edit in sorted(edits, reverse=True):
-        text = text[: edit.start] + edit.new + text[edit.end :]
-    return text
+    out, position = [], 0
+    for edit in sorted(edits):
+        out += [text[position : edit.start], edit.new]
+        position = edit.end
+    return "".join([*out, text[position:]])
 
 
 def diff(path: str, before: str, after: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from fnmatch import fnmatch
@@ -73,7 +74,11 @@ def _read(path: str, named: bool) -> Settings:
             return Settings()
         raise UsageError(f"{path} is not TOML: {error}", "correct it there") from None
     if os.path.basename(path) == "pyproject.toml" or "tool" in data:
-        data = data.get("tool", {}).get("archcalc", {})
+        tool = data.get("tool")
+        found = tool.get("archcalc", {}) if isinstance(tool, dict) else {}
+        if not isinstance(found, dict):
+            raise UsageError(f"{path}: tool.archcalc is {found!r}", "it is a table: [tool.archcalc]")
+        data = found
     return _settings(data, path)
 
 
@@ -112,10 +117,10 @@ def tolerance(text: str) -> Fraction:
     >>> tolerance("1%"), tolerance("0.005")
     (Fraction(1, 100), Fraction(1, 200))
     """
-    try:
-        value = Fraction(text.strip().removesuffix("%").strip()) / (100 if text.strip().endswith("%") else 1)
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(f"tolerance {text!r} is not a share", "as in 1% or 0.01") from None
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,12})?|\.\d{1,12}|\d(?:\.\d{1,17})?e-0?\d)\s*(%?)\s*", text)
+    if match is None:
+        raise UsageError(f"tolerance {text!r} is not a share", "as in 1% or 0.01")
+    value = Fraction(match[1]) / (100 if match[2] else 1)
     if not 0 <= value < 1:
         raise UsageError(f"tolerance {text!r}: a share from 0 to 1 was expected", "as in 1% or 0.01")
     return value

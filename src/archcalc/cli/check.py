@@ -66,10 +66,14 @@ def command(
     from archcalc.cards import fix as mending
 
     found = settings.find(config)
+    if model is not None:
+        from archcalc.cards.models import load
+
+        load(model, offline)
     share = settings.tolerance(tolerance) if tolerance is not None else None
-    paths = list(check.expand(file or found.files, found.exclude))
-    if not paths:
+    if not (file or found.files):
         raise UsageError("no file is given", "as in archcalc check README.md")
+    paths = list(check.expand(file or found.files, found.exclude))
     if (fix or diff) and "-" in paths:
         raise UsageError("standard input cannot be rewritten", "give a file")
 

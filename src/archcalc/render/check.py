@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -122,7 +123,6 @@ def write_sarif(r: CheckReport, out: TextIO) -> None:
             "driver": {
                 "name": "archcalc",
                 "version": __version__,
-                "informationUri": "https://pypi.org/project/archcalc/",
                 "rules": rules,
             }
         },
@@ -145,10 +145,20 @@ def write_sarif(r: CheckReport, out: TextIO) -> None:
 def _location(file: str, line: int, column: int) -> dict[str, Any]:
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": file.replace("\\", "/"), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": _artifact(file),
             "region": {"startLine": line, "startColumn": column},
         }
     }
+
+
+def _artifact(file: str) -> dict[str, str]:
+    """A file as a URI from the working folder, or an absolute one where it lies elsewhere (SARIF 2.1.0, section 3.4)."""
+    from urllib.parse import quote
+
+    below = os.path.relpath(file)
+    if below.split(os.sep)[0] == os.pardir:
+        return {"uri": f"file://{quote(os.path.abspath(file).replace(os.sep, '/'))}"}
+    return {"uri": quote(below.replace(os.sep, "/")), "uriBaseId": "%SRCROOT%"}
 
 
 def _sarif_result(x: CheckResult, index: int) -> dict[str, Any]:
@@ -173,7 +183,8 @@ def write_junit(r: CheckReport, out: TextIO) -> None:
     skipped = r.unverifiable + r.unknown_model
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     out.write(
-        f'<testsuites name="archcalc" tests="{r.claims}" failures="{r.wrong}" errors="{len(r.errors)}" skipped="{skipped}">\n'
+        f'<testsuites name="archcalc" tests="{r.claims + len(r.errors)}" failures="{r.wrong}" errors="{len(r.errors)}" '
+        f'skipped="{skipped}">\n'
     )
     for file, found in by_file.items():
         errors = [e for e in r.errors if e.file == file]
