@@ -1,6 +1,8 @@
 """How a multimodal model is put together: a text model, towers beside it, and what leads from them into the text.
 
 The hooks say what LLaVA does; an adapter overrides those in which its type differs.
+
+Source: transformers 5.23, models/llava/modeling_llava.py; conversion_mapping.py (what older checkpoints call the parts).
 """
 
 from __future__ import annotations

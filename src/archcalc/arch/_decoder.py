@@ -1,4 +1,7 @@
-"""How a decoder is put together: embedding, layers, final norm, head."""
+"""How a decoder is put together: embedding, layers, final norm, head.
+
+Source: transformers 5.23, models/llama/modeling_llama.py (`LlamaForCausalLM`).
+"""
 
 from __future__ import annotations
 

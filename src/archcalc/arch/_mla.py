@@ -1,4 +1,7 @@
-"""The keys of multi-head latent attention, under transformers' names, and what a config with them says of itself."""
+"""The keys of multi-head latent attention, under transformers' names, and what a config with them says of itself.
+
+Source: transformers 5.23, models/deepseek_v3/configuration_deepseek_v3.py; DeepSeek-V2, arXiv:2405.04434, section 2.1.
+"""
 
 from __future__ import annotations
 

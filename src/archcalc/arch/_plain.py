@@ -1,6 +1,8 @@
 """The plain decoder: layers of one attention and one FFN that differ at most in their window and in whether they hold experts.
 
 The hooks of `PlainSchema` say what Llama does; an adapter overrides those in which its type differs.
+
+Source: transformers 5.23, models/llama/modeling_llama.py; relatives override what differs.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every
-from archcalc.arch._schema import Tokens, per_layer, rope_label
+from archcalc.arch._schema import Flag, Tokens, per_layer, rope_label
 from archcalc.blocks._tensor import Block, Mixer, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, QkNorm, head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
@@ -160,6 +162,19 @@ class PlainSchema(DecoderSchema):
         }
         facts, final = self.facts(gated=self.gated, **changes), self.norm(self.last_norm)
         return decoder(self.name, layers, facts, **{"prefix": prefix, "final_norm": final, **self.placed()})
+
+
+class BiasedSchema(PlainSchema):
+    """A plain decoder whose config switches biases on, as Llama's does."""
+
+    attention_bias: Flag = False
+    mlp_bias: Flag = False
+
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias
+
+    def ffn_bias(self) -> bool:
+        return self.mlp_bias
 
 
 class WindowedSchema(PlainSchema):

@@ -1,4 +1,7 @@
-"""What all config schemas share: number types, dtypes, positions, the keys that change no figure, and error messages."""
+"""What all config schemas share: number types, dtypes, positions, the keys that change no figure, and error messages.
+
+Source: transformers 5.23, configuration_utils.py (the keys that every config may have) and modeling_rope_utils.py (scalings).
+"""
 
 from __future__ import annotations
 

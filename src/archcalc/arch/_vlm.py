@@ -1,4 +1,7 @@
-"""What configs and checkpoints of multimodal models have in common: flat text configs, and parts named below a prefix."""
+"""What configs and checkpoints of multimodal models have in common: flat text configs, and parts named below a prefix.
+
+Source: openbmb/MiniCPM-V-2_6 and deepseek-ai/DeepSeek-OCR, config.json (the text model's keys beside the others).
+"""
 
 from __future__ import annotations
 

@@ -7,43 +7,29 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from archcalc.arch._plain import Derived, PlainSchema, named
-from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.arch._classic import ClassicSchema
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Architecture
 
 
-class Schema(PlainSchema):
+class Schema(ClassicSchema):
     name: ClassVar[str] = "bloom"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "apply_residual_connection_post_layernorm", "attention_softmax_in_fp32", "bias_dropout_fusion", "masked_softmax_fusion",
         "n_inner", "offset_alibi", "skip_bias_add", "skip_bias_add_qkv", "slow_but_exact", "unk_token_id",
     )  # fmt: skip
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "ln_f"
-    gated: ClassVar[bool] = False
     mixer_name: ClassVar[str] = "self_attention"
 
     vocab_size: Size = 250880
     hidden_size: Size = named(64, "n_embed", "hidden_size")
-    intermediate_size: Derived = 0
     num_hidden_layers: Layers = named(2, "n_layer", "num_hidden_layers")
     num_attention_heads: Size = named(8, "n_head", "num_attention_heads")
     hidden_act: str = "gelu"
     # What it was trained on: ALiBi has no end of its own, and the class has no such key.
     max_position_embeddings: Size = named(2048, "seq_length")
-    tie_word_embeddings: Flag = True
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
-
-    @property
-    def wide(self) -> int:
-        return 4 * self.hidden_size
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         names = ("", "", "", "dense")
@@ -58,6 +44,3 @@ class Schema(PlainSchema):
     def placed(self) -> dict[str, Any]:
         norm = layer_norm("word_embeddings_layernorm", self.hidden_size)
         return {"embed": "word_embeddings", "layers_name": "h", "extra_embedding": norm}
-
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)

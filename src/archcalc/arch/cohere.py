@@ -8,31 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from archcalc.arch._plain import PARALLEL, PlainSchema
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._cohere import CohereSchema
+from archcalc.arch._schema import Flag
 from archcalc.model import Tensor
 
 
-class Schema(PlainSchema):
+class Schema(CohereSchema):
     name: ClassVar[str] = "cohere"
-    whole_heads: ClassVar[bool] = False
-    norms: ClassVar[tuple[str, ...]] = ("input_layernorm",)
-    layer_norms: ClassVar[bool] = True
-    norm_bias: ClassVar[bool] = False
-    norm_label: ClassVar[str] = PARALLEL
 
-    vocab_size: Size = 256000
-    hidden_size: Size = 8192
-    intermediate_size: Size = 22528
-    num_hidden_layers: Layers = 40
-    num_attention_heads: Size = 64
-    max_position_embeddings: Tokens = 8192
-    tie_word_embeddings: Flag = True
-    attention_bias: Flag = False
     use_qk_norm: Flag | None = False
-
-    def biases(self) -> tuple[bool, bool]:
-        return self.attention_bias, self.attention_bias
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         if self.use_qk_norm:

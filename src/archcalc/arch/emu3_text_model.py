@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from archcalc.arch._plain import PlainSchema
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._plain import BiasedSchema
+from archcalc.arch._schema import Layers, Size, Tokens
 
 
-class Schema(PlainSchema):
+class Schema(BiasedSchema):
     name: ClassVar[str] = "emu3_text_model"
     inert_keys: ClassVar[tuple[str, ...]] = ("boi_token_id", "img_token_id", "model_version")
 
@@ -22,11 +22,3 @@ class Schema(PlainSchema):
     num_attention_heads: Size = 32
     num_key_value_heads: Size | None = 8
     max_position_embeddings: Tokens = 9216
-    attention_bias: Flag = False
-    mlp_bias: Flag = False
-
-    def biases(self) -> tuple[bool, bool]:
-        return self.attention_bias, self.attention_bias
-
-    def ffn_bias(self) -> bool:
-        return self.mlp_bias

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from archcalc.arch._plain import PlainSchema
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._plain import BiasedSchema
+from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks.attention import head_sharing
 from archcalc.model import Layer
 
 
-class Schema(PlainSchema):
+class Schema(BiasedSchema):
     name: ClassVar[str] = "eurobert"
     inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "mask_token", "clf_pooling")
 
@@ -23,14 +23,6 @@ class Schema(PlainSchema):
     num_hidden_layers: Layers = 12
     num_attention_heads: Size = 12
     max_position_embeddings: Tokens = 8192
-    attention_bias: Flag = False
-    mlp_bias: Flag = False
-
-    def biases(self) -> tuple[bool, bool]:
-        return self.attention_bias, self.attention_bias
-
-    def ffn_bias(self) -> bool:
-        return self.mlp_bias
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
         return super().layer(window, sparse, variant)._replace(caches=())

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from archcalc.arch._plain import Derived, PlainSchema, named
+from archcalc.arch._classic import ClassicSchema
+from archcalc.arch._plain import Derived, named
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer, prefixed
 from archcalc.blocks.cross import CrossAttention
@@ -17,18 +18,14 @@ from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Tensor
 
 
-class Schema(PlainSchema):
+class Schema(ClassicSchema):
     name: ClassVar[str] = "gpt_bigcode"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "attention_softmax_in_fp32", "inference_runner", "max_batch_size", "pad_key_length", "pre_allocate_kv_cache",
         "runner_max_sequence_length",
-                "scale_attention_softmax_in_fp32", "scale_attn_weights", "validate_runner_input", "n_ctx",
+        "scale_attention_softmax_in_fp32", "scale_attn_weights", "validate_runner_input", "n_ctx",
     )  # fmt: skip
     norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "ln_f"
-    gated: ClassVar[bool] = False
     mixer_name: ClassVar[str] = "attn"
 
     vocab_size: Size = 50257
@@ -40,7 +37,6 @@ class Schema(PlainSchema):
     hidden_act: str = named("gelu_pytorch_tanh", "activation_function")
     multi_query: Flag = True
     add_cross_attention: Flag = False
-    tie_word_embeddings: Flag = True
 
     @property
     def kv_heads(self) -> int:

@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from archcalc.arch._plain import Derived, PlainSchema, named
-from archcalc.arch._schema import Flag, Layers, Size, per_layer
+from archcalc.arch._classic import ClassicSchema
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Layers, Size, per_layer
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
-class Schema(PlainSchema):
+class Schema(ClassicSchema):
     name: ClassVar[str] = "gpt_neo"
     norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "ln_f"
-    gated: ClassVar[bool] = False
     mixer_name: ClassVar[str] = "attn.attention"
 
     vocab_size: Size = 50257
@@ -30,16 +27,10 @@ class Schema(PlainSchema):
     hidden_size: Size = 2048
     num_hidden_layers: Layers = named(24, "num_layers", "num_hidden_layers")
     num_attention_heads: Size = named(16, "num_heads", "num_attention_heads")
-    intermediate_size: Derived = 0
     hidden_act: str = named("gelu_new", "activation_function")
     window_size: Size = 256
     attention_types: list[tuple[list[str], int]] | None = None
     attention_layers: list[str] | None = None
-    tie_word_embeddings: Flag = True
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     @property
     def wide(self) -> int:
@@ -67,6 +58,3 @@ class Schema(PlainSchema):
     def placed(self) -> dict[str, Any]:
         positions = Tensor("wpe.weight", (self.max_position_embeddings, self.hidden_size), "embedding")
         return {"embed": "wte", "layers_name": "h", "extra_embedding": [positions]}
-
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)

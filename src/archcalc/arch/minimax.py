@@ -10,21 +10,20 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch import mixtral
 from archcalc.arch._alternating import ratio
-from archcalc.arch._decoder import DecoderSchema, decoder
-from archcalc.arch._schema import Layers, Size, Tokens, per_layer, rope_label
+from archcalc.arch._decoder import decoder
+from archcalc.arch._schema import Size, per_layer, rope_label
 from archcalc.blocks._tensor import make_layer
-from archcalc.blocks.attention import GroupedQueryAttention
-from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.linear import LightningAttention
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Layer, Moe
+from archcalc.model import Architecture, Layer
 
 LINEAR, FULL = "linear_attention", "full_attention"
 
 
-class Schema(DecoderSchema):
+class Schema(mixtral.Schema):
     name: ClassVar[str] = "minimax"
     # Weights of the residual sums, and how many tokens a kernel takes at a time.
     inert_keys: ClassVar[tuple[str, ...]] = (
@@ -32,15 +31,6 @@ class Schema(DecoderSchema):
         "mlp_alpha_factor", "mlp_beta_factor",
     )  # fmt: skip
 
-    vocab_size: Size = 32000
-    hidden_size: Size = 4096
-    intermediate_size: Size = 14336
-    num_hidden_layers: Layers = 32
-    num_attention_heads: Size = 32
-    num_key_value_heads: Size | None = 8
-    max_position_embeddings: Tokens = 131072
-    sliding_window: Size | None = None
-    num_experts_per_tok: Size = 2
     num_local_experts: Size = Field(8, validation_alias=AliasChoices("num_experts", "num_local_experts"))
     layer_types: list[str] | None = None
 
@@ -49,33 +39,28 @@ class Schema(DecoderSchema):
         kinds = self.layer_types if self.layer_types is not None else [LINEAR if i % 2 else FULL for i in range(n)]
         return list(per_layer(kinds, n, "layer_types"))
 
-    def layer(self, kind: str) -> Layer:
-        h, heads = self.hidden_size, self.num_attention_heads
-        experts = MixtureOfExperts(
-            h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act, stored=("w1", "w3", "w2")
-        )
-        norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
-        if kind == LINEAR:
-            return make_layer(LightningAttention(h, heads, self.head_size), experts, norms)
-        if kind != FULL:
+    def of_kind(self, kind: str) -> Layer:
+        if kind == FULL:
+            return self.layer()
+        if kind != LINEAR:
             raise UnsupportedError(f'layer_types holds "{kind}": only "{LINEAR}" and "{FULL}" are known here')
-        return make_layer(
-            GroupedQueryAttention(h, heads, self.kv_heads, self.head_size, window=self.sliding_window), experts, norms
-        )
+        h = self.hidden_size
+        norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
+        return make_layer(LightningAttention(h, self.num_attention_heads, self.head_size), self.experts(), norms)
 
     def position(self) -> str:
         return rope_label(self.model_extra or {})
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        h, n, kinds = self.hidden_size, self.num_hidden_layers, self.kinds()
-        built = {kind: self.layer(kind) for kind in set(kinds)}
+        h, kinds = self.hidden_size, self.kinds()
+        built = {kind: self.of_kind(kind) for kind in set(kinds)}
         facts = self.facts()
         linear, both = "lightning attention", len(built) > 1
         facts = facts._replace(
             attention=f"{linear} + {facts.attention} ({ratio(kinds)})" if both else facts.attention if FULL in built else linear,
             position=f"{self.position()}, none in linear layers" if LINEAR in built else self.position(),
             sliding_window=self.sliding_window,
-            moe=Moe(self.num_local_experts, self.num_experts_per_tok, 0, n, self.intermediate_size),
+            moe=self.moe(),
             more=(("linear heads", f"{self.num_attention_heads} x {self.head_size}, fixed decay by head and layer"),),
         )
         return decoder(

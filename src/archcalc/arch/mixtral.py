@@ -6,6 +6,8 @@ Source: transformers 5.23, models/mixtral/modeling_mixtral.py and configuration_
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import DecoderSchema, decoder
@@ -14,10 +16,12 @@ from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Moe
+from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
+    name: ClassVar[str] = "mixtral"
+
     vocab_size: Size = 32000
     hidden_size: Size = 4096
     intermediate_size: Size = 14336
@@ -29,25 +33,29 @@ class Schema(DecoderSchema):
     num_experts_per_tok: Size = 2
     num_local_experts: Size = Field(8, validation_alias=AliasChoices("num_local_experts", "num_experts"))
 
+    def experts(self, **options: Any) -> MixtureOfExperts:
+        return MixtureOfExperts(
+            self.hidden_size, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act,
+            stored=("w1", "w3", "w2"), **options,
+        )  # fmt: skip
+
+    def attention(self, **options: Any) -> GroupedQueryAttention:
+        heads, window = self.num_attention_heads, self.sliding_window
+        return GroupedQueryAttention(self.hidden_size, heads, self.kv_heads, self.head_size, window=window, **options)
+
+    def layer(self) -> Layer:
+        h = self.hidden_size
+        return make_layer(
+            self.attention(), self.experts(), (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
+        )
+
+    def moe(self) -> Moe:
+        return Moe(self.num_local_experts, self.num_experts_per_tok, 0, self.num_hidden_layers, self.intermediate_size)
+
     def architecture(self, prefix: str = "model") -> Architecture:
-        h, n = self.hidden_size, self.num_hidden_layers
-        experts = MixtureOfExperts(
-            h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act, stored=("w1", "w3", "w2")
-        )
-        layer = make_layer(
-            GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, window=self.sliding_window),
-            experts,
-            (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
-        )
-        facts = self.facts(
-            sliding_window=self.sliding_window,
-            moe=Moe(self.num_local_experts, self.num_experts_per_tok, 0, n, self.intermediate_size),
-        )
+        facts = self.facts(sliding_window=self.sliding_window, moe=self.moe())
+        norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "mixtral",
-            [layer] * n,
-            facts,
-            prefix=prefix,
-            final_norm=[rms_norm("norm", h)],
+            self.name, [self.layer()] * self.num_hidden_layers, facts, prefix=prefix, final_norm=norm,
             renames=((".mlp.", ".block_sparse_moe."),),
-        )
+        )  # fmt: skip

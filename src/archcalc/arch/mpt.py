@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from archcalc.arch._plain import Derived, PlainSchema, named
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._classic import ClassicSchema
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Architecture
 
 
-class Schema(PlainSchema):
+class Schema(ClassicSchema):
     name: ClassVar[str] = "mpt"
     # The reference implementation's FFN is four times as wide whatever expansion_ratio says, and it has no learned positions.
     inert_keys: ClassVar[tuple[str, ...]] = (
@@ -23,30 +23,18 @@ class Schema(PlainSchema):
         "softmax_scale", "max_position_embeddings",
     )  # fmt: skip
     norms: ClassVar[tuple[str, ...]] = ("norm_1", "norm_2")
-    layer_norms: ClassVar[bool] = True
     norm_bias: ClassVar[bool] = False
     norm_label: ClassVar[str] = "LayerNorm (pre, no bias)"
     last_norm: ClassVar[str] = "norm_f"
-    gated: ClassVar[bool] = False
     mixer_name: ClassVar[str] = "attn"
     ffn_name: ClassVar[str] = "ffn"
 
     vocab_size: Size = 50368
     hidden_size: Size = named(2048, "d_model", "hidden_size")
-    intermediate_size: Derived = 0
     num_hidden_layers: Layers = named(24, "n_layers", "num_hidden_layers")
     num_attention_heads: Size = named(16, "n_heads", "num_attention_heads")
     hidden_act: str = "gelu"
     max_position_embeddings: Tokens = named(2048, "max_seq_len")
-    tie_word_embeddings: Flag = True
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
-
-    @property
-    def wide(self) -> int:
-        return 4 * self.hidden_size
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(fused="Wqkv", names=("", "", "", "out_proj"), rope=False)
@@ -59,6 +47,3 @@ class Schema(PlainSchema):
 
     def placed(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "blocks"}
-
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)

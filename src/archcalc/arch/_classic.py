@@ -1,0 +1,35 @@
+"""The decoders of GPT's first years: LayerNorm, a plain FFN four times as wide, as many keys as queries, a tied head.
+
+Source: transformers 5.23, models/gpt2/modeling_gpt2.py; relatives override what differs.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._plain import Derived, PlainSchema
+from archcalc.arch._schema import Flag
+from archcalc.model import Architecture
+
+
+class ClassicSchema(PlainSchema):
+    """Below `transformer`, its layers as `h`."""
+
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    last_norm: ClassVar[str] = "ln_f"
+    gated: ClassVar[bool] = False
+
+    intermediate_size: Derived = 0
+    tie_word_embeddings: Flag = True
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_attention_heads
+
+    @property
+    def wide(self) -> int:
+        return 4 * self.hidden_size
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        return super().architecture(prefix)
