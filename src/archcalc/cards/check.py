@@ -152,9 +152,8 @@ class _Checker:
         why = judgement.why
         if resolved.note and resolved.tuned and verdict != "ok" and claim.form not in ("unread", "unknowable"):
             why = f"{why}; {resolved.note}"
-        fix = None
-        if verdict == "wrong" and judgement.fix:
-            fix = judgement.fix
+        fix = _fix(claim, judgement.fix, cell.text) if verdict == "wrong" else None
+        if fix is not None:
             self._edit(cell, claim, fix)
         self.results.append(
             report.CheckResult(
@@ -202,6 +201,23 @@ class _Checker:
             old = self.document.lines.text[found[0] : found[1]]
             if old != fix:
                 self.edits.append(Edit(*found, old, fix))
+
+
+_YES_NO = (
+    ("yes", "no"), ("true", "false"), ("✓", "✗"), ("✔", "✘"), ("✅", "❌"), ("on", "off"), ("是", "否"), ("有", "无"), ("tied", "untied"),
+)  # fmt: skip
+_OPPOSITES = {**dict(_YES_NO), **{no: yes for yes, no in _YES_NO}}
+
+
+def _fix(claim: Claim, fix: str, cell: str) -> str | None:
+    """What to write in a wrong claim's place, in its own style: a ratio's numbers, or no for yes where the cell says nothing else."""
+    text = cell[claim.start : claim.end]
+    if claim.form == "ratio":
+        parts = re.fullmatch(r"\d+(\s*[:：∶]\s*)\d+", text)
+        return fix.replace(":", parts[1]) if fix and parts else None
+    if claim.form == "word" and text.strip() == cell.strip() and (other := _OPPOSITES.get(text.lower())):
+        return other.upper() if text.isupper() else other.capitalize() if text.istitle() else other
+    return fix or None
 
 
 def _line(text: str) -> str:

@@ -354,7 +354,8 @@ def _ratio(model: Model, claim: Claim, rules: Rules) -> Judgement:
         if a and Fraction(b, a) == value.value and not rules.strict:
             return Judgement("ok", f"{a}:{b}", f"{value.basis}, counted the other way round")
     true = Fraction(values[0].value)
-    return Judgement("wrong", f"{true.numerator}:{true.denominator}", values[0].basis)
+    actual = f"{true.numerator}:{true.denominator}"
+    return Judgement("wrong", actual, values[0].basis, actual)
 
 
 def _every(model: Model, claim: Claim) -> Judgement:

@@ -46,10 +46,11 @@ def _context(model: Model, _: Quals) -> Iterator[Value]:
     for published in model.contexts:
         basis = published.source if published.span == "namesake" else f"the publisher's figure, {published.source}"
         yield Value(published.tokens, basis, published.span)
-    original = rope_scaling(model).get("original_max_position_embeddings")
-    factor = rope_scaling(model).get("factor")
+    scaling = rope_scaling(model)
+    original, factor = scaling.get("original_max_position_embeddings"), scaling.get("factor")
     if type(original) is int:
-        if isinstance(factor, (int, float)):
+        # Llama 3's factor divides frequencies and says nothing of the length (8 x 8,192 is not its 131,072).
+        if isinstance(factor, (int, float)) and scaling.get("rope_type", scaling.get("type")) != "llama3":
             yield Value(int(original * factor), f"{original:,} x {factor:g}, as the config's rope scaling stretches it", "extended")
         yield Value(original, "the length before rope scaling", "original")
 
