@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
@@ -84,6 +85,14 @@ _OPEN = (
     ("flops", re.compile(r"(?:forward |inference |decode )?flop(?: per token| token)? (?:at|in) .*")),
     ("weights", re.compile(r"(?:model )?weight(?: size| memory)? (?:in|at|as) .*")),
     ("norm", re.compile(r"norm (?:around|before|after) .*")),
+    (
+        "layer_ratio",
+        re.compile(
+            r"(?:local|sliding|swa|sliding window|linear|gated delta ?net|lightning|mamba|gdn|linear attention|lightning attention)"
+            r"(?: layer| attention)?(?: to)? (?:global|full|ga|gated attention|full attention|softmax|softmax attention|attention"
+            r"|global attention)(?: layer)?(?: ratio)?"
+        ),
+    ),
 )
 _NOISE = re.compile(r"^(?:(?:the|total)? ?(?:number|num|no|count|amount) (?:of )?|n |# ?|of |the |a )+")
 _BLOCKED = re.compile(
@@ -116,34 +125,46 @@ _DTYPES = {
 
 
 @cache
-def _phrases() -> dict[str, str]:
-    """Every phrase of labels.txt with the field, or the `@role`, that it asks for."""
-    out: dict[str, str] = {}
+def _lines() -> tuple[tuple[str, str], ...]:
+    """The lines of labels.txt that hold phrases, each with the field, or the `@role`, that they ask for."""
+    out = []
     field = ""
     with open(os.path.join(os.path.dirname(__file__), "labels.txt"), encoding="utf-8") as file:
         for line in file:
             if line[0] == " ":
-                for phrase in _expanded(line.strip()):
-                    out.setdefault(phrase if field[0] != "@" else f"{field[0]}{phrase}", field)
+                out.append((field, line.strip()))
             elif line.strip() and line[0] != "#":
                 field = line.strip()
+    return tuple(out)
+
+
+@cache
+def _phrases() -> dict[str, str]:
+    """Every phrase of labels.txt with what it asks for."""
+    out: dict[str, str] = {}
+    for field, line in _lines():
+        for phrase in _expanded(line):
+            out.setdefault(phrase if field[0] != "@" else f"{field[0]}{phrase}", field)
     return out
 
 
+def _tokens(phrase: str) -> Iterator[list[str]]:
+    """The words of a line of labels.txt, each with all that may stand in its place."""
+    for token in re.findall(r"\[[^\]]*\]|\([^)]*\)|\S+", phrase):
+        options = (token[1:-1] if token[0] in "[(" else token).split("|")
+        if "<params>" in options:
+            options = [*_PARAMS, *(option for option in options if option != "<params>")]
+        yield ["", *options] if token[0] == "[" else options
+
+
 def _expanded(phrase: str) -> list[str]:
-    """All that a phrase of labels.txt stands for.
+    """All that a line of labels.txt stands for.
 
     >>> _expanded("[total] (layer|block)")
     ['layer', 'block', 'total layer', 'total block']
     """
     out = [""]
-    for token in re.findall(r"\[[^\]]*\]|\([^)]*\)|\S+", phrase):
-        body = token[1:-1] if token[0] in "[(" else token
-        options = body.split("|")
-        if "<params>" in options:
-            options = [*_PARAMS, *(option for option in options if option != "<params>")]
-        if token[0] == "[":
-            options = ["", *options]
+    for options in _tokens(phrase):
         out = [f"{left} {option}".strip() if option else left for left in out for option in options]
     return out
 
@@ -231,7 +252,7 @@ def _field(main: str) -> str | None:
     words = [word for word in _WORD_SPLIT.sub(r"\1 \2", main).split() if word not in _IDLE]
     if not 1 < len(words) < 7:
         return _phrases().get(words[0]) if len(words) == 1 and words[0] != main else None
-    found = _word_sets().get(_word_set(words, sizes=False)) or _word_sets().get(_word_set(words, sizes=True))
+    found = _word_sets(False).get(_word_set(words, False)) or _word_sets(True).get(_word_set(words, True))
     if found is None:
         # "fp16 KV at 128k": what the dtype and the context are said of.
         bare = " ".join(word for word in words if not _SAID.fullmatch(word))
@@ -270,24 +291,30 @@ _SIZED = (
 )  # fmt: skip
 
 
-def _word_set(words: list[str], sizes: bool) -> str:
-    same = {_SAME.get(word, word) for word in words} - {"count", "number", "num", "per", "in", "of"}
-    if sizes:
-        same = {"dim" if word in _LENGTHS else word for word in same}
-    return ("~" if sizes else "") + " ".join(sorted(same))
+_NOT_COUNTED = {"count", "number", "num", "per", "in", "of"}
+
+
+def _word_set(words: Iterable[str], sizes: bool) -> frozenset[str]:
+    """The words that tell labels apart, one spelling of each; with `sizes` any word for size is the same."""
+    same = frozenset(_SAME.get(word, word) for word in words) - _NOT_COUNTED
+    return frozenset("dim" if word in _LENGTHS else word for word in same) if sizes else same
 
 
 @cache
-def _word_sets() -> dict[str, str]:
-    """Phrases of two words and more whatever their order and spelling; those of sizes by any word for size."""
-    out: dict[str, str] = {}
-    for phrase, field in _phrases().items():
-        if field[0] != "@" and phrase[0] != "@" and " " in phrase:
-            words = phrase.split()
-            out.setdefault(_word_set(words, sizes=False), field)
-            if field in _SIZED:
-                out.setdefault(_word_set(words, sizes=True), field)
-    return {key: field for key, field in out.items() if " " in key}
+def _word_sets(sizes: bool) -> dict[frozenset[str], str]:
+    """The fields of phrases of two words and more, whatever their order and spelling; with `sizes` of widths alone."""
+    out: dict[frozenset[str], str] = {}
+    for field, line in _lines():
+        if field[0] != "@" and (not sizes or field in _SIZED):
+            # Spellings are folded before phrases are made of them: a tenth as many.
+            found = {frozenset[str]()}
+            for options in _tokens(line):
+                folded = {_word_set(option.split(), sizes) for option in options}
+                found = {left | option for left in found for option in folded}
+            for words in found:
+                if len(words) > 1:
+                    out.setdefault(words, field)
+    return out
 
 
 def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
