@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Literal, NamedTuple
@@ -123,17 +123,43 @@ class _Checker:
         for slot, resolved in rows:
             if resolved.failed is not None:
                 self.fail(slot.cell.line or table.line, resolved.failed)
-            scope = self._scope(resolved) if resolved.several else None
-            for claim in reading.read(slot.label, slot.cell, scope):
-                self.claim(slot, claim, resolved, table)
+            for part, whose in self._each(slot, resolved, table):
+                for claim in self._claims(part, whose):
+                    self.claim(part, claim, whose, table)
 
-    def _scope(self, resolved: Resolved) -> reading.Scope:
+    def _claims(self, slot: Slot, resolved: Resolved) -> Sequence[Claim]:
+        if not resolved.several:
+            return reading.read(slot.label, slot.cell)
         members = tuple(model.name for group in resolved.groups for model in group)
-        return lambda text: names.members_named(text, members)
+        return reading.read(slot.label, slot.cell, lambda text: names.members_named(text, members))
+
+    def _each(self, slot: Slot, resolved: Resolved, table: Table) -> list[tuple[Slot, Resolved]]:
+        """The slot itself; or, of "32 / 80" under "8B / 70B", one for each model, if that way all of it is right."""
+        whole = [(slot, resolved)]
+        count = len(resolved.groups)
+        if count < 2 or len(slot.label.fields) > 1:
+            return whole
+        pieces = list(re.finditer(r"[^/|\n]*\d[^/|\n]*", slot.cell.text))
+        if len(pieces) != count or not self._wrong(whole, table):
+            return whole
+        cells = [document.placed(self.document.lines, slot.cell.part(*piece.span())) for piece in pieces]
+        each = [
+            (slot._replace(cell=cell), resolved._replace(groups=(group,), closed=resolved.closed[i : i + 1]))
+            for i, (cell, group) in enumerate(zip(cells, resolved.groups, strict=True))
+        ]
+        return whole if self._wrong(each, table) else each
+
+    def _wrong(self, parts: Iterable[tuple[Slot, Resolved]], table: Table) -> bool:
+        return any(
+            self._judge(slot, claim, resolved, table).verdict == "wrong"
+            for slot, resolved in parts
+            for claim in self._claims(slot, resolved)
+            if claim.form != "unknowable"
+        )
 
     def claim(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table) -> None:
         """One claim: judged, and noted unless the settings say to leave it alone."""
-        name = slot.subject.text if slot.subject is not None else resolved.label
+        name = slot.subject.text if slot.subject is not None else resolved.label or table.context.stated
         if any(rule.covers(self.path, name, claim.field) for rule in self.settings.ignore):
             return
         if claim.form == "unread" and not resolved.groups:
@@ -152,7 +178,8 @@ class _Checker:
         why = judgement.why
         if resolved.note and resolved.tuned and verdict != "ok" and claim.form not in ("unread", "unknowable"):
             why = f"{why}; {resolved.note}"
-        fix = _fix(claim, judgement.fix, cell.text) if verdict == "wrong" else None
+        # What is wrong of one of several models may be right of another.
+        fix = _fix(claim, judgement.fix, cell.text) if verdict == "wrong" and len(resolved.groups) == 1 else None
         if fix is not None:
             self._edit(cell, claim, fix)
         self.results.append(

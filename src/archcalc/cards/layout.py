@@ -374,7 +374,8 @@ def _pairs(table: Table) -> Iterator[Slot]:
             continue
         label = labels.parse(row[0].text, group)
         if label is not None and label.fields:
-            yield Slot(None, label, row[1], row[0].text)
+            owner = next((text for text in reversed(groups) if names.match(text).kind in ("exact", "tuned", "family")), "")
+            yield Slot(Subject(owner) if owner else None, label, row[1], row[0].text)
         elif (start := row[1].text.find("(")) > 0 and names.match(row[1].text[:start]).kind in ("exact", "tuned"):
             # Base model: Kimi-K2 (1T params, 32B active)
             yield from _counts(Subject(row[1].text[:start].strip()), row[1], start)

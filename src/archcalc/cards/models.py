@@ -77,7 +77,10 @@ def placed(text: str, folder: str) -> str:
 
     candidate = os.path.join(folder, text)
     is_path = text.startswith(".") or text.endswith(".json") or (not zoo.find(text) and os.path.exists(candidate))
-    return candidate if is_path and not text.startswith("~") else text
+    if not is_path or text.startswith("~"):
+        return text
+    plain = os.path.normpath(candidate)
+    return plain if os.path.isabs(plain) or plain.startswith(os.pardir) else os.path.join(os.curdir, plain)
 
 
 def load(source: str, offline: bool) -> Model:

@@ -224,7 +224,8 @@ class Resolver:
             found = step()
             if found is not None and (found.groups or found.problem):
                 return found
-        return Resolved(problem="nothing around names a model")
+        stated = names.clean(context.stated)
+        return Resolved(problem=f"{stated!r} names no model that archcalc knows" if stated else "nothing around names a model")
 
     def _text(self, text: str) -> Resolved | None:
         pinned = self.named.get(names.clean(text).lower())

@@ -130,14 +130,14 @@ class _Walker:
         if pin:
             own = own._replace(pin=pin)
         if name:
-            own = own._replace(caption=name)
+            own = own._replace(caption=name, stated=name)
         if rows:
             self.tables.append(Table("tree", rows[0][0].line, tuple(rows), own, 0, tuple(() for _ in rows)))
         for key, value in below:
             inner = own
-            if whole and key.lower() not in _CLAIM_KEYS and labels.parse(key) is None:
-                inner = own._replace(caption=key, pin=pin)
-            found = self.walk(value, inner, whole or key.lower() in _PIN_KEYS, depth + 1)
+            if whole and not _groups(key, own):
+                inner = own._replace(caption=key, stated=key, pin=pin)
+            found = self.walk(value, inner, whole or key.lower() in (*_PIN_KEYS, *_CLAIM_KEYS), depth + 1)
             if key.lower() in _PIN_KEYS and found:
                 pin = found
         return pin
@@ -151,6 +151,15 @@ class _Walker:
         line, column = self.lines.place(begin)
         segments = (Segment(0, begin + found, len(text)),) if found >= 0 else ()
         return Cell(text, line, column, begin, end, segments)
+
+
+def _groups(key: str, context: Context) -> bool:
+    """Whether a key heads a group of fields of the model around it, and is no model's name."""
+    from archcalc.cards import names
+
+    if key.lower() in _CLAIM_KEYS or labels.parse(key) is not None:
+        return True
+    return bool(context.stated or context.pin) and re.fullmatch(r"[a-z_ ]+", key) is not None and names.match(key).kind == "none"
 
 
 def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
