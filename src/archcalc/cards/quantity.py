@@ -21,7 +21,7 @@ _NUMBER = re.compile(
            |\d{1,3}(?:[ ]\d{3})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
-          |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=[-+\s,.;:/()→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]|params?\b|$)
+          |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=(?-i:[-+\s,.;:/()→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
           |(?P<bits>[- ]?bits?\b)
