@@ -143,3 +143,37 @@ def test_every_quantization_of_every_kind_of_model(repo: str, name: str) -> None
     total = summary(quantize_as(architecture, name))
     assert 0 < total.bytes <= whole.bytes
     assert sum(e.elements * e.copies for e in inventory(quantize_as(architecture, name))) == total.stored
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "shape"),
+    [
+        # Conversions of transformers 5.23, conversion_mapping.py: queries, keys and values apart, or the last axes swapped, on loading.
+        (
+            {"model_type": "kimi_k25", "text_config": {"num_hidden_layers": 4}, "vision_config": {}},
+            "vision_tower.encoder.blocks.26.wqkv.weight",
+            (3 * 1152, 1152),
+        ),
+        (
+            {
+                "model_type": "nomic_bert", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "vocab_size": 30528,
+            },
+            "encoder.layers.11.attn.Wqkv.weight",
+            (3 * 768, 768),
+        ),
+        (
+            {
+                "model_type": "qwen3_vl_moe", "vision_config": {},
+                "text_config": {"hidden_size": 2048, "moe_intermediate_size": 768, "num_experts": 128},
+            },
+            "model.language_model.layers.0.mlp.experts.gate_up_proj",
+            (128, 2048, 2 * 768),
+        ),
+    ],
+    ids=["kimi-k2.5", "nomic-bert", "qwen3-vl-moe"],
+)  # fmt: skip
+def test_checkpoints_fuse_and_turn_what_the_reference_takes_apart(config: dict, name: str, shape: tuple[int, ...]) -> None:
+    a = parse(config)
+    held = {stored: size for stored, size, _ in expand(a)}
+    assert held[name] == shape
+    assert sum(prod(size) for size in held.values()) == summary(a).stored

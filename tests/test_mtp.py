@@ -65,9 +65,10 @@ def stored(config: dict[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
         (
             INKLING,
             "model.mtp.layers.",
-            8 * 21,
+            8 * 20,
             {
                 "0.input_proj.weight": (6144, 12288),
+                "0.transformer_block.mlp.w13_dn.weight": (2 * 24576, 6144),
                 "0.transformer_block.attn.rel_logits_proj.proj": (16, 512),
                 "1.transformer_block.attn.rel_logits_proj.proj": (16, 1024),
                 "7.transformer_block.attn.k_sconv.weight": (2048, 1, 4),

@@ -56,7 +56,8 @@ class Tensor(NamedTuple):
     implementation, but held by published checkpoints, such as an MTP layer's own embedding).
 
     `stored` names the pieces that published checkpoints hold in place of this tensor, where that differs: for fused experts
-    one pattern each, with `{}` for the expert, that together fill axis 1. A tied tensor with its own name there is stored all the same.
+    one pattern each, with `{}` for the expert, that together fill axis 1; one name without `{}` holds all of them, its last two axes
+    swapped. A tied tensor with its own name there is stored all the same.
 
     `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses.
     """
@@ -230,7 +231,8 @@ class Architecture(NamedTuple):
     """A whole model, normalized.
 
     `renames` turns a reference name into the one published checkpoints use, by replacing the first matching prefix or,
-    where the pattern starts with a dot, each occurrence. `dtype` is the dtype that the config states for the weights, in
+    where the pattern starts with a dot, each occurrence; tensors of one layer that come to the same name are stored as one, stacked
+    along their first axis. `dtype` is the dtype that the config states for the weights, in
     safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
     table of cosines and sines that engines keep.
     """

@@ -140,7 +140,17 @@ def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entr
         for piece in pieces:
             name = published_name(_joined(below, piece.name), renames)
             entries.append(Entry(name, piece.shape, piece.dtype, tensor, part, where, experts, _parameters(piece)))
-    return entries
+    return _stacked(entries) if renames else entries
+
+
+def _stacked(entries: list[Entry]) -> list[Entry]:
+    """Entries that have one name in the same layers are one tensor."""
+    whole: dict[tuple[str, tuple[int, ...]], Entry] = {}
+    for entry in entries:
+        key = entry.name, entry.layers
+        above = whole.get(key)
+        whole[key] = entry if above is None else above._replace(shape=(above.shape[0] + entry.shape[0], *entry.shape[1:]))
+    return list(whole.values())
 
 
 def expand(architecture: Architecture, dtype: str | None = None) -> Iterator[tuple[str, tuple[int, ...], str]]:
@@ -272,12 +282,21 @@ def _as_is(place: _Place, tensor: Tensor, base: str) -> Iterator[_Row]:
     if not tensor.stored:
         yield prefix, tensor.name, None, layers, 0, tensor, part
         return
+    if _turned(tensor):
+        shape = (tensor.shape[0], *reversed(tensor.shape[1:]))
+        yield prefix, tensor.stored[0], (_piece("", shape, _dtype(tensor, base)),), layers, 0, tensor, part
+        return
     # Pieces fill the axis after the experts', or the first.
     axis, experts = (1, tensor.experts.held or tensor.experts.total) if tensor.experts is not None else (0, 0)
     shape = (tensor.shape[axis] // len(tensor.stored), *tensor.shape[axis + 1 :])
     piece = (_piece("", shape, _dtype(tensor, base)),)
     for name in tensor.stored:
         yield prefix, name, piece, layers, experts, tensor, part
+
+
+def _turned(tensor: Tensor) -> bool:
+    """Whether checkpoints hold the experts in one tensor, but its last two axes swapped."""
+    return tensor.experts is not None and len(tensor.stored) == 1 and "{" not in tensor.stored[0]
 
 
 def _piece(name: str, shape: tuple[int, ...], dtype: str) -> Stored:
@@ -309,7 +328,7 @@ def _fused(place: _Place, tensor: Tensor, architecture: Architecture, base: str,
     transposed = tensor.shard is not None and tensor.shard.axis == (1 if "down" in tensor.name else 2)
     out, width = (columns, rows) if transposed else (rows, columns)
     name = tensor.name.removesuffix(".weight")
-    pieces = tuple(s.removesuffix(".weight") for s in tensor.stored)
+    pieces = () if _turned(tensor) else tuple(s.removesuffix(".weight") for s in tensor.stored)
     if not plan.linear(tensor._replace(name=f"{name}.weight", shape=(out, width)), part):
         yield from _as_is(place, tensor, base)
         return
@@ -333,7 +352,7 @@ def _fused(place: _Place, tensor: Tensor, architecture: Architecture, base: str,
                 continue
             if scheme is not None:
                 yield prefix, piece, scheme(out, width), chosen, experts, tensor, part
-            elif tensor.stored:
+            elif tensor.stored and not _turned(tensor):
                 yield prefix, tensor.stored[at], (_piece("", (out, width), _dtype(tensor, base)),), chosen, experts, tensor, part
             elif at == 0:
-                yield prefix, tensor.name, None, chosen, 0, tensor, part
+                yield from _as_is(_Place(prefix, part, chosen), tensor, base)

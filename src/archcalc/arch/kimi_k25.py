@@ -53,5 +53,6 @@ class Schema(ConfigSchema):
             (".mlp.fc1.", ".mlp.fc0."),
             (".mlp.fc2.", ".mlp.fc1."),
             (".attn.proj.", ".wo."),
+            *((f".attn.{name}_proj.", ".wqkv.") for name in "qkv"),
         )
         return with_tower(text, "kimi_k25", groups, stacks, renames=renames, tied=self.tie_word_embeddings)

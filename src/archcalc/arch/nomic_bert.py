@@ -15,7 +15,20 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, table
-from archcalc.model import Layer, Tensor
+from archcalc.model import Architecture, Layer, Tensor
+
+RENAMES = (
+    ("nomic_bert.embeddings.LayerNorm.", "emb_ln."),
+    ("nomic_bert.layers.", "encoder.layers."),
+    ("nomic_bert.", ""),
+    *((f".self_attn.{name}_proj.", ".attn.Wqkv.") for name in "qkv"),
+    (".self_attn.o_proj.", ".attn.out_proj."),
+    (".mlp.up_proj.", ".mlp.fc11."),
+    (".mlp.gate_proj.", ".mlp.fc12."),
+    (".mlp.down_proj.", ".mlp.fc2."),
+    (".post_attention_layernorm.", ".norm1."),
+    (".post_mlp_layernorm.", ".norm2."),
+)
 
 
 class Schema(BertSchema):
@@ -40,6 +53,9 @@ class Schema(BertSchema):
     def head(self) -> Iterator[Tensor]:
         for t in super().head():
             yield t._replace(name=t.name.replace("LayerNorm", "layer_norm"))
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)._replace(renames=RENAMES if self.name == "nomic_bert" else ())
 
     def more(self) -> dict[str, Any]:
         return {"position": rope_label(self.model_extra or {}), "activation": activation_name(self.hidden_act, gated=True)}
