@@ -11,6 +11,7 @@ are one `Tensor` whose axis 0 is the expert.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from typing import Any, Literal, NamedTuple
 
 Part = Literal["embedding", "decoder", "head", "mtp", "vision", "audio", "other"]
@@ -73,10 +74,7 @@ class Tensor(NamedTuple):
 
     @property
     def elements(self) -> int:
-        n = 1
-        for size in self.shape:
-            n *= size
-        return n
+        return prod(self.shape)
 
     @property
     def counted(self) -> bool:
@@ -103,10 +101,7 @@ class State(NamedTuple):
 
     @property
     def elements(self) -> int:
-        n = 1
-        for size in self.shape:
-            n *= size
-        return n
+        return prod(self.shape)
 
 
 class Cache(NamedTuple):

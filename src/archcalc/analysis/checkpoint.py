@@ -233,8 +233,10 @@ def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architectu
     prefix, part, layers = place
     if plan is None:
         for tensor in tensors:
-            if tensor.kind != "tied" or tensor.stored:
+            if tensor.stored:
                 yield from _as_is(place, tensor, base)
+            elif tensor.kind != "tied":
+                yield prefix, tensor.name, None, layers, 0, tensor, part
         return
     if part in plan.drops:
         return
@@ -254,7 +256,10 @@ def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architectu
             pieces_of = tuple(tensor._replace(name=each, shape=rows, stored=()) for each in tensor.stored)
             yield from _stored(place, pieces_of, architecture, base, plan)
         elif not linear(tensor, part):
-            yield from _as_is(place, tensor, base)
+            if tensor.stored:
+                yield from _as_is(place, tensor, base)
+            else:
+                yield prefix, name, None, layers, 0, tensor, part
         else:
             module = name[:-7] if name.endswith(".weight") else name
             out, width = tensor.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 from archcalc.model import PARTS, ROLES, Architecture, Part, Role, Tensor
@@ -30,7 +31,7 @@ def components(architecture: Architecture) -> list[Component]:
     for part, tensor, layers in architecture.each_tensor():
         if tensor.counted:
             key = part, tensor.role
-            elements = tensor.elements
+            elements = prod(tensor.shape)
             visited = elements if tensor.experts is None else elements // tensor.experts.total * tensor.experts.active
             total[key] = total.get(key, 0) + elements * layers
             active[key] = active.get(key, 0) + visited * layers

@@ -16,14 +16,14 @@ from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, vit_attention
-from archcalc.model import Group, Layer, Stack, Tensor, stack
+from archcalc.model import Group, Layer, Role, Stack, Tensor, stack
 
 
-def conv(name: str, outer: int, inner: int, *kernel: int, bias: bool = True) -> Iterator[Tensor]:
-    """A convolution that makes the input of an audio tower."""
-    yield Tensor(f"{name}.weight", (outer, inner, *kernel), "embedding")
+def conv(name: str, outer: int, inner: int, *kernel: int, bias: bool = True, role: Role = "embedding") -> Iterator[Tensor]:
+    """A convolution that makes the input of an audio tower, unless `role` says otherwise."""
+    yield Tensor(f"{name}.weight", (outer, inner, *kernel), role)
     if bias:
-        yield Tensor(f"{name}.bias", (outer,), "embedding")
+        yield Tensor(f"{name}.bias", (outer,), role)
 
 
 def whisper_layer(hidden: int, heads: int, wide: int, activation: str, *, key_bias: bool = False) -> Layer:

@@ -14,13 +14,18 @@ from archcalc.arch._decoder import group
 from archcalc.arch._schema import Size, TowerSchema
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import prefixed
-from archcalc.model import Tensor
+from archcalc.model import Layer, Stack, Tensor
 
 
 def snake(name: str, channels: int) -> Iterator[Tensor]:
     """A periodic activation with a frequency and a magnitude for each channel."""
     for parameter in ("alpha", "beta"):
-        yield Tensor(f"{name}.act.{parameter}", (channels,), "other")
+        yield Tensor(f"{name}.{parameter}", (channels,), "other")
+
+
+def convolution(channels: int, kernel: int) -> Layer:
+    named = (Tensor("weight", (channels, channels, kernel), "other"), Tensor("bias", (channels,), "other"))
+    return Layer("none", f"convolution {kernel}", named, ffn_width=channels)
 
 
 class Schema(TowerSchema):
@@ -33,25 +38,26 @@ class Schema(TowerSchema):
     upsample_rates: tuple[Size, ...] = (5, 3, 2, 2, 2, 2)
     upsample_kernel_sizes: tuple[Size, ...] = (11, 7, 4, 4, 4, 4)
 
-    def tensors(self) -> Iterator[Tensor]:
-        wide, blocks, last = self.upsample_initial_channel, len(self.resblock_kernel_sizes), len(self.upsample_rates)
-        yield from conv("conv_pre", wide, self.mel_dim, 7)
+    def outside(self) -> Iterator[Tensor]:
+        wide, last = self.upsample_initial_channel, len(self.upsample_rates)
+        yield from conv("conv_pre", wide, self.mel_dim, 7, role="other")
         for i, (_, kernel) in enumerate(zip(self.upsample_rates, self.upsample_kernel_sizes, strict=False)):
             outer = wide // 2 ** (i + 1)
             yield Tensor(f"ups.{i}.0.weight", (wide // 2**i, outer, kernel), "other")
             yield Tensor(f"ups.{i}.0.bias", (outer,), "other")
-        for i in range(last):
-            channels = wide // 2 ** (i + 1)
-            # The three dilations only space the kernels out.
-            for k, (kernel, _) in enumerate(zip(self.resblock_kernel_sizes, self.resblock_dilation_sizes, strict=False)):
-                name = f"resblocks.{i * blocks + k}"
-                for part in ("convs1", "convs2"):
-                    for j in range(3):
-                        yield from conv(f"{name}.{part}.{j}", channels, channels, kernel)
-                for j in range(6):
-                    yield from snake(f"{name}.activations.{j}", channels)
-        yield from snake("activation_post", wide // 2**last)
-        yield from conv("conv_post", 1, wide // 2**last, 7, bias=False)
+        yield from snake("activation_post.act", wide // 2**last)
+        yield from conv("conv_post", 1, wide // 2**last, 7, bias=False, role="other")
 
     def tower(self, prefix: str) -> Pieces:
-        return [group("audio", prefixed(prefix, (t._replace(role="other") for t in self.tensors())))], []
+        """The residual blocks' parts as layers: there are hundreds of tensors, most of them alike."""
+        stacks: list[Stack] = []
+        # The three dilations only space the kernels out.
+        kernels = [kernel for kernel, _ in zip(self.resblock_kernel_sizes, self.resblock_dilation_sizes, strict=False)]
+        for i in range(len(self.upsample_rates)):
+            channels = self.upsample_initial_channel // 2 ** (i + 1)
+            active = Layer("none", "periodic activation", tuple(snake("act", channels)), ffn_width=channels)
+            for k, kernel in enumerate(kernels, i * len(self.resblock_kernel_sizes)):
+                layer, name = convolution(channels, kernel), f"{prefix}.resblocks.{k}"
+                stacks += (Stack(f"{name}.{part}", "audio", (layer,), (0, 0, 0)) for part in ("convs1", "convs2"))
+                stacks.append(Stack(f"{name}.activations", "audio", (active,), (0,) * 6))
+        return [group("audio", prefixed(prefix, self.outside()))], stacks

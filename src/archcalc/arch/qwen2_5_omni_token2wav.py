@@ -17,4 +17,5 @@ class Schema(TowerSchema):
 
     def tower(self, prefix: str) -> Pieces:
         groups, stacks = self.dit_config.tower(f"{prefix}.code2wav_dit_model")
-        return groups + self.bigvgan_config.tower(f"{prefix}.code2wav_bigvgan_model")[0], stacks
+        more_groups, more_stacks = self.bigvgan_config.tower(f"{prefix}.code2wav_bigvgan_model")
+        return groups + more_groups, stacks + more_stacks
