@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._schema import ConfigSchema, Flag, nested
 from archcalc.arch.gemma4_audio import Schema as Audio
 from archcalc.arch.gemma4_vision import Schema as Vision
@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Group, Part, Shard, Stack
 
 
 class Schema(ConfigSchema):
+    name: ClassVar[str] = "gemma4"
     core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
     inert_keys: ClassVar[tuple[str, ...]] = ("vision_soft_tokens_per_image",)
 
@@ -27,16 +28,20 @@ class Schema(ConfigSchema):
     audio_config: Annotated[Audio | None, nested("gemma4_audio", optional=True)] = None
     tie_word_embeddings: Flag = True
 
+    def tied(self) -> bool | None:
+        """Whether the head is the embedding, or None where there is no head."""
+        return self.tie_word_embeddings
+
     def architecture(self, prefix: str = "model") -> Architecture:
-        text = self.text_config.architecture(f"{prefix}.language_model")
+        text = self.text_config.architecture(join(prefix, "language_model"))
         groups: list[Group] = []
         stacks: list[Stack] = []
         towers: tuple[tuple[Part, Vision | Audio | None], ...] = (("vision", self.vision_config), ("audio", self.audio_config))
         for part, config in towers:
             if config is not None:
-                outside, layers = config.tower(f"{prefix}.{part}_tower")
+                outside, layers = config.tower(join(prefix, f"{part}_tower"))
                 wide, hidden = config.output_width, text.facts.hidden_size
-                projection = linear(f"{prefix}.embed_{part}.embedding_projection", hidden, wide, "other", shard=Shard(1, wide))
+                projection = linear(join(prefix, f"embed_{part}.embedding_projection"), hidden, wide, "other", shard=Shard(1, wide))
                 groups += [*outside, group(part, projection)]
                 stacks += layers
-        return with_tower(text, "gemma4", groups, stacks, tied=self.tie_word_embeddings)
+        return with_tower(text, self.name, groups, stacks, tied=self.tied())
