@@ -274,18 +274,20 @@ def read(path: str) -> tuple[str, str]:
 
 
 def _bytes(path: str) -> bytes:
-    if path == "-":
-        import sys
-
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
     try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_BYTES:
-                raise FormatError(
-                    f"{path} has {size / 2**20:,.0f} MiB: no card is that large", f"files up to {MAX_BYTES // 2**20} MiB are read"
-                )
-            data = file.read(MAX_BYTES + 1)
+        if path == "-":
+            import sys
+
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with open(path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > MAX_BYTES:
+                    raise FormatError(
+                        f"{path} has {size / 2**20:,.0f} MiB: no card is that large",
+                        f"files up to {MAX_BYTES // 2**20} MiB are read",
+                    )
+                data = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
         raise SourceError(f"{path} is a folder without Markdown files", "give the files in it") from None
     except OSError as error:

@@ -30,7 +30,7 @@ from archcalc.cards.readers.params import read_params
 from archcalc.cards.readers.wording import read_fit, read_flag, read_norm_params, read_relation, read_words
 from archcalc.cards.text import Cell
 
-MAX_CELL = 600
+MAX_CELL = 400
 """A longer cell is a page of its own, and left unread."""
 
 Scope = Callable[[str], tuple[str, ...]]
