@@ -214,7 +214,10 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
             name = row[model]
         stated = row[size].text if size is not None and size < len(row) and size != model else ""
         linked = tuple(
-            link for k, cell in enumerate(row) if k in loose or (k != model and not re.search(r"\d", cell.text)) for link in cell.links
+            link
+            for k, cell in enumerate(row)
+            if k in loose or (k != model and not re.search(r"\d", cell.text))
+            for link in cell.links
         )
         repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
         subject: Subject | None = _subject(name, stated, linked)._replace(repo=repo)
