@@ -863,8 +863,19 @@ def test_a_failed_write_leaves_the_file(cli: Run, tmp_path: Path, monkeypatch: p
     done = cli("check", "a.md", "b.md", "--fix", "--offline")
     assert done.returncode == 1
     assert done.stderr.count("cannot be written: No space left on device") == 2
+    assert "0 cells rewritten" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.md", "b.md"]
     assert (tmp_path / "a.md").read_text(encoding="utf-8") == WRONG
+
+
+def test_a_file_that_may_not_be_written_is_not_replaced(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renaming another file over it needs no permission of the file's own."""
+    (tmp_path / "a.md").write_text(WRONG, encoding="utf-8")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    done = cli("check", "a.md", "--fix", "--offline")
+    assert done.returncode == 1
+    assert "a.md cannot be written: Permission denied" in done.stderr
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == [WRONG]
 
 
 def test_many_edits_of_which_one_does_not_hold(cli: Run, tmp_path: Path) -> None:

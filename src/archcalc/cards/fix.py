@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -78,18 +80,23 @@ def _lines(text: str) -> list[str]:
 
 
 def write(path: str, text: str, encoding: str = "utf-8") -> None:
-    """Replace a file's text, all or nothing, its permissions kept. A link stays one, to a file that is replaced."""
+    """Replace a file's text, all or nothing, its owner and permissions kept. A link stays one, to a file that is replaced."""
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     try:
-        mode = os.stat(target).st_mode if os.path.exists(target) else 0o644
+        before = os.stat(target) if os.path.exists(target) else None
+        if before is not None and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".archcalc-")
         try:
             with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, mode & 0o7777)
+            if before is not None and hasattr(os, "chown"):
+                with contextlib.suppress(OSError):  # only root may give files away
+                    os.chown(temporary, before.st_uid, before.st_gid)
+            os.chmod(temporary, before.st_mode & 0o7777 if before is not None else 0o644)
             os.replace(temporary, target)
         except BaseException:
             os.unlink(temporary)

@@ -92,8 +92,8 @@ def command(
                 return check.check_text(text, path, found, offline=offline, tolerance=share, model=model)
 
             mended = mending.mend(one, again)
-            changed += mended.made
             if diff:
+                changed += mended.made
                 sys.stdout.write(mending.diff(path, one.text, mended.text))
             elif mended.made:
                 try:
@@ -101,6 +101,7 @@ def command(
                 except ArchcalcError as error:
                     errors.append(_error(path, error))
                 else:
+                    changed += mended.made
                     one = again(mended.text)._replace(encoding=one.encoding)
         done.append(one)
     result = check.summarize(done, errors)

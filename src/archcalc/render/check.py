@@ -45,7 +45,7 @@ def summary(r: CheckReport) -> str:
     parts = [f"{r.ok} right", f"{r.wrong} wrong", f"{r.unverifiable} not verifiable"]
     if r.unknown_model:
         parts.append(f"{r.unknown_model} of unknown models")
-    return f"{files}, {r.claims} claims: {', '.join(parts)}"
+    return f"{files}, {r.claims} claim{'s' * (r.claims != 1)}: {', '.join(parts)}"
 
 
 def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
