@@ -30,7 +30,7 @@ _WHOLE = frozenset({"chatglm", "internvl_chat", "llava_llama", "vision_encoder_d
 _CLASSIFIER = frozenset({"biogpt", "bloom", "falcon", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_sw3", "mpt"})
 _BART = frozenset({"bart", "bigbird_pegasus", "mbart", "mvp", "plbart"})
 # Heads of several layers below other names.
-_OTHER = frozenset({"modernbert_decoder", "mt5", "t5", "t5gemma", "t5gemma2", "umt5", "xlm", "xlnet"})
+_OTHER = frozenset({"flaubert", "modernbert_decoder", "modernvbert", "mt5", "t5", "t5gemma", "t5gemma2", "umt5", "xlm", "xlnet"})
 
 
 def task_of(classes: object) -> Task:

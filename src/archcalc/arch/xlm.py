@@ -20,6 +20,7 @@ from archcalc.model import Architecture, Facts, Group, Layer, Shard, Tensor, sta
 
 
 class Schema(ConfigSchema):
+    name: ClassVar[str] = "xlm"
     core_keys: ClassVar[tuple[str, ...]] = ("emb_dim", "n_layers", "n_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "sinusoidal_embeddings", "causal", "unk_index", "mask_index", "start_n_top", "end_n_top", "lang_id", "bos_index", "eos_index",
@@ -37,6 +38,9 @@ class Schema(ConfigSchema):
     is_encoder: Flag = True
     max_position_embeddings: Size = 512
     tie_word_embeddings: Flag = True
+
+    def norm_label(self) -> str:
+        return "LayerNorm (post)"
 
     def architecture(self, prefix: str = "") -> Architecture:
         if self.asm or not self.is_encoder:
@@ -68,7 +72,7 @@ class Schema(ConfigSchema):
             Group("head", head),
         )
         facts = Facts(
-            h, v, self.max_position_embeddings, "MHA, bidirectional", heads, heads, dim, "LayerNorm (post)",
+            h, v, self.max_position_embeddings, "MHA, bidirectional", heads, heads, dim, self.norm_label(),
             "GELU" if self.gelu_activation else "ReLU", "learned", 4 * h, tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         stacks = (
@@ -76,4 +80,4 @@ class Schema(ConfigSchema):
             stack(f"{root}.{name}", "decoder" if name == "attentions" else "other", [part] * self.n_layers)
             for name, part in parts.items()
         )
-        return Architecture("xlm", groups, tuple(stacks), facts)
+        return Architecture(self.name, groups, tuple(stacks), facts)

@@ -1,0 +1,18 @@
+"""ColModernVBERT: ModernVBERT without its head; a projection makes a short vector of each token, for search.
+
+Source: transformers 5.23, models/colmodernvbert/modeling_colmodernvbert.py and configuration_colmodernvbert.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import colpali
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import ConfigSchema, nested
+
+
+class Schema(colpali.Schema):
+    name: ClassVar[str] = "colmodernvbert"
+
+    vlm_config: Annotated[ConfigSchema, nested("modernvbert"), DEFAULT]

@@ -1,0 +1,21 @@
+"""FlauBERT: XLM's layers, for French; `pre_norm` moves the norms and adds none.
+
+Source: transformers 5.23, models/flaubert/modeling_flaubert.py (`FlaubertWithLMHeadModel`) and configuration_flaubert.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import xlm
+from archcalc.arch._schema import Flag
+
+
+class Schema(xlm.Schema):
+    name: ClassVar[str] = "flaubert"
+    inert_keys: ClassVar[tuple[str, ...]] = (*xlm.Schema.inert_keys, "mask_token_id", "layerdrop", "attention_bias")
+
+    pre_norm: Flag = False
+
+    def norm_label(self) -> str:
+        return "LayerNorm (pre)" if self.pre_norm else super().norm_label()

@@ -1,0 +1,44 @@
+"""ModernVBERT: ModernBERT with SigLIP, whose patches are merged and projected by one linear layer.
+
+Source: transformers 5.23, models/modernvbert/modeling_modernvbert.py (`ModernVBertForMaskedLM`) and configuration_modernvbert.py
+(defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture, Tensor
+
+_HEAD = (("head.", "projection_head."), ("decoder.", "lm_head."))
+
+
+class Schema(VisionSchema):
+    name: ClassVar[str] = "modernvbert"
+    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "classifier_bias", "vocab_size")
+    text_name: ClassVar[str] = "text_model"
+    tower_name: ClassVar[str] = "vision_model"
+    projector_name: ClassVar[str] = "connector"
+
+    text_config: Annotated[ConfigSchema, nested("modernbert"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
+    pixel_shuffle_factor: Size = 4
+
+    def text(self, prefix: str) -> Architecture:
+        """ModernBERT under other names for what predicts the masked token, tied as the outer config says."""
+        tied = {"tie_word_embeddings": bool(self.tie_word_embeddings)}
+        a = self.text_config.model_copy(update=tied).architecture(f"{prefix}.{self.text_name}" if prefix else self.text_name)
+
+        def renamed(t: Tensor) -> Tensor:
+            old, new = next(pair for pair in _HEAD if t.name.startswith(pair[0]))
+            return t._replace(name=new + t.name.removeprefix(old))
+
+        groups = (g._replace(tensors=tuple(map(renamed, g.tensors))) if g.part == "head" else g for g in a.groups)
+        return a._replace(groups=tuple(groups))
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("modality_projection",), (wide * self.pixel_shuffle_factor**2, hidden), bias=False)
