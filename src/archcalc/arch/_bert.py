@@ -67,6 +67,9 @@ class BertSchema(DecoderSchema):
     def qkv_bias(self) -> bool:
         return True
 
+    def rotary(self) -> bool:
+        return False
+
     def tables(self) -> Iterator[Tensor]:
         """The embedding's further tables and its norm."""
         wide = self.embedding_width
@@ -84,7 +87,9 @@ class BertSchema(DecoderSchema):
 
     def layer(self) -> Layer:
         h, heads, bias = self.hidden_size, self.num_attention_heads, self.qkv_bias()
-        attention = GroupedQueryAttention(h, heads, heads, self.head_size, bias=bias, output_bias=True, rope=False, names=NAMES)
+        attention = GroupedQueryAttention(
+            h, heads, heads, self.head_size, bias=bias, output_bias=True, rope=self.rotary(), names=NAMES
+        )
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("intermediate.dense", "output.dense"))
         extra = [*layer_norm(f"attention.{self.attention_norm}", h), *layer_norm(self.ffn_norm, h), *self.extra()]
         if self.add_cross_attention:
