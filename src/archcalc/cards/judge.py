@@ -72,6 +72,8 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
         return Judgement("unverifiable", found.actual, f"{found.why}; the column may count more than weights")
     if found.verdict == "wrong" and claim.field == "weights" and claim.quals.dtype == "int4":
         return Judgement("unverifiable", found.actual, f"{found.why}; formats of four bits differ")
+    if found.verdict == "wrong" and claim.quals.span == "variant":
+        return Judgement("unverifiable", found.actual, f"{found.why}; a variant may have its own")
     if found.verdict == "wrong" and rules.quantized and claim.field == "weights":
         return Judgement("unverifiable", found.actual, f"{found.why}; a quantized release is smaller")
     if found.verdict == "wrong" and model.architecture.status == "partial":

@@ -64,7 +64,7 @@ def read_layers(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         role = ""
         for name, words_ in (
             ("mtp_layers", r"\bmtp\b|nextn"), ("dense_layers", r"\bdense\b"), ("moe_layers", r"\bmoe\b|\bsparse\b|expert"),
-            ("window_layers", r"\bswa\b|sliding|\blocal\b|window"), ("full_layers", r"\bfull\b|\bglobal\b|softmax"),
+            ("window_layers", r"\bswa\b|sliding|\blocal\b|window"), ("full_layers", r"\bfull\b|\bglobal\b|softmax|^\s*attention\b"),
             ("linear_layers", r"linear|deltanet|lightning|mamba|\bkda\b|gdn"), ("nope_layers", r"\bnope\b"),
             ("", r"encoder|vision|vit|unique|shared"),
         ):  # fmt: skip

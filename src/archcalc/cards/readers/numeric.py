@@ -58,6 +58,8 @@ def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             span = "native"
         elif not span and i and re.fullmatch(r"\s*(?:→|->|⇒|➜|=>)\s*~?", left):
             span = "extended"
+        if re.match(r"\s*(?:tokens\s*)?\([^()]*\b(?:variant|edition)\b", clause):
+            span = "variant"  # 1M (Turbo variant): of a release that the row does not name
         yield of(field, number, quals._replace(span=span))
 
 
@@ -114,7 +116,8 @@ def read_width(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 
 def read_vocab(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    if named := re.search(r"(?i)\b(?:(?:o200|cl100|p50|r50)k(?:_\w+)?|tiktoken|sentencepiece|bpe)\b", text):
+    named = re.search(r"(?i)\b(?:(?:o200|cl100|p50|r50)k(?:_\w+)?|tiktoken|sentencepiece|bpe)\b", text)
+    if named and not re.search(r"\d", text[: named.start()] + text[named.end() :]):
         yield Claim("tokenizer", "unknowable", named.start(), named.end(), quals)
     # 2**17 ~= 128k: the power is no count.
     powers = [match.span() for match in re.finditer(r"\d+\s*(?:\*\*|\^)\s*\d+", text)]
