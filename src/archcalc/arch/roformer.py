@@ -31,6 +31,9 @@ class Schema(bert.Schema):
     def embedding_width(self) -> int:
         return self.embedding_size or self.hidden_size
 
+    def rotary(self) -> bool:
+        return True
+
     def tables(self) -> Iterator[Tensor]:
         yield table("token_type_embeddings", self.type_vocab_size, self.embedding_width)
         yield from layer_norm("LayerNorm", self.embedding_width)
