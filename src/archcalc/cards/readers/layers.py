@@ -53,6 +53,8 @@ def read_layers(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             yield Claim("layer_ratio", "ratio", pattern.start(), pattern.end(), quals, ratio=ratio)
         taken.append(pattern.span())
     first = True
+    # "4 attention / 36 Mamba2" are two kinds, "28 attention" are all layers.
+    mixed = r"|^\s*attention\b" if _LINEAR.search(text) else ""
     for number in numbers(text):
         if any(a <= number.start < b for a, b in taken) or number.unit or number.scale:
             continue
@@ -64,7 +66,7 @@ def read_layers(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         role = ""
         for name, words_ in (
             ("mtp_layers", r"\bmtp\b|nextn"), ("dense_layers", r"\bdense\b"), ("moe_layers", r"\bmoe\b|\bsparse\b|expert"),
-            ("window_layers", r"\bswa\b|sliding|\blocal\b|window"), ("full_layers", r"\bfull\b|\bglobal\b|softmax|^\s*attention\b"),
+            ("window_layers", r"\bswa\b|sliding|\blocal\b|window"), ("full_layers", r"\bfull\b|\bglobal\b|softmax" + mixed),
             ("linear_layers", r"linear|deltanet|lightning|mamba|\bkda\b|gdn"), ("nope_layers", r"\bnope\b"),
             ("", r"encoder|vision|vit|unique|shared"),
         ):  # fmt: skip
