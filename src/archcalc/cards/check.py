@@ -113,7 +113,7 @@ class _Checker:
 
     def table(self, table: Table) -> None:
         """All claims of a table."""
-        around = cache(lambda: self.resolver.around(table.context))
+        around = cache(lambda: self.resolver.around(layout.surroundings(table)))
         rows = [
             (slot, self.resolver.subject(slot.subject, table.context) if slot.subject is not None else around())
             for slot in layout.slots(table)

@@ -20,7 +20,7 @@ _DIRECTIVE = re.compile(r"<!--\s*archcalc:((?:(?!<!--|-->)[\s\S])*)-->")
 _BAR = re.compile(r"(?<!\\)\|")
 _MARKS = re.compile(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*")
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
-_STATES = re.compile(
+STATES = re.compile(
     r"(?i)(?:base |hf |hub |hugging ?face )?(?:model|repo(?:sitory)?|checkpoint)(?: (?:id|name|repo(?:sitory)?|path))?"
     r"|hugging ?face(?: (?:id|model))?|模型(?:名称)?"
 )
@@ -35,7 +35,7 @@ class Context(NamedTuple):
 
     `headings` go from the document's title down. `pin` is a source that a comment names for this section, `begin` that of a generated
     section, whose numbers must be exact. `off` asks to leave the table alone. `stated` is what a line such as
-    `Model: X` above it says.
+    `Model: X` above it says, `base` what `Base model: X` says, from which the card's own was made.
     """
 
     headings: tuple[str, ...] = ()
@@ -44,6 +44,7 @@ class Context(NamedTuple):
     begin: str = ""
     off: bool = False
     stated: str = ""
+    base: str = ""
 
 
 class Table(NamedTuple):
@@ -159,6 +160,7 @@ class _Reader:
         self.caption = ""
         self.pin: tuple[int, str] = (0, "")
         self.stated: tuple[int, str] = (0, "")
+        self.base: tuple[int, str] = (0, "")
         self.begin = ""
         self.off = False
         self.skip_next = False
@@ -166,7 +168,13 @@ class _Reader:
     def context(self) -> Context:
         skipped, self.skip_next = self.skip_next, False
         return Context(
-            tuple(text for _, text in self.headings), self.caption, self.pin[1], self.begin, self.off or skipped, self.stated[1]
+            tuple(text for _, text in self.headings),
+            self.caption,
+            self.pin[1],
+            self.begin,
+            self.off or skipped,
+            self.stated[1],
+            self.base[1],
         )
 
     def walk(self, tokens: list[Token]) -> None:
@@ -203,6 +211,8 @@ class _Reader:
             self.pin = (0, "")
         if self.stated[0] >= level:
             self.stated = (0, "")
+        if self.base[0] >= level:
+            self.base = (0, "")
         self._comments(inline)
 
     def _cell_of(self, inline: Token) -> Cell:
@@ -357,8 +367,12 @@ class _Reader:
     def _state(self, rows: list[tuple[Cell, ...]]) -> None:
         """Note what `Model: X` or `Repository: X` among pairs says."""
         for label, value in rows:
-            if _STATES.fullmatch(label.text.strip()) and 1 < len(value.text) < 80:
-                self.stated = (self.headings[-1][0] if self.headings else 0, value.text)
+            if STATES.fullmatch(label.text.strip()) and 1 < len(value.text) < 80:
+                found = (self.headings[-1][0] if self.headings else 0, value.text)
+                if label.text.strip().lower().startswith("base"):
+                    self.base = found
+                else:
+                    self.stated = found
 
     def _item(self, inline: Token) -> Iterator[Cell]:
         """An item, or its lines where each begins with a label of its own."""

@@ -245,6 +245,8 @@ def _relation(text: str) -> str:
 
 def _field(main: str) -> str | None:
     found = _phrases().get(main) or next((field for field, pattern in _OPEN if pattern.fullmatch(main)), None)
+    if found is None and (symbol := re.fullmatch(r"(.*\w{2,}) [a-jl-z]", main)):
+        found = _phrases().get(symbol[1])  # "layers L"
     if found is not None or not main.isascii():
         return found
     if _BLOCKED.search(main):

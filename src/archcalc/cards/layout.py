@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from archcalc.cards import labels, names
-from archcalc.cards.document import Table
+from archcalc.cards.document import STATES, Context, Table
 from archcalc.cards.labels import Label
 from archcalc.cards.readers.counted import counted
 from archcalc.cards.text import EMPTY, Cell
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_BYTES = re.compile(r"[\d.,]+\s*[GM]i?B")
+_BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*[GM]i?B")
 
 
 class Subject(NamedTuple):
@@ -34,6 +34,24 @@ class Slot(NamedTuple):
     label: Label
     cell: Cell
     heading: str
+
+
+def surroundings(table: Table) -> Context:
+    """What stands around a table, and what it says of its model itself: a row `Base model`, an item "X has 14B parameters"."""
+    context = table.context
+    for row in table.rows:
+        if len(row) < 2:
+            continue
+        label, value = row[0].text.strip(), row[1].text
+        if table.kind == "table" and STATES.fullmatch(label) and 1 < len(value) < 80:
+            return context._replace(base=value) if label.lower().startswith("base") else context._replace(stated=value)
+        said = _SAYS.match(value)
+        if table.kind == "list" and said is not None and names.match(said[1]).kind in ("exact", "tuned"):
+            return context._replace(stated=said[1])
+    return context
+
+
+_SAYS = re.compile(r"(?:The )?([A-Z][\w.-]+(?: [\w.-]+){0,4}?) (?:has|is a|is an|features)\b")
 
 
 def slots(table: Table) -> Iterator[Slot]:
@@ -107,7 +125,7 @@ _DTYPE_HEAD = re.compile(
     r"(?i)(?:vram|memory|size|weights)?\W*(?:awq |gptq |gguf )?\(?(?P<dtype>[a-z]+\d+(?:_\w+)?|\d+[- ]bit)\)?(?: vram| memory| size)?"
 )
 _FILE = re.compile(r"i?q\d(?:_\w+)?")
-_TOKENS_HEAD = re.compile(r"(?i)\d[\d,]*k?(?:[- ](?:tokens?|context|ctx))?")
+_TOKENS_HEAD = re.compile(r"(?i)\d[\d,]*k?(?:[- ](?:tokens?|context|ctx))?(?: \((?:bf16|fp16|fp8|int8)\))?")
 LOOSE = "loose"
 """Sizes of a column that may count more than weights."""
 _MIXERS = re.compile(r"(?i)MHA|GQA|MQA|MLA|SWA|DSA")

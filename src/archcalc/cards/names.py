@@ -24,13 +24,15 @@ _QUANTIZED = re.compile(
     r"[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
     re.IGNORECASE,
 )
+# Mistral dates its releases behind a name that has its version in it.
+_DATED = re.compile(r"(?i)((?:mistral|ministral|magistral|devstral|pixtral)\S*)-2[3-9](?:0[1-9]|1[0-2])")
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
 _SIZE = re.compile(r"(?i)^~?\d+(?:\.\d+)?\s*[bmt]$")
 _GENERIC = {
     "text", "only", "text-only", "dense", "moe", "ours", "base", "instruct", "chat", "non-thinking", "thinking", "latest", "open",
     "new", "us", "this", "work", "released", "reference",
     "reasoning", "pretrained", "high", "medium", "low", "instruction-tuned", "pre-trained", "bf16", "fp16",
-    "original", "official",
+    "original", "official", "mha", "gqa", "mqa", "mla",
 }  # fmt: skip
 
 
@@ -49,6 +51,7 @@ NONE = Match("none")
 
 def clean(text: str) -> str:
     """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets."""
+    text = re.sub(r"\[\[(?:[^\]|]*[/|])?([^\]|]+)\]\]", r"\1", text)  # a wiki's links
     text = re.sub(r"[†‡*¹²³🔥🤗🏆⭐✨🆕]|\[\^?\w{1,3}\]|[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", "", text)
     text = re.sub(r"\s+", " ", text.replace("‑", "-").replace("–", "-")).strip()
     text = re.sub(r"(?<=\d)\s?×\s?(?=\d)", "x", text)  # 8×7B
@@ -73,6 +76,9 @@ def match(text: str, size: str = "") -> Match:
     if found.kind in ("exact", "tuned"):
         return found
     name = re.sub(r"(?i)\.(?:gguf|safetensors)$", "", name)
+    if dated := _DATED.fullmatch(name):
+        found = match(dated[1], size)
+        return found._replace(kind="tuned") if found.kind in ("exact", "tuned") else NONE
     if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned"):
         return Match("tuned", found.names, f"taken for {found.names[0]}, quantized", quantized=True)
     if (sized := re.fullmatch(r"(.+?)[-_ ](\d+(?:\.\d+)?[BMTbmt])", name)) and (found := _one(sized[1])).kind in ("exact", "tuned"):

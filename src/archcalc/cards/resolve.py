@@ -216,6 +216,7 @@ class Resolver:
         steps += [lambda text=text: self._text(text) for text in reversed(context.headings[1:])]  # type: ignore[misc]
         steps += [
             lambda: self._stated(context.stated),
+            lambda: self._base(context.base),
             self._document,
             self._beside,
             lambda: self._text(context.headings[0] if context.headings else ""),
@@ -248,6 +249,13 @@ class Resolver:
             return None
         found = self.subject(Subject(text), Context())
         return found if found.groups or is_repo(names.clean(text)) else None
+
+    def _base(self, text: str) -> Resolved | None:
+        """What the card's model was tuned or quantized from."""
+        found = self._stated(text)
+        if found is None or not found.groups:
+            return found
+        return found._replace(note=f"by its base model, {names.clean(text)}", tuned=True, quantized=True)
 
     def _document(self) -> Resolved | None:
         return self.source(self.default_source, self.default_folder) if self.default_source else None

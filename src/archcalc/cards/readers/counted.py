@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from archcalc.cards.labels import Label, parse
 
 _COUNT = re.compile(
-    r"(?:^|[,;(:]|\+|\b(?:with|and|has|of|are)\b)\s*(?P<value>[~≈]?\s?\d[\d,._]*\s?(?:[KMBT]\b|[bm]illion\b|trillion\b|[KMG]i?B(?:/token)?)?)"
+    r"(?:^|[,;(:]|\+|\b(?:with|and|has|of|are)\b)\s*(?:an? )?"
+    r"(?P<value>[~≈]?\s?\d[\d,._]*\s?(?:[KMBT]\b|[bm]illion\b|trillion\b|[KMG]i?B(?:/token)?)?)"
     r"(?=[ -](?P<words>[A-Za-z][A-Za-z /-]{2,40}))",
     re.IGNORECASE,
 )
@@ -23,7 +24,7 @@ def counted(text: str, start: int = 0) -> Iterator[tuple[Label, int, int]]:
     for match in _COUNT.finditer(text, start):
         words = match["words"].replace("-", " ").split()
         for n in range(min(4, len(words)), 0, -1):
-            label = parse(" ".join(words[:n]))
+            label = parse(" ".join(words[:n])) or parse(" ".join(words[:n]).removeprefix("dense "))
             if label is None:
                 continue
             if label.fields == ("active",):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from archcalc.cards.labels import Quals
 from archcalc.cards.quantity import numbers
 from archcalc.cards.readers.claim import RATIO, Claim, of
+from archcalc.cards.readers.experts import read_experts
 from archcalc.cards.readers.numeric import read_number
 from archcalc.cards.readers.wording import read_words
 
@@ -52,6 +53,11 @@ def read_layers(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         if ratio:
             yield Claim("layer_ratio", "ratio", pattern.start(), pattern.end(), quals, ratio=ratio)
         taken.append(pattern.span())
+    if experts := re.search(r",[^,;]*?\d+ experts\b", text):
+        # 24, with 64 experts per layer (2 active per token)
+        for claim in read_experts("moe", text[experts.start() :], quals):
+            yield claim._replace(start=claim.start + experts.start(), end=claim.end + experts.start())
+        taken.append((experts.start(), len(text)))
     first = True
     # "4 attention / 36 Mamba2" are two kinds, "28 attention" are all layers.
     mixed = r"|^\s*attention\b" if _LINEAR.search(text) else ""

@@ -42,7 +42,7 @@ def read_words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         width := re.search(r"(?i)(?:intermediate|hidden|inner)\s+(?:size|dim\w*|width)\D{0,4}(?=\d)", text)
     ):
         yield from (of("intermediate_size", number, quals) for number in list(numbers(text, width.end()))[:1])
-    if field == "attention":
+    if field == "attention" or (field == "type" and names & {"mha", "gqa"} and re.search(r"\(\d+[:/]\d+\)", text)):
         yield from _in_attention(text, quals, names)
     if field == "position" and (match := re.search(r"(?i)(?:θ|theta|base(?: frequency)?)\s*(?:of|=|:|\\=)?\s*(?=\d)", text)):
         yield from (of("rope_theta", number, quals) for number in list(numbers(text, match.end()))[:1])
@@ -50,7 +50,11 @@ def read_words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 
 def _in_attention(text: str, quals: Quals, names: set[str]) -> Iterator[Claim]:
     """Numbers in a cell about attention: `GQA (32/8)`, `MHA (12 heads)`, `GQA (8 KV heads)`, `5:1`, `window 1024`."""
-    if match := re.search(r"(?<![\d.])(\d+)\s*/\s*(\d+)(?![\d.])", text):
+    pair = re.search(r"(?<![\d.])(\d+)\s*/\s*(\d+)(?![\d.])", text)
+    if pair is None and names & {"mha", "gqa", "mqa"}:
+        # GQA (32:8) counts heads; GQA (4:1) is a ratio.
+        pair = re.search(r"\(\s*(\d+)\s*:\s*((?!1\s*\))\d+)\s*\)", text)
+    if match := pair:
         by_start = {n.start: n for n in numbers(text)}
         for group, field in ((1, "heads"), (2, "kv_heads")):
             if match.start(group) in by_start:
