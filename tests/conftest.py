@@ -12,6 +12,12 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, so that a run tells something of the change and not of its luck; `--hypothesis-profile=default`
+# looks further.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+settings.load_profile("same")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
