@@ -5,28 +5,18 @@ Source: transformers 5.23, models/emu3/modeling_emu3.py (`Emu3VQVAE`) and config
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import Flag, Size, TowerSchema
 from archcalc.arch._whisper import conv
+from archcalc.arch.janus_vqgan import Norm, resnet
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.model import Tensor
-
-Norm = Callable[[str, int], Iterator[Tensor]]
-
-
-def resnet(name: str, inner: int, outer: int, norm: Norm) -> Iterator[Tensor]:
-    yield from norm(f"{name}.norm1", inner)
-    yield from norm(f"{name}.norm2", outer)
-    yield from conv(f"{name}.conv1", outer, inner, 3, 3)
-    yield from conv(f"{name}.conv2", outer, outer, 3, 3)
-    if inner != outer:
-        yield from conv(f"{name}.nin_shortcut", outer, inner, 1, 1)
 
 
 class Schema(TowerSchema):

@@ -6,7 +6,7 @@ arXiv:2012.09841.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
@@ -19,11 +19,14 @@ from archcalc.blocks.vision import table
 from archcalc.model import Tensor
 
 
-def resnet(name: str, inner: int, outer: int) -> Iterator[Tensor]:
+Norm = Callable[[str, int], Iterator[Tensor]]
+
+
+def resnet(name: str, inner: int, outer: int, norm: Norm = layer_norm) -> Iterator[Tensor]:
     """Two convolutions, each behind a norm, and a shortcut where the width changes."""
-    yield from layer_norm(f"{name}.norm1", inner)
+    yield from norm(f"{name}.norm1", inner)
     yield from conv(f"{name}.conv1", outer, inner, 3, 3)
-    yield from layer_norm(f"{name}.norm2", outer)
+    yield from norm(f"{name}.norm2", outer)
     yield from conv(f"{name}.conv2", outer, outer, 3, 3)
     if inner != outer:
         yield from conv(f"{name}.nin_shortcut", outer, inner, 1, 1)
