@@ -18,7 +18,6 @@ from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.model import Tensor
 
-
 Norm = Callable[[str, int], Iterator[Tensor]]
 
 
