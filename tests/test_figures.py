@@ -98,3 +98,15 @@ def test_nanogpt_without_biases() -> None:
     r = archcalc.inspect(native)
     assert r.params.total - 1024 * 768 == 123_587_328
     assert f"{(r.params.total - 1024 * 768) / 1e6:.2f}M" == "123.59M"
+
+
+def test_falcon_perception_by_hand() -> None:
+    """tiiuae/Falcon-Perception, falcon_perception/model.py: no norm has a weight but the last, each head has a sink."""
+    native = {"model_type": "falcon_perception", "dim": 1024, "n_layers": 28, "n_heads": 16, "vocab_size": 65536}
+    whole, ocr = archcalc.inspect(native), archcalc.inspect(native | {"architectures": ["FalconOCRForCausalLM"]})
+    layer = 1024 * (16 + 2 * 8) * 128 + 16 * 128 * 1024 + 16 + 3 * 1024 * 3072
+    patch = 3 * 16 * 16
+    assert ocr.params.total == 28 * layer + 1024 + 2 * 65536 * 1024 + patch * 1024
+    boxes = 2 * (256 * 2 + 512 * 1024 + 1024 * 8192 + 8192 * 2048)
+    assert whole.params.total - ocr.params.total > boxes
+    assert whole.params.total // 10**6 == 632
