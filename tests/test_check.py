@@ -10,6 +10,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
@@ -663,6 +665,25 @@ def test_standard_input(cli: Run) -> None:
     done = cli("check", "-", "--offline", stdin=WRONG.encode())
     assert done.returncode == 1
     assert done.stdout.startswith("-\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+def test_a_bar_on_a_terminal_where_there_are_many_files(tmp_path: Path) -> None:
+    for i in range(25):
+        (tmp_path / f"{i}.md").write_text(RIGHT, encoding="utf-8")
+    for files, shown in (("*.md", True), ("1.md", False)):
+        ours, theirs = os.openpty()
+        done = subprocess.run(
+            [sys.executable, "-m", "archcalc", "check", files, "--offline"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, check=False, env={**os.environ, "TERM": "xterm"},
+        )  # fmt: skip
+        os.write(theirs, b".")
+        bar = os.read(ours, 1 << 16)
+        os.close(ours)
+        os.close(theirs)
+        assert done.returncode == 0
+        assert done.stdout.decode().endswith("0 wrong, 0 not verifiable\n")
+        assert (b"checking" in bar) == shown
 
 
 # Settings
