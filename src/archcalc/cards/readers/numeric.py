@@ -85,9 +85,14 @@ def read_theta(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     yield from read_number(field, text, quals)
 
 
+# The memory of a machine: "64 GB (more than an A100 80GB)".
+_MACHINE = re.compile(r"(?i)(?<![a-z\d])(?!bf|fp|tf|int|uint)(?:rtx ?|gtx ?|[a-z])\d{2,4}(?: ?(?:ti|super|pcie|sxm\d?))?[ -]*$")
+
+
 def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     """Every size in a cell: `16.1 GB`, `~14 GB fp16 / ~28 GB fp32`, `17,179,869,184 bytes (16.0 GiB)`."""
     found = [n for n in numbers(text) if n.unit not in ("%", "x") and "flop" not in n.unit]
+    found = [n for n in found if not _MACHINE.search(text, 0, n.start)]
     for i, number in enumerate(found):
         if number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
