@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from archcalc.analysis.training.planner import Planner
@@ -73,15 +74,17 @@ def remedies(planner: Planner, run: Run, budget: int) -> list[Remedy]:
     """What to switch on so that the run fits, cheapest first: each step alone, and where none does without training something
     else, the shortest list of steps that does. Each is checked."""
     steps = list(_steps(run))
+    # Ways that begin alike try the same runs.
+    total = cache(lambda tried: _total(planner, tried))
     found = [
-        Remedy(option, cost, total)
+        Remedy(option, cost, size)
         for option, cost, changes in steps
-        if (total := _total(planner, run._replace(**changes))) is not None and total <= budget
+        if (size := total(run._replace(**changes))) is not None and size <= budget
     ]
     gentle = [step for step in steps if not {"lora", "quant", "offload"} & step[2].keys()]
     adapters = [step for step in steps if "offload" not in step[2]]
     for way in (gentle, adapters, steps):
-        together = _together(planner, run, budget, way)
+        together = _together(total, run, budget, way)
         if together is not None and together.options not in {r.options for r in found}:
             found.append(together)
             break
@@ -127,27 +130,29 @@ def _total(planner: Planner, run: Run) -> int | None:
         return None
 
 
-def _together(planner: Planner, run: Run, budget: int, steps: Sequence[tuple[str, str, dict[str, Any]]]) -> Remedy | None:
+def _together(
+    total: Callable[[Run], int | None], run: Run, budget: int, steps: Sequence[tuple[str, str, dict[str, Any]]]
+) -> Remedy | None:
     """Steps taken one after the other until the run fits, less those that it would fit without."""
 
-    def total(chosen: Sequence[tuple[str, str, dict[str, Any]]]) -> int | None:
+    def with_all(chosen: Sequence[tuple[str, str, dict[str, Any]]]) -> int | None:
         changes: dict[str, Any] = {}
         for step in chosen:
             changes |= step[2]
-        return _total(planner, run._replace(**changes))
+        return total(run._replace(**changes))
 
     chosen: list[tuple[str, str, dict[str, Any]]] = []
     for step in steps:
         # A step replaces those that set the same.
         chosen = [c for c in chosen if not c[2].keys() <= step[2].keys()] + [step]
-        size = total(chosen)
+        size = with_all(chosen)
         if size is not None and size <= budget:
             break
     else:
         return None
     for step in list(chosen):
         rest = [c for c in chosen if c is not step]
-        size = total(rest)
+        size = with_all(rest)
         if size is not None and size <= budget:
             chosen = rest
-    return Remedy(" ".join(c[0] for c in chosen), "; ".join(c[1] for c in chosen), total(chosen) or 0)
+    return Remedy(" ".join(c[0] for c in chosen), "; ".join(c[1] for c in chosen), with_all(chosen) or 0)
