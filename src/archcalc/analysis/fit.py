@@ -254,12 +254,17 @@ def capability(device: Device) -> tuple[int, int] | None:
 
 
 class Candidate(NamedTuple):
-    """A model with weights as they would be stored, and all that does not depend on the placement."""
+    """A model with weights as they would be stored, and all that does not depend on the placement.
+
+    `weights` and `caches` keep what was made for placements already judged: many contexts and concurrencies share them.
+    """
 
     architecture: Architecture
     options: WeightOptions
     tensors: list[Kept]
     quant: str
+    weights: dict[Placement, RankWeights]
+    caches: dict[tuple[Placement, str | None, int, int], Cache]
 
 
 def candidate(architecture: Architecture, ask: Ask) -> Candidate:
@@ -275,7 +280,7 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
         architecture = quantize_as(architecture, quant)
     name = quant or (method_of(architecture.quantization) if architecture.quantization else _half(base_dtype(architecture)[0]))
     options = WeightOptions(ask.engine, ask.version, ask.gpus.device)
-    return Candidate(architecture, options, kept(architecture, options), name)
+    return Candidate(architecture, options, kept(architecture, options), name, {}, {})
 
 
 def _half(dtype: str) -> str:
@@ -294,10 +299,16 @@ def budget_of(model: Candidate, placement: Placement, weights: RankWeights, ask:
 
 def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> Fit:
     """One placement. Raises what the engine's rules raise."""
-    weights = rank_weights(model.architecture, placement, model.options, model.tensors)
+    weights = model.weights.get(placement)
+    if weights is None:
+        weights = model.weights[placement] = rank_weights(model.architecture, placement, model.options, model.tensors)
     sequences = -(-concurrency // placement.dp)
     plan = budget_of(model, placement, weights, ask, context, sequences)
-    cache = cache_of(model.architecture, placement, ask, plan)
+    # All that a cache depends on beside the model, its engine and its GPU, which a candidate is made for.
+    key = placement, ask.kv_dtype, plan.batched_tokens, plan.sequences
+    cache = model.caches.get(key)
+    if cache is None:
+        cache = model.caches[key] = cache_of(model.architecture, placement, ask, plan)
     most, tokens = cache.held(max(0, plan.kv_room_bytes), context)
     return Fit(
         placement, weights, plan, context, concurrency, cache.needed(context, sequences), most * placement.dp, tokens * placement.dp,
@@ -314,15 +325,16 @@ class Plans(NamedTuple):
     refused: tuple[str, ...]
 
 
-def plans(architecture: Architecture, ask: Ask, alternatives: int = 3) -> Plans:
+def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Candidate | None = None) -> Plans:
     """Judge placements in the order of preference until one fits, and then so many others of other kinds.
 
-    The best is the first that fits, or else the one that comes closest. Raises `UsageError` where the engine can place the model in no way
-    that was asked for.
+    The best is the first that fits, or else the one that comes closest. `model` is what `candidate` made of the architecture for this
+    engine, version, storage and GPU, where many questions are asked about it. Raises `UsageError` where the engine can place the model
+    in no way that was asked for.
     """
     refuse_guess(architecture)
     context = context_of(architecture, ask)
-    model = candidate(architecture, ask)
+    model = model or candidate(architecture, ask)
     device = ask.gpus.device
     found: list[Fit] = []
     refused: list[str] = []

@@ -10,10 +10,15 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.loader import Loaded
+
+if TYPE_CHECKING:
+    from archcalc.analysis.fit import Candidate
+    from archcalc.engines.weights import Engine
+    from archcalc.hardware import GpuSpec
 
 AXES = ("source", "context_tokens", "concurrency", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
 """The keys of a row, besides `set`: config keys and their values. Absent or None is the default of `archcalc fit` and `inspect`."""
@@ -132,14 +137,33 @@ def _model(source: str, overrides: str) -> tuple[Any, ...]:
     )
 
 
-def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def _candidate(
+    source: str, overrides: str, gpu: str, engine: Engine, quant: str | None
+) -> tuple[GpuSpec, Candidate | ArchcalcError]:
+    """The machine, and the model as the engine would load it there: what contexts, concurrencies and placements share."""
     from archcalc import hardware
+    from archcalc.analysis.fit import Ask, candidate, refuse_guess
+
+    spec = hardware.parse_spec(gpu)
+    architecture = _loaded(source, overrides).architecture
+    try:
+        refuse_guess(architecture)
+        return spec, candidate(architecture, Ask(spec, engine, quant=quant))
+    except ArchcalcError as error:
+        return spec, error
+
+
+def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     from archcalc.analysis.fit import Ask, plans
 
-    spec = hardware.parse_spec(row["gpu"])
+    engine: Engine = row.get("engine") or "vllm"
+    spec, model = _candidate(row["source"], overrides, row["gpu"], engine, row.get("quant"))
+    if isinstance(model, ArchcalcError):
+        raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}
-    ask = Ask(spec, row.get("engine") or "vllm", row.get("context_tokens"), row.get("concurrency") or 1, **asked)
-    best = plans(_loaded(row["source"], overrides).architecture, ask, alternatives=0).best
+    ask = Ask(spec, engine, row.get("context_tokens"), row.get("concurrency") or 1, **asked)
+    best = plans(_loaded(row["source"], overrides).architecture, ask, alternatives=0, model=model).best
     p, b = best.placement, best.budget
     plan = f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}"
     concurrency = round(best.max_concurrency, 3)
