@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,22 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "KV heads that do not divide": ({**LLAMA, "num_key_value_heads": 7}, "num_key_value_heads"),
     "layer list too short": ({**NEXT, "layer_types": ["full_attention"] * 3}, "layer_types"),
+    "unknown kind of layer, heads by layer": (
+        {
+            "model_type": "laguna",
+            "vocab_size": 100,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "num_attention_heads_per_layer": [4, 4],
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "layer_types": ["full_attention", "weird"],
+        },
+        '"weird"',
+    ),
     "unknown kind of layer": ({**NEXT, "layer_types": ["weird"] * 48}, '"weird"'),
     "more active experts than there are": ({**DEEPSEEK, "num_experts_per_tok": 999}, "999 of 256 experts"),
     "model_type a number": ({**LLAMA, "model_type": 5}, "model_type"),
@@ -178,10 +197,6 @@ def test_wrong_calls_exit_2_and_say_why(arguments: list[str], said: str, run: Ru
 
 
 def test_closed_pipe_and_full_disk(run: Run, tmp_path: Path) -> None:
-    import os
-    import subprocess
-    import sys
-
     command = [sys.executable, "-m", "archcalc", "tensors", "deepseek-v3", "--expand"]
     with subprocess.Popen([*command, "--format", "jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -189,12 +204,48 @@ def test_closed_pipe_and_full_disk(run: Run, tmp_path: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-    if os.path.exists("/dev/full"):
-        with open("/dev/full", "w", encoding="utf-8") as full:
-            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-        assert done.returncode == 1
-        assert "cannot write the output" in done.stderr
+    for arguments in (["inspect", "gpt2"], ["models"], ["--help"], ["fit", "--help"]):
+        command = [sys.executable, "-m", "archcalc", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == ""
+        assert process.returncode == 0, arguments
+        if os.path.exists("/dev/full"):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            assert done.returncode == 1
+            assert "cannot write the output" in done.stderr
+            assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell that closes streams")
+@pytest.mark.parametrize(("arguments", "status"), [("models", 0), ("inspect -", 2), ("fit llama-3.1-70b --gpu 4090 --ctx 8k", 1)])
+def test_closed_streams(arguments: str, status: int, tmp_path: Path) -> None:
+    for closed in (">&- <&-", "2>&- <&-", "<&- >&- 2>&-"):
+        script = f'"{sys.executable}" -m archcalc {arguments} {closed}'
+        done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == status
+        assert "archcalc:" not in done.stdout
+        assert "internal error" not in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["plot kv gpt2", "plot roofline gpt2 --gpu 4090", "report gpt2", "fit --help"])
+def test_encodings(arguments: str, tmp_path: Path) -> None:
+    """A pipe gets UTF-8 whatever the locale; an encoding that was asked for gets what it can hold."""
+    command = [sys.executable, "-m", "archcalc", *arguments.split()]
+    bare = {k: v for k, v in os.environ.items() if k not in ("PYTHONIOENCODING", "PYTHONUTF8", "LC_ALL", "LC_CTYPE", "LANG")}
+    plain = bare | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    answers = {}
+    for name, env in {"utf-8": bare | {"PYTHONUTF8": "1"}, "locale": plain, "ascii": plain | {"PYTHONIOENCODING": "ascii"}}.items():
+        done = subprocess.run(command, env=env, capture_output=True, cwd=tmp_path, check=False)
+        assert (done.returncode, done.stderr) == (0, b""), name
+        answers[name] = done.stdout
+    assert answers["locale"] == answers["utf-8"]
+    assert not answers["utf-8"].isascii()
+    assert answers["ascii"].isascii()
 
 
 def test_interrupt_leaves_no_traceback() -> None:

@@ -66,6 +66,7 @@ class Schema(GatedSchema):
     def architecture(self, prefix: str = "model") -> Architecture:
         if self.moe_apply_router_weight_on_input:
             raise UnsupportedError("moe_apply_router_weight_on_input is true: the reference implementation has no such router")
+        layers = self.layers()
         facts = self.gated_facts(rope_label({"rope_parameters": _ROPE, **(self.model_extra or {})}))
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder("laguna", self.layers(), facts, prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder("laguna", layers, facts, prefix=prefix, final_norm=norm, renames=RENAMES)

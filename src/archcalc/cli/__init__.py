@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -68,8 +69,34 @@ def build(only: str | None = None) -> typer.Typer:
     return app
 
 
+def _ready_streams() -> None:
+    """Standard streams that take what any command writes.
+
+    A closed one is the null device: print(file=None) would write errors to standard output. Files and pipes get UTF-8, which JSON and
+    the HTML pages are in, and not the locale's encoding; what a terminal cannot show is a question mark.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+    out = sys.stdout
+    if isinstance(out, TextIOWrapper) and out.encoding.lower().replace("-", "") != "utf8":
+        chosen = out.isatty() or "PYTHONIOENCODING" in os.environ
+        out.reconfigure(encoding=None if chosen else "utf-8", errors="replace")
+
+
 def main() -> None:
     """The console script."""
+    from archcalc.cli._run import guarded
+
+    _ready_streams()
     completing = "_ARCHCALC_COMPLETE" in os.environ
     asked = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
-    build(asked if asked in COMMANDS and not completing else None)(prog_name="archcalc")
+    app = build(asked if asked in COMMANDS and not completing else None)
+
+    def run() -> None:
+        try:
+            app(prog_name="archcalc")
+        finally:
+            sys.stdout.flush()
+
+    guarded(run)()

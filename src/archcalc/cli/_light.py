@@ -7,6 +7,7 @@ such adapters never calls them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, get_args
 
@@ -53,8 +54,20 @@ def _plainly(params: list[Any]) -> list[Any]:
     return params
 
 
+def _help(write: Callable[[Any, Any], None], ctx: Any, formatter: Any) -> None:
+    """The help. A reader that has seen enough of it is no failure, which rich takes it for."""
+    try:
+        write(ctx, formatter)
+    except SystemExit:
+        raise SystemExit(0) from None
+
+
 class LightCommand(TyperCommand):
     """A command whose parameters are converted by `_Plain`."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help, on standard output."""
+        _help(super().format_help, ctx, formatter)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, help and completion included."""
@@ -63,6 +76,10 @@ class LightCommand(TyperCommand):
 
 class LightGroup(TyperGroup):
     """A group whose own parameters are converted by `_Plain`."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help, on standard output."""
+        _help(super().format_help, ctx, formatter)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, help and completion included."""

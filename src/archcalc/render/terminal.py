@@ -25,6 +25,11 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
     """A console over `out`. In a pipe it is as wide as COLUMNS says, else `pipe_width`, and writes no escape codes."""
     from rich.console import Console
 
+    class Page(Console):
+        def on_broken_pipe(self) -> None:
+            # rich ends with status 1; a reader that has seen enough is no failure.
+            raise BrokenPipeError
+
     terminal = out.isatty()
     width = (
         None
@@ -33,7 +38,7 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
         if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns)
         else pipe_width
     )
-    return Console(
+    return Page(
         file=out if terminal else cast("TextIO", Trimmed(out)),
         width=width,
         no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
