@@ -87,7 +87,7 @@ def _settings(data: Mapping[str, Any], path: str) -> Settings:
         if key not in _KEYS:
             raise UsageError(f"{path}: unknown key {key!r}", f"one of {', '.join(_KEYS)}")
         if not isinstance(value, _KEYS[key]):  # type: ignore[arg-type]
-            raise UsageError(f"{path}: {key} is {value!r}", "see docs/check.md for its form")
+            raise UsageError(f"{path}: {key} is {value!r}", "see docs/commands/check.md for its form")
     rules = []
     for rule in data.get("ignore", ()):
         if (
