@@ -44,6 +44,7 @@ def workplace() -> Iterator[None]:
     before, place = dict(os.environ), os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", folder, dirs_exist_ok=True)
+        shutil.copytree(ROOT / "examples", os.path.join(folder, "examples"))
         shutil.copytree(ROOT / "tests" / "data" / "claims", os.path.join(folder, "claims"))
         os.environ.update({**_ENVIRONMENT, "HF_HOME": os.path.join(folder, ".hub")})
         os.chdir(folder)
