@@ -61,7 +61,7 @@ def check_options(engine: str | None, options: Options) -> None:
         if name == "engine_version" and engine is None:
             raise UsageError("--engine-version needs an --engine", f"{' and '.join(engines)} have rules of several versions")
         if engine is not None and engine not in engines:
-            raise UsageError(f"--{name.replace('_', '-')} is an option of {' and '.join(engines)}, not of {engine}")
+            raise UsageError(f"--{name.replace('_', '-')} is an option of {' and '.join(engines)}, not of {engine}", "leave it out")
 
 
 def allocate(architecture: Architecture, engine: str, work: Workload, options: Options | None = None) -> Allocation:

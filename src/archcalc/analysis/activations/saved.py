@@ -94,11 +94,12 @@ class Linear(NamedTuple):
 
 def linears_of(layer: Layer) -> list[Linear]:
     found = []
+    biases = {t.name: t.shape[0] for t in layer.tensors if t.name.endswith(".bias")}
     for t in layer.tensors:
         if len(t.shape) != 2 or not t.name.endswith(".weight") or t.role in ("norm", "embedding") or "conv" in t.name:
             continue
         name = t.name[: -len(".weight")]
-        bias = next((b.shape[0] for b in layer.tensors if b.name == f"{name}.bias"), None)
+        bias = biases.get(f"{name}.bias")
         # GPT-2 stores matrices [in, out].
         turned = name.rpartition(".")[2] in ("c_attn", "c_fc", "c_proj") and (bias == t.shape[1] != t.shape[0] or _conv1d(layer))
         read, write = t.shape if turned else (t.shape[1], t.shape[0])

@@ -80,33 +80,40 @@ def states(run: Run, held: list[Piece]) -> States:
     master = 4 if mixed and not full_shards else 0
     counts = {"trained": 0, "frozen": 0, "nf4": 0, "adapter": 0}
     weights = adapters = gradients = optimizer = ema = step = 0
+    # Routed experts are already spread over the ranks of `ep`, so fewer hold the same ones.
+    spread = max(1, shards // run.ep)
+    # Of weights, gradients and states.
+    ways = tuple(shards if stage >= least else 1 for least in (3, 2, 1))
+    expert_ways = tuple(spread if stage >= least else 1 for least in (3, 2, 1))
+    keeps_step = run.optimizer in ("adamw", "muon") and not master
     for p in held:
-        # Routed experts are already spread over the ranks of `ep`, so fewer hold the same ones.
-        ways = max(1, shards // run.ep) if p.tensor.experts else shards
-        n = p.total
+        in_weights, in_gradients, in_states = expert_ways if p.tensor.experts else ways
+        copies, n = p.copies, p.elements
         if p.quantized and not p.trains:
-            weights += p.copies * share(nf4_bytes(p.elements, run.double_quant), ways if stage >= 3 else 1)
-            counts["nf4"] += n
+            weights += copies * share(nf4_bytes(n, run.double_quant), in_weights)
+            counts["nf4"] += copies * n
         else:
-            weights += p.copies * share(p.elements * weight, ways if stage >= 3 else 1)
-            counts["trained" if p.trains else "frozen"] += n
+            weights += copies * -(-n * weight // in_weights)
+            counts["trained" if p.trains else "frozen"] += copies * n
         if p.trains:
-            gradients += p.copies * share(p.elements * gradient, ways if stage >= 2 else 1)
-            state = state_bytes(p, run.optimizer, moment) + master * p.elements
-            optimizer += p.copies * share(state, ways if stage >= 1 else 1)
-            ema += p.copies * share(4 * p.elements, ways if stage >= 1 else 1) if run.ema else 0
-            if run.optimizer in ("adamw", "muon") and not master:
-                step += p.copies * share(p.elements * gradient, ways if stage >= 1 else 1)
+            gradients += copies * -(-n * gradient // in_gradients)
+            optimizer += copies * share(state_bytes(p, run.optimizer, moment) + master * n, in_states)
+            if run.ema:
+                ema += copies * share(4 * n, in_states)
+            if keeps_step:
+                step += copies * share(n * gradient, in_states)
         if p.adapter:
             # PEFT keeps adapters in fp32 whatever the base model's type (autocast_adapter_dtype).
-            own, size = p._replace(elements=p.adapter, trains=True), run.adapter_size
-            m = own.elements
+            own, m = p._replace(elements=p.adapter, trains=True), run.adapter_size * p.adapter
+            in_weights, in_gradients, in_states = ways
             counts["adapter"] += own.total
-            adapters += p.copies * share(size * m, shards if stage >= 3 else 1)
-            gradients += p.copies * share(size * m, shards if stage >= 2 else 1)
-            optimizer += p.copies * share(state_bytes(own, run.optimizer, size), shards if stage >= 1 else 1)
-            ema += p.copies * share(4 * m, shards if stage >= 1 else 1) if run.ema else 0
-            step += p.copies * share(size * m, shards if stage >= 1 else 1) if run.optimizer == "adamw" else 0
+            adapters += copies * share(m, in_weights)
+            gradients += copies * share(m, in_gradients)
+            optimizer += copies * share(state_bytes(own, run.optimizer, run.adapter_size), in_states)
+            if run.ema:
+                ema += copies * share(4 * p.adapter, in_states)
+            if run.optimizer == "adamw":
+                step += copies * share(m, in_states)
     gathered = _gathered(run, held) if stage >= 3 and shards > 1 else 0
     cpu = 0
     if run.optimizer.startswith("paged"):
