@@ -186,6 +186,10 @@ def test_one_that_fails_does_not_stop_the_others(run: Run) -> None:
         (["schema", "nothing"], "nothing"),
         (["inspect", "deepsek-v3"], "deepseek-v3"),
         (["inspect", "org/not-bundled", "--offline"], "org/not-bundled"),
+        (["train", "gpt2", "--seq", "1k", "--lora-targets", "qv"], "--lora-targets"),
+        (["train", "gpt2", "--seq", "1k", "--loss-chunks", "4"], "--loss-chunks"),
+        (["train", "gpt2", "--seq", "1k", "--tokens", "1B"], "--tokens"),
+        (["train", "gpt2", "--seq", "1k", "--checkpointing", "selective", "--checkpoint-every", "4"], "--checkpoint-every"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

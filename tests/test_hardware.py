@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import importlib.util
+import io
+import json
 import math
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from archcalc import hardware
 from archcalc.analysis import roofline
 from archcalc.errors import UsageError
+from conftest import Run
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "src" / "archcalc" / "hardware"
@@ -439,6 +443,19 @@ def test_search() -> None:
     assert big
     assert all(d.vendor == "amd" and d.driver_bytes >= 250 * GB for d in big)
     assert hardware.search("banana") == []
+
+
+def test_estimated_memory_has_a_tilde_and_csv_one_value_a_cell(run: Run) -> None:
+    lines = run("gpus", "h200", "--format", "markdown").stdout.splitlines()[2:]
+    assert lines
+    assert all(("| ~" in line) == ("| estimated |" in line) for line in lines)
+    assert any("| ~" in line for line in lines)
+    found = list(csv.DictReader(io.StringIO(run("gpus", "h200", "--format", "csv").stdout)))
+    rows = json.loads(run("gpus", "h200", "--format", "json").stdout)
+    for row, plain in zip(found, rows, strict=True):
+        rates, offer = plain["dense_tflops"], plain["cheapest"] or {"usd_per_hour": "", "instance": ""}
+        assert (row["bf16_tflops"], row["fp8_tflops"]) == (str(rates["bf16"]), str(rates["fp8"]))
+        assert (row["cheapest_usd_per_hour"], row["cheapest_instance"]) == (str(offer["usd_per_hour"]), offer["instance"])
 
 
 def test_offers() -> None:

@@ -82,7 +82,9 @@ def command(
     license_: Annotated[
         str | None, typer.Option("--license", metavar="WORD", help="Only that license.", rich_help_panel=MODELS)
     ] = None,
-    sort: Annotated[Order, typer.Option("--sort", help="size, context, speed or cost.", rich_help_panel=MODELS)] = Order.size,
+    sort: Annotated[
+        Order | None, typer.Option("--sort", help="size (by default), context, speed or cost.", rich_help_panel=MODELS)
+    ] = None,
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
@@ -96,6 +98,13 @@ def command(
     from archcalc.analysis.fit import Ask
     from archcalc.loader import load
 
+    listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort}
+    for option, given in (listing if source else {"--set": set_, "--explain": explain}).items():
+        if given:
+            raise UsageError(
+                f"{option} is for a call {'without' if source else 'with'} SOURCE",
+                f"leave {option} out, or {'name no SOURCE to list the bundled models' if source else 'name a model'}",
+            )
     spec = _machine(gpu, vram)
     ask = Ask(
         gpus=spec,
@@ -113,6 +122,12 @@ def command(
         batched_tokens=batched_tokens,
         version=engine_version,
     )
+    for option, value, engines in (
+        ("--engine-version", engine_version, ("vllm",)),
+        ("--max-num-batched-tokens", batched_tokens, ("vllm", "transformers")),
+    ):
+        if value is not None and ask.engine not in engines:
+            raise UsageError(f"{option} is an option of {' and '.join(engines)}, not of {ask.engine}", "leave it out")
     if quant and max_quant:
         raise UsageError("--quant and --max-quant exclude each other", "one asks for a storage, the other allows some")
     if max_quant:
@@ -120,7 +135,7 @@ def command(
 
         check_name(max_quant)
     if not source:
-        _list(ask, form, sort, units.parse_count(min_params) if min_params else 0, family, license_, max_quant)
+        _list(ask, form, sort or Order.size, units.parse_count(min_params) if min_params else 0, family, license_, max_quant)
         return
 
     from archcalc.analysis.verdict import fit_report

@@ -29,10 +29,13 @@ def command(
     """
     from archcalc import hardware, units
     from archcalc.render import rows
-    from archcalc.render.gpus import COLUMNS
+    from archcalc.render.gpus import COLUMNS, CSV, flat
 
     found = hardware.search(query or "", units.parse_bytes(min_memory) if min_memory else 0, vendor or "")
-    rows.write(form.value, COLUMNS, [_row(device) for device in found], sys.stdout)
+    listed = [_row(device) for device in found]
+    if form in (Format.table, Format.markdown, Format.csv):
+        listed = [flat(row) for row in listed]
+    rows.write(form.value, CSV if form is Format.csv else COLUMNS, listed, sys.stdout)
     if not found:
         print("archcalc: no device of the catalog matches", file=sys.stderr)
 

@@ -184,6 +184,14 @@ def command(
         spec = hardware.GpuSpec(hardware.custom(units.parse_bytes(vram)), max(1, int(gpu or 1)))
     elif gpu is not None:
         spec = hardware.parse_spec(gpu, limit=1 << 20)
+    for option, alone, needed in (
+        ("--lora-targets", lora_targets != "all-linear" and not lora, "--lora 16"),
+        ("--loss-chunks", loss_chunks != 8 and loss is not Losses.chunked, "--loss chunked"),
+        ("--checkpoint-every", checkpoint_every > 1 and checkpointing is Checkpointing.selective, "--checkpointing full"),
+        ("--tokens", tokens is not None and spec is None, "--gpu 8xH100"),
+    ):
+        if alone:
+            raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
     run = Run(
         seq=units.parse_tokens(seq),
         micro_batch=micro_batch,
