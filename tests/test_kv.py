@@ -120,6 +120,9 @@ def test_an_engine_that_cannot_stands_with_its_reason(run: Run) -> None:
 def test_notes(run: Run, tmp_path: Path) -> None:
     beyond = kv(run, "llama-3.1-8b", "--ctx", "1m")
     assert beyond["notes"] == ["1m is beyond the model's 128k of context"]
+    inspected = json.loads(run("inspect", "llama-3.1-8b", "--ctx", "1m", "--format", "json").stdout)
+    assert beyond["notes"][0] in inspected["notes"]
+    assert not any("beyond" in note for note in json.loads(run("inspect", "llama-3.1-8b", "--format", "json").stdout)["notes"])
     config = {**zoo.config("llama-3.1-8b"), "model_type": "sheep"}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     guessed = run("kv", str(tmp_path), "--engine", "vllm", "--ctx", "8k")

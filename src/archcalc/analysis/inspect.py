@@ -275,6 +275,9 @@ def inspect(
     elif tokens is None:
         notes.append("the config states no context: give --ctx for cache and FLOPs")
     else:
+        from archcalc.analysis.kv import beyond
+
+        notes += beyond(a, tokens)
         cache = kv_cache(a, tokens, batch, kv_dtype, engine)
         contexts = _contexts(a, kv_dtype, tokens, engine)
         work = flops.decode_flops(a, tokens)

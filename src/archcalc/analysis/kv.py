@@ -136,10 +136,15 @@ def notes(architecture: Architecture, tokens: int) -> list[str]:
     out = []
     if architecture.status == "guessed":
         out.append("no adapter reads this model type: every figure is a guess, marked ~")
+    return [*out, *beyond(architecture, tokens)]
+
+
+def beyond(architecture: Architecture, tokens: int) -> list[str]:
+    """A note where more is asked for than the model's own context."""
     longest = architecture.facts.context_tokens
-    if longest and tokens > longest:
-        out.append(f"{units.format_tokens(tokens)} is beyond the model's {units.format_tokens(longest)} of context")
-    return out
+    if not longest or tokens <= longest:
+        return []
+    return [f"{units.format_tokens(tokens)} is beyond the model's {units.format_tokens(longest)} of context"]
 
 
 def kv(
