@@ -245,7 +245,7 @@ def test_a_pickle_is_not_read(folder: Path) -> None:
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', FormatError, "the key 'c' twice"),
         (b"[" * 200_000, FormatError, "nested too deeply"),
         (b'{"a":' * 200_000, FormatError, "nested too deeply"),
-        (b'{"a": ' + b"9" * 10_000 + b"}", FormatError, "a number that cannot be read"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", FormatError, "a number of thousands of digits"),
         (b'\xef\xbb\xbf{"a": 1}', FormatError, "byte order mark"),
         ('{"a": 1}'.encode("utf-16"), FormatError, "UTF-16"),
         ('{"a": 1}'.encode("utf-16-le"), FormatError, "is not text"),

@@ -115,8 +115,8 @@ def read_json(source: bytes | str | os.PathLike[str], label: str = "", limit: in
         raise FormatError(f"{label} has the key {error.args[0]!r} twice in one object", "keep the one that is meant") from None
     except RecursionError:
         raise FormatError(f"{label} is nested too deeply to be a config", "give the model's config.json") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise FormatError(f"{label} holds a number that cannot be read: {error}", "correct the number") from None
+    except ValueError:
+        raise FormatError(f"{label} holds a number of thousands of digits, as no config does", "correct the number") from None
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "null" if value is None else f"a {type(value).__name__}"
         raise FormatError(f"{label} holds {kind}: a config is a JSON object", "give the model's config.json")

@@ -233,8 +233,15 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
     return out
 
 
+_PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron plugin"}
+"""What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
+
+
 def _notes(ask: Ask, found: Plans) -> Iterator[str]:
     yield from ask.gpus.notes
+    if ask.gpus.device.vendor in _PLUGINS and ask.engine in ("vllm", "sglang"):
+        way = f" (vLLM reaches them with {_PLUGINS[ask.gpus.device.vendor]})" if ask.engine == "vllm" else ""
+        yield f"{ask.engine} keeps to its rules for NVIDIA's GPUs here: those for {ask.gpus.device.name} are not known{way}"
     yield from found.best.budget.notes
     device, architecture = ask.gpus.device, found.model.architecture
     if found.model.quant.startswith("fp8") and roofline.native(device, "fp8") is False:
