@@ -14,7 +14,7 @@ import pytest
 from archcalc import zoo
 from archcalc.arch import parse
 from archcalc.errors import ArchcalcError
-from conftest import Run
+from conftest import Run, listen
 
 LLAMA = zoo.config("llama-3.1-8b")
 DEEPSEEK = zoo.config("deepseek-v3")
@@ -263,6 +263,7 @@ def test_interrupt_leaves_no_traceback() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=listen,  # noqa: PLW1509
     ) as process:
         import time
 

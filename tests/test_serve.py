@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from archcalc import server, zoo
+from conftest import listen
 
 Answer = tuple[int, str]
 
@@ -121,7 +122,11 @@ def test_other_methods_are_refused(serving: server.Server) -> None:
 
 def test_ctrl_c_ends_it_cleanly() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "archcalc", "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "archcalc", "serve", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen,  # noqa: PLW1509
     )
     assert process.stdout is not None
     line = process.stdout.readline()
