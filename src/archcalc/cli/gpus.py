@@ -9,6 +9,7 @@ import typer
 
 from archcalc.cli._options import FormatOption
 from archcalc.cli._run import Format
+from archcalc.errors import UsageError
 
 
 def command(
@@ -31,6 +32,9 @@ def command(
     from archcalc.render import rows
     from archcalc.render.gpus import COLUMNS, CSV, flat
 
+    vendors = sorted({device.vendor for device in hardware.devices()})
+    if vendor is not None and vendor.strip().lower() not in vendors:
+        raise UsageError(f"--vendor {vendor}: the catalog has none of it", f"one of {', '.join(vendors)}")
     found = hardware.search(query or "", units.parse_bytes(min_memory) if min_memory else 0, vendor or "")
     listed = [_row(device) for device in found]
     if form in (Format.table, Format.markdown, Format.csv):

@@ -22,12 +22,18 @@ class Kind(str, Enum):
     roofline = "roofline"
 
 
+_IDLE = {Kind.kv: ("--gpu", "--engine"), Kind.params: ("--ctx", "--gpu", "--engine", "--kv-dtype")}
+"""The options that a chart does not use."""
+
+
 def command(
     kind: Annotated[Kind, typer.Argument(help="kv, memory, params or roofline.")],
     source: Sources,
     ctx: Context = None,
     gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, for memory and roofline.")] = None,
-    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="The engine, for memory and roofline.")] = "vllm",
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="NAME", help="The engine, for memory and roofline; vllm by default.")
+    ] = None,
     kv_dtype: KvDtype = None,
     set_: Set = None,
     out: Annotated[
@@ -47,6 +53,10 @@ def command(
     from archcalc.loader import Loaded, load
     from archcalc.render import plot
 
+    given = {"--ctx": ctx, "--gpu": gpu, "--engine": engine, "--kv-dtype": kv_dtype}
+    for option in _IDLE.get(kind, ()):
+        if given[option] is not None:
+            raise UsageError(f"{option} changes nothing in a chart of {kind.value}", "leave it out")
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     found = [r for _, r in each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ()))]
     models = [r for r in found if isinstance(r, Loaded)]
@@ -60,7 +70,7 @@ def command(
     elif kind is Kind.params:
         chart = charts.params(models)
     else:
-        known = next((name for name in ENGINES if name == engine), None)
+        known = next((name for name in ENGINES if name == (engine or "vllm")), None)
         if known is None:
             raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
         ask = Ask(charts.machine(gpu), known, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)

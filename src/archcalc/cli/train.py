@@ -189,6 +189,8 @@ def command(
         ("--loss-chunks", loss_chunks != 8 and loss is not Losses.chunked, "--loss chunked"),
         ("--checkpoint-every", checkpoint_every > 1 and checkpointing is Checkpointing.selective, "--checkpointing full"),
         ("--tokens", tokens is not None and spec is None, "--gpu 8xH100"),
+        ("--no-dropout", not dropout and implementation is not Implementations.megatron, "--implementation megatron"),
+        ("--no-double-quant", not double_quant and not qlora, "--lora 16 --qlora"),
     ):
         if alone:
             raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
