@@ -7,6 +7,7 @@ Source: transformers 5.23, models/llava/modeling_llava.py; conversion_mapping.py
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, TypeAlias
 
@@ -68,9 +69,9 @@ class CompositeSchema(ConfigSchema):
         """Whether the head is the embedding, or None where the text model has its say."""
         return bool(self.tie_word_embeddings)
 
+    @abstractmethod
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         """What stands beside the text model."""
-        raise NotImplementedError
 
     def text(self, prefix: str) -> Architecture:
         if self.flat and "text_config" not in self.model_fields_set and "hidden_size" in (extra := self.model_extra or {}):

@@ -5,6 +5,7 @@ Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`, `CLIPM
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -68,9 +69,9 @@ class DualSchema(ConfigSchema):
         old = {f"{part}_config": config[f"{part}_config_dict"] for part in ("text", "vision") if config.get(f"{part}_config_dict")}
         return {**config, **old}
 
+    @abstractmethod
     def beside(self, text: TextTower, vision: TowerSchema) -> Iterator[Tensor]:
         """What belongs to neither tower."""
-        raise NotImplementedError
 
     def architecture(self, prefix: str = "") -> Architecture:
         a: Architecture = self.text_config.architecture(join(prefix, "text_model"))

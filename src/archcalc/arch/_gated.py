@@ -5,6 +5,7 @@ Source: transformers 5.23, models/laguna/modeling_laguna.py and models/step3p7/m
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
@@ -35,17 +36,21 @@ class GatedSchema(DecoderSchema):
     def kinds(self) -> list[str]:
         return [FULL] * self.num_hidden_layers if self.layer_types is None else self.layer_types
 
+    @abstractmethod
     def sparse(self) -> list[bool]:
-        raise NotImplementedError
+        """Which layers have experts."""
 
+    @abstractmethod
     def heads(self) -> list[int]:
-        raise NotImplementedError
+        """Query heads of each layer."""
 
+    @abstractmethod
     def dense(self) -> Block:
-        raise NotImplementedError
+        """The FFN of a dense layer."""
 
+    @abstractmethod
     def experts(self) -> MixtureOfExperts:
-        raise NotImplementedError
+        """The experts of a sparse layer."""
 
     def layer(self, window: int | None, heads: int, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         h, dim, bias, kv_heads = self.hidden_size, self.head_dim, self.attention_bias, self.num_key_value_heads or heads

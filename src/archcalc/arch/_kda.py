@@ -5,6 +5,7 @@ Source: transformers 5.23, models/kimi_linear/modeling_kimi_linear.py and config
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,18 +59,21 @@ class DeltaSchema(LatentSchema):
     linear_num_heads: Size | None = None
     linear_conv_kernel_dim: Size | None = None
 
+    @abstractmethod
     def default_kinds(self) -> list[str]:
-        raise NotImplementedError
+        """The kinds of layers where the config lists none."""
 
+    @abstractmethod
     def default_sparse(self) -> list[bool]:
-        raise NotImplementedError
+        """Which layers have experts where the config lists none."""
 
+    @abstractmethod
     def delta(self) -> KimiDeltaAttention:
-        raise NotImplementedError
+        """The linear mixer."""
 
+    @abstractmethod
     def routed(self) -> tuple[int, int, int]:
         """Experts, how many of them a token visits, and shared ones."""
-        raise NotImplementedError
 
     def latent(self, index: int) -> LatentAttention:
         return self.attention()

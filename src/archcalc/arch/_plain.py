@@ -107,6 +107,7 @@ class PlainSchema(DecoderSchema):
         return False
 
     def experts(self) -> MixtureOfExperts:
+        """The experts of sparse layers: a type that has any says which."""
         raise NotImplementedError
 
     def windows(self) -> Sequence[int | None]:

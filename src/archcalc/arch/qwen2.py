@@ -57,6 +57,7 @@ class Schema(DecoderSchema):
         return False
 
     def experts(self) -> MixtureOfExperts:
+        """The experts of sparse layers: a type that has any says which."""
         raise NotImplementedError
 
     def ffn(self, sparse: bool) -> MixtureOfExperts | GatedFeedForward:
