@@ -2,6 +2,9 @@
 
 The usual keys are read as transformers names them, or as older configs did; everything they do not say is assumed to be as in
 Llama (RMSNorm before attention and FFN, SwiGLU, rotary positions), and said in the notes.
+
+Source: transformers 5.23, models/llama/configuration_llama.py and modeling_llama.py; configuration_utils.py (`attribute_map`) for the
+older names of keys.
 """
 
 from __future__ import annotations

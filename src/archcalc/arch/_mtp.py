@@ -1,6 +1,6 @@
 """Multi-token prediction as published checkpoints store it; the reference implementation skips these tensors on loading.
 
-Sources: DeepSeek-V3, arXiv:2412.19437, section 2.2; deepseek-ai/DeepSeek-V3, README_WEIGHTS.md (layers behind the decoder's);
+Source: DeepSeek-V3, arXiv:2412.19437, section 2.2; deepseek-ai/DeepSeek-V3, README_WEIGHTS.md (layers behind the decoder's);
 vLLM 0.33, models/qwen3_next_mtp.py and models/qwen3_5_mtp.py (`mtp.*`).
 """
 

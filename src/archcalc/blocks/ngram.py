@@ -31,6 +31,7 @@ def _is_prime(n: int) -> bool:
     odd, twos = n - 1, 0
     while odd % 2 == 0:
         odd, twos = odd // 2, twos + 1
+    # The least number that four witnesses take for a prime (Jaeschke 1993, Mathematics of Computation 61, table 1).
     for base in _WITNESSES[:4] if n < 3_215_031_751 else _WITNESSES:
         x = pow(base, odd, n)
         if x in (1, n - 1):
