@@ -64,22 +64,28 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
     if model.architecture.status == "guessed" and claim.form not in ("unread", "unknowable"):
         return Judgement("unverifiable", why=_GUESSED)
     found = _judge(model, claim, rules)
-    if found.verdict == "wrong" and claim.field == "kv_cache" and not claim.quals.context and not rules.strict:
-        return Judgement("unverifiable", found.actual, f"no context is stated; {found.why}")
-    if found.verdict == "wrong" and rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
-        return Judgement("unverifiable", found.actual, f"{found.why}; a tuned release may have its own")
-    if found.verdict == "wrong" and claim.field == "weights" and claim.quals.other == "loose":
-        return Judgement("unverifiable", found.actual, f"{found.why}; the column may count more than weights")
-    if found.verdict == "wrong" and claim.field == "weights" and claim.quals.dtype == "int4":
-        return Judgement("unverifiable", found.actual, f"{found.why}; formats of four bits differ")
-    if found.verdict == "wrong" and claim.quals.span == "variant":
-        return Judgement("unverifiable", found.actual, f"{found.why}; a variant may have its own")
-    if found.verdict == "wrong" and rules.quantized and claim.field == "weights":
-        return Judgement("unverifiable", found.actual, f"{found.why}; a quantized release is smaller")
-    if found.verdict == "wrong" and model.architecture.status == "partial":
-        keys = ", ".join(model.architecture.unmodelled_keys)
-        return Judgement("unverifiable", found.actual, f"{found.why}; but keys of the config are not understood: {keys}")
-    return found
+    excuse = _excuse(model, claim, rules) if found.verdict == "wrong" else ""
+    return Judgement("unverifiable", found.actual, f"{found.why}; {excuse}") if excuse else found
+
+
+def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
+    """Why a number that is not the model's may still be right: what the cell or the release leaves open. Empty if it may not."""
+    if claim.field == "kv_cache" and not claim.quals.context and not rules.strict:
+        return "no context is stated"
+    if rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
+        return "a tuned release may have its own"
+    if claim.quals.span == "variant":
+        return "a variant may have its own"
+    if claim.field == "weights":
+        if claim.quals.other == "loose":
+            return "the column may count more than weights"
+        if claim.quals.dtype == "int4":
+            return "formats of four bits differ"
+        if rules.quantized:
+            return "a quantized release is smaller"
+    if model.architecture.status == "partial":
+        return f"keys of the config are not understood: {', '.join(model.architecture.unmodelled_keys)}"
+    return ""
 
 
 def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
