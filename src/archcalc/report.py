@@ -656,8 +656,11 @@ class Pick(Record):
     notes: list[str]
 
 
+Verdict = Literal["ok", "wrong", "doubtful", "unverifiable", "unknown-model"]
+
+
 class CheckResult(Record):
-    """One claim of a card. `resolved` is what the name was taken for; `actual` the true value in the claim's own style; `why` how
+    """One claim of a card. `doubtful` is a mismatch that nothing nearby confirms. `resolved` is what the name was taken for; `actual` the true value in the claim's own style; `why` how
     that is known; `fix` what `--fix` writes in the claim's place."""
 
     file: str
@@ -668,7 +671,7 @@ class CheckResult(Record):
     field: str
     claimed: str
     actual: str | None
-    verdict: Literal["ok", "wrong", "unverifiable", "unknown-model"]
+    verdict: Verdict
     why: str
     fix: str | None
 
@@ -691,6 +694,7 @@ class CheckReport(Record):
     claims: int
     ok: int
     wrong: int
+    doubtful: int
     unverifiable: int
     unknown_model: int
     results: list[CheckResult]

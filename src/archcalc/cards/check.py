@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from archcalc import report
-from archcalc.cards import document, layout, names, reading
+from archcalc.cards import confirm, document, layout, names, reading
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE
@@ -80,8 +80,9 @@ def check_text(
     rate = settings.tolerance if tolerance is None else tolerance
     checker = _Checker(path, found, resolver, settings, rate)
     checker.pins()
-    for table in found.tables:
-        checker.table(table)
+    for number, table in enumerate(found.tables):
+        checker.table(table, number)
+    checker.settle()
     return Checked(path, checker.results, checker.errors, checker.edits, text)
 
 
@@ -95,6 +96,10 @@ class _Checker:
         self.results: list[report.CheckResult] = []
         self.errors: list[report.CheckError] = []
         self.edits: list[Edit] = []
+        self.findings: list[confirm.Finding] = []
+        self._edits: list[tuple[int, Edit]] = []
+        self._blocks: dict[int, str] = {}
+        self._longer: dict[str, bool] = {}
         self._failed: set[str] = set()
 
     def pins(self) -> None:
@@ -111,7 +116,7 @@ class _Checker:
             self._failed.add(error.message)
             self.errors.append(report.CheckError(self.path, line, error.code, error.message, error.hint))
 
-    def table(self, table: Table) -> None:
+    def table(self, table: Table, number: int) -> None:
         """All claims of a table."""
         around = cache(lambda: self.resolver.around(layout.surroundings(table)))
         rows = [
@@ -125,7 +130,7 @@ class _Checker:
                 self.fail(slot.cell.line or table.line, resolved.failed)
             for part, whose in self._each(slot, resolved, table):
                 for claim in self._claims(part, whose):
-                    self.claim(part, claim, whose, table)
+                    self.claim(part, claim, whose, table, number)
 
     def _claims(self, slot: Slot, resolved: Resolved) -> Sequence[Claim]:
         if not resolved.several:
@@ -157,7 +162,7 @@ class _Checker:
             if claim.form != "unknowable"
         )
 
-    def claim(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table) -> None:
+    def claim(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table, number: int) -> None:
         """One claim: judged, and noted unless the settings say to leave it alone."""
         name = slot.subject.text if slot.subject is not None else resolved.label or table.context.stated
         if any(rule.covers(self.path, name, claim.field) for rule in self.settings.ignore):
@@ -167,7 +172,7 @@ class _Checker:
         cell = slot.cell
         text = cell.text[claim.start : claim.end].strip() or cell.text
         line, column = self._place(cell, claim)
-        verdict: Literal["ok", "wrong", "unverifiable", "unknown-model"] = "unverifiable"
+        verdict: report.Verdict = "unverifiable"
         if claim.form == "unknowable":
             judgement = Judgement("unverifiable", why=UNKNOWABLE[claim.field])
         elif not resolved.groups:
@@ -182,6 +187,7 @@ class _Checker:
         fix = _fix(claim, judgement.fix, cell.text) if verdict == "wrong" and len(resolved.groups) == 1 else None
         if fix is not None:
             self._edit(cell, claim, fix)
+        self.findings.append(self._finding(slot, claim, resolved, table, number, line, verdict))
         self.results.append(
             report.CheckResult(
                 file=self.path,
@@ -227,7 +233,70 @@ class _Checker:
         if found is not None:
             old = self.document.lines.text[found[0] : found[1]]
             if old != fix:
-                self.edits.append(Edit(*found, old, fix))
+                self._edits.append((len(self.results), Edit(*found, old, fix)))
+
+    def _finding(
+        self, slot: Slot, claim: Claim, resolved: Resolved, table: Table, number: int, line: int, verdict: str
+    ) -> confirm.Finding:
+        context = table.context
+        lines = self.document.lines
+        labelled = slot.heading if slot.heading not in (claim.field, slot.cell.text) else ""
+        pinned = resolved.pinned
+        return confirm.Finding(
+            line=line,
+            verdict=verdict,
+            claim=claim,
+            label=slot.label,
+            heading=labelled,
+            cell=slot.cell.text,
+            models=tuple(model for group in resolved.groups for model in group),
+            table=number,
+            listed=table.kind == "list",
+            block=self._block(table, number),
+            line_text=lines.text[lines.start(line - 1) : lines.start(line)],
+            around=" ".join((*context.headings[-1:], context.caption)),
+            certain=pinned or self._certain(slot, resolved),
+            pinned=pinned,
+            strict=bool(context.begin),
+        )
+
+    def _block(self, table: Table, number: int) -> str:
+        """The labels of a table or list."""
+        if number not in self._blocks:
+            heads = [cell.text for row in table.rows[: table.heads] for cell in row] if table.kind == "table" else []
+            sides = [row[0].text for row in table.rows if row]
+            self._blocks[number] = " | ".join([*heads, *sides])
+        return self._blocks[number]
+
+    def _certain(self, slot: Slot, resolved: Resolved) -> bool:
+        """Whether the cell's own name is that of one model: whole, with the size where the bundled name has one, and not short for a longer one
+        that the page says elsewhere."""
+        if slot.subject is None or resolved.family or len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
+            return False
+        said = f"{slot.subject.text} {slot.subject.size}".lower()
+        sizes = re.findall(r"\d+(?:\.\d+)?[bm](?![a-z])", resolved.groups[0][0].name)
+        if not all(size in re.sub(r"\s", "", said) for size in sizes):
+            return False
+        plain = names.clean(slot.subject.text)
+        if not plain:
+            return False
+        if plain not in self._longer:
+            longer = re.compile(rf"(?i){re.escape(plain)}[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
+            self._longer[plain] = longer.search(self.document.lines.text) is not None
+        return not self._longer[plain]
+
+    def settle(self) -> None:
+        """Leave out settings of runs, and doubt what nothing confirms."""
+        fields = confirm.block_fields(self.findings)
+        left_out = {i for i, f in enumerate(self.findings) if confirm.is_setting(f, fields[f.table])}
+        kept = [f for i, f in enumerate(self.findings) if i not in left_out]
+        doubts = {id(f): why for f, near in confirm.near(kept) if (why := confirm.doubt(f, near))}
+        for i, f in enumerate(self.findings):
+            if why := doubts.get(id(f), ""):
+                r = self.results[i]
+                r.verdict, r.why, r.fix = "doubtful", f"{r.why}; not an alarm, as {why}", None
+        self.edits = [edit for i, edit in self._edits if i not in left_out and self.results[i].verdict == "wrong"]
+        self.results[:] = [r for i, r in enumerate(self.results) if i not in left_out]
 
 
 _YES_NO = (
@@ -321,13 +390,14 @@ def summarize(checked: Iterable[Checked], errors: list[report.CheckError]) -> re
         files += 1
         results += one.results
         errors = errors + one.errors
-    count = {verdict: sum(r.verdict == verdict for r in results) for verdict in ("ok", "wrong", "unverifiable", "unknown-model")}
+    count = {verdict: sum(r.verdict == verdict for r in results) for verdict in ("ok", "wrong", "doubtful", "unverifiable", "unknown-model")}
     return report.CheckReport(
         report.SCHEMA_VERSION,
         files,
         len(results),
         count["ok"],
         count["wrong"],
+        count["doubtful"],
         count["unverifiable"],
         count["unknown-model"],
         results,

@@ -47,7 +47,8 @@ def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
 
 
 def _wrong(checked: Checked) -> int:
-    return sum(result.verdict == "wrong" for result in checked.results)
+    # Doubtful ones too: a mended figure may confirm its neighbour.
+    return sum(result.verdict in ("wrong", "doubtful") for result in checked.results)
 
 
 def _agreed(edits: Sequence[Edit]) -> list[Edit]:

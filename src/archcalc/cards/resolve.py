@@ -20,7 +20,7 @@ class Resolved(NamedTuple):
 
     `note` says how a name was taken, `problem` why there is none, `failed` that a source which was asked for by name cannot be had.
     `several` says that a cell may single out one of the models, `family` that they are one; `closed` says of each group what is wrong
-    if none of it has it.
+    if none of it has it. `pinned`: a comment, a setting, a link or the caller named the source, not words.
     """
 
     groups: tuple[tuple[Model, ...], ...] = ()
@@ -32,6 +32,7 @@ class Resolved(NamedTuple):
     closed: tuple[names.Closed, ...] = ()
     quantized: bool = False
     failed: ArchcalcError | None = None
+    pinned: bool = False
 
     @property
     def label(self) -> str:
@@ -66,7 +67,7 @@ class Resolver:
         place = placed(text, self.folder if folder is None else folder)
         if place not in self._sources:
             try:
-                self._sources[place] = Resolved(((load(place, self.offline),),))
+                self._sources[place] = Resolved(((load(place, self.offline),),), pinned=True)
             except ArchcalcError as error:
                 self._sources[place] = Resolved(problem=error.message, failed=error)
         return self._sources[place]
@@ -130,7 +131,7 @@ class Resolver:
             return None
         entry = zoo.find(repos[0])
         if entry is not None:
-            return self._bundled(((entry.name,),), f"by its link to {repos[0]}")
+            return self._bundled(((entry.name,),), f"by its link to {repos[0]}")._replace(pinned=True)
         return self._repo(repos[0]) if not self.offline else None
 
     def _repo_column(self, repo: str, found: names.Match) -> Resolved | None:

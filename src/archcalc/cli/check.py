@@ -53,14 +53,14 @@ def command(
         str | None, typer.Option("--tolerance", metavar="SHARE", help="Let numbers pass that are off by no more: 1%.")
     ] = None,
     require_claims: Annotated[bool, typer.Option("--require-claims", help="A file without claims fails.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Claims of unknown models fail too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Doubtful claims and those of unknown models fail too.")] = False,
     form: Annotated[CheckFormat, typer.Option("--format", "-f", help="How to print.")] = CheckFormat.table,
     offline: Offline = False,
 ) -> None:
     """Hold the claims of model cards against configs: tables, lists and front matter.
 
-    A claim is right if the true value reads so in some convention that can be named; --explain names it. Exit status 0 if no claim is
-    wrong, 1 if some are, or a file or a pinned source cannot be had, 2 if the call itself is wrong.
+    A claim is right if the true value reads so in some convention that can be named; --explain names it. A mismatch that nothing nearby
+    confirms is doubtful: shown, and never mended. Exit status 0 if no claim is wrong, 1 if some are, or a file or a pinned source cannot be had, 2 if the call itself is wrong.
     """
     from archcalc.cards import check, settings
     from archcalc.cards import fix as mending
@@ -130,7 +130,7 @@ def _leave(r: CheckReport, done: list[Checked], paths: list[str], strict: bool, 
             complain(f"{path} holds no claims", "leave --require-claims out if that is as it should be")
     if len(paths) == 1 and not done:
         leave(2)
-    if r.wrong or r.errors or (strict and r.unknown_model) or (require_claims and empty):
+    if r.wrong or r.errors or (strict and (r.doubtful or r.unknown_model)) or (require_claims and empty):
         leave(1)
 
 

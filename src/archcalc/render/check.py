@@ -14,7 +14,7 @@ COLUMNS = tuple(
     Column(key, key, text)
     for key in ("file", "line", "column", "model", "resolved", "field", "claimed", "actual", "verdict", "why", "fix")
 )
-_SHOWN = ("wrong", "unknown-model")
+_SHOWN = ("wrong", "doubtful", "unknown-model")
 
 
 def label(field: str) -> str:
@@ -34,6 +34,8 @@ def sentence(r: CheckResult) -> str:
         return f"{who}: {label(r.field)} {r.claimed!r} is right: {r.why}"
     if r.verdict == "unverifiable":
         return f"{who}: {label(r.field)} {r.claimed!r} is left alone: {r.why}"
+    if r.verdict == "doubtful":
+        return f"{who}: {label(r.field)} {r.claimed!r} is not {r.actual!r}: {r.why}"
     return f"{who}: {label(r.field)} is {r.claimed!r} and should be {r.actual!r}: {r.why}"
 
 
@@ -42,7 +44,7 @@ def summary(r: CheckReport) -> str:
     files = f"{r.files} file{'s' * (r.files != 1)}"
     if not r.claims:
         return f"{files}, no claims"
-    parts = [f"{r.ok} right", f"{r.wrong} wrong", f"{r.unverifiable} not verifiable"]
+    parts = [f"{r.ok} right", f"{r.wrong} wrong", *([f"{r.doubtful} doubtful"] if r.doubtful else []), f"{r.unverifiable} not verifiable"]
     if r.unknown_model:
         parts.append(f"{r.unknown_model} of unknown models")
     return f"{files}, {r.claims} claim{'s' * (r.claims != 1)}: {', '.join(parts)}"
@@ -55,8 +57,8 @@ def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
     from archcalc.render.terminal import console
 
     page = console(out, pipe_width=1000)
-    styles = {"wrong": "bold red", "ok": "green", "unverifiable": "dim", "unknown-model": "yellow"}
-    shown = [x for x in r.results if explain or x.verdict == "wrong"]
+    styles = {"wrong": "bold red", "doubtful": "magenta", "ok": "green", "unverifiable": "dim", "unknown-model": "yellow"}
+    shown = [x for x in r.results if explain or x.verdict in ("wrong", "doubtful")]
     file = ""
     for x in shown:
         if x.file != file:
@@ -95,7 +97,7 @@ def write_github(r: CheckReport, out: TextIO) -> None:
         out.write(f"::error file={_property(error.file)},line={max(error.line, 1)},title=archcalc::{_message(error.message)}\n")
     for x in r.results:
         if x.verdict in _SHOWN:
-            level = "error" if x.verdict == "wrong" else "notice"
+            level = {"wrong": "error", "doubtful": "warning"}.get(x.verdict, "notice")
             out.write(
                 f"::{level} file={_property(x.file)},line={x.line},col={x.column},title={_property(f'archcalc: {label(x.field)}')}"
                 f"::{_message(sentence(x))}\n"
@@ -112,7 +114,7 @@ def _property(text_: str) -> str:
 
 
 def write_sarif(r: CheckReport, out: TextIO) -> None:
-    """SARIF 2.1.0 (OASIS), as code scanning reads it: wrong claims are errors, unknown models notes."""
+    """SARIF 2.1.0 (OASIS), as code scanning reads it: wrong claims are errors, doubtful ones warnings, unknown models notes."""
     from archcalc import __version__
 
     fields = sorted({x.field for x in r.results if x.verdict in _SHOWN})
@@ -165,7 +167,7 @@ def _sarif_result(x: CheckResult, index: int) -> dict[str, Any]:
     return {
         "ruleId": f"archcalc/{x.field}",
         "ruleIndex": index,
-        "level": "error" if x.verdict == "wrong" else "note",
+        "level": {"wrong": "error", "doubtful": "warning"}.get(x.verdict, "note"),
         "message": {"text": sentence(x)},
         "locations": [_location(x.file, x.line, x.column)],
     }
@@ -180,7 +182,7 @@ def write_junit(r: CheckReport, out: TextIO) -> None:
         by_file.setdefault(x.file, []).append(x)
     for error in r.errors:
         by_file.setdefault(error.file, [])
-    skipped = r.unverifiable + r.unknown_model
+    skipped = r.doubtful + r.unverifiable + r.unknown_model
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     out.write(
         f'<testsuites name="archcalc" tests="{r.claims + len(r.errors)}" failures="{r.wrong}" errors="{len(r.errors)}" '
@@ -189,7 +191,7 @@ def write_junit(r: CheckReport, out: TextIO) -> None:
     for file, found in by_file.items():
         errors = [e for e in r.errors if e.file == file]
         wrong = sum(x.verdict == "wrong" for x in found)
-        left = sum(x.verdict in ("unverifiable", "unknown-model") for x in found)
+        left = sum(x.verdict in ("doubtful", "unverifiable", "unknown-model") for x in found)
         out.write(
             f'  <testsuite name={quoteattr(_plain(file))} tests="{len(found) + len(errors)}" failures="{wrong}" errors="{len(errors)}" '
             f'skipped="{left}">\n'

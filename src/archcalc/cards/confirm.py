@@ -1,0 +1,244 @@
+"""Whether a mismatch is an alarm: what stands around it must say that the page means this model and this field.
+
+A number that differs from the config may be wrong, or may be of another model, of another field, of a run, of a file or of another part.
+Each sign for or against an alarm has a weight, all in one table; an alarm that does not reach the threshold is doubtful: shown, never
+mended. In generated sections every mismatch is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from archcalc.cards import truth, words
+from archcalc.cards.labels import NUMERIC, Label, Quals
+from archcalc.cards.models import Model
+from archcalc.cards.readers.claim import Claim
+
+NEAR = 12
+"""Lines around a claim of a list that speak of the same model."""
+THRESHOLD = 2
+
+
+class Finding:
+    """One claim, judged, and where it stands.
+
+    `table` is the number of the table or list in the document, `block` all labels of that table, `line_text` the line of the file, `around` the
+    headings, captions and items that the claim stands under. `heading` is the label as written, empty where the claim has none.
+    `certain`: a comment, a link or a whole name says which model is meant; `pinned`: a comment, a link or the caller.
+    """
+
+    def __init__(
+        self, *, line: int, verdict: str, claim: Claim, label: Label, heading: str, cell: str, models: tuple[Model, ...], table: int,
+        listed: bool, block: str, line_text: str, around: str, certain: bool, pinned: bool, strict: bool,
+    ) -> None:  # fmt: skip
+        self.line = line
+        self.verdict = verdict
+        self.claim = claim
+        self.label = label
+        self.heading = heading
+        self.cell = cell
+        self.models = models
+        self.table = table
+        self.listed = listed
+        self.block = block
+        self.line_text = line_text
+        self.around = around
+        self.certain = certain
+        self.pinned = pinned
+        self.strict = strict
+
+    @cached_property
+    def who(self) -> tuple[str, ...]:
+        """The models' names."""
+        return tuple(model.name for model in self.models)
+
+
+class Near(NamedTuple):
+    """What other claims say around one: fields of the same model that are right and wrong, whether the column is right for others, and
+    whether the same line states the field rightly already."""
+
+    right: int
+    wrong: int
+    column: bool
+    said: bool
+
+
+class Sign(NamedTuple):
+    """A sign for an alarm (a positive weight) or against one, and what to say of it."""
+
+    weight: int
+    says: str
+    holds: Callable[[Finding, Near], bool]
+
+
+# What is said of a run and not of the model.
+_RUN = re.compile(
+    r"(?i)\btemperature\b|\b(?:top|min)[-_ ]?p\b|\blearning[-_ ]rate\b|\blr\b|\bbatch\b|\b[gm]bs\b|\bgpus?\b|\b(?:tp|pp|ep|dp|cp|vp)\b"
+    r"|\btok(?:en)?s?\s?/\s?s|throughput|\btflops?\b|\boptimi[sz]er\b|\bepochs?\b|\bwarm-?up\b|\bseed\b|penalty|\blatency\b|\bspeed-?up\b"
+    r"|学习率|批(?:次|量)?大小"
+)
+_SETTING = re.compile(
+    r"(?i)\bseq(?:uence)?[-_ ]?len(?:gth)?s?\b|\bmax[-_ ]?(?:new[-_ ])?tokens?\b|\bmax[-_ ](?:model[-_ ])?len(?:gth)?\b|\bmax[-_ ]seq\w*"
+    r"|\btop[-_ ]?k\b|\b(?:num|n)[-_]ctx\b|\bctx[-_ ]size\b|\btokens?\b"
+)
+_OF_THE_MODEL = re.compile(
+    r"(?i)expert|rout(?:er|ing|ed)|moe|position|context|window|native|vocab|supports?|trained|n_ctx, |[(（,、]\s*n_ctx\b|专家|上下文"
+)
+_ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
+_PART = re.compile(
+    r"(?i)\b(?:vision|visual|vit|image|audio|speech)\b|\bmtp\b|multi-token prediction|\bdraft\b|\b(?:adapter|projector|lora)\b|视觉"
+)
+_QUANTIZED = re.compile(
+    r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)*|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
+    r"|weight-\d|quanti[sz]|量化"
+)
+_SIZES = frozenset({"total_params", "weights", "active_params"})
+
+
+def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
+    """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
+    if finding.claim.field not in ("context", "active_experts", "routing") or finding.strict:
+        return False
+    label = finding.heading
+    if not _SETTING.search(label) or _OF_THE_MODEL.search(label) or fields & _ARCHITECTURE:
+        return False
+    return _RUN.search(f"{finding.block} {finding.around}") is not None
+
+
+def _another_fact(finding: Finding, near: Near) -> bool:
+    """Whether the number is another figure of the model, such as 384 experts read as active ones."""
+    number = finding.claim.number
+    if number is None or near.column or len(finding.models) != 1:
+        return False
+    claimed = number.printed * 10**number.scale
+    if claimed < 3:
+        return False
+    model = finding.models[0]
+    return any(
+        value.value == claimed
+        for field, kind in NUMERIC.items()
+        if field != finding.claim.field and kind in ("int", "tokens")
+        for value in truth.safely(model, field, Quals())
+    )
+
+
+def _far(finding: Finding, near: Near) -> bool:
+    """Whether a number is off by more than a factor of three where nothing speaks for the field."""
+    number = finding.claim.number
+    if number is None or near.column or near.right > 1:
+        return False
+    claimed = number.printed * 10**number.scale
+    values = [v.value for model in finding.models for v in truth.safely(model, finding.claim.field, finding.claim.quals)]
+    units = (1, 1000, 1024, 10**6, 1 << 20, 10**9, 10**12)
+    if not claimed or not any(values):
+        return True
+    return not any(v and claimed * u <= 3 * v and 3 * claimed * u >= v for v in values for u in units)
+
+
+def _gloss(finding: Finding, _near: Near) -> bool:
+    """A word that is not the value of its label: the rest of a sentence, or what explains the label."""
+    claim = finding.claim
+    if claim.form != "word":
+        return False
+    if not finding.heading or claim.start > 0:
+        return True
+    return any(True for _ in words.hits(claim.field, finding.heading))
+
+
+def _plain_label(finding: Finding, _near: Near) -> bool:
+    """A label that can mean nothing else: a key of a config, or the field's own name."""
+    if not finding.heading or finding.label.weak:
+        return False
+    if re.search(r"[a-z]_[a-z]", finding.heading) and not re.search(r"(?i)max_tokens|top_k|max_(?:model_)?len", finding.heading):
+        return True
+    return not (_SETTING.search(finding.heading) and not _OF_THE_MODEL.search(finding.heading))
+
+
+def _size_of_file(finding: Finding, _near: Near) -> bool:
+    return finding.claim.field in _SIZES and _QUANTIZED.search(finding.line_text) is not None
+
+
+def _of_part(finding: Finding, _near: Near) -> bool:
+    if ":" in finding.claim.field or finding.claim.field in ("vision_params", "mtp_params", "mtp_layers", "audio_params", "mtp"):
+        return False
+    return _PART.search(f"{finding.heading} {finding.cell} {finding.around}") is not None
+
+
+def _rounding(finding: Finding, _near: Near) -> bool:
+    """Bytes within a twentieth: parameters rounded before they were multiplied, or GiB under GB."""
+    number = finding.claim.number
+    if finding.claim.field != "weights" or number is None:
+        return False
+    values = [v.value for model in finding.models for v in truth.safely(model, "weights", finding.claim.quals)]
+    return any(abs(number.printed * u - v) * 14 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
+
+
+SIGNS: tuple[Sign, ...] = (
+    Sign(1, "the model is named outright", lambda f, _n: f.certain),
+    Sign(1, "the model is pinned", lambda f, _n: f.pinned),
+    Sign(1, "another figure of the model is right", lambda _f, n: n.right > 0),
+    Sign(1, "several figures of the model are right", lambda _f, n: n.right > 1),
+    Sign(1, "the column is right for other models", lambda _f, n: n.column),
+    Sign(1, "the label means nothing else", _plain_label),
+    Sign(-1, "another figure of the model is not right either", lambda _f, n: n.wrong > 0),
+    Sign(-2, "most figures here are not this model's", lambda _f, n: n.wrong > 1 and n.wrong >= n.right),
+    Sign(-2, "it is another figure of the model", _another_fact),
+    Sign(-2, "it is too far off to be of this model", _far),
+    Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
+    Sign(-3, "it is a word of an explanation", _gloss),
+    Sign(-3, "it may be the size of a quantized file", _size_of_file),
+    Sign(-3, "it may be of another part of the model", _of_part),
+    Sign(-4, "it may be rounded parameters times bytes", _rounding),
+    Sign(-1, "such a label is often a setting of a run", lambda f, n: bool(f.heading) and not _plain_label(f, n)),
+)  # fmt: skip
+
+
+def doubt(finding: Finding, near: Near) -> str:
+    """Why an alarm is not raised, or nothing where it stands."""
+    if finding.strict:
+        return ""
+    holding = [sign for sign in SIGNS if sign.holds(finding, near)]
+    if sum(sign.weight for sign in holding) >= THRESHOLD:
+        return ""
+    against = [sign.says for sign in holding if sign.weight < 0]
+    return "; ".join(against[:2]) or "nothing nearby confirms that this model and this figure are meant"
+
+
+def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
+    """Each wrong finding with what stands around it."""
+    by_who: dict[tuple[str, ...], list[Finding]] = {}
+    by_table: dict[tuple[int, str], list[Finding]] = {}
+    for f in findings:
+        by_who.setdefault(f.who, []).append(f)
+        by_table.setdefault((f.table, f.claim.field), []).append(f)
+    for f in findings:
+        if f.verdict != "wrong":
+            continue
+        right: set[str] = set()
+        wrong: set[str] = set()
+        said = False
+        for other in by_who[f.who]:
+            if other is f:
+                continue
+            if other.claim.field == f.claim.field:
+                said = said or (other.verdict == "ok" and other.line == f.line)
+            elif other.table == f.table or abs(other.line - f.line) <= NEAR:
+                if other.verdict == "ok":
+                    right.add(other.claim.field)
+                elif other.verdict == "wrong":
+                    wrong.add(other.claim.field)
+        column = any(other.verdict == "ok" and other.who != f.who for other in by_table[f.table, f.claim.field])
+        yield f, Near(len(right), len(wrong), column and not f.listed, said)
+
+
+def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:
+    """The fields that each table or list speaks of."""
+    found: dict[int, set[str]] = {}
+    for f in findings:
+        found.setdefault(f.table, set()).add(f.claim.field)
+    return {table: frozenset(fields) for table, fields in found.items()}
+
+
