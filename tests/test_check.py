@@ -42,8 +42,9 @@ def table(model: str, label: str, cell: str) -> str:
 
 
 def said(results: list[CheckResult]) -> str:
-    """Results as `field=claimed`, with ! for what is wrong and ? for what is not judged."""
-    marks = {"ok": "", "wrong": "!", "unverifiable": "?", "unknown-model": "?"}
+    """Results as `field=claimed`, with ! for what differs, alarm or doubt (tests/test_confirm.py tells them apart), and ? for what is not
+    judged."""
+    marks = {"ok": "", "wrong": "!", "doubtful": "!", "unverifiable": "?", "unknown-model": "?"}
     return "; ".join(f"{r.field}={r.claimed}{marks[r.verdict]}" for r in results)
 
 
@@ -473,11 +474,12 @@ def test_json_is_what_its_schema_says(card: Path, cli: Run) -> None:
     assert json.loads(cli("schema", "check").stdout)["properties"].keys() == data.keys()
     counts = {
         verdict: sum(r["verdict"] == verdict for r in data["results"])
-        for verdict in ("ok", "wrong", "unverifiable", "unknown-model")
+        for verdict in ("ok", "wrong", "doubtful", "unverifiable", "unknown-model")
     }
     assert counts == {
         "ok": data["ok"],
         "wrong": data["wrong"],
+        "doubtful": data["doubtful"],
         "unverifiable": data["unverifiable"],
         "unknown-model": data["unknown_model"],
     }
@@ -776,12 +778,12 @@ MENDED = [
     ("| Mistral 7B v0.1 |  9  |", "Params (B)", "| Mistral 7B v0.1 |  7  |"),
     ("| Kimi K2 | 2T |", "Params", "| Kimi K2 | 1T |"),
     ("| DeepSeek-V3 | 1.5T |", "Params", "| DeepSeek-V3 | 0.7T |"),
-    ("| Llama 3 8B | 128k |", "Context", "| Llama 3 8B | 8k |"),
-    ("| Llama 3 8B | 128K tokens |", "Context", "| Llama 3 8B | 8K tokens |"),
-    ("| Llama 3 8B | 131,072 |", "Context", "| Llama 3 8B | 8,192 |"),
-    ("| Llama 3 8B | 131072 |", "Context", "| Llama 3 8B | 8192 |"),
-    ("| Llama 3.1 8B | 8192 |", "Context", "| Llama 3.1 8B | 131072 |"),
-    ("| Llama 3.1 8B | 8k |", "Context", "| Llama 3.1 8B | 128k |"),
+    ("| Llama 3 8B | 128k | 128 |", "Context", "| Llama 3 8B | 8k | 128 |"),
+    ("| Llama 3 8B | 128K tokens | 128 |", "Context", "| Llama 3 8B | 8K tokens | 128 |"),
+    ("| Llama 3 8B | 131,072 | 128 |", "Context", "| Llama 3 8B | 8,192 | 128 |"),
+    ("| Llama 3 8B | 131072 | 128 |", "Context", "| Llama 3 8B | 8192 | 128 |"),
+    ("| Llama 3.1 8B | 8192 | 128 |", "Context", "| Llama 3.1 8B | 131072 | 128 |"),
+    ("| Llama 3.1 8B | 8k | 128 |", "Context", "| Llama 3.1 8B | 128k | 128 |"),
     ("| Llama 3 405B | GQA (128/16) |", "Attention", "| Llama 3 405B | GQA (128/8) |"),
     ("| Llama 3 8B | MHA (32 heads) |", "Attention", "| Llama 3 8B | GQA (32 heads) |"),
     ("| Llama 3 8B | 17.2 GiB |", "KV cache at 131,072 tokens", "| Llama 3 8B | 16.0 GiB |"),
@@ -807,8 +809,8 @@ def test_fix_rewrites_the_wrong_cell_in_its_own_style(
         "",
         "text | 128k | 33 ",
         "",
-        f"| Model | {label} |",
-        "|:--|--:|",
+        f"| Model | {label} | Head dim |" if label == "Context" else f"| Model | {label} |",
+        "|:--|--:|--:|" if label == "Context" else "|:--|--:|",
         "ROW",
         "",
         "[^1]: 7.3B, 128k",

@@ -244,7 +244,8 @@ def test_trees_that_cannot_be_read(name: str, cli: Run, tmp_path: Path) -> None:
 
 def test_broken_front_matter_does_not_hide_the_tables(cli: Run, tmp_path: Path) -> None:
     for front in ("a: [", "a: b: c", "\t- x", "[" * N, "&a [*a, *a]", "x: *none", "\x01", "- " * N):
-        (tmp_path / "card.md").write_text(f"---\n{front}\n---\n\n{row('33')}", encoding="utf-8")
+        table = "| Model | Layers |\n| --- | --- |\n| Llama 3 8B | 33 |\n"
+        (tmp_path / "card.md").write_text(f"---\n{front}\n---\n\n{table}", encoding="utf-8")
         done = cli("check", "card.md", "--offline")
         assert done.returncode == 1
         assert "layers is '33' and should be '32'" in done.stdout

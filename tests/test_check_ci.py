@@ -20,7 +20,7 @@ ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding
 HOOKS: list[dict[str, Any]] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
 STEPS = {step.get("name", step.get("uses")): step for step in ACTION["runs"]["steps"]}
 BASH = shutil.which("bash")
-WRONG = "# Card\n\n| Model | Context |\n| --- | --- |\n| Llama 3 8B | 128k |\n"
+WRONG = "# Card\n\n| Model | Context | Layers |\n| --- | --- | --- |\n| Llama 3 8B | 128k | 32 |\n"
 RIGHT = WRONG.replace("128k", "8k")
 
 
@@ -94,9 +94,9 @@ def test_the_action_installs_itself(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "status", "annotated", "summary"),
     [
-        ({}, 1, ["README.md"], "1 file, 1 claim"),
-        ({"files": "docs/*.md"}, 0, [], "3 files, 2 claims"),
-        ({"files": "docs\nREADME.md\n"}, 1, ["README.md"], "4 files, 3 claims"),
+        ({}, 1, ["README.md"], "1 file, 2 claims"),
+        ({"files": "docs/*.md"}, 0, [], "3 files, 4 claims"),
+        ({"files": "docs\nREADME.md\n"}, 1, ["README.md"], "4 files, 6 claims"),
         ({"files": "docs/text.md", "args": "--require-claims\n--tolerance=0.5%\n\n"}, 1, [], "1 file, no claims"),
         ({"files": "absent.md"}, 2, ["absent.md"], "0 files, no claims"),
         ({"files": "$(touch owned) `touch owned` ; touch owned"}, 1, None, "0 files"),
@@ -133,7 +133,7 @@ def test_the_action_checks_the_files_of_the_settings(repository: Path) -> None:
     (repository / "archcalc.toml").write_text('files = ["**/*.md"]\nexclude = ["README.md"]\n', encoding="utf-8")
     done = run_step("Check", repository, files="")
     assert done.returncode == 0
-    assert "3 files, 2 claims" in done.stdout
+    assert "3 files, 4 claims" in done.stdout
 
 
 # The hooks
@@ -185,4 +185,4 @@ def test_pre_commit_runs_the_hook(repository: Path) -> None:
             cwd=repository, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == status, done.stdout + done.stderr
-        assert "1 file, 1 claim" in done.stdout
+        assert "1 file, 2 claims" in done.stdout

@@ -660,8 +660,8 @@ Verdict = Literal["ok", "wrong", "doubtful", "unverifiable", "unknown-model"]
 
 
 class CheckResult(Record):
-    """One claim of a card. `doubtful` is a mismatch that nothing nearby confirms. `resolved` is what the name was taken for; `actual` the true value in the claim's own style; `why` how
-    that is known; `fix` what `--fix` writes in the claim's place."""
+    """One claim of a card. `resolved` is what the name was taken for; `actual` the true value in the claim's own style; `why` how
+    that is known; `fix` what `--fix` writes in the claim's place. `doubtful` is a mismatch that nothing nearby confirms."""
 
     file: str
     line: int

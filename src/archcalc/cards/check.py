@@ -240,8 +240,9 @@ class _Checker:
     ) -> confirm.Finding:
         context = table.context
         lines = self.document.lines
-        labelled = slot.heading if slot.heading not in (claim.field, slot.cell.text) else ""
-        pinned = resolved.pinned
+        labelled = slot.heading if slot.labelled else ""
+        # Keys of a tree are labels, and its model is stated as one.
+        pinned = resolved.pinned or table.kind == "tree"
         return confirm.Finding(
             line=line,
             verdict=verdict,
@@ -255,8 +256,7 @@ class _Checker:
             block=self._block(table, number),
             line_text=lines.text[lines.start(line - 1) : lines.start(line)],
             around=" ".join((*context.headings[-1:], context.caption)),
-            certain=pinned or self._certain(slot, resolved),
-            pinned=pinned,
+            named="pinned" if pinned else self._named(slot, resolved),
             strict=bool(context.begin),
         )
 
@@ -268,22 +268,20 @@ class _Checker:
             self._blocks[number] = " | ".join([*heads, *sides])
         return self._blocks[number]
 
-    def _certain(self, slot: Slot, resolved: Resolved) -> bool:
-        """Whether the cell's own name is that of one model: whole, with the size where the bundled name has one, and not short for a longer one
-        that the page says elsewhere."""
-        if slot.subject is None or resolved.family or len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
-            return False
-        said = f"{slot.subject.text} {slot.subject.size}".lower()
-        sizes = re.findall(r"\d+(?:\.\d+)?[bm](?![a-z])", resolved.groups[0][0].name)
-        if not all(size in re.sub(r"\s", "", said) for size in sizes):
-            return False
-        plain = names.clean(slot.subject.text)
-        if not plain:
-            return False
+    def _named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
+        """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer
+        one that the page says elsewhere."""
+        name, size = (slot.subject.text, slot.subject.size) if slot.subject is not None else (resolved.named, "")
+        plain = names.clean(name)
+        if not plain or resolved.family or len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
+            return "around"
+        said = re.sub(r"\s", "", f"{name} {size}".lower())
+        if not all(one in said for one in re.findall(r"\d+(?:\.\d+)?[bm](?![a-z])", resolved.groups[0][0].name)):
+            return "loosely"
         if plain not in self._longer:
             longer = re.compile(rf"(?i){re.escape(plain)}[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
             self._longer[plain] = longer.search(self.document.lines.text) is not None
-        return not self._longer[plain]
+        return "loosely" if self._longer[plain] else "outright"
 
     def settle(self) -> None:
         """Leave out settings of runs, and doubt what nothing confirms."""
@@ -390,7 +388,10 @@ def summarize(checked: Iterable[Checked], errors: list[report.CheckError]) -> re
         files += 1
         results += one.results
         errors = errors + one.errors
-    count = {verdict: sum(r.verdict == verdict for r in results) for verdict in ("ok", "wrong", "doubtful", "unverifiable", "unknown-model")}
+    count = {
+        verdict: sum(r.verdict == verdict for r in results)
+        for verdict in ("ok", "wrong", "doubtful", "unverifiable", "unknown-model")
+    }
     return report.CheckReport(
         report.SCHEMA_VERSION,
         files,

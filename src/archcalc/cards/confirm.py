@@ -10,29 +10,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from archcalc.cards import truth, words
-from archcalc.cards.labels import NUMERIC, Label, Quals
+from archcalc.cards.labels import WORDS, Label, Quals
 from archcalc.cards.models import Model
-from archcalc.cards.readers.claim import Claim
+from archcalc.cards.readers.claim import NO, YES, Claim
 
 NEAR = 12
 """Lines around a claim of a list that speak of the same model."""
 THRESHOLD = 2
 
 
+Named = Literal["pinned", "outright", "loosely", "around"]
+
+
 class Finding:
     """One claim, judged, and where it stands.
 
-    `table` is the number of the table or list in the document, `block` all labels of that table, `line_text` the line of the file, `around` the
-    headings, captions and items that the claim stands under. `heading` is the label as written, empty where the claim has none.
-    `certain`: a comment, a link or a whole name says which model is meant; `pinned`: a comment, a link or the caller.
+    `table` is the number of the table or list in the document, `block` all labels of that table, `line_text` the line of the file,
+    `around` the heading and caption that the claim stands under. `heading` is the label as written, empty where the claim has none.
+    `named` is how the model is: `pinned` by a comment, a link or the caller, `outright` by a whole name, `loosely` by a name that other
+    releases go by too, or only `around` the claim.
     """
 
     def __init__(
         self, *, line: int, verdict: str, claim: Claim, label: Label, heading: str, cell: str, models: tuple[Model, ...], table: int,
-        listed: bool, block: str, line_text: str, around: str, certain: bool, pinned: bool, strict: bool,
+        listed: bool, block: str, line_text: str, around: str, named: Named, strict: bool,
     ) -> None:  # fmt: skip
         self.line = line
         self.verdict = verdict
@@ -46,8 +50,7 @@ class Finding:
         self.block = block
         self.line_text = line_text
         self.around = around
-        self.certain = certain
-        self.pinned = pinned
+        self.named = named
         self.strict = strict
 
     @cached_property
@@ -64,6 +67,9 @@ class Near(NamedTuple):
     wrong: int
     column: bool
     said: bool
+
+
+_NOTHING = Near(0, 0, False, False)
 
 
 class Sign(NamedTuple):
@@ -85,8 +91,9 @@ _SETTING = re.compile(
     r"|\btop[-_ ]?k\b|\b(?:num|n)[-_]ctx\b|\bctx[-_ ]size\b|\btokens?\b"
 )
 _OF_THE_MODEL = re.compile(
-    r"(?i)expert|rout(?:er|ing|ed)|moe|position|context|window|native|vocab|supports?|trained|n_ctx, |[(（,、]\s*n_ctx\b|专家|上下文"
+    r"(?i)expert|rout(?:er|ing|ed)|moe|position|context|window|native|vocab|supports?|trained|[(（,、]\s*n_ctx\b|专家|上下文"
 )
+_SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 _PART = re.compile(
     r"(?i)\b(?:vision|visual|vit|image|audio|speech)\b|\bmtp\b|multi-token prediction|\bdraft\b|\b(?:adapter|projector|lora)\b|视觉"
@@ -100,61 +107,68 @@ _SIZES = frozenset({"total_params", "weights", "active_params"})
 
 def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
-    if finding.claim.field not in ("context", "active_experts", "routing") or finding.strict:
+    if finding.strict:
         return False
-    label = finding.heading
-    if not _SETTING.search(label) or _OF_THE_MODEL.search(label) or fields & _ARCHITECTURE:
+    if not _may_be_setting(finding, _NOTHING) or fields & _ARCHITECTURE:
         return False
     return _RUN.search(f"{finding.block} {finding.around}") is not None
 
 
+_MIXED_UP = (frozenset({"experts", "active_experts", "shared_experts"}), frozenset({"heads", "kv_heads", "head_dim"}))
+"""Fields whose numbers often stand in one cell."""
+
+
 def _another_fact(finding: Finding, near: Near) -> bool:
-    """Whether the number is another figure of the model, such as 384 experts read as active ones."""
+    """Whether the number is another figure of the model that cells state beside this one, such as 384 experts read as active ones."""
     number = finding.claim.number
-    if number is None or near.column or len(finding.models) != 1:
+    if number is None or near.column or len(finding.models) != 1 or number.printed < 3:
         return False
-    claimed = number.printed * 10**number.scale
-    if claimed < 3:
-        return False
-    model = finding.models[0]
-    return any(
-        value.value == claimed
-        for field, kind in NUMERIC.items()
-        if field != finding.claim.field and kind in ("int", "tokens")
-        for value in truth.safely(model, field, Quals())
-    )
+    others = next((group - {finding.claim.field} for group in _MIXED_UP if finding.claim.field in group), ())
+    return any(value.value == number.printed for field in others for value in truth.safely(finding.models[0], field, Quals()))
 
 
 def _far(finding: Finding, near: Near) -> bool:
     """Whether a number is off by more than a factor of three where nothing speaks for the field."""
     number = finding.claim.number
-    if number is None or near.column or near.right > 1:
+    if number is None or near.column or near.right or number.unit == "%" or finding.named == "pinned":
         return False
     claimed = number.printed * 10**number.scale
     values = [v.value for model in finding.models for v in truth.safely(model, finding.claim.field, finding.claim.quals)]
     units = (1, 1000, 1024, 10**6, 1 << 20, 10**9, 10**12)
-    if not claimed or not any(values):
-        return True
-    return not any(v and claimed * u <= 3 * v and 3 * claimed * u >= v for v in values for u in units)
+    return (
+        bool(claimed)
+        and any(values)
+        and not any(v and claimed * u <= 3 * v and 3 * claimed * u >= v for v in values for u in units)
+    )
+
+
+_SENTENCE = 60
+"""A cell longer than this explains."""
+_YES_OR_NO = 12
 
 
 def _gloss(finding: Finding, _near: Near) -> bool:
     """A word that is not the value of its label: the rest of a sentence, or what explains the label."""
     claim = finding.claim
-    if claim.form != "word":
+    said = finding.cell[claim.start : claim.end]
+    if NO.match(said):
+        # "off (a kernel's limit)" tells of one program.
+        return len(finding.cell) > _YES_OR_NO
+    if claim.form != "word" or YES.match(said):
         return False
-    if not finding.heading or claim.start > 0:
+    if not finding.heading or len(finding.cell) > _SENTENCE:
         return True
-    return any(True for _ in words.hits(claim.field, finding.heading))
+    return claim.field in WORDS and any(True for _ in words.hits(claim.field, finding.heading))
 
 
 def _plain_label(finding: Finding, _near: Near) -> bool:
     """A label that can mean nothing else: a key of a config, or the field's own name."""
-    if not finding.heading or finding.label.weak:
-        return False
-    if re.search(r"[a-z]_[a-z]", finding.heading) and not re.search(r"(?i)max_tokens|top_k|max_(?:model_)?len", finding.heading):
-        return True
-    return not (_SETTING.search(finding.heading) and not _OF_THE_MODEL.search(finding.heading))
+    return bool(finding.heading) and not finding.label.weak and not _may_be_setting(finding, _near)
+
+
+def _may_be_setting(finding: Finding, _near: Near) -> bool:
+    label = finding.heading
+    return finding.claim.field in _SET_BY_RUNS and bool(_SETTING.search(label)) and not _OF_THE_MODEL.search(label)
 
 
 def _size_of_file(finding: Finding, _near: Near) -> bool:
@@ -164,7 +178,8 @@ def _size_of_file(finding: Finding, _near: Near) -> bool:
 def _of_part(finding: Finding, _near: Near) -> bool:
     if ":" in finding.claim.field or finding.claim.field in ("vision_params", "mtp_params", "mtp_layers", "audio_params", "mtp"):
         return False
-    return _PART.search(f"{finding.heading} {finding.cell} {finding.around}") is not None
+    item = finding.line_text if finding.listed else finding.cell
+    return _PART.search(f"{finding.heading} {item} {finding.around}") is not None
 
 
 def _rounding(finding: Finding, _near: Near) -> bool:
@@ -173,18 +188,19 @@ def _rounding(finding: Finding, _near: Near) -> bool:
     if finding.claim.field != "weights" or number is None:
         return False
     values = [v.value for model in finding.models for v in truth.safely(model, "weights", finding.claim.quals)]
-    return any(abs(number.printed * u - v) * 14 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
+    return any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
 
 
 SIGNS: tuple[Sign, ...] = (
-    Sign(1, "the model is named outright", lambda f, _n: f.certain),
-    Sign(1, "the model is pinned", lambda f, _n: f.pinned),
+    Sign(2, "the model is pinned", lambda f, _n: f.named == "pinned"),
+    Sign(1, "the model is named outright", lambda f, _n: f.named == "outright"),
+    Sign(-2, "other releases go by that name too", lambda f, _n: f.named == "loosely"),
     Sign(1, "another figure of the model is right", lambda _f, n: n.right > 0),
     Sign(1, "several figures of the model are right", lambda _f, n: n.right > 1),
     Sign(1, "the column is right for other models", lambda _f, n: n.column),
     Sign(1, "the label means nothing else", _plain_label),
-    Sign(-1, "another figure of the model is not right either", lambda _f, n: n.wrong > 0),
-    Sign(-2, "most figures here are not this model's", lambda _f, n: n.wrong > 1 and n.wrong >= n.right),
+    Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
+    Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
     Sign(-2, "it is another figure of the model", _another_fact),
     Sign(-2, "it is too far off to be of this model", _far),
     Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
@@ -192,7 +208,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be the size of a quantized file", _size_of_file),
     Sign(-3, "it may be of another part of the model", _of_part),
     Sign(-4, "it may be rounded parameters times bytes", _rounding),
-    Sign(-1, "such a label is often a setting of a run", lambda f, n: bool(f.heading) and not _plain_label(f, n)),
+    Sign(-1, "such a label is often a setting of a run", _may_be_setting),
 )  # fmt: skip
 
 
@@ -224,7 +240,8 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
             if other is f:
                 continue
             if other.claim.field == f.claim.field:
-                said = said or (other.verdict == "ok" and other.line == f.line)
+                beside = f.claim.form == "number" if other.cell == f.cell else other.heading != f.heading
+                said = said or (other.verdict == "ok" and other.line == f.line and beside)
             elif other.table == f.table or abs(other.line - f.line) <= NEAR:
                 if other.verdict == "ok":
                     right.add(other.claim.field)
@@ -240,5 +257,3 @@ def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:
     for f in findings:
         found.setdefault(f.table, set()).add(f.claim.field)
     return {table: frozenset(fields) for table, fields in found.items()}
-
-

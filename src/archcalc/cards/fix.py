@@ -27,13 +27,13 @@ def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
 
     Two claims may share a cell, as in HTML tables with spans: where they ask for different texts, neither is written.
     """
-    wrong = _wrong(checked)
+    wrong = _differing(checked)
 
     def holding(kept: list[Edit], more: list[Edit]) -> list[Edit]:
         """`kept` and those of `more` that make a claim right and none wrong, found by halves."""
         if not more:
             return kept
-        after = _wrong(again(apply(checked.text, [*kept, *more])))
+        after = _differing(again(apply(checked.text, [*kept, *more])))
         if after <= wrong - len(kept) - len(more) or after == 0:
             return [*kept, *more]
         if len(more) == 1:
@@ -43,11 +43,15 @@ def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
 
     edits = holding([], _agreed(checked.edits))
     text = apply(checked.text, edits)
-    return Mended(text, len(edits), _wrong(again(text)) if edits else wrong)
+    return Mended(text, len(edits), _wrong(again(text) if edits else checked))
 
 
 def _wrong(checked: Checked) -> int:
-    # Doubtful ones too: a mended figure may confirm its neighbour.
+    return sum(result.verdict == "wrong" for result in checked.results)
+
+
+def _differing(checked: Checked) -> int:
+    """Alarms and doubts: a figure that is mended may confirm its neighbour."""
     return sum(result.verdict in ("wrong", "doubtful") for result in checked.results)
 
 

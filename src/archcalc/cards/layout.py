@@ -28,12 +28,16 @@ class Subject(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A cell to read: under which label, about which subject (None: about what the table's surroundings name)."""
+    """A cell to read: under which label, about which subject (None: about what the table's surroundings name).
+
+    `labelled` is False where the cell's own words stand for the label.
+    """
 
     subject: Subject | None
     label: Label
     cell: Cell
     heading: str
+    labelled: bool = True
 
 
 def surroundings(table: Table) -> Context:
@@ -417,7 +421,7 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
     parameters)", "Grouped query attention with 15 query heads and 5 KV heads"."""
     text = cell.text
     if re.match(r"(?i)top-?\d+\b", text):
-        yield Slot(None, Label(("routing",)), cell, text)
+        yield Slot(None, Label(("routing",)), cell, text, False)
         return
     if len(text) > _ITEM:
         return
@@ -428,10 +432,10 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
                 yield Slot(None, label, cell.part(match.start("value"), match.end("value")), match["key"])
         return
     if re.match(r"\d+ layers\b", text):
-        yield Slot(None, Label(("layers",)), cell, "layers")
+        yield Slot(None, Label(("layers",)), cell, "layers", False)
         return
     if re.match(r"(?i)(?:grouped|multi|sliding|local|latent)[- ]\w+(?:[- ]\w+)?[- ]attention\b", text):
-        yield Slot(None, Label(("attention",)), cell, "attention")
+        yield Slot(None, Label(("attention",)), cell, "attention", False)
         return
     subject = None
     start = text.find("(")
@@ -444,7 +448,7 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
 
 def _counts(subject: Subject | None, cell: Cell, start: int = 0) -> Iterator[Slot]:
     for label, a, b in counted(cell.text, start):
-        yield Slot(subject, label, cell.part(a, b), label.fields[0])
+        yield Slot(subject, label, cell.part(a, b), label.fields[0], False)
 
 
 def hub_repos(links: tuple[str, ...]) -> tuple[str, ...]:

@@ -38,12 +38,14 @@ _GENERIC = {
 
 class Match(NamedTuple):
     """The bundled models that a text names: one, or of `exact` names the releases that share it. `tuned` is one whose release was
-    tuned further: what tuning changes may differ; `quantized` one whose files are smaller."""
+    tuned further: what tuning changes may differ; `quantized` one whose files are smaller. `whole` is the name,
+    where a heading says little else."""
 
     kind: Kind
     names: tuple[str, ...] = ()
     note: str = ""
     quantized: bool = False
+    whole: str = ""
 
 
 NONE = Match("none")
@@ -324,12 +326,12 @@ def in_heading(text: str) -> Match:
         return NONE
     whole = match(name)
     if whole.kind != "none":
-        return whole
+        return whole._replace(whole=name)
     trimmed = re.sub(r"\s+", " ", _GENERIC_WORDS.sub(" ", name)).strip(" .:-—|,")
     if trimmed and trimmed != name:
         found = match(trimmed)
         if found.kind != "none":
-            return found
+            return found._replace(whole=trimmed)
     words = [word for word in re.split(r"[\s,;:()]+", name) if word]
     hits: list[tuple[int, int, Match]] = []
     for length in range(min(6, len(words)), 0, -1):

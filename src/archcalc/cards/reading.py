@@ -80,7 +80,7 @@ def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
             rest = rest[: match.start()] + " " * (match.end() - match.start()) + rest[match.end() :]
         if not rest.strip(" ,;/()") and (len(pairs) > 1 or pairs[0].field == label.fields[0]):
             return pairs
-        if label.fields[0] in FLAGS or label.fields[0] in WORDS:
+        if label.fields[0] in FLAGS or label.fields[0] in WORDS or all(pair.field not in label.fields for pair in pairs):
             return [*(c for c in _plain(label, rest, scope) if c.form != "unread"), *pairs]
     if label.fields == ("type",):
         return _whole(label, text, scope)

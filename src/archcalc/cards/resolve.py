@@ -21,6 +21,7 @@ class Resolved(NamedTuple):
     `note` says how a name was taken, `problem` why there is none, `failed` that a source which was asked for by name cannot be had.
     `several` says that a cell may single out one of the models, `family` that they are one; `closed` says of each group what is wrong
     if none of it has it. `pinned`: a comment, a setting, a link or the caller named the source, not words.
+    `named` is the name by which a heading or caption says it, where it says no more than that.
     """
 
     groups: tuple[tuple[Model, ...], ...] = ()
@@ -33,6 +34,7 @@ class Resolved(NamedTuple):
     quantized: bool = False
     failed: ArchcalcError | None = None
     pinned: bool = False
+    named: str = ""
 
     @property
     def label(self) -> str:
@@ -240,7 +242,8 @@ class Resolver:
             return Resolved(problem=found.note)
         if found.kind in ("exact", "tuned"):
             words = f"by the words {text.strip()[:60]!r}"
-            return self._bundled((found.names,), words, tuned=found.kind == "tuned", quantized=found.quantized)
+            by_words = self._bundled((found.names,), words, tuned=found.kind == "tuned", quantized=found.quantized)
+            return by_words._replace(named=found.whole)
         if found.kind == "family":
             return self._bundled((found.names,), found.note, family=True, closed=(names.closed(text),))
         return None
@@ -248,7 +251,7 @@ class Resolver:
     def _stated(self, text: str) -> Resolved | None:
         if not text:
             return None
-        found = self.subject(Subject(text), Context())
+        found = self.subject(Subject(text), Context())._replace(named=text)
         return found if found.groups or is_repo(names.clean(text)) else None
 
     def _base(self, text: str) -> Resolved | None:

@@ -59,8 +59,9 @@ def command(
 ) -> None:
     """Hold the claims of model cards against configs: tables, lists and front matter.
 
-    A claim is right if the true value reads so in some convention that can be named; --explain names it. A mismatch that nothing nearby
-    confirms is doubtful: shown, and never mended. Exit status 0 if no claim is wrong, 1 if some are, or a file or a pinned source cannot be had, 2 if the call itself is wrong.
+    A claim is right if the true value reads so in some convention that can be named; --explain names it. A mismatch that nothing
+    nearby confirms is doubtful: shown, and never mended. Exit status 0 if no claim is wrong, 1 if some are, or a file or a pinned
+    source cannot be had, 2 if the call itself is wrong.
     """
     from archcalc.cards import check, settings
     from archcalc.cards import fix as mending

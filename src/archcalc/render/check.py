@@ -44,7 +44,12 @@ def summary(r: CheckReport) -> str:
     files = f"{r.files} file{'s' * (r.files != 1)}"
     if not r.claims:
         return f"{files}, no claims"
-    parts = [f"{r.ok} right", f"{r.wrong} wrong", *([f"{r.doubtful} doubtful"] if r.doubtful else []), f"{r.unverifiable} not verifiable"]
+    parts = [
+        f"{r.ok} right",
+        f"{r.wrong} wrong",
+        *([f"{r.doubtful} doubtful"] if r.doubtful else []),
+        f"{r.unverifiable} not verifiable",
+    ]
     if r.unknown_model:
         parts.append(f"{r.unknown_model} of unknown models")
     return f"{files}, {r.claims} claim{'s' * (r.claims != 1)}: {', '.join(parts)}"

@@ -1,0 +1,130 @@
+"""Which mismatches are alarms: pages made in the shapes that raise false ones, and the same shapes with something truly wrong.
+
+The shapes are those found when `archcalc check` was run over Markdown files of public repositories; the texts here are made up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from archcalc.cards import fix
+from archcalc.cards.check import Checked, check_text
+from archcalc.cards.settings import Settings
+from conftest import Run
+
+
+def checked(text: str) -> Checked:
+    return check_text(text, "card.md", Settings(), offline=True)
+
+
+def marked(text: str) -> list[str]:
+    """What differs, as `field=claimed verdict`."""
+    return [f"{r.field}={r.claimed} {r.verdict}" for r in checked(text).results if r.verdict in ("wrong", "doubtful")]
+
+
+NO_ALARM = {
+    "a run's sequence length": (
+        "| Model | GPUs | Micro batch | Sequence Length |\n| --- | --- | --- | --- |\n| Llama-3.1-405B | 128 | 1 | 8192 |\n"
+    ),
+    "a sampler": "## Qwen3-8B\n\n| Parameter | Value |\n| --- | --- |\n| temperature | 0.6 |\n| top_p | 0.95 |\n| top_k | 20 |\n",
+    "a sampler, by model": (
+        "| Parameter | Devstral-Small-2507 | Qwen3-30B-A3B |\n| --- | --- | --- |\n| temperature | 0.15 | 0.7 |\n| top_k | 64 | 20 |\n"
+    ),
+    "a quantized file": "| Model | Size | Quant |\n| --- | --- | --- |\n| Qwen3-8B | 8.7G | Q8_0 |\n| Llama-3.1-8B | 4.9G | Q4_K_M |\n",
+    "another technique of the model above": (
+        "| Model | Technique | Model Size (GB) |\n| --- | --- | --- |\n| Llama-3-8B | bfloat16 | 16.06 |\n| | codebook-4-64 | 4.98 |\n"
+    ),
+    "a vision tower": (
+        "# MiniMax-Text-01\n\n- Hidden size: 6144\n- Number of layers: 80\n\nThe vision encoder (ViT):\n\n- Number of layers: 24\n"
+        "- Hidden size: 1024\n"
+    ),
+    "a module for MTP": "## GLM-4.5\n\n- **Layers:** 92\n- **Vocabulary:** 151,552\n- MTP with 1 layer\n",
+    "a gloss on a term": (
+        "## GLM-4.5\n\n- **Layers**: 92\n- **Vocabulary**: 151,552\n- **RMSNorm**: a layer normalization without centring\n"
+    ),
+    "a remark on code": "# Llama-2-7B\n\n- Grouped Query Attention is taken as the config says it\n",
+    "the first number of a pair": (
+        "| Model | Dim | Layers | Experts (top-k) |\n| --- | --- | --- | --- |\n| Kimi-K2 | 7168 | 61 | 384 (top-8) |\n"
+    ),
+    "groups of experts": (
+        "# DeepSeek-V3\n\n| Field | Value |\n| --- | --- |\n| Layers | 61 |\n| Hidden size | 7168 |\n| kv_lora_rank | 512 |\n"
+        "| Routed Experts | 256 (8 groups of 32, top-4 groups, 8 experts per token) |\n"
+    ),
+    "a reason in brackets": "# Gemma-2-9B\n\n- Layers: 42\n- Sliding window: off (head_dim=256 is too much for the kernel)\n",
+    "a variant under its generation": "# DeepSeek V2\n\n- recipe for DeepSeek-V2-Lite (16B parameters, 2.4B active)\n",
+    "figures of something new": "## Log\n\nAfter DeepSeekV3, we built:\n\n- **8 routed experts, top-2 routing** with sigmoid gates\n",
+    "a longer name said before": (
+        "We serve Qwen3-30B-A3B-2507.\n\n| Parameter | Qwen3-30B-A3B | Qwen3-8B |\n| --- | --- | --- |\n| context | 256K | 40K |\n"
+        "| active params | 3.3B | 8.2B |\n"
+    ),
+    "a general name": (
+        "| Model | Context | Active params |\n| --- | --- | --- |\n| Qwen3-Coder | 256K | 3.3B |\n| Kimi-K2 | 128K | 32B |\n"
+        "| DeepSeek-V3 | 160K | 37B |\n"
+    ),
+    "a type in another sense": (
+        "| Model | Type | Arch |\n| --- | --- | --- |\n| Qwen3-8B | Hybrid | Dense |\n| Qwen3-30B-A3B | Hybrid | MoE |\n"
+    ),
+    "rounded parameters times bytes": (
+        "| Model | Params | VRAM (FP16 weights) |\n| --- | --- | --- |\n| Phi-4 | 14B | 28 GB |\n| Llama-3.1-8B | 8B | 16 GB |\n"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_ALARM)
+def test_no_alarm(case: str) -> None:
+    found = checked(NO_ALARM[case])
+    assert [(r.field, r.claimed, r.why) for r in found.results if r.verdict == "wrong"] == []
+    mended = fix.mend(found, checked)
+    assert (mended.text, mended.made) == (NO_ALARM[case], 0)
+
+
+ALARM = {
+    "a figure of another family in a column of right ones": (
+        "| Spec | Gemma 3 4B | Gemma 3 12B |\n| --- | --- | --- |\n| **Layers** | 34 | 48 |\n| **Vocabulary size** | 32,064 | 262,208 |\n",
+        ["vocab=32,064 wrong"],
+    ),
+    "one wrong word among right figures": (
+        "# Phi-3.5-MoE\n\n- **Layers:** 32\n- **Hidden Size:** 4096\n- **Experts:** 16\n- **Normalization:** RMSNorm\n",
+        ["norm=RMSNorm wrong"],
+    ),
+    "a context that the column is right of elsewhere": (
+        "| Model | Params | Context |\n| --- | --- | --- |\n| Qwen3-32B | 32.8B | 40K |\n| Qwen3-Next-80B-A3B | 80B | 40K |\n",
+        ["context=40K wrong"],
+    ),
+    "two columns that are swapped": (
+        "| Model | Active | Shared experts | Total experts | Active experts |\n| --- | --- | --- | --- | --- |\n"
+        "| DeepSeek-V3 | 37B | 1 | 256 | 8 |\n| Kimi-K2 | 32B | 8 | 384 | 1 |\n",
+        ["shared_experts=8 wrong", "active_experts=1 wrong"],
+    ),
+    "a page that names its model, and a plain label": ("# Llama-3.1-8B\n\n- **Layers**: 33\n", ["layers=33 wrong"]),
+    "a pinned model": ("<!-- archcalc: gpt2 -->\n\n- **Vocabulary**: 32,000\n", ["vocab=32,000 wrong"]),
+}
+
+
+@pytest.mark.parametrize("case", ALARM)
+def test_an_alarm(case: str) -> None:
+    text, alarms = ALARM[case]
+    assert marked(text) == alarms
+
+
+def test_a_doubt_is_shown_with_its_reason_and_fails_only_if_asked_to(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_text("| Model | Context |\n| --- | --- |\n| Llama 3 8B | 128k |\n", encoding="utf-8")
+    done = cli("check", "card.md", "--offline")
+    assert done.returncode == 0
+    assert "doubtful" in done.stdout
+    assert "too far off" in done.stdout.replace("\n", " ")
+    assert "1 doubtful" in done.stdout
+    assert cli("check", "card.md", "--offline", "--strict").returncode == 1
+    fixed = cli("check", "card.md", "--offline", "--fix")
+    assert (fixed.returncode, "128k" in (tmp_path / "card.md").read_text()) == (0, True)
+
+
+def test_a_right_neighbour_makes_it_an_alarm() -> None:
+    assert marked("| Model | Context | Layers |\n| --- | --- | --- |\n| Llama 3 8B | 128k | 32 |\n") == ["context=128k wrong"]
+
+
+def test_most_of_a_block_wrong_is_another_model() -> None:
+    text = "# Qwen3-8B\n\n- Layers: 28\n- Hidden size: 2048\n- KV heads: 4\n- Vocabulary: 151,936\n"
+    assert {line.rpartition(" ")[2] for line in marked(text)} == {"doubtful"}
