@@ -84,7 +84,7 @@ CELLS = [
     ("Llama 4 Scout", "Context", "10M", "context=10M"),
     ("Qwen3-32B", "Context", "32K → 128K", "context=32K; context=128K"),
     ("Qwen3-32B", "Context", "32K → 256K", "context=32K; context=256K!"),
-    ("Qwen3-32B", "Context length", "32,768 natively and 131,072 tokens with YaRN", "context=32,768; context=131,072"),
+    ("Qwen3-32B", "Context length", "32,768 natively and 131,072 tokens with YaRN", "context=32,768; context=131,072; position=YaRN"),
     # Heads and how they are shared.
     ("Llama 3 8B", "Attention", "GQA (32/8)", "attention=GQA; heads=32; kv_heads=8"),
     ("Llama 3 8B", "Attention", "GQA (32/4)", "attention=GQA; heads=32; kv_heads=4!"),

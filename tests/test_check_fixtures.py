@@ -102,8 +102,6 @@ phi4-mini-card.md: the dates of the training are read as a release
 + phi-4-mini release=TrainedbetweenNovemberandDecember2024
 kimi26-quant.md: counts in brackets behind the name of a model that is not bundled; a share of experts in a note
 + ? active_experts=8
-- ? active_params=32B
-- ? total_params=1T
 deepseek-v32-nvfp4.md: the size of the original, in a table about the quantization
 - deepseek-v3.2 weights=642GB
 qwen3-coder-gpu.md: a word in front of its label, and a type under "Architecture"
@@ -112,8 +110,6 @@ qwen3-coder-gpu.md: a word in front of its label, and a type under "Architecture
 gemma3-27b-report.md: the bundled config leaves both bases to the defaults of its class
 ~ gemma-3-27b rope_theta=10K unverifiable
 ~ gemma-3-27b rope_theta=1M unverifiable
-qwen35-cuda-zh.md: "Head Dim = 256" behind a count of heads, in one cell
-- qwen3.5-0.8b head_dim=256
 gpt-oss-porting.md: 4 (top-4) says it twice, and is read twice
 + gpt-oss-20b active_experts=4
 + gpt-oss-20b active_experts=4
@@ -133,11 +129,9 @@ glm47-flash-trellis.md: tensors by their bits under "Parameters", and the origin
 kimi-linear-mlx.md: a licence with the sentence around it, a range of sizes, and a width among counts in brackets
 + ? license=MIT,matchingtheupstreammoonshotai/Kimi-Linear-48B-A3B-Instructrelease.
 + ? weights=29GB
-- ? hidden_size=2304
 - ? license=MIT
 mistral31-bnb.md: a licence that is itself the label, and a vocabulary in a sentence
 - mistral-small-3.1-24b license=Apache2.0
-- mistral-small-3.1-24b vocab=131k
 smollm2-135m-course.md: "non-MoE" and what it stands beside in one sentence, of a model that is not bundled
 + ? attention=GQA
 + ? type=MoE
@@ -181,7 +175,6 @@ nemotron-h-docs.md: heads of a Mamba mixer and its pattern in letters, of models
 + ? linear_head_dim=64
 + ? linear_heads=112
 - ? attention=Multi-QueryAttention
-- ? head_dim=128
 - ? layer_ratio=M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-
 - ? position=RoPE
 kv-cost-zh.md: a range without units, and a name with a load behind it (@ 4)
@@ -203,8 +196,6 @@ lazy-experts.md: a type in a sentence of a list, and a key of the config in code
 - ? dense_layers=3
 - ? type=dense
 - devstral-2-123b type=dense
-kv-configs.md: the kind of attention in brackets behind a ratio
-- llama-2-7b attention=MHA
 moe-wiki.md: a type in the column of counts of experts
 - deepseek-v3.2 type=MoE
 - glm-5 type=MoE

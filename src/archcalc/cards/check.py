@@ -10,12 +10,12 @@ from functools import cache
 from typing import NamedTuple
 
 from archcalc import report
-from archcalc.cards import confirm, document, layout, names, reading
+from archcalc.cards import confirm, document, layout, mentions, names, reading, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
-from archcalc.cards.labels import UNKNOWABLE
+from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
-from archcalc.cards.readers.claim import Claim
+from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
 from archcalc.cards.text import Cell
@@ -23,6 +23,12 @@ from archcalc.errors import ArchcalcError, FormatError, SourceError
 
 MAX_BYTES = 2 * 2**20
 """The largest file that is read: a card has some kilobytes, a long README a hundred."""
+
+
+_WORDY = re.compile(r"[(（,，;]")
+"""A cell that may say more than its label asks for."""
+_RECENT = 200
+"""Claims that may stand in one line."""
 
 
 class Edit(NamedTuple):
@@ -86,6 +92,20 @@ def check_text(
     return Checked(path, checker.results, checker.errors, checker.edits, text)
 
 
+def _explained(slot: Slot, claim: Claim) -> bool:
+    """Whether a word stands in what explains its label: `RMSNorm: a layer normalization without centring`."""
+    if (
+        claim.form != "word"
+        or not slot.labelled
+        or claim.field not in ("norm", "activation")
+        or YES.match(slot.cell.text)
+        or NO.match(slot.cell.text)
+    ):
+        return False
+    said = {hit.word for hit in words.hits(claim.field, slot.heading)}
+    return bool(said) and claim.word not in said
+
+
 class _Checker:
     def __init__(self, path: str, found: Document, resolver: Resolver, settings: Settings, tolerance: Fraction) -> None:
         self.path = path
@@ -123,14 +143,52 @@ class _Checker:
             (slot, self.resolver.subject(slot.subject, table.context) if slot.subject is not None else around())
             for slot in layout.slots(table)
         ]
-        if table.kind == "table" and not _speaks_of_models(rows):
+        if table.kind == "table" and rows and not _speaks_of_models(rows):
             return
         for slot, resolved in rows:
             if resolved.failed is not None:
                 self.fail(slot.cell.line or table.line, resolved.failed)
             for part, whose in self._each(slot, resolved, table):
                 for claim in self._claims(part, whose):
+                    if table.kind == "list" and _explained(part, claim):
+                        continue
                     self.claim(part, claim, whose, table, number)
+                if table.kind == "table" and _WORDY.search(part.cell.text):
+                    self.mentioned(layout.Text(part.subject, part.cell), whose, table, number)
+        for text in layout.texts(table):
+            resolved = self.resolver.subject(text.subject, table.context) if text.subject is not None else around()
+            self.mentioned(text, resolved, table, number)
+
+    def mentioned(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
+        """What an item, a note or a cell says without a label: right of its model, or of no model that is known."""
+        first = len(self.findings) - _RECENT
+        here = [f for f in self.findings[max(0, first) :] if f.line == text.cell.line]
+        taken = {digits for f in here if f.claim.form == "number" and f.claim.number for digits in (f.claim.number.mantissa,)}
+        found = list(mentions.counts(text.cell.text, text.before))
+        if not resolved.groups and len(found) == 1 and found[0].field not in mentions.ALONE:
+            return  # one figure of nobody
+        for mention in found:
+            self._mention(text, mention, resolved, table, number, taken)
+        if resolved.groups and (found or here):
+            fields = {mention.field for mention in found} | {f.claim.field for f in here}
+            for mention in mentions.known_words(text.cell.text, fields):
+                if not any(f.claim.field == mention.field for f in here):
+                    self._mention(text, mention, resolved, table, number, set())
+
+    def _mention(
+        self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
+    ) -> None:
+        cell = text.cell.part(mention.start, mention.end)
+        label = Label((mention.field,))
+        slot = Slot(text.subject, label, document.placed(self.document.lines, cell), mention.field, False)
+        for claim in reading.read(label, slot.cell):
+            if claim.field != mention.field or claim.form not in ("number", "word"):
+                continue
+            if claim.number is not None and claim.number.mantissa in taken:
+                continue
+            if resolved.groups and self._judge(slot, claim, resolved, table).verdict != "ok":
+                continue
+            self.claim(slot, claim, resolved, table, number)
 
     def _claims(self, slot: Slot, resolved: Resolved) -> Sequence[Claim]:
         if not resolved.several:
@@ -294,7 +352,8 @@ class _Checker:
                 r = self.results[i]
                 r.verdict, r.why, r.fix = "doubtful", f"{r.why}; not an alarm, as {why}", None
         self.edits = [edit for i, edit in self._edits if i not in left_out and self.results[i].verdict == "wrong"]
-        self.results[:] = [r for i, r in enumerate(self.results) if i not in left_out]
+        kept_results = [r for i, r in enumerate(self.results) if i not in left_out]
+        self.results[:] = sorted(kept_results, key=lambda r: (r.line, r.column))
 
 
 _YES_NO = (

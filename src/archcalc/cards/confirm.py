@@ -93,6 +93,9 @@ _SETTING = re.compile(
 _OF_THE_MODEL = re.compile(
     r"(?i)expert|rout(?:er|ing|ed)|moe|position|context|window|native|vocab|supports?|trained|[(（,、]\s*n_ctx\b|专家|上下文"
 )
+_SAMPLER = re.compile(r"(?i)\btemperature\b|\b(?:top|min)[-_ ]?p\b")
+_SERVED = re.compile(r"(?i)recommend|suggest|\bserv|\btested\b|推荐|建议")
+_MOST = re.compile(r"(?i)nativ|max|supported|window|limit|原生|最大")
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 _PART = re.compile(
@@ -109,7 +112,10 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
     if finding.strict:
         return False
-    if not _may_be_setting(finding, _NOTHING) or fields & _ARCHITECTURE:
+    if finding.claim.field == "context" and _SERVED.search(finding.heading):
+        return True
+    sampled = finding.claim.field in _SET_BY_RUNS and _SAMPLER.search(finding.block) and not _MOST.search(finding.heading)
+    if not (sampled or _may_be_setting(finding, _NOTHING)) or fields & _ARCHITECTURE:
         return False
     return _RUN.search(f"{finding.block} {finding.around}") is not None
 

@@ -195,9 +195,11 @@ def parse(text: str, group: str = "") -> Label | None:
     >>> parse("MMLU") is None
     True
     """
-    text = text.strip()
-    if not text or len(text) > 120:
+    text = _plain_symbols(text.strip())
+    if not text or len(text) > 120 or _TUNING.fullmatch(text):
         return None
+    if field := _SYMBOLS.get(re.sub(r"[*\s]", "", text).lower()):
+        return Label((field,))
     inside = " ".join(re.findall(r"[(\[（]([^()\[\]（）]*)[)\]）]", text)).lower()
     main = normal(re.sub(r"[(\[（][^()\[\]（）]*[)\]）]", " ", text))
     if not main:
@@ -209,7 +211,9 @@ def parse(text: str, group: str = "") -> Label | None:
         tokens = next(numbers(machine["tokens"] or ""), None)
         context = int(tokens.printed) * (1024 if tokens.scale == 3 else 1) if tokens else 0
         return Label(("fit",), quals._replace(context=context, other=machine["machine"].strip()))
-    fields = _fields(text, main, inside)
+    fields = _fields(text, main, inside) or _by_keys(text) or _composed(main)
+    if fields is not None and len(set(fields)) == 1:
+        fields = fields[:1]
     if fields is None:
         role = _phrases().get(f"@{main}", "")
         return Label((), role=role[1:]) if role else None
@@ -245,6 +249,8 @@ def _relation(text: str) -> str:
 
 def _field(main: str) -> str | None:
     found = _phrases().get(main) or next((field for field, pattern in _OPEN if pattern.fullmatch(main)), None)
+    if found is None and main.endswith(" num"):
+        found = _phrases().get(main[:-4])  # layer_num
     if found is None and (symbol := re.fullmatch(r"(.*\w{2,}) [a-jl-z]", main)):
         found = _phrases().get(symbol[1])  # "layers L"
     if found is not None or not main.isascii():
@@ -325,6 +331,8 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
         return _several(text) or ((base,) if base else None)
     if base == "total_params?" and re.search(r"\b[gmt]i?b\b", inside):
         return ("weights",)
+    if base == "experts" and re.fullmatch(r"\s*top[- ]?k\s*", inside):
+        return ("experts", "active_experts")
     if base == "experts" and re.search(r"\bactiv|selected|top", inside) and not re.search(r"total|/|,|\+", inside):
         return ("active_experts",)
     for separator in (r"[/,]", r"[+&]|\band\b"):
@@ -332,6 +340,8 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
         roles = [_role_of(base, normal(piece)) for piece in pieces]
         if len(roles) > 1 and all(roles):
             return tuple(str(role) for role in roles)
+    if base == "heads" and re.search(r"(?i)\bqkv\b", text):
+        return ("heads", "kv_heads", "value:heads")
     if base == "heads" and re.fullmatch(r"\s*(?:kv|kv heads)\s*", inside):
         return ("heads", "kv_heads")
     if base == "layers" and re.search(r"\bdense\b", inside) and not re.search("includ|total", inside):
@@ -347,6 +357,58 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     if base == "total_params" and re.search(r"\b(?:active|activated)\b", inside) and not re.search(r"total", inside):
         return ("active_params",)
     return (base,)
+
+
+_SYMBOLS = {"#tp": "total_params", "#ap": "active_params", "#total": "total_params", "#activated": "active_params"}
+"""Heads that mean a field by their mark; TP alone is tensor parallelism."""
+_TUNING = re.compile(r"(?i)\W*(?:q-?lora|lora|full[- ]parameters?)(?:\s*\([^()]*\))?\W*")
+"""Ways to tune, whose rows hold memory and speed."""
+_KEY = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)+")
+
+
+def _by_keys(text: str) -> tuple[str, ...] | None:
+    """The field of a label that holds keys of configs beside words that are not known: the one that most of them ask for."""
+    found = [field.rstrip("?") for key in _KEY.findall(text) if (field := _field(normal(key)))]
+    return (max(dict.fromkeys(found), key=found.count),) if found else None
+
+
+@cache
+def _composition() -> tuple[tuple[str, tuple[frozenset[str], ...]], ...]:
+    """compositions.txt: fields, and the parts that a label of a language without blanks must have for each."""
+    out = []
+    with open(os.path.join(os.path.dirname(__file__), "compositions.txt"), encoding="utf-8") as file:
+        for line in file:
+            field, _, parts = line.partition(":")
+            if parts.strip() and line[0] != "#":
+                out.append((field.strip(), tuple(frozenset(part.split("|")) for part in parts.split())))
+    return tuple(out)
+
+
+def _composed(main: str) -> tuple[str, ...] | None:
+    """The field of a Chinese label, by what its parts say: of whom (experts, queries), what (a number, a width), and which (active ones).
+
+    >>> _composed("每 token 激活的路由专家数"), _composed("查询压缩维度")
+    (('active_experts',), ('q_rank',))
+    """
+    if main.isascii() or not re.search(r"[\u4e00-\u9fff]", main):
+        return None
+    text = main.replace(" ", "")
+    for field, parts in _composition():
+        if all(any(word[1:] not in text if word[0] == "!" else word in text for word in part) for part in parts):
+            return (field,)
+    return None
+
+
+def _plain_symbols(text: str) -> str:
+    """A label without the symbol behind its words; a symbol alone without LaTeX's marks.
+
+    >>> _plain_symbols("heads $n_h$"), _plain_symbols(r"$d_{\\mathrm{model}}$")
+    ('heads', 'd_model')
+    """
+    without = re.sub(r"\$[^$]*\$|\\\(.*?\\\)|(?<!\w)[A-Za-z]+[_^]\{[^{}]*\}", " ", text).strip()
+    if without and re.search(r"[^\W\d_]{2}", without):
+        return without
+    return re.sub(r"\\(?:text|mathrm|rm|mathit)\b|[${}]|\\[()]", "", text)
 
 
 def _role_of(base: str, piece: str) -> str | None:

@@ -40,6 +40,61 @@ class Slot(NamedTuple):
     labelled: bool = True
 
 
+class Text(NamedTuple):
+    """An item of a list, a note in a row or a cell, that may say figures without a label. `before` is the label in front of it."""
+
+    subject: Subject | None
+    cell: Cell
+    before: str = ""
+
+
+def texts(table: Table) -> Iterator[Text]:
+    """The items of a list, and the cells of columns for notes."""
+    if table.context.off or not table.rows or table.kind == "tree":
+        return
+    if table.kind == "list":
+        for row, groups in zip(table.rows, table.groups, strict=True):
+            owner = _leading(row[1].text) if not row[0].text else ""
+            owner = owner or owner_of((*groups, row[0].text))
+            subject = Subject(owner) if owner else None
+            if re.search(r"\d", row[0].text):
+                yield Text(subject, row[0])
+            yield Text(subject, row[1], row[0].text)
+        return
+    head = _head(table)
+    if not _NAMES_MODELS.fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
+        return
+    notes = [k for k, cell in enumerate(head) if k and _NOTES.fullmatch(_key(cell.text))]
+    for row in table.rows[table.heads :]:
+        for k in notes:
+            if k < len(row) and row[0].text.strip():
+                yield Text(_subject(row[0]), row[k])
+
+
+_NAMES_MODELS = re.compile(r"model|name|model name|variant|version|模型|模型名称|series|family|")
+_NOTES = re.compile(
+    r"note|description|feature|key feature|highlight|remark|comment|detail|architecture|architecture detail|key spec|spec|summary"
+    r"|备注|说明|特点|描述"
+)
+
+
+def _leading(text: str) -> str:
+    """The model that an item begins with: "Qwen3-8B, 36 layers"."""
+    name = re.split(r"[,，:：(（—]|\s[-–]\s", text, maxsplit=1)[0].strip()
+    return name if name != text and names.match(name).kind in ("exact", "tuned") else ""
+
+
+def owner_of(groups: tuple[str, ...]) -> str:
+    """The nearest item above that names a model: whole, or before what stands in brackets."""
+    for text in reversed(groups):
+        if not text:
+            continue
+        for name in (text, names.bare(text)):
+            if names.match(name).kind in ("exact", "tuned", "family"):
+                return name
+    return ""
+
+
 def surroundings(table: Table) -> Context:
     """What stands around a table, and what it says of its model itself: a row `Base model`, an item "X has 14B parameters"."""
     context = table.context
@@ -130,6 +185,10 @@ _DTYPE_HEAD = re.compile(
 )
 _FILE = re.compile(r"i?q\d(?:_\w+)?")
 _TOKENS_HEAD = re.compile(r"(?i)\d[\d,]*k?(?:[- ](?:tokens?|context|ctx))?(?: \((?:bf16|fp16|fp8|int8)\))?")
+_SOME_LAYERS = re.compile(
+    r"(?i)layers? (?:alone|only)|only (?:the )?\w+ layers?|(?:full|global|sliding|windowed|local)(?:[- ]attention)? layers"
+)
+"""A cache of some layers is not the model's."""
 LOOSE = "loose"
 """Sizes of a column that may count more than weights."""
 _MIXERS = re.compile(r"(?i)MHA|GQA|MQA|MLA|SWA|DSA")
@@ -153,7 +212,11 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
                 out[k] = Label(("weights",), labels.Quals(dtype=dtype))
             elif dtype and not re.search(r"(?i)vram|memory", head[k].text):
                 out[k] = Label(("weights",), labels.Quals(dtype=dtype, other=LOOSE))
-            elif _TOKENS_HEAD.fullmatch(head[k].text.strip()) and re.search(r"(?i)\bkv\b|key[- ]value", around):
+            elif (
+                _TOKENS_HEAD.fullmatch(head[k].text.strip())
+                and not _SOME_LAYERS.search(around)
+                and re.search(r"(?i)\bkv\b|key[- ]value|\bcaches?\b", around)
+            ):
                 out[k] = Label(
                     ("kv_cache",), labels.Quals(context=labels.context_in(head[k].text), dtype=labels.dtype_in(around.lower()))
                 )
@@ -286,7 +349,7 @@ def _sweep(columns: list[Label | None], body: list[tuple[Cell, ...]], model: int
         or not any(label is not None and label.fields[:1] in (("kv_cache",), ("flops",), ("activations",)) for label in columns[1:])
     ):
         return None
-    return None if any(names.match(row[model].text).kind != "none" for row in body if model and model < len(row)) else 0
+    return None if any(names.match(row[model].text).kind != "none" for row in body if model < len(row)) else 0
 
 
 def _swept(head: list[Cell], columns: list[Label | None], row: tuple[Cell, ...], sweep: int) -> Iterator[Slot]:
@@ -397,21 +460,24 @@ def _pairs(table: Table) -> Iterator[Slot]:
         if not row[0].text:
             if row[1].text in above:
                 continue
-            yield from _unlabelled(row[1])
+            named = owner_of(groups)
+            for slot in _unlabelled(row[1]):
+                yield slot._replace(subject=Subject(named)) if named and slot.subject is None else slot
             continue
         label = labels.parse(row[0].text, group)
         if label is not None and label.fields:
-            owner = next((text for text in reversed(groups) if names.match(text).kind in ("exact", "tuned", "family")), "")
+            owner = owner_of(groups)
             yield Slot(Subject(owner) if owner else None, label, row[1], row[0].text)
         elif (start := row[1].text.find("(")) > 0 and names.match(row[1].text[:start]).kind in ("exact", "tuned"):
             # Base model: Kimi-K2 (1T params, 32B active)
             yield from _counts(Subject(row[1].text[:start].strip()), row[1], start)
-        elif (label is None or not label.role) and len(row[1].text) <= _ITEM:
-            named = names.match(row[0].text).kind in ("exact", "tuned")
-            yield from _counts(Subject(row[0].text) if named else None, row[1])
+        elif (label is None or not label.role) and len(row[1].text) <= _ITEM and not _MTP.search(row[0].text):
+            is_name = names.match(row[0].text).kind in ("exact", "tuned")
+            yield from _counts(Subject(row[0].text) if is_name else None, row[1])
 
 
 _KEYS = re.compile(r"(?:^|(?<=[,;\s]))(?P<key>[a-z]\w*_\w+)\s*=\s*(?P<value>\d[\d_,.]*\d|\d|True|False|true|false)(?=$|[\s,;)])")
+_MTP = re.compile(r"(?i)\bmtp\b|multi[- ]token prediction|\bdraft\b")
 _ITEM = 100
 """An item longer than this is a sentence."""
 

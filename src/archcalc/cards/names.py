@@ -24,8 +24,8 @@ _QUANTIZED = re.compile(
     r"[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
     re.IGNORECASE,
 )
-# Mistral dates its releases behind a name that has its version in it.
-_DATED = re.compile(r"(?i)((?:mistral|ministral|magistral|devstral|pixtral)\S*)-2[3-9](?:0[1-9]|1[0-2])")
+# A date behind a name is that of a release of its own: Mistral's by their version, Qwen's tuned anew.
+_DATED = re.compile(r"(?i)(\S.*)[-_ ]2[3-9](?:0[1-9]|1[0-2])")
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
 _SIZE = re.compile(r"(?i)^~?\d+(?:\.\d+)?\s*[bmt]$")
 _GENERIC = {
@@ -55,7 +55,7 @@ def clean(text: str) -> str:
     """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets."""
     text = re.sub(r"\[\[(?:[^\]|]*[/|])?([^\]|]+)\]\]", r"\1", text)  # a wiki's links
     text = re.sub(r"[†‡*¹²³🔥🤗🏆⭐✨🆕]|\[\^?\w{1,3}\]|[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", "", text)
-    text = re.sub(r"\s+", " ", text.replace("‑", "-").replace("–", "-")).strip()
+    text = re.sub(r"\s+", " ", text.replace("（", " (").replace("）", ") ").replace("‑", "-").replace("–", "-")).strip()
     text = re.sub(r"(?<=\d)\s?×\s?(?=\d)", "x", text)  # 8×7B
     return _DECORATION.sub("", text).strip()
 
@@ -108,7 +108,9 @@ def match(text: str, size: str = "") -> Match:
         return _one(f"{plain} {next(one for one in sizes if _one(f'{plain} {one}').names)}")
     if found_members:
         return Match("family", tuple(found_members), f"{plain} of {', '.join(sizes)}")
-    return NONE
+    # "gpt-oss" of 116B: the one member that has so many.
+    agreeing = [name for name in members if len(sizes) == 1 and _agrees(name, sizes[0])] if is_generation(plain) else []
+    return Match("exact", (agreeing[0],), f"{plain} of {sizes[0]}") if len(agreeing) == 1 else NONE
 
 
 def _known_bracket(text: str) -> bool:

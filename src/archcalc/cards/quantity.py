@@ -14,9 +14,10 @@ from typing import Literal, NamedTuple
 Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
 How = Literal["exact", "rounded", "zeros", "cut"]
 
-# Not after a letter, digit or dot (BF16, A22B, v3.1), a slash of a date, nor inside a name such as 8x7B.
+# Not after a digit, a dot or a letter, but for those of scripts without blanks (BF16, A22B, v3.1), a slash of a date, nor inside a name
+# such as 8x7B.
 _NUMBER = re.compile(
-    r"""(?<![\w.])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
+    r"""(?<![^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])(?<![.\d])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
         (?P<digits>\d{1,3}(?:[,_\u00a0\u2009\u202f]\d{3})+(?:\.\d+)?
            |\d{1,3}(?:[ ]\d{3})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])

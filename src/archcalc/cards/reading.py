@@ -67,12 +67,19 @@ def _pairs_in(text: str, quals: Quals) -> list[Claim]:
     return out
 
 
+_PARTS = {"attention": "attention_params", "ffn": "ffn_params"}
+_SIZE = re.compile(r"\s*[~≈]?\d[\d.,]*\s?[BM]\s*")
+_PRODUCT = re.compile(r"\s*\d+\s*[*×x]\s*[A-Za-z]+_?[A-Za-z]+\s*$")
 _SUM = re.compile(r"\s*\d[\d\s,./×x*+()-]*=\s*(?=\d)")
 
 
 def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
     if worked := _SUM.match(text):
         text = " " * worked.end() + text[worked.end() :]  # 4096/32=128
+    if _PRODUCT.match(text):
+        return []  # 4 * hidden_size
+    if label.fields[0] in _PARTS and len(label.fields) == 1 and _SIZE.fullmatch(text):
+        label = label._replace(fields=(_PARTS[label.fields[0]],))  # MLP: 114.71B
     pairs = _pairs_in(text, label.quals)
     if pairs:
         rest = text

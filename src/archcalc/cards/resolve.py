@@ -238,6 +238,8 @@ class Resolver:
         found = names.in_heading(text)
         if found.kind == "none" and len(repos := hub_repos(tuple(re.findall(r"https?://[^\s<>()\[\]]+", text)))) == 1:
             found = names.match(repos[0].partition("/")[2])
+        if found.kind == "ambiguous" and (both := self._several(Subject(names.bare(re.sub(r"^\d+[.)]\s+", "", text))))):
+            return both
         if found.kind == "ambiguous":
             return Resolved(problem=found.note)
         if found.kind in ("exact", "tuned"):

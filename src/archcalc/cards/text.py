@@ -29,6 +29,7 @@ _LATEX = {
     r"\%": "%",
 }
 _LATEX_WORD = re.compile(r"\\(?:sim|approx|times|rightarrow|to|,|;|%)|\$")
+_LATEX_TEXT = re.compile(r"\\(?:text|mathrm|mathbf|rm)\s*\{([^{}$]*)\}")
 
 
 class Segment(NamedTuple):
@@ -122,7 +123,12 @@ def plain_cell(lines: Lines, start: int, end: int) -> Cell:
     if len(source) > MAX_INLINE or (not _MARKUP.search(source) and "\n" not in source and "\r" not in source):
         return Cell(source, line, column, start, end, (Segment(0, start, end - start),) if source else ())
     builder = Builder()
-    markdown(builder, source, start)
+    position = 0
+    for match in _LATEX_TEXT.finditer(source):
+        markdown(builder, source[position : match.start()], start + position)
+        builder.add(match[1], start + match.start(1))
+        position = match.end()
+    markdown(builder, source[position:], start + position)
     return builder.cell(line, column, start, end)
 
 

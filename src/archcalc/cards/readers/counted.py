@@ -22,6 +22,8 @@ _FIELDS = (
 def counted(text: str, start: int = 0) -> Iterator[tuple[Label, int, int]]:
     """Each count in a text from `start` on: what it counts, and where the number stands."""
     for match in _COUNT.finditer(text, start):
+        if re.search(r"(?i)\bmtp\b|multi[- ]token prediction", text[max(0, match.start() - 50) : match.start()]):
+            continue
         words = match["words"].replace("-", " ").split()
         for n in range(min(4, len(words)), 0, -1):
             label = parse(" ".join(words[:n])) or parse(" ".join(words[:n]).removeprefix("dense "))

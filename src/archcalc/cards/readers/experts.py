@@ -71,7 +71,8 @@ def read_experts(field: str, text: str, quals: Quals) -> Iterator[Claim]:
                     both = [match.start("small"), match.start("large")]
                     if int(match["small"]) != pair[0]:
                         both.reverse()
-                    add("active_experts", both[0])
+                    # 160/128 of which 8 are visited: those of two models.
+                    add("experts" if seen_active else "active_experts", both[0])
                     add("experts", both[1])
                 elif group == "base":
                     add(field if field in ("experts", "active_experts") else "experts", start)

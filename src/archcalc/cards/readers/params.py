@@ -89,7 +89,7 @@ def _param_role(field: str, left: str, right: str) -> tuple[str, str]:
         return "active_params", ""
     if re.search(r"\b(?:total|in total|all|overall)\b", after):
         return "total_params", ""
-    if re.search(r"\b(?:active|activated|activates|act)\b", near):
+    if re.search(r"\b(?:active|activated|activates|act)\b|激活", near):
         return "active_params", ""
     if re.search(r"\btotal\b", near):
         return "total_params", ""

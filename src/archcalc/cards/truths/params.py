@@ -138,9 +138,20 @@ def _of_part(part: str) -> Find:
     return find
 
 
+def _ffn(model: Model, _: Quals) -> Iterator[Value]:
+    by_role = model.report.params.by_role
+    dense = by_role["mlp"]
+    routed = by_role["experts"] + by_role["shared_experts"]
+    if dense or not routed:
+        yield Value(dense, "dense FFNs, every part of the model together")
+    if routed:
+        yield Value(dense + routed, "dense FFNs and experts")
+        yield Value(dense + routed + by_role["router"], "dense FFNs, experts and routers")
+
+
 FIELDS: dict[str, Find] = {
     "attention_params": _of_role("attention"),
-    "ffn_params": _of_role("mlp"),
+    "ffn_params": _ffn,
     "expert_params": _of_role("experts"),
     "shared_expert_params": _of_role("shared_experts"),
     "router_params": _of_role("router"),

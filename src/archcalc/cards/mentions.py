@@ -1,0 +1,114 @@
+"""Figures that label themselves: a number beside the noun that it counts, and a known word, in an item or a note.
+
+A number goes with the nearest noun that has a field, before a separator. What is found so is a claim where the model has that figure, or
+where no model is known; it never raises an alarm, since a sentence may speak of something else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+from archcalc.cards import words
+from archcalc.cards.labels import NUMERIC
+from archcalc.cards.quantity import numbers
+
+MAX_TEXT = 600
+"""Longer items are pages of their own."""
+
+
+class Mention(NamedTuple):
+    """A field, and where its number or word stands."""
+
+    field: str
+    start: int
+    end: int
+    word: str = ""
+
+
+_SEPARATOR = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|\band\b|\bwith\b|\bplus\b|→|->")
+_SCALED = frozenset({"total_params", "active_params"})
+_NAMES = re.compile(r"(?i)\b(?:top|first)[- ]$")
+_MTP = re.compile(r"(?i)\bmtp\b|multi[- ]token prediction|nextn")
+_TOP = re.compile(r"(?i)\btop[-\s]*$")
+_ROUTED = re.compile(r"(?i)expert|rout|moe|gat(?:e|ing)")
+_ACTIVE = re.compile(r"(?i)\bactivat\w+(?: only| just)?\W*$")
+_SERVED = re.compile(
+    r"(?i)recommend|suggest|\bserv(?:e|ed|ing)\b|\bset\b|\buse[ds]?\b|--|\btested\b|\bdefault\b|\btry\b|\bstart\b|\brun(?:s|ning)?\b|output|generation"
+)
+_OTHER = re.compile(
+    r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages?|benchmarks?|trillion tokens|tokens? of|trained on|images?|samples?"
+    r"|vision|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy)\b"
+)
+
+
+@cache
+def _patterns() -> tuple[list[tuple[str, re.Pattern[str]]], list[tuple[str, re.Pattern[str]]]]:
+    """The lines of mentions.txt: what may stand behind a number, and what before it."""
+    after, before = [], []
+    with open(os.path.join(os.path.dirname(__file__), "mentions.txt"), encoding="utf-8") as file:
+        for line in file:
+            side, _, rest = line.strip().partition(" ")
+            field, _, pattern = rest.partition(" ")
+            spaced = pattern.replace(" ", r"[-\s]*")
+            if side == ">":
+                after.append((field, re.compile(rf"(?i)[-\s]*(?:{spaced})")))
+            elif side == "<":
+                before.append((field, re.compile(rf"(?i)(?<![A-Za-z])(?:{spaced})[-\s:=]*(?:约|~|≈)?\s*$")))
+    return after, before
+
+
+def counts(text: str, label: str = "") -> Iterator[Mention]:
+    """Each number with the field that the nearest noun gives it. `label` stands in front of the text."""
+    if len(text) > MAX_TEXT:
+        return
+    after, before = _patterns()
+    last = 0
+    for number in numbers(text):
+        behind = text[number.after : number.after + 50]
+        ahead = text[max(last, number.start - 50) : number.start]
+        last = number.after
+        if re.search(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$", ahead):
+            continue  # layer 0, layers 1–19
+        if _MTP.search(f"{label} {text[max(0, number.start - 50) : number.start]}") and re.match(
+            r"(?i)[-\s]*(?:layer|module|depth)", behind
+        ):
+            yield Mention("mtp_layers", number.start, number.after)
+            continue
+        field = next((field for field, pattern in after if pattern.match(behind)), "")
+        if not field:
+            near = _SEPARATOR.split(ahead)[-1]
+            field = next((field for field, pattern in before if pattern.search(near)), "")
+        if field == "active_experts" and _TOP.search(ahead) and not _ROUTED.search(f"{label} {text}"):
+            continue
+        if field == "active_experts" and number.scale >= 6:
+            field = "active_params"
+        if field == "total_params" and _ACTIVE.search(ahead):
+            field = "active_params"
+        if not field or (field in _SCALED and number.scale < 6) or number.unit or (number.decimals and NUMERIC[field] == "int"):
+            continue
+        if _OTHER.search(_SEPARATOR.split(behind)[0]) or (field != "mtp_layers" and re.search(r"(?i)\bmtp\b", ahead)):
+            continue
+        if field == "context" and _SERVED.search(f"{label} {text}"):
+            continue
+        if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
+            continue
+        yield Mention(field, number.start, number.after)
+
+
+ALONE = frozenset({"vocab", "active_params", "rope_theta"})
+"""Fields of which one figure is a claim even where no model is known."""
+# Words that explain a figure beside them: "8 query groups (GQA)", "128K tokens (via YaRN)".
+_EXPLAINS = frozenset({"gqa", "mla", "mha", "mqa", "yarn"})
+_WORDS = {"heads": "attention", "kv_heads": "attention", "context": "position"}
+
+
+def known_words(text: str, fields: set[str]) -> Iterator[Mention]:
+    """The first known word of each kind that goes with figures said in the same text. `fields` are theirs."""
+    for kind in dict.fromkeys(word for field, word in _WORDS.items() if field in fields):
+        hit = next((hit for hit in words.hits(kind, text) if not hit.negated and hit.word in _EXPLAINS), None)
+        if hit is not None:
+            yield Mention(kind, hit.start, hit.end, hit.word)
