@@ -5,6 +5,7 @@ The shapes are those found when `archcalc check` was run over Markdown files of 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,42 @@ def test_a_right_neighbour_makes_it_an_alarm() -> None:
 def test_most_of_a_block_wrong_is_another_model() -> None:
     text = "# Qwen3-8B\n\n- Layers: 28\n- Hidden size: 2048\n- KV heads: 4\n- Vocabulary: 151,936\n"
     assert {line.rpartition(" ")[2] for line in marked(text)} == {"doubtful"}
+
+
+def test_a_baseline_leaves_out_what_stands_and_nothing_else(cli: Run, tmp_path: Path) -> None:
+    card = tmp_path / "card.md"
+    card.write_text("| Model | Layers | KV heads |\n| --- | --- | --- |\n| Llama 3 8B | 33 | 8 |\n", encoding="utf-8")
+    assert cli("check", "card.md", "--offline", "--write-baseline", "standing.json").returncode == 0
+    kept = cli("check", "card.md", "--offline", "--baseline", "standing.json")
+    assert (kept.returncode, "1 mismatch of standing.json left out" in kept.stderr) == (0, True)
+    (tmp_path / "archcalc.toml").write_text('baseline = "standing.json"\n', encoding="utf-8")
+    assert cli("check", "card.md", "--offline").returncode == 0
+    card.write_text(card.read_text() + "| Llama 3 70B | 80 | 4 |\n| Llama 3 8B | 33 | 8 |\n", encoding="utf-8")
+    done = cli("check", "card.md", "--offline", "--format", "json")
+    assert [(r["line"], r["field"]) for r in json.loads(done.stdout)["results"] if r["verdict"] == "wrong"] == [
+        (4, "kv_heads"),
+        (5, "layers"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"version": 1, "claims": [{}]}', '{"version": 2, "claims": []}', '{"version": 1, "claims": 3}']
+)
+def test_what_is_no_baseline_is_told(text: str, cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_text("# gpt2\n\n- Layers: 12\n", encoding="utf-8")
+    (tmp_path / "b.json").write_text(text, encoding="utf-8")
+    done = cli("check", "card.md", "--offline", "--baseline", "b.json")
+    assert done.returncode == 2
+    assert "b.json" in done.stderr
+    assert "--write-baseline" in done.stderr
+
+
+def test_ignore_takes_a_text_or_a_line(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_text(
+        "| Model | Layers | KV heads |\n| --- | --- | --- |\n| Llama 3 8B | 33 | 8 |\n", encoding="utf-8"
+    )
+    for rule, status in (('text = "33"', 0), ("line = 3", 0), ('text = "34"', 1), ("line = 4", 1)):
+        (tmp_path / "archcalc.toml").write_text(f"[[ignore]]\n{rule}\n", encoding="utf-8")
+        assert cli("check", "card.md", "--offline").returncode == status
+    (tmp_path / "archcalc.toml").write_text('[[ignore]]\nline = "3"\n', encoding="utf-8")
+    assert cli("check", "card.md", "--offline").returncode == 2

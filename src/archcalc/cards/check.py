@@ -223,13 +223,13 @@ class _Checker:
     def claim(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table, number: int) -> None:
         """One claim: judged, and noted unless the settings say to leave it alone."""
         name = slot.subject.text if slot.subject is not None else resolved.label or table.context.stated
-        if any(rule.covers(self.path, name, claim.field) for rule in self.settings.ignore):
-            return
         if claim.form == "unread" and not resolved.groups:
             return
         cell = slot.cell
         text = cell.text[claim.start : claim.end].strip() or cell.text
         line, column = self._place(cell, claim)
+        if any(rule.covers(self.path, name, claim.field, text, line) for rule in self.settings.ignore):
+            return
         verdict: report.Verdict = "unverifiable"
         if claim.form == "unknowable":
             judgement = Judgement("unverifiable", why=UNKNOWABLE[claim.field])

@@ -14,20 +14,24 @@ from archcalc.errors import UsageError
 
 
 class Ignore(NamedTuple):
-    """Claims to leave alone: those that match every pattern given."""
+    """Claims to leave alone: those that match every pattern given, and stand in that line."""
 
     file: str = "*"
     model: str = "*"
     field: str = "*"
+    text: str = "*"
+    line: int = 0
     reason: str = ""
 
-    def covers(self, file: str, model: str, field: str) -> bool:
+    def covers(self, file: str, model: str, field: str, text: str = "", line: int = 0) -> bool:
         """Whether a claim is one of them. Patterns are those of shells."""
         path = file.replace(os.sep, "/")
         return (
             (fnmatch(path, self.file) or fnmatch(os.path.basename(path), self.file))
             and fnmatch(model.lower(), self.model.lower())
             and fnmatch(field, self.field)
+            and fnmatch(text, self.text)
+            and self.line in (0, line)
         )
 
 
@@ -40,10 +44,19 @@ class Settings(NamedTuple):
     ignore: tuple[Ignore, ...] = ()
     tolerance: Fraction = Fraction(0)
     require_claims: bool = False
+    baseline: str = ""
     folder: str = "."
 
 
-_KEYS = {"files": list, "exclude": list, "sources": dict, "ignore": list, "tolerance": (str, int, float), "require-claims": bool}
+_KEYS = {
+    "files": list,
+    "exclude": list,
+    "sources": dict,
+    "ignore": list,
+    "tolerance": (str, int, float),
+    "require-claims": bool,
+    "baseline": str,
+}
 
 
 def find(path: str | None) -> Settings:
@@ -93,7 +106,7 @@ def _settings(data: Mapping[str, Any], path: str) -> Settings:
         if (
             not isinstance(rule, dict)
             or not rule.keys() <= set(Ignore._fields)
-            or not all(isinstance(v, str) for v in rule.values())
+            or not all(isinstance(v, int if key == "line" else str) for key, v in rule.items())
         ):
             raise UsageError(f"{path}: ignore holds {rule!r}", 'as in { file = "docs/*.md", field = "context", reason = "why" }')
         rules.append(Ignore(**rule))
@@ -107,6 +120,7 @@ def _settings(data: Mapping[str, Any], path: str) -> Settings:
         ignore=tuple(rules),
         tolerance=tolerance(str(data.get("tolerance", "0"))),
         require_claims=bool(data.get("require-claims", False)),
+        baseline=os.path.join(os.path.dirname(path), str(data["baseline"])) if data.get("baseline") else "",
         folder=os.path.dirname(path) or ".",
     )
 

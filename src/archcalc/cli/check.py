@@ -54,6 +54,12 @@ def command(
     ] = None,
     require_claims: Annotated[bool, typer.Option("--require-claims", help="A file without claims fails.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Doubtful claims and those of unknown models fail too.")] = False,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", metavar="FILE", help="Mismatches that stand: only others are told.")
+    ] = None,
+    write_baseline: Annotated[
+        str | None, typer.Option("--write-baseline", metavar="FILE", help="Write what is wrong or doubtful now, and end well.")
+    ] = None,
     form: Annotated[CheckFormat, typer.Option("--format", "-f", help="How to print.")] = CheckFormat.table,
     offline: Offline = False,
 ) -> None:
@@ -78,6 +84,13 @@ def command(
     if (fix or diff) and "-" in paths:
         raise UsageError("standard input cannot be rewritten", "give a file")
 
+    if write_baseline and (fix or diff):
+        raise UsageError("--write-baseline goes with neither --fix nor --diff", "mend first, then write what still stands")
+    from archcalc.cards import baseline as standing
+
+    place = baseline or (None if write_baseline else found.baseline)
+    known = standing.read(place) if place else None
+    stands = 0
     errors: list[CheckError] = []
     done: list[Checked] = []
     changed = 0
@@ -104,12 +117,21 @@ def command(
                 else:
                     changed += mended.made
                     one = again(mended.text)._replace(encoding=one.encoding)
+        if known is not None:
+            one, left_out = standing.without(one, known)
+            stands += left_out
         done.append(one)
+    if write_baseline:
+        count = standing.save(write_baseline, (r for one in done for r in one.results))
+        print(f"archcalc: {count} mismatch{'es' * (count != 1)} written to {write_baseline}", file=sys.stderr)
+        return
     result = check.summarize(done, errors)
     if not diff:
         _print(result, form, explain)
     if fix or diff:
         print(f"archcalc: {changed} cell{'s' * (changed != 1)} {'to rewrite' if diff else 'rewritten'}", file=sys.stderr)
+    if stands:
+        print(f"archcalc: {stands} mismatch{'es' * (stands != 1)} of {place} left out", file=sys.stderr)
     if form is not CheckFormat.json:
         sys.stdout.flush()
         for failed in result.errors:

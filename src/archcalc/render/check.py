@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from archcalc.render.rows import Column, text
@@ -14,7 +14,7 @@ COLUMNS = tuple(
     Column(key, key, text)
     for key in ("file", "line", "column", "model", "resolved", "field", "claimed", "actual", "verdict", "why", "fix")
 )
-_SHOWN = ("wrong", "doubtful", "unknown-model")
+_SHOWN = ("wrong", "doubtful")
 
 
 def label(field: str) -> str:
@@ -84,16 +84,21 @@ def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
 
 
 def _unknown(page: Any, r: CheckReport) -> None:
-    """Names without a model, each once."""
     from rich.text import Text
 
+    for line in unknown(r):
+        page.print(Text(line, style="yellow"))
+
+
+def unknown(r: CheckReport) -> Iterator[str]:
+    """Names without a model, each once, and how many claims were not judged for it."""
     names: dict[tuple[str, str, str], list[CheckResult]] = {}
     for x in r.results:
         if x.verdict == "unknown-model":
             names.setdefault((x.file, x.model, x.why), []).append(x)
     for (file, _, why), found in names.items():
         count = len(found)
-        page.print(Text(f"{file}:{found[0].line}: {why} ({count} claim{'s' * (count != 1)} not judged)", style="yellow"))
+        yield f"{file}:{found[0].line}: {why} ({count} claim{'s' * (count != 1)} not judged)"
 
 
 def write_github(r: CheckReport, out: TextIO) -> None:
@@ -107,6 +112,8 @@ def write_github(r: CheckReport, out: TextIO) -> None:
                 f"::{level} file={_property(x.file)},line={x.line},col={x.column},title={_property(f'archcalc: {label(x.field)}')}"
                 f"::{_message(sentence(x))}\n"
             )
+    for line in unknown(r):
+        out.write(f"{_plain(line)}\n")
     out.write(summary(r) + "\n")
 
 
@@ -119,7 +126,10 @@ def _property(text_: str) -> str:
 
 
 def write_sarif(r: CheckReport, out: TextIO) -> None:
-    """SARIF 2.1.0 (OASIS), as code scanning reads it: wrong claims are errors, doubtful ones warnings, unknown models notes."""
+    """SARIF 2.1.0 (OASIS), as code scanning reads it: wrong claims are errors, doubtful ones warnings.
+
+    Unknown models are notes of the run, each once.
+    """
     from archcalc import __version__
 
     fields = sorted({x.field for x in r.results if x.verdict in _SHOWN})
@@ -140,7 +150,8 @@ def write_sarif(r: CheckReport, out: TextIO) -> None:
                 "toolExecutionNotifications": [
                     {"level": "error", "message": {"text": e.message}, "locations": [_location(e.file, max(e.line, 1), 1)]}
                     for e in r.errors
-                ],
+                ]
+                + [{"level": "note", "message": {"text": line}} for line in unknown(r)],
             }
         ],
         "results": results,
