@@ -114,3 +114,14 @@ def test_sizes_beside_a_family_name_members() -> None:
     text = "| Model | Parameters | Experts |\n| --- | --- | --- |\n| gpt-oss | 116.8B | 128 |\n| gpt-oss | 20.9B | 32 |\n"
     results = check_text(text, "card.md", Settings(), offline=True).results
     assert [(r.resolved, r.verdict) for r in results if r.field == "experts"] == [("gpt-oss-120b", "ok"), ("gpt-oss-20b", "ok")]
+
+
+def test_a_table_without_a_name_is_of_the_model_that_its_figures_are_of() -> None:
+    text = (
+        "Mixtral 8x7B follows Mistral 7B v0.1:\n\n| Parameter | Value |\n| --- | --- |\n| dim | 4096 |\n| n_layers | 32 |\n"
+        "| head_dim | 128 |\n| n_kv_heads | 8 |\n| num_experts | 8 |\n| top_k_experts | 2 |\n"
+    )
+    results = check_text(text, "card.md", Settings(), offline=True).results
+    assert {(r.resolved, r.verdict) for r in results} == {("mixtral-8x7b", "ok")}
+    other = check_text(text.replace("8x7B", "9x9B"), "card.md", Settings(), offline=True).results
+    assert {r.resolved for r in other} == {None}

@@ -27,6 +27,8 @@ MAX_BYTES = 2 * 2**20
 
 _WORDY = re.compile(r"[(（,，;]")
 """A cell that may say more than its label asks for."""
+_ENOUGH = 5
+"""Figures that tell a model."""
 _RECENT = 200
 """Claims that may stand in one line."""
 
@@ -145,6 +147,10 @@ class _Checker:
         ]
         if table.kind == "table" and rows and not _speaks_of_models(rows):
             return
+        nameless = [(i, slot) for i, (slot, resolved) in enumerate(rows) if slot.subject is None and not resolved.groups]
+        if len(nameless) >= _ENOUGH and (found := self._by_figures([slot for _, slot in nameless], table)):
+            for i, slot in nameless:
+                rows[i] = (slot, found)
         for slot, resolved in rows:
             if resolved.failed is not None:
                 self.fail(slot.cell.line or table.line, resolved.failed)
@@ -158,6 +164,28 @@ class _Checker:
         for text in layout.texts(table):
             resolved = self.resolver.subject(text.subject, table.context) if text.subject is not None else around()
             self.mentioned(text, resolved, table, number)
+
+    def _by_figures(self, slots: Sequence[Slot], table: Table) -> Resolved | None:
+        """The one model that the page names somewhere and that nearly all figures of a table without a name are right of."""
+        best: list[tuple[int, str, Resolved]] = []
+        for name in self.resolver.named_somewhere():
+            resolved = self.resolver.subject(layout.Subject(name), table.context)
+            if len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
+                continue
+            judged = [
+                self._judge(slot, claim, resolved, table).verdict
+                for slot in slots
+                for claim in self._claims(slot, resolved)
+                if claim.form == "number"
+            ]
+            right = judged.count("ok")
+            if right >= _ENOUGH and right >= 0.9 * len(judged):
+                best.append((right, name, resolved))
+        best.sort(key=lambda found: -found[0])
+        if not best or (len(best) > 1 and best[1][0] == best[0][0]):
+            return None
+        right, name, resolved = best[0]
+        return resolved._replace(note=f"by {right} of its figures, and {name} is named on the page", named="")
 
     def mentioned(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
         """What an item, a note or a cell says without a label: right of its model, or of no model that is known."""

@@ -397,7 +397,9 @@ def _by_column(
     rows = list(zip(body, side_labels, strict=True))
     # A table of pairs may have its first pair where heads stand.
     first = columns[side] if side < len(columns) else None
-    if first is not None and first.fields and side + 1 < len(head) and len(head) - side == 2:
+    beside = columns[side + 1] if side + 1 < len(columns) else None
+    of_values = beside is not None and beside.role == "value"
+    if first is not None and first.fields and side + 1 < len(head) and len(head) - side == 2 and not of_values:
         rows.insert(0, (tuple(head), first))
         subjects: list[Subject | None] = [None] * len(head)
     else:

@@ -61,6 +61,8 @@ class Resolver:
         self._subjects: dict[tuple[Subject, Context], Resolved] = {}
         self._contexts: dict[Context, Resolved] = {}
         self._sources: dict[str, Resolved] = {}
+        self._text_of_page = document.lines.text if document else ""
+        self._named: tuple[str, ...] | None = None
 
     # Sources
 
@@ -75,6 +77,13 @@ class Resolver:
         return self._sources[place]
 
     # Subjects
+
+    def named_somewhere(self) -> tuple[str, ...]:
+        """The bundled models whose names stand anywhere on the page."""
+        if self._named is None:
+            text = zoo.key(self._text_of_page.replace("/", " "))
+            self._named = tuple(entry.name for entry in zoo.entries() if zoo.key(entry.name) in text)
+        return self._named
 
     def subject(self, subject: Subject, context: Context) -> Resolved:
         """The models that a cell names."""
