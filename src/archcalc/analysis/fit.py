@@ -7,6 +7,7 @@ is decided here is which placements are tried, and in what order they are prefer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 from typing import NamedTuple
 
 from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
@@ -16,6 +17,9 @@ from archcalc.engines.weights import Options as WeightOptions
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
+
+LAYERED: tuple[Engine, ...] = ("llama.cpp", "transformers")
+"""Engines that give each GPU whole layers, and split none of them."""
 
 
 class Ask(NamedTuple):
@@ -123,19 +127,52 @@ def refuse_guess(architecture: Architecture) -> None:
 
 
 def placements(architecture: Architecture, ask: Ask) -> Iterator[Placement]:
-    """Every way to use all GPUs that the constraints and the engine allow, in no order."""
+    """Every way to use exactly the GPUs named that the constraints allow, in no order: tp x pp x dp is their count.
+
+    Raises `UsageError` where the options given leave no such way.
+    """
     n = ask.gpus.count
-    if ask.engine in ("llama.cpp", "transformers"):
-        yield Placement(ask.tp or 1, ask.pp or n, ask.ep or 1, ask.dp or 1, ask.dcp)
-        return
-    for tp in [ask.tp] if ask.tp else [d for d in range(1, n + 1) if n % d == 0]:
-        for dp in [ask.dp] if ask.dp else [d for d in range(1, n // tp + 1) if n % (tp * d) == 0]:
-            pp = ask.pp or n // (tp * dp)
-            if not ask.pp and tp * dp * pp != n:
+    alone = 1 if ask.engine in LAYERED else None
+    found = False
+    for tp in _ways(ask.tp, n, alone):
+        for dp in _ways(ask.dp, n // tp, alone):
+            pp = n // (tp * dp)
+            if tp * dp * pp != n or ask.pp not in (None, pp):
                 continue
-            ways = [ask.ep] if ask.ep else [1, tp * dp] if architecture.facts.moe and tp * dp > 1 else [1]
+            found = True
+            ways = [ask.ep] if ask.ep else [1, tp * dp] if architecture.facts.moe and tp * dp > 1 and not alone else [1]
             for ep in ways:
                 yield Placement(tp, pp, ep, dp, ask.dcp)
+    if not found:
+        raise _other_count(ask)
+
+
+def _ways(asked: int | None, of: int, alone: int | None) -> list[int]:
+    """What a number of ways can be, of so many GPUs: as asked, the only one there is, or any divisor."""
+    if asked:
+        return [asked]
+    return [alone] if alone else [d for d in range(1, of + 1) if of % d == 0]
+
+
+def _other_count(ask: Ask) -> UsageError:
+    """The options given make another number of GPUs than the one named."""
+    n = ask.gpus.count
+    given = [(name, ways) for name, ways in (("tp", ask.tp), ("pp", ask.pp), ("dp", ask.dp)) if ways]
+    product = prod(ways for _, ways in given)
+    split = " x ".join(f"{name} {ways:,}" for name, ways in given) + (f" is {product:,} GPUs" if len(given) > 1 else "")
+    named = f"{n:,} GPUs are named" if n > 1 else "1 GPU is named"
+    few = f"{product:,}" if len(given) == 3 or product > n else f"a multiple of {product:,}"
+    hint = f"tp x pp x dp is the number of GPUs: name {few}, or leave an option out to have it chosen"
+    if ask.engine in LAYERED:
+        return UsageError(f"{split}, and {named}: {ask.engine} spreads layers over all of them, as pp {n:,} does", hint)
+    if ask.engine == "sglang" and ask.tp and ask.dp and ask.tp * (ask.pp or 1) == n and ask.tp % ask.dp == 0:
+        hint = (
+            f"SGLang's own --tp counts the ranks of data-parallel attention too: here that is --tp {ask.tp // ask.dp} --dp {ask.dp}"
+        )
+    left = (
+        ": some would be left over" if product < n and len(given) == 3 else f": {n:,} is no multiple of it" if product < n else ""
+    )
+    return UsageError(f"{split}, and {named}{left}", hint)
 
 
 def preference(placement: Placement, device: Device) -> tuple[int, ...]:
@@ -292,7 +329,7 @@ def budget_of(model: Candidate, placement: Placement, weights: RankWeights, ask:
     """The memory of the fullest GPU, with the options asked for."""
     serving = Serving(
         ask.engine, ask.version, ask.utilization, context_tokens=context, batched_tokens=ask.batched_tokens,
-        sequences=sequences if ask.engine in ("llama.cpp", "transformers") else None,
+        sequences=sequences if ask.engine in LAYERED else None,
     )  # fmt: skip
     return budget(ask.gpus.device, model.architecture, placement, weights, serving)
 
@@ -364,9 +401,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     if not found and failed is not None:
         raise failed
     if not found:
-        split = " x ".join(f"{name} {n}" for name, n in (("tp", ask.tp), ("pp", ask.pp), ("dp", ask.dp)) if n)
-        reason = refused[0] if refused else f"{ask.gpus.count} GPUs do not divide by {split}"
-        raise UsageError(reason, "choose another split, or leave it out to have one chosen")
+        raise UsageError(refused[0], "choose another split, or leave it out to have one chosen")
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
     return Plans(model, best, tuple(others[:alternatives]), tuple(dict.fromkeys(refused)))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, roofline
-from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans, read_bytes
+from archcalc.analysis.fit import LAYERED, Ask, Fit, Plans, max_context, plans, read_bytes
 from archcalc.analysis.flops import decode_flops
+from archcalc.analysis.placement import Placement
 from archcalc.loader import Loaded
 
 
@@ -99,11 +100,11 @@ def verdict(fit: Fit, ask: Ask) -> str:
 def why(found: Plans, ask: Ask) -> str:
     """Why this placement, in words."""
     p = found.best.placement
-    if any((ask.tp, ask.pp, ask.ep, ask.dp)):
-        return "as asked"
+    if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
+        return _rest(p, ask, asked)
     if ask.gpus.count == 1:
         return "one GPU"
-    if ask.engine in ("llama.cpp", "transformers"):
+    if ask.engine in LAYERED:
         return "layers spread over the GPUs"
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
         return "tensor parallelism over all GPUs: they share a machine, and every GPU works on every token"
@@ -117,6 +118,16 @@ def why(found: Plans, ask: Ask) -> str:
     if found.refused:
         parts.append(f"because {found.refused[0]}")
     return "; ".join(parts)
+
+
+def _rest(p: Placement, ask: Ask, asked: list[str]) -> str:
+    """What was asked of the placement, and what the other GPUs do."""
+    chosen = [name for name in ("tp", "pp", "dp") if name not in asked and getattr(p, name) > 1]
+    if not chosen:
+        return "as asked"
+    rest = ", ".join(f"{name} {getattr(p, name)}" for name in chosen)
+    copies = f": {p.dp} replicas that share the requests" if "dp" in chosen else ""
+    return f"{', '.join(asked)} as asked, and {rest} so that all {ask.gpus.count:,} GPUs are used{copies}"
 
 
 def decode_ceiling(found: Plans, ask: Ask) -> float | None:
