@@ -134,24 +134,28 @@ def refuse_guess(architecture: Architecture) -> None:
 
 
 def placements(architecture: Architecture, ask: Ask) -> Iterator[Placement]:
-    """Every way to use exactly the GPUs named that the constraints allow, in no order: tp x pp x dp is their count.
+    """Every way to use exactly the GPUs named that the constraints allow, in no order.
 
     Raises `UsageError` where the options given leave no such way.
     """
-    n = ask.gpus.count
-    alone = 1 if ask.engine in LAYERED else None
-    found = False
+    for tp, pp, dp in splits(ask):
+        spread = architecture.facts.moe and tp * dp > 1 and ask.engine not in LAYERED
+        for ep in [ask.ep] if ask.ep else [1, tp * dp] if spread else [1]:
+            yield Placement(tp, pp, ep, dp, ask.dcp)
+
+
+def splits(ask: Ask) -> list[tuple[int, int, int]]:
+    """Every tp, pp and dp that the constraints allow and whose product is the number of GPUs; raises `UsageError` if there is none."""
+    n, alone = ask.gpus.count, 1 if ask.engine in LAYERED else None
+    found = []
     for tp in _ways(ask.tp, n, alone):
         for dp in _ways(ask.dp, n // tp, alone):
             pp = n // (tp * dp)
-            if tp * dp * pp != n or ask.pp not in (None, pp):
-                continue
-            found = True
-            ways = [ask.ep] if ask.ep else [1, tp * dp] if architecture.facts.moe and tp * dp > 1 and not alone else [1]
-            for ep in ways:
-                yield Placement(tp, pp, ep, dp, ask.dcp)
+            if tp * dp * pp == n and ask.pp in (None, pp):
+                found.append((tp, pp, dp))
     if not found:
         raise _other_count(ask)
+    return found
 
 
 def _ways(asked: int | None, of: int, alone: int | None) -> list[int]:
