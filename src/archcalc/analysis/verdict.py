@@ -323,7 +323,10 @@ def _explained(best: Fit, ask: Ask) -> Iterator[report.Explained]:
         if b.utilization == best.taken.utilization
         else "the engine's default",
     )
-    parts = " + ".join(f"{c.part} {c.role} {units.format_bytes(c.bytes)}" for c in w.components if c.bytes >= 1 << 26)
+    shown = [c for c in w.components if c.bytes >= 1 << 26]
+    rest = w.bytes - sum(c.bytes for c in shown)
+    parts = " + ".join(f"{c.part} {c.role} {units.format_bytes(c.bytes)}" for c in shown)
+    parts += f"{' + ' if parts else ''}the rest {units.format_bytes(rest)}" if rest or not parts else ""
     yield report.Explained("weights", w.bytes, parts, "tensors as the engine holds them: archcalc tensors, and docs/engines.md")
     for term in (*b.activation_terms, *b.overhead_terms):
         yield report.Explained(term.name, term.bytes, term.formula, f"{term.source} ({term.basis})")
@@ -331,6 +334,6 @@ def _explained(best: Fit, ask: Ask) -> Iterator[report.Explained]:
     yield report.Explained(
         "KV needed",
         best.kv_needed_bytes,
-        f"{best.concurrency} x {best.context_tokens:,} tokens, {best.kv_rule}",
+        f"{units.format_tokens(best.context_tokens)} tokens in each of {best.concurrency:,} sequences: {best.kv_rule}",
         "archcalc kv --explain",
     )
