@@ -8,7 +8,9 @@ import pytest
 
 from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, plans
+from archcalc.analysis.placement import Placement, cuts_blocks
 from archcalc.engines import start
+from archcalc.engines.weights import Options
 from conftest import Run
 
 GIB = 1 << 30
@@ -132,3 +134,29 @@ def test_free_memory_is_part_of_what_is_seen() -> None:
             assert 0.75 * device.visible_bytes < device.free_bytes < device.visible_bytes
     spark = hardware.device("dgx-spark")
     assert (round(spark.visible_bytes / GIB, 2), round((spark.free_bytes or 0) / GIB, 1)) == (121.63, 101.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization", "tp", "said"),
+    [
+        # 29,568 columns are 231 groups of 128: Qwen's own AWQ and GPTQ files of this model have padded columns for that reason.
+        ("qwen2.5-72b", {"quant_method": "awq", "bits": 4, "group_size": 128}, 8, "groups of 128"),
+        ("qwen2.5-72b", {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}, 2, "groups of 128"),
+        ("qwen2.5-72b", {"quant_method": "awq", "bits": 4, "group_size": 64}, 2, ""),
+        ("llama-3.1-8b", {"quant_method": "fp8", "weight_block_size": [128, 128]}, 8, ""),
+        ("qwen3-0.6b", {"quant_method": "fp8", "weight_block_size": [128, 128]}, 16, "blocks of 128"),
+    ],
+)
+def test_blocks_of_a_quantization_against_ranks(name: str, quantization: dict[str, object], tp: int, said: str) -> None:
+    architecture = zoo.spec(name)
+    assert architecture is not None
+    found = cuts_blocks(architecture._replace(quantization=quantization), Placement(tp), Options())
+    assert (said in found) if said else not found
+
+
+def test_a_plan_does_not_cut_groups(run: Run) -> None:
+    got = json.loads(run("fit", *"qwen2.5-72b --gpu 8xh100 --quant awq --ctx 8k --format json".split()).stdout)
+    assert (got["plan"]["tp"], got["fits"]) == (1, True)
+    done = run("fit", *"qwen2.5-72b --gpu 8xh100 --quant awq --ctx 8k --tp 8".split())
+    assert done.returncode == 2
+    assert "groups of 128" in done.stderr

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from math import prod
 from typing import NamedTuple
 
-from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
+from archcalc.analysis.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
 from archcalc.engines import start as starting
 from archcalc.engines.budget import FITTED, Budget, Serving, budget
 from archcalc.engines.start import Start, Taken
@@ -189,6 +189,13 @@ def _other_count(ask: Ask) -> UsageError:
 def preference(placement: Placement, device: Device) -> tuple[int, ...]:
     """Smaller is better: one copy of the model, tensor parallelism within a machine, as few stages and as little else as possible."""
     return (placement.tp > device.per_machine, placement.dp, placement.pp, placement.ep > 1, -placement.tp)
+
+
+def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
+    """Why the engine cannot place the model so; empty where it can. What an engine quantizes as it loads has no blocks to cut."""
+    why = why_not(model.architecture, placement, model.options)
+    loads = ask.quant is not None and (model.architecture.quantization or {}).get("quant_method") == "fp8"
+    return why or ("" if loads else cuts_blocks(model.architecture, placement, model.options))
 
 
 def cache_of(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Cache:
@@ -511,7 +518,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
         kind = placement.pp > 1, placement.ep > 1, placement.dp > 1
         if best is not None and (kind in seen or len(found) > alternatives):
             continue
-        why = why_not(model.architecture, placement, model.options)
+        why = cannot(model, placement, ask)
         if why:
             refused.append(why)
             continue

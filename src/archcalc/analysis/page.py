@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from archcalc import hardware
 from archcalc.analysis import fit, memory, roofline, verdict
 from archcalc.analysis.flops import attention_terms, decode_flops
-from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
+from archcalc.analysis.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.budget import Budget
 from archcalc.engines.start import Taken
 from archcalc.engines.weights import Engine
@@ -236,7 +236,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                 model = models[kernels]
                 quant = model.quant
                 for placement in sorted(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, device)):
-                    why = why_not(model.architecture, placement, model.options)
+                    why = fit.cannot(model, placement, ask)
                     if why:
                         refused = refused or why
                         continue
