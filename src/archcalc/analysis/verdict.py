@@ -202,10 +202,12 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
         words.extend(best.taken.flags)
     elif ask.engine == "sglang":
         words.append(f"python -m sglang.launch_server --model-path {model}")
-        add("--tp", p.tp * p.dp if p.ep > 1 or p.dp > 1 else p.tp, p.tp * p.dp > 1)
+        # Replicas of a dense model have ranks of their own; attention in data parallelism shares those of the experts.
+        shared = p.dp > 1 and found.model.architecture.facts.moe is not None
+        add("--tp", p.tp * p.dp if shared else p.tp, p.tp > 1 or shared)
         add("--pp-size", p.pp, p.pp > 1)
         add("--dp-size", p.dp, p.dp > 1)
-        add("--enable-dp-attention", "", p.dp > 1)
+        add("--enable-dp-attention", "", shared)
         add("--ep-size", p.ep, p.ep > 1)
         add("--context-length", best.context_tokens, True)
         add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
