@@ -71,6 +71,7 @@ def device(row: dict[str, Any], meta: dict[str, Any], sources: list[int]) -> har
         driver_basis=driver_basis,
         visible_bytes=visible,
         visible_basis=visible_basis,
+        free_bytes=free * MIB if (free := memory.get("free_mib")) else None,
         ram_bytes=memory["nominal_gb"] * GIB if memory["unified"] else None,
         ram_options=options,  # type: ignore[arg-type]
         bandwidth_bytes_per_s=rate(memory["bandwidth_gb_s"], per_package),
@@ -103,6 +104,8 @@ def memory_seen(row: dict[str, Any], meta: dict[str, Any]) -> tuple[int, hardwar
     if memory["unified"] and (share := memory.get("visible_share_of_ram")):
         visible = int(nominal_mib * share) * MIB
         return visible, "estimated", visible, "estimated"
+    if memory["unified"] and (seen := memory.get("torch_total_memory_mib_seen")):
+        return min(seen) * MIB, "measured", min(seen) * MIB, "measured"
     if estimate := memory.get("visible_estimate_mib"):
         return estimate * MIB, "estimated", estimate * MIB, "estimated"
     driver = memory["driver_total_mib"]

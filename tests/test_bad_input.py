@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archcalc import zoo
 from archcalc.arch import parse
@@ -295,3 +298,35 @@ def test_any_key_spoilt_gives_a_figure_or_one_message(name: str, value: Any) -> 
             parse({**config, key: value})
         except ArchcalcError as error:
             assert error.message
+
+
+PYTHON = re.compile(
+    r"\bNone\b|\bTrue\b|\bFalse\b|<class|<[\w.]+ object|\barchcalc\.(arch|blocks|formats|quant)\b|\{'|NoneType|Schema\b|pydantic"
+)
+ODD: list[Any] = [None, True, {}, {"a": None}, [], [None], [True, 2], "x", -1, 1.5, 10**30, "\x1b[31m", [{"a": 1}]]
+
+
+@given(st.sampled_from(zoo.names()), st.sampled_from(ODD), st.integers(0, 1 << 16), st.booleans())
+def test_messages_name_no_python_object(name: str, value: Any, place: int, deep: bool) -> None:
+    config = json.loads(json.dumps(zoo.config(name)))
+    inside = config
+    nested = sorted(key for key in config if isinstance(config[key], dict) and config[key])
+    if deep and nested:
+        inside = config[nested[place % len(nested)]]
+    inside[sorted(inside)[place % len(inside)]] = value
+    try:
+        parse(config)
+    except ArchcalcError as error:
+        assert not PYTHON.search(f"{error.message} {error.hint}")
+
+
+@pytest.mark.parametrize("name", ["clip_vision_model", "siglip_vision_model", "pixtral", "mimi"])
+def test_a_part_of_a_model_is_refused_plainly(name: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": name}))
+    done = run("inspect", str(tmp_path / "config.json"))
+    assert done.returncode == 2
+    assert f"{name} is the type of a part of a model" in done.stderr
+    assert not PYTHON.search(done.stderr)
+    types = {row["model_type"] for row in json.loads(run("models", "--types", "--format", "json").stdout)}
+    assert name not in types
+    assert {"llama", "clip_text_model", "deepseek_v3"} & types >= {"llama", "deepseek_v3"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -211,3 +212,50 @@ def test_explain_gives_formulas_that_come_out(run: Run) -> None:
     page = run("inspect", "llama-3.1-8b", "--explain", env={"COLUMNS": "80"}).stdout
     assert "32 layers x (q_proj 4,096 x 4,096" in page
     assert max(map(len, page.splitlines())) <= 80
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes of a shell")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [
+        ("fit kimi-k2.5 --gpu 1xH100", 1),
+        ("fit llama-3.1-8b --gpu 1xH100", 0),
+        ("fit llama-3.1-8b kimi-k2.5 --gpu 1xH100 --explain", 1),
+        ("fit kimi-k2.5 --gpu 1xH100 --format json", 1),
+        ("train llama-3.1-8b --gpu 4090 --seq 2k", 1),
+        ("pick --gpu 4090 --ctx 100m", 1),
+        ("inspect llama-3.1-8b no-such-model", 1),
+        ("tensors deepseek-v3 --expand", 0),
+    ],
+)
+def test_a_closed_pipe_keeps_the_status(call: str, status: int, unbuffered: str) -> None:
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        [sys.executable, "-m", "archcalc", *call.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == status
+    assert "Traceback" not in said and "Broken" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes of a shell")
+def test_a_sweep_that_nobody_reads_stops() -> None:
+    call = [
+        "sweep",
+        "gpt2",
+        "--ctx",
+        ",".join(map(str, range(1, 1000))),
+        "--concurrency",
+        ",".join(map(str, range(1, 200))),
+        "--jobs",
+        "1",
+    ]
+    with subprocess.Popen([sys.executable, "-m", "archcalc", *call], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+    assert process.returncode == 141

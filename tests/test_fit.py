@@ -204,3 +204,73 @@ def test_a_bundled_model_is_fitted_without_pydantic() -> None:
     from test_cli import HEAVY
 
     assert not imported("fit", "llama-3.1-8b", "--gpu", "h100", "--format", "json") & {*HEAVY, "pydantic", "rich"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plan"),
+    [
+        ("llama-3.1-405b --gpu 8xH100 --pp 2 --ctx 8k", (4, 2, 1)),
+        ("llama-3.1-405b --gpu 8xH100 --pp 8 --ctx 8k", (1, 8, 1)),
+        ("qwen3-235b-a22b --gpu 4xh100-nvl-94gb --tp 2 --pp 2", (2, 2, 1)),
+        ("llama-3.1-8b --gpu 8xH100 --tp 2 --pp 2", (2, 2, 2)),
+        ("llama-3.1-8b --gpu 8xH100 --dp 2", (4, 1, 2)),
+        ("llama-3.1-8b --gpu 4xH100 --engine llama.cpp", (1, 4, 1)),
+        ("llama-3.1-8b --gpu 4xH100 --engine transformers --dp 1", (1, 4, 1)),
+    ],
+)
+def test_options_left_out_use_the_other_gpus(arguments: str, plan: tuple[int, int, int], run: Run) -> None:
+    got = json.loads(run("fit", *arguments.split(), "--format", "json").stdout)
+    assert (got["plan"]["tp"], got["plan"]["pp"], got["plan"]["dp"]) == plan
+    assert got["gpus"] == plan[0] * plan[1] * plan[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        ("--gpu 8xH100 --tp 8 --pp 2", ("16 GPUs", "8 GPUs")),
+        ("--gpu 8xH100 --tp 2 --pp 2 --dp 1", ("4 GPUs", "8 GPUs")),
+        ("--gpu 8xH100 --tp 3", ("tp 3", "8 GPUs")),
+        ("--gpu 1xH100 --dp 2", ("dp 2", "1 GPU")),
+        ("--gpu 4xH100 --engine sglang --tp 4 --dp 4", ("16 GPUs", "4 GPUs")),
+        ("--gpu 4xH100 --engine llama.cpp --pp 2", ("pp 2", "4 GPUs")),
+        ("--gpu 2xH100 --engine transformers --pp 4", ("pp 4", "2 GPUs")),
+    ],
+)
+def test_a_split_of_other_gpus_is_refused_with_both_numbers(arguments: str, numbers: tuple[str, str], run: Run) -> None:
+    done = run("fit", "llama-3.1-8b", *arguments.split())
+    assert done.returncode == 2
+    assert all(number in done.stderr for number in numbers)
+
+
+_WAYS = st.one_of(st.none(), st.integers(1, 12))
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["llama-3.1-8b", "qwen3-30b-a3b", "gpt2", "qwen3.5-27b"]),
+    st.sampled_from(ENGINES),
+    st.integers(1, 12),
+    _WAYS,
+    _WAYS,
+    _WAYS,
+    _WAYS,
+)
+def test_a_plan_uses_exactly_the_gpus_named(
+    name: str, engine: str, count: int, tp: int | None, pp: int | None, ep: int | None, dp: int | None
+) -> None:
+    spec = hardware.GpuSpec(hardware.device("h100-sxm-80gb"), count)
+    ask = Ask(spec, engine, 1024, tp=tp, pp=pp, ep=ep, dp=dp)  # type: ignore[arg-type]
+    made = 1
+    for ways in (tp, pp, dp):
+        made *= ways or 1
+    try:
+        found = plans(architecture(name), ask)
+    except UsageError as error:
+        if count % made or (tp and pp and dp and made != count):
+            assert f"{count} GPU" in error.message
+        return
+    for fit in (found.best, *found.others):
+        p = fit.placement
+        assert p.tp * p.pp * p.dp == count
+        for asked, took in ((tp, p.tp), (pp, p.pp), (ep, p.ep), (dp, p.dp)):
+            assert asked in (None, took)

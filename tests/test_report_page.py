@@ -119,11 +119,19 @@ def by_package(case: Case) -> dict[str, Any]:
     return {key: plain[key] for key in COMPARED}
 
 
+def beyond_default(case: Case, answer: dict[str, Any]) -> bool:
+    """More sequences than the engine runs by default need another plan, which the page leaves to `archcalc fit`."""
+    refused = "sequences at once by default" in answer.get("error", "")
+    assert not refused or case[4] > 256
+    return refused
+
+
 @needs_node
 def test_page_and_package_agree(written: str, tmp_path: Path) -> None:
     asked = cases(seed=7, each=60)
     for case, answer in zip(asked, by_page(asked, written, tmp_path), strict=True):
-        assert answer == by_package(case), case
+        if not beyond_default(case, answer):
+            assert answer == by_package(case), case
 
 
 @needs_node
@@ -131,6 +139,8 @@ def test_page_and_command_line_agree(written: str, tmp_path: Path, run: Run) -> 
     """The same, against what `archcalc fit` prints."""
     asked = cases(seed=11, each=2)
     for case, answer in zip(asked, by_page(asked, written, tmp_path), strict=True):
+        if beyond_default(case, answer):
+            continue
         name, device, count, context, concurrency, dtype = case
         arguments = ["fit", name, "--gpu", f"{count}x{device}", "--concurrency", str(concurrency), "--format", "jsonl"]
         arguments += ["--ctx", str(context)] if context else []

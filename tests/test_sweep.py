@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_row_that_cannot_be_says_why(run: Run) -> None:
     assert all("tp 3" in str(r["error"]) for r in rows)
     done = run("sweep", "no-such-model", "gpt2")
     assert [(r["error"] is None) for r in lines(done.stdout)] == [False, True]
-    assert done.returncode == 0
+    assert done.returncode == 1
     # The columns do not depend on what came out.
     assert len({tuple(r) for r in lines(done.stdout)}) == 1
     assert run("sweep", "no-such-model").returncode == 1
@@ -156,3 +157,24 @@ def test_wrong_calls(arguments: list[str], said: str, run: Run) -> None:
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_source_without_figures_is_named(run: Run) -> None:
+    done = run("sweep", "no-such-model", "gpt2", "--ctx", "128,256")
+    assert done.returncode == 1
+    assert "no-such-model" in done.stderr
+    assert len(lines(done.stdout)) == 4
+    done = run("sweep", "llama-3.1-8b", "--gpu", "4090,2x4090", "--tp", "2", "--ctx", "1k")
+    assert done.returncode == 0
+    assert "1 of 2 rows have no figures" in done.stderr
+
+
+def test_a_row_uses_exactly_its_gpus(run: Run) -> None:
+    rows = lines(run("sweep", "llama-3.1-8b", "--gpu", "8xh100", "--tp", "1,2,3,8", "--pp", "1,2", "--ctx", "1k").stdout)
+    for row in rows:
+        if row["error"] is None:
+            ways = dict(re.findall(r"(tp|pp|dp)(\d+)", row["plan"]))
+            assert int(ways["tp"]) * int(ways["pp"]) * int(ways["dp"]) == 8
+        else:
+            assert "8 GPUs are named" in row["error"]
+    assert sum(row["error"] is None for row in rows) == 5

@@ -359,7 +359,7 @@ def test_without_a_gpu_nothing_is_judged(run: Run_) -> None:
 @pytest.mark.parametrize("form", ["table", "markdown", "csv"])
 def test_formats(run: Run_, form: str) -> None:
     done = run("train", "qwen3-30b-a3b", "--seq", "4k", "--gpu", "4090", "--lora", "8", "--qlora", "--tokens", "10B", "-f", form)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (1, "")
     assert "qwen3-30b-a3b" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 120 or form != "table"
 
@@ -379,3 +379,39 @@ def test_calls_that_are_wrong(run: Run_, options: list[str], message: str) -> No
     assert done.returncode == 2
     assert message in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+
+
+LORA_TARGETS = [
+    # As PEFT 0.21 matches them, tuners/tuners_utils.py `check_target_module_exists`.
+    ("self_attn.q_proj,self_attn.v_proj", "q_proj,v_proj"),
+    (r".*\.self_attn\.(q|v)_proj", "q_proj,v_proj"),
+    (r".*layers\.[0-9]+\.mlp\..*", "gate_proj,up_proj,down_proj"),
+    ("mlp.down_proj", "down_proj"),
+]
+
+
+@pytest.mark.parametrize(("given", "same"), LORA_TARGETS)
+def test_adapter_targets_are_ends_of_module_names(given: str, same: str) -> None:
+    from archcalc.analysis.training.adapters import split_targets
+
+    a = zoo.spec("qwen3-8b")
+    assert a is not None
+    got = [Planner(a).memory(Run(2048, lora=8, targets=split_targets(text))) for text in (given, same)]
+    assert got[0] == got[1]
+
+
+def test_a_target_of_some_layers_is_refused_by_name(run: Run_) -> None:
+    for target, said in (
+        ("layers.3.mlp.down_proj", "in 1 of 36 layers"),
+        ("proj", "matches no linear module"),
+        ("(", "no regular expression"),
+    ):
+        done = run("train", "qwen3-8b", "--seq", "2k", "--lora", "8", "--lora-targets", target)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+def test_a_run_that_does_not_fit_ends_with_1(run: Run_) -> None:
+    assert run("train", "llama-3.1-8b", "--gpu", "4090", "--seq", "2k").returncode == 1
+    assert run("train", "gpt2", "--gpu", "4090", "--seq", "1k").returncode == 0
+    assert run("train", "llama-3.1-8b", "--seq", "2k").returncode == 0

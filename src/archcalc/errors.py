@@ -65,3 +65,18 @@ class UnsupportedError(ArchcalcError):
     """The config is understood to say something archcalc does not model: never a silent default."""
 
     code = "unsupported"
+
+
+def json_text(value: object, most: int = 60) -> str:
+    """What a config states, for messages: as JSON writes it, strings in single quotes, shortened, without control characters.
+
+    >>> json_text(None), json_text([True, {"a": 1}]), json_text("x" * 9, 6)
+    ('null', '[true, {"a": 1}]', "'xx...")
+    """
+    import json
+
+    try:
+        text = repr(value) if isinstance(value, str) else json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        text = "a value"
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -323,6 +323,14 @@ class Explained(Record):
     source: str
 
 
+class FitStart(Record):
+    """Whether the engine starts as `command` says; the limit that stops it, or would have, and the flag that lifts it."""
+
+    starts: bool
+    limit: str | None
+    flag: str | None
+
+
 class FitReport(Record):
     """What `archcalc fit` says of one model on one machine."""
 
@@ -347,6 +355,7 @@ class FitReport(Record):
     usd_per_hour: float | None
     instance: str | None
     command: str
+    start: FitStart
     runners_up: list[FitAlternative]
     would_fit: list[FitChange]
     notes: list[str]

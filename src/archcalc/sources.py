@@ -118,7 +118,8 @@ def read_json(source: bytes | str | os.PathLike[str], label: str = "", limit: in
     except ValueError:
         raise FormatError(f"{label} holds a number of thousands of digits, as no config does", "correct the number") from None
     if not isinstance(value, dict):
-        kind = "a list" if isinstance(value, list) else "null" if value is None else f"a {type(value).__name__}"
+        kinds = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+        kind = kinds.get(type(value), "a number")
         raise FormatError(f"{label} holds {kind}: a config is a JSON object", "give the model's config.json")
     if "\\u" in text:
         try:

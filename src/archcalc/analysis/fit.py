@@ -7,15 +7,21 @@ is decided here is which placements are tried, and in what order they are prefer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 from typing import NamedTuple
 
-from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
-from archcalc.engines.budget import Budget, Serving, budget
+from archcalc.analysis.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
+from archcalc.engines import start as starting
+from archcalc.engines.budget import FITTED, Budget, Serving, budget
+from archcalc.engines.start import Start, Taken
 from archcalc.engines.weights import Engine, Kept, kept
 from archcalc.engines.weights import Options as WeightOptions
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
+
+LAYERED: tuple[Engine, ...] = ("llama.cpp", "transformers")
+"""Engines that give each GPU whole layers, and split none of them."""
 
 
 class Ask(NamedTuple):
@@ -45,7 +51,8 @@ class Fit(NamedTuple):
     """One placement, judged. Bytes are those of the fullest GPU.
 
     `kv_needed_bytes` is what `concurrency` sequences of the context take; `headroom_bytes` what is left beside them (negative: missing).
-    `max_concurrency` is how many sequences of the context the room holds, `kv_tokens` the tokens that the engine reports for it.
+    `max_concurrency` is how many sequences of the context the room holds, `kv_tokens` the tokens that the engine reports for it. `start`
+    is whether the engine starts, `taken` what the plan sets for that.
     """
 
     placement: Placement
@@ -58,6 +65,8 @@ class Fit(NamedTuple):
     kv_tokens: int
     kv_dtype: str
     kv_rule: str
+    start: Start = Start()
+    taken: Taken = Taken()
 
     @property
     def headroom_bytes(self) -> int:
@@ -65,20 +74,22 @@ class Fit(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        return self.headroom_bytes >= 0
+        return self.headroom_bytes >= 0 and self.start.starts
 
 
 class Pool(NamedTuple):
     """A pool of equal blocks, on the fullest GPU: sequences need `(blocks x sequences + null_blocks) x block_bytes`.
 
     `groups` are functions from the context to the blocks of one sequence, which add up. `tokens_per_block` is how many tokens a block
-    stands for in what the engine reports, None where it reports the sequences that fit times the context.
+    stands for in what the engine reports, None where it reports the sequences that fit times the context. `states`: a sequence needs a
+    block of recurrent state.
     """
 
     block_bytes: int
     null_blocks: int
     groups: tuple[Callable[[int], int], ...]
     tokens_per_block: int | None
+    states: bool = False
 
 
 class Cache(NamedTuple):
@@ -123,24 +134,68 @@ def refuse_guess(architecture: Architecture) -> None:
 
 
 def placements(architecture: Architecture, ask: Ask) -> Iterator[Placement]:
-    """Every way to use all GPUs that the constraints and the engine allow, in no order."""
+    """Every way to use exactly the GPUs named that the constraints allow, in no order.
+
+    Raises `UsageError` where the options given leave no such way.
+    """
+    for tp, pp, dp in splits(ask):
+        spread = architecture.facts.moe and tp * dp > 1 and ask.engine not in LAYERED
+        for ep in [ask.ep] if ask.ep else [1, tp * dp] if spread else [1]:
+            yield Placement(tp, pp, ep, dp, ask.dcp)
+
+
+def splits(ask: Ask) -> list[tuple[int, int, int]]:
+    """Every tp, pp and dp that the constraints allow and whose product is the number of GPUs; raises `UsageError` if there is none."""
+    n, alone = ask.gpus.count, 1 if ask.engine in LAYERED else None
+    found = []
+    for tp in _ways(ask.tp, n, alone):
+        for dp in _ways(ask.dp, n // tp, alone):
+            pp = n // (tp * dp)
+            if tp * dp * pp == n and ask.pp in (None, pp):
+                found.append((tp, pp, dp))
+    if not found:
+        raise _other_count(ask)
+    return found
+
+
+def _ways(asked: int | None, of: int, alone: int | None) -> list[int]:
+    """What a number of ways can be, of so many GPUs: as asked, the only one there is, or any divisor."""
+    if asked:
+        return [asked]
+    return [alone] if alone else [d for d in range(1, of + 1) if of % d == 0]
+
+
+def _other_count(ask: Ask) -> UsageError:
+    """The options given make another number of GPUs than the one named."""
     n = ask.gpus.count
-    if ask.engine in ("llama.cpp", "transformers"):
-        yield Placement(ask.tp or 1, ask.pp or n, ask.ep or 1, ask.dp or 1, ask.dcp)
-        return
-    for tp in [ask.tp] if ask.tp else [d for d in range(1, n + 1) if n % d == 0]:
-        for dp in [ask.dp] if ask.dp else [d for d in range(1, n // tp + 1) if n % (tp * d) == 0]:
-            pp = ask.pp or n // (tp * dp)
-            if not ask.pp and tp * dp * pp != n:
-                continue
-            ways = [ask.ep] if ask.ep else [1, tp * dp] if architecture.facts.moe and tp * dp > 1 else [1]
-            for ep in ways:
-                yield Placement(tp, pp, ep, dp, ask.dcp)
+    given = [(name, ways) for name, ways in (("tp", ask.tp), ("pp", ask.pp), ("dp", ask.dp)) if ways]
+    product = prod(ways for _, ways in given)
+    split = " x ".join(f"{name} {ways:,}" for name, ways in given) + (f" is {product:,} GPUs" if len(given) > 1 else "")
+    named = f"{n:,} GPUs are named" if n > 1 else "1 GPU is named"
+    few = f"{product:,}" if len(given) == 3 or product > n else f"a multiple of {product:,}"
+    hint = f"tp x pp x dp is the number of GPUs: name {few}, or leave an option out to have it chosen"
+    if ask.engine in LAYERED:
+        return UsageError(f"{split}, and {named}: {ask.engine} spreads layers over all of them, as pp {n:,} does", hint)
+    if ask.engine == "sglang" and ask.tp and ask.dp and ask.tp * (ask.pp or 1) == n and ask.tp % ask.dp == 0:
+        hint = (
+            f"SGLang's own --tp counts the ranks of data-parallel attention too: here that is --tp {ask.tp // ask.dp} --dp {ask.dp}"
+        )
+    left = (
+        ": some would be left over" if product < n and len(given) == 3 else f": {n:,} is no multiple of it" if product < n else ""
+    )
+    return UsageError(f"{split}, and {named}{left}", hint)
 
 
 def preference(placement: Placement, device: Device) -> tuple[int, ...]:
     """Smaller is better: one copy of the model, tensor parallelism within a machine, as few stages and as little else as possible."""
     return (placement.tp > device.per_machine, placement.dp, placement.pp, placement.ep > 1, -placement.tp)
+
+
+def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
+    """Why the engine cannot place the model so; empty where it can. What an engine quantizes as it loads has no blocks to cut."""
+    why = why_not(model.architecture, placement, model.options)
+    loads = ask.quant is not None and (model.architecture.quantization or {}).get("quant_method") == "fp8"
+    return why or ("" if loads else cuts_blocks(model.architecture, placement, model.options))
 
 
 def cache_of(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Cache:
@@ -176,7 +231,8 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
     def blocks_of(group: planner.Group) -> Callable[[int], int]:
         return lambda context: planner.group_blocks(group, vllm.demand(Workload(context), options, made.rules))
 
-    pool = Pool(each, int(made.rules.null_block), tuple(map(blocks_of, groups)), None)
+    states = any(spec.form == "state" for group in groups for spec in group.specs)
+    pool = Pool(each, int(made.rules.null_block), tuple(map(blocks_of, groups)), None, states)
     if not made.rules.by_concurrency:
         smallest = min(spec.block for group in groups for spec in group.specs)
         pool = pool._replace(tokens_per_block=smallest * options.dcp)
@@ -288,13 +344,101 @@ def _half(dtype: str) -> str:
     return {"F32": "bf16", "BF16": "bf16", "F16": "fp16"}.get(dtype, dtype.lower())
 
 
-def budget_of(model: Candidate, placement: Placement, weights: RankWeights, ask: Ask, context: int, sequences: int) -> Budget:
-    """The memory of the fullest GPU, with the options asked for."""
+def budget_of(
+    model: Candidate, placement: Placement, weights: RankWeights, ask: Ask, context: int, sequences: int, taken: Taken | None = None
+) -> Budget:
+    """The memory of the fullest GPU, with the options asked for and those that the plan takes."""
+    taken = taken or Taken()
+    device = ask.gpus.device
+    if device.free_bytes is not None and ask.engine != "vllm":
+        # The others look at what is free; vLLM takes its share of all, and fails where that is not free.
+        device = device._replace(visible_bytes=device.free_bytes)
     serving = Serving(
-        ask.engine, ask.version, ask.utilization, context_tokens=context, batched_tokens=ask.batched_tokens,
-        sequences=sequences if ask.engine in ("llama.cpp", "transformers") else None,
+        ask.engine, ask.version, ask.utilization or taken.utilization, context_tokens=context, batched_tokens=ask.batched_tokens,
+        sequences=sequences if ask.engine in LAYERED else taken.sequences,
     )  # fmt: skip
-    return budget(ask.gpus.device, model.architecture, placement, weights, serving)
+    return budget(device, model.architecture, placement, weights, serving)
+
+
+class Settled(NamedTuple):
+    """A budget and a cache that go together, whether the engine starts on them, and what the plan takes for that."""
+
+    budget: Budget
+    cache: Cache
+    start: Start
+    taken: Taken
+
+
+def settle(model: Candidate, placement: Placement, weights: RankWeights, ask: Ask, context: int, sequences: int) -> Settled:
+    """What a placement leaves for the cache once the engine starts. `sequences` are those of one replica."""
+    plan = budget_of(model, placement, weights, ask, context, sequences)
+    start, taken = Start(), Taken()
+    if ask.engine == "vllm":
+        start, taken = share(ask, plan)
+        if ask.concurrency > 1 and sequences > plan.sequences:
+            taken = taken._replace(sequences=sequences).with_flag(
+                f"--max-num-seqs {sequences}",
+                f"--max-num-seqs {sequences}: by default vLLM runs {plan.sequences:,} sequences at once",
+            )
+            if sequences > plan.batched_tokens:
+                limit = f"a step of {plan.batched_tokens:,} tokens cannot run {sequences:,} sequences"
+                start = Start(False, limit, f"--max-num-batched-tokens {sequences}")
+        elif flag := starting.step_sequences(ask.version, ask.batched_tokens, plan.sequences):
+            taken = taken.with_flag(flag, f"{flag}: vLLM refuses a step of fewer tokens than sequences")
+        if taken != Taken():
+            plan = budget_of(model, placement, weights, ask, context, sequences, taken)
+    elif ask.engine == "llama.cpp":
+        start = starting.llama_cpp(sequences, placement.gpus)
+    cache = _cached(model, placement, ask, plan)
+    if cache.pool is not None and cache.pool.states:
+        blocks = max(0, plan.kv_room_bytes) // cache.pool.block_bytes
+        fewer, why = starting.state_sequences(ask.version, plan.sequences, blocks, sequences)
+        if fewer < plan.sequences:
+            taken = taken._replace(sequences=fewer).with_flag(f"--max-num-seqs {fewer}", why)
+            plan = budget_of(model, placement, weights, ask, context, sequences, taken)
+            cache = _cached(model, placement, ask, plan)
+        elif why:
+            taken = taken._replace(notes=(*taken.notes, why))
+    if start.starts and (lacking := no_kernels(model, ask)):
+        start = Start(False, lacking, None)
+    return Settled(plan, cache, start, taken)
+
+
+def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
+    """vLLM's share of the memory against what it finds free at its start."""
+    device = ask.gpus.device
+    free = device.free_bytes or device.visible_bytes - FITTED.context
+    most = starting.free_share(plan.memory_bytes, plan.budget_bytes, free)
+    if most is None or not (device.free_bytes or starting.checks_free(ask.version)):
+        return Start(), Taken()
+    flag, seen = f"--gpu-memory-utilization {most:g}", f"{free / 2**30:.1f} of {plan.memory_bytes / 2**30:.1f} GiB"
+    if ask.utilization is None:
+        note = f"{flag}: {seen} are free for an engine here, and vLLM's default share of {plan.utilization:g} is more than that"
+        return Start(), Taken(utilization=most, flags=(flag,), notes=(note,))
+    if device.free_bytes:
+        # Machines differ in what else runs on them, and the share is asked for.
+        note = f"a share of {ask.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
+        return Start(), Taken(notes=(note,))
+    return Start(False, f"vLLM refuses a share of {ask.utilization:g} where {seen} are free", flag), Taken()
+
+
+def no_kernels(model: Candidate, ask: Ask) -> str | None:
+    """Why the engine cannot run the weights on this GPU, where it cannot."""
+    from archcalc.quant import method_of
+
+    quantization = model.architecture.quantization
+    if not quantization:
+        return None
+    return starting.kernels(ask.engine, ask.version, method_of(quantization), capability(ask.gpus.device))
+
+
+def _cached(model: Candidate, placement: Placement, ask: Ask, plan: Budget) -> Cache:
+    # All that a cache depends on beside the model, its engine and its GPU, which a candidate is made for.
+    key = placement, ask.kv_dtype, plan.batched_tokens, plan.sequences
+    cache = model.caches.get(key)
+    if cache is None:
+        cache = model.caches[key] = cache_of(model.architecture, placement, ask, plan)
+    return cache
 
 
 def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> Fit:
@@ -303,17 +447,45 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     if weights is None:
         weights = model.weights[placement] = rank_weights(model.architecture, placement, model.options, model.tensors)
     sequences = -(-concurrency // placement.dp)
-    plan = budget_of(model, placement, weights, ask, context, sequences)
-    # All that a cache depends on beside the model, its engine and its GPU, which a candidate is made for.
-    key = placement, ask.kv_dtype, plan.batched_tokens, plan.sequences
-    cache = model.caches.get(key)
-    if cache is None:
-        cache = model.caches[key] = cache_of(model.architecture, placement, ask, plan)
-    most, tokens = cache.held(max(0, plan.kv_room_bytes), context)
+    plan, cache, start, taken = settle(model, placement, weights, ask, context, sequences)
+    room = plan.kv_room_bytes
+    most, tokens = cache.held(max(0, room), context)
+    if start.starts:
+        start, notes = _memory(ask, plan, cache, context, sequences, tokens)
+        taken = taken._replace(notes=(*taken.notes, *notes))
     return Fit(
         placement, weights, plan, context, concurrency, cache.needed(context, sequences), most * placement.dp, tokens * placement.dp,
-        cache.dtype, cache.rule,
+        cache.dtype, cache.rule, start, taken,
     )  # fmt: skip
+
+
+def _memory(ask: Ask, plan: Budget, cache: Cache, context: int, sequences: int, tokens: int) -> tuple[Start, tuple[str, ...]]:
+    """Whether the engine starts with that much room, and what that means for the context where it starts although too little is there."""
+    room = plan.kv_room_bytes
+    short = cache.needed(context, sequences if ask.engine == "llama.cpp" else 1) - room
+    if ask.engine == "sglang":
+        if room < 0 or tokens <= 0:
+            return Start(False, "the weights leave no memory for the pool", None), ()
+        if short > 0:
+            return Start(), (
+                f"SGLang starts all the same: its pool of {tokens:,} tokens serves sequences of up to so many, not {context:,}",
+            )
+        return Start(), ()
+    if ask.engine == "transformers":
+        return Start(room >= 0, None if room >= 0 else "the weights and one forward pass are more than the memory", None), ()
+    if short <= 0:
+        return Start(), ()
+    if room < 0:
+        return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
+    limit = f"one sequence of {context:,} tokens needs more memory than is left for the cache"
+    pool = cache.pool
+    if pool is not None and starting.counts_first_group(ask.version) and pool.block_bytes * pool.groups[0](context) <= room:
+        held = room / cache.needed(context, 1)
+        return Start(), (
+            f"vLLM {ask.version} starts all the same, as its check counts the first group of layers alone: there is room for {held:.2f} of"
+            " one such sequence, and a longer one is never finished",
+        )
+    return Start(False, limit, None), ()
 
 
 class Plans(NamedTuple):
@@ -346,7 +518,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
         kind = placement.pp > 1, placement.ep > 1, placement.dp > 1
         if best is not None and (kind in seen or len(found) > alternatives):
             continue
-        why = why_not(model.architecture, placement, model.options)
+        why = cannot(model, placement, ask)
         if why:
             refused.append(why)
             continue
@@ -364,9 +536,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     if not found and failed is not None:
         raise failed
     if not found:
-        split = " x ".join(f"{name} {n}" for name, n in (("tp", ask.tp), ("pp", ask.pp), ("dp", ask.dp)) if n)
-        reason = refused[0] if refused else f"{ask.gpus.count} GPUs do not divide by {split}"
-        raise UsageError(reason, "choose another split, or leave it out to have one chosen")
+        raise UsageError(refused[0], "choose another split, or leave it out to have one chosen")
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
     return Plans(model, best, tuple(others[:alternatives]), tuple(dict.fromkeys(refused)))
@@ -376,11 +546,10 @@ def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
     """The longest context at this concurrency, up to the model's own; 0 where not even one token fits."""
     limit = model.architecture.facts.context_tokens or fit.context_tokens
     sequences = -(-fit.concurrency // fit.placement.dp)
-    cache = cache_of(model.architecture, fit.placement, ask, fit.budget)
 
     def holds(tokens: int) -> bool:
-        plan = budget_of(model, fit.placement, fit.weights, ask, tokens, sequences)
-        return cache.needed(tokens, sequences) <= plan.kv_room_bytes
+        plan, cache, start, _ = settle(model, fit.placement, fit.weights, ask, tokens, sequences)
+        return start.starts and cache.needed(tokens, sequences) <= plan.kv_room_bytes
 
     return limit if holds(limit) else largest(holds, limit)
 

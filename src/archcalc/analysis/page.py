@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from archcalc import hardware
 from archcalc.analysis import fit, memory, roofline, verdict
 from archcalc.analysis.flops import attention_terms, decode_flops
-from archcalc.analysis.placement import Placement, RankWeights, rank_weights, why_not
+from archcalc.analysis.placement import Placement, RankWeights, rank_weights
+from archcalc.engines.budget import Budget
+from archcalc.engines.start import Taken
 from archcalc.engines.weights import Engine
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, GpuSpec
@@ -124,9 +126,9 @@ def tables(loaded: Loaded) -> dict[str, Any]:
 
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
-    weights bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype]]`; a pool
-    of -1 is one that the engine refuses, and `errors` say why where no placement is left. `attention` is operations a row and the stair of
-    rows.
+    weights bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype], what
+    stops the start]`; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is left.
+    `attention` is operations a row and the stair of rows.
     """
     architecture = loaded.architecture
     fit.refuse_guess(architecture)
@@ -134,7 +136,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     stair, pool, command = _Interned(), _Interned(), _Interned()
     models: dict[_Kernels, fit.Candidate] = {}
     weights: dict[tuple[_Kernels, Placement], RankWeights] = {}
-    pools: dict[tuple[Any, ...], tuple[int, str]] = {}
+    pools: dict[tuple[Any, ...], tuple[int, str, bool]] = {}
     alike: dict[tuple[Any, ...], int] = {}
 
     def stairs_of(of: Callable[[int], int], *key: Any) -> int:
@@ -146,52 +148,76 @@ def tables(loaded: Loaded) -> dict[str, Any]:
             alike[key] = stair(staircase(of, limit))
         return alike[key]
 
-    def pool_of(model: fit.Candidate, placement: Placement, ask: fit.Ask, plan: Any) -> tuple[int, str]:
-        """Its place and the cache's dtype; -1 and why for one that the engine refuses."""
+    def pool_of(model: fit.Candidate, placement: Placement, ask: fit.Ask, plan: Any) -> tuple[int, str, bool]:
+        """Its place, the cache's dtype, and whether sequences need blocks of state; -1 and why for one that the engine refuses."""
         key = (placement.tp, placement.pp, plan.batched_tokens, fit.capability(ask.gpus.device), ask.kv_dtype)
         if key not in pools:
             try:
                 made = fit.cache_of(model.architecture, placement, ask, plan)
                 if made.pool is None:
-                    pools[key] = pool((0, 0, None, (), made.dtype)), made.dtype
+                    pools[key] = pool((0, 0, None, (), made.dtype)), made.dtype, False
                 else:
                     p = made.pool
                     groups = tuple(map(stairs_of, p.groups))
-                    pools[key] = pool((p.block_bytes, p.null_blocks, p.tokens_per_block, groups, made.dtype)), made.dtype
+                    place = pool((p.block_bytes, p.null_blocks, p.tokens_per_block, groups, made.dtype))
+                    pools[key] = place, made.dtype, p.states
             except ArchcalcError as error:
-                pools[key] = -1, error.message
+                pools[key] = -1, error.message, False
         return pools[key]
 
-    def row(ask: fit.Ask, kernels: _Kernels, placement: Placement) -> tuple[list[Any], list[str], int]:
+    def budget_stairs(
+        model: fit.Candidate, placement: Placement, held: RankWeights, ask: fit.Ask, taken: Taken | None, key: tuple[Any, ...]
+    ) -> tuple[int, int]:
+        """Activations and overhead over the context, with what the plan takes; None where that depends on the context."""
+
+        @cache
+        def budget(context: int) -> Budget:
+            if taken is None:
+                return fit.settle(model, placement, held, ask, context, 1).budget
+            return fit.budget_of(model, placement, held, ask, context, 1, taken)
+
+        active = stairs_of(lambda context: budget(context).activation_bytes, "activation", *key)
+        return active, stairs_of(lambda context: budget(context).overhead_bytes, "overhead", *key)
+
+    def rows_of(ask: fit.Ask, kernels: _Kernels, placement: Placement) -> tuple[list[list[Any]], list[str], int]:
+        """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory."""
         model = models[kernels]
         if (kernels, placement) not in weights:
             weights[kernels, placement] = rank_weights(model.architecture, placement, model.options, model.tensors)
         held = weights[kernels, placement]
-        budget = cache(lambda context: fit.budget_of(model, placement, held, ask, context, 1))
-        plan = budget(limit)
-        key = placement, plan.batched_tokens, plan.sequences
-        active = stairs_of(lambda context: budget(context).activation_bytes, "activation", *key)
-        over = stairs_of(lambda context: budget(context).overhead_bytes, "overhead", *key)
-        found, reasons, commands = [], [], []
-        judged = fit.Fit(placement, held, plan, _MARK, 1, 0, 0.0, 0, "", "")
-        for dtype in KV_DTYPES:
+        plan = fit.budget_of(model, placement, held, ask, limit, 1)
+        start, shared = fit.share(ask, plan)
+        stop = start.limit or fit.no_kernels(model, ask) or ""
+        found: dict[Taken, list[int]] = {}
+        reasons, dtypes = [], []
+        for i, dtype in enumerate(KV_DTYPES):
             asked = ask._replace(kv_dtype=dtype)
-            place, said = pool_of(model, placement, asked, plan)
-            found.append(place)
-            reasons.append(said if place < 0 else "")
-            text = ""
+            place, said, states = pool_of(model, placement, asked, plan)
+            reasons.append("" if place >= 0 else said)
+            dtypes.append((place, said, asked, states))
             if place >= 0:
-                chosen = fit.Plans(model, judged._replace(kv_dtype=said), (), ())
-                text = verdict.command(loaded, asked, chosen).replace(str(_MARK), "{}")
-            commands.append(command(text))
-        return (
-            [
-                placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over, fit.read_bytes(model, judged),
-                plan.sequences, found, commands,
-            ],
-            reasons,
-            plan.budget_bytes,
-        )  # fmt: skip
+                taken = fit.settle(model, placement, held, asked, limit, 1).taken if states else shared
+                found.setdefault(taken._replace(notes=()), []).append(i)
+        rows = []
+        for taken, places in found.items():
+            asked, states = dtypes[places[0]][2:]
+            key = placement, plan.batched_tokens, plan.sequences, taken
+            active, over = budget_stairs(model, placement, held, asked, None if states else taken, key)
+            judged = fit.Fit(placement, held, plan, _MARK, 1, 0, 0.0, 0, "", "", taken=taken)
+            commands = []
+            for i, (_, said, asked, _) in enumerate(dtypes):
+                text = ""
+                if i in places:
+                    chosen = fit.Plans(model, judged._replace(kv_dtype=said), (), ())
+                    text = verdict.command(loaded, asked, chosen).replace(str(_MARK), "{}")
+                commands.append(command(text))
+            rows.append(
+                [
+                    placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over, fit.read_bytes(model, judged),
+                    plan.sequences, [dtypes[i][0] if i in places else -1 for i in range(len(dtypes))], commands, stop,
+                ]
+            )  # fmt: skip
+        return rows, reasons, fit.budget_of(model, placement, held, ask, limit, 1, shared).budget_bytes
 
     out: dict[str, Any] = {}
     failed: ArchcalcError | None = None
@@ -210,14 +236,13 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                 model = models[kernels]
                 quant = model.quant
                 for placement in sorted(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, device)):
-                    why = why_not(model.architecture, placement, model.options)
+                    why = fit.cannot(model, placement, ask)
                     if why:
                         refused = refused or why
                         continue
-                    made, reasons, machine["budget"] = row(ask, kernels, placement)
+                    made, reasons, machine["budget"] = rows_of(ask, kernels, placement)
                     errors = [a or b for a, b in zip(errors, reasons, strict=True)]
-                    if any(place >= 0 for place in made[9]):
-                        rows.append(made)
+                    rows += made
             except ArchcalcError as error:
                 failed = error
                 errors = [error.message] * len(KV_DTYPES)

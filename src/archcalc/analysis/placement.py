@@ -116,6 +116,37 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
     return ""
 
 
+def cuts_blocks(architecture: Architecture, placement: Placement, options: Options) -> str:
+    """Why the blocks or groups that share a scale cannot be split so, for weights quantized as the config says; empty where they can.
+
+    Source: vLLM 0.33, quantization/utils/fp8_utils.py `validate_fp8_block_shape`, quantization/auto_awq.py `create_weights`,
+    quantization/utils/marlin_utils.py `verify_marlin_supports_shape`; SGLang 0.5.23, srt/layers/quantization/fp8.py and awq/awq.py.
+    """
+    quantization, tp = architecture.quantization or {}, placement.tp
+    method = str(quantization.get("quant_method"))
+    if tp == 1 or options.engine not in ("vllm", "sglang") or method not in ("fp8", "awq", "gptq"):
+        return ""
+    group = quantization.get("group_size", quantization.get("q_group_size"))
+    block = quantization.get("weight_block_size") if method == "fp8" else [1, group]
+    if not isinstance(block, (list, tuple)) or len(block) != 2 or not all(isinstance(n, int) and n > 0 for n in block):
+        return ""
+    from archcalc.analysis.checkpoint import inventory
+
+    for entry in inventory(architecture):
+        tensor, shard = entry.tensor, entry.tensor.shard
+        scale = entry.name.rpartition(".")[2] in ("weight_scale_inv", "scales")
+        if not scale or entry.part != "decoder" or shard is None or tensor.experts is not None or len(tensor.shape) != 2:
+            continue
+        size, units = block[shard.axis], tensor.shape[shard.axis] // shard.units
+        held = units * -(-shard.units // tp)
+        if held < tensor.shape[shard.axis] and held % size:
+            return (
+                f"tp is {tp}: {held:,} {'rows' if shard.axis == 0 else 'columns'} of {tensor.name} on a rank are no multiple of the"
+                f" quantization's {'blocks' if method == 'fp8' else 'groups'} of {size}"
+            )
+    return ""
+
+
 def validate(architecture: Architecture, placement: Placement, options: Options) -> None:
     """Raises `UsageError` where the engine cannot place the model so."""
     why = why_not(architecture, placement, options)

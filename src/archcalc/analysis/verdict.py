@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, roofline
-from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans, read_bytes
+from archcalc.analysis.fit import LAYERED, Ask, Fit, Plans, max_context, plans, read_bytes
 from archcalc.analysis.flops import decode_flops
+from archcalc.analysis.placement import Placement
 from archcalc.loader import Loaded
 
 
@@ -63,6 +64,7 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
         usd_per_hour=offers[0][0] if offers else None,
         instance=offers[0][2].id if offers else None,
         command=command(loaded, ask, found) if best.fits else "",
+        start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
         would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
         notes=list(_notes(ask, found)),
@@ -90,20 +92,33 @@ def verdict(fit: Fit, ask: Ask) -> str:
     what = f"{units.format_tokens(fit.context_tokens)} tokens x {fit.concurrency} on {machine} under {ask.engine}"
     if fit.fits:
         return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"
+    if fit.headroom_bytes >= 0:
+        return f"does not start: {what}; {fit.start.limit}"
     if fit.budget.kv_room_bytes < 0:
         over = units.format_bytes(-fit.budget.kv_room_bytes)
         return f"does not fit: {what}; weights and overhead alone are {over} over on the fullest GPU"
     return f"does not fit: {what}; {units.format_bytes(-fit.headroom_bytes)} missing on the fullest GPU"
 
 
+def _start(best: Fit, ask: Ask, longest: int) -> report.FitStart:
+    """Whether the engine starts so. Where the plan takes flags for that, what they are for."""
+    start, taken = best.start, best.taken
+    if start.starts:
+        return report.FitStart(True, "; ".join(taken.notes) or None, " ".join(taken.flags) or None)
+    flag = start.flag
+    if flag is None and best.headroom_bytes < 0 and longest and ask.engine == "vllm":
+        flag = f"--max-model-len {longest}"
+    return report.FitStart(False, start.limit, flag)
+
+
 def why(found: Plans, ask: Ask) -> str:
     """Why this placement, in words."""
     p = found.best.placement
-    if any((ask.tp, ask.pp, ask.ep, ask.dp)):
-        return "as asked"
+    if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
+        return _rest(p, ask, asked)
     if ask.gpus.count == 1:
         return "one GPU"
-    if ask.engine in ("llama.cpp", "transformers"):
+    if ask.engine in LAYERED:
         return "layers spread over the GPUs"
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
         return "tensor parallelism over all GPUs: they share a machine, and every GPU works on every token"
@@ -117,6 +132,16 @@ def why(found: Plans, ask: Ask) -> str:
     if found.refused:
         parts.append(f"because {found.refused[0]}")
     return "; ".join(parts)
+
+
+def _rest(p: Placement, ask: Ask, asked: list[str]) -> str:
+    """What was asked of the placement, and what the other GPUs do."""
+    chosen = [name for name in ("tp", "pp", "dp") if name not in asked and getattr(p, name) > 1]
+    if not chosen:
+        return "as asked"
+    rest = ", ".join(f"{name} {getattr(p, name)}" for name in chosen)
+    copies = f": {p.dp} replicas that share the requests" if "dp" in chosen else ""
+    return f"{', '.join(asked)} as asked, and {rest} so that all {ask.gpus.count:,} GPUs are used{copies}"
 
 
 def decode_ceiling(found: Plans, ask: Ask) -> float | None:
@@ -174,12 +199,15 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
         add("--gpu-memory-utilization", ask.utilization, ask.utilization is not None)
         add("--max-num-batched-tokens", ask.batched_tokens, ask.batched_tokens is not None)
         add("--quantization", quant, quant in ("fp8", "bitsandbytes"))
+        words.extend(best.taken.flags)
     elif ask.engine == "sglang":
         words.append(f"python -m sglang.launch_server --model-path {model}")
-        add("--tp", p.tp * p.dp if p.ep > 1 or p.dp > 1 else p.tp, p.tp * p.dp > 1)
+        # Replicas of a dense model have ranks of their own; attention in data parallelism shares those of the experts.
+        shared = p.dp > 1 and found.model.architecture.facts.moe is not None
+        add("--tp", p.tp * p.dp if shared else p.tp, p.tp > 1 or shared)
         add("--pp-size", p.pp, p.pp > 1)
         add("--dp-size", p.dp, p.dp > 1)
-        add("--enable-dp-attention", "", p.dp > 1)
+        add("--enable-dp-attention", "", shared)
         add("--ep-size", p.ep, p.ep > 1)
         add("--context-length", best.context_tokens, True)
         add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
@@ -233,6 +261,8 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
     return out
 
 
+APPLE_SYSTEM = 8 << 30
+"""What a Mac should keep for its system and its programs where the limit is raised: a rule of thumb of ours, no source states one."""
 _PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron plugin"}
 """What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
 
@@ -243,6 +273,10 @@ def _notes(ask: Ask, found: Plans) -> Iterator[str]:
         way = f" (vLLM reaches them with {_PLUGINS[ask.gpus.device.vendor]})" if ask.engine == "vllm" else ""
         yield f"{ask.engine} keeps to its rules for NVIDIA's GPUs here: those for {ask.gpus.device.name} are not known{way}"
     yield from found.best.budget.notes
+    yield from found.best.taken.notes
+    if found.best.start.flag and found.best.headroom_bytes >= 0:
+        yield f"{found.best.start.flag} lifts the limit that stops the engine"
+    yield from _shared_memory(found.best, ask)
     device, architecture = ask.gpus.device, found.model.architecture
     if found.model.quant.startswith("fp8") and roofline.native(device, "fp8") is False:
         yield f"{device.name} has no FP8 matrix units: the weights take as little memory, and are widened before each product"
@@ -255,15 +289,46 @@ def _notes(ask: Ask, found: Plans) -> Iterator[str]:
     yield "rates are bounds of bandwidth and matrix units, not forecasts"
 
 
+def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
+    """What the system must be told first, where it shares the memory and gives a GPU less by default than the plan takes."""
+    device, b = ask.gpus.device, best.budget
+    if device.ram_bytes is None:
+        return
+    taken = b.weights_bytes + b.activation_bytes + b.overhead_bytes + max(0, best.kv_needed_bytes)
+    if device.vendor == "apple":
+        older = next((o.visible_bytes_older for o in device.ram_options if o.visible_bytes_older), None)
+        limit = f"sudo sysctl iogpu.wired_limit_mb={-(-taken // 2**20)}"
+        whole = units.format_bytes(device.ram_bytes)
+        if best.fits and older and taken > older:
+            yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
+        elif not best.fits and taken <= device.ram_bytes - APPLE_SYSTEM:
+            yield f"macOS gives the GPU {units.format_bytes(device.visible_bytes)} by default: {limit} raises that until the next start"
+    elif device.vendor == "amd" and device.category == "edge" and best.fits and taken > device.ram_bytes // 2:
+        limit = f"ttm.pages_limit={-(-taken // 4096)} on the kernel's command line"
+        yield f"Linux gives the GPU half of the RAM by default: set {limit}, or that much in the firmware"
+    elif device.free_bytes is not None and ask.engine != "vllm":
+        yield f"{units.format_bytes(device.free_bytes)} of {units.format_bytes(device.visible_bytes)} are free for an engine here"
+
+
 def _explained(best: Fit, ask: Ask) -> Iterator[report.Explained]:
     b, w = best.budget, best.weights
     yield report.Explained(
         "memory", b.memory_bytes, f"what an engine sees of {ask.gpus.device.name}", "; ".join(ask.gpus.device.sources[:1])
     )
     yield report.Explained(
-        "budget", b.budget_bytes, f"{b.utilization:g} of it", "the engine's default" if ask.utilization is None else "asked"
+        "budget",
+        b.budget_bytes,
+        f"{b.utilization:g} of it",
+        "asked"
+        if ask.utilization is not None
+        else "what is free"
+        if b.utilization == best.taken.utilization
+        else "the engine's default",
     )
-    parts = " + ".join(f"{c.part} {c.role} {units.format_bytes(c.bytes)}" for c in w.components if c.bytes >= 1 << 26)
+    shown = [c for c in w.components if c.bytes >= 1 << 26]
+    rest = w.bytes - sum(c.bytes for c in shown)
+    parts = " + ".join(f"{c.part} {c.role} {units.format_bytes(c.bytes)}" for c in shown)
+    parts += f"{' + ' if parts else ''}the rest {units.format_bytes(rest)}" if rest or not parts else ""
     yield report.Explained("weights", w.bytes, parts, "tensors as the engine holds them: archcalc tensors, and docs/engines.md")
     for term in (*b.activation_terms, *b.overhead_terms):
         yield report.Explained(term.name, term.bytes, term.formula, f"{term.source} ({term.basis})")
@@ -271,6 +336,6 @@ def _explained(best: Fit, ask: Ask) -> Iterator[report.Explained]:
     yield report.Explained(
         "KV needed",
         best.kv_needed_bytes,
-        f"{best.concurrency} x {best.context_tokens:,} tokens, {best.kv_rule}",
+        f"{units.format_tokens(best.context_tokens)} tokens in each of {best.concurrency:,} sequences: {best.kv_rule}",
         "archcalc kv --explain",
     )

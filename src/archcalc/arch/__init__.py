@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from archcalc.errors import ArchcalcError, ConfigError
+from archcalc.errors import ArchcalcError, ConfigError, json_text
 
 if TYPE_CHECKING:
     from archcalc.arch._schema import ConfigSchema
@@ -48,7 +48,9 @@ def adapter_name(config: Mapping[str, Any]) -> str | None:
     if model_type is None:
         return next((name for keys, name in _BY_KEYS if keys <= config.keys()), None)
     if not isinstance(model_type, str):
-        raise ConfigError(f"model_type is {model_type!r}: a string was expected", 'as in "model_type": "llama"', "model_type")
+        raise ConfigError(
+            f"model_type is {json_text(model_type)}: a string was expected", 'as in "model_type": "llama"', "model_type"
+        )
     name = re.sub(r"[-.]", "_", model_type).lower()
     return name if name in model_types() else None
 

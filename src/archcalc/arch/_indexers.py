@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import Size
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError, json_text
 
 
 def own_indexers(
@@ -25,7 +25,7 @@ def own_indexers(
         return [max(i - offset + 1, 0) % step == 0 for i in range(layers)]
     for kind in kinds:
         if kind not in ("full", "shared"):
-            raise UnsupportedError(f"{key} holds {kind!r}: only full and shared are known here")
+            raise UnsupportedError(f"{key} holds {json_text(kind)}: only full and shared are known here")
     if len(kinds) < layers:
         raise ConfigError(
             f"{key} has {len(kinds)} entries for {layers} layers (num_hidden_layers)", f"give one entry per layer in {key}", key

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Group, Stack
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
@@ -80,7 +80,15 @@ class ConfigSchema(BaseModel):
 
     def architecture(self, prefix: str = "model") -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
-        raise UnsupportedError(f"{type(self).__module__} describes a part of a model, not a model")
+        raise UnsupportedError(
+            f"{self._adapter()} is the type of a part of a model, such as a tower, and not of a model",
+            "give the config of the whole model: it holds this one, and the figures of the part are among its own",
+        )
+
+    @classmethod
+    def _adapter(cls) -> str:
+        """The model type that this schema is of, for messages."""
+        return cls.__module__.rpartition(".")[2]
 
 
 class TowerSchema(ConfigSchema):
@@ -88,7 +96,7 @@ class TowerSchema(ConfigSchema):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         """The tower's tensors, named below `prefix`."""
-        raise UnsupportedError(f"{type(self).__module__} has no tower")
+        raise UnsupportedError(f"{self._adapter()} is no type of tower", "name the tower's own type in its config")
 
 
 def nested(
@@ -121,7 +129,7 @@ def nested(
         name = adapter_name({"model_type": model_type})
         if name is None:
             raise UnsupportedError(
-                f"{where}.model_type is {model_type!r}: archcalc has no adapter for it",
+                f"{where}.model_type is {json_text(model_type)}: archcalc has no adapter for it",
                 "see `archcalc models --types` for those it has",
             )
         return validate(schema_of(name), config, where)
@@ -137,22 +145,35 @@ def validate(schema: type[S], config: Mapping[str, Any], where: str = "") -> S:
         raise _config_error(error, where) from None
 
 
+# What pydantic puts into a path for the branch of a union that it tried: no key of the config.
+_BRANCH = re.compile(
+    r"(function-|constrained-|is-instance\[|list\[|tuple\[|dict\[|literal\[|nullable\[|(int|str|bool|float|none)$)"
+)
+_KINDS = (
+    (r"a valid (dictionary|dict)( or instance of \w+)?", "an object"),
+    (r"a valid (list|tuple)", "a list"),
+    (r"\bNone\b", "null"),
+)
+
+
 def _config_error(error: ValidationError, where: str) -> ConfigError:
     problems = error.errors(include_url=False)
     first = problems[0]
-    path = ".".join([*([where] if where else []), *(str(p) for p in first["loc"] if not str(p).startswith("function-"))])
+    path = ".".join([*([where] if where else []), *(str(p) for p in first["loc"] if not _BRANCH.match(str(p)))])
     more = f" ({len(problems) - 1} more like it)" if len(problems) > 1 else ""
     if first["type"] == "missing":
         return ConfigError(f"{path} is missing{more}", f'add "{path}" to the config, or give it with --set {path}=VALUE', path)
-    got = repr(first.get("input"))
-    shown = got if len(got) <= 60 else got[:57] + "..."
     return ConfigError(
-        f"{path} is {shown}: {_expected(first)}{more}", f"correct it in the config, or override it with --set {path}=VALUE", path
+        f"{path} is {json_text(first.get('input'))}: {_expected(first)}{more}",
+        f"correct it in the config, or override it with --set {path}=VALUE",
+        path,
     )
 
 
 def _expected(problem: Any) -> str:
     message = str(problem["msg"])
+    for kind, plain in _KINDS:
+        message = re.sub(kind, plain, message)
     if message.startswith("Input should be "):
         return f"it should be {message.removeprefix('Input should be ')}"
     message = message.removeprefix("Value error, ")
@@ -206,7 +227,9 @@ def stored_dtype(*configs: Mapping[str, Any] | None) -> str | None:
                 continue
             name = _DTYPES.get(str(value).removeprefix("torch."))
             if name is None:
-                raise UnsupportedError(f"{key} is {value!r}: not a dtype archcalc knows", f"one of {', '.join(sorted(_DTYPES))}")
+                raise UnsupportedError(
+                    f"{key} is {json_text(value)}: not a dtype archcalc knows", f"one of {', '.join(sorted(_DTYPES))}"
+                )
             return name
     return None
 
@@ -242,7 +265,7 @@ def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
     scaling = config.get(key) or {}
     if not isinstance(scaling, Mapping):
         raise ConfigError(
-            f"{key} is {scaling!r}: an object or null was expected", 'as in {"rope_type": "yarn", "factor": 4.0}', key
+            f"{key} is {json_text(scaling)}: an object or null was expected", 'as in {"rope_type": "yarn", "factor": 4.0}', key
         )
     names = []
     for s in (scaling, *(v for v in scaling.values() if isinstance(v, Mapping))):
@@ -250,7 +273,7 @@ def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
             partial = part
         kind = s.get("rope_type", s.get("type"))
         if not isinstance(kind, str | None):
-            raise ConfigError(f"{key}.rope_type is {kind!r}: a string was expected", 'as in "yarn"', f"{key}.rope_type")
+            raise ConfigError(f"{key}.rope_type is {json_text(kind)}: a string was expected", 'as in "yarn"', f"{key}.rope_type")
         if kind and kind != "default" and _SCALINGS.get(kind, kind) not in names:
             names.append(_SCALINGS.get(kind, kind))
         if "mrope_section" in s and "M-RoPE" not in names:

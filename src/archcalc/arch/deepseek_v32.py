@@ -14,14 +14,14 @@ from pydantic import AliasChoices, Field
 from archcalc.arch import deepseek_v3
 from archcalc.arch._schema import Size, Tokens, per_layer
 from archcalc.blocks.latent import Indexer, LatentAttention
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 
 
 def known(kinds: Sequence[str], key: str, *names: str) -> None:
     """Raise where a layer is of a kind that the reference implementation does not have."""
     for kind in kinds:
         if kind not in names:
-            raise UnsupportedError(f"{key} holds {kind!r}: only {' and '.join(names)} are known here")
+            raise UnsupportedError(f"{key} holds {json_text(kind)}: only {' and '.join(names)} are known here")
 
 
 class Schema(deepseek_v3.Schema):

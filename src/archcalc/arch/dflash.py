@@ -19,7 +19,7 @@ from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import rms_norm
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Shard, Tensor, stack
 
 
@@ -42,7 +42,9 @@ class Schema(qwen3.Schema):
         """A positive number of `dflash_config`."""
         value = (self.dflash_config or {}).get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**28:
-            raise ConfigError(f"dflash_config.{key} is {value!r}: it should be a positive number", "correct it", "dflash_config")
+            raise ConfigError(
+                f"dflash_config.{key} is {json_text(value)}: it should be a positive number", "correct it", "dflash_config"
+            )
         return value
 
     def joined(self) -> int:
@@ -73,7 +75,7 @@ class Schema(qwen3.Schema):
                 paired = rank if options.get("confidence_head_with_markov", True) else 0
                 yield from linear("confidence_head.proj", 1, h + paired, "head", bias=True)
         elif kind is not None:
-            raise UnsupportedError(f"dflash_config.projector_type is {kind!r}: domino and dspark are known here")
+            raise UnsupportedError(f"dflash_config.projector_type is {json_text(kind)}: domino and dspark are known here")
 
     def architecture(self, prefix: str = "") -> Architecture:
         modes = (self.dflash_config or {}).get("attention_modes") or [(self.dflash_config or {}).get("attention_mode", "gqa")]

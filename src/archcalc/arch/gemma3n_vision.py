@@ -16,7 +16,7 @@ from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.mobilenet import FusedInverted, Inverted, MobileAttention
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import patch_conv
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Group, Stack, stack
 
 STEM, OUT = 64, 2048
@@ -43,7 +43,9 @@ class Schema(TowerSchema):
         if self.architecture_name != "mobilenetv5_300m_enc":
             raise UnsupportedError(f"vision_config.architecture is {self.architecture_name!r}: only mobilenetv5_300m_enc is known")
         if self.model_args:
-            raise UnsupportedError(f"vision_config.model_args is {self.model_args!r}: changes to the timm model are not modelled")
+            raise UnsupportedError(
+                f"vision_config.model_args is {json_text(self.model_args)}: changes to the timm model are not modelled"
+            )
         prefix, inner, stacks = join(prefix, "timm_model"), STEM, []
         for i, stage in enumerate(STAGES):
             layers = []

@@ -15,7 +15,7 @@ from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
-from archcalc.errors import ConfigError
+from archcalc.errors import ConfigError, json_text
 from archcalc.model import Architecture, Layer, Moe
 
 
@@ -44,7 +44,7 @@ class Schema(DecoderSchema):
 
     def layer(self, kind: str, rope: bool, moe: bool) -> Layer:
         if kind not in (CHUNKED, FULL):
-            raise ConfigError(f"layer_types holds {kind!r}", f"one of {CHUNKED}, {FULL}", "layer_types")
+            raise ConfigError(f"layer_types holds {json_text(kind)}", f"one of {CHUNKED}, {FULL}", "layer_types")
         if kind == CHUNKED and self.attention_chunk_size is None:
             raise ConfigError(f"attention_chunk_size is null, and layer_types has {CHUNKED!r}", "give it", "attention_chunk_size")
         h, bias, wide = self.hidden_size, self.attention_bias, self.intermediate_size

@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from io import TextIOWrapper
-from typing import Annotated
+from io import BufferedWriter, TextIOWrapper
+from typing import Annotated, Any
 
 import typer
 
@@ -82,6 +82,14 @@ def _ready_streams() -> None:
     if isinstance(out, TextIOWrapper) and out.encoding.lower().replace("-", "") != "utf8":
         chosen = out.isatty() or "PYTHONIOENCODING" in os.environ
         out.reconfigure(encoding=None if chosen else "utf-8", errors="replace")
+    if isinstance(out, TextIOWrapper) and not out.isatty():
+        from archcalc.cli._run import Pipe
+
+        encoding, errors, lines, through = out.encoding, out.errors, out.line_buffering, out.write_through
+        below: Any = out.detach()
+        # Without a buffer (PYTHONUNBUFFERED) the text lies on the file itself.
+        piped: Any = BufferedWriter(Pipe(below.detach())) if isinstance(below, BufferedWriter) else Pipe(below)
+        sys.stdout = TextIOWrapper(piped, encoding=encoding, errors=errors, line_buffering=lines, write_through=through)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import json
 import os
 import sys
@@ -19,6 +20,42 @@ Command = Callable[..., None]
 
 INTERNAL = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError, ImportError, RecursionError)
 """What a mistake of ours raises. It is told as one, without a traceback."""
+
+
+CLOSED_PIPE = 141
+"""What a shell gives for a command that a closed pipe ended (128 + SIGPIPE): neither yes nor no."""
+
+
+class Pipe(io.RawIOBase):
+    """Standard output that takes what nobody reads any more, so that a command goes on to its verdict and ends with that status."""
+
+    def __init__(self, below: Any) -> None:
+        self.below = below
+        self.closed_by_reader = False
+
+    def write(self, data: Any) -> int:
+        if not self.closed_by_reader:
+            try:
+                return int(self.below.write(data) or 0)
+            except BrokenPipeError:
+                self.closed_by_reader = True
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return int(self.below.fileno())
+
+    def isatty(self) -> bool:
+        return bool(self.below.isatty())
+
+
+def unread() -> bool:
+    """Whether whoever read standard output has left: what would only print more may stop."""
+    below = getattr(sys.stdout, "buffer", None)
+    pipe = getattr(below, "raw", below)
+    return isinstance(pipe, Pipe) and pipe.closed_by_reader
 
 
 _REMEDIES = {
@@ -55,7 +92,7 @@ def guarded(command: Command) -> Command:
             print("archcalc: interrupted", file=sys.stderr)
             leave(130)
         except BrokenPipeError:
-            leave(0)
+            leave(CLOSED_PIPE)
         except OSError as error:
             what = f"cannot write {error.filename}" if error.filename else "cannot write the output"
             complain(f"{what}: {error.strerror or error}", _REMEDIES.get(error.errno or 0, "free some space, or write elsewhere"))

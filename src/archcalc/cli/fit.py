@@ -95,7 +95,7 @@ def command(
     Options given are constraints; those left out are chosen, and the plan says what was. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
-    from archcalc.analysis.fit import Ask
+    from archcalc.analysis.fit import Ask, splits
     from archcalc.loader import load
 
     listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort}
@@ -134,6 +134,7 @@ def command(
         from archcalc.quant import check_name
 
         check_name(max_quant)
+    splits(ask)
     if not source:
         _list(ask, form, sort or Order.size, units.parse_count(min_params) if min_params else 0, family, license_, max_quant)
         return

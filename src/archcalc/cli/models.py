@@ -22,10 +22,13 @@ def command(
     from archcalc.render import rows
 
     if types:
-        from archcalc.arch import model_types
+        from archcalc.arch import model_types, schema_of
+        from archcalc.arch._schema import ConfigSchema
 
+        # Towers and other parts are read inside the config of a whole model, and are none themselves.
+        whole = (name for name in sorted(model_types()) if schema_of(name).architecture is not ConfigSchema.architecture)
         columns: tuple[rows.Column, ...] = (rows.Column("model_type", "model type"),)
-        found: list[dict[str, Any]] = [{"model_type": name} for name in sorted(model_types())]
+        found: list[dict[str, Any]] = [{"model_type": name} for name in whole]
     else:
         from archcalc.render.models import COLUMNS
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from archcalc.cli._options import Sources
-from archcalc.cli._run import complain, leave
+from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
 
 _BATCH = 500
@@ -43,7 +43,7 @@ def command(
     """Compute every combination of models, contexts, machines and config keys.
 
     A row is a pure function of its columns. Sources are bundled names, files and what the Hub's cache holds: a sweep never touches the
-    network. Exit status 1 if no row has figures.
+    network. A model without figures in any row has failed: it is named, and the exit status is 1.
     """
     from archcalc import sweep as library
     from archcalc.analysis import sweep
@@ -67,11 +67,44 @@ def command(
     done = _finished(out) if resume else {}
     rows = (row for row in sweep.grid(axes, overrides) if sweep.key(row) not in done)
     todo = total - len(done) if resume else total
-    failed = _write(out, _computed(rows, todo, jobs or os.cpu_count() or 1), resume)
-    if failed:
-        complain(f"{failed:,} of {total:,} rows have no figures", "their column error says why")
-    if failed and failed == todo:
+    tally = _Tally()
+    for row in done.values():
+        tally.add(row)
+    _write(out, tally.counted(_computed(rows, todo, jobs or os.cpu_count() or 1)), resume)
+    if unread():
+        leave(CLOSED_PIPE)
+    if tally.failed:
+        complain(f"{tally.failed:,} of {total:,} rows have no figures", "their column error says why")
+    lost = [(text, error) for text, error in tally.errors.items() if text not in tally.sources]
+    for text, error in lost:
+        complain(error if error.startswith(text) else f"{text}: {error}")
+    if lost:
         leave(1)
+
+
+class _Tally:
+    """Which sources have figures in some row, and the first error of each."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self.sources: set[str] = set()
+        self.errors: dict[str, str] = {}
+
+    def add(self, row: dict[str, Any]) -> None:
+        source, error = str(row["source"]), row.get("error")
+        if error is None:
+            self.sources.add(source)
+        else:
+            self.failed += 1
+            self.errors.setdefault(source, str(error))
+
+    def counted(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows as they pass, as long as someone reads them."""
+        for row in rows:
+            self.add(row)
+            yield row
+            if unread():
+                return
 
 
 def _check_ending(out: str, resume: bool) -> None:
@@ -173,27 +206,19 @@ def _bar(total: int) -> _Bar | None:
     return _Bar(total) if sys.stderr.isatty() else None
 
 
-def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> int:
-    """Write the rows and count those without figures. JSON lines are written as they come, tables at the end."""
+def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
+    """Write the rows: JSON lines as they come, tables at the end."""
     from archcalc.analysis import sweep
 
-    failed = 0
-
-    def counted() -> Iterator[dict[str, Any]]:
-        nonlocal failed
-        for row in rows:
-            failed += row["error"] is not None
-            yield row
-
     if path == "-":
-        for row in counted():
+        for row in rows:
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
     elif path.endswith(".jsonl"):
         with open(path, "a" if resume else "w", encoding="utf-8") as file:
-            for row in counted():
+            for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
     else:
-        table = [sweep.flat(row) for row in counted()]
+        table = [sweep.flat(row) for row in rows]
         names = list(dict.fromkeys(name for row in table for name in row))
         if path.endswith(".csv"):
             import csv
@@ -204,7 +229,6 @@ def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> int:
                 writer.writerows(table)
         else:
             _parquet(path, names, table)
-    return failed
 
 
 def _pyarrow() -> Any:

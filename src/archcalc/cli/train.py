@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from archcalc.cli._options import FormatOption, Offline, Refresh, Set, Sources
-from archcalc.cli._run import Format, print_each
+from archcalc.cli._run import Format, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.report import TrainReport, to_plain
 
@@ -145,7 +145,7 @@ def command(
         typer.Option(
             "--lora-targets",
             metavar="NAMES",
-            help="all-linear, attention, mlp, qv, experts, or modules by name.",
+            help="all-linear, attention, mlp, qv, experts, ends of module names, or a regular expression.",
             rich_help_panel=ADAPT,
         ),
     ] = "all-linear",
@@ -166,11 +166,13 @@ def command(
 ) -> None:
     """Say what training takes of each GPU, term by term, whether it fits, what would make it fit, and what it costs.
 
-    Activations are the tensors that autograd keeps, counted for each layer; the rest follows from the parameters.
+    Activations are the tensors that autograd keeps, counted for each layer; the rest follows from the parameters. Exit status 0, or 1 if
+    a run does not fit the GPUs named.
     """
     from archcalc import hardware, units
     from archcalc.analysis.train_report import train_report
     from archcalc.analysis.training import Run
+    from archcalc.analysis.training.adapters import split_targets
     from archcalc.loader import load
 
     if seq is None:
@@ -218,7 +220,7 @@ def command(
         ema=ema,
         grad_size=_gradient(grad_dtype),
         lora=lora,
-        targets=tuple(name.strip() for name in lora_targets.split(",") if name.strip()),
+        targets=split_targets(lora_targets),
         quant="nf4" if qlora else "",
         double_quant=double_quant,
         frozen=_frozen(freeze),
@@ -237,7 +239,22 @@ def command(
                 error.message = f"{text}: {error.message}"
             raise
 
-    print_each(source, report, form, plain=to_plain, page=_page, markdown=_markdown, csv=_csv)
+    missing: list[str] = []
+
+    def noted(r: TrainReport) -> TrainReport:
+        if r.fits is False:
+            missing.append(r.source)
+        return r
+
+    def csv(reports: Iterable[TrainReport]) -> None:
+        _csv(map(noted, reports))
+
+    print_each(
+        source, report, form, plain=lambda r: to_plain(noted(r)), page=lambda r: _page(noted(r)), markdown=lambda r: _markdown(noted(r)),
+        csv=csv,
+    )  # fmt: skip
+    if missing:
+        leave(1)
 
 
 def _gradient(text: str | None) -> int | None:

@@ -389,7 +389,7 @@ def _sglang(device: Device, architecture: Architecture, placement: Placement, we
         notes = (f"a prefill chunk of {tokens:,} tokens may need {forward:,} B, and --mem-fraction-static leaves {left:,} B",)
     room = free - left - weights.bytes
     reserve = Term(
-        "reserve", left, "cited", f"(1 - {share:g}) of what is free before loading", "SGLang, srt/arg_groups/memory_hook.py"
+        "reserve", left, "cited", f"(1 - {share:g}) x {free:,} B free before loading", "SGLang, srt/arg_groups/memory_hook.py"
     )
     whole = device.visible_bytes
     return Budget(

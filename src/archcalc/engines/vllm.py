@@ -524,10 +524,10 @@ def _figures(groups: Sequence[Group], need: Demand, each: int, batch: int) -> tu
     if spare:
         slots = {(each - g.page_bytes, planner.group_blocks(g, need)) for g in groups if g.page_bytes < each}
         texts = (
-            f"{sum(1 for g in groups if each - g.page_bytes == free)} groups x {free:,} B x {n:,} blocks"
+            f"{sum((each - g.page_bytes, planner.group_blocks(g, need)) == (free, n) for g in groups)} groups x {free:,} B x {n:,} blocks"
             for free, n in sorted(slots)
         )
-        text = times(" + ".join(texts), batch_text(batch))
+        text = " + ".join(times(each_text, batch_text(batch)) for each_text in texts)
         figures.append(Figure("padding", None, 0, spare * batch, spare_per_token, 0, text, SOURCE))
     return merged(figures)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.formats import Reading
 from archcalc.formats._keys import factor, rest, size
 
@@ -64,7 +64,7 @@ def read(config: Mapping[str, Any]) -> Reading:
     if dtype == "fp8":
         made["quantization_config"] = {"quant_method": "fp8", "weight_block_size": [128, 128], "activation_scheme": "dynamic"}
     elif dtype not in ("bf16", "bfloat16"):
-        raise UnsupportedError(f"dtype is {dtype!r}: bf16 and fp8 are known here", "override it with --set dtype=bf16")
+        raise UnsupportedError(f"dtype is {json_text(dtype)}: bf16 and fp8 are known here", "override it with --set dtype=bf16")
     notes = (
         f"context: {int(original * scale)} tokens, what YaRN scales to (original_seq_len x rope_factor)",
         "inference configs leave the MTP layer out",

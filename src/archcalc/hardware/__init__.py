@@ -79,6 +79,8 @@ class Device(NamedTuple):
     visible_bytes: int
     """What an engine sees (`torch.cuda.mem_get_info`, `recommendedMaxWorkingSetSize`): the driver's total less what CUDA keeps."""
     visible_basis: Basis
+    free_bytes: int | None
+    """What of it an engine finds free on a running system, where the system shares the memory; None for all but its own context."""
     ram_bytes: int | None
     """All the memory of a machine whose CPU and GPU share it; None for a card with memory of its own."""
     ram_options: tuple[RamOption, ...]
@@ -261,7 +263,7 @@ def custom(vram_bytes: int) -> Device:
     return Device(
         id="custom", name=f"GPU with {format_bytes(vram_bytes)}", vendor="custom", category="custom", architecture="", year=0,
         status="shipping", compute=None, memory_type="", nominal_gb=0, driver_bytes=vram_bytes, driver_basis="given",
-        visible_bytes=vram_bytes, visible_basis="given", ram_bytes=None, ram_options=(), bandwidth_bytes_per_s=None,
+        visible_bytes=vram_bytes, visible_basis="given", free_bytes=None, ram_bytes=None, ram_options=(), bandwidth_bytes_per_s=None,
         tflops=Tflops(), link="", link_bytes_per_s=None, link_note="", pcie_gen=None, pcie_lanes=None, cpu_link_bytes_per_s=None,
         per_node=8, domain=8, per_package=1, tdp_w=None, confidence="low", notes="", conflict="", aliases=(), sources=(),
     )  # fmt: skip

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from archcalc.errors import ConfigError, UnsupportedError, UsageError
+from archcalc.errors import ConfigError, UnsupportedError, UsageError, json_text
 
 if TYPE_CHECKING:
     from archcalc.model import Architecture
@@ -39,7 +39,7 @@ def stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not found:
         return None
     if not isinstance(found, Mapping):
-        raise ConfigError(f"quantization_config is {found!r}: an object was expected", "correct it", "quantization_config")
+        raise ConfigError(f"quantization_config is {json_text(found)}: an object was expected", "correct it", "quantization_config")
     extra = {"within": within} if within else {}
     if "expert_dtype" in config:
         extra["expert_dtype"] = config["expert_dtype"]
@@ -68,7 +68,7 @@ def read(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     method = method_of(quantization)
     module = METHODS.get(method)
     if module is None:
-        said = f"quant_method is {method!r}" if method else "quantization_config names no quant_method"
+        said = f"quant_method is {json_text(method)}" if method else "quantization_config names no quant_method"
         raise UnsupportedError(f"{said}: archcalc does not know how it stores weights", f"known are {', '.join(sorted(METHODS))}")
     plan: Plan = importlib.import_module(f"archcalc.quant.{module}").plan(quantization, architecture, dtype)
     if str(quantization.get("within", "")).endswith("text_config"):

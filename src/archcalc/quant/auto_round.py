@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture
 from archcalc.quant import awq, gptq
 from archcalc.quant._names import Names
@@ -23,7 +23,8 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     kind = str(quantization.get("data_type", "int"))
     if kind != "int" or not ("gptq" in packing or "awq" in packing):
         raise UnsupportedError(
-            f"auto-round stores {kind} weights as {packing!r}: archcalc knows int weights packed as GPTQ or AWQ pack them", ""
+            f"auto-round stores {kind} weights as {json_text(packing)}: archcalc knows int weights packed as GPTQ or AWQ pack them",
+            "",
         )
     bits, group_size = integer(quantization, "bits", 4), group_of(quantization)
 

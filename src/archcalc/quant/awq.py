@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture
 from archcalc.quant._plan import Plan, Scheme, Stored, ceil_div, group_of, in_decoder, integer, names, plan_of, scalar
 
@@ -37,7 +37,7 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     bits = integer(quantization, "bits" if "bits" in quantization else "w_bit", 4)
     version = str(quantization.get("version", "gemm")).lower()
     if version not in ("gemm", "exllama"):
-        raise UnsupportedError(f"quantization_config.version is {version!r}: archcalc knows AWQ's gemm packing", "")
+        raise UnsupportedError(f"quantization_config.version is {json_text(version)}: archcalc knows AWQ's gemm packing", "")
     group_size = group_of(quantization, "group_size" if "group_size" in quantization else "q_group_size")
     skip = names(quantization, "modules_to_not_convert")
     return plan_of(gemm(bits, group_size), skip, in_decoder)._replace(stores_tied=True)

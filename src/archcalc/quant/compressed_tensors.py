@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Part, Tensor
 from archcalc.quant._names import Layers, Names
 from archcalc.quant._plan import (
@@ -56,7 +56,8 @@ def _scale_shape(weights: Mapping[str, Any], out: int, width: int) -> tuple[int,
         sizes = block_of(block.split("x") if isinstance(block, str) else block, "block_structure")
         return (ceil_div(out, sizes[0]), ceil_div(width, sizes[1]))
     raise UnsupportedError(
-        f"the strategy of a config group is {strategy!r}: archcalc does not know it", "known are tensor, channel, group and block"
+        f"the strategy of a config group is {json_text(strategy)}: archcalc does not know it",
+        "known are tensor, channel, group and block",
     )
 
 
@@ -158,7 +159,7 @@ _FORMATS = {
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
     sparsity = section(quantization, "sparsity_config").get("format", "dense")
     if sparsity != "dense":
-        raise UnsupportedError(f"sparsity_config.format is {sparsity!r}: archcalc knows dense weights only", "")
+        raise UnsupportedError(f"sparsity_config.format is {json_text(sparsity)}: archcalc knows dense weights only", "")
     named = section(quantization, "config_groups")
     if not named:
         raise ConfigError("quantization_config.config_groups is missing or empty", "add it", "quantization_config.config_groups")
@@ -173,7 +174,7 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
             continue  # activations alone change nothing that is stored
         if stored_as not in _FORMATS:
             raise UnsupportedError(
-                f"the format of {label} is {stored_as!r}: archcalc does not know it", f"known are {', '.join(_FORMATS)}"
+                f"the format of {label} is {json_text(stored_as)}: archcalc does not know it", f"known are {', '.join(_FORMATS)}"
             )
         targets = names(group, "targets") or Names(["Linear"])
         scheme = _FORMATS[stored_as](group, dtype)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture, Part, Tensor
 from archcalc.quant._names import Layers
 from archcalc.quant._plan import Module, Plan, Scheme, Stored
@@ -265,7 +265,9 @@ def _model(file_type: str, architecture: Architecture) -> _Model:
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
     file_type = str(quantization.get("file_type", "")).lower()
     if file_type not in FILE_TYPES:
-        raise UnsupportedError(f"GGUF file type is {file_type!r}: archcalc does not know it", f"one of {', '.join(FILE_TYPES)}")
+        raise UnsupportedError(
+            f"GGUF file type is {json_text(file_type)}: archcalc does not know it", f"one of {', '.join(FILE_TYPES)}"
+        )
     m = _model(file_type, architecture)
     facts = architecture.facts
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture, Part, Tensor
 from archcalc.quant._names import Names
 from archcalc.quant._plan import Module, Plan, Scheme, Stored, by_names, ceil_div, integer, is_linear_or_head
@@ -22,7 +22,7 @@ _GROUPS = {"mxfp4": 32, "nvfp4": 16, "mxfp8": 32}
 def _scheme(bits: int, group: int, mode: str, dtype: str) -> Scheme:
     if mode != "affine" and mode not in _GROUPS:
         raise UnsupportedError(
-            f"quantization mode is {mode!r}: archcalc does not know it", "known are affine, mxfp4, nvfp4 and mxfp8"
+            f"quantization mode is {json_text(mode)}: archcalc does not know it", "known are affine, mxfp4, nvfp4 and mxfp8"
         )
 
     def scheme(out: int, width: int) -> tuple[Stored, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Part, Tensor
 from archcalc.quant import fp8
 from archcalc.quant._names import Layers, Names
@@ -75,7 +75,8 @@ def _scheme(algorithm: str, group: int) -> Scheme | None:
     if algorithm in ("W4A16_NVFP4", "NVFP4_W4A16"):
         return _nvfp4(group, inputs=False)
     raise UnsupportedError(
-        f"quant_algo is {algorithm!r}: archcalc does not know how ModelOpt stores it", "known are NVFP4, FP8 and their variants"
+        f"quant_algo is {json_text(algorithm)}: archcalc does not know how ModelOpt stores it",
+        "known are NVFP4, FP8 and their variants",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture
 from archcalc.quant._names import Names
 from archcalc.quant._plan import FP8, Plan, Scheme, Stored, by_names, ceil_div, integer, is_linear_or_head, names, scalar, section
@@ -39,7 +39,7 @@ def _scheme(config: Mapping[str, Any]) -> Scheme | None:
     if dtype == "fp4" and strategy == "per_group":
         return fp4
     raise UnsupportedError(
-        f"quark stores weights as {dtype!r} with {strategy!r}: archcalc does not know how",
+        f"quark stores weights as {json_text(dtype)} with {json_text(strategy)}: archcalc does not know how",
         "known are fp8 per tensor or channel, and fp4 per group",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture
 from archcalc.quant._plan import (
     FP8,
@@ -66,7 +66,8 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         scheme = _int4(dtype, integer(data, "group_size", 128))
     else:
         raise UnsupportedError(
-            f"torchao's quant_type is {kind!r}: archcalc does not know how it is stored", "known are int4, int8 and float8 weights"
+            f"torchao's quant_type is {json_text(kind)}: archcalc does not know how it is stored",
+            "known are int4, int8 and float8 weights",
         )
     skip = names(quantization, "modules_to_not_convert")
     # Flattened names stand beside the module's other tensors: `q_proj._weight_qdata`.

@@ -98,6 +98,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         )
     if r.usd_per_hour is not None:
         table.add_row("rent", f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})")
+    if r.start.flag and not r.start.starts:
+        table.add_row("to start", r.start.flag)
     if r.command:
         table.add_row("command", r.command)
     page.print(table)

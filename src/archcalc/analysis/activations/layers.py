@@ -82,7 +82,7 @@ def _input(
     if how.reads and readers:
         casts = len(readers) if how.amp and size == FP32 and how.size != FP32 else 1
         yield Saved(block, f"{name}: input", how.size, width * casts, split=split)
-    adapted = [reader for reader in readers if reader.leaf in how.targets]
+    adapted = [reader for reader in readers if f"decoder.{reader.name}" in how.targets]
     for reader in adapted:
         # PEFT casts the input to the adapter's type; under autocast it is then cast to the computing one.
         kept = how.size if how.amp else how.adapter_size

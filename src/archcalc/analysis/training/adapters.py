@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from archcalc.errors import UsageError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Part, Role, Tensor
 
 
 def leaf(name: str) -> str:
@@ -29,58 +31,148 @@ ADAPTED = ("decoder", "vision", "audio")
 """The parts that adapters go on where their modules have the names."""
 
 
-def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
-    """The modules that adapters go on, by leaf name; raises `UsageError` where a name matches nothing.
+class _Module(NamedTuple):
+    """A module that adapters can go on: the keys that PEFT sees are `prefix.N.name`, or the name alone outside the layers."""
 
-    As PEFT 0.21 reads names: `all-linear` is every linear module but the head. transformers 5 fuses routed experts, and where
-    published checkpoints hold them apart, their names there (`gate_proj`, `w1`) mean the fused tensor and no other module of that
-    name; gate and up go together, at twice the rank; the router goes by its name too (utils/transformers_weight_conversion.py
-    `_convert_peft_config_moe`). `experts` is the fused tensors at the plain rank (PEFT's `target_parameters`). Those are given
-    here as `experts.NAME` and `parameters.NAME`.
+    part: Part
+    name: str
+    role: Role
+    prefix: str = ""
+    layers: tuple[int, ...] = ()
+
+    def keys(self) -> list[str]:
+        return [f"{self.prefix}.{i}.{self.name}" for i in self.layers] or [self.name]
+
+    @property
+    def chosen(self) -> str:
+        return f"{self.part}.{self.name}"
+
+
+_PATTERN = frozenset("*+?()[]|^$\\")
+
+
+def split_targets(text: str) -> tuple[str, ...]:
+    """Names between commas; text with a pattern's signs is one regular expression, as PEFT takes a string.
+
+    >>> split_targets("q_proj, self_attn.v_proj")
+    ('q_proj', 'self_attn.v_proj')
+    >>> split_targets(r".*layers\\.[0-9]{1,2}\\.mlp\\..*")
+    ('.*layers\\\\.[0-9]{1,2}\\\\.mlp\\\\..*',)
     """
-    tensors = [t for s in a.stacks if s.part in ADAPTED for layer in s.kinds for t in layer.tensors]
-    tensors += [t for g in a.groups if g.part in ADAPTED for t in g.tensors]
-    roles = {leaf(t.name): t.role for t in tensors if is_matrix(t)}
+    if _PATTERN.intersection(text):
+        return (text,)
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _matched(target: str, modules: Iterable[_Module]) -> set[str]:
+    """The modules that a target means: those whose key is it or ends in `.` and it; for a regular expression those that it matches whole.
+
+    Source: PEFT 0.21, tuners/tuners_utils.py `check_target_module_exists`, `match_target_against_key`.
+    """
+    if _PATTERN.intersection(target):
+        try:
+            pattern = re.compile(target)
+        except re.error as error:
+            raise UsageError(
+                f"LoRA target {target!r} is no regular expression: {error}", "name modules, such as q_proj,v_proj"
+            ) from None
+
+        def meant(key: str) -> bool:
+            return pattern.fullmatch(key) is not None
+    else:
+
+        def meant(key: str) -> bool:
+            return key == target or key.endswith(f".{target}")
+
+    found: set[str] = set()
+    for module in modules:
+        keys = module.keys()
+        hits = sum(map(meant, keys))
+        if 0 < hits < len(keys):
+            raise UsageError(
+                f"LoRA target {target!r} means {module.name} in {hits} of {len(keys)} layers: adapters in some alone are not modelled",
+                f"leave the layer out, as in {module.name}",
+            )
+        if hits:
+            found.add(module.chosen)
+    return found
+
+
+def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
+    """The modules that adapters go on, as `PART.NAME`; raises `UsageError` where a target matches nothing.
+
+    As PEFT 0.21 reads names: suffixes of module names, or one regular expression; `all-linear` is every linear module but the head.
+    transformers 5 fuses routed experts, and where published checkpoints hold them apart, their names there (`gate_proj`, `w1`) mean the
+    fused tensor and no other module of that name; gate and up go together, at twice the rank; the router goes by its name too
+    (utils/transformers_weight_conversion.py `_convert_peft_config_moe`). `experts` is the fused tensors at the plain rank (PEFT's
+    `target_parameters`). Those are given here as `experts.NAME` and `parameters.NAME`.
+    """
+    tensors: list[Tensor] = []
+    modules: dict[tuple[str, str], _Module] = {}
+    routers: dict[tuple[str, str], _Module] = {}
+
+    def add(t: Tensor, part: Part, prefix: str, layers: Sequence[int]) -> None:
+        tensors.append(t)
+        name = t.name.removesuffix(".weight")
+        if is_matrix(t) or (t.role == "router" and len(t.shape) == 2):
+            into = routers if t.role == "router" else modules
+            before = into.get((prefix, name))
+            held = before.layers if before else ()
+            into[prefix, name] = _Module(part, name, t.role, prefix, tuple(sorted({*held, *layers})))
+
+    for s in a.stacks:
+        if s.part in ADAPTED:
+            for kind, layer in enumerate(s.kinds):
+                for t in layer.tensors:
+                    add(t, s.part, s.prefix, s.indices(kind))
+    for g in a.groups:
+        if g.part in ADAPTED:
+            for t in g.tensors:
+                add(t, g.part, "", ())
     fused = {t.name.rpartition(".")[2]: pieces for t in tensors if (pieces := unfused(t)) is not None}
     apart = {name: tensor for tensor, names in fused.items() for name in names}
-    routers = {leaf(t.name) for t in tensors if t.role == "router" and len(t.shape) == 2}
     # A class of its own, and no linear module.
-    routers = routers if apart or a.model_type != "gpt_oss" else set()
-    plain = {name for name in roles if name not in apart}
-    names: set[str] = set()
+    routed = list(routers.values()) if apart or a.model_type != "gpt_oss" else []
+    linear = list(modules.values())
+    plain = [m for m in linear if leaf(m.name) not in apart]
+    pieces_of: set[str] = set()
     out: set[str] = set()
     for target in targets:
+        match: set[str] = set()
+        of_experts: set[str] = set()
         if target == "all-linear":
-            match = plain | set(apart) | routers
+            match, of_experts = {m.chosen for m in (*plain, *routed)}, set(apart)
         elif target == "attention":
-            match = {name for name in plain if roles[name] == "attention"}
+            match = {m.chosen for m in plain if m.role == "attention"}
         elif target == "mlp":
-            match = {name for name in plain if roles[name] in ("mlp", "shared_experts")} | set(apart)
+            match, of_experts = {m.chosen for m in plain if m.role in ("mlp", "shared_experts")}, set(apart)
         elif target == "qv":
-            match = {"q_proj", "v_proj"} & plain
+            match = {m.chosen for m in plain if leaf(m.name) in ("q_proj", "v_proj")}
         elif target == "experts" and fused:
-            match = {"experts"}
-            out |= {f"parameters.{name}" for name in fused}
+            match = {f"parameters.{name}" for name in fused}
+        elif target in apart:
+            of_experts = {target}
         else:
-            match = {target} & (plain | set(apart) | routers)
-        if not match:
-            known = ", ".join(sorted(plain | set(apart) | routers))
+            match = _matched(target, (*linear, *routed))
+        if not match and not of_experts:
+            known = ", ".join(sorted({leaf(m.name) for m in (*plain, *routed)} | set(apart)))
             raise UsageError(
                 f"LoRA target {target!r} matches no linear module of the model",
                 f"its linear modules are {known}; or {', '.join((*TARGET_SETS, *(['experts'] if fused else [])))}",
             )
-        names |= match - {"experts"}
+        out |= match
+        pieces_of |= of_experts
     for tensor, pieces in fused.items():
-        given = [name for name in pieces if name in names]
+        given = [name for name in pieces if name in pieces_of]
         if given and len(given) < len(pieces):
-            left = ", ".join(name for name in pieces if name not in names)
+            left = ", ".join(name for name in pieces if name not in pieces_of)
             raise UsageError(
                 f"LoRA targets {', '.join(given)} without {left}: the reference implementation fuses them into {tensor}",
                 f"add {left}",
             )
         if given:
             out.add(f"experts.{tensor}")
-    return frozenset(out | (names - set(apart)))
+    return frozenset(out)
 
 
 def unfused(t: Tensor) -> tuple[str, ...] | None:
@@ -91,13 +183,14 @@ def unfused(t: Tensor) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(leaf(piece) for piece in t.stored))
 
 
-def adapted(t: Tensor, targets: frozenset[str]) -> int:
+def adapted(t: Tensor, part: Part, targets: frozenset[str]) -> int:
     """By how much the rank of the adapter beside a tensor is multiplied; 0 for none."""
-    name = t.name.rpartition(".")[2] if t.experts else leaf(t.name)
     pieces = unfused(t)
     if pieces is not None:
+        name = t.name.rpartition(".")[2]
         return len(pieces) if f"experts.{name}" in targets else int(f"parameters.{name}" in targets)
-    return int((is_matrix(t) or (t.role == "router" and len(t.shape) == 2)) and name in targets)
+    takes = is_matrix(t) or (t.role == "router" and len(t.shape) == 2)
+    return int(takes and f"{part}.{t.name.removesuffix('.weight')}" in targets)
 
 
 def adapter_elements(t: Tensor, rank: int, tp: int = 1) -> int:

@@ -61,7 +61,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     def piece(t: Tensor, part: Part, copies: int) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
         quantized = run.quant == "nf4" and part == "decoder" and is_matrix(t)
-        times = adapted(t, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
+        times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
 

@@ -221,10 +221,15 @@ class Planner:
             Term("weights", "weights", states.weights, f["weights"]),
             Term("weights", "adapters", states.adapters, f["adapters"]),
             Term("weights", "weights gathered", states.gathered, "outside the layers + 2 layers + 1 layer's gradients"),
-            Term("weights", "weights cast by autocast", stage.casts[late], f"{run.size} B each, kept for the backward pass"),
+            Term(
+                "weights",
+                "weights cast by autocast",
+                stage.casts[late],
+                f"{run.size} B x {stage.casts[late] // run.size:,}, kept for the backward pass",
+            ),
             Term("gradients", "gradients", states.gradients, f["gradients"]),
             Term("optimizer", "optimizer", states.optimizer, f["optimizer"]),
-            Term("optimizer", "EMA of the weights", states.ema, "4 B each"),
+            Term("optimizer", "EMA of the weights", states.ema, f["ema"]),
             *(
                 Term("activations", f"activations: {block}", size, _activation_formula(run, block, size))
                 for block, size in blocks.items()
@@ -291,32 +296,44 @@ def _logits(a: Architecture, run: Run) -> tuple[int, int, int]:
     # The head and the loss together, a chunk of tokens at a time, gradients made in the forward pass (Hsu et al. 2024,
     # arXiv:2410.10989, section 3.2): the chunk shrinks with the vocabulary so that its logits are no larger than the head's input.
     hidden = a.facts.hidden_size
-    rows = 1 << max(0, (ceil(local / ceil(a.facts.vocab_size / hidden)) - 1).bit_length())
-    made = (c + 4) * min(rows, local) * vocab + c * local * hidden + (0 if run.lora else c * vocab * hidden)
+    made = (c + 4) * _fused_rows(a, run) * vocab + c * local * hidden + (0 if run.lora else c * vocab * hidden)
     kept = c * local * hidden + (0 if run.lora else c * vocab * hidden)
     return made, kept, 0
 
 
 def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
-    size = (
-        f"{run.micro_batch} x {run.seq:,} x {a.facts.vocab_size:,}"
-        + (f" / tp {run.tp}" if run.tp > 1 else "")
-        + (f" / cp {run.cp}" if run.cp > 1 else "")
-    )
+    tokens = f"{run.micro_batch} x {-(-run.seq // run.cp):,}"
+    size = f"{tokens} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
     if run.loss == "none":
         return f"{run.size} B x {size}"
     if run.implementation == "megatron":
         return f"4 B x {size}"
-    if run.loss != "full":
-        return f"{run.loss} loss, {size}"
+    if run.loss == "chunked":
+        chunk = f"8 / {run.chunks} for a chunk in fp32"
+        return (
+            f"({2 * run.size} logits and gradients + {chunk}) B x {size}"
+            if late
+            else f"({run.size} logits + 4 + {chunk}) B x {size}"
+        )
+    if run.loss == "fused":
+        hidden, width = a.facts.hidden_size, run.size
+        head = "" if run.lora else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
+        chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {a.facts.vocab_size:,} (a chunk's logits)"
+        return f"{width} B x {tokens} x {hidden:,} (gradient of its input){head}{chunk}"
     if late:
         return f"({run.size} logits + 4 log-softmax + 2 x 4 gradients) B x {size}"
     return f"({run.size} logits + {'4 fp32 + ' if run.size != 4 else ''}4 log-softmax) B x {size}"
 
 
+def _fused_rows(a: Architecture, run: Run) -> int:
+    """Tokens of one chunk of a fused loss: so many that its logits are no larger than the head's input (Hsu et al. 2024, section 3.2)."""
+    local = run.micro_batch * -(-run.seq // run.cp)
+    return min(local, 1 << max(0, (ceil(local / ceil(a.facts.vocab_size / a.facts.hidden_size)) - 1).bit_length()))
+
+
 def _activation_formula(run: Run, block: str, size: int) -> str:
     tokens = run.micro_batch * -(-run.seq // run.cp)
-    text = f"{size // tokens:,} B x {run.micro_batch} x {run.seq // run.cp:,} tokens"
+    text = f"{size // tokens:,} B x {run.micro_batch} x {-(-run.seq // run.cp):,} tokens"
     if run.implementation == "megatron":
         return f"{text} (Korthikanti et al. 2022)"
     if run.recompute == "full" and block == "norm":

@@ -46,6 +46,45 @@ def state_bytes(piece: Piece, optimizer: Optimizer, size: int) -> int:
     return 0
 
 
+def state_text(piece: Piece, optimizer: Optimizer, size: int) -> str:
+    """The bytes of `state_bytes` for each element, as text; empty where they are not so many for each (Adafactor) or there are none."""
+    if optimizer in ("adamw", "adamw-fused", "paged-adamw"):
+        return f"2 x {size} {optimizer}"
+    if optimizer in ("sgd-momentum", "lion"):
+        return f"{size} {optimizer}"
+    if optimizer == "muon":
+        return f"{size} muon" if piece.part == "decoder" and len(piece.tensor.shape) >= 2 else f"2 x {size} adamw"
+    if optimizer in ("adamw-8bit", "paged-adamw-8bit", "lion-8bit"):
+        moments = "" if optimizer == "lion-8bit" else "2 x "
+        return f"{moments}(1 + 4 / 256) {optimizer}" if piece.tensor.elements >= _8BIT_LEAST else f"{moments}4 {optimizer}"
+    return ""
+
+
+class Sums:
+    """A sum of products as text: elements by the bytes of each and by the ranks that share them."""
+
+    def __init__(self) -> None:
+        self.elements: dict[tuple[str, int], int] = {}
+        self.rest: dict[tuple[str, int], int] = {}
+
+    def add(self, each: str, ways: int, elements: int) -> None:
+        if each and elements:
+            self.elements[each, ways] = self.elements.get((each, ways), 0) + elements
+
+    def add_bytes(self, what: str, ways: int, size: int) -> None:
+        """What is not so many bytes for each element."""
+        if size:
+            self.rest[what, ways] = self.rest.get((what, ways), 0) + size
+
+    def __str__(self) -> str:
+        def by(ways: int) -> str:
+            return f" / {ways} ranks" if ways > 1 else ""
+
+        parts = [f"{f'({each})' if ' ' in each else each} B x {n:,}{by(ways)}" for (each, ways), n in self.elements.items()]
+        parts += [f"{size:,} B {what}{by(ways)}" for (what, ways), size in self.rest.items()]
+        return " + ".join(parts) or "0"
+
+
 class States(NamedTuple):
     """States of one stage, before and after sharding."""
 
@@ -69,6 +108,14 @@ def share(total: int, ways: int) -> int:
     return -(-total // ways)
 
 
+def _count(into: Sums, piece: Piece, optimizer: Optimizer, size: int, master: int, ways: int) -> None:
+    """The optimizer's states of one tensor, and its copy in fp32."""
+    each, copy = state_text(piece, optimizer, size), f"{master} fp32 master" if master else ""
+    into.add(" + ".join(text for text in (each, copy) if text), ways, piece.total)
+    if not each:
+        into.add_bytes(f"{optimizer}'s rows and columns", ways, piece.copies * state_bytes(piece, optimizer, size))
+
+
 def states(run: Run, held: list[Piece]) -> States:
     mixed, shards, stage = run.precision == "mixed", run.shards, run.stage
     full_shards = run.fsdp > 1
@@ -78,7 +125,8 @@ def states(run: Run, held: list[Piece]) -> States:
     )
     moment = 2 if run.precision == "pure" else 4
     master = 4 if mixed and not full_shards else 0
-    counts = {"trained": 0, "frozen": 0, "nf4": 0, "adapter": 0}
+    sums = {name: Sums() for name in ("weights", "adapters", "gradients", "optimizer", "ema")}
+    nf4 = f"0.5 + {'(1 + 4 / 256)' if run.double_quant else '4'} / 64 nf4"
     weights = adapters = gradients = optimizer = ema = step = 0
     # Routed experts are already spread over the ranks of `ep`, so fewer hold the same ones.
     spread = max(1, shards // run.ep)
@@ -91,13 +139,16 @@ def states(run: Run, held: list[Piece]) -> States:
         copies, n = p.copies, p.elements
         if p.quantized and not p.trains:
             weights += copies * share(nf4_bytes(n, run.double_quant), in_weights)
-            counts["nf4"] += copies * n
+            sums["weights"].add(nf4, in_weights, copies * n)
         else:
             weights += copies * -(-n * weight // in_weights)
-            counts["trained" if p.trains else "frozen"] += copies * n
+            sums["weights"].add(str(weight), in_weights, copies * n)
         if p.trains:
             gradients += copies * -(-n * gradient // in_gradients)
             optimizer += copies * share(state_bytes(p, run.optimizer, moment) + master * n, in_states)
+            sums["gradients"].add(str(gradient), in_gradients, copies * n)
+            _count(sums["optimizer"], p, run.optimizer, moment, master, in_states)
+            sums["ema"].add("4", in_states, copies * n)
             if run.ema:
                 ema += copies * share(4 * n, in_states)
             if keeps_step:
@@ -106,7 +157,10 @@ def states(run: Run, held: list[Piece]) -> States:
             # PEFT keeps adapters in fp32 whatever the base model's type (autocast_adapter_dtype).
             own, m = p._replace(elements=p.adapter, trains=True), run.adapter_size * p.adapter
             in_weights, in_gradients, in_states = ways
-            counts["adapter"] += own.total
+            for name, least in (("adapters", in_weights), ("gradients", in_gradients)):
+                sums[name].add(str(run.adapter_size), least, own.total)
+            _count(sums["optimizer"], own, run.optimizer, run.adapter_size, 0, in_states)
+            sums["ema"].add("4", in_states, own.total)
             adapters += copies * share(m, in_weights)
             gradients += copies * share(m, in_gradients)
             optimizer += copies * share(state_bytes(own, run.optimizer, run.adapter_size), in_states)
@@ -125,21 +179,7 @@ def states(run: Run, held: list[Piece]) -> States:
             cpu += weights + gradients
             weights, gradients = 0, 0
             gathered = gathered or _gathered(run, held)
-    by = f" / {shards} ranks" if shards > 1 else ""
-
-    def text(*terms: tuple[int, int]) -> str:
-        return " + ".join(f"{size} B x {n:,}" for size, n in terms if n and size) or "0"
-
-    parts = [text((weight, counts["trained"] + counts["frozen"]))] if counts["trained"] + counts["frozen"] else []
-    if counts["nf4"]:
-        parts.append(f"nf4 ({'8' if run.double_quant else '32'}-bit scales) x {counts['nf4']:,}")
-    formulas = {
-        "weights": " + ".join(parts) + (by if stage >= 3 else ""),
-        "adapters": text((run.adapter_size, counts["adapter"])) + (by if stage >= 3 else ""),
-        "gradients": text((gradient, counts["trained"]), (run.adapter_size, counts["adapter"])) + (by if stage >= 2 else ""),
-        "optimizer": f"{run.optimizer}{' + fp32 master' if master and counts['trained'] else ''}, "
-        f"{counts['trained'] + counts['adapter']:,} parameters" + (by if stage >= 1 else ""),
-    }
+    formulas = {name: str(found) for name, found in sums.items()}
     return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, formulas)
 
 

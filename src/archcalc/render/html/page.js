@@ -2,7 +2,7 @@
 // The fit panel. Every rule was applied when the page was made: what stands in `data` are the plans of each machine, staircases over the
 // context, and pools of blocks (archcalc/analysis/page.py says how they are written). Here they are multiplied, added and compared.
 
-const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, read: 7, sequences: 8, pools: 9, commands: 10 };
+const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, read: 7, sequences: 8, pools: 9, commands: 10, limit: 11 };
 
 /** The value of a staircase at `n`. */
 function at(stairs, n) {
@@ -45,7 +45,7 @@ function judge(fit, machine, row, dtype, context, concurrency) {
     tokens = perBlock === null ? Math.trunc(most * context) : Math.floor(held / groups.length) * perBlock;
   }
   const headroom = BigInt(room) - needed;
-  return { row, sequences, activation, overhead, room, needed, headroom, fits: headroom >= 0n, most: most * dp, tokens: tokens * dp, kvDtype };
+  return { row, sequences, activation, overhead, room, needed, headroom, fits: headroom >= 0n && !row[ROW.limit], most: most * dp, tokens: tokens * dp, kvDtype };
 }
 
 /** What `archcalc fit --format json` says, or `{error}`. `dtype` is a place in `data.dtypes`, `context` tokens or null for the model's own. */
@@ -61,16 +61,19 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   const device = data.devices.find((d) => d.id === deviceId);
   const machine = fit.machines[deviceId];
   const here = machine.counts[count];
-  const tried = here.plans
-    .filter((row) => row[ROW.pools][dtype] >= 0)
-    .map((row) => judge(fit, machine, row, dtype, tokens, concurrency));
+  const rows = here.plans.filter((row) => row[ROW.pools][dtype] >= 0);
+  const most = Math.min(...rows.map((row) => row[ROW.sequences]));
+  if (rows.length && concurrency > most) {
+    return { error: `${data.engine} runs up to ${group(most)} sequences at once by default here: archcalc fit --concurrency plans for more` };
+  }
+  const tried = rows.map((row) => judge(fit, machine, row, dtype, tokens, concurrency));
   if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
   const best = tried.find((f) => f.fits) ?? tried.reduce((a, b) => (b.headroom > a.headroom ? b : a));
   const { row, sequences } = best;
   const limit = fit.context ?? tokens;
   const holds = (n) => {
     const f = judge(fit, machine, row, dtype, n, concurrency);
-    return f.needed <= BigInt(f.room);
+    return f.needed <= BigInt(f.room) && !row[ROW.limit];
   };
   const turns = sequences < row[ROW.pp] ? row[ROW.pp] : 1;
   const cache = best.needed / BigInt(sequences);
@@ -109,6 +112,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
 function verdict(best, device, count, tokens, concurrency, engine) {
   const what = `${formatTokens(tokens)} tokens x ${concurrency} on ${count} x ${device.name} under ${engine}`;
   if (best.fits) return `fits: ${what}, ${formatBytes(best.headroom)} to spare on the fullest GPU`;
+  if (best.headroom >= 0n) return `does not start: ${what}; ${best.row[ROW.limit]}`;
   if (best.room < 0) {
     return `does not fit: ${what}; weights and overhead alone are ${formatBytes(BigInt(-best.room))} over on the fullest GPU`;
   }

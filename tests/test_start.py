@@ -1,0 +1,162 @@
+"""What stops an engine although the memory suffices: the rule of each release, the flag that lifts it, and what the command carries."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from archcalc import hardware, zoo
+from archcalc.analysis.fit import Ask, plans
+from archcalc.analysis.placement import Placement, cuts_blocks
+from archcalc.engines import start
+from archcalc.engines.weights import Options
+from conftest import Run
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("version", "sequences", "blocks", "wanted", "taken"),
+    [
+        # 0.20.0 on: "max_num_seqs (1024) exceeds available Mamba cache blocks (600)".
+        (None, 1024, 600, 1, 512),
+        ("0.20.0", 1024, 600, 1, 512),
+        ("0.28.0", 1024, 1024, 1, 1024),
+        ("0.28.0", 1024, 1023, 1, 512),
+        ("0.28.0", 1024, 600, 550, 550),
+        ("0.28.0", 256, 5, 1, 4),
+        # 0.18.0 to 0.19.1 cap the graphs instead, before 0.18 only graphs are larger than the blocks, before 0.11 there are no whole ones.
+        ("0.19.1", 1024, 500, 1, 1024),
+        ("0.18.0", 1024, 100, 1, 1024),
+        ("0.17.0", 1024, 600, 1, 1024),
+        ("0.17.0", 1024, 500, 1, 256),
+        ("0.10.2", 1024, 100, 1, 1024),
+    ],
+)
+def test_sequences_against_blocks_of_state(version: str | None, sequences: int, blocks: int, wanted: int, taken: int) -> None:
+    found, why = start.state_sequences(version, sequences, blocks, wanted)
+    assert found == taken
+    assert (f"{blocks:,}" in why) == (taken < sequences or (version or "")[:4] in ("0.18", "0.19"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        ("qwen3.5-27b --gpu 1xH100 --ctx 132000 --utilization 0.9 --engine-version 0.28.0", "--max-num-seqs 256"),
+        ("gpt-oss-120b --gpu dgx-spark --ctx 32k", "--gpu-memory-utilization 0.83"),
+        ("llama-3.1-8b --gpu jetson-agx-orin-64gb --ctx 8k", "--gpu-memory-utilization 0.86"),
+        ("llama-3.1-8b --gpu 4090 --ctx 128 --concurrency 300", "--max-num-seqs 300"),
+        ("llama-3.1-8b --gpu h100 --ctx 8k --engine-version 0.9.2 --max-num-batched-tokens 512", "--max-num-seqs 512"),
+    ],
+)
+def test_the_command_carries_the_flag_that_lifts_a_limit(arguments: str, flag: str, run: Run) -> None:
+    done = run("fit", *arguments.split(), "--format", "json")
+    got = json.loads(done.stdout)
+    assert (done.returncode, got["fits"], got["start"]["starts"]) == (0, True, True)
+    assert got["command"].endswith(flag)
+    assert got["start"]["flag"] == flag
+    assert any(flag in note for note in got["notes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limit", "flag"),
+    [
+        ("llama-3.1-8b --gpu h100 --utilization 1", "share of 1", "--gpu-memory-utilization 0.99"),
+        ("llama-3.1-8b --gpu v100 --quant awq --ctx 8k", "compute capability 7.5", None),
+        ("llama-3.1-8b --gpu t4 --quant fp8 --ctx 2k --engine-version 0.12.0", "compute capability 8", None),
+        ("llama-3.1-8b --gpu h100 --engine llama.cpp --concurrency 300 --ctx 512", "256 sequences", "-np 256"),
+        ("llama-3.1-8b --gpu 32xh100 --engine llama.cpp --ctx 512", "16 GPUs", None),
+        ("llama-3.1-8b --gpu 4090", "one sequence of 131,072 tokens", "--max-model-len"),
+        ("llama-3.1-70b --gpu 4090 --engine sglang", "no memory", None),
+    ],
+)
+def test_a_limit_that_nothing_lifts_is_no_fit(arguments: str, limit: str, flag: str | None, run: Run) -> None:
+    done = run("fit", *arguments.split(), "--format", "json")
+    got = json.loads(done.stdout)
+    assert (done.returncode, got["fits"], got["start"]["starts"], got["command"]) == (1, False, False, "")
+    assert limit in got["start"]["limit"]
+    assert (got["start"]["flag"] or "").startswith(flag or "")
+    if got["per_gpu"]["headroom_bytes"] >= 0:
+        assert got["verdict"].startswith("does not start")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["llama-3.1-8b --gpu 4090 --engine sglang", "gemma-3-27b --gpu a100-40gb --engine-version 0.16.0 --quant fp8"]
+)
+def test_what_starts_with_too_little_is_told(arguments: str, run: Run) -> None:
+    done = run("fit", *arguments.split(), "--format", "json")
+    got = json.loads(done.stdout)
+    assert (done.returncode, got["fits"], got["start"]["starts"]) == (1, False, True)
+    assert any("starts all the same" in note for note in got["notes"])
+
+
+def test_a_newer_release_counts_all_groups(run: Run) -> None:
+    got = json.loads(run("fit", *"gemma-3-27b --gpu a100-40gb --engine-version 0.20.0 --quant fp8 --format json".split()).stdout)
+    assert (got["fits"], got["start"]["starts"]) == (False, False)
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names() if zoo.spec(name)])
+@pytest.mark.parametrize("version", [None, "0.24.0"])
+def test_no_plan_runs_more_sequences_than_there_are_blocks_of_state(name: str, version: str | None) -> None:
+    architecture = zoo.spec(name)
+    assert architecture is not None
+    if not any(cache.kind == "state" for stack in architecture.stacks for layer in stack.kinds for cache in layer.caches):
+        return
+    try:
+        found = plans(architecture, Ask(hardware.parse_spec("8xh100"), "vllm", 4096, version=version))
+    except Exception as error:  # a model that this engine does not have
+        assert "vLLM" in str(error) or "tp" in str(error)
+        return
+    for fit in (found.best, *found.others):
+        cache = next(c for (placement, *_), c in found.model.caches.items() if placement == fit.placement)
+        if cache.pool is not None and fit.budget.kv_room_bytes >= cache.pool.block_bytes:
+            assert fit.budget.sequences <= fit.budget.kv_room_bytes // cache.pool.block_bytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("llama-3.1-70b --gpu apple-m4-max-128gb --quant q8_0 --ctx 100k", "iogpu.wired_limit_mb"),
+        ("llama-3.1-70b --gpu ryzen-ai-max-395 --engine llama.cpp --quant q8_0 --ctx 8k", "ttm.pages_limit"),
+        ("gpt-oss-120b --gpu dgx-spark --engine sglang --ctx 8k", "101.3 GiB of 121.6 GiB are free"),
+    ],
+)
+def test_shared_memory_says_what_the_system_must_be_told(arguments: str, said: str, run: Run) -> None:
+    got = json.loads(run("fit", *arguments.split(), "--format", "json").stdout)
+    assert any(said in note for note in got["notes"]), (got["verdict"], got["notes"])
+
+
+def test_free_memory_is_part_of_what_is_seen() -> None:
+    for device in hardware.devices():
+        if device.free_bytes is not None:
+            assert device.shared_memory
+            assert 0.75 * device.visible_bytes < device.free_bytes < device.visible_bytes
+    spark = hardware.device("dgx-spark")
+    assert (round(spark.visible_bytes / GIB, 2), round((spark.free_bytes or 0) / GIB, 1)) == (121.63, 101.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization", "tp", "said"),
+    [
+        # 29,568 columns are 231 groups of 128: Qwen's own AWQ and GPTQ files of this model have padded columns for that reason.
+        ("qwen2.5-72b", {"quant_method": "awq", "bits": 4, "group_size": 128}, 8, "groups of 128"),
+        ("qwen2.5-72b", {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}, 2, "groups of 128"),
+        ("qwen2.5-72b", {"quant_method": "awq", "bits": 4, "group_size": 64}, 2, ""),
+        ("llama-3.1-8b", {"quant_method": "fp8", "weight_block_size": [128, 128]}, 8, ""),
+        ("qwen3-0.6b", {"quant_method": "fp8", "weight_block_size": [128, 128]}, 16, "blocks of 128"),
+    ],
+)
+def test_blocks_of_a_quantization_against_ranks(name: str, quantization: dict[str, object], tp: int, said: str) -> None:
+    architecture = zoo.spec(name)
+    assert architecture is not None
+    found = cuts_blocks(architecture._replace(quantization=quantization), Placement(tp), Options())
+    assert (said in found) if said else not found
+
+
+def test_a_plan_does_not_cut_groups(run: Run) -> None:
+    got = json.loads(run("fit", *"qwen2.5-72b --gpu 8xh100 --quant awq --ctx 8k --format json".split()).stdout)
+    assert (got["plan"]["tp"], got["fits"]) == (1, True)
+    done = run("fit", *"qwen2.5-72b --gpu 8xh100 --quant awq --ctx 8k --tp 8".split())
+    assert done.returncode == 2
+    assert "groups of 128" in done.stderr
