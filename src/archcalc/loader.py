@@ -73,7 +73,22 @@ def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: b
         if not reading.context:
             facts = facts._replace(context_tokens=None)
         architecture = architecture._replace(notes=notes, facts=facts)
+    if header is not None and header.format == "gguf":
+        architecture = _as_held(architecture, header)
     return Loaded(info, architecture, source.note, header)
+
+
+def _as_held(architecture: Architecture, header: Header) -> Architecture:
+    """What a GGUF file's form decides beside its config."""
+    from archcalc.formats.gguf_config import whole_latents
+
+    if not whole_latents(header):
+        return architecture
+    note = (
+        "this file has no key_length_mla: llama.cpp caches every head's keys and values, and not the latent, "
+        "until the model is converted again"
+    )
+    return architecture._replace(whole_latents=True, notes=(*architecture.notes, note))
 
 
 def _counted(source: Source, config: Mapping[str, Any], offline: bool) -> tuple[Header, Architecture] | None:

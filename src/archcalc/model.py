@@ -229,7 +229,8 @@ class Architecture(NamedTuple):
     where the pattern starts with a dot, each occurrence; tensors of one layer that come to the same name are stored as one, stacked
     along their first axis. `dtype` is the dtype that the config states for the weights, in
     safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
-    table of cosines and sines that engines keep.
+    table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
+    caches every head's keys and values in place of the latents.
     """
 
     model_type: str
@@ -243,6 +244,7 @@ class Architecture(NamedTuple):
     unmodelled_keys: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     rotary: tuple[tuple[int, int], ...] = ()
+    whole_latents: bool = False
 
     @property
     def layers(self) -> int:

@@ -200,6 +200,10 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
         for layer, layers in zip(stack.kinds, counts, strict=True):
             for cache in layer.caches:
                 if cache.kind != "state" and layers:
+                    if cache.kind == "latent" and architecture.whole_latents:
+                        # llama-hparams.cpp `is_mla`: without `key_length_mla` the heads' own lengths, `key_length` and `value_length`.
+                        whole = next(each for each in layer.attends if each.v_dim)
+                        cache = cache._replace(kind="full", heads=whole.heads, key_dim=whole.qk_dim, value_dim=whole.v_dim)
                     values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
                     row = _row(cache._replace(window=served_window(architecture, cache)), name, slides, values)
                     found[row] = found.get(row, 0) + layers

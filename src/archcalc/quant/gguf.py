@@ -277,7 +277,7 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
             yield (Stored("", tensor.shape, "F32"),), layers
             return
         category = _category(tensor, part)
-        pieces = _pieces(tensor, category, facts.heads, facts.head_dim)
+        pieces = _pieces(tensor, category, facts.heads, facts.head_dim, architecture.whole_latents)
         chosen: dict[tuple[str, ...], list[int]] = {}
         for i in layers:
             types = tuple(_fitting(_type(m, kind, i, shape[-1], tensor.experts is not None), shape[-1]) for kind, shape in pieces)
@@ -289,10 +289,10 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     return Plan(nothing, lambda tensor, part: False, whole=whole, drops=frozenset({"mtp"}))
 
 
-def _pieces(tensor: Tensor, category: str, heads: int, head_dim: int) -> list[tuple[str, tuple[int, ...]]]:
-    """The matrices that a tensor becomes, each with its category and its shape, rows last."""
+def _pieces(tensor: Tensor, category: str, heads: int, head_dim: int, whole: bool) -> list[tuple[str, tuple[int, ...]]]:
+    """The matrices that a tensor becomes, each with its category and its shape, rows last. `whole` leaves MLA's up-projection in one."""
     shape = tensor.shape
-    if tensor.name.endswith("kv_b_proj.weight") and shape[0] % heads == 0 and shape[0] // heads > head_dim:
+    if not whole and tensor.name.endswith("kv_b_proj.weight") and shape[0] % heads == 0 and shape[0] // heads > head_dim:
         # MLA absorbs the up-projection: keys are stored transposed, per head, and neither counts as a value projection.
         nope = shape[0] // heads - head_dim
         return [("", (heads, shape[1], nope)), ("", (heads, head_dim, shape[1]))]
