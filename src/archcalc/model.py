@@ -60,7 +60,8 @@ class Tensor(NamedTuple):
     one pattern each, with `{}` for the expert, that together fill axis 1; one name without `{}` holds all of them, its last two axes
     swapped. A tied tensor with its own name there is stored all the same.
 
-    `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses.
+    `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses. `fp32` is true of modules that
+    the reference implementation keeps in float32 in a float16 model, and that it lets no loader quantize (`_keep_in_fp32_modules`).
     """
 
     name: str
@@ -71,6 +72,7 @@ class Tensor(NamedTuple):
     kind: Kind = "param"
     stored: tuple[str, ...] = ()
     dtype: str | None = None
+    fp32: bool = False
 
     @property
     def elements(self) -> int:

@@ -209,11 +209,12 @@ def _layered(module: str, architecture: Architecture, placement: Placement, ask:
     from archcalc.engines import Workload
 
     engine = import_module(f"archcalc.engines.{module}")
-    most = -(-architecture.layers // placement.pp)
+    layers = max(1, architecture.layers)
+    most = -(-layers // placement.pp)
 
     def needed(context: int, sequences: int) -> int:
         size = engine.allocate(architecture, Workload(context, sequences, ask.kv_dtype)).bytes
-        return int(-(-size * most // architecture.layers))
+        return int(-(-size * most // layers))
 
     def held(room: int, context: int) -> tuple[float, int]:
         sequences = largest(lambda n: needed(context, n) <= room, 1 << 14)
@@ -269,17 +270,23 @@ class Candidate(NamedTuple):
 
 def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     """The model as the engine would load it. Raises `UnsupportedError` for a storage that is not known."""
-    from archcalc.analysis.checkpoint import base_dtype
+    from archcalc.analysis.checkpoint import as_gguf, base_dtype
     from archcalc.quant import method_of, quantize_as
 
-    quant = ask.quant
-    if quant is None and ask.engine == "llama.cpp" and architecture.quantization and method_of(architecture.quantization) != "gguf":
-        # A GGUF file is made from the dequantized weights.
-        quant = "bf16"
+    quant, own = ask.quant, architecture.quantization
     if quant is not None:
-        architecture = quantize_as(architecture, quant)
-    name = quant or (method_of(architecture.quantization) if architecture.quantization else _half(base_dtype(architecture)[0]))
-    options = WeightOptions(ask.engine, ask.version, ask.gpus.device)
+        architecture, name = quantize_as(architecture, quant, ask.engine), quant
+    elif own and method_of(own) == "gguf":
+        name = str(own.get("file_type", "gguf"))
+    elif ask.engine == "llama.cpp":
+        architecture, name = as_gguf(architecture)
+    elif own:
+        name = method_of(own)
+    else:
+        base = base_dtype(architecture)[0]
+        name = base.lower().replace("f", "fp", 1) if ask.engine == "transformers" and base in ("F16", "F32") else _half(base)
+    # Towers are a file of their own beside a GGUF file.
+    options = WeightOptions(ask.engine, ask.version, ask.gpus.device, towers=ask.engine != "llama.cpp")
     return Candidate(architecture, options, kept(architecture, options), name, {}, {})
 
 

@@ -24,7 +24,7 @@ from archcalc.engines._allocation import (
     times,
 )
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache
+from archcalc.model import Architecture, Cache, Layer
 
 NAME = "llama.cpp"
 VERSION = "0c1e57098"
@@ -198,16 +198,19 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
             counts[k] += limit is None or number < limit
             number += 1
         for layer, layers in zip(stack.kinds, counts, strict=True):
-            for cache in layer.caches:
-                if cache.kind != "state" and layers:
-                    if cache.kind == "latent" and architecture.whole_latents:
-                        # llama-hparams.cpp `is_mla`: without `key_length_mla` the heads' own lengths, `key_length` and `value_length`.
-                        whole = next(each for each in layer.attends if each.v_dim)
-                        cache = cache._replace(kind="full", heads=whole.heads, key_dim=whole.qk_dim, value_dim=whole.v_dim)
+            for each in layer.caches:
+                if each.kind != "state" and layers:
+                    cache = _whole(each, layer) if each.kind == "latent" and architecture.whole_latents else each
                     values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
                     row = _row(cache._replace(window=served_window(architecture, cache)), name, slides, values)
                     found[row] = found.get(row, 0) + layers
     return [row._replace(layers=layers) for row, layers in found.items()]
+
+
+def _whole(cache: Cache, layer: Layer) -> Cache:
+    """MLA of a file without `key_length_mla`: every head's key and value, `key_length` and `value_length` long (llama-hparams.cpp)."""
+    scores = next(each for each in layer.attends if each.v_dim)
+    return cache._replace(kind="full", heads=scores.heads, key_dim=scores.qk_dim, value_dim=scores.v_dim)
 
 
 def _row(cache: Cache, name: str, slides: bool, values: int) -> Row:
