@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 class Loaded(NamedTuple):
     """An architecture and where its config came from; `note` is what is worth telling about the choice, or empty.
 
-    `header` is what the headers of a checkpoint say, where that was the source, or stands in for an adapter.
+    `header` is what the headers of a checkpoint say, where that was the source, or stands in for an adapter. `overrides` are the keys that
+    were set in the config with what they hold now (of a nested config only what was set), `pinned` says that the source named a revision.
     """
 
     source: SourceInfo
     architecture: Architecture
     note: str = ""
     header: Header | None = None
+    overrides: tuple[tuple[str, Any], ...] = ()
+    pinned: bool = False
 
 
 def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = ()) -> Loaded:
@@ -46,11 +49,19 @@ def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: 
     if overrides:
         config = sources.apply_overrides(config, overrides)
     try:
-        return read(source, config, info, offline)
+        loaded = read(source, config, info, offline)
+        named = "@" in text or any(part in text for part in ("/tree/", "/blob/", "/resolve/", "/raw/"))
+        pinned = named and source.kind in ("hub", "cache")
+        return loaded._replace(overrides=tuple(_changed(sources.apply_overrides({}, overrides), config).items()), pinned=pinned)
     except (ConfigError, UnsupportedError) as error:
         error.args = (f"{text}: {error.message}",)
         error.message = error.args[0]
         raise
+
+
+def _changed(set_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that were set. Engines replace a dictionary such as `rope_scaling` whole, and merge nested configs."""
+    return {key: value if key.endswith("_config") else config.get(key) for key, value in set_.items()}
 
 
 def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: bool = False) -> Loaded:

@@ -277,6 +277,8 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     if quant is not None:
         architecture, name = quantize_as(architecture, quant, ask.engine), quant
     elif own and method_of(own) == "gguf":
+        if ask.engine == "transformers":
+            quantize_as(architecture, str(own.get("file_type", "gguf")), ask.engine)
         name = str(own.get("file_type", "gguf"))
     elif ask.engine == "llama.cpp":
         architecture, name = as_gguf(architecture)
@@ -286,7 +288,9 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
         base = base_dtype(architecture)[0]
         name = base.lower().replace("f", "fp", 1) if ask.engine == "transformers" and base in ("F16", "F32") else _half(base)
     # Towers are a file of their own beside a GGUF file.
-    options = WeightOptions(ask.engine, ask.version, ask.gpus.device, towers=ask.engine != "llama.cpp")
+    # vLLM and SGLang load float32 in half precision unless they are told not to.
+    wide = "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
+    options = WeightOptions(ask.engine, ask.version, ask.gpus.device, wide, towers=ask.engine != "llama.cpp")
     return Candidate(architecture, options, kept(architecture, options), name, {}, {})
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, roofline
+from archcalc.analysis.checkpoint import inventory, storage_bytes
+from archcalc.analysis.command import Start, start
 from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans, read_bytes
 from archcalc.analysis.flops import decode_flops
 from archcalc.loader import Loaded
@@ -32,6 +33,7 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
     floor = prefill_floor(found, ask)
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
     placement, b = best.placement, best.budget
+    started = start(loaded, ask, found) if best.fits else Start("")
     return report.FitReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,
@@ -62,10 +64,10 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
         prefill_seconds_floor=None if floor is None else round(floor, 3),
         usd_per_hour=offers[0][0] if offers else None,
         instance=offers[0][2].id if offers else None,
-        command=command(loaded, ask, found) if best.fits else "",
+        command=started.command,
         runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
         would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
-        notes=list(_notes(ask, found)),
+        notes=[*started.notes, *_notes(ask, found)],
         explain=[] if brief else list(_explained(best, ask)),
     )
 
@@ -153,58 +155,7 @@ def computed_in(quant: str) -> str:
 
 def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
     """The command line that starts the engine on this plan."""
-    best = found.best
-    p, model = best.placement, shlex.quote(_model_name(loaded))
-    words: list[str] = []
-
-    def add(flag: str, value: object, needed: bool) -> None:
-        if needed:
-            words.append(f"{flag} {value}")
-
-    quant = {"fp8-block": "fp8", "nf4": "bitsandbytes", "bnb-int8": "bitsandbytes"}.get(ask.quant or "", ask.quant)
-    if ask.engine == "vllm":
-        words.append(f"vllm serve {model}")
-        add("--tensor-parallel-size", p.tp, p.tp > 1)
-        add("--pipeline-parallel-size", p.pp, p.pp > 1)
-        add("--data-parallel-size", p.dp, p.dp > 1)
-        add("--enable-expert-parallel", "", p.ep > 1)
-        add("--decode-context-parallel-size", p.dcp, p.dcp > 1)
-        add("--max-model-len", best.context_tokens, True)
-        add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
-        add("--gpu-memory-utilization", ask.utilization, ask.utilization is not None)
-        add("--max-num-batched-tokens", ask.batched_tokens, ask.batched_tokens is not None)
-        add("--quantization", quant, quant in ("fp8", "bitsandbytes"))
-    elif ask.engine == "sglang":
-        words.append(f"python -m sglang.launch_server --model-path {model}")
-        add("--tp", p.tp * p.dp if p.ep > 1 or p.dp > 1 else p.tp, p.tp * p.dp > 1)
-        add("--pp-size", p.pp, p.pp > 1)
-        add("--dp-size", p.dp, p.dp > 1)
-        add("--enable-dp-attention", "", p.dp > 1)
-        add("--ep-size", p.ep, p.ep > 1)
-        add("--context-length", best.context_tokens, True)
-        add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
-        add("--mem-fraction-static", ask.utilization, ask.utilization is not None)
-        add("--quantization", quant, quant == "fp8")
-    elif ask.engine == "llama.cpp":
-        words.append(f"llama-server -m {shlex.quote(_model_name(loaded).rpartition('/')[2])}-{found.model.quant.upper()}.gguf")
-        add("-c", best.context_tokens * best.concurrency, True)
-        add("-np", best.concurrency, best.concurrency > 1)
-        add("-ngl", 999, True)
-        add("-ctk", best.kv_dtype, ask.kv_dtype is not None)
-        add("-ctv", best.kv_dtype, ask.kv_dtype is not None)
-    else:
-        words.append(f'AutoModelForCausalLM.from_pretrained("{_model_name(loaded)}", dtype="auto", device_map="auto")')
-    return " ".join(word.strip() for word in words)
-
-
-def _model_name(loaded: Loaded) -> str:
-    """What engines call the model: the repository of a bundled name, else the SOURCE itself."""
-    if loaded.source.kind == "bundled":
-        from archcalc import zoo
-
-        entry = zoo.find(loaded.source.name)
-        return entry.repo if entry else loaded.source.name
-    return loaded.source.name.removesuffix("/config.json")
+    return start(loaded, ask, found).command
 
 
 def _alternative(fit: Fit, found: Plans, ask: Ask) -> report.FitAlternative:
@@ -252,6 +203,11 @@ def _notes(ask: Ask, found: Plans) -> Iterator[str]:
         yield f"what an engine sees of {device.name}'s memory is estimated, not measured"
     if architecture.unmodelled_keys:
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
+    yield from architecture.notes if architecture.whole_latents else ()
+    beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in inventory(architecture) if e.part in ("vision", "audio"))
+    if ask.engine == "llama.cpp" and beside:
+        size = units.format_bytes(beside)
+        yield f"towers are a file of their own, {size} in F16: not counted here, and loaded beside the model with --mmproj"
     yield "rates are bounds of bandwidth and matrix units, not forecasts"
 
 

@@ -148,10 +148,15 @@ def check_name(name: str) -> None:
     """Raise `UsageError` where `quantize_as` would not take the name."""
     from archcalc.quant.gguf import FILE_TYPES
 
-    wanted = name.lower().replace("_", "-")
-    wanted = _ALIASES.get(wanted, wanted)
+    wanted = canonical(name)
     if wanted not in _PLAIN and wanted not in _SYNTHETIC and _file_type(name) not in FILE_TYPES:
         raise UsageError(f"{name!r} is no quantization archcalc knows", f"one of {', '.join(quantizations())}")
+
+
+def canonical(name: str) -> str:
+    """The name that all of a quantization's names stand for."""
+    wanted = name.lower().replace("_", "-")
+    return _ALIASES.get(wanted, wanted)
 
 
 def _file_type(name: str) -> str:
@@ -172,8 +177,7 @@ def quantize_as(architecture: Architecture, name: str, engine: str | None = None
     llama.cpp's `mxfp4` is a GGUF file type. Raises `UsageError` for what the engine never holds.
     """
     check_name(name)
-    wanted = name.lower().replace("_", "-")
-    wanted = _ALIASES.get(wanted, wanted)
+    wanted = canonical(name)
     if engine == "llama.cpp":
         wanted = _GGUF_ALIASES.get(wanted, wanted)
     file_type = _file_type(wanted) if wanted not in _PLAIN and wanted not in _SYNTHETIC else ""
