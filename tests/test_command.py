@@ -112,7 +112,7 @@ def one(model: str, gpu: str, quant: str | None = None, **asked: Any) -> Any:
 def test_a_storage_is_a_flag_or_a_placeholder(engine: Any, version: str | None, quant: str, words: str | None) -> None:
     r = one("llama-3.1-8b", "h100", quant, engine=engine, version=version)
     made = loading(engine, version, quant)
-    assert (made and " ".join(made.words)) == words
+    assert (made and " ".join(made)) == words
     if words is not None:
         assert words in r.command
         assert "meta-llama/Llama-3.1-8B" in r.command

@@ -136,17 +136,16 @@ def _loaded(loaded: Loaded, ask: Ask, found: Plans) -> tuple[_Model, tuple[str, 
     if engine == "llama.cpp":
         return _gguf(loaded, found)
     if ask.quant is None or _same_storage(loaded, found):
-        if own and method_of(own) == "gguf":
-            how = starting.reads_gguf(engine, ask.version)
-            return model, (), (how.note,) if how and how.note else ()
-        return model, (), _missing(model)
+        note = starting.plugin(engine, ask.version, method_of(own)) if own else ""
+        return model, (), (*_missing(model), *([note] if note else []))
     quant = canonical(ask.quant)
     if held.quantization is None and own is None:
         # Another float is a matter of the dtype alone.
         return model, () if engine == "transformers" else ("--dtype", _TORCH[held.dtype or "BF16"]), _missing(model)
-    how = starting.loading(engine, ask.version, quant) if own is None else None
-    if how is not None:
-        return model, how.words, (*_missing(model), *((how.note,) if how.note else ()))
+    words = starting.loading(engine, ask.version, quant) if own is None else None
+    if words is not None:
+        note = starting.plugin(engine, ask.version, method_of(held.quantization or {}))
+        return model, words, (*_missing(model), *([note] if note else []))
     known = _published(loaded, ask, found)
     if known:
         return _Model(known), (), (f"{known} is the checkpoint in {ask.quant} that the command loads",)

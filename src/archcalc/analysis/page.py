@@ -240,7 +240,8 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     attention = [(term.flops, stairs_of(term.rows)) for term in attention_terms(architecture)]
     return {
         "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "matmul": work.matmul, "scan": work.scan,
-        "attention": attention, "machines": out, "stairs": stair.entries(), "pools": pool.entries(), "commands": command.entries(), "words": word.entries(),
+        "attention": attention, "machines": out, "stairs": stair.entries(), "pools": pool.entries(), "commands": command.entries(),
+        "words": word.entries(),
     }  # fmt: skip
 
 

@@ -150,7 +150,9 @@ def prefill_floor(found: Plans, ask: Ask) -> float | None:
 
 def computed_in(quant: str) -> str:
     """What weights of a storage are multiplied in."""
-    return {"fp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(quant, "bf16")
+    from archcalc.quant import canonical
+
+    return {"fp8": "fp8", "fp8-dynamic": "fp8", "mxfp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(canonical(quant), "bf16")
 
 
 def command(loaded: Loaded, ask: Ask, found: Plans) -> str:

@@ -13,24 +13,17 @@ from typing import NamedTuple
 from archcalc.engines.weights import Engine, at_least
 
 
-class Loading(NamedTuple):
-    """The words of a command, or the argument of `from_pretrained`, that quantize weights as they are loaded; a note on what it takes."""
-
-    words: tuple[str, ...]
-    note: str = ""
-
-
 class _Row(NamedTuple):
     """From release `since` on, up to but without `until`."""
 
     quant: str
     since: tuple[int, ...]
     until: tuple[int, ...] | None
-    loading: Loading
+    words: tuple[str, ...]
 
 
-def _flag(name: str, note: str = "") -> Loading:
-    return Loading(("--quantization", name), note)
+def _flag(name: str) -> tuple[str, ...]:
+    return "--quantization", name
 
 
 _VLLM = (
@@ -39,42 +32,44 @@ _VLLM = (
     _Row("fp8-dynamic", (0, 24), None, _flag("fp8_per_channel")),
     _Row("mxfp8", (0, 20), None, _flag("mxfp8")),
     _Row("mxfp4", (0, 28), None, _flag("mxfp4")),
-    _Row("nf4", (), (0, 28), _flag("bitsandbytes")),
-    _Row("nf4", (0, 28), None, _flag("bitsandbytes", "vLLM has bitsandbytes as a plugin since 0.28: pip install vllm-bnb-plugin")),
+    _Row("nf4", (), None, _flag("bitsandbytes")),
 )
-_SGLANG = {
+_SGLANG: dict[str, tuple[str, ...]] = {
     "fp8": _flag("fp8"),
     "mxfp8": _flag("mxfp8"),
-    "nf4": Loading(("--quantization", "bitsandbytes", "--load-format", "bitsandbytes")),
+    "nf4": ("--quantization", "bitsandbytes", "--load-format", "bitsandbytes"),
 }
+# Code, for `from_pretrained`.
 _FOUR_BITS = 'load_in_4bit=True, bnb_4bit_quant_type="nf4"'
-_TRANSFORMERS = {
-    "nf4": Loading((f"BitsAndBytesConfig({_FOUR_BITS})",)),
-    "nf4-dq": Loading((f"BitsAndBytesConfig({_FOUR_BITS}, bnb_4bit_use_double_quant=True)",)),
-    "bnb-int8": Loading(("BitsAndBytesConfig(load_in_8bit=True)",)),
-    "fp8": Loading(("FineGrainedFP8Config(weight_block_size=(128, 128))",)),
+_TRANSFORMERS: dict[str, tuple[str, ...]] = {
+    "nf4": (f"BitsAndBytesConfig({_FOUR_BITS})",),
+    "nf4-dq": (f"BitsAndBytesConfig({_FOUR_BITS}, bnb_4bit_use_double_quant=True)",),
+    "bnb-int8": ("BitsAndBytesConfig(load_in_8bit=True)",),
+    "fp8": ("FineGrainedFP8Config(weight_block_size=(128, 128))",),
 }
+_OTHERS = {"sglang": _SGLANG, "transformers": _TRANSFORMERS}
 
 
-def loading(engine: Engine, version: str | None, quant: str) -> Loading | None:
-    """How the engine quantizes so as it loads; None where it reads a checkpoint stored so and no other.
+def loading(engine: Engine, version: str | None, quant: str) -> tuple[str, ...] | None:
+    """The words of a command, or the argument of `from_pretrained`, with which the engine quantizes so as it loads; None where it reads
+    a checkpoint stored so and no other.
 
     `quant` is a name of `quant.canonical`.
     """
     if engine == "vllm":
         for row in _VLLM:
             if row.quant == quant and at_least(version, *row.since) and not (row.until and at_least(version, *row.until)):
-                return row.loading
+                return row.words
         return None
-    return {"sglang": _SGLANG, "transformers": _TRANSFORMERS}.get(engine, {}).get(quant)
+    return _OTHERS[engine].get(quant) if engine in _OTHERS else None
 
 
-def reads_gguf(engine: Engine, version: str | None) -> Loading | None:
-    """What it takes for the engine to hold a GGUF file as it is; None where it does not."""
-    if engine == "vllm":
-        plugin = "vLLM reads GGUF through a plugin since 0.24: pip install vllm-gguf-plugin"
-        return Loading((), plugin if at_least(version, 0, 24) else "")
-    return Loading(()) if engine in ("sglang", "llama.cpp") else None
+def plugin(engine: Engine, version: str | None, method: str) -> str:
+    """What has to be installed for the engine to read a checkpoint of a method; empty where nothing has."""
+    for name, since, package in (("gguf", (0, 24), "vllm-gguf-plugin"), ("bitsandbytes", (0, 28), "vllm-bnb-plugin")):
+        if engine == "vllm" and method == name and at_least(version, *since):
+            return f"vLLM reads {name} through a plugin since {'.'.join(map(str, since))}: pip install {package}"
+    return ""
 
 
 def takes_nodes(version: str | None) -> bool:

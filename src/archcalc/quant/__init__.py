@@ -196,8 +196,9 @@ def quantize_as(architecture: Architecture, name: str, engine: str | None = None
     if wanted in _SYNTHETIC:
         made = _SYNTHETIC[wanted]
         if engine == "transformers" and made["quant_method"] == "bitsandbytes":
-            # In float16 the modules that the class keeps in float32 stay so (`_get_dtype_plan`); bfloat16 must be stated.
-            if architecture.dtype != "BF16" and any(tensor.fp32 for _, tensor, _ in architecture.each_tensor()):
+            # Out of float32, to float16, in which the modules that the class keeps in float32 stay so (`_get_dtype_plan`).
+            plain = architecture.dtype in (None, "F32") and architecture.quantization is None
+            if plain and any(tensor.fp32 for _, tensor, _ in architecture.each_tensor()):
                 half = "F16"
             made = {**made, "loader": engine}
         return architecture._replace(quantization=made, dtype=half)
