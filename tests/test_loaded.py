@@ -13,7 +13,7 @@ from archcalc.analysis.checkpoint import as_gguf, inventory
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.placement import Placement, rank_weights
 from archcalc.arch import parse
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture
 from archcalc.quant import quantize_as
 from archcalc.quant._loaders import bitsandbytes_takes
@@ -206,3 +206,29 @@ def test_t5_of_every_kind_spares_its_output_projection() -> None:
         assert all(".wo." in name for name in kept)
     assert config("deepseek-v3.2")["model_type"] == "deepseek_v32"
     assert {t.name for _, t, _ in bundled("deepseek-v3.2").each_tensor() if t.fp32} == {"self_attn.indexer.weights_proj.weight"}
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu", "gib"),
+    [
+        # transformers 5.24, quantizer_finegrained_fp8.py and quantizer_mxfp4.py: "We will default to dequantizing the model to bf16".
+        ("minimax-m2.5", "h100", 213.0), ("minimax-m2.5", "a100-sxm-80gb", 426.0),
+        ("gpt-oss-20b", "t4", 12.8), ("gpt-oss-20b", "v100-sxm-32gb", 39.0), ("gpt-oss-20b", "m4-max-128gb", 39.0),
+        # Experts of compressed-tensors are written out: 1.03 T parameters.
+        ("kimi-k2.5", "b200", 1913.0),
+    ],
+)  # fmt: skip
+def test_what_transformers_writes_out(name: str, gpu: str, gib: float) -> None:
+    assert held(bundled(name), "transformers", None, gpu) / GIB == pytest.approx(gib, rel=0.01)
+
+
+def test_what_transformers_does_not_hold_is_refused_and_told(run: Run) -> None:
+    done = run("fit", "llama-3.1-8b", "--gpu", "a100", "--engine", "transformers", "--quant", "fp8", "--ctx", "2k")
+    assert (done.returncode, "loads them in bf16" in done.stderr) == (2, True)
+    done = run("fit", "gpt-oss-20b", "--gpu", "8xv100-sxm-32gb", "--engine", "transformers", "--ctx", "2k", "--format", "json")
+    answer = json.loads(done.stdout)
+    assert answer["plan"]["quant"] == "bf16"
+    assert any("writes mxfp4 weights out" in note for note in answer["notes"])
+    fbgemm = parse({**QWEN, "quantization_config": {"quant_method": "fbgemm_fp8"}})
+    with pytest.raises(UnsupportedError, match="fbgemm_fp8"):
+        held(fbgemm, "transformers", None, "a100")

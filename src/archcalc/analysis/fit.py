@@ -272,6 +272,7 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     """The model as the engine would load it. Raises `UnsupportedError` for a storage that is not known."""
     from archcalc.analysis.checkpoint import as_gguf, base_dtype
     from archcalc.quant import method_of, quantize_as
+    from archcalc.quant._loaders import in_transformers
 
     quant, own = ask.quant, architecture.quantization
     if quant is not None:
@@ -287,6 +288,16 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     else:
         base = base_dtype(architecture)[0]
         name = base.lower().replace("f", "fp", 1) if ask.engine == "transformers" and base in ("F16", "F32") else _half(base)
+    if ask.engine == "transformers" and architecture.quantization:
+        held = in_transformers(
+            architecture, method_of(architecture.quantization), capability(ask.gpus.device), ask.gpus.device.vendor == "apple"
+        )
+        if held.quantization is None and quant is not None:
+            raise UsageError(
+                f"transformers holds no {quant} weights on {ask.gpus.device.name}: it loads them in bf16",
+                "--quant nf4 and bnb-int8 are for any GPU of NVIDIA's",
+            )
+        architecture, name = held, name if held.quantization else "bf16"
     # Towers are a file of their own beside a GGUF file.
     # vLLM and SGLang load float32 in half precision unless they are told not to.
     wide = "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None

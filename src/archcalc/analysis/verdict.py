@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, roofline
@@ -67,7 +68,7 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
         command=started.command,
         runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
         would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
-        notes=[*started.notes, *_notes(ask, found)],
+        notes=[*started.notes, *_notes(ask, found, loaded.architecture.quantization)],
         explain=[] if brief else list(_explained(best, ask)),
     )
 
@@ -190,7 +191,10 @@ _PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron
 """What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
 
 
-def _notes(ask: Ask, found: Plans) -> Iterator[str]:
+def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator[str]:
+    """What qualifies the answer; `stored` is the quantization that the checkpoint states."""
+    from archcalc.quant import method_of
+
     yield from ask.gpus.notes
     if ask.gpus.device.vendor in _PLUGINS and ask.engine in ("vllm", "sglang"):
         way = f" (vLLM reaches them with {_PLUGINS[ask.gpus.device.vendor]})" if ask.engine == "vllm" else ""
@@ -206,6 +210,12 @@ def _notes(ask: Ask, found: Plans) -> Iterator[str]:
     if architecture.unmodelled_keys:
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
     yield from architecture.notes if architecture.whole_latents else ()
+    own, held = method_of(stored or {}), architecture.quantization
+    if ask.engine == "transformers" and ask.quant is None and stored:
+        if held is None:
+            yield f"transformers writes {own} weights out to bf16 as it loads them on {device.name}"
+        elif held.get("loader") and architecture.facts.moe:
+            yield f"transformers writes {own}'s routed experts out in half precision: they are one parameter there, which holds no scales"
     beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in inventory(architecture) if e.part in ("vision", "audio"))
     if ask.engine == "llama.cpp" and beside:
         size = units.format_bytes(beside)
