@@ -230,3 +230,39 @@ def test_further_flags_go_behind_the_plans() -> None:
     loaded, ask = load("llama-3.1-8b", offline=True), Ask(hardware.parse_spec("h100"), "vllm", context_tokens=2048)
     made = start(loaded, ask, plans(loaded.architecture, ask), ("--max-num-seqs 8",))
     assert flags(made.command)["--max-num-seqs"] == "8"
+
+
+@pytest.mark.parametrize(("pinned", "engine"), [(True, "vllm"), (False, "vllm"), (True, "sglang"), (True, "transformers")])
+def test_a_revision_that_was_named_is_started(pinned: bool, engine: Any) -> None:
+    from archcalc.loader import Loaded
+    from archcalc.report import SourceInfo
+
+    architecture = load("llama-3.1-8b", offline=True).architecture
+    loaded = Loaded(SourceInfo("org/name", "hub", "hf-config", "0e9e39f2"), architecture, pinned=pinned)
+    ask = Ask(hardware.parse_spec("h100"), engine, context_tokens=2048)
+    command = start(loaded, ask, plans(architecture, ask)).command
+    assert "org/name" in command
+    assert ("0e9e39f2" in command) == pinned
+    assert ('revision="0e9e39f2"' if engine == "transformers" else "--revision 0e9e39f2") in command or not pinned
+
+
+def test_a_bundled_checkpoint_in_the_storage_asked_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from archcalc import zoo
+    from archcalc.quant import quantize_as
+
+    entry = zoo.find("llama-3.1-8b")
+    plain = zoo.spec("llama-3.1-8b")
+    assert entry is not None
+    assert plain is not None
+    twin = entry._replace(name="llama-3.1-8b-awq", repo="meta-llama/Llama-3.1-8B-AWQ", aliases=())
+    monkeypatch.setattr(zoo, "entries", lambda: (entry, twin))
+    monkeypatch.setattr(zoo, "spec", lambda name: quantize_as(plain, "awq") if name == twin.name else plain)
+    r = one("llama-3.1-8b", "h100", "awq", engine="vllm")
+    assert r.command == "vllm serve meta-llama/Llama-3.1-8B-AWQ --max-model-len 2048"
+    assert any("is the checkpoint in awq" in note for note in r.notes)
+
+
+def test_advice_says_where_another_checkpoint_is_needed(run: Run) -> None:
+    for engine, word in (("vllm", "a checkpoint in w4a16"), ("transformers", "weights quantized to nf4")):
+        done = run("fit", "llama-3.1-70b", "--gpu", "1xl40s", "--engine", engine, "--ctx", "2k", "--format", "json")
+        assert word in [change["what"] for change in json.loads(done.stdout)["would_fit"]]

@@ -2,8 +2,8 @@
 
 bitsandbytes gets modules whose class is `nn.Linear` itself (or Conv1D) and no other. It spares the output embeddings, whatever is
 tied to them, and what its class keeps in float32. Routed experts are one parameter of a module of their own since transformers 5, so
-they stay as they are (bitsandbytes#1849, unsloth#4687). Checkpoints of compressed-tensors hold experts apart, and these are written out into
-that one parameter. FP8 and MXFP4 checkpoints are written out whole on GPUs that do not compute in them.
+they stay as they are (bitsandbytes#1849, unsloth#4687). Checkpoints of compressed-tensors hold experts apart, and these are written out
+into that one parameter. FP8 and MXFP4 checkpoints are written out whole on GPUs that do not compute in them.
 
 vLLM and SGLang quantize their own linear layers and their fused experts alike: what `_plan.is_linear` says.
 
