@@ -232,3 +232,10 @@ def test_what_transformers_does_not_hold_is_refused_and_told(run: Run) -> None:
     fbgemm = parse({**QWEN, "quantization_config": {"quant_method": "fbgemm_fp8"}})
     with pytest.raises(UnsupportedError, match="fbgemm_fp8"):
         held(fbgemm, "transformers", None, "a100")
+
+
+def test_experts_that_bitsandbytes_packed_are_told_of(run: Run, tmp_path: Path) -> None:
+    packed = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    (tmp_path / "config.json").write_text(json.dumps({**config("qwen3-30b-a3b"), "quantization_config": packed}))
+    done = run("fit", "config.json", "--gpu", "h100", "--engine", "transformers", "--ctx", "2k", "--format", "json")
+    assert any("one parameter for all experts" in note for note in json.loads(done.stdout)["notes"])

@@ -214,6 +214,8 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     if ask.engine == "transformers" and ask.quant is None and stored:
         if held is None:
             yield f"transformers writes {own} weights out to bf16 as it loads them on {device.name}"
+        elif own == "bitsandbytes" and architecture.facts.moe:
+            yield "transformers 5 has one parameter for all experts, which experts that bitsandbytes packed one by one do not load into"
         elif held.get("loader") and architecture.facts.moe:
             yield f"transformers writes {own}'s routed experts out in half precision: they are one parameter there, which holds no scales"
     beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in inventory(architecture) if e.part in ("vision", "audio"))
