@@ -188,7 +188,28 @@ def test_what_does_not_fit_has_negative_room() -> None:
     assert made(SPECS["llama-3.1-70b"], hardware.device("rtx-4090"), Serving()).kv_room_bytes < -100 * GIB
 
 
+@pytest.mark.parametrize(
+    ("name", "context", "sequences", "flash", "mib"),
+    [
+        # Compute buffers that llama.cpp logged, 2025 and 2026: gpt-oss on an M5, Qwen3.6-27B b9026 and another build, Qwen3.5-9B on a
+        # 12 GB card and under Vulkan, Llama 70B over RPC, Qwen3-8B in LM Studio.
+        ("gpt-oss-20b", 131072, 1, True, 420),
+        ("qwen3.5-27b", 262144, 1, True, 836),
+        ("qwen3.5-27b", 131072, 1, True, 495),
+        ("qwen3.5-9b", 262144, 1, True, 808.02),
+        ("qwen3.5-9b", 8192, 1, True, 498),
+        ("llama-3.1-70b", 4096, 1, False, 588.01),
+        ("qwen3-8b", 131072, 1, False, 9240),
+    ],
+)
+def test_llama_cpp_computes_in_the_larger_of_two_moments(name: str, context: int, sequences: int, flash: bool, mib: float) -> None:
+    from archcalc.engines import Workload, llamacpp
+
+    found = llamacpp.allocate(SPECS[name], Workload(context, sequences), llamacpp.Options(flash_attn=flash))
+    assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.10)
+
+
 def test_llama_cpp_counts_its_buffers() -> None:
     a, gpu = SPECS["llama-3.1-8b"], hardware.device("rtx-4090")
-    short, long = (made(a, gpu, Serving("llama.cpp", context_tokens=n)) for n in (4096, 131072))
-    assert short.kv_room_bytes - long.kv_room_bytes == (131072 - 4096) * 512 * 2
+    short, long = (made(a, gpu, Serving("llama.cpp", context_tokens=n)) for n in (98304, 131072))
+    assert short.kv_room_bytes - long.kv_room_bytes == (131072 - 98304) * 512 * 6

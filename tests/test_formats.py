@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -422,3 +423,115 @@ def test_no_cache_is_told_of_a_model_counted_from_headers(tmp_path: Path, run: R
         assert done.returncode != 0
         assert "headers" in done.stderr
     assert run("inspect", "m.safetensors").returncode == 0
+
+
+# What a GGUF file leaves out
+
+LATENT_CONFIG = {
+    "model_type": "deepseek_v2", "vocab_size": 512, "hidden_size": 256, "num_hidden_layers": 3, "intermediate_size": 512,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "q_lora_rank": None, "kv_lora_rank": 64, "qk_rope_head_dim": 16,
+    "qk_nope_head_dim": 32, "v_head_dim": 32, "n_routed_experts": 8, "num_experts_per_tok": 2, "n_shared_experts": 1,
+    "moe_intermediate_size": 128, "first_k_dense_replace": 1, "max_position_embeddings": 4096,
+}  # fmt: skip
+LATENT = {
+    "general.architecture": "deepseek2", "general.file_type": 1, "deepseek2.block_count": 3, "deepseek2.context_length": 4096,
+    "deepseek2.embedding_length": 256, "deepseek2.feed_forward_length": 512, "deepseek2.leading_dense_block_count": 1,
+    "deepseek2.vocab_size": 512, "deepseek2.expert_count": 8, "deepseek2.expert_used_count": 2, "deepseek2.expert_shared_count": 1,
+    "deepseek2.expert_feed_forward_length": 128, "deepseek2.attention.head_count": 4, "deepseek2.attention.kv_lora_rank": 64,
+    "deepseek2.rope.dimension_count": 16,
+}  # fmt: skip
+# As the converter wrote before llama.cpp absorbed MLA's up-projection, and since.
+LATENT_FORMS = {
+    "whole": {"head_count_kv": 4, "key_length": 48, "value_length": 32},
+    "absorbed": {"head_count_kv": 1, "key_length": 80, "value_length": 64, "key_length_mla": 48, "value_length_mla": 32},
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "row"),
+    [
+        # ollama/ollama#5136 and ggml-org/llama.cpp#17201 log full keys and values for such files: (32 + 16 + 32) x 4 heads.
+        ("whole", 4 * (32 + 16 + 32)),
+        ("absorbed", 64 + 16),
+    ],
+)
+def test_a_gguf_of_mla_caches_what_its_form_makes_llama_cpp_cache(form: str, row: int, written: Any) -> None:
+    from archcalc.analysis.kv import kv
+    from archcalc.loader import load
+
+    metadata = LATENT | {f"deepseek2.attention.{key}": value for key, value in LATENT_FORMS[form].items()}
+    path = written("m.gguf", gguf_bytes(metadata, gguf_tensors(LATENT_CONFIG, "f16")))
+    assert kv(load(path), "llama.cpp", context_tokens=1024).bytes == 3 * 1024 * row * 2
+    # The model is the same whatever the file's form, and queries at full rank stay so.
+    read_, want = inspected(path), inspected(written("config.json", LATENT_CONFIG))
+    assert read_.params == want.params
+    assert any("key_length_mla" in note for note in read_.notes) == (form == "whole")
+
+
+def test_mtp_layers_of_a_gguf_are_the_last_of_its_blocks(written: Any) -> None:
+    metadata = LATENT | {f"deepseek2.attention.{key}": value for key, value in LATENT_FORMS["absorbed"].items()}
+    metadata |= {"deepseek2.block_count": 4, "deepseek2.nextn_predict_layers": 1}
+    r = inspected(written("m.gguf", gguf_bytes(metadata, gguf_tensors(LATENT_CONFIG, "f16"))))
+    assert (r.architecture.layers, r.architecture.mtp_layers) == (3, 1)
+
+
+def _metadata(name: str, **changes: Any) -> dict[str, Any]:
+    """A small model's metadata; None leaves a key out."""
+    keys = {
+        "block_count": 2, "context_length": 2048, "embedding_length": 256, "feed_forward_length": 512, "attention.head_count": 4,
+        "vocab_size": 512, **{key.replace("__", "."): value for key, value in changes.items()},
+    }  # fmt: skip
+    return {"general.architecture": name} | {f"{name}.{key}": value for key, value in keys.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "want"),
+    [
+        # llama-model.cpp `load_hparams`: n_head_kv = n_head, n_embd_head = n_embd / n_head, where the file says nothing else.
+        ("llama", {}, {"num_key_value_heads": 4, "head_dim": 64}),
+        ("qwen2", {}, {"num_key_value_heads": 4}),
+        ("qwen3", {}, {"num_key_value_heads": 4, "head_dim": 64}),
+        ("gemma2", {}, {"num_key_value_heads": 4, "head_dim": 64}),
+        ("seed_oss", {}, {"num_key_value_heads": 4, "head_dim": 64}),
+        ("smollm3", {}, {"num_key_value_heads": 4}),
+        # models/gemma3.cpp: no window, no sliding layers.
+        ("gemma3", {}, {"layer_types": ["full_attention"] * 2, "sliding_window": None}),
+        # models/qwen2moe.cpp: n_ff_exp = n_ff / n_expert_used, n_ff_shexp = n_ff.
+        ("qwen2moe", {"expert_count": 8, "expert_used_count": 2},
+         {"moe_intermediate_size": 256, "shared_expert_intermediate_size": 512}),
+        ("qwen3moe", {"expert_count": 8, "expert_used_count": 2}, {"moe_intermediate_size": 256}),
+    ],
+)  # fmt: skip
+def test_what_a_gguf_leaves_out_is_what_llama_cpp_takes(name: str, changes: dict[str, Any], want: dict[str, Any]) -> None:
+    from archcalc.arch import parse
+    from archcalc.formats.gguf_config import config_of
+    from archcalc.formats.headers import Header
+
+    config = config_of(Header("gguf", {}, _metadata(name, **changes), ("m.gguf",)))
+    assert config is not None
+    assert {key: config.get(key) for key in want} == want
+    assert not parse(config).unmodelled_keys
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "key"),
+    [
+        ("llama", {"block_count": None}, "llama.block_count"),
+        ("llama", {"embedding_length": None}, "llama.embedding_length"),
+        ("llama", {"context_length": None}, "llama.context_length"),
+        ("llama", {"attention__head_count": None}, "llama.attention.head_count"),
+        ("qwen3", {"feed_forward_length": None}, "qwen3.feed_forward_length"),
+        ("qwen3", {"vocab_size": None}, "qwen3.vocab_size"),
+        ("llama", {"expert_count": 8}, "llama.expert_used_count"),
+        ("gpt-oss", {"expert_count": 8, "expert_used_count": 2, "attention__sliding_window": None}, "gpt-oss.attention.sliding_window"),
+        ("deepseek2", {"attention__key_length": 48, "attention__value_length": 32, "rope__dimension_count": 16},
+         "deepseek2.attention.kv_lora_rank"),
+    ],
+)  # fmt: skip
+def test_a_key_that_llama_cpp_needs_is_named(name: str, changes: dict[str, Any], key: str) -> None:
+    from archcalc.errors import FormatError
+    from archcalc.formats.gguf_config import config_of
+    from archcalc.formats.headers import Header
+
+    with pytest.raises(FormatError, match=re.escape(key)):
+        config_of(Header("gguf", {}, _metadata(name, **changes), ("m.gguf",)))

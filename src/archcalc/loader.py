@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 class Loaded(NamedTuple):
     """An architecture and where its config came from; `note` is what is worth telling about the choice, or empty.
 
-    `header` is what the headers of a checkpoint say, where that was the source, or stands in for an adapter.
+    `header` is what the headers of a checkpoint say, where that was the source, or stands in for an adapter. `overrides` are the keys that
+    were set in the config with what they hold now (of a nested config only what was set), `pinned` says that the source named a revision.
     """
 
     source: SourceInfo
     architecture: Architecture
     note: str = ""
     header: Header | None = None
+    overrides: tuple[tuple[str, Any], ...] = ()
+    pinned: bool = False
 
 
 def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = ()) -> Loaded:
@@ -46,11 +49,19 @@ def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: 
     if overrides:
         config = sources.apply_overrides(config, overrides)
     try:
-        return read(source, config, info, offline)
+        loaded = read(source, config, info, offline)
+        named = "@" in text or any(part in text for part in ("/tree/", "/blob/", "/resolve/", "/raw/"))
+        pinned = named and source.kind in ("hub", "cache")
+        return loaded._replace(overrides=tuple(_changed(sources.apply_overrides({}, overrides), config).items()), pinned=pinned)
     except (ConfigError, UnsupportedError) as error:
         error.args = (f"{text}: {error.message}",)
         error.message = error.args[0]
         raise
+
+
+def _changed(set_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that were set. Engines replace a dictionary such as `rope_scaling` whole, and merge nested configs."""
+    return {key: value if key.endswith("_config") else config.get(key) for key, value in set_.items()}
 
 
 def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: bool = False) -> Loaded:
@@ -73,7 +84,22 @@ def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: b
         if not reading.context:
             facts = facts._replace(context_tokens=None)
         architecture = architecture._replace(notes=notes, facts=facts)
+    if header is not None and header.format == "gguf":
+        architecture = _as_held(architecture, header)
     return Loaded(info, architecture, source.note, header)
+
+
+def _as_held(architecture: Architecture, header: Header) -> Architecture:
+    """What a GGUF file's form decides beside its config."""
+    from archcalc.formats.gguf_config import whole_latents
+
+    if not whole_latents(header):
+        return architecture
+    note = (
+        "this file has no key_length_mla: llama.cpp caches every head's keys and values, and not the latent, "
+        "until the model is converted again"
+    )
+    return architecture._replace(whole_latents=True, notes=(*architecture.notes, note))
 
 
 def _counted(source: Source, config: Mapping[str, Any], offline: bool) -> tuple[Header, Architecture] | None:

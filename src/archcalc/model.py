@@ -60,7 +60,8 @@ class Tensor(NamedTuple):
     one pattern each, with `{}` for the expert, that together fill axis 1; one name without `{}` holds all of them, its last two axes
     swapped. A tied tensor with its own name there is stored all the same.
 
-    `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses.
+    `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses. `fp32` is true of modules that
+    the reference implementation keeps in float32 in a float16 model, and that it lets no loader quantize (`_keep_in_fp32_modules`).
     """
 
     name: str
@@ -71,6 +72,7 @@ class Tensor(NamedTuple):
     kind: Kind = "param"
     stored: tuple[str, ...] = ()
     dtype: str | None = None
+    fp32: bool = False
 
     @property
     def elements(self) -> int:
@@ -229,7 +231,8 @@ class Architecture(NamedTuple):
     where the pattern starts with a dot, each occurrence; tensors of one layer that come to the same name are stored as one, stacked
     along their first axis. `dtype` is the dtype that the config states for the weights, in
     safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
-    table of cosines and sines that engines keep.
+    table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
+    caches every head's keys and values in place of the latents.
     """
 
     model_type: str
@@ -243,6 +246,7 @@ class Architecture(NamedTuple):
     unmodelled_keys: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     rotary: tuple[tuple[int, int], ...] = ()
+    whole_latents: bool = False
 
     @property
     def layers(self) -> int:

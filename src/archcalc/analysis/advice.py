@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from archcalc import hardware, units
 from archcalc.analysis.fit import Ask, Fit, Plans, largest, max_context, plans
+from archcalc.engines.starting import loading
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
+from archcalc.quant import canonical
 
 _SMALLER_CACHE = {"vllm": ("fp8",), "sglang": ("fp8_e4m3",), "llama.cpp": ("q8_0", "q4_0"), "transformers": ()}
 # From the gentlest to the most aggressive, by what each engine loads.
@@ -75,7 +77,10 @@ def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
     if ask.quant is None and (ask.engine == "llama.cpp" or not architecture.quantization):
         for quant in QUANTIZATIONS[ask.engine]:
             if fit := _tried(architecture, ask._replace(quant=quant)):
-                yield Change(f"weights quantized to {quant}", f"--quant {quant}", fit)
+                # A reader should know that this is another download, where the engine does not quantize as it loads.
+                as_is = ask.engine == "llama.cpp" or loading(ask.engine, ask.version, canonical(quant)) is not None
+                what = f"weights quantized to {quant}" if as_is else f"a checkpoint in {quant}"
+                yield Change(what, f"--quant {quant}", fit)
                 return
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Part, Tensor
@@ -141,6 +141,47 @@ def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entr
             name = published_name(_joined(below, piece.name), renames)
             entries.append(Entry(name, piece.shape, piece.dtype, tensor, part, where, experts, _parameters(piece)))
     return _stacked(entries) if renames else entries
+
+
+def as_gguf(architecture: Architecture) -> tuple[Architecture, str]:
+    """What llama.cpp's converter makes of a published checkpoint, and the file type's name.
+
+    What is stored in 4 bits stays in 4 bits; FP8 and other methods are written out. The rest is in the checkpoint's half precision, F16
+    for float32, and beside MXFP4 in Q8_0, as the published files have it (ggml-org/gpt-oss-20b-GGUF, file type MXFP4_MOE).
+
+    Source: llama.cpp 0c1e57098, convert_hf_to_gguf.py (`--outtype auto`), conversion/base.py `dequant_model`, `prepare_metadata`.
+    """
+    from archcalc.quant import method_of
+    from archcalc.quant.gguf import four_bit_type
+
+    quantization = architecture.quantization
+    plain = "f16" if base_dtype(architecture)[0] in ("F16", "F32") else "bf16"
+    half = "F16" if plain == "f16" else "BF16"
+    made: dict[str, Any] = {"quant_method": "gguf", "file_type": plain}
+    held_as = four_bit_type(method_of(quantization), quantization) if quantization else None
+    if held_as is not None:
+        held: dict[tuple[Part, str], frozenset[int]] = {}
+        for entry in inventory(architecture):
+            if _in_four_bits(entry):
+                key = entry.part, entry.tensor.name
+                held[key] = held.get(key, frozenset()) | frozenset(entry.layers or _OUTSIDE)
+        if held:
+            made |= {"held": held, "held_as": held_as}
+            plain = {"MXFP4": "mxfp4_moe"}.get(held_as, held_as.lower())
+            if held_as == "MXFP4":
+                made["file_type"] = plain
+    return architecture._replace(quantization=made, dtype=half), plain
+
+
+def _in_four_bits(entry: Entry) -> bool:
+    """Whether an entry is packed weights of 4 bits: two values to a byte of the tensor, or of one of the pieces that it is stored in."""
+    tensor = entry.tensor
+    values = prod(tensor.shape[1:]) if entry.experts else tensor.elements
+    packed = 2 * storage_bytes(entry.dtype, entry.elements)
+    return entry.dtype in _PACKED and any(packed * pieces == values for pieces in {1, 2, len(tensor.stored) or 1})
+
+
+_PACKED = frozenset(("I8", "U8", "I32", "U32"))
 
 
 def _stacked(entries: list[Entry]) -> list[Entry]:

@@ -265,11 +265,12 @@ def _layered(module: str, architecture: Architecture, placement: Placement, ask:
     from archcalc.engines import Workload
 
     engine = import_module(f"archcalc.engines.{module}")
-    most = -(-architecture.layers // placement.pp)
+    layers = max(1, architecture.layers)
+    most = -(-layers // placement.pp)
 
     def needed(context: int, sequences: int) -> int:
         size = engine.allocate(architecture, Workload(context, sequences, ask.kv_dtype)).bytes
-        return int(-(-size * most // architecture.layers))
+        return int(-(-size * most // layers))
 
     def held(room: int, context: int) -> tuple[float, int]:
         sequences = largest(lambda n: needed(context, n) <= room, 1 << 14)
@@ -325,17 +326,38 @@ class Candidate(NamedTuple):
 
 def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     """The model as the engine would load it. Raises `UnsupportedError` for a storage that is not known."""
-    from archcalc.analysis.checkpoint import base_dtype
+    from archcalc.analysis.checkpoint import as_gguf, base_dtype
     from archcalc.quant import method_of, quantize_as
+    from archcalc.quant._loaders import in_transformers
 
-    quant = ask.quant
-    if quant is None and ask.engine == "llama.cpp" and architecture.quantization and method_of(architecture.quantization) != "gguf":
-        # A GGUF file is made from the dequantized weights.
-        quant = "bf16"
+    quant, own = ask.quant, architecture.quantization
     if quant is not None:
-        architecture = quantize_as(architecture, quant)
-    name = quant or (method_of(architecture.quantization) if architecture.quantization else _half(base_dtype(architecture)[0]))
-    options = WeightOptions(ask.engine, ask.version, ask.gpus.device)
+        architecture, name = quantize_as(architecture, quant, ask.engine), quant
+    elif own and method_of(own) == "gguf":
+        if ask.engine == "transformers":
+            quantize_as(architecture, str(own.get("file_type", "gguf")), ask.engine)
+        name = str(own.get("file_type", "gguf"))
+    elif ask.engine == "llama.cpp":
+        architecture, name = as_gguf(architecture)
+    elif own:
+        name = method_of(own)
+    else:
+        base = base_dtype(architecture)[0]
+        name = base.lower().replace("f", "fp", 1) if ask.engine == "transformers" and base in ("F16", "F32") else _half(base)
+    if ask.engine == "transformers" and architecture.quantization:
+        held = in_transformers(
+            architecture, method_of(architecture.quantization), capability(ask.gpus.device), ask.gpus.device.vendor == "apple"
+        )
+        if held.quantization is None and quant is not None:
+            raise UsageError(
+                f"transformers holds no {quant} weights on {ask.gpus.device.name}: it loads them in bf16",
+                "--quant nf4 and bnb-int8 are for any GPU of NVIDIA's",
+            )
+        architecture, name = held, name if held.quantization else "bf16"
+    # Towers are a file of their own beside a GGUF file.
+    # vLLM and SGLang load float32 in half precision unless they are told not to.
+    wide = "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
+    options = WeightOptions(ask.engine, ask.version, ask.gpus.device, wide, towers=ask.engine != "llama.cpp")
     return Candidate(architecture, options, kept(architecture, options), name, {}, {})
 
 

@@ -93,6 +93,10 @@ def _joined(runs: list[Run], of: Callable[[int], int], last: int) -> Staircase:
     return tuple(runs)
 
 
+# What commands are cut at: their flags, with their values, are few.
+_FLAG = " --"
+
+
 class _Interned:
     """Equal entries once, by their place."""
 
@@ -127,13 +131,13 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
     weights bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype], what
-    stops the start]`; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is left.
-    `attention` is operations a row and the stair of rows.
+    stops the start]`; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is left. `attention` is
+    operations a row and the stair of rows. `commands` are places in `words`, which `--` joins.
     """
     architecture = loaded.architecture
     fit.refuse_guess(architecture)
     limit = architecture.facts.context_tokens or UNSTATED_CONTEXT
-    stair, pool, command = _Interned(), _Interned(), _Interned()
+    stair, pool, command, word = _Interned(), _Interned(), _Interned(), _Interned()
     models: dict[_Kernels, fit.Candidate] = {}
     weights: dict[tuple[_Kernels, Placement], RankWeights] = {}
     pools: dict[tuple[Any, ...], tuple[int, str, bool]] = {}
@@ -210,7 +214,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                 if i in places:
                     chosen = fit.Plans(model, judged._replace(kv_dtype=said), (), ())
                     text = verdict.command(loaded, asked, chosen).replace(str(_MARK), "{}")
-                commands.append(command(text))
+                commands.append(command(tuple(map(word, text.split(_FLAG)))))
             rows.append(
                 [
                     placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over, fit.read_bytes(model, judged),
@@ -262,6 +266,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     return {
         "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "matmul": work.matmul, "scan": work.scan,
         "attention": attention, "machines": out, "stairs": stair.entries(), "pools": pool.entries(), "commands": command.entries(),
+        "words": word.entries(),
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
     cannot meet it, one that meets it may.
     """
     found: list[report.Picked] = []
+    said: dict[str, list[str]] = {}
     longest_of_all = 0
     left_out: dict[str, int] = {}
     for entry in zoo.entries():
@@ -54,6 +55,8 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
                 why = TOO_SLOW
             else:
                 found.append(_picked(entry, loaded, fit, tpot))
+                # What to put for a placeholder of the command.
+                said[entry.name] = [note for note in fit.notes if "<" in note]
         if why:
             left_out[why] = left_out.get(why, 0) + 1
     found.sort(key=lambda p: _order(task, p))
@@ -73,6 +76,7 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
             "quality is not ranked: no scores are bundled; among what meets the requirements "
             + ("the cheapest cache of a long context comes first" if task == "long-context" else "more parameters come first"),
             "rates are bounds of bandwidth, not forecasts",
+            *(said[found[0].name] if found else []),
             *([] if found else _remedies(left_out, longest_of_all)),
         ],
     )

@@ -90,7 +90,8 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
         if ways < 1:
             return f"{name} is {ways}: at least 1 was expected"
     engine, facts = options.engine, architecture.facts
-    if pp > architecture.layers:
+    # An encoder alone has no layers of a decoder, and one stage all the same.
+    if pp > max(1, architecture.layers):
         return f"{pp} pipeline stages are more than the {architecture.layers} layers"
     if engine in ("llama.cpp", "transformers"):
         if tp * ep * dp * dcp > 1:

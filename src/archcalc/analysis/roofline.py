@@ -66,7 +66,9 @@ def decode_tokens_per_s(device: Device, weights_bytes: int, cache_bytes: int, se
     """
     if device.bandwidth_bytes_per_s is None:
         return None
-    return sequences * device.bandwidth_bytes_per_s / (weights_bytes + sequences * cache_bytes)
+    read = weights_bytes + sequences * cache_bytes
+    # What is no decoder reads nothing at each step: it has none.
+    return sequences * device.bandwidth_bytes_per_s / read if read else None
 
 
 def prefill_seconds(device: Device, gpus: int, flops: int, dtype: str) -> float | None:

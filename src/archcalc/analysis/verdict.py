@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, roofline
+from archcalc.analysis.checkpoint import inventory, storage_bytes
+from archcalc.analysis.command import Start, start
 from archcalc.analysis.fit import LAYERED, Ask, Fit, Plans, max_context, plans, read_bytes
 from archcalc.analysis.flops import decode_flops
 from archcalc.analysis.placement import Placement
@@ -33,6 +35,7 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
     floor = prefill_floor(found, ask)
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
     placement, b = best.placement, best.budget
+    started = start(loaded, ask, found, best.taken.flags) if best.fits else Start("")
     return report.FitReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,
@@ -63,11 +66,11 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
         prefill_seconds_floor=None if floor is None else round(floor, 3),
         usd_per_hour=offers[0][0] if offers else None,
         instance=offers[0][2].id if offers else None,
-        command=command(loaded, ask, found) if best.fits else "",
+        command=started.command if best.fits else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
         would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
-        notes=list(_notes(ask, found)),
+        notes=[*started.notes, *_notes(ask, found, loaded.architecture.quantization)],
         explain=[] if brief else list(_explained(best, ask)),
     )
 
@@ -173,66 +176,14 @@ def prefill_floor(found: Plans, ask: Ask) -> float | None:
 
 def computed_in(quant: str) -> str:
     """What weights of a storage are multiplied in."""
-    return {"fp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(quant, "bf16")
+    from archcalc.quant import canonical
+
+    return {"fp8": "fp8", "fp8-dynamic": "fp8", "mxfp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(canonical(quant), "bf16")
 
 
 def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
     """The command line that starts the engine on this plan."""
-    best = found.best
-    p, model = best.placement, shlex.quote(_model_name(loaded))
-    words: list[str] = []
-
-    def add(flag: str, value: object, needed: bool) -> None:
-        if needed:
-            words.append(f"{flag} {value}")
-
-    quant = {"fp8-block": "fp8", "nf4": "bitsandbytes", "bnb-int8": "bitsandbytes"}.get(ask.quant or "", ask.quant)
-    if ask.engine == "vllm":
-        words.append(f"vllm serve {model}")
-        add("--tensor-parallel-size", p.tp, p.tp > 1)
-        add("--pipeline-parallel-size", p.pp, p.pp > 1)
-        add("--data-parallel-size", p.dp, p.dp > 1)
-        add("--enable-expert-parallel", "", p.ep > 1)
-        add("--decode-context-parallel-size", p.dcp, p.dcp > 1)
-        add("--max-model-len", best.context_tokens, True)
-        add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
-        add("--gpu-memory-utilization", ask.utilization, ask.utilization is not None)
-        add("--max-num-batched-tokens", ask.batched_tokens, ask.batched_tokens is not None)
-        add("--quantization", quant, quant in ("fp8", "bitsandbytes"))
-        words.extend(best.taken.flags)
-    elif ask.engine == "sglang":
-        words.append(f"python -m sglang.launch_server --model-path {model}")
-        # Replicas of a dense model have ranks of their own; attention in data parallelism shares those of the experts.
-        shared = p.dp > 1 and found.model.architecture.facts.moe is not None
-        add("--tp", p.tp * p.dp if shared else p.tp, p.tp > 1 or shared)
-        add("--pp-size", p.pp, p.pp > 1)
-        add("--dp-size", p.dp, p.dp > 1)
-        add("--enable-dp-attention", "", shared)
-        add("--ep-size", p.ep, p.ep > 1)
-        add("--context-length", best.context_tokens, True)
-        add("--kv-cache-dtype", best.kv_dtype, ask.kv_dtype is not None)
-        add("--mem-fraction-static", ask.utilization, ask.utilization is not None)
-        add("--quantization", quant, quant == "fp8")
-    elif ask.engine == "llama.cpp":
-        words.append(f"llama-server -m {shlex.quote(_model_name(loaded).rpartition('/')[2])}-{found.model.quant.upper()}.gguf")
-        add("-c", best.context_tokens * best.concurrency, True)
-        add("-np", best.concurrency, best.concurrency > 1)
-        add("-ngl", 999, True)
-        add("-ctk", best.kv_dtype, ask.kv_dtype is not None)
-        add("-ctv", best.kv_dtype, ask.kv_dtype is not None)
-    else:
-        words.append(f'AutoModelForCausalLM.from_pretrained("{_model_name(loaded)}", dtype="auto", device_map="auto")')
-    return " ".join(word.strip() for word in words)
-
-
-def _model_name(loaded: Loaded) -> str:
-    """What engines call the model: the repository of a bundled name, else the SOURCE itself."""
-    if loaded.source.kind == "bundled":
-        from archcalc import zoo
-
-        entry = zoo.find(loaded.source.name)
-        return entry.repo if entry else loaded.source.name
-    return loaded.source.name.removesuffix("/config.json")
+    return start(loaded, ask, found, found.best.taken.flags).command
 
 
 def _alternative(fit: Fit, found: Plans, ask: Ask) -> report.FitAlternative:
@@ -267,7 +218,10 @@ _PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron
 """What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
 
 
-def _notes(ask: Ask, found: Plans) -> Iterator[str]:
+def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator[str]:
+    """What qualifies the answer; `stored` is the quantization that the checkpoint states."""
+    from archcalc.quant import method_of
+
     yield from ask.gpus.notes
     if ask.gpus.device.vendor in _PLUGINS and ask.engine in ("vllm", "sglang"):
         way = f" (vLLM reaches them with {_PLUGINS[ask.gpus.device.vendor]})" if ask.engine == "vllm" else ""
@@ -286,6 +240,19 @@ def _notes(ask: Ask, found: Plans) -> Iterator[str]:
         yield f"what an engine sees of {device.name}'s memory is estimated, not measured"
     if architecture.unmodelled_keys:
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
+    yield from architecture.notes if architecture.whole_latents else ()
+    own, held = method_of(stored or {}), architecture.quantization
+    if ask.engine == "transformers" and ask.quant is None and stored:
+        if held is None:
+            yield f"transformers writes {own} weights out to bf16 as it loads them on {device.name}"
+        elif own == "bitsandbytes" and architecture.facts.moe:
+            yield "transformers 5 has one parameter for all experts, which experts that bitsandbytes packed one by one do not load into"
+        elif held.get("loader") and architecture.facts.moe:
+            yield f"transformers writes {own}'s routed experts out in half precision: they are one parameter there, which holds no scales"
+    beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in inventory(architecture) if e.part in ("vision", "audio"))
+    if ask.engine == "llama.cpp" and beside:
+        size = units.format_bytes(beside)
+        yield f"towers are a file of their own, {size} in F16: not counted here, and loaded beside the model with --mmproj"
     yield "rates are bounds of bandwidth and matrix units, not forecasts"
 
 

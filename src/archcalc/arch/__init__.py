@@ -93,6 +93,9 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         architecture = schema.architecture()
         if not getattr(cls, "own_heads", False):
             architecture = _heads.fitted(architecture, config, name)
+        kept = _schema.fp32_modules(schema)
+        if kept:
+            architecture = _schema.marked_fp32(architecture, kept)
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Group, Stack
+from archcalc.model import Architecture, Group, Stack, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -70,13 +70,15 @@ class ConfigSchema(BaseModel):
     Types are strict: a number written as a string is an error that names its key. Keys that a schema does not name are kept,
     and reported unless they cannot change a figure: `inert_keys` are those that the reference implementation of this type
     ignores. `core_keys` are the keys that a published config.json of this type always states; at the top level they are
-    required even where the reference implementation has a default.
+    required even where the reference implementation has a default. `fp32_modules` are the names, or their ends, of modules that the
+    reference keeps in float32 in a float16 model (its class's `_keep_in_fp32_modules`).
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True)
 
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
+    fp32_modules: ClassVar[tuple[str, ...]] = ()
 
     def architecture(self, prefix: str = "model") -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
@@ -281,3 +283,38 @@ def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
     if partial is not None and 0 < partial < 1:
         names.append(f"{partial:.0%} of the head")
     return f"RoPE ({', '.join(names)})" if names else "RoPE"
+
+
+def fp32_modules(schema: ConfigSchema) -> frozenset[str]:
+    """The modules kept in float32 by the class of a schema, and by those of the parts that it is made of.
+
+    transformers 5.24, modeling_utils.py `PreTrainedModel.post_init` (the lists of all parts are joined).
+    """
+    found = set(schema.fp32_modules)
+    for name in type(schema).model_fields:
+        value = getattr(schema, name)
+        if isinstance(value, ConfigSchema):
+            found |= fp32_modules(value)
+    return frozenset(found)
+
+
+def marked_fp32(architecture: Architecture, names: frozenset[str]) -> Architecture:
+    """The architecture with `fp32` set on the tensors of these modules.
+
+    A name stands for modules that begin or end with it: transformers 5.24, quantizers/quantizers_utils.py `should_convert_module`.
+    """
+
+    def mark(prefix: str, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(t._replace(fp32=True) if named(f"{prefix}{t.name}") else t for t in tensors)
+
+    def named(tensor: str) -> bool:
+        module = tensor.removesuffix(".weight").removesuffix(".bias")
+        return any(module.endswith(name) or module == name or module.startswith(f"{name}.") for name in names)
+
+    return architecture._replace(
+        groups=tuple(g._replace(tensors=mark("", g.tensors)) for g in architecture.groups),
+        stacks=tuple(
+            s._replace(kinds=tuple(k._replace(tensors=mark(f"{s.prefix}.0.", k.tensors)) for k in s.kinds))
+            for s in architecture.stacks
+        ),
+    )

@@ -22,6 +22,9 @@ class Schema(WindowedSchema):
         "mup_enabled", "route_scale", "route_norm", "score_func", "n_group", "load_balance_coeff", "num_expert_groups",
         "num_limited_groups", "use_grouped_mm",
     )  # fmt: skip
+    fp32_modules: ClassVar[tuple[str, ...]] = (
+        "input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm", "q_norm", "k_norm", "norm",
+    )  # fmt: skip
     bare: ClassVar[bool] = True
     qk_norm: ClassVar[QkNorm] = "head"
     norms: ClassVar[tuple[str, ...]] = (

@@ -21,6 +21,7 @@ RENAMES = ((".self_attn.q_gate_proj.", ".self_attn.q_b_proj."), (".mlp.fc1.", ".
 
 
 class Schema(axk1.Schema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("indexer.weights_proj",)
     name: ClassVar[str] = "axk2"
 
     hidden_size: Size = 2048

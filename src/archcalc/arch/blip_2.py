@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(CompositeSchema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("query_tokens", "qformer")
     inert_keys: ClassVar[tuple[str, ...]] = ("image_text_hidden_size", "use_decoder_only_language_model")
     name: ClassVar[str] = "blip_2"
 

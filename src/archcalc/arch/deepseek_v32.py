@@ -25,6 +25,7 @@ def known(kinds: Sequence[str], key: str, *names: str) -> None:
 
 
 class Schema(deepseek_v3.Schema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("indexer.weights_proj",)
     name: ClassVar[str] = "deepseek_v32"
     inert_keys: ClassVar[tuple[str, ...]] = (*deepseek_v3.Schema.inert_keys, "mlp_bias")
 

@@ -5,6 +5,8 @@ Source: transformers 5.23, models/gpt_oss/modeling_gpt_oss.py and configuration_
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
@@ -17,6 +19,7 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("post_attention_layernorm", "input_layernorm", "norm")
     vocab_size: Size = 201088
     hidden_size: Size = 2880
     intermediate_size: Size = 2880

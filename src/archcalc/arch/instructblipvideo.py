@@ -15,6 +15,7 @@ from archcalc.arch.instructblip_qformer import Schema as QFormer
 
 
 class Schema(blip_2.Schema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("query_tokens",)
     name: ClassVar[str] = "instructblipvideo"
 
     vision_config: Annotated[Vision, nested("instructblipvideo_vision_model", fixed=True), DEFAULT]

@@ -13,6 +13,7 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(t5.Schema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (*t5.Schema.inert_keys, "local_radius", "global_block_size")
     name: ClassVar[str] = "longt5"
 

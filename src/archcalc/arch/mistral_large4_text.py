@@ -25,6 +25,7 @@ from archcalc.model import Architecture, Layer, Moe, Shard, Tensor
 
 
 class Schema(IndexedSchema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("indexer.weights_proj",)
     name: ClassVar[str] = "mistral_large4_text"
     inert_keys: ClassVar[tuple[str, ...]] = ("qk_head_dim", "head_dim", "layer_types")
 

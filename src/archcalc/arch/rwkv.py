@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Facts
 
 
 class Schema(ConfigSchema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("time_decay", "time_first")
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every",)
 

@@ -24,6 +24,7 @@ NAMES = ("q", "k", "v", "o")
 
 
 class Schema(ConfigSchema):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("wo",)
     core_keys: ClassVar[tuple[str, ...]] = ("d_model", "num_layers", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "relative_attention_max_distance", "n_positions", "output_past", "dropout_rate", "gradient_checkpointing", "dense_act_fn",

@@ -16,6 +16,7 @@ from archcalc.model import Architecture, Shard, Tensor
 
 
 class Schema(Text):
+    fp32_modules: ClassVar[tuple[str, ...]] = ("wo",)
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (*Text.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
     name: ClassVar[str] = "udop"

@@ -24,7 +24,7 @@ from archcalc.engines._allocation import (
     times,
 )
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache
+from archcalc.model import Architecture, Cache, Layer
 
 NAME = "llama.cpp"
 VERSION = "0c1e57098"
@@ -198,12 +198,19 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
             counts[k] += limit is None or number < limit
             number += 1
         for layer, layers in zip(stack.kinds, counts, strict=True):
-            for cache in layer.caches:
-                if cache.kind != "state" and layers:
+            for each in layer.caches:
+                if each.kind != "state" and layers:
+                    cache = _whole(each, layer) if each.kind == "latent" and architecture.whole_latents else each
                     values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
                     row = _row(cache._replace(window=served_window(architecture, cache)), name, slides, values)
                     found[row] = found.get(row, 0) + layers
     return [row._replace(layers=layers) for row, layers in found.items()]
+
+
+def _whole(cache: Cache, layer: Layer) -> Cache:
+    """MLA of a file without `key_length_mla`: every head's key and value, `key_length` and `value_length` long (llama-hparams.cpp)."""
+    scores = next(each for each in layer.attends if each.v_dim)
+    return cache._replace(kind="full", heads=scores.heads, key_dim=scores.qk_dim, value_dim=scores.v_dim)
 
 
 def _row(cache: Cache, name: str, slides: bool, values: int) -> Row:
@@ -309,12 +316,26 @@ def _states(architecture: Architecture, name: str, n_seq: int, options: Options)
     return out
 
 
+# Bytes of a mask's cell: fp32 and a copy in fp16, until the middle of 2026; fp16 alone since 0c1e57098.
+_MASK_BYTES = 6
+# Rows of the hidden state that attention holds at once, of four bytes: fitted to logs with flash attention, and without.
+_STREAMS, _STREAMS_PLAIN = 6, 3
+
+
 def compute_buffer(architecture: Architecture, rows: Sequence[Row], grid: Cells, options: Options) -> int:
-    """Roughly what a graph of one micro-batch needs: its masks, without flash attention its scores, and the wider of FFN and logits."""
+    """What a graph of one micro-batch needs: the larger of two moments, which are not alive together.
+
+    Logits of every token with the hidden state they are made of; or the masks of all cells (without flash attention every head's scores)
+    beside a few rows of the hidden state. llama-server since 2026 asks for the logits of its slots alone, where that is less.
+
+    Sources: llama.cpp, src/llama-context.cpp `graph_reserve`, src/llama-graph.cpp `build_attn_inp_kq_mask`; logs of 2025 and 2026
+    (tests/test_budget.py), within 10 %.
+    """
     facts, batch = architecture.facts, options.n_ubatch
     depths = {grid.of(row) for row in rows}
-    masks = sum(depth * batch * 2 for depth in depths)
-    if not options.flash_attn:
-        masks = max(depths, default=0) * batch * 4 * (facts.heads + 1)
-    wide = max((layer.ffn_width for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds), default=0)
-    return masks + batch * max(wide * 4, facts.vocab_size * 4) + batch * facts.hidden_size * 4
+    logits = batch * (facts.vocab_size + facts.hidden_size) * 4
+    if options.flash_attn:
+        attention = sum(depths) * batch * _MASK_BYTES + _STREAMS * batch * facts.hidden_size * 4
+    else:
+        attention = max(depths, default=0) * batch * 4 * (facts.heads + 1) + _STREAMS_PLAIN * batch * facts.hidden_size * 4
+    return max(logits, attention)

@@ -112,7 +112,8 @@ def kept(architecture: Architecture, options: Options) -> list[Kept]:
         if before is not None:
             found[key] = before._replace(pieces=before.pieces + pieces)
             continue
-        on_cpu = keep.llama_cpp and part == "embedding"
+        # Where the GPU reads the CPU's memory, the file is mapped for it whole, and nothing of it is held twice.
+        on_cpu = keep.llama_cpp and part == "embedding" and not keep.mapped
         found[key] = Kept(part, tensor.role, place, pieces, layers, copies, experts, not on_cpu)
         if on_cpu and keep.tied and tensor.shard:
             head = (*key, "head")
@@ -130,6 +131,8 @@ class _Keep:
     def __init__(self, architecture: Architecture, options: Options) -> None:
         self.engine = options.engine
         self.llama_cpp = options.engine == "llama.cpp"
+        self.mapped = self.llama_cpp and options.device is not None and options.device.vendor == "apple"
+        self.transformers = options.engine == "transformers"
         self.joins = options.engine in ("vllm", "sglang")
         facts = architecture.facts
         self.tied = facts.tied_embeddings
@@ -200,6 +203,9 @@ class _Keep:
             if entry.tensor.experts is not None and entry.experts:
                 out //= len(entry.tensor.stored) or 1
             return out * -(-width // 128) * experts * 2
+        if self.transformers and entry.tensor.fp32 and dtype == "F16":
+            # transformers 5.24, modeling_utils.py `_get_dtype_plan`: in a float16 model alone.
+            dtype = "F32"
         if self.dtype is not None and dtype in _FLOATS and entry.parameters is None:
             # What an architecture keeps in a dtype of its own stays so, and so do the routers' correction biases.
             dtype = dtype if entry.tensor.dtype or entry.tensor.kind != "param" else self.dtype

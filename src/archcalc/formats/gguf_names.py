@@ -73,7 +73,7 @@ def _name(architecture: Architecture, tensor: Tensor, layer: int | None, piece: 
     else:
         made = _LAYER.get(stem)
         if stem in _HALVES:
-            made = _HALVES[stem][piece]
+            made = "attn_kv_b" if architecture.whole_latents and "kv_b" in stem else _HALVES[stem][piece]
         if stem == "post_attention_layernorm" and behind:
             made = _BEHIND
         if made:

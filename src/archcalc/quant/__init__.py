@@ -148,10 +148,15 @@ def check_name(name: str) -> None:
     """Raise `UsageError` where `quantize_as` would not take the name."""
     from archcalc.quant.gguf import FILE_TYPES
 
-    wanted = name.lower().replace("_", "-")
-    wanted = _ALIASES.get(wanted, wanted)
+    wanted = canonical(name)
     if wanted not in _PLAIN and wanted not in _SYNTHETIC and _file_type(name) not in FILE_TYPES:
         raise UsageError(f"{name!r} is no quantization archcalc knows", f"one of {', '.join(quantizations())}")
+
+
+def canonical(name: str) -> str:
+    """The name that all of a quantization's names stand for."""
+    wanted = name.lower().replace("_", "-")
+    return _ALIASES.get(wanted, wanted)
 
 
 def _file_type(name: str) -> str:
@@ -162,18 +167,43 @@ def _file_type(name: str) -> str:
     return plain if plain in FILE_TYPES else plain.removeprefix("gguf_").removeprefix("ud_")
 
 
-def quantize_as(architecture: Architecture, name: str) -> Architecture:
+def quantize_as(architecture: Architecture, name: str, engine: str | None = None) -> Architecture:
     """The same architecture as a checkpoint quantized so would hold it: `fp8`, `awq`, `gptq`, `nf4`, `nvfp4`, `q4_k_m`, …
 
     Whatever quantization its own config states is put aside; `bf16` and the like do no more than that. A method that keeps what
     it leaves alone in half precision finds BF16 there unless the config states F16.
+
+    With an `engine`, as that engine holds it: what transformers hands to bitsandbytes is less than what a checkpoint may hold, and
+    llama.cpp's `mxfp4` is a GGUF file type. Raises `UsageError` for what the engine never holds.
     """
     check_name(name)
-    wanted = name.lower().replace("_", "-")
-    wanted = _ALIASES.get(wanted, wanted)
+    wanted = canonical(name)
+    if engine == "llama.cpp":
+        wanted = _GGUF_ALIASES.get(wanted, wanted)
+    file_type = _file_type(wanted) if wanted not in _PLAIN and wanted not in _SYNTHETIC else ""
+    if engine == "llama.cpp" and wanted in _SYNTHETIC:
+        raise UsageError(
+            f"llama.cpp reads GGUF, which has no {name}", "its types are --quant q8_0, q6_k, q4_k_m, mxfp4_moe and the like"
+        )
+    if engine == "transformers" and file_type:
+        raise UsageError(
+            f"transformers widens GGUF's {file_type} to the model's dtype as it loads it: it never holds it so",
+            "--quant nf4 and bnb-int8 quantize as it loads; --engine llama.cpp holds GGUF as it is",
+        )
     if wanted in _PLAIN:
         return architecture._replace(quantization=None, dtype=_PLAIN[wanted])
     half = "F16" if architecture.dtype == "F16" else "BF16"
     if wanted in _SYNTHETIC:
-        return architecture._replace(quantization=_SYNTHETIC[wanted], dtype=half)
-    return architecture._replace(quantization={"quant_method": "gguf", "file_type": _file_type(name)}, dtype=half)
+        made = _SYNTHETIC[wanted]
+        if engine == "transformers" and made["quant_method"] == "bitsandbytes":
+            # Out of float32, to float16, in which the modules that the class keeps in float32 stay so (`_get_dtype_plan`).
+            plain = architecture.dtype in (None, "F32") and architecture.quantization is None
+            if plain and any(tensor.fp32 for _, tensor, _ in architecture.each_tensor()):
+                half = "F16"
+            made = {**made, "loader": engine}
+        return architecture._replace(quantization=made, dtype=half)
+    return architecture._replace(quantization={"quant_method": "gguf", "file_type": file_type}, dtype=half)
+
+
+# What ggml calls the same numbers, each as a file type of its own.
+_GGUF_ALIASES = {"mxfp4": "mxfp4_moe"}

@@ -119,11 +119,13 @@ class Names:
             return layers
         hits: set[int] = set()
         if prefix and self._whole:
-            # The module itself, then the modules that hold it.
+            # The module itself, then the modules that hold it, the layer last.
             tail, tail_form = inner, form
-            while tail:
+            while True:
                 if f"{place_form}{tail_form}" in self._whole_forms:
                     hits.update([i for i in layers if f"{place}{i}{tail}" in self._whole])
+                if not tail:
+                    break
                 tail, tail_form = tail[: tail.rfind(".")], tail_form[: tail_form.rfind(".")]
         if self._prefix_forms:
             hits.update(self._by_prefix(place, place_form, inner, form, layers) if prefix else self._outside(inner, form, layers))

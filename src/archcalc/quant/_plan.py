@@ -78,7 +78,7 @@ _LINEAR_ROLES = frozenset(("attention", "mlp", "experts", "shared_experts", "oth
 def is_linear(tensor: Tensor, part: Part) -> bool:
     """The weight of a linear module that methods quantize unless told otherwise.
 
-    What an architecture stores in a type of its own is stored so whatever the method.
+    What an architecture stores in a type of its own, or its class keeps in float32, is stored so whatever the method.
     Embeddings, norms, routers and heads are left alone, and so is the projection at the entry of an MTP layer: no method touches
     it, because the reference implementations run it outside of their quantized linear modules.
     """
@@ -87,6 +87,7 @@ def is_linear(tensor: Tensor, part: Part) -> bool:
         and tensor.role in _LINEAR_ROLES
         and tensor.name.endswith(".weight")
         and tensor.dtype is None
+        and not tensor.fp32
         and not (part == "mtp" and tensor.role == "other")
     )
 
@@ -98,6 +99,7 @@ def is_linear_or_head(tensor: Tensor, part: Part) -> bool:
         and (tensor.role in _LINEAR_ROLES or (tensor.role == "head" and part != "mtp"))
         and tensor.name.endswith(".weight")
         and tensor.dtype is None
+        and not tensor.fp32
     )
 
 

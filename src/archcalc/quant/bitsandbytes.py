@@ -2,7 +2,8 @@
 
 Double quantization stores the scales of blocks in 8 bits, in blocks of 256 with a scale each. The Hub counts the scales of 8-bit
 rows, and not those of 4-bit blocks. Every linear module is quantized except the head, or except those that
-`llm_int8_skip_modules` lists. Fused experts are no linear modules and stay as they are.
+`llm_int8_skip_modules` lists. Fused experts are no linear modules and stay as they are. `loader` says that the weights are quantized
+by an engine as it loads them, and which (`_loaders`).
 
 Sources: bitsandbytes 0.48, functional.py `QuantState.as_dict` and nn/modules.py `Linear8bitLt._save_to_state_dict`; transformers
 5.23, quantizers/quantizer_bnb_4bit.py; Dettmers et al. 2022, arXiv:2208.07339, and 2023, arXiv:2305.14314.
@@ -62,5 +63,9 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         scheme = _four_bit(kind, bool(quantization.get("bnb_4bit_use_double_quant")), dtype)
     else:
         scheme = _int8
+    if quantization.get("loader") == "transformers":
+        from archcalc.quant._loaders import bitsandbytes_takes
+
+        return plan_of(scheme, None, bitsandbytes_takes)
     skip = names(quantization, "llm_int8_skip_modules")
     return plan_of(scheme, skip, is_linear_or_head if skip else is_linear)._replace(fused=_left_alone)

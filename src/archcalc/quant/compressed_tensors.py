@@ -191,7 +191,12 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
 
     cache = quantization.get("kv_cache_scheme")
     scales = (("k_proj", scalar("../k_scale", dtype, (1,))), ("v_proj", scalar("../v_scale", dtype, (1,)))) if cache else ()
-    return Plan(split, _linear, cache_scales=scales)
+    # An engine whose experts are one parameter has nowhere to put their scales (`_loaders`).
+    return Plan(split, _apart if quantization.get("loader") else _linear, cache_scales=scales)
+
+
+def _apart(tensor: Tensor, part: Part) -> bool:
+    return tensor.experts is None and _linear(tensor, part)
 
 
 def _linear(tensor: Tensor, part: Part) -> bool:

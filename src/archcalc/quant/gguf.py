@@ -42,6 +42,32 @@ FILE_TYPES = {
 }  # fmt: skip
 """The type that each file type gives a tensor about which it says nothing else."""
 
+
+def four_bit_type(method: str, quantization: Mapping[str, Any]) -> str | None:
+    """The ggml type that holds what a method stores in 4 bits, without loss, or None where none does.
+
+    MXFP4 and NVFP4 are those of the OCP and of NVIDIA; blocks of Q4_0 hold integers with a scale, those of Q4_1 with an offset too.
+    What other methods store so (NF4's levels) no type of ggml has.
+
+    Sources: llama.cpp 0c1e57098, conversion/base.py `repack_mxfp4_blocks`, `_nvfp4_pack`, conversion/gpt_oss.py, deepseek.py, kimi_k3.py
+    (which keep FP4), conversion/base.py `dequant_packed` (which writes INT4 out, for llama-quantize to pack again).
+    """
+    groups = quantization.get("config_groups")
+    weights = [g["weights"] for g in groups.values() if isinstance(g, Mapping)] if isinstance(groups, Mapping) else []
+    weights = [w for w in weights if isinstance(w, Mapping) and w.get("num_bits") == 4]
+    if method in ("mxfp4", "fp8", "mxfp8"):
+        return "MXFP4"
+    if method in ("modelopt", "modelopt_fp4", "modelopt_mixed", "nvfp4"):
+        return "NVFP4"
+    if method == "compressed-tensors" and weights:
+        if weights[0].get("type") == "float":
+            return "MXFP4" if weights[0].get("group_size") == 32 else "NVFP4"
+        return "Q4_0" if all(w.get("symmetric", True) for w in weights) else "Q4_1"
+    if method in ("gptq", "auto-round", "autoround"):
+        return "Q4_0" if quantization.get("sym", True) else "Q4_1"
+    return "Q4_1" if method in ("awq", "mlx", "torchao") else None
+
+
 _FALLBACK = {
     **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
     **dict.fromkeys(("Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"), "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
@@ -262,7 +288,14 @@ def _model(file_type: str, architecture: Architecture) -> _Model:
     )  # fmt: skip
 
 
+Held = Mapping[tuple[Part, str], frozenset[int]]
+"""The layers of the tensors that a file keeps in the type of their source, by part and name; -1 is outside of the layers."""
+
+
 def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
+    """`held` of a config names what keeps the type `held_as`, as its source had it, whatever the file type says."""
+    held: Held = quantization.get("held") or {}
+    held_as = str(quantization.get("held_as", ""))
     file_type = str(quantization.get("file_type", "")).lower()
     if file_type not in FILE_TYPES:
         raise UnsupportedError(
@@ -279,10 +312,14 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
             yield (Stored("", tensor.shape, "F32"),), layers
             return
         category = _category(tensor, part)
-        pieces = _pieces(tensor, category, facts.heads, facts.head_dim)
+        pieces = _pieces(tensor, category, facts.heads, facts.head_dim, architecture.whole_latents)
         chosen: dict[tuple[str, ...], list[int]] = {}
+        own = held.get((part, tensor.name), frozenset[int]())
         for i in layers:
-            types = tuple(_fitting(_type(m, kind, i, shape[-1], tensor.experts is not None), shape[-1]) for kind, shape in pieces)
+            types = tuple(
+                _fitting(held_as if i in own else _type(m, kind, i, shape[-1], tensor.experts is not None), shape[-1])
+                for kind, shape in pieces
+            )
             chosen.setdefault(types, []).append(i)
         for types, members in chosen.items():
             yield tuple(Stored("", shape, t) for (_, shape), t in zip(pieces, types, strict=True)), members
@@ -291,10 +328,10 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     return Plan(nothing, lambda tensor, part: False, whole=whole, drops=frozenset({"mtp"}))
 
 
-def _pieces(tensor: Tensor, category: str, heads: int, head_dim: int) -> list[tuple[str, tuple[int, ...]]]:
-    """The matrices that a tensor becomes, each with its category and its shape, rows last."""
+def _pieces(tensor: Tensor, category: str, heads: int, head_dim: int, whole: bool) -> list[tuple[str, tuple[int, ...]]]:
+    """The matrices that a tensor becomes, each with its category and its shape, rows last. `whole` leaves MLA's up-projection in one."""
     shape = tensor.shape
-    if tensor.name.endswith("kv_b_proj.weight") and shape[0] % heads == 0 and shape[0] // heads > head_dim:
+    if not whole and tensor.name.endswith("kv_b_proj.weight") and shape[0] % heads == 0 and shape[0] // heads > head_dim:
         # MLA absorbs the up-projection: keys are stored transposed, per head, and neither counts as a value projection.
         nope = shape[0] // heads - head_dim
         return [("", (heads, shape[1], nope)), ("", (heads, head_dim, shape[1]))]

@@ -9,11 +9,14 @@ from archcalc.render.rows import Column, count, text, write_markdown
 from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
     from archcalc.report import FitPlan, FitReport
 
 _LABEL = 12
+# A command is broken for the narrowest terminal, however wide this one is.
+_PASTED = 80
 # Letters tell the parts of the bar apart where there is no colour.
 _PARTS = (
     ("weights", "weights_bytes", "W", "cyan"),
@@ -49,6 +52,19 @@ def bar(r: FitReport, width: int) -> Text:
     line.append(" " * max(0, free - drawn))
     line.append("." * max(0, edge - max(free, drawn)), style="dim")
     return line
+
+
+def write_command(command: str, page: Console) -> None:
+    """A command as it can be pasted: broken at its flags, with nothing around it."""
+    from rich.text import Text
+
+    from archcalc.analysis.command import wrapped
+
+    if command:
+        page.print("\nCommand", style="bold")
+        for line in wrapped(command, min(page.width, _PASTED)):
+            # A long word is left whole, for the terminal to fold.
+            page.print(Text(line), soft_wrap=True)
 
 
 def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
@@ -100,9 +116,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         table.add_row("rent", f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})")
     if r.start.flag and not r.start.starts:
         table.add_row("to start", r.start.flag)
-    if r.command:
-        table.add_row("command", r.command)
     page.print(table)
+    write_command(r.command, page)
     if r.would_fit:
         page.print("\nWould fit" if not r.fits else "\nAlso", style="bold")
         table = plain_table(heads=False)
@@ -148,7 +163,10 @@ def write_markdown_page(r: FitReport, out: TextIO) -> None:
     write_markdown((Column("part", "Fullest GPU"), Column("bytes", "Memory", units.format_bytes, True)), rows, out)
     out.write(f"\nPlan: {plan_text(r.plan)} ({r.why})\n")
     if r.command:
-        out.write(f"\n```console\n{r.command}\n```\n")
+        from archcalc.analysis.command import wrapped
+
+        lines = "\n".join(wrapped(r.command))
+        out.write(f"\n```console\n{lines}\n```\n")
     for change in r.would_fit:
         out.write(f"\n- would fit with {change.what}: `{change.options}`")
     out.write("\n" if r.would_fit else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TextIO
 
 from archcalc import units
-from archcalc.render.fit import plan_text
+from archcalc.render.fit import plan_text, write_command
 from archcalc.render.rows import Column, count, text
 from archcalc.render.terminal import console, plain_table
 from archcalc.report import Pick, Picked
@@ -58,8 +58,8 @@ def write_page(r: Pick, out: TextIO) -> None:
         if best.tpot_seconds_floor is not None:
             table.add_row("a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor)} (bandwidth)")
         table.add_row("license", best.license or "not known")
-        table.add_row("command", best.command)
         page.print(table)
+        write_command(best.command, page)
         page.print("\nWhy", style="bold")
         table = plain_table(heads=False)
         for reason in r.why:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from archcalc.analysis.placement import pipeline
-from archcalc.analysis.training.adapters import ADAPTED, adapted, adapter_elements, is_matrix, targeted
+from archcalc.analysis.training.adapters import ADAPTED, adapted, adapter_elements, targeted
 from archcalc.analysis.training.run import Run
 from archcalc.model import Architecture, Layer, Part, Tensor
+from archcalc.quant._loaders import bitsandbytes_takes
 
 
 class Piece(NamedTuple):
@@ -60,7 +61,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
 
     def piece(t: Tensor, part: Part, copies: int) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
-        quantized = run.quant == "nf4" and part == "decoder" and is_matrix(t)
+        quantized = run.quant == "nf4" and bitsandbytes_takes(t, part)
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)

@@ -105,7 +105,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     prefill_seconds_floor: prefill === null ? null : rounded(prefill, 3),
     usd_per_hour: here.usd,
     instance: here.instance,
-    command: best.fits ? fit.commands[row[ROW.commands][dtype]].replace("{}", tokens) : "",
+    command: best.fits ? fit.commands[row[ROW.commands][dtype]].map((word) => fit.words[word]).join(" --").replace("{}", tokens) : "",
   };
 }
 
