@@ -12,10 +12,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -36,3 +37,8 @@ class Schema(VisionSchema):
         merged = wide * int(1 / self.downsample_ratio) ** 2
         yield from layer_norm("layer_norm", merged)
         yield from projector(("linear_1", "linear_2"), (merged, hidden, hidden))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Twelve tiles and the whole image."""
+        source = "transformers 5.24, models/got_ocr2/image_processing_got_ocr2.py `max_patches`, and the overview"
+        return tiled(pooled(super().encoders(), int(1 / self.downsample_ratio) ** 2), 13, None, source)

@@ -10,13 +10,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import pooled, stated, tiled
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch._vlm import under
 from archcalc.arch.intern_vit_6b import Schema as InternVit
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
@@ -38,3 +39,12 @@ class Schema(ConfigSchema):
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, hidden, hidden)))
         groups.append(group("vision", prefixed("mlp1", tensors)))
         return with_tower(text, "internvl_chat", groups, stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """As many tiles as the config allows."""
+        extra = self.model_extra or {}
+        tiles = stated(self, "max_dynamic_patch", 12) if extra.get("dynamic_image_size", True) else 1
+        if tiles > 1 and extra.get("use_thumbnail", True):
+            tiles += 1
+        images = pooled(super().encoders(), int(1 / self.downsample_ratio) ** 2)
+        return tiled(images, tiles, None, "the config's max_dynamic_patch, and the overview")

@@ -11,12 +11,13 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import encoder
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv, vit_attention
-from archcalc.model import Group, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -53,3 +54,9 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of as many patches as the processor allows."""
+        merged = self.merge_kernel_size[0] * self.merge_kernel_size[1]
+        source = "transformers 5.24, models/kimi_k25/image_processing_kimi_k25.py `max_patches`"
+        return (encoder(self, 16384, 16384 // merged, 3 * self.patch_size**2, source, rotated=True),)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._encoder import pooled, square, tiled
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch.molmo2_adapter import Schema as Adapter
 from archcalc.arch.molmo2_vision import Schema as Vision
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 
 class Schema(CompositeSchema):
@@ -41,3 +42,8 @@ class Schema(CompositeSchema):
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = self.tower().tower(f"{prefix}.vision_tower")
         return groups + self.adapter_config.tower(f"{prefix}.multi_modal_projector")[0], stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Eight crops and the whole image, each of 27 x 27 patches, pooled two by two."""
+        source = "transformers 5.24, models/molmo2/image_processing_molmo2.py `max_crops`, and the overview"
+        return tiled(pooled(square(self.tower(), 378), tokens=14**2), 9, None, source)
