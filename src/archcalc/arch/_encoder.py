@@ -80,6 +80,19 @@ def pooled(encoders: Iterable[Encoder], by: int = 1, tokens: int | None = None) 
     return tuple(e._replace(tokens=tokens or max(e.patches // by, 1)) if e.modality == "image" else e for e in encoders)
 
 
+FRAMES = 1 << 20
+"""More frames than a context holds, of a video that only the context limits."""
+
+
+def film(images: Iterable[Encoder], tokens: int, source: str, clips: int = FRAMES, *, beside: bool = True) -> tuple[Encoder, ...]:
+    """A video of frames like these images, each of `tokens`."""
+    return tuple(
+        e._replace(modality="video", tokens=tokens, source=source, clips=clips, beside=beside)
+        for e in images
+        if e.modality == "image"
+    )
+
+
 def channels(tower: TowerSchema) -> int:
     value = getattr(tower, "num_channels", None) or getattr(tower, "in_channels", None)
     return value if isinstance(value, int) else 3

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
-from archcalc.arch._encoder import area, within
+from archcalc.arch._encoder import area, film, within
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -80,8 +80,10 @@ class Schema(TowerSchema):
         return [group("vision", prefixed(prefix, outside))], [layers]
 
     def encoders(self) -> tuple[Encoder, ...]:
-        """An image as large as the processor leaves it."""
+        """An image and a video as large as the processors leave them."""
         # The limit is on the pixels of both frames of a patch.
         most = area(28**2 * 15000 // self.temporal_patch_size, self.patch_size, self.spatial_merge_size)
         source = "transformers 5.24, models/glm4v/image_processing_glm4v.py `size`"
-        return within(self, most, self.spatial_merge_size, source, frames=self.temporal_patch_size, rotated=True)
+        image = within(self, most, self.spatial_merge_size, source, frames=self.temporal_patch_size, rotated=True)
+        # A video may hold four times the pixels.
+        return (*image, *film(image, most, "transformers 5.24, models/glm4v/video_processing_glm4v.py `size`", 4))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import model_validator
 
 from archcalc.arch._decoder import group, with_tower
-from archcalc.arch._encoder import square, stated, tiled
+from archcalc.arch._encoder import film, square, stated, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, divided, nested
 from archcalc.arch._vlm import flat, under
 from archcalc.arch.siglip_vision_model import Schema as Siglip
@@ -63,8 +63,7 @@ class Schema(ConfigSchema):
     def encoders(self) -> tuple[Encoder, ...]:
         """Nine tiles and the whole image; since 2.6 a video of 16 frames too."""
         images = square(self.vision_config, 448)
-        frame = [e._replace(modality="video", tokens=self.query_num, clips=16) for e in images]
-        frame = [e._replace(source="vLLM 0.33, models/minicpmv.py `_MAX_FRAMES_PER_VIDEO`") for e in frame]
+        frames = film(images, self.query_num, "vLLM 0.33, models/minicpmv.py `_MAX_FRAMES_PER_VIDEO`", 16)
         tiles = stated(self, "max_slice_num", 9) + 1
         image = tiled(images, tiles, self.query_num, "vLLM 0.33, models/minicpmv.py `get_image_max_slice_num`, and the overview")
-        return (*image, *(frame if float(self.version) >= 2.6 else ()))
+        return (*image, *(frames if float(self.version) >= 2.6 else ()))

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._composite import Pieces, head_below
 from archcalc.arch._decoder import group, join, with_tower
-from archcalc.arch._encoder import encoder, stated
+from archcalc.arch._encoder import encoder, film, stated
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch.parakeet_encoder import Schema as Parakeet
 from archcalc.arch.radio import Schema as Radio
@@ -81,8 +81,14 @@ class Schema(ConfigSchema):
         return with_tower(text, "nemotron_h_omni", *self.parts(prefix, text.facts.hidden_size))
 
     def encoders(self) -> tuple[Encoder, ...]:
-        """An image of as many patches as the processor allows."""
+        """An image of as many patches as the processor allows, and a video of square frames."""
         most, vision = stated(self, "max_num_patches", 13312), self.vision_config
         source = "transformers 5.24, models/nemotron_h_omni/image_processing_nemotron_h_omni.py `max_num_patches`"
-        tokens = most // int(1 / self.downsample_ratio) ** 2
-        return (encoder(vision, most, tokens, vision.num_channels * vision.patch_size**2, source),)
+        merged, pixels = int(1 / self.downsample_ratio) ** 2, vision.num_channels * vision.patch_size**2
+        image = encoder(vision, most, most // merged, pixels, source)
+        frame = (stated(self, "force_image_size", 512) // vision.patch_size) ** 2
+        source = "vLLM 0.33, models/nano_nemotron_vl.py `get_num_frames_with_most_features`, `extract_feature`"
+        # 128 frames at a time go through the tower.
+        together = self.video_temporal_patch_size
+        frames = image._replace(patches=frame, pixels=pixels * together, chunk=frame * max(128 // together, 1))
+        return (image, *film([frames], frame // merged, source))

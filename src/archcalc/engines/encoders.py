@@ -88,14 +88,15 @@ def encoding(
         return Encoding(note=note)
     context = serving.context_tokens or architecture.facts.context_tokens or tokens
 
-    # Until 0.10.2 a video had to leave room for an image.
-    image = 0 if at_least(serving.version, 0, 11) else max((e.tokens for e in known if e.modality == "image"), default=0)
+    image = max((e.tokens for e in known if e.modality == "image"), default=0)
 
     def length(e: Encoder) -> int:
         """Positions that the input takes in a prompt."""
         if e.stamped and not at_least(serving.version, *_STAMPS_COUNTED_UNTIL):
             return e.tokens * 25 // 2
-        return e.tokens * max(1, min(e.clips, (context - image) // e.tokens))
+        # Until 0.10.2 every video had to leave room for an image.
+        left = context - image if e.beside or not at_least(serving.version, 0, 11) else context
+        return e.tokens * max(1, min(e.clips, left // e.tokens))
 
     longest = max(known, key=length)
     each = length(longest)
