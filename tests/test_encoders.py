@@ -165,6 +165,26 @@ def test_a_video_left_room_for_an_image() -> None:
     assert "32,768 tokens" in seen(a, context_tokens=32768, version="0.11.0").formula
 
 
+@pytest.mark.parametrize(
+    ("name", "version", "flag"),
+    [
+        ("qwen2.5-vl-3b", None, "--language-model-only"),
+        ("qwen2.5-vl-3b", "0.11.0", """--limit-mm-per-prompt '{"image": 0, "video": 0}'"""),
+        ("gemma-3-4b", "0.24.0", None),
+        ("minicpm-v-2.6", "0.11.0", None),
+        ("step-3.7-flash", "0.24.0", "--language-model-only"),
+        ("step-3.7-flash", "0.16.0", """--limit-mm-per-prompt '{"image": 0}'"""),
+        ("kimi-k2.5", None, None),
+    ],
+)
+def test_what_images_cost_is_told_with_the_flag_that_spares_it(name: str, version: str | None, flag: str | None) -> None:
+    a, device = PUBLISHED[name], hardware.device("rtx-4090")
+    weights = rank_weights(a, Placement(), Options("vllm", version, device))
+    notes = budget(device, a, Placement(), weights, Serving(version=version, context_tokens=32768)).notes
+    assert any((flag or "--") in note for note in notes) == bool(flag), notes
+    assert not budget(device, a, Placement(), weights, Serving(version=version, images=False)).notes
+
+
 # Laws
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from archcalc import units
 from archcalc.analysis.placement import Placement, RankWeights
 from archcalc.engines.encoders import encoding
 from archcalc.engines.weights import Engine, at_least
@@ -196,6 +197,10 @@ def _slow(device: Device, version: str | None) -> bool:
     return (device.id.startswith("a100") and at_least(version, 0, 9)) or (device.compute == "12.1" and at_least(version, 0, 24))
 
 
+# Below this, what encoders need is no reason to give up images.
+_WORTH_A_FLAG = _GIB
+
+
 def vllm_peak(
     device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int, sequences: int
 ) -> tuple[list[Term], str]:
@@ -205,23 +210,28 @@ def vllm_peak(
     """
     forward = forward_peak(device, architecture, placement, serving, tokens)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
-    units = _FUSED if at_least(serving.version, *_SORTS_BEFORE) else _SORTING
-    logits = int(units * 4 * sequences * vocab) + 2 * hidden * tokens
+    passes = _FUSED if at_least(serving.version, *_SORTS_BEFORE) else _SORTING
+    logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens
     seen = encoding(device.visible_bytes, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version))
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
-    if seen.peak > max(forward, logits) + seen.kept:
-        return [Term("encoder", seen.peak, "fitted", seen.formula, source)], seen.note
+    note, text_alone = seen.note, max(forward, logits)
+    more = max(seen.peak - text_alone, seen.kept)
+    if more >= _WORTH_A_FLAG:
+        spared = (
+            f"{units.format_bytes(more)} of activations are for inputs other than text: {seen.spared_by} leaves them to the cache"
+        )
+        note = f"{note}; {spared}" if note else spared
+    if seen.peak > text_alone + seen.kept:
+        return [Term("encoder", seen.peak, "fitted", seen.formula, source)], note
     if logits >= forward:
-        text = f"{units:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
+        text = f"{passes:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
         peak = Term("sampler", logits, "cited", text, "vLLM, v1/sample/ops/topk_topp_sampler.py `apply_top_k_top_p`")
     else:
         peak = Term("forward pass", forward, "cited", f"{tokens:,} tokens, live at once in the widest layer", _VLLM)
     if not seen.kept:
-        return [peak], seen.note
-    return [
-        peak,
-        Term("encoder outputs", seen.kept, "cited", f"2 B x {seen.kept // 2:,}, of the inputs profiled before", source),
-    ], seen.note
+        return [peak], note
+    text = f"2 B x {seen.kept // 2:,}, of the inputs profiled before"
+    return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note
 
 
 def forward_peak(device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 
 class Encoding(NamedTuple):
-    """What the profiling of an encoder takes: bytes at its peak, and of outputs that are kept while the text model is profiled."""
+    """What the profiling of an encoder takes: bytes at its peak, and of outputs that are kept while the text model is profiled.
+
+    `spared_by` is the flag that spares it, at the price of every input but text.
+    """
 
     peak: int = 0
     kept: int = 0
     formula: str = ""
     note: str = ""
+    spared_by: str = ""
 
 
 # Where neither a config nor a processor's default says how large an input can be: a square of 1,792 pixels in patches of 14, four
@@ -122,7 +126,20 @@ def encoding(
             what = f"{items:,} {e.modality}{'s' if items > 1 else ''} of {each:,} tokens: {rows:,} patches x 6 B x {e.pixels:,}"
             peak, formula = size, f"{what} + {live:,} x {wide:,} B" + (f" + 2 B x {e.bias:,}" if e.bias else "")
     kept = 2 * items * each * longest.levels * architecture.facts.hidden_size
-    return Encoding(peak, kept, formula, note)
+    return Encoding(peak, kept, formula, note, _text_alone(known, serving.version))
+
+
+def _text_alone(known: tuple[Encoder, ...], version: str | None) -> str:
+    """The flag that turns every kind of input but text off.
+
+    Source: vLLM 0.33, engine/arg_utils.py (`--language-model-only`, since 0.17; `--limit-mm-per-prompt`, which takes JSON since 0.9).
+    """
+    if at_least(version, 0, 17):
+        return "--language-model-only"
+    kinds = sorted({e.modality for e in known})
+    if at_least(version, 0, 9):
+        return "--limit-mm-per-prompt '{" + ", ".join(f'"{kind}": 0' for kind in kinds) + "}'"
+    return "--limit-mm-per-prompt " + ",".join(f"{kind}=0" for kind in kinds)
 
 
 def _profiles_encoders(architecture: Architecture, version: str | None) -> bool:
