@@ -20,7 +20,8 @@ CONFIG = "the config's image_size and patch_size"
 def of(schema: ConfigSchema, architecture: Architecture) -> tuple[Encoder, ...]:
     """The encoders of a model, without those of parts that it does not have."""
     parts = {stack.part for stack in architecture.stacks} | {group.part for group in architecture.groups}
-    return tuple(e for e in schema.encoders() if ("audio" if e.modality == "audio" else "vision") in parts)
+    found = (e for e in schema.encoders() if ("audio" if e.modality == "audio" else "vision") in parts)
+    return tuple(e._replace(patches=max(e.patches, 1), tokens=max(e.tokens, 1)) for e in found)
 
 
 def stated(schema: ConfigSchema, key: str, default: int) -> int:

@@ -69,6 +69,8 @@ class Schema(VisionSchema):
         """Tiles of the largest shape of the config's list, and the whole image."""
         queries, patches = self.sides()
         images = super().encoders()
-        each = tuple(e._replace(tokens=max(e.patches * queries**2 // patches**2, 1)) for e in images if e.modality == "image")
+        each = tuple(
+            e._replace(tokens=max(e.patches * queries**2 // max(patches, 1) ** 2, 1)) for e in images if e.modality == "image"
+        )
         tiles = pinpoints(self, 336, 672 * 672)
         return tiled(each, tiles + 1, None, "the config's image_grid_pinpoints, and the overview")
