@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, square, tiled
-from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, Layers, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
@@ -27,7 +27,7 @@ class Schema(VisionSchema):
 
     text_config: Annotated[ConfigSchema, nested("qwen3_5_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("minicpmv4_6_vision", fixed=True), DEFAULT]
-    merger_times: Size = 1
+    merger_times: Layers = 1
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         merged, last = 4 * wide, self.merger_times - 1  # two by two patches each time
