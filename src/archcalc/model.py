@@ -191,6 +191,39 @@ class Group(NamedTuple):
     tensors: tuple[Tensor, ...]
 
 
+class Encoder(NamedTuple):
+    """What a tower computes over the largest input that its processor makes.
+
+    `patches` rows, all tiles of an image together, go through the tower's layers, and `tokens` embeddings come out. A row reads `pixels`
+    elements of the input and is `hidden` wide; `inner` elements of it are alive at once inside the widest layer. `levels` is how
+    many embeddings of the text model's width stand for a token (more than one where the tower also feeds deeper layers).
+
+    A video is `clips` times as long at most, as far as the context has room for it, `beside` an image where that is so; `stamped` says
+    that its frames are told apart by their times as text. Inputs go through the layers in batches of `chunk` rows where that is not 0,
+    or, where `row_bytes` is not, of as many as engines find room for at so many bytes a row. `bias` elements are added to the attention
+    scores of one input, which then are not fused. `interpolated` says that a row's position is put together from its four neighbours in
+    a table, in fp32.
+
+    `source` says where the size of the largest input stands.
+    """
+
+    modality: Literal["image", "video", "audio"]
+    patches: int
+    tokens: int
+    pixels: int
+    hidden: int
+    inner: int
+    source: str
+    levels: int = 1
+    clips: int = 1
+    chunk: int = 0
+    row_bytes: int = 0
+    bias: int = 0
+    interpolated: bool = False
+    stamped: bool = False
+    beside: bool = False
+
+
 class Moe(NamedTuple):
     """`layers` of the decoder hold `experts` routed experts, of which a token visits `active`, and `shared` that all visit."""
 
@@ -232,7 +265,7 @@ class Architecture(NamedTuple):
     along their first axis. `dtype` is the dtype that the config states for the weights, in
     safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
-    caches every head's keys and values in place of the latents.
+    caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known.
     """
 
     model_type: str
@@ -247,6 +280,7 @@ class Architecture(NamedTuple):
     notes: tuple[str, ...] = ()
     rotary: tuple[tuple[int, int], ...] = ()
     whole_latents: bool = False
+    encoders: tuple[Encoder, ...] = ()
 
     @property
     def layers(self) -> int:
@@ -282,3 +316,12 @@ def stack(prefix: str, part: Part, layers: Iterable[Layer], start: int = 0) -> S
             seen[id(layer)] = k
         pattern.append(k)
     return Stack(prefix, part, tuple(kinds), tuple(pattern), start)
+
+
+def widths(layers: Iterable[Layer]) -> tuple[int, int]:
+    """The width of the widest layer, and the elements of a row that are alive at once inside the one that needs most."""
+    hidden = inner = 0
+    for layer in layers:
+        inner = max(inner, layer.mixer_width, layer.ffn_width)
+        hidden = max([hidden, *(t.shape[0] for t in layer.tensors if t.role == "norm")])
+    return hidden, inner

@@ -69,7 +69,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _heads, _rotary, _schema
+    from archcalc.arch import _encoder, _heads, _rotary, _schema
     from archcalc.quant import stated
 
     name = adapter_name(config)
@@ -104,6 +104,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),
+        encoders=_encoder.of(schema, architecture),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled else architecture.status,
     )

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import pooled, square, stated
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import openclip_layer, patch_conv, resampler
-from archcalc.model import Group, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -40,3 +41,7 @@ class Schema(TowerSchema):
         layer = openclip_layer(h, self.heads, int(h * self.mlp_ratio))
         layers = stack(join(prefix, "transformer.resblocks"), "vision", [layer] * self.layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image, read by the queries."""
+        return pooled(square(self, stated(self, "image_size", 448)), tokens=self.n_queries)

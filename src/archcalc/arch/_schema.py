@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Group, Stack, Tensor
+from archcalc.model import Architecture, Encoder, Group, Stack, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -92,6 +92,11 @@ class ConfigSchema(BaseModel):
         """The model type that this schema is of, for messages."""
         return cls.__module__.rpartition(".")[2]
 
+    def encoders(self) -> tuple[Encoder, ...]:
+        """What the towers below this config compute over their largest inputs, of those where that is known."""
+        values = (getattr(self, key) for key in type(self).model_fields)
+        return tuple(encoder for value in values if isinstance(value, ConfigSchema) for encoder in value.encoders())
+
 
 class TowerSchema(ConfigSchema):
     """The base of schemas that describe a vision or audio tower."""
@@ -99,6 +104,12 @@ class TowerSchema(ConfigSchema):
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         """The tower's tensors, named below `prefix`."""
         raise UnsupportedError(f"{self._adapter()} is no type of tower", "name the tower's own type in its config")
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """By default one image of the size that the config states; towers whose processors decide otherwise say so themselves."""
+        from archcalc.arch._encoder import square
+
+        return square(self) or super().encoders()
 
 
 def nested(

@@ -11,12 +11,13 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import heard
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, vit_attention
-from archcalc.model import Group, Layer, Role, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Layer, Role, Stack, Tensor, stack
 
 
 def conv(name: str, outer: int, inner: int, *kernel: int, bias: bool = True, role: Role = "embedding") -> Iterator[Tensor]:
@@ -72,3 +73,8 @@ class WhisperTower(TowerSchema):
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         layers = stack(join(prefix, "layers"), "audio", [self.layer()] * self.encoder_layers)
         return [group("audio", prefixed(prefix, (*self.front(), *self.behind())))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound, two rows a token."""
+        rows = self.max_source_positions
+        return heard(self, rows, max(rows // 2, 1), 2 * self.num_mel_bins, "the config's max_source_positions")

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._plain import Derived
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 SIGLIP = {
     "hidden_size": 1152, "intermediate_size": 4304, "image_size": 384, "patch_size": 14, "num_hidden_layers": 26,
@@ -39,3 +40,8 @@ class Schema(VisionSchema):
         yield from linear("linear_1", inner, merged, "other", bias=True)
         # Half of it gates the other half.
         yield from linear("linear_2", hidden, inner // 2, "other", bias=True)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Twelve tiles and the whole image."""
+        source = "transformers 5.24, models/got_ocr2/image_processing_got_ocr2.py `max_patches`, and the overview"
+        return tiled(pooled(super().encoders(), self.downsample_factor**2), 13, None, source)

@@ -10,11 +10,12 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, head_below
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch.blip_2_qformer import Schema as QFormer
 from archcalc.arch.blip_2_vision_model import Schema as Vision
 from archcalc.blocks._tensor import linear
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(CompositeSchema):
@@ -48,3 +49,7 @@ class Schema(CompositeSchema):
 
     def architecture(self, prefix: str = "") -> Architecture:
         return super().architecture(prefix)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image, read by the queries."""
+        return pooled(self.vision_config.encoders(), tokens=self.num_query_tokens)

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.blocks._tensor import linear
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 SIGLIP = {"hidden_size": 1152, "intermediate_size": 3072, "image_size": 512, "num_hidden_layers": 27, "num_attention_heads": 12}
 
@@ -30,3 +31,8 @@ class Schema(VisionSchema):
         yield from linear("linear_1", inner, wide * self.downsample_factor**2, "other", bias=True)
         # Half of it gates the other half.
         yield from linear("linear_2", hidden, inner // 2, "other", bias=True)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Twelve tiles and the whole image."""
+        source = "transformers 5.24, models/cohere2_vision/image_processing_cohere2_vision.py `max_patches`, and the overview"
+        return tiled(pooled(super().encoders(), self.downsample_factor**2), 13, None, source)

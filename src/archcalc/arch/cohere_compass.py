@@ -11,6 +11,7 @@ from pydantic import Field
 
 from archcalc.arch import qwen3_5
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.model import Encoder
 
 
 class Schema(qwen3_5.Schema):
@@ -21,3 +22,10 @@ class Schema(qwen3_5.Schema):
     vision_config: Annotated[
         TowerSchema, nested("cohere_compass_vision", "cohere_compass"), Field(default={}, validate_default=True)
     ]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        source = "transformers 5.24, models/cohere_compass/image_processing_cohere_compass.py `size`"
+        # The frames of a patch hold the same pixels.
+        most = (28**2 * 1280 * 6 // e.pixels // 4 for e in super().encoders())
+        return tuple(e._replace(patches=4 * n, tokens=n, source=source) for e, n in zip(super().encoders(), most, strict=True))

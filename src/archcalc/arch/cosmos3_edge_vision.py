@@ -7,7 +7,10 @@ Source: transformers 5.23, models/cosmos3_edge/modeling_cosmos3_edge.py (`Cosmos
 from __future__ import annotations
 
 from archcalc.arch import siglip2_vision_model
+from archcalc.arch._composite import both
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size
+from archcalc.model import Encoder
 
 
 class Schema(siglip2_vision_model.Schema):
@@ -19,3 +22,9 @@ class Schema(siglip2_vision_model.Schema):
 
     def pooled(self) -> bool:
         return False
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        most = area(4096**2, both(self.patch_size)[0], self.spatial_merge_size)
+        source = "transformers 5.24, models/cosmos3_edge/image_processing_cosmos3_edge.py `size`"
+        return within(self, most, self.spatial_merge_size, source)

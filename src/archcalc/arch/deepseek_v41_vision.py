@@ -6,13 +6,14 @@ Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/vision.py (`ViT`, `Aligner`).
 from __future__ import annotations
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import stated, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import encoder_layer
-from archcalc.model import Group, Layer, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Layer, Stack, Tensor, stack
 
 
 def plain(tensor: Tensor) -> Tensor:
@@ -52,3 +53,9 @@ class Schema(TowerSchema):
             *(Tensor(f"image_{name}", (hidden,), "embedding") for name in ("start", "end", "newline")),
         )
         return group("vision", map(plain, tensors))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of as many tokens as the config allows."""
+        return within(
+            self, stated(self, "max_image_tokens", 1024), self.downsample_ratio, "the config's max_image_tokens", rotated=True
+        )

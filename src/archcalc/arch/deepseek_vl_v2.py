@@ -11,13 +11,14 @@ from pydantic import BeforeValidator
 
 from archcalc.arch import deepseek, deepseek_v2
 from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._encoder import pairs, tiled
 from archcalc.arch._schema import ConfigSchema, Size, validate
 from archcalc.arch._timm_vit import Schema as Vit
 from archcalc.arch._vlm import under
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.vision import projector
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 LATENT = ("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
 
@@ -67,3 +68,12 @@ class Schema(ConfigSchema):
         tensors += [Tensor(name, (p.n_embed,), "embedding") for name in ("image_newline", "view_seperator")]
         groups.append(group("vision", tensors))
         return with_tower(language, "deepseek_vl_v2", groups, stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Tiles of the largest shape of the config's list, and the whole image."""
+        shapes = (self.model_extra or {}).get("candidate_resolutions")
+        side = self.vision_config.image_size
+        tiles = max((int(h) * int(w) // side**2 for h, w in shapes), default=9) if pairs(shapes) else 9
+        # 27 x 27 patches and a margin, two by two.
+        tokens = (-(-(side // self.vision_config.patch_size) // self.projector_config.downsample_ratio)) ** 2
+        return tiled(super().encoders(), tiles + 1, tokens, "the config's candidate_resolutions, and the overview")

@@ -11,6 +11,7 @@ from pydantic import model_validator
 
 from archcalc.arch import _sam, deepseek
 from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._encoder import through
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch._vlm import flat
 from archcalc.blocks._tensor import linear, prefixed
@@ -19,7 +20,7 @@ from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv, table
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Layer, Tensor, stack
+from archcalc.model import Architecture, Encoder, Layer, Tensor, stack
 
 OWN = (
     "vision_config", "projector_config", "language_config", "candidate_resolutions", "global_view_pos", "tile_tag", "lm_head",
@@ -77,3 +78,17 @@ class Schema(ConfigSchema):
         groups.append(group("vision", prefixed(prefix, last)))
         stacks.append(stack(join(prefix, "vision_model.transformer.layers"), "vision", [clip_block()] * LAYERS))
         return with_tower(text, "DeepseekOCR", groups, stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The whole image at 1,024 pixels and six crops at 640, through SAM and then, 16 patches merged, through CLIP."""
+        source = "vLLM 0.33, transformers_utils/processors/deepseek_ocr.py `BASE_SIZE`, `IMAGE_SIZE`, `MAX_CROPS`"
+        whole, crop = 64**2, 40**2
+        # Rows of 16 and, of 2 x 3 crops, of 20, each with a mark for its end, and one between the two.
+        tokens = 16 * 17 + 30 * 21 + 1
+        # What distances add to the scores is a matrix of all patches; images come one by one.
+        bias = 12 * max(whole**2, 6 * crop**2)
+        sam = through(
+            _sam.tower("", 768, 12, 12, (2, 5, 8, 11), (512, 1024))[1][0].kinds, whole + 6 * crop, tokens, 3 * 16**2, source
+        )
+        clip = through([clip_block()], (whole + 6 * crop) // 16, tokens, 0, source)
+        return (sam._replace(chunk=6 * crop, bias=bias), clip)

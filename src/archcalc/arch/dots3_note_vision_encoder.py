@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import sparse_layers
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import Block, linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -19,7 +20,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv
 from archcalc.errors import ConfigError
-from archcalc.model import Group, Layer, Shard, Stack, stack
+from archcalc.model import Encoder, Group, Layer, Shard, Stack, stack
 
 _PYRAMID = [-1] * 25 + list(range(4, 65, 4)) + [64]
 
@@ -91,3 +92,9 @@ class Schema(TowerSchema):
         ]
         layers = stack(join(prefix, "blocks"), "vision", [built[count] for count in counts])
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        most = area(28**2 * 1280, self.patch_size, self.adapter_merge_size)
+        source = "transformers 5.24, models/qwen2_vl/image_processing_qwen2_vl.py `size`, which models/auto gives dots3_note"
+        return within(self, most, self.adapter_merge_size, source, rotated=True)

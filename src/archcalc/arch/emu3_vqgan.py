@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
-from archcalc.arch._schema import Flag, Size, TowerSchema
+from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
 from archcalc.arch._whisper import conv
 from archcalc.arch.janus_vqgan import Norm, resnet
 from archcalc.blocks._tensor import linear, prefixed
@@ -31,7 +31,7 @@ class Schema(TowerSchema):
     temporal_downsample_factor: Size = 4
     base_channels: Size = 256
     channel_multiplier: tuple[Size, ...] = (1, 2, 2, 4)
-    num_res_blocks: Size = 2
+    num_res_blocks: Layers = 2
     attn_resolutions: tuple[int, ...] = (3,)
     hidden_size: Size = 1024
 

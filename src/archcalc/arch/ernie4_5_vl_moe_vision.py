@@ -10,13 +10,14 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer
-from archcalc.model import stack
+from archcalc.model import Encoder, stack
 
 
 class Schema(TowerSchema):
@@ -42,3 +43,9 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "blocks"), "vision", [layer] * self.depth)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        most = area(28**2 * 6177, self.patch_size, self.spatial_merge_size)
+        source = "transformers 5.24, models/ernie4_5_vl_moe/image_processing_ernie4_5_vl_moe.py `size`"
+        return within(self, most, self.spatial_merge_size, source, rotated=True)

@@ -16,7 +16,7 @@ from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Attend, Layer, Shard, Stack, Tensor, stack
+from archcalc.model import Attend, Encoder, Layer, Shard, Stack, Tensor, stack, widths
 
 
 class Schema(TowerSchema):
@@ -74,3 +74,9 @@ class Schema(TowerSchema):
             layers.append(stack(join(prefix, f"blocks.{i}"), "vision", [self.layer(i)] * self.depths[i]))
             inner = h
         return [group("vision", prefixed(prefix, outside))], layers
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of 768 pixels on each side, a quarter of that in the first and widest stage."""
+        hidden, inner = widths([self.layer(0)])
+        source = "microsoft/Florence-2-large, preprocessor_config.json `crop_size`"
+        return (Encoder("image", (768 // 4) ** 2, 577, self.in_channels * 4 * 4, hidden, inner, source),)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import ConfigSchema, Size, nested, validate
 from archcalc.arch.persimmon import Schema as Persimmon
 from archcalc.blocks._tensor import linear
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 # The text model's keys that flat configs state.
 FLAT = (
@@ -43,3 +43,9 @@ class Schema(CompositeSchema):
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         wide = self.patch_size**2 * self.num_channels
         return [group("vision", linear(f"{prefix}.vision_embed_tokens", text.facts.hidden_size, wide, "embedding", bias=True))], []
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of 1,080 x 1,920 pixels: there are no layers, a token is a linear layer over its pixels."""
+        patches = (1080 // self.patch_size) * (1920 // self.patch_size)
+        source = "transformers 5.24, models/fuyu/image_processing_fuyu.py `size`"
+        return (Encoder("image", patches, patches, self.num_channels * self.patch_size**2, width_of(self.text_config), 0, source),)

@@ -10,10 +10,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import pooled, stated
 from archcalc.arch._schema import ConfigSchema, Flag, nested
 from archcalc.arch.siglip_vision_model import Schema as SiglipVision
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 RENAMES = (
     ("lm_head.", "language_model.lm_head."),
@@ -41,3 +42,8 @@ class Schema(ConfigSchema):
         ]
         groups.append(group("vision", projector))
         return with_tower(text, self.name, groups, stacks, renames=RENAMES, tied=bool(self.tie_word_embeddings))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image, pooled to a fixed number of tokens."""
+        # Cuts of an image are made on request only (`do_pan_and_scan`).
+        return pooled(super().encoders(), tokens=stated(self, "mm_tokens_per_image", 256))

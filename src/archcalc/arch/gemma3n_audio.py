@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import heard
 from archcalc.arch._schema import Count, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.audio import conformer_layer, subsampling
-from archcalc.model import Group, Stack, stack
+from archcalc.model import Encoder, Group, Stack, stack
 
 Pair = tuple[Size, Size]
 
@@ -45,3 +46,7 @@ class Schema(TowerSchema):
         layer = conformer_layer(h, heads, self.conf_conv_kernel_size, context)
         layers = stack(join(prefix, "conformer"), "audio", [layer] * self.conf_num_hidden_layers)
         return [group("audio", prefixed(join(prefix, "subsample_conv_projection"), convolutions))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound, four rows a token."""
+        return heard(self, 750, 188, 4 * self.input_feat_size, "vLLM 0.33, models/gemma3n_mm.py `TOKENS_PER_AUDIO`, for 30 seconds")

@@ -17,7 +17,7 @@ from archcalc.blocks.mobilenet import FusedInverted, Inverted, MobileAttention
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import patch_conv
 from archcalc.errors import UnsupportedError, json_text
-from archcalc.model import Group, Stack, stack
+from archcalc.model import Encoder, Group, Stack, stack
 
 STEM, OUT = 64, 2048
 STAGES: tuple[tuple[FusedInverted | Inverted | MobileAttention, ...], ...] = (
@@ -66,3 +66,8 @@ class Schema(TowerSchema):
             rms_norm("msfa.norm", OUT),
         )
         return [group("vision", prefixed(prefix, outside))], stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of 768 pixels on each side: the stem halves it, the first stage widens it fourfold and halves it again."""
+        source = "google/gemma-3n-E4B-it, preprocessor_config.json `size`; vLLM 0.33, models/gemma3n_mm.py `TOKENS_PER_IMAGE`"
+        return (Encoder("image", (768 // 2) ** 2, 256, 3 * 2 * 2, STEM, 4 * STEM // 4, source),)

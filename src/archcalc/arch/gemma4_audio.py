@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import heard
 from archcalc.arch._gemma4 import clippable
 from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Group, Layer, Stack, Tensor, stack
+from archcalc.model import Attend, Encoder, Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -84,3 +85,7 @@ class Schema(TowerSchema):
         outside += linear("output_proj", self.output_proj_dims, h, "other", bias=True)
         layers = stack(join(prefix, "layers"), "audio", [self.layer()] * self.num_hidden_layers)
         return [group("audio", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound."""
+        return heard(self, 750, 750, 4 * 128, "transformers 5.24, models/gemma4/processing_gemma4.py `audio_seq_length`")

@@ -12,10 +12,11 @@ from typing import Annotated, ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import stated
 from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Architecture, Group, Shard, Tensor
+from archcalc.model import Architecture, Encoder, Group, Shard, Tensor
 
 RENAMES = (
     *((f"model.embed_vision.{name}", f"model.vision_embedder.{name}") for name in ("patch", "pos")),
@@ -40,6 +41,11 @@ class Vision(ConfigSchema):
         yield Tensor("pos_embedding", (self.mm_posemb_size, 2, wide), "embedding")
         yield from layer_norm("pos_norm", wide)
         yield from projection("multimodal_embedder.embedding_projection", hidden, self.output_proj_dims)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of the tokens that the config states: there are no layers, a token is a linear layer over its pixels."""
+        tokens, side = stated(self, "num_soft_tokens", 280), self.patch_size * self.pooling_kernel_size
+        return (Encoder("image", tokens, tokens, 3 * side**2, self.mm_embed_dim, 0, "the config's num_soft_tokens"),)
 
 
 class Audio(ConfigSchema):

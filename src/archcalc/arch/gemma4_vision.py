@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import encoder, stated
 from archcalc.arch._gemma4 import clippable
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.arch.gemma2 import NORMS
@@ -18,7 +19,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import encoder_layer
-from archcalc.model import Group, Layer, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -59,3 +60,15 @@ class Schema(TowerSchema):
             outside += (Tensor(name, (h,), "norm", kind="copy") for name in ("std_bias", "std_scale"))
         layers = stack(join(prefix, "encoder.layers"), "vision", [self.layer()] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of the tokens that the config states, and a video of smaller frames."""
+        pool, pixels = stated(self, "pooling_kernel_size", 3) ** 2, 3 * self.patch_size**2
+        tokens = stated(self, "default_output_length", 280)
+        # Images and frames came one by one, and come in batches by the size of a table of 10,240 positions since.
+        source, batch = "the config's default_output_length and pooling_kernel_size", 4 * 8 * 10 * 1024
+        image = encoder(self, tokens * pool, tokens, pixels, source, chunk=tokens * pool, row_bytes=batch, rotated=True)
+        # 32 frames of 70 tokens, each with its time and two marks, 8 tokens more.
+        source = "vLLM 0.33, models/gemma4_mm.py `_VIDEO_MAX_FRAMES`, `_VIDEO_MAX_SOFT_TOKENS`, `_encoder_chunk`"
+        video = image._replace(modality="video", patches=32 * 70 * pool, tokens=32 * 78, chunk=70 * pool, source=source)
+        return (image, video)

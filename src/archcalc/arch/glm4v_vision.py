@@ -11,13 +11,14 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, film, within
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.blocks.vision import encoder_layer, grid, patch_conv, table
-from archcalc.model import Group, Layer, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -77,3 +78,12 @@ class Schema(TowerSchema):
         ]
         layers = stack(join(prefix, "blocks"), "vision", [self.layer()] * self.depth)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image and a video as large as the processors leave them."""
+        # The limit is on the pixels of both frames of a patch.
+        most = area(28**2 * 15000 // self.temporal_patch_size, self.patch_size, self.spatial_merge_size)
+        source = "transformers 5.24, models/glm4v/image_processing_glm4v.py `size`"
+        image = within(self, most, self.spatial_merge_size, source, frames=self.temporal_patch_size, rotated=True)
+        # A video may hold four times the pixels.
+        return (*image, *film(image, most, "transformers 5.24, models/glm4v/video_processing_glm4v.py `size`", 4))

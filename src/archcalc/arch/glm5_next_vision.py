@@ -11,9 +11,10 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import glm4v_vision
+from archcalc.arch._encoder import within
 from archcalc.arch._schema import Flag, Size
 from archcalc.blocks.feedforward import GatedFeedForward
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(glm4v_vision.Schema):
@@ -34,3 +35,8 @@ class Schema(glm4v_vision.Schema):
 
     def embeddings(self) -> Iterator[Tensor]:
         yield from ()
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of as many tokens as the processor allows."""
+        source = "transformers 5.24, models/glm5_next/image_processing_glm5_next.py `max_image_tokens`"
+        return within(self, 8000, self.spatial_merge_size, source, frames=self.temporal_patch_size, rotated=True)

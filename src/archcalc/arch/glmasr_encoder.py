@@ -6,6 +6,7 @@ Source: transformers 5.23, models/glmasr/modeling_glmasr.py (`GlmAsrEncoder`) an
 from __future__ import annotations
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import heard
 from archcalc.arch._schema import Layers, Size, TowerSchema
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import prefixed
@@ -13,7 +14,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer
-from archcalc.model import Group, Layer, Stack, stack
+from archcalc.model import Encoder, Group, Layer, Stack, stack
 
 
 class Schema(TowerSchema):
@@ -38,3 +39,8 @@ class Schema(TowerSchema):
         outside = (*conv("conv1", h, self.num_mel_bins, 3), *conv("conv2", h, h, 3), *layer_norm("norm", h))
         layers = stack(join(prefix, "layers"), "audio", [self.layer()] * self.num_hidden_layers)
         return [group("audio", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound, four rows a token."""
+        source = "transformers 5.24, models/whisper/feature_extraction_whisper.py `chunk_length`"
+        return heard(self, 1500, 375, 2 * self.num_mel_bins, source)

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import pooled, square
 from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv
-from archcalc.model import Layer, Tensor, stack
+from archcalc.model import Encoder, Layer, Tensor, stack
 
 
 def neck(hidden: int, out: int) -> Iterator[Tensor]:
@@ -70,3 +71,10 @@ class Schema(TowerSchema):
         full, windowed = self.layer(0), self.layer(self.window_size)
         layers = [full if i in self.global_attn_indexes else windowed for i in range(n)]
         return [group("vision", prefixed(prefix, outside))], [stack(join(prefix, "layers"), "vision", layers)]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image of the config's size, merged four by four behind the layers."""
+        # The distances between patches are added to the scores, in a matrix of all patches of the image.
+        side = (self.image_size // self.patch_size) ** 2
+        bias = self.num_attention_heads * side**2 if self.use_rel_pos else 0
+        return pooled(square(self, bias=bias, chunk=side), 16)

@@ -10,12 +10,13 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, Pieces, VisionSchema
 from archcalc.arch._decoder import group
+from archcalc.arch._encoder import pinpoints, tiled
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.arch.blip_2_qformer import Schema as Qformer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 QFORMER = {"num_hidden_layers": 1, "cross_attention_frequency": 1, "max_position_embeddings": 2048}
 
@@ -63,3 +64,13 @@ class Schema(VisionSchema):
                 groups += (*own, group("vision", prefixed(root, self.sampler(wide, hidden))))
                 stacks += layers
         return groups, stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Tiles of the largest shape of the config's list, and the whole image."""
+        queries, patches = self.sides()
+        images = super().encoders()
+        each = tuple(
+            e._replace(tokens=max(e.patches * queries**2 // max(patches, 1) ** 2, 1)) for e in images if e.modality == "image"
+        )
+        tiles = pinpoints(self, 336, 672 * 672)
+        return tiled(each, tiles + 1, None, "the config's image_grid_pinpoints, and the overview")

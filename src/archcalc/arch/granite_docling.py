@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
 from archcalc.arch.granite_docling_vision import Schema as Vision
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -43,3 +44,8 @@ class Schema(VisionSchema):
             key = "vision_config.out_hidden_size"
             raise ConfigError(f"{key} is not text_config.hidden_size ({a.facts.hidden_size})", "make them equal", key)
         return a
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """32 tiles and the whole image."""
+        source = "transformers 5.24, models/granite_docling/image_processing_granite_docling.py `max_patches`, and the overview"
+        return tiled(pooled(super().encoders(), self.vision_config.scale_factor**2), 33, None, source)

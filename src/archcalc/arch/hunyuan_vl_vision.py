@@ -11,12 +11,13 @@ from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size, TowerSchema
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv, table, vit_attention
-from archcalc.model import Tensor, stack
+from archcalc.model import Encoder, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -62,3 +63,8 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the config allows."""
+        most = area(self.max_image_size**2, self.patch_size, self.spatial_merge_size)
+        return within(self, most, self.spatial_merge_size, "the config's max_image_size")

@@ -11,11 +11,12 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, Pieces, VisionSchema
 from archcalc.arch._decoder import DecoderSchema
+from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import TowerSchema, nested
 from archcalc.arch.idefics2_perceiver import Schema as Perceiver
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -41,3 +42,7 @@ class Schema(VisionSchema):
             raise UnsupportedError("perceiver_config.num_key_value_heads is larger than resampler_n_heads")
         more_groups, more_stacks = resampler.tower(f"{prefix}.connector.perceiver_resampler")
         return groups + more_groups, stacks + more_stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image, read by the latents."""
+        return pooled(super().encoders(), tokens=self.perceiver_config.resampler_n_latents)

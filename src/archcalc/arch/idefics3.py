@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import Size, TowerSchema, nested
 from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -26,3 +27,9 @@ class Schema(VisionSchema):
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         return projector(("proj",), (wide * self.scale_factor**2, hidden), bias=False)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Sixteen tiles and the whole image."""
+        # The longest edge is four tiles long.
+        source = "transformers 5.24, models/idefics3/image_processing_idefics3.py `size`, `max_image_size`"
+        return tiled(pooled(super().encoders(), self.scale_factor**2), 17, None, source)

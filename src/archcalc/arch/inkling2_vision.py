@@ -5,18 +5,20 @@ Source: transformers 5.23, models/inkling2/modeling_inkling2.py (`Inkling2Vision
 
 from __future__ import annotations
 
+from math import ceil
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import within
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, projector, table, vit_attention
-from archcalc.model import Tensor, stack
+from archcalc.model import Encoder, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -56,3 +58,9 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """A square image of 2,048 pixels."""
+        side = self.patch_size * self.spatial_merge_size
+        source = "transformers 5.24, models/inkling/image_processing_inkling.py `rescale_image_max_upscaled_long_edge`"
+        return within(self, ceil(2048 / side) ** 2, self.spatial_merge_size, source)

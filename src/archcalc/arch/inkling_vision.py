@@ -18,7 +18,7 @@ from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Layer, Tensor, stack
+from archcalc.model import Encoder, Layer, Tensor, stack
 
 Scale: TypeAlias = tuple[int, int, int]
 """Frames, side and channels of a cell."""
@@ -79,3 +79,11 @@ class Schema(TowerSchema):
             layers.append(Layer("none", f"linear {wide}", tuple(tensors), ffn_width=wide))
         encoder = stack(join(prefix, "encoder_layers"), "vision", layers)
         return [group("vision", prefixed(prefix, [rms_norm("final_norm", out)]))], [encoder]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """A square image of 2,048 pixels, to which smaller ones are scaled up, a token a patch; its cells grow from layer to layer."""
+        side, frames = self.patch_size, self.temporal_patch_size
+        wide = max((frames // t * (side // h) ** 2 * width for t, h, width in self.scales()[:-1]), default=0)
+        source = "transformers 5.24, models/inkling/image_processing_inkling.py `rescale_image_max_upscaled_long_edge`"
+        patches, pixels = ceil(2048 / side) ** 2, side**2 * frames * self.num_channels
+        return (Encoder("image", patches, patches, pixels, self.text_hidden_size, wide, source),)

@@ -12,10 +12,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
+from archcalc.arch._encoder import film, pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -36,3 +37,10 @@ class Schema(VisionSchema):
         merged = wide * int(1 / self.downsample_ratio) ** 2
         yield from layer_norm("layer_norm", merged)
         yield from projector(("linear_1", "linear_2"), (merged, hidden, hidden))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Twelve tiles and the whole image; a video of frames of one tile."""
+        source = "transformers 5.24, models/got_ocr2/image_processing_got_ocr2.py `max_patches`, and the overview"
+        tile = pooled(super().encoders(), int(1 / self.downsample_ratio) ** 2)
+        frames = (e for t in tile for e in film([t], t.tokens, "vLLM 0.33, models/interns1.py `get_num_frames_with_most_features`"))
+        return (*tiled(tile, 13, None, source), *frames)

@@ -10,13 +10,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import film, pooled, stated, tiled
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch._vlm import under
 from archcalc.arch.intern_vit_6b import Schema as InternVit
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
@@ -38,3 +39,16 @@ class Schema(ConfigSchema):
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, hidden, hidden)))
         groups.append(group("vision", prefixed("mlp1", tensors)))
         return with_tower(text, "internvl_chat", groups, stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """As many tiles as the config allows; with the text models whose vocabularies have a token for it, a video of single tiles."""
+        extra = self.model_extra or {}
+        tiles = stated(self, "max_dynamic_patch", 12) if extra.get("dynamic_image_size", True) else 1
+        if tiles > 1 and extra.get("use_thumbnail", True):
+            tiles += 1
+        images = pooled(super().encoders(), int(1 / self.downsample_ratio) ** 2)
+        image = tiled(images, tiles, None, "the config's max_dynamic_patch, and the overview")
+        if (self.llm_config.model_extra or {}).get("model_type") not in ("qwen2", "qwen3", "qwen3_moe", "gpt_oss"):
+            return image
+        source = "vLLM 0.33, models/internvl.py `ctx_video_token`, `get_num_frames_with_most_features`"
+        return (*image, *(frame for tile in images for frame in film([tile], tile.tokens, source)))

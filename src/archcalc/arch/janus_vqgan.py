@@ -48,7 +48,7 @@ class Schema(TowerSchema):
     in_channels: Size = 3
     base_channels: Size = 128
     channel_multiplier: tuple[Size, ...] = (1, 1, 2, 2, 4)
-    num_res_blocks: Size = 2
+    num_res_blocks: Layers = 2
     out_channels: Size = 3
     # Of what leads from codes into the text model and back.
     projection_dim: Size = 2048

@@ -11,12 +11,13 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import encoder
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv, vit_attention
-from archcalc.model import Group, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -53,3 +54,14 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The square image of 3,000 pixels that engines profile, scaled down to the processor's limit of patches and filled up."""
+        (high, wide), p = self.merge_kernel_size, self.patch_size
+        side = 3000 * min(128, 3000 // p) // max(3000 // p, 1)
+        tokens = -(-side // (p * high)) * -(-side // (p * wide))
+        source = (
+            "transformers 5.24, models/kimi_k25/image_processing_kimi_k25.py `navit_resize`, `max_patches` (128 x 128); "
+            "vLLM 0.33, models/kimi_k25.py `MaxImageTokenMeta`"
+        )
+        return (encoder(self, tokens * high * wide, tokens, 3 * p**2, source, rotated=True),)

@@ -11,12 +11,13 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import Flag, Size, TowerSchema, nested
 from archcalc.arch.kosmos_2_text_model import NAMES
 from archcalc.arch.kosmos_2_text_model import Schema as Text
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.cross import CrossAttention
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(CompositeSchema):
@@ -46,3 +47,7 @@ class Schema(CompositeSchema):
 
     def architecture(self, prefix: str = "") -> Architecture:
         return super().architecture(prefix)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image, read by the queries."""
+        return pooled(super().encoders(), tokens=self.latent_query_num)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
-from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._composite import DEFAULT, VisionSchema, both
+from archcalc.arch._encoder import encoder, stated
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -42,3 +43,11 @@ class Schema(VisionSchema):
             yield from layer_norm("layer_norm", merged)
         widths = (merged, self.projector_hidden_size, hidden)
         yield from projector(("linear_1", "linear_2"), widths, bias=self.projector_bias)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """As many tiles as the processor allows, and the whole image."""
+        tiles, side = stated(self, "max_tiles", 10) + 1, stated(self, "tile_size", 512)
+        patch = both(getattr(self.vision_config, "patch_size", 16))[0]
+        patches = tiles * (side // patch) ** 2
+        source = "transformers 5.24, models/lfm2_vl/image_processing_lfm2_vl.py `max_tiles`, `tile_size`, and the overview"
+        return (encoder(self.vision_config, patches, patches // self.downsample_factor**2, 3 * patch**2, source),)

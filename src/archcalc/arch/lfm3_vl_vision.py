@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided, per_layer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import encoder_layer
-from archcalc.model import Layer, Tensor, stack
+from archcalc.model import Encoder, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -61,3 +62,9 @@ class Schema(TowerSchema):
         outside = (*linear("patch_embed", h, patch, "embedding"), rms_norm("embedding_norm", h))
         layers = stack(join(prefix, "layers"), "vision", [built[kind] for kind in kinds])
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        most = area(28**2 * 1280, self.patch_size, self.spatial_merge_size)
+        source = "transformers 5.24, models/qwen2_vl/image_processing_qwen2_vl.py `size`, which models/auto gives lfm3_vl"
+        return within(self, most, self.spatial_merge_size, source, frames=self.temporal_patch_size, rotated=True)

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 # What absent nested configs stand for.
 TEXT = {
@@ -40,3 +41,7 @@ class Schema(VisionSchema):
         yield rms_norm("norm", wide)
         yield from linear("patch_merger.merging_layer", wide, wide * self.spatial_merge_size**2, "other")
         yield from projector(("linear_1", "linear_2"), (wide, hidden, hidden), bias=False)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The tower's image, its patches merged."""
+        return pooled(super().encoders(), self.spatial_merge_size**2)

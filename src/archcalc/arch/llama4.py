@@ -10,11 +10,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch.llama4_text import Schema as Text
 from archcalc.arch.llama4_vision_model import Schema as Vision
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
@@ -31,3 +32,9 @@ class Schema(ConfigSchema):
         widths = (self.vision_config.vision_output_dim, text.facts.hidden_size)
         last = projector((join(prefix, "multi_modal_projector.linear_1"),), widths, bias=False)
         return with_tower(text, "llama4", [*groups, group("vision", last)], stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Sixteen tiles and the whole image."""
+        # Patches are shuffled into a quarter of them (`pixel_shuffle_ratio`).
+        source = "transformers 5.24, models/llama4/image_processing_llama4.py `max_patches`, and the overview"
+        return tiled(pooled(super().encoders(), 4), 17, None, source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import ConfigSchema, Flag, nested
 from archcalc.arch._vlm import under
 from archcalc.arch.siglip_vision_model import Schema as Siglip
@@ -15,7 +16,7 @@ from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 
 class Projector(ConfigSchema):
@@ -48,3 +49,7 @@ class Schema(ConfigSchema):
         tensors = (*layer_norm("1", joined), *projector(("2", "4"), (joined, hidden, hidden)))
         groups.append(group("vision", prefixed("mm_projector.layers", tensors)))
         return with_tower(text, "llava_llama", groups, stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image, two by two patches a token."""
+        return pooled(super().encoders(), 4)

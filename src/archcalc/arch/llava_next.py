@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from archcalc.arch import llava
-from archcalc.model import Architecture, Tensor
+from archcalc.arch._encoder import pinpoints, tiled
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(llava.Schema):
@@ -20,3 +21,8 @@ class Schema(llava.Schema):
 
     def beside(self, hidden: int) -> Iterable[Tensor]:
         yield Tensor("image_newline", (hidden,), "embedding")
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Tiles of the largest shape of the config's list, and the whole image."""
+        tiles = pinpoints(self, 336, 672 * 672)
+        return tiled(super().encoders(), tiles + 1, None, "the config's image_grid_pinpoints, and the overview")

@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch import llava, llava_next
 from archcalc.arch._composite import DEFAULT
+from archcalc.arch._encoder import pinpoints
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 # What an absent vision_config stands for.
 SIGLIP = {
@@ -28,3 +29,13 @@ class Schema(llava_next.Schema):
 
     def tied(self, text: Architecture) -> bool:
         return llava.Schema.tied(self, text)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Tiles of the largest shape of the config's list, and the whole image."""
+        tiles = pinpoints(self, 384, 2304 * 2304)
+        images = llava.Schema.encoders(self)
+        # Tokens beyond nine tiles' are scaled away (`anyres_max_9`).
+        source = "the config's image_grid_pinpoints, and the overview"
+        return tuple(
+            e._replace(patches=e.patches * (tiles + 1), tokens=e.patches * (min(tiles, 9) + 1), source=source) for e in images
+        )

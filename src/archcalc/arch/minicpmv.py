@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import model_validator
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import film, square, stated, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, divided, nested
 from archcalc.arch._vlm import flat, under
 from archcalc.arch.siglip_vision_model import Schema as Siglip
@@ -17,7 +18,7 @@ from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import resampler
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 TEXT = {"2.5": "llama", "2.6": "qwen2", "4.0": "llama", "4.5": "qwen3"}
 OWN = (
@@ -58,3 +59,11 @@ class Schema(ConfigSchema):
         )
         groups.append(group("vision", prefixed("resampler", tensors)))
         return with_tower(text, "minicpmv", groups, stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Nine tiles and the whole image; since 2.6 a video of 16 frames too."""
+        images = square(self.vision_config, 448)
+        frames = film(images, self.query_num, "vLLM 0.33, models/minicpmv.py `_MAX_FRAMES_PER_VIDEO`", 16)
+        tiles = stated(self, "max_slice_num", 9) + 1
+        image = tiled(images, tiles, self.query_num, "vLLM 0.33, models/minicpmv.py `get_image_max_slice_num`, and the overview")
+        return (*image, *(frames if float(self.version) >= 2.6 else ()))

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
-from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
+from archcalc.arch._encoder import pooled, square, tiled
+from archcalc.arch._schema import ConfigSchema, Layers, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -26,7 +27,7 @@ class Schema(VisionSchema):
 
     text_config: Annotated[ConfigSchema, nested("qwen3_5_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("minicpmv4_6_vision", fixed=True), DEFAULT]
-    merger_times: Size = 1
+    merger_times: Layers = 1
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         merged, last = 4 * wide, self.merger_times - 1  # two by two patches each time
@@ -34,3 +35,10 @@ class Schema(VisionSchema):
             out = hidden if i == last else wide
             yield from prefixed(f"{i}", layer_norm("pre_norm", merged))
             yield from prefixed(f"{i}", projector(("linear_1", "linear_2"), (merged, merged, out)))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Nine tiles and the whole image."""
+        # Tiles of 448 pixels, merged two by two inside the tower and behind it.
+        images = square(self.vision_config, 448)
+        source = "transformers 5.24, models/minicpmv4_6/image_processing_minicpmv4_6.py `max_slice_nums`, and the overview"
+        return tiled(pooled(images, 4 * 4**self.merger_times), 10, None, source)

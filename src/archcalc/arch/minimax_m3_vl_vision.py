@@ -10,11 +10,12 @@ from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, patch_conv
-from archcalc.model import stack
+from archcalc.model import Encoder, stack
 
 
 class Schema(TowerSchema):
@@ -40,3 +41,9 @@ class Schema(TowerSchema):
         layer = clip_layer(h, n, self.intermediate_size, self.hidden_act)
         layers = stack(join(prefix, "layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        most = area(451584, self.patch_size, self.spatial_merge_size)
+        source = "transformers 5.24, models/minimax_m3_vl/image_processing_minimax_m3_vl.py `size`"
+        return within(self, most, self.spatial_merge_size, source, frames=self.temporal_patch_size, rotated=True)

@@ -11,12 +11,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
 from archcalc.arch.pixtral import Schema as Pixtral
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 # What an absent nested config stands for: Mistral Small 3.1, not the defaults of the nested type.
 TEXT: dict[str, Any] = {
@@ -58,3 +59,7 @@ class Schema(ConfigSchema):
             (f"{prefix}.multi_modal_projector.", "multi_modal_projector."),
         )
         return with_tower(text, "mistral3", groups, stacks, renames=renames, tied=self.tie_word_embeddings)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The tower's image, its patches merged."""
+        return pooled(super().encoders(), self.spatial_merge_size**2)

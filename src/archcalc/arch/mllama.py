@@ -10,10 +10,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import stated, tiled
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch.mllama_vision_model import Schema as Vision
 from archcalc.blocks._tensor import linear
-from archcalc.model import Architecture, Shard
+from archcalc.model import Architecture, Encoder, Shard
 
 RENAMES = (
     ("lm_head.", "language_model.lm_head."),
@@ -36,3 +37,8 @@ class Schema(ConfigSchema):
         projector = linear(f"{prefix}.multi_modal_projector", hidden, wide, "other", bias=True, shard=Shard(0, hidden))
         groups.append(group("vision", projector))
         return with_tower(text, "mllama", groups, stacks, renames=RENAMES)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """As many tiles as the config allows."""
+        source = "the config's max_num_tiles"
+        return tiled(super().encoders(), stated(self.vision_config, "max_num_tiles", 4), None, source)

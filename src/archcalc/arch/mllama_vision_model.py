@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Count, Layers, Size, TowerSchema
+from archcalc.arch._schema import Layers, Size, TowerSchema
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
@@ -25,7 +25,7 @@ class Schema(TowerSchema):
     hidden_size: Size = 1280
     hidden_act: str = "gelu"
     num_hidden_layers: Layers = 32
-    num_global_layers: Count = 8
+    num_global_layers: int = Field(8, strict=True, ge=0, le=10_000)
     attention_heads: Size = Field(16, validation_alias=AliasChoices("num_attention_heads", "attention_heads"))
     num_channels: Size = 3
     intermediate_size: Size = 5120

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 _HEAD = (("head.", "projection_head."), ("decoder.", "lm_head."))
 
@@ -42,3 +43,8 @@ class Schema(VisionSchema):
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         return projector(("modality_projection",), (wide * self.pixel_shuffle_factor**2, hidden), bias=False)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Sixteen tiles and the whole image."""
+        source = "transformers 5.24, models/idefics3/image_processing_idefics3.py `size`, `max_image_size`"
+        return tiled(pooled(super().encoders(), self.pixel_shuffle_factor**2), 17, None, source)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from archcalc.arch._molmo import backbone
+from archcalc.arch._encoder import through
+from archcalc.arch._molmo import PATCHES, backbone, clip_block
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(PlainSchema):
@@ -76,3 +77,8 @@ class Schema(PlainSchema):
         outside, layers = backbone("model.vision_backbone", self.hidden_size, self.wide)
         first = a.groups[0]._replace(tensors=(table, *a.groups[0].tensors[1:]))
         return a._replace(groups=(first, *a.groups[1:], outside), stacks=(*a.stacks, layers))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Twelve crops and the whole image, each of 24 x 24 patches and a class token, two by two a token."""
+        source = "allenai/Molmo-7B-D-0924, preprocessor_config.json `max_crops`, and the overview"
+        return (through([clip_block()], 13 * PATCHES, 13 * 12**2, 3 * 14**2, source),)

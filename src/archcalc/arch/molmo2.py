@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._encoder import film, pooled, square, tiled
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch.molmo2_adapter import Schema as Adapter
 from archcalc.arch.molmo2_vision import Schema as Vision
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 
 class Schema(CompositeSchema):
@@ -41,3 +42,11 @@ class Schema(CompositeSchema):
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = self.tower().tower(f"{prefix}.vision_tower")
         return groups + self.adapter_config.tower(f"{prefix}.multi_modal_projector")[0], stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Eight crops and the whole image, each of 27 x 27 patches, pooled two by two; a video of 64 frames, three by three."""
+        source = "transformers 5.24, models/molmo2/image_processing_molmo2.py `max_crops`, and the overview"
+        crop = square(self.tower(), 378)
+        image = tiled(pooled(crop, tokens=14**2), 9, None, source)
+        source = "transformers 5.24, models/molmo2/video_processing_molmo2.py `num_frames`, `pooling_size`"
+        return (*image, *film(crop, 9**2, source, 64, beside=False))

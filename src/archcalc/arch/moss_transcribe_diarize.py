@@ -13,7 +13,7 @@ from archcalc.arch._composite import DEFAULT, AudioSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 # What an absent text_config stands for.
 TEXT = {
@@ -36,3 +36,7 @@ class Schema(AudioSchema):
         widths = (width_of(self.audio_config) * self.audio_merge_size, hidden, hidden)
         yield from projector(("linear_1", "linear_2"), widths, bias=self.projector_bias)
         yield from layer_norm("norm", hidden)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound, its rows merged."""
+        return tuple(e._replace(tokens=max(e.patches // self.audio_merge_size, 1)) for e in super().encoders())

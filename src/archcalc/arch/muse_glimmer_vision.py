@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import stated, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided, per_layer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, table, vit_attention
 from archcalc.errors import UnsupportedError
-from archcalc.model import Group, Stack, stack
+from archcalc.model import Encoder, Group, Stack, stack
 
 WINDOW, FULL = "window_attention", "full_attention"
 
@@ -55,3 +56,8 @@ class Schema(TowerSchema):
         ]
         layers = stack(join(prefix, "layers"), "vision", [by_kind[kind] for kind in kinds])
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of as many tokens as the processor allows."""
+        source = "transformers 5.24, models/muse_glimmer/image_processing_muse_glimmer.py `max_image_tokens`"
+        return within(self, 4096, stated(self, "merge_size", 2), source, frames=self.patch_temporal, rotated=True)

@@ -13,6 +13,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._composite import Pieces, head_below
 from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._encoder import encoder, film, stated
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch.parakeet_encoder import Schema as Parakeet
 from archcalc.arch.radio import Schema as Radio
@@ -20,7 +21,7 @@ from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.blocks.vision import projector
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 # What the audio config leaves out.
 AUDIO = {"attention_bias": False, "scale_input": False}
@@ -78,3 +79,16 @@ class Schema(ConfigSchema):
         name = join(prefix, "language_model")
         text = head_below(self.text_config.architecture(f"{name}.model"), name)
         return with_tower(text, "nemotron_h_omni", *self.parts(prefix, text.facts.hidden_size))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of as many patches as the processor allows, and a video of square frames."""
+        most, vision = stated(self, "max_num_patches", 13312), self.vision_config
+        source = "transformers 5.24, models/nemotron_h_omni/image_processing_nemotron_h_omni.py `max_num_patches`"
+        merged, pixels = int(1 / self.downsample_ratio) ** 2, vision.num_channels * vision.patch_size**2
+        image = encoder(vision, most, most // merged, pixels, source)
+        frame = (stated(self, "force_image_size", 512) // vision.patch_size) ** 2
+        source = "vLLM 0.33, models/nano_nemotron_vl.py `get_num_frames_with_most_features`, `extract_feature`"
+        # 128 frames at a time go through the tower.
+        together = self.video_temporal_patch_size
+        frames = image._replace(patches=frame, pixels=pixels * together, chunk=frame * max(128 // together, 1))
+        return (image, *film([frames], frame // merged, source))

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema, width_of
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Group, Shard, Tensor
+from archcalc.model import Architecture, Encoder, Group, Shard, Tensor
 
 
 class Schema(VisionSchema):
@@ -35,3 +36,9 @@ class Schema(VisionSchema):
         head = Tensor("lm_head.weight", (self.vocab_size, self.hidden_size), "head", Shard(0, self.vocab_size))
         groups = tuple(Group("head", (head,)) if g.part == "head" else g for g in text.groups)
         return text._replace(groups=groups)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Twelve tiles and the whole image."""
+        stride = getattr(self.vision_config, "hidden_stride", 1)
+        source = "transformers 5.24, models/ovis2/image_processing_ovis2.py `max_patches`, and the overview"
+        return tiled(pooled(super().encoders(), stride**2), 13, None, source)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch import idefics2_vision
-from archcalc.arch._composite import Pieces, Sides
+from archcalc.arch._composite import Pieces, Sides, both
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size
+from archcalc.model import Encoder
 
 
 class Schema(idefics2_vision.Schema):
@@ -28,3 +30,9 @@ class Schema(idefics2_vision.Schema):
 
     def tower(self, prefix: str) -> Pieces:
         return super().tower(f"{prefix}.vision_model")
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        most = area(1536**2, both(self.patch_size)[0], self.spatial_merge_size)
+        source = "transformers 5.24, models/paddleocr_vl/image_processing_paddleocr_vl.py `size`"
+        return within(self, most, self.spatial_merge_size, source, rotated=True)

@@ -10,12 +10,13 @@ from typing import Annotated, ClassVar
 from archcalc.arch import phi3
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import Size, Tokens, nested
 from archcalc.arch.phi4_multimodal_audio import Schema as Audio
 from archcalc.arch.phi4_multimodal_vision import Schema as Vision
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(phi3.Schema):
@@ -46,3 +47,8 @@ class Schema(phi3.Schema):
         groups += [group("vision", prefixed(f"{name}.image_embed", image)), *more_groups]
         groups.append(group("audio", prefixed(f"{name}.audio_embed", audio)))
         return with_tower(super().architecture(prefix), "phi4_multimodal", groups, stacks + more_stacks)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """36 tiles and the whole image, two by two patches a token."""
+        source = "transformers 5.24, models/phi4_multimodal/image_processing_phi4_multimodal.py `dynamic_hd`, and the overview"
+        return tiled(pooled(super().encoders(), 4), 37, None, source)

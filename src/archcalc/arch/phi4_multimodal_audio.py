@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import heard
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
@@ -18,7 +19,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Attend, Layer, Tensor, stack
+from archcalc.model import Attend, Encoder, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -87,3 +88,10 @@ class Schema(TowerSchema):
         outside.append(table("relative_attention_bias_layer.bias_values", buckets, self.num_attention_heads))
         layers = stack(join(prefix, "encoders"), "audio", [self.layer()] * self.num_blocks)
         return [group("audio", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The longest sound that engines profile."""
+        # 241,000 samples of 16 kHz, in frames of 10 ms, eight to a row.
+        rows = -(-241_000 // (160 * self.time_reduction))
+        source = "vLLM 0.33, models/phi4mm.py `_AUDIO_MAX_SOUNDFILE_SIZE`"
+        return heard(self, rows, rows, self.time_reduction * self.input_size, source)

@@ -9,13 +9,14 @@ from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import encoder
 from archcalc.arch._schema import Layers, Size, TowerSchema
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import encoder_layer, table
-from archcalc.model import stack
+from archcalc.model import Encoder, stack
 
 
 class Schema(TowerSchema):
@@ -49,3 +50,7 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "encoder.layer"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of as many patches as there are positions."""
+        return (encoder(self, self.seq_len, self.seq_len, self.patch_embed_hidden_size, "the config's seq_len"),)

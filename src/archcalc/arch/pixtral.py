@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import square, stated
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv, vit_attention
-from archcalc.model import Group, Stack, stack
+from archcalc.model import Encoder, Group, Stack, stack
 
 
 class Schema(TowerSchema):
@@ -41,3 +42,8 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "transformer.layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The largest image that the config states."""
+        # A width and a height of this many pixels at most.
+        return square(self, stated(self, "image_size", 1024), rotated=True)

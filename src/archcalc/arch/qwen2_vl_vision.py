@@ -12,13 +12,14 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv
-from archcalc.model import Group, Layer, Shard, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Layer, Shard, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -66,3 +67,17 @@ class Schema(TowerSchema):
             *linear("merger.mlp.2", out, wide, "other", bias=True, shard=Shard(1, wide)),
         ]
         return [group("vision", prefixed(prefix, outside))], [stack(join(prefix, "blocks"), "vision", self.layers())]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it, and a video of 14 such frames."""
+        # A square of 28 pixels is a token of Qwen2-VL, whose processor allows 16,384 of them.
+        most = area(28**2 * 16384, self.patch_size, self.spatial_merge_size)
+        side, frames = self.spatial_merge_size, self.temporal_patch_size
+        image = within(
+            self, most, side, "Qwen/Qwen2-VL-7B-Instruct, preprocessor_config.json `max_pixels`", frames=frames, rotated=True
+        )
+        source = "vLLM 0.33, models/qwen2_vl.py `_MAX_FRAMES_PER_VIDEO`"
+        return (
+            *image,
+            *within(self, most, side, source, frames=frames, rotated=True, modality="video", clips=max(14 // frames, 1)),
+        )

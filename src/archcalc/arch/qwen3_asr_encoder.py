@@ -10,11 +10,12 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._encoder import heard
 from archcalc.arch._schema import Layers, Size
 from archcalc.arch._whisper import WhisperTower, conv, whisper_layer
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Layer, Tensor
+from archcalc.model import Encoder, Layer, Tensor
 
 
 class Schema(WhisperTower):
@@ -40,3 +41,9 @@ class Schema(WhisperTower):
     def layer(self) -> Layer:
         h, heads, wide = self.d_model, self.encoder_attention_heads, self.encoder_ffn_dim
         return whisper_layer(h, heads, wide, self.activation_function, key_bias=True)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound."""
+        # 13 rows stand for a second of 100 frames.
+        source = "transformers 5.24, models/qwen3_asr/modeling_qwen3_asr.py `_get_feat_extract_output_lengths`, for 30 seconds"
+        return heard(self, 390, 390, 8 * self.num_mel_bins, source)

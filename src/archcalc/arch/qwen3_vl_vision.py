@@ -6,17 +6,19 @@ Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py (`Qwen3VLVisionM
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
+from archcalc.arch._encoder import area, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv, table
-from archcalc.model import Group, Layer, Shard, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Layer, Shard, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -62,3 +64,13 @@ class Schema(TowerSchema):
             outside += prefixed(f"deepstack_merger_list.{i}", self.merger(h * self.spatial_merge_size**2))
         layers = stack(join(prefix, "blocks"), "vision", [self.layer()] * self.depth)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image and a video as large as the processors leave them."""
+        side, frames = self.spatial_merge_size, self.temporal_patch_size
+        more: dict[str, Any] = {"frames": frames, "levels": 1 + self.deepstack(), "interpolated": True, "rotated": True}
+        name = "Qwen/Qwen3-VL-30B-A3B-Instruct, {}preprocessor_config.json `size.longest_edge`"
+        image = within(self, area(4096**2, self.patch_size, side), side, name.format(""), **more)
+        # The limit of a video is on the pixels of all of its frames.
+        most = area(24576 * 32**2 // frames, self.patch_size, side)
+        return (*image, *within(self, most, side, name.format("video_"), modality="video", stamped=True, **more))

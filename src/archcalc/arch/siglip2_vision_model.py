@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from archcalc.arch import siglip_vision_model
 from archcalc.arch._composite import Pieces, both
+from archcalc.arch._encoder import within
 from archcalc.arch._schema import Size
-from archcalc.model import Group, Tensor
+from archcalc.model import Encoder, Group, Tensor
 
 
 class Schema(siglip_vision_model.Schema):
@@ -30,3 +31,8 @@ class Schema(siglip_vision_model.Schema):
             return t._replace(shape=shapes.get(t.name, t.shape))
 
         return [Group(g.part, tuple(map(reshaped, g.tensors))) for g in groups], stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image of as many patches as the processor makes."""
+        source = "transformers 5.24, models/siglip2/image_processing_siglip2.py `max_num_patches`"
+        return within(self, 256, 1, source)

@@ -11,11 +11,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._encoder import encoder
 from archcalc.arch._schema import ConfigSchema, Flag
 from archcalc.arch.step3p5 import Schema as Text
 from archcalc.arch.step3p5_vision import Schema as Vision
 from archcalc.blocks._tensor import linear
-from archcalc.model import Architecture, Shard
+from archcalc.model import Architecture, Encoder, Shard
 
 RENAMES = (
     ("model.language_model.", "model."),
@@ -54,3 +55,10 @@ class Schema(ConfigSchema):
             notes = ("no text_config: the reference implementation takes its class's defaults, whatever the outer keys say",)
         groups.append(group("vision", projector))
         return with_tower(text, "step3p7", groups, stacks, renames=RENAMES, notes=notes, tied=self.tie_word_embeddings)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The whole image, and 36 windows of 504 pixels of one of 3,024; two convolutions halve each side of both twice."""
+        vision, source = self.vision_config, "vLLM 0.33, transformers_utils/processors/step3_vl.py `MAX_IMAGE_SIZE`, `patch_size`"
+        whole, window = ((side // vision.patch_size) ** 2 for side in (vision.image_size, 504))
+        pixels = vision.num_channels * vision.patch_size**2
+        return (encoder(vision, whole + 36 * window, whole // 16 + 36 * (window // 16), pixels, source),)

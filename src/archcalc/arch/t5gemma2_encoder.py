@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, Pieces, width_of
 from archcalc.arch._decoder import group
+from archcalc.arch._encoder import pooled, stated
 from archcalc.arch._schema import TowerSchema, nested
 from archcalc.arch.t5gemma2_text import Schema as Text
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Group, Tensor
+from archcalc.model import Encoder, Group, Tensor
 
 
 class Schema(TowerSchema):
@@ -33,3 +34,7 @@ class Schema(TowerSchema):
         layers = [s._replace(part="other", kinds=tuple(k._replace(caches=()) for k in s.kinds)) for s in layers]
         words = [Group("other", g.tensors) if g.part == "decoder" else g for g in words]
         return [*words, *groups, group("vision", projector)], layers + stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """One image, pooled to a fixed number of tokens."""
+        return pooled(self.vision_config.encoders(), tokens=stated(self, "mm_tokens_per_image", 256))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch import idefics2_vision
-from archcalc.arch._composite import Pieces, Sides
-from archcalc.model import Group
+from archcalc.arch._composite import Pieces, Sides, both
+from archcalc.arch._encoder import area, within
+from archcalc.model import Encoder, Group
 
 
 class Schema(idefics2_vision.Schema):
@@ -22,3 +23,8 @@ class Schema(idefics2_vision.Schema):
         groups, stacks = super().tower(prefix)
         kept = [Group(g.part, tuple(t for t in g.tensors if not t.name.endswith(".position_embedding.weight"))) for g in groups]
         return kept, stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it; only those of videos are merged."""
+        source = "transformers 5.24, models/video_llama_3/image_processing_video_llama_3.py `size`, `merge_size`"
+        return within(self, area(28**2 * 1280, both(self.patch_size)[0], 1), 1, source, rotated=True)

@@ -13,7 +13,7 @@ from archcalc.arch import qwen2_audio
 from archcalc.arch._composite import DEFAULT, width_of
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.model import Encoder, Tensor
 
 # What keys absent from text_config stand for.
 TEXT = {
@@ -33,3 +33,8 @@ class Schema(qwen2_audio.Schema):
         # The frames that make a token fill the tower's FFN width.
         widths = (width_of(self.audio_config, "intermediate_size"), hidden, hidden)
         return projector(("linear_1", "linear_2"), widths, bias=False)
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound, four rows a token."""
+        # The projector joins four rows.
+        return tuple(e._replace(tokens=max(e.patches // 4, 1)) for e in super().encoders())

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
+from archcalc.arch._encoder import through
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Group, Stack, Tensor, stack
+from archcalc.model import Encoder, Group, Stack, Tensor, stack
 
 
 class Schema(BartSchema):
@@ -54,3 +55,11 @@ class Schema(BartSchema):
     def both(self) -> tuple[list[Group], list[Stack]]:
         groups = [Group("audio", tuple(prefixed("model.encoder", self.outside(decodes=False))))]
         return groups, [stack("model.encoder.layers", "audio", [self.encoder_layer()] * self.encoder_layers)]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Half a minute of sound."""
+        # The projections of keys and values of a cross attention are the decoder's.
+        stacks = [s for s in self.architecture().stacks if s.part == "audio"]
+        layers = [layer for s in stacks for layer in s.kinds]
+        rows, mels, source = self.max_source_positions, 2 * self.num_mel_bins, "the config's max_source_positions"
+        return (through(layers, rows, rows, mels, source, modality="audio"),)

@@ -13,10 +13,11 @@ engine/arg_utils.py `get_batch_defaults`; 0.6.4, worker/worker.py `determine_num
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from archcalc import units
 from archcalc.analysis.placement import Placement, RankWeights
+from archcalc.engines.encoders import encoding
 from archcalc.engines.weights import Engine, at_least
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Layer
@@ -144,10 +145,10 @@ def _vllm(device: Device, architecture: Architecture, placement: Placement, weig
     v0 = runs_v0(device, version)
     tokens, sequences = batch_defaults(device, architecture, serving)
     memory = device.visible_bytes
-    peak = vllm_peak(device, architecture, placement, serving, tokens, sequences)
+    peak, note = vllm_peak(device, architecture, placement, serving, tokens, sequences)
     workspace = _workspace(device)
     activation = [
-        peak,
+        *peak,
         Term("cuBLAS workspace", workspace, "cited", f"{workspace:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp"),
     ]
     overhead = _vllm_overhead(device, placement, serving, v0)
@@ -157,7 +158,8 @@ def _vllm(device: Device, architecture: Architecture, placement: Placement, weig
         overhead.append(Term("penalties", size, "cited", text, "vLLM 0.33, v1/worker/gpu/sample/penalties.py `PenaltiesState`"))
     if not serving.eager and at_least(version, 0, 21):
         overhead.append(_graphs(architecture, placement, sequences, tokens))
-    return _made(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences)
+    notes = (note,) if note else ()
+    return _made(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)
 
 
 def runs_v0(device: Device, version: str | None) -> bool:
@@ -195,23 +197,41 @@ def _slow(device: Device, version: str | None) -> bool:
     return (device.id.startswith("a100") and at_least(version, 0, 9)) or (device.compute == "12.1" and at_least(version, 0, 24))
 
 
+# Below this, what encoders need is no reason to give up images.
+_WORTH_A_FLAG = _GIB
+
+
 def vllm_peak(
     device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int, sequences: int
-) -> Term:
-    """The larger of the dummy batch's passes through the layers and through the sampler, which are not alive together."""
+) -> tuple[list[Term], str]:
+    """The largest of the encoder's pass, and of the dummy batch's through the layers and through the sampler, and what to say of it.
+
+    No two are alive together, but the encoder's outputs are kept meanwhile.
+    """
     forward = forward_peak(device, architecture, placement, serving, tokens)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
-    units = _FUSED if at_least(serving.version, *_SORTS_BEFORE) else _SORTING
-    logits = int(units * 4 * sequences * vocab) + 2 * hidden * tokens
-    towers = tower_peak(architecture, placement, tokens) if serving.images else 0
-    if logits >= max(forward, towers):
-        text = f"{units:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
-        return Term("sampler", logits, "cited", text, "vLLM, v1/sample/ops/topk_topp_sampler.py `apply_top_k_top_p`")
-    if towers > forward:
-        return Term(
-            "image encoder", towers, "fitted", f"images of {tokens:,} tokens", "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
+    passes = _FUSED if at_least(serving.version, *_SORTS_BEFORE) else _SORTING
+    logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens
+    seen = encoding(device.visible_bytes, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version))
+    source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
+    note, text_alone = seen.note, max(forward, logits)
+    more = max(seen.peak - text_alone, seen.kept)
+    if more >= _WORTH_A_FLAG:
+        spared = (
+            f"{units.format_bytes(more)} of activations are for inputs other than text: {seen.spared_by} leaves them to the cache"
         )
-    return Term("forward pass", forward, "cited", f"{tokens:,} tokens, live at once in the widest layer", _VLLM)
+        note = f"{note}; {spared}" if note else spared
+    if seen.peak > text_alone + seen.kept:
+        return [Term("encoder", seen.peak, "fitted", seen.formula, source)], note
+    if logits >= forward:
+        text = f"{passes:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
+        peak = Term("sampler", logits, "cited", text, "vLLM, v1/sample/ops/topk_topp_sampler.py `apply_top_k_top_p`")
+    else:
+        peak = Term("forward pass", forward, "cited", f"{tokens:,} tokens, live at once in the widest layer", _VLLM)
+    if not seen.kept:
+        return [peak], note
+    text = f"2 B x {seen.kept // 2:,}, of the inputs profiled before"
+    return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note
 
 
 def forward_peak(device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:
@@ -262,29 +282,6 @@ def _latent_context(architecture: Architecture, placement: Placement, serving: S
         return 0
     context = serving.context_tokens or architecture.facts.context_tokens or tokens
     return min(8 * context, 65536) * heads // placement.tp * 2
-
-
-def tower_peak(architecture: Architecture, placement: Placement, tokens: int) -> int:
-    """An image encoder over the largest image, four patches to a token: pixels twice, and positions from four neighbours or a layer.
-
-    The processor decides how large an image can be, not the config: 16,384 tokens, as Qwen's do, are taken for all.
-
-    Source: vLLM 0.33, v1/worker/gpu_model_runner.py `profile_run`, models/qwen3_vl.py `fast_pos_embed_interpolate`.
-    """
-    inner = hidden = 0
-    for stack in architecture.stacks:
-        if stack.part == "vision":
-            for layer in stack.kinds:
-                inner = max(inner, layer.mixer_width, layer.ffn_width)
-                hidden = max(hidden, next((t.shape[0] for t in layer.tensors if t.role == "norm"), 0))
-    if not hidden:
-        return 0
-    patches = (
-        t.shape for g in architecture.groups if g.part == "vision" for t in g.tensors if t.role == "embedding" and len(t.shape) > 2
-    )
-    pixels = max((prod(shape[1:]) for shape in patches), default=0)
-    each = 6 * pixels + 2 * hidden + max(16 * hidden, 6 * hidden + 2 * inner // placement.tp)
-    return 4 * max(tokens, 16384) * each
 
 
 def _vllm_overhead(device: Device, placement: Placement, serving: Serving, v0: bool) -> list[Term]:

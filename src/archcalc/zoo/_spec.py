@@ -14,6 +14,7 @@ from archcalc.model import (
     Architecture,
     Attend,
     Cache,
+    Encoder,
     Experts,
     Facts,
     Group,
@@ -45,7 +46,7 @@ def dump(architecture: Architecture) -> str:
     ]
     layer_rows = [_row(layer._replace(tensors=tuple(tensor_ids(layer.tensors)))) for layer in layers]  # type: ignore[arg-type]
     fields = {
-        name: value
+        name: _rows(value)
         for name, value in architecture._asdict().items()
         if name not in ("groups", "stacks") and value != Architecture._field_defaults.get(name, ...)
     }
@@ -126,4 +127,5 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "notes": tuple,
     "facts": _facts,
     "rotary": _each(tuple),
+    "encoders": _each(_reader(Encoder)),
 }
