@@ -67,7 +67,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _heads, _rotary, _schema
+    from archcalc.arch import _heads, _levels, _rotary, _schema
     from archcalc.quant import stated
 
     name = adapter_name(config)
@@ -87,6 +87,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
             key,
         )
     try:
+        placed = _levels.lowered(cls, config)
+        config = placed.config
         schema = _schema.validate(cls, config)
         architecture = schema.architecture()
         if not getattr(cls, "own_heads", False):
@@ -95,7 +97,11 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]
     unmodelled = tuple(_schema.unmodelled(schema))
+    notes = architecture.notes
+    if placed.moved and placed.mixed:
+        notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
     return architecture._replace(
+        notes=notes,
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),

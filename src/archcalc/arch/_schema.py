@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Group, Stack
@@ -61,6 +61,14 @@ _INERT_PATTERN = re.compile(
     r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
 )
 
+BASE = frozenset(
+    """
+    model_type architectures dtype torch_dtype auto_map quantization_config compression_config transformers_version _name_or_path
+    id2label label2id num_labels problem_type is_encoder_decoder is_decoder add_cross_attention chunk_size_feed_forward
+    """.split()
+)
+"""What every config may state of itself, nested or not."""
+
 S = TypeVar("S", bound="ConfigSchema")
 
 
@@ -77,6 +85,18 @@ class ConfigSchema(BaseModel):
 
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
+    # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
+    language: ClassVar[bool] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renewed(cls, config: Any) -> Any:
+        return cls.newest(config) if isinstance(config, dict) else config
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The config as the type's newest form states it: for types whose earlier configs have another form."""
+        return config
 
     def architecture(self, prefix: str = "model") -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
@@ -86,9 +106,51 @@ class ConfigSchema(BaseModel):
 class TowerSchema(ConfigSchema):
     """The base of schemas that describe a vision or audio tower."""
 
+    language: ClassVar[bool] = False
+
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         """The tower's tensors, named below `prefix`."""
         raise UnsupportedError(f"{type(self).__module__} has no tower")
+
+
+class Nested(NamedTuple):
+    """How a nested config is parsed: see `nested`."""
+
+    default_type: str
+    misnamed: tuple[str, ...]
+    optional: bool
+    fixed: bool
+    absent: Mapping[str, Any] | None
+    merged: bool
+
+    def schema_for(self, config: Mapping[str, Any]) -> type[ConfigSchema] | None:
+        """The schema of the config's own `model_type`, or None where there is no adapter for it."""
+        from archcalc.arch import adapter_name, schema_of
+
+        name = adapter_name({"model_type": self.type_of(config)})
+        return None if name is None else schema_of(name)
+
+    def type_of(self, config: Mapping[str, Any]) -> Any:
+        model_type = config.get("model_type") or self.default_type
+        return self.default_type if self.fixed or model_type in self.misnamed else model_type
+
+    def __call__(self, value: Any, info: ValidationInfo[Any]) -> Any:
+        where = info.field_name or ""
+        if (
+            isinstance(value, ConfigSchema)
+            or not (value is None or isinstance(value, Mapping))
+            or (self.optional and value is None)
+        ):
+            return value
+        default = self.absent or {}
+        config = default if value is None else {**default, **value} if self.merged else value
+        schema = self.schema_for(config)
+        if schema is None:
+            raise UnsupportedError(
+                f"{where}.model_type is {self.type_of(config)!r}: archcalc has no adapter for it",
+                "see `archcalc models --types` for those it has",
+            )
+        return validate(schema, config, where)
 
 
 def nested(
@@ -107,25 +169,7 @@ def nested(
 
     For fields such as ``text_config: Annotated[ConfigSchema, nested("llama")] = Field(default={}, validate_default=True)``.
     """
-
-    def parse(value: Any, info: ValidationInfo) -> Any:
-        from archcalc.arch import adapter_name, schema_of
-
-        where = info.field_name or ""
-        if isinstance(value, ConfigSchema) or not (value is None or isinstance(value, Mapping)) or (optional and value is None):
-            return value
-        config = (absent or {}) if value is None else {**absent, **value} if absent and merged else value
-        model_type = config.get("model_type") or default_type
-        if fixed or model_type in misnamed:
-            model_type = default_type
-        name = adapter_name({"model_type": model_type})
-        if name is None:
-            raise UnsupportedError(
-                f"{where}.model_type is {model_type!r}: archcalc has no adapter for it",
-                "see `archcalc models --types` for those it has",
-            )
-        return validate(schema_of(name), config, where)
-
+    parse: Any = Nested(default_type, misnamed, optional, fixed, absent, merged)
     return BeforeValidator(parse)
 
 
@@ -161,9 +205,12 @@ def _expected(problem: Any) -> str:
 
 def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     """The keys of the config that no schema reads and that could change a figure, nested ones with dots."""
-    known = _known_keys(type(schema))
+    from archcalc.arch._levels import copies, stray
+
+    known = {*_known_keys(type(schema)), *copies(schema)}
+    lost = set(stray(schema))
     for key in schema.model_extra or ():
-        if key not in known and not _INERT_PATTERN.search(key):
+        if key in lost or (key not in known and not _INERT_PATTERN.search(key)):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)

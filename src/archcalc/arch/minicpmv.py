@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import model_validator
-
 from archcalc.arch._decoder import group, with_tower
 from archcalc.arch._schema import ConfigSchema, Flag, Size, divided, nested
 from archcalc.arch._vlm import flat, under
@@ -36,11 +34,10 @@ class Schema(ConfigSchema):
     query_num: Size = 64
     drop_vision_last_layer: Flag = True
 
-    @model_validator(mode="before")
     @classmethod
-    def _apart(cls, config: Any) -> Any:
-        version = str(config.get("version")) if isinstance(config, dict) else ""
-        if isinstance(config, dict) and version not in TEXT:
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        version = str(config.get("version"))
+        if version not in TEXT:
             raise UnsupportedError(f"version is {version}: of MiniCPM-V, {', '.join(TEXT)} are known")
         return flat(config, OWN, model_type=TEXT.get(version))
 

@@ -6,7 +6,7 @@ vLLM 0.33, models/step3p5_mtp.py (layers behind the decoder's, each with a head)
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -38,9 +38,13 @@ class Schema(GatedSchema):
     num_key_value_heads: Size = Field(8, validation_alias=AliasChoices("num_attention_groups", "num_key_value_heads"))
     max_position_embeddings: Tokens = 128000
     moe_intermediate_size: Size = 1280
-    n_routed_experts: Size = Field(288, validation_alias=AliasChoices("moe_num_experts", "n_routed_experts"))
+    n_routed_experts: Size = Field(288, validation_alias=AliasChoices("moe_num_experts", "n_routed_experts", "num_experts"))
     num_experts_per_tok: Size = Field(8, validation_alias=AliasChoices("moe_top_k", "num_experts_per_tok"))
     share_expert_dim: Count = Field(1280, validation_alias=AliasChoices("share_expert_dims", "share_expert_dim"))
+    # Flat copies of the published config state these in place of the lists.
+    first_k_dense_replace: Count = 3
+    n_shared_experts: Literal[1] = 1
+    use_moe_router_bias: Literal[True] = True
     mlp_bias: Flag = False
     moe_layers_enum: str | list[Count] | None = None
     num_sliding_attention_heads: Size | None = None
@@ -58,7 +62,7 @@ class Schema(GatedSchema):
 
     def sparse(self) -> list[bool]:
         given, n = self.moe_layers_enum, self.num_hidden_layers
-        moe = set(range(3, n))
+        moe = set(range(self.first_k_dense_replace, n))
         if given is not None:
             moe = {int(i) for i in (given.split(",") if isinstance(given, str) else given) if str(i).strip()}
         kinds = None if self.mlp_layer_types is None else self.trimmed(self.mlp_layer_types)
