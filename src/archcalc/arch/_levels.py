@@ -78,7 +78,7 @@ def lowered(schema: type[ConfigSchema], config: Mapping[str, Any]) -> Lowered:
     text = within(schema, field, inner or {})
     if text is None:
         return Lowered(config)
-    own = {*names(schema), *(key for key in schema.inert_keys if key not in _ROPE), *BASE}
+    own = {*names(schema), *schema.inert_keys, *BASE}
     stated = dict(inner or {})
     moved = {key: config[key] for key in config if key not in own and config[key] is not None and reads(text, key, stated)}
     if not moved and inner is None:

@@ -5,13 +5,13 @@ Source: transformers 5.23, configuration_utils.py (the keys that every config ma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
+from archcalc.arch._inert import INERT, PATTERN, says_nothing
 from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Group, Stack
 
@@ -31,35 +31,6 @@ _DTYPES = {
     "bfloat16": "BF16", "bf16": "BF16", "float16": "F16", "half": "F16", "fp16": "F16",
     "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
 }  # fmt: skip
-
-# Keys that say how a model was trained, is sampled from, or is run, and none of what it is made of.
-_INERT = frozenset(
-    """
-    _name_or_path _attn_implementation _attn_implementation_autoset _commit_hash _from_model_config architectures auto_map
-    transformers_version transformers.js_config model_type torch_dtype dtype quantization_config compression_config use_cache
-    is_decoder is_encoder_decoder add_cross_attention cross_attention_hidden_size tie_encoder_decoder output_attentions
-    output_hidden_states output_scores return_dict return_dict_in_generate return_legacy_cache use_return_dict torchscript
-    use_bfloat16 tf_legacy_loss chunk_size_feed_forward pruned_heads problem_type finetuning_task task_specific_params
-    tokenizer_class prefix id2label label2id num_labels decoder_start_token_id forced_bos_token_id forced_eos_token_id
-    bad_words_ids begin_suppress_tokens suppress_tokens max_length min_length do_sample early_stopping num_beams num_beam_groups
-    diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size
-    encoder_no_repeat_ngram_size num_return_sequences remove_invalid_values exponential_decay_length_penalty renormalize_logits
-    pretraining_tp ep_size rope_theta rope_scaling rope_parameters rope_interleaved rope_interleave rope_local_base_freq
-    partial_rotary_factor max_position_embeddings max_sequence_length original_max_position_embeddings initial_context_length
-    initializer_range initializer_factor layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps norm_epsilon hidden_act
-    hidden_activation activation_function attn_logit_softcapping final_logit_softcapping query_pre_attn_scalar logit_scale
-    attention_multiplier residual_multiplier embedding_multiplier logits_scaling norm_topk_prob scoring_func topk_method
-    topk_group n_group routed_scaling_factor router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale
-    mlp_dropout attn_pdrop embd_pdrop resid_pdrop keys_to_ignore_at_inference gradient_checkpointing language_model_only
-    sdpa unsloth_version unsloth_fixed use_mfa flash_attn is_llama_config interpolate_factor full_attn_mod
-    swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens model_max_length is_causal
-    """.split()
-)
-_INERT_PATTERN = re.compile(
-    r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|layerdrop|pdrop|eps|epsilon|std|coef|coefficient"
-    r"|loss|loss_weight|init|range|tokens_per_image|tokens_id)$"
-    r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
-)
 
 BASE = frozenset(
     """
@@ -209,8 +180,8 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
 
     known = {*_known_keys(type(schema)), *copies(schema)}
     lost = set(stray(schema))
-    for key in schema.model_extra or ():
-        if key in lost or (key not in known and not _INERT_PATTERN.search(key)):
+    for key, value in (schema.model_extra or {}).items():
+        if key in lost or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)
@@ -224,7 +195,7 @@ def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
     aliases = [f.validation_alias.choices for f in schema.model_fields.values() if isinstance(f.validation_alias, AliasChoices)]
     # Towers state a vocabulary and whether they tie its table, and have none.
     inert = (*schema.inert_keys, "vocab_size", "tie_word_embeddings") if issubclass(schema, TowerSchema) else schema.inert_keys
-    return _INERT.union(inert, *([str(c) for c in choices] for choices in aliases))
+    return INERT.union(inert, *([str(c) for c in choices] for choices in aliases))
 
 
 def absent(schema: type[ConfigSchema], config: Mapping[str, Any]) -> list[str]:
