@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
 _BY_CLASS = {
     "Grok1ForCausalLM": "grok1", "Mistral3ForConditionalGeneration": "mistral3",
+    "DeepseekOCR2ForCausalLM": "deepseek_ocr2",
     # Draft models: their configs carry the type of the layers that they are made of.
     "LlamaForCausalLMEagle3": "eagle3", "Eagle3LlamaForCausalLM": "eagle3", "PEagleDraftModel": "peagle",
     "DFlashDraftModel": "dflash", "DominoDraftModel": "dflash", "DSparkDraftModel": "dflash",
@@ -90,7 +91,10 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         placed = _levels.lowered(cls, config)
         config = placed.config
         schema = _schema.validate(cls, config)
-        architecture = schema.architecture()
+        try:
+            architecture = schema.architecture()
+        except ConfigError as error:
+            raise _levels.located(schema, error) from None
         if not getattr(cls, "own_heads", False):
             architecture = _heads.fitted(architecture, config, name)
     except RecursionError:

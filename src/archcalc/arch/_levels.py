@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import AliasChoices
 
 from archcalc.arch._schema import BASE, ConfigSchema, Nested
+from archcalc.errors import ConfigError
 
 LANGUAGE = ("text_config", "llm_config", "language_config", "llm_cfg", "thinker_config", "vlm_config")
 """The fields that hold a composite's text model."""
@@ -149,3 +150,22 @@ def copies(schema: ConfigSchema) -> Iterator[str]:
         yield from text.model_extra or ()
         yield from type(text).inert_keys
         yield from copies(text)
+
+
+def located(schema: ConfigSchema, error: ConfigError) -> ConfigError:
+    """The error, with the part of the config that it speaks of, where just one part has the key with the value that is told."""
+    key = error.key
+    if not key or "." in key or key in type(schema).model_fields:
+        return error
+    places = [path for path, part in _parts(schema) if f"{key} ({getattr(part, key, None)})" in error.message]
+    if len(places) != 1:
+        return error
+    return ConfigError(f"{places[0]}: {error.message}", error.hint, f"{places[0]}.{key}")
+
+
+def _parts(schema: ConfigSchema, where: str = "") -> Iterator[tuple[str, ConfigSchema]]:
+    for name in type(schema).model_fields:
+        part = getattr(schema, name)
+        if isinstance(part, ConfigSchema):
+            yield f"{where}{name}", part
+            yield from _parts(part, f"{where}{name}.")

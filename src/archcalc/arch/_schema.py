@@ -5,7 +5,7 @@ Source: transformers 5.23, configuration_utils.py (the keys that every config ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from archcalc.arch._inert import INERT, PATTERN, says_nothing
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.model import Architecture, Group, Stack
+from archcalc.model import Architecture, Facts, Group, Stack, Status, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -71,17 +71,56 @@ class ConfigSchema(BaseModel):
 
     def architecture(self, prefix: str = "model") -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
-        raise UnsupportedError(f"{type(self).__module__} describes a part of a model, not a model")
+        raise UnsupportedError(f"{_type_of(self)} is a part of a model", "give the config of the whole model")
+
+
+def _type_of(schema: ConfigSchema) -> str:
+    return type(schema).__module__.rpartition(".")[2]
 
 
 class TowerSchema(ConfigSchema):
     """The base of schemas that describe a vision or audio tower."""
 
     language: ClassVar[bool] = False
+    # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.
+    whole: ClassVar[bool] = True
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         """The tower's tensors, named below `prefix`."""
-        raise UnsupportedError(f"{type(self).__module__} has no tower")
+        raise UnsupportedError(f"{_type_of(self)} states no tensors of its own: give the config of the whole model")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        """The tower alone, as the reference's class for it without a head: parameters, and nothing that caches tokens."""
+        groups, stacks = self.tower(prefix)
+
+        def stated(*names: str) -> int:
+            found = (getattr(self, name, None) for name in names)
+            return next((value for value in found if isinstance(value, int)), 0)
+
+        hidden, heads = stated("hidden_size", "d_model", "width", "embed_dim"), stated("num_attention_heads", "num_heads", "heads")
+        facts = Facts(
+            hidden, 0, None, "bidirectional" if heads else "none", heads, heads, hidden // heads if heads else 0, "not stated",
+            str(getattr(self, "hidden_act", "") or "not stated"), "not stated",
+        )  # fmt: skip
+        notes = ["a part of a model, counted alone: it has no text model, and keeps no cache"]
+        named = (self.model_extra or {}).get("architectures")
+        classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+        head = self.head_of(classes[0]) if classes else ()
+        if head is None:
+            notes.append(f"counted without a head: a {classes[0]} has one")
+        groups.append(Group("head", tuple(head or ())))
+        status: Status = "counted" if head is not None and self.whole else "partial"
+        if not self.whole:
+            notes.append(
+                "counted as it stands in the whole model: the class of this part alone has other tensors too, or lacks some"
+            )
+        return Architecture(
+            _type_of(self), tuple(g for g in groups if g.tensors), tuple(stacks), facts, status=status, notes=tuple(notes)
+        )
+
+    def head_of(self, name: str) -> Iterable[Tensor] | None:
+        """What a class of this name has behind the tower, or None where that is not known."""
+        return () if name.endswith(("Model", "Encoder", "Transformer", "Tower")) else None
 
 
 class Nested(NamedTuple):
