@@ -6,7 +6,9 @@ publishers: the text model of the same checkpoint states the same keys alone.
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,78 @@ def test_an_override_of_a_flat_composite_is_read_at_either_level(tmp_path: Path,
     path.write_text(json.dumps(flat))
     outputs = [run("inspect", str(path), "--set", f"{level}num_hidden_layers=3").stdout for level in ("", "text_config.")]
     assert "3 layers" in outputs[0] and outputs[1].startswith(outputs[0].partition("\nNotes")[0])
+
+
+# Objects with names of the user's as keys, or of what does not bear on figures.
+FREE = {
+    "auto_map", "id2label", "label2id", "task_specific_params", "pruned_heads", "vocabulary_map", "projector_patch_to_query_dict",
+    "compress_rates", "config_groups", "quantized_layers", "producer", "kv_cache_scheme", "base_model_ep_plan", "sparsity_config",
+    "transform_config", "observer_kwargs", "transformers.js_config", "image_processor_config", "audio_encoder_config",
+    "depth_decoder_config", "thinker_config", "streaming_config",
+}  # fmt: skip
+
+
+def objects(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The places of the objects inside a config, of lists those of the first item."""
+    if isinstance(node, dict):
+        if path and "__float__" not in node:
+            yield path
+        for key, value in node.items():
+            if key not in FREE:
+                yield from objects(value, (*path, key))
+    elif isinstance(node, list) and node:
+        yield from objects(node[0], (*path, 0))
+
+
+def shapes() -> Iterator[tuple[dict[str, Any], tuple[str | int, ...]]]:
+    """One config for each place of an object in each type."""
+    seen = set()
+    for row in ROWS:
+        for path in objects(row["config"]):
+            key = (row["config"]["model_type"], tuple("N" if str(step).isdecimal() else step for step in path))
+            if key not in seen:
+                seen.add(key)
+                yield row["config"], path
+
+
+def test_an_unknown_key_of_a_nested_object_is_named() -> None:
+    silent = []
+    for config, path in shapes():
+        changed = copy.deepcopy(config)
+        node: Any = changed
+        for step in path:
+            node = node[step]
+        node["zzz_unknown_size"] = 77
+        try:
+            a = parse(changed)
+        except ArchcalcError as error:
+            if "zzz_unknown_size" not in str(error):
+                silent.append((config["model_type"], path))
+            continue
+        if a.status != "partial" or not any(key.endswith("zzz_unknown_size") for key in a.unmodelled_keys):
+            silent.append((config["model_type"], path))
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("rope_scaling", {"rope_type": "yarn", "factor": 4.0, "zzz": 1}, "rope_scaling.zzz"),
+        ("rope_parameters", {"full_attention": {"rope_theta": 1.0, "zzz": 1}}, "rope_parameters.full_attention.zzz"),
+        ("quantization_config", {"quant_method": "fp8", "zzz": 1}, "quantization_config.zzz"),
+        (
+            "quantization_config",
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"g": {"targets": ["Linear"], "weights": {"num_bits": 8, "zzz": 1}}},
+            },
+            "quantization_config.config_groups.g.weights.zzz",
+        ),
+    ],
+)
+def test_scalings_and_quantization_are_read_to_the_last_key(key: str, value: dict[str, Any], named: str) -> None:
+    llama = {
+        "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128,
+        "vocab_size": 1000,
+    }  # fmt: skip
+    assert parse({**llama, key: value}).unmodelled_keys == (named,)

@@ -68,7 +68,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _heads, _levels, _rotary, _schema
+    from archcalc.arch import _heads, _levels, _nested, _rotary, _schema
     from archcalc.quant import stated
 
     name = adapter_name(config)
@@ -100,7 +100,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]
-    unmodelled = tuple(_schema.unmodelled(schema))
+    unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     notes = architecture.notes
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")

@@ -224,8 +224,11 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)
-        if isinstance(value, ConfigSchema):
-            yield from unmodelled(value, f"{where}{key}.")
+        parts = [(key, value)] if isinstance(value, ConfigSchema) else []
+        if isinstance(value, list):
+            parts = [(f"{key}.{i}", part) for i, part in enumerate(value) if isinstance(part, ConfigSchema)]
+        for name, part in parts:
+            yield from unmodelled(part, f"{where}{name}.")
 
 
 @cache
@@ -282,6 +285,14 @@ def per_layer(values: Sequence[Any], layers: int, key: str, layers_key: str = "n
             f"{key} has {len(values)} entries for {layers} layers ({layers_key})", f"give one entry per layer in {key}", key
         )
     return values
+
+
+def overrides(layers: Mapping[int, Mapping[str, Any]] | None, *known: str) -> Mapping[int, Mapping[str, Any]]:
+    """What `per_layer_config` says of single layers, or an error that names a key which is not read there."""
+    for keys in (layers or {}).values():
+        if unknown := keys.keys() - set(known):
+            raise UnsupportedError(f"per_layer_config holds {min(unknown)}: only {', '.join(known)} are known here")
+    return layers or {}
 
 
 _SCALINGS = {
