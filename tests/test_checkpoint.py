@@ -113,7 +113,8 @@ def test_dtype() -> None:
     assert summary(architecture).by_dtype.keys() == {"BF16"}
     assert summary(architecture, "F32").bytes == 2 * summary(architecture).bytes
     no_dtype = parse({k: v for k, v in LLAMA.items() if k != "torch_dtype"})
-    assert base_dtype(no_dtype)[0] == "F32"
+    assert base_dtype(no_dtype)[0] == "BF16"
+    assert base_dtype(parse({"model_type": "gpt2", "n_embd": 64, "n_layer": 1, "n_head": 1, "vocab_size": 9}))[0] == "F32"
     assert summary(no_dtype).notes
     assert not summary(architecture).notes
 

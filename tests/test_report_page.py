@@ -278,7 +278,7 @@ def test_a_name_is_no_markup(tmp_path: Path, run: Run) -> None:
 def test_no_verdict_on_a_guess(tmp_path: Path, run: Run) -> None:
     (tmp_path / "guess.json").write_text(json.dumps({
         "model_type": "never-heard-of", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
-        "intermediate_size": 128, "max_position_embeddings": 512,
+        "intermediate_size": 128, "max_position_embeddings": 512, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
     }))  # fmt: skip
     done = run("report", "guess.json")
     assert done.returncode == 0, done.stderr

@@ -23,6 +23,8 @@ MIXTRAL = {
     "model_type": "mixtral", "hidden_size": 32, "num_hidden_layers": 3, "intermediate_size": 48, "num_attention_heads": 4,
     "num_key_value_heads": 2, "vocab_size": 64, "num_local_experts": 4, "num_experts_per_tok": 2, "torch_dtype": "bfloat16",
 }  # fmt: skip
+# A type that no adapter reads, and what its config must state to be guessed.
+ODD = {"model_type": "odd", "rms_norm_eps": 1e-6, "rope_theta": 10000.0}
 # A buffer that the publisher stored beside the weights.
 EXTRA = {"DeepSeek-OCR": ["model.vision_model.embeddings.position_ids"]}
 Tensor = tuple[str, tuple[int, ...], str]
@@ -198,7 +200,7 @@ def test_gguf_that_is_not_quantized(run: Run, tmp_path: Path, kind: str) -> None
 )
 def test_calls_that_cannot_be_answered_end_with_2(run: Run, tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(MIXTRAL))
-    (tmp_path / "odd.json").write_text(json.dumps({**MIXTRAL, "model_type": "odd"}))
+    (tmp_path / "odd.json").write_text(json.dumps({**MIXTRAL, **ODD}))
     (tmp_path / "bad.safetensors").write_bytes(b"\xff\0\0\0\0\0\0\0{")
     (tmp_path / "bad.gguf").write_bytes(b"nothing")
     (tmp_path / "bad.index.json").write_text('{"weight_map": []}')
@@ -209,7 +211,7 @@ def test_calls_that_cannot_be_answered_end_with_2(run: Run, tmp_path: Path, argu
 
 
 def test_a_guess_verifies_nothing(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "odd.json").write_text(json.dumps({**MIXTRAL, "model_type": "odd"}))
+    (tmp_path / "odd.json").write_text(json.dumps({**MIXTRAL, **ODD}))
     write_safetensors(tmp_path / "m.safetensors", stored(MIXTRAL))
     done = run("verify", "odd.json", "m.safetensors")
     assert done.returncode == 2

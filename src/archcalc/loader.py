@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError
+from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
 from archcalc.report import SourceInfo
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: 
             return Loaded(info, spec, source.note)
     config = source.config
     if overrides:
-        config = sources.apply_overrides(config, overrides)
+        config = overridden(config, overrides)
     try:
         loaded = read(source, config, info, offline)
         named = "@" in text or any(part in text for part in ("/tree/", "/blob/", "/resolve/", "/raw/"))
@@ -62,6 +62,32 @@ def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: 
 def _changed(set_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that were set. Engines replace a dictionary such as `rope_scaling` whole, and merge nested configs."""
     return {key: value if key.endswith("_config") else config.get(key) for key, value in set_.items()}
+
+
+def overridden(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of the config with each `KEY=VALUE` set.
+
+    Raises `UsageError` for a key that is read at another level, where setting it would change nothing.
+    """
+    from archcalc import formats, sources
+    from archcalc.arch import adapter_name, schema_of
+
+    changed = sources.apply_overrides(config, overrides)
+    name = adapter_name(changed) if formats.format_of(changed) == formats.HF else None
+    if name is None:
+        return changed
+    from archcalc.arch import _levels
+
+    schema = schema_of(name)
+    for override in overrides:
+        key, _, value = override.partition("=")
+        head, _, rest = key.strip().partition(".")
+        if right := _levels.place(schema, config, head):
+            right = f"{right}.{rest}" if rest else right
+            raise UsageError(f"--set {override}: {name} reads {head} in {right.split('.')[0]}", f"--set {right}={value}")
+        if rest and head in _levels.LANGUAGE and head not in config and _levels.flat(schema, config, head):
+            raise UsageError(f"--set {override}: this {name} config has no {head}", f"--set {rest}={value}")
+    return changed
 
 
 def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: bool = False) -> Loaded:

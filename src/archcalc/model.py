@@ -284,8 +284,9 @@ class Architecture(NamedTuple):
 
     @property
     def layers(self) -> int:
-        """Layers of the decoder, without MTP."""
-        return sum(len(s.pattern) for s in self.stacks if s.part == "decoder")
+        """Layers of the decoder, without MTP; of all parts where there is no decoder."""
+        decoder = sum(len(s.pattern) for s in self.stacks if s.part == "decoder")
+        return decoder or sum(len(s.pattern) for s in self.stacks if s.part != "mtp")
 
     @property
     def mtp_layers(self) -> int:

@@ -93,6 +93,11 @@ def base_dtype(architecture: Architecture, dtype: str | None = None) -> tuple[st
         return stated, ()
     if architecture.quantization is not None:
         return "BF16", ("the config states no dtype: BF16 assumed for what is not quantized",)
+    facts = architecture.facts
+    if "RMSNorm" in facts.norm and "RoPE" in facts.position and architecture.status != "header":
+        # The index of MiniMaxAI/MiniMax-M1 has two bytes a parameter, as have those of Qwen/Qwen-7B and Tele-AI/TeleChat-7B, which state
+        # no dtype either; what came before Llama (gpt2, gpt-j, t5) is published in F32.
+        return "BF16", ("the config states no dtype: BF16 assumed, as decoders with RMSNorm and rotary positions are published",)
     return "F32", ("the config states no dtype: F32 assumed, torch's default",)
 
 

@@ -77,8 +77,9 @@ def _layer_kinds(architecture: Architecture) -> tuple[list[report.LayerKind], di
     """Layers that read the same, by their numbers; and one letter a layer."""
     by_text: dict[tuple[str, str], list[int]] = {}
     mixer = ffn = ""
+    parts = ("decoder",) if any(stack.part == "decoder" for stack in architecture.stacks) else ("vision", "audio")
     for stack in architecture.stacks:
-        if stack.part != "decoder":
+        if stack.part not in parts:
             continue
         # Layers of a second stack are numbered on.
         first = stack.start or len(mixer)
@@ -272,6 +273,8 @@ def inspect(
     contexts: list[report.KvAt] = []
     if a.status == "header":
         pass  # what it caches and computes is not known, and not guessed
+    elif tokens is None and not a.facts.vocab_size:
+        pass  # a part that reads no tokens
     elif tokens is None:
         notes.append("the config states no context: give --ctx for cache and FLOPs")
     else:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
 _BY_CLASS = {
     "Grok1ForCausalLM": "grok1", "Mistral3ForConditionalGeneration": "mistral3",
+    "DeepseekOCR2ForCausalLM": "deepseek_ocr2",
     # Draft models: their configs carry the type of the layers that they are made of.
     "LlamaForCausalLMEagle3": "eagle3", "Eagle3LlamaForCausalLM": "eagle3", "PEagleDraftModel": "peagle",
     "DFlashDraftModel": "dflash", "DominoDraftModel": "dflash", "DSparkDraftModel": "dflash",
@@ -69,7 +70,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _encoder, _heads, _rotary, _schema
+    from archcalc.arch import _encoder, _heads, _levels, _nested, _rotary, _schema
     from archcalc.quant import stated
 
     name = adapter_name(config)
@@ -89,8 +90,13 @@ def parse(config: Mapping[str, Any]) -> Architecture:
             key,
         )
     try:
+        placed = _levels.lowered(cls, config)
+        config = placed.config
         schema = _schema.validate(cls, config)
-        architecture = schema.architecture()
+        try:
+            architecture = schema.architecture()
+        except ConfigError as error:
+            raise _levels.located(schema, error) from None
         if not getattr(cls, "own_heads", False):
             architecture = _heads.fitted(architecture, config, name)
         kept = _schema.fp32_modules(schema)
@@ -99,8 +105,12 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]
-    unmodelled = tuple(_schema.unmodelled(schema))
+    unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
+    notes = architecture.notes
+    if placed.moved and placed.mixed:
+        notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
     return architecture._replace(
+        notes=notes,
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),

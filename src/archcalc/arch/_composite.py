@@ -13,20 +13,14 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
-from archcalc.arch import schema_of
 from archcalc.arch._decoder import group, join, with_tower
-from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested, validate
+from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Group, Stack, Tensor
 
 Sides: TypeAlias = Size | tuple[Size, Size]
 Pieces: TypeAlias = tuple[list[Group], list[Stack]]
-FLAT = (
-    "attention_bias", "head_dim", "hidden_size", "intermediate_size", "mlp_bias", "num_attention_heads", "num_hidden_layers",
-    "num_key_value_heads", "sliding_window", "vocab_size",
-)  # fmt: skip
-"""The text model's keys at the top level of flat configs."""
 DEFAULT: Any = Field(default=None, validate_default=True)
 """Of a nested config that the reference implementation fills in where it is absent or null."""
 
@@ -57,8 +51,6 @@ class CompositeSchema(ConfigSchema):
 
     core_keys: ClassVar[tuple[str, ...]] = ()
     name: ClassVar[str]
-    # The adapter of the text model's keys where configs from before `text_config` state them at the top level.
-    flat: ClassVar[str] = ""
     text_name: ClassVar[str] = "language_model"
     renames: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -74,10 +66,6 @@ class CompositeSchema(ConfigSchema):
         """What stands beside the text model."""
 
     def text(self, prefix: str) -> Architecture:
-        if self.flat and "text_config" not in self.model_fields_set and "hidden_size" in (extra := self.model_extra or {}):
-            schema = schema_of(self.flat)
-            stated = {key: extra[key] for key in extra if key in schema.model_fields or key.startswith(("rope_", "partial_"))}
-            return validate(schema, stated).architecture(f"{prefix}.{self.text_name}")
         return self.text_config.architecture(f"{prefix}.{self.text_name}")
 
     def architecture(self, prefix: str = "model") -> Architecture:

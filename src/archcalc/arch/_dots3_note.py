@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, INDEXED, SLIDING, known_kinds, sparse_layers
 from archcalc.arch._mla import LatentSchema
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, per_layer
+from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, overrides, per_layer
 from archcalc.errors import ConfigError
 
 
@@ -89,7 +89,8 @@ class NoteSchema(LatentSchema):
                 self.swa_v_head_dim,
             )  # fmt: skip
             return [sliding if kind == SLIDING else own for kind in kinds]
-        each = [self.per_layer_config.get(i, {}) for i in range(len(kinds))]
+        given = overrides(self.per_layer_config, *Dims._fields, "num_key_value_heads")
+        each = [given.get(i, {}) for i in range(len(kinds))]
         return [own._replace(**{key: value for key, value in keys.items() if key in Dims._fields}) for keys in each]
 
     def sparse(self) -> list[bool]:

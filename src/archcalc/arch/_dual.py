@@ -9,8 +9,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from pydantic import model_validator
-
 from archcalc.arch._decoder import DecoderSchema, group, join
 from archcalc.arch._schema import ConfigSchema, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
@@ -60,14 +58,11 @@ class DualSchema(ConfigSchema):
     text_config: Any
     vision_config: Any
 
-    @model_validator(mode="before")
     @classmethod
-    def _older(cls, config: Any) -> Any:
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         """Where older configs state `text_config_dict`, that one is meant, and so for vision."""
-        if not isinstance(config, dict):
-            return config
         old = {f"{part}_config": config[f"{part}_config_dict"] for part in ("text", "vision") if config.get(f"{part}_config_dict")}
-        return {**config, **old}
+        return {**{key: value for key, value in config.items() if not old or not key.endswith("_config_dict")}, **old}
 
     @abstractmethod
     def beside(self, text: TextTower, vision: TowerSchema) -> Iterator[Tensor]:

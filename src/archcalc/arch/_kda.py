@@ -8,12 +8,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR, hybrid_label, known_kinds, sparse_layers
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
-from archcalc.arch._schema import Count, Size, per_layer, rope_label
+from archcalc.arch._schema import ConfigSchema, Count, Size, per_layer, rope_label
 from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -25,10 +25,10 @@ from archcalc.model import Architecture, Layer, Moe, Stack, Tensor
 RENAMES = ((".self_attn.forget_gate.", ".self_attn."),)
 
 
-class LinearConfig(BaseModel):
+class LinearConfig(ConfigSchema):
     """`linear_attn_config`: what published configs say of the linear layers. Kimi counts layers from 1."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    inert_keys: ClassVar[tuple[str, ...]] = ("gate_lower_bound",)
 
     head_dim: Size | None = None
     num_heads: Size | None = None

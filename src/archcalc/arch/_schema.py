@@ -6,14 +6,15 @@ Source: transformers 5.23, configuration_utils.py (the keys that every config ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
+from archcalc.arch._inert import INERT, PATTERN, says_nothing
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Encoder, Group, Stack, Tensor
+from archcalc.model import Architecture, Encoder, Facts, Group, Stack, Status, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -32,34 +33,13 @@ _DTYPES = {
     "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
 }  # fmt: skip
 
-# Keys that say how a model was trained, is sampled from, or is run, and none of what it is made of.
-_INERT = frozenset(
+BASE = frozenset(
     """
-    _name_or_path _attn_implementation _attn_implementation_autoset _commit_hash _from_model_config architectures auto_map
-    transformers_version transformers.js_config model_type torch_dtype dtype quantization_config compression_config use_cache
-    is_decoder is_encoder_decoder add_cross_attention cross_attention_hidden_size tie_encoder_decoder output_attentions
-    output_hidden_states output_scores return_dict return_dict_in_generate return_legacy_cache use_return_dict torchscript
-    use_bfloat16 tf_legacy_loss chunk_size_feed_forward pruned_heads problem_type finetuning_task task_specific_params
-    tokenizer_class prefix id2label label2id num_labels decoder_start_token_id forced_bos_token_id forced_eos_token_id
-    bad_words_ids begin_suppress_tokens suppress_tokens max_length min_length do_sample early_stopping num_beams num_beam_groups
-    diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size
-    encoder_no_repeat_ngram_size num_return_sequences remove_invalid_values exponential_decay_length_penalty renormalize_logits
-    pretraining_tp ep_size rope_theta rope_scaling rope_parameters rope_interleaved rope_interleave rope_local_base_freq
-    partial_rotary_factor max_position_embeddings max_sequence_length original_max_position_embeddings initial_context_length
-    initializer_range initializer_factor layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps norm_epsilon hidden_act
-    hidden_activation activation_function attn_logit_softcapping final_logit_softcapping query_pre_attn_scalar logit_scale
-    attention_multiplier residual_multiplier embedding_multiplier logits_scaling norm_topk_prob scoring_func topk_method
-    topk_group n_group routed_scaling_factor router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale
-    mlp_dropout attn_pdrop embd_pdrop resid_pdrop keys_to_ignore_at_inference gradient_checkpointing language_model_only
-    sdpa unsloth_version unsloth_fixed use_mfa flash_attn is_llama_config interpolate_factor full_attn_mod
-    swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens model_max_length is_causal
+    model_type architectures dtype torch_dtype auto_map quantization_config compression_config transformers_version _name_or_path
+    id2label label2id num_labels problem_type is_encoder_decoder is_decoder add_cross_attention chunk_size_feed_forward
     """.split()
 )
-_INERT_PATTERN = re.compile(
-    r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|layerdrop|pdrop|eps|epsilon|std|coef|coefficient"
-    r"|loss|loss_weight|init|range|tokens_per_image|tokens_id)$"
-    r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
-)
+"""What every config may state of itself, nested or not."""
 
 S = TypeVar("S", bound="ConfigSchema")
 
@@ -79,18 +59,25 @@ class ConfigSchema(BaseModel):
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
     fp32_modules: ClassVar[tuple[str, ...]] = ()
+    # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
+    language: ClassVar[bool] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renewed(cls, config: Any) -> Any:
+        return cls.newest(config) if isinstance(config, dict) else config
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The config as the type's newest form states it: for types whose earlier configs have another form."""
+        return config
 
     def architecture(self, prefix: str = "model") -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
         raise UnsupportedError(
-            f"{self._adapter()} is the type of a part of a model, such as a tower, and not of a model",
+            f"{_type_of(self)} is the type of a part of a model, such as a tower, and not of a model",
             "give the config of the whole model: it holds this one, and the figures of the part are among its own",
         )
-
-    @classmethod
-    def _adapter(cls) -> str:
-        """The model type that this schema is of, for messages."""
-        return cls.__module__.rpartition(".")[2]
 
     def encoders(self) -> tuple[Encoder, ...]:
         """What the towers below this config compute over their largest inputs, of those where that is known."""
@@ -98,18 +85,99 @@ class ConfigSchema(BaseModel):
         return tuple(encoder for value in values if isinstance(value, ConfigSchema) for encoder in value.encoders())
 
 
+def _type_of(schema: ConfigSchema) -> str:
+    return type(schema).__module__.rpartition(".")[2]
+
+
 class TowerSchema(ConfigSchema):
     """The base of schemas that describe a vision or audio tower."""
 
+    language: ClassVar[bool] = False
+    # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.
+    whole: ClassVar[bool] = True
+
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         """The tower's tensors, named below `prefix`."""
-        raise UnsupportedError(f"{self._adapter()} is no type of tower", "name the tower's own type in its config")
+        raise UnsupportedError(f"{_type_of(self)} states no tensors of its own: give the config of the whole model")
 
     def encoders(self) -> tuple[Encoder, ...]:
         """By default one image of the size that the config states; towers whose processors decide otherwise say so themselves."""
         from archcalc.arch._encoder import square
 
         return square(self) or super().encoders()
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        """The tower alone, as the reference's class for it without a head: parameters, and nothing that caches tokens."""
+        groups, stacks = self.tower(prefix)
+
+        def stated(*names: str) -> int:
+            found = (getattr(self, name, None) for name in names)
+            return next((value for value in found if isinstance(value, int)), 0)
+
+        hidden, heads = stated("hidden_size", "d_model", "width", "embed_dim"), stated("num_attention_heads", "num_heads", "heads")
+        facts = Facts(
+            hidden, 0, None, "bidirectional" if heads else "none", heads, heads, hidden // heads if heads else 0, "not stated",
+            str(getattr(self, "hidden_act", "") or "not stated"), "not stated",
+        )  # fmt: skip
+        notes = ["a part of a model, counted alone: it has no text model, and keeps no cache"]
+        named = (self.model_extra or {}).get("architectures")
+        classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+        head = self.head_of(classes[0]) if classes else ()
+        if head is None:
+            notes.append(f"counted without a head: a {classes[0]} has one")
+        groups.append(Group("head", tuple(head or ())))
+        status: Status = "counted" if head is not None and self.whole else "partial"
+        if not self.whole:
+            notes.append(
+                "counted as it stands in the whole model: the class of this part alone has other tensors too, or lacks some"
+            )
+        return Architecture(
+            _type_of(self), tuple(g for g in groups if g.tensors), tuple(stacks), facts, status=status, notes=tuple(notes)
+        )
+
+    def head_of(self, name: str) -> Iterable[Tensor] | None:
+        """What a class of this name has behind the tower, or None where that is not known."""
+        return () if name.endswith(("Model", "Encoder", "Transformer", "Tower")) else None
+
+
+class Nested(NamedTuple):
+    """How a nested config is parsed: see `nested`."""
+
+    default_type: str
+    misnamed: tuple[str, ...]
+    optional: bool
+    fixed: bool
+    absent: Mapping[str, Any] | None
+    merged: bool
+
+    def schema_for(self, config: Mapping[str, Any]) -> type[ConfigSchema] | None:
+        """The schema of the config's own `model_type`, or None where there is no adapter for it."""
+        from archcalc.arch import adapter_name, schema_of
+
+        name = adapter_name({"model_type": self.type_of(config)})
+        return None if name is None else schema_of(name)
+
+    def type_of(self, config: Mapping[str, Any]) -> Any:
+        model_type = config.get("model_type") or self.default_type
+        return self.default_type if self.fixed or model_type in self.misnamed else model_type
+
+    def __call__(self, value: Any, info: ValidationInfo[Any]) -> Any:
+        where = info.field_name or ""
+        if (
+            isinstance(value, ConfigSchema)
+            or not (value is None or isinstance(value, Mapping))
+            or (self.optional and value is None)
+        ):
+            return value
+        default = self.absent or {}
+        config = default if value is None else {**default, **value} if self.merged else value
+        schema = self.schema_for(config)
+        if schema is None:
+            raise UnsupportedError(
+                f"{where}.model_type is {json_text(self.type_of(config))}: archcalc has no adapter for it",
+                "see `archcalc models --types` for those it has",
+            )
+        return validate(schema, config, where)
 
 
 def nested(
@@ -128,25 +196,7 @@ def nested(
 
     For fields such as ``text_config: Annotated[ConfigSchema, nested("llama")] = Field(default={}, validate_default=True)``.
     """
-
-    def parse(value: Any, info: ValidationInfo) -> Any:
-        from archcalc.arch import adapter_name, schema_of
-
-        where = info.field_name or ""
-        if isinstance(value, ConfigSchema) or not (value is None or isinstance(value, Mapping)) or (optional and value is None):
-            return value
-        config = (absent or {}) if value is None else {**absent, **value} if absent and merged else value
-        model_type = config.get("model_type") or default_type
-        if fixed or model_type in misnamed:
-            model_type = default_type
-        name = adapter_name({"model_type": model_type})
-        if name is None:
-            raise UnsupportedError(
-                f"{where}.model_type is {json_text(model_type)}: archcalc has no adapter for it",
-                "see `archcalc models --types` for those it has",
-            )
-        return validate(schema_of(name), config, where)
-
+    parse: Any = Nested(default_type, misnamed, optional, fixed, absent, merged)
     return BeforeValidator(parse)
 
 
@@ -195,14 +245,20 @@ def _expected(problem: Any) -> str:
 
 def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     """The keys of the config that no schema reads and that could change a figure, nested ones with dots."""
-    known = _known_keys(type(schema))
-    for key in schema.model_extra or ():
-        if key not in known and not _INERT_PATTERN.search(key):
+    from archcalc.arch._levels import copies, stray
+
+    known = {*_known_keys(type(schema)), *copies(schema)}
+    lost = set(stray(schema))
+    for key, value in (schema.model_extra or {}).items():
+        if key in lost or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)
-        if isinstance(value, ConfigSchema):
-            yield from unmodelled(value, f"{where}{key}.")
+        parts = [(key, value)] if isinstance(value, ConfigSchema) else []
+        if isinstance(value, list):
+            parts = [(f"{key}.{i}", part) for i, part in enumerate(value) if isinstance(part, ConfigSchema)]
+        for name, part in parts:
+            yield from unmodelled(part, f"{where}{name}.")
 
 
 @cache
@@ -211,7 +267,7 @@ def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
     aliases = [f.validation_alias.choices for f in schema.model_fields.values() if isinstance(f.validation_alias, AliasChoices)]
     # Towers state a vocabulary and whether they tie its table, and have none.
     inert = (*schema.inert_keys, "vocab_size", "tie_word_embeddings") if issubclass(schema, TowerSchema) else schema.inert_keys
-    return _INERT.union(inert, *([str(c) for c in choices] for choices in aliases))
+    return INERT.union(inert, *([str(c) for c in choices] for choices in aliases))
 
 
 def absent(schema: type[ConfigSchema], config: Mapping[str, Any]) -> list[str]:
@@ -261,6 +317,14 @@ def per_layer(values: Sequence[Any], layers: int, key: str, layers_key: str = "n
             f"{key} has {len(values)} entries for {layers} layers ({layers_key})", f"give one entry per layer in {key}", key
         )
     return values
+
+
+def overrides(layers: Mapping[int, Mapping[str, Any]] | None, *known: str) -> Mapping[int, Mapping[str, Any]]:
+    """What `per_layer_config` says of single layers, or an error that names a key which is not read there."""
+    for keys in (layers or {}).values():
+        if unknown := keys.keys() - set(known):
+            raise UnsupportedError(f"per_layer_config holds {min(unknown)}: only {', '.join(known)} are known here")
+    return layers or {}
 
 
 _SCALINGS = {

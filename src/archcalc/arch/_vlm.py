@@ -5,16 +5,16 @@ Source: openbmb/MiniCPM-V-2_6 and deepseek-ai/DeepSeek-OCR, config.json (the tex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from archcalc.arch._decoder import join
 from archcalc.model import Architecture, Group, Tensor
 
 
-def flat(config: Any, own: Iterable[str], key: str = "text_config", **extra: Any) -> Any:
+def flat(config: dict[str, Any], own: Iterable[str], key: str = "text_config", **extra: Any) -> dict[str, Any]:
     """A config whose text model's keys stand beside its own, with the former moved below `key`."""
-    if not isinstance(config, Mapping) or key in config:
+    if key in config:
         return config
     mine = {name: config[name] for name in own if name in config}
     return {**mine, key: {name: value for name, value in config.items() if name not in mine} | extra}

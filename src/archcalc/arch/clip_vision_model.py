@@ -1,13 +1,16 @@
 """CLIP, the vision tower.
 
-Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPVisionModel`) and configuration_clip.py (defaults).
+Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPVisionModel`, `CLIPVisionModelWithProjection`) and
+configuration_clip.py (defaults).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
-from archcalc.blocks._tensor import prefixed
+from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, grid, patch_conv, table
 from archcalc.model import Group, Stack, Tensor, stack
@@ -24,6 +27,11 @@ class Schema(TowerSchema):
     image_size: Size = 224
     patch_size: Size = 32
     hidden_act: str = "quick_gelu"
+
+    def head_of(self, name: str) -> Iterable[Tensor] | None:
+        if not name.endswith("WithProjection"):
+            return super().head_of(name)
+        return linear("visual_projection", self.projection_dim or 512, self.hidden_size, "other")
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         h, p = self.hidden_size, self.patch_size

@@ -21,9 +21,13 @@ class Attention(ConfigSchema):
     kv_n_heads: Size = 1
 
 
+class Activation(ConfigSchema):
+    name: str = "silu"
+
+
 class FeedForward(ConfigSchema):
     inert_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "moe_normalize_expert_weights", "uniform_expert_assignment")
-    ffn_act_fn: dict[str, Any] | None = None
+    ffn_act_fn: Activation | str | None = None
     ffn_hidden_size: Size = 3584
     moe_num_experts: Size = 4
     moe_top_k: Size = 1
@@ -59,7 +63,8 @@ class Schema(PlainSchema):
         return self.ffn.ffn_hidden_size
 
     def experts(self) -> MixtureOfExperts:
-        activation = (self.ffn.ffn_act_fn or {}).get("name", "silu")
+        stated = self.ffn.ffn_act_fn or Activation()
+        activation = stated if isinstance(stated, str) else stated.name
         return MixtureOfExperts(self.hidden_size, self.wide, self.ffn.moe_num_experts, self.ffn.moe_top_k, activation)
 
     def sparse(self) -> list[bool]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import model_validator
-
 from archcalc.arch import _sam, deepseek
 from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._encoder import through
@@ -52,9 +50,8 @@ class Schema(ConfigSchema):
     projector_config: Projector
     use_mla: bool | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _apart(cls, config: Any) -> Any:
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, OWN, model_type="deepseek")
 
     def architecture(self, prefix: str = "model") -> Architecture:

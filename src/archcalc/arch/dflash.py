@@ -10,17 +10,38 @@ Source: SpecForge 0.2, specforge/modeling/draft/dflash.py `DFlashDraftModel`, do
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from archcalc.arch import qwen3
 from archcalc.arch._alternating import mixed_label
 from archcalc.arch._decoder import attention_pattern, group
-from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Shard, Tensor, stack
+
+
+class Options(ConfigSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "block_size",
+        "num_anchors",
+        "shift_label",
+        "confidence_head_alpha",
+        "pure_draft_prefix_len",
+    )
+
+    projector_type: str | None = None
+    target_layer_ids: list[int] | None = None
+    gru_hidden_dim: Size | None = None
+    emb_dim: Size | None = None
+    markov_rank: Count | None = 256
+    markov_head_type: str = "vanilla"
+    enable_confidence_head: Flag = True
+    confidence_head_with_markov: Flag = True
+    attention_mode: str = "gqa"
+    attention_modes: list[str] | None = None
 
 
 class Schema(qwen3.Schema):
@@ -36,28 +57,30 @@ class Schema(qwen3.Schema):
     num_hidden_layers: Layers = 1
     max_position_embeddings: Tokens = 32768
     num_target_layers: Size | None = None
-    dflash_config: dict[str, Any] | None = None
+    dflash_config: Options | None = None
 
-    def option(self, key: str, default: int | None = None) -> int:
-        """A positive number of `dflash_config`."""
-        value = (self.dflash_config or {}).get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**28:
-            raise ConfigError(
-                f"dflash_config.{key} is {json_text(value)}: it should be a positive number", "correct it", "dflash_config"
-            )
+    @property
+    def options(self) -> Options:
+        return self.dflash_config or Options()
+
+    def option(self, key: str) -> int:
+        """A number of `dflash_config` that its projector cannot do without."""
+        value: int | None = getattr(self.options, key)
+        if value is None:
+            raise ConfigError(f"dflash_config.{key} is missing", f"give dflash_config.{key}", f"dflash_config.{key}")
         return value
 
     def joined(self) -> int:
         """How many of the target's layers are joined; as many as there are layers where none are listed."""
-        listed = (self.dflash_config or {}).get("target_layer_ids")
-        if listed is not None and (not isinstance(listed, list) or not listed):
+        listed = self.options.target_layer_ids
+        if listed is not None and not listed:
             raise ConfigError("dflash_config.target_layer_ids should list layers", "correct it", "dflash_config")
         return len(listed) if listed else self.num_hidden_layers
 
     def heads(self) -> Iterator[Tensor]:
         """What corrects the target's head."""
-        options = self.dflash_config or {}
-        kind, h, vocab = options.get("projector_type"), self.hidden_size, self.vocab_size
+        options = self.options
+        kind, h, vocab = options.projector_type, self.hidden_size, self.vocab_size
         if kind == "domino":
             gru, narrow = self.option("gru_hidden_dim"), self.option("emb_dim")
             yield Tensor("prefix_gru.weight_ih_l0", (3 * gru, h), "head")
@@ -65,20 +88,20 @@ class Schema(qwen3.Schema):
             yield from linear("embed_proj.0", narrow, h + gru, "head")
             yield from linear("embed_proj.2", vocab, narrow, "head", shard=Shard(0, vocab))
         elif kind == "dspark":
-            rank = self.option("markov_rank", 256) if options.get("markov_rank", 256) else 0
-            if rank and options.get("markov_head_type", "vanilla") != "vanilla":
-                raise UnsupportedError(f"dflash_config.markov_head_type is {options['markov_head_type']!r}: vanilla is known here")
+            rank = options.markov_rank or 0
+            if rank and options.markov_head_type != "vanilla":
+                raise UnsupportedError(f"dflash_config.markov_head_type is {options.markov_head_type!r}: vanilla is known here")
             if rank:
                 yield Tensor("markov_head.markov_w1.weight", (vocab, rank), "head", Shard(0, vocab))
                 yield Tensor("markov_head.markov_w2.weight", (vocab, rank), "head", Shard(0, vocab))
-            if options.get("enable_confidence_head", True):
-                paired = rank if options.get("confidence_head_with_markov", True) else 0
+            if options.enable_confidence_head:
+                paired = rank if options.confidence_head_with_markov else 0
                 yield from linear("confidence_head.proj", 1, h + paired, "head", bias=True)
         elif kind is not None:
             raise UnsupportedError(f"dflash_config.projector_type is {json_text(kind)}: domino and dspark are known here")
 
     def architecture(self, prefix: str = "") -> Architecture:
-        modes = (self.dflash_config or {}).get("attention_modes") or [(self.dflash_config or {}).get("attention_mode", "gqa")]
+        modes = self.options.attention_modes or [self.options.attention_mode]
         if not set(map(str, modes)) <= {"gqa", "mha"}:
             raise UnsupportedError(f"dflash_config.attention_mode is {modes}: gqa and mha are known here")
         h, n = self.hidden_size, self.num_hidden_layers

@@ -5,12 +5,13 @@ Source: transformers 5.23, models/dots3_note/modeling_dots3_note.py (`Dots3NoteA
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch import whisper
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided, validate
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, TowerSchema, divided, validate
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -22,6 +23,18 @@ _WHISPER = {
     "d_model": "hidden_size", "encoder_attention_heads": "num_attention_heads", "encoder_layers": "num_hidden_layers",
     "encoder_ffn_dim": "intermediate_size", "num_mel_bins": "feature_size",
 }  # fmt: skip
+
+
+class Whisper(ConfigSchema):
+    """Whisper's names. What its config says of a decoder is not read."""
+
+    inert_keys: ClassVar[tuple[str, ...]] = tuple(whisper.Schema.model_fields)
+
+    d_model: Size | None = None
+    encoder_attention_heads: Size | None = None
+    encoder_layers: Layers | None = None
+    encoder_ffn_dim: Size | None = None
+    num_mel_bins: Size | None = None
 
 
 class Schema(TowerSchema):
@@ -44,11 +57,12 @@ class Schema(TowerSchema):
         5120, validation_alias=AliasChoices("whisper_adapter_out_dim", "adapter_output_size", "adapter_out_dim")
     )
     # Whisper's names for the same, which decide where they are there.
-    whisper_config: dict[str, Any] | None = None
+    whisper_config: Whisper | None = None
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         if self.whisper_config:
-            named = {_WHISPER[key]: value for key, value in self.whisper_config.items() if key in _WHISPER}
+            stated = self.whisper_config
+            named = {ours: value for key, ours in _WHISPER.items() if (value := getattr(stated, key)) is not None}
             own = self.model_dump(exclude_unset=True, exclude={"whisper_config"})
             return validate(Schema, {**own, **named}, "audio_config").tower(prefix)
         h, heads, bias, mid, out = (

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field
 from archcalc.arch._alternating import sparse_layers
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import area, within
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
+from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided, overrides
 from archcalc.blocks._tensor import Block, linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.experts import MixtureOfExperts
@@ -60,8 +60,8 @@ class Schema(TowerSchema):
                 f"pyramid_num_routed has {len(counts)} entries for {n} layers", "give one a layer", "pyramid_num_routed"
             )
         sparse = [count > 0 for count in counts] if counts is not None else sparse_layers(self.mlp_layer_types, [False] * n)
-        given = self.per_layer_config
-        if given is None:
+        given = overrides(self.per_layer_config, "num_local_experts")
+        if self.per_layer_config is None:
             return [(counts[i] if counts else self.num_local_experts) if sparse[i] else 0 for i in range(n)]
         return [given.get(i, {}).get("num_local_experts", self.num_local_experts) if sparse[i] else 0 for i in range(n)]
 

@@ -7,10 +7,10 @@ queries, keys and values read embedding and hidden state side by side; `fc` join
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from archcalc.arch._decoder import DecoderSchema, group
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -19,6 +19,17 @@ from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 EMBEDDING_NOTE = "the embedding is the target's: not counted"
+
+
+class Eagle(ConfigSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "use_aux_hidden_state",
+        "use_input_layernorm_in_first_layer",
+        "use_last_layernorm",
+        "use_mtp_layernorm",
+    )
+
+    eagle_aux_hidden_state_layer_ids: list[int] | None = None
 
 
 class Schema(DecoderSchema):
@@ -33,13 +44,13 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 2048
     draft_vocab_size: Size | None = None
     target_hidden_size: Size | None = None
-    eagle_config: dict[str, Any] | None = None
+    eagle_config: Eagle | None = None
     fc_norm: Flag = False
 
     def fused(self) -> int:
         """How many of the target's layers are joined: those that the config lists, or three."""
-        listed = (self.eagle_config or {}).get("eagle_aux_hidden_state_layer_ids")
-        if listed is not None and (not isinstance(listed, list) or not listed):
+        listed = (self.eagle_config or Eagle()).eagle_aux_hidden_state_layer_ids
+        if listed is not None and not listed:
             raise ConfigError("eagle_config.eagle_aux_hidden_state_layer_ids should list layers", "correct it", "eagle_config")
         return len(listed) if listed else 3
 

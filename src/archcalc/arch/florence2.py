@@ -20,7 +20,7 @@ from archcalc.model import Architecture, Group, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "vocab_size", "ignore_index")
+    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "ignore_index")
     name: ClassVar[str] = "florence2"
 
     text_config: Annotated[BartSchema, nested("bart", "florence2_language"), DEFAULT]

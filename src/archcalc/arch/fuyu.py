@@ -5,24 +5,17 @@ Source: transformers 5.23, models/fuyu/modeling_fuyu.py and configuration_fuyu.p
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of
 from archcalc.arch._decoder import group
-from archcalc.arch._schema import ConfigSchema, Size, nested, validate
-from archcalc.arch.persimmon import Schema as Persimmon
+from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture, Encoder
 
-# The text model's keys that flat configs state.
-FLAT = (
-    "vocab_size", "max_position_embeddings", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-    "hidden_act", "qk_layernorm", "rope_scaling", "rope_theta",
-)  # fmt: skip
-
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*FLAT, "image_size", "num_key_value_heads")
+    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "num_key_value_heads")
     name: ClassVar[str] = "fuyu"
     renames: ClassVar[tuple[tuple[str, str], ...]] = (
         ("lm_head.", "language_model.lm_head."),
@@ -33,12 +26,6 @@ class Schema(CompositeSchema):
     text_config: Annotated[ConfigSchema, nested("persimmon"), DEFAULT]
     patch_size: Size = 30
     num_channels: Size = 3
-
-    def text(self, prefix: str) -> Architecture:
-        if "text_config" in self.model_fields_set:
-            return super().text(prefix)
-        flat: dict[str, Any] = {key: value for key, value in (self.model_extra or {}).items() if key in FLAT}
-        return validate(Persimmon, flat).architecture(f"{prefix}.{self.text_name}")
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         wide = self.patch_size**2 * self.num_channels

@@ -12,7 +12,7 @@ from pydantic import Field
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import encoder, stated
 from archcalc.arch._gemma4 import clippable
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
+from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
 from archcalc.arch.gemma2 import NORMS
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -44,7 +44,7 @@ class Schema(TowerSchema):
 
     def layer(self) -> Layer:
         h, heads, kv_heads = self.hidden_size, self.num_attention_heads, self.num_key_value_heads
-        divided(heads, kv_heads, "num_attention_heads", "num_key_value_heads")
+        # The two need not divide: configs that leave `num_key_value_heads` out get the class's 12 beside any number of heads.
         attention = GroupedQueryAttention(h, heads, kv_heads, self.head_dim, qk_norm="head")
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         layer = encoder_layer(attention, ffn, (rms_norm(norm, h) for norm in NORMS))

@@ -15,7 +15,6 @@ from archcalc.model import Architecture
 
 class Schema(glm4v.Schema):
     name: ClassVar[str] = "glm46v"
-    flat: ClassVar[str] = ""
 
     text_config: Annotated[ConfigSchema, nested("glm4v_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_vision"), DEFAULT]

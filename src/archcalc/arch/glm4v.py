@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from archcalc.arch._composite import DEFAULT, FLAT, VisionSchema
+from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.model import Architecture
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = FLAT
     name: ClassVar[str] = "glm4v"
-    flat: ClassVar[str] = "glm4v_text"
     tower_name: ClassVar[str] = "visual"
 
     text_config: Annotated[ConfigSchema, nested("glm4v_text", fixed=True), DEFAULT]

@@ -14,7 +14,6 @@ from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 
 class Schema(glm4v.Schema):
     name: ClassVar[str] = "glm4v_moe"
-    flat: ClassVar[str] = ""
 
     text_config: Annotated[ConfigSchema, nested("glm4v_moe_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_moe_vision", fixed=True), DEFAULT]

@@ -18,10 +18,9 @@ from archcalc.model import Architecture, Tensor
 
 class Schema(VisionSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *Dense.inert_keys, *Dense.model_fields, "im_start_id", "im_end_id", "im_newline_id", "image_start_id", "image_newline_id",
+        *Dense.inert_keys, "im_start_id", "im_end_id", "im_newline_id", "image_start_id", "image_newline_id",
     )  # fmt: skip
     name: ClassVar[str] = "hunyuan_vl"
-    flat: ClassVar[str] = "hunyuan_vl_text"
     projector_name: ClassVar[str] = "vision_tower.patch_merger"
     renames: ClassVar[tuple[tuple[str, str], ...]] = (
         ("model.language_model.", "model."),

@@ -21,6 +21,7 @@ from archcalc.model import Encoder, Tensor, stack
 
 
 class Schema(TowerSchema):
+    whole: ClassVar[bool] = False
     inert_keys: ClassVar[tuple[str, ...]] = (
         "interpolate_mode", "num_key_value_heads", "out_hidden_size", "temporal_patch_size", "img_max_token_num", "min_image_size",
         "max_vit_seq_len", "text_hidden_size", "add_patchemb_bias", "anyres_pooling_size", "cat_extra_token", "img_size",

@@ -20,7 +20,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_len", "vocab_size")
+    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_len",)
     name: ClassVar[str] = "idefics2"
     text_name: ClassVar[str] = "text_model"
     tower_name: ClassVar[str] = "vision_model"

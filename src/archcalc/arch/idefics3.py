@@ -16,7 +16,7 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_len", "vocab_size")
+    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_len",)
     name: ClassVar[str] = "idefics3"
     text_name: ClassVar[str] = "text_model"
     tower_name: ClassVar[str] = "vision_model"

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import model_validator
-
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, moved
 from archcalc.arch._inkling import RENAMES
 from archcalc.arch._schema import ConfigSchema, nested
@@ -41,11 +39,10 @@ class Schema(CompositeSchema):
     vision_config: Annotated[Vision, nested("inkling_vision", fixed=True), DEFAULT]
     audio_config: Annotated[Audio, nested("inkling_audio", fixed=True), DEFAULT]
 
-    @model_validator(mode="before")
     @classmethod
-    def _mtp(cls, config: Any) -> Any:
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         """Checkpoints state the text model's MTP layers beside it."""
-        mtp = config.get("mtp_config") if isinstance(config, dict) else None
+        mtp = config.get("mtp_config")
         text = config.get("text_config") if mtp else None
         if not isinstance(mtp, dict) or not isinstance(text, dict):
             return config

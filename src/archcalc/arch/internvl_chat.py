@@ -23,9 +23,9 @@ from archcalc.model import Architecture, Encoder
 class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("llm_config", "vision_config")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "dynamic_image_size", "force_image_size", "hidden_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
+        "dynamic_image_size", "force_image_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
         "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_thumbnail", "tie_word_embeddings", "system_message",
-        "image_fold", "output_attentions", "vocab_size",
+        "image_fold", "output_attentions",
     )  # fmt: skip
 
     llm_config: Annotated[ConfigSchema, nested("llama")]

@@ -8,12 +8,10 @@ Source: transformers 5.23, models/mimi/modeling_mimi.py (`MimiModel`) and config
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Flag, Layers, Size, divided
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
 from archcalc.arch._seanet import SeanetTower
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import prefixed
@@ -22,6 +20,20 @@ from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer
 from archcalc.model import Group, Layer, Stack, Tensor, stack
+
+
+class Half(ConfigSchema):
+    """What the class derives from the keys beside it, and writes down again."""
+
+    language: ClassVar[bool] = False
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "attention_bias", "audio_channels", "codebook_dim", "codebook_size", "compress", "dilation_growth_rate", "frame_rate", "head_dim",
+        "hidden_size", "intermediate_size", "kernel_size", "last_kernel_size", "layer_scale_initial_scale", "num_attention_heads",
+        "num_filters", "num_hidden_layers", "num_key_value_heads", "num_quantizers", "num_residual_layers", "num_semantic_quantizers",
+        "pad_mode", "residual_kernel_size", "sampling_rate", "sliding_window", "tie_word_embeddings", "trim_right_ratio",
+        "upsample_groups", "upsampling_ratios", "use_causal_conv", "use_conv_shortcut", "use_streaming",
+        "vector_quantization_hidden_dimension", "downsampling_ratios", "base_config_key",
+    )  # fmt: skip
 
 
 class Schema(SeanetTower):
@@ -43,8 +55,8 @@ class Schema(SeanetTower):
     attention_bias: Flag = False
     hidden_act: str = "gelu"
     # All derived from the keys above; null drops one.
-    encoder_config: dict[str, Any] | None = Field(default_factory=dict)
-    decoder_config: dict[str, Any] | None = Field(default_factory=dict)
+    encoder_config: Half | None = Half()
+    decoder_config: Half | None = Half()
 
     def layer(self) -> Layer:
         h, heads = self.hidden_size, self.num_attention_heads

@@ -20,7 +20,10 @@ _HEAD = (("head.", "projection_head."), ("decoder.", "lm_head."))
 
 class Schema(VisionSchema):
     name: ClassVar[str] = "modernvbert"
-    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "classifier_bias", "vocab_size")
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "classifier_pooling",
+        "classifier_bias",
+    )
     text_name: ClassVar[str] = "text_model"
     tower_name: ClassVar[str] = "vision_model"
     projector_name: ClassVar[str] = "connector"

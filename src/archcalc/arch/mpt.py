@@ -5,20 +5,31 @@ Source: transformers 5.23, models/mpt/modeling_mpt.py and configuration_mpt.py (
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from archcalc.arch._classic import ClassicSchema
 from archcalc.arch._plain import named
-from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.arch._schema import ConfigSchema, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
+
+
+class Attention(ConfigSchema):
+    """`attn_config`: the reference has heads of their own keys and values, and no norms of either."""
+
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "alibi", "alibi_bias_max", "attn_impl", "attn_uses_sequence_id", "clip_qkv", "prefix_lm", "softmax_scale",
+    )  # fmt: skip
+
+    attn_type: Literal["multihead_attention"] = "multihead_attention"
+    qk_ln: Literal[False] = False
 
 
 class Schema(ClassicSchema):
     name: ClassVar[str] = "mpt"
     # The reference implementation's FFN is four times as wide whatever expansion_ratio says, and it has no learned positions.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "attn_config", "embedding_fraction", "expansion_ratio", "init_config", "init_device", "learned_pos_emb", "no_bias",
+        "embedding_fraction", "expansion_ratio", "init_config", "init_device", "learned_pos_emb", "no_bias",
         "norm_type", "verbose", "attn_impl", "attn_uses_sequence_id", "alibi", "alibi_bias_max", "clip_qkv", "prefix_lm", "qk_ln",
         "softmax_scale", "max_position_embeddings",
     )  # fmt: skip
@@ -34,6 +45,7 @@ class Schema(ClassicSchema):
     num_hidden_layers: Layers = named(24, "n_layers", "num_hidden_layers")
     num_attention_heads: Size = named(16, "n_heads", "num_attention_heads")
     hidden_act: str = "gelu"
+    attn_config: Attention | None = None
     max_position_embeddings: Tokens = named(2048, "max_seq_len")
 
     def attention(self, window: int | None, variant: int) -> Mixer:

@@ -1,5 +1,17 @@
-"""Music Flamingo: Audio Flamingo 3 with positions in time. Source: transformers 5.23, models/musicflamingo/modeling_musicflamingo.py"""
+"""Music Flamingo: Audio Flamingo 3 with positions in time, which have no weights.
 
-from archcalc.arch.audioflamingo3 import Schema
+Source: transformers 5.24, models/musicflamingo/modeling_musicflamingo.py and configuration_musicflamingo.py (positions in time of its own,
+stated beside the text model's).
+"""
 
-__all__ = ["Schema"]
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import audioflamingo3
+
+
+class Schema(audioflamingo3.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *audioflamingo3.Schema.inert_keys, "head_dim", "max_position_embeddings", "rope_parameters", "rope_theta", "partial_rotary_factor",
+    )  # fmt: skip

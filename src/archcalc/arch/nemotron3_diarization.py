@@ -28,6 +28,7 @@ class Head(TowerSchema):
 
 
 class Schema(TowerSchema):
+    whole: ClassVar[bool] = False
     inert_keys: ClassVar[tuple[str, ...]] = (
         "streaming_config", "chunk_length", "chunk_right_context", "chunk_left_context", "fifo_length", "speaker_cache_update_period",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
-from archcalc.arch._composite import DEFAULT, FLAT, VisionSchema, width_of
+from archcalc.arch._composite import DEFAULT, VisionSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
@@ -18,11 +18,10 @@ from archcalc.model import Architecture, Tensor
 
 class Schema(VisionSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *FLAT, "use_bias", "compression_ratio", "ignored_index", "rope_is_neox_style", "use_3d_rope", "use_flash_attention",
+        "use_bias", "compression_ratio", "ignored_index", "rope_is_neox_style", "use_3d_rope", "use_flash_attention",
         "weight_share_add_bias", "use_rmsnorm", "vision_start_token_id",
     )  # fmt: skip
     name: ClassVar[str] = "paddleocr_vl"
-    flat: ClassVar[str] = "paddleocr_vl_text"
     tower_name: ClassVar[str] = "visual"
     projector_name: ClassVar[str] = "projector"
 

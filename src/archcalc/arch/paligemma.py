@@ -26,7 +26,7 @@ SIGLIP = {
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "ignore_index")
+    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index",)
     name: ClassVar[str] = "paligemma"
     renames: ClassVar[tuple[tuple[str, str], ...]] = LLAVA
 

@@ -22,7 +22,7 @@ RENAMES = (
 
 
 class Schema(AudioSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index", "vocab_size", "hidden_size")
+    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index",)
     name: ClassVar[str] = "qwen2_audio"
     renames: ClassVar[tuple[tuple[str, str], ...]] = RENAMES
 

@@ -10,22 +10,22 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from archcalc.arch import qwen2_vl_text
 from archcalc.arch._decoder import with_tower
-from archcalc.arch._schema import TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.model import Architecture
 
 
-class Schema(qwen2_vl_text.Schema):
+class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("vision_config",)
     name: ClassVar[str] = "qwen2_vl"
 
-    text_config: qwen2_vl_text.Schema | None = None
+    text_config: Annotated[ConfigSchema, nested("qwen2_vl_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen2_vl_vision", "qwen2_vl"), Field(default={}, validate_default=True)]
+    tie_word_embeddings: Flag = False
 
     def architecture(self, prefix: str = "model") -> Architecture:
         language = f"{prefix}.language_model"
-        text = self.text_config.architecture(language) if self.text_config else super().architecture(language)
+        text = self.text_config.architecture(language)
         groups, stacks = self.vision_config.tower(f"{prefix}.visual")
         renames = ((f"{language}.", f"{prefix}."), (f"{prefix}.visual.", "visual."))
         # Either config may state the tying.

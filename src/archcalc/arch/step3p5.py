@@ -6,7 +6,7 @@ vLLM 0.33, models/step3p5_mtp.py (layers behind the decoder's, each with a head)
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -14,13 +14,21 @@ from archcalc.arch._alternating import SLIDING, sparse_layers
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gated import GatedSchema
 from archcalc.arch._mtp import behind_decoder
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
+from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Block
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Layer, Shard, Tensor
+
+
+class Other(ConfigSchema):
+    """What differs in the layers that slide: the reference reads the number of heads alone."""
+
+    inert_keys: ClassVar[tuple[str, ...]] = ("attention_type", "num_attention_groups", "head_dim", "true_head_dim")
+
+    num_attention_heads: Size | None = None
 
 
 class Schema(GatedSchema):
@@ -38,13 +46,17 @@ class Schema(GatedSchema):
     num_key_value_heads: Size = Field(8, validation_alias=AliasChoices("num_attention_groups", "num_key_value_heads"))
     max_position_embeddings: Tokens = 128000
     moe_intermediate_size: Size = 1280
-    n_routed_experts: Size = Field(288, validation_alias=AliasChoices("moe_num_experts", "n_routed_experts"))
+    n_routed_experts: Size = Field(288, validation_alias=AliasChoices("moe_num_experts", "n_routed_experts", "num_experts"))
     num_experts_per_tok: Size = Field(8, validation_alias=AliasChoices("moe_top_k", "num_experts_per_tok"))
     share_expert_dim: Count = Field(1280, validation_alias=AliasChoices("share_expert_dims", "share_expert_dim"))
+    # Flat copies of the published config state these in place of the lists.
+    first_k_dense_replace: Count = 3
+    n_shared_experts: Literal[1] = 1
+    use_moe_router_bias: Literal[True] = True
     mlp_bias: Flag = False
     moe_layers_enum: str | list[Count] | None = None
     num_sliding_attention_heads: Size | None = None
-    attention_other_setting: dict[str, Any] | None = None
+    attention_other_setting: Other | None = None
     per_layer_config: dict[int, dict[str, Size]] | None = None
     num_nextn_predict_layers: Count = Field(0, validation_alias=AliasChoices("num_mtp_layers", "num_nextn_predict_layers"))
 
@@ -58,7 +70,7 @@ class Schema(GatedSchema):
 
     def sparse(self) -> list[bool]:
         given, n = self.moe_layers_enum, self.num_hidden_layers
-        moe = set(range(3, n))
+        moe = set(range(self.first_k_dense_replace, n))
         if given is not None:
             moe = {int(i) for i in (given.split(",") if isinstance(given, str) else given) if str(i).strip()}
         kinds = None if self.mlp_layer_types is None else self.trimmed(self.mlp_layer_types)
@@ -71,7 +83,7 @@ class Schema(GatedSchema):
                 if unknown := keys.keys() - {"num_attention_heads"}:
                     raise UnsupportedError(f"per_layer_config holds {min(unknown)}: only num_attention_heads is known here")
             return [self.per_layer_config.get(i, {}).get("num_attention_heads", heads) for i in range(len(kinds))]
-        sliding = self.num_sliding_attention_heads or (self.attention_other_setting or {}).get("num_attention_heads", heads)
+        sliding = self.num_sliding_attention_heads or (self.attention_other_setting or Other()).num_attention_heads or heads
         return [sliding if kind == SLIDING else heads for kind in kinds]
 
     def mtp_heads(self) -> int:

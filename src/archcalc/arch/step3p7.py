@@ -31,13 +31,7 @@ RENAMES = (
 
 
 class Schema(ConfigSchema):
-    # Copies of the published config state the text model's keys outside `text_config`, where they are not read.
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "first_k_dense_replace", "head_dim", "hidden_size", "intermediate_size", "layer_types", "moe_intermediate_size",
-        "moe_router_scaling_factor", "n_shared_experts", "num_attention_heads", "num_experts", "num_experts_per_tok",
-        "num_hidden_layers", "num_key_value_heads", "num_nextn_predict_layers", "share_expert_dim", "sliding_window",
-        "use_moe_router_bias", "vocab_size", "understand_projector_stride", "image_token_len", "patch_token_len",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = ("understand_projector_stride", "image_token_len", "patch_token_len")
 
     text_config: Text = Field(default=Text(), validate_default=True)
     vision_config: Vision = Field(default=Vision(), validate_default=True)
@@ -50,11 +44,8 @@ class Schema(ConfigSchema):
         wide, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
         name = f"{prefix}.multi_modal_projector"
         projector = linear(name, hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide))
-        notes: tuple[str, ...] = ()
-        if "text_config" not in self.model_fields_set and "hidden_size" in (self.model_extra or {}):
-            notes = ("no text_config: the reference implementation takes its class's defaults, whatever the outer keys say",)
         groups.append(group("vision", projector))
-        return with_tower(text, "step3p7", groups, stacks, renames=RENAMES, notes=notes, tied=self.tie_word_embeddings)
+        return with_tower(text, "step3p7", groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The whole image, and 36 windows of 504 pixels of one of 3,024; two convolutions halve each side of both twice."""

@@ -5,14 +5,30 @@ Source: transformers 5.23, models/udop/modeling_udop.py (`UdopForConditionalGene
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import named
-from archcalc.arch._schema import Layers, Size
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
 from archcalc.arch.t5 import Schema as Text
 from archcalc.blocks.vision import patch_conv, table
 from archcalc.model import Architecture, Shard, Tensor
+
+
+class Bias(ConfigSchema):
+    """One of the relative biases."""
+
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "type",
+        "scaling_factor",
+        "bidirectional",
+        "relative_attention_max_distance",
+        "max_distance",
+    )
+
+    relative_attention_num_buckets: Size = 32
+    prefix_bucket: Flag = False
+    expand: Flag = False
 
 
 class Schema(Text):
@@ -29,14 +45,14 @@ class Schema(Text):
     max_2d_position_embeddings: Size = 1024
     patch_size: Size = 16
     num_channels: Size = 3
-    relative_bias_args: list[dict[str, Any]] | None = None
+    relative_bias_args: list[Bias] | None = None
 
     def architecture(self, prefix: str = "") -> Architecture:
         h, p = self.d_model, self.patch_size
         alone = any(c.endswith("EncoderModel") for c in self.architectures or ())
         text = self.model_copy(update={"tie_word_embeddings": True})
         a = Text.architecture(text, prefix)
-        args = [{}] * 3 if self.relative_bias_args is None else self.relative_bias_args
+        args = [Bias()] * 3 if self.relative_bias_args is None else self.relative_bias_args
         patches = tuple(patch_conv("proj", h, self.num_channels, p, p))
         outside = [t._replace(name=f"patch_embed.{t.name}") for t in patches]
         outside += [t._replace(name=f"encoder.embed_patches.{t.name}", kind="tied") for t in patches]
@@ -44,8 +60,8 @@ class Schema(Text):
         outside += [table(f"encoder.cell_2d_embedding.{axis}_position_embeddings", rows, h) for axis in "xy"]
         for half in ("encoder",) if alone else ("encoder", "decoder"):
             for i, arg in enumerate(args):
-                more = 2 if arg.get("prefix_bucket") and not arg.get("expand") else 0
-                shape = (arg.get("relative_attention_num_buckets", 32) + more, self.num_heads)
+                more = 2 if arg.prefix_bucket and not arg.expand else 0
+                shape = (arg.relative_attention_num_buckets + more, self.num_heads)
                 outside.append(
                     Tensor(f"{half}.relative_bias.biases.{i}.relative_attention_bias.weight", shape, "attention",
                            Shard(1, self.num_heads), kind="param" if i else "tied")

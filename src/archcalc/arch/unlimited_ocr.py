@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import model_validator
-
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch.unlimited_ocr_vision import Schema as Vision
@@ -30,14 +28,13 @@ class Schema(VisionSchema):
     text_config: Annotated[ConfigSchema, nested("unlimited_ocr_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("unlimited_ocr_vision", fixed=True), DEFAULT]
 
-    @model_validator(mode="before")
     @classmethod
-    def renamed(cls, data: Any) -> Any:
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         """The first configs state the text model as `language_config`, and its window beside it."""
-        if not isinstance(data, dict) or data.get("text_config") is not None:
-            return data
-        window = {"sliding_window": data["sliding_window"]} if "sliding_window" in data else {}
-        return {**data, "text_config": {**(data.get("language_config") or {}), **window}}
+        if config.get("text_config") is not None:
+            return config
+        window = {"sliding_window": config["sliding_window"]} if "sliding_window" in config else {}
+        return {**config, "text_config": {**(config.get("language_config") or {}), **window}}
 
     def beside(self, hidden: int) -> Iterable[Tensor]:
         sam, clip = self.vision_config.sam_config, self.vision_config.encoder_config

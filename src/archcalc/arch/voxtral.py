@@ -23,7 +23,7 @@ TEXT = {
 
 
 class Schema(qwen2_audio.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act", "hidden_size", "vocab_size")
+    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
     name: ClassVar[str] = "voxtral"
 
     text_config: Annotated[ConfigSchema, nested("llama", absent=TEXT, merged=True), DEFAULT]

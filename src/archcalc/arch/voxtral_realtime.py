@@ -24,7 +24,7 @@ TEXT = {
 
 class Schema(AudioSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "projector_hidden_act", "hidden_size", "audio_length_per_tok", "default_num_delay_tokens",
+        "projector_hidden_act", "audio_length_per_tok", "default_num_delay_tokens",
     )  # fmt: skip
     name: ClassVar[str] = "voxtral_realtime"
     renames: ClassVar[tuple[tuple[str, str], ...]] = qwen2_audio.RENAMES

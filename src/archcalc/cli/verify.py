@@ -64,7 +64,7 @@ def _verify(source: str, path: str | None, hub: bool, overrides: list[str], offl
 
     found = sources.resolve(source, offline=offline, refresh=refresh)
     info = SourceInfo(found.name, found.kind, found.format, found.revision)
-    config = sources.apply_overrides(found.config, overrides) if overrides else found.config
+    config = loader.overridden(found.config, overrides) if overrides else found.config
     loaded = loader.read(found, config, info, offline=offline or path is not None)
     if path is not None:
         header, label = headers.read(path), path

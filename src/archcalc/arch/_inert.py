@@ -1,0 +1,59 @@
+"""The keys of a config that change no figure: how a model was trained, is sampled from, or is run, and none of what it is made of.
+
+Source: transformers 5.24, configuration_utils.py (`PreTrainedConfig`) and generation/configuration_utils.py (`GenerationConfig`): the
+attributes that a config of either class writes; older releases wrote a model's way of generating into its config.json too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# What every config of the reference may hold, and what its way of generating.
+_REFERENCE = frozenset(
+    """
+    _attn_implementation_internal _experts_implementation_internal _from_model_config _name_or_path _output_attentions
+    _post_init_done architectures assistant_confidence_threshold assistant_early_exit assistant_ensemble_weight
+    assistant_lookbehind bad_words_ids begin_suppress_tokens bos_token_id cache_config cache_implementation
+    chunk_size_feed_forward compile_config constraints continuous_batching_config decoder_start_token_id disable_compile
+    diversity_penalty do_sample dola_layers dtype early_stopping encoder_no_repeat_ngram_size encoder_repetition_penalty
+    eos_token_id epsilon_cutoff eta_cutoff exponential_decay_length_penalty force_words_ids forced_bos_token_id
+    forced_eos_token_id guidance_scale id2label is_assistant is_encoder_decoder label2id length_penalty low_memory max_cache_len
+    max_length max_matching_ngram_size max_new_tokens max_time min_length min_new_tokens min_p model_type no_repeat_ngram_size
+    num_assistant_tokens num_assistant_tokens_schedule num_beam_groups num_beams num_return_sequences output_attentions
+    output_hidden_states output_logits output_scores pad_token_id penalty_alpha prefill_chunk_size problem_type
+    prompt_lookup_num_tokens remove_invalid_values renormalize_logits repetition_penalty return_dict return_dict_in_generate
+    sequence_bias speculation_type stop_strings suppress_tokens target_lookbehind temperature token_healing top_h top_k top_p
+    transformers_version typical_p use_cache use_mtp watermarking_config
+    """.split()
+)
+# Keys that say how a model was trained, is sampled from, or is run, and none of what it is made of.
+_OTHERS = frozenset(
+    """
+    _attn_implementation _attn_implementation_autoset _commit_hash auto_map transformers.js_config torch_dtype
+    quantization_config compression_config is_decoder add_cross_attention cross_attention_hidden_size tie_encoder_decoder
+    return_legacy_cache use_return_dict torchscript use_bfloat16 tf_legacy_loss pruned_heads finetuning_task
+    task_specific_params tokenizer_class prefix num_labels pretraining_tp ep_size rope_theta rope_scaling rope_parameters
+    rope_interleaved rope_interleave rope_local_base_freq partial_rotary_factor max_position_embeddings max_sequence_length
+    original_max_position_embeddings initial_context_length initializer_range initializer_factor layer_norm_eps
+    layer_norm_epsilon rms_norm_eps norm_eps norm_epsilon hidden_act hidden_activation activation_function
+    attn_logit_softcapping final_logit_softcapping query_pre_attn_scalar logit_scale attention_multiplier residual_multiplier
+    embedding_multiplier logits_scaling norm_topk_prob scoring_func topk_method topk_group n_group routed_scaling_factor
+    router_jitter_noise input_jitter_noise output_router_logits seq_aux mscale mlp_dropout attn_pdrop embd_pdrop resid_pdrop
+    keys_to_ignore_at_inference gradient_checkpointing language_model_only sdpa unsloth_version unsloth_fixed use_mfa flash_attn
+    is_llama_config interpolate_factor full_attn_mod swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens
+    model_max_length is_causal forced_decoder_ids onnx_export chat_template max_input_length min_input_length stop_token_ids
+    stop_words_ids default_system_prompt
+    """.split()
+)
+PATTERN = re.compile(
+    r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|layerdrop|pdrop|eps|epsilon|std|coef|coefficient"
+    r"|loss|loss_weight|init|range|tokens_per_image|tokens_id)$"
+    r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
+)
+INERT = _REFERENCE | _OTHERS
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether a key with this value states nothing: null, or an empty list or object."""
+    return value is None or value in ([], {}, ())
