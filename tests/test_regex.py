@@ -30,7 +30,10 @@ def test_as_re_matches(pattern: str, name: str) -> None:
     assert Pattern(pattern, Budget()).match(name) == (re.match(pattern, name) is not None)
 
 
-@given(st.from_regex(r"([ab.]|\[ab\]|\(a\|b\)|[ab][*+?]|\(ab\)[*+?]|a\{1,2\}|\^|\$|\(\?!a\)){1,6}", fullmatch=True), st.text("abc", max_size=8))
+@given(
+    st.from_regex(r"([ab.]|\[ab\]|\(a\|b\)|[ab][*+?]|\(ab\)[*+?]|a\{1,2\}|\^|\$|\(\?!a\)){1,6}", fullmatch=True),
+    st.text("abc", max_size=8),
+)
 def test_as_re_matches_any(pattern: str, name: str) -> None:
     assert Pattern(pattern, Budget()).match(name) == (re.match(pattern, name) is not None)
 
@@ -49,7 +52,9 @@ def test_ends_in_bounded_work(pattern: str) -> None:
         assert "too long" in error.message  # noqa: PT017
 
 
-@pytest.mark.parametrize("pattern", [r"re:(a)\1", "re:" + "(" * 500 + ")" * 500, "re:" + "a" * 5000, "re:((a{999}){999}){999}", "re:[z-a]", "re:("])
+@pytest.mark.parametrize(
+    "pattern", [r"re:(a)\1", "re:" + "(" * 500 + ")" * 500, "re:" + "a" * 5000, "re:((a{999}){999}){999}", "re:[z-a]", "re:("]
+)
 def test_refused_by_key(pattern: str) -> None:
     with pytest.raises(ConfigError, match="ignore holds"):
         Names([pattern], "ignore").match("model.layers.", "self_attn.q_proj", range(4))

@@ -82,6 +82,9 @@ def _ready_streams() -> None:
     if isinstance(out, TextIOWrapper) and out.encoding.lower().replace("-", "") != "utf8":
         chosen = out.isatty() or "PYTHONIOENCODING" in os.environ
         out.reconfigure(encoding=None if chosen else "utf-8", errors="replace")
+    from archcalc.render.plain import guard
+
+    sys.stdout = guard(sys.stdout)
 
 
 def main() -> None:

@@ -48,7 +48,19 @@ def _bare_all(patterns: Sequence[str]) -> list[str]:
 class Names:
     """The modules that a list of patterns names."""
 
-    __slots__ = ("_budget", "_classes", "_globs", "_key", "_parts", "_places", "_prefix_forms", "_prefixes", "_regexes", "_whole", "_whole_forms")
+    __slots__ = (
+        "_budget",
+        "_classes",
+        "_globs",
+        "_key",
+        "_parts",
+        "_places",
+        "_prefix_forms",
+        "_prefixes",
+        "_regexes",
+        "_whole",
+        "_whole_forms",
+    )
 
     def __init__(self, patterns: Iterable[str], key: str = "modules") -> None:
         given = list(patterns)
@@ -113,7 +125,9 @@ class Names:
             return self._match(prefix, module, layers)
         except CostError:
             raise ConfigError(
-                f"{self._key} holds patterns that take too long to match", f"name the modules of {self._key} more plainly", self._key
+                f"{self._key} holds patterns that take too long to match",
+                f"name the modules of {self._key} more plainly",
+                self._key,
             ) from None
 
     def _match(self, prefix: str, module: str, layers: Layers) -> Layers:
