@@ -67,14 +67,17 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _heads, _rotary, _schema
+    from archcalc.arch import _heads, _rotary, _schema, _values
     from archcalc.quant import stated
 
+    _values.check(config)
     name = adapter_name(config)
     if name is None:
         from archcalc.arch import _generic
 
-        return _generic.guess(config)
+        guessed = _generic.guess(config)
+        _values.refuse_impossible(guessed, config)
+        return guessed
     cls = schema_of(name)
     missing = _schema.absent(cls, config)
     if missing:
@@ -95,10 +98,12 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]
     unmodelled = tuple(_schema.unmodelled(schema))
-    return architecture._replace(
+    architecture = architecture._replace(
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled else architecture.status,
     )
+    _values.refuse_impossible(architecture, config)
+    return architecture

@@ -5,15 +5,30 @@ Source: transformers 5.23, models/minimax_m3_vl/configuration_minimax_m3_vl.py (
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, known_kinds, sparse_layers
 from archcalc.arch._decoder import DecoderSchema
-from archcalc.arch._schema import Count, Layers, Size, Tokens, per_layer
+from archcalc.arch._schema import ConfigSchema, Count, Layers, Size, Tokens, per_layer
 
 SPARSE = "minimax_m3_sparse"
+
+
+class SparseAttention(ConfigSchema):
+    """What `sparse_attention_config` states; where it leaves a key out, that of the text config holds."""
+
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "use_sparse_attention", "sparse_disable_index_value", "sparse_score_type", "sparse_init_block",
+    )  # fmt: skip
+
+    sparse_num_index_heads: Size | None = None
+    sparse_index_dim: Size | None = None
+    sparse_block_size: Size | None = None
+    sparse_topk_blocks: Size | None = None
+    sparse_local_block: Count | None = None
+    sparse_attention_freq: list[Count] | None = None
 
 
 class BlockSparseSchema(DecoderSchema):
@@ -34,7 +49,7 @@ class BlockSparseSchema(DecoderSchema):
     mlp_layer_types: list[str] | None = None
     moe_layer_freq: list[Count] | None = None
     layer_types: list[str] | None = None
-    sparse_attention_config: dict[str, Any] | None = None
+    sparse_attention_config: SparseAttention | None = None
     index_n_heads: Size = 4
     index_head_dim: Size = 128
     index_block_size: Size = 128
@@ -43,15 +58,15 @@ class BlockSparseSchema(DecoderSchema):
 
     def index(self) -> tuple[int, int, int]:
         """Heads, their width, and how many tokens they choose: blocks of the highest score and the query's own."""
-        given = self.sparse_attention_config or {}
-        heads, dim = given.get("sparse_num_index_heads", self.index_n_heads), given.get("sparse_index_dim", self.index_head_dim)
-        block = given.get("sparse_block_size", self.index_block_size)
-        blocks = given.get("sparse_topk_blocks", self.index_topk_blocks) + given.get("sparse_local_block", self.index_local_blocks)
+        given = self.sparse_attention_config or SparseAttention()
+        heads, dim = given.sparse_num_index_heads or self.index_n_heads, given.sparse_index_dim or self.index_head_dim
+        block, local = given.sparse_block_size or self.index_block_size, given.sparse_local_block
+        blocks = (given.sparse_topk_blocks or self.index_topk_blocks) + (self.index_local_blocks if local is None else local)
         return heads, dim, block * blocks
 
     def kinds(self) -> list[tuple[str, bool]]:
         n, kinds = self.num_hidden_layers, self.layer_types
-        freq = (self.sparse_attention_config or {}).get("sparse_attention_freq")
+        freq = self.sparse_attention_config.sparse_attention_freq if self.sparse_attention_config else None
         if kinds is None:
             kinds = [FULL] * n if freq is None else [SPARSE if f else FULL for f in freq]
         default = (
