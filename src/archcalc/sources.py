@@ -231,6 +231,7 @@ def _from_path(text: str) -> Source:
     import stat
 
     file = _best_in(path, text) if stat.S_ISDIR(mode) else path
+    # A folder's config.json may be a pipe too: it is refused when it is opened.
     if os.path.isdir(file) or _is_checkpoint(file):
         return _from_checkpoint(file, text)
     label = os.path.join(text, os.path.basename(file)) if file != path else text
@@ -394,9 +395,11 @@ def _read_stdin(stdin: BinaryIO | None) -> bytes:
 
 
 def _read_file(path: str | os.PathLike[str], label: str, limit: int) -> bytes:
-    """The bytes of a file; pipes and devices, which have no size, are read up to the limit."""
+    """The bytes of a file; what the shell opened, which has no size, is read up to the limit."""
+    from archcalc import files
+
     try:
-        with open(path, "rb") as file:
+        with files.open_regular(path, label) as file:
             size = os.fstat(file.fileno()).st_size
             if size > limit:
                 _too_large(label, size)
@@ -420,11 +423,14 @@ def _too_large(label: str, size: int | None) -> NoReturn:
 
 
 def _decode(data: bytes, label: str) -> str:
-    hint = "save it as UTF-8 without a byte order mark"
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise FormatError(f"{label} begins with a byte order mark, which JSON does not allow", hint)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FormatError(f"{label} is UTF-16 text: JSON is UTF-8", hint)
+    """The text, in UTF-8 or, by its byte order mark, UTF-16. A reader may pass over the mark (RFC 8259, section 8.1)."""
+    hint = "save it as UTF-8"
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) and data[2:4] != b"\0\0":
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            raise FormatError(f"{label} begins as UTF-16 and is not", hint) from None
     if b"\0" in data[:64]:
         raise FormatError(f"{label} is not text", "give the model's config.json")
     try:

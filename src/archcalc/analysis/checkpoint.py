@@ -190,12 +190,15 @@ _PACKED = frozenset(("I8", "U8", "I32", "U32"))
 
 
 def _stacked(entries: list[Entry]) -> list[Entry]:
-    """Entries that have one name in the same layers are one tensor."""
+    """Entries that have one name in the same layers are one tensor, stacked along the first axis; of a scale of the whole there is one."""
     whole: dict[tuple[str, tuple[int, ...]], Entry] = {}
     for entry in entries:
         key = entry.name, entry.layers
         above = whole.get(key)
-        whole[key] = entry if above is None else above._replace(shape=(above.shape[0] + entry.shape[0], *entry.shape[1:]))
+        if above is None:
+            whole[key] = entry
+        elif above.shape and entry.shape:
+            whole[key] = above._replace(shape=(above.shape[0] + entry.shape[0], *entry.shape[1:]))
     return list(whole.values())
 
 

@@ -70,14 +70,17 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _encoder, _heads, _levels, _nested, _rotary, _schema
+    from archcalc.arch import _encoder, _heads, _levels, _nested, _rotary, _schema, _values
     from archcalc.quant import stated
 
+    _values.check(config)
     name = adapter_name(config)
     if name is None:
         from archcalc.arch import _generic
 
-        return _generic.guess(config)
+        guessed = _generic.guess(config)
+        _values.refuse_impossible(guessed, config)
+        return guessed
     cls = schema_of(name)
     missing = _schema.absent(cls, config)
     if missing:
@@ -109,7 +112,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     notes = architecture.notes
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
-    return architecture._replace(
+    architecture = architecture._replace(
         notes=notes,
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
@@ -118,3 +121,5 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled else architecture.status,
     )
+    _values.refuse_impossible(architecture, config)
+    return architecture

@@ -51,7 +51,7 @@ def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> i
     if not isinstance(factor, (int, float)) or not 0 < factor < 2**20:
         factor = None
     original = rope.get("original_max_position_embeddings") or text.get("original_max_position_embeddings")
-    original = original if isinstance(original, int) else positions
+    original = original if isinstance(original, int) and original > 0 else positions
     rows = positions
     if factor is not None and kind == "linear":
         rows = int(positions * factor)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
-from archcalc import report
+from archcalc import files, report
 from archcalc.cards import confirm, document, layout, mentions, names, reading, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
@@ -434,7 +434,7 @@ def _bytes(path: str) -> bytes:
 
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
-            with open(path, "rb") as file:
+            with files.open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size > MAX_BYTES:
                     raise FormatError(
@@ -515,10 +515,10 @@ def expand(patterns: Iterable[str], exclude: Iterable[str]) -> Iterator[str]:
 
 
 def _markdown_below(folder: str) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
+    for root, folders, found in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and name not in ("node_modules", "__pycache__", "venv")
         )
-        for name in files:
+        for name in found:
             if name.lower().endswith((".md", ".markdown")):
                 yield os.path.join(root, name)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import errno
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from archcalc import files
 from archcalc.cards.check import Checked, Edit
 from archcalc.errors import SourceError
 
@@ -84,28 +81,13 @@ def _lines(text: str) -> list[str]:
     return lines
 
 
-def write(path: str, text: str, encoding: str = "utf-8") -> None:
-    """Replace a file's text, all or nothing, its owner and permissions kept. A link stays one, to a file that is replaced."""
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
+def write(path: str, text: str, encoding: str = "utf-8", before: str | None = None) -> None:
+    """Replace a file's text, all or nothing. With `before` only where the file still holds that text: an edit made since is kept."""
+    from archcalc.cards.check import read
+
+    unchanged = None if before is None else lambda: read(path)[0] == before
     try:
-        before = os.stat(target) if os.path.exists(target) else None
-        if before is not None and not os.access(target, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".archcalc-")
-        try:
-            with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if before is not None and hasattr(os, "chown"):
-                with contextlib.suppress(OSError):  # only root may give files away
-                    os.chown(temporary, before.st_uid, before.st_gid)
-            os.chmod(temporary, before.st_mode & 0o7777 if before is not None else 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        files.write_text(path, text, encoding, unchanged)
     except OSError as error:
         raise SourceError(
             f"{path} cannot be written: {error.strerror or error}", "check the folder's permissions and the disk"

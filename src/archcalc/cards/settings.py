@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from archcalc import files
 from archcalc.errors import UsageError
 
 
@@ -71,6 +72,16 @@ def find(path: str | None) -> Settings:
     return Settings()
 
 
+_MAX_BYTES = 2**20
+
+
+def _text(raw: bytes) -> str:
+    """UTF-8, as TOML is, or UTF-16 by its byte order mark; marks are passed over."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16")
+    return raw.decode("utf-8-sig").replace("\r\n", "\n")
+
+
 def _read(path: str, named: bool) -> Settings:
     if sys.version_info >= (3, 11):
         import tomllib
@@ -78,8 +89,11 @@ def _read(path: str, named: bool) -> Settings:
         import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
     try:
-        with open(path, "rb") as file:
-            data: dict[str, Any] = tomllib.load(file)
+        with files.open_regular(path) as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            raise UsageError(f"{path} has more than {_MAX_BYTES // 2**20} MiB", "give the settings alone")
+        data: dict[str, Any] = tomllib.loads(_text(raw))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}", "give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

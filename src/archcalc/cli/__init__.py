@@ -90,6 +90,9 @@ def _ready_streams() -> None:
         # Without a buffer (PYTHONUNBUFFERED) the text lies on the file itself.
         piped: Any = BufferedWriter(Pipe(below.detach())) if isinstance(below, BufferedWriter) else Pipe(below)
         sys.stdout = TextIOWrapper(piped, encoding=encoding, errors=errors, line_buffering=lines, write_through=through)
+    from archcalc.render.plain import guard
+
+    sys.stdout = guard(sys.stdout)
 
 
 def main() -> None:

@@ -108,9 +108,11 @@ def guarded(command: Command) -> Command:
 
 def complain(message: str, hint: str = "") -> None:
     """One message on stderr, with what to do under it."""
-    print(f"archcalc: {message}", file=sys.stderr)
+    from archcalc.render.plain import plain
+
+    print(plain(f"archcalc: {message}"), file=sys.stderr)
     if hint:
-        print(f"  {hint}", file=sys.stderr)
+        print(plain(f"  {hint}"), file=sys.stderr)
 
 
 def leave(status: int) -> NoReturn:

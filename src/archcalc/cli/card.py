@@ -57,7 +57,7 @@ def command(
         return
     from archcalc.cards.fix import write as replace
 
-    replace(update, after, encoding)
+    replace(update, after, encoding, text if os.path.lexists(update) else None)
     print(f"archcalc: {update} written", file=sys.stderr)
 
 

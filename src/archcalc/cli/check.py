@@ -111,7 +111,7 @@ def command(
                 sys.stdout.write(mending.diff(path, one.text, mended.text))
             elif mended.made:
                 try:
-                    mending.write(path, mended.text, one.encoding)
+                    mending.write(path, mended.text, one.encoding, one.text)
                 except ArchcalcError as error:
                     errors.append(_error(path, error))
                 else:

@@ -46,7 +46,7 @@ def command(
 
     Without --out a chart of text; with it SVG or PNG, which matplotlib draws (the extra `plot`).
     """
-    from archcalc import units
+    from archcalc import files, units
     from archcalc.analysis import charts
     from archcalc.analysis.fit import Ask
     from archcalc.engines.weights import ENGINES
@@ -57,6 +57,8 @@ def command(
     for option in _IDLE.get(kind, ()):
         if given[option] is not None:
             raise UsageError(f"{option} changes nothing in a chart of {kind.value}", "leave it out")
+    if out is not None:
+        files.check_output(out, source)
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     found = [r for _, r in each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ()))]
     models = [r for r in found if isinstance(r, Loaded)]

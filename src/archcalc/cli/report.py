@@ -22,12 +22,14 @@ def command(
 
     One HTML file that needs no network: open it, send it, print it.
     """
-    from archcalc import units
+    from archcalc import files, units
     from archcalc.errors import ArchcalcError, UsageError
     from archcalc.loader import load
 
     if out == "-" and sys.stdout.isatty():
         raise UsageError("a page is not for a terminal", "give -o report.html, or send the output to a file")
+    if out != "-":
+        files.check_output(out, source)
     found = [r for _, r in each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ()))]
     errors = [r for r in found if isinstance(r, ArchcalcError)]
     for error in errors:
@@ -42,8 +44,7 @@ def command(
     if out == "-":
         sys.stdout.write(page)
     else:
-        with open(out, "w", encoding="utf-8") as file:
-            file.write(page)
+        files.write_text(out, page)
         print(f"archcalc: {out} written, {units.format_bytes(len(page.encode()))}; open it in a browser", file=sys.stderr)
     if errors:
         leave(1)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from archcalc import files
 from archcalc.cli._options import Sources
 from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
@@ -63,6 +64,8 @@ def command(
         set=dict(_override(text) for text in set_ or ()),
     )
     _check_ending(out, resume)
+    if out != "-":
+        files.check_output(out, source)
     total = sweep.size(axes, overrides)
     done = _finished(out) if resume else {}
     rows = (row for row in sweep.grid(axes, overrides) if sweep.key(row) not in done)
@@ -147,8 +150,8 @@ def _finished(path: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if not os.path.exists(path):
         return found
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().split("\n")
+    with files.open_regular(path) as file:
+        lines = file.read().decode("utf-8").split("\n")
     for number, line in enumerate(lines, 1):
         if not line:
             continue
@@ -159,8 +162,7 @@ def _finished(path: str) -> dict[str, dict[str, Any]]:
                 raise FormatError(f"{path}, line {number}: not JSON", "give a file that sweep wrote, or another name") from None
             continue
         found[sweep.key(row)] = row
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in found.values())
+    files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.values()))
     return found
 
 
@@ -223,10 +225,12 @@ def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
         if path.endswith(".csv"):
             import csv
 
-            with open(path, "w", encoding="utf-8", newline="") as file:
+            from archcalc.render.rows import csv_cell
+
+            with files.replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(table)
+                writer.writerow({name: csv_cell(name) for name in names})
+                writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in table)
         else:
             _parquet(path, names, table)
 
@@ -245,4 +249,5 @@ def _pyarrow() -> Any:
 def _parquet(path: str, names: list[str], table: list[dict[str, Any]]) -> None:
     pyarrow = _pyarrow()
     columns = {name: [row.get(name) for row in table] for name in names}
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    with files.replacing(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(columns), temporary)

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Attend, Cache, Layer
+from archcalc.quant._plan import wrong
 
 DTYPE_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 
@@ -191,6 +192,8 @@ def declared_dtype(architecture: Architecture) -> tuple[str, str] | None:
     levels = (inner, config) if isinstance(inner, Mapping) else (config,)
     found = next((level[key] for key in ("kv_cache_scheme", "kv_cache_quant_algo") for level in levels if level.get(key)), None)
     if isinstance(found, Mapping):
+        if not isinstance(found.get("num_bits", 0), int):
+            raise wrong("kv_cache_scheme.num_bits", found["num_bits"], "a number")
         found = {8: "fp8", 4: "nvfp4"}.get(found.get("num_bits", 0)) if found.get("type", "float") == "float" else None
     name = str(found).lower() if found else ""
     return (method, name) if name in ("fp8", "nvfp4") else None

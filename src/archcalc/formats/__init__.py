@@ -73,5 +73,8 @@ def read(config: Mapping[str, Any]) -> Reading:
     module = _MODULES.get(name)
     if module is None:
         return Reading(name, dict(config))
+    from archcalc.arch import _values
+
+    _values.check(config)
     reading: Reading = importlib.import_module(f"archcalc.formats.{module}").read(config)
     return reading

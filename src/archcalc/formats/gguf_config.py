@@ -11,6 +11,7 @@ integrations/ggml.py `GGUF_CONFIG_MAPPING` and integrations/gguf/gguf_config_map
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from archcalc.errors import FormatError
@@ -23,6 +24,8 @@ _USUAL = {
     "attention.head_count_kv": "num_key_value_heads", "attention.layer_norm_rms_epsilon": "rms_norm_eps",
     "attention.key_length": "head_dim", "attention.sliding_window": "sliding_window",
 }  # fmt: skip
+# What llama.cpp reads as one number or one for each layer.
+_BY_LAYER = frozenset(("feed_forward_length", "attention.head_count", "attention.head_count_kv"))
 _Get = Callable[[str], Any]
 _Finish = Callable[[dict[str, Any], _Get, Header], None]
 PLAIN = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -171,7 +174,7 @@ def architecture_of(header: Header) -> str:
 def file_type(header: Header) -> str | None:
     """The file type such as `q4_k_m`, where the file states one that is known. The highest bit marks a guess of the converter."""
     number = header.metadata.get("general.file_type")
-    return FILE_TYPES.get(number & ~1024) if isinstance(number, int) else None
+    return FILE_TYPES.get(number & ~1024) if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def config_of(header: Header) -> dict[str, Any] | None:
@@ -182,7 +185,7 @@ def config_of(header: Header) -> dict[str, Any] | None:
     model_type, finish = _KINDS[name]
 
     def get(key: str) -> Any:
-        return _plain(header.metadata.get(f"{name}.{key}"))
+        return _figure(header, f"{name}.{key}", several=key in _BY_LAYER)
 
     config: dict[str, Any] = {"model_type": model_type}
     for key, own in _USUAL.items():
@@ -193,10 +196,10 @@ def config_of(header: Header) -> dict[str, Any] | None:
         _needed(get(key), key, header)
     config.setdefault("num_key_value_heads", config["num_attention_heads"])
     embedding = header.tensors.get("token_embd.weight")
-    rows = embedding.shape[0] if embedding and embedding.shape else header.metadata.get(f"{name}.vocab_size")
+    rows = embedding.shape[0] if embedding and embedding.shape else get("vocab_size")
     config |= {
         # The metadata need not state it: the embedding does.
-        "vocab_size": int(rows) if rows else len_of(header.metadata.get("tokenizer.ggml.tokens")),
+        "vocab_size": rows or len_of(header.metadata.get("tokenizer.ggml.tokens")),
         # llama.cpp writes a head only where it is not the embedding.
         "tie_word_embeddings": "output.weight" not in header.tensors,
     }
@@ -226,9 +229,23 @@ def _default_head(config: dict[str, Any]) -> None:
         config["head_dim"] = hidden // heads
 
 
+def _figure(header: Header, key: str, *, several: bool) -> Any:
+    """A number of the metadata, or with `several` a list of them; None where it is not stated."""
+    value = _plain(header.metadata.get(key))
+    items = value if several and isinstance(value, list) else [value]
+    if value is not None and not all(isinstance(i, (int, float)) and not isinstance(i, bool) and isfinite(i) for i in items):
+        shown = repr(value)
+        expected = "a number or a list of numbers" if several else "a number"
+        raise FormatError(
+            f"{header.files[0]}: {key} is {shown if len(shown) <= 60 else shown[:57] + '...'}: {expected} was expected",
+            "fetch or convert the file again",
+        )
+    return value
+
+
 def len_of(value: Any) -> int | None:
     """The length of an array of the metadata."""
-    return len(value) if isinstance(value, list) else int(value) if isinstance(value, int) else None
+    return len(value) if isinstance(value, list) else value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _plain(value: Any) -> Any:

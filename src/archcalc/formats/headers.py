@@ -10,6 +10,7 @@ import struct
 from math import prod
 from typing import Any, BinaryIO, NamedTuple
 
+from archcalc import files
 from archcalc.errors import FormatError, SourceError, SourceNotFoundError
 
 MAX_HEADER = 100 * 2**20
@@ -178,7 +179,7 @@ def merged(headers: list[Header], label: str) -> Header:
 def opened(path: str) -> BinaryIO:
     """The file, or an error that says why not."""
     try:
-        return open(path, "rb")
+        return files.open_regular(path)
     except IsADirectoryError:
         raise SourceNotFoundError(f"{path} is a folder, not a file", "give the file itself") from None
     except FileNotFoundError:

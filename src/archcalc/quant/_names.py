@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import translate
 
 from archcalc.errors import ConfigError
+from archcalc.quant._regex import Budget, CostError, Pattern
 
 Layers = Sequence[int]
 
@@ -47,10 +48,23 @@ def _bare_all(patterns: Sequence[str]) -> list[str]:
 class Names:
     """The modules that a list of patterns names."""
 
-    __slots__ = ("_classes", "_globs", "_parts", "_places", "_prefix_forms", "_prefixes", "_regexes", "_whole", "_whole_forms")
+    __slots__ = (
+        "_budget",
+        "_classes",
+        "_globs",
+        "_key",
+        "_parts",
+        "_places",
+        "_prefix_forms",
+        "_prefixes",
+        "_regexes",
+        "_whole",
+        "_whole_forms",
+    )
 
     def __init__(self, patterns: Iterable[str], key: str = "modules") -> None:
         given = list(patterns)
+        self._budget, self._key = Budget(), key
         try:
             text = "\n".join(given)
             special = [p for p in given if "*" in p or _IS_REGEX.search(p)] if any(c in text for c in _SPECIAL) else []
@@ -68,7 +82,7 @@ class Names:
         self._places: dict[str, tuple[str, str]] = {}
         self._classes = frozenset(name for name in self._parts if name[0].isupper() and "." not in name)
         self._globs: list[re.Pattern[str]] = []
-        self._regexes: list[tuple[re.Pattern[str], bool]] = []
+        self._regexes: list[tuple[Pattern, bool]] = []
         prefixes: list[str] = []
         for pattern in special:
             if _IS_REGEX.search(pattern):
@@ -84,9 +98,10 @@ class Names:
 
     def _add_regex(self, text: str, key: str) -> None:
         try:
-            compiled = re.compile(text)
+            compiled = Pattern(text, self._budget)
         except re.error as error:
-            raise ConfigError(f"{key} holds {text!r}: not a regular expression ({error})", f"correct {key}", key) from None
+            shown = text if len(text) <= 60 else text[:57] + "..."
+            raise ConfigError(f"{key} holds {shown!r}: not a regular expression ({error})", f"correct {key}", key) from None
         # Digits outside of counts such as {2} and classes such as \d tell layers apart.
         self._regexes.append((compiled, any(c.isdigit() for c in text)))
 
@@ -106,6 +121,16 @@ class Names:
 
         The module of layer `i` is `{prefix}{i}.{module}`; outside the layers `prefix` is empty. An expert's number is `{}`.
         """
+        try:
+            return self._match(prefix, module, layers)
+        except CostError:
+            raise ConfigError(
+                f"{self._key} holds patterns that take too long to match",
+                f"name the modules of {self._key} more plainly",
+                self._key,
+            ) from None
+
+    def _match(self, prefix: str, module: str, layers: Layers) -> Layers:
         place, place_form = self._place(prefix)
         inner = f".{module.replace('{}', '0')}" if prefix else bare(module)
         form = inner.translate(_NO_DIGITS)
@@ -113,6 +138,8 @@ class Names:
         for part in self._parts:
             if part in whole and _is_part(whole, part):
                 return layers
+        # A star costs a glob as many steps as the name has characters.
+        self._budget.spend(len(self._globs) * 8)
         if self._globs and any(g.match(f"{place}0{inner}" if prefix else inner) for g in self._globs):
             return layers
         if not prefix and inner in self._whole:
@@ -183,6 +210,6 @@ def _is_part(form: str, part: str) -> bool:
     return form.endswith(part) or form.startswith(f"{part}.") or f".{part}." in form
 
 
-def _search(pattern: re.Pattern[str], name: str, full: str) -> bool:
+def _search(pattern: Pattern, name: str, full: str) -> bool:
     """Configs write the name with or without its wrappers."""
-    return any(pattern.match(each) is not None for each in (full, name, f"model.{name}"))
+    return any(pattern.match(each) for each in (full, name, f"model.{name}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TextIO
 
+from archcalc import files
 from archcalc.analysis.charts import Chart
 from archcalc.errors import UsageError
 from archcalc.render.terminal import console, plain_table
@@ -134,5 +135,9 @@ def write_file(chart: Chart, path: str) -> None:
         axes.legend()
     else:
         figure.legend(loc="outside right upper")
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.endswith(".svg") else None)
-    pyplot.close(figure)
+    kind = path.rpartition(".")[2]
+    try:
+        with files.replacing(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    finally:
+        pyplot.close(figure)

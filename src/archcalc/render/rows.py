@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TextIO
 
@@ -136,8 +137,13 @@ def write_markdown(columns: Sequence[Column], rows: Iterable[dict[str, Any]], ou
     out.write("| " + " | ".join(column.head for column in columns) + " |\n")
     out.write("| " + " | ".join("---:" if column.right else "---" for column in columns) + " |\n")
     for row in rows:
-        cells = (column.show(row[column.key]).replace("|", "\\|").replace("\n", " ") for column in columns)
+        cells = (markdown_cell(column.show(row[column.key])) for column in columns)
         out.write("| " + " | ".join(cells) + " |\n")
+
+
+def markdown_cell(text: str) -> str:
+    """Text within a cell of a table: it ends no cell, and opens no tag."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("|", "\\|").replace("\n", " ").replace("\r", " ")
 
 
 def write_csv(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
@@ -147,4 +153,23 @@ def write_csv(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: Te
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([column.key for column in columns])
     for row in rows:
-        writer.writerow(["" if row[column.key] is None else row[column.key] for column in columns])
+        writer.writerow([csv_cell(row[column.key]) for column in columns])
+
+
+def csv_cell(value: Any) -> Any:
+    """A value as a cell that no spreadsheet takes for a formula: text that begins like one gets a quote before it.
+
+    Source: OWASP, CSV Injection. A number, signed or not, stays one.
+
+    >>> csv_cell('=HYPERLINK("http://x")'), csv_cell(-3), csv_cell("-0.5"), csv_cell("@a")
+    ('\'=HYPERLINK("http://x")', -3, '-0.5', "'@a")
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value

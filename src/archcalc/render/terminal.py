@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO, cast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,13 +24,22 @@ def known_width(out: TextIO) -> int | None:
 def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
     """A console over `out`. In a pipe it is as wide as COLUMNS says, else `pipe_width`, and writes no escape codes."""
     from rich.console import Console
+    from rich.segment import Segment
+
+    from archcalc.render.plain import PlainText, Raw, plain
 
     class Page(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            # Codes within texts are written out; those of styles come after this.
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
         def on_broken_pipe(self) -> None:
             # rich ends with status 1; a reader that has seen enough is no failure.
             raise BrokenPipeError
 
     terminal = out.isatty()
+    raw = cast("TextIO", Raw(out)) if isinstance(out, PlainText) else out
     width = (
         None
         if terminal
@@ -39,7 +48,7 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
         else pipe_width
     )
     return Page(
-        file=out if terminal else cast("TextIO", Trimmed(out)),
+        file=raw if terminal else cast("TextIO", Trimmed(out)),
         width=width,
         no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
         force_terminal=None if terminal else False,
