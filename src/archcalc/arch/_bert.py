@@ -100,6 +100,9 @@ class BertSchema(DecoderSchema):
             extra += prefixed("crossattention", CrossAttention(h, heads, self.head_size, bias=bias, names=NAMES).tensors())
             extra += layer_norm(f"crossattention.{self.attention_norm}", h)
         layer = make_layer(attention, ffn, mixer_name="attention", ffn_name="", extra=extra)
+        # The output reads the whole width, also where the heads do not fill it.
+        output = "attention.output.dense.weight"
+        layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name == output else t for t in layer.tensors))
         return layer if self.is_decoder else layer._replace(caches=())
 
     def tied(self) -> Kind:
