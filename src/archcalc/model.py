@@ -61,6 +61,9 @@ class Tensor(NamedTuple):
     swapped. A tied tensor with its own name there is stored all the same.
 
     `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses.
+
+    `rows_read` is set for a table that is read by index beside the input embedding (n-grams, hashes, a vector for each layer): how many
+    of its rows a token reads. The rest of it does not act on that token.
     """
 
     name: str
@@ -71,10 +74,18 @@ class Tensor(NamedTuple):
     kind: Kind = "param"
     stored: tuple[str, ...] = ()
     dtype: str | None = None
+    rows_read: int = 0
 
     @property
     def elements(self) -> int:
         return prod(self.shape)
+
+    @property
+    def visited(self) -> int:
+        """The elements that one token visits: of routed experts the chosen ones, of a table that is looked up the rows read."""
+        if self.experts is not None:
+            return self.elements // self.experts.total * self.experts.active
+        return self.elements // self.shape[0] * min(self.rows_read, self.shape[0]) if self.rows_read else self.elements
 
     @property
     def counted(self) -> bool:

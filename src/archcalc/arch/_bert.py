@@ -101,8 +101,8 @@ class BertSchema(DecoderSchema):
             extra += layer_norm(f"crossattention.{self.attention_norm}", h)
         layer = make_layer(attention, ffn, mixer_name="attention", ffn_name="", extra=extra)
         # The output reads the whole width, also where the heads do not fill it.
-        output = "attention.output.dense.weight"
-        layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name == output else t for t in layer.tensors))
+        outputs = ("attention.output.dense.weight", "crossattention.output.dense.weight")
+        layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name in outputs else t for t in layer.tensors))
         return layer if self.is_decoder else layer._replace(caches=())
 
     def tied(self) -> Kind:

@@ -28,7 +28,9 @@ class Schema(VisionSchema):
     projector_patch_to_query_dict: dict[str, Size] | None = None
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        queries = self.max_value_projector_patch_to_query_dict or max((self.projector_patch_to_query_dict or {"4900": 256}).values())
+        queries = self.max_value_projector_patch_to_query_dict or max(
+            (self.projector_patch_to_query_dict or {"4900": 256}).values()
+        )
         rows = Shard(0, wide)
         yield Tensor("query", (queries, wide), "embedding")
         for name in ("q_proj", "k_proj", "v_proj"):

@@ -20,7 +20,6 @@ from archcalc.blocks.linear import causal_conv
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Architecture, Layer, Moe, Tensor
 
-
 # What this generation's reference calls the parts of attention, by the names of the first.
 PARTS = {
     "q_proj.": "q_proj.linear.", "k_proj.": "k_proj.linear.", "v_proj.": "v_proj.linear.", "o_proj.": "o_proj.linear.",
@@ -28,6 +27,8 @@ PARTS = {
     "r_proj.": "relative_position_bias.linear.", "rel_l2_clip.": "relative_position_bias.norm.",
     "rel_logits_proj.": "relative_position_bias.",
 }  # fmt: skip
+
+NAMES = (*((f".self_attn.{new}", f".self_attn.{old}") for old, new in PARTS.items()), *RENAMES)
 
 
 def called(t: Tensor) -> Tensor:
@@ -91,6 +92,6 @@ class Schema(RelativeSchema):
         )
         return decoder(
             "inkling2_text", [built[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
-            extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=(*((f".self_attn.{new}", f".self_attn.{old}") for old, new in PARTS.items()), *RENAMES),
+            extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=NAMES,
             head_rows=self.unpadded_vocab_size,
         )  # fmt: skip

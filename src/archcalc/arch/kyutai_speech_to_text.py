@@ -37,6 +37,9 @@ class Schema(Moshi):
         rows = self.vocab_size + self.num_codebooks * self.codebook_vocab_size + 1
         return {"embed": "embed_tokens.embed_tokens", "embed_rows": rows, "head_rows": self.vocab_size}
 
+    def more(self) -> dict[str, Any]:
+        return {}
+
     def architecture(self, prefix: str = "model") -> Architecture:
         if task_of(self.architectures) == "bare":
             return PlainSchema.architecture(self, prefix)
