@@ -1,11 +1,15 @@
-"""Heads other than the vocabulary's, as the class in `architectures` says. What is expected was read off transformers 5.23."""
+"""Heads other than the vocabulary's, as the class in `architectures` says. What is expected was read off transformers 5.23 and 5.24."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archcalc.analysis.params import components
 from archcalc.arch import parse
 from archcalc.model import Architecture
 
@@ -60,16 +64,46 @@ def test_the_class_decides_which_head_there_is(config: dict[str, Any], named: st
     assert rest == sorted(name.partition(".")[2] if named.endswith("Model") else name for name in bodies)
 
 
-def test_an_encoder_is_counted_as_a_language_model_and_says_so() -> None:
-    a = parse({**BERT, "architectures": ["BertModel"]})
-    assert any("predictions" in t.name for g in a.groups for t in g.tensors)
-    assert "BertModel" in a.notes[0]
+def _rows() -> Iterator[tuple[dict[str, Any], int]]:
+    """A small config of each type under each of its classes, with two labels (or as many as the class has) and with three."""
+    for line in (Path(__file__).parent / "data" / "heads.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        for named, totals in row["totals"].items():
+            for labels, total in zip(({}, {"id2label": {"0": "a", "1": "b", "2": "c"}}), totals, strict=False):
+                yield {**row["config"], **labels, "architectures": [named]}, total
 
 
-def test_a_class_that_is_not_known_is_counted_with_the_vocabulary_and_says_so() -> None:
-    a = parse({**LLAMA, "architectures": ["LlamaForQuestionAnswering"]})
-    assert any(t.name == "lm_head.weight" for _, t, _ in a.each_tensor())
-    assert "LlamaForQuestionAnswering" in a.notes[0]
+@pytest.mark.parametrize(("config", "total"), list(_rows()))
+def test_every_class_has_as_many_parameters_as_the_reference_builds(config: dict[str, Any], total: int) -> None:
+    a = parse(config)
+    assert (a.status, a.notes if config["model_type"] != "albert" else ()) == ("counted", ())
+    assert sum(c.total for c in components(a)) == total
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [(LLAMA, "LlamaForMultipleChoice"), (BERT, "DPRContextEncoder"), (BERT, "ColBERT"), (BERT, "BertForImageTextRetrieval"),
+     (GPT2, "GPT2ForRewardModel")],
+)  # fmt: skip
+def test_a_class_that_is_not_known_is_partly_counted_and_says_with_which_head(config: dict[str, Any], named: str) -> None:
+    a, plain = parse({**config, "architectures": [named]}), parse(config)
+    assert (a.status, plain.status) == ("partial", "counted")
+    assert sum(t.elements for _, t, _ in a.each_tensor()) == sum(t.elements for _, t, _ in plain.each_tensor())
+    assert "with the vocabulary's head" in a.notes[-1] and named in a.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("named", "pooled", "head"),
+    [
+        ("BertModel", True, ()), ("BertForSequenceClassification", True, ("classifier.weight", "classifier.bias")),
+        ("BertForTokenClassification", False, ("classifier.weight", "classifier.bias")),
+        ("BertForNextSentencePrediction", True, ("cls.seq_relationship.weight", "cls.seq_relationship.bias")),
+    ],
+)  # fmt: skip
+def test_a_pooler_is_there_where_the_class_builds_it(named: str, pooled: bool, head: tuple[str, ...]) -> None:
+    a = parse({**BERT, "architectures": [named]})
+    assert any("pooler.dense" in t.name for _, t, _ in a.each_tensor()) == pooled
+    assert tuple(t.name for g in a.groups if g.part == "head" for t in g.tensors) == head
 
 
 def test_a_class_named_like_a_model_without_a_head_may_have_one() -> None:

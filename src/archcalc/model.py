@@ -62,6 +62,9 @@ class Tensor(NamedTuple):
 
     `dtype` is set where the architecture stores the tensor in a type of its own whatever the rest uses. `fp32` is true of modules that
     the reference implementation keeps in float32 in a float16 model, and that it lets no loader quantize (`_keep_in_fp32_modules`).
+
+    `rows_read` is set for a table that is read by index beside the input embedding (n-grams, hashes, a vector for each layer): how many
+    of its rows a token reads. The rest of it does not act on that token.
     """
 
     name: str
@@ -73,10 +76,18 @@ class Tensor(NamedTuple):
     stored: tuple[str, ...] = ()
     dtype: str | None = None
     fp32: bool = False
+    rows_read: int = 0
 
     @property
     def elements(self) -> int:
         return prod(self.shape)
+
+    @property
+    def visited(self) -> int:
+        """The elements that one token visits: of routed experts the chosen ones, of a table that is looked up the rows read."""
+        if self.experts is not None:
+            return self.elements // self.experts.total * self.experts.active
+        return self.elements // self.shape[0] * min(self.rows_read, self.shape[0]) if self.rows_read else self.elements
 
     @property
     def counted(self) -> bool:

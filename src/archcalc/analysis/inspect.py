@@ -223,7 +223,10 @@ def stored_as(dtype: str | None) -> str | None:
 def _notes(a: Architecture, params: report.Params) -> list[str]:
     notes = list(a.notes)
     if params.active != params.total:
-        notes.append("active: all parameters less the routed experts a token does not visit; embedding and head included")
+        left = "" if a.facts.moe is None else " the routed experts a token does not visit"
+        if any(t.rows_read for _, t, _ in a.each_tensor()):
+            left += f"{' and' if left else ''} the rows it does not read of tables beside the input embedding"
+        notes.append(f"active: all parameters less{left}; embedding and head included")
     if params.mtp:
         notes.append("MTP layers are outside the total; the checkpoint holds them")
     if a.unmodelled_keys:

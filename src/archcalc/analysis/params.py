@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import NamedTuple
 
-from archcalc.model import PARTS, ROLES, Architecture, Part, Role, Tensor
+from archcalc.model import PARTS, ROLES, Architecture, Part, Role
 
 
 class Component(NamedTuple):
@@ -17,13 +16,6 @@ class Component(NamedTuple):
     active: int
 
 
-def active_elements(tensor: Tensor) -> int:
-    """The elements a token visits: of routed experts only the chosen ones."""
-    if tensor.experts is None:
-        return tensor.elements
-    return tensor.elements // tensor.experts.total * tensor.experts.active
-
-
 def components(architecture: Architecture) -> list[Component]:
     """Every part and role that holds parameters, MTP layers included, in the order of `PARTS` and `ROLES`."""
     total: dict[tuple[Part, Role], int] = {}
@@ -31,10 +23,8 @@ def components(architecture: Architecture) -> list[Component]:
     for part, tensor, layers in architecture.each_tensor():
         if tensor.counted:
             key = part, tensor.role
-            elements = prod(tensor.shape)
-            visited = elements if tensor.experts is None else elements // tensor.experts.total * tensor.experts.active
-            total[key] = total.get(key, 0) + elements * layers
-            active[key] = active.get(key, 0) + visited * layers
+            total[key] = total.get(key, 0) + tensor.elements * layers
+            active[key] = active.get(key, 0) + tensor.visited * layers
     return [
         Component(part, role, total[part, role], active[part, role])
         for part in (*PARTS, "mtp")

@@ -1,7 +1,7 @@
 """What BERT and its many relatives share: tables summed into an embedding, layers with a norm each behind attention and FFN, and a
-head that predicts tokens. Counted with that head, as the reference implementation's language model of the type has it.
+head that predicts tokens, or another, as the class in `architectures` says.
 
-Source: transformers 5.23, models/bert/modeling_bert.py (`BertLMHeadModel`); relatives override what differs.
+Source: transformers 5.24, models/bert/modeling_bert.py; relatives override what differs, and `_heads` says which heads there are.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+from archcalc.arch import _heads
 from archcalc.arch._decoder import DecoderSchema, join
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import linear, make_layer, prefixed
@@ -40,8 +41,9 @@ class BertSchema(DecoderSchema):
     offset: ClassVar[int] = 0
     # Whether the reference implementation lists the head before the table that it is tied to.
     head_first: ClassVar[bool] = False
-    # Counted as a language model, whatever the class.
     own_heads: ClassVar[bool] = True
+    # What some classes have behind the layers, where the type has it.
+    pooler: ClassVar[str] = "pooler.dense"
 
     vocab_size: Size = 30522
     hidden_size: Size = 768
@@ -98,6 +100,9 @@ class BertSchema(DecoderSchema):
             extra += prefixed("crossattention", CrossAttention(h, heads, self.head_size, bias=bias, names=NAMES).tensors())
             extra += layer_norm(f"crossattention.{self.attention_norm}", h)
         layer = make_layer(attention, ffn, mixer_name="attention", ffn_name="", extra=extra)
+        # The output reads the whole width, also where the heads do not fill it.
+        outputs = ("attention.output.dense.weight", "crossattention.output.dense.weight")
+        layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name in outputs else t for t in layer.tensors))
         return layer if self.is_decoder else layer._replace(caches=())
 
     def tied(self) -> Kind:
@@ -123,23 +128,44 @@ class BertSchema(DecoderSchema):
         return {"position": "learned"}
 
     def architecture(self, prefix: str = "") -> Architecture:
+        # Below another model's prefix it is that model's decoder, whatever its own config says.
+        named = self.architectures[0] if self.architectures and not prefix else None
+        adapter = self.name.replace("-", "_")
+        task = _heads.task_of([named])
+        spec = _heads.heads_of(adapter).get(task) if task != "bare" or self.is_own(named) else None
+        head = spec or _heads.heads_of(adapter)[""]
+        config = {**(self.model_extra or {}), "intermediate_size": self.intermediate_size}
+        made = self.built(head, _heads.sized(head, config, adapter, self.hidden_size), prefix)
+        if task == "bare" and spec is not None:
+            made = _heads.unrooted(made)
+        return made if spec is not None or named is None else _heads.otherwise(made, named)
+
+    def is_own(self, named: str | None) -> bool:
+        """Whether a class without a head is this type's."""
+        return named is not None and _heads.is_bare(named.removesuffix("Encoder"), self.name.replace("-", "_"))
+
+    def built(self, spec: _heads.Head, sizes: _heads.Sizes, prefix: str) -> Architecture:
+        """The body, and the head that is asked for."""
         root, rows = join(prefix, self.root), Shard(0, self.vocab_size)
-        kind: Kind = self.tied() if self.head_first else "param"
+        kind: Kind = self.tied() if self.head_first and spec.vocabulary else "param"
         words = Tensor("word_embeddings.weight", (self.vocab_size, self.embedding_width), "embedding", rows, kind=kind)
-        head = tuple(self.head())
-        counted = (t for t in head if t.role == "embedding")
+        vocabulary, own = tuple(self.head()) if spec.vocabulary else (), tuple(spec.made(sizes))
+        counted = (t for t in vocabulary if t.role == "embedding")
+        beside = [*self.beside()]
+        if spec.pooled and self.pooler:
+            beside += linear(self.pooler, self.hidden_size, self.hidden_size, "other", bias=True)
         groups = [
             Group("embedding", (*prefixed(f"{root}.embeddings", (words, *self.tables())), *counted)),
-            Group("decoder", tuple(prefixed(root, self.beside()))),
-            Group("head", tuple(t for t in head if t.role != "embedding")),
+            Group("decoder", tuple(prefixed(root, beside))),
+            Group("head", (*(t for t in vocabulary if t.role != "embedding"), *own)),
         ]
         facts = Facts(
             self.hidden_size, self.vocab_size, self.max_position_embeddings - self.offset,
             "MHA" if self.is_decoder else "MHA, bidirectional", self.num_attention_heads, self.num_attention_heads, self.head_size,
             self.norm_label, activation_name(self.hidden_act, gated=False), "learned", self.intermediate_size,
-            tied_embeddings=self.tie_word_embeddings,
+            tied_embeddings=self.tie_word_embeddings and spec.vocabulary,
         )._replace(**self.more())  # fmt: skip
+        if not spec.vocabulary:
+            facts = facts._replace(more=(*facts.more, _heads.said(own, sizes.labels)))
         layers = stack(f"{root}.{self.layers_name}", "decoder", [self.layer()] * self.num_hidden_layers)
-        other = [c for c in self.architectures or () if not c.endswith(("LMHeadModel", "LM", "ForPreTraining", "Decoder"))]
-        notes = tuple(f"counted with the head of its language model: a {c} has another, or none" for c in other)
-        return Architecture(self.name, tuple(g for g in groups if g.tensors), (layers,), facts, notes=notes)
+        return Architecture(self.name, tuple(g for g in groups if g.tensors), (layers,), facts)

@@ -72,11 +72,12 @@ class SharedSchema(DecoderSchema):
         rows = per_layer(self.engram_num_embeddings, len(self.engram_layer_ids), "engram_num_embeddings", "engram_layer_ids")
         h, dim, streams = self.hidden_size, self.engram_head_dim, self.hc_mult
         table = rows[self.engram_layer_ids.index(index)]
-        looked_up = (self.engram_max_ngram_size - 1) * self.engram_n_heads * dim
+        # A row for each head and length of n-gram.
+        read = (self.engram_max_ngram_size - 1) * self.engram_n_heads
         tensors = (
-            Tensor("embed.weight", (table, dim), "embedding", Shard(0, table), dtype="F8_E4M3"),
+            Tensor("embed.weight", (table, dim), "embedding", Shard(0, table), dtype="F8_E4M3", rows_read=read),
             Tensor("embed.scale", (table, dim // 32), "embedding", Shard(0, table), kind="copy", dtype="F8_E8M0"),
-            *linear("wkv", h * (streams + 1), looked_up, "other"),
+            *linear("wkv", h * (streams + 1), read * dim, "other"),
             Tensor("q_weight", (streams, h), "other"),
             Tensor("k_weight", (streams, h), "other"),
         )

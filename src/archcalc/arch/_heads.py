@@ -1,42 +1,261 @@
-"""Heads other than the vocabulary's: `architectures` may name a class that gives labels, or a model without a head.
+"""Heads other than the vocabulary's: `architectures` may name a class that gives labels or answers, or a model without a head.
 
-Source: transformers 5.23, modeling_layers.py (`GenericForSequenceClassification`, `GenericForTokenClassification`) and the classes
-of types that do not use those; vLLM 0.33, models/qwen2_rm.py (reward models).
+A head is a record: what it adds, whether the body's pooler is built beside it, how many labels it gives whatever the config says,
+and what it keeps of the vocabulary's head. The table says which a type's classes have.
+
+Source: transformers 5.24, modeling_layers.py (`GenericForSequenceClassification`, `GenericForQuestionAnswering`,
+`GenericForTokenClassification`) and the classes of types that do not use those; vLLM 0.33, models/qwen2_rm.py (reward models).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from archcalc.blocks._tensor import linear
+from archcalc.blocks.norm import layer_norm
 from archcalc.model import Architecture, Group, Tensor
 
-Task = Literal["", "bare", "sequence", "token", "reward", "choice", "other"]
+Task = Literal[
+    "", "bare", "sequence", "token", "questions", "simple questions", "reward", "process reward", "choice", "double", "next",
+    "pretraining", "decoder", "projection", "other", "unknown",
+]  # fmt: skip
 
+# The end of a class's name; the first that fits is taken.
 _TASKS: tuple[tuple[str, Task], ...] = (
-    ("LMHeadModel", ""),
-    ("ForSequenceClassification", "sequence"),
-    ("ForTokenClassification", "token"),
-    ("ForQuestionAnswering", "other"),
-    ("ForMultipleChoice", "choice"),
-    ("ForRewardModel", "reward"),
-    ("ForProcessRewardModel", "reward"),
-    ("Model", "bare"),
+    (r"LMHeadModel|MTModel|LM|ForConditionalGeneration", ""),
+    (r"DoubleHeadsModel", "double"),
+    (r"ForSequenceClassification", "sequence"),
+    (r"ForTokenClassification", "token"),
+    (r"ForQuestionAnsweringSimple", "simple questions"),
+    (r"ForQuestionAnswering", "questions"),
+    (r"ForMultipleChoice", "choice"),
+    (r"ForNextSentencePrediction", "next"),
+    (r"ForPreTraining", "pretraining"),
+    (r"ForProcessRewardModel", "process reward"),
+    (r"ForRewardModel", "reward"),
+    (r"WithProjection", "projection"),
+    (r"Classification|Retrieval|Prediction", "other"),
+    (r"Decoder", "decoder"),
+    (r"Model|Encoder", "bare"),
 )
-# Classes named as a model without a head would be, that have one.
-_WHOLE = frozenset({"chatglm", "internvl_chat", "llava_llama", "vision_encoder_decoder"})
-# Types whose class for tokens calls its head so; their class for sequences calls it `score`.
-_CLASSIFIER = frozenset({"biogpt", "bloom", "falcon", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_sw3", "mpt"})
-_BART = frozenset({"bart", "bigbird_pegasus", "mbart", "mvp", "plbart"})
-# Heads of several layers below other names.
-_OTHER = frozenset({"flaubert", "modernbert_decoder", "modernvbert", "mt5", "t5", "t5gemma", "t5gemma2", "umt5", "xlm", "xlnet"})
+
+
+class Sizes(NamedTuple):
+    """What a head is made for."""
+
+    labels: int
+    width: int
+    config: Mapping[str, Any]
+
+
+Maker = Callable[[Sizes], Iterable[Tensor]]
+
+
+class Head(NamedTuple):
+    """What a class has beside the body: the tensors of `made`, and the body's pooler where `pooled`.
+
+    `labels` are fixed, or None where the config says them. `kept` renames the tensors of the vocabulary's head that this one has too;
+    `vocabulary` says that it has all of them.
+    """
+
+    made: Maker
+    pooled: bool = False
+    labels: int | None = None
+    kept: tuple[str, str] | None = None
+    vocabulary: bool = False
+
+
+def nothing(s: Sizes) -> Iterable[Tensor]:
+    return ()
+
+
+def plain(name: str, bias: bool = True) -> Maker:
+    """A row for each label."""
+    return lambda s: linear(name, s.labels, s.width, "head", bias=bias)
+
+
+def deep(name: str, *layers: str) -> Maker:
+    """A layer as wide as the model's before the labels."""
+    first, last = layers or (f"{name}.dense", f"{name}.out_proj")
+
+    def made(s: Sizes) -> Iterator[Tensor]:
+        yield from linear(first, s.width, s.width, "head", bias=True)
+        yield from linear(last, s.labels, s.width, "head", bias=True)
+
+    return made
+
+
+def summary(name: str, after: str = "", to_labels: bool = False) -> Maker:
+    """`SequenceSummary`: a projection, if `summary_use_proj`, to the labels or the width, and a layer `after` it."""
+
+    def made(s: Sizes) -> Iterator[Tensor]:
+        wide = s.labels if s.config.get("summary_proj_to_labels", to_labels) else s.width
+        if s.config.get("summary_use_proj", True):
+            yield from linear(f"{name}.summary", wide, s.width, "head", bias=True)
+        if after:
+            yield from linear(after, s.labels, s.width, "head", bias=True)
+
+    return made
+
+
+def summed_choice(s: Sizes) -> Iterator[Tensor]:
+    """A summary to the labels, and one number made of them."""
+    yield from summary("sequence_summary", to_labels=True)(s)
+    yield from linear("logits_proj", 1, s.labels, "head", bias=True)
+
+
+def spans(name: str) -> Maker:
+    """The head of SQuAD 2: where an answer starts, where it ends given its start, and whether there is one."""
+    root = f"{name}." if name else ""
+
+    def made(s: Sizes) -> Iterator[Tensor]:
+        h = s.width
+        yield from linear(f"{root}start_logits.dense", 1, h, "head", bias=True)
+        yield from linear(f"{root}end_logits.dense_0", h, 2 * h, "head", bias=True)
+        yield from layer_norm(f"{root}end_logits.LayerNorm", h)
+        yield from linear(f"{root}end_logits.dense_1", 1, h, "head", bias=True)
+        yield from linear(f"{root}answer_class.dense_0", h, 2 * h, "head", bias=True)
+        yield from linear(f"{root}answer_class.dense_1", 1, h, "head")
+
+    return made
+
+
+def block_answers(s: Sizes) -> Iterator[Tensor]:
+    """BigBird's: an FFN with a norm before the labels."""
+    name, h, wide = "qa_classifier", s.width, s.config["intermediate_size"]
+    yield from linear(f"{name}.intermediate.dense", wide, h, "head", bias=True)
+    yield from linear(f"{name}.output.dense", h, wide, "head", bias=True)
+    yield from layer_norm(f"{name}.output.LayerNorm", h)
+    yield from linear(f"{name}.qa_outputs", s.labels, h, "head", bias=True)
+
+
+def context_pooled(s: Sizes) -> Iterator[Tensor]:
+    """DeBERTa's `ContextPooler` before the labels."""
+    wide = s.config.get("pooler_hidden_size") or s.width
+    yield from linear("pooler.dense", wide, wide, "head", bias=True)
+    yield from linear("classifier", s.labels, s.width, "head", bias=True)
+
+
+def asked(name: str, key: str) -> Maker:
+    """A row for each label, whose bias is a key."""
+    return lambda s: linear(name, s.labels, s.width, "head", bias=s.config.get(key) is True)
+
+
+def rewarded(s: Sizes) -> Iterator[Tensor]:
+    yield from linear("score.0", s.width, s.width, "head", bias=True)
+    yield from linear("score.2", s.labels, s.width, "head", bias=True)
+
+
+def projected(s: Sizes) -> Iterable[Tensor]:
+    """CLIP's projection of a text into the space that it shares with images."""
+    return linear("text_projection", s.config.get("projection_dim") or 512, s.width, "head")
+
+
+Heads = Mapping[Task, Head]
+CLASSIFIER, ANSWERS = plain("classifier"), plain("qa_outputs")
+SENTENCES = Head(plain("cls.seq_relationship"), pooled=True, labels=2)
+# Bodies without a pooler are pooled to no effect.
+BERT: Heads = {
+    "": Head(nothing, vocabulary=True),
+    "bare": Head(nothing, pooled=True),
+    "sequence": Head(CLASSIFIER, pooled=True),
+    "token": Head(CLASSIFIER),
+    "questions": Head(ANSWERS),
+    "choice": Head(CLASSIFIER, pooled=True, labels=1),
+}
+SENTENCE_BERT: Heads = {**BERT, "next": SENTENCES, "pretraining": SENTENCES._replace(vocabulary=True)}
+ROBERTA: Heads = {**BERT, "sequence": Head(deep("classifier"))}
+PAIR: Heads = {**ROBERTA, "questions": Head(ANSWERS, labels=2)}
+NOMIC: Heads = {**BERT, "bare": Head(nothing)}
+DEBERTA: Heads = {**BERT, "sequence": Head(context_pooled), "choice": Head(context_pooled, labels=1)}
+XLM: Heads = {
+    "sequence": Head(summary("sequence_summary", to_labels=True)),
+    "token": Head(CLASSIFIER),
+    "simple questions": Head(ANSWERS),
+    "questions": Head(spans("qa_outputs")),
+    "choice": Head(summed_choice),
+}
+GENERIC: Heads = {
+    "sequence": Head(plain("score", bias=False)),
+    "token": Head(plain("score")),
+    "questions": Head(ANSWERS, labels=2),
+}
+# Their class for tokens calls its head so; their class for sequences calls it `score`.
+_CLASSIFIER: Heads = {**GENERIC, "token": Head(CLASSIFIER)}
+_DOUBLE: Heads = {**_CLASSIFIER, "double": Head(summary("multiple_choice_head", to_labels=True), labels=1, vocabulary=True)}
+_BART: Heads = {"sequence": Head(deep("classification_head")), "questions": Head(ANSWERS, labels=2)}
+_T5: Heads = {"sequence": Head(deep("classification_head")), "questions": Head(ANSWERS), "token": Head(CLASSIFIER)}
+_T5GEMMA: Heads = {"sequence": Head(plain("score.out_proj")), "token": Head(plain("score.out_proj"))}
+_QWEN2: Heads = {**GENERIC, "reward": Head(rewarded, labels=1), "process reward": Head(rewarded, labels=2)}
+
+_BY_TYPE: Mapping[str, Heads] = {
+    **dict.fromkeys(("ernie", "megatron_bert", "mobilebert", "bert"), SENTENCE_BERT),
+    **dict.fromkeys(("camembert", "data2vec_text", "jina_embeddings_v3", "longformer", "mpnet", "roberta", "roberta_prelayernorm",
+                     "xlm_roberta", "xlm_roberta_xl", "xmod", "esm"), ROBERTA),
+    **dict.fromkeys(("nomic_bert", "gte"), NOMIC),
+    **dict.fromkeys(("deberta", "deberta_v2"), DEBERTA),
+    "albert": {**BERT, "pretraining": Head(plain("sop_classifier.classifier"), pooled=True, vocabulary=True)},
+    "roc_bert": {**BERT, "pretraining": Head(nothing, pooled=True, vocabulary=True)},
+    "bert_generation": {"": BERT[""], "decoder": BERT[""], "bare": BERT["bare"]},
+    "big_bird": {
+        "": Head(nothing, pooled=True, vocabulary=True), "bare": Head(nothing, pooled=True),
+        "sequence": Head(deep("classifier"), pooled=True), "token": Head(CLASSIFIER, pooled=True),
+        "questions": Head(block_answers, labels=2), "choice": Head(CLASSIFIER, pooled=True, labels=1),
+        "pretraining": SENTENCES._replace(vocabulary=True),
+    },
+    "distilbert": {
+        **BERT, "questions": Head(ANSWERS, labels=2), "sequence": Head(deep("", "pre_classifier", "classifier")),
+        "choice": Head(deep("", "pre_classifier", "classifier"), labels=1),
+    },
+    "electra": {
+        **ROBERTA, "choice": Head(summary("sequence_summary", "classifier"), labels=1),
+        "pretraining": Head(deep("", "discriminator_predictions.dense", "discriminator_predictions.dense_prediction"), labels=1),
+    },
+    "roformer": PAIR,
+    "layoutlm": BERT,
+    "rembert": BERT,
+    "flaubert": XLM,
+    "xlm": XLM,
+    "xlnet": {
+        "sequence": Head(summary("sequence_summary", "logits_proj")), "token": Head(CLASSIFIER), "simple questions": Head(ANSWERS),
+        "questions": Head(spans("")), "choice": Head(summary("sequence_summary", "logits_proj"), labels=1),
+    },
+    "eurobert": {"sequence": Head(deep("", "dense", "classifier")), "token": Head(CLASSIFIER)},
+    "modernbert_decoder": {"sequence": Head(asked("classifier", "classifier_bias"), kept=("lm_head.", "head."))},
+    "modernvbert": dict.fromkeys(("sequence", "token"), Head(CLASSIFIER, kept=("projection_head.", "head."))),
+    "ctrl": {**GENERIC, "sequence": Head(plain("classifier", bias=False))},
+    **dict.fromkeys(("biogpt", "bloom", "falcon", "gpt_bigcode", "gpt_neo", "gpt_neox", "mpt"), _CLASSIFIER),
+    **dict.fromkeys(("gpt2", "gpt_sw3", "openai_gpt"), _DOUBLE),
+    **dict.fromkeys(("bart", "bigbird_pegasus", "led", "mbart", "mvp", "plbart"), _BART),
+    **dict.fromkeys(("mt5", "t5", "umt5"), _T5),
+    **dict.fromkeys(("t5gemma", "t5gemma2"), _T5GEMMA),
+    "qwen2": _QWEN2,
+    "clip_text_model": {"projection": Head(projected)},
+    "qwen3_asr": {"token": Head(asked("score", "token_classification_bias"))},
+}  # fmt: skip
+# Types whose adapter counts the one class there is, whatever it is called.
+_WHOLE = frozenset({
+    "chatglm", "colmodernvbert", "colpali", "colqwen2", "internvl_chat", "llava_llama", "shieldgemma2", "vision_encoder_decoder",
+})  # fmt: skip
+# Types whose classes go by the name of another.
+_NAMED = {"gpt_sw3": "gpt2", "glmga": "glm46v", "inkling_mm_model": "inkling", "nemo_speechlm": "nemotron3_5_transcribe"}
+# How many labels there are where no config says so (configuration_bart.py, `BartConfig`); 2 otherwise.
+_LABELS = {"bart": 3}
 
 
 def task_of(classes: object) -> Task:
-    """What the first class does, `""` for any that predicts tokens."""
+    """What the first class does, `""` where it predicts tokens or none is named."""
     first = classes[0] if isinstance(classes, Sequence) and classes else None
-    return next((task for end, task in _TASKS if isinstance(first, str) and first.endswith(end)), "")
+    if not isinstance(first, str):
+        return ""
+    return next((task for ends, task in _TASKS if re.search(f"(?:{ends})$", first)), "unknown")
+
+
+def heads_of(name: str) -> Heads:
+    """The heads of a type's classes."""
+    return _BY_TYPE.get(name, GENERIC)
 
 
 def labels_of(config: Mapping[str, Any], default: int = 2) -> int:
@@ -47,25 +266,23 @@ def labels_of(config: Mapping[str, Any], default: int = 2) -> int:
     return number if isinstance(number, int) and number > 0 else default
 
 
-def two_layers(name: str, labels: int, width: int) -> Iterator[Tensor]:
-    """A classifier with a layer of its own before the labels."""
-    yield from linear(f"{name}.dense", width, width, "head", bias=True)
-    yield from linear(f"{name}.out_proj", labels, width, "head", bias=True)
+def sized(head: Head, config: Mapping[str, Any], name: str, width: int) -> Sizes:
+    """What this config's head is made for."""
+    labels = labels_of(config, _LABELS.get(name, 2)) if head.labels is None else head.labels
+    return Sizes(labels, width, config)
 
 
-def _head(name: str, task: Task, labels: int, width: int) -> tuple[Tensor, ...] | None:
-    """The head of this task, or None where it is not known."""
-    if task == "bare":
-        return ()
-    if task == "reward" and name == "qwen2":
-        return (*linear("score.0", width, width, "head", bias=True), *linear("score.2", labels, width, "head", bias=True))
-    if task not in ("sequence", "token") or name in _OTHER:
-        return None
-    if name in _BART:
-        return tuple(two_layers("classification_head", labels, width)) if task == "sequence" else None
-    tokens = task == "token"
-    called = "classifier" if name == "ctrl" or (tokens and name in _CLASSIFIER) else "score"
-    return tuple(linear(called, labels, width, "head", bias=tokens))
+def said(tensors: Sequence[Tensor], labels: int) -> tuple[str, str]:
+    """The head as a fact of the architecture."""
+    return ("head", f"{labels} label{'s' * (labels != 1)}" if tensors else "none")
+
+
+def otherwise(a: Architecture, named: str) -> Architecture:
+    """Counted as the type's usual class where that which is named is not known, and it says so."""
+    old = any(g.part == "head" and g.tensors for g in a.groups)
+    taken = "with the vocabulary's head" if old else "without a head"
+    note = f"counted {taken}, as the usual class of {a.model_type}: what {named} has instead is not known here"
+    return a._replace(status="partial", notes=(*a.notes, note))
 
 
 def unrooted(a: Architecture) -> Architecture:
@@ -87,7 +304,12 @@ def unrooted(a: Architecture) -> Architecture:
 
 def _letters(name: str) -> list[str]:
     """Of a type or a class, whatever the order of their words."""
-    return sorted(name.replace("_", ""))
+    return sorted(name.replace("_", "").lower())
+
+
+def is_bare(named: str, name: str) -> bool:
+    """Whether a class is the type's own model without a head."""
+    return _letters(named.removesuffix("Model")) == _letters(_NAMED.get(name, name))
 
 
 def fitted(a: Architecture, config: Mapping[str, Any], name: str) -> Architecture:
@@ -95,23 +317,27 @@ def fitted(a: Architecture, config: Mapping[str, Any], name: str) -> Architectur
     classes = config.get("architectures")
     task = task_of(classes)
     old = [t for g in a.groups if g.part == "head" for t in g.tensors]
-    predicts = any(t.shape[0] == a.facts.vocab_size for t in old)
-    if not task or not predicts or not isinstance(classes, list):
+    if task in ("", "pretraining", "unknown") or name in _WHOLE or not isinstance(classes, list):
         return a
-    if task == "bare" and (name in _WHOLE or _letters(classes[0].removesuffix("Model").lower()) != _letters(name)):
+    if not old and (task == "bare" or name not in _BY_TYPE):
+        return a if task == "bare" else otherwise(a, classes[0])
+    if task == "bare" and not any(t.shape[0] == a.facts.vocab_size or "lm_head" in t.name for t in old):
         return a
-    labels = labels_of(config, 3 if name == "bart" else 2)
-    if task == "reward":
-        labels = 2 if "Process" in classes[0] else 1
-    width = next((t.shape[1] for t in old if len(t.shape) == 2 and t.name.endswith(".weight")), a.facts.hidden_size)
-    head = _head(name, task, labels, width)
+    head = heads_of(name).get(task, Head(nothing) if task == "bare" and is_bare(classes[0], name) else None)
     if head is None:
-        return a._replace(notes=(*a.notes, f"counted with the vocabulary's head: a {classes[0]} has another"))
+        return otherwise(a, classes[0])
+    width = next((t.shape[1] for t in old if len(t.shape) == 2 and t.name.endswith(".weight")), a.facts.hidden_size)
+    sizes = sized(head, config, name, width)
+    tensors = [*(head.made(sizes))]
+    if head.kept:
+        was, now = head.kept
+        tensors = [*(t._replace(name=now + t.name.removeprefix(was)) for t in old if t.name.startswith(was)), *tensors]
+    if head.vocabulary:
+        return a._replace(groups=(*a.groups, Group("head", tuple(tensors))))
     rest = tuple(g for g in a.groups if g.part not in ("head", "mtp"))
-    said = ("head", f"{labels} label{'s' * (labels != 1)}" if head else "none")
     fitted = a._replace(
-        groups=(*rest, Group("head", head)) if head else rest,
+        groups=(*rest, Group("head", tuple(tensors))) if tensors else rest,
         stacks=tuple(s for s in a.stacks if s.part != "mtp"),
-        facts=a.facts._replace(tied_embeddings=False, more=(*a.facts.more, said)),
+        facts=a.facts._replace(tied_embeddings=False, more=(*a.facts.more, said(tensors, sizes.labels))),
     )
-    return fitted if head else unrooted(fitted)
+    return fitted if tensors else unrooted(fitted)

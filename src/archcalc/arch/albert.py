@@ -28,6 +28,7 @@ class Schema(BertSchema):
         "num_memory_blocks",
     )
     name: ClassVar[str] = "albert"
+    pooler: ClassVar[str] = "pooler"
     root: ClassVar[str] = "albert"
 
     vocab_size: Size = 30000

@@ -18,16 +18,19 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("vision_feature_layer", "max_value_projector_patch_to_query_dict", "ignore_index")
+    inert_keys: ClassVar[tuple[str, ...]] = ("vision_feature_layer", "ignore_index")
     name: ClassVar[str] = "aria"
     renames: ClassVar[tuple[tuple[str, str], ...]] = (*LLAVA, *aria_text.RENAMES)
 
     text_config: Annotated[ConfigSchema, nested("aria_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("idefics3_vision"), DEFAULT]
+    max_value_projector_patch_to_query_dict: Size | None = None
     projector_patch_to_query_dict: dict[str, Size] | None = None
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        queries = max((self.projector_patch_to_query_dict or {"4900": 256}).values())
+        queries = self.max_value_projector_patch_to_query_dict or max(
+            (self.projector_patch_to_query_dict or {"4900": 256}).values()
+        )
         rows = Shard(0, wide)
         yield Tensor("query", (queries, wide), "embedding")
         for name in ("q_proj", "k_proj", "v_proj"):

@@ -36,8 +36,7 @@ class Schema(DeltaSchema):
     num_hidden_layers: Layers = 42
     num_attention_heads: Size = 32
     num_key_value_heads: Size | None = 32
-    # Queries are always projected at full rank.
-    q_lora_rank: None = None
+    q_lora_rank: Size | None = None
     head_dim: Size = 128
     max_position_embeddings: Tokens = Field(262144, validation_alias=AliasChoices("model_max_length", "max_position_embeddings"))
     n_shared_experts: Count = Field(1, validation_alias=AliasChoices("num_shared_experts", "n_shared_experts"))

@@ -17,6 +17,7 @@ from archcalc.model import Shard, Tensor
 
 class Schema(bert.Schema):
     name: ClassVar[str] = "bert-generation"
+    pooler: ClassVar[str] = ""
 
     vocab_size: Size = 50358
     hidden_size: Size = 1024

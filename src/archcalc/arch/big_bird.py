@@ -6,18 +6,16 @@ arXiv:2007.14062).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Flag, Size
-from archcalc.blocks._tensor import linear
-from archcalc.model import Tensor
 
 
 class Schema(bert.Schema):
     inert_keys: ClassVar[tuple[str, ...]] = (*bert.Schema.inert_keys, "rescale_embeddings", "is_encoder")
     name: ClassVar[str] = "big_bird"
+    pooler: ClassVar[str] = "pooler"
 
     vocab_size: Size = 50358
     hidden_act: str = "gelu_new"
@@ -29,9 +27,6 @@ class Schema(bert.Schema):
 
     def qkv_bias(self) -> bool:
         return self.use_bias
-
-    def beside(self) -> Iterable[Tensor]:
-        return linear("pooler", self.hidden_size, self.hidden_size, "other", bias=True)
 
     def more(self) -> dict[str, Any]:
         sparse = f"blocks of {self.block_size}: first, last, three around, {self.num_random_blocks} at random"

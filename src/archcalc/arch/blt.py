@@ -45,7 +45,9 @@ class Schema(ConfigSchema):
         names = {part: join(prefix, part) for part in ("local_encoder", "global_transformer", "local_decoder", "patcher")}
         tables = self.encoder_hash_byte_group_nb_functions * len(self.encoder_hash_byte_group_size or range(3, 9))
         rows, joined = self.encoder_hash_byte_group_vocab * tables, inner * self.cross_attn_k
-        hashes = Tensor(join(prefix, "encoder_hash_tok_embedding.weight"), (rows, inner), "embedding", Shard(0, rows))
+        hashes = Tensor(
+            join(prefix, "encoder_hash_tok_embedding.weight"), (rows, inner), "embedding", Shard(0, rows), rows_read=tables
+        )
         head = Tensor("lm_head.weight", (self.vocab_size, outer), "head", Shard(0, self.vocab_size))
         table = encoder.table(self.vocab_size, outer) if self.tie_word_embeddings else encoder.table()
         head = head._replace(kind="tied") if self.tie_word_embeddings else head

@@ -27,7 +27,7 @@ class Schema(CompressedSchema):
             self.hc_mult,
             self.intermediate_size,
         )
-        divided(heads, self.o_groups, "num_attention_heads", "o_groups")
+        divided(heads * dim, self.o_groups, "num_attention_heads x head_dim", "o_groups")
         index = (self.index_n_heads, self.index_head_dim, self.index_topk) if kind == CSA else ()
         rate = None if kind == SLIDING else self.rates()[kind]
         shape = (h, heads, dim, self.q_lora_rank, self.o_groups, self.o_lora_rank, self.sliding_window, rate)

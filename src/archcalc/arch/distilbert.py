@@ -22,6 +22,7 @@ from archcalc.model import Layer, Shard, Tensor
 class Schema(BertSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (*BertSchema.inert_keys, "tie_weights_")
     name: ClassVar[str] = "distilbert"
+    pooler: ClassVar[str] = ""
     root: ClassVar[str] = "distilbert"
     layers_name: ClassVar[str] = "transformer.layer"
 

@@ -18,6 +18,7 @@ from archcalc.model import Shard, Tensor
 class Schema(bert.Schema):
     whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "electra"
+    pooler: ClassVar[str] = ""
     root: ClassVar[str] = "electra"
 
     embedding_size: Size = 128

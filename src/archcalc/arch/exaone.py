@@ -1,21 +1,21 @@
 """EXAONE 3, 3.5 and Deep: Llama's layer under GPT-2's names.
 
-Source: LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct, modeling_exaone.py and configuration_exaone.py (defaults).
+Source: LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct, modeling_exaone.py and configuration_exaone.py (defaults); transformers 5.24 reads the type
+as Llama (models/auto/modeling_auto.py), with Llama's biases.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from archcalc.arch._plain import Derived, PlainSchema, named
+from archcalc.arch._plain import BiasedSchema, Derived, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.model import Architecture
 
 
-class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("head_dim",)
+class Schema(BiasedSchema):
     name: ClassVar[str] = "exaone"
     norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
     last_norm: ClassVar[str] = "ln_f"
@@ -35,10 +35,11 @@ class Schema(PlainSchema):
         return self.intermediate_size or 4 * self.hidden_size
 
     def attention(self, window: int | None, variant: int) -> Mixer:
-        return self.gqa(names=("q_proj", "k_proj", "v_proj", "out_proj"))
+        bias = self.attention_bias
+        return self.gqa(bias=bias, output_bias=bias, names=("q_proj", "k_proj", "v_proj", "out_proj"))
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc_0", "c_fc_1", "c_proj"))
+        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, self.mlp_bias, names=("c_fc_0", "c_fc_1", "c_proj"))
 
     def placed(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}

@@ -19,6 +19,7 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(nomic_bert.Schema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "gte"
     root: ClassVar[str] = "gte"
 

@@ -1,6 +1,6 @@
 """The text model of Inkling 2: token-dependent convolutions in full layers, blocks that read all earlier ones through a learned query.
 
-Source: transformers 5.23, models/inkling2/modeling_inkling2.py and configuration_inkling2.py (defaults, `layer_types`),
+Source: transformers 5.24, models/inkling2/modeling_inkling2.py and configuration_inkling2.py (defaults, `layer_types`),
 conversion_mapping.py ("inkling2_text").
 """
 
@@ -19,6 +19,25 @@ from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.linear import causal_conv
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Architecture, Layer, Moe, Tensor
+
+# What this generation's reference calls the parts of attention, by the names of the first.
+PARTS = {
+    "q_proj.": "q_proj.linear.", "k_proj.": "k_proj.linear.", "v_proj.": "v_proj.linear.", "o_proj.": "o_proj.linear.",
+    "k_sconv.": "k_proj.sconv.", "v_sconv.": "v_proj.sconv.", "gate_proj.": "o_proj.gate_proj.", "q_l2_clip.": "q_proj.norm.",
+    "r_proj.": "relative_position_bias.linear.", "rel_l2_clip.": "relative_position_bias.norm.",
+    "rel_logits_proj.": "relative_position_bias.",
+}  # fmt: skip
+
+NAMES = (*((f".self_attn.{new}", f".self_attn.{old}") for old, new in PARTS.items()), *RENAMES)
+
+
+def called(t: Tensor) -> Tensor:
+    """The tensor by this generation's name."""
+    head, _, rest = t.name.partition(".")
+    part = f"{rest.partition('.')[0]}."
+    if head != "self_attn" or part not in PARTS:
+        return t
+    return t._replace(name=f"{head}.{PARTS[part]}{rest.removeprefix(part)}")
 
 
 class Schema(RelativeSchema):
@@ -41,6 +60,8 @@ class Schema(RelativeSchema):
     max_position_embeddings: Tokens = Field(1048576, validation_alias=AliasChoices("model_max_length", "max_position_embeddings"))
     n_routed_experts: Size = Field(384, validation_alias=AliasChoices("num_local_experts", "n_routed_experts"))
     num_experts_per_tok: Size = 8
+    # The head has no rows for the padding of the vocabulary.
+    unpadded_vocab_size: Size = 200058
 
     def layer(self, kind: str, first: bool) -> Layer:
         h = self.hidden_size
@@ -56,7 +77,8 @@ class Schema(RelativeSchema):
             beside.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other"))
         for name in ("post_attention_convolution", "post_mlp_convolution"):
             beside += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=h)
-        return make_layer(self.attention(kind), experts, beside)
+        layer = make_layer(self.attention(kind), experts, beside)
+        return layer._replace(tensors=tuple(map(called, layer.tensors)))
 
     def architecture(self, prefix: str = "model") -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
@@ -70,5 +92,6 @@ class Schema(RelativeSchema):
         )
         return decoder(
             "inkling2_text", [built[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
-            extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=RENAMES,
+            extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=NAMES,
+            head_rows=self.unpadded_vocab_size,
         )  # fmt: skip

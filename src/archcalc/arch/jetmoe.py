@@ -17,7 +17,7 @@ from archcalc.model import Experts, Layer, Shard, Tensor
 
 
 class Schema(PlainSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_key_value_heads", "vocab_size")
+    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = ("aux_loss_coef", "applied_layers", "glu", "num_layers")
     name: ClassVar[str] = "jetmoe"
 

@@ -19,6 +19,7 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(roberta.Schema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "jina_embeddings_v3"
     layers_name: ClassVar[str] = "layers"
     offset: ClassVar[int] = 0

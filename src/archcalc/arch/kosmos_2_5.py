@@ -12,6 +12,7 @@ from archcalc.arch import kosmos_2
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._schema import Size, TowerSchema, nested
 from archcalc.arch.kosmos_2_5_text_model import Schema as Text
+from archcalc.model import Architecture
 
 
 class Schema(kosmos_2.Schema):
@@ -20,3 +21,7 @@ class Schema(kosmos_2.Schema):
     text_config: Annotated[Text, nested("kosmos_2_5_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("kosmos_2_5_vision_model", fixed=True), DEFAULT]
     latent_query_num: Size = 2048
+
+    def tied(self, text: Architecture) -> bool:
+        # The text model has its own say: the whole names no tie.
+        return text.facts.tied_embeddings

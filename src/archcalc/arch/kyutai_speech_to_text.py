@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import with_tower
+from archcalc.arch._heads import task_of
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Count, Layers, Size, Tokens, TowerSchema, nested
 from archcalc.arch.moshi import Schema as Moshi
@@ -29,11 +30,17 @@ class Schema(Moshi):
     sliding_window: Tokens | None = 375
     num_codebooks: Count = 32
     codebook_vocab_size: Size = 2049
+    architectures: list[str] | None = None
     codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]
 
     def placed(self) -> dict[str, Any]:
         rows = self.vocab_size + self.num_codebooks * self.codebook_vocab_size + 1
         return {"embed": "embed_tokens.embed_tokens", "embed_rows": rows, "head_rows": self.vocab_size}
 
+    def more(self) -> dict[str, Any]:
+        return {}
+
     def architecture(self, prefix: str = "model") -> Architecture:
+        if task_of(self.architectures) == "bare":
+            return PlainSchema.architecture(self, prefix)
         return with_tower(PlainSchema.architecture(self, prefix), self.name, *self.codec_config.tower("codec_model"))

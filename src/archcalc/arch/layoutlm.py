@@ -17,6 +17,7 @@ from archcalc.model import Tensor
 
 class Schema(bert.Schema):
     name: ClassVar[str] = "layoutlm"
+    pooler: ClassVar[str] = ""
     root: ClassVar[str] = "layoutlm"
 
     max_2d_position_embeddings: Size = 1024

@@ -21,6 +21,7 @@ class Schema(roberta.Schema):
         "attention_window",
         "attention_mode",
         "ignore_attention_mask",
+        "onnx_export",
     )
     name: ClassVar[str] = "longformer"
     root: ClassVar[str] = "longformer"

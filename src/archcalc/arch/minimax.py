@@ -24,6 +24,7 @@ LINEAR, FULL = "linear_attention", "full_attention"
 
 
 class Schema(mixtral.Schema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "minimax"
     # Weights of the residual sums, and how many tokens a kernel takes at a time.
     inert_keys: ClassVar[tuple[str, ...]] = (

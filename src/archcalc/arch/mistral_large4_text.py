@@ -1,6 +1,6 @@
 """The text model of Mistral Large 4: sparse latent attention without positions in every fourth layer, scaled softmax, experts.
 
-Source: transformers 5.23, models/mistral_large4/modeling_mistral_large4.py (`MistralLarge4TextModel`) and
+Source: transformers 5.24, models/mistral_large4/modeling_mistral_large4.py (`MistralLarge4TextModel`) and
 configuration_mistral_large4.py (defaults, `kv_sharing_modes`).
 """
 
@@ -112,5 +112,6 @@ class Schema(IndexedSchema):
                 ("sparse attention index", f"{self.index_n_heads} heads x {self.index_head_dim}, {self.index_topk} tokens"),
             ),
         )
-        final = [rms_norm("norm", self.hidden_size)]
+        # How far each frequency is stretched is learned.
+        final = [rms_norm("norm", self.hidden_size), Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")]
         return decoder(self.name, [built[key] for key in keys], facts, prefix=prefix, final_norm=final)

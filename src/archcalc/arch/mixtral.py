@@ -20,6 +20,7 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "mixtral"
 
     vocab_size: Size = 32000

@@ -76,8 +76,12 @@ class Schema(BertSchema):
                 extra += dense("bottleneck.attention", narrow, h)
         made = make_layer(attention, ffn, mixer_name="attention", ffn_name="", extra=extra)
         wide = narrow if self.use_bottleneck_attention else h
-        value = "attention.self.value.weight"
-        tensors = (t._replace(shape=(t.shape[0], wide)) if t.name == value else t for t in made.tensors)
+        # Values read the whole width unless the bottleneck is theirs too; the output, what the heads need not fill.
+        shapes = {
+            "attention.self.value.weight": (self.head_size * heads, wide),
+            "attention.output.dense.weight": (narrow, narrow),
+        }
+        tensors = (t._replace(shape=shapes.get(t.name, t.shape)) for t in made.tensors)
         ffns = f"{self.num_feedforward_networks} x {made.ffn}" if self.num_feedforward_networks > 1 else made.ffn
         return made._replace(ffn=ffns, tensors=tuple(tensors), caches=())
 

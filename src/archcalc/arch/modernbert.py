@@ -11,7 +11,7 @@ from typing import ClassVar
 from archcalc.arch import modernbert_decoder
 from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._decoder import attention_pattern
-from archcalc.arch._heads import labels_of, task_of, unrooted
+from archcalc.arch._heads import labels_of, otherwise, task_of, unrooted
 from archcalc.blocks._tensor import Mixer, linear, prefixed
 from archcalc.model import Architecture, Group, Layer, Tensor
 
@@ -43,9 +43,10 @@ class Schema(modernbert_decoder.Schema):
         a, task = super().architecture(prefix), task_of(self.architectures)
         body = tuple(g for g in a.groups if g.part != "head")
         facts = a.facts._replace(attention=a.facts.attention.replace("MHA", "MHA, bidirectional"))
-        if not task:
+        if task not in ("bare", "sequence", "token", "questions", "choice"):
             vocabulary = next(g for g in a.groups if any(t.name == "decoder.weight" for t in g.tensors))
-            return a._replace(groups=(*body, Group("head", tuple(self.head())), vocabulary), facts=facts)
+            a = a._replace(groups=(*body, Group("head", tuple(self.head())), vocabulary), facts=facts)
+            return otherwise(a, self.architectures[0]) if task and self.architectures else a
         labels = 1 if task == "choice" else labels_of(self.model_extra or {})
         said = ("head", "none" if task == "bare" else f"{labels} label{'s' * (labels != 1)}")
         a = a._replace(groups=body, facts=facts._replace(tied_embeddings=False, more=(*facts.more, said)))

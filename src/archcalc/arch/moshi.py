@@ -49,6 +49,10 @@ class Schema(PlainSchema):
     def placed(self) -> dict[str, Any]:
         return {"embed_rows": self.vocab_size + 1, "head_rows": self.vocab_size}
 
+    def more(self) -> dict[str, Any]:
+        # The reference ties no head, whatever the config says.
+        return {"tied_embeddings": False}
+
     def architecture(self, prefix: str = "model") -> Architecture:
         if any(c.endswith("ConditionalGeneration") for c in self.architectures or ()):
             raise UnsupportedError("MoshiForConditionalGeneration is not modelled: only its text model, MoshiForCausalLM, is")

@@ -24,6 +24,7 @@ _NATIVE = {
 
 
 class Schema(DecoderSchema):
+    whole_heads: ClassVar[bool] = False
     core_keys: ClassVar[tuple[str, ...]] = ()
 
     vocab_size: Size = 50304

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._heads import task_of
 from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch._whisper import conv
 from archcalc.arch.nemotron3_5_transcribe_audio import Schema as Audio
@@ -37,6 +38,7 @@ class Schema(CompositeSchema):
     name: ClassVar[str] = "nemo_speechlm"
     renames: ClassVar[tuple[tuple[str, str], ...]] = NEMO
 
+    architectures: list[str] | None = None
     text_config: Annotated[ConfigSchema, nested("nemotron_h", absent=TEXT), DEFAULT]
     audio_config: Annotated[Audio, nested("nemotron3_5_transcribe_audio", fixed=True), DEFAULT]
     word_timestamp_config: Annotated[Words, nested("nemotron3_5_transcribe_word_timestamp", fixed=True), DEFAULT]
@@ -49,8 +51,7 @@ class Schema(CompositeSchema):
         groups, stacks = self.audio_config.tower(join(prefix, "audio_tower"))
         more, others = words.tower(join(prefix, "word_timestamp_encoder"))
         name = join(prefix, "multi_modal_projector")
-        outside = (
-            *linear(name, text.facts.hidden_size, self.audio_config.hidden_size, "other", bias=True),
-            *conv("word_timestamp_head", words.vocab_size, words.hidden_size, 1),
-        )
+        outside = [*linear(name, text.facts.hidden_size, self.audio_config.hidden_size, "other", bias=True)]
+        if task_of(self.architectures) != "bare":
+            outside += conv("word_timestamp_head", words.vocab_size, words.hidden_size, 1)
         return [*groups, *more, group("audio", outside)], [*stacks, *others]

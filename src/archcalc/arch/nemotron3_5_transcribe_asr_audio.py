@@ -39,7 +39,10 @@ class Schema(TowerSchema):
         if self.qk_norms:
             norms += (t for name in "qk" for t in layer_norm(f"self_attn.{name}_norm", dim))
         attention = GroupedQueryAttention(h, heads, self.num_key_value_heads or heads, dim, output_bias=True)
-        return encoder_layer(attention, FeedForward(h, self.intermediate_size, self.hidden_act), norms)
+        layer = encoder_layer(attention, FeedForward(h, self.intermediate_size, self.hidden_act), norms)
+        # Values are as wide as the layer whatever the number of keys.
+        value = "self_attn.v_proj.weight"
+        return layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name == value else t for t in layer.tensors))
 
     def before(self) -> Iterator[Tensor]:
         """What makes the input of the first layer."""

@@ -32,6 +32,7 @@ RENAMES = (
 
 
 class Schema(BertSchema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "nomic_bert"
     root: ClassVar[str] = "nomic_bert"
     layers_name: ClassVar[str] = "layers"

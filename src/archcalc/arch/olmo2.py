@@ -5,6 +5,8 @@ Source: transformers 5.23, models/olmo2/modeling_olmo2.py and configuration_olmo
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
@@ -15,6 +17,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
+    whole_heads: ClassVar[bool] = False
     vocab_size: Size = 50304
     hidden_size: Size = 4096
     intermediate_size: Size = 11008

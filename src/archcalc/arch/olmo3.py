@@ -5,6 +5,8 @@ Source: transformers 5.23, models/olmo3/modeling_olmo3.py and configuration_olmo
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from archcalc.arch import olmo2
 from archcalc.arch._decoder import attention_pattern, decoder
 from archcalc.arch._schema import Size
@@ -13,6 +15,7 @@ from archcalc.model import Architecture
 
 
 class Schema(olmo2.Schema):
+    whole_heads: ClassVar[bool] = False
     sliding_window: Size | None = 4096
     layer_types: list[str] | None = None
 

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Field
 from archcalc.arch import gpt_oss
 from archcalc.arch._alternating import SLIDING
 from archcalc.arch._decoder import group
-from archcalc.arch._heads import labels_of
+from archcalc.arch._heads import labels_of, task_of, unrooted
 from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture, Layer
@@ -25,6 +25,7 @@ class Schema(gpt_oss.Schema):
     inert_keys: ClassVar[tuple[str, ...]] = ("layer_types", "classifier_dropout", "tie_word_embeddings")
     own_heads: ClassVar[bool] = True
 
+    architectures: list[str] | None = None
     vocab_size: Size = 200064
     hidden_size: Size = 640
     intermediate_size: Size = 640
@@ -41,8 +42,11 @@ class Schema(gpt_oss.Schema):
 
     def architecture(self, prefix: str = "model") -> Architecture:
         a, labels = super().architecture(prefix), labels_of(self.model_extra or {}, LABELS)
-        head = group("head", linear("score", labels, self.hidden_size, "head", bias=True))
-        said = (*a.facts.more, ("head", f"{labels} labels"))
-        facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False, more=said)
+        facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
         body = tuple(g for g in a.groups if g.part != "head")
+        if task_of(self.architectures) == "bare":
+            facts = facts._replace(more=(*facts.more, ("head", "none")))
+            return unrooted(a._replace(model_type="openai_privacy_filter", groups=body, facts=facts))
+        head = group("head", linear("score", labels, self.hidden_size, "head", bias=True))
+        facts = facts._replace(more=(*facts.more, ("head", f"{labels} labels")))
         return a._replace(model_type="openai_privacy_filter", groups=(*body, head), facts=facts)

@@ -27,13 +27,13 @@ class Schema(TowerSchema):
         "scale_input",
         "dropout_positions",
         "layerdrop",
-        "num_key_value_heads",
         "sampling_rate",
     )
 
     hidden_size: Size = 1024
     num_hidden_layers: Layers = 24
     num_attention_heads: Size = 8
+    num_key_value_heads: Size | None = None
     head_dim: Size | None = None
     intermediate_size: Size = 4096
     hidden_act: str = "silu"
@@ -59,7 +59,7 @@ class Schema(TowerSchema):
     def layer(self) -> Layer:
         h, n, wide, bias = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.attention_bias
         dim = self.head_dim or h // n
-        attention = GroupedQueryAttention(h, n, n, dim, bias, bias)
+        attention = GroupedQueryAttention(h, n, self.num_key_value_heads or n, dim, bias, bias)
         ffn = FeedForward(h, wide, self.hidden_act, bias, ("linear1", "linear2"))
         tensors = (
             *prefixed("feed_forward1", ffn.tensors()),

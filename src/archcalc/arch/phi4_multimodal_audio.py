@@ -24,7 +24,7 @@ from archcalc.model import Attend, Encoder, Layer, Tensor, stack
 
 class Schema(TowerSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_activation", "feature_layer", "nemo_final_size",
+        "chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_activation", "feature_layer",
     )  # fmt: skip
 
     hidden_size: Size = 1024
@@ -42,6 +42,7 @@ class Schema(TowerSchema):
     bias_max_distance: Size = 1000
     bias_symmetric: Flag = False
     nemo_conv_channels: Size = 1024
+    nemo_final_size: Size | None = None
     downsample_rate: Size = 1
 
     def ffn(self) -> Iterator[Tensor]:
@@ -83,7 +84,7 @@ class Schema(TowerSchema):
             outside += conv(f"embed.conv.{3 * i + 3}", channels, channels, 1, 1)
         for _ in range(halvings):
             bins = (bins - 1) // 2 + 1
-        outside += linear("embed.out", self.hidden_size, channels * bins, "embedding", bias=True)
+        outside += linear("embed.out", self.hidden_size, channels * (self.nemo_final_size or bins), "embedding", bias=True)
         buckets = self.bias_max_distance * (1 if self.bias_symmetric else 2)
         outside.append(table("relative_attention_bias_layer.bias_values", buckets, self.num_attention_heads))
         layers = stack(join(prefix, "encoders"), "audio", [self.layer()] * self.num_blocks)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from archcalc.arch import paligemma
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import DecoderSchema, join, with_tower
+from archcalc.arch._heads import task_of
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture, Group
@@ -33,6 +34,7 @@ class Schema(ConfigSchema):
 
     vlm_config: Annotated[ConfigSchema, nested("paligemma", absent=VLM), DEFAULT]
     dit_config: Annotated[DecoderSchema, nested("gemma", absent=DIT), DEFAULT]
+    architectures: list[str] | None = None
     max_state_dim: Size = 32
     max_action_dim: Size = 32
 
@@ -49,6 +51,8 @@ class Schema(ConfigSchema):
             *linear(f"{name}.action_time_mlp_out", h, h, "other", bias=True),
             *linear(join(prefix, "action_out_proj"), actions, h, "head", bias=True),
         ]
+        if task_of(self.architectures) == "bare":
+            outside = []
         outside += [t for g in dit.groups if g.part != "head" for t in g.tensors]
         # The actions see the prompt's keys and values, and keep none of their own.
         stacks = [s._replace(part="other", kinds=tuple(k._replace(caches=()) for k in s.kinds)) for s in dit.stacks]

@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Moe
 
 
 class Schema(DecoderSchema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "qwen2"
     inert_keys: ClassVar[tuple[str, ...]] = ("use_mrope",)
 

@@ -16,6 +16,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen2.Schema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "qwen2_moe"
 
     hidden_size: Size = 2048

@@ -17,6 +17,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen2_moe.Schema):
+    whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "qwen3_moe"
     inert_keys: ClassVar[tuple[str, ...]] = ("use_qk_norm",)
 

@@ -21,6 +21,7 @@ class Schema(bert.Schema):
     inert_keys: ClassVar[tuple[str, ...]] = (*bert.Schema.inert_keys, "rotary_value")
     whole_heads: ClassVar[bool] = False
     name: ClassVar[str] = "roformer"
+    pooler: ClassVar[str] = ""
     root: ClassVar[str] = "roformer"
 
     vocab_size: Size = 50000

@@ -6,6 +6,8 @@ Source: transformers 5.23, models/smollm3/modeling_smollm3.py and configuration_
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every
 from archcalc.arch._plain import turned_layers
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
@@ -17,6 +19,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
+    whole_heads: ClassVar[bool] = False
     vocab_size: Size = 128256
     hidden_size: Size = 2048
     intermediate_size: Size = 11008

@@ -48,6 +48,10 @@ class Schema(ConfigSchema):
     tie_word_embeddings: Flag = True
     architectures: list[str] | None = None
 
+    def alone(self) -> bool:
+        """Whether the class is the encoder without the decoder."""
+        return any(c.endswith(("EncoderModel", "ForTokenClassification")) for c in self.architectures or ())
+
     def gated(self) -> bool:
         first, *act = self.feed_forward_proj.split("-")
         if len(act) > 1 or (act and first != "gated"):
@@ -81,7 +85,7 @@ class Schema(ConfigSchema):
 
     def architecture(self, prefix: str = "") -> Architecture:
         h, v, tied, n = self.d_model, self.vocab_size, self.tie_word_embeddings, self.num_heads
-        alone = any(c.endswith("EncoderModel") for c in self.architectures or ())
+        alone = self.alone()
         layers = self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
         halves = {"encoder": self.num_layers} if alone else {"encoder": self.num_layers, "decoder": layers}
         words = [Tensor("shared.weight", (v, h), "embedding", Shard(0, v))]

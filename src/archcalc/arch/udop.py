@@ -12,7 +12,7 @@ from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
 from archcalc.arch.t5 import Schema as Text
 from archcalc.blocks.vision import patch_conv, table
-from archcalc.model import Architecture, Shard, Tensor
+from archcalc.model import Architecture, Kind, Shard, Tensor
 
 
 class Bias(ConfigSchema):
@@ -49,7 +49,9 @@ class Schema(Text):
 
     def architecture(self, prefix: str = "") -> Architecture:
         h, p = self.d_model, self.patch_size
-        alone = any(c.endswith("EncoderModel") for c in self.architectures or ())
+        alone = self.alone()
+        # The first layer's biases: a tie that the model without a head does not have.
+        first: Kind = "param" if "UdopModel" in (self.architectures or ()) else "tied"
         text = self.model_copy(update={"tie_word_embeddings": True})
         a = Text.architecture(text, prefix)
         args = [Bias()] * 3 if self.relative_bias_args is None else self.relative_bias_args
@@ -64,7 +66,7 @@ class Schema(Text):
                 shape = (arg.relative_attention_num_buckets + more, self.num_heads)
                 outside.append(
                     Tensor(f"{half}.relative_bias.biases.{i}.relative_attention_bias.weight", shape, "attention",
-                           Shard(1, self.num_heads), kind="param" if i else "tied")
+                           Shard(1, self.num_heads), kind="param" if i else first)
                 )  # fmt: skip
         if not alone:
             outside += [t._replace(name=f"decoder.embed_patches.{t.name}") for t in patches]

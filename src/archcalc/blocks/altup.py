@@ -44,7 +44,7 @@ def layer_extras(hidden: int, streams: int, rank: int, width: int) -> list[Tenso
 
 def per_layer_table(vocab: int, layers: int, width: int) -> Tensor:
     """One embedding table for all layers, side by side."""
-    return Tensor("embed_tokens_per_layer.weight", (vocab, layers * width), "embedding", Shard(0, vocab))
+    return Tensor("embed_tokens_per_layer.weight", (vocab, layers * width), "embedding", Shard(0, vocab), rows_read=1)
 
 
 def per_layer_inputs(hidden: int, layers: int, width: int) -> Iterator[Tensor]:

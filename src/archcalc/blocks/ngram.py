@@ -89,7 +89,7 @@ class NGrams:
         tables, wide, rows = (self.size - 1) * self.heads, self.streams * self.hidden, self.rows()
         name = "ple_embedding.ngram_embedding"
         pieces = tuple(f"{name}.shard_{i}.weight" for i in range(self.parts)) if rows % self.parts == 0 else ()
-        yield Tensor(f"{name}.weight", (rows, self.width // tables), "embedding", Shard(0, rows), stored=pieces)
+        yield Tensor(f"{name}.weight", (rows, self.width // tables), "embedding", Shard(0, rows), stored=pieces, rows_read=tables)
         for end, count in (("layer_multipliers", self.size), ("ngram_heads_vocab_sizes", tables), ("ngram_heads_offsets", tables)):
             yield Tensor(f"ple_embedding.{end}", (count,), "other", kind="copy", dtype="I64")
         yield from linear("key_proj", wide, self.width, "other")

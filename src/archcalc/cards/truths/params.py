@@ -20,6 +20,15 @@ def _sums(model: Model) -> dict[str, tuple[int, int]]:
     return out
 
 
+def _tables(model: Model) -> int:
+    """What a token does not read of tables beside the input embedding: n-grams, hashes, a vector for each layer."""
+    return sum(
+        (tensor.elements - tensor.visited) * layers
+        for part, tensor, layers in model.architecture.each_tensor()
+        if part != "mtp" and tensor.counted and tensor.rows_read
+    )
+
+
 def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
     """Total (0) or active (1) parameters in every convention that the label leaves open."""
     sums = _sums(model)
@@ -37,6 +46,8 @@ def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
     plain = [(everything, name)]
     if towers:
         plain.append((everything - towers, "the text model alone"))
+    if which == 0 and (tables := _tables(model)):
+        plain += [(n - tables, f"{basis}, without the tables that are read by index") for n, basis in plain]
     if quals.embedding != "without":
         yield from (Value(n, basis) for n, basis in plain)
         if get["mtp"] and quals.mtp != "without":
