@@ -65,3 +65,9 @@ class UnsupportedError(ArchcalcError):
     """The config is understood to say something archcalc does not model: never a silent default."""
 
     code = "unsupported"
+
+
+class NoRoomError(ArchcalcError):
+    """The answer is no: an engine would stop at start, as the memory given does not hold what it checks for."""
+
+    code = "no-room"
