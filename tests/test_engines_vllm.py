@@ -18,11 +18,12 @@ from archcalc.engines._vllm_planner import (
     bytes_per_block,
     capacity,
     group,
-    holds_one,
     request_blocks,
     stage,
     stages,
+    start,
 )
+from archcalc.engines._vllm_rules import rules
 from archcalc.engines.vllm import Options, allocate, cache_row, in_flight_tokens, plan
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache
@@ -300,9 +301,9 @@ def test_pipeline_stages() -> None:
 def test_the_start_needs_the_null_block_too() -> None:
     groups, need = group(layers((32, full(8, 128)))), Demand(131072, 16384)
     one = request_blocks(groups, need) * bytes_per_block(groups)
-    assert not holds_one(groups, one, need)
-    assert holds_one(groups, one, need, null_block=False)
-    assert holds_one(groups, one + bytes_per_block(groups), need)
+    assert not start(groups, groups[0].layers, one, need).passes
+    assert start(groups, groups[0].layers, one, need, rules("0.28.0")).passes
+    assert start(groups, groups[0].layers, one + bytes_per_block(groups), need).passes
 
 
 def test_without_the_hybrid_manager_windows_cost_like_full_layers() -> None:
@@ -347,6 +348,5 @@ def test_what_vllm_cannot_do(name: str, dtype: str | None, options: dict[str, An
 def test_tables_of_versions_are_in_order() -> None:
     from archcalc.engines import transformers
 
-    for table in (vllm.VERSIONS, transformers.VERSIONS):
-        numbers = [tuple(map(int, row.since.split("."))) for row in table]
-        assert numbers == sorted(set(numbers))
+    numbers = [tuple(map(int, row.since.split("."))) for row in transformers.VERSIONS]
+    assert numbers == sorted(set(numbers))

@@ -231,7 +231,7 @@ def test_half_a_tensor_is_never_more(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("version", "wanted", "is_so"),
-    [(None, (9,), True), ("0.11.2", (0, 11), True), ("0.9", (0, 10), False), ("~0.4.9", (0, 4, 9), True), ("var", (0, 1), False)],
+    [(None, (9,), True), ("0.11.2", (0, 11), True), ("0.9", (0, 10), False), ("~0.4.9", (0, 4, 9), True)],
 )
 def test_versions(version: str | None, wanted: tuple[int, ...], is_so: bool) -> None:
     assert at_least(version, *wanted) is is_so

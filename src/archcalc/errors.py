@@ -80,3 +80,9 @@ def json_text(value: object, most: int = 60) -> str:
     except (TypeError, ValueError, RecursionError):
         text = "a value"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+class NoRoomError(ArchcalcError):
+    """The answer is no: an engine would stop at start, as the memory given does not hold what it checks for."""
+
+    code = "no-room"

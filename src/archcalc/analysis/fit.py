@@ -207,6 +207,7 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
     from archcalc.engines import Workload, vllm
     from archcalc.engines import _vllm_planner as planner
     from archcalc.engines._allocation import default_dtype
+    from archcalc.engines._vllm_rules import NEWEST
 
     options = vllm.Options(
         tp=placement.tp, pp=placement.pp, dcp=placement.dcp, max_num_batched_tokens=plan.batched_tokens,
@@ -225,7 +226,7 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
 
     def held(room: int, context: int) -> tuple[float, int]:
         need = vllm.demand(Workload(context), options, made.rules)
-        found = planner.capacity(groups, room, need, by_concurrency=made.rules.by_concurrency)
+        found = planner.capacity(groups, room, need, made.rules)
         return found.max_concurrency, found.kv_tokens
 
     def blocks_of(group: planner.Group) -> Callable[[int], int]:
@@ -236,7 +237,7 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
     if not made.rules.by_concurrency:
         smallest = min(spec.block for group in groups for spec in group.specs)
         pool = pool._replace(tokens_per_block=smallest * options.dcp)
-    return Cache(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or vllm.NEWEST}", pool)
+    return Cache(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or NEWEST}", pool)
 
 
 def _sglang(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Cache:

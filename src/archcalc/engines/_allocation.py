@@ -1,9 +1,9 @@
-"""What all engines share: the question, the answer with its rule in numbers, and the rows of rules that changed between versions."""
+"""What all engines share: the question, the answer with its rule in numbers, and what checkpoints and models say of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Attend, Cache, Layer
@@ -143,40 +143,6 @@ def layers_text(layers: int) -> str:
 
 def batch_text(batch: int) -> str | int:
     return 1 if batch == 1 else f"{batch:,} sequences"
-
-
-class _Since(Protocol):
-    @property
-    def since(self) -> str: ...
-
-
-R = TypeVar("R", bound=_Since)
-
-
-def as_of(engine: str, rows: Sequence[R], version: str | None) -> R:
-    """The row of rules in force at `version`, the newest without one. `rows` are in the order of their versions.
-
-    A version between two rows follows the earlier one, as the later row is the first whose source has the change.
-    """
-    if version is None:
-        return rows[-1]
-    asked = _number(engine, version)
-    found = None
-    for row in rows:
-        if _number(engine, row.since) <= asked:
-            found = row
-    if found is None:
-        raise UsageError(
-            f"{engine} {version} is older than the rules known here", f"known from {rows[0].since} to {rows[-1].since}"
-        )
-    return found
-
-
-def _number(engine: str, version: str) -> tuple[int, ...]:
-    parts = version.strip().removeprefix("v").split(".")
-    if not all(part.isdecimal() and len(part) < 6 for part in parts[:3]) or not parts[0]:
-        raise UsageError(f"{version!r} is not a version of {engine}", "write it like 0.33.0")
-    return tuple(map(int, parts[:3]))
 
 
 def lacks_dtype(engine: str, asked: str, known: Iterable[str], hint: str = "") -> UsageError:

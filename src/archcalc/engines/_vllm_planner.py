@@ -1,7 +1,7 @@
 """vLLM's plan for its block pool: which layers share a block table, what a block weighs, how many a request holds.
 
 Pure functions over frozen records: `group` once for a model and a placement, `request_blocks` for every context length, `capacity` for
-every memory budget.
+every memory budget. What changed between releases is a rule of `_vllm_rules`; up to 0.32 all of it stands in v1/core/kv_cache_utils.py.
 
 Sources: vLLM 0.33, vllm/v1/kv_cache_interface.py (specs) and vllm/v1/core/kv_cache_planning.py (`get_kv_cache_groups`,
 `unify_kv_cache_spec_page_size`, `_get_packed_kv_cache_groups`, `get_kv_cache_config_from_groups`, `_project_kv_cache_groups_to_worker`).
@@ -9,10 +9,12 @@ Sources: vLLM 0.33, vllm/v1/kv_cache_interface.py (specs) and vllm/v1/core/kv_ca
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from archcalc.errors import UnsupportedError, UsageError
+from archcalc.engines._vllm_rules import Rules, rules
+from archcalc.errors import NoRoomError, UnsupportedError, UsageError
 
 Form = Literal["full", "mla", "sliding", "sliding-mla", "chunked", "state", "ring"]
 _ALL_TOKENS = ("full", "mla")
@@ -47,10 +49,16 @@ class LayerSpec(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Layers that share one block table. The first spec speaks for all where they differ in page size alone."""
+    """Layers that share one block table. The first spec speaks for all where they differ in page size alone.
+
+    `reserved` is what a block holds of bytes where a layout of many page sizes needs more than any group's own pages; `tuples` marks
+    groups of such a layout.
+    """
 
     layers: tuple[LayerSpec, ...]
     specs: tuple[Spec, ...]
+    reserved: int = 0
+    tuples: bool = False
 
     @property
     def page_bytes(self) -> int:
@@ -73,6 +81,17 @@ class Capacity(NamedTuple):
     pool_bytes: int
     max_concurrency: float
     kv_tokens: int
+
+
+class Start(NamedTuple):
+    """The check at start: the bytes that it asks for, and those of the budget that it compares them with."""
+
+    needed: int
+    available: int
+
+    @property
+    def passes(self) -> bool:
+        return self.needed <= self.available
 
 
 def cdiv(a: int, b: int) -> int:
@@ -110,54 +129,113 @@ def request_blocks(groups: Iterable[Group], demand: Demand) -> int:
 
 
 def bytes_per_block(groups: Iterable[Group]) -> int:
-    """All groups draw on one pool, so a block is as large as the widest group needs."""
-    return max((group.page_bytes for group in groups), default=0)
+    """All groups draw on one pool, so a block is as large as the widest group needs, or the layout of all of them."""
+    return max((max(group.page_bytes, group.reserved) for group in groups), default=0)
 
 
-def capacity(groups: Sequence[Group], available_bytes: int, demand: Demand, *, by_concurrency: bool = True) -> Capacity:
-    """What a budget holds. Without `by_concurrency` tokens are reported as vLLM did up to 0.19: as if every group cost the same."""
+def capacity(groups: Sequence[Group], available_bytes: int, demand: Demand, rule: Rules | None = None) -> Capacity:
+    """What a budget holds, as vLLM reports it.
+
+    Before tokens were concurrency times length they were counted as if every group cost the same.
+    """
+    rule = rule or rules()
     each = bytes_per_block(groups)
     if not each:
         raise UnsupportedError("vLLM keeps no block pool for a model without caches")
     blocks = max(0, available_bytes) // each
-    concurrency = blocks / request_blocks(groups, demand)
-    if by_concurrency:
+    concurrency = blocks / _reported_blocks(groups, demand, rule)
+    if rule.by_concurrency:
         tokens = int(concurrency * demand.max_model_len)
     else:
-        tokens = blocks // len(groups) * min(spec.block for group in groups for spec in group.specs) * demand.dcp
+        tokens = blocks // len(groups) * smallest_block(groups, demand, rule) * demand.dcp
     return Capacity(blocks, blocks * each, concurrency, tokens)
 
 
-def holds_one(groups: Sequence[Group], available_bytes: int, demand: Demand, *, null_block: bool = True) -> bool:
-    """vLLM's check at start: one request of the longest length, beside the null block."""
-    return (request_blocks(groups, demand) + null_block) * bytes_per_block(groups) <= available_bytes
+def smallest_block(groups: Iterable[Group], demand: Demand, rule: Rules) -> int:
+    """Tokens of the shortest block. A lone state is one block for the longest length (`MambaSpec`), which counts since groups have blocks
+    of their own sizes."""
+    return min(
+        demand.max_model_len if spec.form == "state" and spec.blocks == 1 and rule.every_nth else spec.block
+        for group in groups
+        for spec in group.specs
+    )
+
+
+def _reported_blocks(groups: Sequence[Group], demand: Demand, rule: Rules) -> int:
+    """Blocks of a request as vLLM reports concurrency: groups of many page sizes were once counted in bytes of the first group's."""
+    if rule.own_pages or not any(group.tuples for group in groups):
+        return request_blocks(groups, demand)
+    size = sum(layer.spec.page * spec_blocks(layer.spec, demand) for group in groups for layer in group.layers)
+    return cdiv(size, groups[0].page_bytes)
+
+
+def start(
+    groups: Sequence[Group], layers: Sequence[LayerSpec], available_bytes: int, demand: Demand, rule: Rules | None = None
+) -> Start:
+    """The check before the pool is made, by the rule of the release. `layers` are the model's, as they were before grouping."""
+    rule = rule or rules()
+    each = bytes_per_block(groups)
+    available = available_bytes - each if rule.null_block else available_bytes
+    if rule.check == "layers":
+        return Start(sum(layer.spec.page * spec_blocks(layer.spec, demand) for layer in layers), available)
+    if rule.packed_check and any(group.tuples for group in groups):
+        return Start(_tuple_bytes(groups) * request_blocks(groups, demand), available)
+    counted = groups[:1] if rule.check == "first group" else groups
+    return Start(each * request_blocks(counted, demand), available)
+
+
+def why_not(
+    groups: Sequence[Group], layers: Sequence[LayerSpec], available_bytes: int, demand: Demand, rule: Rules, version: str
+) -> NoRoomError | None:
+    """The error that vLLM stops with, if the budget is too small for one request of the longest length."""
+    check = start(groups, layers, available_bytes, demand, rule)
+    if check.passes:
+        return None
+    low, high = 0, demand.max_model_len
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = start(groups, layers, available_bytes, demand._replace(max_model_len=middle), rule).passes
+        low, high = (middle, high) if fits else (low, middle)
+    beside = f" beside the unused block of {bytes_per_block(groups):,}" if rule.null_block else ""
+    return NoRoomError(
+        f"vLLM {version} does not start: a request of {demand.max_model_len:,} tokens needs {check.needed:,} B of cache{beside}, "
+        f"and there are {available_bytes:,}",
+        f"at most --ctx {low}" if low else "a larger budget: not even one token fits",
+    )
 
 
 # Which layers share a block table
 
 
-def group(layers: Sequence[LayerSpec], *, packed: bool = False, hybrid: bool = True, slack: float = 1.5) -> list[Group]:
-    """The groups of a model.
+def group(layers: Sequence[LayerSpec], rule: Rules | None = None, *, packed: bool = False, hybrid: bool = True) -> list[Group]:
+    """The groups of a model, by the rules of a release (the newest without one).
 
     `packed` is a layout whose outermost dimension is the block, which lets pages of several sizes lie side by side. Without `hybrid`
-    (`--disable-hybrid-kv-cache-manager`) local layers are kept like full ones. `slack` decides when a few more layers of one kind than of
-    another are padded up to one group rather than split: at less than `slack` times as many.
+    (`--disable-hybrid-kv-cache-manager`) local layers are kept like full ones.
     """
+    rule = rule or rules()
     if not layers:
         return []
-    if not hybrid:
+    if not (hybrid and rule.groups):
         layers = promoted(layers)
     specs = [layer.spec for layer in layers]
-    if _uniform(specs):
+    one_size = len({spec.page for spec in specs}) == 1
+    if _uniform(specs) and (one_size or rule.pages != "one size"):
         return [Group(tuple(layers), tuple(dict.fromkeys(specs)))]
-    if packed and len({spec.page for spec in specs}) > 1:
-        return _packed(layers)
-    if (unified := _one_page_size(layers)) is None:
+    if not rule.groups:
+        raise UnsupportedError("vLLM: these layers cannot share one block table, and this release has no other", _NEWER)
+    if packed and not one_size:
+        return _packed(layers, rule)
+    if (unified := _one_page_size(layers, rule)) is not None:
+        return _split(unified, rule)
+    if rule.full_fallback and {"mla", "sliding"} <= {spec.form for spec in specs}:
         layers = promoted(layers)
-        if not _uniform([layer.spec for layer in layers]):
-            raise UnsupportedError("vLLM: the pages of these layers cannot be brought to one size")
-        return [Group(tuple(layers), tuple(dict.fromkeys(layer.spec for layer in layers)))]
-    return _split(unified, slack)
+        if _uniform([layer.spec for layer in layers]):
+            return [Group(tuple(layers), tuple(dict.fromkeys(layer.spec for layer in layers)))]
+    raise UnsupportedError("vLLM: this release cannot bring the pages of these layers to one size", _NEWER)
+
+
+_NEWER = "try a newer --engine-version"
 
 
 def _base(spec: Spec) -> tuple[object, ...]:
@@ -176,9 +254,12 @@ def _uniform(specs: Sequence[Spec]) -> bool:
 
 
 def promoted(layers: Sequence[LayerSpec]) -> Sequence[LayerSpec]:
-    """Local layers kept like full ones, if there are full ones: blocks for all tokens, the window left to the kernel."""
+    """Local layers kept like full ones, if there are full ones: blocks for all tokens, the window left to the kernel.
+
+    One block table has one window.
+    """
     full = {layer.spec.block for layer in layers if layer.spec.form in _ALL_TOKENS}
-    if not full:
+    if not full or len({layer.spec.window for layer in layers if layer.spec.local()}) > 1:
         return layers
     block = full.pop() if len(full) == 1 else None
     return [layer._replace(spec=_whole(layer.spec, block or layer.spec.block)) if layer.spec.local() else layer for layer in layers]
@@ -189,16 +270,28 @@ def _whole(spec: Spec, block: int) -> Spec:
     return spec._replace(form=form, block=block, page=spec.page * block // spec.block)
 
 
-def _one_page_size(layers: Sequence[LayerSpec]) -> list[LayerSpec] | None:
-    """All pages as large as the largest: by longer blocks where that divides, else by padding, which MLA's kernels cannot read."""
+def _one_page_size(layers: Sequence[LayerSpec], rule: Rules) -> list[LayerSpec] | None:
+    """All pages as large as the largest, where the release can: by longer blocks where that divides, else by padding, which MLA's kernels
+    cannot read. States come padded already.
+
+    Padding by stride is up to the backend: FlashAttention, FlashInfer and Triton read pages so on all GPUs that they run on
+    (v1/attention/backends/*.py, `get_kv_cache_stride_order`).
+    """
     largest = max(layer.spec.page for layer in layers)
+    if all(layer.spec.page == largest for layer in layers):
+        return list(layers)
+    if rule.pages in ("one size", "one type"):
+        return None
+    padded: tuple[Form, ...] = (
+        ("state", "ring") if rule.pages == "longer blocks" else ("state", "full", "sliding", "chunked", "ring")
+    )
     out = []
     for layer in layers:
         spec = layer.spec
         ratio, rest = divmod(largest, spec.page)
         if spec.form != "state" and not rest:
             spec = spec._replace(block=spec.block * ratio, page=largest)
-        elif spec.form in ("state", "full", "sliding", "chunked", "ring"):
+        elif spec.form in padded:
             spec = spec._replace(page=largest, layout=(*spec.layout, -largest) if rest else spec.layout)
         else:
             return None
@@ -206,25 +299,32 @@ def _one_page_size(layers: Sequence[LayerSpec]) -> list[LayerSpec] | None:
     return out
 
 
-def _split(layers: Sequence[LayerSpec], slack: float) -> list[Group]:
+def _split(layers: Sequence[LayerSpec], rule: Rules) -> list[Group]:
     """Groups of equally many layers, as all draw blocks of one size; the last of a kind may have slots that no layer fills."""
-    buckets: dict[Spec, list[LayerSpec]] = {}
+    buckets: dict[object, list[LayerSpec]] = {}
     for layer in layers:
-        buckets.setdefault(layer.spec, []).append(layer)
+        # Kinds were told apart by block and page alone while groups took runs of layers (`type_id`).
+        buckets.setdefault(layer.spec if rule.every_nth else (*_base(layer.spec), layer.spec.page), []).append(layer)
     fewest, most = min(map(len, buckets.values())), max(map(len, buckets.values()))
-    size = most if most < fewest * slack else fewest
+    size = most if most < fewest * rule.slack else fewest
     groups = []
-    for spec, members in buckets.items():
+    for members in buckets.values():
         n = cdiv(len(members), size)
         # Every n-th layer, not runs of them, so that each pipeline stage has its share of every group.
-        groups += [Group(tuple(members[i::n]), (spec,)) for i in range(n)]
+        parts = [members[i::n] if rule.every_nth else members[i * size : (i + 1) * size] for i in range(n)]
+        groups += [Group(tuple(part), tuple(dict.fromkeys(layer.spec for layer in part))) for part in parts]
     return groups
 
 
-def _packed(layers: Sequence[LayerSpec]) -> list[Group]:
+def _packed(layers: Sequence[LayerSpec], rule: Rules) -> list[Group]:
     """Groups for block-outermost layouts: a bucket that mixes page sizes stays whole, and larger buckets are split towards it."""
+    if rule.packed == "none":
+        raise UnsupportedError("vLLM: this release has no layout for compressed caches", _NEWER)
+    if rule.packed != "stacked":
+        layers = _in_tuples(layers)
     buckets: dict[tuple[object, ...], list[LayerSpec]] = {}
-    for layer in layers:
+    # The buckets of all tokens were the first while a request was counted in pages of the first group.
+    for layer in layers if rule.null_block else sorted(layers, key=lambda layer: layer.spec.form not in _ALL_TOKENS):
         buckets.setdefault(_base(layer.spec), []).append(layer)
     by_page = [_by_page(bucket) for bucket in buckets.values()]
     # Only patterns of one layer of each page size are split; others stay whole.
@@ -245,8 +345,35 @@ def _packed(layers: Sequence[LayerSpec]) -> list[Group]:
             page, members = next(iter(pages.items()))
             n = max(n, cdiv(len(members), max(anchor // page, 1)))
         parts = [[layer for found in pages.values() for layer in found[i::n]] for i in range(n)]
-        groups += [Group(tuple(part), tuple(dict.fromkeys(layer.spec for layer in part))) for part in parts]
+        groups += [Group(tuple(part), tuple(dict.fromkeys(layer.spec for layer in part)), 0, True) for part in parts]
     return groups
+
+
+def _in_tuples(layers: Sequence[LayerSpec]) -> list[LayerSpec]:
+    """Pages of sliding layers padded to the next size among those of all tokens."""
+    sizes = sorted({layer.spec.page for layer in layers if layer.spec.form in _ALL_TOKENS})
+    out = []
+    for layer in layers:
+        page = layer.spec.page
+        if layer.spec.form in _SLIDING:
+            page = next((size for size in sizes if size >= page), page)
+        out.append(layer._replace(spec=layer.spec._replace(page=page)))
+    return out
+
+
+def _tuple_bytes(groups: Sequence[Group]) -> int:
+    """A block as it was when groups were tuples of layers, one of each size of the group of all tokens."""
+    whole = {layer.spec.page for group in groups for layer in group.layers if layer.spec.form in _ALL_TOKENS}
+    most = max(max(Counter(layer.spec.page for layer in group.layers).values(), default=0) for group in groups)
+    return sum(whole) * most
+
+
+def _slot_bytes(groups: Sequence[Group]) -> int:
+    """A block with a slot for each page size and place: groups share those of their sizes."""
+    slots: Counter[int] = Counter()
+    for group in groups:
+        slots |= Counter(layer.spec.page for layer in group.layers)
+    return sum(page * n for page, n in slots.items())
 
 
 def _by_page(bucket: Sequence[LayerSpec]) -> dict[int, list[LayerSpec]]:
@@ -279,6 +406,11 @@ def stages(layers: int, pp: int) -> list[range]:
     return [range(start, start + size) for start, size in zip(starts, sizes, strict=True)]
 
 
-def stage(groups: Iterable[Group], layers: range) -> list[Group]:
+def stage(groups: Iterable[Group], layers: range, rule: Rules | None = None) -> list[Group]:
     """The same groups with the layers of one stage. A group without layers there still takes blocks: ids are shared by all stages."""
-    return [g._replace(layers=tuple(layer for layer in g.layers if layer.layer in layers)) for g in groups]
+    rule = rule or rules()
+    own = [g._replace(layers=tuple(layer for layer in g.layers if layer.layer in layers)) for g in groups]
+    if rule.packed in ("tuples", "slots") and any(g.tuples for g in own):
+        reserved = _tuple_bytes(own) if rule.packed == "tuples" else _slot_bytes(own)
+        own = [g._replace(reserved=reserved) for g in own]
+    return own

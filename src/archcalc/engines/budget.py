@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc import units
 from archcalc.analysis.placement import Placement, RankWeights
+from archcalc.engines._vllm_rules import Batches, at_least, rules
 from archcalc.engines.encoders import encoding
-from archcalc.engines.weights import Engine, at_least
+from archcalc.engines.weights import Engine
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Layer
 
@@ -100,17 +101,13 @@ def _made(
 
 # vLLM
 
-# The default was raised when the profiling began to count CUDA graphs.
-_UTILIZATION_SINCE = ((0, 21), 0.92, 0.9)
 _VLLM = "vLLM, v1/worker/gpu_worker.py `determine_available_memory`"
 # Top-k and top-p by sorting, in tensors of sequences x vocabulary in fp32: the logits twice (one in half precision), sorted values and
 # int64 indices, and the sort's own copy of both. A Triton kernel since, and FlashInfer, need probabilities and noise instead.
 _SORTING, _FUSED = 9.5, 3.5
-_SORTS_BEFORE = (0, 16)
 # torch allocates cuBLAS's workspace: 8 MiB and a little, 32 MiB from Hopper on (PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp).
 _WORKSPACE = ((9, 0), 32 * _MIB, 8320 * 1024)
 # Model Runner V2 keeps a count and a bit of every token of the vocabulary for each sequence (v1/worker/gpu/sample/penalties.py).
-_RUNNER_V2 = (0, 29)
 _PENALTIES = 4 + 4 / 32
 
 
@@ -140,8 +137,8 @@ FITTED = Fitted()
 
 def _vllm(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:
     version = serving.version
-    since, new, old = _UTILIZATION_SINCE
-    share = serving.utilization or (new if at_least(version, *since) else old)
+    rule = rules(version)
+    share = serving.utilization or rule.utilization
     v0 = runs_v0(device, version)
     tokens, sequences = batch_defaults(device, architecture, serving)
     memory = device.visible_bytes
@@ -152,11 +149,11 @@ def _vllm(device: Device, architecture: Architecture, placement: Placement, weig
         Term("cuBLAS workspace", workspace, "cited", f"{workspace:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp"),
     ]
     overhead = _vllm_overhead(device, placement, serving, v0)
-    if at_least(version, *_RUNNER_V2):
+    if rule.penalties:
         size = int(sequences * architecture.facts.vocab_size * _PENALTIES)
         text = f"{sequences:,} sequences x {architecture.facts.vocab_size:,} tokens x (4 + 4/32) B"
         overhead.append(Term("penalties", size, "cited", text, "vLLM 0.33, v1/worker/gpu/sample/penalties.py `PenaltiesState`"))
-    if not serving.eager and at_least(version, 0, 21):
+    if not serving.eager and rule.graphs_counted and (device.vendor != "amd" or at_least(version, 0, 26)):
         overhead.append(_graphs(architecture, placement, sequences, tokens))
     notes = (note,) if note else ()
     return _made(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)
@@ -164,37 +161,52 @@ def _vllm(device: Device, architecture: Architecture, placement: Placement, weig
 
 def runs_v0(device: Device, version: str | None) -> bool:
     """Whether vLLM runs its first engine: before 0.8 always, and until 0.11 on GPUs older than Ampere."""
-    if not at_least(version, 0, 8):
-        return True
-    return not at_least(version, 0, 11) and device.vendor == "nvidia" and _capability(device) < (8, 0)
+    where = rules(version).first_engine
+    return where == "always" or (where == "old GPUs" and device.vendor == "nvidia" and _capability(device) < (8, 0))
 
 
 def batch_defaults(device: Device, architecture: Architecture, serving: Serving) -> tuple[int, int]:
     """`max_num_batched_tokens` and `max_num_seqs`.
 
-    Source: vLLM 0.33, engine/arg_utils.py `get_batch_defaults`; 0.6.4, config.py `SchedulerConfig` (without chunked prefill a batch
-    holds the longest prompt; it was chunked by itself beyond 32,768 tokens).
+    Source: vLLM 0.33, engine/arg_utils.py `get_batch_defaults` and `_set_default_max_num_seqs_and_batched_tokens_args`; 0.6.4,
+    config.py `SchedulerConfig` (without chunked prefill a batch holds the longest prompt; it was chunked by itself beyond 32,768 tokens).
     """
-    version, memory = serving.version, device.visible_bytes
+    rule = rules(serving.version if serving.engine == "vllm" else None)
     context = serving.context_tokens or architecture.facts.context_tokens or 0
-    if serving.engine == "vllm" and runs_v0(device, version):
+    if serving.engine == "vllm" and runs_v0(device, serving.version):
         tokens = max(context, 2048)
         if context > 32768:
-            tokens = 2048 if at_least(version, 0, 6, 5) else 512
+            tokens = 2048 if at_least(serving.version, 0, 6, 5) else 512
         sequences = 256
-    elif memory >= 160 * _GIB and at_least(version, 0, 24):
-        tokens, sequences = 16384, 1024
-    elif memory >= 70 * _GIB and not _slow(device, version):
-        tokens, sequences = 16384 if serving.offline else 8192, 1024
     else:
-        tokens, sequences = 8192 if serving.offline else 2048, 256
+        tokens, sequences = _batches(device, rule.batches, serving.offline)
+    sequences = serving.sequences or sequences
+    if serving.batched_tokens is None and rule.short_batches and context:
+        tokens = min(tokens, sequences * context)
     tokens = serving.batched_tokens or tokens
-    return tokens, min(serving.sequences or sequences, tokens)
+    if serving.sequences is None and rule.few_sequences:
+        sequences = min(sequences, tokens)
+    return tokens, sequences
 
 
-def _slow(device: Device, version: str | None) -> bool:
-    """Large memories behind slower units, which batches of the larger size would only delay."""
-    return (device.id.startswith("a100") and at_least(version, 0, 9)) or (device.compute == "12.1" and at_least(version, 0, 24))
+_GENERATIONS: tuple[Batches, ...] = (
+    "first engine", "by name", "all by name", "from 70 GiB", "A100 small", "from 160 GiB", "GB10 small",
+)  # fmt: skip
+
+
+def _batches(device: Device, batches: Batches, offline: bool) -> tuple[int, int]:
+    """By the GPU's memory; large memories behind slower units, which batches of the larger size would only delay, count as small."""
+    rank, memory = _GENERATIONS.index(batches), device.visible_bytes
+    large, small = (16384, 8192) if offline else (8192, 2048)
+    if batches in ("by name", "all by name"):
+        named = device.id.startswith(("h100", "h200"))
+        return (large if named else small), 1024 if named or batches == "by name" else 256
+    if memory >= 160 * _GIB and rank >= _GENERATIONS.index("from 160 GiB"):
+        return 16384, 1024
+    slow = (device.id.startswith("a100") and rank >= _GENERATIONS.index("A100 small")) or (
+        device.compute == "12.1" and rank >= _GENERATIONS.index("GB10 small")
+    )
+    return (large, 1024) if memory >= 70 * _GIB and not slow else (small, 256)
 
 
 # Below this, what encoders need is no reason to give up images.
@@ -210,7 +222,7 @@ def vllm_peak(
     """
     forward = forward_peak(device, architecture, placement, serving, tokens)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
-    passes = _FUSED if at_least(serving.version, *_SORTS_BEFORE) else _SORTING
+    passes = _SORTING if rules(serving.version).sorted_sampling else _FUSED
     logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens
     seen = encoding(device.visible_bytes, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version))
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.analysis.placement import Placement
-from archcalc.engines.weights import at_least
+from archcalc.engines._vllm_rules import at_least
 from archcalc.model import Architecture, Encoder, widths
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archcalc.engines.weights import Engine, at_least
+from archcalc.engines._vllm_rules import at_least
+from archcalc.engines.weights import Engine
 
 
 class _Row(NamedTuple):

@@ -15,7 +15,6 @@ from archcalc.engines._allocation import (
     Figure,
     Held,
     Workload,
-    as_of,
     batch_text,
     default_dtype,
     held_caches,
@@ -25,6 +24,7 @@ from archcalc.engines._allocation import (
     row_text,
     times,
 )
+from archcalc.engines._version import as_of
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Cache, State
 

@@ -3,8 +3,8 @@
 Sources: vLLM 0.33, vllm/v1/kv_cache_interface.py (page sizes), vllm/platforms/interface.py (`update_block_size_for_backend`,
 `_align_hybrid_block_size`), vllm/model_executor/layers/attention/ (`get_kv_cache_spec`, `customize_spec`),
 vllm/model_executor/layers/mamba/mamba_utils.py (state shapes and dtypes), vllm/config/vllm.py (`max_in_flight_tokens`),
-vllm/config/model.py (`verify_with_parallel_config`); 0.11.0, 0.19.0, 0.24.0 and 0.28.0 for what changed. Grouping and counting of
-blocks are in `_vllm_planner`.
+vllm/config/model.py (`verify_with_parallel_config`). What changed between releases is in `_vllm_rules`, grouping and
+counting of blocks in `_vllm_planner`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from archcalc.engines._allocation import (
     Allocation,
     Figure,
     Workload,
-    as_of,
     batch_text,
     declared_dtype,
     default_dtype,
@@ -31,17 +30,14 @@ from archcalc.engines._allocation import (
     times,
 )
 from archcalc.engines._vllm_planner import Demand, Group, LayerSpec, Spec, cdiv
-from archcalc.errors import UnsupportedError, UsageError
+from archcalc.engines._vllm_rules import NEWEST, Rules, check_known, rules
+from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache, State
 
 NAME = "vLLM"
-NEWEST = "0.33.0"
 SOURCE = "vLLM, v1/kv_cache_interface.py and v1/core/kv_cache_planning.py"
 
-DTYPES = (
-    "auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_ds_mla", "nvfp4", "nvfp4_ds_mla",
-    "int4_per_token_head", "int8_per_token_head", "fp8_per_token_head",
-)  # fmt: skip
+DTYPES = rules().dtypes
 """`--kv-cache-dtype`, less what needs a plugin or another platform (vllm/config/cache.py, `CacheDType`)."""
 _ALIASES = {"bf16": "bfloat16", "fp16": "float16"}
 _HINTS = {
@@ -52,40 +48,11 @@ _HINTS = {
 }
 
 
-class Rules(NamedTuple):
-    """What holds from version `since` on, the first whose source was read with it.
-
-    `hybrid`: groups of layers with block tables of their own; before, every layer was kept like full attention. `slack`: see
-    `_vllm_planner.group`. `async_batches`: batches in flight beside those of the pipeline. `by_concurrency`: tokens are reported as
-    concurrency times length. `hybrid_prefix_caching`: prefix caching is on by default for models with recurrent layers.
-    `checkpoints`: a block more for a state exported from inside a prefill. `null_block`: the check at start leaves it out of account.
-    """
-
-    since: str
-    hybrid: bool
-    slack: float
-    async_batches: int
-    by_concurrency: bool
-    hybrid_prefix_caching: bool
-    checkpoints: bool
-    null_block: bool
-
-
-VERSIONS = (
-    Rules("0.6.0", False, 0, 0, False, False, False, False),
-    Rules("0.10.0", True, 0, 0, False, False, False, False),
-    Rules("0.19.0", True, 1.5, 0, False, False, False, False),
-    Rules("0.24.0", True, 1.5, 0, True, False, False, False),
-    Rules("0.28.0", True, 1.5, 1, True, True, False, False),
-    Rules("0.33.0", True, 1.5, 1, True, True, True, True),
-)
-
-
 class Options(NamedTuple):
     """vLLM's own options, by its names, and the GPU's compute capability, whose kernels have wishes of their own (8.x Ampere and Ada,
     9.0 Hopper, 10.x and 12.x Blackwell). Without one, FlashMLA's block and no further wishes.
 
-    `block_size` None is what the backend prefers. `prefix_caching` None is the version's default.
+    `block_size` None is what the backend prefers. `prefix_caching` None is the version's default. `version` None is the newest.
     """
 
     tp: int = 1
@@ -102,28 +69,40 @@ class Options(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All that does not depend on context, batch or budget: groups per pipeline stage, and the version's rules."""
+    """All that does not depend on context, batch or budget: groups per pipeline stage, the layers as they were before grouping, and the
+    version's rules."""
 
     stages: tuple[tuple[Group, ...], ...]
     rules: Rules
     dtype: str
     notes: tuple[str, ...]
+    layers: tuple[tuple[LayerSpec, ...], ...] = ()
+    whole: tuple[Group, ...] = ()
+
+    def fullest(self) -> int:
+        """The stage with the widest blocks: it has the fewest, and all stages take as many."""
+        return max(range(len(self.stages)), key=lambda i: planner.bytes_per_block(self.stages[i]))
 
 
 # Cached rows
 
 
 DEFAULT_BLOCK = 16
-# Kernels that export a state from inside a prefill, at multiples of so many tokens; FlashInfer's, used from Hopper on.
-_EXPORTS = {"mamba2": 1}
-_EXPORTS_FROM_HOPPER = {**_EXPORTS, "gated-delta": 64}
-# FlashMLA's block (FlashAttention's MLA kernels, which Hopper has too, take 16), FlashInfer's on Blackwell, Triton's elsewhere.
-_MLA_BLOCK = {None: 64, 9: 64, 10: 32}
+# Kernels that export a state from inside a prefill, at multiples of so many tokens; those of gated delta layers are FlashInfer's, used
+# from Hopper on.
+_EXPORTS = {"mamba2": 1, "gated-delta": 64}
+_EXPORTS_FROM_HOPPER = frozenset({"gated-delta"})
+# Layers whose states prefix caching could keep for each block (`SupportsMambaPrefixCaching`).
+_EVERY_BLOCK = frozenset({"mamba1", "mamba2"})
+# FlashMLA's block on Hopper (FlashAttention's MLA kernels, which it has too, take 16); Triton's elsewhere.
+_FLASH_MLA_BLOCK = 64
 _SPARSE_MLA_BLOCK = 64
 # GLM-5's sparse kernels on this generation want fp8 when nothing is asked for (vllm/model_executor/models/config.py).
 _FP8_BY_DEFAULT = frozenset({("glm_moe_dsa", 10)})
-# Models whose state is kept as `mamba_ssm_dtype` or `mamba_ssm_cache_dtype` of the config says, and what without it (config.py).
-_ASKED_STATES = {"qwen3_5": None, "qwen4": None, "nemotron_h": "fp32"}
+# Model types that DeepSeek-V3.2's class serves (vllm/model_executor/models/config.py, `DeepseekV32ForCausalLM`).
+_PACKED_SPARSE = frozenset({"deepseek_v32"})
+# Models whose state is kept as `mamba_ssm_dtype` or `mamba_ssm_cache_dtype` of the config says (config.py).
+_ASKED_STATES = ("qwen3_5", "qwen4", "nemotron_h")
 # Recurrences that vLLM has no layers for, models whose recurrent layers it has no code for, and models whose caches are laid out by code
 # of their own that is not modelled here.
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
@@ -185,24 +164,37 @@ def _element(dtype: str, model_bytes: int) -> int:
 
 def cache_dtype(architecture: Architecture, asked: str | None, options: Options) -> str:
     """vLLM's name of the dtype that the cache is kept in, sparse MLA's forms resolved."""
+    rule = rules(options.version)
     dtype = _ALIASES.get(asked, asked) if asked else "auto"
-    if dtype not in DTYPES:
-        raise lacks_dtype(NAME, dtype, DTYPES, _HINTS.get(dtype, ""))
+    if dtype == _HALVES[default_dtype(architecture)] and dtype not in rule.dtypes:
+        dtype = "auto"
+    if dtype not in rule.dtypes:
+        raise lacks_dtype(_named(options), dtype, rule.dtypes, _HINTS.get(dtype, ""))
     major = _generation(options)
     declared = declared_dtype(architecture)
     if dtype == "auto" and declared and declared[0].startswith(("modelopt", "compressed-tensors")):
         dtype = declared[1]
-    if dtype == "auto" and (architecture.model_type, major) in _FP8_BY_DEFAULT:
+    if dtype == "auto" and rule.sparse_fp8 and (architecture.model_type, major) in _FP8_BY_DEFAULT:
         dtype = "fp8_e4m3"
     if architecture.model_type in _PACKED_ROWS:
         return "fp8_ds_mla" if dtype in ("auto", "fp8", "fp8_e4m3", "fp8_ds_mla") else dtype
-    if _sparse(architecture):
+    if architecture.model_type in _PACKED_SPARSE and rule.sparse_rows != "by backend":
+        if dtype.startswith("fp8") or (dtype == "auto" and rule.sparse_rows == "packed"):
+            return "fp8_ds_mla"
+    elif _sparse(architecture):
         # FlashMLA's sparse kernels, and FlashInfer's of SM120, read one form of fp8 only; those of SM100 plain rows.
         if major == 12 and dtype in ("auto", "fp8", "fp8_e4m3"):
             return "fp8_ds_mla"
         if major != 10 and dtype.startswith("fp8"):
             return "fp8_ds_mla"
     return dtype
+
+
+_HALVES = {"fp16": "float16", "bf16": "bfloat16"}
+
+
+def _named(options: Options) -> str:
+    return f"{NAME} {options.version}" if options.version else NAME
 
 
 def _generation(options: Options) -> int | None:
@@ -235,10 +227,12 @@ def _recurrent_width(model_type: str, cache: Cache, state: State, options: Optio
         return DTYPE_BYTES[options.mamba_ssm_cache_dtype]
     if cache.recurrence == "kda":
         return 4
-    for prefix, default in _ASKED_STATES.items():
-        if model_type.startswith(prefix):
-            dtype = state.asked or default
-            return DTYPE_BYTES[dtype] if dtype else model_bytes
+    # Releases before a model was known plan it as the first that did would: they cannot serve it.
+    rule = rules(options.version)
+    if model_type.startswith(_ASKED_STATES):
+        known = rule if model_type.startswith(rule.ssm_asked or ("-",)) else rules()
+        dtype = state.asked or (known.ssm if model_type.startswith("nemotron_h") else "")
+        return DTYPE_BYTES[dtype] if dtype else model_bytes
     return model_bytes
 
 
@@ -267,15 +261,27 @@ def _rank_elements(state: State, options: Options) -> int:
 def plan(architecture: Architecture, kv_dtype: str | None = None, options: Options | None = None) -> Plan:
     """The groups of a model on each pipeline stage."""
     options = options or Options()
-    rules = as_of(NAME, VERSIONS, options.version)
+    check_known(options.version)
+    rule = rules(options.version)
     dtype = cache_dtype(architecture, kv_dtype, options)
     _check(architecture, options)
-    layers, notes = specs(architecture, dtype, options, rules)
-    hybrid = rules.hybrid and options.hybrid_kv_cache_manager
-    packed = any(held.cache.compress > 1 for held in held_caches(architecture))
-    groups = planner.group(layers, packed=packed, hybrid=hybrid, slack=rules.slack)
+    layers, notes = specs(architecture, dtype, options, rule)
+    held = [item.cache for item in held_caches(architecture)]
+    chunked = any(cache.kind == "chunked" for cache in held)
+    if chunked and not rule.chunked:
+        layers = list(planner.promoted(layers))
+    hybrid = options.hybrid_kv_cache_manager and (rule.chunked_groups or not chunked)
+    packed = any(cache.compress > 1 for cache in held)
+    groups = planner.group(layers, rule, packed=packed, hybrid=hybrid)
     spans = planner.stages(architecture.layers, options.pp)
-    return Plan(tuple(tuple(planner.stage(groups, span)) for span in spans), rules, dtype, tuple(notes))
+    return Plan(
+        tuple(tuple(planner.stage(groups, span, rule)) for span in spans),
+        rule,
+        dtype,
+        tuple(notes),
+        tuple(tuple(layer for layer in layers if layer.layer in span) for span in spans),
+        tuple(planner.stage(groups, range(architecture.layers), rule)),
+    )
 
 
 class Frame(NamedTuple):
@@ -291,9 +297,9 @@ class Frame(NamedTuple):
     state_blocks: int = 1
 
 
-def specs(architecture: Architecture, dtype: str, options: Options, rules: Rules) -> tuple[list[LayerSpec], list[str]]:
+def specs(architecture: Architecture, dtype: str, options: Options, rule: Rules) -> tuple[list[LayerSpec], list[str]]:
     """What each layer asks for, in the order of the layers, and what is worth telling of it."""
-    frame, notes = _frame(architecture, dtype, options, rules)
+    frame, notes = _frame(architecture, dtype, options, rule)
     out: list[LayerSpec] = []
     number = 0
     for stack in architecture.stacks:
@@ -306,9 +312,10 @@ def specs(architecture: Architecture, dtype: str, options: Options, rules: Rules
     return out, notes
 
 
-def _frame(architecture: Architecture, dtype: str, options: Options, rules: Rules) -> tuple[Frame, list[str]]:
+def _frame(architecture: Architecture, dtype: str, options: Options, rule: Rules) -> tuple[Frame, list[str]]:
     """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
-    model_bytes = 4 if architecture.dtype == "F32" and dtype == "auto" else 2
+    # float32 configs are served in half precision (config/model.py, `_resolve_auto_dtype`).
+    model_bytes = 2
     frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture))
     if architecture.model_type in _PACKED_ROWS:
         return frame._replace(block=_PACKED_BLOCK), []
@@ -316,14 +323,15 @@ def _frame(architecture: Architecture, dtype: str, options: Options, rules: Rule
     rows = [_row(frame, cache) for cache in held if cache.kind not in ("state", "index")]
     states = [state_bytes(architecture, cache, options, model_bytes) for cache in held if cache.kind == "state"]
     mla = any(cache.kind == "latent" for cache in held)
-    block = options.block_size or _preferred_block(frame.sparse, mla, options, held)
-    caching = options.prefix_caching if options.prefix_caching is not None else rules.hybrid_prefix_caching
+    block = options.block_size or _preferred_block(architecture, frame.sparse, mla, options, rule)
+    caching = options.prefix_caching if options.prefix_caching is not None else rule.state_caching_default
     recurrences = {cache.recurrence for cache in held if cache.kind == "state"}
-    state_blocks, alignment = _state_blocks(recurrences, caching and bool(rows), options, rules)
+    state_blocks, alignment = _state_blocks(recurrences, caching and bool(rows), options, rule)
     if not states or not rows:
         return frame._replace(block=block, state_blocks=state_blocks), []
     one = max(row.slots * row.bytes for row in rows)
-    aligned = _aligned_block(max(states), one, block, alignment, mla)
+    wide = _generation(options) == 10 and any(256 in (cache.key_dim, cache.value_dim) for cache in held)
+    aligned = _aligned_block(max(states), one, block, alignment, mla, wide, rule)
     notes = [f"block of {aligned:,} tokens, so that a page of attention holds a recurrent state"] if aligned > block else []
     block = max(block, aligned)
     return frame._replace(block=block, state_page=block * one, state_blocks=state_blocks), notes
@@ -333,33 +341,56 @@ def _row(frame: Frame, cache: Cache) -> Row:
     return cache_row(cache, frame.dtype, frame.options.tp, sparse=frame.sparse, model_bytes=frame.model_bytes)
 
 
-def _preferred_block(sparse: bool, mla: bool, options: Options, caches: Sequence[Cache]) -> int:
-    pool = max((cache.compress for cache in caches if cache.kind == "index"), default=1)
+def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, options: Options, rule: Rules) -> int:
+    held = held_caches(architecture)
+    pool = max((item.cache.compress for item in held if item.cache.kind == "index"), default=1)
     if pool > 1:
         # Pages of the pooled index hold at least 32 keys.
         return max(_SPARSE_MLA_BLOCK, 32 * pool)
     if sparse:
         return _SPARSE_MLA_BLOCK
-    return _MLA_BLOCK.get(_generation(options), DEFAULT_BLOCK) if mla else DEFAULT_BLOCK
+    if not mla:
+        return DEFAULT_BLOCK
+    if _generation(options) == 10:
+        narrow = any(
+            attend.qk_dim - item.cache.value_dim == 128
+            for item in held if item.cache.kind == "latent"
+            for attend in item.layer.attends
+        )  # fmt: skip
+        return rule.mla_block_narrow if narrow else rule.mla_block
+    return _FLASH_MLA_BLOCK if _generation(options) in (None, 9) else DEFAULT_BLOCK
 
 
-def _state_blocks(found: Collection[str], caching: bool, options: Options, rules: Rules) -> tuple[int, int]:
+def _state_blocks(found: Collection[str], caching: bool, options: Options, rule: Rules) -> tuple[int, int]:
     """Blocks of state that a request holds, and the tokens that a block must be a multiple of.
 
     Without prefix caching one; with it the running one, the last one at a block's end, and one more where a kernel exports a state from
     inside a prefill.
     """
-    if not caching:
-        return 1 + options.num_speculative_tokens, 1
-    exports = _EXPORTS_FROM_HOPPER if (_generation(options) or 0) >= 9 else _EXPORTS
-    if rules.checkpoints and found and exports.keys() >= set(found):
-        return 3 + options.num_speculative_tokens, lcm(*(exports[recurrence] for recurrence in found))
+    alone = 1 + options.num_speculative_tokens, 1
+    if not caching or not found or rule.state_caching == "off":
+        return alone
+    if rule.state_caching.startswith("every block"):
+        if set(found) <= _EVERY_BLOCK:
+            raise UnsupportedError(
+                f"{_named(options)} keeps a state for every block of Mamba layers with prefix caching, which is not modelled",
+                "leave prefix caching off, as that release does, or take a newer --engine-version",
+            )
+        if rule.state_caching == "every block, some":
+            return alone
+    exports = set(rule.checkpoints) - (_EXPORTS_FROM_HOPPER if (_generation(options) or 0) < 9 else set())
+    if exports >= set(found):
+        alignment = lcm(*(_EXPORTS[recurrence] for recurrence in found)) if rule.aligned_checkpoints else 1
+        return 3 + options.num_speculative_tokens, alignment
     return 2 + options.num_speculative_tokens, 1
 
 
-def _aligned_block(state_page: int, one: int, block: int, alignment: int, mla: bool) -> int:
+def _aligned_block(state_page: int, one: int, block: int, alignment: int, mla: bool, wide: bool, rule: Rules) -> int:
     """The shortest block of attention whose page is no smaller than a recurrent state."""
-    step = lcm(max(block, 128) if mla else block, alignment)
+    step = rule.state_block_mla if mla else rule.state_block_wide if wide else rule.state_block
+    if rule.state_block_asked:
+        step = max(step, block)
+    step = lcm(step, alignment)
     return step * cdiv(state_page, step * one)
 
 
@@ -456,14 +487,18 @@ def _check(architecture: Architecture, options: Options) -> None:
 # The figures
 
 
-def demand(work: Workload, options: Options, rules: Rules) -> Demand:
+def demand(work: Workload, options: Options, rule: Rules) -> Demand:
     """What a request of the workload's context asks for."""
-    return Demand(work.context_tokens, in_flight_tokens(options, rules), options.dcp)
+    return Demand(work.context_tokens, in_flight_tokens(options, rule), options.dcp)
 
 
-def in_flight_tokens(options: Options, rules: Rules) -> int:
-    """Tokens scheduled and not yet settled: a full batch for each stage of the pipeline, and one more that runs ahead."""
-    return (options.pp + rules.async_batches) * options.max_num_batched_tokens
+def in_flight_tokens(options: Options, rule: Rules) -> int:
+    """Tokens scheduled and not yet settled: a full batch; since batches in flight are counted, one for each stage of the pipeline and one
+    more that runs ahead, which several stages had not with the first model runner."""
+    if not rule.flying:
+        return options.max_num_batched_tokens
+    ahead = options.pp == 1 or rule.flying_stages
+    return (options.pp + ahead) * options.max_num_batched_tokens
 
 
 def allocate(
@@ -475,16 +510,21 @@ def allocate(
     need = demand(work, options, made.rules)
     if not any(g.layers for groups in made.stages for g in groups):
         raise UnsupportedError(f"vLLM: {architecture.model_type} has no caches")
-    fullest = max(made.stages, key=planner.bytes_per_block)
+    widest = made.fullest()
+    fullest = made.stages[widest]
     each, blocks = planner.bytes_per_block(fullest), planner.request_blocks(fullest, need)
     figures = _figures(fullest, need, each, work.batch)
     details: dict[str, int | float] = {
         "block_tokens": max((g.specs[0].block for g in fullest if g.specs[0].form != "state"), default=0),
         "groups": len(fullest), "bytes_per_block": each, "blocks_per_request": blocks,
     }  # fmt: skip
+    notes = list(made.notes)
     if available_bytes is not None:
-        held = planner.capacity(fullest, available_bytes, need, by_concurrency=made.rules.by_concurrency)
+        if error := not_started(made, need, available_bytes, options.version):
+            raise error
+        held = planner.capacity(fullest, available_bytes, need, made.rules)
         details |= {"num_blocks": held.num_blocks, "max_concurrency": held.max_concurrency, "kv_tokens": held.kv_tokens}
+        notes += thin(held.max_concurrency, options.version)
     rule = f"{blocks:,} blocks a request of {each:,} bytes each, out of one pool"
     if len(fullest) > 1:
         rule += f" that {len(fullest)} groups of layers share"
@@ -499,8 +539,25 @@ def allocate(
         rule,
         options.tp * options.pp,
         details,
-        made.notes,
+        tuple(notes),
     )
+
+
+def not_started(made: Plan, need: Demand, available_bytes: int, version: str | None) -> ArchcalcError | None:
+    """The error that the release stops with at start, if the pool is too small for its check; None if it starts."""
+    widest = made.fullest()
+    groups = made.stages[widest] if made.rules.check_stages else made.whole
+    return planner.why_not(groups, made.layers[widest], available_bytes, need, made.rules, version or NEWEST)
+
+
+def thin(concurrency: float, version: str | None) -> list[str]:
+    """A note where a release starts although not one request of the full length fits."""
+    if concurrency >= 1:
+        return []
+    return [
+        f"vLLM {version or NEWEST} starts with room for {concurrency:.2g} of a request of the full length, as its check does not count "
+        "all layers' blocks: longer requests than fit never finish; lower --max-model-len, or take a newer release, which stops"
+    ]
 
 
 def _figures(groups: Sequence[Group], need: Demand, each: int, batch: int) -> tuple[Figure, ...]:

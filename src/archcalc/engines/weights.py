@@ -12,11 +12,11 @@ the CPU, a tied head is loaded again for the GPU); further ones at each rule.
 
 from __future__ import annotations
 
-import re
 from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.analysis.checkpoint import Entry, inventory, storage_bytes
+from archcalc.engines._vllm_rules import at_least
 from archcalc.model import Architecture, Part, Role
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _mxfp4_tiles(options: Options) -> _Tiles | None:
     if major == 9 and (options.engine == "sglang" or at_least(version, 0, 12)):
         return _Tiles(128, 128, 256, 4)
     if major == 10:
-        return _Tiles(128 if at_least(version, 0, 19) else 256, 256, 256, 4)
+        return _Tiles(128 if options.engine == "sglang" or at_least(version, 0, 19) else 256, 256, 256, 4)
     return _Tiles(128, 256, 256, 2)
 
 
@@ -266,14 +266,6 @@ def _hidden(entry: Entry, down: bool) -> int:
     shape, shard = entry.tensor.shape, entry.tensor.shard
     assert shard is not None
     return shape[3 - shard.axis]
-
-
-def at_least(version: str | None, *wanted: int) -> bool:
-    """Whether a version ("0.11.2") is this one or newer; None is the newest. Of what follows a number that is no number, nothing counts."""
-    if version is None:
-        return True
-    found = re.match(r"[v~]?(\d+(?:\.\d+)*)", version)
-    return found is not None and tuple(map(int, found[1].split("."))) >= wanted
 
 
 def _split_by_input(entry: Entry) -> bool:

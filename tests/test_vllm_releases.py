@@ -1,0 +1,113 @@
+"""vLLM's plans by release: those of its own planner, on its specs and through configs; its rules as rows; versions as people write them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from archcalc.analysis import kv
+from archcalc.engines import Workload, vllm
+from archcalc.engines._version import leads_to, parse
+from archcalc.engines._vllm_planner import Demand, LayerSpec, Spec, bytes_per_block, capacity, group, promoted, stage, start
+from archcalc.engines._vllm_rules import CHANGES, RELEASES, Rules, at_least, rules
+from archcalc.errors import ArchcalcError, NoRoomError, UnsupportedError, UsageError
+from archcalc.loader import load
+
+DATA = json.loads(gzip.decompress((Path(__file__).parent / "data" / "vllm_plan_releases.json.gz").read_bytes()))
+"""What the planners of 31 releases made of 29 layouts of layers, run as they stand in the releases' sources."""
+WIDTHS = {"bf16": 2, "f32": 4}
+
+
+class Plan(NamedTuple):
+    layout: int
+    version: str
+    max_model_len: int
+    batched: int
+    in_flight: int
+    block: int
+    dcp: int
+    disabled: int
+    mode: str | None
+    available: int
+    starts: bool | None
+    checked: int | None
+    num_blocks: int | None
+    bytes_per_block: int | None
+    groups: int | None
+    tokens: int | None
+    concurrency: float | None
+    config: str | None
+    tp: int
+    default_mode: bool | None
+
+
+PLANS = [Plan(*row) for row in DATA["rows"]]
+VERSIONS = sorted({p.version for p in PLANS}, key=lambda v: parse("vLLM", v).numbers)
+
+
+def spec(s: dict[str, Any], p: Plan) -> Spec:
+    """A row's spec as our planner takes it."""
+    kind, block = s["kind"], s.get("block_size", p.block)
+    if kind in ("full", "sliding", "chunked"):
+        row = 2 * (s["head_dim"] + s.get("v_head_dim", s["head_dim"]))
+        return Spec(kind, block, block * s["kv_heads"] * row, (s["kv_heads"], row), s.get("window"))
+    if kind == "mla":
+        row = s["head_dim"] * s.get("bytes", 2)
+        return Spec("mla", block, block * row, (row,))
+    if kind == "state":
+        own = 0
+        for shape, dtype in zip(s["shapes"], s["dtypes"], strict=True):
+            n = WIDTHS[dtype]
+            for extent in shape:
+                n *= extent
+            own += n
+        exports = s["checkpoints"] and rules(p.version).checkpoints
+        blocks = 1 if p.mode in (None, "none") else 3 if exports else 2
+        return Spec("state", block, s.get("page_padded", own), (own,), None, blocks)
+    row = s.get("row") or s["head_dim"] * s.get("bytes", 1)
+    page = -(-block // s.get("compress", 1) * row // 576) * 576
+    return Spec("sliding-mla" if kind == "v4swa" else "mla", block, page, (row,), s.get("window"))
+
+
+def layers_of(p: Plan) -> list[LayerSpec]:
+    """Layers in order, those of one number in the order of the row."""
+    found = [LayerSpec(n, spec(s, p)) for numbers, s in DATA["layouts"][p.layout]["layers"] for n in numbers]
+    return sorted(found, key=lambda layer: layer.layer)
+
+
+def mismatch(p: Plan) -> str:
+    """How our plan of a row's specs differs from the release's; empty if it does not."""
+    rule, layers = rules(p.version), layers_of(p)
+    if not rule.chunked and any(layer.spec.form == "chunked" for layer in layers):
+        layers = list(promoted(layers))
+    packed = any(s["kind"].startswith("v4") for _numbers, s in DATA["layouts"][p.layout]["layers"])
+    need = Demand(p.max_model_len, p.in_flight, p.dcp)
+    try:
+        made = stage(group(layers, rule, packed=packed, hybrid=not p.disabled), range(1 << 20), rule)
+    except UnsupportedError as error:
+        return "" if p.starts is None else f"refused: {error.message}"
+    if p.starts is None:
+        return "the release refuses the layout"
+    check = start(made, layers, p.available, need, rule)
+    if check.passes != p.starts:
+        return f"starts {check.passes}"
+    if not p.starts:
+        return ""
+    held = capacity(made, p.available, need, rule)
+    got = (check.needed, held.num_blocks, bytes_per_block(made), len(made), held.kv_tokens)
+    want = (p.checked, p.num_blocks, p.bytes_per_block, p.groups, p.tokens)
+    if got != want:
+        return f"{got} for {want}"
+    if p.concurrency is not None and held.max_concurrency != pytest.approx(p.concurrency, rel=1e-12):
+        return f"concurrency {held.max_concurrency} for {p.concurrency}"
+    return ""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_planner_plans_as_the_release_does(version: str) -> None:
+    wrong = [(DATA["layouts"][p.layout]["name"], p.max_model_len, mismatch(p)) for p in PLANS if p.version == version]
+    assert [row for row in wrong if row[2]] == []
