@@ -160,3 +160,10 @@ def test_a_plan_does_not_cut_groups(run: Run) -> None:
     done = run("fit", *"qwen2.5-72b --gpu 8xh100 --quant awq --ctx 8k --tp 8".split())
     assert done.returncode == 2
     assert "groups of 128" in done.stderr
+
+
+@pytest.mark.parametrize("vram", ["100MiB", "430MiB", "500MiB", "1GiB"])
+def test_a_card_smaller_than_its_context_is_a_plain_no(vram: str, run: Run) -> None:
+    done = run("fit", "smollm-135m", "--vram", vram, "--ctx", "128", "--format", "json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["start"]["starts"] is False

@@ -432,7 +432,7 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
     device = ask.gpus.device
     free = device.free_bytes or device.visible_bytes - FITTED.context
     most = starting.free_share(plan.memory_bytes, plan.budget_bytes, free)
-    if most is None or not (device.free_bytes or starting.checks_free(ask.version)):
+    if most is None or most <= 0 or not (device.free_bytes or starting.checks_free(ask.version)):
         return Start(), Taken()
     flag, seen = f"--gpu-memory-utilization {most:g}", f"{free / 2**30:.1f} of {plan.memory_bytes / 2**30:.1f} GiB"
     if ask.utilization is None:
