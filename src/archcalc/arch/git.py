@@ -30,7 +30,7 @@ class Schema(DecoderSchema):
     intermediate_size: Size = 3072
     hidden_act: str = "gelu"
     max_position_embeddings: Tokens = 1024
-    num_image_with_embedding: Size | None = None
+    num_image_with_embedding: Layers | None = None
 
     def architecture(self, prefix: str = "") -> Architecture:
         h, rows, wide, below = self.hidden_size, self.vocab_size, self.vision_config.hidden_size, join(prefix, "git")
