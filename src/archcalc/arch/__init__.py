@@ -97,10 +97,10 @@ def parse(config: Mapping[str, Any]) -> Architecture:
             raise _levels.located(schema, error) from None
         if not getattr(cls, "own_heads", False):
             architecture = _heads.fitted(architecture, config, name)
+        unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]
-    unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     notes = architecture.notes
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
