@@ -147,3 +147,9 @@ def test_music_flamingo_s_positions_in_time_are_not_the_text_model_s() -> None:
     }
     plain, stated = parse({"model_type": "musicflamingo"}), parse({"model_type": "musicflamingo", **own})
     assert stated.status == "counted" and total(plain) == total(stated) == 12_708_843_520
+
+
+def test_a_part_of_another_kind_is_told_by_its_type() -> None:
+    config = {"model_type": "llava", "vision_config": {"model_type": "clip"}}
+    with pytest.raises(ConfigError, match="vision_config is the config of a clip"):
+        parse(config)

@@ -105,10 +105,10 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         kept = _schema.fp32_modules(schema)
         if kept:
             architecture = _schema.marked_fp32(architecture, kept)
+        unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     nested = [value for value in config.values() if isinstance(value, Mapping)]
-    unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     notes = architecture.notes
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")

@@ -107,6 +107,6 @@ class CompressedSchema(DecoderSchema):
         return list(zip(kinds[:n], ffns[:n], strict=True))
 
     def rates(self) -> dict[str, int]:
-        rates = self.compress_rates or {CSA: 4, HCA: 128}
+        rates = {CSA: 4, HCA: 128, **(self.compress_rates or {})}
         given = {CSA: self.compress_rate_csa, HCA: self.compress_rate_hca}
         return {kind: given[kind] or rates[kind] for kind in (CSA, HCA)}

@@ -226,6 +226,9 @@ def _config_error(error: ValidationError, where: str) -> ConfigError:
     more = f" ({len(problems) - 1} more like it)" if len(problems) > 1 else ""
     if first["type"] == "missing":
         return ConfigError(f"{path} is missing{more}", f'add "{path}" to the config, or give it with --set {path}=VALUE', path)
+    if isinstance(part := first.get("input"), ConfigSchema):
+        message = f"{path} is the config of a {_type_of(part)}: another kind of model was expected there{more}"
+        return ConfigError(message, "correct its model_type, or leave that out", path)
     return ConfigError(
         f"{path} is {json_text(first.get('input'))}: {_expected(first)}{more}",
         f"correct it in the config, or override it with --set {path}=VALUE",

@@ -14,7 +14,7 @@ from archcalc.arch._alternating import SLIDING, sparse_layers
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gated import GatedSchema
 from archcalc.arch._mtp import behind_decoder
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, Tokens, rope_label
+from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, Tokens, per_layer, rope_label
 from archcalc.blocks._tensor import Block
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -66,7 +66,7 @@ class Schema(GatedSchema):
         return values[:n] if len(values) == n + self.num_nextn_predict_layers else values
 
     def kinds(self) -> list[str]:
-        return self.trimmed(super().kinds())
+        return list(per_layer(self.trimmed(super().kinds()), self.num_hidden_layers, "layer_types"))
 
     def sparse(self) -> list[bool]:
         given, n = self.moe_layers_enum, self.num_hidden_layers
