@@ -73,7 +73,7 @@ class ConfigSchema(BaseModel):
     required even where the reference implementation has a default.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True)
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False)
 
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()

@@ -21,8 +21,18 @@ _SIZES = re.compile(
     r"|length)$"
 )
 # These state -1 or other signs for "none", "all of a row" or "by default", as published configs and their references have it.
-_SIGNED = re.compile(r"window|relative|group_size|block_size|weight_block|chunk|max_length|patch_size_|interval|layers_to|_layer$|^feature")
-_CONTEXT = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "n_ctx", "max_seq_len", "model_max_length")
+_SIGNED = re.compile(
+    r"window|relative|vocab|group_size|block_size|weight_block|chunk|max_length|patch_size_|interval|layers_to|_layer$|^feature"
+)
+_CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "seq_length",
+    "n_ctx",
+    "max_seq_len",
+    "model_max_length",
+)
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -64,8 +74,8 @@ def refuse_impossible(a: Architecture, config: Mapping[str, Any]) -> None:
         if not 0 < active <= experts:
             keys = _stating(config, "expert", active), _stating(config, "expert", experts)
             raise ConfigError(
-                f"{keys[0] or 'active experts'} is {active:,} of {keys[1] or 'experts'} {experts:,}: a token visits at least one expert, and no "
-                "more than there are",
+                f"{keys[0] or 'active experts'} is {active:,} of {keys[1] or 'experts'} {experts:,}: a token visits at least one expert, "
+                "and no more than there are",
                 "correct one of the two",
                 keys[0],
             )
@@ -73,7 +83,12 @@ def refuse_impossible(a: Architecture, config: Mapping[str, Any]) -> None:
     if context is not None and context < 1:
         key = next((k for k in _CONTEXT if _stating(config, k, None)), "max_position_embeddings")
         raise ConfigError(f"{key} leaves a context of {context:,} tokens", f"correct {key}", key)
-    if a.facts.heads < 0 or a.facts.kv_heads < 0 or a.facts.head_dim < 0 or (a.facts.heads > 0 and a.facts.head_dim == 0 and _has_rows(a)):
+    if (
+        a.facts.heads < 0
+        or a.facts.kv_heads < 0
+        or a.facts.head_dim < 0
+        or (a.facts.heads > 0 and a.facts.head_dim == 0 and _has_rows(a))
+    ):
         raise _dimension(a.model_type, "attention", (a.facts.heads, a.facts.head_dim), config)
     total = 0
     for _, tensor, layers in a.each_tensor():
@@ -125,7 +140,9 @@ def _dimension(kind: str, what: str, shape: tuple[int, ...], config: Mapping[str
 
 def _product(config: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> ConfigError:
     keys = _smallest_and_largest(config)
-    return ConfigError(f"{what} would have the shape {list(shape)}: with it the model has more than 2^63 elements", f"correct the keys{keys}")
+    return ConfigError(
+        f"{what} would have the shape {list(shape)}: with it the model has more than 2^63 elements", f"correct the keys{keys}"
+    )
 
 
 def _smallest_and_largest(config: Mapping[str, Any]) -> str:

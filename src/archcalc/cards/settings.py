@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from archcalc import files
 from archcalc.errors import UsageError
 
 

@@ -24,7 +24,6 @@ def known_width(out: TextIO) -> int | None:
 def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
     """A console over `out`. In a pipe it is as wide as COLUMNS says, else `pipe_width`, and writes no escape codes."""
     from rich.console import Console
-
     from rich.segment import Segment
 
     from archcalc.render.plain import PlainText, Raw, plain
