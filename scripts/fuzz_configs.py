@@ -2,9 +2,9 @@
 
     python scripts/fuzz_configs.py [--rounds N] [--seed S] [--only ROUND] [--show N]
 
-Alters bundled configs and those under tests/golden/ (types, signs, zeros, huge numbers, nulls, lists, nesting, quantization configs), one to
-four places at a time, and asks for what `inspect`, `tensors`, `kv` (all engines), `fit` and `train` print, in this process. Each round has its
-own random numbers, from the seed and its number, both printed: `--only` runs one again. Exit status 1 if anything was found.
+Alters bundled configs and those under tests/golden/ (types, signs, zeros, huge numbers, nulls, lists, nesting, quantization configs),
+one to four places at a time, and asks for what `inspect`, `tensors`, `kv` (all engines), `fit` and `train` print, in this process. Each
+round has its own random numbers, from the seed and its number, both printed: `--only` runs one again. Exit status 1 if anything was found.
 """
 
 from __future__ import annotations
@@ -39,17 +39,26 @@ VALUES: tuple[Any, ...] = (
     "8", "null", [], [1], [0, 0], [None], ["x"], [1.5, "a"], {}, {"a": 1}, {"a": {"b": [1]}}, "\x1b[31m", [[1]], [{}], 12289, 65537,
 )  # fmt: skip
 QUANTIZATIONS: tuple[dict[str, Any], ...] = (
-    {"quant_method": "fp8", "weight_block_size": [128, 128]}, {"quant_method": "fp8"}, {"quant_method": "awq", "bits": 4, "group_size": 128},
-    {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True}, {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]},
-    {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, {"quant_method": "bitnet"}, {"bits": 4, "group_size": 64},
-    {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head", "model.layers.1*"], "kv_cache_quant_algo": "FP8"},
+    {"quant_method": "fp8", "weight_block_size": [128, 128]},
+    {"quant_method": "fp8"},
+    {"quant_method": "awq", "bits": 4, "group_size": 128},
+    {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True},
+    {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]},
+    {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+    {"quant_method": "bitnet"},
+    {"bits": 4, "group_size": 64},
+    {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head", "model.layers.1*"],
+     "kv_cache_quant_algo": "FP8"},
     {"quant_method": "modelopt", "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}},
-    {"quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["re:.*mlp.gate$", "lm_head"], "kv_cache_scheme": {"num_bits": 8, "type": "float"},
-     "config_groups": {"g": {"targets": ["Linear", "re:.*(a|b)+"], "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32}}}},
+    {"quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["re:.*mlp.gate$", "lm_head"],
+     "kv_cache_scheme": {"num_bits": 8, "type": "float"},
+     "config_groups": {"g": {"targets": ["Linear", "re:.*(a|b)+"],
+     "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32}}}},
     {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp8_e4m3", "qscheme": "per_tensor"}}, "exclude": ["lm_head"]},
     {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 128}}}},
     {"quant_method": "auto-round", "bits": 4, "group_size": 128, "extra_config": {"lm_head": {"bits": 16}}},
-    {"quant_method": "fbgemm_fp8", "modules_to_not_convert": ["lm_head"]}, {"quant_method": "gguf", "file_type": "q4_k_m"},
+    {"quant_method": "fbgemm_fp8", "modules_to_not_convert": ["lm_head"]},
+    {"quant_method": "gguf", "file_type": "q4_k_m"},
 )  # fmt: skip
 
 

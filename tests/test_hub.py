@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import os
 import socket
@@ -259,6 +261,52 @@ class Handler(BaseHTTPRequestHandler):
     def huge(self) -> None:
         self.file(length=100_000_000)
 
+    # What a hostile server does. The cache names its files by ETag and commit.
+
+    def bad_etag(self) -> None:
+        self.reply(200, BODY, X_Repo_Commit=COMMIT, ETag='"../../../../written"')
+
+    def bad_linked_etag(self) -> None:
+        where = "/cached/org/bad-linked-etag"
+        self.reply(302, Location=where, X_Repo_Commit=COMMIT, ETag='"ab"', X_Linked_Etag='"/tmp/written"', X_Linked_Size="10")
+
+    def bad_commit(self) -> None:
+        self.reply(200, BODY, X_Repo_Commit="../../../../written", ETag='"ab"')
+
+    def liar(self) -> None:
+        if self.command == "HEAD":
+            return self.file()
+        self.send_response(200)
+        self.send_header("Content-Length", str(3 * 10**9))
+        self.end_headers()
+        self.pour()
+        return None
+
+    def endless_error(self) -> None:
+        self.send_response(500)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if self.command == "GET":
+            self.pour(b"10000\r\n" + b"a" * 65536 + b"\r\n")
+
+    def packed(self) -> None:
+        self.file(BODY if self.command == "HEAD" else gzip.compress(b"a" * 10**7), Content_Encoding="gzip")
+
+    def slow_headers(self) -> None:
+        with contextlib.suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-A: ")
+            for _ in range(60):
+                self.wfile.write(b"a")
+                self.wfile.flush()
+                time.sleep(0.5)
+        self.close_connection = True
+
+    def pour(self, piece: bytes = b"a" * 65536) -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                self.wfile.write(piece)
+        self.close_connection = True
+
     def half_json(self) -> None:
         self.file(BODY[:-20])
 
@@ -502,6 +550,48 @@ def test_an_answer_that_does_not_end_is_given_up_within_bounds(hub: Hub, tmp_pat
     assert repo in got["message"]
     late = ("in time" in got["message"] or "within 2 s" in got["message"]) and "TIMEOUT" in got["hint"]
     assert late or (repo == "org/cut" and "broke off" in got["message"])
+
+
+@pytest.mark.parametrize(
+    ("repo", "message"),
+    [
+        ("org/bad-etag", "an ETag that names no file"),
+        ("org/bad-linked-etag", "an ETag that names no file"),
+        ("org/bad-commit", "a commit that is none"),
+        ("org/liar", "sends more than 16 MiB"),
+        ("org/packed", "packs what was to be sent"),
+        ("org/endless-error", "HTTP status 500"),
+        ("org/slow-headers", "within 2 s"),
+    ],
+)
+def test_a_hostile_answer_is_refused_and_writes_nothing_outside_the_cache(
+    hub: Hub, tmp_path: Path, repo: str, message: str
+) -> None:
+    home = tmp_path / "a" / "home"
+    answer = ask(hub.url, home, repo, HF_HUB_ETAG_TIMEOUT="1", HF_HUB_DOWNLOAD_TIMEOUT="1")[0]
+    assert answer["error"] == "hub"
+    assert message in answer["message"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and home not in path.parents] == []
+    assert not Path("/tmp/written").exists()
+    assert sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) < 2**25
+
+
+def test_no_thread_outlives_an_answer_that_drips(hub: Hub, tmp_path: Path) -> None:
+    script = (
+        RUNNER + "import threading\nprint(json.dumps({'threads': [t.name for t in threading.enumerate() if 'hub' in t.name]}))\n"
+    )
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_ETAG_TIMEOUT": "1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], input='[["org/slow-headers", {}]]', env=environment, capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout.splitlines()[-1]) == {"threads": []}
 
 
 def test_no_connection_and_no_name(tmp_path: Path) -> None:

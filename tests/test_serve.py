@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -157,3 +158,21 @@ def test_a_taken_port_is_told() -> None:
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "--port 0" in done.stderr
+
+
+def test_a_client_that_leaves_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    made = server.Server(0, lambda names: "<h1>x</h1>" * 10**6)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    for sent in (b"GET /mod", b"GET /model/gpt2 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % made.server_address[1]):
+        with socket.create_connection(made.server_address[:2]) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leaves with a reset
+            client.sendall(sent)
+    made.shutdown()
+    made.server_close()
+    for error in (ConnectionResetError(), BrokenPipeError(), TimeoutError()):
+        try:
+            raise error
+        except OSError:
+            made.handle_error(None, None)
+    assert "Traceback" not in capsys.readouterr().err

@@ -28,9 +28,9 @@ def open_regular(path: str | os.PathLike[str], label: str = "") -> BinaryIO:
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)  # noqa: TRY301
         if not stat.S_ISREG(mode):
-            raise SourceError(f"{label or name} is {kind_of(mode)}, not a file", "give a file, or - for standard input")
+            raise SourceError(f"{label or name} is {kind_of(mode)}, not a file", "give a file, or - for standard input")  # noqa: TRY301
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -110,13 +110,15 @@ def _replace_unchanged(path: str, temporary: str, target: str, unchanged: Callab
         kept = f"{temporary}-old"
         with contextlib.suppress(OSError):
             os.link(target, kept)
-        os.replace(temporary, target)
-        now = os.fstat(old.fileno())
-    if (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns) and os.path.exists(kept):
-        os.replace(kept, target)
-        raise changed
-    with contextlib.suppress(OSError):
-        os.unlink(kept)
+        try:
+            os.replace(temporary, target)
+            now = os.fstat(old.fileno())
+            if (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns) and os.path.exists(kept):
+                os.replace(kept, target)
+                raise changed
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(kept)
 
 
 def write_text(path: str, text: str, encoding: str = "utf-8", unchanged: Callable[[], bool] | None = None) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from archcalc._watch import THREAD, Watch, within
 from archcalc.errors import ArchcalcError, FormatError, HubError, OfflineError, SourceNotFoundError, UnsupportedError
+from archcalc.formats.headers import MAX_HEADER
+from archcalc.sources import MAX_BYTES
 
 if TYPE_CHECKING:
     from archcalc.formats.headers import Header
@@ -19,12 +22,9 @@ if TYPE_CHECKING:
 _CONFIG = "config.json"
 _PARAMS = "params.json"
 _QUANT = "hf_quant_config.json"
-_THREAD = "archcalc-hub"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"(?!.*\.\.)(?!/)[\w./+-]{1,200}(?<!/)", re.ASCII)
 _ENDPOINT_HINT = "check the network, the proxy and HF_ENDPOINT; --offline uses what is on disk"
-
-T = TypeVar("T")
 
 
 class RepositoryNotFoundError(SourceNotFoundError):
@@ -86,7 +86,7 @@ def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refr
     # Twice the timeout of one answer: the library's own retries can add up to minutes, or to whatever Retry-After says.
     limit = 2.0 * max(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
     try:
-        return _within(limit, lambda: _ask(repo, revision, path, refresh))
+        return within(limit, MAX_BYTES, lambda _: _ask(repo, revision, path, refresh))
     except Exception as error:
         if isinstance(error, ArchcalcError) and not isinstance(error, HubError):
             raise
@@ -114,7 +114,6 @@ def _ask(repo: str, revision: str | None, cached: str | None, refresh: bool) -> 
     from huggingface_hub.errors import EntryNotFoundError
 
     from archcalc import __version__
-    from archcalc.sources import MAX_BYTES
 
     def head(name: str) -> Any:
         url = hf_hub_url(repo, name, revision=revision)
@@ -204,10 +203,10 @@ def headers(repo: str, revision: str | None = None, *, offline: bool = False) ->
     limit = 2.0 * max(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)
     try:
         with _quiet():
-            names = _within(limit, lambda: _weight_files(repo, revision))
-            # Eight at a time, each with a time limit of its own.
-            rounds = -(-len(names) // _AT_ONCE)
-            found = _within(limit * rounds, lambda: _all_headers(repo, revision, names, limit / 2))
+            names = within(limit, MAX_HEADER, lambda _: _weight_files(repo, revision))
+            # Eight at a time, each with a time limit of its own; all of them together with one too.
+            rounds = min(-(-len(names) // _AT_ONCE), _MOST_ROUNDS)
+            found = within(limit * rounds, _MOST_SENT, lambda watch: _all_headers(repo, revision, names, limit / 2, watch))
     except Exception as error:
         if isinstance(error, ArchcalcError):
             raise
@@ -218,6 +217,11 @@ def headers(repo: str, revision: str | None = None, *, offline: bool = False) ->
 
 
 _AT_ONCE = 8
+_MOST_ROUNDS = 30
+_MOST_FILES = 4096
+"""The largest published checkpoints have some hundreds of files."""
+_MOST_SENT = MAX_HEADER + 2**24
+"""A header, and what a server that ignores the range sends before it."""
 _FIRST_BYTES = 2**17
 """Most headers are shorter; a longer one takes a second request."""
 
@@ -228,7 +232,7 @@ def _weight_files(repo: str, revision: str | None) -> list[str]:
     from huggingface_hub.errors import EntryNotFoundError
 
     from archcalc import __version__, sources
-    from archcalc.formats.headers import MAX_HEADER, weight_map
+    from archcalc.formats.headers import weight_map
 
     for name in (
         "model.safetensors",
@@ -248,16 +252,18 @@ def _weight_files(repo: str, revision: str | None) -> list[str]:
         path = hf_hub_download(repo, name, revision=revision, library_name="archcalc", library_version=__version__)
         label = f"{name} of {repo}"
         names = sorted(set(weight_map(sources.read_json(path, label, limit=MAX_HEADER), label).values()))
+        if len(names) > _MOST_FILES:
+            raise FormatError(f"{label} names {len(names):,} files: no checkpoint has so many", "give local files")
         if not all(each.endswith(".safetensors") for each in names):
             raise FormatError(f"{label} names files that are no safetensors", "give local files")
         return names
     raise SourceNotFoundError(f"{repo} holds no safetensors", "give local files: .safetensors, .gguf, or an index")
 
 
-def _all_headers(repo: str, revision: str | None, names: list[str], timeout: float) -> list[Header]:
+def _all_headers(repo: str, revision: str | None, names: list[str], timeout: float, watch: Watch) -> list[Header]:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(_AT_ONCE, _THREAD) as pool:
+    with ThreadPoolExecutor(_AT_ONCE, THREAD, watch.enter) as pool:
         return list(pool.map(lambda name: _header(repo, revision, name, timeout), names))
 
 
@@ -305,29 +311,6 @@ def _range(url: str, headers: dict[str, str], at: int, n: int, timeout: float) -
     return bytes(data[skip : skip + n])
 
 
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises, or `TimeoutError`. A call that takes too long is left behind in a daemon thread."""
-    import threading
-
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name=_THREAD, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if results:
-        return results[0]
-    raise TimeoutError
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep progress bars and warnings of retries off stderr: one message says what went wrong.
@@ -354,7 +337,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_ours(record: Any) -> bool:
-    return not str(record.threadName).startswith(_THREAD)
+    return not str(record.threadName).startswith(THREAD)
 
 
 def _explain(error: Exception, repo: str, revision: str | None, limit: float) -> HubError | SourceNotFoundError:

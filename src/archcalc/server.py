@@ -7,6 +7,7 @@ refused, so that no page of another site can read these.
 from __future__ import annotations
 
 import gzip
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -126,6 +127,12 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, make: Callable[[Sequence[str]], str] = make_page) -> None:
         self.pages = Pages(make)
         super().__init__((HOST, port), Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves in the middle is no news; anything else is told in a line."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            print(f"archcalc: a request failed: {type(error).__name__}: {ascii(str(error))[1:-1][:200]}", file=sys.stderr)
 
     @property
     def url(self) -> str:

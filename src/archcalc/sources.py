@@ -22,6 +22,9 @@ Kind = Literal["bundled", "file", "hub", "cache", "stdin"]
 MAX_BYTES = 16 * 2**20
 """The largest config that is read. The largest published ones have about 100 KB; beyond this it is some other file."""
 
+MAX_OBJECTS = 2**21
+"""Lists and objects of one file: each takes a hundred bytes of memory for two of the file."""
+
 # Not compiled before they are needed: a bundled name needs neither.
 _REPO = r"(?a:[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)"
 _HUB_URL = r"(?i:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://)(.+)"
@@ -106,6 +109,8 @@ def read_json(source: bytes | str | os.PathLike[str], label: str = "", limit: in
         _too_large(label, len(data))
     if not data.strip():
         raise FormatError(f"{label} is empty", "a config.json holds one JSON object")
+    if len(data) > 2**20 and data.count(b"{") + data.count(b"[") > MAX_OBJECTS:
+        raise FormatError(f"{label} holds more than {MAX_OBJECTS:,} objects and lists, as nothing published does", "fetch it again")
     text = _decode(data, label)
     try:
         value = json.loads(text, object_pairs_hook=_object)

@@ -54,7 +54,7 @@ class ConfigSchema(BaseModel):
     reference keeps in float32 in a float16 model (its class's `_keep_in_fp32_modules`).
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True)
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False)
 
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()

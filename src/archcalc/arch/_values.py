@@ -22,7 +22,7 @@ _SIZES = re.compile(
 )
 # These state -1 or other signs for "none", "all of a row" or "by default", as published configs and their references have it.
 _SIGNED = re.compile(
-    r"window|relative|group_size|block_size|weight_block|chunk|max_length|patch_size_|interval|layers_to|_layer$|^feature"
+    r"window|relative|vocab|group_size|block_size|weight_block|chunk|max_length|patch_size_|interval|layers_to|_layer$|^feature"
 )
 _CONTEXT = (
     "max_position_embeddings",
@@ -74,8 +74,8 @@ def refuse_impossible(a: Architecture, config: Mapping[str, Any]) -> None:
         if not 0 < active <= experts:
             keys = _stating(config, "expert", active), _stating(config, "expert", experts)
             raise ConfigError(
-                f"{keys[0] or 'active experts'} is {active:,} of {keys[1] or 'experts'} {experts:,}: a token visits at least one expert, and no "
-                "more than there are",
+                f"{keys[0] or 'active experts'} is {active:,} of {keys[1] or 'experts'} {experts:,}: a token visits at least one expert, "
+                "and no more than there are",
                 "correct one of the two",
                 keys[0],
             )

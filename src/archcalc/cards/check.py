@@ -9,7 +9,8 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
-from archcalc import files, report
+from archcalc import files as disk
+from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, reading, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
@@ -434,7 +435,7 @@ def _bytes(path: str) -> bytes:
 
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
-            with files.open_regular(path) as file:
+            with disk.open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size > MAX_BYTES:
                     raise FormatError(

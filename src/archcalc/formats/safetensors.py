@@ -44,6 +44,9 @@ def parse(data: bytes, label: str, size: int | None = None) -> Header:
     """The tensors that a header lists; `size` is that of the file where it is known."""
     if data[:1] != b"{":
         raise FormatError(f"{label} is not safetensors: no JSON object follows the length", _AGAIN)
+    # Each object takes a hundred bytes of memory for two of the file; a tensor is one, and two lists.
+    if data.count(b"{") > MAX_TENSORS + 2 or data.count(b"[") > 2 * MAX_TENSORS:
+        raise FormatError(f"{label} lists more than {MAX_TENSORS:,} tensors: no checkpoint has so many", _AGAIN)
     try:
         listed = json.loads(data, object_pairs_hook=lambda pairs: _unique(pairs, label))
     except (ValueError, RecursionError) as error:

@@ -96,7 +96,7 @@ class Pattern:
         if op == "BRANCH":
             return self._node(_SPLIT, None, *(self._sequence(each, after) for each in what[1]))
         if op in ("MAX_REPEAT", "MIN_REPEAT"):
-            return self._repeat(*what, after)
+            return self._repeat(what, after)
         if op == "AT":
             if str(what) not in ("AT_BEGINNING", "AT_BEGINNING_STRING", "AT_END", "AT_END_STRING"):
                 self._plain = False
@@ -109,7 +109,8 @@ class Pattern:
             return self._node(_LOOK, look, after)
         raise re.error(f"{op.lower().replace('_', ' ')} is not matched here")
 
-    def _repeat(self, least: int, most: Any, item: Any, after: int) -> int:
+    def _repeat(self, what: Any, after: int) -> int:
+        least, most, item = what
         if int(most) >= _parser().MAXREPEAT:
             loop = self._node(_SPLIT, None)
             self._nodes[loop] = (_SPLIT, None, (self._sequence(item, loop), after))
