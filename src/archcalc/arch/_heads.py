@@ -4,7 +4,8 @@ A head is a record: what it adds, whether the body's pooler is built beside it, 
 and what it keeps of the vocabulary's head. The table says which a type's classes have.
 
 Source: transformers 5.24, modeling_layers.py (`GenericForSequenceClassification`, `GenericForQuestionAnswering`,
-`GenericForTokenClassification`) and the classes of types that do not use those; vLLM 0.33, models/qwen2_rm.py (reward models).
+`GenericForTokenClassification`) and the classes of types that do not use those; vLLM 0.33, models/qwen2_rm.py and models/internlm2.py
+(reward models).
 """
 
 from __future__ import annotations
@@ -232,6 +233,7 @@ _BY_TYPE: Mapping[str, Heads] = {
     **dict.fromkeys(("mt5", "t5", "umt5"), _T5),
     **dict.fromkeys(("t5gemma", "t5gemma2"), _T5GEMMA),
     "qwen2": _QWEN2,
+    "internlm2": {**GENERIC, "reward": Head(plain("v_head", bias=False), labels=1)},
     "clip_text_model": {"projection": Head(projected)},
     "qwen3_asr": {"token": Head(asked("score", "token_classification_bias"))},
 }  # fmt: skip
