@@ -80,6 +80,25 @@ def test_every_class_has_as_many_parameters_as_the_reference_builds(config: dict
     assert sum(c.total for c in components(a)) == total
 
 
+def _rewarded(labels: int) -> dict[str, tuple[int, ...]]:
+    return {"score.0.weight": (64, 64), "score.0.bias": (64,), "score.2.weight": (labels, 64), "score.2.bias": (labels,)}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "named", "head"),
+    [
+        ("qwen2", "Qwen2ForRewardModel", _rewarded(1)),
+        ("qwen2", "Qwen2ForProcessRewardModel", _rewarded(2)),
+        ("internlm2", "InternLM2ForRewardModel", {"v_head.weight": (1, 64)}),
+    ],
+)
+def test_reward_models_have_the_heads_that_vllm_reads(model_type: str, named: str, head: dict[str, tuple[int, ...]]) -> None:
+    """vLLM 0.33, models/qwen2_rm.py (`score`) and models/internlm2.py (`v_head`)."""
+    a = parse({**LLAMA, "num_key_value_heads": 2, "model_type": model_type, "architectures": [named]})
+    assert {t.name: t.shape for g in a.groups if g.part == "head" for t in g.tensors} == head
+    assert a.status == "counted"
+
+
 @pytest.mark.parametrize(
     ("config", "named"),
     [(LLAMA, "LlamaForMultipleChoice"), (BERT, "DPRContextEncoder"), (BERT, "ColBERT"), (BERT, "BertForImageTextRetrieval"),

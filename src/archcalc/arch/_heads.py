@@ -4,7 +4,8 @@ A head is a record: what it adds, whether the body's pooler is built beside it, 
 and what it keeps of the vocabulary's head. The table says which a type's classes have.
 
 Source: transformers 5.24, modeling_layers.py (`GenericForSequenceClassification`, `GenericForQuestionAnswering`,
-`GenericForTokenClassification`) and the classes of types that do not use those; vLLM 0.33, models/qwen2_rm.py (reward models).
+`GenericForTokenClassification`) and the classes of types that do not use those; vLLM 0.33, models/qwen2_rm.py and models/internlm2.py
+(reward models).
 """
 
 from __future__ import annotations
@@ -232,12 +233,14 @@ _BY_TYPE: Mapping[str, Heads] = {
     **dict.fromkeys(("mt5", "t5", "umt5"), _T5),
     **dict.fromkeys(("t5gemma", "t5gemma2"), _T5GEMMA),
     "qwen2": _QWEN2,
+    "internlm2": {**GENERIC, "reward": Head(plain("v_head", bias=False), labels=1)},
     "clip_text_model": {"projection": Head(projected)},
     "qwen3_asr": {"token": Head(asked("score", "token_classification_bias"))},
 }  # fmt: skip
 # Types whose adapter counts the one class there is, whatever it is called.
 _WHOLE = frozenset({
-    "chatglm", "colmodernvbert", "colpali", "colqwen2", "internvl_chat", "llava_llama", "shieldgemma2", "vision_encoder_decoder",
+    "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "eagle3", "internvl_chat", "llava_llama", "peagle",
+    "shieldgemma2", "vision_encoder_decoder",
 })  # fmt: skip
 # Types whose classes go by the name of another.
 _NAMED = {"gpt_sw3": "gpt2", "glmga": "glm46v", "inkling_mm_model": "inkling", "nemo_speechlm": "nemotron3_5_transcribe"}
