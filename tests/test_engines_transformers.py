@@ -26,7 +26,7 @@ def test_every_measured_cache(case: dict[str, Any]) -> None:
     for kind, tokens, batch, dtype, measured in case["rows"]:
         static = STATIC_TOKENS if kind.startswith("StaticCache") else None
         # A cache built without a config ignores windows, as all did up to 4.55.
-        version = "4.55.4" if kind == "DynamicCache() no config" else None
+        version = "4.55.4" if kind == "DynamicCache() no config" else case.get("transformers", "5.23.0")
         made = allocate(architecture, Workload(tokens, batch, dtype), Options(static is not None, static, version))
         assert made.bytes == measured, (kind, tokens, dtype)
         assert made.state_bytes <= made.bytes

@@ -10,7 +10,7 @@ import pytest
 
 from archcalc import zoo
 from archcalc.arch import model_types, parse
-from archcalc.engines import Workload, vllm
+from archcalc.engines import Workload
 from archcalc.engines._vllm_planner import (
     Demand,
     LayerSpec,

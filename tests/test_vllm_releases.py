@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from archcalc.analysis import kv
 from archcalc.engines import Workload, vllm
 from archcalc.engines._version import leads_to, parse
 from archcalc.engines._vllm_planner import Demand, LayerSpec, Spec, bytes_per_block, capacity, group, promoted, stage, start
 from archcalc.engines._vllm_rules import CHANGES, RELEASES, Rules, at_least, rules
-from archcalc.errors import ArchcalcError, NoRoomError, UnsupportedError, UsageError
+from archcalc.errors import NoRoomError, UnsupportedError, UsageError
 from archcalc.loader import load
 
 DATA = json.loads(gzip.decompress((Path(__file__).parent / "data" / "vllm_plan_releases.json.gz").read_bytes()))
@@ -111,3 +110,75 @@ def mismatch(p: Plan) -> str:
 def test_the_planner_plans_as_the_release_does(version: str) -> None:
     wrong = [(DATA["layouts"][p.layout]["name"], p.max_model_len, mismatch(p)) for p in PLANS if p.version == version]
     assert [row for row in wrong if row[2]] == []
+
+
+# Through configs, the rules, and versions
+
+
+def through_config(p: Plan) -> dict[str, int | float]:
+    architecture = load(str(p.config), offline=True).architecture
+    tp = max(p.tp, p.dcp)
+    options = vllm.Options(tp=tp, dcp=p.dcp, max_num_batched_tokens=p.batched, version=p.version, prefix_caching=p.mode != "none")
+    # The rows take a bfloat16 cache; DeepSeek-V3.2 had packed rows by itself in 0.11.0 alone.
+    dtype = "bf16" if p.version == "0.11.0" else None
+    return dict(vllm.allocate(architecture, Workload(p.max_model_len, 1, dtype), options, p.available).details)
+
+
+BUNDLED = [p for p in PLANS if p.config and "/" not in p.config]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_bundled_models_are_planned_as_the_release_does(version: str) -> None:
+    for p in (p for p in BUNDLED if p.version == version):
+        if not p.starts:
+            with pytest.raises((NoRoomError, UnsupportedError)):
+                through_config(p)
+            continue
+        got = through_config(p)
+        assert (got["num_blocks"], got["bytes_per_block"], got["groups"], got["kv_tokens"]) == (
+            p.num_blocks, p.bytes_per_block, p.groups, p.tokens,
+        ), p  # fmt: skip
+
+
+def test_every_change_is_a_rule_of_a_release_in_order() -> None:
+    numbers = [parse("vLLM", change.since).numbers for change in CHANGES]
+    assert numbers == sorted(numbers)
+    for change in CHANGES:
+        assert change.since in RELEASES
+        assert change.rule in Rules._fields
+        assert change.where
+        assert change.means
+    assert len({(change.since, change.rule) for change in CHANGES}) == len(CHANGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "as_release"),
+    [
+        ("0.23.1.dev12", "0.24.0"), ("0.11.2rc1", "0.11.2"), ("0.10.0+cu128", "0.10.0"), ("0.19.2rc1.dev34+g1a2b3c", "0.20.0"),
+        ("v0.8.5.post1", "0.8.5"), ("0.20", "0.20.0"), ("0.34.0", "0.33.0"),
+    ],
+)  # fmt: skip
+def test_versions_take_the_rules_of_the_release_they_lead_to(text: str, as_release: str) -> None:
+    assert rules(text) == rules(as_release)
+    assert leads_to(parse("vLLM", text), RELEASES)[:2] >= parse("vLLM", as_release).numbers[:2]
+    assert at_least(text, *parse("vLLM", as_release).numbers)
+
+
+@pytest.mark.parametrize("text", ["latest", "", "0.x", "1" * 200, "0.8 or so"])
+def test_what_is_no_version(text: str) -> None:
+    with pytest.raises(UsageError, match="not a version"):
+        rules(text)
+
+
+def test_a_start_without_room_for_a_request_is_told() -> None:
+    a = load("gemma-3-27b", offline=True).architecture
+    made = vllm.allocate(a, Workload(131072), vllm.Options(version="0.18.0", max_num_batched_tokens=2048), 1 << 30)
+    assert made.details["max_concurrency"] < 1
+    assert any("room for" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("name", ["gemma-2-9b", "gemma-2-2b"])
+def test_float32_configs_are_cached_in_half_precision(name: str) -> None:
+    a = load(name, offline=True).architecture
+    assert a.dtype == "F32"
+    assert vllm.allocate(a, Workload(1024)).bytes == vllm.allocate(a._replace(dtype="BF16"), Workload(1024)).bytes

@@ -123,7 +123,9 @@ class Cache(NamedTuple):
     Each cached token costs `heads * (key_dim + value_dim)` elements. `window` is the number of tokens a layer can see at most
     (None: all of them); for `chunked` it is the chunk. A `latent` cache (MLA) holds the compressed latent as `key_dim` and the
     shared rotary key as `value_dim`, once for all heads. `index` holds the keys of a sparse-attention indexer.
-    `compress` is how many tokens share one cached row. A `state` cache has no per-token part; `recurrence` names its rule, as engines
+    `masked` windows are masked alone: the reference's cache, which does not know of them, keeps every token. `before` is tokens that the
+    reference puts before each sequence and caches with it. `compress` is how many tokens share one cached row. A `state`
+    cache has no per-token part; `recurrence` names its rule, as engines
     treat them differently.
     """
 
@@ -135,6 +137,8 @@ class Cache(NamedTuple):
     states: tuple[State, ...] = ()
     compress: int = 1
     recurrence: Recurrence = ""
+    masked: bool = False
+    before: int = 0
 
     @property
     def per_token(self) -> int:
@@ -312,6 +316,18 @@ class Architecture(NamedTuple):
             for layer, n in zip(stack.kinds, stack.counts(), strict=True):
                 for tensor in layer.tensors:
                     yield stack.part, tensor, n
+
+
+def recached(architecture: Architecture, **changes: Any) -> Architecture:
+    """The same with these fields of every cache of tokens changed."""
+    stacks = []
+    for one in architecture.stacks:
+        kinds = (
+            layer._replace(caches=tuple(c if c.kind == "state" else c._replace(**changes) for c in layer.caches))
+            for layer in one.kinds
+        )
+        stacks.append(one._replace(kinds=tuple(kinds)))
+    return architecture._replace(stacks=tuple(stacks))
 
 
 def stack(prefix: str, part: Part, layers: Iterable[Layer], start: int = 0) -> Stack:

@@ -11,7 +11,7 @@ from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Tensor, recached
 
 
 class Schema(PlainSchema):
@@ -63,4 +63,5 @@ class Schema(PlainSchema):
         }  # fmt: skip
 
     def architecture(self, prefix: str = "cpmant") -> Architecture:
-        return super().architecture(prefix)
+        # Prompt tokens stand before the input, and their keys and values are cached (modeling_cpmant.py, `CpmAntModel.forward`).
+        return recached(super().architecture(prefix), before=self.prompt_length)

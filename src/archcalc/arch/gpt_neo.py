@@ -14,7 +14,7 @@ from archcalc.arch._schema import Layers, Size, per_layer
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.errors import UnsupportedError
-from archcalc.model import Tensor
+from archcalc.model import Architecture, Tensor, recached
 
 
 class Schema(ClassicSchema):
@@ -58,3 +58,8 @@ class Schema(ClassicSchema):
     def placed(self) -> dict[str, Any]:
         positions = Tensor("wpe.weight", (self.max_position_embeddings, self.hidden_size), "embedding")
         return {"embed": "wte", "layers_name": "h", "extra_embedding": [positions]}
+
+    def architecture(self, prefix: str = "transformer") -> Architecture:
+        # Its config has neither `layer_types` nor `sliding_window`, which is where caches look for windows (cache_utils.py,
+        # `get_layer_types_and_kwargs`).
+        return recached(super().architecture(prefix), masked=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, NoRoomError
 
 R = TypeVar("R")
 Command = Callable[..., None]
@@ -185,6 +185,8 @@ def print_each(
         for error in errors:
             complain(error.message, error.hint)
         failed = len(errors)
+        if all(isinstance(error, NoRoomError) for error in errors):
+            status = 1
     if failed:
         leave(status)
 

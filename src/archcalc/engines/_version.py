@@ -42,7 +42,8 @@ def _padded(numbers: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def leads_to(version: Version, releases: Sequence[str]) -> tuple[int, ...]:
-    """The numbers whose rules hold: those of a release itself; for what was built before one, those of the first of `releases` at or after it.
+    """The numbers whose rules hold: those of a release itself; of what was built before one, those of the first of
+    `releases` from there on.
 
     A development version is named after the next number (0.23.1.dev12 is built on the way from 0.23.0), which is often never released.
     """

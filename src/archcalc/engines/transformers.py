@@ -1,6 +1,6 @@
 """Caches of Hugging Face transformers: tensors that grow with each token, or `StaticCache`'s, allocated at their full length.
 
-Sources: transformers 5.23, src/transformers/cache_utils.py (`DynamicLayer`, `DynamicSlidingWindowLayer`, `DynamicIndexedLayer`,
+Sources: transformers 5.24, src/transformers/cache_utils.py (`DynamicLayer`, `DynamicSlidingWindowLayer`, `DynamicIndexedLayer`,
 `StaticLayer`, `StaticSlidingWindowLayer`, `LinearAttentionLayer`) and models/*/modeling_*.py (what each layer hands to its cache);
 cache_utils.py of 4.55.4, 4.56.0, 5.14.1 and 5.15.0 for what changed.
 """
@@ -36,20 +36,23 @@ class Rules(NamedTuple):
     """What holds from version `since` on.
 
     `windows`: `DynamicCache` built with a config drops what a sliding window has left behind. `latent`: MLA layers hand over the
-    compressed latent, where they handed over each head's keys and values before.
+    compressed latent, where they handed over each head's keys and values before. `wide_gates`: gates of
+    rows that overlap are kept in fp32, as the bias of their place is made in it whatever the model's dtype.
     """
 
     since: str
     windows: bool
     latent: bool
+    wide_gates: bool = False
 
 
 VERSIONS = (
     Rules("4.36.0", windows=False, latent=False),
     Rules("4.56.0", windows=True, latent=False),
     Rules("5.15.0", windows=True, latent=True),
+    Rules("5.24.0", windows=True, latent=True, wide_gates=True),
 )
-NEWEST = "5.23.0"
+NEWEST = "5.24.0"
 
 
 class Options(NamedTuple):
@@ -98,11 +101,12 @@ def cached_rows(cache: Cache, tokens: int, options: Options, rules: Rules) -> tu
     """Tokens that one layer holds, and the same as text."""
     if options.static:
         length = options.max_cache_len or tokens
-        if cache.window is None:
+        if cache.window is None or cache.masked:
             return length, f"{length:,} tokens"
         return min(cache.window, length), f"min({cache.window:,}, {length:,}) tokens"
     # A window of one keeps everything: the last `window - 1` tokens are sliced as [-0:], which is all of them.
-    if cache.window is None or cache.window == 1 or not rules.windows:
+    tokens += cache.before
+    if cache.window is None or cache.window == 1 or cache.masked or not rules.windows:
         return tokens, f"{tokens:,} tokens"
     return min(tokens, cache.window - 1), f"min({tokens:,}, {cache.window:,} - 1) tokens"
 
@@ -113,7 +117,7 @@ def _figure(model_type: str, held: Held, work: Workload, size: int, options: Opt
         cache = Cache(cache.kind, 1, 2 * cache.key_dim + 1)
         held = held._replace(cache=cache)
     if cache.compress > 1:
-        return _compressed(held, work, size, options)
+        return _compressed(held, work, size, options, rules)
     rows, rows_text = cached_rows(cache, work.context_tokens, options, rules)
     width, width_text = _width(model_type, held, rules)
     state, state_text = _state(model_type, cache, size)
@@ -130,25 +134,29 @@ def _figure(model_type: str, held: Held, work: Workload, size: int, options: Opt
     )  # fmt: skip
 
 
-def _compressed(held: Held, work: Workload, size: int, options: Options) -> Figure:
+def _compressed(held: Held, work: Workload, size: int, options: Options, rules: Rules) -> Figure:
     """Compressed rows, and in the model's dtype the tokens that wait for theirs to be full, with those of the row before where they
     overlap."""
     cache, n = held.cache, work.context_tokens
     if options.static:
         raise UnsupportedError("transformers: compressed caches have no static form", "leave --static out")
     whole, waiting = divmod(n, cache.compress)
+    wide = 0
     elements, texts = cache.per_token * whole, [f"{cache.per_token:,} x {whole:,} rows"]
     for buffer in (state for state in cache.states if state.name == "buffer"):
         width, rows = buffer.shape
         elements += width * waiting
         texts.append(f"{width:,} x {waiting:,} tokens that wait")
         if rows > cache.compress and whole:
-            elements += width // 2 * cache.compress
-            texts.append(f"{width // 2:,} x {cache.compress:,} of the row before")
+            # Half of them are gates (modeling_deepseek_v4.py, `position_bias`).
+            half = width // 4 * cache.compress
+            elements += half
+            wide += half * (4 if rules.wide_gates else size)
+            texts.append(f"{width // 4:,} x {cache.compress:,} of the row before, and as many gates")
     many = held.layers * work.batch
     text = times(layers_text(held.layers), batch_text(work.batch), f"({' + '.join(texts)})", f"{size} B")
     per_token = held.layers * cache.per_token * size // cache.compress
-    return Figure(cache.kind, cache.window, held.layers, many * elements * size, per_token, 0, text, FILE)
+    return Figure(cache.kind, cache.window, held.layers, many * (elements * size + wide), per_token, 0, text, FILE)
 
 
 def _width(model_type: str, held: Held, rules: Rules) -> tuple[int, str]:
