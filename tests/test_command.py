@@ -77,7 +77,10 @@ def test_every_choice_of_a_plan_is_in_its_command(model: str, engine: Any, gpu: 
         if engine == "vllm":
             assert ("--enable-expert-parallel" in got) == (p.ep > 1)
         else:
-            assert int(got.get("--tp", "1")) == p.tp * p.dp
+            # Attention in data parallelism divides the ranks of --tp; replicas of a dense model have ranks of their own.
+            shared = p.dp > 1 and loaded.architecture.facts.moe is not None
+            assert int(got.get("--tp", "1")) == (p.tp * p.dp if shared else p.tp)
+            assert ("--enable-dp-attention" in got) == shared
         assert int(got[names["context"]]) == 4096
         assert (got.get(names["kv"]) in CACHES[engine]) == (kv is not None)
         assert float(got.get(names["utilization"], "0")) == (extra.get("utilization") or 0)

@@ -54,4 +54,4 @@ def test_no_message_names_a_module(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "idefics_perciever"}), encoding="utf-8")
     done = run("inspect", str(tmp_path))
     assert done.returncode == 2
-    assert "idefics_perciever is a part of a model" in done.stderr
+    assert "idefics_perciever is the type of a part of a model" in done.stderr

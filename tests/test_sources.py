@@ -240,7 +240,7 @@ def test_a_pickle_is_not_read(folder: Path) -> None:
         (b'{"a": 1, "b"', FormatError, "truncated"),
         (b"{", FormatError, "truncated"),
         (b"[1, 2]", FormatError, "holds a list: a config is a JSON object"),
-        (b"3", FormatError, "holds a int"),
+        (b"3", FormatError, "holds a number"),
         (b"null", FormatError, "holds null"),
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', FormatError, "the key 'c' twice"),
         (b"[" * 200_000, FormatError, "nested too deeply"),

@@ -93,6 +93,8 @@ class TowerSchema(ConfigSchema):
     """The base of schemas that describe a vision or audio tower."""
 
     language: ClassVar[bool] = False
+    # What stands behind a tower is `head_of`'s to say.
+    own_heads: ClassVar[bool] = True
     # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.
     whole: ClassVar[bool] = True
 

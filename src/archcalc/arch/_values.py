@@ -22,7 +22,7 @@ _SIZES = re.compile(
 )
 # These state -1 or other signs for "none", "all of a row" or "by default", as published configs and their references have it.
 _SIGNED = re.compile(
-    r"window|relative|vocab|group_size|block_size|weight_block|chunk|max_length|patch_size_|interval|layers_to|_layer$|^feature"
+    r"window|relative|vocab|group_size|block_size|weight_block|chunk|max_\w*length|patch_size_|interval|layers_to|_layer$|^feature"
 )
 _CONTEXT = (
     "max_position_embeddings",

@@ -96,13 +96,15 @@ class Schema(IndexedSchema):
         return layer._replace(tensors=kept, caches=layer.caches[1:], mixer=f"{layer.mixer}, shared KV")
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        n = self.num_hidden_layers
-        turned, sparse = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, n, longer=True), self.sparse()
+        turned, sparse = (
+            turned_layers(self.no_rope_layers, self.no_rope_layer_interval, self.num_hidden_layers, longer=True),
+            self.sparse(),
+        )
         keys = list(zip(turned, self.own_kv(), self.own_indexers(), sparse, strict=True))
         built = {key: self.layer(*key) for key in dict.fromkeys(keys)}
         e = self.experts()
-        extra = self.model_extra or {}
-        rope = rope_label(extra) if extra.get("rope_parameters") or extra.get("rope_scaling") else "RoPE (YaRN)"
+        given = {k: v for k, v in (self.model_extra or {}).items() if v}
+        rope = rope_label(given) if given.keys() & {"rope_parameters", "rope_scaling"} else "RoPE (YaRN)"
         facts = self.facts(
             attention="sparse MLA",
             position=partly(rope, turned),

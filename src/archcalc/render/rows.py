@@ -157,7 +157,7 @@ def write_csv(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: Te
 
 
 def csv_cell(value: Any) -> Any:
-    """A value as a cell that no spreadsheet takes for a formula: text that begins like one gets a quote before it.
+    r"""A value as a cell that no spreadsheet takes for a formula: text that begins like one gets a quote before it.
 
     Source: OWASP, CSV Injection. A number, signed or not, stays one.
 
