@@ -114,6 +114,8 @@ class Schema(IndexedSchema):
                 ("sparse attention index", f"{self.index_n_heads} heads x {self.index_head_dim}, {self.index_topk} tokens"),
             ),
         )
-        # How far each frequency is stretched is learned.
-        final = [rms_norm("norm", self.hidden_size), Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")]
-        return decoder(self.name, [built[key] for key in keys], facts, prefix=prefix, final_norm=final)
+        return decoder(
+            self.name, [built[key] for key in keys], facts, prefix=prefix,
+            # How far each frequency is stretched is learned.
+            final_norm=[rms_norm("norm", self.hidden_size), Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")],
+        )  # fmt: skip
