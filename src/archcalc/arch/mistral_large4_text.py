@@ -23,6 +23,8 @@ from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.errors import ConfigError
 from archcalc.model import Architecture, Layer, Moe, Shard, Tensor
 
+STRETCHED = {"rope_scaling": {"rope_type": "yarn"}}
+
 
 class Schema(IndexedSchema):
     fp32_modules: ClassVar[tuple[str, ...]] = ("indexer.weights_proj",)
@@ -54,10 +56,8 @@ class Schema(IndexedSchema):
         sources = list(range(n)) if self.kv_source_layers is None else per_layer(self.kv_source_layers, n, "kv_source_layers")
         for i, source in enumerate(sources):
             if not 0 <= source <= i or sources[source] != source:
-                key = "kv_source_layers"
-                raise ConfigError(
-                    f"{key} has {source} for layer {i}: not an earlier layer with a cache of its own", "correct it", key
-                )
+                why = f"kv_source_layers has {source} for layer {i}: not an earlier layer with a cache of its own"
+                raise ConfigError(why, "correct it", "kv_source_layers")
         return [source == i for i, source in enumerate(sources)]
 
     def sparse(self) -> list[bool]:
@@ -96,26 +96,19 @@ class Schema(IndexedSchema):
         return layer._replace(tensors=kept, caches=layer.caches[1:], mixer=f"{layer.mixer}, shared KV")
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        turned, sparse = (
-            turned_layers(self.no_rope_layers, self.no_rope_layer_interval, self.num_hidden_layers, longer=True),
-            self.sparse(),
-        )
+        turned = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, self.num_hidden_layers, longer=True)
+        e, sparse = self.experts(), self.sparse()
         keys = list(zip(turned, self.own_kv(), self.own_indexers(), sparse, strict=True))
         built = {key: self.layer(*key) for key in dict.fromkeys(keys)}
-        e = self.experts()
-        given = {k: v for k, v in (self.model_extra or {}).items() if v}
-        rope = rope_label(given) if given.keys() & {"rope_parameters", "rope_scaling"} else "RoPE (YaRN)"
         facts = self.facts(
             attention="sparse MLA",
-            position=partly(rope, turned),
+            position=partly(rope_label(STRETCHED | {k: v for k, v in (self.model_extra or {}).items() if v}), turned),
             moe=Moe(e.experts, e.active, e.shared, sum(sparse), e.intermediate) if any(sparse) else None,
             more=(
                 *self.more(),
                 ("sparse attention index", f"{self.index_n_heads} heads x {self.index_head_dim}, {self.index_topk} tokens"),
             ),
         )
-        return decoder(
-            self.name, [built[key] for key in keys], facts, prefix=prefix,
-            # How far each frequency is stretched is learned.
-            final_norm=[rms_norm("norm", self.hidden_size), Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")],
-        )  # fmt: skip
+        stretch = Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")  # of each frequency, learned
+        final = [rms_norm("norm", self.hidden_size), stretch]
+        return decoder(self.name, [built[key] for key in keys], facts, prefix=prefix, final_norm=final)
