@@ -99,14 +99,15 @@ class State(NamedTuple):
     """What a layer keeps of one sequence whatever its length, in elements of `shape`.
 
     `conv` holds a convolution's last inputs, channels first; `recurrent` the state of a recurrence; `buffer` the tokens, as rows on
-    axis 1, that wait to be compressed into one cached row, with those of the row before where rows overlap.
+    axis 1, that wait to be compressed into one cached row, with those of the row before where rows overlap; `ids` the last tokens
+    themselves, which the reference implementation keeps as int64 and engines take from the batch.
 
     `units` is how many pieces tensor parallelism may split it into along axis 0. `dtype` is `fp32` where the reference
     implementation keeps it so; None follows the cache's dtype. `asked` is the dtype that the config asks serving engines to keep
     it in (`mamba_ssm_dtype`, `mamba_ssm_cache_dtype`), which the reference implementation does not read.
     """
 
-    name: Literal["conv", "recurrent", "buffer"]
+    name: Literal["conv", "recurrent", "buffer", "ids"]
     shape: tuple[int, ...]
     units: int
     dtype: str | None = None
@@ -115,6 +116,11 @@ class State(NamedTuple):
     @property
     def elements(self) -> int:
         return prod(self.shape)
+
+    @property
+    def own_bytes(self) -> int | None:
+        """Bytes of an element whose dtype is its own, whatever the cache's; None where it follows the cache's."""
+        return None if self.dtype is None else {"fp32": 4, "int64": 8}[self.dtype]
 
 
 class Cache(NamedTuple):

@@ -29,7 +29,7 @@ def cached_rows(cache: Cache, tokens: int) -> int:
 
 def state_bytes(cache: Cache, dtype_bytes: int) -> int:
     """Bytes of the recurrent state of one layer for one sequence; states with a dtype of their own keep it."""
-    return sum(s.elements * (DTYPE_BYTES[s.dtype] if s.dtype else dtype_bytes) for s in cache.states)
+    return sum(s.elements * (s.own_bytes or dtype_bytes) for s in cache.states)
 
 
 def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: int) -> list[KindBytes]:

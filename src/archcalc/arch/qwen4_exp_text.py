@@ -33,7 +33,7 @@ class Schema(StreamSchema):
             grams = self.grams(index - 1)
             tensors += prefixed("ple", grams.tensors())
             layer = layer._replace(mixer=f"{layer.mixer}, n-grams")
-            caches = tuple(c._replace(states=(*c.states, grams.state())) for c in caches)
+            caches = tuple(c._replace(states=(*c.states, *grams.states())) for c in caches)
         return widened(layer._replace(tensors=tuple(tensors), caches=caches), h, streams)
 
     def architecture(self, prefix: str = "model") -> Architecture:

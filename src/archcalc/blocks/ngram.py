@@ -98,6 +98,7 @@ class NGrams:
             yield rms_norm(f"norm_{end}", wide)
         yield from causal_conv("conv1d", wide, self.kernel, units=1)
 
-    def state(self) -> State:
-        """What the convolution still needs, whose taps are as far apart as an n-gram is long."""
-        return State("recurrent", (self.streams * self.hidden, (self.kernel - 1) * self.size), 1)
+    def states(self) -> tuple[State, State]:
+        """What the convolution still needs, whose taps are as far apart as an n-gram is long, and the tokens of an unfinished n-gram."""
+        wide = State("recurrent", (self.streams * self.hidden, (self.kernel - 1) * self.size), 1)
+        return wide, State("ids", (self.size - 1,), 1, "int64")

@@ -305,10 +305,11 @@ def _states(architecture: Architecture, name: str, n_seq: int, options: Options)
     rollback = options.n_rs_seq if name in _ROLLBACK else 0
     out = []
     for held in held_caches(architecture):
-        elements = sum(prod(state.shape) for state in held.cache.states)
+        states = [state for state in held.cache.states if state.name != "ids"]
+        elements = sum(prod(state.shape) for state in states)
         if elements and not (held.cache.kind == "index" and name in _INDEX_ROWS):
             size = held.layers * recurrent_bytes(elements, n_seq, rollback)
-            parts = " + ".join(times(*state.shape) for state in held.cache.states)
+            parts = " + ".join(times(*state.shape) for state in states)
             text = times(
                 layers_text(held.layers), f"({parts})", f"{STATE_BYTES} B", f"{n_seq} sequences" if n_seq > 1 else 1, 1 + rollback
             )

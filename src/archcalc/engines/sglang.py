@@ -171,6 +171,8 @@ def state_bytes(cache: Cache, options: Options) -> int:
     """Bytes of one layer's state on one rank: convolutions in bf16, matrices in the config's dtype, else fp32."""
     total = 0
     for state in cache.states:
+        if state.name == "ids":
+            continue
         rows, *rest = state.shape
         ranks = min(options.tp, state.units)
         if rows % ranks or (state.name == "recurrent" and options.tp > state.units):

@@ -49,6 +49,6 @@ def _terms(cache: Cache, tokens: int, size: int) -> list[str]:
         seen = f"{tokens:,}" if cache.window is None else f"min({tokens:,}, {cache.window:,})"
         terms = [row_text(cache), f"{size} B", f"{seen} tokens" + (f" / {cache.compress}" if cache.compress > 1 else "")]
     if cache.states:
-        parts = [f"{times(*s.shape)} x {memory.DTYPE_BYTES[s.dtype] if s.dtype else size} B" for s in cache.states]
+        parts = [f"{times(*s.shape)} x {s.own_bytes or size} B" for s in cache.states]
         terms.append(f"({' + '.join(parts)})")
     return terms

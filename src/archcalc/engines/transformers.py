@@ -177,7 +177,7 @@ def _state(model_type: str, cache: Cache, size: int) -> tuple[int, str]:
     total, texts = 0, []
     for state in cache.states:
         shape = _shape(model_type, state)
-        width = DTYPE_BYTES[state.dtype] if state.dtype else size
+        width = state.own_bytes or size
         n = width
         for extent in shape:
             n *= extent
