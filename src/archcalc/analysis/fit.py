@@ -206,7 +206,6 @@ def cache_of(architecture: Architecture, placement: Placement, ask: Ask, plan: B
 def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Cache:
     from archcalc.engines import Workload, vllm
     from archcalc.engines import _vllm_planner as planner
-    from archcalc.engines._allocation import default_dtype
     from archcalc.engines._vllm_rules import NEWEST
 
     options = vllm.Options(
@@ -214,7 +213,7 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
         capability=capability(ask.gpus.device), version=ask.version,
     )  # fmt: skip
     made = vllm.plan(architecture, ask.kv_dtype, options)
-    dtype = default_dtype(architecture) if made.dtype == "auto" else made.dtype
+    dtype = vllm.served_dtype(architecture, options.version) if made.dtype == "auto" else made.dtype
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
     if not each:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.analysis.placement import Placement
-from archcalc.engines._vllm_rules import at_least
+from archcalc.engines._vllm_rules import at_least, rules
 from archcalc.model import Architecture, Encoder, widths
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def encoding(
     each = length(longest)
     # The budget has room for the longest input at least; it was divided with the rest rounded up until 0.9.2.
     room = max(tokens, each)
-    items = room // each if v0 or at_least(serving.version, 0, 10) else -(-room // each)
+    items = room // each if v0 or rules(serving.version).encoder_items == "whole" else -(-room // each)
     if v0:
         in_prompt = 1
     else:

@@ -197,6 +197,16 @@ def _named(options: Options) -> str:
     return f"{NAME} {options.version}" if options.version else NAME
 
 
+def served_dtype(architecture: Architecture, version: str | None) -> str:
+    """The half precision of a model and its cache when nothing is asked for: a float32 config's is the platform's first.
+
+    Source: vLLM 0.8.5, config.py `_get_and_verify_dtype` (Gemma 2 and 3 overflow in float16, and are excepted by their type).
+    """
+    if architecture.dtype != "F32" or architecture.model_type.startswith(("gemma2", "gemma3")):
+        return default_dtype(architecture)
+    return rules(version).half_first
+
+
 def _generation(options: Options) -> int | None:
     return options.capability[0] if options.capability else None
 
@@ -528,7 +538,7 @@ def allocate(
     rule = f"{blocks:,} blocks a request of {each:,} bytes each, out of one pool"
     if len(fullest) > 1:
         rule += f" that {len(fullest)} groups of layers share"
-    dtype = made.dtype if made.dtype != "auto" else default_dtype(architecture)
+    dtype = made.dtype if made.dtype != "auto" else served_dtype(architecture, options.version)
     return Allocation(
         "vllm",
         options.version or NEWEST,
