@@ -199,8 +199,8 @@ def why_not(
     beside = f" beside the unused block of {bytes_per_block(groups):,}" if rule.null_block else ""
     return NoRoomError(
         f"vLLM {version} does not start: a request of {demand.max_model_len:,} tokens needs {check.needed:,} B of cache{beside}, "
-        f"and there are {available_bytes:,}",
-        f"at most --ctx {low}" if low else "a larger budget: not even one token fits",
+        f"and --kv-cache-memory gives {available_bytes:,} B",
+        f"give more, or ask for --ctx {low} or less" if low else "give more: not even one token fits",
     )
 
 
