@@ -28,7 +28,8 @@ class Ask(NamedTuple):
     """What is wanted: constraints where given, chosen where None.
 
     `quant` names how the weights are stored (`quant.quantize_as`); None is the checkpoint's own way. `utilization` is the engine's share of
-    the memory, `batched_tokens` the tokens of one step.
+    the memory, `batched_tokens` the tokens of one step. `sequences` is how many run at once at most under vLLM; None is its default, and
+    fewer where only that makes the model fit.
     """
 
     gpus: GpuSpec
@@ -45,6 +46,7 @@ class Ask(NamedTuple):
     utilization: float | None = None
     batched_tokens: int | None = None
     version: str | None = None
+    sequences: int | None = None
 
 
 class Fit(NamedTuple):
@@ -398,7 +400,10 @@ def settle(model: Candidate, placement: Placement, weights: RankWeights, ask: As
     start, taken = Start(), Taken()
     if ask.engine == "vllm":
         start, taken = share(ask, plan)
-        if ask.concurrency > 1 and sequences > plan.sequences:
+        asked = fewer_sequences(ask, plan, sequences, taken)
+        if asked is not None:
+            taken = asked
+        elif ask.concurrency > 1 and sequences > plan.sequences:
             taken = taken._replace(sequences=sequences).with_flag(
                 f"--max-num-seqs {sequences}",
                 f"--max-num-seqs {sequences}: by default vLLM runs {plan.sequences:,} sequences at once",
@@ -425,6 +430,25 @@ def settle(model: Candidate, placement: Placement, weights: RankWeights, ask: As
     if start.starts and (lacking := no_kernels(model, ask)):
         start = Start(False, lacking, None)
     return Settled(plan, cache, start, taken)
+
+
+FEWER_SEQUENCES = (256, 32)
+"""What is tried for `--max-num-seqs` where vLLM's default leaves too little, the most first: 256 is its default on smaller GPUs, and below
+32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB then."""
+
+
+def fewer_sequences(ask: Ask, plan: Budget, sequences: int, taken: Taken) -> Taken | None:
+    """What the plan takes where fewer sequences than by default are asked for; None where they are not, or one replica has more."""
+    if ask.sequences is None:
+        return None
+    fewer = min(ask.sequences, ask.batched_tokens or ask.sequences)
+    if not sequences <= fewer < plan.sequences:
+        return None
+    return taken._replace(sequences=fewer).with_flag(
+        f"--max-num-seqs {fewer}",
+        f"--max-num-seqs {fewer}: with its default of {plan.sequences:,} sequences vLLM keeps more memory for sampling and graphs than"
+        f" there is; at most {fewer} run at once so, and others wait",
+    )
 
 
 def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
@@ -512,24 +536,46 @@ def _memory(ask: Ask, plan: Budget, cache: Cache, context: int, sequences: int, 
 
 
 class Plans(NamedTuple):
-    """The placement chosen, the others that the engine allows, best first, and why the rest are not."""
+    """The placement chosen, the others that the engine allows, best first, and why the rest are not.
+
+    `sequences` is what of `Ask.sequences` was chosen for all of them.
+    """
 
     model: Candidate
     best: Fit
     others: tuple[Fit, ...]
     refused: tuple[str, ...]
+    sequences: int | None = None
 
 
 def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Candidate | None = None) -> Plans:
     """Judge placements in the order of preference until one fits, and then so many others of other kinds.
 
-    The best is the first that fits, or else the one that comes closest. `model` is what `candidate` made of the architecture for this
+    The best is the first that fits, or else the one that comes closest. Where none fits with the sequences that vLLM runs at once by
+    default, as many fewer as makes one fit are taken. `model` is what `candidate` made of the architecture for this
     engine, version, storage and GPU, where many questions are asked about it. Raises `UsageError` where the engine can place the model
     in no way that was asked for.
     """
     refuse_guess(architecture)
     context = context_of(architecture, ask)
     model = model or candidate(architecture, ask)
+    found = _plans(model, ask, context, alternatives)
+    if ask.engine == "vllm" and ask.sequences is None and not found.best.fits and _light(found):
+        for n in FEWER_SEQUENCES:
+            fewer = _plans(model, ask._replace(sequences=n), context, alternatives)
+            if fewer.best.fits:
+                found = fewer
+                break
+    return found._replace(others=found.others[:alternatives])
+
+
+def _light(found: Plans) -> bool:
+    """Whether weights and cache alone fit some placement: no number of sequences helps where they do not."""
+    return any(f.budget.budget_bytes >= f.weights.bytes + f.kv_needed_bytes for f in (found.best, *found.others))
+
+
+def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:
+    """Judge placements with the sequences that are asked for; where none fits, all that were judged are among the others."""
     device = ask.gpus.device
     found: list[Fit] = []
     refused: list[str] = []
@@ -562,7 +608,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
         raise UsageError(refused[0], "choose another split, or leave it out to have one chosen")
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
-    return Plans(model, best, tuple(others[:alternatives]), tuple(dict.fromkeys(refused)))
+    return Plans(model, best, tuple(others), tuple(dict.fromkeys(refused)), ask.sequences)
 
 
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:

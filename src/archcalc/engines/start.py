@@ -33,7 +33,11 @@ class Taken(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def with_flag(self, flag: str, note: str) -> Taken:
-        return self._replace(flags=(*self.flags, flag), notes=(*self.notes, note))
+        """With a flag, in place of one of the same name, and why."""
+        name = flag.partition(" ")[0] + " "
+        flags = tuple(f for f in self.flags if not f.startswith(name))
+        notes = tuple(n for n in self.notes if not n.startswith(name))
+        return self._replace(flags=(*flags, flag), notes=(*notes, note))
 
 
 class Row(NamedTuple):
