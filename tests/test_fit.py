@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -335,3 +336,30 @@ def test_a_flag_is_said_once() -> None:
         Taken().with_flag("--max-num-seqs 300", "--max-num-seqs 300: many").with_flag("--max-num-seqs 8", "--max-num-seqs 8: few")
     )
     assert (taken.flags, taken.notes) == (("--max-num-seqs 8",), ("--max-num-seqs 8: few",))
+
+
+XLM_ROBERTA = {
+    "architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "hidden_size": 1024, "num_hidden_layers": 24,
+    "num_attention_heads": 16, "intermediate_size": 4096, "max_position_embeddings": 8194, "vocab_size": 250002,
+    "type_vocab_size": 1, "pad_token_id": 1, "layer_norm_eps": 1e-5, "torch_dtype": "float32",
+}  # fmt: skip
+T5 = {
+    "architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 12,
+    "num_heads": 12, "vocab_size": 32128, "relative_attention_num_buckets": 32, "n_positions": 512, "is_encoder_decoder": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "transformers"])
+def test_an_encoder_needs_no_cache_to_start(engine: str, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(XLM_ROBERTA))
+    got = json.loads(run("fit", str(tmp_path), "--gpu", "l4", "--engine", engine, "--format", "json").stdout)
+    assert (got["fits"], got["start"]["starts"], got["per_gpu"]["kv_needed_bytes"]) == (True, True, 0)
+
+
+@pytest.mark.parametrize(("engine", "status"), [("vllm", 2), ("sglang", 2), ("transformers", 0)])
+def test_no_plan_for_a_model_that_an_engine_has_no_code_for(engine: str, status: int, tmp_path: Path, run: Run) -> None:
+    """vLLM's and SGLang's registries list encoder-decoder models of speech and of images alone."""
+    (tmp_path / "config.json").write_text(json.dumps(T5))
+    done = run("fit", str(tmp_path), "--gpu", "l4", "--engine", engine, "--ctx", "512")
+    assert done.returncode == status
+    assert ("text encoder" in done.stderr) == bool(status)

@@ -22,7 +22,8 @@ QUANTIZATIONS = {
     "transformers": ("bnb-int8", "nf4"),
 }
 _MOST_GPUS = 64
-# What vLLM's own recipes go up to, and its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
+# What vLLM's own recipes go up to, and the steps of its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
+# SGLang's share is not raised: it measures no peak, and what its graphs and a prefill need stays outside of it.
 _LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
 
 
@@ -61,11 +62,11 @@ def _settings(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Ch
     if ask.engine != "vllm":
         return
     settings: list[tuple[str, str, dict[str, Any]]] = []
+    share = _LARGER_SHARE
     # Where CPU and GPU share the memory, the share is already all that is free.
-    if ask.utilization is None and ask.gpus.device.free_bytes is None and b.utilization < _LARGER_SHARE:
-        left = units.format_bytes(b.memory_bytes - int(b.memory_bytes * _LARGER_SHARE))
-        what = f"a share of {_LARGER_SHARE:g}: {left} stay for all else"
-        settings.append((what, f"--utilization {_LARGER_SHARE:g}", {"utilization": _LARGER_SHARE}))
+    if ask.utilization is None and ask.gpus.device.free_bytes is None and b.utilization < share:
+        left = units.format_bytes(b.memory_bytes - int(b.memory_bytes * share))
+        settings.append((f"a share of {share:g}: {left} stay for all else", f"--utilization {share:g}", {"utilization": share}))
     if ask.batched_tokens is None and b.batched_tokens > _SMALLER_STEP:
         what = f"steps of {_SMALLER_STEP:,} tokens in place of {b.batched_tokens:,}: slower prompts"
         settings.append((what, f"--max-num-batched-tokens {_SMALLER_STEP}", {"batched_tokens": _SMALLER_STEP}))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from archcalc.analysis.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
 from archcalc.engines import start as starting
+from archcalc.engines._vllm_rules import at_least
 from archcalc.engines.budget import FITTED, Budget, Serving, budget
 from archcalc.engines.start import Start, Taken
 from archcalc.engines.weights import Engine, Kept, kept
@@ -105,6 +106,11 @@ class Cache(NamedTuple):
     dtype: str
     rule: str
     pool: Pool | None = None
+
+
+def engine_for(device: Device) -> Engine:
+    """The engine where none is named: Macs run llama.cpp."""
+    return "llama.cpp" if device.vendor == "apple" else "vllm"
 
 
 def context_of(architecture: Architecture, ask: Ask) -> int:
@@ -252,7 +258,12 @@ def _sglang(architecture: Architecture, placement: Placement, ask: Ask, plan: Bu
         size = sglang.allocate(architecture, Workload(context, sequences, ask.kv_dtype), options).bytes
         return -(-size * share[0] // share[1])
 
+    caches = any(layer.caches for stack in architecture.stacks for layer in stack.kinds)
+
     def held(room: int, context: int) -> tuple[float, int]:
+        if not caches:
+            # An encoder keeps nothing between steps, and so many requests run at once.
+            return (float(plan.sequences), context) if room >= 0 else (0.0, 0)
         found = sglang.pools(architecture, max(0, room) * share[1] // share[0], context, ask.kv_dtype, options)
         most = found.tokens / context
         return (most if found.max_requests is None else min(most, found.max_requests)), found.tokens
@@ -333,6 +344,7 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     from archcalc.quant import method_of, quantize_as
     from archcalc.quant._loaders import in_transformers
 
+    _refuse_text_encoder(architecture, ask)
     quant, own = ask.quant, architecture.quantization
     if quant is not None:
         architecture, name = quantize_as(architecture, quant, ask.engine), quant
@@ -362,6 +374,19 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     wide = "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
     options = WeightOptions(ask.engine, ask.version, ask.gpus.device, wide, towers=ask.engine != "llama.cpp")
     return Candidate(architecture, options, kept(architecture, options), name, {}, {})
+
+
+def _refuse_text_encoder(architecture: Architecture, ask: Ask) -> None:
+    """A decoder that reads a text encoder: SGLang has none such, vLLM none since its first engine was removed; encoders of sound they have.
+
+    Sources: vLLM 0.33, model_executor/models/registry.py `_PREVIOUSLY_SUPPORTED_MODELS` ("encoder-decoder models except whisper have been
+    removed") and `_OOT_SUPPORTED_MODELS`; SGLang 0.5.23, srt/models.
+    """
+    since = {"vllm": (0, 11), "sglang": (0,)}.get(ask.engine)
+    reads = "cross-attention" in architecture.facts.attention and any(stack.part == "other" for stack in architecture.stacks)
+    if since is not None and reads and at_least(ask.version, *since):
+        engine = {"vllm": "vLLM", "sglang": "SGLang"}[ask.engine]
+        raise UnsupportedError(f"{engine} has no code for a decoder that reads a text encoder", "try --engine transformers")
 
 
 def _half(dtype: str) -> str:

@@ -76,8 +76,8 @@ def state_sequences(version: str | None, sequences: int, blocks: int, wanted: in
     fewer = max(wanted if wanted <= blocks else 1, 1 << (blocks.bit_length() - 1))
     told = "refuses to start" if rule == "refused" else "captures graphs beyond them, out of bounds (vllm#34094),"
     return fewer, (
-        f"--max-num-seqs {fewer}: every sequence needs a block of recurrent state, there are {blocks:,}, and vLLM {told} with its default"
-        f" of {sequences:,} sequences"
+        f"--max-num-seqs {fewer}: every sequence needs a block of recurrent state, there are {blocks:,}, and vLLM {told} where it"
+        f" may run {sequences:,} sequences"
     )
 
 
