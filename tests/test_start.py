@@ -65,6 +65,7 @@ def test_the_command_carries_the_flag_that_lifts_a_limit(arguments: str, flag: s
         ("llama-3.1-8b --gpu h100 --utilization 1", "share of 1", "--gpu-memory-utilization 0.99"),
         ("llama-3.1-8b --gpu v100 --quant awq --ctx 8k", "compute capability 7.5", None),
         ("llama-3.1-8b --gpu t4 --quant fp8 --ctx 2k --engine-version 0.12.0", "compute capability 8", None),
+        ("gpt-oss-20b --gpu h100 --ctx 8k --engine-version 0.10.0", "mxfp4 weights from 0.10.1", None),
         ("llama-3.1-8b --gpu h100 --engine llama.cpp --concurrency 300 --ctx 512", "256 sequences", "-np 256"),
         ("llama-3.1-8b --gpu 32xh100 --engine llama.cpp --ctx 512", "16 GPUs", None),
         ("llama-3.1-8b --gpu 4090", "one sequence of 131,072 tokens", "--max-model-len"),

@@ -495,13 +495,15 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
 
 
 def no_kernels(model: Candidate, ask: Ask) -> str | None:
-    """Why the engine cannot run the weights on this GPU, where it cannot."""
+    """Why the engine cannot run the weights, in this release or on this GPU, where it cannot."""
     from archcalc.quant import method_of
 
     quantization = model.architecture.quantization
     if not quantization:
         return None
-    return starting.kernels(ask.engine, ask.version, method_of(quantization), capability(ask.gpus.device))
+    method = method_of(quantization)
+    too_old = starting.too_old(ask.engine, ask.version, method)
+    return too_old or starting.kernels(ask.engine, ask.version, method, capability(ask.gpus.device))
 
 
 def _cached(model: Candidate, placement: Placement, ask: Ask, plan: Budget) -> Cache:

@@ -142,6 +142,18 @@ def kernels(engine: Engine, version: str | None, method: str, capability: tuple[
     return f"{name} runs {method} from compute capability {least / 10:g} on, and this GPU has {capability[0]}.{capability[1]}"
 
 
+METHODS_SINCE: dict[tuple[Engine, str], tuple[int, ...]] = {("vllm", "mxfp4"): (0, 10, 1)}
+"""The first release that lists a method (vLLM, model_executor/layers/quantization/__init__.py `QUANTIZATION_METHODS`)."""
+
+
+def too_old(engine: Engine, version: str | None, method: str) -> str | None:
+    """Why the release does not load weights stored so; None where it does, or where it is not known."""
+    since = METHODS_SINCE.get((engine, method))
+    if since is None or at_least(version, *since):
+        return None
+    return f"vLLM loads {method} weights from {'.'.join(map(str, since))} on, and {version} is asked for"
+
+
 # Tokens of a step against sequences
 
 CLAMPS_SEQUENCES = (0, 10)
