@@ -168,3 +168,32 @@ def test_a_card_smaller_than_its_context_is_a_plain_no(vram: str, run: Run) -> N
     done = run("fit", "smollm-135m", "--vram", vram, "--ctx", "128", "--format", "json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["start"]["starts"] is False
+
+
+@pytest.mark.parametrize(
+    ("version", "dtype", "capability", "has"),
+    [
+        # "FlashInfer supports SM75+, but is currently broken on SM75 ... raise the floor to SM80"; Triton's kernels need 8.9.
+        (None, "fp8", (7, 5), False),
+        (None, "fp8_e5m2", (7, 0), False),
+        ("0.21.0", "fp8", (7, 5), True),
+        (None, "fp8", (8, 6), True),
+        (None, "bfloat16", (7, 5), True),
+        # TensorRT-LLM's kernels alone until those of FlashAttention 2 came with 0.32.
+        (None, "nvfp4", (9, 0), True),
+        ("0.31.0", "nvfp4", (9, 0), False),
+        ("0.31.0", "nvfp4", (10, 0), True),
+        (None, "nvfp4", (7, 5), False),
+        (None, "fp8", None, True),
+    ],
+)
+def test_caches_need_kernels(version: str | None, dtype: str, capability: tuple[int, int] | None, has: bool) -> None:
+    assert (start.cache_kernels(version, dtype, capability) is None) == has
+
+
+def test_no_plan_with_a_cache_that_the_gpu_has_no_kernels_for(run: Run) -> None:
+    done = run("fit", *"llama-3.2-1b --gpu t4 --ctx 1k --kv-dtype fp8".split())
+    assert done.returncode == 2
+    assert "compute capability 8.0" in done.stderr
+    changes = json.loads(run("fit", *"llama-3.1-8b --gpu 2xt4 --ctx 128k --format json".split()).stdout)["would_fit"]
+    assert all("--kv-dtype" not in change["options"] for change in changes)

@@ -222,6 +222,8 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
         capability=capability(ask.gpus.device), version=ask.version,
     )  # fmt: skip
     made = vllm.plan(architecture, ask.kv_dtype, options)
+    if lacking := starting.cache_kernels(ask.version, made.dtype, options.capability):
+        raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
     dtype = default_dtype(architecture) if made.dtype == "auto" else made.dtype
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
