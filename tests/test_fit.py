@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, Plans, max_context, plans
 from archcalc.analysis.verdict import fit_report
+from archcalc.engines.start import Taken
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded, load
 from archcalc.model import Architecture
@@ -119,7 +121,8 @@ def test_the_longest_context_fits_and_the_next_does_not(name: str, gpu: str) -> 
         return
     longest = max_context(found.model, found.best, ask)
     p = found.best.placement
-    fixed = ask._replace(tp=p.tp, pp=p.pp, dp=p.dp, ep=p.ep)
+    # The plan as it stands: with fewer sequences than these, a longer context may fit.
+    fixed = ask._replace(tp=p.tp, pp=p.pp, dp=p.dp, ep=p.ep, sequences=found.best.budget.sequences)
 
     def fits(tokens: int) -> bool:
         again = judged(name, fixed._replace(context_tokens=tokens))
@@ -274,3 +277,89 @@ def test_a_plan_uses_exactly_the_gpus_named(
         assert p.tp * p.pp * p.dp == count
         for asked, took in ((tp, p.tp), (pp, p.pp), (ep, p.ep), (dp, p.dp)):
             assert asked in (None, took)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "taken"),
+    [
+        # OpenAI's card of gpt-oss-120b: "fits into a single 80GB GPU (like NVIDIA H100)".
+        ("gpt-oss-120b --gpu h100", "--max-num-seqs 256"),
+        ("gpt-oss-120b --gpu h100 --ctx 64k", ""),
+        ("qwen2.5-7b --gpu 4090 --ctx 112k", ""),
+        ("qwen2.5-7b --gpu 4090 --ctx 116k", "--max-num-seqs 32"),
+    ],
+)
+def test_fewer_sequences_are_taken_only_where_nothing_else_fits(arguments: str, taken: str, run: Run) -> None:
+    got = json.loads(run("fit", *arguments.split(), "--format", "json").stdout)
+    assert got["fits"]
+    assert (got["start"]["flag"] or "") == taken
+    assert got["command"].endswith(taken)
+    assert all("others wait" in note for note in got["notes"] if "--max-num-seqs" in note)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        ("kimi-k2.5 --gpu 8xh100 --ctx 32k", "--utilization 0.95 --max-num-batched-tokens 2048"),
+        # OpenAI's and vLLM's guides start it on one H100 with a larger share and smaller steps.
+        ("gpt-oss-120b --gpu h100 --engine-version 0.10.1", "--utilization 0.95"),
+        ("qwen3-32b --gpu h100 --ctx 40k", "--utilization 0.95"),
+        ("llama-3.1-405b --gpu 8xh100 --ctx 16k --tp 4 --engine-version 0.10.0", "--quant fp8"),
+        ("llama-3.1-70b --gpu 2xh100 --ctx 64k --tp 2 --pp 1", "--ctx 16k"),
+    ],
+)
+def test_what_would_fit_does_when_it_is_typed(arguments: str, first: str, run: Run) -> None:
+    asked = arguments.split()
+    changes = json.loads(run("fit", *asked, "--format", "json").stdout)["would_fit"]
+    assert changes[0]["options"] == first
+    for change in changes:
+        words = [*asked, *change["options"].split()]
+        for dropped in change["what"].partition(", without ")[2].split():
+            del words[words.index(dropped) : words.index(dropped) + 2]
+        got = json.loads(run("fit", *words, "--format", "json").stdout)
+        assert (got["fits"], got["per_gpu"]["headroom_bytes"]) == (True, change["headroom_bytes"]), change
+
+
+def test_what_may_be_quantized_is_judged_so(run: Run) -> None:
+    """4-bit weights of 32.8 B parameters are about 18 GiB: a 24 GB card lacks some GiB for 16k tokens, not the 40 of 16-bit weights."""
+    asked = "qwen3-32b --gpu 4090 --max-quant w4a16 --ctx 16k".split()
+    got = json.loads(run("fit", *asked, "--format", "json").stdout)
+    assert not got["fits"]
+    assert got["plan"]["quant"] == "w4a16"
+    assert -4 << 30 < got["per_gpu"]["headroom_bytes"] < 0
+    for change in got["would_fit"]:
+        assert json.loads(run("fit", *asked, *change["options"].split(), "--format", "json").stdout)["fits"], change
+
+
+def test_a_flag_is_said_once() -> None:
+    taken = (
+        Taken().with_flag("--max-num-seqs 300", "--max-num-seqs 300: many").with_flag("--max-num-seqs 8", "--max-num-seqs 8: few")
+    )
+    assert (taken.flags, taken.notes) == (("--max-num-seqs 8",), ("--max-num-seqs 8: few",))
+
+
+XLM_ROBERTA = {
+    "architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "hidden_size": 1024, "num_hidden_layers": 24,
+    "num_attention_heads": 16, "intermediate_size": 4096, "max_position_embeddings": 8194, "vocab_size": 250002,
+    "type_vocab_size": 1, "pad_token_id": 1, "layer_norm_eps": 1e-5, "torch_dtype": "float32",
+}  # fmt: skip
+T5 = {
+    "architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "d_model": 768, "d_ff": 3072, "d_kv": 64, "num_layers": 12,
+    "num_heads": 12, "vocab_size": 32128, "relative_attention_num_buckets": 32, "n_positions": 512, "is_encoder_decoder": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "transformers"])
+def test_an_encoder_needs_no_cache_to_start(engine: str, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(XLM_ROBERTA))
+    got = json.loads(run("fit", str(tmp_path), "--gpu", "l4", "--engine", engine, "--format", "json").stdout)
+    assert (got["fits"], got["start"]["starts"], got["per_gpu"]["kv_needed_bytes"]) == (True, True, 0)
+
+
+@pytest.mark.parametrize(("engine", "status"), [("vllm", 2), ("sglang", 2), ("transformers", 0)])
+def test_no_plan_for_a_model_that_an_engine_has_no_code_for(engine: str, status: int, tmp_path: Path, run: Run) -> None:
+    """vLLM's and SGLang's registries list encoder-decoder models of speech and of images alone."""
+    (tmp_path / "config.json").write_text(json.dumps(T5))
+    done = run("fit", str(tmp_path), "--gpu", "l4", "--engine", engine, "--ctx", "512")
+    assert done.returncode == status
+    assert ("text encoder" in done.stderr) == bool(status)

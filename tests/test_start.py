@@ -65,6 +65,7 @@ def test_the_command_carries_the_flag_that_lifts_a_limit(arguments: str, flag: s
         ("llama-3.1-8b --gpu h100 --utilization 1", "share of 1", "--gpu-memory-utilization 0.99"),
         ("llama-3.1-8b --gpu v100 --quant awq --ctx 8k", "compute capability 7.5", None),
         ("llama-3.1-8b --gpu t4 --quant fp8 --ctx 2k --engine-version 0.12.0", "compute capability 8", None),
+        ("gpt-oss-20b --gpu h100 --ctx 8k --engine-version 0.10.0", "mxfp4 weights from 0.10.1", None),
         ("llama-3.1-8b --gpu h100 --engine llama.cpp --concurrency 300 --ctx 512", "256 sequences", "-np 256"),
         ("llama-3.1-8b --gpu 32xh100 --engine llama.cpp --ctx 512", "16 GPUs", None),
         ("llama-3.1-8b --gpu 4090", "one sequence of 131,072 tokens", "--max-model-len"),
@@ -167,3 +168,32 @@ def test_a_card_smaller_than_its_context_is_a_plain_no(vram: str, run: Run) -> N
     done = run("fit", "smollm-135m", "--vram", vram, "--ctx", "128", "--format", "json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["start"]["starts"] is False
+
+
+@pytest.mark.parametrize(
+    ("version", "dtype", "capability", "has"),
+    [
+        # "FlashInfer supports SM75+, but is currently broken on SM75 ... raise the floor to SM80"; Triton's kernels need 8.9.
+        (None, "fp8", (7, 5), False),
+        (None, "fp8_e5m2", (7, 0), False),
+        ("0.21.0", "fp8", (7, 5), True),
+        (None, "fp8", (8, 6), True),
+        (None, "bfloat16", (7, 5), True),
+        # TensorRT-LLM's kernels alone until those of FlashAttention 2 came with 0.32.
+        (None, "nvfp4", (9, 0), True),
+        ("0.31.0", "nvfp4", (9, 0), False),
+        ("0.31.0", "nvfp4", (10, 0), True),
+        (None, "nvfp4", (7, 5), False),
+        (None, "fp8", None, True),
+    ],
+)
+def test_caches_need_kernels(version: str | None, dtype: str, capability: tuple[int, int] | None, has: bool) -> None:
+    assert (start.cache_kernels(version, dtype, capability) is None) == has
+
+
+def test_no_plan_with_a_cache_that_the_gpu_has_no_kernels_for(run: Run) -> None:
+    done = run("fit", *"llama-3.2-1b --gpu t4 --ctx 1k --kv-dtype fp8".split())
+    assert done.returncode == 2
+    assert "compute capability 8.0" in done.stderr
+    changes = json.loads(run("fit", *"llama-3.1-8b --gpu 2xt4 --ctx 128k --format json".split()).stdout)["would_fit"]
+    assert all("--kv-dtype" not in change["options"] for change in changes)

@@ -55,6 +55,14 @@ def test_a_row_says_what_the_commands_say(run: Run) -> None:
     assert (row["fits"], row["max_concurrency"]) == (fitted["fits"], fitted["max_concurrency"])
 
 
+def test_a_mac_runs_what_fit_runs_there(run: Run) -> None:
+    row = json.loads(run("sweep", "llama-3.1-8b", "--gpu", "m4-max-64gb", "--ctx", "8k").stdout)
+    got = json.loads(run("fit", "llama-3.1-8b", "--gpu", "m4-max-64gb", "--ctx", "8k", "--format", "json").stdout)
+    assert got["engine"] == "llama.cpp"
+    for name in ("weights_bytes", "kv_room_bytes", "headroom_bytes"):
+        assert row[name] == got["per_gpu"][name]
+
+
 def test_a_row_that_cannot_be_says_why(run: Run) -> None:
     rows = lines(run("sweep", "llama-3.1-8b", "gpt-oss-20b", "--gpu", "8xh100", "--tp", "3").stdout)
     assert all("tp 3" in str(r["error"]) for r in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archcalc import hardware, units
 from archcalc.analysis.fit import Ask, Fit, Plans, largest, max_context, plans
@@ -22,6 +22,9 @@ QUANTIZATIONS = {
     "transformers": ("bnb-int8", "nf4"),
 }
 _MOST_GPUS = 64
+# What vLLM's own recipes go up to, and the steps of its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
+# SGLang's share is not raised: it measures no peak, and what its graphs and a prefill need stays outside of it.
+_LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
 
 
 class Change(NamedTuple):
@@ -34,8 +37,10 @@ class Change(NamedTuple):
 
 
 def would_fit(architecture: Architecture, ask: Ask, found: Plans) -> list[Change]:
-    """Changes that were tried and make it fit, cheapest first: another cache, fewer tokens, other weights, more GPUs, other GPUs."""
+    """Changes that were tried and make it fit, cheapest first: settings of the engine, another cache, fewer tokens, other weights, more
+    GPUs, other GPUs. Fewer sequences at once than the engine's default are part of every plan that needs them."""
     return [
+        *_settings(architecture, ask, found),
         *_caches(architecture, ask),
         *_tokens(architecture, ask, found),
         *_weights(architecture, ask),
@@ -49,6 +54,31 @@ def _tried(architecture: Architecture, ask: Ask) -> Fit | None:
     except ArchcalcError:
         return None
     return best if best.fits else None
+
+
+def _settings(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
+    """A larger share of the memory and smaller steps, both together only where neither alone is enough."""
+    b = found.best.budget
+    if ask.engine != "vllm":
+        return
+    settings: list[tuple[str, str, dict[str, Any]]] = []
+    share = _LARGER_SHARE
+    # Where CPU and GPU share the memory, the share is already all that is free.
+    if ask.utilization is None and ask.gpus.device.free_bytes is None and b.utilization < share:
+        left = units.format_bytes(b.memory_bytes - int(b.memory_bytes * share))
+        settings.append((f"a share of {share:g}: {left} stay for all else", f"--utilization {share:g}", {"utilization": share}))
+    if ask.batched_tokens is None and b.batched_tokens > _SMALLER_STEP:
+        what = f"steps of {_SMALLER_STEP:,} tokens in place of {b.batched_tokens:,}: slower prompts"
+        settings.append((what, f"--max-num-batched-tokens {_SMALLER_STEP}", {"batched_tokens": _SMALLER_STEP}))
+    enough = False
+    for what, options, values in settings:
+        if fit := _tried(architecture, ask._replace(**values)):
+            enough = True
+            yield Change(what, options, fit)
+    if len(settings) == 2 and not enough:
+        (what, options, values), (more, further, others) = settings
+        if fit := _tried(architecture, ask._replace(**values, **others)):
+            yield Change(f"{what}; {more}", f"{options} {further}", fit)
 
 
 def _caches(architecture: Architecture, ask: Ask) -> Iterator[Change]:
@@ -88,24 +118,35 @@ def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change
     device, count = ask.gpus.device, ask.gpus.count
     # What cannot hold one copy of the weights need not be tried.
     least = found.best.weights.total_bytes // found.best.placement.dp
-    open_ask = ask._replace(tp=None, pp=None, ep=None, dp=None)
     if device.category not in ("soc", "laptop"):
         more = count * 2
         while more <= _MOST_GPUS:
-            if device.visible_bytes * more > least and (fit := _tried(architecture, open_ask._replace(gpus=GpuSpec(device, more)))):
-                yield Change(f"{more} GPUs of the same kind", f"--gpu {more}x{device.id}", fit, _price(device, more))
+            if device.visible_bytes * more > least and (found_on := _on(architecture, ask, GpuSpec(device, more))):
+                fit, without = found_on
+                yield Change(f"{more} GPUs of the same kind{without}", f"--gpu {more}x{device.id}", fit, _price(device, more))
                 break
             more *= 2
     enough = max(device.visible_bytes + 1, least // count)
     other = [d for d in hardware.devices() if _comparable(d, device) and d.visible_bytes >= enough and d.status == "shipping"]
     priced = sorted(other, key=lambda d: (_price(d, count) or 1e9, d.visible_bytes))
     for candidate in priced[:12]:
-        if fit := _tried(architecture, open_ask._replace(gpus=GpuSpec(candidate, count))):
+        if found_on := _on(architecture, ask, GpuSpec(candidate, count)):
+            fit, without = found_on
             name = candidate.name if count == 1 else f"{count} x {candidate.name}"
-            yield Change(
-                name, f"--gpu {count}x{candidate.id}" if count > 1 else f"--gpu {candidate.id}", fit, _price(candidate, count)
-            )
+            options = f"--gpu {count}x{candidate.id}" if count > 1 else f"--gpu {candidate.id}"
+            yield Change(f"{name}{without}", options, fit, _price(candidate, count))
             break
+
+
+def _on(architecture: Architecture, ask: Ask, gpus: GpuSpec) -> tuple[Fit, str] | None:
+    """The plan on other GPUs, split as asked; where none fits so, split otherwise, and which options to leave out for that."""
+    ask = ask._replace(gpus=gpus)
+    if fit := _tried(architecture, ask):
+        return fit, ""
+    asked = [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]
+    if not asked or not (fit := _tried(architecture, ask._replace(tp=None, pp=None, ep=None, dp=None))):
+        return None
+    return fit, f", without --{' --'.join(asked)}"
 
 
 def _comparable(other: Device, device: Device) -> bool:

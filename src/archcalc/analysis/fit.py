@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from archcalc.analysis.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
 from archcalc.engines import start as starting
+from archcalc.engines._vllm_rules import at_least
 from archcalc.engines.budget import FITTED, Budget, Serving, budget
 from archcalc.engines.start import Start, Taken
 from archcalc.engines.weights import Engine, Kept, kept
@@ -28,7 +29,8 @@ class Ask(NamedTuple):
     """What is wanted: constraints where given, chosen where None.
 
     `quant` names how the weights are stored (`quant.quantize_as`); None is the checkpoint's own way. `utilization` is the engine's share of
-    the memory, `batched_tokens` the tokens of one step.
+    the memory, `batched_tokens` the tokens of one step. `sequences` is how many run at once at most under vLLM; None is its default, and
+    fewer where only that makes the model fit.
     """
 
     gpus: GpuSpec
@@ -45,6 +47,7 @@ class Ask(NamedTuple):
     utilization: float | None = None
     batched_tokens: int | None = None
     version: str | None = None
+    sequences: int | None = None
 
 
 class Fit(NamedTuple):
@@ -103,6 +106,11 @@ class Cache(NamedTuple):
     dtype: str
     rule: str
     pool: Pool | None = None
+
+
+def engine_for(device: Device) -> Engine:
+    """The engine where none is named: Macs run llama.cpp."""
+    return "llama.cpp" if device.vendor == "apple" else "vllm"
 
 
 def context_of(architecture: Architecture, ask: Ask) -> int:
@@ -213,6 +221,8 @@ def _vllm(architecture: Architecture, placement: Placement, ask: Ask, plan: Budg
         capability=capability(ask.gpus.device), version=ask.version,
     )  # fmt: skip
     made = vllm.plan(architecture, ask.kv_dtype, options)
+    if lacking := starting.cache_kernels(ask.version, made.dtype, options.capability):
+        raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
     dtype = vllm.served_dtype(architecture, options.version) if made.dtype == "auto" else made.dtype
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
@@ -249,7 +259,12 @@ def _sglang(architecture: Architecture, placement: Placement, ask: Ask, plan: Bu
         size = sglang.allocate(architecture, Workload(context, sequences, ask.kv_dtype), options).bytes
         return -(-size * share[0] // share[1])
 
+    caches = any(layer.caches for stack in architecture.stacks for layer in stack.kinds)
+
     def held(room: int, context: int) -> tuple[float, int]:
+        if not caches:
+            # An encoder keeps nothing between steps, and so many requests run at once.
+            return (float(plan.sequences), context) if room >= 0 else (0.0, 0)
         found = sglang.pools(architecture, max(0, room) * share[1] // share[0], context, ask.kv_dtype, options)
         most = found.tokens / context
         return (most if found.max_requests is None else min(most, found.max_requests)), found.tokens
@@ -330,6 +345,7 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     from archcalc.quant import method_of, quantize_as
     from archcalc.quant._loaders import in_transformers
 
+    _refuse_text_encoder(architecture, ask)
     quant, own = ask.quant, architecture.quantization
     if quant is not None:
         architecture, name = quantize_as(architecture, quant, ask.engine), quant
@@ -359,6 +375,19 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     wide = "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
     options = WeightOptions(ask.engine, ask.version, ask.gpus.device, wide, towers=ask.engine != "llama.cpp")
     return Candidate(architecture, options, kept(architecture, options), name, {}, {})
+
+
+def _refuse_text_encoder(architecture: Architecture, ask: Ask) -> None:
+    """A decoder that reads a text encoder: SGLang has none such, vLLM none since its first engine was removed; encoders of sound they have.
+
+    Sources: vLLM 0.33, model_executor/models/registry.py `_PREVIOUSLY_SUPPORTED_MODELS` ("encoder-decoder models except whisper have been
+    removed") and `_OOT_SUPPORTED_MODELS`; SGLang 0.5.23, srt/models.
+    """
+    since = {"vllm": (0, 11), "sglang": (0,)}.get(ask.engine)
+    reads = "cross-attention" in architecture.facts.attention and any(stack.part == "other" for stack in architecture.stacks)
+    if since is not None and reads and at_least(ask.version, *since):
+        engine = {"vllm": "vLLM", "sglang": "SGLang"}[ask.engine]
+        raise UnsupportedError(f"{engine} has no code for a decoder that reads a text encoder", "try --engine transformers")
 
 
 def _half(dtype: str) -> str:
@@ -397,7 +426,10 @@ def settle(model: Candidate, placement: Placement, weights: RankWeights, ask: As
     start, taken = Start(), Taken()
     if ask.engine == "vllm":
         start, taken = share(ask, plan)
-        if ask.concurrency > 1 and sequences > plan.sequences:
+        asked = fewer_sequences(ask, plan, sequences, taken)
+        if asked is not None:
+            taken = asked
+        elif ask.concurrency > 1 and sequences > plan.sequences:
             taken = taken._replace(sequences=sequences).with_flag(
                 f"--max-num-seqs {sequences}",
                 f"--max-num-seqs {sequences}: by default vLLM runs {plan.sequences:,} sequences at once",
@@ -426,6 +458,25 @@ def settle(model: Candidate, placement: Placement, weights: RankWeights, ask: As
     return Settled(plan, cache, start, taken)
 
 
+FEWER_SEQUENCES = (256, 32)
+"""What is tried for `--max-num-seqs` where vLLM's default leaves too little, the most first: 256 is its default on smaller GPUs, and below
+32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB then."""
+
+
+def fewer_sequences(ask: Ask, plan: Budget, sequences: int, taken: Taken) -> Taken | None:
+    """What the plan takes where fewer sequences than by default are asked for; None where they are not, or one replica has more."""
+    if ask.sequences is None:
+        return None
+    fewer = min(ask.sequences, ask.batched_tokens or ask.sequences)
+    if not sequences <= fewer < plan.sequences:
+        return None
+    return taken._replace(sequences=fewer).with_flag(
+        f"--max-num-seqs {fewer}",
+        f"--max-num-seqs {fewer}: with its default of {plan.sequences:,} sequences vLLM keeps more memory for sampling and graphs than"
+        f" there is; at most {fewer} run at once so, and others wait",
+    )
+
+
 def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
     """vLLM's share of the memory against what it finds free at its start."""
     device = ask.gpus.device
@@ -445,13 +496,15 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
 
 
 def no_kernels(model: Candidate, ask: Ask) -> str | None:
-    """Why the engine cannot run the weights on this GPU, where it cannot."""
+    """Why the engine cannot run the weights, in this release or on this GPU, where it cannot."""
     from archcalc.quant import method_of
 
     quantization = model.architecture.quantization
     if not quantization:
         return None
-    return starting.kernels(ask.engine, ask.version, method_of(quantization), capability(ask.gpus.device))
+    method = method_of(quantization)
+    too_old = starting.too_old(ask.engine, ask.version, method)
+    return too_old or starting.kernels(ask.engine, ask.version, method, capability(ask.gpus.device))
 
 
 def _cached(model: Candidate, placement: Placement, ask: Ask, plan: Budget) -> Cache:
@@ -511,24 +564,46 @@ def _memory(ask: Ask, plan: Budget, cache: Cache, context: int, sequences: int, 
 
 
 class Plans(NamedTuple):
-    """The placement chosen, the others that the engine allows, best first, and why the rest are not."""
+    """The placement chosen, the others that the engine allows, best first, and why the rest are not.
+
+    `sequences` is what of `Ask.sequences` was chosen for all of them.
+    """
 
     model: Candidate
     best: Fit
     others: tuple[Fit, ...]
     refused: tuple[str, ...]
+    sequences: int | None = None
 
 
 def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Candidate | None = None) -> Plans:
     """Judge placements in the order of preference until one fits, and then so many others of other kinds.
 
-    The best is the first that fits, or else the one that comes closest. `model` is what `candidate` made of the architecture for this
+    The best is the first that fits, or else the one that comes closest. Where none fits with the sequences that vLLM runs at once by
+    default, as many fewer as makes one fit are taken. `model` is what `candidate` made of the architecture for this
     engine, version, storage and GPU, where many questions are asked about it. Raises `UsageError` where the engine can place the model
     in no way that was asked for.
     """
     refuse_guess(architecture)
     context = context_of(architecture, ask)
     model = model or candidate(architecture, ask)
+    found = _plans(model, ask, context, alternatives)
+    if ask.engine == "vllm" and ask.sequences is None and not found.best.fits and _light(found):
+        for n in FEWER_SEQUENCES:
+            fewer = _plans(model, ask._replace(sequences=n), context, alternatives)
+            if fewer.best.fits:
+                found = fewer
+                break
+    return found._replace(others=found.others[:alternatives])
+
+
+def _light(found: Plans) -> bool:
+    """Whether weights and cache alone fit some placement: no number of sequences helps where they do not."""
+    return any(f.budget.budget_bytes >= f.weights.bytes + f.kv_needed_bytes for f in (found.best, *found.others))
+
+
+def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:
+    """Judge placements with the sequences that are asked for; where none fits, all that were judged are among the others."""
     device = ask.gpus.device
     found: list[Fit] = []
     refused: list[str] = []
@@ -561,7 +636,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
         raise UsageError(refused[0], "choose another split, or leave it out to have one chosen")
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
-    return Plans(model, best, tuple(others[:alternatives]), tuple(dict.fromkeys(refused)))
+    return Plans(model, best, tuple(others), tuple(dict.fromkeys(refused)), ask.sequences)
 
 
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:

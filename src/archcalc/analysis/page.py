@@ -130,14 +130,16 @@ def tables(loaded: Loaded) -> dict[str, Any]:
 
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
-    weights bytes, activation stair, overhead stair, bytes read a token, sequences, [pool of each dtype], [command of each dtype], what
-    stops the start]`; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is left. `attention` is
-    operations a row and the stair of rows. `commands` are places in `words`, which `--` joins.
+    weights bytes, activation stair, overhead stair, bytes read a token, sequences, pool of each dtype, command of each dtype, what stops
+    the start]`, and `fewer` what differs where fewer sequences than by default are taken, the most first: `[place of the placement,
+    activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it differs]`. Pools and commands of
+    each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is
+    left. `attention` is operations a row and the stair of rows. `commands` are places in `words`, which `--` joins.
     """
     architecture = loaded.architecture
     fit.refuse_guess(architecture)
     limit = architecture.facts.context_tokens or UNSTATED_CONTEXT
-    stair, pool, command, word = _Interned(), _Interned(), _Interned(), _Interned()
+    stair, pool, command, word, several = _Interned(), _Interned(), _Interned(), _Interned(), _Interned()
     models: dict[_Kernels, fit.Candidate] = {}
     weights: dict[tuple[_Kernels, Placement], RankWeights] = {}
     pools: dict[tuple[Any, ...], tuple[int, str, bool]] = {}
@@ -191,6 +193,10 @@ def tables(loaded: Loaded) -> dict[str, Any]:
         held = weights[kernels, placement]
         plan = fit.budget_of(model, placement, held, ask, limit, 1)
         start, shared = fit.share(ask, plan)
+        fewer = fit.fewer_sequences(ask, plan, 1, shared)
+        if ask.sequences is not None and fewer is None:
+            return [], [], 0
+        shared = fewer or shared
         stop = start.limit or fit.no_kernels(model, ask) or ""
         found: dict[Taken, list[int]] = {}
         reasons, dtypes = [], []
@@ -218,7 +224,8 @@ def tables(loaded: Loaded) -> dict[str, Any]:
             rows.append(
                 [
                     placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over, fit.read_bytes(model, judged),
-                    plan.sequences, [dtypes[i][0] if i in places else -1 for i in range(len(dtypes))], commands, stop,
+                    plan.sequences, several(tuple(dtypes[i][0] if i in places else -1 for i in range(len(dtypes)))),
+                    several(tuple(commands)), stop,
                 ]
             )  # fmt: skip
         return rows, reasons, fit.budget_of(model, placement, held, ask, limit, 1, shared).budget_bytes
@@ -232,6 +239,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
         for n in counts:
             ask = fit.Ask(GpuSpec(device, n), ENGINE, limit)
             rows: list[list[Any]] = []
+            fewer: list[list[Any]] = []
             errors = [""] * len(KV_DTYPES)
             refused = ""
             try:
@@ -246,15 +254,25 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                         continue
                     made, reasons, machine["budget"] = rows_of(ask, kernels, placement)
                     errors = [a or b for a, b in zip(errors, reasons, strict=True)]
+                    # Where the weights alone are too much, no number of sequences helps.
+                    light = bool(made) and made[0][4] < machine["budget"]
+                    for sequences in fit.FEWER_SEQUENCES if light else ():
+                        for row in rows_of(ask._replace(sequences=sequences), kernels, placement)[0]:
+                            other = [row[9]] if row[9] != made[0][9] else []
+                            fewer.append([len(rows), row[5], row[6], row[10], sequences, *other])
                     rows += made
             except ArchcalcError as error:
                 failed = error
                 errors = [error.message] * len(KV_DTYPES)
+            # The most sequences first, and the order of preference among those that take as many.
+            fewer.sort(key=lambda row: -row[4])
+            lists = several.entries()
             for i in range(len(KV_DTYPES)):
-                errors[i] = "" if any(r[9][i] >= 0 for r in rows) else errors[i] or refused
+                errors[i] = "" if any(lists[r[9]][i] >= 0 for r in rows) else errors[i] or refused
             offers = hardware.offers(device.id, n)
             machine["counts"][n] = {
-                "plans": rows, "errors": errors, "usd": offers[0][0] if offers else None, "instance": offers[0][2].id if offers else None,
+                "plans": rows, "fewer": fewer, "errors": errors, "usd": offers[0][0] if offers else None,
+                "instance": offers[0][2].id if offers else None,
             }  # fmt: skip
         rate = roofline.matrix_rate(device, verdict.computed_in(quant))
         machine["flops_per_s"] = rate.flops_per_s if rate else None
@@ -266,7 +284,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     return {
         "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "matmul": work.matmul, "scan": work.scan,
         "attention": attention, "machines": out, "stairs": stair.entries(), "pools": pool.entries(), "commands": command.entries(),
-        "words": word.entries(),
+        "words": word.entries(), "lists": several.entries(),
     }  # fmt: skip
 
 

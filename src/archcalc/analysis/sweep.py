@@ -139,26 +139,26 @@ def _model(source: str, overrides: str) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=64)
 def _candidate(
-    source: str, overrides: str, gpu: str, engine: Engine, quant: str | None
-) -> tuple[GpuSpec, Candidate | ArchcalcError]:
-    """The machine, and the model as the engine would load it there: what contexts, concurrencies and placements share."""
+    source: str, overrides: str, gpu: str, engine: Engine | None, quant: str | None
+) -> tuple[GpuSpec, Engine, Candidate | ArchcalcError]:
+    """The machine, the engine, and the model as the engine would load it there: what contexts, concurrencies and placements share."""
     from archcalc import hardware
-    from archcalc.analysis.fit import Ask, candidate, refuse_guess
+    from archcalc.analysis.fit import Ask, candidate, engine_for, refuse_guess
 
     spec = hardware.parse_spec(gpu)
+    engine = engine or engine_for(spec.device)
     architecture = _loaded(source, overrides).architecture
     try:
         refuse_guess(architecture)
-        return spec, candidate(architecture, Ask(spec, engine, quant=quant))
+        return spec, engine, candidate(architecture, Ask(spec, engine, quant=quant))
     except ArchcalcError as error:
-        return spec, error
+        return spec, engine, error
 
 
 def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     from archcalc.analysis.fit import Ask, plans
 
-    engine: Engine = row.get("engine") or "vllm"
-    spec, model = _candidate(row["source"], overrides, row["gpu"], engine, row.get("quant"))
+    spec, engine, model = _candidate(row["source"], overrides, row["gpu"], row.get("engine"), row.get("quant"))
     if isinstance(model, ArchcalcError):
         raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}

@@ -23,12 +23,16 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
     """
     steps = allowed(ask.engine, max_quant) if max_quant and ask.quant is None else ()
     found = plans(loaded.architecture, ask, alternatives=0 if brief else 3)
+    asked = ask
     if not found.best.fits:
         for quant in steps:
             tried = plans(loaded.architecture, ask._replace(quant=quant), alternatives=0 if brief else 3)
+            # Where none fits, what comes closest is what is judged.
+            if tried.best.fits or tried.best.headroom_bytes > found.best.headroom_bytes:
+                found, asked = tried, ask._replace(quant=quant)
             if tried.best.fits:
-                found, ask = tried, ask._replace(quant=quant)
                 break
+    ask = asked._replace(sequences=found.sequences)
     best, device = found.best, ask.gpus.device
     longest = max_context(found.model, best, ask)
     ceiling = decode_ceiling(found, ask)

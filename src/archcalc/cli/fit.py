@@ -95,7 +95,7 @@ def command(
     Options given are constraints; those left out are chosen, and the plan says what was. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
-    from archcalc.analysis.fit import Ask, splits
+    from archcalc.analysis.fit import Ask, engine_for, splits
     from archcalc.loader import load
 
     listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort}
@@ -108,7 +108,7 @@ def command(
     spec = _machine(gpu, vram)
     ask = Ask(
         gpus=spec,
-        engine=engine.value if engine else "llama.cpp" if spec.device.vendor == "apple" else "vllm",
+        engine=engine.value if engine else engine_for(spec.device),
         context_tokens=units.parse_tokens(ctx) if ctx is not None else None,
         concurrency=concurrency,
         tp=tp,

@@ -44,7 +44,7 @@ def command(
     Grounded in what fits and in bounds of bandwidth. Quality is not ranked: no scores are bundled.
     """
     from archcalc import hardware, units
-    from archcalc.analysis.fit import Ask
+    from archcalc.analysis.fit import Ask, engine_for
     from archcalc.analysis.pick import pick
     from archcalc.engines.weights import ENGINES
     from archcalc.errors import UsageError
@@ -53,7 +53,7 @@ def command(
     found = next((name for name in ENGINES if name == engine), None)
     if engine is not None and found is None:
         raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
-    chosen = found or ("llama.cpp" if spec.device.vendor == "apple" else "vllm")
+    chosen = found or engine_for(spec.device)
     if chosen == "llama.cpp" and max_quant == "fp8":
         max_quant = "q8_0"
     if max_quant != "none":

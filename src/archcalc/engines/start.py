@@ -33,7 +33,11 @@ class Taken(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def with_flag(self, flag: str, note: str) -> Taken:
-        return self._replace(flags=(*self.flags, flag), notes=(*self.notes, note))
+        """With a flag, in place of one of the same name, and why."""
+        name = flag.partition(" ")[0] + " "
+        flags = tuple(f for f in self.flags if not f.startswith(name))
+        notes = tuple(n for n in self.notes if not n.startswith(name))
+        return self._replace(flags=(*flags, flag), notes=(*notes, note))
 
 
 class Row(NamedTuple):
@@ -72,8 +76,8 @@ def state_sequences(version: str | None, sequences: int, blocks: int, wanted: in
     fewer = max(wanted if wanted <= blocks else 1, 1 << (blocks.bit_length() - 1))
     told = "refuses to start" if rule == "refused" else "captures graphs beyond them, out of bounds (vllm#34094),"
     return fewer, (
-        f"--max-num-seqs {fewer}: every sequence needs a block of recurrent state, there are {blocks:,}, and vLLM {told} with its default"
-        f" of {sequences:,} sequences"
+        f"--max-num-seqs {fewer}: every sequence needs a block of recurrent state, there are {blocks:,}, and vLLM {told} where it"
+        f" may run {sequences:,} sequences"
     )
 
 
@@ -136,6 +140,38 @@ def kernels(engine: Engine, version: str | None, method: str, capability: tuple[
         return None
     name = {"vllm": "vLLM", "sglang": "SGLang"}[engine]
     return f"{name} runs {method} from compute capability {least / 10:g} on, and this GPU has {capability[0]}.{capability[1]}"
+
+
+CACHE_KERNELS: dict[str, tuple[tuple[tuple[int, ...], int, int], ...]] = {
+    "fp8": (((0, 24), 80, 999), ((0,), 0, 999)),
+    "nvfp4": (((0, 32), 80, 999), ((0,), 100, 109)),
+}
+"""The least and the largest compute capability, times ten, that vLLM has attention kernels for over a cache kept so, from a release on:
+v1/attention/backends/flashinfer.py `supports_compute_capability` and `supports_kv_cache_dtype`, triton_attn.py `TritonAttentionImpl`."""
+
+
+def cache_kernels(version: str | None, dtype: str, capability: tuple[int, int] | None) -> str | None:
+    """Why vLLM has no kernels for a cache kept so on this GPU; None where it has, or where it is not known."""
+    rows = CACHE_KERNELS.get("fp8" if dtype in ("fp8", "fp8_e4m3", "fp8_e5m2") else dtype)
+    if capability is None or rows is None:
+        return None
+    least, most = next((least, most) for since, least, most in rows if at_least(version, *since))
+    if least <= capability[0] * 10 + capability[1] <= most:
+        return None
+    there = f"from compute capability {least / 10:.1f} on" if most == 999 else f"on compute capability {least // 10}.x alone"
+    return f"vLLM reads caches in {dtype} {there}, and this GPU has {capability[0]}.{capability[1]}"
+
+
+METHODS_SINCE: dict[tuple[Engine, str], tuple[int, ...]] = {("vllm", "mxfp4"): (0, 10, 1)}
+"""The first release that lists a method (vLLM, model_executor/layers/quantization/__init__.py `QUANTIZATION_METHODS`)."""
+
+
+def too_old(engine: Engine, version: str | None, method: str) -> str | None:
+    """Why the release does not load weights stored so; None where it does, or where it is not known."""
+    since = METHODS_SINCE.get((engine, method))
+    if since is None or at_least(version, *since):
+        return None
+    return f"vLLM loads {method} weights from {'.'.join(map(str, since))} on, and {version} is asked for"
 
 
 # Tokens of a step against sequences

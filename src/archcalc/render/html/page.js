@@ -2,7 +2,7 @@
 // The fit panel. Every rule was applied when the page was made: what stands in `data` are the plans of each machine, staircases over the
 // context, and pools of blocks (archcalc/analysis/page.py says how they are written). Here they are multiplied, added and compared.
 
-const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, read: 7, sequences: 8, pools: 9, commands: 10, limit: 11 };
+const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, read: 7, sequences: 8, pools: 9, commands: 10, limit: 11, fewer: 12 };
 
 /** The value of a staircase at `n`. */
 function at(stairs, n) {
@@ -27,9 +27,19 @@ function largest(holds, limit) {
   return low;
 }
 
+/** The row of a placement with fewer sequences than by default, from what differs. */
+function fewer(plans, [place, activation, overhead, commands, sequences, pools]) {
+  const row = [...plans[place], sequences];
+  row[ROW.activation] = activation;
+  row[ROW.overhead] = overhead;
+  row[ROW.commands] = commands;
+  row[ROW.pools] = pools ?? row[ROW.pools];
+  return row;
+}
+
 /** One placement at one context, for so many sequences on each of its replicas. Bytes are BigInt: many sequences exceed 2^53. */
 function judge(fit, machine, row, dtype, context, concurrency) {
-  const [blockBytes, nullBlocks, perBlock, groups, kvDtype] = fit.pools[row[ROW.pools][dtype]];
+  const [blockBytes, nullBlocks, perBlock, groups, kvDtype] = fit.pools[fit.lists[row[ROW.pools]][dtype]];
   const dp = row[ROW.dp];
   const sequences = Math.ceil(concurrency / dp);
   const activation = at(fit.stairs[row[ROW.activation]], context);
@@ -45,7 +55,7 @@ function judge(fit, machine, row, dtype, context, concurrency) {
     tokens = perBlock === null ? Math.trunc(most * context) : Math.floor(held / groups.length) * perBlock;
   }
   const headroom = BigInt(room) - needed;
-  return { row, sequences, activation, overhead, room, needed, headroom, fits: headroom >= 0n && !row[ROW.limit], most: most * dp, tokens: tokens * dp, kvDtype };
+  return { row, sequences, activation, overhead, room, needed, headroom, fits: headroom >= 0n && !row[ROW.limit] && (!row[ROW.fewer] || sequences <= row[ROW.fewer]), most: most * dp, tokens: tokens * dp, kvDtype };
 }
 
 /** What `archcalc fit --format json` says, or `{error}`. `dtype` is a place in `data.dtypes`, `context` tokens or null for the model's own. */
@@ -61,14 +71,14 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   const device = data.devices.find((d) => d.id === deviceId);
   const machine = fit.machines[deviceId];
   const here = machine.counts[count];
-  const rows = here.plans.filter((row) => row[ROW.pools][dtype] >= 0);
-  const most = Math.min(...rows.map((row) => row[ROW.sequences]));
+  const rows = [...here.plans, ...here.fewer.map((row) => fewer(here.plans, row))].filter((row) => fit.lists[row[ROW.pools]][dtype] >= 0);
+  const most = Math.min(...rows.filter((row) => !row[ROW.fewer]).map((row) => row[ROW.sequences]));
   if (rows.length && concurrency > most) {
     return { error: `${data.engine} runs up to ${group(most)} sequences at once by default here: archcalc fit --concurrency plans for more` };
   }
   const tried = rows.map((row) => judge(fit, machine, row, dtype, tokens, concurrency));
   if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
-  const best = tried.find((f) => f.fits) ?? tried.reduce((a, b) => (b.headroom > a.headroom ? b : a));
+  const best = tried.find((f) => f.fits) ?? tried.filter((f) => !f.row[ROW.fewer]).reduce((a, b) => (b.headroom > a.headroom ? b : a));
   const { row, sequences } = best;
   const limit = fit.context ?? tokens;
   const holds = (n) => {
@@ -105,7 +115,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     prefill_seconds_floor: prefill === null ? null : rounded(prefill, 3),
     usd_per_hour: here.usd,
     instance: here.instance,
-    command: best.fits ? fit.commands[row[ROW.commands][dtype]].map((word) => fit.words[word]).join(" --").replace("{}", tokens) : "",
+    command: best.fits ? fit.commands[fit.lists[row[ROW.commands]][dtype]].map((word) => fit.words[word]).join(" --").replace("{}", tokens) : "",
   };
 }
 
