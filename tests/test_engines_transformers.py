@@ -86,7 +86,9 @@ def test_caches_are_of_the_dtype_that_the_weights_are_loaded_in(keys: dict[str, 
 
 
 # Measured: two sequences of so many tokens through MiniMaxForCausalLM of transformers 5.24 with this config, keys and values alone.
-@pytest.mark.parametrize(("dtype", "tokens", "measured"), [("fp32", 5, 2560), ("fp32", 19, 9728), ("bf16", 5, 1280), ("bf16", 19, 4864)])
+@pytest.mark.parametrize(
+    ("dtype", "tokens", "measured"), [("fp32", 5, 2560), ("fp32", 19, 9728), ("bf16", 5, 1280), ("bf16", 19, 4864)]
+)
 def test_minimax_keeps_what_its_window_has_left(dtype: str, tokens: int, measured: int) -> None:
     config = {
         "model_type": "minimax", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 4,

@@ -272,6 +272,13 @@ class Facts(NamedTuple):
     more: tuple[tuple[str, str], ...] = ()
 
 
+class TextModel(NamedTuple):
+    """What a config says of the text model inside it; `class_name` is the first of its `architectures`."""
+
+    model_type: str
+    class_name: str | None = None
+
+
 class Architecture(NamedTuple):
     """A whole model, normalized.
 
@@ -280,7 +287,8 @@ class Architecture(NamedTuple):
     along their first axis. `dtype` is the dtype that the config states for the weights, in
     safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
-    caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known.
+    caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
+    model that the config holds, where it names one.
     """
 
     model_type: str
@@ -296,6 +304,12 @@ class Architecture(NamedTuple):
     rotary: tuple[tuple[int, int], ...] = ()
     whole_latents: bool = False
     encoders: tuple[Encoder, ...] = ()
+    text: TextModel | None = None
+
+    @property
+    def model_types(self) -> frozenset[str]:
+        """The model's own type and its text model's."""
+        return frozenset({self.model_type} | ({self.text.model_type} if self.text else set()))
 
     @property
     def layers(self) -> int:

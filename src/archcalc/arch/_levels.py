@@ -18,6 +18,7 @@ from pydantic import AliasChoices
 
 from archcalc.arch._schema import BASE, ConfigSchema, Nested
 from archcalc.errors import ConfigError
+from archcalc.model import TextModel
 
 LANGUAGE = ("text_config", "llm_config", "language_config", "llm_cfg", "thinker_config", "vlm_config")
 """The fields that hold a composite's text model."""
@@ -45,6 +46,17 @@ class Lowered(NamedTuple):
 def language_of(schema: type[ConfigSchema]) -> str:
     """The field that holds the text model, or an empty string."""
     return next((name for name in LANGUAGE if name in schema.model_fields), "")
+
+
+def text_model(config: Mapping[str, Any]) -> TextModel | None:
+    """What the config says of the innermost text model that it holds."""
+    inner = next((config[name] for name in LANGUAGE if isinstance(config.get(name), Mapping)), None)
+    if inner is None:
+        return None
+    name, classes = inner.get("model_type"), inner.get("architectures")
+    first = classes[0] if isinstance(classes, list) and classes else None
+    own = TextModel(name, first if isinstance(first, str) else None) if isinstance(name, str) else None
+    return text_model(inner) or own
 
 
 def within(schema: type[ConfigSchema], key: str, inner: Mapping[str, Any]) -> type[ConfigSchema] | None:

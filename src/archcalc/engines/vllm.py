@@ -108,7 +108,7 @@ _ASKED_STATES = ("qwen3_5", "qwen4", "nemotron_h")
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
 _NO_MODELS = frozenset({"lfm3", "zamba"})
 _NOT_MODELLED = frozenset(
-    "deepseek_v41 dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
+    "deepseek_v41 deepseek_v41_text dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
 )
 
 
@@ -454,11 +454,11 @@ def _packed_specs(frame: Frame, cache: Cache) -> list[Spec]:
 def _check(architecture: Architecture, options: Options) -> None:
     """vLLM's own conditions on a placement."""
     tp, dcp, facts = options.tp, options.dcp, architecture.facts
-    if architecture.model_type in _NO_MODELS:
+    if architecture.model_types & _NO_MODELS:
         raise UnsupportedError(
             f"vLLM has no code for the recurrent layers of {architecture.model_type}", "try --engine transformers"
         )
-    if architecture.model_type in _NOT_MODELLED:
+    if architecture.model_types & _NOT_MODELLED:
         raise UnsupportedError(
             f"vLLM: the caches of {architecture.model_type} are laid out by code of their own, which is not modelled"
         )
