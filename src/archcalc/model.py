@@ -10,6 +10,7 @@ are one `Tensor` whose axis 0 is the expert.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any, Literal, NamedTuple
@@ -272,6 +273,10 @@ class Facts(NamedTuple):
     more: tuple[tuple[str, str], ...] = ()
 
 
+_CROSS = re.compile(r"cross_?att|encoder_attn|encoder_decoder_attention|EncDecAttention")
+"""What the reference calls attention to an encoder's output."""
+
+
 class TextModel(NamedTuple):
     """What a config says of the text model inside it; `class_name` is the first of its `architectures`."""
 
@@ -310,6 +315,15 @@ class Architecture(NamedTuple):
     def model_types(self) -> frozenset[str]:
         """The model's own type and its text model's."""
         return frozenset({self.model_type} | ({self.text.model_type} if self.text else set()))
+
+    @property
+    def crosses(self) -> bool:
+        """Whether layers of the decoder read what an encoder made beside the tokens, and so keep keys and values of it."""
+        facts = self.facts
+        if "cross-attention" in facts.attention or {"cross-attention", "encoder"} & {name for name, _ in facts.more}:
+            return True
+        names = (t.name for s in self.stacks if s.part == "decoder" for layer in s.kinds for t in layer.tensors)
+        return any(_CROSS.search(name) for name in names)
 
     @property
     def layers(self) -> int:
