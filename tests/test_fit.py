@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, Plans, max_context, plans
 from archcalc.analysis.verdict import fit_report
+from archcalc.arch import parse
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded, load
 from archcalc.model import Architecture
@@ -274,3 +276,29 @@ def test_a_plan_uses_exactly_the_gpus_named(
         assert p.tp * p.pp * p.dp == count
         for asked, took in ((tp, p.tp), (pp, p.pp), (ep, p.ep), (dp, p.dp)):
             assert asked in (None, took)
+
+
+# vLLM 0.33, config/model.py `_get_and_verify_max_len`: the factor is applied, but for types whose stated positions are the scaled ones.
+@pytest.mark.parametrize(
+    ("scaling", "longest"),
+    [
+        ({"type": "linear", "factor": 4.0}, 524288),
+        ({"rope_type": "dynamic", "factor": 2.0}, 262144),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}, 131072),
+        ({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}, 131072),
+        (None, 131072),
+    ],
+)
+def test_scaled_positions_reach_beyond_the_stated_ones(scaling: dict[str, Any] | None, longest: int) -> None:
+    found = parse({**zoo.config("llama-3.1-8b"), "rope_scaling": scaling})
+    assert found.facts.context_tokens == 131072
+    assert found.longest == longest
+    ask = Ask(hardware.parse_spec("8xh100"), "vllm", longest)
+    assert plans(found, ask).best.context_tokens == longest
+    with pytest.raises(UsageError, match="beyond the model's"):
+        plans(found, ask._replace(context_tokens=longest + 1))
+
+
+def test_gemma_3_states_its_context_as_scaled() -> None:
+    for name in ("gemma-3-27b", "gemma-3-4b"):
+        assert architecture(name).longest == architecture(name).facts.context_tokens == 131072

@@ -293,7 +293,8 @@ class Architecture(NamedTuple):
     safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
     caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
-    model that the config holds, where it names one.
+    model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
+    context is of those before scaling.
     """
 
     model_type: str
@@ -310,11 +311,17 @@ class Architecture(NamedTuple):
     whole_latents: bool = False
     encoders: tuple[Encoder, ...] = ()
     text: TextModel | None = None
+    stretched: int | None = None
 
     @property
     def model_types(self) -> frozenset[str]:
         """The model's own type and its text model's."""
         return frozenset({self.model_type} | ({self.text.model_type} if self.text else set()))
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens that engines take."""
+        return self.stretched or self.facts.context_tokens
 
     @property
     def crosses(self) -> bool:

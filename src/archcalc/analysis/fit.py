@@ -107,8 +107,8 @@ class Cache(NamedTuple):
 
 def context_of(architecture: Architecture, ask: Ask) -> int:
     """The context asked for, else the model's own. Raises `UsageError` beyond what the model was made for."""
-    longest = architecture.facts.context_tokens
-    tokens = ask.context_tokens or longest
+    longest = architecture.longest
+    tokens = ask.context_tokens or architecture.facts.context_tokens
     if tokens is None:
         raise UsageError("the config states no context", "give --ctx")
     if longest is not None and tokens > longest:
@@ -567,7 +567,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
 
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
     """The longest context at this concurrency, up to the model's own; 0 where not even one token fits."""
-    limit = model.architecture.facts.context_tokens or fit.context_tokens
+    limit = model.architecture.longest or fit.context_tokens
     sequences = -(-fit.concurrency // fit.placement.dp)
 
     def holds(tokens: int) -> bool:

@@ -148,7 +148,7 @@ def crossing(architecture: Architecture) -> list[str]:
 
 def beyond(architecture: Architecture, tokens: int) -> list[str]:
     """A note where more is asked for than the model's own context."""
-    longest = architecture.facts.context_tokens
+    longest = architecture.longest
     if not longest or tokens <= longest:
         return []
     return [f"{units.format_tokens(tokens)} is beyond the model's {units.format_tokens(longest)} of context"]

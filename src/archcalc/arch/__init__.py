@@ -118,6 +118,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),
+        stretched=_rotary.stretched(config, architecture.facts),
         encoders=_encoder.of(schema, architecture),
         text=_levels.text_model(stated_config),
         unmodelled_keys=unmodelled,
