@@ -210,3 +210,14 @@ def test_what_cross_attention_keeps_is_said_to_come_on_top(run: Run, tmp_path: P
     assert any("cross-attention" in note for note in kv(run, path, "--ctx", "128")["notes"]) == said
     inspected = json.loads(run("inspect", path, "--ctx", "128", "--format", "json").stdout)
     assert any("cross-attention" in note for note in inspected["notes"]) == said
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_engines_have_few_decoders_over_an_encoder(run: Run, tmp_path: Path, engine: str) -> None:
+    """vLLM 0.33, models/registry.py: "encoder-decoder models except whisper have been removed"; SGLang, srt/models."""
+    for config, status in ((WHISPER, 0), (T5, 2)):
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        for command in (("kv",), ("fit", "--gpu", "h100")):
+            done = run(*command, str(tmp_path / "config.json"), "--engine", engine, "--ctx", "128")
+            assert done.returncode == status, (command, config["model_type"])
+            assert ("whose decoder reads an encoder's output" in " ".join(done.stderr.split())) == bool(status)

@@ -57,6 +57,8 @@ _NO_MODELS = frozenset("bamba jamba lfm3 minimax minimax_m1 minimax_text_01 olmo
 _NOT_MODELLED = frozenset(
     "deepseek_v41 deepseek_v41_text dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
 )
+# The decoders over an encoder that it has (srt/models/whisper.py, mllama.py).
+_CROSSING = frozenset({"whisper", "mllama", "mllama_text_model"})
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
 
 
@@ -221,6 +223,11 @@ def _check(architecture: Architecture, options: Options) -> None:
     if architecture.model_types & _NO_MODELS or recurrences & _NO_STATES:
         raise UnsupportedError(
             f"SGLang has no code for the recurrent layers of {architecture.model_type}", "try --engine vllm or transformers"
+        )
+    if architecture.crosses and not architecture.model_types & _CROSSING:
+        raise UnsupportedError(
+            f"SGLang has no code for {architecture.model_type}, whose decoder reads an encoder's output",
+            "try --engine transformers",
         )
     if architecture.model_types & _NOT_MODELLED:
         raise UnsupportedError(
