@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from archcalc import zoo
 from archcalc.analysis import kv
+from archcalc.arch import parse
 from archcalc.engines import ENGINES, Allocation, Workload
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
@@ -104,3 +109,34 @@ def test_every_model_is_held_by_some_engine_that_serves(name: str) -> None:
         except ArchcalcError as error:
             assert error.message
     assert held
+
+
+GOLDEN = Path(__file__).parent / "golden"
+COMPOSITES = {
+    config["model_type"]: config
+    for path in sorted(GOLDEN.glob("*.jsonl"))
+    for config in (json.loads(line).get("config") or {} for line in path.read_text(encoding="utf-8").splitlines())
+    if isinstance(config.get("text_config"), dict) and config["text_config"].get("model_type") and config.get("model_type")
+}
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_a_model_is_refused_where_its_text_model_alone_is(engine: str) -> None:
+    """Caches are the text model's: an engine whose layout of them is not modelled lays them out so below a tower too."""
+
+    def refused(config: dict[str, Any]) -> bool | None:
+        try:
+            architecture = parse(config)
+        except ArchcalcError:
+            return None
+        try:
+            return kv.allocate(architecture, engine, Workload(4096)) is None
+        except ArchcalcError:
+            return True
+
+    differ = []
+    for name, config in COMPOSITES.items():
+        whole, text = refused(config), refused(config["text_config"])
+        if None not in (whole, text) and whole != text:
+            differ.append(name)
+    assert not differ

@@ -10,8 +10,9 @@ import pytest
 
 from archcalc.arch import model_types, parse
 from archcalc.engines import Workload, llamacpp
-from archcalc.engines.llamacpp import Options, Row, allocate, cache_bytes, cells, recurrent_bytes
+from archcalc.engines.llamacpp import Options, Row, allocate, architecture_name, cache_bytes, cells, recurrent_bytes
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.model import TextModel
 
 DATA = Path(__file__).parent / "data" / "cache_llamacpp.jsonl"
 CASES = {case["arch"]: case for case in map(json.loads, DATA.read_text(encoding="utf-8").splitlines()[1:])}
@@ -128,6 +129,29 @@ def test_models_that_the_converter_does_not_read() -> None:
     config = {"model_type": "nanochat", **{key: value for key, value in BASE.items() if key != "sliding_window"}}
     with pytest.raises(UnsupportedError, match="nanochat"):
         allocate(parse(config), Workload(4096))
+
+
+def internvl(**llm: Any) -> dict[str, Any]:
+    """The shape of InternVL2's published configs, whose text model's part names its own class."""
+    vision = {
+        "model_type": "intern_vit_6b", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4,
+        "image_size": 28, "patch_size": 14, "qkv_bias": True, "norm_type": "layer_norm", "qk_normalization": False,
+    }  # fmt: skip
+    text = {
+        "model_type": "internlm2", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "vocab_size": 100, "bias": False, "max_position_embeddings": 8192,
+    }  # fmt: skip
+    return {"model_type": "internvl_chat", "vision_config": vision, "llm_config": {**text, **llm}, "downsample_ratio": 0.5}
+
+
+def test_the_converter_goes_by_the_class_that_the_text_model_names() -> None:
+    """conversion/base.py, `get_model_architecture`: `architectures` of the inner config, `llm_config` being one of its names."""
+    made = allocate(parse(internvl(architectures=["InternLM2ForCausalLM"])), Workload(4096))
+    assert made.bytes == 2 * 4096 * 2 * 2 * 16 * 2
+    with pytest.raises(UnsupportedError, match="internvl_chat"):
+        allocate(parse(internvl()), Workload(4096))
+    with pytest.raises(UnsupportedError, match="nanochat"):
+        architecture_name("internvl_chat", TextModel("nanochat", "NanoChatForCausalLM"))
 
 
 @pytest.mark.parametrize(("dtype", "hint"), [("fp8", "q8_0"), ("int4", "q4_0"), ("q6_k", "")])

@@ -67,6 +67,38 @@ def test_dtypes_that_it_lacks() -> None:
         allocate(parse(deepseek()), Workload(10, 1, "fp8"))
 
 
+@pytest.mark.parametrize(
+    ("keys", "held"),
+    [
+        ({"torch_dtype": "float32"}, "fp32"),
+        ({"dtype": "float32"}, "fp32"),
+        ({"dtype": "float16"}, "fp16"),
+        ({"dtype": "bfloat16"}, "bf16"),
+        # Decoders that state none are published in bf16.
+        ({}, "bf16"),
+        ({"dtype": "float32", "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}, "bf16"),
+    ],
+)
+def test_caches_are_of_the_dtype_that_the_weights_are_loaded_in(keys: dict[str, Any], held: str) -> None:
+    made = allocate(parse(deepseek(**keys)), Workload(10))
+    assert made.dtype == held
+    assert made.bytes == allocate(parse(deepseek()), Workload(10, 1, held)).bytes
+
+
+# Measured: two sequences of so many tokens through MiniMaxForCausalLM of transformers 5.24 with this config, keys and values alone.
+@pytest.mark.parametrize(
+    ("dtype", "tokens", "measured"), [("fp32", 5, 2560), ("fp32", 19, 9728), ("bf16", 5, 1280), ("bf16", 19, 4864)]
+)
+def test_minimax_keeps_what_its_window_has_left(dtype: str, tokens: int, measured: int) -> None:
+    config = {
+        "model_type": "minimax", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6, "num_local_experts": 2,
+        "num_experts_per_tok": 1, "layer_types": ["full_attention", "linear_attention"] * 2,
+    }  # fmt: skip
+    made = allocate(parse(config), Workload(tokens, 2, dtype))
+    assert made.bytes - made.state_bytes == measured
+
+
 def test_compressed_caches_have_no_static_form() -> None:
     config = next(c["config"] for c in CASES if c["config"]["model_type"] == "deepseek_v4")
     with pytest.raises(UnsupportedError, match="static"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, Plans, max_context, plans
 from archcalc.analysis.verdict import fit_report
+from archcalc.arch import parse
 from archcalc.engines.start import Taken
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded, load
@@ -363,3 +365,29 @@ def test_no_plan_for_a_model_that_an_engine_has_no_code_for(engine: str, status:
     done = run("fit", str(tmp_path), "--gpu", "l4", "--engine", engine, "--ctx", "512")
     assert done.returncode == status
     assert ("text encoder" in done.stderr) == bool(status)
+
+
+# vLLM 0.33, config/model.py `_get_and_verify_max_len`: the factor is applied, but for types whose stated positions are the scaled ones.
+@pytest.mark.parametrize(
+    ("scaling", "longest"),
+    [
+        ({"type": "linear", "factor": 4.0}, 524288),
+        ({"rope_type": "dynamic", "factor": 2.0}, 262144),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}, 131072),
+        ({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}, 131072),
+        (None, 131072),
+    ],
+)
+def test_scaled_positions_reach_beyond_the_stated_ones(scaling: dict[str, Any] | None, longest: int) -> None:
+    found = parse({**zoo.config("llama-3.1-8b"), "rope_scaling": scaling})
+    assert found.facts.context_tokens == 131072
+    assert found.longest == longest
+    ask = Ask(hardware.parse_spec("8xh100"), "vllm", longest)
+    assert plans(found, ask).best.context_tokens == longest
+    with pytest.raises(UsageError, match="beyond the model's"):
+        plans(found, ask._replace(context_tokens=longest + 1))
+
+
+def test_gemma_3_states_its_context_as_scaled() -> None:
+    for name in ("gemma-3-27b", "gemma-3-4b"):
+        assert architecture(name).longest == architecture(name).facts.context_tokens == 131072

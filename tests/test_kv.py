@@ -181,3 +181,43 @@ def test_inspect_as_an_engine_allocates(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [("kv", "qwen3-next-80b-a3b", "--engine", "vllm", "--format", "json"), ("kv", "gpt-oss-20b")])
 def test_a_bundled_model_needs_no_pydantic(arguments: tuple[str, ...]) -> None:
     assert not imported(*arguments) & NEVER
+
+
+WHISPER = {
+    "model_type": "whisper", "d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 96, "decoder_ffn_dim": 96, "vocab_size": 100, "num_mel_bins": 80,
+    "max_source_positions": 1500, "max_target_positions": 448,
+}  # fmt: skip
+T5 = {
+    "model_type": "t5", "d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 2, "num_heads": 4, "vocab_size": 100, "n_positions": 512,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (WHISPER, True),
+        (T5, True),
+        # An encoder alone crosses to nothing.
+        ({**T5, "architectures": ["T5EncoderModel"]}, False),
+        ({**zoo.config("llama-3.1-8b")}, False),
+    ],
+)
+def test_what_cross_attention_keeps_is_said_to_come_on_top(run: Run, tmp_path: Path, config: dict[str, Any], said: bool) -> None:
+    """Whisper's decoder keeps keys and values of 1,500 encoded frames in each layer (vLLM, kv_cache_interface.py `CrossAttentionSpec`)."""
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    path = str(tmp_path / "config.json")
+    assert any("cross-attention" in note for note in kv(run, path, "--ctx", "128")["notes"]) == said
+    inspected = json.loads(run("inspect", path, "--ctx", "128", "--format", "json").stdout)
+    assert any("cross-attention" in note for note in inspected["notes"]) == said
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_engines_have_few_decoders_over_an_encoder(run: Run, tmp_path: Path, engine: str) -> None:
+    """vLLM 0.33, models/registry.py: "encoder-decoder models except whisper have been removed"; SGLang, srt/models."""
+    for config, status in ((WHISPER, 0), (T5, 2)):
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        for command in (("kv",), ("fit", "--gpu", "h100")):
+            done = run(*command, str(tmp_path / "config.json"), "--engine", engine, "--ctx", "128")
+            assert done.returncode == status, (command, config["model_type"])
+            assert ("whose decoder reads an encoder's output" in " ".join(done.stderr.split())) == bool(status)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.conftest import Run
 
+from archcalc import zoo
 from archcalc.analysis import memory
 from archcalc.analysis.params import components
 from archcalc.arch import _levels, adapter_name, parse, schema_of
@@ -197,3 +198,28 @@ def test_scalings_and_quantization_are_read_to_the_last_key(key: str, value: dic
         "vocab_size": 1000,
     }  # fmt: skip
     assert parse({**llama, key: value}).unmodelled_keys == (named,)
+
+
+@pytest.mark.parametrize(
+    ("source", "stated", "other"),
+    [
+        # `attribute_map` of GPT2Config and MixtralConfig (transformers 5.24); `dtype` goes before `torch_dtype` in PreTrainedConfig.
+        ("gpt2", "n_layer=3", "num_hidden_layers=3"),
+        ("gpt2", "n_embd=384", "hidden_size=384"),
+        ("mixtral-8x7b", "num_local_experts=4", "num_experts=4"),
+        ("llama-3.1-8b", "torch_dtype=float32", "dtype=float32"),
+    ],
+)
+def test_set_replaces_what_the_config_states_under_another_name(run: Run, source: str, stated: str, other: str) -> None:
+    plain, *changed = (
+        run("inspect", source, *(("--set", override) if override else ()), "--format", "csv").stdout
+        for override in ("", stated, other)
+    )
+    assert changed[0] == changed[1] != plain
+
+
+def test_dtype_goes_before_torch_dtype() -> None:
+    """PreTrainedConfig.__init__ of transformers 5.24: `self.dtype if self.dtype is not None else torch_dtype`."""
+    config = {**zoo.config("llama-3.1-8b"), "dtype": "float32", "torch_dtype": "bfloat16"}
+    assert parse(config).dtype == "F32"
+    assert parse({**config, "dtype": None}).dtype == "BF16"

@@ -10,6 +10,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import parse
+from archcalc.errors import ConfigError
 from conftest import Run
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data" / "structure.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -63,3 +64,15 @@ def test_a_card_may_count_the_tables_or_not(cli: Run, tmp_path: Path, claim: str
     card.write_text(f"# DeepSeek-V4.1-Flash\n\n| | |\n| --- | --- |\n| {claim} | {value} |\n", encoding="utf-8")
     done = cli("check", str(card), "--model", str(DATA / "data" / "deepseek-v4.1-flash.json"), "--offline")
     assert done.returncode == (0 if right else 1), done.stdout
+
+
+@pytest.mark.parametrize("model_type", ["deepseek_vl_hybrid", "got_ocr2"])
+def test_heads_that_do_not_divide_a_tower_are_refused(model_type: str) -> None:
+    """The reference builds such a SAM tower, and its forward pass fails: no count of it is right (modeling_got_ocr2.py, `forward`)."""
+    rows = (Path(__file__).parent / "golden" / f"{model_type}.jsonl").read_text(encoding="utf-8").splitlines()
+    config = json.loads(rows[0])["config"]
+    field = "high_res_vision_config" if model_type == "deepseek_vl_hybrid" else "vision_config"
+    parse(config)
+    wrong = {**config, field: {**(config.get(field) or {}), "hidden_size": 768, "num_attention_heads": 36}}
+    with pytest.raises(ConfigError, match=r"768.*36"):
+        parse(wrong)

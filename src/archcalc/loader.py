@@ -65,7 +65,7 @@ def _changed(set_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, An
 
 
 def overridden(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of the config with each `KEY=VALUE` set.
+    """A copy of the config with each `KEY=VALUE` set, in place of what the config states under another name of that key.
 
     Raises `UsageError` for a key that is read at another level, where setting it would change nothing.
     """
@@ -87,7 +87,8 @@ def overridden(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
             raise UsageError(f"--set {override}: {name} reads {head} in {right.split('.')[0]}", f"--set {right}={value}")
         if rest and head in _levels.LANGUAGE and head not in config and _levels.flat(schema, config, head):
             raise UsageError(f"--set {override}: this {name} config has no {head}", f"--set {rest}={value}")
-    return changed
+    keys = [tuple(step.strip() for step in override.partition("=")[0].split(".")) for override in overrides]
+    return _levels.renamed(schema, changed, keys)
 
 
 def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: bool = False) -> Loaded:
@@ -108,7 +109,7 @@ def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: b
     if reading.notes or not reading.context:
         notes, facts = (*architecture.notes, *reading.notes), architecture.facts
         if not reading.context:
-            facts = facts._replace(context_tokens=None)
+            facts, architecture = facts._replace(context_tokens=None), architecture._replace(stretched=None)
         architecture = architecture._replace(notes=notes, facts=facts)
     if header is not None and header.format == "gguf":
         architecture = _as_held(architecture, header)

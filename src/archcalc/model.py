@@ -10,6 +10,7 @@ are one `Tensor` whose axis 0 is the expert.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any, Literal, NamedTuple
@@ -278,6 +279,17 @@ class Facts(NamedTuple):
     more: tuple[tuple[str, str], ...] = ()
 
 
+_CROSS = re.compile(r"cross_?att|encoder_attn|encoder_decoder_attention|EncDecAttention")
+"""What the reference calls attention to an encoder's output."""
+
+
+class TextModel(NamedTuple):
+    """What a config says of the text model inside it; `class_name` is the first of its `architectures`."""
+
+    model_type: str
+    class_name: str | None = None
+
+
 class Architecture(NamedTuple):
     """A whole model, normalized.
 
@@ -286,7 +298,9 @@ class Architecture(NamedTuple):
     along their first axis. `dtype` is the dtype that the config states for the weights, in
     safetensors' spelling, or None. `quantization` is the config's `quantization_config`, as it stands. `rotary` is rows and width of each
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
-    caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known.
+    caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
+    model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
+    context is of those before scaling.
     """
 
     model_type: str
@@ -302,6 +316,27 @@ class Architecture(NamedTuple):
     rotary: tuple[tuple[int, int], ...] = ()
     whole_latents: bool = False
     encoders: tuple[Encoder, ...] = ()
+    text: TextModel | None = None
+    stretched: int | None = None
+
+    @property
+    def model_types(self) -> frozenset[str]:
+        """The model's own type and its text model's."""
+        return frozenset({self.model_type} | ({self.text.model_type} if self.text else set()))
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens that engines take."""
+        return self.stretched or self.facts.context_tokens
+
+    @property
+    def crosses(self) -> bool:
+        """Whether layers of the decoder read what an encoder made beside the tokens, and so keep keys and values of it."""
+        facts = self.facts
+        if "cross-attention" in facts.attention or {"cross-attention", "encoder"} & {name for name, _ in facts.more}:
+            return True
+        names = (t.name for s in self.stacks if s.part == "decoder" for layer in s.kinds for t in layer.tensors)
+        return any(_CROSS.search(name) for name in names)
 
     @property
     def layers(self) -> int:

@@ -115,8 +115,8 @@ def engine_for(device: Device) -> Engine:
 
 def context_of(architecture: Architecture, ask: Ask) -> int:
     """The context asked for, else the model's own. Raises `UsageError` beyond what the model was made for."""
-    longest = architecture.facts.context_tokens
-    tokens = ask.context_tokens or longest
+    longest = architecture.longest
+    tokens = ask.context_tokens or architecture.facts.context_tokens
     if tokens is None:
         raise UsageError("the config states no context", "give --ctx")
     if longest is not None and tokens > longest:
@@ -641,7 +641,7 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
 
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
     """The longest context at this concurrency, up to the model's own; 0 where not even one token fits."""
-    limit = model.architecture.facts.context_tokens or fit.context_tokens
+    limit = model.architecture.longest or fit.context_tokens
     sequences = -(-fit.concurrency // fit.placement.dp)
 
     def holds(tokens: int) -> bool:

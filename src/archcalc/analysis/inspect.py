@@ -281,8 +281,10 @@ def inspect(
     elif tokens is None:
         notes.append("the config states no context: give --ctx for cache and FLOPs")
     else:
-        from archcalc.analysis.kv import beyond
+        from archcalc.analysis.kv import beyond, crossing
 
+        if not any("cross-attention" in note for note in notes):
+            notes += crossing(a)
         notes += beyond(a, tokens)
         cache = kv_cache(a, tokens, batch, kv_dtype, engine)
         contexts = _contexts(a, kv_dtype, tokens, engine)

@@ -136,12 +136,19 @@ def notes(architecture: Architecture, tokens: int) -> list[str]:
     out = []
     if architecture.status == "guessed":
         out.append("no adapter reads this model type: every figure is a guess, marked ~")
-    return [*out, *beyond(architecture, tokens)]
+    return [*out, *crossing(architecture), *beyond(architecture, tokens)]
+
+
+def crossing(architecture: Architecture) -> list[str]:
+    """A note where layers keep keys and values of an encoder's output, which is as long as its input."""
+    if not architecture.crosses:
+        return []
+    return ["caches are the decoder's own tokens': what cross-attention keeps of the encoder's output comes on top"]
 
 
 def beyond(architecture: Architecture, tokens: int) -> list[str]:
     """A note where more is asked for than the model's own context."""
-    longest = architecture.facts.context_tokens
+    longest = architecture.longest
     if not longest or tokens <= longest:
         return []
     return [f"{units.format_tokens(tokens)} is beyond the model's {units.format_tokens(longest)} of context"]

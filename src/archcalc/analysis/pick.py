@@ -37,7 +37,7 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
         elif task == "code" and not any(word in entry.name for word in _CODE):
             why = OTHER_TASK
         loaded = load(entry.name)
-        longest = loaded.architecture.facts.context_tokens
+        longest = loaded.architecture.longest
         longest_of_all = max(longest_of_all, longest or 0)
         if not why and ask.context_tokens and longest and ask.context_tokens > longest:
             why = SHORTER

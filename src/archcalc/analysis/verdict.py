@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from archcalc import hardware, report, units
-from archcalc.analysis import advice, roofline
+from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.checkpoint import inventory, storage_bytes
 from archcalc.analysis.command import Start, start
 from archcalc.analysis.fit import LAYERED, Ask, Fit, Plans, max_context, plans, read_bytes
@@ -245,6 +245,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     if architecture.unmodelled_keys:
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
     yield from architecture.notes if architecture.whole_latents else ()
+    yield from kv.crossing(architecture)
     own, held = method_of(stored or {}), architecture.quantization
     if ask.engine == "transformers" and ask.quant is None and stored:
         if held is None:

@@ -92,6 +92,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
             f'every published {name} config states it: give "{key}" in the config, or with --set {key}=VALUE',
             key,
         )
+    stated_config = config
     try:
         placed = _levels.lowered(cls, config)
         config = placed.config
@@ -117,7 +118,9 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),
+        stretched=_rotary.stretched(config, architecture.facts),
         encoders=_encoder.of(schema, architecture),
+        text=_levels.text_model(stated_config),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled else architecture.status,
     )

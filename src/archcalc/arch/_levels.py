@@ -10,7 +10,7 @@ dicts"), and of Step3p7Config and LlavaConfig, which take the defaults.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple, get_args
 
@@ -18,6 +18,7 @@ from pydantic import AliasChoices
 
 from archcalc.arch._schema import BASE, ConfigSchema, Nested
 from archcalc.errors import ConfigError
+from archcalc.model import TextModel
 
 LANGUAGE = ("text_config", "llm_config", "language_config", "llm_cfg", "thinker_config", "vlm_config")
 """The fields that hold a composite's text model."""
@@ -30,6 +31,7 @@ _ROPE = frozenset(
 
 """What the tables of positions are read off, whether the schema of the type names it or not."""
 _DICTS = frozenset({"rope_scaling", "rope_parameters"})
+_DTYPE = frozenset({"dtype", "torch_dtype"})
 
 
 class Lowered(NamedTuple):
@@ -45,6 +47,17 @@ class Lowered(NamedTuple):
 def language_of(schema: type[ConfigSchema]) -> str:
     """The field that holds the text model, or an empty string."""
     return next((name for name in LANGUAGE if name in schema.model_fields), "")
+
+
+def text_model(config: Mapping[str, Any]) -> TextModel | None:
+    """What the config says of the innermost text model that it holds."""
+    inner = next((config[name] for name in LANGUAGE if isinstance(config.get(name), Mapping)), None)
+    if inner is None:
+        return None
+    name, classes = inner.get("model_type"), inner.get("architectures")
+    first = classes[0] if isinstance(classes, list) and classes else None
+    own = TextModel(name, first if isinstance(first, str) else None) if isinstance(name, str) else None
+    return text_model(inner) or own
 
 
 def within(schema: type[ConfigSchema], key: str, inner: Mapping[str, Any]) -> type[ConfigSchema] | None:
@@ -117,6 +130,21 @@ def place(schema: type[ConfigSchema], config: Mapping[str, Any], key: str) -> st
     stated = next((name for name in sorted(group) if name in inner), "")
     below = stated or place(text, inner, key)
     return f"{field}.{below}" if below else ""
+
+
+def renamed(schema: type[ConfigSchema], config: Mapping[str, Any], keys: Collection[tuple[str, ...]]) -> dict[str, Any]:
+    """The config without the other names of each key that was set, one of which would be read in its place."""
+    groups = {**names(schema), **dict.fromkeys(_DTYPE, _DTYPE)}
+    heads = {steps[0] for steps in keys}
+    dropped = {other for steps in keys if len(steps) == 1 for other in groups.get(steps[0], ())} - heads
+    out = {key: value for key, value in config.items() if key not in dropped}
+    for head in heads:
+        inner = out.get(head)
+        below = [steps[1:] for steps in keys if steps[0] == head and len(steps) > 1]
+        part = within(schema, head, inner) if below and head in schema.model_fields and isinstance(inner, Mapping) else None
+        if part is not None and isinstance(inner, Mapping):
+            out[head] = renamed(part, inner, below)
+    return out
 
 
 def flat(schema: type[ConfigSchema], config: Mapping[str, Any], field: str) -> bool:

@@ -37,6 +37,20 @@ def tables(config: Mapping[str, Any], facts: Facts) -> tuple[tuple[int, int], ..
     return tuple(found)
 
 
+def stretched(config: Mapping[str, Any], facts: Facts) -> int | None:
+    """The positions that linear or dynamic scaling reaches: engines multiply the context by the factor, but for Gemma 3, which states the
+    scaled one (vLLM 0.33, config/model.py `_get_and_verify_max_len`; SGLang, hf_transformers/common.py `get_context_length`)."""
+    positions, text = facts.context_tokens, _text(config)
+    rope = text.get("rope_parameters") or text.get("rope_scaling")
+    if positions is None or not isinstance(rope, Mapping) or "gemma3" in str(config.get("model_type")):
+        return None
+    factor = rope.get("factor")
+    scaled = rope.get("rope_type", rope.get("type")) in ("linear", "dynamic") and "original_max_position_embeddings" not in rope
+    if not scaled or not isinstance(factor, (int, float)) or not 1 < factor < 2**20:
+        return None
+    return int(positions * factor)
+
+
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The config of the text model, which may be nested."""
     for key, value in config.items():

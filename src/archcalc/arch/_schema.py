@@ -295,7 +295,7 @@ def _core_names(schema: type[ConfigSchema]) -> tuple[tuple[str, ...], ...]:
 def stored_dtype(*configs: Mapping[str, Any] | None) -> str | None:
     """The dtype that the first of the configs that has one states for its weights, in safetensors' spelling."""
     for config in configs:
-        for key in ("torch_dtype", "dtype"):
+        for key in ("dtype", "torch_dtype"):
             value = (config or {}).get(key)
             if value is None or value == "auto":
                 continue

@@ -16,7 +16,7 @@ from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.blocks.vision import encoder_layer, patch_conv
+from archcalc.blocks.vision import encoder_layer, head_width, patch_conv
 from archcalc.model import Encoder, Layer, Tensor, stack
 
 
@@ -49,7 +49,7 @@ class Schema(TowerSchema):
 
     def layer(self, window: int) -> Layer:
         h, n = self.hidden_size, self.num_attention_heads
-        dim, side = h // n, window or self.image_size // self.patch_size
+        dim, side = head_width(h, n), window or self.image_size // self.patch_size
         attention = GroupedQueryAttention(
             h, n, n, dim, self.qkv_bias, True, window**2 or None, bool(window), fused="qkv", names=("", "", "", "proj")
         )

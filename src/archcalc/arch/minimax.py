@@ -18,7 +18,7 @@ from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.linear import LightningAttention
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Layer
+from archcalc.model import Architecture, Layer, recached
 
 LINEAR, FULL = "linear_attention", "full_attention"
 
@@ -64,7 +64,9 @@ class Schema(mixtral.Schema):
             moe=self.moe(),
             more=(("linear heads", f"{self.num_attention_heads} x {self.head_size}, fixed decay by head and layer"),),
         )
-        return decoder(
+        made = decoder(
             self.name, [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip
+        # Its own cache is made without the config, and so knows no window (modeling_minimax.py, `MiniMaxCache()`).
+        return recached(made, masked=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.blocks.vision import encoder_layer
+from archcalc.blocks.vision import encoder_layer, head_width
 from archcalc.model import Layer, Tensor
 
 
@@ -24,7 +24,7 @@ def sam_layer(
     norms: tuple[str, str] = ("norm1", "norm2"),
 ) -> Layer:
     """A layer whose attention sees `side` by `side` patches."""
-    dim = hidden // heads
+    dim = head_width(hidden, heads)
     attention = GroupedQueryAttention(
         hidden, heads, heads, dim, bias=bias, output_bias=True, window=side**2, fused="qkv", names=("", "", "", "proj")
     )

@@ -12,6 +12,7 @@ from archcalc.blocks._tensor import Block, Mixer, linear, make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
+from archcalc.errors import ConfigError
 from archcalc.model import Layer, Shard, Tensor
 
 
@@ -46,6 +47,14 @@ def encoder_layer(
     return layer._replace(caches=())
 
 
+def head_width(hidden: int, heads: int) -> int:
+    """A head's share of a tower's width. Raises `ConfigError` where the heads do not divide it: the reference builds matrices of the full
+    width all the same, and its forward pass cannot split what they give (transformers 5.24, modeling_clip.py, modeling_got_ocr2.py)."""
+    if hidden % heads:
+        raise ConfigError(f"the width of a tower ({hidden}) is not a multiple of its {heads} heads", "correct one of the two")
+    return hidden // heads
+
+
 def vit_attention(
     hidden: int,
     heads: int,
@@ -54,7 +63,7 @@ def vit_attention(
     names: tuple[str, str, str, str] = ("q_proj", "k_proj", "v_proj", "out_proj"),
 ) -> GroupedQueryAttention:
     """Multi-head attention as wide as the tower."""
-    return GroupedQueryAttention(hidden, heads, heads, hidden // heads, bias=bias, output_bias=bias, names=names)
+    return GroupedQueryAttention(hidden, heads, heads, head_width(hidden, heads), bias=bias, output_bias=bias, names=names)
 
 
 def clip_layer(hidden: int, heads: int, intermediate: int, activation: str) -> Layer:

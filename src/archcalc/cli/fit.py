@@ -235,7 +235,7 @@ def _list(
         total = sum(c.total for c in components(a) if c.part != "mtp")
         if total < min_params:
             return None
-        longest = a.facts.context_tokens
+        longest = a.longest
         if ask.context_tokens and longest and ask.context_tokens > longest:
             return None
         return list_row(fit_report(loaded, ask, brief=True, max_quant=max_quant), total, by_name[name].license)

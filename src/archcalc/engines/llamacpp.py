@@ -24,7 +24,7 @@ from archcalc.engines._allocation import (
     times,
 )
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache, Layer
+from archcalc.model import Architecture, Cache, Layer, TextModel
 
 NAME = "llama.cpp"
 VERSION = "0c1e57098"
@@ -175,12 +175,16 @@ def recurrent_bytes(elements: int, n_seq_max: int, n_rs_seq: int = 0) -> int:
     return elements * STATE_BYTES * max(1, n_seq_max) * (1 + n_rs_seq)
 
 
-def architecture_name(model_type: str) -> str:
-    """What a GGUF file of this model type calls its architecture."""
+def architecture_name(model_type: str, text: TextModel | None = None) -> str:
+    """What a GGUF file of this model type calls its architecture, which may be that of the text model inside."""
     for line in _READ_AS.replace("\n", "|").split("|"):
         name, _, types = line.partition(":")
         if model_type in types.split():
             return name.strip()
+    if text is not None and text.class_name:
+        # The class that the text model's own part of the config names goes before the whole model's (conversion/base.py,
+        # `get_model_architecture`), and towers are left out.
+        return architecture_name(text.model_type)
     raise UnsupportedError(f"llama.cpp: its converter does not read {model_type} models, or not as an architecture known here")
 
 
@@ -234,7 +238,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
     if not options.flash_attn and TYPES[type_v][1] > 1:
         raise UsageError(f"llama.cpp: values in {type_v} need flash attention", "f16 and bf16 do not")
-    name = architecture_name(architecture.model_type)
+    name = architecture_name(architecture.model_type, architecture.text)
     if name in _NOT_MODELLED:
         raise UnsupportedError(f"llama.cpp: the caches of {name} are not modelled")
     n_seq = options.n_parallel or work.batch

@@ -55,8 +55,10 @@ _SLOTS_TRACKED, _SLOTS, _SLOTS_WITHOUT_CACHE = 5, 3, 1
 _NO_MODELS = frozenset("bamba jamba lfm3 minimax minimax_m1 minimax_text_01 olmo_hybrid plamo2 zamba zamba2".split())
 # Models whose caches are laid out by code of their own that is not modelled here.
 _NOT_MODELLED = frozenset(
-    "deepseek_v41 dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
+    "deepseek_v41 deepseek_v41_text dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
 )
+# The decoders over an encoder that it has (srt/models/whisper.py, mllama.py).
+_CROSSING = frozenset({"whisper", "mllama", "mllama_text_model"})
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
 
 
@@ -220,11 +222,16 @@ def settled(architecture: Architecture, options: Options) -> tuple[int, float]:
 
 def _check(architecture: Architecture, options: Options) -> None:
     recurrences = {held.cache.recurrence for held in held_caches(architecture)}
-    if architecture.model_type in _NO_MODELS or recurrences & _NO_STATES:
+    if architecture.model_types & _NO_MODELS or recurrences & _NO_STATES:
         raise UnsupportedError(
             f"SGLang has no code for the recurrent layers of {architecture.model_type}", "try --engine vllm or transformers"
         )
-    if architecture.model_type in _NOT_MODELLED:
+    if architecture.crosses and not architecture.model_types & _CROSSING:
+        raise UnsupportedError(
+            f"SGLang has no code for {architecture.model_type}, whose decoder reads an encoder's output",
+            "try --engine transformers",
+        )
+    if architecture.model_types & _NOT_MODELLED:
         raise UnsupportedError(
             f"SGLang: the caches of {architecture.model_type} are laid out by code of their own, which is not modelled"
         )

@@ -77,7 +77,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     """The cache after a prefill of the whole context and one step, when views of longer tensors are gone."""
     options = options or Options()
     rules = as_of(NAME, VERSIONS, options.version)
-    dtype = work.kv_dtype or default_dtype(architecture)
+    dtype = work.kv_dtype or _own_dtype(architecture)
     if dtype not in DTYPE_BYTES:
         hint = "its caches follow the model's dtype; quantized ones (QuantizedCache) are not modelled"
         raise lacks_dtype(NAME, dtype, DTYPE_BYTES, hint)
@@ -95,6 +95,15 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     if any(f.state_bytes for f in figures):
         rule += "; convolutions keep their whole kernel"
     return Allocation(NAME, options.version or NEWEST, work.context_tokens, work.batch, dtype, merged(figures), rule)
+
+
+def _own_dtype(architecture: Architecture) -> str:
+    """Keys and values are cached as they are computed, in the dtype that the weights were loaded in: the checkpoint's own, fp32 included
+    (modeling_utils.py, `_get_dtype`: "auto" where none is asked for)."""
+    from archcalc.analysis.checkpoint import base_dtype
+
+    wide = architecture.quantization is None and base_dtype(architecture)[0] == "F32"
+    return "fp32" if wide else default_dtype(architecture)
 
 
 def cached_rows(cache: Cache, tokens: int, options: Options, rules: Rules) -> tuple[int, str]:

@@ -30,7 +30,7 @@ from archcalc.engines._allocation import (
     times,
 )
 from archcalc.engines._vllm_planner import Demand, Group, LayerSpec, Spec, cdiv
-from archcalc.engines._vllm_rules import NEWEST, Rules, check_known, rules
+from archcalc.engines._vllm_rules import NEWEST, Rules, at_least, check_known, rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache, State
 
@@ -107,8 +107,11 @@ _ASKED_STATES = ("qwen3_5", "qwen4", "nemotron_h")
 # of their own that is not modelled here.
 _NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
 _NO_MODELS = frozenset({"lfm3", "zamba"})
+# The decoders over an encoder that are left (models/registry.py: "encoder-decoder models except whisper have been removed"; whisper.py,
+# cohere_asr.py: `CrossAttention`). The Transformers backend takes none (models/transformers/base.py).
+_CROSSING = frozenset({"whisper", "cohere_asr"})
 _NOT_MODELLED = frozenset(
-    "deepseek_v41 dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
+    "deepseek_v41 deepseek_v41_text dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
 )
 
 
@@ -464,13 +467,17 @@ def _packed_specs(frame: Frame, cache: Cache) -> list[Spec]:
 def _check(architecture: Architecture, options: Options) -> None:
     """vLLM's own conditions on a placement."""
     tp, dcp, facts = options.tp, options.dcp, architecture.facts
-    if architecture.model_type in _NO_MODELS:
+    if architecture.model_types & _NO_MODELS:
         raise UnsupportedError(
             f"vLLM has no code for the recurrent layers of {architecture.model_type}", "try --engine transformers"
         )
-    if architecture.model_type in _NOT_MODELLED:
+    if architecture.model_types & _NOT_MODELLED:
         raise UnsupportedError(
             f"vLLM: the caches of {architecture.model_type} are laid out by code of their own, which is not modelled"
+        )
+    if architecture.crosses and at_least(options.version, 0, 10, 2) and not architecture.model_types & _CROSSING:
+        raise UnsupportedError(
+            f"vLLM has no code for {architecture.model_type}, whose decoder reads an encoder's output", "try --engine transformers"
         )
     if facts.heads and facts.heads % tp:
         raise UsageError(

@@ -24,6 +24,7 @@ from archcalc.model import (
     Stack,
     State,
     Tensor,
+    TextModel,
 )
 
 VERSION = 1
@@ -128,4 +129,5 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "facts": _facts,
     "rotary": _each(tuple),
     "encoders": _each(_reader(Encoder)),
+    "text": _reader(TextModel),
 }
