@@ -102,7 +102,7 @@ _PART = re.compile(
     r"(?i)\b(?:vision|visual|vit|image|audio|speech)\b|\bmtp\b|multi-token prediction|\bdraft\b|\b(?:adapter|projector|lora)\b|视觉"
 )
 _QUANTIZED = re.compile(
-    r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)*|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
+    r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)?|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
     r"|weight-\d|quanti[sz]|量化"
 )
 _SIZES = frozenset({"total_params", "weights", "active_params"})

@@ -168,7 +168,8 @@ class _Parser(HTMLParser):
             markdown(self.builder, data, start)
             return
         position = 0
-        for match in re.finditer(r"\s*[\r\n]\s*", data):
+        # From the beginning of white space only: from each of its places it would take the square of its length.
+        for match in re.finditer(r"(?<!\s)\s*[\r\n]\s*", data):
             self.builder.add(data[position : match.start()], start + position)
             self.builder.add("\n", None)
             position = match.end()
