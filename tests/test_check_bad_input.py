@@ -420,3 +420,19 @@ def test_long_names_and_cells_of_html(page: str, busy: str) -> None:
     """Each took the square of its length."""
     results = check_text(page % busy, "card.md", Settings(), offline=True).results
     assert "wrong" not in {result.verdict for result in results}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Llama 3 8B\n\n" + "- Layers: 33\n" * 20_000,
+        "| Model | Layers |\n| --- | --- |\n" + "| Llama 3 8B | 33 |\n" * 20_000,
+        "<table " * 30_000,
+        "<table><tr><td>Layers</td></tr>" + "<td " * 50_000,
+    ],
+    ids=["items", "rows", "open tables", "open cells"],
+)
+def test_many_claims_and_open_tags(text: str) -> None:
+    """Each took the square of their number."""
+    done = check_text(text, "card.md", Settings(), offline=True)
+    assert len(done.results) in (0, 20_000)
