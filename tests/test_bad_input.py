@@ -330,3 +330,51 @@ def test_a_part_of_a_model_is_refused_plainly(name: str, run: Run, tmp_path: Pat
     types = {row["model_type"] for row in json.loads(run("models", "--types", "--format", "json").stdout)}
     assert name not in types
     assert {"llama", "clip_text_model", "deepseek_v3"} & types >= {"llama", "deepseek_v3"}
+
+
+def test_a_mapping_that_json_could_not_hold_is_refused_plainly() -> None:
+    import archcalc
+
+    for source, said in (
+        ({**LLAMA, "rope_scaling": {1: 2}}, "rope_scaling has the key 1"),
+        ({**LLAMA, 7: 2}, "the config has the key 7"),
+        (5, "a source of type int"),
+        (None, "a source of type NoneType"),
+    ):
+        with pytest.raises(ArchcalcError, match=said):
+            archcalc.load(source, offline=True)  # type: ignore[arg-type]
+
+
+def test_a_group_of_compressed_tensors_without_weights(run: Run, tmp_path: Path) -> None:
+    quantized = {"quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["re:.*"], "config_groups": {"a": {}}}
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "quantization_config": quantized}), encoding="utf-8")
+    for engine in ("llama.cpp", "vllm"):
+        assert "internal error" not in run("fit", "config.json", "--gpu", "h100", "--engine", engine).stderr
+
+
+# A text that ends a line, opens a tag and a link, moves the cursor and turns the direction of text.
+HOSTILE = "x\u001b[31m\u202e</script><img src=x>\n# [a](http://b)"
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["kv", "--engine", "vllm"], ["fit", "--gpu", "h100"], ["train", "--seq", "512"]])
+def test_text_of_a_config_is_no_markdown(command: list[str], run: Run, tmp_path: Path) -> None:
+    name = "<img src=x>[a](b).json"
+    config = {**LLAMA, HOSTILE: 1, "hidden_act": "silu", "rope_scaling": {"rope_type": "linear", "factor": 2.0, HOSTILE: 1}}
+    (tmp_path / name).write_text(json.dumps(config), encoding="utf-8")
+    said = run(command[0], name, *command[1:], "--format", "markdown").stdout
+    page = "".join(said.split("```")[::2])  # what is no code
+    assert "## " in page
+    assert "<img" not in page
+    assert "](" not in page
+    assert "\n# " not in page
+    assert "\u001b" not in said
+
+
+def test_text_of_a_config_is_plain_in_a_page(run: Run, tmp_path: Path) -> None:
+    config = {**LLAMA, HOSTILE: 1, "rope_scaling": {"rope_type": "linear", "factor": 2.0, HOSTILE: 1}, "hidden_act": HOSTILE}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert run("report", "config.json", "--out", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<img" not in page
+    assert "\u001b" not in page
+    assert "\u202e" not in page

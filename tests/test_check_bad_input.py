@@ -405,3 +405,34 @@ def test_a_spoilt_page_is_read_or_refused(page: Path, edits: list[tuple[float, i
         return
     assert mended.left <= sum(r.verdict == "wrong" for r in checked.results)
     assert all(r.line >= 1 and r.column >= 1 for r in checked.results)
+
+
+@pytest.mark.parametrize("busy", ["a" + "- " * 100_000 + "x", "[" * 100_000, "a" + " " * 200_000 + "x"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "| Model | Layers |\n| --- | --- |\n| %s | 32 |\n",
+        "# %s\n\n- Layers: 32\n",
+        "<table><tr><td>Layers</td><td>%s</td></tr></table>\n",
+    ],
+)
+def test_long_names_and_cells_of_html(page: str, busy: str) -> None:
+    """Each took the square of its length."""
+    results = check_text(page % busy, "card.md", Settings(), offline=True).results
+    assert "wrong" not in {result.verdict for result in results}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Llama 3 8B\n\n" + "- Layers: 33\n" * 20_000,
+        "| Model | Layers |\n| --- | --- |\n" + "| Llama 3 8B | 33 |\n" * 20_000,
+        "<table " * 30_000,
+        "<table><tr><td>Layers</td></tr>" + "<td " * 50_000,
+    ],
+    ids=["items", "rows", "open tables", "open cells"],
+)
+def test_many_claims_and_open_tags(text: str) -> None:
+    """Each took the square of their number."""
+    done = check_text(text, "card.md", Settings(), offline=True)
+    assert len(done.results) in (0, 20_000)

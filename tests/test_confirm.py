@@ -6,6 +6,7 @@ The shapes are those found when `archcalc check` was run over Markdown files of 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,35 @@ def test_a_baseline_leaves_out_what_stands_and_nothing_else(cli: Run, tmp_path: 
         (4, "kv_heads"),
         (5, "layers"),
     ]
+
+
+def test_a_baseline_is_written_over_no_file_that_is_checked_and_leaves_out_none(cli: Run, tmp_path: Path) -> None:
+    card = tmp_path / "card.md"
+    card.write_text("| Model | Layers |\n| --- | --- |\n| Llama 3 8B | 33 |\n", encoding="utf-8")
+    before = card.read_text(encoding="utf-8")
+    done = cli("check", "card.md", "--offline", "--write-baseline", "card.md")
+    assert (done.returncode, card.read_text(encoding="utf-8")) == (2, before)
+    assert "--write-baseline card.md is read as a source" in done.stderr
+    for files, status in ((["absent.md"], 2), (["card.md", "absent.md"], 1)):
+        done = cli("check", *files, "--offline", "--write-baseline", "standing.json")
+        assert (done.returncode, (tmp_path / "standing.json").exists()) == (status, False)
+        assert "absent.md" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("option", ["--baseline", "--config"])
+def test_what_never_ends_or_is_too_deep_is_told(option: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_text("# gpt2\n\n- Layers: 12\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe")
+    deep = "[" * 100_000 + "]" * 100_000
+    (tmp_path / "deep").write_text(deep if option == "--baseline" else f"a = {deep}", encoding="utf-8")
+    (tmp_path / "digits").write_text("9" * 5000 if option == "--baseline" else f"a = {'9' * 5000}", encoding="utf-8")
+    (tmp_path / "large").write_text(" " * (16 * 2**20 + 1), encoding="utf-8")
+    for name, said in (
+        ("pipe", "is a pipe"), ("/dev/zero", "is a device"), ("deep", "nested too deeply"), ("digits", "digits"), ("large", "MiB"),
+    ):  # fmt: skip
+        done = run("check", "card.md", "--offline", option, name)
+        assert (done.returncode, said in done.stderr, name in done.stderr) == (2, True, True), done.stderr
 
 
 @pytest.mark.parametrize(

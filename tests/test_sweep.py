@@ -90,6 +90,23 @@ def test_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
     assert rows == lines(whole)
 
 
+@pytest.mark.parametrize(
+    "held", [b"5\n", b"[1]\n{}\n", b"{}\n", b'{"source": 5}\n', b"\xff\xfe\n{}\n", b"[" * 100_000 + b"\n", b"9" * 5000 + b"\n"]
+)
+def test_goes_on_with_no_file_but_its_own(held: bytes, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(held)
+    done = run("sweep", "gpt2", "--out", "rows.jsonl", "--resume")
+    assert (done.returncode, (tmp_path / "rows.jsonl").read_bytes()) == (2, held)
+    assert "rows.jsonl, line 1: " in done.stderr
+    assert "internal error" not in done.stderr
+
+
+def test_a_row_that_was_cut_within_a_character_is_computed_again(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes('{"source": "é'.encode()[:-1])
+    assert run("sweep", "gpt2", "--out", "rows.jsonl", "--resume").returncode == 0
+    assert [row["source"] for row in lines((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))] == ["gpt2"]
+
+
 def test_csv_has_config_keys_as_columns(run: Run, tmp_path: Path) -> None:
     run("sweep", "llama-3.1-8b", "--set", "num_hidden_layers=2,4", "--ctx", "1k", "--out", "rows.csv")
     with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:

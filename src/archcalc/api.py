@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from archcalc import report, units
+from archcalc.errors import ConfigError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
 
@@ -15,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def load(
-    source: str | Mapping[str, Any], *, offline: bool = False, refresh: bool = False, overrides: Mapping[str, Any] | None = None
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    offline: bool = False,
+    refresh: bool = False,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """Read a model's config and normalize it.
 
@@ -33,12 +39,20 @@ def load(
     if isinstance(source, Mapping):
         from archcalc.arch import parse
 
+        _check_keys(source)
         config = {**source}
         for key, value in (overrides or {}).items():
             config = _set(config, key, value)
         return Loaded(report.SourceInfo(str(config.get("model_type") or "config"), "file", "hf-config"), parse(config))
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(
+            f"a source of type {type(source).__name__}", "give a bundled name, a path, a Hub repository or a config as a mapping"
+        )
     return loader.load(
-        source, offline=offline, refresh=refresh, overrides=[f"{key}={_json(value)}" for key, value in (overrides or {}).items()]
+        os.fspath(source),
+        offline=offline,
+        refresh=refresh,
+        overrides=[f"{key}={_json(value)}" for key, value in (overrides or {}).items()],
     )
 
 
@@ -101,6 +115,14 @@ def schema_model(record: type[report.Record]) -> type[BaseModel]:
     hints = {name: model(kind) for name, kind in get_type_hints(record).items() if name in record._fields}
     fields: dict[str, Any] = {name: (kind, getattr(record, name, ...)) for name, kind in hints.items()}
     return create_model(record.__name__, __doc__=record.__doc__, __config__={"extra": "forbid"}, **fields)
+
+
+def _check_keys(node: Any, place: str = "") -> None:
+    """Refuse what JSON cannot hold and adapters do not expect: a key that is no text."""
+    for key, value in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ():
+        if isinstance(node, Mapping) and not isinstance(key, str):
+            raise ConfigError(f"{place or 'the config'} has the key {key!r}, which is no text", "give a config as JSON holds it")
+        _check_keys(value, f"{place}.{key}" if place else str(key))
 
 
 def _json(value: Any) -> str:

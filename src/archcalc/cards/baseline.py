@@ -10,12 +10,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 
-from archcalc import report
+from archcalc import files, report
 from archcalc.cards.check import Checked
 from archcalc.cards.fix import write
 from archcalc.errors import UsageError
 
 VERSION = 1
+# Some 100,000 entries: more mismatches than anyone lets stand.
+_MAX_BYTES = 16 * 2**20
 _KEYS = ("file", "model", "field", "claimed")
 Key = tuple[str, ...]
 
@@ -36,10 +38,15 @@ def read(path: str) -> Counter[Key]:
     """What `save` wrote. Raises `UsageError` for what it did not."""
     hint = f"write it with archcalc check --write-baseline {path}"
     try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
+        with files.open_regular(path) as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            raise UsageError(f"{path} has more than {_MAX_BYTES // 2**20} MiB: no baseline is that large", hint)
+        data = json.loads(raw.decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}", hint) from None
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply to be a baseline", hint) from None
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}", hint) from None
     if not isinstance(data, dict) or data.get("version") != VERSION or not isinstance(data.get("claims"), list):

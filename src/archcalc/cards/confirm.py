@@ -8,9 +8,10 @@ mended. In generated sections every mismatch is wrong.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from archcalc.cards import truth, words
 from archcalc.cards.labels import WORDS, Label, Quals
@@ -102,7 +103,7 @@ _PART = re.compile(
     r"(?i)\b(?:vision|visual|vit|image|audio|speech)\b|\bmtp\b|multi-token prediction|\bdraft\b|\b(?:adapter|projector|lora)\b|视觉"
 )
 _QUANTIZED = re.compile(
-    r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)*|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
+    r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)?|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
     r"|weight-\d|quanti[sz]|量化"
 )
 _SIZES = frozenset({"total_params", "weights", "active_params"})
@@ -231,30 +232,34 @@ def doubt(finding: Finding, near: Near) -> str:
 
 def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
     """Each wrong finding with what stands around it."""
-    by_who: dict[tuple[str, ...], list[Finding]] = {}
-    by_table: dict[tuple[int, str], list[Finding]] = {}
+    # Sets, not a look at every pair: a page may hold a hundred thousand claims of one model.
+    fields: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+    cells: set[tuple[Any, ...]] = set()
+    headings: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+    whose: dict[tuple[int, str], set[tuple[str, ...]]] = defaultdict(set)
     for f in findings:
-        by_who.setdefault(f.who, []).append(f)
-        by_table.setdefault((f.table, f.claim.field), []).append(f)
+        name = f.claim.field
+        fields[f.who, f.verdict, "table", f.table].add(name)
+        fields[f.who, f.verdict, "line", f.line].add(name)
+        if f.verdict == "ok":
+            cells.add((f.who, name, f.line, f.cell))
+            headings[f.who, name, f.line].add(f.heading)
+            whose[f.table, name].add(f.who)
     for f in findings:
         if f.verdict != "wrong":
             continue
-        right: set[str] = set()
-        wrong: set[str] = set()
-        said = False
-        for other in by_who[f.who]:
-            if other is f:
-                continue
-            if other.claim.field == f.claim.field:
-                beside = f.claim.form == "number" if other.cell == f.cell else other.heading != f.heading
-                said = said or (other.verdict == "ok" and other.line == f.line and beside)
-            elif other.table == f.table or abs(other.line - f.line) <= NEAR:
-                if other.verdict == "ok":
-                    right.add(other.claim.field)
-                elif other.verdict == "wrong":
-                    wrong.add(other.claim.field)
-        column = any(other.verdict == "ok" and other.who != f.who for other in by_table[f.table, f.claim.field])
-        yield f, Near(len(right), len(wrong), column and not f.listed, said)
+        name = f.claim.field
+
+        def about(verdict: str, f: Finding = f, name: str = name) -> int:
+            places = [("table", f.table), *(("line", line) for line in range(f.line - NEAR, f.line + NEAR + 1))]
+            return len(set().union(*(fields.get((f.who, verdict, *place), ()) for place in places)) - {name})
+
+        if f.claim.form == "number":
+            said = (f.who, name, f.line, f.cell) in cells
+        else:
+            said = bool(headings.get((f.who, name, f.line), set()) - {f.heading})
+        column = bool(whose.get((f.table, name), set()) - {f.who})
+        yield f, Near(about("ok"), about("wrong"), column and not f.listed, said)
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

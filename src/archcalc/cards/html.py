@@ -39,7 +39,10 @@ def table_end(text: str, position: int) -> tuple[int, int] | None:
 def tables(lines: Lines, start: int, end: int) -> Iterator[tuple[tuple[tuple[Cell, ...], ...], int]]:
     """The grid of each table between two offsets, with the number of its head rows."""
     parser = _Parser(lines, start)
-    parser.feed(lines.text[start:end])
+    # Tags that nothing closes: Python's parser would look to the end of the text from each.
+    closed = lines.text.rfind(">", start, end) + 1
+    unclosed = lines.text.find("<", max(closed, start), end)
+    parser.feed(lines.text[start : end if unclosed < 0 else unclosed])
     parser.close()
     while parser.open:
         parser.end_table()
@@ -168,7 +171,8 @@ class _Parser(HTMLParser):
             markdown(self.builder, data, start)
             return
         position = 0
-        for match in re.finditer(r"\s*[\r\n]\s*", data):
+        # From the beginning of white space only: from each of its places it would take the square of its length.
+        for match in re.finditer(r"(?<!\s)\s*[\r\n]\s*", data):
             self.builder.add(data[position : match.start()], start + position)
             self.builder.add("\n", None)
             position = match.end()

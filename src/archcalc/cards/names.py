@@ -51,8 +51,14 @@ class Match(NamedTuple):
 NONE = Match("none")
 
 
+# No name with its decoration has so many characters, and to look for it in thousands takes the square of their number.
+_LONG = 500
+
+
 def clean(text: str) -> str:
-    """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets."""
+    """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets. What is too long for one stays."""
+    if len(text) > _LONG:
+        return " ".join(text.split())
     text = re.sub(r"\[\[(?:[^\]|]*[/|])?([^\]|]+)\]\]", r"\1", text)  # a wiki's links
     text = re.sub(r"[†‡*¹²³🔥🤗🏆⭐✨🆕]|\[\^?\w{1,3}\]|[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", "", text)
     text = re.sub(r"\s+", " ", text.replace("（", " (").replace("）", ") ").replace("‑", "-").replace("–", "-")).strip()

@@ -96,7 +96,10 @@ def _read(path: str, named: bool) -> Settings:
         data: dict[str, Any] = tomllib.loads(_text(raw))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}", "give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply to hold settings", "correct it there") from None
+    # Beside what is no TOML and no UTF-8: a number of thousands of digits, a date that does not exist.
+    except ValueError as error:
         if not named and os.path.basename(path) == "pyproject.toml":
             return Settings()
         raise UsageError(f"{path} is not TOML: {error}", "correct it there") from None

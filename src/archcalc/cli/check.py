@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archcalc import files
 from archcalc.cli._options import Offline
 from archcalc.cli._run import complain, leave
 from archcalc.errors import ArchcalcError, UsageError
@@ -88,6 +89,8 @@ def command(
         raise UsageError("--write-baseline goes with neither --fix nor --diff", "mend first, then write what still stands")
     from archcalc.cards import baseline as standing
 
+    if write_baseline:
+        files.check_output(write_baseline, paths, "--write-baseline")
     place = baseline or (None if write_baseline else found.baseline)
     known = standing.read(place) if place else None
     stands = 0
@@ -122,6 +125,10 @@ def command(
             stands += left_out
         done.append(one)
     if write_baseline:
+        if errors:
+            _tell(errors)
+            complain(f"{write_baseline} was not written: it would leave out what stands in {errors[0].file}", "correct that first")
+            leave(1 if done else 2)
         count = standing.save(write_baseline, (r for one in done for r in one.results))
         print(f"archcalc: {count} mismatch{'es' * (count != 1)} written to {write_baseline}", file=sys.stderr)
         return
@@ -134,9 +141,13 @@ def command(
         print(f"archcalc: {stands} mismatch{'es' * (stands != 1)} of {place} left out", file=sys.stderr)
     if form is not CheckFormat.json:
         sys.stdout.flush()
-        for failed in result.errors:
-            complain(failed.message if failed.file in failed.message else f"{failed.file}: {failed.message}", failed.hint)
+        _tell(result.errors)
     _leave(result, done, paths, strict, require_claims or found.require_claims)
+
+
+def _tell(errors: Iterable[CheckError]) -> None:
+    for failed in errors:
+        complain(failed.message if failed.file in failed.message else f"{failed.file}: {failed.message}", failed.hint)
 
 
 def _error(path: str, error: ArchcalcError) -> CheckError:

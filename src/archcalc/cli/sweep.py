@@ -15,6 +15,8 @@ from archcalc.cli._options import Sources
 from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
 
+_MAX_ROW = 2**20
+"""Bytes of a row, which names a source, the values set and some thirty figures."""
 _BATCH = 500
 
 
@@ -150,18 +152,22 @@ def _finished(path: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if not os.path.exists(path):
         return found
+    hint = "give a file that sweep wrote, or another name"
     with files.open_regular(path) as file:
-        lines = file.read().decode("utf-8").split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            if number < len(lines) - 1:
-                raise FormatError(f"{path}, line {number}: not JSON", "give a file that sweep wrote, or another name") from None
-            continue
-        found[sweep.key(row)] = row
+        for number, line in enumerate(iter(lambda: file.readline(_MAX_ROW + 1), b""), 1):
+            if len(line) > _MAX_ROW:
+                raise FormatError(f"{path}, line {number}: longer than any row", hint)
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except (ValueError, RecursionError):
+                if line.endswith(b"\n"):
+                    raise FormatError(f"{path}, line {number}: not JSON", hint) from None
+                continue
+            if not isinstance(row, dict) or not isinstance(row.get("source"), str):
+                raise FormatError(f"{path}, line {number}: no row of a sweep", hint)
+            found[sweep.key(row)] = row
     files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.values()))
     return found
 

@@ -53,8 +53,8 @@ def four_bit_type(method: str, quantization: Mapping[str, Any]) -> str | None:
     (which keep FP4), conversion/base.py `dequant_packed` (which writes INT4 out, for llama-quantize to pack again).
     """
     groups = quantization.get("config_groups")
-    weights = [g["weights"] for g in groups.values() if isinstance(g, Mapping)] if isinstance(groups, Mapping) else []
-    weights = [w for w in weights if isinstance(w, Mapping) and w.get("num_bits") == 4]
+    held = [g.get("weights") for g in groups.values() if isinstance(g, Mapping)] if isinstance(groups, Mapping) else []
+    weights = [w for w in held if isinstance(w, Mapping) and w.get("num_bits") == 4]
     if method in ("mxfp4", "fp8", "mxfp8"):
         return "MXFP4"
     if method in ("modelopt", "modelopt_fp4", "modelopt_mixed", "nvfp4"):

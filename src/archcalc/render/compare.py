@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING, TextIO
 
 from archcalc.analysis.compare import NUMBERS
-from archcalc.render.rows import Column, write_csv, write_markdown
+from archcalc.render.rows import Column, markdown_text, write_csv, write_markdown
 from archcalc.render.terminal import console, plain_table
 from archcalc.report import Comparison
 
@@ -98,8 +98,8 @@ def write_comparison_markdown(c: Comparison, out: TextIO, fold: bool, by_model: 
     """A GitHub table, one column a model, or one row."""
     write_markdown(*_rows(c, fold, by_model), out)
     for changed in c.changes:
-        out.write(f"\n**{changed.source}** against {c.baseline}: ")
-        out.write("; ".join(f"{x.knob}: {x.before} → {x.after}" for x in changed.changes) or "nothing changed")
+        said = "; ".join(f"{x.knob}: {x.before} → {x.after}" for x in changed.changes) or "nothing changed"
+        out.write("\n" + markdown_text(f"**{changed.source}** against {c.baseline}: {said}"))
         out.write("\n")
 
 

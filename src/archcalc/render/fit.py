@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TextIO
 
 from archcalc import units
-from archcalc.render.rows import Column, count, text, write_markdown
+from archcalc.render.rows import Column, count, markdown_text, text, write_markdown
 from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
 
 def write_markdown_page(r: FitReport, out: TextIO) -> None:
     """One fit under a heading."""
-    out.write(f"## {r.source} on {r.gpus} x {r.gpu}\n\n{r.verdict}\n\n")
+    out.write(f"## {markdown_text(r.source)} on {r.gpus} x {r.gpu}\n\n{markdown_text(r.verdict)}\n\n")
     g = r.per_gpu
     rows = [{"part": name, "bytes": getattr(g, key)} for name, key, _, _ in _PARTS]
     rows += [
@@ -170,6 +170,8 @@ def write_markdown_page(r: FitReport, out: TextIO) -> None:
     for change in r.would_fit:
         out.write(f"\n- would fit with {change.what}: `{change.options}`")
     out.write("\n" if r.would_fit else "")
+    for i, note in enumerate(r.notes):
+        out.write(f"{'' if i else chr(10)}- {markdown_text(note)}\n")
 
 
 COLUMNS = tuple(

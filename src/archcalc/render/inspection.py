@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from archcalc import units
 from archcalc.render.page import component_name, knobs
-from archcalc.render.rows import Column, write_markdown
+from archcalc.render.rows import Column, markdown_text, write_markdown
 from archcalc.report import Inspection
 
 COLUMNS = tuple(
@@ -34,7 +34,7 @@ def row(r: Inspection) -> dict[str, Any]:
 
 def write_inspection_markdown(r: Inspection, out: TextIO) -> None:
     """One inspection under a heading, in tables."""
-    out.write(f"## {r.source.name}\n\n{r.summary}\n\n")
+    out.write(f"## {markdown_text(r.source.name)}\n\n{markdown_text(r.summary)}\n\n")
     facts = [{"fact": label, "value": value} for label, value in knobs(r.architecture)]
     write_markdown((Column("fact", "Fact"), Column("value", "Value")), facts, out)
     components = [
@@ -65,5 +65,5 @@ def write_inspection_markdown(r: Inspection, out: TextIO) -> None:
     if r.checkpoint:
         out.write(f"\nCheckpoint: {units.format_exact(r.checkpoint.elements)} elements, {units.format_bytes(r.checkpoint.bytes)}\n")
     for note in r.notes:
-        out.write(f"\n- {note}" if note is not r.notes[0] else f"\n\n- {note}")
+        out.write(f"\n- {markdown_text(note)}" if note is not r.notes[0] else f"\n\n- {markdown_text(note)}")
     out.write("\n")

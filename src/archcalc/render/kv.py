@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from archcalc import units
 from archcalc.analysis.kv import Comparison, Skipped
-from archcalc.render.rows import Column, exact, text, write_markdown
+from archcalc.render.rows import Column, exact, markdown_text, text, write_markdown
 from archcalc.render.terminal import console, plain_table, write_notes
 from archcalc.report import KvReport
 
@@ -134,7 +134,7 @@ def _lines(c: Comparison) -> list[str]:
 
 def write_kv_markdown(c: Comparison, out: TextIO, *, explain: bool = False) -> None:
     """One model under a heading, engines in a table; with `explain` another of formulas."""
-    out.write(f"## {c.source.name}\n\nKV cache, {_workload(c)}\n\n")
+    out.write(f"## {markdown_text(c.source.name)}\n\nKV cache, {_workload(c)}\n\n")
     lines = []
     for item in c.found:
         if isinstance(item, Skipped):
@@ -167,4 +167,4 @@ def write_kv_markdown(c: Comparison, out: TextIO, *, explain: bool = False) -> N
         ]
         write_markdown(columns, formulas, out)
     for i, note in enumerate(_lines(c)):
-        out.write(f"{'' if i else chr(10)}- {note}\n")
+        out.write(f"{'' if i else chr(10)}- {markdown_text(note)}\n")

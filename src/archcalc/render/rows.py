@@ -134,7 +134,7 @@ def _at_dots(text: str, room: int) -> str:
 
 def write_markdown(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
     """A GitHub table."""
-    out.write("| " + " | ".join(column.head for column in columns) + " |\n")
+    out.write("| " + " | ".join(markdown_cell(column.head) for column in columns) + " |\n")
     out.write("| " + " | ".join("---:" if column.right else "---" for column in columns) + " |\n")
     for row in rows:
         cells = (markdown_cell(column.show(row[column.key])) for column in columns)
@@ -143,7 +143,16 @@ def write_markdown(columns: Sequence[Column], rows: Iterable[dict[str, Any]], ou
 
 def markdown_cell(text: str) -> str:
     """Text within a cell of a table: it ends no cell, and opens no tag."""
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("|", "\\|").replace("\n", " ").replace("\r", " ")
+    return markdown_text(text).replace("|", "\\|")
+
+
+def markdown_text(text: str) -> str:
+    """Text within a heading, a paragraph or an item of a list: one line, without tags, links or pictures of its own.
+
+    >>> markdown_text("a <img src=x>\\n# [b](http://c)")
+    'a &lt;img src=x> # [b]\\\\(http://c)'
+    """
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("](", "]\\(").replace("\n", " ").replace("\r", " ")
 
 
 def write_csv(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TextIO
 
 from archcalc import units
-from archcalc.render.rows import Column, write_markdown
+from archcalc.render.rows import Column, markdown_text, write_markdown
 from archcalc.render.terminal import console, plain_table, write_notes
 from archcalc.report import TrainPlan, TrainReport
 
@@ -107,7 +107,7 @@ def work_rows(r: TrainReport) -> list[tuple[str, str]]:
 
 def write_markdown_page(r: TrainReport, out: TextIO) -> None:
     """One run under a heading."""
-    out.write(f"## Training {r.source}\n\n{r.verdict}\n\n{plan_text(r.plan)}\n\n")
+    out.write(f"## Training {markdown_text(r.source)}\n\n{markdown_text(r.verdict)}\n\n{plan_text(r.plan)}\n\n")
     rows: list[dict[str, Any]] = [vars(t) for t in r.terms]
     rows.append({"name": "**total**", "bytes": r.per_gpu.total_bytes, "share": 1.0, "formula": f"at the {r.moment}"})
     write_markdown(
@@ -124,9 +124,9 @@ def write_markdown_page(r: TrainReport, out: TextIO) -> None:
         out.write(f"\n- would fit with `{remedy.options}` ({remedy.cost}): {units.format_bytes(remedy.headroom_bytes)} to spare")
     out.write("\n" if r.would_fit else "")
     for label, text in work_rows(r):
-        out.write(f"\n- {label}: {text}")
+        out.write(f"\n- {label}: {markdown_text(text)}")
     for note in r.notes:
-        out.write(f"\n- {note}")
+        out.write(f"\n- {markdown_text(note)}")
     out.write("\n")
 
 

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Sequence
 from functools import cache
-from html import escape
 from string import Template
 from typing import Any
 
@@ -21,7 +20,9 @@ from archcalc.analysis.inspect import inspect
 from archcalc.errors import ArchcalcError
 from archcalc.loader import Loaded
 from archcalc.render.html import chart, figure
+from archcalc.render.html._text import escape
 from archcalc.render.page import component_name, knobs
+from archcalc.render.plain import plain
 
 _HERE = os.path.dirname(__file__)
 _VENDORS = {"nvidia": "NVIDIA", "amd": "AMD", "intel": "Intel"}
@@ -69,7 +70,7 @@ def write_page(models: Sequence[Loaded], home: str = "") -> str:
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{escape(text)}</h2>\n{bodies[key]}</section>'
         for key, text in _SECTIONS
     )
-    packed = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    packed = plain(json.dumps(data, separators=(",", ":"), ensure_ascii=False)).replace("<", "\\u003c")
     script = f'<script type="application/json" id="data">{packed}</script>\n<script>\n{asset("page.js")}</script>'
     return document(f"{title} - archcalc", header, nav, main, script)
 

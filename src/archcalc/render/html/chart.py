@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from math import ceil, floor, log2
 
 from archcalc import units
 from archcalc.analysis.page import Line
+from archcalc.render.html._text import escape
 from archcalc.render.plot import colour
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 340, 66, 10, 26, 40

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 from archcalc import units
 from archcalc.model import Architecture, Layer
+from archcalc.render.html._text import escape
 from archcalc.report import Inspection, LayerKind
 
 WIDTH = 340
