@@ -60,13 +60,14 @@ class Finding:
 
 
 class Near(NamedTuple):
-    """What other claims say around one: fields of the same model that are right and wrong, whether the column is right for others, and
-    whether the same line states the field rightly already."""
+    """What other claims say around one: fields of the same model that are right and wrong, whether the column is right for others,
+    whether the same line states the field rightly already, and how many other models' figures in the column are nearly right."""
 
     right: int
     wrong: int
     column: bool
     said: bool
+    nearly: int = 0
 
 
 _NOTHING = Near(0, 0, False, False)
@@ -115,11 +116,14 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     if finding.claim.field == "context" and _SERVED.search(finding.heading):
         return True
     sampled = finding.claim.field in _SET_BY_RUNS and _SAMPLER.search(finding.block) and not _MOST.search(finding.heading)
-    if not (sampled or _may_be_setting(finding, _NOTHING)) or fields & _ARCHITECTURE:
+    if not (sampled or _may_be_setting(finding, _NOTHING)):
         return False
-    return _RUN.search(f"{finding.block} {finding.around}") is not None
+    of_run = {match[0].lower() for match in _RUN.finditer(f"{finding.block} {finding.around}")}
+    return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
 
 
+_MANY = 3
+"""Settings of a run that outweigh an architecture beside them: GPUs, TP and a batch size."""
 _MIXED_UP = (frozenset({"experts", "active_experts", "shared_experts"}), frozenset({"heads", "kv_heads", "head_dim"}))
 """Fields whose numbers often stand in one cell."""
 
@@ -197,6 +201,50 @@ def _rounding(finding: Finding, _near: Near) -> bool:
     return any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
 
 
+_SHARE = re.compile(
+    r"(?i)(?:\bper|/|\beach|\bevery|\bon (?:one|each)|\ba)[-_ ]?(?:gpu|rank|device|node|card|chip|stage|shard)\b|每(?:张|块)?(?:卡|GPU|设备)"
+)
+_GIVEN = re.compile(r"(?i)(?<![\w-])--[a-z][\w-]+|\bset (?:with|by|to|at|via)\b|\bwe (?:use|serve|run|set|limit)\b|\bserved\b")
+_NEARLY = 100
+"""A figure off by less than this part of it may be counted in another way."""
+_PAD = 64
+"""Embeddings are padded to a multiple of this at least: Megatron's `make_vocab_size_divisible_by` is 128, nanoGPT's 64."""
+
+
+def _share(finding: Finding, _near: Near) -> bool:
+    """What one of several devices has."""
+    claim = finding.claim
+    return _SHARE.search(finding.heading) is not None or _SHARE.search(finding.cell[claim.start : claim.end + 40]) is not None
+
+
+def _given(finding: Finding, _near: Near) -> bool:
+    """A length that a command sets."""
+    return finding.claim.field in _SET_BY_RUNS and _GIVEN.search(finding.cell) is not None
+
+
+def _is_nearly(finding: Finding) -> bool:
+    number = finding.claim.number
+    if number is None or len(finding.models) != 1:
+        return False
+    claimed = number.printed * 10**number.scale
+    values = [v.value for v in truth.safely(finding.models[0], finding.claim.field, finding.claim.quals)]
+    return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
+
+
+def _counted_otherwise(finding: Finding, near: Near) -> bool:
+    """Whether a column is off by little for several models, which no slip of the pen does."""
+    return near.nearly > 1 and _is_nearly(finding)
+
+
+def _padded(finding: Finding, _near: Near) -> bool:
+    """A vocabulary with rows to fill up the embedding."""
+    number = finding.claim.number
+    if finding.claim.field != "vocab" or number is None or number.scale or number.decimals or number.mantissa % _PAD:
+        return False
+    values = [v.value for model in finding.models for v in truth.safely(model, "vocab", finding.claim.quals)]
+    return any(0 < number.mantissa - v < 4 * _PAD for v in values)
+
+
 SIGNS: tuple[Sign, ...] = (
     Sign(2, "the model is pinned", lambda f, _n: f.named == "pinned"),
     Sign(1, "the model is named outright", lambda f, _n: f.named == "outright"),
@@ -212,7 +260,11 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),
     Sign(-3, "it may be the size of a quantized file", _size_of_file),
-    Sign(-3, "it may be of another part of the model", _of_part),
+    Sign(-4, "it may be of another part of the model", _of_part),
+    Sign(-4, "it is what one device has", _share),
+    Sign(-3, "it is a setting of a run", _given),
+    Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
+    Sign(-3, "it may be padded", _padded),
     Sign(-4, "it may be rounded parameters times bytes", _rounding),
     Sign(-1, "such a label is often a setting of a run", _may_be_setting),
 )  # fmt: skip
@@ -254,7 +306,9 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
                 elif other.verdict == "wrong":
                     wrong.add(other.claim.field)
         column = any(other.verdict == "ok" and other.who != f.who for other in by_table[f.table, f.claim.field])
-        yield f, Near(len(right), len(wrong), column and not f.listed, said)
+        beside_it = by_table[f.table, f.claim.field]
+        nearly = {o.who for o in beside_it if o.who != f.who and o.verdict == "wrong" and _is_nearly(o)} if _is_nearly(f) else ()
+        yield f, Near(len(right), len(wrong), column and not f.listed, said, len(nearly))
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

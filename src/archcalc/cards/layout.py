@@ -74,7 +74,7 @@ def texts(table: Table) -> Iterator[Text]:
 _NAMES_MODELS = re.compile(r"model|name|model name|variant|version|模型|模型名称|series|family|")
 _NOTES = re.compile(
     r"note|description|feature|key feature|highlight|remark|comment|detail|architecture|architecture detail|key spec|spec|summary"
-    r"|备注|说明|特点|描述"
+    r"|备注|说明|特点|描述|要点|结构要点|架构要点|结构|架构|特性|亮点"
 )
 
 
