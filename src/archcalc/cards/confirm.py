@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -58,6 +59,16 @@ class Finding:
         """The models' names."""
         return tuple(model.name for model in self.models)
 
+    @cached_property
+    def nearly(self) -> bool:
+        """Whether the number is off by little."""
+        number = self.claim.number
+        if number is None or len(self.models) != 1:
+            return False
+        claimed = number.printed * 10**number.scale
+        values = [v.value for v in truth.safely(self.models[0], self.claim.field, self.claim.quals)]
+        return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
+
 
 class Near(NamedTuple):
     """What other claims say around one: fields of the same model that are right and wrong, whether the column is right for others,
@@ -95,7 +106,7 @@ _OF_THE_MODEL = re.compile(
     r"(?i)expert|rout(?:er|ing|ed)|moe|position|context|window|native|vocab|supports?|trained|[(（,、]\s*n_ctx\b|专家|上下文"
 )
 _SAMPLER = re.compile(r"(?i)\btemperature\b|\b(?:top|min)[-_ ]?p\b")
-_SERVED = re.compile(r"(?i)recommend|suggest|\bserv|\btested\b|推荐|建议")
+_SERVED = re.compile(r"(?i)recommend|suggest|\bserv|\btested\b|\bdeploy|推荐|建议|部署|实测|测试")
 _MOST = re.compile(r"(?i)nativ|max|supported|window|limit|原生|最大")
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
@@ -124,7 +135,11 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
 
 _MANY = 3
 """Settings of a run that outweigh an architecture beside them: GPUs, TP and a batch size."""
-_MIXED_UP = (frozenset({"experts", "active_experts", "shared_experts"}), frozenset({"heads", "kv_heads", "head_dim"}))
+_MIXED_UP = (
+    frozenset({"experts", "active_experts", "shared_experts"}),
+    frozenset({"heads", "kv_heads", "head_dim"}),
+    frozenset({"layers", "dense_layers", "moe_layers", "linear_layers", "full_layers", "window_layers"}),
+)
 """Fields whose numbers often stand in one cell."""
 
 
@@ -202,9 +217,12 @@ def _rounding(finding: Finding, _near: Near) -> bool:
 
 
 _SHARE = re.compile(
-    r"(?i)(?:\bper|/|\beach|\bevery|\bon (?:one|each)|\ba)[-_ ]?(?:gpu|rank|device|node|card|chip|stage|shard)\b|每(?:张|块)?(?:卡|GPU|设备)"
+    r"(?i)(?:\bper|/|\beach|\bevery|\bon (?:one|each)|\ba)[-_ ]?(?:gpu|rank|device|node|card|chip|stage|shard)\b"
+    r"|每(?:张|块)?(?:卡|GPU|设备)"
 )
 _GIVEN = re.compile(r"(?i)(?<![\w-])--[a-z][\w-]+|\bset (?:with|by|to|at|via)\b|\bwe (?:use|serve|run|set|limit)\b|\bserved\b")
+_PRICED = re.compile(r"(?i)[$€¥]|\bprices?\b|\bpricing\b|\bcosts?\b|/\s?1?m(?:tok)?\b|per (?:million|1m)|\bproviders?\b|价格|元")
+_KV = re.compile(r"(?i)kv|key|cache|缓存")
 _NEARLY = 100
 """A figure off by less than this part of it may be counted in another way."""
 _PAD = 64
@@ -222,18 +240,41 @@ def _given(finding: Finding, _near: Near) -> bool:
     return finding.claim.field in _SET_BY_RUNS and _GIVEN.search(finding.cell) is not None
 
 
-def _is_nearly(finding: Finding) -> bool:
-    number = finding.claim.number
-    if number is None or len(finding.models) != 1:
+def _offered(finding: Finding, _near: Near) -> bool:
+    """A context that a service offers, in a table of prices."""
+    return finding.claim.field == "context" and _PRICED.search(finding.block) is not None
+
+
+def _as_configured(finding: Finding, _near: Near) -> bool:
+    """A key of the config with its value, whatever that means: a window that `use_sliding_window` turns off."""
+    number, key = finding.claim.number, finding.heading.strip(" `*\"'")
+    if number is None or "_" not in key:
         return False
-    claimed = number.printed * 10**number.scale
+    return any(model.text_config.get(key) == number.printed * 10**number.scale for model in finding.models)
+
+
+def _of_no_cache(finding: Finding, _near: Near) -> bool:
+    """Bytes a token that nothing says are a cache's: those of the weights read."""
+    return finding.claim.field == "kv_per_token" and not _KV.search(f"{finding.block} {finding.cell} {finding.around}")
+
+
+def _between(finding: Finding, _near: Near) -> bool:
+    """A count of parameters between two ways to count them."""
+    number = finding.claim.number
+    if number is None or not finding.claim.field.endswith("_params") or len(finding.models) != 1:
+        return False
+    claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit)
     values = [v.value for v in truth.safely(finding.models[0], finding.claim.field, finding.claim.quals)]
-    return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
+    return bool(values) and min(values) < claimed < max(values) <= min(values) * _CLOSE
+
+
+_CLOSE = Fraction(11, 10)
+"""Ways to count that differ by more than a tenth count different things."""
 
 
 def _counted_otherwise(finding: Finding, near: Near) -> bool:
     """Whether a column is off by little for several models, which no slip of the pen does."""
-    return near.nearly > 1 and _is_nearly(finding)
+    return near.nearly > 1 and finding.nearly
 
 
 def _padded(finding: Finding, _near: Near) -> bool:
@@ -265,6 +306,10 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it is a setting of a run", _given),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded),
+    Sign(-4, "it may be what a service offers", _offered),
+    Sign(-6, "the config says so under that key", _as_configured),
+    Sign(-4, "nothing says that a cache is meant", _of_no_cache),
+    Sign(-4, "it lies between two ways to count", _between),
     Sign(-4, "it may be rounded parameters times bytes", _rounding),
     Sign(-1, "such a label is often a setting of a run", _may_be_setting),
 )  # fmt: skip
@@ -281,34 +326,50 @@ def doubt(finding: Finding, near: Near) -> str:
     return "; ".join(against[:2]) or "nothing nearby confirms that this model and this figure are meant"
 
 
+class _Said(NamedTuple):
+    """Fields that one line or table states of one model, rightly and wrongly."""
+
+    right: set[str]
+    wrong: set[str]
+
+
 def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
-    """Each wrong finding with what stands around it."""
-    by_who: dict[tuple[str, ...], list[Finding]] = {}
-    by_table: dict[tuple[int, str], list[Finding]] = {}
+    """Each wrong finding with what stands around it. In one pass over all of them: a page may hold a hundred thousand."""
+    by_table: dict[tuple[tuple[str, ...], int], _Said] = {}
+    by_line: dict[tuple[tuple[str, ...], int], _Said] = {}
+    stated: dict[tuple[tuple[str, ...], int, str], set[tuple[str, str]]] = {}
+    columns: dict[tuple[int, str], set[tuple[str, ...]]] = {}
+    nearly: dict[tuple[int, str], set[tuple[str, ...]]] = {}
     for f in findings:
-        by_who.setdefault(f.who, []).append(f)
-        by_table.setdefault((f.table, f.claim.field), []).append(f)
+        field = f.claim.field
+        for said in (
+            by_table.setdefault((f.who, f.table), _Said(set(), set())),
+            by_line.setdefault((f.who, f.line), _Said(set(), set())),
+        ):
+            if f.verdict == "ok":
+                said.right.add(field)
+            elif f.verdict == "wrong":
+                said.wrong.add(field)
+        if f.verdict == "ok":
+            stated.setdefault((f.who, f.line, field), set()).add((f.cell, f.heading))
+            columns.setdefault((f.table, field), set()).add(f.who)
+        elif f.verdict == "wrong" and f.nearly:
+            nearly.setdefault((f.table, field), set()).add(f.who)
     for f in findings:
         if f.verdict != "wrong":
             continue
-        right: set[str] = set()
-        wrong: set[str] = set()
-        said = False
-        for other in by_who[f.who]:
-            if other is f:
-                continue
-            if other.claim.field == f.claim.field:
-                beside = f.claim.form == "number" if other.cell == f.cell else other.heading != f.heading
-                said = said or (other.verdict == "ok" and other.line == f.line and beside)
-            elif other.table == f.table or abs(other.line - f.line) <= NEAR:
-                if other.verdict == "ok":
-                    right.add(other.claim.field)
-                elif other.verdict == "wrong":
-                    wrong.add(other.claim.field)
-        column = any(other.verdict == "ok" and other.who != f.who for other in by_table[f.table, f.claim.field])
-        beside_it = by_table[f.table, f.claim.field]
-        nearly = {o.who for o in beside_it if o.who != f.who and o.verdict == "wrong" and _is_nearly(o)} if _is_nearly(f) else ()
-        yield f, Near(len(right), len(wrong), column and not f.listed, said, len(nearly))
+        field = f.claim.field
+        around = [by_table[f.who, f.table]]
+        around += [by_line[f.who, line] for line in range(f.line - NEAR, f.line + NEAR + 1) if (f.who, line) in by_line]
+        right = set[str]().union(*(said.right for said in around)) - {field}
+        wrong = set[str]().union(*(said.wrong for said in around)) - {field}
+        rightly = any(
+            f.claim.form == "number" if cell == f.cell else heading != f.heading
+            for cell, heading in stated.get((f.who, f.line, field), ())
+        )
+        column = bool(columns.get((f.table, field), set()) - {f.who})
+        beside = len(nearly.get((f.table, field), set()) - {f.who}) if f.nearly else 0
+        yield f, Near(len(right), len(wrong), column and not f.listed, rightly, beside)
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

@@ -516,6 +516,8 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
 
 def _counts(subject: Subject | None, cell: Cell, start: int = 0) -> Iterator[Slot]:
     for label, a, b in counted(cell.text, start):
+        if re.match(r"\s*[A-Za-z]*\s*[x×*]\s*\d", cell.text[b:]):
+            continue  # 48 layers x 128 heads: a product
         yield Slot(subject, label, cell.part(a, b), label.fields[0], False)
 
 

@@ -51,6 +51,7 @@ class Match(NamedTuple):
 NONE = Match("none")
 
 
+@lru_cache(maxsize=8192)
 def clean(text: str) -> str:
     """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets."""
     text = re.sub(r"\[\[(?:[^\]|]*[/|])?([^\]|]+)\]\]", r"\1", text)  # a wiki's links

@@ -14,7 +14,6 @@ from archcalc.cards.layout import Subject, hub_repos, is_repo
 from archcalc.cards.models import Model, load, placed
 from archcalc.errors import ArchcalcError
 
-
 _LINE = 60
 """A longer caption is a sentence, which may name models in passing."""
 
@@ -264,9 +263,13 @@ class Resolver:
             return both
         if found.kind == "ambiguous":
             return Resolved(problem=found.note)
-        if found.kind == "none" and re.search(r"\d", text) and len(text) <= _LINE:
-            if both := self._several(Subject(names.bare(re.sub(r"[*`_#]+|[:：]\s*$", "", text)))):
-                return both
+        if (
+            found.kind == "none"
+            and re.search(r"\d", text)
+            and len(text) <= _LINE
+            and (both := self._several(Subject(names.bare(re.sub(r"[*`_#]+|[:：]\s*$", "", text)))))
+        ):
+            return both
         if found.kind in ("exact", "tuned"):
             words = f"by the words {text.strip()[:60]!r}"
             by_words = self._bundled((found.names,), words, tuned=found.kind == "tuned", quantized=found.quantized)

@@ -22,7 +22,7 @@ _EXPERT_FORMS = (
     r"shared\s*(?:experts?)?\s*[:=]\s*(?P<shared>\d+)",
     r"(?P<routed>\d+)\s*(?:are\s+)?routed",
     r"(?P<small>\d+)\s*(?:/|of|out of|from|in)\s*(?P<large>\d+)",
-    r"(?P<base>\d+)\s*\+\s*(?P<plus>\d+)",
+    r"(?P<base>\d+)\s*\+\s*(?P<plus>\d+)(?!\d|\s*(?:redundant|replica|duplicate|extra|spare|冗余))",
     r"(?P<experts>\d+)\s*(?:x\s*)?(?:total\s+|fine-grained\s+|local\s+)?experts?\b",
     r"(?P<experts>\d+)E\b",
     r"^\s*[~≈]?\s*(?P<lead>\d+)",
