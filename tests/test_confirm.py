@@ -103,6 +103,16 @@ NO_ALARM = {
         "| DeepSeek-R1 | 671B | 64K | 0.55 | 2.19 |\n"
         "| Qwen3-235B-A22B | 235B | 128K | 0.20 | 0.60 |\n"
     ),
+    "what fits a machine": (
+        "| GPU | Model | Quantization | Max context |\n| --- | --- | --- | --- |\n| RTX 3060 | Qwen3-14B | Q4_K_M | 16K |\n"
+        "| RTX 4090 | Qwen3-32B | Q4_K_M | 32K |\n"
+    ),
+    "a speculator": "# Qwen3-32B\n\n- Layers: 64\n- KV heads: 8\n\n## Speculator (EAGLE-3)\n\n- Layers: 1\n- Hidden size: 5120\n",
+    "labels of other layers, in Chinese": (
+        "# 对比\n\n| 指标 | DeepSeek V3 | Kimi K2 |\n| --- | --- | --- |\n| 层数 | 61 | 61 |\n"
+        "| 稠密层数 | 3 | 1 |\n| 卸载层数 | 30 | 30 |\n"
+        "| 共享专家数 | 1 | 1 |\n| 冗余专家数 | 32 | 32 |\n"
+    ),
     "a product": (
         "# Qwen3.5-27B\n\n- 64 layers\n- 24 query heads, 4 KV heads, head_dim 256\n- State per sequence: 48 layers x 48 heads x 128 x 128\n"
     ),

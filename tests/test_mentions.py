@@ -79,6 +79,9 @@ LABELS = [
     ("滑动窗口大小", ("window",)),
     ("多 token 预测深度", ("mtp_layers",)),
     ("共享专家个数", ("shared_experts",)),
+    ("稠密层数", ("dense_layers",)),
+    ("MoE 层数", ("moe_layers",)),
+    ("滑动窗口层数", ("window_layers",)),
     ("查询头数 $n_h$", ("heads",)),
     ("Experts (top-k)", ("experts", "active_experts")),
     ("Activated Specialized Experts", ("active_experts",)),
@@ -92,7 +95,10 @@ def test_labels_with_keys_symbols_and_compounds(label: str, fields: tuple[str, .
     assert found.fields == fields
 
 
-@pytest.mark.parametrize("label", ["Q-LoRA", "LoRA (emb)", "Full-parameter", "索引头维度", "压缩率"])
+@pytest.mark.parametrize(
+    "label",
+    ["Q-LoRA", "LoRA (emb)", "Full-parameter", "索引头维度", "压缩率", "每卡专家数", "视觉隐藏维度", "卸载层数", "训练序列长度"],
+)
 def test_labels_of_something_else(label: str) -> None:
     assert labels.parse(label) is None
 

@@ -111,7 +111,8 @@ _MOST = re.compile(r"(?i)nativ|max|supported|window|limit|原生|最大")
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 _PART = re.compile(
-    r"(?i)\b(?:vision|visual|vit|image|audio|speech)\b|\bmtp\b|multi-token prediction|\bdraft\b|\b(?:adapter|projector|lora)\b|视觉"
+    r"(?i)\b(?:vision|visual|vit|siglip|image|audio|speech)\b|\bmtp\b|multi-token prediction"
+    r"|\b(?:draft\w*|speculators?|eagle|medusa)\b|\b(?:adapter|projector|lora)\b|视觉"
 )
 _QUANTIZED = re.compile(
     r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)*|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
@@ -245,6 +246,14 @@ def _offered(finding: Finding, _near: Near) -> bool:
     return finding.claim.field == "context" and _PRICED.search(finding.block) is not None
 
 
+_MACHINE = re.compile(r"(?i)\b(?:gpus?|vram|hardware|machines?|devices?|quant\w*)\b|显卡|显存|硬件")
+
+
+def _fitted(finding: Finding, _near: Near) -> bool:
+    """A context in a table of machines: what fits there."""
+    return finding.claim.field == "context" and not finding.listed and _MACHINE.search(finding.block) is not None
+
+
 def _as_configured(finding: Finding, _near: Near) -> bool:
     """A key of the config with its value, whatever that means: a window that `use_sliding_window` turns off."""
     number, key = finding.claim.number, finding.heading.strip(" `*\"'")
@@ -307,6 +316,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded),
     Sign(-4, "it may be what a service offers", _offered),
+    Sign(-3, "it may be what fits a machine", _fitted),
     Sign(-6, "the config says so under that key", _as_configured),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache),
     Sign(-4, "it lies between two ways to count", _between),

@@ -391,6 +391,10 @@ def _composition() -> tuple[tuple[str, tuple[frozenset[str], ...]], ...]:
     return tuple(out)
 
 
+_SOME = re.compile(
+    r"视觉|图像|音频|草稿|每(?:张|块)?(?:卡|gpu|设备|节点)|每个(?:gpu|设备|节点)|冗余|冻结|卸载|加载|微调|训练|部署|并行"
+)
+"""Of a part, of one device or of a run: vision, audio, a draft, each card, spare, frozen, offloaded, tuned, trained, deployed."""
 _LABEL = 40
 """A longer Chinese text says something of its own."""
 
@@ -404,6 +408,8 @@ def _composed(main: str) -> tuple[str, ...] | None:
     if main.isascii() or not re.search(r"[\u4e00-\u9fff]", main) or re.search(r"[，；。]|\d", main) or len(main) > _LABEL:
         return None
     text = main.replace(" ", "")
+    if _SOME.search(text):
+        return None
     for field, parts in _composition():
         if all(any(word[1:] not in text if word[0] == "!" else word in text for word in part) for part in parts):
             return (field,)
