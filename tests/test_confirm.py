@@ -204,6 +204,18 @@ def test_what_is_mended_is_right_and_stays(case: str) -> None:
     assert (again.text, again.made) == (mended, 0)
 
 
+def test_a_pin_of_an_item_ends_with_it() -> None:
+    text = (
+        "# Two models\n\n- <!-- archcalc: qwen3-8b --> Small\n  - Layers: 36\n  - KV heads: 8\n- Big <!-- archcalc: qwen3-32b -->\n"
+        "  - Layers: 64\n- Others\n  - Layers: 12\n"
+    )
+    assert [(r.resolved, r.claimed, r.verdict) for r in checked(text).results] == [
+        ("qwen3-8b", "36", "ok"), ("qwen3-8b", "8", "ok"), ("qwen3-32b", "64", "ok"), (None, "12", "unknown-model"),
+    ]  # fmt: skip
+    failed = checked("- <!-- archcalc: ./missing.json --> Small\n  - Layers: 36\n")
+    assert [error.line for error in failed.errors] == [1]
+
+
 def test_a_mended_figure_keeps_its_style() -> None:
     text = ALARM["symbols and thousands of LaTeX"][0]
     assert fix.mend(checked(text), checked).text == text.replace("7{,}186", "7{,}168")
