@@ -71,6 +71,68 @@ NO_ALARM = {
     "rounded parameters times bytes": (
         "| Model | Params | VRAM (FP16 weights) |\n| --- | --- | --- |\n| Phi-4 | 14B | 28 GB |\n| Llama-3.1-8B | 8B | 16 GB |\n"
     ),
+    "a part's key among those of the text model": (
+        "| Config | gemma-3-4b-it | gemma-3-12b-it |\n| --- | --- | --- |\n| num_hidden_layers | 34 | 48 |\n| hidden_size | 2560 | 3840 |\n"
+        "| head_dim | 256 | 256 |\n| vision hidden_size | 1152 | 1152 |\n"
+    ),
+    "what one device has": (
+        "# DeepSeek-R1\n\n- Model: deepseek-ai/DeepSeek-R1\n- Layers: 61\n- num_heads per rank: 8\n- Experts per rank: 16\n"
+        "- heads: 128/16 = 8 query heads per GPU\n"
+    ),
+    "a length that a command sets": (
+        "# DeepSeek-R1\n\n- Model: deepseek-ai/DeepSeek-R1\n- Layers: 61\n- Context: 32768 (set with --max-model-len)\n"
+    ),
+    "sequences of runs beside architectures": (
+        "| Model | #Layers | Hidden | #GPUs | TP | PP | SeqLen | GBS |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        "| Llama3-70B | 80 | 8192 | 64 | 4 | 4 | 8192 | 128 |\n| DeepSeek-V3 | 61 | 7168 | 1024 | 2 | 16 | 4096 | 8192 |\n"
+    ),
+    "a published count that differs a little for every member": (
+        "# Gemma 3\n\n| Model | Vision Encoder | Embedding Parameters | Non-embedding Parameters |\n| --- | --- | --- | --- |\n"
+        "| 4B | 417M | 675M | 3,209M |\n| 12B | 417M | 1,012M | 10,759M |\n| 27B | 417M | 1,416M | 25,600M |\n"
+    ),
+    "a padded vocabulary": "# GPT-2 (gpt2)\n\n- n_layer: 12\n- n_embd: 768\n- n_head: 12\n- vocab_size: 50304\n",
+    "experts of two models in one item": (
+        "# GLM 4.5\n\n- **Mixture-of-Experts (MoE)**: sparse, with 160/128 experts of which only 8 work on a token\n"
+    ),
+    "a list under another model's name": (
+        "# Llama-2-7B\n\n- Layers: 32\n- Hidden size: 4096\n\nGuanaco-65B:\n\n- Layers: 80\n- Hidden size: 4096\n"
+    ),
+    "a list under another model's heading": "# Llama-2-7B\n\n## Vicuna-13B Chat\n\n- Layers: 40\n- Hidden size: 5120\n- Context: 4096\n",
+    "a heading of two": "# Yi-34B and Falcon\n\n## Yi-34B and Code Llama\n\n- Layers: 32\n- Hidden size: 7168\n- Context: 4K\n",
+    "what a service offers": (
+        "| Model | Params | Context | Input $/M | Output $/M |\n| --- | --- | --- | --- | --- |\n"
+        "| DeepSeek-R1 | 671B | 64K | 0.55 | 2.19 |\n"
+        "| Qwen3-235B-A22B | 235B | 128K | 0.20 | 0.60 |\n"
+    ),
+    "what fits a machine": (
+        "| GPU | Model | Quantization | Max context |\n| --- | --- | --- | --- |\n| RTX 3060 | Qwen3-14B | Q4_K_M | 16K |\n"
+        "| RTX 4090 | Qwen3-32B | Q4_K_M | 32K |\n"
+    ),
+    "a speculator": "# Qwen3-32B\n\n- Layers: 64\n- KV heads: 8\n\n## Speculator (EAGLE-3)\n\n- Layers: 1\n- Hidden size: 5120\n",
+    "labels of other layers, in Chinese": (
+        "# 对比\n\n| 指标 | DeepSeek V3 | Kimi K2 |\n| --- | --- | --- |\n| 层数 | 61 | 61 |\n"
+        "| 稠密层数 | 3 | 1 |\n| 卸载层数 | 30 | 30 |\n"
+        "| 共享专家数 | 1 | 1 |\n| 冗余专家数 | 32 | 32 |\n"
+    ),
+    "a product": (
+        "# Qwen3.5-27B\n\n- 64 layers\n- 24 query heads, 4 KV heads, head_dim 256\n- State per sequence: 48 layers x 48 heads x 128 x 128\n"
+    ),
+    "a context of a deployment, in Chinese": (
+        "# Qwen3-32B\n\n| 参数 | 值 |\n| --- | --- |\n| 层数 | 64 |\n| KV 头数 | 8 |\n"
+        "| 最大上下文 (部署) | 16384 |\n"
+    ),
+    "two totals, one with a part": "# DeepSeek-V3\n\n- **总参数量**：671B（含 MTP 为 685B）\n- **层数**：61 层\n- **激活参数**：37B\n",
+    "copies of experts": "# DeepSeek-R1\n\n- Experts: 256 + 32 redundant = 288\n- Layers: 61\n- Heads: 128\n",
+    "a key of the config that another turns off": (
+        "| key | Qwen2.5-0.5B |\n| --- | --- |\n| hidden_size | 896 |\n| num_attention_heads | 14 |\n| sliding_window | 32768 |\n"
+    ),
+    "bytes read for a token": (
+        "| Model | Active params | Bytes per token (FP8) |\n| --- | --- | --- |\n"
+        "| Llama-3.1-70B | 70.6B | 70.6 GB |\n| DeepSeek-V3 | 37B | 37 GB |\n"
+    ),
+    "a part counted between two ways": (
+        "| | Ministral 3 3B |\n| --- | --- |\n| Layers | 26 |\n| Hidden size | 3072 |\n| Vision encoder params | 410M |\n"
+    ),
 }  # fmt: skip
 
 
@@ -101,6 +163,30 @@ ALARM = {
         ["shared_experts=8 wrong", "active_experts=1 wrong"],
     ),
     "a page that names its model, and a plain label": ("# Llama-3.1-8B\n\n- **Layers**: 33\n", ["layers=33 wrong"]),
+    "a sequence length without a run": (
+        "| Model | Layers | Hidden | Context |\n| --- | --- | --- | --- |\n"
+        "| Llama3-70B | 80 | 8192 | 8K |\n| Mixtral-8x7B | 32 | 4096 | 4K |\n",
+        ["context=4K wrong"],
+    ),
+    "a total that is the active one": (
+        "| Model | Total params | Active params | Experts |\n| --- | --- | --- | --- |\n| GLM-4.5-Air | 12B | 12B | 128 |\n"
+        "| GLM-4.5 | 355B | 32B | 160 |\n",
+        ["total_params=12B wrong"],
+    ),
+    "a word in a list": ("# Yi-34B\n\n- **Layers**: 60\n- **Hidden size**: 7168\n- **Attention**: MHA\n", ["attention=MHA wrong"]),
+    "one part of a pair": (
+        "# Qwen3-8B\n\n- Number of Layers: 36\n- Number of Attention Heads (GQA): 32 for Q and 4 for KV\n- Parameters: 8.2B\n",
+        ["kv_heads=4 wrong"],
+    ),
+    "a count of experts in Chinese": (
+        "# DeepSeek-V3 结构\n\n| 参数 | 取值 |\n| --- | --- |\n| 层数 | 61 |\n| 路由专家数 | 256 |\n| 共享专家数 | 2 |\n",
+        ["shared_experts=2 wrong"],
+    ),
+    "symbols and thousands of LaTeX": (
+        "| Symbol | Meaning | Kimi K2 |\n| --- | --- | --- |\n| $L$ | layers | $61$ |\n| $d_{model}$ | hidden size | $7{,}186$ |\n"
+        "| $N_r$ | routed experts | $384$ |\n",
+        ["hidden_size=7{,}186 wrong"],
+    ),
     "a pinned model": ("<!-- archcalc: gpt2 -->\n\n- **Vocabulary**: 32,000\n", ["vocab=32,000 wrong"]),
 }
 
@@ -109,6 +195,31 @@ ALARM = {
 def test_an_alarm(case: str) -> None:
     text, alarms = ALARM[case]
     assert marked(text) == alarms
+
+
+@pytest.mark.parametrize("case", ALARM)
+def test_what_is_mended_is_right_and_stays(case: str) -> None:
+    mended = fix.mend(checked(ALARM[case][0]), checked).text
+    assert marked(mended) == []
+    again = fix.mend(checked(mended), checked)
+    assert (again.text, again.made) == (mended, 0)
+
+
+def test_a_pin_of_an_item_ends_with_it() -> None:
+    text = (
+        "# Two models\n\n- <!-- archcalc: qwen3-8b --> Small\n  - Layers: 36\n  - KV heads: 8\n- Big <!-- archcalc: qwen3-32b -->\n"
+        "  - Layers: 64\n- Others\n  - Layers: 12\n"
+    )
+    assert [(r.resolved, r.claimed, r.verdict) for r in checked(text).results] == [
+        ("qwen3-8b", "36", "ok"), ("qwen3-8b", "8", "ok"), ("qwen3-32b", "64", "ok"), (None, "12", "unknown-model"),
+    ]  # fmt: skip
+    failed = checked("- <!-- archcalc: ./missing.json --> Small\n  - Layers: 36\n")
+    assert [error.line for error in failed.errors] == [1]
+
+
+def test_a_mended_figure_keeps_its_style() -> None:
+    text = ALARM["symbols and thousands of LaTeX"][0]
+    assert fix.mend(checked(text), checked).text == text.replace("7{,}186", "7{,}168")
 
 
 def test_a_doubt_is_shown_with_its_reason_and_fails_only_if_asked_to(cli: Run, tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ LABELS = [
     ("滑动窗口大小", ("window",)),
     ("多 token 预测深度", ("mtp_layers",)),
     ("共享专家个数", ("shared_experts",)),
+    ("稠密层数", ("dense_layers",)),
+    ("MoE 层数", ("moe_layers",)),
+    ("滑动窗口层数", ("window_layers",)),
     ("查询头数 $n_h$", ("heads",)),
     ("Experts (top-k)", ("experts", "active_experts")),
     ("Activated Specialized Experts", ("active_experts",)),
@@ -92,7 +95,10 @@ def test_labels_with_keys_symbols_and_compounds(label: str, fields: tuple[str, .
     assert found.fields == fields
 
 
-@pytest.mark.parametrize("label", ["Q-LoRA", "LoRA (emb)", "Full-parameter", "索引头维度", "压缩率"])
+@pytest.mark.parametrize(
+    "label",
+    ["Q-LoRA", "LoRA (emb)", "Full-parameter", "索引头维度", "压缩率", "每卡专家数", "视觉隐藏维度", "卸载层数", "训练序列长度"],
+)
 def test_labels_of_something_else(label: str) -> None:
     assert labels.parse(label) is None
 
@@ -125,3 +131,27 @@ def test_a_table_without_a_name_is_of_the_model_that_its_figures_are_of() -> Non
     assert {(r.resolved, r.verdict) for r in results} == {("mixtral-8x7b", "ok")}
     other = check_text(text.replace("8x7B", "9x9B"), "card.md", Settings(), offline=True).results
     assert {r.resolved for r in other} == {None}
+
+
+def test_two_names_above_a_list_are_its_models() -> None:
+    text = "# Yi-34B and Code Llama\n\nCode Llama 7B / 13B:\n\n* Layers: 32 / 40\n* Hidden size: 4096 / 5120\n* Context: 16K\n"
+    results = check_text(text, "card.md", Settings(), offline=True).results
+    assert [(r.resolved, r.field, r.verdict) for r in results] == [
+        ("codellama-7b", "layers", "ok"), ("codellama-13b", "layers", "ok"), ("codellama-7b", "hidden_size", "ok"),
+        ("codellama-13b", "hidden_size", "ok"), ("codellama-7b, codellama-13b", "context", "ok"),
+    ]  # fmt: skip
+
+
+def test_a_column_of_structure_is_notes() -> None:
+    text = (
+        "| 模型 | 结构要点 | 参数 |\n| --- | --- | --- |\n"
+        "| GLM-4.5 | MoE，160 个路由专家 + 1 个共享专家，激活 8 个；92 层 | 355B / 激活 32B |\n"
+        "| Kimi-K2 | MoE，384 个专家，激活 8 个；61 层 | 1T / 激活 32B |\n"
+    )
+    assert {"experts=160", "layers=92", "total_params=355B", "active_params=32B", "experts=384", "layers=61"} <= said(text)
+
+
+def test_cache_of_a_token_in_chinese() -> None:
+    """512 + 64 elements of 2 bytes in each of 61 layers: 70,272 bytes."""
+    text = "| 模型 | KV Cache 每 Token (BF16) |\n| --- | --- |\n| DeepSeek-V3 (MLA) | 70.272 KB |\n| LLaMA-3.1 405B (GQA) | 516.096 KB |\n"
+    assert said(text) == {"kv_per_token=70.272 KB", "kv_per_token=516.096 KB"}

@@ -16,6 +16,7 @@ from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
+from archcalc.cards.models import Model
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
@@ -124,6 +125,9 @@ class _Checker:
         self._blocks: dict[int, str] = {}
         self._longer: dict[str, bool] = {}
         self._failed: set[str] = set()
+        self._judged: dict[tuple[tuple[tuple[Model, ...], ...], Claim, Rules], Judgement] = {}
+        self._outright: dict[tuple[layout.Subject | None, tuple[tuple[Model, ...], ...], str], confirm.Named] = {}
+        self._nameless: dict[tuple[tuple[Label, str], ...], Resolved | None] = {}
 
     def pins(self) -> None:
         """A source that the document asks for and that cannot be had is a failure, whether or not a claim needs it."""
@@ -168,6 +172,12 @@ class _Checker:
 
     def _by_figures(self, slots: Sequence[Slot], table: Table) -> Resolved | None:
         """The one model that the page names somewhere and that nearly all figures of a table without a name are right of."""
+        key = tuple((slot.label, slot.cell.text) for slot in slots)
+        if key not in self._nameless:
+            self._nameless[key] = self._of_figures(slots, table)
+        return self._nameless[key]
+
+    def _of_figures(self, slots: Sequence[Slot], table: Table) -> Resolved | None:
         best: list[tuple[int, str, Resolved]] = []
         for name in self.resolver.named_somewhere():
             resolved = self.resolver.subject(layout.Subject(name), table.context)
@@ -300,7 +310,10 @@ class _Checker:
             if not other.groups:
                 return Judgement("unverifiable", why=other.problem)
             return relate(resolved.groups[0][0], other.groups[0][0], claim)
-        return judge_all(resolved.groups, claim, rules)
+        key = (resolved.groups, claim, rules)
+        if key not in self._judged:
+            self._judged[key] = judge_all(resolved.groups, claim, rules)
+        return self._judged[key]
 
     def _place(self, cell: Cell, claim: Claim) -> tuple[int, int]:
         found = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
@@ -343,7 +356,7 @@ class _Checker:
             block=self._block(table, number),
             line_text=lines.text[lines.start(line - 1) : lines.start(line)],
             around=" ".join((*context.headings[-1:], context.caption)),
-            named="pinned" if pinned else self._named(slot, resolved),
+            named="pinned" if pinned else self._how_named(slot, resolved),
             strict=bool(context.begin),
         )
 
@@ -354,6 +367,12 @@ class _Checker:
             sides = [row[0].text for row in table.rows if row]
             self._blocks[number] = " | ".join([*heads, *sides])
         return self._blocks[number]
+
+    def _how_named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
+        key = (slot.subject, resolved.groups, resolved.named)
+        if key not in self._outright:
+            self._outright[key] = self._named(slot, resolved)
+        return self._outright[key]
 
     def _named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
         """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer

@@ -8,10 +8,10 @@ mended. In generated sections every mismatch is wrong.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from archcalc.cards import truth, words
 from archcalc.cards.labels import WORDS, Label, Quals
@@ -59,15 +59,26 @@ class Finding:
         """The models' names."""
         return tuple(model.name for model in self.models)
 
+    @cached_property
+    def nearly(self) -> bool:
+        """Whether the number is off by little."""
+        number = self.claim.number
+        if number is None or len(self.models) != 1:
+            return False
+        claimed = number.printed * 10**number.scale
+        values = [v.value for v in truth.safely(self.models[0], self.claim.field, self.claim.quals)]
+        return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
+
 
 class Near(NamedTuple):
-    """What other claims say around one: fields of the same model that are right and wrong, whether the column is right for others, and
-    whether the same line states the field rightly already."""
+    """What other claims say around one: fields of the same model that are right and wrong, whether the column is right for others,
+    whether the same line states the field rightly already, and how many other models' figures in the column are nearly right."""
 
     right: int
     wrong: int
     column: bool
     said: bool
+    nearly: int = 0
 
 
 _NOTHING = Near(0, 0, False, False)
@@ -95,12 +106,13 @@ _OF_THE_MODEL = re.compile(
     r"(?i)expert|rout(?:er|ing|ed)|moe|position|context|window|native|vocab|supports?|trained|[(（,、]\s*n_ctx\b|专家|上下文"
 )
 _SAMPLER = re.compile(r"(?i)\btemperature\b|\b(?:top|min)[-_ ]?p\b")
-_SERVED = re.compile(r"(?i)recommend|suggest|\bserv|\btested\b|推荐|建议")
+_SERVED = re.compile(r"(?i)recommend|suggest|\bserv|\btested\b|\bdeploy|推荐|建议|部署|实测|测试")
 _MOST = re.compile(r"(?i)nativ|max|supported|window|limit|原生|最大")
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 _PART = re.compile(
-    r"(?i)\b(?:vision|visual|vit|image|audio|speech)\b|\bmtp\b|multi-token prediction|\bdraft\b|\b(?:adapter|projector|lora)\b|视觉"
+    r"(?i)\b(?:vision|visual|vit|siglip|image|audio|speech)\b|\bmtp\b|multi-token prediction"
+    r"|\b(?:draft\w*|speculators?|eagle|medusa)\b|\b(?:adapter|projector|lora)\b|视觉"
 )
 _QUANTIZED = re.compile(
     r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)?|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
@@ -116,12 +128,19 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     if finding.claim.field == "context" and _SERVED.search(finding.heading):
         return True
     sampled = finding.claim.field in _SET_BY_RUNS and _SAMPLER.search(finding.block) and not _MOST.search(finding.heading)
-    if not (sampled or _may_be_setting(finding, _NOTHING)) or fields & _ARCHITECTURE:
+    if not (sampled or _may_be_setting(finding, _NOTHING)):
         return False
-    return _RUN.search(f"{finding.block} {finding.around}") is not None
+    of_run = {match[0].lower() for match in _RUN.finditer(f"{finding.block} {finding.around}")}
+    return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
 
 
-_MIXED_UP = (frozenset({"experts", "active_experts", "shared_experts"}), frozenset({"heads", "kv_heads", "head_dim"}))
+_MANY = 3
+"""Settings of a run that outweigh an architecture beside them: GPUs, TP and a batch size."""
+_MIXED_UP = (
+    frozenset({"experts", "active_experts", "shared_experts"}),
+    frozenset({"heads", "kv_heads", "head_dim"}),
+    frozenset({"layers", "dense_layers", "moe_layers", "linear_layers", "full_layers", "window_layers"}),
+)
 """Fields whose numbers often stand in one cell."""
 
 
@@ -198,6 +217,84 @@ def _rounding(finding: Finding, _near: Near) -> bool:
     return any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
 
 
+_SHARE = re.compile(
+    r"(?i)(?:\bper|/|\beach|\bevery|\bon (?:one|each)|\ba)[-_ ]?(?:gpu|rank|device|node|card|chip|stage|shard)\b"
+    r"|每(?:张|块)?(?:卡|GPU|设备)"
+)
+_GIVEN = re.compile(r"(?i)(?<![\w-])--[a-z][\w-]+|\bset (?:with|by|to|at|via)\b|\bwe (?:use|serve|run|set|limit)\b|\bserved\b")
+_PRICED = re.compile(r"(?i)[$€¥]|\bprices?\b|\bpricing\b|\bcosts?\b|/\s?1?m(?:tok)?\b|per (?:million|1m)|\bproviders?\b|价格|元")
+_KV = re.compile(r"(?i)kv|key|cache|缓存")
+_NEARLY = 100
+"""A figure off by less than this part of it may be counted in another way."""
+_PAD = 64
+"""Embeddings are padded to a multiple of this at least: Megatron's `make_vocab_size_divisible_by` is 128, nanoGPT's 64."""
+
+
+def _share(finding: Finding, _near: Near) -> bool:
+    """What one of several devices has."""
+    claim = finding.claim
+    return _SHARE.search(finding.heading) is not None or _SHARE.search(finding.cell[claim.start : claim.end + 40]) is not None
+
+
+def _given(finding: Finding, _near: Near) -> bool:
+    """A length that a command sets."""
+    return finding.claim.field in _SET_BY_RUNS and _GIVEN.search(finding.cell) is not None
+
+
+def _offered(finding: Finding, _near: Near) -> bool:
+    """A context that a service offers, in a table of prices."""
+    return finding.claim.field == "context" and _PRICED.search(finding.block) is not None
+
+
+_MACHINE = re.compile(r"(?i)\b(?:gpus?|vram|hardware|machines?|devices?|quant\w*)\b|显卡|显存|硬件")
+
+
+def _fitted(finding: Finding, _near: Near) -> bool:
+    """A context in a table of machines: what fits there."""
+    return finding.claim.field == "context" and not finding.listed and _MACHINE.search(finding.block) is not None
+
+
+def _as_configured(finding: Finding, _near: Near) -> bool:
+    """A key of the config with its value, whatever that means: a window that `use_sliding_window` turns off."""
+    number, key = finding.claim.number, finding.heading.strip(" `*\"'")
+    if number is None or "_" not in key:
+        return False
+    return any(model.text_config.get(key) == number.printed * 10**number.scale for model in finding.models)
+
+
+def _of_no_cache(finding: Finding, _near: Near) -> bool:
+    """Bytes a token that nothing says are a cache's: those of the weights read."""
+    return finding.claim.field == "kv_per_token" and not _KV.search(f"{finding.block} {finding.cell} {finding.around}")
+
+
+def _between(finding: Finding, _near: Near) -> bool:
+    """A count of parameters between two ways to count them."""
+    number = finding.claim.number
+    if number is None or not finding.claim.field.endswith("_params") or len(finding.models) != 1:
+        return False
+    claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit)
+    values = [v.value for v in truth.safely(finding.models[0], finding.claim.field, finding.claim.quals)]
+    return bool(values) and min(values) < claimed < max(values) <= min(values) * _CLOSE
+
+
+_CLOSE = Fraction(11, 10)
+"""Ways to count that differ by more than a tenth count different things."""
+
+
+def _counted_otherwise(finding: Finding, near: Near) -> bool:
+    """Whether a column is off by little for several models, which no slip of the pen does."""
+    return near.nearly > 1 and finding.nearly
+
+
+def _padded(finding: Finding, _near: Near) -> bool:
+    """A vocabulary with rows to fill up the embedding."""
+    number = finding.claim.number
+    if finding.claim.field != "vocab" or number is None or number.scale or number.decimals or number.mantissa % _PAD:
+        return False
+    values = [v.value for model in finding.models for v in truth.safely(model, "vocab", finding.claim.quals)]
+    return any(0 < number.mantissa - v < 4 * _PAD for v in values)
+
+
 SIGNS: tuple[Sign, ...] = (
     Sign(2, "the model is pinned", lambda f, _n: f.named == "pinned"),
     Sign(1, "the model is named outright", lambda f, _n: f.named == "outright"),
@@ -213,7 +310,16 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),
     Sign(-3, "it may be the size of a quantized file", _size_of_file),
-    Sign(-3, "it may be of another part of the model", _of_part),
+    Sign(-4, "it may be of another part of the model", _of_part),
+    Sign(-4, "it is what one device has", _share),
+    Sign(-3, "it is a setting of a run", _given),
+    Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
+    Sign(-3, "it may be padded", _padded),
+    Sign(-4, "it may be what a service offers", _offered),
+    Sign(-3, "it may be what fits a machine", _fitted),
+    Sign(-6, "the config says so under that key", _as_configured),
+    Sign(-4, "nothing says that a cache is meant", _of_no_cache),
+    Sign(-4, "it lies between two ways to count", _between),
     Sign(-4, "it may be rounded parameters times bytes", _rounding),
     Sign(-1, "such a label is often a setting of a run", _may_be_setting),
 )  # fmt: skip
@@ -230,36 +336,50 @@ def doubt(finding: Finding, near: Near) -> str:
     return "; ".join(against[:2]) or "nothing nearby confirms that this model and this figure are meant"
 
 
+class _Said(NamedTuple):
+    """Fields that one line or table states of one model, rightly and wrongly."""
+
+    right: set[str]
+    wrong: set[str]
+
+
 def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
-    """Each wrong finding with what stands around it."""
-    # Sets, not a look at every pair: a page may hold a hundred thousand claims of one model.
-    fields: dict[tuple[Any, ...], set[str]] = defaultdict(set)
-    cells: set[tuple[Any, ...]] = set()
-    headings: dict[tuple[Any, ...], set[str]] = defaultdict(set)
-    whose: dict[tuple[int, str], set[tuple[str, ...]]] = defaultdict(set)
+    """Each wrong finding with what stands around it. In one pass over all of them: a page may hold a hundred thousand."""
+    by_table: dict[tuple[tuple[str, ...], int], _Said] = {}
+    by_line: dict[tuple[tuple[str, ...], int], _Said] = {}
+    stated: dict[tuple[tuple[str, ...], int, str], set[tuple[str, str]]] = {}
+    columns: dict[tuple[int, str], set[tuple[str, ...]]] = {}
+    nearly: dict[tuple[int, str], set[tuple[str, ...]]] = {}
     for f in findings:
-        name = f.claim.field
-        fields[f.who, f.verdict, "table", f.table].add(name)
-        fields[f.who, f.verdict, "line", f.line].add(name)
+        field = f.claim.field
+        for said in (
+            by_table.setdefault((f.who, f.table), _Said(set(), set())),
+            by_line.setdefault((f.who, f.line), _Said(set(), set())),
+        ):
+            if f.verdict == "ok":
+                said.right.add(field)
+            elif f.verdict == "wrong":
+                said.wrong.add(field)
         if f.verdict == "ok":
-            cells.add((f.who, name, f.line, f.cell))
-            headings[f.who, name, f.line].add(f.heading)
-            whose[f.table, name].add(f.who)
+            stated.setdefault((f.who, f.line, field), set()).add((f.cell, f.heading))
+            columns.setdefault((f.table, field), set()).add(f.who)
+        elif f.verdict == "wrong" and f.nearly:
+            nearly.setdefault((f.table, field), set()).add(f.who)
     for f in findings:
         if f.verdict != "wrong":
             continue
-        name = f.claim.field
-
-        def about(verdict: str, f: Finding = f, name: str = name) -> int:
-            places = [("table", f.table), *(("line", line) for line in range(f.line - NEAR, f.line + NEAR + 1))]
-            return len(set().union(*(fields.get((f.who, verdict, *place), ()) for place in places)) - {name})
-
-        if f.claim.form == "number":
-            said = (f.who, name, f.line, f.cell) in cells
-        else:
-            said = bool(headings.get((f.who, name, f.line), set()) - {f.heading})
-        column = bool(whose.get((f.table, name), set()) - {f.who})
-        yield f, Near(about("ok"), about("wrong"), column and not f.listed, said)
+        field = f.claim.field
+        around = [by_table[f.who, f.table]]
+        around += [by_line[f.who, line] for line in range(f.line - NEAR, f.line + NEAR + 1) if (f.who, line) in by_line]
+        right = set[str]().union(*(said.right for said in around)) - {field}
+        wrong = set[str]().union(*(said.wrong for said in around)) - {field}
+        rightly = any(
+            f.claim.form == "number" if cell == f.cell else heading != f.heading
+            for cell, heading in stated.get((f.who, f.line, field), ())
+        )
+        column = bool(columns.get((f.table, field), set()) - {f.who})
+        beside = len(nearly.get((f.table, field), set()) - {f.who}) if f.nearly else 0
+        yield f, Near(len(right), len(wrong), column and not f.listed, rightly, beside)
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

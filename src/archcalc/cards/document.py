@@ -328,6 +328,8 @@ class _Reader:
         fresh = False
         last = ""
         tables: list[int] = []
+        pinned: list[tuple[int, str]] = []
+        pins: list[str] = []
         while True:
             token = tokens[i]
             if token.type in ("bullet_list_open", "ordered_list_open"):
@@ -342,13 +344,21 @@ class _Reader:
                     break
             elif token.type == "list_item_open":
                 fresh, last = True, ""
+            elif token.type == "list_item_close":
+                while pinned and pinned[-1][0] >= depth:
+                    pinned.pop()
             elif token.type == "table_open":
                 tables.append(i)
                 while tokens[i].type != "table_close":
                     i += 1
+            elif token.type == "html_block" and (source := self._pin_of_item(token)):
+                pinned.append((depth, source))  # a line that begins with a comment
             elif token.type == "inline" and tokens[i - 1].type == "paragraph_open" and fresh:
                 fresh = False
+                if source := self._pin_of_item(token):
+                    pinned.append((depth, source))
                 for cell in self._item(token):
+                    pins.append(pinned[-1][1] if pinned else "")
                     pair = split(self.lines, cell)
                     if pair is None:
                         rows.append((EMPTY, cell))
@@ -359,10 +369,31 @@ class _Reader:
             i += 1
         self._state(rows)
         if rows:
-            self.tables.append(Table("list", line, tuple(rows), self.context(), 0, tuple(groups)))
+            context = self.context()
+            # Items under a pin of their own are a list of their own.
+            by_pin: dict[str, list[int]] = {}
+            for k, pin in enumerate(pins):
+                by_pin.setdefault(pin, []).append(k)
+            for pin, kept in by_pin.items():
+                its = context._replace(pin=pin) if pin else context
+                self.tables.append(Table("list", line, tuple(rows[k] for k in kept), its, 0, tuple(groups[k] for k in kept)))
         for k in tables:
             self._table(tokens, k)
         return i + 1
+
+    def _pin_of_item(self, token: Token) -> str:
+        """The source that a comment in an item names: for it and the items inside it."""
+        if "<!--" not in token.content:
+            return ""
+        first, last = token.map or (0, 0)
+        source = ""
+        start, end = self.lines.start(first), self.lines.start(last)
+        for marker in _directives(self.lines.text, start, end, token.type == "inline"):
+            word = marker.text.partition(" ")[0]
+            if word not in ("off", "on", "ignore", "begin", "end") and "=" not in marker.text:
+                source = marker.text
+                self.pins.append(Pin("", source, self.lines.place(marker.start)[0]))
+        return source
 
     def _state(self, rows: list[tuple[Cell, ...]]) -> None:
         """Note what `Model: X` or `Repository: X` among pairs says."""

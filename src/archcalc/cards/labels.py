@@ -364,10 +364,17 @@ _SYMBOLS = {"#tp": "total_params", "#ap": "active_params", "#total": "total_para
 _TUNING = re.compile(r"(?i)\W*(?:q-?lora|lora|full[- ]parameters?)(?:\s*\([^()]*\))?\W*")
 """Ways to tune, whose rows hold memory and speed."""
 _KEY = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)+")
+_OF_SOME = re.compile(
+    r"\b(?:vision|visual|vit|image|audio|speech|mtp|draft|per (?:gpu|rank|device|node|card|chip|stage|shard)|local)\b"
+)
+"""Words that make a key one of a part, or of a share: `vision hidden_size`, `num_heads per rank`."""
 
 
 def _by_keys(text: str) -> tuple[str, ...] | None:
     """The field of a label that holds keys of configs beside words that are not known: the one that most of them ask for."""
+    beside = normal(_KEY.sub(" ", text))
+    if _OF_SOME.search(beside) or _BLOCKED.search(beside):
+        return None
     found = [field.rstrip("?") for key in _KEY.findall(text) if (field := _field(normal(key)))]
     return (max(dict.fromkeys(found), key=found.count),) if found else None
 
@@ -384,15 +391,25 @@ def _composition() -> tuple[tuple[str, tuple[frozenset[str], ...]], ...]:
     return tuple(out)
 
 
+_SOME = re.compile(
+    r"视觉|图像|音频|草稿|每(?:张|块)?(?:卡|gpu|设备|节点)|每个(?:gpu|设备|节点)|冗余|冻结|卸载|加载|微调|训练|部署|并行"
+)
+"""Of a part, of one device or of a run: vision, audio, a draft, each card, spare, frozen, offloaded, tuned, trained, deployed."""
+_LABEL = 40
+"""A longer Chinese text says something of its own."""
+
+
 def _composed(main: str) -> tuple[str, ...] | None:
     """The field of a Chinese label, by what its parts say: of whom (experts, queries), what (a number, a width), and which (active ones).
 
     >>> _composed("每 token 激活的路由专家数"), _composed("查询压缩维度")
     (('active_experts',), ('q_rank',))
     """
-    if main.isascii() or not re.search(r"[\u4e00-\u9fff]", main):
+    if main.isascii() or not re.search(r"[\u4e00-\u9fff]", main) or re.search(r"[，；。]|\d", main) or len(main) > _LABEL:
         return None
     text = main.replace(" ", "")
+    if _SOME.search(text):
+        return None
     for field, parts in _composition():
         if all(any(word[1:] not in text if word[0] == "!" else word in text for word in part) for part in parts):
             return (field,)

@@ -74,7 +74,7 @@ def texts(table: Table) -> Iterator[Text]:
 _NAMES_MODELS = re.compile(r"model|name|model name|variant|version|模型|模型名称|series|family|")
 _NOTES = re.compile(
     r"note|description|feature|key feature|highlight|remark|comment|detail|architecture|architecture detail|key spec|spec|summary"
-    r"|备注|说明|特点|描述"
+    r"|备注|说明|特点|描述|要点|结构要点|架构要点|结构|架构|特性|亮点"
 )
 
 
@@ -516,6 +516,8 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
 
 def _counts(subject: Subject | None, cell: Cell, start: int = 0) -> Iterator[Slot]:
     for label, a, b in counted(cell.text, start):
+        if re.match(r"\s*[A-Za-z]*\s*[x×*]\s*\d", cell.text[b:]):
+            continue  # 48 layers x 128 heads: a product
         yield Slot(subject, label, cell.part(a, b), label.fields[0], False)
 
 

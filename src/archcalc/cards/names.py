@@ -55,6 +55,7 @@ NONE = Match("none")
 _LONG = 500
 
 
+@lru_cache(maxsize=8192)
 def clean(text: str) -> str:
     """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets. What is too long for one stays."""
     if len(text) > _LONG:
@@ -364,5 +365,31 @@ def in_heading(text: str) -> Match:
         if not re.search(
             r"[\w]*\d[\w]*|(?i:distill|awq|gptq|gguf|quant|lora|vision|vl|coder|math|finetun|fine-tun|merge|omni|audio)", leftover
         ):
-            return found
+            return Match("ambiguous", found.names, f"{name!r} names a family too") if _and_family(name, rest, found) else found
     return NONE
+
+
+def _and_family(name: str, rest: str, found: Match) -> bool:
+    """Whether a heading joins a model with a family that it is not of: "Yi-34B and Code Llama"."""
+    if not re.search(r"(?i)\b(?:and|vs\.?|versus)\b|[&/]", name):
+        return False
+    words = rest.split()
+    runs = (" ".join(words[i : i + n]) for n in (1, 2, 3) for i in range(len(words) - n + 1))
+    return any(members and not set(found.names) & set(members) for members in map(family, runs))
+
+
+_STRANGER = re.compile(
+    r"(?i)(?<![\w.-])(?P<name>[a-z][\w.]*(?:[- ][\w.]+){0,2}?)[- ]?(?:\d+x)?\d+(?:\.\d+)?[bm](?:[- ]a\d+(?:\.\d+)?b)?(?![\w.])"
+)
+
+
+def is_stranger(text: str) -> bool:
+    """Whether a heading or the line above a list is a name with a size that no bundled model has.
+
+    >>> is_stranger("Vicuna-13B:"), is_stranger("The 8B model"), is_stranger("Layers")
+    (True, False, False)
+    """
+    name = clean(re.sub(r"<[^>]*>|\([^()]*\)|[`*_#:：]+", " ", text))
+    whole = re.sub(r"\s+", " ", _GENERIC_WORDS.sub(" ", _TUNED.sub("", name))).strip(" .-—|,")
+    found = _STRANGER.fullmatch(whole) if "/" not in whole else None
+    return found is not None and bool(re.search(r"[A-Za-z]{2}", found["name"]))

@@ -18,7 +18,7 @@ How = Literal["exact", "rounded", "zeros", "cut"]
 # such as 8x7B.
 _NUMBER = re.compile(
     r"""(?<![^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])(?<![.\d])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
-        (?P<digits>\d{1,3}(?:[,_\u00a0\u2009\u202f]\d{3})+(?:\.\d+)?
+        (?P<digits>\d{1,3}(?:(?:[,_\u00a0\u2009\u202f]|\{,\})\d{3})+(?:\.\d+)?
            |\d{1,3}(?:[ ]\d{3})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
@@ -31,8 +31,8 @@ _NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _CONTINENTAL = re.compile(r"\d+,\d{1,2}")
-_SEPARATORS = re.compile(r"[ ,_\u00a0\u2009\u202f]")
-_GROUPED = re.compile(r"\d([ ,_\u00a0\u2009\u202f])\d{3}")
+_SEPARATORS = re.compile(r"[ ,_{}\u00a0\u2009\u202f]")
+_GROUPED = re.compile(r"\d([ ,_\u00a0\u2009\u202f]|\{,\})\d{3}")
 _SCALES = {"k": 3, "thousand": 3, "m": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "g": 9, "t": 12, "trillion": 12}
 _MAX_DIGITS = 40
 """What has more digits counts nothing of a model's."""

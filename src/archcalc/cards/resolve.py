@@ -14,6 +14,9 @@ from archcalc.cards.layout import Subject, hub_repos, is_repo
 from archcalc.cards.models import Model, load, placed
 from archcalc.errors import ArchcalcError
 
+_LINE = 60
+"""A longer caption is a sentence, which may name models in passing."""
+
 
 class Resolved(NamedTuple):
     """Groups of models that a claim is about: one group of one model mostly.
@@ -224,19 +227,28 @@ class Resolver:
     def _around(self, context: Context) -> Resolved:
         if context.begin or context.pin:
             return self.source((context.begin or context.pin).split()[0])
-        steps: list[Callable[[], Resolved | None]] = [lambda: self._text(context.caption)]
-        steps += [lambda text=text: self._text(text) for text in reversed(context.headings[1:])]  # type: ignore[misc]
-        steps += [
+        stranger = ""
+        for text in (context.caption, *reversed(context.headings[1:])):
+            found = self._text(text)
+            if found is not None and (found.groups or found.problem):
+                return found
+            if names.is_stranger(text):
+                # What stands above this one is of another model.
+                stranger = text
+                break
+        steps: tuple[Callable[[], Resolved | None], ...] = (
             lambda: self._stated(context.stated),
             lambda: self._base(context.base),
             self._document,
             self._beside,
-            lambda: self._text(context.headings[0] if context.headings else ""),
-        ]
+            lambda: self._text(context.headings[0] if context.headings and not stranger else ""),
+        )
         for step in steps:
             found = step()
             if found is not None and (found.groups or found.problem):
                 return found
+        if stranger:
+            return Resolved(problem=f"{names.clean(stranger)!r} names no model that archcalc knows")
         stated = names.clean(context.stated)
         return Resolved(problem=f"{stated!r} names no model that archcalc knows" if stated else "nothing around names a model")
 
@@ -251,6 +263,13 @@ class Resolver:
             return both
         if found.kind == "ambiguous":
             return Resolved(problem=found.note)
+        if (
+            found.kind == "none"
+            and re.search(r"\d", text)
+            and len(text) <= _LINE
+            and (both := self._several(Subject(names.bare(re.sub(r"[*`_#]+|[:：]\s*$", "", text)))))
+        ):
+            return both
         if found.kind in ("exact", "tuned"):
             words = f"by the words {text.strip()[:60]!r}"
             by_words = self._bundled((found.names,), words, tuned=found.kind == "tuned", quantized=found.quantized)

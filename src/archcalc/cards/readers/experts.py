@@ -17,11 +17,12 @@ _EXPERT_FORMS = (
     r"top[- ]?(?:k\s*[=:]?\s*)?(?P<active>\d+)",
     rf"(?P<active>\d+)\s*(?:routed\s*)?(?:experts?\s*)?(?:are\s+)?{_VISITED}",
     r"(?:active|activated|selected|picks?|activates?|choose|uses?)\s*[:=]?\s*(?:top[- ]?)?(?P<active>\d+)",
+    r"\bof (?:which|them|these)\s+(?:only\s+|just\s+)?(?P<active>\d+)",
     r"(?P<shared>\d+)\s*(?:is\s+|are\s+)?(?:always[- ]on\s+)?shared",
     r"shared\s*(?:experts?)?\s*[:=]\s*(?P<shared>\d+)",
     r"(?P<routed>\d+)\s*(?:are\s+)?routed",
     r"(?P<small>\d+)\s*(?:/|of|out of|from|in)\s*(?P<large>\d+)",
-    r"(?P<base>\d+)\s*\+\s*(?P<plus>\d+)",
+    r"(?P<base>\d+)\s*\+\s*(?P<plus>\d+)(?!\d|\s*(?:redundant|replica|duplicate|extra|spare|冗余))",
     r"(?P<experts>\d+)\s*(?:x\s*)?(?:total\s+|fine-grained\s+|local\s+)?experts?\b",
     r"(?P<experts>\d+)E\b",
     r"^\s*[~≈]?\s*(?P<lead>\d+)",
@@ -71,8 +72,9 @@ def read_experts(field: str, text: str, quals: Quals) -> Iterator[Claim]:
                     both = [match.start("small"), match.start("large")]
                     if int(match["small"]) != pair[0]:
                         both.reverse()
-                    # 160/128 of which 8 are visited: those of two models.
-                    add("experts" if seen_active else "active_experts", both[0])
+                    # 160/128 of which 8 are visited: those of two models. None visits more than half.
+                    two = seen_active or pair[0] * 2 > pair[1]
+                    add("experts" if two else "active_experts", both[0])
                     add("experts", both[1])
                 elif group == "base":
                     add(field if field in ("experts", "active_experts") else "experts", start)

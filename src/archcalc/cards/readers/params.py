@@ -81,7 +81,7 @@ def _param_role(field: str, left: str, right: str) -> tuple[str, str]:
         if re.search(r"\bincl", after):
             return field, "with" if "emb" in after else ""
         return ("embedding_params", "") if re.search(r"\bembedding", after) else ("", "")
-    if re.search(r"\bmtp\b", after) and not re.search(r"incl|with", after):
+    if re.search(r"\bmtp\b", after) and not re.search(r"incl|with|含|包括", after):
         return "mtp_params", ""
     if re.search(r"\b(?:effective)\b", near):
         return "", ""
