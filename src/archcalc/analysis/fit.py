@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from archcalc.analysis.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
 from archcalc.engines import start as starting
-from archcalc.engines._vllm_rules import at_least
 from archcalc.engines.budget import FITTED, Budget, Serving, budget
 from archcalc.engines.start import Start, Taken
 from archcalc.engines.weights import Engine, Kept, kept
@@ -345,7 +344,6 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     from archcalc.quant import method_of, quantize_as
     from archcalc.quant._loaders import in_transformers
 
-    _refuse_text_encoder(architecture, ask)
     quant, own = ask.quant, architecture.quantization
     if quant is not None:
         architecture, name = quantize_as(architecture, quant, ask.engine), quant
@@ -375,19 +373,6 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     wide = "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
     options = WeightOptions(ask.engine, ask.version, ask.gpus.device, wide, towers=ask.engine != "llama.cpp")
     return Candidate(architecture, options, kept(architecture, options), name, {}, {})
-
-
-def _refuse_text_encoder(architecture: Architecture, ask: Ask) -> None:
-    """A decoder that reads a text encoder: SGLang has none such, vLLM none since its first engine was removed; encoders of sound they have.
-
-    Sources: vLLM 0.33, model_executor/models/registry.py `_PREVIOUSLY_SUPPORTED_MODELS` ("encoder-decoder models except whisper have been
-    removed") and `_OOT_SUPPORTED_MODELS`; SGLang 0.5.23, srt/models.
-    """
-    since = {"vllm": (0, 11), "sglang": (0,)}.get(ask.engine)
-    reads = "cross-attention" in architecture.facts.attention and any(stack.part == "other" for stack in architecture.stacks)
-    if since is not None and reads and at_least(ask.version, *since):
-        engine = {"vllm": "vLLM", "sglang": "SGLang"}[ask.engine]
-        raise UnsupportedError(f"{engine} has no code for a decoder that reads a text encoder", "try --engine transformers")
 
 
 def _half(dtype: str) -> str:
