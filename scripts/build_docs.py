@@ -215,9 +215,9 @@ def accuracy_page() -> str:
     text = (
         "# Accuracy\n\nGenerated from the data that the tests compare with; nothing here is archcalc's own word.\n\n"
         "## Parameters and tensors\n\n"
-        "Every tensor name, shape and kind, and the total, equal transformers 5.23.0 (5.24.0 where a row says so) built on the meta device in "
-        f"{len(rows)} of {len(rows)} configs of {len(golden)} model types: {real} as published, {len(rows) - real} class defaults "
-        "(`tests/test_golden.py`, rebuilt by "
+        "Every tensor name, shape and kind, and the total, equal transformers 5.23.0 (5.24.0 where a row says so) built on the meta "
+        f"device in {len(rows)} of {len(rows)} configs of {len(golden)} model types: {real} as published, {len(rows) - real} class "
+        "defaults (`tests/test_golden.py`, rebuilt by "
         "`scripts/build_golden.py`). Keys that are not understood make a status `partial`, and the test asks for `counted`.\n\n"
         "## Active parameters\n\n"
         "Publishers count in several conventions. For each model the convention whose value rounds (or, failing that, truncates) to the "

@@ -378,3 +378,19 @@ def test_text_of_a_config_is_plain_in_a_page(run: Run, tmp_path: Path) -> None:
     assert "<img" not in page
     assert "\u001b" not in page
     assert "\u202e" not in page
+
+
+def test_passes_without_end_are_refused() -> None:
+    with pytest.raises(ArchcalcError, match="H_cycles x L_cycles"):
+        parse(
+            {"model_type": "hrm_text", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 128}
+            | {"H_cycles": 9_000, "L_cycles": 9_000}
+        )
+
+
+def test_blocks_that_are_no_numbers_stop_no_plan(run: Run, tmp_path: Path) -> None:
+    config = zoo.config("qwen3-30b-a3b") | {"quantization_config": {"quant_method": "fp8", "weight_block_size": ["x", 128]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    done = run("fit", str(tmp_path), "--gpu", "8xh100", "--ctx", "8k")
+    assert done.returncode in (0, 1, 2)
+    assert "internal error" not in done.stderr

@@ -186,7 +186,8 @@ def _experts_cannot(architecture: Architecture, ranks: int, engine: Engine) -> s
         # The kernels' padding takes any split into groups of 32.
         return ""
     block = quantization.get("weight_block_size")
-    rows = block[0] if isinstance(block, (list, tuple)) and block and quantization.get("quant_method") == "fp8" else 1
+    first = block[0] if isinstance(block, (list, tuple)) and block else None
+    rows = first if isinstance(first, int) and first > 0 and quantization.get("quant_method") == "fp8" else 1
     for stack in architecture.stacks:
         for layer in stack.kinds if stack.part == "decoder" else ():
             for tensor in layer.tensors:

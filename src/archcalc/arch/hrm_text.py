@@ -13,7 +13,10 @@ from archcalc.arch._decoder import join
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
+from archcalc.errors import ConfigError
 from archcalc.model import Architecture, Shard, Stack, Tensor, stack
+
+MOST_PASSES = 10_000
 
 
 class Schema(PlainSchema):
@@ -29,8 +32,8 @@ class Schema(PlainSchema):
     max_position_embeddings: Tokens = 2048
     attention_bias: Flag = False
     mlp_bias: Flag = False
-    H_cycles: Size = 2
-    L_cycles: Size = 3
+    H_cycles: Layers = 2
+    L_cycles: Layers = 3
     num_layers_per_stack: Layers | None = None
 
     @property
@@ -67,6 +70,8 @@ class Schema(PlainSchema):
         return {"extra": [Tensor("z_L_init", (self.hidden_size,), "other")]}
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        low = self.passes("L_module", self.H_cycles * self.L_cycles, prefix)
+        if (times := self.H_cycles * self.L_cycles) > MOST_PASSES:
+            raise ConfigError(f"H_cycles x L_cycles is {times:,}: no model passes so often", "correct one of the two", "H_cycles")
+        low = self.passes("L_module", times, prefix)
         high = self.passes("H_module", self.H_cycles, prefix)
         return super().architecture(prefix)._replace(stacks=(low, high))
