@@ -202,7 +202,7 @@ class _Checker:
         """What an item, a note or a cell says without a label: right of its model, or of no model that is known."""
         first = len(self.findings) - _RECENT
         here = [f for f in self.findings[max(0, first) :] if f.line == text.cell.line]
-        taken = {digits for f in here if f.claim.form == "number" and f.claim.number for digits in (f.claim.number.mantissa,)}
+        taken = {f.claim.number.mantissa for f in here if f.claim.form == "number" and f.claim.number is not None}
         found = list(mentions.counts(text.cell.text, text.before))
         if not resolved.groups and len(found) == 1 and found[0].field not in mentions.ALONE:
             return  # one figure of nobody

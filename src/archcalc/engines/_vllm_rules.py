@@ -47,7 +47,8 @@ class Rules(NamedTuple):
     of a request are summed over the groups, each by its own pages; before, bytes were summed and divided by the first group's page.
 
     Start. `check`: what must fit, `check_stages`: of each pipeline stage's layers; else of all. `null_block`: beside the block that is
-    never used. `states_checked`: what happens if there are fewer blocks than sequences (`error`, or graphs for fewer sequences).
+    never used. `states_checked`: what happens if there are fewer blocks than sequences (`error`, graphs for fewer sequences, or graphs that
+    read beyond the blocks, vllm#34094).
 
     States. `state_caching`: what prefix caching keeps of recurrent layers where it is asked for; `state_caching_default`: it is on
     without asking. `state_block`: tokens that a block is a multiple of in hybrid models, `state_block_mla` with MLA; `state_block_wide`
@@ -82,7 +83,7 @@ class Rules(NamedTuple):
     check: Check = "layers"
     check_stages: bool = True
     null_block: bool = False
-    states_checked: Literal["no", "fewer graphs", "error"] = "no"
+    states_checked: Literal["no", "out of bounds", "fewer graphs", "error"] = "no"
     state_caching: StateCaching = "off"
     state_caching_default: bool = False
     state_block: int = 16
@@ -166,6 +167,10 @@ CHANGES: tuple[Change, ...] = (
     Change("0.10.1", "few_sequences", True, "no more sequences than tokens of a batch", f"{_ARGS} _set_default_args_v1"),
     Change("0.10.1", "mla_block", 128, "MLA on Blackwell is CUTLASS's: blocks of 128", _CUDA),
     Change("0.10.1", "mla_block_narrow", 128, "MLA on Blackwell is CUTLASS's: blocks of 128", _CUDA),
+    Change(
+        "0.11.0", "states_checked", "out of bounds", "graphs of decoding may be captured beyond the blocks of state",
+        "config/__init__.py CompilationConfig (whole graphs by default)",
+    ),
     Change("0.11.0", "first_engine", "never", "the first engine is gone", f"{_ARGS} _is_v1_supported_oracle"),
     Change(
         "0.11.0", "every_nth", True, "a group takes every n-th layer of its kind",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archcalc.engines._vllm_rules import at_least
+from archcalc.engines._vllm_rules import at_least, rules
 from archcalc.engines.weights import Engine
 
 
@@ -40,24 +40,9 @@ class Taken(NamedTuple):
         return self._replace(flags=(*flags, flag), notes=(*notes, note))
 
 
-class Row(NamedTuple):
-    """What holds from a release on."""
-
-    since: tuple[int, ...]
-    rule: str
-
-
 # Sequences against blocks of state
 
 
-STATE_BLOCKS = (
-    Row((0, 20), "refused"),
-    Row((0, 18), "capped"),
-    # Whole graphs of decoding became the default (config/__init__.py); those larger than the blocks read out of bounds (vllm#34094).
-    Row((0, 11), "out of bounds"),
-    Row((0,), "none"),
-)
-"""What vLLM does where it may run more sequences than there are blocks for recurrent states."""
 LARGEST_GRAPH = 512
 """The most sequences that a graph is captured for by default (vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`)."""
 
@@ -67,14 +52,14 @@ def state_sequences(version: str | None, sequences: int, blocks: int, wanted: in
 
     A power of two below the blocks that are forecast, or else what is wanted: the forecast may be a few blocks too many.
     """
-    rule = next(row.rule for row in STATE_BLOCKS if at_least(version, *row.since))
-    captured = sequences if rule == "refused" else min(sequences, LARGEST_GRAPH)
-    if rule == "none" or blocks < 1 or captured <= blocks:
+    rule = rules(version).states_checked
+    captured = sequences if rule == "error" else min(sequences, LARGEST_GRAPH)
+    if rule == "no" or blocks < 1 or captured <= blocks:
         return sequences, ""
-    if rule == "capped":
+    if rule == "fewer graphs":
         return sequences, f"graphs are captured for up to {blocks:,} sequences, as many as there are blocks of recurrent state"
     fewer = max(wanted if wanted <= blocks else 1, 1 << (blocks.bit_length() - 1))
-    told = "refuses to start" if rule == "refused" else "captures graphs beyond them, out of bounds (vllm#34094),"
+    told = "refuses to start" if rule == "error" else "captures graphs beyond them, out of bounds (vllm#34094),"
     return fewer, (
         f"--max-num-seqs {fewer}: every sequence needs a block of recurrent state, there are {blocks:,}, and vLLM {told} where it"
         f" may run {sequences:,} sequences"
@@ -99,13 +84,10 @@ def checks_free(version: str | None) -> bool:
 
 # One sequence of the longest length
 
-FIRST_GROUP = ((0, 14), (0, 19))
-"""Releases from and before which vLLM compares the blocks of the first group of layers alone with the memory."""
-
 
 def counts_first_group(version: str | None) -> bool:
-    since, before = FIRST_GROUP
-    return version is not None and at_least(version, *since) and not at_least(version, *before)
+    """Whether vLLM compares the blocks of the first group of layers alone with the memory."""
+    return rules(version).check == "first group"
 
 
 # Kernels against the GPU
