@@ -32,6 +32,12 @@ _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "sequence_len"}, "nanochat"),
 )
 
+# Written from their publishers' code alone: neither an inventory of the reference nor the count of a published checkpoint was at hand
+# to compare them with.
+_UNCOMPARED = frozenset(
+    """baichuan falcon_perception gpt_neox_reward_model llava_llama minicpm orion panguembedded peagle rwkv5 spark2_5""".split()
+)
+
 
 @cache
 def model_types() -> frozenset[str]:
@@ -113,6 +119,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     notes = architecture.notes
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
+    if name in _UNCOMPARED:
+        notes = (*notes, f"{name} was compared with no checkpoint and no reference: its figures follow its publisher's code")
     architecture = architecture._replace(
         notes=notes,
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
@@ -122,7 +130,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         encoders=_encoder.of(schema, architecture),
         text=_levels.text_model(stated_config),
         unmodelled_keys=unmodelled,
-        status="partial" if unmodelled else architecture.status,
+        status="partial" if unmodelled or name in _UNCOMPARED else architecture.status,
     )
     _values.refuse_impossible(architecture, config)
     return architecture

@@ -84,7 +84,8 @@ def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
         if rules.quantized:
             return "a quantized release is smaller"
     if model.architecture.status == "partial":
-        return f"keys of the config are not understood: {', '.join(model.architecture.unmodelled_keys)}"
+        keys = ", ".join(model.architecture.unmodelled_keys)
+        return f"keys of the config are not understood: {keys}" if keys else "the model is not read in full"
     return ""
 
 
