@@ -1,0 +1,450 @@
+"""An engine's command read against the flags that its release has: every flag by its full name, with a value of the right kind.
+
+The tables are made from the sources of each release by scripts/build_flags.py. How words are matched follows each program's own parser:
+vLLM, utils/argparse_utils.py `FlexibleArgumentParser.parse_args` (underscores, `--a.b`, `-O3`); Python's argparse for SGLang and mlx-lm
+(`--x=y`, unique prefixes); llama.cpp, common/arg.cpp `common_params_parse_ex` (exact names, underscores in long ones).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from archcalc.commands.words import NAMES, Command, Engine
+from archcalc.engines._version import parse as parse_version
+from archcalc.errors import UsageError
+
+Value = Any
+"""True or False of a switch, a number, a text, a list of texts, or what JSON holds."""
+
+
+class Row(NamedTuple):
+    """A flag in a span of releases; `since` and `until` are empty where the first and the last release read have it."""
+
+    name: str
+    others: tuple[str, ...]
+    off: tuple[str, ...]
+    kind: str
+    default: str
+    since: str
+    until: str
+
+
+class Given(NamedTuple):
+    """One flag of a command: its full name, its value, and the words it was written in."""
+
+    name: str
+    value: Value
+    text: str
+    at: int
+
+
+class Read(NamedTuple):
+    """A command, read. `positional` are the words that belong to no flag; `gone` are flags of other releases, where none was named."""
+
+    command: Command
+    version: str | None
+    given: tuple[Given, ...]
+    positional: tuple[str, ...]
+    gone: tuple[str, ...] = ()
+
+    def get(self, *names: str) -> Value:
+        """The value of the first of these flags that is given, None where none is."""
+        for name in names:
+            for each in self.given:
+                if each.name == name:
+                    return each.value
+        return None
+
+    def text(self, name: str) -> str | None:
+        return next((g.text for g in self.given if g.name == name), None)
+
+
+class Table:
+    """The flags of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.rows: dict[str, list[Row]] = {}
+        path = Path(__file__).parent / "tables" / f"{engine}.tsv"
+        self.releases: list[str] = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("# Releases read:"):
+                self.releases = line.partition(":")[2].split()
+            if not line or line.startswith("#"):
+                continue
+            name, others, kind, default, since, until = (line.split("\t") + [""] * 5)[:6]
+            spelled = others.split()
+            row = Row(
+                name, tuple(o for o in spelled if o[0] != "!"), tuple(o[1:] for o in spelled if o[0] == "!"), kind, default, since, until
+            )
+            self.rows.setdefault(name, []).append(row)
+
+    def at(self, version: str | None) -> dict[str, tuple[Row, bool]]:
+        """Every spelling at a version, with its row and whether it turns the flag off."""
+        out: dict[str, tuple[Row, bool]] = {}
+        for rows in self.rows.values():
+            row = self._as_of(rows, version)
+            if row is None:
+                continue
+            for spelled in (row.name, *row.others):
+                out.setdefault(spelled, (row, False))
+            for spelled in row.off:
+                out.setdefault(spelled, (row, True))
+            if row.kind == "switch" and not row.off:
+                out.setdefault("--no-" + row.name[2:], (row, True))
+        return out
+
+    def _as_of(self, rows: list[Row], version: str | None) -> Row | None:
+        if version is None:
+            return next((r for r in rows if not r.until), None)
+        asked = _key(self.engine, version)
+        for r in rows:
+            if (not r.since or _key(self.engine, r.since) <= asked) and (not r.until or asked < _key(self.engine, r.until)):
+                return r
+        return None
+
+    def elsewhere(self, spelled: str) -> list[Row]:
+        """The rows of other releases that have a flag spelled so."""
+        return [
+            r
+            for rows in self.rows.values()
+            for r in rows
+            if spelled in (r.name, *r.others, *r.off) or (r.kind == "switch" and spelled == "--no-" + r.name[2:])
+        ]
+
+
+@cache
+def table(engine: Engine) -> Table:
+    return Table(engine)
+
+
+def _key(engine: Engine, version: str) -> tuple[tuple[int, ...], int]:
+    post = re.search(r"post(\d+)", version)
+    return parse_version(NAMES[engine], version).numbers, int(post[1]) if post else 0
+
+
+# llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.
+_BENCH = {
+    "-m": "--model", "--model": "--model", "-hf": "--hf-repo", "--hf-repo": "--hf-repo", "-hff": "--hf-file", "-p": "--n-prompt", "--n-prompt": "--n-prompt",
+    "-n": "--n-gen", "--n-gen": "--n-gen", "-d": "--n-depth", "--n-depth": "--n-depth", "-pg": "-pg", "-b": "--batch-size",
+    "--batch-size": "--batch-size", "-ub": "--ubatch-size", "--ubatch-size": "--ubatch-size", "-ctk": "--cache-type-k",
+    "--cache-type-k": "--cache-type-k", "-ctv": "--cache-type-v", "--cache-type-v": "--cache-type-v", "-t": "--threads", "--threads": "--threads",
+    "-ngl": "--gpu-layers", "--n-gpu-layers": "--gpu-layers", "-ncmoe": "--n-cpu-moe", "--n-cpu-moe": "--n-cpu-moe", "-sm": "--split-mode",
+    "--split-mode": "--split-mode", "-mg": "--main-gpu", "--main-gpu": "--main-gpu", "-nkvo": "--no-kv-offload", "-fa": "--flash-attn",
+    "--flash-attn": "--flash-attn", "-dev": "--device", "--device": "--device", "-mmp": "--mmap", "--mmap": "--mmap", "-ts": "--tensor-split",
+    "--tensor-split": "--tensor-split", "-ot": "--override-tensor", "--override-tensor": "--override-tensor", "-r": "--repetitions",
+    "--repetitions": "--repetitions", "-o": "--output", "--output": "--output", "-C": "--cpu-mask", "--poll": "--poll", "--prio": "--prio",
+    "-rpc": "--rpc", "--rpc": "--rpc", "-embd": "--embeddings", "-nopo": "--no-op-offload", "-oe": "--output-err", "--delay": "--delay", "-v": "--verbose",
+    "--progress": "--progress", "--no-warmup": "--no-warmup", "--numa": "--numa",
+}  # fmt: skip
+_BENCH_BARE = frozenset({"--verbose", "--progress", "--no-warmup"})
+# Flags that may be given again and again, each adding to what was said.
+_ADDS = frozenset(
+    "--override-tensor --override-kv --lora --lora-scaled --lora-paths --lora-modules --api-key --middleware --control-vector"
+    " --json-model-override-args --logits-processors --spec-draft-override-tensor --device".split()
+)
+# `ollama`: words of `run`, and a Modelfile's parameters, which are written as flags here (docs/modelfile.mdx).
+_OLLAMA_BARE = frozenset({"--verbose", "--insecure", "--nowordwrap", "--hidethinking", "--truncate"})
+_OLLAMA = frozenset(
+    "--format --keepalive --think --dimensions --width --height --steps --seed --negative --num_ctx --num_gpu --num_batch --num_thread"
+    " --num_predict --num_keep --temperature --top_k --top_p --min_p --stop --repeat_penalty --repeat_last_n --mirostat --mirostat_eta"
+    " --mirostat_tau --tfs_z --typical_p --presence_penalty --frequency_penalty --use_mmap --use_mlock --main_gpu --low_vram --f16_kv --numa"
+    " --adapter --draft_num_predict".split()
+)
+
+
+def read(command: Command, version: str | None = None) -> Read:
+    """The command against the flags of a release: the one given, else the one that its image's tag names, else the newest.
+
+    Raises `UsageError` for a flag that the release lacks (with the nearest one), one given twice with two values, a value of the wrong
+    kind, or a value that a shell would have put in.
+    """
+    version = version or command.version
+    if command.engine == "ollama":
+        return _read_ollama(command, version)
+    if command.program == "llama-bench":
+        return _read_bench(command, version)
+    reader = _Reader(command, version)
+    reader.run()
+    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), tuple(reader.gone))
+
+
+class _Reader:
+    def __init__(self, command: Command, version: str | None) -> None:
+        self.command, self.engine = command, command.engine
+        # llama.cpp's builds are not ordered by the releases its table was read in.
+        self.version = None if self.engine == "llama.cpp" else version
+        self.table = table(self.engine)
+        self.flags = self.table.at(self.version)
+        self.words = list(command.words)
+        self.at = 0
+        self.given: dict[str, Given] = {}
+        self.positional: list[str] = []
+        self.gone: list[str] = []
+
+    def run(self) -> None:
+        while self.at < len(self.words):
+            word, at = self.words[self.at], self.at
+            self.at += 1
+            if word == "--":
+                continue
+            if not _is_flag(word):
+                self.command.refuse_unknown(at)
+                self.positional.append(word)
+                continue
+            self._flag(word, at)
+
+    def _flag(self, word: str, at: int) -> None:
+        name, equals, value = word.partition("=")
+        inner: list[str] = []
+        if self.engine == "vllm":
+            if re.fullmatch(r"-O\d", word):
+                name, equals, value = ("--optimization-level" if "--optimization-level" in self.flags else "--compilation-config"), "=", word[2:]
+            if "." in name:
+                name, *inner = name.split(".")
+            if name.startswith("--"):
+                name = name.replace("_", "-")
+        elif self.engine == "llama.cpp":
+            if name.startswith("--"):
+                name = name.replace("_", "-")
+        row, off = self._row(name, word)
+        if off or (row.kind == "none" and not equals):
+            if equals:
+                raise UsageError(f"{name} takes no value, and {value!r} is given", f"write {name} alone")
+            # llama.cpp's older -fa took none, and takes one now: a value behind it is its own.
+            self._put(row, not off, name, at)
+            return
+        if row.kind in ("switch", "none"):
+            if equals:
+                if value.lower() in ("true", "1"):
+                    self._put(row, True, word, at)
+                    return
+                raise UsageError(f"{row.name} takes no value, and {value!r} is given", f"write {row.name}, or leave it out")
+            self._put(row, True, word, at)
+            return
+        taken = [value] if equals else self._values(row, name, at)
+        text = " ".join([name if not inner else word.partition("=")[0], *taken])
+        if inner:
+            self._nested(row, inner, taken[0] if taken else "true", text, at)
+            return
+        self._put(row, _typed(self.engine, row, name, taken), text, at)
+
+    def _row(self, name: str, word: str) -> tuple[Row, bool]:
+        if name in self.flags:
+            return self.flags[name]
+        if self.engine != "llama.cpp" and name.startswith("--"):
+            # argparse takes the start of a flag for it where no other starts so.
+            starts = {row.name: (row, off) for spelled, (row, off) in self.flags.items() if spelled.startswith(name)}
+            if len(starts) == 1:
+                return next(iter(starts.values()))
+            if len(starts) > 1 and not self.table.elsewhere(name):
+                raise UsageError(f"{name} may be {' or '.join(sorted(starts)[:4])}", "write it whole")
+        return self._missing(name)
+
+    def _missing(self, name: str) -> tuple[Row, bool]:
+        from difflib import get_close_matches
+
+        engine = NAMES[self.engine]
+        rows = self.table.elsewhere(name)
+        if rows and (self.version is None or self.engine == "llama.cpp"):
+            row = rows[-1]
+            if name not in self.gone:
+                self.gone.append(name)
+            return row, name in row.off or name == "--no-" + row.name[2:]
+        near = get_close_matches(name, list(self.flags), 1, 0.6)
+        hint = f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}"
+        if rows:
+            since = [r.since for r in rows if r.since and _key(self.engine, r.since) > _key(self.engine, self.version or "0")]
+            said = f"it came with {min(since, key=lambda v: _key(self.engine, v))}" if since else f"{rows[-1].until} has it no longer"
+            raise UsageError(f"{engine} {self.version} has no {name}: {said}", hint)
+        raise UsageError(f"{engine}{f' {self.version}' if self.version else ''} has no flag {name}", hint)
+
+    def _values(self, row: Row, name: str, at: int) -> list[str]:
+        taken: list[str] = []
+        most = {"list": 1 << 30, "two": 2}.get(row.kind, 1)
+        while self.at < len(self.words) and len(taken) < most and not _is_flag(self.words[self.at]):
+            taken.append(self.words[self.at])
+            self.at += 1
+        if not taken and row.kind in ("optional",):
+            return []
+        if not taken or (row.kind == "two" and len(taken) < 2):
+            # The old -fa of llama.cpp stood alone.
+            if self.engine == "llama.cpp" and row.name == "--flash-attn":
+                return ["on"]
+            raise UsageError(f"{name} needs a value", "the command ends, or another flag follows it")
+        return taken
+
+    def _nested(self, row: Row, keys: list[str], value: str, text: str, at: int) -> None:
+        """`--flag.key value`: a key of the JSON that the flag takes (`FlexibleArgumentParser`); `+` at its end makes a list longer."""
+        held = self.given.get(row.name)
+        whole = dict(held.value) if held is not None and isinstance(held.value, dict) else {}
+        place = whole
+        for key in keys[:-1]:
+            inner = place.get(key.replace("-", "_"))
+            place[key.replace("-", "_")] = inner = dict(inner) if isinstance(inner, dict) else {}
+            place = inner
+        try:
+            made = json.loads(value)
+        except ValueError:
+            made = value
+        last = keys[-1].replace("-", "_")
+        if last.endswith("+"):
+            last = last[:-1]
+            made = [*place.get(last, []), *(made if isinstance(made, list) else [made])]
+        place[last] = made
+        self.command.refuse_unknown(at)
+        self.given[row.name] = Given(row.name, whole, f"{held.text} {text}" if held else text, at)
+
+    def _put(self, row: Row, value: Value, text: str, at: int) -> None:
+        held = self.given.get(row.name)
+        if held is not None and row.name in _ADDS:
+            first = held.value if isinstance(held.value, list) else [held.value]
+            self.given[row.name] = Given(row.name, [*first, *(value if isinstance(value, list) else [value])], f"{held.text} {text}", held.at)
+            return
+        if held is not None and held.value != value:
+            raise UsageError(f"{row.name} is given twice, as {_shown(held.value)} and as {_shown(value)}", "leave one of them out")
+        self.given[row.name] = Given(row.name, value, text, at)
+
+
+def _shown(value: Value) -> str:
+    return json.dumps(value) if isinstance(value, (bool, dict, list)) else str(value)
+
+
+def _is_flag(word: str) -> bool:
+    """Whether a word starts with a dash and is no number."""
+    return word.startswith("-") and len(word) > 1 and not re.fullmatch(r"-\d+(\.\d+)?(,-?\d+(\.\d+)?)*", word)
+
+
+def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
+    """The value as the flag's kind reads it. A text with a variable in it is left: whoever uses it refuses it."""
+    kind = row.kind
+    if kind == "list":
+        if len(taken) == 1 and taken[0].startswith("["):
+            try:
+                made = json.loads(taken[0])
+                return made if isinstance(made, list) else taken
+            except ValueError:
+                return taken
+        return taken
+    if kind == "two":
+        return taken
+    if kind == "optional":
+        return taken[0] if taken else True
+    text = taken[0]
+    if "$" in text or "`" in text:
+        return text
+    if kind == "int":
+        if re.fullmatch(r"[+-]?\d{1,18}", text.strip()):
+            return int(text)
+        raise UsageError(f"{name} {text[:40]}: a whole number was expected", "such as " + (row.default or "1"))
+    if kind == "size":
+        return _size(engine, name, text)
+    if kind == "float":
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if value != value or value in (float("inf"), -float("inf")):
+            raise UsageError(f"{name} {text[:40]}: a number was expected", "such as " + (row.default or "0.9"))
+        return value
+    if kind == "json":
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            if re.fullmatch(r"\w+=\d+(,\w+=\d+)*", text):
+                return {k: int(v) for k, v in (p.split("=") for p in text.split(","))}
+            raise UsageError(f"{name} {text[:60]}: JSON was expected", "quote it for the shell: '{\"key\": 1}'") from error
+    return text
+
+
+def _size(engine: Engine, name: str, text: str) -> Value:
+    """vLLM's `human_readable_int`: 1k is 1,000 and 1K is 1,024; `auto` and -1 are themselves."""
+    if text.strip().lower() == "auto" or text.strip() == "-1":
+        return -1
+    m = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)([kmgtKMGT]?)", text.strip())
+    if m is None or ("." in m[1] and not m[2]) or (m[2] in "KMGT" and "." in m[1] and m[2]):
+        raise UsageError(f"{name} {text[:40]}: a whole number was expected", "such as 32768, 32k (thousands) or 32K (of 1,024)")
+    place = "kmgt".find(m[2].lower()) + 1 if m[2] else 0
+    return int(float(m[1]) * (1000 if m[2].islower() else 1024) ** place) if place else int(m[1])
+
+
+def _read_bench(command: Command, version: str | None) -> Read:
+    from difflib import get_close_matches
+
+    given: dict[str, Given] = {}
+    words, at = list(command.words), 0
+    while at < len(words):
+        word = words[at]
+        name, equals, value = word.partition("=")
+        full = _BENCH.get(name)
+        if full is None:
+            near = get_close_matches(name, list(_BENCH), 1, 0.6)
+            raise UsageError(f"llama-bench has no flag {name[:40]}", f"the nearest is {near[0]}" if near else "its --help lists them")
+        at += 1
+        if full in _BENCH_BARE:
+            given[full] = Given(full, True, word, at - 1)
+            continue
+        if not equals:
+            if at >= len(words):
+                raise UsageError(f"{name} needs a value", "the command ends")
+            value = words[at]
+            command.refuse_unknown(at)
+            at += 1
+        made: Value = value
+        if full in ("--mmap", "--no-kv-offload", "--flash-attn", "--embeddings", "--no-op-offload"):
+            made = value not in ("0", "off", "false")
+            if full == "--flash-attn":
+                made = "on" if made else "off"
+            full = "--no-mmap" if full == "--mmap" and not made else full
+        elif full in ("--gpu-layers", "--batch-size", "--ubatch-size", "--n-cpu-moe", "--n-prompt", "--n-gen", "--n-depth", "--main-gpu"):
+            numbers = re.fullmatch(r"-?\d{1,9}(,-?\d{1,9})*", value)
+            if not numbers:
+                raise UsageError(f"{name} {value[:40]}: a whole number was expected, or several with commas", "such as 512")
+            # Of several runs the one that takes most.
+            made = max(map(int, value.split(",")))
+        given[full] = Given(full, made, f"{name} {value}", at - 1)
+    return Read(command, version, tuple(given.values()), ())
+
+
+def _read_ollama(command: Command, version: str | None) -> Read:
+    from difflib import get_close_matches
+
+    given: dict[str, Given] = {}
+    positional: list[str] = []
+    words, at = list(command.words), 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if not _is_flag(word):
+            command.refuse_unknown(at - 1)
+            positional.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        if name in _OLLAMA_BARE:
+            given[name] = Given(name, True, word, at - 1)
+            continue
+        if name not in _OLLAMA:
+            near = get_close_matches(name, [*_OLLAMA, *_OLLAMA_BARE], 1, 0.6)
+            raise UsageError(
+                f"Ollama has no {'parameter ' + name[2:] if '_' in name else 'flag ' + name}",
+                f"the nearest is {near[0]}" if near else "docs: Modelfile, PARAMETER",
+            )
+        if not equals:
+            if at >= len(words):
+                raise UsageError(f"{name} needs a value", "the command ends")
+            value = words[at]
+            at += 1
+        made: Value = value
+        if name in ("--num_ctx", "--num_gpu", "--num_batch", "--num_predict", "--num_keep", "--num_thread", "--main_gpu"):
+            if not re.fullmatch(r"-?\d{1,12}", value):
+                raise UsageError(f"{name[2:]} {value[:40]}: a whole number was expected", "such as 8192")
+            made = int(value)
+        held = given.get(name)
+        if held is not None and name != "--stop" and held.value != made:
+            raise UsageError(f"{name[2:]} is given twice, as {held.value} and as {made}", "leave one of them out")
+        given[name] = Given(name, made, f"{name} {value}", at - 1)
+    return Read(command, version, tuple(given.values()), tuple(positional))

@@ -1,0 +1,500 @@
+"""From what people have to an engine's command: arguments, a shell script, `docker run`, a compose file, a manifest, a Dockerfile, a Modelfile.
+
+Nothing is run. What a shell would put in from elsewhere (`$MODEL`, the output of a command) is named instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from archcalc.commands.shell import MOST_BYTES, Simple, Word, simple_commands
+from archcalc.errors import FormatError, UsageError
+
+Engine = Literal["vllm", "sglang", "llama.cpp", "ollama", "mlx"]
+NAMES: Mapping[Engine, str] = {"vllm": "vLLM", "sglang": "SGLang", "llama.cpp": "llama.cpp", "ollama": "Ollama", "mlx": "mlx-lm"}
+
+
+class Command(NamedTuple):
+    """An engine's command. `words` follow the program; `version` is what the image's tag says. `where` is the service or container.
+
+    `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is known.
+    """
+
+    engine: Engine
+    program: str
+    words: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    version: str | None = None
+    where: str = ""
+    unknown: tuple[str, ...] = ()
+
+    def refuse_unknown(self, at: int) -> None:
+        """Raises `UsageError` if the word's value is not known."""
+        what = self.unknown[at] if at < len(self.unknown) else ""
+        if what.startswith(("$(", "`")):
+            raise UsageError(f"{what[:60]}: what that command prints is not known here", "put in what it would print")
+        if what:
+            raise UsageError(f"{what} stands for a value that is not known here", "put in its value, or let a shell expand it")
+
+
+KNOWN = (
+    "vllm serve, python -m vllm.entrypoints.openai.api_server, python -m sglang.launch_server, sglang serve, llama-server, llama-cli,"
+    " llama-bench, ollama, mlx_lm.server"
+)
+# Programs of llama.cpp that load a model with its common arguments (common/arg.cpp `LLAMA_EXAMPLE_*`).
+_LLAMA = re.compile(r"llama-(?:server|cli|bench|batched-bench|completion|run|simple|parallel|perplexity|mtmd-cli|embedding|speculative)$")
+_MODULES: Mapping[str, tuple[Engine, str]] = {
+    "vllm.entrypoints.openai.api_server": ("vllm", "vllm serve"),
+    "vllm.entrypoints.api_server": ("vllm", "vllm serve"),
+    "vllm.entrypoints.cli.main": ("vllm", "vllm"),
+    "sglang.launch_server": ("sglang", "sglang serve"),
+    "sglang.bench_one_batch": ("sglang", "sglang bench"),
+    "sglang.bench_offline_throughput": ("sglang", "sglang bench"),
+    "mlx_lm.server": ("mlx", "mlx_lm.server"),
+    "mlx_lm.generate": ("mlx", "mlx_lm.generate"),
+    "mlx_lm.chat": ("mlx", "mlx_lm.chat"),
+    "mlx_lm": ("mlx", "mlx_lm"),
+}
+_VALUED = frozenset(
+    "-v --volume -p --publish -e --env --env-file --gpus --name --ipc --shm-size --network --net --runtime --entrypoint --mount --device"
+    " --group-add --security-opt --cap-add --restart -m --memory --cpus --cpuset-cpus -w --workdir -u --user --ulimit --add-host -h --hostname"
+    " -l --label --log-opt --log-driver --pull --platform --tmpfs --pid --cpu-shares --memory-swap --expose --dns --userns --cgroupns --uts"
+    " --health-cmd --health-interval --health-timeout --health-retries --health-start-period --stop-timeout --stop-signal --sysctl"
+    " --annotation --cidfile --ip --link --volumes-from --storage-opt".split()
+)
+_TAG = re.compile(r"(?:^|[^0-9.])v?(\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc|dev)\d*)?)")
+
+
+def of_arguments(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Command:
+    """The command that stands in arguments, which a shell has already read. Raises `UsageError` if no engine's does."""
+    words = [Word(a, tuple(_written(a))) for a in arguments]
+    found = list(_of_simple(Simple(tuple(words), tuple((environment or {}).items())), {}))
+    if not found:
+        raise _unknown(arguments)
+    return found[0]
+
+
+def of_text(text: str, name: str = "") -> Command:
+    """The one command of a script, manifest, Dockerfile or Modelfile. Raises `UsageError` where there is none, or are several."""
+    if len(text) > MOST_BYTES:
+        raise FormatError(f"{name or 'the command'} holds more than {MOST_BYTES >> 20} MiB: no script or manifest", "give its lines alone")
+    if "\0" in text:
+        raise FormatError(f"{name or 'the command'} is not text", "a shell script, a compose file or a manifest was expected")
+    found = list(_by_format(text, name))
+    different = list(dict.fromkeys((c.engine, c.program, c.words) for c in found))
+    if not found:
+        raise UsageError(f"{name or 'the text'} starts no engine that is known here", f"known are {KNOWN}")
+    if len(different) > 1:
+        where = [c.where or f"{c.program} {' '.join(c.words[:2])}".strip() for c in found]
+        raise UsageError(
+            f"{name or 'the text'} starts {len(different)} engines: {', '.join(dict.fromkeys(where))[:160]}", "give the command of one of them after --"
+        )
+    return found[0]
+
+
+def _written(word: str) -> Iterator[str]:
+    """Variables that a shell would have put in, in a word that comes without a shell."""
+    for m in re.finditer(r"\$(?:\{([A-Za-z_]\w*)\}|\(?([A-Za-z_]\w*)\)?)", word):
+        yield m[0]
+
+
+def _unknown(arguments: Sequence[str]) -> UsageError:
+    shown = " ".join(arguments[:4])
+    if not arguments:
+        return UsageError("no command stands after --", f"such as: -- vllm serve MODEL; known are {KNOWN}")
+    return UsageError(f"{shown[:80]!r} is not the command of an engine that is known here", f"known are {KNOWN}")
+
+
+# Formats
+
+
+def _by_format(text: str, name: str) -> Iterator[Command]:
+    base = name.replace("\\", "/").rpartition("/")[2].lower()
+    if base.endswith((".yaml", ".yml", ".json")) or _looks_like_yaml(text):
+        documents = _yaml(text, name, base.endswith((".yaml", ".yml", ".json")))
+        if documents is not None:
+            for document in documents:
+                yield from _manifest(document)
+            return
+    if base.startswith("modelfile") or (re.search(r"(?im)^\s*FROM\s", text) and re.search(r"(?im)^\s*PARAMETER\s", text)):
+        yield _modelfile(text)
+        return
+    if base.startswith(("dockerfile", "containerfile")) or (
+        re.search(r"(?im)^FROM\s", text) and re.search(r"(?im)^(CMD|ENTRYPOINT)\b", text)
+    ):
+        yield from _dockerfile(text)
+        return
+    if base.endswith(".py") or re.search(r"(?m)^\s*(?:from|import)\s+(?:vllm|sglang)\b", text):
+        yield from _python(text)
+        return
+    environment: dict[str, str] = {}
+    for simple in simple_commands(text):
+        yield from _of_simple(simple, environment)
+
+
+def _looks_like_yaml(text: str) -> bool:
+    return bool(re.search(r"(?m)^(services|apiVersion|kind|spec|containers|command|args|image):", text))
+
+
+def _yaml(text: str, name: str, sure: bool) -> list[Any] | None:
+    import yaml
+
+    try:
+        depth = most = events = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            most, events = max(most, depth), events + 1
+            if most > 60 or isinstance(event, yaml.AliasEvent) and events > 20000:
+                raise FormatError(f"{name or 'the manifest'} nests too deep to read", "give its command alone")
+        found = [d for d in yaml.safe_load_all(text) if isinstance(d, (dict, list))]
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if not sure:
+            return None
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        at = f" in line {line + 1}" if line is not None else ""
+        raise FormatError(f"{name or 'the manifest'} is not YAML{at}", "mend it, or give its command after --") from error
+    return found or (None if not sure else [])
+
+
+def _manifest(document: Any, depth: int = 0) -> Iterator[Command]:
+    """Compose services, and containers wherever a manifest has them."""
+    if depth > 40:
+        return
+    if isinstance(document, list):
+        for item in document:
+            yield from _manifest(item, depth + 1)
+    if not isinstance(document, dict):
+        return
+    services = document.get("services")
+    if isinstance(services, dict):
+        for name, service in services.items():
+            if isinstance(service, dict):
+                yield from _container(str(name), service, compose=True)
+    for key, value in document.items():
+        if key in ("containers", "initContainers") and isinstance(value, list):
+            for container in value:
+                if isinstance(container, dict):
+                    yield from _container(str(container.get("name", "")), container, compose=False)
+        elif key != "services":
+            yield from _manifest(value, depth + 1)
+
+
+def _container(name: str, c: Mapping[str, Any], *, compose: bool) -> Iterator[Command]:
+    environment: dict[str, str] = {}
+    given = c.get("environment") if compose else c.get("env")
+    if isinstance(given, dict):
+        environment = {str(k): "" if v is None else str(v) for k, v in given.items()}
+    elif isinstance(given, list):
+        for item in given:
+            if isinstance(item, dict) and "name" in item and "value" in item:
+                environment[str(item["name"])] = str(item["value"])
+            elif isinstance(item, str) and "=" in item:
+                key, _, value = item.partition("=")
+                environment[key] = value
+    head = _words_of(c.get("entrypoint") if compose else c.get("command"), environment, compose)
+    rest = _words_of(c.get("command") if compose else c.get("args"), environment, compose)
+    image = str(c.get("image") or "")
+    if compose:
+        image = "".join(w.text for w in _expanded(image, {}))
+    for command in _in_image(image, head, rest, environment):
+        yield command._replace(where=name)
+
+
+def _words_of(value: Any, environment: Mapping[str, str], compose: bool) -> list[Word]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        # Compose reads a string as a shell does. A variable is the host's, and not the container's.
+        return [w for s in simple_commands(value.replace("$$", "$"), {} if compose else environment) for w in s.words]
+    if not isinstance(value, list):
+        return []
+    out = []
+    for item in value:
+        text = str(item).lower() if isinstance(item, bool) else str(item)
+        if " " in text.strip() and text.lstrip().startswith("--") and "{" not in text:
+            # A list item that holds a flag and its value reaches the engine as one word; everybody means two.
+            out += [Word(w.text, w.unknown) for s in simple_commands(text, environment) for w in s.words]
+        elif "\n" in text or "$" not in text:
+            out.append(Word(text))
+        else:
+            out += _expanded(text, {} if compose else environment)
+    return out
+
+
+def _expanded(text: str, environment: Mapping[str, str]) -> list[Word]:
+    """Variables in a text that is one word."""
+    quoted = '"' + text.replace("$$", "$").replace("\\", "\\\\").replace('"', '\\"') + '"'
+    made = [w for s in simple_commands(quoted, environment) for w in s.words]
+    return made or [Word("")]
+
+
+def _modelfile(text: str) -> Command:
+    """Ollama's: FROM names the model, PARAMETER sets what it is run with."""
+    words: list[str] = []
+    model = None
+    for line in text.splitlines():
+        key, _, value = line.strip().partition(" ")
+        value = value.strip()
+        if key.upper() == "FROM":
+            model = value
+        elif key.upper() == "ADAPTER":
+            words += ["--adapter", value]
+        elif key.upper() == "PARAMETER":
+            name, _, given = value.partition(" ")
+            words += [f"--{name}", given.strip().strip('"')]
+    if not model:
+        raise FormatError("the Modelfile names no model", "it needs a line: FROM the-model")
+    return Command("ollama", "ollama run", (model, *words))
+
+
+def _dockerfile(text: str) -> Iterator[Command]:
+    import json
+
+    image, environment = "", dict[str, str]()
+    entry: list[Word] = []
+    command: list[Word] = []
+    for line in re.sub(r"\\\s*\n", " ", text).splitlines():
+        key, _, value = line.strip().partition(" ")
+        value = value.strip()
+        key = key.upper()
+        if key == "FROM":
+            image = value.split()[0] if value else ""
+        elif key in ("ENV", "ARG"):
+            for simple in simple_commands(value):
+                environment |= dict(simple.environment)
+            if "=" not in value and " " in value:
+                name, _, rest = value.partition(" ")
+                environment[name] = rest.strip()
+            for m in re.finditer(r"([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|\S*)", value):
+                environment[m[1]] = m[2].strip("\"'")
+        elif key in ("CMD", "ENTRYPOINT"):
+            try:
+                given = json.loads(value) if value.startswith("[") else None
+            except ValueError:
+                given = None
+            if isinstance(given, list):
+                made = [Word(str(w)) for w in given]
+            else:
+                made = [w for s in simple_commands(value, environment) for w in s.words]
+            if key == "CMD":
+                command = made
+            else:
+                entry, command = made, []
+    yield from _in_image(image, entry, command, environment)
+
+
+def _python(text: str) -> Iterator[Command]:
+    """`LLM(...)` or `Engine(...)` in a program, each argument as the flag of its name."""
+    import ast
+    import json
+
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise FormatError("the program is not Python that can be read", "give the engine's command after --") from error
+    for node in ast.walk(tree):
+        name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else name
+        engine: Engine | None = {"LLM": "vllm", "AsyncEngineArgs": "vllm", "EngineArgs": "vllm"}.get(name)  # type: ignore[assignment]
+        if name == "Engine" and "sglang" in text:
+            engine = "sglang"
+        if engine is None or not isinstance(node, ast.Call):
+            continue
+        words: list[str] = []
+        unknown: list[str] = []
+        if node.args:
+            words += ["--model-path" if engine == "sglang" else "--model", _literal(node.args[0], unknown, 1)]
+        for keyword in node.keywords:
+            unknown += [""] * (len(words) - len(unknown))
+            if keyword.arg is None:
+                raise UsageError(f"**{ast.unparse(keyword.value)[:40]}: what it holds is not known here", "give the engine's command after --")
+            flag = "--" + keyword.arg.replace("_", "-")
+            try:
+                value = ast.literal_eval(keyword.value)
+            except ValueError:
+                value = _literal(keyword.value, unknown, len(words) + 1)
+            if value is None:
+                continue
+            if value is True:
+                words.append(flag)
+            elif value is False:
+                words.append(flag.replace("--", "--no-", 1))
+            elif isinstance(value, (dict, list, tuple)):
+                words += [flag, json.dumps(value)]
+            else:
+                words += [flag, str(value)]
+        program = "LLM" if name == "LLM" else "vllm serve" if engine == "vllm" else "sglang serve"
+        yield Command(engine, program, tuple(words), unknown=tuple(unknown))
+
+
+def _literal(node: Any, unknown: list[str], at: int) -> str:
+    import ast
+
+    try:
+        return str(ast.literal_eval(node))
+    except ValueError:
+        unknown += [""] * (at - len(unknown)) + [ast.unparse(node)[:60]]
+        return "?"
+
+
+# Commands
+
+
+def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
+    """The engine that one command starts, if it starts one."""
+    environment = {**outer, **dict(simple.environment)}
+    words = list(simple.words)
+    texts = [w.text for w in words]
+    for i, text in enumerate(texts):
+        base = _base(text)
+        if base in ("docker", "podman", "nerdctl") and "run" in texts[i + 1 : i + 3]:
+            yield from _docker(words[texts.index("run", i) + 1 :], environment)
+            return
+        if base in ("sh", "bash", "zsh", "dash") and i + 1 < len(texts):
+            j = next((k for k in range(i + 1, len(texts)) if not texts[k].startswith("-")), None)
+            if j is not None and any(re.fullmatch(r"-[a-z]*c[a-z]*", t) for t in texts[i + 1 : j]):
+                inner = words[j]
+                nested = dict(environment)
+                for each in simple_commands(inner.text, environment):
+                    yield from _of_simple(each, nested)
+                return
+        found = _program(texts, i)
+        if found is not None:
+            engine, program, skip = found
+            if re.match(r"[A-Za-z_]\w*=", texts[0]):
+                for assignment in texts[:i]:
+                    key, equals, value = assignment.partition("=")
+                    if equals and key.isidentifier():
+                        environment[key] = value
+            rest = words[i + skip :]
+            yield _made(engine, program, rest, environment, None)
+            return
+        if re.match(r"[A-Za-z_]\w*=", text):
+            key, _, value = text.partition("=")
+            environment[key] = value
+    if texts and _base(texts[0]) == "ollama":
+        return
+
+
+def _made(
+    engine: Engine, program: str, rest: Iterable[Word], environment: Mapping[str, str], version: str | None
+) -> Command:
+    rest = list(rest)
+    unknown = tuple(w.unknown[0] if w.unknown else "" for w in rest)
+    return Command(engine, program, tuple(w.text for w in rest), tuple(environment.items()), version, "", unknown if any(unknown) else ())
+
+
+def _base(text: str) -> str:
+    return text.replace("\\", "/").rpartition("/")[2].removesuffix(".exe").lower()
+
+
+def _program(texts: Sequence[str], i: int) -> tuple[Engine, str, int] | None:
+    """The engine whose program stands at `i`, what it is called, and how many words that takes."""
+    base, following = _base(texts[i]), texts[i + 1] if i + 1 < len(texts) else ""
+    if texts[i] == "-m" and following in _MODULES:
+        engine, program = _MODULES[following]
+        if program in ("vllm", "mlx_lm"):
+            inner = _subcommand(engine, texts, i + 2)
+            return (engine, inner, 3) if inner else None
+        return engine, program, 2
+    if base == "vllm":
+        inner = _subcommand("vllm", texts, i + 1)
+        return ("vllm", inner, 3 if inner.startswith("vllm bench") else 2) if inner else None
+    if base == "sglang" and following == "serve":
+        return "sglang", "sglang serve", 2
+    if base in ("launch_server.py", "api_server.py"):
+        return ("sglang", "sglang serve", 1) if base == "launch_server.py" else ("vllm", "vllm serve", 1)
+    if _LLAMA.fullmatch(base):
+        return "llama.cpp", base, 1
+    if base == "ollama" and following in ("run", "serve", "start"):
+        return "ollama", f"ollama {following}", 2
+    if base.startswith("mlx_lm"):
+        if base in ("mlx_lm.server", "mlx_lm.generate", "mlx_lm.chat"):
+            return "mlx", base, 1
+        if following in ("server", "generate", "chat"):
+            return "mlx", f"mlx_lm.{following}", 2
+    return None
+
+
+def _subcommand(engine: Engine, texts: Sequence[str], at: int) -> str:
+    following = texts[at] if at < len(texts) else ""
+    if engine == "mlx":
+        return f"mlx_lm.{following}" if following in ("server", "generate", "chat") else ""
+    if following == "serve":
+        return "vllm serve"
+    if following == "bench" and at + 1 < len(texts) and texts[at + 1] in ("latency", "throughput"):
+        return f"vllm bench {texts[at + 1]}"
+    return ""
+
+
+def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
+    entry: list[Word] = []
+    inside: dict[str, str] = {}
+    i = 0
+    while i < len(words) and words[i].text.startswith("-"):
+        flag, equals, value = words[i].text.partition("=")
+        takes = not equals and (flag in _VALUED)
+        if takes:
+            i += 1
+            value = words[i].text if i < len(words) else ""
+        if flag in ("-e", "--env"):
+            key, given, held = value.partition("=")
+            inside[key] = held if given else environment.get(key, "")
+        elif flag.startswith("-e") and len(flag) > 2 and not flag.startswith("--"):
+            key, _, held = words[i].text[2:].partition("=")
+            inside[key] = held
+        elif flag == "--entrypoint":
+            entry = [Word(t.text, t.unknown) for s in simple_commands(value) for t in s.words]
+        i += 1
+    if i >= len(words):
+        return
+    yield from _in_image(words[i].text, entry, list(words[i + 1 :]), inside)
+
+
+def _in_image(
+    image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]
+) -> Iterator[Command]:
+    """What a container starts: its own command if that is an engine's, else the image's with these arguments."""
+    engine, version, program = _image(image)
+    found = list(_of_simple(Simple((*entry, *rest), tuple(environment.items())), {}))
+    if found:
+        for command in found:
+            yield command._replace(version=command.version or (version if engine == command.engine else None))
+        return
+    if engine is None or (entry and not entry[0].text.startswith("-")):
+        return
+    words = [*entry, *rest]
+    if engine == "llama.cpp" and words and words[0].text in ("--server", "-s", "--run", "-r"):
+        program, words = ("llama-server" if "s" in words[0].text[:4] and words[0].text != "--run" else "llama-cli"), words[1:]
+    if engine == "ollama" and words and words[0].text in ("serve", "run"):
+        program, words = f"ollama {words[0].text}", words[1:]
+    if engine == "vllm" and words and words[0].text == "serve":
+        words = words[1:]
+    if words and not program:
+        return
+    yield _made(engine, program, words, environment, version)
+
+
+def _image(image: str) -> tuple[Engine | None, str | None, str]:
+    """The engine of an image, the version that its tag states, and the program it starts by itself."""
+    path = image.partition("@")[0].lower()
+    name, _, tag = path.rpartition(":") if ":" in path.rpartition("/")[2] else (path, "", "")
+    engine: Engine | None = None
+    program = ""
+    if "vllm" in name:
+        engine, program = "vllm", "vllm serve"
+    elif "sglang" in name:
+        engine, program = "sglang", ""
+    elif "llama.cpp" in name or "llamacpp" in name or "llama-cpp" in name:
+        engine, program = "llama.cpp", "llama-cli" if tag.startswith("light") else "llama-server"
+        build = re.search(r"\bb(\d{4,6})\b", tag)
+        return engine, f"b{build[1]}" if build else None, program
+    elif "ollama" in name:
+        engine, program = "ollama", "ollama serve"
+    version = _TAG.search(tag)
+    # Tags of ROCm's images hold the versions of everything: vLLM's stands behind its name.
+    if engine == "vllm" and "rocm" in path:
+        version = re.search(r"vllm_?v?(\d+\.\d+(?:\.\d+)?)", tag)
+    return engine, version[1] if version and engine else None, program
