@@ -3,8 +3,9 @@
     python scripts/build_flags.py --engine vllm FOLDER          # FOLDER holds one folder a release: FOLDER/0.33.0/engine/arg_utils.py
     python scripts/build_flags.py --engine vllm FOLDER --diff 0.32.0 0.33.0
 
-FOLDER/RELEASE is what a release's archive holds: vLLM's package `vllm`, SGLang's archive, llama.cpp's repository, mlx-lm's archive. Nothing is
-imported or run: Python is read as a syntax tree, C++ by the form of its `common_arg(...)` calls. A line of a table is a flag in a span of
+FOLDER/RELEASE is what a release's archive holds: vLLM's package `vllm`, SGLang's archive, llama.cpp's repository, mlx-lm's archive. Nothing
+is imported or run: Python is read as a syntax tree, C++ by the form of its `common_arg(...)` calls.
+A line of a table is a flag in a span of
 releases: flag, other spellings, kind of value, default (empty where it is computed), the first release that has it, and the first that
 has it no longer. `--diff` lists what appeared or went between two releases, for the tables of what each flag does.
 """
@@ -64,7 +65,7 @@ def python(folder: Path, files: list[Path], *, bool_switches: bool) -> dict[str,
                         fields.setdefault(item.target.id, Field(item.annotation, item.value))
     types = {name for name in classes if classes[name]}
     found: dict[str, Flag] = {}
-    for path, tree in trees:
+    for _, tree in trees:
         of_variable = {
             node.targets[0].id: node.value.args[0].id
             for node in ast.walk(tree)
@@ -123,11 +124,7 @@ def _argument(
         kind = "none"
     elif "BooleanOptionalAction" in action:
         kind = "switch"
-    elif "StoreBoolean" in action:
-        kind = "optional"
-    elif action and kind == "str" and "Deprecated" in action:
-        kind = "optional"
-    elif nargs == "?":
+    elif "StoreBoolean" in action or (action and kind == "str" and "Deprecated" in action) or nargs == "?":
         kind = "optional"
     elif nargs in ("+", "*"):
         kind = "list"
@@ -197,7 +194,9 @@ def _annotated(name: str, field: Field, types: set[str]) -> Flag | None:
             kind = "list"
         if "action" in words:
             text = ast.unparse(words["action"])
-            kind = "switch" if "BooleanOptional" in text else "none" if "store" in text else "list" if "LoRA" in text else "optional"
+            kind = (
+                "switch" if "BooleanOptional" in text else "none" if "store" in text else "list" if "LoRA" in text else "optional"
+            )
     return Flag(names[0], tuple(names[1:]), kind, _default(field.default))
 
 
@@ -221,7 +220,9 @@ def _default(value: ast.expr | None) -> str:
 # C++: llama.cpp's common/arg.cpp
 
 
-_CALL = re.compile(r"common_arg\(\s*\{(?P<args>[^{}]*)\}\s*,\s*(?:\{(?P<no>[^{}]*)\}\s*,)?(?P<rest>.*?)\[\]\((?P<lambda>[^)]*)\)", re.DOTALL)
+_CALL = re.compile(
+    r"common_arg\(\s*\{(?P<args>[^{}]*)\}\s*,\s*(?:\{(?P<no>[^{}]*)\}\s*,)?(?P<rest>.*?)\[\]\((?P<lambda>[^)]*)\)", re.DOTALL
+)
 _EXAMPLES = re.compile(r"set_examples\(\{([^}]*)\}\)")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -274,10 +275,9 @@ def read(engine: str, path: Path) -> dict[str, Flag]:
         source = path / "common" / "arg.cpp"
         return cpp(source) if source.exists() else {}
     if engine == "vllm":
+        inside = path / "entrypoints"
         files = [path / "engine" / "arg_utils.py", *sorted(path.glob("config.py")), *sorted((path / "config").rglob("*.py"))]
-        files += sorted((path / "entrypoints").rglob("cli_args.py")) + [
-            path / "entrypoints" / "openai" / "api_server.py", path / "entrypoints" / "cli" / "serve.py",
-        ]  # fmt: skip
+        files += [*sorted(inside.rglob("cli_args.py")), inside / "openai" / "api_server.py", inside / "cli" / "serve.py"]
     elif engine == "sglang":
         root = path / "sglang" / "srt"
         files = [root / "server_args.py", *sorted((root / "arg_groups").rglob("*.py"))]
@@ -308,7 +308,8 @@ def spans(found: list[tuple[str, dict[str, Flag]]]) -> list[tuple[Flag, str, str
 def table(engine: str, found: list[tuple[str, dict[str, Flag]]]) -> str:
     first = found[0][0]
     lines = [
-        f"# Flags of {engine} by release, made by scripts/build_flags.py: flag, other spellings (! turns it off), kind, default, since, until.",
+        f"# Flags of {engine} by release, made by scripts/build_flags.py: flag, other spellings (! turns it off), kind, default,"
+        f" since, until.",
         f"# Releases read: {' '.join(release for release, _ in found)}",
     ]
     for flag, since, until in spans(found):

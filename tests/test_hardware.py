@@ -50,9 +50,9 @@ def test_the_json_is_that_of_the_yaml(builder: ModuleType) -> None:
 
 
 def test_size_of_the_catalog() -> None:
-    assert len(hardware.devices()) == 141
+    assert len(hardware.devices()) == 142
     assert len(hardware.instances()) == 146
-    assert len({d.id for d in hardware.devices()}) == 141
+    assert len({d.id for d in hardware.devices()}) == 142
     assert len({i.id for i in hardware.instances()}) == 146
 
 
@@ -438,7 +438,7 @@ def test_any_text_is_a_gpu_or_an_error(text: str) -> None:
 def test_search() -> None:
     assert [d.id for d in hardware.search("m4 max")] == ["apple-m4-max"]
     assert {d.id for d in hardware.search("h100")} >= {"h100-sxm-80gb", "h100-pcie-80gb", "h100-nvl-94gb"}
-    assert len(hardware.search()) == 141
+    assert len(hardware.search()) == 142
     big = hardware.search(vendor="AMD", min_memory=250 * GB)
     assert big
     assert all(d.vendor == "amd" and d.driver_bytes >= 250 * GB for d in big)

@@ -1,7 +1,8 @@
 """What each flag of an engine does to memory: `used` in the figures, `inert`, or not modelled and named in the verdict.
 
-A flag that stands in neither list is not modelled. What is inert changes where the engine listens, what it logs, how it schedules or samples
-or parses, or where weights come from: none of it moves a byte between weights, cache and activations. Patterns are those of `fnmatch`.
+A flag that stands in neither list is not modelled. What is inert changes where the engine listens, what it logs, how it schedules or
+samples or parses, or where weights come from: none of it moves a byte between weights, cache and activations. Patterns are those of
+`fnmatch`.
 """
 
 from __future__ import annotations
@@ -17,100 +18,120 @@ Effect = Literal["used", "inert", "unmodelled"]
 
 _USED: Mapping[Engine, str] = {
     "vllm": """
-        --model --revision --max-model-len --max-num-seqs --max-num-batched-tokens --gpu-memory-utilization --kv-cache-memory-bytes
-        --kv-cache-dtype --tensor-parallel-size --pipeline-parallel-size --data-parallel-size --enable-expert-parallel
-        --decode-context-parallel-size --enforce-eager --block-size --enable-prefix-caching --limit-mm-per-prompt --language-model-only
-        --skip-mm-profiling --mamba-ssm-cache-dtype --mamba-cache-dtype --cpu-offload-gb --speculative-config --spec-method --spec-model
-        --spec-tokens --speculative-model --num-speculative-tokens --quantization --dtype --hf-overrides --rope-scaling --rope-theta
-        --cudagraph-capture-sizes --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora
-        --max-loras --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
+        --model --revision --max-model-len --max-num-seqs --max-num-batched-tokens --gpu-memory-utilization
+        --kv-cache-memory-bytes --kv-cache-dtype --tensor-parallel-size --pipeline-parallel-size --data-parallel-size
+        --enable-expert-parallel --decode-context-parallel-size --enforce-eager --block-size --enable-prefix-caching
+        --limit-mm-per-prompt --language-model-only --skip-mm-profiling --mamba-ssm-cache-dtype --mamba-cache-dtype
+        --cpu-offload-gb --speculative-config --spec-method --spec-model --spec-tokens --speculative-model
+        --num-speculative-tokens --quantization --dtype --hf-overrides --rope-scaling --rope-theta --cudagraph-capture-sizes
+        --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora --max-loras
+        --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
     """,
     "sglang": """
-        --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests --max-total-tokens
-        --page-size --kv-cache-dtype --disable-radix-cache --tp-size --tensor-parallel-size --pp-size --pipeline-parallel-size --dp-size
-        --data-parallel-size --ep-size --expert-parallel-size --enable-ep-moe --enable-deepep-moe --enable-dp-attention --dcp-size --disable-cuda-graph
-        --cuda-graph-max-bs --cuda-graph-max-bs-decode --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph
-        --disable-piecewise-cuda-graph --disable-prefill-cuda-graph --swa-full-tokens-ratio --disable-hybrid-swa-memory --hybrid-kvcache-ratio
+        --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests
+        --max-total-tokens --page-size --kv-cache-dtype --disable-radix-cache --tp-size --tensor-parallel-size --pp-size
+        --pipeline-parallel-size --dp-size --data-parallel-size --ep-size --expert-parallel-size --enable-ep-moe
+        --enable-deepep-moe --enable-dp-attention --dcp-size --disable-cuda-graph --cuda-graph-max-bs --cuda-graph-max-bs-decode
+        --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph --disable-piecewise-cuda-graph
+        --disable-prefill-cuda-graph --swa-full-tokens-ratio --disable-hybrid-swa-memory --hybrid-kvcache-ratio
         --max-mamba-cache-size --mamba-full-memory-ratio --mamba-ssm-dtype --mamba-radix-cache-strategy --mamba-scheduler-strategy
         --speculative-algorithm --speculative-num-draft-tokens --speculative-num-steps --speculative-eagle-topk
         --speculative-draft-model-path --quantization --dtype --json-model-override-args --language-only --language-model-only
-        --cpu-offload-gb --kt-num-gpu-experts --kt-weight-path --enable-symm-mem --device
-        --enable-lora --lora-paths --max-lora-rank --max-loras-per-batch --lora-target-modules
+        --cpu-offload-gb --kt-num-gpu-experts --kt-weight-path --enable-symm-mem --device --enable-lora --lora-paths
+        --max-lora-rank --max-loras-per-batch --lora-target-modules
     """,
     "llama.cpp": """
-        --model --hf-repo --hf-file --hf-repo-draft --ctx-size --parallel --kv-unified --gpu-layers --tensor-split --split-mode --override-tensor --n-cpu-moe --cpu-moe
-        --cache-type-k --cache-type-v --flash-attn --swa-full --batch-size --ubatch-size --mmproj --mmproj-url --no-mmproj --mmproj-offload
-        --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload --kv-offload --fit --fit-target --fit-ctx --model-draft
-        --spec-draft-model --spec-draft-hf --spec-draft-ngl --gpu-layers-draft --embeddings --embedding --reranking --n-prompt --n-gen --n-depth --cache-ram
-        --main-gpu --device
+        --model --hf-repo --hf-file --hf-repo-draft --ctx-size --parallel --kv-unified --gpu-layers --tensor-split --split-mode
+        --override-tensor --n-cpu-moe --cpu-moe --cache-type-k --cache-type-v --flash-attn --swa-full --batch-size --ubatch-size
+        --mmproj --mmproj-url --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
+        --kv-offload --fit --fit-target --fit-ctx --model-draft --spec-draft-model --spec-draft-hf --spec-draft-ngl
+        --gpu-layers-draft --embeddings --embedding --reranking --n-prompt --n-gen --n-depth --cache-ram --main-gpu --device
     """,
     "ollama": "--num_ctx --num_gpu --num_batch --use_mmap --use_mlock",
-    "mlx": "--model --prefill-step-size --kv-bits --kv-group-size --quantized-kv-start --prompt-cache-size --prompt-cache-bytes --decode-concurrency",
+    "mlx": """
+        --model --prefill-step-size --kv-bits --kv-group-size --quantized-kv-start --prompt-cache-size --prompt-cache-bytes
+        --decode-concurrency
+    """,
 }
 _INERT: Mapping[Engine, str] = {
     "vllm": """
-        --host --port --grpc* --uds --api-key --ssl* --enable-ssl-refresh --root-path --middleware --allow* --uvicorn* --log* --enable-log*
-        --disable-log* --disable-uvicorn* --disable-access* --disable-fastapi* --disable-frontend* --h11* --chat-template* --trust-request* --default-chat*
-        --default-mm-loras --response-role --return-tokens* --return-sampling-mask --tool* --enable-auto-tool* --exclude-tools* --expand-tools* --reasoning*
-        --enable-reasoning --anthropic* --cohere* --enable-prompt-tokens* --enable-request-id* --enable-force* --enable-server-load* --enable-tokenizer-info*
-        --enable-per-request* --enable-offline-docs --enable-flash-late* --sse* --fingerprint* --served-model-name --tokenizer* --skip-tokenizer-init
-        --trust-remote-code --seed --download-dir --load-format --safetensors* --use-tqdm* --ignore-patterns --pt-load* --model-loader-extra-config
-        --max-parallel-loading* --hf-token --hf-config-path --code-revision --config-format --generation-config --override-generation-config
-        --max-logprobs --logprobs-mode --logits-processor* --use-fp64-gumbel --guided* --structured-outputs-config --scheduling-policy --scheduler-cls
-        --scheduler-delay* --stream-interval --multi-step-stream* --preemption-mode --prefix-caching-hash-algo --collect-detailed* --otlp*
-        --show-hidden* --custom-histogram* --kv-cache-metrics* --enable-mfu* --cudagraph-metrics --enable-layerwise* --profiler-config
-        --distributed-executor-backend --worker-use-ray --engine-use-ray --ray-workers* --worker-cls --worker-extension-cls --distributed-timeout*
-        --cpu-distributed-timeout* --master-addr --master-port --nnodes --node-rank --headless --data-parallel-address --data-parallel-rpc-port
-        --data-parallel-backend --data-parallel-rank --data-parallel-start-rank --data-parallel-*lb --data-parallel-size-local --data-parallel-supervisor*
-        --dp-supervisor* --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --task --runner --convert --pooler-config
-        --override-pooler-config --model-impl --media-io-kwargs --mm-processor-cache* --mm-cache* --disable-mm-preprocessor* --mm-hasher* --mm-shm*
-        --interleave-mm* --io-processor* --swap-space --max-cpu-loras --lora-modules --lora-dtype --use-v2-block-manager --disable-async-output*
-        --enable-chunked-prefill --max-num-partial-prefills --max-long-partial* --long-prefill* --disable-chunked-mm* --num-lookahead-slots
-        --async-scheduling --speculative-disable-by* --speculative-disable-mqa* --spec-decoding* --typical-acceptance* --disable-logprobs*
-        --ngram-prompt* --disable-cascade-attn --calculate-kv-scales --quantization-param-path --disable-sliding-window --enable-trace*
-        --jit* --max-seq-len-to-capture --max-context-len-to-capture --max-num-queued* --prefill-schedule-interval --max-log-len --aggregate-engine*
-        --kv-events-config --show-hidden* --additional-config --allow-deprecated* --expert-placement* --fail-on* --video-pruning*
-        --watermark* --enable-log-deltas --tokens-only --enable-return-routed* --watchdog* --scheduler-reserve* --fault* --enable-fault*
+        --host --port --grpc* --uds --api-key --ssl* --enable-ssl-refresh --root-path --middleware --allow* --uvicorn* --log*
+        --enable-log* --disable-log* --disable-uvicorn* --disable-access* --disable-fastapi* --disable-frontend* --h11*
+        --chat-template* --trust-request* --default-chat* --default-mm-loras --response-role --return-tokens*
+        --return-sampling-mask --tool* --enable-auto-tool* --exclude-tools* --expand-tools* --reasoning* --enable-reasoning
+        --anthropic* --cohere* --enable-prompt-tokens* --enable-request-id* --enable-force* --enable-server-load*
+        --enable-tokenizer-info* --enable-per-request* --enable-offline-docs --enable-flash-late* --sse* --fingerprint*
+        --served-model-name --tokenizer* --skip-tokenizer-init --trust-remote-code --seed --download-dir --load-format
+        --safetensors* --use-tqdm* --ignore-patterns --pt-load* --model-loader-extra-config --max-parallel-loading* --hf-token
+        --hf-config-path --code-revision --config-format --generation-config --override-generation-config --max-logprobs
+        --logprobs-mode --logits-processor* --use-fp64-gumbel --guided* --structured-outputs-config --scheduling-policy
+        --scheduler-cls --scheduler-delay* --stream-interval --multi-step-stream* --preemption-mode --prefix-caching-hash-algo
+        --collect-detailed* --otlp* --show-hidden* --custom-histogram* --kv-cache-metrics* --enable-mfu* --cudagraph-metrics
+        --enable-layerwise* --profiler-config --distributed-executor-backend --worker-use-ray --engine-use-ray --ray-workers*
+        --worker-cls --worker-extension-cls --distributed-timeout* --cpu-distributed-timeout* --master-addr --master-port --nnodes
+        --node-rank --headless --data-parallel-address --data-parallel-rpc-port --data-parallel-backend --data-parallel-rank
+        --data-parallel-start-rank --data-parallel-*lb --data-parallel-size-local --data-parallel-supervisor* --dp-supervisor*
+        --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --task --runner --convert --pooler-config
+        --override-pooler-config --model-impl --media-io-kwargs --mm-processor-cache* --mm-cache* --disable-mm-preprocessor*
+        --mm-hasher* --mm-shm* --interleave-mm* --io-processor* --swap-space --max-cpu-loras --lora-modules --lora-dtype
+        --use-v2-block-manager --disable-async-output* --enable-chunked-prefill --max-num-partial-prefills --max-long-partial*
+        --long-prefill* --disable-chunked-mm* --num-lookahead-slots --async-scheduling --speculative-disable-by*
+        --speculative-disable-mqa* --spec-decoding* --typical-acceptance* --disable-logprobs* --ngram-prompt*
+        --disable-cascade-attn --calculate-kv-scales --quantization-param-path --disable-sliding-window --enable-trace* --jit*
+        --max-seq-len-to-capture --max-context-len-to-capture --max-num-queued* --prefill-schedule-interval --max-log-len
+        --aggregate-engine* --kv-events-config --show-hidden* --additional-config --allow-deprecated* --expert-placement*
+        --fail-on* --video-pruning* --watermark* --enable-log-deltas --tokens-only --enable-return-routed* --watchdog*
+        --scheduler-reserve* --fault* --enable-fault*
     """,
     "sglang": """
-        --host --port --grpc* --smg* --sidecar* --api-key --admin-api-key --ssl* --enable-ssl* --http2* --enable-http* --fastapi* --uvicorn* --log* --decode-log*
-        --crash* --show-time* --enable-metrics* --tokenizer* --skip-tokenizer-init --trust* --random-seed --download-dir --load-format --model-loader* --weight-loader*
-        --weight-version --checkpoint-engine* --custom-weight* --served-model-name --chat-template --completion-template --default-chat* --hf-chat*
-        --tool* --reasoning* --strip-thinking* --enable-strict-thinking --grammar* --constrained* --sampling* --schedule-* --stream* --preferred-sampling*
-        --watchdog* --soft-watchdog* --dist-init-addr --dist-timeout --nccl-port --nnodes --node-rank --base-gpu-id --gpu-id-step --numa-node --use-ray
-        --load-balance* --prefill-round* --max-prefill-tokens --max-queued-requests --num-continuous-decode-steps --enable-mixed-chunk --disable-overlap-schedule
-        --enable-overlap-schedule --disable-jump* --enable-cache-report --collect-tokens* --prompt-tokens* --generation-tokens* --bucket* --extra-metric* --export-metrics*
-        --otlp* --oltp* --enable-trace --trace* --kv-events* --warmups --skip-server-warmup --delete-ckpt* --disable-disk* --disable-outlines*
-        --file-storage* --allow* --is-embedding --impl --model-impl --model-config-parser --enable-multimodal --enable-priority* --priority* --disable-priority*
-        --default-priority* --abort-on* --retraction* --radix-eviction* --hicache-storage* --hicache-write* --hicache-io* --hicache-mem-layout --enable-custom-logit*
-        --return-* --enable-p2p-check --disable-custom-all-reduce --sleep-on-idle --enable-request-time* --gc* --batch-notify* --incremental* --scheduler-recv*
-        --enable-tokenizer-batch* --disable-tokenizer-batch* --dynamic-batch* --enable-dynamic-batch* --asr* --mm-io* --mm-max* --mm-per* --mm-processor-worker*
-        --speculative-accept* --speculative-token-map --speculative-use* --enable-deterministic* --enable-response* --gated* --stat-loggers --watermark*
-        --prefill-max* --prefill-decode-interval* --triton-attention* --disable-fast-image* --image-processor* --disable-flashinfer-autotune --enable-flashinfer-autotune
-        --detokenizer* --load-watch* --load-snapshot* --load-publish* --mm-preprocess* --media-url* --modelexpress* --enable-nan* --disable-nan*
-        --attention-backend --prefill-attention-backend --decode-attention-backend --mm-attention-backend --fp8-gemm* --fp4-gemm* --bf16-gemm* --moe-runner* --lora-backend
-        --linear-attn* --disable-cuda-graph-padding --max-lora-chunk* --enable-nccl-nvls --enable-mscclpp --lora-eviction*
+        --host --port --grpc* --smg* --sidecar* --api-key --admin-api-key --ssl* --enable-ssl* --http2* --enable-http* --fastapi*
+        --uvicorn* --log* --decode-log* --crash* --show-time* --enable-metrics* --tokenizer* --skip-tokenizer-init --trust*
+        --random-seed --download-dir --load-format --model-loader* --weight-loader* --weight-version --checkpoint-engine*
+        --custom-weight* --served-model-name --chat-template --completion-template --default-chat* --hf-chat* --tool* --reasoning*
+        --strip-thinking* --enable-strict-thinking --grammar* --constrained* --sampling* --schedule-* --stream*
+        --preferred-sampling* --watchdog* --soft-watchdog* --dist-init-addr --dist-timeout --nccl-port --nnodes --node-rank
+        --base-gpu-id --gpu-id-step --numa-node --use-ray --load-balance* --prefill-round* --max-prefill-tokens
+        --max-queued-requests --num-continuous-decode-steps --enable-mixed-chunk --disable-overlap-schedule
+        --enable-overlap-schedule --disable-jump* --enable-cache-report --collect-tokens* --prompt-tokens* --generation-tokens*
+        --bucket* --extra-metric* --export-metrics* --otlp* --oltp* --enable-trace --trace* --kv-events* --warmups
+        --skip-server-warmup --delete-ckpt* --disable-disk* --disable-outlines* --file-storage* --allow* --is-embedding --impl
+        --model-impl --model-config-parser --enable-multimodal --enable-priority* --priority* --disable-priority*
+        --default-priority* --abort-on* --retraction* --radix-eviction* --hicache-storage* --hicache-write* --hicache-io*
+        --hicache-mem-layout --enable-custom-logit* --return-* --enable-p2p-check --disable-custom-all-reduce --sleep-on-idle
+        --enable-request-time* --gc* --batch-notify* --incremental* --scheduler-recv* --enable-tokenizer-batch*
+        --disable-tokenizer-batch* --dynamic-batch* --enable-dynamic-batch* --asr* --mm-io* --mm-max* --mm-per*
+        --mm-processor-worker* --speculative-accept* --speculative-token-map --speculative-use* --enable-deterministic*
+        --enable-response* --gated* --stat-loggers --watermark* --prefill-max* --prefill-decode-interval* --triton-attention*
+        --disable-fast-image* --image-processor* --disable-flashinfer-autotune --enable-flashinfer-autotune --detokenizer*
+        --load-watch* --load-snapshot* --load-publish* --mm-preprocess* --media-url* --modelexpress* --enable-nan* --disable-nan*
+        --attention-backend --prefill-attention-backend --decode-attention-backend --mm-attention-backend --fp8-gemm* --fp4-gemm*
+        --bf16-gemm* --moe-runner* --lora-backend --linear-attn* --disable-cuda-graph-padding --max-lora-chunk* --enable-nccl-nvls
+        --enable-mscclpp --lora-eviction*
     """,
     "llama.cpp": """
-        --host --port --reuse-port --path --api* --ssl* --threads* --cpu-* --prio* --poll* --seed --temp* --top* --min-p --xtc* --typical --repeat* --presence*
-        --frequency* --dry* --dynatemp* --adaptive* --mirostat* --logit-bias --grammar* --json-schema* --samplers --sampl* --ignore-eos --predict --keep --prompt* --file
-        --in-* --interactive* --conversation --no-conversation --single-turn --multiline* --reverse-prompt --color --jinja --no-jinja --chat-template* --reasoning*
-        --alias --tags --verbose* --log* --verbosity --version --license --help --completion* --metrics --slots --no-slots --slot-* --props --webui* --no-webui --ui* --timeout --warmup --no-warmup
-        --perf --no-perf --show* --special --no-escape --escape --cont-batching --no-cont-batching --context-shift --no-context-shift --cache-prompt --no-cache-prompt
-        --cache-reuse --numa --check-tensors --offline --hf-token --model-url --list-devices --simple-io --display* --no-display* --system-prompt* --skip-chat*
-        --prefill-assistant --no-prefill-assistant --repetitions --output* --delay --progress --repack --no-repack --op-offload --no-op-offload --lazy-mode --load-mode
-        --direct-io --sleep-idle* --models-* --tools* --mcp* --media-path --image --audio --image-*-tokens --pooling --attention --override-kv --sse* --spec-draft-n-m* --spec-draft-p*
-        --draft* --rope* --yarn* --ctx-checkpoints --checkpoint* --swa-checkpoints --no-host --color
-        -npp -ntg -npl -pps -tgs -pg
+        --host --port --reuse-port --path --api* --ssl* --threads* --cpu-* --prio* --poll* --seed --temp* --top* --min-p --xtc*
+        --typical --repeat* --presence* --frequency* --dry* --dynatemp* --adaptive* --mirostat* --logit-bias --grammar*
+        --json-schema* --samplers --sampl* --ignore-eos --predict --keep --prompt* --file --in-* --interactive* --conversation
+        --no-conversation --single-turn --multiline* --reverse-prompt --color --jinja --no-jinja --chat-template* --reasoning*
+        --alias --tags --verbose* --log* --verbosity --version --license --help --completion* --metrics --slots --no-slots
+        --slot-* --props --webui* --no-webui --ui* --timeout --warmup --no-warmup --perf --no-perf --show* --special --no-escape
+        --escape --cont-batching --no-cont-batching --context-shift --no-context-shift --cache-prompt --no-cache-prompt
+        --cache-reuse --numa --check-tensors --offline --hf-token --model-url --list-devices --simple-io --display* --no-display*
+        --system-prompt* --skip-chat* --prefill-assistant --no-prefill-assistant --repetitions --output* --delay --progress
+        --repack --no-repack --op-offload --no-op-offload --lazy-mode --load-mode --direct-io --sleep-idle* --models-* --tools*
+        --mcp* --media-path --image --audio --image-*-tokens --pooling --attention --override-kv --sse* --spec-draft-n-m*
+        --spec-draft-p* --draft* --rope* --yarn* --ctx-checkpoints --checkpoint* --swa-checkpoints --no-host --color -npp -ntg
+        -npl -pps -tgs -pg
     """,
     "ollama": """
-        --verbose --insecure --nowordwrap --hidethinking --truncate --format --keepalive --think --num_thread --num_predict --num_keep --temperature
-        --top_k --top_p --min_p --stop --repeat_penalty --repeat_last_n --mirostat* --tfs_z --typical_p --presence_penalty --frequency_penalty --seed
-        --dimensions --width --height --steps --negative --main_gpu --numa --f16_kv --low_vram
+        --verbose --insecure --nowordwrap --hidethinking --truncate --format --keepalive --think --num_thread --num_predict
+        --num_keep --temperature --top_k --top_p --min_p --stop --repeat_penalty --repeat_last_n --mirostat* --tfs_z --typical_p
+        --presence_penalty --frequency_penalty --seed --dimensions --width --height --steps --negative --main_gpu --numa --f16_kv
+        --low_vram
     """,
     "mlx": """
-        --host --port --allowed-origins --chat-template* --log-level --max-tokens --min-p --temp --top-k --top-p --trust-remote-code --use-default*
-        --prompt-concurrency --cache-limit-gb
+        --host --port --allowed-origins --chat-template* --log-level --max-tokens --min-p --temp --top-k --top-p
+        --trust-remote-code --use-default* --prompt-concurrency --cache-limit-gb
     """,
 }  # fmt: skip
 ENVIRONMENT_USED = frozenset(

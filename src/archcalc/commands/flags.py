@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +80,13 @@ class Table:
             name, others, kind, default, since, until = (line.split("\t") + [""] * 5)[:6]
             spelled = others.split()
             row = Row(
-                name, tuple(o for o in spelled if o[0] != "!"), tuple(o[1:] for o in spelled if o[0] == "!"), kind, default, since, until
+                name,
+                tuple(o for o in spelled if o[0] != "!"),
+                tuple(o[1:] for o in spelled if o[0] == "!"),
+                kind,
+                default,
+                since,
+                until,
             )
             self.rows.setdefault(name, []).append(row)
 
@@ -129,18 +136,65 @@ def _key(engine: Engine, version: str) -> tuple[tuple[int, ...], int]:
 
 # llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.
 _BENCH = {
-    "-m": "--model", "--model": "--model", "-hf": "--hf-repo", "--hf-repo": "--hf-repo", "-hff": "--hf-file", "-p": "--n-prompt", "--n-prompt": "--n-prompt",
-    "-n": "--n-gen", "--n-gen": "--n-gen", "-d": "--n-depth", "--n-depth": "--n-depth", "-pg": "-pg", "-b": "--batch-size",
-    "--batch-size": "--batch-size", "-ub": "--ubatch-size", "--ubatch-size": "--ubatch-size", "-ctk": "--cache-type-k",
-    "--cache-type-k": "--cache-type-k", "-ctv": "--cache-type-v", "--cache-type-v": "--cache-type-v", "-t": "--threads", "--threads": "--threads",
-    "-ngl": "--gpu-layers", "--n-gpu-layers": "--gpu-layers", "-ncmoe": "--n-cpu-moe", "--n-cpu-moe": "--n-cpu-moe", "-sm": "--split-mode",
-    "--split-mode": "--split-mode", "-mg": "--main-gpu", "--main-gpu": "--main-gpu", "-nkvo": "--no-kv-offload", "-fa": "--flash-attn",
-    "--flash-attn": "--flash-attn", "-dev": "--device", "--device": "--device", "-mmp": "--mmap", "--mmap": "--mmap", "-ts": "--tensor-split",
-    "--tensor-split": "--tensor-split", "-ot": "--override-tensor", "--override-tensor": "--override-tensor", "-r": "--repetitions",
-    "--repetitions": "--repetitions", "-o": "--output", "--output": "--output", "-C": "--cpu-mask", "--poll": "--poll", "--prio": "--prio",
-    "-rpc": "--rpc", "--rpc": "--rpc", "-embd": "--embeddings", "-nopo": "--no-op-offload", "-oe": "--output-err", "--delay": "--delay", "-v": "--verbose",
-    "--progress": "--progress", "--no-warmup": "--no-warmup", "--numa": "--numa",
-}  # fmt: skip
+    "-m": "--model",
+    "--model": "--model",
+    "-hf": "--hf-repo",
+    "--hf-repo": "--hf-repo",
+    "-hff": "--hf-file",
+    "-p": "--n-prompt",
+    "--n-prompt": "--n-prompt",
+    "-n": "--n-gen",
+    "--n-gen": "--n-gen",
+    "-d": "--n-depth",
+    "--n-depth": "--n-depth",
+    "-pg": "-pg",
+    "-b": "--batch-size",
+    "--batch-size": "--batch-size",
+    "-ub": "--ubatch-size",
+    "--ubatch-size": "--ubatch-size",
+    "-ctk": "--cache-type-k",
+    "--cache-type-k": "--cache-type-k",
+    "-ctv": "--cache-type-v",
+    "--cache-type-v": "--cache-type-v",
+    "-t": "--threads",
+    "--threads": "--threads",
+    "-ngl": "--gpu-layers",
+    "--n-gpu-layers": "--gpu-layers",
+    "-ncmoe": "--n-cpu-moe",
+    "--n-cpu-moe": "--n-cpu-moe",
+    "-sm": "--split-mode",
+    "--split-mode": "--split-mode",
+    "-mg": "--main-gpu",
+    "--main-gpu": "--main-gpu",
+    "-nkvo": "--no-kv-offload",
+    "-fa": "--flash-attn",
+    "--flash-attn": "--flash-attn",
+    "-dev": "--device",
+    "--device": "--device",
+    "-mmp": "--mmap",
+    "--mmap": "--mmap",
+    "-ts": "--tensor-split",
+    "--tensor-split": "--tensor-split",
+    "-ot": "--override-tensor",
+    "--override-tensor": "--override-tensor",
+    "-r": "--repetitions",
+    "--repetitions": "--repetitions",
+    "-o": "--output",
+    "--output": "--output",
+    "-C": "--cpu-mask",
+    "--poll": "--poll",
+    "--prio": "--prio",
+    "-rpc": "--rpc",
+    "--rpc": "--rpc",
+    "-embd": "--embeddings",
+    "-nopo": "--no-op-offload",
+    "-oe": "--output-err",
+    "--delay": "--delay",
+    "-v": "--verbose",
+    "--progress": "--progress",
+    "--no-warmup": "--no-warmup",
+    "--numa": "--numa",
+}
 _BENCH_BARE = frozenset({"--verbose", "--progress", "--no-warmup"})
 # Flags that may be given again and again, each adding to what was said.
 _ADDS = frozenset(
@@ -152,7 +206,8 @@ _OLLAMA_BARE = frozenset({"--verbose", "--insecure", "--nowordwrap", "--hidethin
 _OLLAMA = frozenset(
     "--format --keepalive --think --dimensions --width --height --steps --seed --negative --num_ctx --num_gpu --num_batch --num_thread"
     " --num_predict --num_keep --temperature --top_k --top_p --min_p --stop --repeat_penalty --repeat_last_n --mirostat --mirostat_eta"
-    " --mirostat_tau --tfs_z --typical_p --presence_penalty --frequency_penalty --use_mmap --use_mlock --main_gpu --low_vram --f16_kv --numa"
+    " --mirostat_tau --tfs_z --typical_p --presence_penalty --frequency_penalty --use_mmap --use_mlock --main_gpu --low_vram"
+    " --f16_kv --numa"
     " --adapter --draft_num_predict".split()
 )
 
@@ -203,14 +258,17 @@ class _Reader:
         inner: list[str] = []
         if self.engine == "vllm":
             if re.fullmatch(r"-O\d", word):
-                name, equals, value = ("--optimization-level" if "--optimization-level" in self.flags else "--compilation-config"), "=", word[2:]
+                name, equals, value = (
+                    ("--optimization-level" if "--optimization-level" in self.flags else "--compilation-config"),
+                    "=",
+                    word[2:],
+                )
             if "." in name:
                 name, *inner = name.split(".")
             if name.startswith("--"):
                 name = name.replace("_", "-")
-        elif self.engine == "llama.cpp":
-            if name.startswith("--"):
-                name = name.replace("_", "-")
+        elif self.engine == "llama.cpp" and name.startswith("--"):
+            name = name.replace("_", "-")
         row, off = self._row(name, word)
         if off or (row.kind == "none" and not equals):
             if equals:
@@ -259,7 +317,9 @@ class _Reader:
         hint = f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}"
         if rows:
             since = [r.since for r in rows if r.since and _key(self.engine, r.since) > _key(self.engine, self.version or "0")]
-            said = f"it came with {min(since, key=lambda v: _key(self.engine, v))}" if since else f"{rows[-1].until} has it no longer"
+            said = (
+                f"it came with {min(since, key=lambda v: _key(self.engine, v))}" if since else f"{rows[-1].until} has it no longer"
+            )
             raise UsageError(f"{engine} {self.version} has no {name}: {said}", hint)
         raise UsageError(f"{engine}{f' {self.version}' if self.version else ''} has no flag {name}", hint)
 
@@ -303,7 +363,9 @@ class _Reader:
         held = self.given.get(row.name)
         if held is not None and row.name in _ADDS:
             first = held.value if isinstance(held.value, list) else [held.value]
-            self.given[row.name] = Given(row.name, [*first, *(value if isinstance(value, list) else [value])], f"{held.text} {text}", held.at)
+            self.given[row.name] = Given(
+                row.name, [*first, *(value if isinstance(value, list) else [value])], f"{held.text} {text}", held.at
+            )
             return
         if held is not None and held.value != value:
             raise UsageError(f"{row.name} is given twice, as {_shown(held.value)} and as {_shown(value)}", "leave one of them out")
@@ -348,7 +410,7 @@ def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if value != value or value in (float("inf"), -float("inf")):
+        if not isfinite(value):
             raise UsageError(f"{name} {text[:40]}: a number was expected", "such as " + (row.default or "0.9"))
         return value
     if kind == "json":
@@ -383,7 +445,9 @@ def _read_bench(command: Command, version: str | None) -> Read:
         full = _BENCH.get(name)
         if full is None:
             near = get_close_matches(name, list(_BENCH), 1, 0.6)
-            raise UsageError(f"llama-bench has no flag {name[:40]}", f"the nearest is {near[0]}" if near else "its --help lists them")
+            raise UsageError(
+                f"llama-bench has no flag {name[:40]}", f"the nearest is {near[0]}" if near else "its --help lists them"
+            )
         at += 1
         if full in _BENCH_BARE:
             given[full] = Given(full, True, word, at - 1)
@@ -400,7 +464,16 @@ def _read_bench(command: Command, version: str | None) -> Read:
             if full == "--flash-attn":
                 made = "on" if made else "off"
             full = "--no-mmap" if full == "--mmap" and not made else full
-        elif full in ("--gpu-layers", "--batch-size", "--ubatch-size", "--n-cpu-moe", "--n-prompt", "--n-gen", "--n-depth", "--main-gpu"):
+        elif full in (
+            "--gpu-layers",
+            "--batch-size",
+            "--ubatch-size",
+            "--n-cpu-moe",
+            "--n-prompt",
+            "--n-gen",
+            "--n-depth",
+            "--main-gpu",
+        ):
             numbers = re.fullmatch(r"-?\d{1,9}(,-?\d{1,9})*", value)
             if not numbers:
                 raise UsageError(f"{name} {value[:40]}: a whole number was expected, or several with commas", "such as 512")

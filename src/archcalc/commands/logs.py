@@ -27,9 +27,23 @@ _MOST_LINE = 1 << 15
 _MIB, _GIB = 1 << 20, 1 << 30
 
 Kind = Literal[
-    "loading", "profiling", "capturing", "sampling", "cache", "compute", "serving", "no-cache", "one-request", "states", "heads", "context",
-    "share", "flag", "model", "memory",
-]  # fmt: skip
+    "loading",
+    "profiling",
+    "capturing",
+    "sampling",
+    "cache",
+    "compute",
+    "serving",
+    "no-cache",
+    "one-request",
+    "states",
+    "heads",
+    "context",
+    "share",
+    "flag",
+    "model",
+    "memory",
+]
 WORDS: dict[Kind, str] = {
     "loading": "out of memory while loading the weights",
     "profiling": "out of memory in the profiling run, before the cache is made",
@@ -110,26 +124,78 @@ def lines(text: str) -> Iterator[str]:
 
 _SIGNS: dict[Engine, tuple[str, ...]] = {
     "vllm": (
-        "vLLM API server version", "LLM engine (v", "vllm serve", "Model loading took", "Loading model weights took", "GPU KV cache size:",
-        "Available KV cache memory", "Maximum concurrency for", "GPU blocks:", "# cuda blocks", "gpu_memory_utilization", "model weights take",
-        "the models's max seq len", "[gpu_worker.py", "[gpu_model_runner.py", "vllm/", "non_torch_memory", "EngineCore", "Free memory on device",
-        "available Mamba cache blocks", "number of tokens that can be stored in KV cache", "User-specified max_model_len", "loading the weights took",
+        "vLLM API server version",
+        "LLM engine (v",
+        "vllm serve",
+        "Model loading took",
+        "Loading model weights took",
+        "GPU KV cache size:",
+        "Available KV cache memory",
+        "Maximum concurrency for",
+        "GPU blocks:",
+        "# cuda blocks",
+        "gpu_memory_utilization",
+        "model weights take",
+        "the models's max seq len",
+        "[gpu_worker.py",
+        "[gpu_model_runner.py",
+        "vllm/",
+        "non_torch_memory",
+        "EngineCore",
+        "Free memory on device",
+        "available Mamba cache blocks",
+        "number of tokens that can be stored in KV cache",
+        "User-specified max_model_len",
+        "loading the weights took",
         "Actual usage is",
     ),
     "sglang": (
-        "server_args=ServerArgs", "sglang", "Load weight begin", "Load weight end", "KV Cache is allocated", "Memory pool end",
-        "max_total_num_tokens=", "Mamba Cache is allocated", "mem_fraction_static", "--mem-fraction-static", "cuda graph end", "sliding window memory pool",
+        "server_args=ServerArgs",
+        "sglang",
+        "Load weight begin",
+        "Load weight end",
+        "KV Cache is allocated",
+        "Memory pool end",
+        "max_total_num_tokens=",
+        "Mamba Cache is allocated",
+        "mem_fraction_static",
+        "--mem-fraction-static",
+        "cuda graph end",
+        "sliding window memory pool",
     ),
     "ollama": (
-        "level=INFO source=", "level=WARN source=", "level=ERROR source=", "ollama runner", "OLLAMA_", "memory.required", "[GIN]",
-        "inference compute", "llama-server for model",
+        "level=INFO source=",
+        "level=WARN source=",
+        "level=ERROR source=",
+        "ollama runner",
+        "OLLAMA_",
+        "memory.required",
+        "[GIN]",
+        "inference compute",
+        "llama-server for model",
     ),
     "llama.cpp": (
-        "llama_model_loader:", "llama_context:", "llama_kv_cache", "load_tensors:", "llm_load_tensors:", "llama_new_context_with_model",
-        "llama_params_fit", "ggml_cuda_init", "ggml_metal", "ggml_vulkan", "model buffer size =", "compute buffer size =", "KV buffer size =",
-        "print_info:", "llm_load_print_meta", "srv  ", "ggml_backend", "main: server is listening", "common_params_fit",
+        "llama_model_loader:",
+        "llama_context:",
+        "llama_kv_cache",
+        "load_tensors:",
+        "llm_load_tensors:",
+        "llama_new_context_with_model",
+        "llama_params_fit",
+        "ggml_cuda_init",
+        "ggml_metal",
+        "ggml_vulkan",
+        "model buffer size =",
+        "compute buffer size =",
+        "KV buffer size =",
+        "print_info:",
+        "llm_load_print_meta",
+        "srv  ",
+        "ggml_backend",
+        "main: server is listening",
+        "common_params_fit",
     ),
-}  # fmt: skip
+}
 
 
 def read(text: str) -> Logged:
@@ -141,7 +207,8 @@ def read(text: str) -> Logged:
     engine = max(counts, key=lambda e: counts[e])
     if not counts[engine]:
         raise FormatError(
-            "no line of vLLM, SGLang, llama.cpp or Ollama is in this log", "give the engine's own output, from its start to where it stops"
+            "no line of vLLM, SGLang, llama.cpp or Ollama is in this log",
+            "give the engine's own output, from its start to where it stops",
         )
     if engine == "vllm":
         return _vllm(found)
@@ -184,7 +251,9 @@ class _Terms:
         return tuple(self.sizes.items())
 
 
-_TORCH_OOM = re.compile(r"(?:CUDA|HIP|XPU) out of memory\.|OutOfMemoryError|torch\.(?:cuda\.)?OutOfMemory|hipErrorOutOfMemory|CUDA error: out of memory")
+_TORCH_OOM = re.compile(
+    r"(?:CUDA|HIP|XPU) out of memory\.|OutOfMemoryError|torch\.(?:cuda\.)?OutOfMemory|hipErrorOutOfMemory|CUDA error: out of memory"
+)
 _CAPACITY = re.compile(r"GPU \d+ has a total capac\w+ of ([\d.]+) ([KMGT]iB)")
 _DEVICE = re.compile(
     r"(?:NVIDIA[ _](?:GeForce[ _])?|AMD[ _](?:Instinct[ _]|Radeon[ _])?|Tesla[ _]|Intel\(R\) Arc\(TM\) |Intel Arc )"
@@ -202,7 +271,8 @@ def _device(line: str) -> str | None:
 
 
 _COMMAND = re.compile(
-    r"(?:^|[\s\"'$>])((?:vllm serve|python3? -m vllm\.\S+|python3? -m sglang\.launch_server|sglang serve|\S*llama-(?:server|cli)|mlx_lm\.server) .+)$"
+    r"(?:^|[\s\"'$>])((?:vllm serve|python3? -m vllm\.\S+|python3? -m sglang\.launch_server|sglang serve|\S*llama-(?:server|cli)"
+    r"|mlx_lm\.server) .+)$"
 )
 
 
@@ -263,7 +333,11 @@ def _flags(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 _VLLM_TERMS: tuple[tuple[str, str, str], ...] = (
     # The name of the term, the line, and the unit where the line has none of its own.
-    ("weights", r"(?:Loading model weights took|Model loading took|model weights take|model weights only tooks)\s+(-?[\d.]+)\s*(GiB|GB)?", "GiB"),
+    (
+        "weights",
+        r"(?:Loading model weights took|Model loading took|model weights take|model weights only tooks)\s+(-?[\d.]+)\s*(GiB|GB)?",
+        "GiB",
+    ),
     ("weights", r"Actual usage is (-?[\d.]+) (GiB) for (?:weight|consumed)", ""),
     ("activation", r"PyTorch activation peak memory takes (-?[\d.]+)\s*(GiB)", ""),
     ("activation", r"(-?[\d.]+) (GiB) (?:for )?peak activation", ""),
@@ -282,7 +356,7 @@ _VLLM_TERMS: tuple[tuple[str, str, str], ...] = (
     ("budget", r"total_gpu_memory \([\d.]+GiB\) x gpu_memory_utilization \([\d.]+\) = ([\d.]+)\s*(GiB)", ""),
     ("budget", r"Desired GPU memory utilization is \([\d.]+, ([\d.]+) (GiB)\)", ""),
     ("peak", r"peak_torch_memory=([\d.]+)\s*(GiB)", ""),
-)  # fmt: skip
+)
 _VLLM_SIZES = tuple((name, re.compile(pattern), unit) for name, pattern, unit in _VLLM_TERMS)
 _FREE = re.compile(r"Free memory on device ?\S* ?\(([\d.]+)/([\d.]+) GiB\)")
 
@@ -314,13 +388,18 @@ def _vllm(found: list[str]) -> Logged:
         if "with config" in line and (m := re.search(r"\bmodel='([^']+)'", line)):
             model = model or m[1]
             for key, pattern in (
-                ("max_seq_len", r"max_seq_len=(\d+)"), ("tensor_parallel_size", r"tensor_parallel_size=(\d+)"),
-                ("pipeline_parallel_size", r"pipeline_parallel_size=(\d+)"), ("data_parallel_size", r"data_parallel_size=(\d+)"),
-                ("kv_cache_dtype", r"kv_cache_dtype=([\w]+)"), ("enforce_eager", r"enforce_eager=(True|False)"),
-            ):  # fmt: skip
+                ("max_seq_len", r"max_seq_len=(\d+)"),
+                ("tensor_parallel_size", r"tensor_parallel_size=(\d+)"),
+                ("pipeline_parallel_size", r"pipeline_parallel_size=(\d+)"),
+                ("data_parallel_size", r"data_parallel_size=(\d+)"),
+                ("kv_cache_dtype", r"kv_cache_dtype=([\w]+)"),
+                ("enforce_eager", r"enforce_eager=(True|False)"),
+            ):
                 if k := re.search(pattern, line):
                     figures_key = {"max_seq_len": "--max-model-len"}.get(key, "--" + key.replace("_", "-"))
-                    value: Any = int(k[1]) if k[1].isdigit() else True if k[1] == "True" else None if k[1] in ("False", "auto") else k[1]
+                    value: Any = (
+                        int(k[1]) if k[1].isdigit() else True if k[1] == "True" else None if k[1] in ("False", "auto") else k[1]
+                    )
                     if value is not None and value != 1:
                         asked.setdefault(figures_key, value)
         if "non-default args: {" in line:
@@ -332,15 +411,28 @@ def _vllm(found: list[str]) -> Logged:
         elif "args: Namespace(" in line:
             values = _literal(_balanced(line, line.index("Namespace(")).replace("Namespace", "dict", 1)) or {}
             model = model or values.get("model_tag") or values.get("model")
-            keep = ("max_model_len", "gpu_memory_utilization", "tensor_parallel_size", "pipeline_parallel_size", "kv_cache_dtype", "max_num_seqs",
-                    "max_num_batched_tokens", "enforce_eager", "quantization", "dtype", "data_parallel_size", "enable_prefix_caching", "cpu_offload_gb")  # fmt: skip
+            keep = (
+                "max_model_len",
+                "gpu_memory_utilization",
+                "tensor_parallel_size",
+                "pipeline_parallel_size",
+                "kv_cache_dtype",
+                "max_num_seqs",
+                "max_num_batched_tokens",
+                "enforce_eager",
+                "quantization",
+                "dtype",
+                "data_parallel_size",
+                "enable_prefix_caching",
+                "cpu_offload_gb",
+            )
             chosen = {k: v for k, v in values.items() if k in keep and v not in (None, False, "auto", 1)}
             asked = {**asked, **dict(_flags(chosen))}
         if command is None and (made := _command(line)) and "vllm" in made:
             command = made
         gpu = gpu or _device(line)
-        for name, pattern, unit in _VLLM_SIZES:
-            for m in pattern.finditer(line):
+        for name, sized, unit in _VLLM_SIZES:
+            for m in sized.finditer(line):
                 size = _size(m[1], "GiB" if (m[2] or unit) in ("GB", "GiB") else m[2])
                 if name == "memory":
                     memory = memory or size
@@ -365,7 +457,10 @@ def _vllm(found: list[str]) -> Logged:
             figures["tried"] = _size(m[1], m[2])
 
         # How far it came, and what stopped it.
-        if re.search(r"Starting to load model|Loading (?:safetensors|weights)|Loading weights on|Starting to load", line) and phase == "start":
+        if (
+            re.search(r"Starting to load model|Loading (?:safetensors|weights)|Loading weights on|Starting to load", line)
+            and phase == "start"
+        ):
             phase = "loading"
         elif re.search(r"Model loading took|Loading model weights took", line):
             phase = "profiling"
@@ -383,13 +478,17 @@ def _vllm(found: list[str]) -> Logged:
             oom_line = line
             around = " ".join(found[max(0, i - 40) : i + 1])
             at: Kind
-            if re.search(r"capture_model|capture_graph|cuda_graph.*capture|cudagraph.*profil|profile_cudagraph|CUDA graph profiling", around):
+            if re.search(
+                r"capture_model|capture_graph|cuda_graph.*capture|cudagraph.*profil|profile_cudagraph|CUDA graph profiling", around
+            ):
                 at = "capturing"
             elif re.search(r"profile_run|determine_available_memory|determine_num_available_blocks", around):
                 at = "profiling"
             elif re.search(r"allocate_kv_cache|initialize_kv_cache|_allocate_kv_cache_tensors", around):
                 at = "cache"
-            elif re.search(r"in load_model|get_model\(|load_weights|create_weights|process_weights_after_loading|initialize_model", around):
+            elif re.search(
+                r"in load_model|get_model\(|load_weights|create_weights|process_weights_after_loading|initialize_model", around
+            ):
                 at = "loading"
             elif phase == "after":
                 at = "cache"
@@ -417,9 +516,11 @@ def _vllm(found: list[str]) -> Logged:
                 figures["share"] = float(m[1])
             fail("share", line)
         elif re.search(
-            r"attention heads \(\d+\) must be divisible by tensor parallel|is not divisible by (?:tensor|weight|TP|tp)|\d+ is not divisible by \d+"
-            r"|must be divisible by tensor.?parallel|not divisible by weight quantization block", line,
-        ):  # fmt: skip
+            r"attention heads \(\d+\) must be divisible by tensor parallel|is not divisible by (?:tensor|weight|TP|tp)|\d+ is not"
+            r" divisible by \d+"
+            r"|must be divisible by tensor.?parallel|not divisible by weight quantization block",
+            line,
+        ):
             fail("heads", line)
         elif re.search(r"User-specified max_model_len \((\d+)\) is greater\s+than the derived max_model_len", line):
             if m := re.search(r"=(\d+) or model_max_length", line):
@@ -429,7 +530,9 @@ def _vllm(found: list[str]) -> Logged:
             fail("context", line)
         elif re.search(r"error: (?:unrecognized arguments|argument |the following arguments are required)", line):
             fail("flag", line)
-        elif re.search(r"is not a valid model identifier|GatedRepoError|RepositoryNotFoundError|401 Client Error|Invalid repository ID", line):
+        elif re.search(
+            r"is not a valid model identifier|GatedRepoError|RepositoryNotFoundError|401 Client Error|Invalid repository ID", line
+        ):
             fail("model", line)
     room = terms.sizes.get("room")
     if failure is None and room is not None and room <= 0:
@@ -438,20 +541,42 @@ def _vllm(found: list[str]) -> Logged:
         failure, said = "memory", oom_line[-400:]
     if tokens is None and blocks is not None:
         tokens = blocks * block
-    if failure is None and not started and concurrency is not None and concurrency < 1 and tokens is not None and context and tokens < context:
+    if (
+        failure is None
+        and not started
+        and concurrency is not None
+        and concurrency < 1
+        and tokens is not None
+        and context
+        and tokens < context
+    ):
         failure, said = "one-request", next((x for x in found if "Maximum concurrency" in x), "")[-400:]
     if not started and failure is None and (tokens or terms.sizes.get("graphs")):
         started = True
-    if failure is not None and failure != "serving":
-        started = started and phase == "serving" and failure == "serving"
+    if failure not in (None, "serving"):
+        started = False
     for flag, name in (("--tensor-parallel-size", "tp"), ("--pipeline-parallel-size", "pp"), ("--data-parallel-size", "dp")):
         if isinstance(asked.get(flag), int):
             gpus = (gpus or 1) * asked[flag]
             figures[name] = asked[flag]
     return Logged(
-        "vllm", version, model, gpu, gpus, memory, tuple(asked.items()), command, terms.items(), tokens, concurrency, context, started, failure,
-        said, tuple(figures.items()),
-    )  # fmt: skip
+        "vllm",
+        version,
+        model,
+        gpu,
+        gpus,
+        memory,
+        tuple(asked.items()),
+        command,
+        terms.items(),
+        tokens,
+        concurrency,
+        context,
+        started,
+        failure,
+        said,
+        tuple(figures.items()),
+    )
 
 
 def _release(text: str) -> str | None:
@@ -493,7 +618,11 @@ def _sglang(found: list[str]) -> Logged:
                 context = context or values.get("context_length")
         if command is None and (made := _command(line)) and "sglang" in made:
             command = made
-        if version is None and (m := re.search(r"\bsglang(?:[ =/_-]+(?:version)?[ :=]*v?|==)(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?)", line, re.IGNORECASE)):
+        if version is None and (
+            m := re.search(
+                r"\bsglang(?:[ =/_-]+(?:version)?[ :=]*v?|==)(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?)", line, re.IGNORECASE
+            )
+        ):
             version = m[1]
         gpu = gpu or _device(line)
         if m := re.search(r"Load weight begin\. avail mem=([\d.]+) GB", line):
@@ -505,14 +634,13 @@ def _sglang(found: list[str]) -> Logged:
             terms.put("weights", terms.sizes["free"] - _size(m[1], "GiB"))
         if "Load weight end" in line:
             phase = "pool"
-        if m := re.search(r"#tokens: (\d+)", line):
-            if "KV Cache is allocated" in line or "KV cache is allocated" in line:
-                now = int(m[1])
-                tokens = now if tokens is None else max(tokens, now)
-                sizes = [_size(x, "GiB") for x in re.findall(r"(?:[KV]{1,2} size|KV size|index_k size): (-?[\d.]+) GB", line)]
-                if sizes:
-                    key = "cache"
-                    terms.sizes[key] = max(terms.sizes.get(key, 0), sum(sizes))
+        if (m := re.search(r"#tokens: (\d+)", line)) and ("KV Cache is allocated" in line or "KV cache is allocated" in line):
+            now = int(m[1])
+            tokens = now if tokens is None else max(tokens, now)
+            sizes = [_size(x, "GiB") for x in re.findall(r"(?:[KV]{1,2} size|KV size|index_k size): (-?[\d.]+) GB", line)]
+            if sizes:
+                key = "cache"
+                terms.sizes[key] = max(terms.sizes.get(key, 0), sum(sizes))
         if "Mamba Cache is allocated" in line:
             if m := re.search(r"max_mamba_cache_size: (\d+)", line):
                 figures["state slots"] = int(m[1])
@@ -523,9 +651,8 @@ def _sglang(found: list[str]) -> Logged:
                 context = int(k[1])
             if k := re.search(r"max_running_requests=(\d+)", line):
                 figures["requests"] = int(k[1])
-        if m := re.search(r"graph (?:end|memory)?.*?mem usage ?= ?(-?[\d.]+) GB", line):
-            if "apture" in line or "graph" in line:
-                terms.put("graphs", _size(m[1], "GiB"))
+        if (m := re.search(r"graph (?:end|memory)?.*?mem usage ?= ?(-?[\d.]+) GB", line)) and ("apture" in line or "graph" in line):
+            terms.put("graphs", _size(m[1], "GiB"))
         if m := re.search(r"Memory pool end\. avail mem=([\d.]+) GB", line):
             terms.put("left", _size(m[1], "GiB"))
             phase = "capturing"
@@ -570,9 +697,23 @@ def _sglang(found: list[str]) -> Logged:
     if failure not in (None, "serving"):
         started = False
     return Logged(
-        "sglang", version, model, gpu, gpus, memory, tuple(asked.items()), command, terms.items(), tokens, None, context, started, failure, said,
+        "sglang",
+        version,
+        model,
+        gpu,
+        gpus,
+        memory,
+        tuple(asked.items()),
+        command,
+        terms.items(),
+        tokens,
+        None,
+        context,
+        started,
+        failure,
+        said,
         tuple(figures.items()),
-    )  # fmt: skip
+    )
 
 
 # A log lists every argument, with what was settled for it: these say what was asked, or what the settled ones mean.
@@ -582,7 +723,15 @@ _SGLANG_KEPT = frozenset(
     " max_mamba_cache_size mamba_full_memory_ratio speculative_algorithm speculative_num_draft_tokens speculative_num_steps"
     " speculative_eagle_topk speculative_draft_model_path quantization dtype".split()
 )
-_SGLANG_DEFAULTS = {"tp_size": 1, "pp_size": 1, "dp_size": 1, "ep_size": 1, "page_size": 1, "mamba_full_memory_ratio": 0.9, "swa_full_tokens_ratio": 0.8}
+_SGLANG_DEFAULTS = {
+    "tp_size": 1,
+    "pp_size": 1,
+    "dp_size": 1,
+    "ep_size": 1,
+    "page_size": 1,
+    "mamba_full_memory_ratio": 0.9,
+    "swa_full_tokens_ratio": 0.8,
+}
 
 
 def _sglang_keeps(key: str, value: Any) -> bool:
@@ -632,7 +781,7 @@ def _llama(found: list[str], engine: Engine) -> Logged:
             if v := re.search(r"VRAM: (\d+) MiB", line):
                 memory = int(v[1]) * _MIB
         gpu = gpu or _device(line)
-        if "msg=\"inference compute\"" in line and (m := re.search(r'total="([\d.]+) ([KMGT]iB)"', line)):
+        if 'msg="inference compute"' in line and (m := re.search(r'total="([\d.]+) ([KMGT]iB)"', line)):
             memory = (memory or 0) + _size(m[1], m[2])
         if command is None and (made := _command(line)) and "llama" in made:
             command = made
@@ -651,9 +800,11 @@ def _llama(found: list[str], engine: Engine) -> Logged:
         elif m := re.search(r"size =\s*([\d.]+) MiB \(\s*(\d+) cells", line):
             cells.append((round(float(m[1]) * _MIB), int(m[2]), "", ""))
         for key_, pattern, flag in (
-            ("n_ctx", r"\bn_ctx\s*=\s*(\d+)", "--ctx-size"), ("n_seq_max", r"\bn_seq_max\s*=\s*(\d+)", "--parallel"),
-            ("n_batch", r"\bn_batch\s*=\s*(\d+)", "--batch-size"), ("n_ubatch", r"\bn_ubatch\s*=\s*(\d+)", "--ubatch-size"),
-        ):  # fmt: skip
+            ("n_ctx", r"\bn_ctx\s*=\s*(\d+)", "--ctx-size"),
+            ("n_seq_max", r"\bn_seq_max\s*=\s*(\d+)", "--parallel"),
+            ("n_batch", r"\bn_batch\s*=\s*(\d+)", "--batch-size"),
+            ("n_ubatch", r"\bn_ubatch\s*=\s*(\d+)", "--ubatch-size"),
+        ):
             if (m := re.search(pattern, line)) and int(m[1]) > 0:
                 asked[flag] = int(m[1])
                 if key_ == "n_ctx":
@@ -661,17 +812,23 @@ def _llama(found: list[str], engine: Engine) -> Logged:
         if m := re.search(r"\bn_ctx_seq\s*=\s*(\d+)|n_ctx_per_seq\s*=\s*(\d+)", line):
             context = int(m[1] or m[2])
         if m := re.search(r"\bflash_attn\s*=\s*(\w+)", line):
-            asked["--flash-attn"] = "off" if m[1] in ("0", "disabled", "false") else "on" if m[1] in ("1", "enabled", "true") else "auto"
+            asked["--flash-attn"] = (
+                "off" if m[1] in ("0", "disabled", "false") else "on" if m[1] in ("1", "enabled", "true") else "auto"
+            )
         if re.search(r"\bkv_unified\s*=\s*(?:true|1)", line):
             asked["--kv-unified"] = True
         if engine == "ollama":
-            if m := re.search(r'msg="(model weights|kv cache|compute graph)" device="?([\w]+)"? size="([\d.]+) ([KMGT]?i?B)"', line):
+            if m := re.search(
+                r'msg="(model weights|kv cache|compute graph)" device="?([\w]+)"? size="([\d.]+) ([KMGT]?i?B)"', line
+            ):
                 name = {"model weights": "weights", "kv cache": "cache", "compute graph": "compute"}[m[1]]
                 terms.put(name if not _HOST.match(m[2]) else f"{name} in RAM", _size(m[3], m[4]))
             for pattern, name in (
-                (r'memory\.weights\.total="([\d.]+) ([KMGT]?i?B)"', "weights"), (r'memory\.required\.kv="([\d.]+) ([KMGT]?i?B)"', "cache"),
-                (r'memory\.graph\.full="([\d.]+) ([KMGT]?i?B)"', "compute"), (r'memory\.required\.full="([\d.]+) ([KMGT]?i?B)"', "needed"),
-            ):  # fmt: skip
+                (r'memory\.weights\.total="([\d.]+) ([KMGT]?i?B)"', "weights"),
+                (r'memory\.required\.kv="([\d.]+) ([KMGT]?i?B)"', "cache"),
+                (r'memory\.graph\.full="([\d.]+) ([KMGT]?i?B)"', "compute"),
+                (r'memory\.required\.full="([\d.]+) ([KMGT]?i?B)"', "needed"),
+            ):
                 if m := re.search(pattern, line):
                     terms.put(name, _size(m[1], m[2]))
             if m := re.search(r"--ctx-size (\d+)", line):
@@ -682,10 +839,18 @@ def _llama(found: list[str], engine: Engine) -> Logged:
                 model = m[1].strip("\"'")
             if m := re.search(r"KvSize:(\d+)", line):
                 asked.setdefault("--ctx-size", int(m[1]))
-        if re.search(r"server is listening|HTTP server is listening|starting the main loop|all slots are idle|llama runner started in|llama-server started in", line):
+        if re.search(
+            r"server is listening|HTTP server is listening|starting the main loop|all slots are idle|llama runner started in"
+            r"|llama-server started in",
+            line,
+        ):
             started = True
             phase = "serving"
-        if m := re.search(r"allocating ([\d.]+) MiB on device (\d+): (?:cuda|hip|aclrt)\w*alloc failed|allocating ([\d.]+) MiB.*out of memory", line, re.IGNORECASE):
+        if m := re.search(
+            r"allocating ([\d.]+) MiB on device (\d+): (?:cuda|hip|aclrt)\w*alloc failed|allocating ([\d.]+) MiB.*out of memory",
+            line,
+            re.IGNORECASE,
+        ):
             figures["tried"] = round(float(m[1] or m[3]) * _MIB)
             where: dict[str, Kind] = {"loading": "loading", "cache": "compute", "compute": "compute", "serving": "serving"}
             fail("memory", line)
@@ -696,19 +861,31 @@ def _llama(found: list[str], engine: Engine) -> Logged:
         elif re.search(r"unable to allocate \S+ buffer", line) or re.search(r"error loading model: .*(?:alloc|memory)", line):
             failure = "loading" if failure in (None, "memory", "compute") else failure
             said = said or line[-400:]
-        elif re.search(r"failed to allocate buffer for kv cache|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory", line):
+        elif re.search(
+            r"failed to allocate buffer for kv cache|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory",
+            line,
+        ):
             failure = "cache"
             said = said or line[-400:]
-        elif re.search(r"failed to allocate compute (?:pp |tg )?buffers|graph_reserve: failed to allocate compute buffers|ggml_gallocr_reserve_n: failed to allocate", line):
+        elif re.search(
+            r"failed to allocate compute (?:pp |tg )?buffers|graph_reserve: failed to allocate compute buffers"
+            r"|ggml_gallocr_reserve_n: failed to allocate",
+            line,
+        ):
             failure = "compute"
             said = said or line[-400:]
-        elif re.search(r"(?:CUDA|ROCm) error: out of memory|kIOGPUCommandBufferCallbackErrorOutOfMemory|ErrorOutOfDeviceMemory|insufficient memory", line):
+        elif re.search(
+            r"(?:CUDA|ROCm) error: out of memory|kIOGPUCommandBufferCallbackErrorOutOfMemory|ErrorOutOfDeviceMemory|insufficient memory",
+            line,
+        ):
             fail("serving" if phase == "serving" else "memory", line)
         elif re.search(r"model request too large for system|model requires more system memory", line):
             fail("memory", line)
         elif re.search(r"error: (?:invalid argument|unknown argument)", line):
             fail("flag", line)
-        elif re.search(r"failed to open GGUF file|No such file or directory.*gguf|failed to load model '.*No such", line, re.IGNORECASE):
+        elif re.search(
+            r"failed to open GGUF file|No such file or directory.*gguf|failed to load model '.*No such", line, re.IGNORECASE
+        ):
             fail("model", line)
     for (device, what), size in buffers.items():
         name = {"model": "weights", "KV": "cache", "RS": "states", "compute": "compute", "output": "output"}[what]
@@ -727,6 +904,20 @@ def _llama(found: list[str], engine: Engine) -> Logged:
     if failure not in (None, "serving"):
         started = False
     return Logged(
-        engine, version, model, gpu, max(1, len(gpus)) if gpus else None, memory, tuple(asked.items()), command, terms.items(), None, None, context,
-        started, failure, said, tuple(figures.items()),
-    )  # fmt: skip
+        engine,
+        version,
+        model,
+        gpu,
+        max(1, len(gpus)) if gpus else None,
+        memory,
+        tuple(asked.items()),
+        command,
+        terms.items(),
+        None,
+        None,
+        context,
+        started,
+        failure,
+        said,
+        tuple(figures.items()),
+    )

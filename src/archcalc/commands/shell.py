@@ -165,9 +165,6 @@ class _Reader:
         done: list[Word] = []
         text, unknown, quoted = "", list[str](), False
 
-        def value_of(raw: str) -> tuple[str, str | None]:
-            return self._value(raw)
-
         while self.at < len(self.text):
             c = self.text[self.at]
             if c in " \t" or c in _OPERATORS:
@@ -270,10 +267,10 @@ class _Reader:
                 raise FormatError("${ is not closed with }", "close it, or give the command alone")
             self.at = end + 1
             return self._braced(self.text[start + 2 : end])
-        name = _NAME.match(self.text, start + 1)
-        if name:
-            self.at = name.end()
-            return None, self._value(name[0])
+        named = _NAME.match(self.text, start + 1)
+        if named:
+            self.at = named.end()
+            return None, self._value(named[0])
         if following and following in "@*#?!-0123456789":
             self.at = start + 2
             return [], ("", None)

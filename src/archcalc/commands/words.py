@@ -1,4 +1,4 @@
-"""From what people have to an engine's command: arguments, a shell script, `docker run`, a compose file, a manifest, a Dockerfile, a Modelfile.
+"""From what people have to an engine's command: arguments, a shell script, `docker run`, compose, a manifest, a Dockerfile, a Modelfile.
 
 Nothing is run. What a shell would put in from elsewhere (`$MODEL`, the output of a command) is named instead.
 """
@@ -19,7 +19,8 @@ NAMES: Mapping[Engine, str] = {"vllm": "vLLM", "sglang": "SGLang", "llama.cpp": 
 class Command(NamedTuple):
     """An engine's command. `words` follow the program; `version` is what the image's tag says. `where` is the service or container.
 
-    `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is known.
+    `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
+    known.
     """
 
     engine: Engine
@@ -44,7 +45,9 @@ KNOWN = (
     " llama-bench, ollama, mlx_lm.server"
 )
 # Programs of llama.cpp that load a model with its common arguments (common/arg.cpp `LLAMA_EXAMPLE_*`).
-_LLAMA = re.compile(r"llama-(?:server|cli|bench|batched-bench|completion|run|simple|parallel|perplexity|mtmd-cli|embedding|speculative)$")
+_LLAMA = re.compile(
+    r"llama-(?:server|cli|bench|batched-bench|completion|run|simple|parallel|perplexity|mtmd-cli|embedding|speculative)$"
+)
 _MODULES: Mapping[str, tuple[Engine, str]] = {
     "vllm.entrypoints.openai.api_server": ("vllm", "vllm serve"),
     "vllm.entrypoints.api_server": ("vllm", "vllm serve"),
@@ -59,7 +62,8 @@ _MODULES: Mapping[str, tuple[Engine, str]] = {
 }
 _VALUED = frozenset(
     "-v --volume -p --publish -e --env --env-file --gpus --name --ipc --shm-size --network --net --runtime --entrypoint --mount --device"
-    " --group-add --security-opt --cap-add --restart -m --memory --cpus --cpuset-cpus -w --workdir -u --user --ulimit --add-host -h --hostname"
+    " --group-add --security-opt --cap-add --restart -m --memory --cpus --cpuset-cpus -w --workdir -u --user --ulimit --add-host"
+    " -h --hostname"
     " -l --label --log-opt --log-driver --pull --platform --tmpfs --pid --cpu-shares --memory-swap --expose --dns --userns --cgroupns --uts"
     " --health-cmd --health-interval --health-timeout --health-retries --health-start-period --stop-timeout --stop-signal --sysctl"
     " --annotation --cidfile --ip --link --volumes-from --storage-opt".split()
@@ -79,7 +83,9 @@ def of_arguments(arguments: Sequence[str], environment: Mapping[str, str] | None
 def of_text(text: str, name: str = "") -> Command:
     """The one command of a script, manifest, Dockerfile or Modelfile. Raises `UsageError` where there is none, or are several."""
     if len(text) > MOST_BYTES:
-        raise FormatError(f"{name or 'the command'} holds more than {MOST_BYTES >> 20} MiB: no script or manifest", "give its lines alone")
+        raise FormatError(
+            f"{name or 'the command'} holds more than {MOST_BYTES >> 20} MiB: no script or manifest", "give its lines alone"
+        )
     if "\0" in text:
         raise FormatError(f"{name or 'the command'} is not text", "a shell script, a compose file or a manifest was expected")
     found = list(_by_format(text, name))
@@ -89,7 +95,8 @@ def of_text(text: str, name: str = "") -> Command:
     if len(different) > 1:
         where = [c.where or f"{c.program} {' '.join(c.words[:2])}".strip() for c in found]
         raise UsageError(
-            f"{name or 'the text'} starts {len(different)} engines: {', '.join(dict.fromkeys(where))[:160]}", "give the command of one of them after --"
+            f"{name or 'the text'} starts {len(different)} engines: {', '.join(dict.fromkeys(where))[:160]}",
+            "give the command of one of them after --",
         )
     return found[0]
 
@@ -146,7 +153,7 @@ def _yaml(text: str, name: str, sure: bool) -> list[Any] | None:
         for event in yaml.parse(text):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             most, events = max(most, depth), events + 1
-            if most > 60 or isinstance(event, yaml.AliasEvent) and events > 20000:
+            if most > 60 or (isinstance(event, yaml.AliasEvent) and events > 20000):
                 raise FormatError(f"{name or 'the manifest'} nests too deep to read", "give its command alone")
         found = [d for d in yaml.safe_load_all(text) if isinstance(d, (dict, list))]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -309,7 +316,9 @@ def _python(text: str) -> Iterator[Command]:
         for keyword in node.keywords:
             unknown += [""] * (len(words) - len(unknown))
             if keyword.arg is None:
-                raise UsageError(f"**{ast.unparse(keyword.value)[:40]}: what it holds is not known here", "give the engine's command after --")
+                raise UsageError(
+                    f"**{ast.unparse(keyword.value)[:40]}: what it holds is not known here", "give the engine's command after --"
+                )
             flag = "--" + keyword.arg.replace("_", "-")
             try:
                 value = ast.literal_eval(keyword.value)
@@ -378,12 +387,12 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
         return
 
 
-def _made(
-    engine: Engine, program: str, rest: Iterable[Word], environment: Mapping[str, str], version: str | None
-) -> Command:
+def _made(engine: Engine, program: str, rest: Iterable[Word], environment: Mapping[str, str], version: str | None) -> Command:
     rest = list(rest)
     unknown = tuple(w.unknown[0] if w.unknown else "" for w in rest)
-    return Command(engine, program, tuple(w.text for w in rest), tuple(environment.items()), version, "", unknown if any(unknown) else ())
+    return Command(
+        engine, program, tuple(w.text for w in rest), tuple(environment.items()), version, "", unknown if any(unknown) else ()
+    )
 
 
 def _base(text: str) -> str:
@@ -453,9 +462,7 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
     yield from _in_image(words[i].text, entry, list(words[i + 1 :]), inside)
 
 
-def _in_image(
-    image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]
-) -> Iterator[Command]:
+def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
     """What a container starts: its own command if that is an engine's, else the image's with these arguments."""
     engine, version, program = _image(image)
     found = list(_of_simple(Simple((*entry, *rest), tuple(environment.items())), {}))

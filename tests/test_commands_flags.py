@@ -1,0 +1,131 @@
+"""Flags by release, against what the engines' own parsers take."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archcalc.commands.effects import effect, used
+from archcalc.commands.flags import read, table
+from archcalc.commands.words import of_arguments
+from archcalc.errors import ArchcalcError, UsageError
+
+
+def flags(command: str, version: str | None = None) -> dict[str, Any]:
+    return {g.name: g.value for g in read(of_arguments(shlex.split(command)), version).given}
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        # vLLM, utils/argparse_utils.py `FlexibleArgumentParser`: underscores, `=`, dotted keys, `-O3`, readable numbers.
+        ("vllm serve a --max_model_len 32768", {"--max-model-len": 32768}),
+        ("vllm serve a --max-model-len=32k", {"--max-model-len": 32000}),
+        ("vllm serve a --max-model-len 32K", {"--max-model-len": 32768}),
+        ("vllm serve a -tp 2 -pp=2", {"--tensor-parallel-size": 2, "--pipeline-parallel-size": 2}),
+        ("vllm serve a --no-enable-prefix-caching", {"--enable-prefix-caching": False}),
+        ("vllm serve a --enforce-eager", {"--enforce-eager": True}),
+        (
+            "vllm serve a --speculative-config.method mtp --speculative-config.num_speculative_tokens 2",
+            {"--speculative-config": {"method": "mtp", "num_speculative_tokens": 2}},
+        ),
+        ("vllm serve a -O3", {"--optimization-level": "3"}),
+        ("vllm serve a --cudagraph-capture-sizes 1 2 4", {"--cudagraph-capture-sizes": ["1", "2", "4"]}),
+        ("vllm serve a --gpu-memory-util 0.8", {"--gpu-memory-utilization": 0.8}),
+        # SGLang: argparse, which takes the start of a name.
+        (
+            "sglang serve --model-path a --tp 4 --mem-fraction-static=0.8",
+            {"--model-path": "a", "--tp-size": 4, "--mem-fraction-static": 0.8},
+        ),
+        # llama.cpp, common/arg.cpp: no `=`, switches with forms of their own, flags that add up.
+        (
+            "llama-server -m a.gguf -c 8192 -ngl 99 -fa on -ot exps=CPU -ot x=CUDA0",
+            {
+                "--model": "a.gguf",
+                "--ctx-size": 8192,
+                "--gpu-layers": "99",
+                "--flash-attn": "on",
+                "--override-tensor": ["exps=CPU", "x=CUDA0"],
+            },
+        ),
+        ("llama-server -m a.gguf -fa -np 2", {"--model": "a.gguf", "--flash-attn": "on", "--parallel": 2}),
+        ("llama-server -m a.gguf --no-kv-unified", {"--model": "a.gguf", "--kv-unified": False}),
+        ("llama-bench -m a.gguf -p 512,2048 -fa 1", {"--model": "a.gguf", "--n-prompt": 2048, "--flash-attn": "on"}),
+        ("mlx_lm.server --model a --prompt-cache-size 4", {"--model": "a", "--prompt-cache-size": 4}),
+        ("ollama run a --num_ctx 8192", {"--num_ctx": 8192}),
+    ],
+)
+def test_values(command: str, expected: dict[str, Any]) -> None:
+    assert flags(command) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "version", "said", "hint"),
+    [
+        ("vllm serve a --max-model-lenn 3", None, "no flag --max-model-lenn", "--max-model-len"),
+        # vLLM 0.17.0, engine/arg_utils.py: the first release with it.
+        ("vllm serve a --language-model-only", "0.16.0", "it came with 0.17.0", ""),
+        ("vllm serve a --num-scheduler-steps 8", "0.20.0", "has it no longer", ""),
+        ("vllm serve a --max-num-seqs x", None, "a whole number was expected", "such as"),
+        ("vllm serve a --gpu-memory-utilization high", None, "a number was expected", "such as"),
+        ("vllm serve a --hf-overrides.x 1 --max-num-seqs 4 --max-num-seqs 8", None, "given twice, as 4 and as 8", "leave one"),
+        ("vllm serve a --max-num-seqs", None, "needs a value", ""),
+        ("vllm serve a --max-num-seqs --enforce-eager", None, "needs a value", ""),
+        ("vllm serve a --speculative-config '{x'", None, "JSON was expected", "quote it"),
+        ("sglang serve --model-path a --mem-fraction-statik 1", None, "no flag --mem-fraction-statik", "--mem-fraction-static"),
+        ("llama-server -m a -ctx 3", None, "no flag -ctx", ""),
+        ("llama-bench -m a --ctx 3", None, "llama-bench has no flag", ""),
+        ("ollama run a --num_ctxx 3", None, "no parameter num_ctxx", "--num_ctx"),
+    ],
+)
+def test_one_message(command: str, version: str | None, said: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=said.replace("(", r"\(")) as caught:
+        flags(command, version)
+    assert hint in caught.value.hint
+
+
+def test_a_flag_of_another_release_is_taken_where_none_is_named() -> None:
+    done = read(of_arguments(shlex.split("vllm serve a --num-scheduler-steps 8")), None)
+    assert done.gone == ("--num-scheduler-steps",)
+
+
+@pytest.mark.parametrize(
+    ("flag", "since"),
+    [
+        # Read in the first release that has each, and in the one before: engine/arg_utils.py, srt/server_args.py.
+        ("--kv-cache-memory-bytes", "0.10.2"),
+        ("--decode-context-parallel-size", "0.10.2"),
+        ("--enable-expert-parallel", "0.8.0"),
+    ],
+)
+def test_when_a_flag_came(flag: str, since: str) -> None:
+    spelled = [r.since for r in table("vllm").rows[flag]]
+    assert spelled[0] == since
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "llama.cpp", "mlx"])
+def test_every_flag_that_is_used_is_one_of_the_engine(engine: Any) -> None:
+    known = set(table(engine).rows)
+    if engine == "llama.cpp":
+        known |= {"--n-prompt", "--n-gen", "--n-depth", "--embeddings"}  # llama-bench has a parser of its own.
+    assert used(engine) <= known
+
+
+def test_effects() -> None:
+    assert effect("vllm", "--max-num-seqs") == "used"
+    assert effect("vllm", "--port") == "inert"
+    assert effect("vllm", "--kv-transfer-config") == "unmodelled"
+    assert effect("sglang", "--enable-hierarchical-cache") == "unmodelled"
+
+
+@given(st.lists(st.sampled_from(sorted(table("vllm").at(None))), max_size=4), st.text(max_size=8))
+def test_any_flags_are_read_or_refused_in_words(names: list[str], value: str) -> None:
+    command = of_arguments(["vllm", "serve", "m", *(w for n in names for w in (n, value))])
+    try:
+        read(command)
+    except ArchcalcError as error:
+        assert error.message and error.hint

@@ -1,0 +1,289 @@
+"""Logs in the words of the engines' own format strings: version, arguments, memory and how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archcalc.commands.logs import Logged, decoded, read
+from archcalc.errors import ArchcalcError, FormatError
+
+GIB, MIB = 1 << 30, 1 << 20
+V = "(EngineCore_DP0 pid=123) INFO 09-12 10:00:0{} [gpu_worker.py:298] "
+
+VLLM_HEAD = (
+    "(APIServer pid=1) INFO 09-12 10:00:00 [api_server.py:1896] vLLM API server version 0.11.0\n"
+    "(APIServer pid=1) INFO 09-12 10:00:00 [utils.py:233] non-default args: {'model_tag': 'org/model', 'model': 'org/model', 'max_"
+    "model_len': 32768, 'tensor_parallel_size': 2, 'enforce_eager': True}\n"
+    "(EngineCore_DP0 pid=12) INFO 09-12 10:00:05 [core.py:77] Initializing a V1 LLM engine (v0.11.0) with config: model='org/model"
+    "', speculative_config=None, tokenizer='org/model', max_seq_len=32768, tensor_parallel_size=2, enforce_eager=True, kv_cache_dt"
+    "ype=auto\n"
+    "(Worker_TP0 pid=13) INFO 09-12 10:00:09 [gpu_model_runner.py:2602] Starting to load model org/model...\n"
+    "(Worker_TP1 pid=14) INFO 09-12 10:00:19 [gpu_model_runner.py:2653] Model loading took 7.5213 GiB and 8.123456 seconds\n"
+    "(Worker_TP0 pid=13) INFO 09-12 10:00:19 [gpu_model_runner.py:2653] Model loading took 7.6213 GiB and 8.123456 seconds\n"
+)
+VLLM_ROOM = """\
+(Worker_TP0 pid=13) INFO 09-12 10:00:30 [gpu_worker.py:298] Available KV cache memory: 10.25 GiB
+(Worker_TP1 pid=14) INFO 09-12 10:00:30 [gpu_worker.py:298] Available KV cache memory: 10.05 GiB
+(EngineCore_DP0 pid=12) INFO 09-12 10:00:31 [kv_cache_utils.py:1087] GPU KV cache size: 146,336 tokens
+(EngineCore_DP0 pid=12) INFO 09-12 10:00:31 [kv_cache_utils.py:1091] Maximum concurrency for 32,768 tokens per request: 4.47x
+"""
+VLLM_END = "(APIServer pid=1) INFO:     Application startup complete.\n"
+
+
+def _terms(log: Logged) -> dict[str, float]:
+    return {name: round(size / GIB, 3) for name, size in log.terms}
+
+
+def test_vllm() -> None:
+    log = read(VLLM_HEAD + VLLM_ROOM + VLLM_END)
+    assert (log.engine, log.version, log.model, log.gpus) == ("vllm", "0.11.0", "org/model", 2)
+    # Of the ranks the fullest's weights and the smallest room.
+    assert _terms(log) == {"weights": 7.621, "room": 10.05}
+    assert (log.tokens, log.concurrency, log.context_tokens, log.started, log.failure) == (146336, 4.47, 32768, True, None)
+    assert dict(log.asked)["--max-model-len"] == 32768 and dict(log.asked)["--enforce-eager"] is True
+
+
+def test_vllm_s_first_engine() -> None:
+    log = read(
+        "INFO 01-02 llm_engine.py:237] Initializing an LLM engine (v0.6.4) with config: model='a/b', speculative_config=None,"
+        " max_seq_len=20000,\n"
+        "INFO 01-02 model_runner.py:1077] Loading model weights took 14.9888 GB\n"
+        "INFO 01-02 worker.py:232] Memory profiling results: total_gpu_memory=23.58GiB initial_memory_usage=15.34GiB"
+        " peak_torch_memory=17.06GiB"
+        " memory_usage_post_profile=15.35GiB non_torch_memory=0.35GiB kv_cache_size=3.81GiB gpu_memory_utilization=0.90\n"
+        "INFO 01-02 gpu_executor.py:113] # GPU blocks: 1952, # CPU blocks: 2048\n"
+        "INFO 01-02 gpu_executor.py:117] Maximum concurrency for 20000 tokens per request: 1.56x\n"
+    )
+    assert (log.version, log.tokens, log.started) == ("0.6.4", 31232, True)
+    assert _terms(log)["weights"] == 14.989 and _terms(log)["room"] == 3.81 and log.memory_bytes == round(23.58 * GIB)
+
+
+OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 784.00 MiB. GPU 0 has a total capacity of 31.36 GiB of which"
+" 300.00 MiB is free.\n"
+FAILURES = [
+    ("", "in load_model\n  in create_weights\n" + OOM, "loading"),
+    (
+        "load",
+        '  File "gpu_worker.py", line 1, in determine_available_memory\n    self.model_runner.profile_run()\n' + OOM,
+        "profiling",
+    ),
+    ("room", '  File "gpu_model_runner.py", line 1, in capture_model\n' + OOM, "capturing"),
+    ("room", '  File "gpu_model_runner.py", line 1, in initialize_kv_cache\n' + OOM, "cache"),
+    (
+        "room",
+        "RuntimeError: CUDA out of memory occurred when warming up sampler with 1024 dummy requests. Please try lowering `max_num_seqs`\n",
+        "sampling",
+    ),
+    ("end", OOM, "serving"),
+    (
+        "load",
+        "INFO [gpu_worker.py:298] Available KV cache memory: -2.28 GiB\nValueError: No available memory for the cache blocks.\n",
+        "no-cache",
+    ),
+    (
+        "load",
+        "ValueError: To serve at least one request with the models's max seq len (131072), (3.1 GiB KV cache is needed, which is"
+        " larger than"
+        " the available KV cache memory (2.44 GiB). Based on the available memory, the estimated maximum model length is 103168.\n",
+        "one-request",
+    ),
+    (
+        "load",
+        "ValueError: The model's max seq len (131072) is larger than the maximum number of tokens that can be stored in KV cache"
+        " (81536).\n",
+        "one-request",
+    ),
+    (
+        "room",
+        "ValueError: max_num_seqs (1024) exceeds available Mamba cache blocks (512). Each decode sequence requires one\n",
+        "states",
+    ),
+    (
+        "",
+        "ValueError: Free memory on device cuda:0 (20.1/23.56 GiB) on startup is less than desired GPU memory utilization (0.92,"
+        " 21.68 GiB).\n",
+        "share",
+    ),
+    ("", "ValueError: Total number of attention heads (14) must be divisible by tensor parallel size (4).\n", "heads"),
+    (
+        "",
+        "ValueError: User-specified max_model_len (99999) is greater than the derived max_model_len (max_position_embeddings=32768 or"
+        " model_max_length=None in model's config.json).\n",
+        "context",
+    ),
+    ("", "api_server.py: error: unrecognized arguments: --max-modle-len 3\n", "flag"),
+    ("", "OSError: org/model is not a local folder and is not a valid model identifier listed on the Hub\n", "model"),
+]
+
+
+@pytest.mark.parametrize(("until", "line", "kind"), FAILURES, ids=[k for _, _, k in FAILURES])
+def test_what_stopped_vllm(until: str, line: str, kind: str) -> None:
+    head = VLLM_HEAD if until else "\n".join(VLLM_HEAD.splitlines()[:4]) + "\n"
+    text = head + (VLLM_ROOM if until in ("room", "end") else "") + (VLLM_END if until == "end" else "") + line
+    log = read(text)
+    assert log.failure == kind
+    assert not log.started or kind == "serving"
+
+
+def test_sglang() -> None:
+    log = read(
+        "[2026-04-27 10:00:00] server_args=ServerArgs(model_path='a/b', tp_size=4, mem_fraction_static=0.85, context_length=None,"
+        " disable_radix_cache=False)\n"
+        "[2026-04-27 10:00:01 TP0] Load weight begin. avail mem=78.60 GB\n"
+        "[2026-04-27 10:00:09 TP0] Load weight end. elapsed=8.1 s, type=X, dtype=torch.bfloat16, avail mem=63.32 GB, mem usage=15.28 GB.\n"
+        "[2026-04-27 10:00:10 TP0] KV Cache is allocated. dtype: torch.bfloat16, #tokens: 330323, K size: 10.08 GB, V size: 10.08 GB\n"
+        "[2026-04-27 10:00:10 TP0] Memory pool end. avail mem=9.69 GB\n"
+        "[2026-04-27 10:00:20 TP0] Capture cuda graph end. Time elapsed: 5.00 s. mem usage=0.10 GB. avail mem=9.5 GB.\n"
+        "[2026-04-27 10:00:21 TP0] max_total_num_tokens=330323, chunked_prefill_size=8192, max_prefill_tokens=16384,"
+        " max_running_requests=2049, context_len=32768\n"
+        "[2026-04-27 10:00:25] The server is fired up and ready to roll!\n"
+    )
+    assert (log.engine, log.model, log.gpus, log.tokens, log.context_tokens, log.started) == (
+        "sglang",
+        "a/b",
+        4,
+        330323,
+        32768,
+        True,
+    )
+    assert _terms(log)["weights"] == 15.28 and _terms(log)["room"] == 20.16 and _terms(log)["graphs"] == 0.1
+    assert dict(log.asked) == {"--model-path": "a/b", "--tp-size": 4, "--mem-fraction-static": 0.85}
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (
+            "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static. Current value: mem_fraction_static=0.8",
+            "no-cache",
+        ),
+        ("Exception: Capture cuda graph failed: CUDA out of memory. Tried to allocate 1.00 GiB.", "capturing"),
+    ],
+)
+def test_what_stopped_sglang(line: str, kind: str) -> None:
+    text = f"Load weight begin. avail mem=23.1 GB\nLoad weight end. type=X, avail mem=3.1 GB, mem usage=20.0 GB.\n{line}\n"
+    log = read(text)
+    assert (log.engine, log.failure, log.started) == ("sglang", kind, False)
+
+
+LLAMA = """\
+build: 6123 (cdedb70a) with cc (Ubuntu) for x86_64-linux-gnu
+llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 3090) (0000:01:00.0) - 23869 MiB free
+llama_model_loader: loaded meta data with 30 key-value pairs and 400 tensors from /models/Qwen3.5-9B-Q4_K_M.gguf (version GGUF V3 (latest))
+print_info: general.name     = Qwen3.5 9B
+load_tensors: offloading 32 repeating layers to GPU
+load_tensors: offloaded 33/33 layers to GPU
+load_tensors:        CUDA0 model buffer size =  5060.88 MiB
+load_tensors:   CPU_Mapped model buffer size =   545.62 MiB
+llama_context: n_seq_max     = 2
+llama_context: n_ctx         = 262144
+llama_context: n_ubatch      = 512
+llama_context: flash_attn    = enabled
+llama_context: kv_unified    = true
+llama_kv_cache:      CUDA0 KV buffer size =  4352.00 MiB
+llama_kv_cache: size = 4352.00 MiB (262144 cells,   8 layers,  2/1 seqs), K (q8_0): 2176.00 MiB, V (q8_0): 2176.00 MiB
+llama_memory_recurrent:      CUDA0 RS buffer size =   100.50 MiB
+llama_context:      CUDA0 compute buffer size =   808.02 MiB
+llama_context:  CUDA_Host compute buffer size =   264.02 MiB
+main: server is listening on http://127.0.0.1:8080 - starting the main loop
+"""
+
+
+def test_llama_cpp() -> None:
+    log = read(LLAMA)
+    assert (log.engine, log.version, log.model, log.gpus, log.started) == (
+        "llama.cpp",
+        "b6123",
+        "/models/Qwen3.5-9B-Q4_K_M.gguf",
+        1,
+        True,
+    )
+    assert log.gpu and "3090" in log.gpu
+    sizes = {name: round(size / MIB, 2) for name, size in log.terms}
+    assert sizes["weights"] == 5060.88 and sizes["cache"] == 4352 and sizes["states"] == 100.5 and sizes["compute"] == 808.02
+    assert sizes["weights in RAM"] == 545.62
+    asked = dict(log.asked)
+    assert (
+        asked["--ctx-size"] == 262144
+        and asked["--cache-type-k"] == "q8_0"
+        and asked["--kv-unified"] is True
+        and asked["--flash-attn"] == "on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("keep", "line", "kind"),
+    [
+        (
+            5,
+            "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 59851.68 MiB on device 0: cudaMalloc failed: out of memory\n"
+            "llama_model_load: error loading model: unable to allocate CUDA0 buffer\n",
+            "loading",
+        ),
+        (13, "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache\n", "cache"),
+        (16, "graph_reserve: failed to allocate compute buffers\n", "compute"),
+        (19, "CUDA error: out of memory\n", "serving"),
+        (1, "error: invalid argument: --ctx\nllama_model_loader: x\n", "flag"),
+    ],
+)
+def test_what_stopped_llama_cpp(keep: int, line: str, kind: str) -> None:
+    log = read("\n".join(LLAMA.splitlines()[:keep]) + "\n" + line)
+    assert (log.engine, log.failure) == ("llama.cpp", kind)
+
+
+def test_ollama() -> None:
+    log = read(
+        'time=2026-01-01T00:00:00Z level=INFO source=routes.go:1500 msg="Listening on 127.0.0.1:11434 (version 0.12.6)"\n'
+        'time=2026-01-01T00:00:00Z level=INFO source=types.go:60 msg="inference compute" id=GPU-1 library=CUDA compute=8.6 name=CUDA0'
+        ' description="NVIDIA GeForce RTX 3090" total="24.0 GiB" available="23.3 GiB"\n'
+        'time=2026-01-01T00:00:01Z level=INFO source=device.go:206 msg="model weights" device=CUDA0 size="4.9 GiB"\n'
+        'time=2026-01-01T00:00:01Z level=INFO source=device.go:217 msg="kv cache" device=CUDA0 size="576.0 MiB"\n'
+        'time=2026-01-01T00:00:01Z level=INFO source=device.go:228 msg="compute graph" device=CUDA0 size="150.0 MiB"\n'
+        'time=2026-01-01T00:00:02Z level=INFO source=server.go:1289 msg="llama runner started in 1.50 seconds"\n'
+    )
+    assert (log.engine, log.version, log.started) == ("ollama", "0.12.6", True)
+    assert {n: round(s / MIB) for n, s in log.terms} == {"weights": 5018, "cache": 576, "compute": 150}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda text: text.encode("utf-16"),
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: "".join(f"\x1b[36m{line}\x1b[0m\n" for line in text.splitlines()).encode(),
+        lambda text: "".join(f"vllm-1  | {line}\n" for line in text.splitlines()).encode(),
+        lambda text: "".join(
+            '{"log":"' + line.replace('"', '\\"') + '\\n","stream":"stderr"}\n' for line in text.splitlines()
+        ).encode(),
+        lambda text: ("\n".join(text.splitlines()[3:])).encode(),
+        lambda text: text.encode() + b"\xff\xfe\x00broken",
+    ],
+    ids=["utf-16", "mark", "crlf", "colours", "compose", "docker json", "no head", "broken bytes"],
+)
+def test_the_same_log_in_every_wrapping(wrap: Any) -> None:
+    log = read(decoded(wrap(VLLM_HEAD + VLLM_ROOM + VLLM_END)))
+    assert log.engine == "vllm" and _terms(log) == {"weights": 7.621, "room": 10.05} and log.started
+
+
+def test_another_program_s_log_is_refused() -> None:
+    with pytest.raises(FormatError, match="no line of vLLM"):
+        read("GET / 200\nnginx started\n")
+
+
+def test_a_long_log_is_read_at_both_ends() -> None:
+    middle = b"x" * 70 + b"\n"
+    data = VLLM_HEAD.encode() + middle * (50 << 20 >> 6) + (VLLM_ROOM + VLLM_END).encode()
+    assert len(decoded(data)) < 49 << 20
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_log_or_one_message(data: bytes) -> None:
+    try:
+        read(decoded(data))
+    except ArchcalcError as error:
+        assert error.message

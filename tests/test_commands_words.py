@@ -1,0 +1,144 @@
+"""Commands of engines in the forms that people have them in: each gives the same words, or one message."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archcalc.commands.words import Command, of_arguments, of_text
+from archcalc.errors import ArchcalcError, UsageError
+
+SERVE = ("Qwen/Qwen3-8B", "--max-model-len", "32768", "--tensor-parallel-size", "2")
+WORDS = " ".join(SERVE)
+
+
+def _is_serve(c: Command) -> None:
+    assert (c.engine, c.words) == ("vllm", SERVE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"vllm serve {WORDS}",
+        f"#!/bin/sh\nset -eu\nexec vllm serve {WORDS}\n",
+        f"CUDA_VISIBLE_DEVICES=0,1 nohup vllm serve {WORDS} > log.txt 2>&1 &\nsleep 10; curl http://localhost:8000/health",
+        'M=Qwen/Qwen3-8B\nvllm serve "$M" \\\n  --max-model-len ${LEN:-32768} \\\n  --tensor-parallel-size 2 | tee log',
+        f'ARGS=({" ".join(SERVE[1:])})\nvllm serve Qwen/Qwen3-8B "${{ARGS[@]}}"',
+        f"EXTRA='{' '.join(SERVE[1:])}'\nvllm serve Qwen/Qwen3-8B $EXTRA",
+        f"bash -lc 'vllm serve {WORDS}'",
+        f"docker run --gpus all --ipc=host -p 8000:8000 -e HF_TOKEN=$T --rm -it vllm/vllm-openai:v0.11.0 {WORDS}",
+        f"docker run --runtime nvidia --entrypoint bash some/image -c 'vllm serve {WORDS}'",
+        f"services:\n  llm:\n    image: vllm/vllm-openai:v0.11.0\n    command: {WORDS}\n  ui:\n    image: web\n",
+        f"services:\n  llm:\n    image: vllm/vllm-openai:v0.11.0\n    command: [{', '.join(repr(w) for w in SERVE)}]\n",
+        "spec:\n  containers:\n  - name: a\n    image: vllm/vllm-openai:v0.11.0\n    args:\n"
+        + "".join(f"    - {w!r}\n" for w in SERVE)
+        + "    env: [{name: A, value: '1'}]\n",
+        f"spec:\n  containers:\n  - name: a\n    image: x\n    command: [sh, -c]\n    args: ['vllm serve {WORDS}']\n",
+        f"FROM vllm/vllm-openai:v0.11.0\nENV A=1\nCMD [{', '.join(chr(34) + w + chr(34) for w in SERVE)}]\n",
+        f"FROM some/base\nENTRYPOINT vllm serve {WORDS}\n",
+    ],
+)
+def test_the_same_command_in_every_form(text: str) -> None:
+    _is_serve(of_text(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "engine", "version"),
+    [
+        ("docker run vllm/vllm-openai:v0.10.2 --model a/b", "vllm", "0.10.2"),
+        ("docker run vllm/vllm-openai:latest --model a/b", "vllm", None),
+        ("docker run lmsysorg/sglang:v0.5.4.post3-cu126 python3 -m sglang.launch_server --model-path a/b", "sglang", "0.5.4.post3"),
+        ("docker run ghcr.io/ggml-org/llama.cpp:server-cuda-b6123 -m x.gguf", "llama.cpp", "b6123"),
+        ("docker run registry:5000/vllm/vllm-openai:v0.9.1@sha256:00 --model a/b", "vllm", "0.9.1"),
+        ("docker run rocm/vllm:rocm6.4_vllm_0.9.2_x vllm serve a/b", "vllm", "0.9.2"),
+    ],
+)
+def test_the_tag_of_an_image_is_its_version(text: str, engine: str, version: str | None) -> None:
+    c = of_text(text)
+    assert (c.engine, c.version) == (engine, version)
+
+
+@pytest.mark.parametrize(
+    ("words", "engine", "program"),
+    [
+        ("python3 -m vllm.entrypoints.openai.api_server --model a", "vllm", "vllm serve"),
+        ("vllm bench throughput --model a", "vllm", "vllm bench throughput"),
+        ("python -m sglang.launch_server --model-path a", "sglang", "sglang serve"),
+        ("sglang serve --model-path a", "sglang", "sglang serve"),
+        ("./build/bin/llama-server -m a.gguf", "llama.cpp", "llama-server"),
+        ("C:\\llama\\llama-server.exe -m a.gguf", "llama.cpp", "llama-server"),
+        ("llama-bench -m a.gguf", "llama.cpp", "llama-bench"),
+        ("OLLAMA_NUM_PARALLEL=2 ollama run llama3", "ollama", "ollama run"),
+        ("mlx_lm.server --model a", "mlx", "mlx_lm.server"),
+        ("python -m mlx_lm server --model a", "mlx", "mlx_lm.server"),
+        ("uv run --with vllm vllm serve a", "vllm", "vllm serve"),
+    ],
+)
+def test_programs(words: str, engine: str, program: str) -> None:
+    c = of_arguments(words.split())
+    assert (c.engine, c.program) == (engine, program)
+
+
+def test_a_modelfile_and_a_program() -> None:
+    c = of_text("FROM qwen3:8b\nPARAMETER num_ctx 8192\nSYSTEM hello\n")
+    assert (c.engine, c.words) == ("ollama", ("qwen3:8b", "--num_ctx", "8192"))
+    c = of_text(
+        "from vllm import LLM\nllm = LLM('a/b', tensor_parallel_size=2, enforce_eager=True, enable_prefix_caching=False)\n",
+        "run.py",
+    )
+    assert (c.program, c.words) == (
+        "LLM",
+        ("--model", "a/b", "--tensor-parallel-size", "2", "--enforce-eager", "--no-enable-prefix-caching"),
+    )
+
+
+def test_the_environment_comes_with_it() -> None:
+    c = of_text("export OLLAMA_CONTEXT_LENGTH=8192\nOLLAMA_NUM_PARALLEL=2 ollama run llama3\n")
+    assert dict(c.environment) == {"OLLAMA_CONTEXT_LENGTH": "8192", "OLLAMA_NUM_PARALLEL": "2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "starts no engine"),
+        ("echo hello\nls", "starts no engine"),
+        ("vllm chat --url x", "starts no engine"),
+        ("vllm serve a --max-model-len 10\nvllm serve b --max-model-len 20", "starts 2 engines"),
+        ("vllm serve 'a", "single quote"),
+        ('vllm serve "a', "double quote"),
+        ("services: {a: [", "not YAML"),
+        ("FROM\nPARAMETER num_ctx 3", "names no model"),
+        ("import vllm\nx = LLM(", "not Python"),
+        ("\0\0", "not text"),
+    ],
+)
+def test_one_message_for_what_is_no_command(text: str, said: str) -> None:
+    with pytest.raises(ArchcalcError, match=said) as caught:
+        of_text(text, "f.yaml" if said == "not YAML" else "")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["vllm serve $MODEL", "vllm serve ${MODEL}", "vllm serve $(cat name)", "vllm serve `cat name`"])
+def test_what_a_shell_would_put_in_is_named(text: str) -> None:
+    c = of_text(text)
+    with pytest.raises(UsageError, match="is not known here"):
+        c.refuse_unknown(0)
+
+
+@given(
+    st.lists(st.text(alphabet=st.characters(blacklist_characters="\0\n\r", blacklist_categories=("Cs",)), max_size=12), max_size=5)
+)
+def test_quoted_words_come_back(words: list[str]) -> None:
+    import shlex
+
+    c = of_text(f"vllm serve m {' '.join(shlex.quote(w) for w in words)}\n", "run.sh")
+    assert c.words == ("m", *words)
+
+
+@given(st.text(max_size=200))
+def test_any_text_gives_a_command_or_one_message(text: str) -> None:
+    try:
+        of_text(text)
+    except ArchcalcError as error:
+        assert error.message
