@@ -29,8 +29,12 @@ class Loaded(NamedTuple):
     pinned: bool = False
 
 
-def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = ()) -> Loaded:
+def load(
+    text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = (), reference: bool = False
+) -> Loaded:
     """Resolve `text` and parse what it names.
+
+    `reference` has transformers build what no adapter reads.
 
     `overrides` are `KEY=VALUE` texts, applied to the config before parsing. A bundled model without overrides comes from its
     generated spec, which a test holds equal to a fresh parse. Raises the errors of `archcalc.errors`.
@@ -49,7 +53,7 @@ def load(text: str, *, offline: bool = False, refresh: bool = False, overrides: 
     if overrides:
         config = overridden(config, overrides)
     try:
-        loaded = read(source, config, info, offline)
+        loaded = read(source, config, info, offline, reference)
         named = "@" in text or any(part in text for part in ("/tree/", "/blob/", "/resolve/", "/raw/"))
         pinned = named and source.kind in ("hub", "cache")
         return loaded._replace(overrides=tuple(_changed(sources.apply_overrides({}, overrides), config).items()), pinned=pinned)
@@ -91,8 +95,10 @@ def overridden(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
     return _levels.renamed(schema, changed, keys)
 
 
-def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: bool = False) -> Loaded:
+def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: bool = False, reference: bool = False) -> Loaded:
     """The architecture of a config, whatever format it is in; `source` says where the headers of its weights are.
+
+    `reference` has transformers build what no adapter reads.
 
     Where no adapter reads it, what the headers hold is counted; without headers the usual keys are read, as a guess.
     """
@@ -102,6 +108,10 @@ def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: b
     header = source.header
     reading = formats.read(config)
     if adapter_name(reading.config) is None:
+        if reference:
+            from archcalc import reference as built
+
+            return Loaded(info, built.architecture(reading.config), source.note, header)
         counted = _counted(source, reading.config, offline)
         if counted is not None:
             return Loaded(info, counted[1], source.note, counted[0])

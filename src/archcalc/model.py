@@ -19,7 +19,7 @@ Part = Literal["embedding", "decoder", "head", "mtp", "vision", "audio", "other"
 Role = Literal["embedding", "attention", "mlp", "experts", "shared_experts", "router", "norm", "head", "other"]
 Kind = Literal["param", "router_bias", "tied", "copy"]
 CacheKind = Literal["full", "sliding", "chunked", "latent", "index", "state"]
-Status = Literal["counted", "partial", "header", "guessed"]
+Status = Literal["counted", "partial", "reference", "header", "guessed"]
 Recurrence = Literal["", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"]
 
 PARTS: tuple[Part, ...] = ("embedding", "decoder", "head", "vision", "audio", "other")

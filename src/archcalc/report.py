@@ -201,7 +201,7 @@ class Inspection(Record):
 
     schema_version: int
     source: SourceInfo
-    status: Literal["counted", "partial", "header", "guessed"]
+    status: Literal["counted", "partial", "reference", "header", "guessed"]
     summary: str
     unmodelled_keys: list[str]
     architecture: ArchitectureInfo
@@ -239,7 +239,7 @@ class KvReport(Record):
 
     schema_version: int
     source: str
-    status: Literal["counted", "partial", "header", "guessed"]
+    status: Literal["counted", "partial", "reference", "header", "guessed"]
     engine: str
     engine_version: str | None
     gpus: int
@@ -336,7 +336,7 @@ class FitReport(Record):
 
     schema_version: int
     source: str
-    status: Literal["counted", "partial", "header", "guessed"]
+    status: Literal["counted", "partial", "reference", "header", "guessed"]
     gpu: str
     gpus: int
     engine: str
@@ -502,7 +502,7 @@ class TrainReport(Record):
 
     schema_version: int
     source: str
-    status: Literal["counted", "partial", "header", "guessed"]
+    status: Literal["counted", "partial", "reference", "header", "guessed"]
     params: int
     active_params: int
     trainable_params: int
@@ -740,7 +740,7 @@ class Verification(Record):
     source: str
     checkpoint: str
     format: str
-    status: Literal["counted", "partial", "header", "guessed"]
+    status: Literal["counted", "partial", "reference", "header", "guessed"]
     agrees: bool
     expected_tensors: int
     found_tensors: int

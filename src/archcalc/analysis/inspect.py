@@ -97,7 +97,7 @@ def _layer_kinds(architecture: Architecture) -> tuple[list[report.LayerKind], di
 def _architecture(a: Architecture) -> report.ArchitectureInfo:
     f = a.facts
     kinds, pattern = _layer_kinds(a)
-    known = a.status != "header"
+    known = a.status not in ("header", "reference")
     return report.ArchitectureInfo(
         model_type=a.model_type,
         kind="moe" if f.moe or (not known and any(t.role == "experts" for _, t, _ in a.each_tensor())) else "dense",
@@ -152,10 +152,13 @@ def _conventions(parts: list[Component]) -> dict[str, int]:
     }
 
 
+_BUILT = {"header": "counted from headers", "reference": "built by transformers"}
+
+
 def summary(a: Architecture, params: report.Params) -> str:
     """One line that names the architecture."""
     f, guess = a.facts, "~" if a.status == "guessed" else ""
-    kind = ["counted from headers"] if a.status == "header" else ["MoE" if f.moe else "Dense", f.attention]
+    kind = [_BUILT[a.status]] if a.status in _BUILT else ["MoE" if f.moe else "Dense", f.attention]
     words = [*kind, f"{a.layers} layers", f"{guess}{units.format_count(params.total)} total"]
     if params.active != params.total:
         words.append(f"{guess}{units.format_count(params.active)} active")
@@ -276,6 +279,11 @@ def inspect(
     contexts: list[report.KvAt] = []
     if a.status == "header":
         pass  # what it caches and computes is not known, and not guessed
+    elif a.status == "reference":
+        # Transformers says what it keeps; what it computes is not known.
+        if tokens is not None and any(layer.caches for s in a.stacks for layer in s.kinds):
+            cache = kv_cache(a, tokens, batch, kv_dtype, engine)
+            contexts = _contexts(a, kv_dtype, tokens, engine)
     elif tokens is None and not a.facts.vocab_size:
         pass  # a part that reads no tokens
     elif tokens is None:

@@ -61,7 +61,7 @@ _NEEDED = ("hidden_size", "num_hidden_layers", "vocab_size", "num_attention_head
 _UNGATED = frozenset({"relu", "relu2", "xielu", "gelu_new", "gelu_fast", "gelu_python"})
 _HINT = (
     "give its checkpoint, whose headers tell: archcalc inspect FOLDER or FILE.gguf (safetensors, its index, GGUF); "
-    "archcalc models --types lists the types that are read"
+    "archcalc models --types lists the types that are read; archcalc inspect --reference has transformers build a type that it knows"
 )
 
 

@@ -38,6 +38,10 @@ Sources = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the Hub even where a bundled snapshot or the cache would do.")]
+Reference = Annotated[
+    bool,
+    typer.Option("--reference", help="Have transformers build, without weights, a model that no adapter reads (extra: reference)."),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; dots go deeper.")]
 Context = Annotated[str | None, typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; the model's own by default.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, max=1_000_000, help="Sequences.")]

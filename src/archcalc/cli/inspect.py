@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Batch, Context, Dtype, Engine, FormatOption, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._options import Batch, Context, Dtype, Engine, FormatOption, KvDtype, Offline, Reference, Refresh, Set, Sources
 from archcalc.cli._run import Format, print_each
 from archcalc.report import Inspection, to_plain
 
@@ -27,6 +27,7 @@ def command(
     form: FormatOption = Format.table,
     offline: Offline = False,
     refresh: Refresh = False,
+    reference: Reference = False,
 ) -> None:
     """Say what models are made of: parameters by component, checkpoint, caches, knobs.
 
@@ -42,7 +43,7 @@ def command(
     cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
 
     def report(text: str) -> Inspection:
-        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
+        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or (), reference=reference)
         made = inspect(
             loaded.architecture,
             loaded.source,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from archcalc.cli._options import Dtype, FormatOption, Offline, Refresh, Set, Sources
+from archcalc.cli._options import Dtype, FormatOption, Offline, Reference, Refresh, Set, Sources
 from archcalc.cli._run import Format, complain, each, failure, leave
 from archcalc.errors import ArchcalcError
 from archcalc.loader import Loaded
@@ -35,6 +35,7 @@ def command(
     form: FormatOption = Format.table,
     offline: Offline = False,
     refresh: Refresh = False,
+    reference: Reference = False,
 ) -> None:
     """List the tensors of models: name, shape, dtype, role and part.
 
@@ -50,7 +51,7 @@ def command(
     weights = parse_dtype(dtype) if dtype is not None else None
 
     def report(text: str) -> Loaded:
-        return load(text, offline=offline, refresh=refresh, overrides=set_ or ())
+        return load(text, offline=offline, refresh=refresh, overrides=set_ or (), reference=reference)
 
     def lines(loaded: Loaded) -> Iterator[TensorLine]:
         if names is Names.transformers:
