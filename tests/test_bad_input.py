@@ -42,6 +42,24 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
         {**LLAMA, "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": None},
         "hidden_size",
     ),
+    "positions stretched by less than nothing": (
+        {**LLAMA, "rope_scaling": {"rope_type": "yarn", "factor": -2}},
+        "rope_scaling.factor is -2",
+    ),
+    "positions stretched by a word": ({**LLAMA, "rope_scaling": {"type": "dynamic", "factor": "x"}}, "rope_scaling.factor"),
+    "positions of one kind of layer stretched by 0": (
+        {**LLAMA, "rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 0}}},
+        "rope_parameters.full_attention.factor",
+    ),
+    "tokens of an image below 0": ({**GEMMA, "mm_tokens_per_image": -4}, "mm_tokens_per_image"),
+    "groups of no values": (
+        {**LLAMA, "quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 0}},
+        "quantization_config.group_size",
+    ),
+    "a group of null": (
+        {**LLAMA, "quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"g": None}}},
+        "quantization_config.config_groups.g",
+    ),
     "KV heads that do not divide": ({**LLAMA, "num_key_value_heads": 7}, "num_key_value_heads"),
     "layer list too short": ({**NEXT, "layer_types": ["full_attention"] * 3}, "layer_types"),
     "unknown kind of layer, heads by layer": (
@@ -61,7 +79,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
         '"weird"',
     ),
     "unknown kind of layer": ({**NEXT, "layer_types": ["weird"] * 48}, '"weird"'),
-    "more active experts than there are": ({**DEEPSEEK, "num_experts_per_tok": 999}, "999 of 256 experts"),
+    "more active experts than there are": (
+        {**DEEPSEEK, "num_experts_per_tok": 999},
+        "num_experts_per_tok is 999 of n_routed_experts 256",
+    ),
     "model_type a number": ({**LLAMA, "model_type": 5}, "model_type"),
     "unknown dtype": ({**LLAMA, "torch_dtype": "complex64"}, "torch_dtype"),
     "quantization a list": ({**DEEPSEEK, "quantization_config": [1]}, "quantization_config"),

@@ -344,6 +344,18 @@ def test_markers_that_are_no_pairs_are_one_message(case: str, cli: Run, tmp_path
     assert file.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("page", ["model/config.json", "config.md"])
+def test_a_config_is_not_taken_for_a_page(page: str, cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    text = json.dumps(zoo.config("llama-3.1-8b"))
+    (tmp_path / "model" / "config.json").write_text(text, encoding="utf-8")
+    (tmp_path / page).write_text(text, encoding="utf-8")
+    done = cli("card", "model", "--update", page, "--offline")
+    assert done.returncode == 2
+    assert page in done.stderr
+    assert (tmp_path / page).read_text(encoding="utf-8") == text
+
+
 def test_what_is_no_text_is_refused(cli: Run, tmp_path: Path) -> None:
     for name, data in (("x.png", b"\x89PNG\r\n\x1a\n\0\0"), ("latin.md", "für\n".encode("latin-1")), ("odd.md", b"\xff\xfe#")):
         (tmp_path / name).write_bytes(data)

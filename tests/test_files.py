@@ -79,6 +79,15 @@ def test_outputs_that_are_no_files_or_sources(tmp_path: Path) -> None:
     for out, source in ((config, config), (tmp_path / "other.json", config), (config, tmp_path)):
         with pytest.raises(UsageError, match="is read as a source"):
             files.check_output(str(out), [str(source)])
+    # A link from elsewhere into a folder that is a source.
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "out.html").symlink_to(folder / "config.json")
+    os.link(folder / "config.json", tmp_path / "rows.jsonl")
+    for name in ("out.html", "rows.jsonl"):
+        with pytest.raises(UsageError, match="is read as a source"):
+            files.check_output(str(tmp_path / name), [str(folder)])
     files.check_output(str(tmp_path / "page.html"), [str(tmp_path), str(config), "llama-3.1-8b"])
 
 

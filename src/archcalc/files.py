@@ -52,10 +52,18 @@ def check_output(out: str, sources: Iterable[str] = (), option: str = "--out") -
         raise UsageError(f"{option} {out} is {kind_of(held.st_mode)}, not a file", "give the name of a file")
     for source in sources:
         with contextlib.suppress(OSError, ValueError):
-            there = os.stat(os.path.expanduser(source))
-            inside = stat.S_ISDIR(there.st_mode) and out.lower().endswith((".json", ".gguf", ".safetensors"))
-            if os.path.samestat(held, there) or (inside and os.path.samestat(os.stat(os.path.dirname(out) or "."), there)):
+            place = os.path.expanduser(source)
+            if any(os.path.samestat(held, os.stat(read)) for read in _read_from(place)):
                 raise UsageError(f"{option} {out} is read as a source: it would be lost", "write to another file")
+
+
+def _read_from(source: str) -> Iterator[str]:
+    """The file that a source is, or those of a folder that one is read from."""
+    yield source
+    if os.path.isdir(source):
+        for name in os.listdir(source):
+            if name.lower().endswith((".json", ".gguf", ".safetensors")):
+                yield os.path.join(source, name)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from archcalc.errors import ConfigError, json_text
 from archcalc.model import Architecture, Encoder, Layer, widths
 
 if TYPE_CHECKING:
@@ -27,7 +28,15 @@ def of(schema: ConfigSchema, architecture: Architecture) -> tuple[Encoder, ...]:
 def stated(schema: ConfigSchema, key: str, default: int) -> int:
     """A whole number that the config states under a key that weighs nothing, or the reference's default."""
     value = (schema.model_extra or {}).get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 2**28 else default
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 2**28:
+        raise ConfigError(
+            f"{key} is {json_text(value)}: a positive integer was expected",
+            f"correct {key}, or override it with --set {key}=VALUE",
+            key,
+        )
+    return value
 
 
 def encoder(tower: TowerSchema, patches: int, tokens: int, pixels: int, source: str, **more: Any) -> Encoder:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
-from archcalc.errors import ConfigError
+from archcalc.errors import ConfigError, json_text
 from archcalc.model import Architecture, Layer
 
 MOST_ELEMENTS = 2**63
@@ -45,6 +45,25 @@ def check(config: Mapping[str, Any]) -> None:
             raise _error(path, f"{value:,}", f"no model has more than {MOST_LAYERS:,} layers")
         if value < 0 and _SIZES.search(key) and not _SIGNED.search(key):
             raise _error(path, str(value), "it should not be negative")
+    _check_rope(config, "")
+
+
+def _check_rope(node: Mapping[str, Any], path: str) -> None:
+    """How far rotary embeddings are stretched is a number above 0, for each kind of layer.
+
+    transformers 5.24, modeling_rope_utils.py `_validate_linear_rope_parameters` and its siblings.
+    """
+    for key, value in node.items():
+        below = f"{path}.{key}" if path else str(key)
+        if not isinstance(value, Mapping):
+            continue
+        if key in ("rope_scaling", "rope_parameters"):
+            for where, rope in ((below, value), *((f"{below}.{k}", v) for k, v in value.items() if isinstance(v, Mapping))):
+                factor = rope.get("factor")
+                if factor is not None and (not isinstance(factor, (int, float)) or isinstance(factor, bool) or not factor > 0):
+                    raise _error(f"{where}.factor", json_text(factor), "a number above 0 was expected")
+        elif key.endswith("config"):
+            _check_rope(value, below)
 
 
 def _numbers(node: Any, path: str, depth: int) -> Iterator[tuple[str, str, int]]:

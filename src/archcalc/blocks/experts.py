@@ -12,7 +12,6 @@ from math import isqrt
 
 from archcalc.blocks._tensor import fused_experts, linear
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
-from archcalc.errors import ConfigError
 from archcalc.model import Experts, Kind, Shard, Tensor
 
 
@@ -47,14 +46,6 @@ class MixtureOfExperts:
     transposed: bool = False
     stored: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
     turned: bool = False
-
-    def __post_init__(self) -> None:
-        if self.active > self.experts:
-            raise ConfigError(
-                f"a token would visit {self.active} of {self.experts} experts: more than there are",
-                "correct the number of experts, or how many a token visits",
-                "num_experts_per_tok",
-            )
 
     def tensors(self) -> Iterator[Tensor]:
         experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate

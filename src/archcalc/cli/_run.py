@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
-from archcalc.errors import ArchcalcError, NoRoomError
+from archcalc.errors import ArchcalcError, ConfigError, NoRoomError
 
 R = TypeVar("R")
 Command = Callable[..., None]
@@ -130,6 +130,9 @@ def each(sources: Iterable[str], report: Callable[[str], R]) -> Iterator[tuple[s
         try:
             yield source, report(source)
         except ArchcalcError as error:
+            if isinstance(error, ConfigError) and source not in error.message:
+                # What a figure found wrong in the config, once that was loaded.
+                error.message = f"{source}: {error.message}"
             yield source, error
         except INTERNAL as error:
             if os.environ.get("ARCHCALC_DEBUG"):

@@ -30,6 +30,7 @@ def command(
     The section stands between <!-- archcalc:begin SOURCE --> and <!-- archcalc:end -->; with --update everything else in the file stays
     as it is. In such a section check takes exact numbers only.
     """
+    from archcalc import files
     from archcalc.cards import write
     from archcalc.cards.models import Model, placed
     from archcalc.loader import load
@@ -47,7 +48,10 @@ def command(
             raise UsageError("no model is given", "as in archcalc card llama-3.1-8b")
         sys.stdout.write(section(source))
         return
+    files.check_output(update, [source] if source else (), "--update")
     text, encoding = _read(update, source)
+    if text.lstrip().startswith("{"):
+        raise UsageError(f"--update {update} holds JSON, not Markdown", "name the page that the section belongs in")
     try:
         after = write.update(text, section, source)
     except FormatError as error:

@@ -163,8 +163,8 @@ def group_of(config: Mapping[str, Any], key: str = "group_size", default: int = 
     """How many values share a scale; 0 is all of a row, which configs write -1 too."""
     value = config.get(key)
     value = default if value is None else value
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise wrong(key, value, "an integer")
+    if not isinstance(value, int) or isinstance(value, bool) or value == 0:
+        raise wrong(key, value, "a positive integer, or -1 for all of a row")
     return max(value, 0)
 
 

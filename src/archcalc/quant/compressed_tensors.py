@@ -168,6 +168,9 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     linears: list[tuple[Names | None, Scheme | None]] = []
     embeddings: list[tuple[Names | None, Scheme | None]] = []
     for label in named:
+        if named[label] is None:
+            key = f"quantization_config.config_groups.{label}"
+            raise ConfigError(f"{key} is null: an object was expected", f"correct {key}", key)
         group = section(named, label)
         stored_as = _format(group, quantization) if section(group, "weights") else "dense"
         if stored_as == "dense":

@@ -70,15 +70,20 @@ def _matched(target: str, modules: Iterable[_Module]) -> set[str]:
     Source: PEFT 0.21, tuners/tuners_utils.py `check_target_module_exists`, `match_target_against_key`.
     """
     if _PATTERN.intersection(target):
+        from archcalc.quant._regex import Budget, CostError, Pattern
+
         try:
-            pattern = re.compile(target)
+            pattern = Pattern(rf"(?:{target})\Z", Budget())
         except re.error as error:
             raise UsageError(
                 f"LoRA target {target!r} is no regular expression: {error}", "name modules, such as q_proj,v_proj"
             ) from None
 
         def meant(key: str) -> bool:
-            return pattern.fullmatch(key) is not None
+            try:
+                return pattern.match(key)
+            except CostError:
+                raise UsageError(f"LoRA target {target!r} takes too long to match", "name modules, such as q_proj,v_proj") from None
     else:
 
         def meant(key: str) -> bool:
