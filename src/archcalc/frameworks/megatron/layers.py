@@ -1,0 +1,301 @@
+"""The weights of Megatron-LM's modules on one rank, and what their backward pass keeps.
+
+Read in Megatron-LM (megatron/core, main of 2026-08) and Transformer Engine 2 (transformer_engine/pytorch). Bytes are those of one micro-batch
+on one rank.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FP32, HALF = 4, 2
+
+
+class Weight(NamedTuple):
+    """Elements of one parameter on one rank; `expert` where expert parallelism spreads it, `matrix` where Muon takes it. `copies` are as
+    many alike, `head` the output layer's."""
+
+    elements: int
+    expert: bool = False
+    matrix: bool = False
+    copies: int = 1
+    head: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.elements * self.copies
+
+
+class Kept(NamedTuple):
+    """One kept storage, or storages that belong together."""
+
+    block: str
+    name: str
+    bytes: int
+
+
+class Block(NamedTuple):
+    """A module: its weights, and what it keeps."""
+
+    weights: tuple[Weight, ...]
+    kept: tuple[Kept, ...]
+
+    def __add__(self, other: object) -> Block:
+        assert isinstance(other, Block)
+        return Block(self.weights + other.weights, self.kept + other.kept)
+
+
+NOTHING = Block((), ())
+
+
+class Rank(NamedTuple):
+    """What one rank sees of a micro-batch, and how the modules compute.
+
+    `tokens` are those of the rank's attention (all of the sequence less context parallelism), `local` those of its norms: fewer by
+    tensor parallelism with sequence parallelism.
+    """
+
+    batch: int
+    seq: int
+    cp: int = 1
+    tp: int = 1
+    sp: bool = False
+    ep: int = 1
+    etp: int = 1
+    hidden: int = 0
+    norms: int = 2
+    """Vectors of a norm: gain and shift, or the gain alone."""
+    bias: bool = True
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    attention: str = "auto"
+    transformer_engine: bool = True
+    causal: bool = True
+    softmax_fused: bool = True
+
+    @property
+    def tokens(self) -> int:
+        return self.batch * self.seq // self.cp
+
+    @property
+    def local(self) -> int:
+        return self.tokens // self.tp if self.sp else self.tokens
+
+    @property
+    def stats(self) -> int:
+        """Bytes of a norm's statistics for each token: mean and deviation, or the deviation alone."""
+        return FP32 * self.norms
+
+
+def norm(r: Rank, name: str, width: int, tokens: int, *, own_input: bool = True) -> Block:
+    """A norm: its input (unless another module keeps it), its statistics, and its output, which the matrix behind it reads.
+
+    transformer_engine/pytorch/module/layernorm_linear.py `_LayerNormLinear.forward` saves the input, the normalized output (for the
+    gradient of the weights), mean and deviation.
+    """
+    kept = [Kept("norm", f"{name}: statistics", r.stats * tokens)]
+    if own_input:
+        kept.append(Kept("norm", f"{name}: input", HALF * width * tokens))
+    kept.append(Kept("norm", f"{name}: output", HALF * width * tokens))
+    return Block((Weight(r.norms * width),), tuple(kept))
+
+
+def linear(r: Rank, rows: int, columns: int, *, split: str, bias: bool) -> tuple[Weight, ...]:
+    """The weights of a matrix of `rows` outputs and `columns` inputs, split by `out` or `in` over tensor parallelism, or whole."""
+    tp = r.tp if split in ("out", "in") else 1
+    weights = [Weight(rows * columns // tp, matrix=True)]
+    if bias:
+        weights.append(Weight(rows // (tp if split == "out" else 1)))
+    return tuple(weights)
+
+
+def _dropped(r: Rank, name: str) -> tuple[Kept, ...]:
+    """The mask of the dropout behind a block: a byte each (core/fusions/fused_bias_dropout.py)."""
+    return (Kept("dropout", f"{name}: dropout's mask", r.hidden * r.local),) if r.hidden_dropout else ()
+
+
+def core_attention(r: Rank, heads: int, groups: int, qk: int, v: int, *, keys: int | None = None, causal: bool = True) -> tuple[Kept, ...]:
+    """Scores, softmax and values: `heads` and `groups` of this rank.
+
+    Flash and cuDNN attention keep the log of the softmax's sum. Unfused (transformer_engine .../dot_product_attention/backends.py
+    `UnfusedDotProductAttention`; core/transformer/dot_product_attention.py): the softmax, and with dropout its mask and what is left of it;
+    keys and values are repeated for all heads.
+    """
+    length = keys or r.seq
+    pairs = r.batch * heads * (r.seq // r.cp) * length
+    unfused = r.attention in ("unfused", "local") or not r.transformer_engine
+    if not unfused:
+        return (Kept("scores", "log of the softmax's sum", FP32 * heads * r.tokens),)
+    # In steps the softmax is kept in fp32, and cast (core/fusions/fused_softmax.py `forward_torch_softmax`).
+    kept = [Kept("scores", "softmax", (HALF if r.softmax_fused else FP32) * pairs)]
+    if r.attention_dropout:
+        kept += [Kept("scores", "dropout's mask", pairs), Kept("scores", "after dropout", HALF * pairs)]
+    if groups < heads:
+        kept.append(Kept("scores", "keys and values repeated", HALF * heads * (qk + v) * r.batch * length))
+    return tuple(kept)
+
+
+def attention(
+    r: Rank, heads: int, groups: int, head_dim: int, *, rope: bool, qk_norm: bool, bias: bool, norm_outside: bool = False
+) -> Block:
+    """Self-attention of `heads` queries and `groups` keys and values (of all ranks)."""
+    tp = r.tp
+    width, kv = heads * head_dim // tp, max(groups // tp, 1) * head_dim
+    weights = list(linear(r, r.hidden, heads * head_dim, split="in", bias=r.bias))
+    weights += linear(r, (heads + 2 * groups) * head_dim, r.hidden, split="out", bias=bias)
+    kept = [Kept("attention", "queries, keys and values", HALF * (width + 2 * kv) * r.tokens)]
+    if qk_norm:
+        weights += [Weight(r.norms * head_dim), Weight(r.norms * head_dim)]
+        # Their input is the projection above; queries and keys are new tensors.
+        kept.append(Kept("attention", "normalized queries and keys", HALF * (width + kv) * r.tokens))
+        kept.append(Kept("attention", "statistics of their norms", r.stats * (width + kv) // head_dim * r.tokens))
+    if rope:
+        kept.append(Kept("attention", "turned queries and keys", HALF * (width + kv) * r.tokens))
+    kept += core_attention(r, heads // tp, max(groups // tp, 1), head_dim, head_dim)
+    kept.append(Kept("attention", "output projection: input", HALF * width * r.tokens))
+    first = norm(r, "attention norm", r.hidden, r.local)
+    return first + Block(tuple(weights), (*kept, *_dropped(r, "attention")))
+
+
+def cross_attention(r: Rank, heads: int, head_dim: int, source: int) -> Block:
+    """Attention of a decoder over an encoder's `source` tokens a sequence (core/transformer/attention.py `CrossAttention`)."""
+    width = heads * head_dim // r.tp
+    there = r.batch * source
+    weights = list(linear(r, r.hidden, heads * head_dim, split="in", bias=r.bias))
+    weights += linear(r, heads * head_dim, r.hidden, split="out", bias=r.bias)
+    weights += linear(r, 2 * heads * head_dim, r.hidden, split="out", bias=r.bias)
+    kept = [
+        Kept("attention", "cross: queries", HALF * width * r.tokens),
+        Kept("attention", "cross: keys and values", 2 * HALF * width * there),
+        *core_attention(r, heads // r.tp, heads // r.tp, head_dim, head_dim, keys=source, causal=False),
+        Kept("attention", "cross: output projection: input", HALF * width * r.tokens),
+    ]
+    return norm(r, "cross-attention norm", r.hidden, r.local) + Block(tuple(weights), (*kept, *_dropped(r, "cross-attention")))
+
+
+class Latent(NamedTuple):
+    """Widths of multi-latent attention."""
+
+    q_rank: int
+    kv_rank: int
+    qk: int
+    rope: int
+    v: int
+
+
+def latent_attention(r: Rank, heads: int, x: Latent, *, qk_norm: bool) -> Block:
+    """Multi-latent attention (core/transformer/multi_latent_attention.py): the down projections are whole on every rank, their norms fused
+    with the up projections."""
+    tp, each = r.tp, x.qk + x.rope
+    weights: list[Weight] = []
+    kept: list[Kept] = []
+    if x.q_rank:
+        weights += [Weight(x.q_rank * r.hidden, matrix=True), *linear(r, heads * each, x.q_rank, split="out", bias=False)]
+        kept.append(Kept("attention", "latent of queries, its norm", 2 * HALF * x.q_rank * r.local + r.stats * r.local))
+        weights += [Weight(r.norms * x.q_rank)] if qk_norm else []
+    else:
+        weights += linear(r, heads * each, r.hidden, split="out", bias=False)
+    weights += [Weight((x.kv_rank + x.rope) * r.hidden, matrix=True), *linear(r, heads * (x.qk + x.v), x.kv_rank, split="out", bias=False)]
+    weights += [Weight(r.norms * x.kv_rank)] if qk_norm else []
+    weights += linear(r, r.hidden, heads * x.v, split="in", bias=r.bias)
+    kept.append(Kept("attention", "latent of keys and values, its norm", HALF * (2 * x.kv_rank + x.rope) * r.local + r.stats * r.local))
+    own = heads // tp
+    kept += [
+        Kept("attention", "queries", HALF * own * each * r.tokens),
+        Kept("attention", "keys", HALF * own * each * r.tokens),
+        Kept("attention", "keys and values projected up", HALF * own * (x.qk + x.v) * r.tokens),
+        *core_attention(r, own, own, each, x.v),
+        Kept("attention", "output projection: input", HALF * own * x.v * r.tokens),
+    ]
+    return norm(r, "attention norm", r.hidden, r.local) + Block(tuple(weights), (*kept, *_dropped(r, "attention")))
+
+
+def _activation(gated: bool, fused: bool) -> tuple[int, int]:
+    """Widths, as multiples of the inner one, of what the first matrix writes and of what the activation keeps.
+
+    The fused ones keep the input alone (core/fusions/fused_bias_swiglu.py, fused_bias_gelu.py); a gate in steps also its activation.
+    """
+    return (2, 2 if fused else 3) if gated else (1, 1)
+
+
+def mlp(r: Rank, inner: int, *, gated: bool, fused: bool = True, normed: bool = True, name: str = "FFN") -> Block:
+    """A dense FFN behind its norm (core/transformer/mlp.py)."""
+    wide, kept_by = _activation(gated, fused)
+    weights = (*linear(r, wide * inner, r.hidden, split="out", bias=r.bias), *linear(r, r.hidden, inner, split="in", bias=r.bias))
+    kept = (
+        Kept("mlp", f"{name}: before the activation", HALF * kept_by * inner // r.tp * r.tokens),
+        Kept("mlp", f"{name}: after the activation", HALF * inner // r.tp * r.tokens),
+    )
+    block = Block(weights, kept)
+    return norm(r, f"{name} norm", r.hidden, r.local) + block + Block((), _dropped(r, name)) if normed else block
+
+
+class Experts(NamedTuple):
+    """Routed experts: `total` of which a token visits `active`, each `inner` wide; `shared` is the width of those all tokens visit."""
+
+    total: int
+    active: int
+    inner: int
+    shared: int = 0
+    grouped: bool = False
+    dispatcher: str = "allgather"
+    router_bias: bool = False
+    router_size: int = HALF
+    capacity: float | None = None
+
+
+def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool = False) -> Block:
+    """A layer of routed experts (core/transformer/moe: moe_layer.py, router.py, token_dispatcher.py, experts.py), tokens spread evenly.
+
+    The rank's experts see `tokens x active / (tp of experts)` rows with sequence parallelism: the dispatcher gathers over expert tensor
+    parallelism what it spread over tensor parallelism.
+    """
+    wide, kept_by = _activation(gated, fused)
+    local_experts = x.total // r.ep
+    each = [Weight(x.inner * wide // r.etp * r.hidden, True, True), Weight(r.hidden * x.inner // r.etp, True, True)]
+    if r.bias:
+        each += [Weight(x.inner * wide // r.etp, True), Weight(r.hidden, True)]
+    weights = [Weight(x.total * r.hidden), *(w._replace(copies=local_experts) for w in each)]
+    rows = r.local * x.active * r.etp
+    kept = [
+        Kept("experts", "router: logits, scores, maps", r.local * x.total * (x.router_size + FP32 + FP32 + 1)),
+        Kept("experts", "rows: input", HALF * r.hidden * rows),
+        Kept("experts", "rows: before the activation", HALF * kept_by * x.inner // r.etp * rows),
+        Kept("experts", "rows: after the activation", (1 if weighted else 2) * HALF * x.inner // r.etp * rows),
+        Kept("experts", "rows: order and weights", (8 + FP32) * rows),
+    ]
+    block = norm(r, "FFN norm", r.hidden, r.local) + Block(tuple(weights), tuple(kept))
+    if x.shared:
+        block += mlp(r, x.shared, gated=gated, fused=fused, normed=False, name="shared expert")
+    return block + Block((), _dropped(r, "experts"))
+
+
+class Ssm(NamedTuple):
+    """Widths of Mamba-2."""
+
+    heads: int
+    head_dim: int
+    groups: int
+    state: int
+    conv: int = 4
+
+
+def mamba(r: Rank, x: Ssm) -> Block:
+    """Mamba-2 (core/ssm/mamba_mixer.py; mamba_ssm 2.2, ops/triton/ssd_combined.py `MambaSplitConv1dScanCombinedFn`): it keeps the projection,
+    the scan's output before its norm, and the states at the end of chunks are made again."""
+    inner = x.heads * x.head_dim
+    projected = 2 * inner + 2 * x.groups * x.state + x.heads
+    convolved = inner + 2 * x.groups * x.state
+    weights = (
+        *linear(r, projected, r.hidden, split="out", bias=False),
+        Weight(convolved // r.tp * x.conv), Weight(convolved // r.tp), Weight(x.heads // r.tp), Weight(x.heads // r.tp), Weight(x.heads // r.tp),
+        Weight(inner // r.tp),
+        *linear(r, r.hidden, inner, split="in", bias=False),
+    )  # fmt: skip
+    kept = (
+        Kept("recurrence", "projection", HALF * projected // r.tp * r.tokens),
+        Kept("recurrence", "output of the scan", HALF * inner // r.tp * r.tokens),
+        Kept("recurrence", "deviation of its norm", FP32 * x.groups // r.tp * r.tokens),
+        Kept("recurrence", "output projection: input", HALF * inner // r.tp * r.tokens),
+    )
+    return norm(r, "mixer norm", r.hidden, r.local) + Block(weights, (*kept, *_dropped(r, "mixer")))

@@ -1,0 +1,538 @@
+"""The memory of each pipeline rank of a Megatron-LM run.
+
+Static bytes are what is allocated between two iterations: weights, gradients, states, and work spaces. The peak is that of the last
+micro-batch in flight with the loss, or of a layer made again. Read in Megatron-LM, main of 2026-08; files stand at the terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from archcalc.errors import UnsupportedError, UsageError
+from archcalc.frameworks.allocator import Allocator
+from archcalc.frameworks.megatron import layers as ml
+from archcalc.frameworks.megatron.arguments import Arguments, frequencies, layout, vocabulary
+from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
+from archcalc.hardware import Device
+
+MIB = 1 << 20
+
+
+class Settings(NamedTuple):
+    """How the run is split and what it keeps, as its arguments say."""
+
+    family: str
+    rank: Rank
+    seq: int
+    micro_batch: int
+    gpus: int
+    tp: int
+    pp: int
+    cp: int
+    ep: int
+    etp: int
+    virtual: int
+    micro_batches: int
+    distributed: bool
+    instances: int
+    precision: str
+    gradient: int
+    optimizer: str
+    recompute: str
+    recompute_method: str
+    recompute_layers: int
+    modules: tuple[str, ...]
+    vocab: int
+    tied: bool
+    learned: int
+    mask: bool
+    fused_loss: bool
+    local: bool
+    grouped: bool
+    mtp: int
+    grad_fusion: bool
+    dispatcher: str
+    deferred: int
+
+    @property
+    def dp(self) -> int:
+        """Ranks that hold the same dense weights, context parallelism with them."""
+        return self.gpus // (self.tp * self.pp)
+
+    @property
+    def expert_dp(self) -> int:
+        return self.gpus // (self.ep * self.etp * self.pp)
+
+
+class Stage(NamedTuple):
+    """One pipeline rank: bytes by term, and the peak."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    work: int
+    buffers: int
+    between: int
+    activations: dict[str, int]
+    again: int
+    logits: int
+    params: int
+    expert_params: int
+
+    @property
+    def static(self) -> int:
+        return self.weights + self.gradients + self.optimizer + self.work + self.buffers + self.between
+
+    @property
+    def total(self) -> int:
+        return self.static - self.between + sum(self.activations.values()) + self.again + self.logits
+
+
+class Model(NamedTuple):
+    """The blocks of every layer, of what stands before and behind them, and how many layers there are of each kind."""
+
+    layers: tuple[Block, ...]
+    first: Block
+    last: Block
+    mtp: Block
+    params: int
+    active: int
+    note: str
+    hidden: int
+
+
+def _unfused(r: Rank) -> bool:
+    return r.attention in ("unfused", "local") or not r.transformer_engine
+
+
+def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
+    """The run that the arguments ask for on so many GPUs. Raises errors that name the argument."""
+    a.refuse()
+    family = "t5" if a.given("encoder-num-layers") and a.given("decoder-num-layers") else "gpt"
+    vocab_file = a.text("vocab-file").rpartition("/")[2]
+    if family == "gpt" and vocab_file.endswith(".txt"):
+        family = "bert"
+    tp, pp, cp = a.int("tensor-model-parallel-size", 1), a.int("pipeline-model-parallel-size", 1), a.int("context-parallel-size", 1)
+    ep = a.int("expert-model-parallel-size", 1)
+    etp = a.int("expert-tensor-parallel-size", tp)
+    if gpus % (tp * pp * cp) or gpus % (ep * etp * pp):
+        raise UsageError(
+            f"{a.path}: tp {tp} x pp {pp} x cp {cp} (experts: ep {ep} x etp {etp}) does not divide {gpus} GPUs", "--gpu gives their number"
+        )
+    hidden, heads = a.int("hidden-size"), a.int("num-attention-heads")
+    head_dim = a.int("kv-channels", hidden // heads)
+    groups = a.int("num-query-groups", heads) if a.flag("group-query-attention") else heads
+    if heads % tp:
+        raise UsageError(f"{a.path}: --tensor-model-parallel-size {tp} does not divide {heads} heads")
+    gated = a.flag("swiglu") or a.flag("quick-geglu")
+    squared = a.flag("squared-relu")
+    inner = a.int("ffn-hidden-size", hidden * 4 * 2 // 3 // 64 * 64 if gated else 4 * hidden)
+    seq = a.int("encoder-seq-length", a.int("seq-length") if family != "t5" else None)
+    batch = a.int("micro-batch-size")
+    engine = a.text("transformer-impl", "transformer_engine") == "transformer_engine" and a.text("spec") != "local"
+    backend = a.text("attention-backend", "auto")
+    if backend == "local":
+        backend, engine = "local", engine
+    if a.flag("use-flash-attn") and backend == "auto":
+        backend = "flash"
+    sp = a.flag("sequence-parallel") and tp > 1
+    rms = a.text("normalization", "LayerNorm") == "RMSNorm"
+    rank = Rank(
+        batch, seq, cp, tp, sp, ep, etp, hidden, 1 if rms else 2, not a.flag("disable-bias-linear"),
+        a.rate("hidden-dropout", 0.1), a.rate("attention-dropout", 0.1), backend, engine, family != "bert",
+        not a.flag("no-masked-softmax-fusion") or engine,
+    )  # fmt: skip
+    position = a.text("position-embedding-type", "learned_absolute")
+    if a.flag("use-rotary-position-embeddings"):
+        position = "rope"
+    longest = a.int("max-position-embeddings", seq)
+    vocab = vocabulary(a, family)
+    extra = a.int("vocab-extra-ids", 0, 0)
+    multiple = a.int("make-vocab-size-divisible-by", 128) * tp
+    padded = -(-(vocab.size + extra) // multiple) * multiple
+    bf16, fp16 = a.flag("bf16"), a.flag("fp16")
+    for name in ("main-grads-dtype", "main-params-dtype", "exp-avg-dtype", "exp-avg-sq-dtype"):
+        if a.text(name, "fp32") != "fp32":
+            raise UnsupportedError(f"{a.path}: --{name} {a.text(name)} is not modelled", "fp32 is Megatron-LM's default")
+    optimizer = a.text("optimizer", "adam")
+    if optimizer not in ("adam", "muon", "dist_muon", "sgd", "lion"):
+        raise UnsupportedError(f"{a.path}: --optimizer {optimizer} is not modelled", "adam, muon, lion and sgd are")
+    if optimizer == "dist_muon" or (optimizer == "muon" and a.flag("use-distributed-optimizer")):
+        raise UnsupportedError(
+            f"{a.path}: --optimizer {optimizer} with --use-distributed-optimizer deals whole tensors to ranks, which is not modelled",
+            "--optimizer muon alone is",
+        )
+    recompute = a.text("recompute-granularity", "selective" if a.flag("recompute-activations") else "none")
+    modules = tuple(a.text("recompute-modules", "core_attn").replace("[", "").replace("]", "").replace(",", " ").split())
+    pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
+    if family == "t5":
+        number = a.int("decoder-num-layers")
+    elif pattern:
+        number = len(pattern.split("/")[0].replace("|", ""))
+        a.int("num-layers", number)
+    else:
+        number = a.int("num-layers", a.int("encoder-num-layers", 0, 0) or None)
+    virtual = _virtual(a, number, pp)
+    data = gpus // (tp * pp * cp)
+    micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
+    experts = a.int("num-experts", 0, 0)
+    settings = Settings(
+        family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches, a.flag("use-distributed-optimizer"),
+        a.int("num-distributed-optimizer-instances", 1), "bf16" if bf16 else "fp16" if fp16 else "fp32",
+        2 if fp16 or a.flag("grad-reduce-in-bf16") else 4, optimizer, recompute, a.text("recompute-method"),
+        a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
+        longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
+        a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0),
+        not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"),
+        (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
+    )  # fmt: skip
+    for name in ("moe-token-dispatcher-type", "moe-enable-deepep", "moe-flex-dispatcher-backend", "moe-permute-fusion", "rotary-base"):
+        a.given(name)
+    blocks = _layers(a, settings, number, pattern, (heads, groups, head_dim), inner, gated, squared, experts, position == "rope")
+    first, last = _ends(settings, a)
+    mtp = _mtp(a, settings, blocks, pattern)
+    model = Model(tuple(blocks), first, last, mtp, 0, 0, vocab.note, hidden)
+    if settings.cp > 1 and _unfused(rank):
+        raise UnsupportedError(f"{a.path}: --context-parallel-size {cp} goes with fused attention alone", "leave --attention-backend out")
+    return settings, model
+
+
+def _virtual(a: Arguments, number: int, pp: int) -> int:
+    each = a.int("num-layers-per-virtual-pipeline-stage", 0, 0)
+    chunks = a.int("num-virtual-stages-per-pipeline-rank", 0, 0)
+    parts = layout(a, pp)
+    if parts is not None:
+        return len(parts) // pp
+    if chunks:
+        return chunks
+    if each and pp > 1:
+        if number % (pp * each):
+            raise UsageError(f"{a.path}: --num-layers-per-virtual-pipeline-stage {each} x pp {pp} does not divide {number} layers")
+        return number // pp // each
+    return 1
+
+
+def _layers(
+    a: Arguments, s: Settings, number: int, pattern: str, attention: tuple[int, int, int], inner: int, gated: bool, squared: bool,
+    experts: int, rope: bool,
+) -> list[Block]:  # fmt: skip
+    r = s.rank
+    heads, groups, head_dim = attention
+    qk_norm = a.flag("qk-layernorm")
+    bias = r.bias or a.flag("add-qkv-bias")
+    fused = not (a.flag("no-bias-swiglu-fusion") if gated else False)
+    # Routing weights are multiplied into the activation: in one kernel for these, else it is kept once more (core/transformer/moe/experts.py).
+    weighted = a.flag("use-fused-weighted-squared-relu") or (gated and fused)
+    a.given("no-bias-gelu-fusion"), a.given("no-rope-fusion"), a.given("no-bias-dropout-fusion")
+    if a.flag("multi-latent-attention"):
+        latent = ml.Latent(
+            a.int("q-lora-rank", 0, 0), a.int("kv-lora-rank", 32), a.int("qk-head-dim", 128), a.int("qk-pos-emb-head-dim", 64), a.int("v-head-dim", 128)
+        )
+        mixer = ml.latent_attention(r, heads, latent, qk_norm=qk_norm)
+        a.given("rope-type")
+    else:
+        mixer = ml.attention(r, heads, groups, head_dim, rope=rope, qk_norm=qk_norm, bias=bias)
+    dense = ml.mlp(r, inner, gated=gated, fused=fused)
+    routed = ml.NOTHING
+    if experts:
+        if experts % s.ep:
+            raise UsageError(f"{a.path}: --expert-model-parallel-size {s.ep} does not divide {experts} experts")
+        x = ml.Experts(
+            experts, a.int("moe-router-topk", 2), a.int("moe-ffn-hidden-size", inner), a.int("moe-shared-expert-intermediate-size", 0, 0),
+            s.grouped, a.text("moe-token-dispatcher-type", "allgather"), a.flag("moe-router-enable-expert-bias"),
+            FP32 if a.text("moe-router-dtype") in ("fp32", "fp64") else HALF,
+        )  # fmt: skip
+        a.given("moe-shared-expert-overlap"), a.given("moe-latent-size")
+        if a.values.get("moe-latent-size"):
+            raise UnsupportedError(f"{a.path}: --moe-latent-size is not modelled", "experts behind a latent are counted for a SOURCE")
+        routed = ml.moe(r, x, gated=gated, fused=fused, weighted=weighted)
+    if s.family == "t5":
+        source = r
+        target = r._replace(seq=a.int("decoder-seq-length"))
+        encoder = ml.attention(source, heads, groups, head_dim, rope=rope, qk_norm=False, bias=bias) + ml.mlp(source, inner, gated=gated)
+        decoder = (
+            ml.attention(target, heads, groups, head_dim, rope=rope, qk_norm=False, bias=bias)
+            + ml.cross_attention(target, heads, head_dim, source.seq)
+            + ml.mlp(target, inner, gated=gated)
+        )
+        if s.pp > 1:
+            raise UnsupportedError(f"{a.path}: --pipeline-model-parallel-size above 1 for T5 is not modelled", "use tensor parallelism")
+        return [encoder] * a.int("encoder-num-layers") + [decoder] * number
+    if pattern:
+        a.given("is-hybrid-model"), a.given("spec")
+        if "/" in pattern and not s.mtp:
+            raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern with MTP needs --mtp-num-layers", "")
+        ssm = _ssm(a, s)
+        kinds = {"M": ml.mamba(r, ssm), "*": mixer, "-": dense, "E": routed}
+        unknown = sorted(set(pattern.split("/")[0].replace("|", "")) - set(kinds))
+        if unknown:
+            raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern: layers {unknown[0]!r} are not modelled", "M, *, - and E are")
+        return [kinds[c] for c in pattern.split("/")[0].replace("|", "")]
+    if not experts:
+        return [mixer + dense] * number
+    return [mixer + (routed if yes else dense) for yes in frequencies(a, number)]
+
+
+def _ssm(a: Arguments, s: Settings) -> ml.Ssm:
+    head_dim = a.int("mamba-head-dim", 64)
+    heads = a.int("mamba-num-heads", 2 * s.rank.hidden // head_dim)
+    return ml.Ssm(heads, head_dim, a.int("mamba-num-groups", 8), a.int("mamba-state-dim", 128))
+
+
+def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
+    """What the first and the last stage hold beside layers."""
+    r = s.rank
+    word = Weight(s.vocab * r.hidden // s.tp)
+    head = word._replace(matrix=True, head=True)
+    first = [word]
+    first += [Weight(s.learned * r.hidden)] if s.learned else []
+    outside = Kept("embedding", "token numbers", 8 * r.tokens)
+    kept = [outside, *((Kept("dropout", "embedding: dropout's mask", r.hidden * r.local),) if r.hidden_dropout else ())]
+    last: list[Weight] = [Weight(r.norms * r.hidden)]
+    behind = [
+        Kept("norm", "final norm: input", HALF * r.hidden * r.local), Kept("norm", "final norm: statistics", r.stats * r.local),
+        Kept("head", "head: input", HALF * r.hidden * r.local),
+    ]  # fmt: skip
+    if s.family == "bert":
+        # core/models/bert: bert_lm_head.py, pooler.py, bert_model.py; a learned table of two token types.
+        binary = not a.flag("bert-no-binary-head")
+        first += [Weight(2 * r.hidden)] if binary else []
+        last += [Weight(r.hidden * r.hidden), Weight(r.hidden), Weight(2 * r.hidden), Weight(s.vocab // s.tp)]
+        last += [Weight(r.hidden * r.hidden), Weight(r.hidden), Weight(2 * r.hidden + 2)] if binary else []
+        behind += [Kept("head", "transform: inputs and outputs", 3 * HALF * r.hidden * r.tokens)]
+    if s.family == "t5":
+        last += [Weight(r.norms * r.hidden), Weight(s.vocab // s.tp)]
+        target = r._replace(seq=a.int("decoder-seq-length"))
+        behind = [Kept(k.block, k.name, k.bytes // r.tokens * target.tokens) for k in behind]
+        behind += [Kept("norm", "encoder's final norm", 2 * HALF * r.hidden * r.local)]
+    if s.pp > 1 or not s.tied:
+        last.append(head)  # The copy of the tied embedding, or the head.
+    if s.mtp and s.pp > 1 and not s.tied:
+        last.append(word)  # MTP embeds tokens on the last stage (core/models/gpt/gpt_model.py: pre_process or mtp_process).
+    return Block(tuple(first), tuple(kept)), Block(tuple(last), tuple(behind))
+
+
+def _mtp(a: Arguments, s: Settings, blocks: Sequence[Block], pattern: str) -> Block:
+    """Multi-token prediction (core/transformer/multi_token_prediction.py): two norms, a projection of both, a layer, a norm."""
+    if not s.mtp:
+        return ml.NOTHING
+    r = s.rank
+    depths = 1 if a.flag("mtp-use-repeated-layer") else s.mtp
+    layer = blocks[-1]
+    if pattern:
+        raise UnsupportedError(f"{a.path}: --mtp-num-layers with --hybrid-layer-pattern is not modelled", "leave it out")
+    projection = Weight(2 * r.hidden * r.hidden // s.tp, matrix=True)
+    own = Block(
+        (projection, *(Weight(r.norms * r.hidden) for _ in range(3))),
+        (
+            Kept("mtp", "norms: inputs", 2 * HALF * r.hidden * r.local), Kept("mtp", "projection: input", 2 * HALF * r.hidden * r.tokens),
+            Kept("mtp", "final norm and head: input", 2 * HALF * r.hidden * r.local),
+        ),
+    )  # fmt: skip
+    whole = own + layer
+    return Block(whole.weights * depths, whole.kept * s.mtp)
+
+
+def chunks(a: Arguments, s: Settings, number: int) -> list[list[int]]:
+    """The layers of each rank of the pipeline."""
+    parts = layout(a, s.pp)
+    if parts is not None:
+        out: list[list[int]] = [[] for _ in range(s.pp)]
+        at = 0
+        for i, part in enumerate(parts):
+            n = part.count("t")
+            out[i % s.pp] += range(at, at + n)
+            at += n
+        if at != number:
+            raise UsageError(f"{a.path}: --pipeline-model-parallel-layout places {at} layers, and there are {number}")
+        return out
+    first, last = a.int("decoder-first-pipeline-num-layers", 0, 0), a.int("decoder-last-pipeline-num-layers", 0, 0)
+    if (first or last) and s.pp > 1:
+        middle = s.pp - bool(first) - bool(last)
+        rest = number - first - last
+        if middle < 0 or rest < 0 or (middle and rest % middle) or (not middle and rest):
+            raise UsageError(f"{a.path}: {rest} layers between the first and the last stage do not divide over {middle} stages")
+        counts = [*([first] if first else []), *[rest // middle] * middle, *([last] if last else [])]
+        return [list(range(sum(counts[:i]), sum(counts[: i + 1]))) for i in range(s.pp)]
+    if number % (s.pp * s.virtual):
+        raise UsageError(f"{a.path}: {number} layers do not divide over {s.pp} stages of {s.virtual} chunks")
+    n = number // (s.pp * s.virtual)
+    return [[i for v in range(s.virtual) for i in range((v * s.pp + rank) * n, (v * s.pp + rank + 1) * n)] for rank in range(s.pp)]
+
+
+def in_flight(s: Settings, stage: int) -> float:
+    """Micro-batches of a stage that are between their passes: with 1F1B one for each stage from here on; interleaved 2 (p - r - 1) +
+    (v - 1) p + 1 chunks (core/pipeline_parallel/schedules.py `get_pp_rank_microbatches`)."""
+    if s.pp == 1:
+        return 1.0
+    if s.virtual == 1:
+        return float(min(s.pp - stage, s.micro_batches))
+    ahead = (s.pp - stage - 1) * 2 + (s.virtual - 1) * s.pp + 1
+    return min(ahead, s.micro_batches * s.virtual) / s.virtual
+
+
+def work_space(s: Settings, device: Device, env: dict[str, str]) -> int:
+    """cuBLAS's and Transformer Engine's work spaces.
+
+    PyTorch keeps one for each thread's handle: the forward pass and the backward pass each have one (aten/src/ATen/cuda/
+    CublasHandlePool.cpp `parseChosenWorkspaceSize`: CUBLAS_WORKSPACE_CONFIG, else 32 MiB on Hopper and 4096 x 2 + 16 x 8 KiB elsewhere).
+    Transformer Engine keeps 32 MiB from Hopper on and 4 MiB before, four more for grouped products (pytorch/module/base.py
+    `get_cublas_workspace_size_bytes`, `get_multi_stream_cublas_workspace`).
+    """
+    major = float(device.compute) if device.compute and device.compute.replace(".", "", 1).isdigit() else 0.0
+    text = env.get("CUBLAS_WORKSPACE_CONFIG", "")
+    sizes = [int(x) for x in text.strip(":").split(":") if x.isdigit()] if text else []
+    each = sum(size * n for size, n in zip(sizes[::2], sizes[1::2], strict=False)) * 1024
+    each = each or (32 * MIB if 9 <= major < 10 else 8_519_680)
+    engine = (32 if major >= 9 else 4) * MIB
+    total = 2 * each
+    if not s.local:
+        total += engine + (4 * engine if s.grouped else 0)
+    return total
+
+
+def _state_bytes(s: Settings, w: Weight) -> int:
+    """Bytes of optimizer states and of the fp32 copy for each element (core/optimizer/optimizer.py)."""
+    moments = {"sgd": 0, "lion": 1}.get(s.optimizer, 2)
+    if s.optimizer in ("muon",) and w.matrix and not w.head:
+        moments = 1
+    return FP32 * moments + (0 if s.precision == "fp32" else FP32)
+
+
+def _blocks(s: Settings, held: Sequence[Weight], size: int) -> tuple[int, int]:
+    """Weights and states that are tensors of their own, as the allocator counts their blocks: the weights, for each its copy in half
+    precision and from it the one in fp32 (core/optimizer/optimizer.py `Float16OptimizerWithFloat16Params`), then its moments."""
+    pool = Allocator()
+    each = [w for w in held for _ in range(w.copies)]
+    for w in each:
+        pool.take(size * w.elements)
+    weights = pool.allocated
+    for w in each if size == HALF else ():
+        clone = pool.take(size * w.elements)
+        before = pool.allocated
+        pool.take(FP32 * w.elements)
+        if clone >= 0:
+            pool.give(clone)
+        else:
+            pool.allocated -= -(-size * w.elements // 512) * 512
+        assert pool.allocated <= before + FP32 * w.elements + (1 << 20) + 512
+    for w in each:
+        for _ in range((_state_bytes(s, w) - FP32 * (size == HALF)) // FP32):
+            pool.take(FP32 * w.elements)
+    return weights, pool.allocated - weights
+
+
+def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], device: Device, env: dict[str, str]) -> Stage:
+    """The memory of one pipeline rank."""
+    r = s.rank
+    first, last = stage == 0, stage == s.pp - 1
+    held = [w for i in layers for w in model.layers[i].weights]
+    held += [w for w in model.first.weights if first]
+    if last:
+        held += [*model.last.weights, *model.mtp.weights]
+    size = FP32 if s.precision == "fp32" else HALF
+    n = sum(w.total for w in held)
+    experts = sum(w.total for w in held if w.expert)
+    ways, expert_ways = (max(1, s.dp // s.instances), max(1, s.expert_dp // s.instances)) if s.distributed else (1, 1)
+    weights = size * n
+    if ways == 1 and expert_ways == 1:
+        weights, optimizer = _blocks(s, held, size)
+    else:
+        optimizer = sum(-(-w.total * _state_bytes(s, w) // (expert_ways if w.expert else ways)) for w in held)
+    # fp16 copies gradients to fp32 before the step, and keeps them until the next (core/optimizer/optimizer.py
+    # `_copy_model_grads_to_main_grads`); bf16's are fp32 already.
+    between = 4 * n if s.precision == "fp16" and not s.distributed else 0
+    work = work_space(s, device, env)
+    boundary = HALF * r.hidden * r.local
+    buffers = 0
+    if s.pp > 1:
+        # The last input and its gradient, which the schedule still names.
+        # Interleaved, of each chunk, and what is received from each stage ahead.
+        buffers += (2 * s.virtual + (s.pp if s.virtual > 1 else 0)) * boundary
+    if _unfused(r) and (s.local or r.attention == "local"):
+        # core/transformer/dot_product_attention.py: the scores go into a buffer that is kept (`GlobalMemoryBuffer`).
+        heads = _scores(model, r)
+        buffers += heads
+    gathered = r.tokens if r.sp else 0  # For the head's matrix (core/tensor_parallel/layers.py).
+    if s.dispatcher == "allgather" and experts:
+        # core/transformer/moe/token_dispatcher.py `MoEAllGatherTokenDispatcher`: tokens of all ranks of tensor and expert parallelism.
+        gathered = max(gathered, r.local * s.tp * s.ep)
+    buffers += HALF * r.hidden * gathered  # One buffer for both, kept (core/utils.py `GlobalMemoryBuffer`).
+    if s.grad_fusion and not s.local:
+        # A gradient that is added where it is computed leaves an empty one behind, one for each shape (transformer_engine/pytorch/module/
+        # base.py `get_dummy_wgrad`; core/tensor_parallel/layers.py `LinearWithGradAccumulationAndAsyncCommunication.backward`).
+        buffers += HALF * sum({w.elements for w in held if w.matrix})
+    flying = in_flight(s, stage)
+    blocks: dict[str, int] = {}
+    again = 0
+
+    def add(kept: Sequence[Kept], times: float) -> None:
+        for k in kept:
+            blocks[k.block] = blocks.get(k.block, 0) + int(k.bytes * times)
+
+    for i in layers:
+        kept = model.layers[i].kept
+        if s.recompute == "full":
+            whole = sum(k.bytes for k in kept)
+            add((Kept("norm", "layer's input", HALF * r.hidden * r.local),), flying / (s.recompute_layers if s.recompute_method == "uniform" else 1))
+            again = max(again, whole * (s.recompute_layers if s.recompute_method == "uniform" else 1))
+            continue
+        if s.recompute == "selective":
+            kept, made = _selective(kept, s.modules)
+            again = max(again, made)
+        add(kept, flying)
+    if first:
+        add(model.first.kept, flying)
+    logits = 0
+    if last:
+        add(model.last.kept, 1)
+        add(model.mtp.kept, 1)
+        logits = _logits(s)
+        # A layer is made again after the logits are gone.
+        again = max(0, again - logits)
+    return Stage(weights, s.gradient * n if size == HALF else FP32 * n, optimizer, work, buffers, between, blocks, again, logits, n, experts)
+
+
+def _scores(model: Model, r: Rank) -> int:
+    softmax = next((k.bytes for block in model.layers for k in block.kept if k.name == "softmax"), 0)
+    return softmax if r.softmax_fused else softmax // 2
+
+
+def _logits(s: Settings) -> int:
+    """Logits in half precision and in fp32: the loss computes in place in the latter, keeps them as its softmax, and makes its gradient
+    of them (core/tensor_parallel/cross_entropy.py `VocabParallelCrossEntropy`). Each depth of MTP keeps one more softmax."""
+    r = s.rank
+    tokens = r.tokens
+    local = tokens * (s.vocab // s.tp)
+    # Compiled, its in-place operations take one more (core/fusions/fused_cross_entropy.py under torch.compile).
+    whole = (HALF + FP32 + (FP32 if s.fused_loss else 0)) * local + s.mtp * FP32 * local
+    # Gradients of logits and inputs that wait for the head's weight gradient (core/tensor_parallel/layers.py `grad_output_buffer`).
+    return whole + min(s.deferred, s.micro_batches) * HALF * (local + r.hidden * r.local)
+
+
+_MADE_AGAIN = {
+    "core_attn": ("scores",),
+    "layernorm": (),
+    "mla_up_proj": (),
+    "mlp": ("mlp",),
+    "moe": ("experts",),
+    "moe_act": (),
+}
+
+
+def _selective(kept: Sequence[Kept], modules: Sequence[str]) -> tuple[list[Kept], int]:
+    """What is left where modules are made again, and the largest that is at one time (core/transformer/transformer_config.py
+    `recompute_modules`)."""
+    gone: list[Kept] = []
+    for module in modules:
+        if module not in _MADE_AGAIN:
+            raise UnsupportedError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(_MADE_AGAIN)}")
+        for k in kept:
+            hit = k.block in _MADE_AGAIN[module]
+            hit |= module == "layernorm" and k.name.endswith("norm: output")
+            hit |= module == "moe_act" and k.name == "rows: after the activation"
+            hit |= module == "mla_up_proj" and k.name in ("queries", "keys", "keys and values projected up")
+            if hit and k not in gone:
+                gone.append(k)
+    return [k for k in kept if k not in gone], sum(k.bytes for k in gone)
