@@ -135,7 +135,8 @@ class Params(Record):
 
 
 class Checkpoint(Record):
-    """What the publisher's files hold. `elements` counts as the Hub does, in all and by dtype: scales left out, packed weights unpacked.
+    """What the publisher's files hold. `elements` counts as the Hub does, in all and by dtype: scales left out, packed weights
+    unpacked.
     `bytes` is everything stored, and `stored_elements` every element of every tensor as it lies in the files."""
 
     elements: int
@@ -434,7 +435,8 @@ class TrainPlan(Record):
 
 class TrainPerGpu(Record):
     """The fullest GPU. The five parts add up to `total_bytes`, the most that the framework's allocator holds at one time;
-    `overhead_bytes` is what lies outside of it. `memory_bytes` is what the framework sees of the GPU, null without one."""
+    `reserved_bytes` is what it then has taken from the GPU, fitted to published pairs, and `overhead_bytes` what lies outside of
+    it. `memory_bytes` is what the framework sees of the GPU, null without one."""
 
     weights_bytes: int
     gradients_bytes: int
@@ -442,10 +444,30 @@ class TrainPerGpu(Record):
     activations_bytes: int
     logits_bytes: int
     total_bytes: int
+    reserved_bytes: int
     overhead_bytes: int
     memory_bytes: int | None
     headroom_bytes: int | None
     cpu_bytes: int
+
+
+class TrainStage(Record):
+    """One stage of the pipeline: what its fullest GPU holds between two steps, and at most."""
+
+    stage: int
+    static_bytes: int
+    total_bytes: int
+
+
+class TrainRecipe(Record):
+    """A framework's own configuration: its keys with their values as far as they were used, those that change no memory, and those that
+    are not modelled."""
+
+    framework: str
+    version: str | None
+    used: dict[str, str]
+    inert: list[str]
+    unmodelled: list[str]
 
 
 class TrainTerm(Record):
@@ -516,6 +538,8 @@ class TrainReport(Record):
     terms: list[TrainTerm]
     moments: list[TrainMoment]
     stage: int
+    stages: list[TrainStage]
+    recipe: TrainRecipe | None
     max_micro_batch: int | None
     max_seq_tokens: int | None
     would_fit: list[TrainRemedy]

@@ -11,7 +11,6 @@ from archcalc.analysis.training import (
     CHINCHILLA_TOKENS,
     CONTEXT_BYTES,
     CUBLAS_BYTES,
-    Memory,
     Planner,
     Run,
     limits,
@@ -26,6 +25,16 @@ from archcalc.model import Architecture
 OVERHEAD_BYTES = CONTEXT_BYTES + CUBLAS_BYTES
 MFU = 0.4
 """The share of the peak rate that dense models reach with care (Korthikanti et al. 2022, table 5: 0.42 to 0.56; PaLM: 0.46)."""
+
+
+RESERVED = 107
+"""What the allocator takes from the GPU for each 100 bytes that it holds at most: the median of published pairs, whose 90th
+percentile is 121."""
+
+
+def reserved(total: int) -> int:
+    """Bytes that PyTorch's allocator has reserved where it held `total` at most (fitted)."""
+    return total * RESERVED // 100
 
 
 def place(run: Run, gpus: int) -> tuple[Run, str]:
@@ -51,6 +60,7 @@ def train_report(
     mfu: float = MFU,
     tokens: int | None = None,
     brief: bool = False,
+    recipe: report.TrainRecipe | None = None,
 ) -> report.TrainReport:
     """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies."""
     a, notes = loaded.architecture, list(loaded.architecture.notes)
@@ -65,9 +75,11 @@ def train_report(
     m = planner.memory(run)
     capacity = gpus.device.visible_bytes if gpus else None
     budget = capacity - OVERHEAD_BYTES if capacity is not None else None
-    fits = None if budget is None else m.total <= budget
-    most = limits(planner, run, budget) if budget is not None and not brief else None
-    would = remedies(planner, run, budget) if budget is not None and not fits and not brief else []
+    taken = reserved(m.total)
+    fits = None if budget is None else taken <= budget
+    room = None if budget is None else budget * 100 // RESERVED
+    most = limits(planner, run, room) if room is not None and not brief else None
+    would = remedies(planner, run, room) if room is not None and not fits and not brief else []
     counted = [c for c in components(a) if c.part != "mtp"]
     total, active = sum(c.total for c in counted), sum(c.active for c in counted)
     trained, added = trainable(a, run)
@@ -83,18 +95,20 @@ def train_report(
         gpus=run.gpus,
         plan=_plan(run),
         per_gpu=report.TrainPerGpu(
-            m.of("weights"), m.of("gradients"), m.of("optimizer"), m.of("activations"), m.of("logits"), m.total, OVERHEAD_BYTES,
-            capacity, None if budget is None else budget - m.total, m.cpu_bytes,
+            m.of("weights"), m.of("gradients"), m.of("optimizer"), m.of("activations"), m.of("logits"), m.total, taken, OVERHEAD_BYTES,
+            capacity, None if budget is None else budget - taken, m.cpu_bytes,
         ),
         fits=fits,
-        verdict=_verdict(m, budget, gpus),
+        verdict=verdict(m.total, taken, budget, gpus),
         moment=m.moment,
         terms=[report.TrainTerm(t.group, t.name, t.bytes, round(t.bytes / m.total, 4), t.formula) for t in m.terms],
         moments=[report.TrainMoment(*moment) for moment in m.moments],
         stage=m.stage,
+        stages=[report.TrainStage(i, *stage) for i, stage in enumerate(zip(m.static, m.stages, strict=True))],
+        recipe=recipe,
         max_micro_batch=most.micro_batch if most else None,
         max_seq_tokens=most.seq if most else None,
-        would_fit=[report.TrainRemedy(*remedy, (budget or 0) - remedy.total) for remedy in would],
+        would_fit=[report.TrainRemedy(*remedy, (budget or 0) - reserved(remedy.total)) for remedy in would],
         work=_work(a, run, gpus, mfu, tokens, active),
         basis=_basis(a),
         notes=notes,
@@ -119,15 +133,17 @@ def _basis(a: Architecture) -> Literal["counted", "formula", "guessed"]:
     return "formula" if states else "counted"
 
 
-def _verdict(m: Memory, budget: int | None, gpus: hardware.GpuSpec | None) -> str:
-    size = units.format_bytes(m.total)
+def verdict(total: int, taken: int, budget: int | None, gpus: hardware.GpuSpec | None) -> str:
+    """Whether it fits, in words: `taken` is what the allocator reserves for the `total` that it holds."""
+    size = units.format_bytes(total)
     if budget is None or gpus is None:
         return f"{size} on the fullest GPU"
-    spare = budget - m.total
+    spare = budget - taken
     machine = f"{gpus.count} x {gpus.device.name}" if gpus.count > 1 else gpus.device.name
+    about = f"{size} on the fullest GPU, about {units.format_bytes(taken)} reserved"
     if spare >= 0:
-        return f"Fits {machine}: {size} on the fullest GPU, {units.format_bytes(spare)} to spare"
-    return f"Does not fit {machine}: {size} on the fullest GPU, {units.format_bytes(-spare)} too much"
+        return f"Fits {machine}: {about}, {units.format_bytes(spare)} to spare"
+    return f"Does not fit {machine}: {about}, {units.format_bytes(-spare)} too much"
 
 
 def _notes(a: Architecture, run: Run) -> list[str]:
@@ -156,28 +172,38 @@ def _work(
     a: Architecture, run: Run, gpus: hardware.GpuSpec | None, mfu: float, tokens: int | None, active: int
 ) -> report.TrainWork:
     w = work(a, run)
-    step_tokens = run.sequences * run.seq
+    return priced(
+        w.six_n, w.attention, w.hardware - w.model, run.sequences * run.seq, run.size, run.gpus, gpus, mfu, tokens, active
+    )
+
+
+def priced(
+    matrices: int, attention: int, again: int, step_tokens: int, size: int, number: int, gpus: hardware.GpuSpec | None, mfu: float,
+    tokens: int | None, active: int,
+) -> report.TrainWork:  # fmt: skip
+    """What operations of one token come to: `matrices` and `attention` of the model, and those that are computed `again`."""
     rates = gpus.device.tflops if gpus else None
+    model = matrices + attention
     # Without half-precision matrix units of its own type a device computes in the next that it has.
-    peak = ((rates.tf32 or rates.fp32) if run.size == 4 else (rates.bf16 or rates.fp16)) if rates else None
+    peak = ((rates.tf32 or rates.fp32) if size == 4 else (rates.bf16 or rates.fp16)) if rates else None
     flops = round(peak * 1e12) if peak else None
-    rate = flops * run.gpus * mfu / w.model if flops else None
+    rate = flops * number * mfu / model if flops else None
     hours = tokens / rate / 3600 if tokens and rate else None
     offers = hardware.offers(gpus.device.id, gpus.count) if gpus and gpus.device.vendor != "custom" else []
     price = offers[0][0] if offers else None
     return report.TrainWork(
-        flops_per_token=w.model,
-        matrices_flops_per_token=w.six_n,
-        attention_flops_per_token=w.attention,
-        hardware_flops_per_token=w.hardware,
-        flops_per_step=w.model * step_tokens,
+        flops_per_token=model,
+        matrices_flops_per_token=matrices,
+        attention_flops_per_token=attention,
+        hardware_flops_per_token=model + again,
+        flops_per_step=model * step_tokens,
         tokens_per_step=step_tokens,
         mfu=mfu,
         peak_flops_per_s=flops,
         tokens_per_s=round(rate, 1) if rate else None,
         tokens=tokens,
         hours=round(hours, 2) if hours else None,
-        gpu_hours=round(hours * run.gpus, 1) if hours else None,
+        gpu_hours=round(hours * number, 1) if hours else None,
         usd_per_hour=price,
         usd=round(hours * price, 2) if hours and price else None,
         instance=offers[0][2].id if offers else None,

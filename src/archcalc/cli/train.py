@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from archcalc.cli._options import FormatOption, Offline, Refresh, Set, Sources
+from archcalc.cli._options import FormatOption, Offline, Refresh, Set, bundled
+from archcalc.cli._records import options
 from archcalc.cli._run import Format, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.report import TrainReport, to_plain
+
+if TYPE_CHECKING:
+    from archcalc.frameworks.framework import Ask
+    from archcalc.hardware import GpuSpec
 
 
 class Optimizers(str, Enum):
@@ -81,84 +86,160 @@ class Offloads(str, Enum):
     all = "all"
 
 
+class Frameworks(str, Enum):
+    """Whose conventions."""
+
+    megatron = "megatron"
+    torchtitan = "torchtitan"
+    deepspeed = "deepspeed"
+    torchtune = "torchtune"
+    llm_foundry = "llm-foundry"
+    llama_factory = "llama-factory"
+    axolotl = "axolotl"
+    nanochat = "nanochat"
+    transformers = "transformers"
+
+
 SPLIT = "Parallelism"
 ADAPT = "Adapters and frozen parts"
 COST = "Cost"
+COMPUTE = "What is kept and computed"
 
 
-def command(
-    source: Sources,
-    seq: Annotated[str | None, typer.Option("--seq", metavar="TOKENS", help="Tokens of one sequence: 8k.")] = None,
-    micro_batch: Annotated[int, typer.Option("--micro-batch", min=1, max=1 << 20, help="Sequences at once on one replica.")] = 1,
-    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="8xH100, 4090, p5.48xlarge.")] = None,
-    vram: Annotated[
-        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
-    ] = None,
-    optimizer: Annotated[Optimizers, typer.Option("--optimizer", help="Whose states.")] = Optimizers.adamw,
+def _number(name: str, least: int, most: int, text: str, panel: str, metavar: str | None = None) -> Any:
+    return typer.Option(name, min=least, max=most, help=text, rich_help_panel=panel, metavar=metavar)
+
+
+class Computed(NamedTuple):
+    """What a run computes, and what it keeps of it. What is not given is None."""
+
+    seq: Annotated[
+        str | None, typer.Option("--seq", metavar="TOKENS", help="Tokens of one sequence: 8k.", rich_help_panel=COMPUTE)
+    ] = None
+    micro_batch: Annotated[int | None, _number("--micro-batch", 1, 1 << 20, "Sequences at once on one replica: 1.", COMPUTE)] = None
+    accumulate: Annotated[int | None, _number("--accumulate", 1, 1 << 20, "Micro-batches of one step: 1.", COMPUTE)] = None
+    optimizer: Annotated[Optimizers | None, typer.Option("--optimizer", help="Whose states: adamw.", rich_help_panel=COMPUTE)] = (
+        None
+    )
     precision: Annotated[
-        Precisions, typer.Option("--precision", help="mixed: bf16 and an fp32 master; amp: fp32 under autocast; pure: bf16 alone.")
-    ] = Precisions.mixed,
-    checkpointing: Annotated[
-        Checkpointing, typer.Option("--checkpointing", help="What is made again in the backward pass.")
-    ] = Checkpointing.none,
-    checkpoint_every: Annotated[
-        int, typer.Option("--checkpoint-every", min=1, max=10_000, help="Layers between two checkpoints.")
-    ] = 1,
-    attention: Annotated[Attentions, typer.Option("--attention", help="eager keeps the scores.")] = Attentions.sdpa,
-    implementation: Annotated[
-        Implementations, typer.Option("--implementation", help="transformers, tensor by tensor, or Megatron's published formulas.")
-    ] = Implementations.transformers,
-    loss: Annotated[Losses, typer.Option("--loss", help="Whole logits, chunks, or fused with the head.")] = Losses.full,
-    loss_chunks: Annotated[int, typer.Option("--loss-chunks", min=1, max=4096, help="Chunks of the chunked loss.")] = 8,
-    accumulate: Annotated[int, typer.Option("--accumulate", min=1, max=1 << 20, help="Micro-batches of one step.")] = 1,
-    grad_dtype: Annotated[str | None, typer.Option("--grad-dtype", metavar="DTYPE", help="Gradients in fp32 or bf16.")] = None,
-    ema: Annotated[bool, typer.Option("--ema", help="An fp32 average of the weights beside them.")] = False,
-    offload: Annotated[Offloads, typer.Option("--offload", help="What the CPU's memory holds.")] = Offloads.none,
-    capacity: Annotated[
-        str, typer.Option("--capacity", metavar="FACTOR", help="Room of routed experts: 1.25 of an even spread.")
-    ] = "1",
-    dropout: Annotated[bool, typer.Option("--dropout/--no-dropout", help="Masks in Megatron's formulas.")] = True,
-    dp: Annotated[int | None, typer.Option("--dp", min=1, max=1 << 20, help="Replicas.", rich_help_panel=SPLIT)] = None,
-    fsdp: Annotated[
-        int,
-        typer.Option("--fsdp", min=1, max=1 << 20, help="Ranks that share a replica (with --dp: hybrid).", rich_help_panel=SPLIT),
-    ] = 1,
-    zero: Annotated[
-        int,
+        Precisions | None,
         typer.Option(
-            "--zero", min=0, max=3, help="1: optimizer, 2: gradients too, 3: weights too, over dp.", rich_help_panel=SPLIT
+            "--precision",
+            help="mixed (default): bf16 and an fp32 master; amp: fp32 under autocast; pure: bf16 alone.",
+            rich_help_panel=COMPUTE,
         ),
-    ] = 0,
-    tp: Annotated[int, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.", rich_help_panel=SPLIT)] = 1,
-    sp: Annotated[bool, typer.Option("--sp", help="Sequence parallelism over the ranks of tp.", rich_help_panel=SPLIT)] = False,
-    pp: Annotated[int, typer.Option("--pp", min=1, max=4096, help="Pipeline stages, 1F1B.", rich_help_panel=SPLIT)] = 1,
-    interleave: Annotated[int, typer.Option("--interleave", min=1, max=4096, help="Chunks of a stage.", rich_help_panel=SPLIT)] = 1,
-    cp: Annotated[int, typer.Option("--cp", min=1, max=4096, help="Context parallelism.", rich_help_panel=SPLIT)] = 1,
-    ep: Annotated[
-        int, typer.Option("--ep", min=1, max=4096, help="Ranks of dp, fsdp and cp that share the experts.", rich_help_panel=SPLIT)
-    ] = 1,
-    lora: Annotated[
-        int, typer.Option("--lora", min=0, max=1 << 16, metavar="RANK", help="Train adapters.", rich_help_panel=ADAPT)
-    ] = 0,
+    ] = None
+    checkpointing: Annotated[
+        Checkpointing | None,
+        typer.Option("--checkpointing", help="What is made again in the backward pass: none.", rich_help_panel=COMPUTE),
+    ] = None
+    checkpoint_every: Annotated[
+        int | None, _number("--checkpoint-every", 1, 10_000, "Layers between two checkpoints: 1.", COMPUTE)
+    ] = None
+    attention: Annotated[
+        Attentions | None, typer.Option("--attention", help="eager keeps the scores; sdpa.", rich_help_panel=COMPUTE)
+    ] = None
+    implementation: Annotated[
+        Implementations | None,
+        typer.Option(
+            "--implementation",
+            help="transformers, tensor by tensor (default), or Megatron's published formulas.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = None
+    loss: Annotated[
+        Losses | None,
+        typer.Option("--loss", help="Whole logits (default), chunks, or fused with the head.", rich_help_panel=COMPUTE),
+    ] = None
+    loss_chunks: Annotated[int | None, _number("--loss-chunks", 1, 4096, "Chunks of the chunked loss: 8.", COMPUTE)] = None
+    grad_dtype: Annotated[
+        str | None, typer.Option("--grad-dtype", metavar="DTYPE", help="Gradients in fp32 or bf16.", rich_help_panel=COMPUTE)
+    ] = None
+    ema: Annotated[bool, typer.Option("--ema", help="An fp32 average of the weights beside them.", rich_help_panel=COMPUTE)] = False
+    offload: Annotated[
+        Offloads | None, typer.Option("--offload", help="What the CPU's memory holds: none.", rich_help_panel=COMPUTE)
+    ] = None
+    capacity: Annotated[
+        str | None,
+        typer.Option("--capacity", metavar="FACTOR", help="Room of routed experts: 1 of an even spread.", rich_help_panel=COMPUTE),
+    ] = None
+    dropout: Annotated[
+        bool | None, typer.Option("--dropout/--no-dropout", help="Masks in Megatron's formulas.", rich_help_panel=COMPUTE)
+    ] = None
+
+
+class Split(NamedTuple):
+    """How a run is spread over GPUs."""
+
+    dp: Annotated[int | None, _number("--dp", 1, 1 << 20, "Replicas.", SPLIT)] = None
+    fsdp: Annotated[int | None, _number("--fsdp", 1, 1 << 20, "Ranks that share a replica (with --dp: hybrid).", SPLIT)] = None
+    zero: Annotated[int | None, _number("--zero", 0, 3, "1: optimizer, 2: gradients too, 3: weights too, over dp.", SPLIT)] = None
+    tp: Annotated[int | None, _number("--tp", 1, 4096, "Tensor parallelism.", SPLIT)] = None
+    sp: Annotated[bool, typer.Option("--sp", help="Sequence parallelism over the ranks of tp.", rich_help_panel=SPLIT)] = False
+    pp: Annotated[int | None, _number("--pp", 1, 4096, "Pipeline stages, 1F1B.", SPLIT)] = None
+    interleave: Annotated[int | None, _number("--interleave", 1, 4096, "Chunks of a stage.", SPLIT)] = None
+    cp: Annotated[int | None, _number("--cp", 1, 4096, "Context parallelism.", SPLIT)] = None
+    ep: Annotated[int | None, _number("--ep", 1, 4096, "Ranks of dp, fsdp and cp that share the experts.", SPLIT)] = None
+
+
+class Trained(NamedTuple):
+    """What is trained."""
+
+    lora: Annotated[int | None, _number("--lora", 0, 1 << 16, "Train adapters.", ADAPT, "RANK")] = None
     lora_targets: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--lora-targets",
             metavar="NAMES",
             help="all-linear, attention, mlp, qv, experts, ends of module names, or a regular expression.",
             rich_help_panel=ADAPT,
         ),
-    ] = "all-linear",
-    qlora: Annotated[bool, typer.Option("--qlora", help="Frozen matrices in nf4.", rich_help_panel=ADAPT)] = False,
+    ] = None
+    qlora: Annotated[bool, typer.Option("--qlora", help="Frozen matrices in nf4.", rich_help_panel=ADAPT)] = False
     double_quant: Annotated[
-        bool, typer.Option("--double-quant/--no-double-quant", help="nf4's scales in 8 bits.", rich_help_panel=ADAPT)
-    ] = True,
+        bool | None, typer.Option("--double-quant/--no-double-quant", help="nf4's scales in 8 bits.", rich_help_panel=ADAPT)
+    ] = None
     freeze: Annotated[
         str | None,
         typer.Option("--freeze", metavar="PARTS", help="Parts or roles not trained: embedding,vision.", rich_help_panel=ADAPT),
+    ] = None
+
+
+class Machine(NamedTuple):
+    """What it runs on, and what that costs."""
+
+    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="8xH100, 4090, p5.48xlarge.")] = None
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
+    ] = None
+    tokens: Annotated[str | None, typer.Option("--tokens", metavar="N", help="Train on so many: 1T.", rich_help_panel=COST)] = None
+    mfu: Annotated[str, typer.Option("--mfu", metavar="SHARE", help="Of the peak rate.", rich_help_panel=COST)] = "0.4"
+
+
+@options
+def command(
+    computed: Computed,
+    split: Split,
+    trained: Trained,
+    machine: Machine,
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE...]",
+            help="A bundled name, Hub repo or config; a recipe may name the model itself.",
+            autocompletion=bundled,
+        ),
     ] = None,
-    tokens: Annotated[str | None, typer.Option("--tokens", metavar="N", help="Train on so many: 1T.", rich_help_panel=COST)] = None,
-    mfu: Annotated[str, typer.Option("--mfu", metavar="SHARE", help="Of the peak rate.", rich_help_panel=COST)] = "0.4",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", metavar="FILE", help="A framework's own configuration: YAML, TOML, JSON or the script that starts the run."
+        ),
+    ] = None,
+    framework: Annotated[Frameworks | None, typer.Option("--framework", help="Whose conventions.")] = None,
+    framework_version: Annotated[
+        str | None, typer.Option("--framework-version", metavar="V", help="Its release, where rules changed.")
+    ] = None,
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
@@ -166,79 +247,23 @@ def command(
 ) -> None:
     """Say what training takes of each GPU, term by term, whether it fits, what would make it fit, and what it costs.
 
-    Activations are the tensors that autograd keeps, counted for each layer; the rest follows from the parameters. Exit status 0, or 1 if
-    a run does not fit the GPUs named.
+    Activations are the tensors that autograd keeps, counted for each layer; the rest follows from the parameters. With `--recipe` the run
+    is what a framework's own configuration says: Megatron-LM, torchtitan, axolotl, LLaMA-Factory, torchtune, TRL, DeepSpeed, llm-foundry,
+    nanochat. Exit status 0, or 1 if a run does not fit the GPUs named.
     """
-    from archcalc import hardware, units
-    from archcalc.analysis.train_report import train_report
-    from archcalc.analysis.training import Run
-    from archcalc.analysis.training.adapters import split_targets
-    from archcalc.loader import load
+    from archcalc import units
+    from archcalc.frameworks.framework import Ask
 
-    if seq is None:
-        raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
-    spec = None
-    if vram is not None:
-        if gpu is not None and not gpu.strip().isdecimal():
-            raise UsageError(
-                "--vram is for a card that --gpu does not name", "give one of them; --gpu 2 --vram 24GiB for two such cards"
-            )
-        spec = hardware.GpuSpec(hardware.custom(units.parse_bytes(vram)), max(1, int(gpu or 1)))
-    elif gpu is not None:
-        spec = hardware.parse_spec(gpu, limit=1 << 20)
-    for option, alone, needed in (
-        ("--lora-targets", lora_targets != "all-linear" and not lora, "--lora 16"),
-        ("--loss-chunks", loss_chunks != 8 and loss is not Losses.chunked, "--loss chunked"),
-        ("--checkpoint-every", checkpoint_every > 1 and checkpointing is Checkpointing.selective, "--checkpointing full"),
-        ("--tokens", tokens is not None and spec is None, "--gpu 8xH100"),
-        ("--no-dropout", not dropout and implementation is not Implementations.megatron, "--implementation megatron"),
-        ("--no-double-quant", not double_quant and not qlora, "--lora 16 --qlora"),
-    ):
-        if alone:
-            raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
-    run = Run(
-        seq=units.parse_tokens(seq),
-        micro_batch=micro_batch,
-        precision=precision.value,
-        optimizer=optimizer.value,
-        implementation=implementation.value,
-        attention=attention.value,
-        recompute="full" if checkpoint_every > 1 else checkpointing.value,
-        every=checkpoint_every,
-        loss=loss.value,
-        chunks=loss_chunks,
-        dp=dp or 1,
-        fsdp=fsdp,
-        zero=zero,
-        tp=tp,
-        sequence=sp,
-        pp=pp,
-        interleave=interleave,
-        micro_batches=accumulate if accumulate > 1 or pp == 1 else pp,
-        cp=cp,
-        ep=ep,
-        ema=ema,
-        grad_size=_gradient(grad_dtype),
-        lora=lora,
-        targets=split_targets(lora_targets),
-        quant="nf4" if qlora else "",
-        double_quant=double_quant,
-        frozen=_frozen(freeze),
-        offload=offload.value,
-        dropout=dropout,
-        capacity=_capacity(capacity),
-    )
-    share, count = units.parse_share(mfu, "--mfu"), units.parse_count(tokens) if tokens is not None else None
-
-    def report(text: str) -> TrainReport:
-        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
-        try:
-            return train_report(loaded, run, gpus=spec, mfu=share, tokens=count)
-        except ArchcalcError as error:
-            if not error.message.startswith(text):
-                error.message = f"{text}: {error.message}"
-            raise
-
+    spec = _machine(machine)
+    changes = _changes(computed, split, trained)
+    share = units.parse_share(machine.mfu, "--mfu")
+    count = units.parse_count(machine.tokens) if machine.tokens is not None else None
+    if count is not None and spec is None:
+        raise UsageError("--tokens changes nothing in this call", "give --gpu 8xH100 with it, or leave it out")
+    if not source and recipe is None:
+        raise UsageError("SOURCE is missing: which model?", "such as llama-3.1-8b; or --recipe FILE, which may name it")
+    ask = Ask(None, spec, tuple(set_ or ()), changes, share, count, offline, refresh, framework_version)
+    report = _report_of(recipe, framework.value if framework else None, ask)
     missing: list[str] = []
 
     def noted(r: TrainReport) -> TrainReport:
@@ -250,11 +275,89 @@ def command(
         _csv(map(noted, reports))
 
     print_each(
-        source, report, form, plain=lambda r: to_plain(noted(r)), page=lambda r: _page(noted(r)), markdown=lambda r: _markdown(noted(r)),
-        csv=csv,
+        source or [recipe or ""], report, form, plain=lambda r: to_plain(noted(r)), page=lambda r: _page(noted(r)),
+        markdown=lambda r: _markdown(noted(r)), csv=csv,
     )  # fmt: skip
     if missing:
         leave(1)
+
+
+def _report_of(recipe: str | None, framework: str | None, ask: Ask) -> Callable[[str], TrainReport]:
+    """How one SOURCE, or the recipe alone, is reported."""
+    from archcalc.frameworks import framework as frameworks
+
+    if recipe is not None:
+        from archcalc.frameworks import files
+
+        file = files.read(recipe)
+        chosen = frameworks.framework(framework) if framework else frameworks.recognized(file)
+        return lambda text: chosen.report(file, ask._replace(source=None if text == recipe else text))
+
+    def report(text: str) -> TrainReport:
+        try:
+            return frameworks.asked(framework, ask._replace(source=text))
+        except ArchcalcError as error:
+            if not error.message.startswith(text):
+                error.message = f"{text}: {error.message}"
+            raise
+
+    return report
+
+
+def _machine(machine: Machine) -> GpuSpec | None:
+    from archcalc import hardware, units
+
+    if machine.vram is not None:
+        if machine.gpu is not None and not machine.gpu.strip().isdecimal():
+            raise UsageError(
+                "--vram is for a card that --gpu does not name", "give one of them; --gpu 2 --vram 24GiB for two such cards"
+            )
+        return hardware.GpuSpec(hardware.custom(units.parse_bytes(machine.vram)), max(1, int(machine.gpu or 1)))
+    return hardware.parse_spec(machine.gpu, limit=1 << 20) if machine.gpu is not None else None
+
+
+def _changes(computed: Computed, split: Split, trained: Trained) -> dict[str, Any]:
+    """The fields of a run that options set. Raises `UsageError` for an option that changes nothing beside the others."""
+    from archcalc import units
+    from archcalc.analysis.training.adapters import split_targets
+
+    every, loss = computed.checkpoint_every, computed.loss
+    for option, alone, needed in (
+        ("--loss-chunks", computed.loss_chunks is not None and loss not in (Losses.chunked, None), "--loss chunked"),
+        ("--checkpoint-every", (every or 1) > 1 and computed.checkpointing is Checkpointing.selective, "--checkpointing full"),
+        (
+            "--no-dropout",
+            computed.dropout is False and computed.implementation not in (Implementations.megatron, None),
+            "--implementation megatron",
+        ),
+        ("--no-double-quant", trained.double_quant is False and not trained.qlora, "--lora 16 --qlora"),
+    ):
+        if alone:
+            raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
+    out: dict[str, Any] = {
+        "seq": None if computed.seq is None else units.parse_tokens(computed.seq),
+        "micro_batch": computed.micro_batch,
+        "micro_batches": computed.accumulate,
+        "recompute": "full" if (every or 1) > 1 else computed.checkpointing and computed.checkpointing.value,
+        "every": every,
+        "loss": loss and loss.value,
+        "chunks": computed.loss_chunks,
+        "grad_size": _gradient(computed.grad_dtype),
+        "ema": computed.ema or None,
+        "capacity": None if computed.capacity is None else _capacity(computed.capacity),
+        "dropout": computed.dropout,
+        "sequence": split.sp or None,
+        "lora": trained.lora,
+        "targets": None if trained.lora_targets is None else split_targets(trained.lora_targets),
+        "quant": "nf4" if trained.qlora else None,
+        "double_quant": trained.double_quant,
+        "frozen": None if trained.freeze is None else _frozen(trained.freeze),
+    }
+    for name in ("optimizer", "precision", "attention", "implementation", "offload"):
+        value = getattr(computed, name)
+        out[name] = value and value.value
+    out |= {name: getattr(split, name) for name in ("dp", "fsdp", "zero", "tp", "pp", "interleave", "cp", "ep")}
+    return {name: value for name, value in out.items() if value is not None}
 
 
 def _gradient(text: str | None) -> int | None:

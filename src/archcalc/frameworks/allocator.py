@@ -1,8 +1,11 @@
 """What PyTorch's caching allocator counts as allocated: blocks, which are larger than the tensors in them.
 
-Source: PyTorch 2.9, c10/cuda/CUDACachingAllocator.cpp: sizes are rounded to 512 bytes; up to 1 MiB they come from segments of 2 MiB and are
-always split, up to 10 MiB from segments of 20 MiB, above from segments of their own rounded to 2 MiB; a large block is split only if more
-than 1 MiB is left (`should_split`); the smallest free block that is large enough is taken (`get_free_block`); a freed block is joined with
+Source: PyTorch 2.9, c10/cuda/CUDACachingAllocator.cpp: sizes are rounded to 512 bytes; up to 1 MiB they come from segments of 2 MiB
+and are
+always split, up to 10 MiB from segments of 20 MiB, above from segments of their own rounded to 2 MiB; a large block is split only
+if more
+than 1 MiB is left (`should_split`); the smallest free block that is large enough is taken (`get_free_block`); a freed block is
+joined with
 free neighbours.
 """
 

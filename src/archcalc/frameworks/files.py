@@ -37,7 +37,9 @@ def read(path: str) -> File:
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder", "--recipe takes the framework's own configuration file") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}", "--recipe takes the framework's own configuration file") from None
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror or error}", "--recipe takes the framework's own configuration file"
+        ) from None
     if len(raw) > MAX_BYTES:
         raise FormatError(f"{path} is larger than {MAX_BYTES >> 20} MiB", "configuration files of frameworks are text of a few kB")
     try:
@@ -66,9 +68,9 @@ def _json(path: str, text: str) -> Mapping[str, Any]:
 
 def _toml(path: str, text: str) -> Mapping[str, Any]:
     try:
-        import tomllib
+        import tomllib  # type: ignore[import-not-found, unused-ignore]
     except ModuleNotFoundError:
-        import tomli as tomllib
+        import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
     try:
         return _table(path, tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -88,7 +90,7 @@ def _yaml(path: str, text: str) -> Mapping[str, Any]:
             return super().compose_node(parent, index)
 
     try:
-        return _table(path, yaml.load(text, Loader))  # noqa: S506 - a SafeLoader
+        return _table(path, yaml.load(text, Loader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split())
         raise FormatError(f"{path} is not YAML: {said}") from None

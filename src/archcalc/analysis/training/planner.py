@@ -73,7 +73,9 @@ class Planner:
         filled = [self._fill(stage, run) for stage in stages]
         totals = tuple(f.total for f in filled)
         fullest = totals.index(max(totals))
-        return self._memory(run, stages[fullest], filled[fullest])._replace(stage=fullest, stages=totals)
+        return self._memory(run, stages[fullest], filled[fullest])._replace(
+            stage=fullest, stages=totals, static=tuple(stage.states.held for stage in stages)
+        )
 
     def total(self, run: Run) -> int:
         """Bytes on the fullest GPU of a run that keeps the rules."""
@@ -242,7 +244,7 @@ class Planner:
         ]
         moment = max(moments, key=lambda name: moments[name])
         return Memory(
-            moments[moment], tuple(t for t in terms if t.bytes), moment, tuple(moments.items()), 0, (), states.cpu,
+            moments[moment], tuple(t for t in terms if t.bytes), moment, tuple(moments.items()), 0, (), (), states.cpu,
             tuple(blocks.items()),
         )  # fmt: skip
 

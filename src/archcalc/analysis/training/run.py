@@ -113,7 +113,8 @@ class Memory(NamedTuple):
     """The memory of the fullest GPU (of pipeline stage `stage`): the most that PyTorch's allocator holds, which is at `moment`.
 
     `terms` add up to `total`: those of the loss, and where another moment takes more, what that is more. `moments` are the totals
-    of all of them, `stages` those of all stages. `cpu_bytes` is what is offloaded, `kept` are activation bytes by block.
+    of all of them, `stages` those of all stages, and `static` what these hold between two steps. `cpu_bytes` is what is offloaded,
+    `kept` are activation bytes by block.
     """
 
     total: int
@@ -122,6 +123,7 @@ class Memory(NamedTuple):
     moments: tuple[tuple[str, int], ...]
     stage: int
     stages: tuple[int, ...]
+    static: tuple[int, ...]
     cpu_bytes: int
     kept: tuple[tuple[str, int], ...]
 

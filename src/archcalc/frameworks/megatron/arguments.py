@@ -41,7 +41,8 @@ INERT = frozenset(
     num-dataset-builder-threads num-workers object-storage-cache-path one-logger-async one-logger-project one-logger-run-name
     override-opt-param-scheduler override-opt_param-scheduler overlap-grad-reduce overlap-param-gather override-ckpt-iteration
     per-dataset-sequences-path profile profile-ranks profile-step-end profile-step-start rampup-batch-size
-    reset-attention-mask reset-position-ids rotary-base rotary-percent rotary-scaling-factor rotary-seq-len-interpolation-factor sample-rate
+    reset-attention-mask reset-position-ids rotary-base rotary-percent rotary-scaling-factor rotary-seq-len-interpolation-factor
+    sample-rate
     save save-interval seed short-seq-prob split start-weight-decay step-batch-size-schedule straggler-ctrlr-port
     te-rng-tracker tensorboard-dir tensorboard-log-interval tensorboard-queue-size test-data-path test-mode tiktoken-num-special-tokens
     tiktoken-pattern timing-log-level timing-log-option tokenizer-metadata train-data-path train-iters train-samples
@@ -58,16 +59,22 @@ INERT = frozenset(
 
 REFUSED = frozenset(
     """
-    cpu-offloading cpu-offloading-num-layers ckpt-load-teacher cuda-graph-impl cuda-graph-modules cuda-graph-scope cuda-graph-warmup-steps
+    cpu-offloading cpu-offloading-num-layers ckpt-load-teacher cuda-graph-impl cuda-graph-modules cuda-graph-scope
+    cuda-graph-warmup-steps
     data-parallel-sharding-strategy dataset-provider distribute-saved-activations enable-cuda-graph enable-mhc-connections
-    enable-hyper-connections experimental-attention-variant export-kd-cfg export-kd-teacher-load export-te-mcore-model external-cuda-graph
-    fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-format fp8-param-gather fp8-recipe
+    enable-hyper-connections experimental-attention-variant export-kd-cfg export-kd-teacher-load export-te-mcore-model
+    external-cuda-graph
+    fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-format fp8-param-gather
+    fp8-recipe
     freeze-all-layers fsdp-double-buffer fp16-lm-cross-entropy gtp-remat-size heterogeneous-layers-config-path
-    heterogeneous-layers-config-encoded-json hierarchical-context-parallel-sizes hybrid-context-parallel img-h img-w keep-fp8-transpose-cache
-    language-model-checkpoint linear-attention-freq logits-load-dir mamba-training-ssm-states-dtype mlp-chunks-for-training model-provider
+    heterogeneous-layers-config-encoded-json hierarchical-context-parallel-sizes hybrid-context-parallel img-h img-w
+    keep-fp8-transpose-cache
+    language-model-checkpoint linear-attention-freq logits-load-dir mamba-training-ssm-states-dtype mlp-chunks-for-training
+    model-provider
     moe-expert-capacity-factor moe-expert-rank-capacity-factor moe-pad-expert-input-to-capacity moe-paged-stash moe-use-upcycling
     optimizer-cpu-offload optimizer-cuda-graph perform-rl-step reuse-grad-buf-for-mxfp8-param-ag moe-use-legacy-grouped-gemm
-    torch-fsdp2-no-reshard-after-forward use-kitchen use-megatron-fsdp use-nccl-ub use-precision-aware-optimizer use-torch-fsdp2 vision-pretraining
+    torch-fsdp2-no-reshard-after-forward use-kitchen use-megatron-fsdp use-nccl-ub use-precision-aware-optimizer use-torch-fsdp2
+    vision-pretraining
     window-size window-attn-skip-freq yaml-cfg moe-layer-recompute tp-comm-overlap mamba-mixer-variant sft moe-apply-probs-on-input
     tensor-parallel-num-weight-shards use-mup num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate
     nvidia-megatron-fsdp optimizer-offload-fraction overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
@@ -121,7 +128,7 @@ class Arguments:
             raise ConfigError(f"{self.path}: --{name} is {number}: {least} to {most:,} was expected", key=name)
         return number
 
-    def float(self, name: str, default: float) -> float:
+    def rate(self, name: str, default: float) -> float:
         value = self.given(name)
         if value is None:
             return default
@@ -134,22 +141,26 @@ class Arguments:
             raise ConfigError(f"{self.path}: --{name} is {value}: a number of at least 0 was expected", key=name)
         return number
 
-    def rate(self, name: str, default: float) -> float:
-        return self.float(name, default)
-
     def text(self, name: str, default: str = "") -> str:
         value = self.given(name)
         return default if value is None else _shown(value)
 
     def _known(self, name: str, value: Any) -> None:
         if isinstance(value, str) and (variable := unresolved(value)):
-            raise ConfigError(f"{self.path}: --{name} is ${{{variable}}}, which the file does not set", f"put the value in, or --set {name}=…", key=name)
+            raise ConfigError(
+                f"{self.path}: --{name} is ${{{variable}}}, which the file does not set",
+                f"put the value in, or --set {name}=…",
+                key=name,
+            )
 
     def refuse(self) -> None:
         """Raises `UnsupportedError` for the arguments that change memory and are not modelled."""
         found = [f"--{name}" for name in sorted(REFUSED) if self.values.get(name) not in (None, False)]
         if found:
-            raise UnsupportedError(f"{self.path}: {', '.join(found)}: not modelled, and memory depends on it", "leave it out to see the rest of the run")
+            raise UnsupportedError(
+                f"{self.path}: {', '.join(found)}: not modelled, and memory depends on it",
+                "leave it out to see the rest of the run",
+            )
 
     def sorted(self) -> tuple[dict[str, str], list[str], list[str]]:
         """Used with their values, inert, and not modelled."""
@@ -203,7 +214,8 @@ class Vocabulary(NamedTuple):
 
 
 def vocabulary(a: Arguments, family: str) -> Vocabulary:
-    """The vocabulary before padding: as given, or that of a tokenizer that is known by its files. Raises `ConfigError` for any other."""
+    """The vocabulary before padding: as given, or that of a tokenizer that is known by its files. Raises `ConfigError` for any
+    other."""
     if a.given("vocab-size") is not None:
         return Vocabulary(a.int("vocab-size"), "")
     kind, vocab, merges, model = (a.text(n) for n in ("tokenizer-type", "vocab-file", "merge-file", "tokenizer-model"))
@@ -237,7 +249,9 @@ def frequencies(a: Arguments, layers: int) -> list[bool]:
     for part in inner.split("+"):
         m = re.fullmatch(r"\[([01](?:,[01])*)\](?:\*(\d{1,5}))?", part)
         if m is None:
-            raise ConfigError(f"{a.path}: --moe-layer-freq {text}: a number, or a list such as [0]*1+[1]*15, was expected", key="moe-layer-freq")
+            raise ConfigError(
+                f"{a.path}: --moe-layer-freq {text}: a number, or a list such as [0]*1+[1]*15, was expected", key="moe-layer-freq"
+            )
         out += [x == "1" for x in m[1].split(",")] * int(m[2] or 1)
     if len(out) != layers:
         raise UsageError(f"{a.path}: --moe-layer-freq names {len(out)} layers, and there are {layers}")
@@ -245,7 +259,8 @@ def frequencies(a: Arguments, layers: int) -> list[bool]:
 
 
 def layout(a: Arguments, pp: int) -> list[str] | None:
-    """The chunks of `--pipeline-model-parallel-layout` as strings of E, t, m and L (core/transformer/pipeline_parallel_layer_layout.py)."""
+    """The chunks of `--pipeline-model-parallel-layout` as strings of E, t, m and L
+    (core/transformer/pipeline_parallel_layer_layout.py)."""
     text = a.text("pipeline-model-parallel-layout").replace(" ", "").replace(",", "")
     if not text:
         return None
@@ -253,8 +268,14 @@ def layout(a: Arguments, pp: int) -> list[str] | None:
         text = re.sub(r"\(([EtmL|]+)\)\*(\d{1,3})", lambda m: m[1] * int(m[2]), text)
     text = re.sub(r"([EtmL|])\*(\d{1,3})", lambda m: m[1] * int(m[2]), text)
     if not re.fullmatch(r"[EtmL|]+", text):
-        raise ConfigError(f"{a.path}: --pipeline-model-parallel-layout cannot be read", "such as Et*3|(tt|)*6tmL", key="pipeline-model-parallel-layout")
+        raise ConfigError(
+            f"{a.path}: --pipeline-model-parallel-layout cannot be read",
+            "such as Et*3|(tt|)*6tmL",
+            key="pipeline-model-parallel-layout",
+        )
     chunks = text.split("|")
     if len(chunks) % pp:
-        raise UsageError(f"{a.path}: --pipeline-model-parallel-layout has {len(chunks)} stages, which {pp} ranks do not share evenly")
+        raise UsageError(
+            f"{a.path}: --pipeline-model-parallel-layout has {len(chunks)} stages, which {pp} ranks do not share evenly"
+        )
     return chunks

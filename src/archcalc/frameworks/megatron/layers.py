@@ -1,6 +1,7 @@
 """The weights of Megatron-LM's modules on one rank, and what their backward pass keeps.
 
-Read in Megatron-LM (megatron/core, main of 2026-08) and Transformer Engine 2 (transformer_engine/pytorch). Bytes are those of one micro-batch
+Read in Megatron-LM (megatron/core, main of 2026-08) and Transformer Engine 2 (transformer_engine/pytorch). Bytes are those of one
+micro-batch
 on one rank.
 """
 
@@ -12,14 +13,17 @@ FP32, HALF = 4, 2
 
 
 class Weight(NamedTuple):
-    """Elements of one parameter on one rank; `expert` where expert parallelism spreads it, `matrix` where Muon takes it. `copies` are as
-    many alike, `head` the output layer's."""
+    """Elements of one parameter on one rank; `expert` where expert parallelism spreads it, `matrix` where Muon takes it. `copies`
+    are as
+    many alike, `head` the output layer's, `split` says
+    that tensor parallelism splits it."""
 
     elements: int
     expert: bool = False
     matrix: bool = False
     copies: int = 1
     head: bool = False
+    split: bool = False
 
     @property
     def total(self) -> int:
@@ -103,9 +107,9 @@ def norm(r: Rank, name: str, width: int, tokens: int, *, own_input: bool = True)
 def linear(r: Rank, rows: int, columns: int, *, split: str, bias: bool) -> tuple[Weight, ...]:
     """The weights of a matrix of `rows` outputs and `columns` inputs, split by `out` or `in` over tensor parallelism, or whole."""
     tp = r.tp if split in ("out", "in") else 1
-    weights = [Weight(rows * columns // tp, matrix=True)]
+    weights = [Weight(rows * columns // tp, matrix=True, split=True)]
     if bias:
-        weights.append(Weight(rows // (tp if split == "out" else 1)))
+        weights.append(Weight(rows // (tp if split == "out" else 1), split=split == "out"))
     return tuple(weights)
 
 
@@ -114,11 +118,14 @@ def _dropped(r: Rank, name: str) -> tuple[Kept, ...]:
     return (Kept("dropout", f"{name}: dropout's mask", r.hidden * r.local),) if r.hidden_dropout else ()
 
 
-def core_attention(r: Rank, heads: int, groups: int, qk: int, v: int, *, keys: int | None = None, causal: bool = True) -> tuple[Kept, ...]:
+def core_attention(
+    r: Rank, heads: int, groups: int, qk: int, v: int, *, keys: int | None = None, causal: bool = True
+) -> tuple[Kept, ...]:
     """Scores, softmax and values: `heads` and `groups` of this rank.
 
     Flash and cuDNN attention keep the log of the softmax's sum. Unfused (transformer_engine .../dot_product_attention/backends.py
-    `UnfusedDotProductAttention`; core/transformer/dot_product_attention.py): the softmax, and with dropout its mask and what is left of it;
+    `UnfusedDotProductAttention`; core/transformer/dot_product_attention.py): the softmax, and with dropout its mask and what is
+    left of it;
     keys and values are repeated for all heads.
     """
     length = keys or r.seq
@@ -184,7 +191,8 @@ class Latent(NamedTuple):
 
 
 def latent_attention(r: Rank, heads: int, x: Latent, *, qk_norm: bool) -> Block:
-    """Multi-latent attention (core/transformer/multi_latent_attention.py): the down projections are whole on every rank, their norms fused
+    """Multi-latent attention (core/transformer/multi_latent_attention.py): the down projections are whole on every rank, their
+    norms fused
     with the up projections."""
     tp, each = r.tp, x.qk + x.rope
     weights: list[Weight] = []
@@ -195,10 +203,15 @@ def latent_attention(r: Rank, heads: int, x: Latent, *, qk_norm: bool) -> Block:
         weights += [Weight(r.norms * x.q_rank)] if qk_norm else []
     else:
         weights += linear(r, heads * each, r.hidden, split="out", bias=False)
-    weights += [Weight((x.kv_rank + x.rope) * r.hidden, matrix=True), *linear(r, heads * (x.qk + x.v), x.kv_rank, split="out", bias=False)]
+    weights += [
+        Weight((x.kv_rank + x.rope) * r.hidden, matrix=True),
+        *linear(r, heads * (x.qk + x.v), x.kv_rank, split="out", bias=False),
+    ]
     weights += [Weight(r.norms * x.kv_rank)] if qk_norm else []
     weights += linear(r, r.hidden, heads * x.v, split="in", bias=r.bias)
-    kept.append(Kept("attention", "latent of keys and values, its norm", HALF * (2 * x.kv_rank + x.rope) * r.local + r.stats * r.local))
+    kept.append(
+        Kept("attention", "latent of keys and values, its norm", HALF * (2 * x.kv_rank + x.rope) * r.local + r.stats * r.local)
+    )
     own = heads // tp
     kept += [
         Kept("attention", "queries", HALF * own * each * r.tokens),
@@ -255,7 +268,7 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     each = [Weight(x.inner * wide // r.etp * r.hidden, True, True), Weight(r.hidden * x.inner // r.etp, True, True)]
     if r.bias:
         each += [Weight(x.inner * wide // r.etp, True), Weight(r.hidden, True)]
-    weights = [Weight(x.total * r.hidden), *(w._replace(copies=local_experts) for w in each)]
+    weights = [Weight(x.total * r.hidden), *_every(each, local_experts, x.grouped)]
     rows = r.local * x.active * r.etp
     kept = [
         Kept("experts", "router: logits, scores, maps", r.local * x.total * (x.router_size + FP32 + FP32 + 1)),
@@ -270,6 +283,11 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     return block + Block((), _dropped(r, "experts"))
 
 
+def _every(each: list[Weight], number: int, grouped: bool) -> list[Weight]:
+    """The weights of `number` experts in the order they are made: matrix by matrix where they are grouped, else expert by expert."""
+    return [w._replace(copies=number) for w in each] if grouped else each * number
+
+
 class Ssm(NamedTuple):
     """Widths of Mamba-2."""
 
@@ -281,15 +299,15 @@ class Ssm(NamedTuple):
 
 
 def mamba(r: Rank, x: Ssm) -> Block:
-    """Mamba-2 (core/ssm/mamba_mixer.py; mamba_ssm 2.2, ops/triton/ssd_combined.py `MambaSplitConv1dScanCombinedFn`): it keeps the projection,
+    """Mamba-2 (core/ssm/mamba_mixer.py; mamba_ssm 2.2, ops/triton/ssd_combined.py `MambaSplitConv1dScanCombinedFn`): it keeps the
+    projection,
     the scan's output before its norm, and the states at the end of chunks are made again."""
     inner = x.heads * x.head_dim
     projected = 2 * inner + 2 * x.groups * x.state + x.heads
     convolved = inner + 2 * x.groups * x.state
     weights = (
         *linear(r, projected, r.hidden, split="out", bias=False),
-        Weight(convolved // r.tp * x.conv), Weight(convolved // r.tp), Weight(x.heads // r.tp), Weight(x.heads // r.tp), Weight(x.heads // r.tp),
-        Weight(inner // r.tp),
+        *(Weight(n // r.tp, split=True) for n in (convolved * x.conv, convolved, x.heads, x.heads, x.heads, inner)),
         *linear(r, r.hidden, inner, split="in", bias=False),
     )  # fmt: skip
     kept = (

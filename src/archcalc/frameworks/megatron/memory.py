@@ -96,10 +96,11 @@ class Model(NamedTuple):
     first: Block
     last: Block
     mtp: Block
-    params: int
-    active: int
     note: str
     hidden: int
+    experts: tuple[int, int]
+    attention: int
+    """Heads times the widths of their keys and values, of all layers."""
 
 
 def _unfused(r: Rank) -> bool:
@@ -118,7 +119,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     etp = a.int("expert-tensor-parallel-size", tp)
     if gpus % (tp * pp * cp) or gpus % (ep * etp * pp):
         raise UsageError(
-            f"{a.path}: tp {tp} x pp {pp} x cp {cp} (experts: ep {ep} x etp {etp}) does not divide {gpus} GPUs", "--gpu gives their number"
+            f"{a.path}: tp {tp} x pp {pp} x cp {cp} (experts: ep {ep} x etp {etp}) does not divide {gpus} GPUs",
+            "--gpu gives their number",
         )
     hidden, heads = a.int("hidden-size"), a.int("num-attention-heads")
     head_dim = a.int("kv-channels", hidden // heads)
@@ -132,8 +134,6 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     batch = a.int("micro-batch-size")
     engine = a.text("transformer-impl", "transformer_engine") == "transformer_engine" and a.text("spec") != "local"
     backend = a.text("attention-backend", "auto")
-    if backend == "local":
-        backend, engine = "local", engine
     if a.flag("use-flash-attn") and backend == "auto":
         backend = "flash"
     sp = a.flag("sequence-parallel") and tp > 1
@@ -187,14 +187,35 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
     )  # fmt: skip
-    for name in ("moe-token-dispatcher-type", "moe-enable-deepep", "moe-flex-dispatcher-backend", "moe-permute-fusion", "rotary-base"):
+    for name in (
+        "moe-token-dispatcher-type",
+        "moe-enable-deepep",
+        "moe-flex-dispatcher-backend",
+        "moe-permute-fusion",
+        "rotary-base",
+    ):
         a.given(name)
     blocks = _layers(a, settings, number, pattern, (heads, groups, head_dim), inner, gated, squared, experts, position == "rope")
     first, last = _ends(settings, a)
     mtp = _mtp(a, settings, blocks, pattern)
-    model = Model(tuple(blocks), first, last, mtp, 0, 0, vocab.note, hidden)
+    width = head_dim * 2
+    if a.flag("multi-latent-attention"):
+        width = a.int("qk-head-dim", 128) + a.int("qk-pos-emb-head-dim", 64) + a.int("v-head-dim", 128)
+    attending = pattern.split("/")[0].count("*") if pattern else number
+    model = Model(
+        tuple(blocks),
+        first,
+        last,
+        mtp,
+        vocab.note,
+        hidden,
+        (experts, a.int("moe-router-topk", 2) if experts else 0),
+        attending * heads * width,
+    )
     if settings.cp > 1 and _unfused(rank):
-        raise UnsupportedError(f"{a.path}: --context-parallel-size {cp} goes with fused attention alone", "leave --attention-backend out")
+        raise UnsupportedError(
+            f"{a.path}: --context-parallel-size {cp} goes with fused attention alone", "leave --attention-backend out"
+        )
     return settings, model
 
 
@@ -222,12 +243,17 @@ def _layers(
     qk_norm = a.flag("qk-layernorm")
     bias = r.bias or a.flag("add-qkv-bias")
     fused = not (a.flag("no-bias-swiglu-fusion") if gated else False)
-    # Routing weights are multiplied into the activation: in one kernel for these, else it is kept once more (core/transformer/moe/experts.py).
+    # Routing weights are multiplied into the activation: in one kernel for these, else it is kept once more
+    # (core/transformer/moe/experts.py).
     weighted = a.flag("use-fused-weighted-squared-relu") or (gated and fused)
     a.given("no-bias-gelu-fusion"), a.given("no-rope-fusion"), a.given("no-bias-dropout-fusion")
     if a.flag("multi-latent-attention"):
         latent = ml.Latent(
-            a.int("q-lora-rank", 0, 0), a.int("kv-lora-rank", 32), a.int("qk-head-dim", 128), a.int("qk-pos-emb-head-dim", 64), a.int("v-head-dim", 128)
+            a.int("q-lora-rank", 0, 0),
+            a.int("kv-lora-rank", 32),
+            a.int("qk-head-dim", 128),
+            a.int("qk-pos-emb-head-dim", 64),
+            a.int("v-head-dim", 128),
         )
         mixer = ml.latent_attention(r, heads, latent, qk_norm=qk_norm)
         a.given("rope-type")
@@ -245,19 +271,25 @@ def _layers(
         )  # fmt: skip
         a.given("moe-shared-expert-overlap"), a.given("moe-latent-size")
         if a.values.get("moe-latent-size"):
-            raise UnsupportedError(f"{a.path}: --moe-latent-size is not modelled", "experts behind a latent are counted for a SOURCE")
+            raise UnsupportedError(
+                f"{a.path}: --moe-latent-size is not modelled", "experts behind a latent are counted for a SOURCE"
+            )
         routed = ml.moe(r, x, gated=gated, fused=fused, weighted=weighted)
     if s.family == "t5":
         source = r
         target = r._replace(seq=a.int("decoder-seq-length"))
-        encoder = ml.attention(source, heads, groups, head_dim, rope=rope, qk_norm=False, bias=bias) + ml.mlp(source, inner, gated=gated)
+        encoder = ml.attention(source, heads, groups, head_dim, rope=rope, qk_norm=False, bias=bias) + ml.mlp(
+            source, inner, gated=gated
+        )
         decoder = (
             ml.attention(target, heads, groups, head_dim, rope=rope, qk_norm=False, bias=bias)
             + ml.cross_attention(target, heads, head_dim, source.seq)
             + ml.mlp(target, inner, gated=gated)
         )
         if s.pp > 1:
-            raise UnsupportedError(f"{a.path}: --pipeline-model-parallel-size above 1 for T5 is not modelled", "use tensor parallelism")
+            raise UnsupportedError(
+                f"{a.path}: --pipeline-model-parallel-size above 1 for T5 is not modelled", "use tensor parallelism"
+            )
         return [encoder] * a.int("encoder-num-layers") + [decoder] * number
     if pattern:
         a.given("is-hybrid-model"), a.given("spec")
@@ -265,10 +297,10 @@ def _layers(
             raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern with MTP needs --mtp-num-layers", "")
         ssm = _ssm(a, s)
         kinds = {"M": ml.mamba(r, ssm), "*": mixer, "-": dense, "E": routed}
-        unknown = sorted(set(pattern.split("/")[0].replace("|", "")) - set(kinds))
+        unknown = sorted(set(pattern.split("/", maxsplit=1)[0].replace("|", "")) - set(kinds))
         if unknown:
             raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern: layers {unknown[0]!r} are not modelled", "M, *, - and E are")
-        return [kinds[c] for c in pattern.split("/")[0].replace("|", "")]
+        return [kinds[c] for c in pattern.split("/", maxsplit=1)[0].replace("|", "")]
     if not experts:
         return [mixer + dense] * number
     return [mixer + (routed if yes else dense) for yes in frequencies(a, number)]
@@ -283,7 +315,7 @@ def _ssm(a: Arguments, s: Settings) -> ml.Ssm:
 def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
     """What the first and the last stage hold beside layers."""
     r = s.rank
-    word = Weight(s.vocab * r.hidden // s.tp)
+    word = Weight(s.vocab * r.hidden // s.tp, split=True)
     head = word._replace(matrix=True, head=True)
     first = [word]
     first += [Weight(s.learned * r.hidden)] if s.learned else []
@@ -298,11 +330,11 @@ def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
         # core/models/bert: bert_lm_head.py, pooler.py, bert_model.py; a learned table of two token types.
         binary = not a.flag("bert-no-binary-head")
         first += [Weight(2 * r.hidden)] if binary else []
-        last += [Weight(r.hidden * r.hidden), Weight(r.hidden), Weight(2 * r.hidden), Weight(s.vocab // s.tp)]
+        last += [Weight(r.hidden * r.hidden), Weight(r.hidden), Weight(2 * r.hidden), Weight(s.vocab // s.tp, split=True)]
         last += [Weight(r.hidden * r.hidden), Weight(r.hidden), Weight(2 * r.hidden + 2)] if binary else []
         behind += [Kept("head", "transform: inputs and outputs", 3 * HALF * r.hidden * r.tokens)]
     if s.family == "t5":
-        last += [Weight(r.norms * r.hidden), Weight(s.vocab // s.tp)]
+        last += [Weight(r.norms * r.hidden), Weight(s.vocab // s.tp, split=True)]
         target = r._replace(seq=a.int("decoder-seq-length"))
         behind = [Kept(k.block, k.name, k.bytes // r.tokens * target.tokens) for k in behind]
         behind += [Kept("norm", "encoder's final norm", 2 * HALF * r.hidden * r.local)]
@@ -322,7 +354,7 @@ def _mtp(a: Arguments, s: Settings, blocks: Sequence[Block], pattern: str) -> Bl
     layer = blocks[-1]
     if pattern:
         raise UnsupportedError(f"{a.path}: --mtp-num-layers with --hybrid-layer-pattern is not modelled", "leave it out")
-    projection = Weight(2 * r.hidden * r.hidden // s.tp, matrix=True)
+    projection = Weight(2 * r.hidden * r.hidden // s.tp, matrix=True, split=True)
     own = Block(
         (projection, *(Weight(r.norms * r.hidden) for _ in range(3))),
         (
@@ -376,7 +408,8 @@ def work_space(s: Settings, device: Device, env: dict[str, str]) -> int:
     """cuBLAS's and Transformer Engine's work spaces.
 
     PyTorch keeps one for each thread's handle: the forward pass and the backward pass each have one (aten/src/ATen/cuda/
-    CublasHandlePool.cpp `parseChosenWorkspaceSize`: CUBLAS_WORKSPACE_CONFIG, else 32 MiB on Hopper and 4096 x 2 + 16 x 8 KiB elsewhere).
+    CublasHandlePool.cpp `parseChosenWorkspaceSize`: CUBLAS_WORKSPACE_CONFIG, else 32 MiB on Hopper and 4096 x 2 + 16 x 8 KiB
+    elsewhere).
     Transformer Engine keeps 32 MiB from Hopper on and 4 MiB before, four more for grouped products (pytorch/module/base.py
     `get_cublas_workspace_size_bytes`, `get_multi_stream_cublas_workspace`).
     """
@@ -408,6 +441,8 @@ def _blocks(s: Settings, held: Sequence[Weight], size: int) -> tuple[int, int]:
     for w in each:
         pool.take(size * w.elements)
     weights = pool.allocated
+    # Experts have an optimizer of their own, made and stepped after the other (core/optimizer/__init__.py `get_megatron_optimizer`).
+    each.sort(key=lambda w: w.expert)
     for w in each if size == HALF else ():
         clone = pool.take(size * w.elements)
         before = pool.allocated
@@ -460,7 +495,8 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         gathered = max(gathered, r.local * s.tp * s.ep)
     buffers += HALF * r.hidden * gathered  # One buffer for both, kept (core/utils.py `GlobalMemoryBuffer`).
     if s.grad_fusion and not s.local:
-        # A gradient that is added where it is computed leaves an empty one behind, one for each shape (transformer_engine/pytorch/module/
+        # A gradient that is added where it is computed leaves an empty one behind, one for each shape
+        # (transformer_engine/pytorch/module/
         # base.py `get_dummy_wgrad`; core/tensor_parallel/layers.py `LinearWithGradAccumulationAndAsyncCommunication.backward`).
         buffers += HALF * sum({w.elements for w in held if w.matrix})
     flying = in_flight(s, stage)
@@ -475,11 +511,15 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         kept = model.layers[i].kept
         if s.recompute == "full":
             whole = sum(k.bytes for k in kept)
-            add((Kept("norm", "layer's input", HALF * r.hidden * r.local),), flying / (s.recompute_layers if s.recompute_method == "uniform" else 1))
+            add(
+                (Kept("norm", "layer's input", HALF * r.hidden * r.local),),
+                flying / (s.recompute_layers if s.recompute_method == "uniform" else 1),
+            )
             again = max(again, whole * (s.recompute_layers if s.recompute_method == "uniform" else 1))
             continue
         if s.recompute == "selective":
-            kept, made = _selective(kept, s.modules)
+            left, made = _selective(kept, s.modules)
+            kept = tuple(left)
             again = max(again, made)
         add(kept, flying)
     if first:
@@ -491,7 +531,9 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         logits = _logits(s)
         # A layer is made again after the logits are gone.
         again = max(0, again - logits)
-    return Stage(weights, s.gradient * n if size == HALF else FP32 * n, optimizer, work, buffers, between, blocks, again, logits, n, experts)
+    return Stage(
+        weights, s.gradient * n if size == HALF else FP32 * n, optimizer, work, buffers, between, blocks, again, logits, n, experts
+    )
 
 
 def _scores(model: Model, r: Rank) -> int:
@@ -536,3 +578,18 @@ def _selective(kept: Sequence[Kept], modules: Sequence[str]) -> tuple[list[Kept]
             if hit and k not in gone:
                 gone.append(k)
     return [k for k in kept if k not in gone], sum(k.bytes for k in gone)
+
+
+def parameters(s: Settings, model: Model) -> tuple[int, int]:
+    """Parameters of the whole model, the padded vocabulary with them, and those that a token visits."""
+    dense = experts = 0
+    for block in (*model.layers, model.first, model.last, model.mtp):
+        for w in block.weights:
+            if w.expert:
+                experts += w.total * s.ep * s.etp
+            else:
+                dense += w.total * (s.tp if w.split else 1)
+    if s.pp > 1 and s.tied:
+        dense -= s.vocab * model.hidden
+    total, (number, active) = dense + experts, model.experts
+    return total, dense + (experts * active // number if number else 0)

@@ -1,0 +1,1 @@
+"""Frameworks of training: what each keeps, shards and gathers, and its own configuration file."""

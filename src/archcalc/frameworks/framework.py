@@ -1,0 +1,86 @@
+"""What every framework of training answers, and the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, cast
+
+from archcalc import hardware, report
+from archcalc.errors import UsageError
+from archcalc.frameworks.files import File
+
+
+class Ask(NamedTuple):
+    """What the command line says beside a recipe: `changes` are fields of the run that options set, which win over the recipe's."""
+
+    source: str | None
+    gpus: hardware.GpuSpec | None
+    overrides: Sequence[str] = ()
+    changes: Mapping[str, Any] = MappingProxyType({})
+    mfu: float = 0.4
+    tokens: int | None = None
+    offline: bool = False
+    refresh: bool = False
+    version: str | None = None
+
+
+class Framework(Protocol):
+    """One framework. Found by its name, or by its configuration file."""
+
+    name: str
+
+    def recognizes(self, file: File) -> bool:
+        """Whether the file is a configuration of this framework."""
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        """The report of the run that the file starts. Raises errors that name the file and the key."""
+
+
+# In the order in which their files are recognized: those with a mark of their own first.
+REGISTRY = {
+    "megatron": "archcalc.frameworks.megatron.recipe",
+    "torchtitan": "archcalc.frameworks.torchtitan",
+    "deepspeed": "archcalc.frameworks.deepspeed",
+    "torchtune": "archcalc.frameworks.torchtune",
+    "llm-foundry": "archcalc.frameworks.llm_foundry",
+    "llama-factory": "archcalc.frameworks.llama_factory",
+    "axolotl": "archcalc.frameworks.axolotl",
+    "nanochat": "archcalc.frameworks.nanochat",
+    "transformers": "archcalc.frameworks.transformers",
+}
+
+
+def framework(name: str) -> Framework:
+    """A framework by its name. Raises `UsageError` for another."""
+    if name not in REGISTRY:
+        raise UsageError(f"--framework {name}: no framework has that name", f"one of {', '.join(REGISTRY)}")
+    return cast(Framework, import_module(REGISTRY[name]).FRAMEWORK)
+
+
+def recognized(file: File) -> Framework:
+    """The framework that a configuration file belongs to. Raises `UsageError` where none reads it."""
+    for name in REGISTRY:
+        found = framework(name)
+        if found.recognizes(file):
+            return found
+    raise UsageError(
+        f"{file.path} is no configuration that a framework known here reads", f"--framework names it: {', '.join(REGISTRY)}"
+    )
+
+
+def asked(name: str | None, ask: Ask) -> report.TrainReport:
+    """The report of a SOURCE and options alone, by the conventions of a framework where one is named."""
+    from archcalc.analysis.train_report import train_report
+    from archcalc.analysis.training import Run
+    from archcalc.loader import load
+
+    changes = dict(ask.changes)
+    if "seq" not in changes:
+        raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
+    if "micro_batches" not in changes:
+        changes["micro_batches"] = changes.get("pp", 1)
+    assert ask.source is not None
+    loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
+    return train_report(loaded, Run(**changes), gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens)

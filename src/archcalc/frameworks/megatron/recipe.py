@@ -1,0 +1,139 @@
+"""The report of a run that Megatron-LM's own arguments start."""
+
+from __future__ import annotations
+
+from archcalc import hardware, report
+from archcalc.errors import UsageError
+from archcalc.frameworks.files import File
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.megatron import memory as mm
+from archcalc.frameworks.megatron.arguments import Arguments, from_file
+
+
+class Megatron:
+    """Megatron-LM, Megatron-core."""
+
+    name = "megatron"
+
+    def recognizes(self, file: File) -> bool:
+        if file.kind == "shell":
+            words = set(file.words)
+            return "--num-attention-heads" in words or "--tensor-model-parallel-size" in words
+        return "MODEL_ARGS" in file.data
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        if ask.source is not None:
+            raise UsageError(f"{file.path} describes the model itself: SOURCE would change nothing", "leave SOURCE out")
+        if ask.changes:
+            raise UsageError(
+                f"{', '.join(sorted(ask.changes))}: {file.path} says so itself",
+                "--set NAME=VALUE changes an argument, as in --set micro-batch-size=2",
+            )
+        a = from_file(file)
+        values = dict(a.values)
+        for override in ask.overrides:
+            key, equals, value = override.partition("=")
+            if not equals:
+                raise UsageError(f"--set {override}: KEY=VALUE was expected", "such as --set vocab-size=50257")
+            values[key.strip().lstrip("-")] = {"true": True, "false": False}.get(value.lower(), value)
+        a = Arguments(a.path, values, a.env)
+        if ask.gpus is None:
+            raise UsageError(f"{file.path}: --gpu is missing: on what does it run?", "--gpu 8xH100")
+        return _report(a, ask, ask.gpus)
+
+
+FRAMEWORK = Megatron()
+
+
+def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainReport:
+    from archcalc.analysis.train_report import OVERHEAD_BYTES, reserved, verdict
+
+    s, model = mm.read(a, gpus.count)
+    chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [list(range(len(model.layers)))]
+    stages = [mm.stage_of(s, model, i, layers, gpus.device, dict(a.env)) for i, layers in enumerate(chunks)]
+    fullest = max(range(len(stages)), key=lambda i: stages[i].total)
+    f = stages[fullest]
+    used, inert, unmodelled = a.sorted()
+    capacity = gpus.device.visible_bytes
+    budget = capacity - OVERHEAD_BYTES
+    taken = reserved(f.total)
+    total, active = mm.parameters(s, model)
+    notes = [*([model.note] if model.note else []), *gpus.notes]
+    if unmodelled:
+        notes.append(f"not modelled, taken as changing nothing: {', '.join(unmodelled)}")
+    if s.pp > 1:
+        notes.append(f"{s.pp} stages, 1F1B" + (f" with {s.virtual} chunks each" if s.virtual > 1 else ""))
+    return report.TrainReport(
+        schema_version=report.SCHEMA_VERSION,
+        source=a.path,
+        status="counted",
+        params=total,
+        active_params=active,
+        trainable_params=total,
+        gpu=gpus.device.id,
+        gpus=gpus.count,
+        plan=_plan(s),
+        per_gpu=report.TrainPerGpu(
+            f.weights, f.gradients, f.optimizer, sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total, taken,
+            OVERHEAD_BYTES, capacity, budget - taken, 0,
+        ),
+        fits=taken <= budget,
+        verdict=verdict(f.total, taken, budget, gpus),
+        moment="loss of the last micro-batch" if f.logits else "last micro-batch in flight",
+        terms=_terms(s, f),
+        moments=[report.TrainMoment("between two iterations", f.static), report.TrainMoment("at most", f.total)],
+        stage=fullest,
+        stages=[report.TrainStage(i, stage.static, stage.total) for i, stage in enumerate(stages)],
+        recipe=report.TrainRecipe("megatron", ask.version, used, inert, unmodelled),
+        max_micro_batch=None,
+        max_seq_tokens=None,
+        would_fit=[],
+        work=_work(s, model, gpus, ask, active),
+        basis="counted",
+        notes=notes,
+    )  # fmt: skip
+
+
+def _terms(s: mm.Settings, f: mm.Stage) -> list[report.TrainTerm]:
+    states = "12 B" if s.optimizer == "adam" else s.optimizer
+    shared = f" over {s.dp} ranks (experts {s.expert_dp})" if s.distributed else ""
+    rows: list[tuple[str, str, int, str]] = [
+        ("weights", "weights", f.weights, f"{f.params:,} parameters on the rank"),
+        ("gradients", "gradients", f.gradients, f"{s.gradient} B x {f.params:,}, one buffer"),
+        ("optimizer", "optimizer", f.optimizer, f"{states} x {f.params:,}{shared}"),
+        ("activations", "work spaces", f.work, "cuBLAS's of two threads, Transformer Engine's"),
+        ("activations", "kept buffers", f.buffers, "gathered inputs, the schedule's last input, one empty gradient for each shape"),
+        *(("activations", f"activations: {block}", size, "") for block, size in f.activations.items()),
+        ("activations", "a layer made again", f.again, ""),
+        ("logits", "logits and loss", f.logits, f"{10 if s.fused_loss else 6} B x tokens x {s.vocab // s.tp:,}"),
+    ]
+    return [
+        report.TrainTerm(group, name, size, round(size / f.total, 4), formula)  # type: ignore[arg-type]
+        for group, name, size, formula in rows
+        if size
+    ]
+
+
+def _plan(s: mm.Settings) -> report.TrainPlan:
+    data = s.gpus // (s.tp * s.pp * s.cp)
+    return report.TrainPlan(
+        s.seq, s.micro_batch, s.micro_batches, s.micro_batch * s.micro_batches * data, s.precision, s.optimizer, "megatron",
+        s.rank.attention,
+        s.recompute, "fused" if s.fused_loss else "full", data, 1, int(s.distributed), s.tp, s.rank.sp, s.pp, s.virtual, s.cp, s.ep, 0, [],
+        None, "none",
+    )  # fmt: skip
+
+
+def _work(s: mm.Settings, model: mm.Model, gpus: hardware.GpuSpec, ask: Ask, active: int) -> report.TrainWork:
+    from archcalc.analysis.train_report import priced
+
+    matrices = 6 * (active - (s.learned + (0 if s.tied else s.vocab)) * model.hidden)
+    attention = 6 * model.attention * s.seq
+    again = matrices // 3 + attention // 3 if s.recompute == "full" else attention // 3 if s.recompute == "selective" else 0
+    tokens = s.micro_batch * s.micro_batches * (s.gpus // (s.tp * s.pp * s.cp)) * s.seq
+    return priced(
+        matrices, attention, again, tokens, HALF_SIZE if s.precision != "fp32" else 4, s.gpus, gpus, ask.mfu, ask.tokens, active
+    )
+
+
+HALF_SIZE = 2
