@@ -66,7 +66,7 @@ def train_report(
     a, notes = loaded.architecture, list(loaded.architecture.notes)
     if loaded.note:
         notes.insert(0, f"config: {loaded.note}")
-    planner = Planner(a)
+    planner = _planner(a, run, gpus)
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
         planner.check(run._replace(ep=1))
@@ -113,6 +113,16 @@ def train_report(
         basis=_basis(a),
         notes=notes,
     )  # fmt: skip
+
+
+def _planner(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Planner:
+    """By the published formulas, or for Megatron-LM by its own modules where they cover the model."""
+    if run.implementation == "megatron":
+        from archcalc.frameworks.megatron.source import MegatronPlanner, covers
+
+        if covers(a, run):
+            return MegatronPlanner(a, gpus.device if gpus else None)
+    return Planner(a)
 
 
 def _plan(run: Run) -> report.TrainPlan:

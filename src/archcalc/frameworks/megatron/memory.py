@@ -6,7 +6,7 @@ micro-batch in flight with the loss, or of a layer made again. Read in Megatron-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from archcalc.errors import UnsupportedError, UsageError
@@ -404,7 +404,7 @@ def in_flight(s: Settings, stage: int) -> float:
     return min(ahead, s.micro_batches * s.virtual) / s.virtual
 
 
-def work_space(s: Settings, device: Device, env: dict[str, str]) -> int:
+def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> int:
     """cuBLAS's and Transformer Engine's work spaces.
 
     PyTorch keeps one for each thread's handle: the forward pass and the backward pass each have one (aten/src/ATen/cuda/
@@ -413,7 +413,9 @@ def work_space(s: Settings, device: Device, env: dict[str, str]) -> int:
     Transformer Engine keeps 32 MiB from Hopper on and 4 MiB before, four more for grouped products (pytorch/module/base.py
     `get_cublas_workspace_size_bytes`, `get_multi_stream_cublas_workspace`).
     """
-    major = float(device.compute) if device.compute and device.compute.replace(".", "", 1).isdigit() else 0.0
+    # Without a GPU named, Hopper's.
+    compute = device.compute if device is not None else "9.0"
+    major = float(compute) if compute and compute.replace(".", "", 1).isdigit() else 0.0
     text = env.get("CUBLAS_WORKSPACE_CONFIG", "")
     sizes = [int(x) for x in text.strip(":").split(":") if x.isdigit()] if text else []
     each = sum(size * n for size, n in zip(sizes[::2], sizes[1::2], strict=False)) * 1024
@@ -458,7 +460,7 @@ def _blocks(s: Settings, held: Sequence[Weight], size: int) -> tuple[int, int]:
     return weights, pool.allocated - weights
 
 
-def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], device: Device, env: dict[str, str]) -> Stage:
+def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], device: Device | None, env: Mapping[str, str]) -> Stage:
     """The memory of one pipeline rank."""
     r = s.rank
     first, last = stage == 0, stage == s.pp - 1

@@ -1,0 +1,164 @@
+"""A SOURCE as Megatron-LM would train it: its modules built from an architecture in place of arguments."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from archcalc.analysis.training.planner import Planner
+from archcalc.analysis.training.run import Memory, Run, Term
+from archcalc.errors import UnsupportedError
+from archcalc.frameworks.megatron import layers as ml
+from archcalc.frameworks.megatron import memory as mm
+from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
+from archcalc.hardware import Device
+from archcalc.model import Architecture, Layer, Tensor
+
+
+class MegatronPlanner(Planner):
+    """The planner of runs by Megatron-LM's accounting. Raises `UnsupportedError` for layers that its modules here do not cover."""
+
+    def __init__(self, architecture: Architecture, device: Device | None = None) -> None:
+        super().__init__(architecture)
+        self.device = device
+
+    def memory(self, run: Run) -> Memory:
+        self.check(run)
+        stages = self._megatron(run)
+        fullest = max(range(len(stages)), key=lambda i: stages[i].total)
+        f = stages[fullest]
+        terms = [
+            Term("weights", "weights", f.weights, f"{HALF} B x {f.params:,}"),
+            Term("gradients", "gradients", f.gradients, f"{f.gradients // max(1, f.params)} B x {f.params:,}, one buffer"),
+            Term("optimizer", "optimizer", f.optimizer, f"its share of the states of {f.params:,} parameters"),
+            Term("activations", "work spaces", f.work, "cuBLAS's of two threads, Transformer Engine's"),
+            Term("activations", "kept buffers", f.buffers, "gathered inputs, the schedule's last input, one empty gradient for each shape"),
+            *(Term("activations", f"activations: {block}", size, "Megatron-LM's modules") for block, size in f.activations.items()),
+            Term("activations", "a layer made again", f.again, "what the fullest layer takes beyond the memory of the loss"),
+            Term("logits", "logits and loss", f.logits, "6 B a logit: half precision and fp32, in place"),
+        ]
+        return Memory(
+            f.total, tuple(t for t in terms if t.bytes), "loss of the last micro-batch" if f.logits else "last micro-batch in flight",
+            (("between two steps", f.static), ("at most", f.total)), fullest, tuple(s.total for s in stages),
+            tuple(s.static for s in stages), 0, tuple(f.activations.items()),
+        )  # fmt: skip
+
+    def total(self, run: Run) -> int:
+        return max(stage.total for stage in self._megatron(run))
+
+    def _megatron(self, run: Run) -> list[mm.Stage]:
+        s, model = modules(self.a, run)
+        n = len(model.layers)
+        each = n // (run.pp * run.interleave)
+        if each * run.pp * run.interleave == n:
+            spread = [
+                [i for v in range(run.interleave) for i in range((v * run.pp + rank) * each, (v * run.pp + rank + 1) * each)]
+                for rank in range(run.pp)
+            ]
+        else:
+            bounds = [n * rank // run.pp for rank in range(run.pp + 1)]
+            spread = [list(range(a, b)) for a, b in pairwise(bounds)]
+        return [mm.stage_of(s, model, i, layers, self.device, {}) for i, layers in enumerate(spread)]
+
+
+def covers(a: Architecture, run: Run) -> bool:
+    """Whether Megatron-LM's modules here cover the model and the run."""
+    if run.lora or run.quant or run.frozen or run.fsdp > 1 or run.zero > 1 or run.offload != "none" or run.ema or run.precision == "amp":
+        return False
+    if run.optimizer not in ("adamw", "adamw-fused", "sgd", "lion", "muon") or run.loss not in ("full", "none"):
+        return False
+    try:
+        modules(a, run._replace(tp=1, pp=1, ep=1, cp=1))
+    except UnsupportedError:
+        return False
+    return True
+
+
+def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
+    """The settings and modules of a run. Raises `UnsupportedError` where there is none for a kind of layer."""
+    f = a.facts
+    rms = "RMS" in f.norm or "rms" in f.norm
+    dropout = 0.1 if run.dropout else 0.0
+    any_bias = any(t.name.endswith("down_proj.bias") or t.name.endswith("c_proj.bias") for s in a.stacks for k in s.kinds for t in k.tensors)
+    rank = Rank(
+        run.micro_batch, run.seq, run.cp, run.tp, run.sequence, run.ep, run.tp, f.hidden_size, 1 if rms else 2, any_bias, dropout, dropout,
+        "unfused" if run.attention == "eager" else "auto",
+    )  # fmt: skip
+    kinds: dict[int, Block] = {}
+    layers: list[Block] = []
+    attention = 0
+    for stack in a.stacks:
+        if stack.part != "decoder":
+            continue
+        for k in stack.pattern:
+            layer = stack.kinds[k]
+            if id(layer) not in kinds:
+                kinds[id(layer)] = _block(a, layer, rank)
+            layers.append(kinds[id(layer)])
+            attention += sum(x.heads * (x.qk_dim + x.v_dim) for x in layer.attends)
+    if not layers:
+        raise UnsupportedError("the model has no decoder layers")
+    moe = f.moe
+    # Megatron-LM pads the vocabulary to a multiple of 128 for each rank (--make-vocab-size-divisible-by).
+    vocab = -(-f.vocab_size // (128 * run.tp)) * 128 * run.tp
+    learned = f.context_tokens or run.seq if "learned" in f.position else 0
+    settings = mm.Settings(
+        "gpt", rank, run.seq, run.micro_batch, run.dp * run.tp * run.pp * run.cp, run.tp, run.pp, run.cp, run.ep, run.tp, run.interleave,
+        run.micro_batches, run.zero == 1, 1, "fp32" if run.precision == "fp32" else "bf16", run.grad_size or 4,
+        {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every, ("core_attn",), vocab,
+        f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", 0,
+    )  # fmt: skip
+    word = Weight(vocab * f.hidden_size // run.tp, split=True)
+    first = Block((word, *((Weight(learned * f.hidden_size),) if learned else ())), (Kept("embedding", "token numbers", 8 * rank.tokens),))
+    last = [Weight(rank.norms * f.hidden_size)]
+    if run.pp > 1 or not f.tied_embeddings:
+        last.append(word._replace(matrix=True, head=True))
+    behind = (
+        Kept("norm", "final norm: input", HALF * f.hidden_size * rank.local), Kept("norm", "final norm: statistics", rank.stats * rank.local),
+        Kept("head", "head: input", HALF * f.hidden_size * rank.local),
+    )  # fmt: skip
+    model = mm.Model(
+        tuple(layers), first, Block(tuple(last), behind), ml.NOTHING, "", f.hidden_size, (moe.experts, moe.active) if moe else (0, 0), attention
+    )
+    return settings, model
+
+
+def _named(layer: Layer, *ends: str) -> Tensor | None:
+    return next((t for t in layer.tensors if t.name.endswith(tuple(f"{end}.weight" for end in ends))), None)
+
+
+def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
+    """The modules of one layer."""
+    block = ml.NOTHING
+    if any(cache.kind in ("state", "index") for cache in layer.caches) or len(layer.attends) > 1:
+        raise UnsupportedError(f"Megatron-LM's module for {layer.mixer} is not modelled", "--implementation transformers")
+    for x in layer.attends:
+        latent = next((c for c in layer.caches if c.kind == "latent"), None)
+        norms = any(t.role == "norm" and t.name.rpartition(".")[0].endswith(("q_norm", "q_layernorm")) for t in layer.tensors)
+        if latent is not None:
+            rope, q = latent.value_dim, _named(layer, "q_a_proj")
+            dims = ml.Latent(q.shape[0] if q else 0, latent.key_dim, x.qk_dim - rope, rope, x.v_dim)
+            block += ml.latent_attention(r, x.heads, dims, qk_norm=True)
+            continue
+        groups = next((c.heads for c in layer.caches if c.heads), x.heads)
+        bias = any(t.name.endswith(("q_proj.bias", "c_attn.bias", "query_key_value.bias")) for t in layer.tensors)
+        if x.qk_dim != x.v_dim:
+            raise UnsupportedError("attention whose values are not as wide as its keys is not modelled for Megatron-LM")
+        block += ml.attention(r, x.heads, groups, x.qk_dim, rope="RoPE" in a.facts.position, qk_norm=norms, bias=bias)
+    routed = [t for t in layer.tensors if t.experts]
+    dense = [t for t in layer.tensors if t.role in ("mlp", "shared_experts") and len(t.shape) == 2 and t.name.endswith(".weight")]
+    gated = "GLU" in a.facts.activation or any("gate" in t.name for t in dense)
+    downs = [t for t in dense if t.shard is not None and any(d in t.name for d in ("down", "c_proj", "fc2", "fc_out", "w2", "4h_to_h", "dense"))]
+    if routed:
+        down = next((t for t in routed if "down" in t.name), routed[-1])
+        assert down.experts is not None
+        inner = down.shape[2] if down.shape[1] == a.facts.hidden_size else down.shape[1]
+        shared = sum(max(t.shape) if min(t.shape) == a.facts.hidden_size else min(t.shape) for t in downs[:1])
+        experts = ml.Experts(down.experts.total, down.experts.active, inner, shared, grouped=True, dispatcher="alltoall", router_size=FP32)
+        block += ml.moe(r, experts, gated=gated, weighted=gated)
+    elif downs:
+        down = downs[0]
+        inner = down.elements // a.facts.hidden_size
+        block += ml.mlp(r, inner, gated=gated)
+    elif layer.ffn not in ("none", ""):
+        raise UnsupportedError(f"Megatron-LM's module for {layer.ffn} is not modelled", "--implementation transformers")
+    return block
