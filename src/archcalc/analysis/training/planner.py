@@ -8,6 +8,7 @@ from typing import NamedTuple
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
 from archcalc.analysis.placement import pipeline
+from archcalc.analysis.training.passing import passing_gradients
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
 from archcalc.analysis.training.run import Memory, Run, Term
@@ -16,12 +17,14 @@ from archcalc.model import Architecture, Layer
 
 
 class _Layers(NamedTuple):
-    """`number` layers of one kind: what each keeps, what it makes again, and what it keeps without checkpointing."""
+    """`number` layers of one kind: what each keeps, what it makes again, what it keeps without checkpointing, and the gradients that are
+    alive at once inside it in the backward pass."""
 
     number: int
     kept: tuple[Saved, ...]
     again: tuple[Saved, ...]
     alone: tuple[Saved, ...]
+    passing: tuple[Saved, ...]
 
 
 class _Stage(NamedTuple):
@@ -40,16 +43,31 @@ class _Stage(NamedTuple):
     last: bool
 
 
-class _Filled(NamedTuple):
-    """A stage with a batch in it: activations by block, what is made again for a while, logits, and bytes at each moment."""
+class _Moment(NamedTuple):
+    """What is alive at one moment of a step beside what is held through all of it."""
 
+    gradients: int
     blocks: dict[str, int]
-    logits: tuple[int, int, int]
-    moments: dict[str, int]
+    gathered: int
+    casts: int
+    logits: int
+    again: int = 0
+    step: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return self.gradients + sum(self.blocks.values()) + self.gathered + self.casts + self.logits + self.again + self.step
+
+
+class _Filled(NamedTuple):
+    """A stage with a batch in it: weights and states, and what is alive beside them at each moment."""
+
+    held: int
+    moments: dict[str, _Moment]
 
     @property
     def total(self) -> int:
-        return max(self.moments.values())
+        return self.held + max(m.bytes for m in self.moments.values())
 
 
 class Planner:
@@ -163,7 +181,8 @@ class Planner:
         rows = []
         for layer, n in layers:
             kept = self._kept(layer, how, plain, run, run.recompute)
-            rows.append(_Layers(n, kept.kept, kept.again, self._kept(layer, how, plain, run, "none").kept))
+            passing = () if run.implementation == "megatron" else passing_gradients(layer, how)
+            rows.append(_Layers(n, kept.kept, kept.again, self._kept(layer, how, plain, run, "none").kept, passing))
         positions = run.recompute != "full"
         outside: list[tuple[Saved, int]] = []
         for saved in self._kept_outside(how, plain, run):
@@ -181,8 +200,8 @@ class Planner:
         split, batch, tokens = Split(run.tp, run.sequence, run.cp), run.micro_batch, run.seq
         over, under = stage.flying
         blocks: dict[str, int] = {}
-        working = 0
-        for n, kept, makes_again, alone in stage.layers:
+        working = last_one = 0
+        for n, kept, makes_again, alone, passing in stage.layers:
             sizes = _by_block(kept, batch, tokens, split)
             again = rank_bytes(makes_again, batch, tokens, split)
             if run.recompute == "full" and run.every > 1:
@@ -193,7 +212,10 @@ class Planner:
             if again and n * sum(sizes.values()) + again > n * rank_bytes(alone, batch, tokens, split):
                 # Checkpointing a single layer, or groups as long as the model, saves nothing.
                 sizes, again = _by_block(alone, batch, tokens, split), 0
-            working = max(working, again)
+            beside = rank_bytes(passing, batch, tokens, split)
+            working = max(working, again + beside)
+            # The first layer has all that it needs when its turn comes.
+            last_one = max(last_one, beside + rank_bytes(alone, batch, tokens, split))
             for block, size in sizes.items():
                 blocks[block] = blocks.get(block, 0) + size * n * over // under
         for saved in stage.unreached:
@@ -201,51 +223,50 @@ class Planner:
         for saved, times in stage.outside:
             blocks[saved.block] = blocks.get(saved.block, 0) + rank_bytes((saved,), batch, tokens, split) * times
         logits = _logits(self.a, run) if stage.last else (0, 0, 0)
-        base = stage.states.held
-        alive = base + stage.states.gathered + sum(blocks.values())
+        x = stage.states
+        # Gradients that a step does not keep live between its backward pass and the optimizer alone.
+        summed = x.gradients if run.keeps_gradients else 0
         moments = {
-            "end of the forward pass": alive + logits[0] + stage.casts[0],
-            "start of the backward pass": alive + logits[1] + stage.casts[1],
-            "a layer made again": alive + working + logits[2] + stage.casts[2],
-            "optimizer's step": base + stage.states.step,
+            "end of the forward pass": _Moment(summed, blocks, x.gathered, stage.casts[0], logits[0]),
+            "start of the backward pass": _Moment(summed, blocks, x.gathered, stage.casts[1], logits[1]),
+            "backward pass of a layer": _Moment(summed, blocks, x.gathered, stage.casts[2], logits[2], working + x.dequantized),
+            "end of the backward pass": _Moment(x.gradients, {}, x.gathered, 0, 0, last_one + x.dequantized),
+            "optimizer's step": _Moment(x.gradients, {}, 0, 0, 0, 0, x.step),
         }
-        return _Filled(blocks, logits, moments)
+        return _Filled(x.held - x.gradients, moments)
 
     def _memory(self, run: Run, stage: _Stage, filled: _Filled) -> Memory:
-        blocks, logits, moments = filled
-        states = stage.states
-        late = moments["start of the backward pass"] >= moments["end of the forward pass"]
-        loss = max(moments["end of the forward pass"], moments["start of the backward pass"])
-        again = max(0, moments["a layer made again"] - loss)
-        step = max(0, moments["optimizer's step"] - loss - again)
-        f = states.formulas
+        states, f = stage.states, stage.states.formulas
+        totals = {name: filled.held + m.bytes for name, m in filled.moments.items()}
+        moment = max(totals, key=lambda name: totals[name])
+        m = filled.moments[moment]
+        late = moment == "start of the backward pass"
         terms = [
             Term("weights", "weights", states.weights, f["weights"]),
             Term("weights", "adapters", states.adapters, f["adapters"]),
-            Term("weights", "weights gathered", states.gathered, "outside the layers + 2 layers + 1 layer's gradients"),
+            Term("weights", "weights gathered", m.gathered, "outside the layers + 2 layers + 1 layer's gradients"),
             Term(
                 "weights",
                 "weights cast by autocast",
-                stage.casts[late],
-                f"{run.size} B x {stage.casts[late] // run.size:,}, kept for the backward pass",
+                m.casts,
+                f"{run.size} B x {m.casts // run.size:,}, kept for the backward pass",
             ),
-            Term("gradients", "gradients", states.gradients, f["gradients"]),
+            Term("gradients", "gradients", m.gradients, f["gradients"]),
             Term("optimizer", "optimizer", states.optimizer, f["optimizer"]),
             Term("optimizer", "EMA of the weights", states.ema, f["ema"]),
             *(
                 Term("activations", f"activations: {block}", size, _activation_formula(run, block, size))
-                for block, size in blocks.items()
+                for block, size in m.blocks.items()
             ),
-            Term("activations", "a layer made again", again, "what the fullest layer takes beyond the memory of the loss"),
-            Term("logits", "logits and loss", logits[late], _logits_formula(self.a, run, late)),
             Term(
-                "optimizer", "optimizer's temporaries", step, "a copy of the gradients (foreach), beyond the memory of activations"
+                "activations", "inside a layer", m.again, "what the fullest layer makes again, the gradients that pass through it"
             ),
+            Term("logits", "logits and loss", m.logits, _logits_formula(self.a, run, late)),
+            Term("optimizer", "optimizer's temporaries", m.step, "a copy of the gradients (foreach)"),
         ]
-        moment = max(moments, key=lambda name: moments[name])
         return Memory(
-            moments[moment], tuple(t for t in terms if t.bytes), moment, tuple(moments.items()), 0, (), (), states.cpu,
-            tuple(blocks.items()),
+            totals[moment], tuple(t for t in terms if t.bytes), moment, tuple(totals.items()), 0, (), (), states.cpu,
+            tuple(filled.moments["end of the forward pass"].blocks.items()),
         )  # fmt: skip
 
 

@@ -72,6 +72,14 @@ class Run(NamedTuple):
     offload: Offload = "none"
     dropout: bool = True
     capacity: int = 100
+    keep_gradients: bool = False
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether gradients live through the passes: where they are summed over micro-batches, or in buffers of their own (DDP's
+        buckets, ZeRO 1's and 2's, Megatron's), or are set to zero in place (PyTorch's `zero_grad(set_to_none=False)`)."""
+        buffers = self.implementation == "megatron" or (self.fsdp == 1 and self.dp > 1 and self.zero < 3)
+        return self.keep_gradients or self.micro_batches > 1 or buffers
 
     @property
     def gpus(self) -> int:

@@ -96,6 +96,7 @@ class States(NamedTuple):
     gathered: int
     step: int
     cpu: int
+    dequantized: int
     formulas: dict[str, str]
 
     @property
@@ -179,8 +180,10 @@ def states(run: Run, held: list[Piece]) -> States:
             cpu += weights + gradients
             weights, gradients = 0, 0
             gathered = gathered or _gathered(run, held)
+    # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used.
+    dequantized = max((run.size * p.elements for p in held if p.quantized and not p.trains), default=0)
     formulas = {name: str(found) for name, found in sums.items()}
-    return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, formulas)
+    return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, formulas)
 
 
 def _gathered(run: Run, held: list[Piece]) -> int:

@@ -31,7 +31,12 @@ class MegatronPlanner(Planner):
             Term("gradients", "gradients", f.gradients, f"{f.gradients // max(1, f.params)} B x {f.params:,}, one buffer"),
             Term("optimizer", "optimizer", f.optimizer, f"its share of the states of {f.params:,} parameters"),
             Term("activations", "work spaces", f.work, "cuBLAS's of two threads, Transformer Engine's"),
-            Term("activations", "kept buffers", f.buffers, "gathered inputs, the schedule's last input, one empty gradient for each shape"),
+            Term(
+                "activations",
+                "kept buffers",
+                f.buffers,
+                "gathered inputs, the schedule's last input, one empty gradient for each shape",
+            ),
             *(Term("activations", f"activations: {block}", size, "Megatron-LM's modules") for block, size in f.activations.items()),
             Term("activations", "a layer made again", f.again, "what the fullest layer takes beyond the memory of the loss"),
             Term("logits", "logits and loss", f.logits, "6 B a logit: half precision and fp32, in place"),
@@ -62,7 +67,16 @@ class MegatronPlanner(Planner):
 
 def covers(a: Architecture, run: Run) -> bool:
     """Whether Megatron-LM's modules here cover the model and the run."""
-    if run.lora or run.quant or run.frozen or run.fsdp > 1 or run.zero > 1 or run.offload != "none" or run.ema or run.precision == "amp":
+    if (
+        run.lora
+        or run.quant
+        or run.frozen
+        or run.fsdp > 1
+        or run.zero > 1
+        or run.offload != "none"
+        or run.ema
+        or run.precision == "amp"
+    ):
         return False
     if run.optimizer not in ("adamw", "adamw-fused", "sgd", "lion", "muon") or run.loss not in ("full", "none"):
         return False
@@ -78,7 +92,9 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
     f = a.facts
     rms = "RMS" in f.norm or "rms" in f.norm
     dropout = 0.1 if run.dropout else 0.0
-    any_bias = any(t.name.endswith("down_proj.bias") or t.name.endswith("c_proj.bias") for s in a.stacks for k in s.kinds for t in k.tensors)
+    any_bias = any(
+        t.name.endswith("down_proj.bias") or t.name.endswith("c_proj.bias") for s in a.stacks for k in s.kinds for t in k.tensors
+    )
     rank = Rank(
         run.micro_batch, run.seq, run.cp, run.tp, run.sequence, run.ep, run.tp, f.hidden_size, 1 if rms else 2, any_bias, dropout, dropout,
         "unfused" if run.attention == "eager" else "auto",
@@ -108,7 +124,9 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", 0,
     )  # fmt: skip
     word = Weight(vocab * f.hidden_size // run.tp, split=True)
-    first = Block((word, *((Weight(learned * f.hidden_size),) if learned else ())), (Kept("embedding", "token numbers", 8 * rank.tokens),))
+    first = Block(
+        (word, *((Weight(learned * f.hidden_size),) if learned else ())), (Kept("embedding", "token numbers", 8 * rank.tokens),)
+    )
     last = [Weight(rank.norms * f.hidden_size)]
     if run.pp > 1 or not f.tied_embeddings:
         last.append(word._replace(matrix=True, head=True))
@@ -117,7 +135,14 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         Kept("head", "head: input", HALF * f.hidden_size * rank.local),
     )  # fmt: skip
     model = mm.Model(
-        tuple(layers), first, Block(tuple(last), behind), ml.NOTHING, "", f.hidden_size, (moe.experts, moe.active) if moe else (0, 0), attention
+        tuple(layers),
+        first,
+        Block(tuple(last), behind),
+        ml.NOTHING,
+        "",
+        f.hidden_size,
+        (moe.experts, moe.active) if moe else (0, 0),
+        attention,
     )
     return settings, model
 
@@ -147,13 +172,19 @@ def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
     routed = [t for t in layer.tensors if t.experts]
     dense = [t for t in layer.tensors if t.role in ("mlp", "shared_experts") and len(t.shape) == 2 and t.name.endswith(".weight")]
     gated = "GLU" in a.facts.activation or any("gate" in t.name for t in dense)
-    downs = [t for t in dense if t.shard is not None and any(d in t.name for d in ("down", "c_proj", "fc2", "fc_out", "w2", "4h_to_h", "dense"))]
+    downs = [
+        t
+        for t in dense
+        if t.shard is not None and any(d in t.name for d in ("down", "c_proj", "fc2", "fc_out", "w2", "4h_to_h", "dense"))
+    ]
     if routed:
         down = next((t for t in routed if "down" in t.name), routed[-1])
         assert down.experts is not None
         inner = down.shape[2] if down.shape[1] == a.facts.hidden_size else down.shape[1]
         shared = sum(max(t.shape) if min(t.shape) == a.facts.hidden_size else min(t.shape) for t in downs[:1])
-        experts = ml.Experts(down.experts.total, down.experts.active, inner, shared, grouped=True, dispatcher="alltoall", router_size=FP32)
+        experts = ml.Experts(
+            down.experts.total, down.experts.active, inner, shared, grouped=True, dispatcher="alltoall", router_size=FP32
+        )
         block += ml.moe(r, experts, gated=gated, weighted=gated)
     elif downs:
         down = downs[0]

@@ -1,0 +1,42 @@
+"""Gradients that are alive at once inside one layer while its backward pass runs."""
+
+from __future__ import annotations
+
+from archcalc.analysis.activations import How, Saved
+from archcalc.analysis.activations.saved import Block, linears_of
+from archcalc.model import Layer
+
+
+def passing_gradients(layer: Layer, how: How) -> tuple[Saved, ...]:
+    """The gradients beside what the layer keeps, at their fullest: behind the widest matrix that ends a block.
+
+    PyTorch 2.9, autograd engine: a node's inputs are freed when it has run, its saved tensors then too. Through a gate (a product of two)
+    the gradients of the product and of both factors are alive, the product itself is not any more: two widths beside what is kept. An
+    adapter's input has a gradient in the adapter's type, which is cast and added to that through the matrix (PEFT 0.21,
+    tuners/lora/layer.py `Linear.forward`: `result + lora_B(lora_A(x))`): all three are alive with everything that is kept.
+    """
+    widest = 0
+    block: Block = "mlp"
+    for x in linears_of(layer):
+        if x.row or x.tensor.role in ("mlp", "shared_experts"):
+            size = _bytes(how, f"decoder.{x.name}" in how.targets) * x.read
+            if size > widest:
+                widest, block = size, "attention" if x.tensor.role == "attention" else "mlp"
+    for t in layer.tensors:
+        if t.experts and len(t.shape) == 3:
+            name = t.name.rpartition(".")[2]
+            adapted = bool(how.targets & {f"experts.{name}", f"parameters.{name}"})
+            inner = t.shard.axis if t.shard else 2
+            size = _bytes(how, adapted) * t.shape[inner] * t.experts.active
+            if size > widest:
+                widest, block = size, "experts"
+    residual = Saved("norm", "gradient of the residual stream", how.residual, 2 * _hidden(layer))
+    return (Saved(block, "gradients inside the layer", 1, widest, split=True), residual)
+
+
+def _bytes(how: How, adapted: bool) -> int:
+    return how.adapter_size + 2 * how.size if adapted else 2 * how.size
+
+
+def _hidden(layer: Layer) -> int:
+    return max((t.shape[0] for t in layer.tensors if t.role == "norm" and len(t.shape) == 1), default=0)
