@@ -16,6 +16,7 @@ from archcalc.errors import ArchcalcError, UsageError
 from archcalc.report import TrainReport, to_plain
 
 if TYPE_CHECKING:
+    from archcalc.analysis.training.method import Asked
     from archcalc.frameworks.framework import Ask
     from archcalc.hardware import GpuSpec
 
@@ -205,6 +206,39 @@ class Trained(NamedTuple):
     ] = None
 
 
+class Methods(str, Enum):
+    """What is learned from."""
+
+    sft = "sft"
+    dpo = "dpo"
+    kto = "kto"
+    grpo = "grpo"
+    ppo = "ppo"
+    reward = "reward"
+
+
+METHOD = "Preference and reinforcement learning"
+
+
+class Learned(NamedTuple):
+    """Which method, and what stands beside the model for it."""
+
+    method: Annotated[Methods | None, typer.Option("--method", help="sft; dpo and reward take pairs.", rich_help_panel=METHOD)] = (
+        None
+    )
+    completion: Annotated[
+        str | None,
+        typer.Option("--completion", metavar="TOKENS", help="Tokens of a sequence that are scored; all.", rich_help_panel=METHOD),
+    ] = None
+    reference: Annotated[
+        bool | None, typer.Option("--reference/--no-reference", help="A reference model on the GPUs.", rich_help_panel=METHOD)
+    ] = None
+    rollout_share: Annotated[
+        str | None,
+        typer.Option("--rollout-share", metavar="SHARE", help="Of the GPU for the rollouts' engine.", rich_help_panel=METHOD),
+    ] = None
+
+
 class Machine(NamedTuple):
     """What it runs on, and what that costs."""
 
@@ -221,6 +255,7 @@ def command(
     computed: Computed,
     split: Split,
     trained: Trained,
+    learned: Learned,
     machine: Machine,
     source: Annotated[
         list[str] | None,
@@ -256,13 +291,14 @@ def command(
 
     spec = _machine(machine)
     changes = _changes(computed, split, trained)
+    method = _method(learned, spec)
     share = units.parse_share(machine.mfu, "--mfu")
     count = units.parse_count(machine.tokens) if machine.tokens is not None else None
     if count is not None and spec is None:
         raise UsageError("--tokens changes nothing in this call", "give --gpu 8xH100 with it, or leave it out")
     if not source and recipe is None:
         raise UsageError("SOURCE is missing: which model?", "such as llama-3.1-8b; or --recipe FILE, which may name it")
-    ask = Ask(None, spec, tuple(set_ or ()), changes, share, count, offline, refresh, framework_version)
+    ask = Ask(None, spec, tuple(set_ or ()), changes, share, count, offline, refresh, framework_version, method)
     report = _report_of(recipe, framework.value if framework else None, ask)
     missing: list[str] = []
 
@@ -302,6 +338,22 @@ def _report_of(recipe: str | None, framework: str | None, ask: Ask) -> Callable[
             raise
 
     return report
+
+
+def _method(learned: Learned, spec: GpuSpec | None) -> Asked | None:
+    from archcalc import units
+    from archcalc.analysis.training.method import Asked
+
+    if learned == Learned():
+        return None
+    share = 0
+    if learned.rollout_share is not None:
+        part = units.parse_share(learned.rollout_share, "--rollout-share")
+        if spec is None:
+            raise UsageError("--rollout-share is a share of a GPU, and none is named", "give --gpu 8xH100 with it")
+        share = round(part * spec.device.visible_bytes)
+    completion = None if learned.completion is None else units.parse_tokens(learned.completion)
+    return Asked(learned.method.value if learned.method else "sft", completion, learned.reference, share)
 
 
 def _machine(machine: Machine) -> GpuSpec | None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
 
 from archcalc import hardware, report
+from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UsageError
 from archcalc.frameworks.files import File
 
@@ -24,6 +25,7 @@ class Ask(NamedTuple):
     offline: bool = False
     refresh: bool = False
     version: str | None = None
+    method: Asked | None = None
 
 
 class Framework(Protocol):
@@ -83,4 +85,7 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         changes["micro_batches"] = changes.get("pp", 1)
     assert ask.source is not None
     loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
-    return train_report(loaded, Run(**changes), gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens)
+    run, notes = with_method(Run(**changes), ask.method or Asked())
+    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens)
+    r.notes[:0] = notes
+    return r

@@ -10,7 +10,7 @@ Implementation = Literal["transformers", "megatron"]
 Attention = Literal["eager", "sdpa", "sdpa-mask", "flash"]
 Recompute = Literal["none", "selective", "full"]
 Block = Literal["norm", "attention", "scores", "mlp", "experts", "recurrence", "adapters", "embedding", "head", "loss", "position"]
-Loss = Literal["none", "full", "chunked", "fused"]
+Loss = Literal["none", "full", "compiled", "chunked", "fused", "scalar"]
 
 FP32 = 4
 INT64 = 8

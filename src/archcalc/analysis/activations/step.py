@@ -37,8 +37,10 @@ def outside(a: Architecture, how: How) -> list[Saved]:
 def loss_saved(a: Architecture, how: How, loss: Loss) -> list[Saved]:
     """What the loss keeps: the log-softmax of every token in fp32, and the targets. A fused loss keeps the gradient of its input
     instead."""
-    if loss == "none":
+    if loss in ("none", "scalar"):
         return []
+    if loss == "compiled":
+        return [Saved("loss", "targets", INT64, 1), Saved("loss", "sums", FP32, 1)]
     if loss == "fused":
         return [Saved("loss", "gradient of the head's input", how.size, a.facts.hidden_size)]
     return [

@@ -65,7 +65,8 @@ def split_targets(text: str) -> tuple[str, ...]:
 
 
 def _matched(target: str, modules: Iterable[_Module]) -> set[str]:
-    """The modules that a target means: those whose key is it or ends in `.` and it; for a regular expression those that it matches whole.
+    """The modules that a target means: those whose key is it or ends in `.` and it; for a regular expression those that it matches
+    whole.
 
     Source: PEFT 0.21, tuners/tuners_utils.py `check_target_module_exists`, `match_target_against_key`.
     """

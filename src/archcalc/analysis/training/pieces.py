@@ -61,7 +61,8 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
 
     def piece(t: Tensor, part: Part, copies: int) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
-        quantized = run.quant == "nf4" and bitsandbytes_takes(t, part)
+        takes = bitsandbytes_takes(t, part) or (run.quantized_experts and t.experts is not None and len(t.shape) == 3)
+        quantized = run.quant == "nf4" and takes
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
@@ -70,6 +71,8 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     for group in a.groups:
         place = last if group.part in ("head", "decoder", "mtp") else 0
         for t in group.tensors:
+            if run.loss == "scalar" and group.part == "head":
+                continue
             if t.counted or (t.kind == "tied" and last > 0):
                 stages[place].append(piece(t, group.part, 1))
     for stack in a.stacks:

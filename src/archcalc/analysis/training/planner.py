@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
+from archcalc.analysis.activations.saved import FP32
 from archcalc.analysis.placement import pipeline
 from archcalc.analysis.training.passing import passing_gradients
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
@@ -15,9 +16,13 @@ from archcalc.analysis.training.run import Memory, Run, Term
 from archcalc.analysis.training.states import States, casts, share, states
 from archcalc.model import Architecture, Layer
 
+_STASH = 5
+"""Inputs that wait to be moved to the CPU (torchtune and TRL, `max_fwd_stash_size`)."""
+
 
 class _Layers(NamedTuple):
-    """`number` layers of one kind: what each keeps, what it makes again, what it keeps without checkpointing, and the gradients that are
+    """`number` layers of one kind: what each keeps, what it makes again, what it keeps without checkpointing, and the gradients
+    that are
     alive at once inside it in the backward pass."""
 
     number: int
@@ -121,7 +126,18 @@ class Planner:
 
     def pieces(self, run: Run) -> list[list[Piece]]:
         """The weights of each stage."""
-        key = Run(1, tp=run.tp, pp=run.pp, ep=run.ep, lora=run.lora, targets=run.targets, quant=run.quant, frozen=run.frozen)
+        key = Run(
+            1,
+            tp=run.tp,
+            pp=run.pp,
+            ep=run.ep,
+            lora=run.lora,
+            targets=run.targets,
+            quant=run.quant,
+            frozen=run.frozen,
+            quantized_experts=run.quantized_experts,
+            loss="scalar" if run.loss == "scalar" else "full",
+        )
         if key not in self._pieces:
             self._pieces[key] = pieces(self.a, key, self._adapters(run))
         return self._pieces[key]
@@ -158,14 +174,29 @@ class Planner:
 
     def _states_of(self, run: Run, stage: int, held: list[Piece]) -> States:
         """The states of a stage, which do not depend on what passes through it."""
-        key = stage, run._replace(seq=1, micro_batch=1, attention="sdpa", loss="full", chunks=1, recompute="none", every=1)
+        key = (
+            stage,
+            run._replace(
+                seq=1,
+                micro_batch=1,
+                attention="sdpa",
+                loss="scalar" if run.loss == "scalar" else "full",
+                chunks=1,
+                recompute="none",
+                every=1,
+            ),
+        )
         if key not in self._states:
             self._states[key] = states(run, held)
         return self._states[key]
 
     def _held(self, run: Run) -> tuple[_Stage, ...]:
         longer, batch = self._longer(run.seq), min(run.micro_batch, 2)
-        key = run._replace(seq=1, micro_batch=1, loss="full", chunks=1), longer, batch
+        key = (
+            run._replace(seq=1, micro_batch=1, loss="scalar" if run.loss == "scalar" else "full", chunks=1, scored=0),
+            longer,
+            batch,
+        )
         if key not in self._stages:
             how = self.how(run)
             plain = how._replace(tokens=-longer, batch=batch)
@@ -216,6 +247,10 @@ class Planner:
             working = max(working, again + beside)
             # The first layer has all that it needs when its turn comes.
             last_one = max(last_one, beside + rank_bytes(alone, batch, tokens, split))
+            if run.offload_inputs and run.recompute == "full":
+                # One is on its way out while the next is made (torchtune 0.6, training/_activation_offloading.py:
+                # max_fwd_stash_size 5).
+                sizes = {block: size * min(_STASH, n) // n if n else 0 for block, size in sizes.items()}
             for block, size in sizes.items():
                 blocks[block] = blocks.get(block, 0) + size * n * over // under
         for saved in stage.unreached:
@@ -223,6 +258,9 @@ class Planner:
         for saved, times in stage.outside:
             blocks[saved.block] = blocks.get(saved.block, 0) + rank_bytes((saved,), batch, tokens, split) * times
         logits = _logits(self.a, run) if stage.last else (0, 0, 0)
+        if run.value_model:
+            # Policy and value model run in one forward pass (PPO's `PolicyAndValueWrapper`).
+            blocks = {block: 2 * size for block, size in blocks.items()}
         x = stage.states
         # Gradients that a step does not keep live between its backward pass and the optimizer alone.
         summed = x.gradients if run.keeps_gradients else 0
@@ -233,7 +271,7 @@ class Planner:
             "end of the backward pass": _Moment(x.gradients, {}, x.gathered, 0, 0, last_one + x.dequantized),
             "optimizer's step": _Moment(x.gradients, {}, 0, 0, 0, 0, x.step),
         }
-        return _Filled(x.held - x.gradients, moments)
+        return _Filled(x.held - x.gradients + run.buffers + run.engine_bytes, moments)
 
     def _memory(self, run: Run, stage: _Stage, filled: _Filled) -> Memory:
         states, f = stage.states, stage.states.formulas
@@ -262,6 +300,9 @@ class Planner:
                 "activations", "inside a layer", m.again, "what the fullest layer makes again, the gradients that pass through it"
             ),
             Term("logits", "logits and loss", m.logits, _logits_formula(self.a, run, late)),
+            Term("weights", "models beside it", states.reference, f"{run.frozen_models} frozen, in half precision"),
+            Term("weights", "rollouts' engine", run.engine_bytes, "its share of the GPU"),
+            Term("gradients", "communication buffers", run.buffers, "buckets of gradients and of gathered weights"),
             Term("optimizer", "optimizer's temporaries", m.step, "a copy of the gradients (foreach)"),
         ]
         return Memory(
@@ -300,7 +341,9 @@ def _logits(a: Architecture, run: Run) -> tuple[int, int, int]:
     cast to fp32, whose log-softmax is kept; its backward pass makes two gradients of that size. `megatron` keeps fp32 logits alone
     (Korthikanti et al. 2022, section 4.3: 4sbv/t).
     """
-    local = run.micro_batch * -(-run.seq // run.cp)
+    local = run.micro_batch * -(-min(run.seq, run.scored or run.seq) // run.cp)
+    if run.loss == "scalar":
+        return FP32 * local, 2 * FP32 * local, 0
     vocab = next((-(-t.shape[0] // run.tp) for g in a.groups if g.part == "head" for t in g.tensors), a.facts.vocab_size)
     c, n = run.size, local * vocab
     if run.loss == "none":
@@ -308,6 +351,9 @@ def _logits(a: Architecture, run: Run) -> tuple[int, int, int]:
     if run.implementation == "megatron":
         return 4 * n, 4 * n, 0
     targets = 8 * (local + (run.micro_batch == 1)) + 4
+    if run.loss == "compiled":
+        # torch.compile makes one kernel of cast, softmax and gradient: logits and their gradient in the computing type.
+        return c * n + targets, 2 * c * n + targets, c * n
     if run.loss == "full":
         upcast = 4 if c != 4 else 0
         return (c + upcast + 4) * n + targets, (c + 8 + 4) * n + targets, c * n
@@ -329,8 +375,12 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
     size = f"{tokens} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
     if run.loss == "none":
         return f"{run.size} B x {size}"
+    if run.loss == "scalar":
+        return f"4 B x {tokens}: one number a token"
     if run.implementation == "megatron":
         return f"4 B x {size}"
+    if run.loss == "compiled":
+        return f"{2 * run.size if late else run.size} B x {size} (logits" + (" and their gradient)" if late else ")")
     if run.loss == "chunked":
         chunk = f"8 / {run.chunks} for a chunk in fp32"
         return (
@@ -349,7 +399,8 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
 
 
 def _fused_rows(a: Architecture, run: Run) -> int:
-    """Tokens of one chunk of a fused loss: so many that its logits are no larger than the head's input (Hsu et al. 2024, section 3.2)."""
+    """Tokens of one chunk of a fused loss: so many that its logits are no larger than the head's input (Hsu et al. 2024, section
+    3.2)."""
     local = run.micro_batch * -(-run.seq // run.cp)
     return min(local, 1 << max(0, (ceil(local / ceil(a.facts.vocab_size / a.facts.hidden_size)) - 1).bit_length()))
 

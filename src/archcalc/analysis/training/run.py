@@ -13,7 +13,7 @@ from archcalc.analysis.activations import Loss
 
 Optimizer = Literal[
     "adamw", "adamw-fused", "adamw-8bit", "paged-adamw", "paged-adamw-8bit", "sgd", "sgd-momentum", "adafactor", "lion",
-    "lion-8bit", "muon",
+    "lion-8bit", "muon", "adamw-4bit", "adamw-fp8",
 ]  # fmt: skip
 Precision = Literal["mixed", "amp", "pure", "fp32"]
 Offload = Literal["none", "optimizer", "all"]
@@ -36,7 +36,12 @@ class Run(NamedTuple):
 
     `precision`: `mixed` keeps half-precision weights and gradients beside an fp32 master copy (Micikevicius et al. 2017,
     arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
-    half precision, `fp32`. `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed experts; they are
+    half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
+    routed experts in
+    nf4 too; `offload_inputs` moves the inputs that checkpointing keeps to the CPU; without `reshard` gathered weights stay whole
+    from the
+    forward to the backward pass, `buffers` are bytes of communication. `micro_batches` are those of one step on each pipeline. `ep`
+    ranks share the routed experts; they are
     taken from `dp`, `fsdp` and `cp`.
     """
 
@@ -73,6 +78,15 @@ class Run(NamedTuple):
     dropout: bool = True
     capacity: int = 100
     keep_gradients: bool = False
+    step_in_backward: bool = False
+    quantized_experts: bool = False
+    offload_inputs: bool = False
+    reshard: bool = True
+    buffers: int = 0
+    frozen_models: int = 0
+    value_model: bool = False
+    engine_bytes: int = 0
+    scored: int = 0
 
     @property
     def keeps_gradients(self) -> bool:

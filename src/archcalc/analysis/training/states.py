@@ -9,6 +9,7 @@ from archcalc.analysis.training.run import Optimizer, Run
 
 _NF4_BLOCK, _NF4_SECOND = 64, 256
 _8BIT_BLOCK, _8BIT_LEAST = 256, 4096
+_4BIT_BLOCK = 128
 
 
 def nf4_bytes(elements: int, double: bool) -> int:
@@ -25,7 +26,8 @@ def state_bytes(piece: Piece, optimizer: Optimizer, size: int) -> int:
     matrix (Shazeer and Stern 2018, arXiv:1804.04235, algorithm 4, without momentum); Muon one for the layers' matrices and AdamW's
     two for the rest (Jordan et al. 2024, kellerjordan.github.io/posts/muon). 8-bit states take a byte and an fp32 scale for each
     256; tensors of fewer than 4,096 elements stay in fp32 (Dettmers et al. 2021, arXiv:2110.02861; bitsandbytes,
-    optim/optimizer.py `min_8bit_size`).
+    optim/optimizer.py `min_8bit_size`). torchao's take half a byte with a scale for each 128, or a byte in fp8 with one for each 256
+    (torchao 0.14, optim/subclass_4bit.py, subclass_fp8.py, adam.py `_new_buffer`: from 4,096 elements on).
     """
     n, t = piece.elements, piece.tensor
     if optimizer in ("adamw", "adamw-fused", "paged-adamw"):
@@ -40,6 +42,10 @@ def state_bytes(piece: Piece, optimizer: Optimizer, size: int) -> int:
     if optimizer == "muon":
         hidden = piece.part == "decoder" and len(t.shape) >= 2
         return n * size * (1 if hidden else 2)
+    if optimizer == "adamw-4bit":
+        return 2 * (-(-n // 2) + 4 * -(-n // _4BIT_BLOCK) if t.elements >= _8BIT_LEAST else 4 * n)
+    if optimizer == "adamw-fp8":
+        return 2 * (n + 4 * -(-n // _8BIT_BLOCK) if t.elements >= _8BIT_LEAST else 4 * n)
     if optimizer in ("adamw-8bit", "paged-adamw-8bit", "lion-8bit"):
         moments = 1 if optimizer == "lion-8bit" else 2
         return moments * (n + 4 * -(-n // _8BIT_BLOCK) if t.elements >= _8BIT_LEAST else 4 * n)
@@ -52,6 +58,10 @@ def state_text(piece: Piece, optimizer: Optimizer, size: int) -> str:
         return f"2 x {size} {optimizer}"
     if optimizer in ("sgd-momentum", "lion"):
         return f"{size} {optimizer}"
+    if optimizer in ("adamw-4bit", "adamw-fp8") and piece.tensor.elements >= _8BIT_LEAST:
+        return f"2 x (0.5 + 4 / 128) {optimizer}" if optimizer == "adamw-4bit" else f"2 x (1 + 4 / 256) {optimizer}"
+    if optimizer in ("adamw-4bit", "adamw-fp8"):
+        return f"2 x 4 {optimizer}"
     if optimizer == "muon":
         return f"{size} muon" if piece.part == "decoder" and len(piece.tensor.shape) >= 2 else f"2 x {size} adamw"
     if optimizer in ("adamw-8bit", "paged-adamw-8bit", "lion-8bit"):
@@ -97,12 +107,13 @@ class States(NamedTuple):
     step: int
     cpu: int
     dequantized: int
+    reference: int
     formulas: dict[str, str]
 
     @property
     def held(self) -> int:
         """Bytes of all that is held for the whole step."""
-        return self.weights + self.adapters + self.gradients + self.optimizer + self.ema
+        return self.weights + self.adapters + self.gradients + self.optimizer + self.ema + self.reference
 
 
 def share(total: int, ways: int) -> int:
@@ -170,6 +181,10 @@ def states(run: Run, held: list[Piece]) -> States:
             if run.optimizer == "adamw":
                 step += copies * share(m, in_states)
     gathered = _gathered(run, held) if stage >= 3 and shards > 1 else 0
+    if run.step_in_backward and gradients:
+        # One tensor's gradient at a time (torchtune 0.6, training/memory.py `register_optim_in_bwd_hooks`).
+        gradients = max(-(-p.elements * gradient // (expert_ways if p.tensor.experts else ways)[1]) for p in held if p.trains)
+        step = 0
     cpu = 0
     if run.optimizer.startswith("paged"):
         cpu, optimizer = optimizer, 0
@@ -182,8 +197,15 @@ def states(run: Run, held: list[Piece]) -> States:
             gathered = gathered or _gathered(run, held)
     # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used.
     dequantized = max((run.size * p.elements for p in held if p.quantized and not p.trains), default=0)
-    formulas = {name: str(found) for name, found in sums.items()}
-    return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, formulas)
+    # Frozen models beside it, in half precision, sharded as weights are.
+    reference = run.frozen_models * sum(
+        p.copies * -(-p.elements * min(weight, 2) // (expert_ways if p.tensor.experts else ways)[0]) for p in held
+    )
+    if run.value_model:
+        weights, adapters, gradients, optimizer, ema = 2 * weights, 2 * adapters, 2 * gradients, 2 * optimizer, 2 * ema
+        step, gathered = 2 * step, 2 * gathered
+    formulas = {name: str(found) + (", twice: the value model" if run.value_model else "") for name, found in sums.items()}
+    return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, reference, formulas)
 
 
 def _gathered(run: Run, held: list[Piece]) -> int:
@@ -196,6 +218,8 @@ def _gathered(run: Run, held: list[Piece]) -> int:
         # parallelize_llama.py `apply_fsdp`: reshard_after_forward is off with pipelines; torch.distributed.pipelining synchronizes
         # gradients with the last).
         return sum(p.total * c * (2 if p.trains and run.micro_batches > 1 else 1) for p in held)
+    if not run.reshard:
+        return sum(p.total * c for p in held)
     outside = sum(p.total * c for p in held if p.part in ("embedding", "head") or p.tensor.name.count(".") < 2)
     by_layer: dict[int, int] = {}
     gradients = 0

@@ -120,7 +120,8 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
     settings = mm.Settings(
         "gpt", rank, run.seq, run.micro_batch, run.dp * run.tp * run.pp * run.cp, run.tp, run.pp, run.cp, run.ep, run.tp, run.interleave,
         run.micro_batches, run.zero == 1, 1, "fp32" if run.precision == "fp32" else "bf16", run.grad_size or 4,
-        {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every, ("core_attn",), vocab,
+        {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every,
+        ("core_attn",), vocab,
         f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", 0,
     )  # fmt: skip
     word = Weight(vocab * f.hidden_size // run.tp, split=True)
@@ -131,7 +132,8 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
     if run.pp > 1 or not f.tied_embeddings:
         last.append(word._replace(matrix=True, head=True))
     behind = (
-        Kept("norm", "final norm: input", HALF * f.hidden_size * rank.local), Kept("norm", "final norm: statistics", rank.stats * rank.local),
+        Kept("norm", "final norm: input", HALF * f.hidden_size * rank.local), Kept("norm", "final norm: statistics",
+        rank.stats * rank.local),
         Kept("head", "head: input", HALF * f.hidden_size * rank.local),
     )  # fmt: skip
     model = mm.Model(

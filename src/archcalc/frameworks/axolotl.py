@@ -1,0 +1,104 @@
+"""axolotl's YAML.
+
+Read in axolotl 0.19: utils/schemas/config.py, model.py, peft.py, training.py, loaders/model.py and integrations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archcalc import report
+from archcalc.analysis.training.method import Asked
+from archcalc.frameworks.common import reported, world
+from archcalc.frameworks.files import File
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+
+_INERT = (
+    INERT[:-1]
+    + r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
+    r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
+    r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|deepspeed|bfloat16|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
+    r"|fsdp_config\..*|fsdp|base_model_config|revision_of_model|trl\..*|eot_tokens|roles_to_train|excess_length_strategy)"
+)
+
+
+class Axolotl:
+    """axolotl."""
+
+    name = "axolotl"
+
+    def recognizes(self, file: File) -> bool:
+        return "base_model" in file.data
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        k = Keys(file, ask.overrides)
+        k.refuse(
+            (
+                "relora",
+                "galore",
+                "unfrozen_parameters",
+                "lora_modules_to_save",
+                "peft_use_dora",
+                "fp8",
+                "cfg_parallel",
+                "load_in_8bit",
+                "gptq",
+            )
+        )
+        n = world(ask)
+        adapter = k.text("adapter")
+        four = k.flag("load_in_4bit") or adapter == "qlora"
+        plugins = " ".join(k.names("plugins")).lower()
+        checkpointing = k.text("gradient_checkpointing", default="false").lower()
+        fused = (
+            "cut_cross_entropy" in plugins or k.flag("cut_cross_entropy") or k.flag("liger_fused_linear_cross_entropy")
+            or k.flag("chunked_cross_entropy")
+        )  # fmt: skip
+        micro, length = k.int("micro_batch_size", default=1) or 1, k.int("sequence_len", default=512) or 512
+        packed = k.flag("sample_packing")
+        attention = "flash" if k.flag("flash_attention") or k.text("attn_implementation").startswith("flash") else "sdpa"
+        if k.flag("eager_attention"):
+            attention = "eager"
+        linear = k.flag("lora_target_linear")
+        targets = k.names("lora_target_modules")
+        tp, cp = (
+            k.int("tensor_parallel_size", default=1) or 1,
+            k.int("context_parallel_size", "sequence_parallel_degree", default=1) or 1,
+        )
+        shard = k.int("dp_shard_size") or 0
+        fsdp = k.has("fsdp", "fsdp_config") or shard > 1
+        deepspeed = k.text("deepspeed").lower()
+        zero = next((s for s in (3, 2, 1) if f"zero{s}" in deepspeed), 0)
+        left = max(1, n // (tp * cp))
+        # The model is loaded in bf16, and trained so (loaders/model.py `_set_quantization_config`, `torch_dtype`); fp32 otherwise.
+        half = k.text("bf16", "bfloat16", default="auto").lower() in ("true", "auto", "full") or k.flag("fp16")
+        fields: dict[str, Any] = {
+            # Packed rows are one sequence each of all the micro-batch's tokens (utils/samplers/multipack.py).
+            "seq": length * micro if packed and attention == "flash" else length,
+            "micro_batch": 1 if packed and attention == "flash" else micro,
+            "micro_batches": k.int("gradient_accumulation_steps", default=1),
+            "precision": "pure" if half else "fp32",
+            "optimizer": k.choice("optimizer", OPTIMIZERS, "adamw_torch_fused"),
+            "attention": attention,
+            "recompute": "none" if checkpointing in ("false", "no", "") else "full",
+            "offload_inputs": (checkpointing.startswith("offload") or k.text("activation_offloading").lower() not in ("", "false")) or None,
+            "loss": "fused" if fused else "full",
+            "lora": (k.int("lora_r", default=8) or 8) if adapter else None,
+            "targets": (("all-linear",) if linear or not targets else targets) if adapter else None,
+            "quant": "nf4" if four and adapter else None,
+            "quantized_experts": k.flag("quantize_moe_experts") or None,
+            "tp": tp,
+            "cp": cp,
+            "fsdp": (shard or left) if fsdp else 1,
+            "dp": max(1, left // (shard or left)) if fsdp else left,
+            "zero": 0 if fsdp else zero,
+        }  # fmt: skip
+        rl = k.choice("rl", {"": "sft", "dpo": "dpo", "ipo": "dpo", "kto": "kto", "grpo": "grpo"}, "")
+        if k.flag("reward_model"):
+            rl = "reward"
+        notes = ["packed: a micro-batch is one row of all its tokens"] if packed and attention == "flash" and micro > 1 else []
+        return reported(ask, k, k.recipe("axolotl", ask.version, _INERT), k.text("base_model") or None, fields, notes, Asked(rl))  # type: ignore[arg-type]
+
+
+FRAMEWORK = Axolotl()

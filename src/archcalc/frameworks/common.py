@@ -1,0 +1,51 @@
+"""What frameworks that train published models have in common: from fields of a run to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archcalc import report
+from archcalc.analysis.training.method import Asked, with_method
+from archcalc.errors import UsageError
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.keys import Keys
+from archcalc.loader import Loaded
+
+
+def reported(
+    ask: Ask,
+    keys: Keys,
+    recipe: report.TrainRecipe,
+    model: str | Loaded | None,
+    fields: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    method: Asked | None = None,
+) -> report.TrainReport:
+    """The report of a recipe's run: `fields` are those of `Run` that the file decides, options of the command line win. Raises
+    `UsageError`
+    where no model is named, or no length."""
+    from archcalc.analysis.train_report import train_report
+    from archcalc.analysis.training import Run
+    from archcalc.loader import load
+
+    given = ask.source or model
+    if given is None:
+        raise UsageError(f"{keys.path} names no model", "give SOURCE beside --recipe, such as llama-3.1-8b")
+    loaded = load(given, offline=ask.offline, refresh=ask.refresh) if isinstance(given, str) else given
+    whole = {name: value for name, value in {**fields, **ask.changes}.items() if value is not None}
+    if "seq" not in whole:
+        raise UsageError(f"{keys.path} does not say how long sequences are", "give --seq, such as --seq 4k")
+    said = [*notes]
+    if recipe.unmodelled:
+        said.append(f"not modelled, taken as changing nothing: {', '.join(recipe.unmodelled)}")
+    run, told = with_method(Run(**whole), ask.method or method or Asked())
+    said += told
+    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe)
+    r.notes[:0] = said
+    return r
+
+
+def world(ask: Ask) -> int:
+    """The number of GPUs that the command line names."""
+    return ask.gpus.count if ask.gpus is not None else 1

@@ -1,0 +1,152 @@
+"""The keys of a configuration file: those that are read, those that change no memory, and the rest, said by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from archcalc import report
+from archcalc.errors import ConfigError, UnsupportedError, UsageError
+from archcalc.frameworks.files import File, unresolved
+
+MOST_KEYS = 5000
+
+
+class Keys:
+    """A file's keys, nested ones joined by dots. Each that is asked for counts as used."""
+
+    def __init__(self, file: File, overrides: Sequence[str] = ()) -> None:
+        self.path = file.path
+        self.values: dict[str, Any] = {}
+        self._flatten("", file.data)
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            if not equals or not key.strip():
+                raise UsageError(f"--set {override}: KEY=VALUE was expected", "with --recipe it sets a key of that file")
+            self.values[key.strip()] = _typed(value)
+        self.used: dict[str, str] = {}
+
+    def _flatten(self, prefix: str, data: Mapping[str, Any]) -> None:
+        for key, value in data.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, dict):
+                self._flatten(f"{name}.", value)
+            else:
+                self.values[name] = value
+            if len(self.values) > MOST_KEYS:
+                raise UsageError(f"{self.path} has more than {MOST_KEYS} keys")
+
+    def has(self, *names: str) -> bool:
+        return any(name in self.values or any(key.startswith(f"{name}.") for key in self.values) for name in names)
+
+    def get(self, *names: str) -> Any:
+        """The first of these keys that is set, or None."""
+        for name in names:
+            value = self.values.get(name)
+            if value is not None:
+                self.used[name] = _shown(value)
+                return value
+        for name in names:
+            if name in self.values:
+                self.used[name] = "null"
+        return None
+
+    def text(self, *names: str, default: str = "") -> str:
+        value = self.get(*names)
+        if value is None:
+            return default
+        if isinstance(value, (list, dict)):
+            raise ConfigError(f"{self.path}: {names[0]} is a list, and one value was expected", key=names[0])
+        text = str(value)
+        if variable := unresolved(text):
+            raise ConfigError(
+                f"{self.path}: {names[0]} is ${{{variable}}}, which the file does not set", f"--set {names[0]}=…", key=names[0]
+            )
+        return text
+
+    def int(self, *names: str, default: int | None = None, least: int = 1, most: int = 1 << 31) -> int | None:
+        text = self.text(*names)
+        if not text or text == "auto":
+            return default
+        try:
+            number = int(text)
+        except ValueError:
+            raise ConfigError(f"{self.path}: {names[0]} is {text!r}, and a whole number was expected", key=names[0]) from None
+        if not least <= number <= most:
+            raise ConfigError(f"{self.path}: {names[0]} is {number}: {least:,} to {most:,} was expected", key=names[0])
+        return number
+
+    def flag(self, *names: str, default: bool = False) -> bool:
+        value = self.get(*names)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "1", "yes", "auto"):
+            return True
+        if str(value).lower() in ("false", "0", "no", "none", ""):
+            return False
+        raise ConfigError(f"{self.path}: {names[0]} is {value!r}, and true or false was expected", key=names[0])
+
+    def names(self, *keys: str) -> tuple[str, ...]:
+        value = self.get(*keys)
+        if value is None:
+            return ()
+        if isinstance(value, list):
+            return tuple(str(v) for v in value)
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+    def choice(self, name: str, known: Mapping[str, str], default: str) -> str:
+        text = self.text(name, default=default)
+        if text not in known:
+            raise UnsupportedError(f"{self.path}: {name} {text!r} is not modelled", f"one of {', '.join(known)}")
+        return known[text]
+
+    def refuse(self, names: Iterable[str]) -> None:
+        """Raises `UnsupportedError` for keys that change memory and are not modelled."""
+        found = [name for name in names if self.values.get(name) not in (None, False, 0, "", [], "none")]
+        if found:
+            raise UnsupportedError(
+                f"{self.path}: {', '.join(found)}: not modelled, and memory depends on it", "take it out to see the rest of the run"
+            )
+
+    def recipe(self, framework: str, version: str | None, inert: str) -> report.TrainRecipe:
+        """What was used, what changes no memory (keys that match `inert`), and what is not modelled."""
+        pattern = re.compile(inert)
+        rest = [name for name in self.values if name not in self.used]
+        quiet = [name for name in rest if self.values[name] is None or pattern.fullmatch(name)]
+        return report.TrainRecipe(framework, version, self.used, sorted(quiet), sorted(set(rest) - set(quiet)))
+
+
+def _typed(value: str) -> Any:
+    return {"true": True, "false": False, "null": None}.get(value.lower(), value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))[:200]
+    return str(value).lower() if isinstance(value, bool) else str(value)[:200]
+
+
+OPTIMIZERS = {
+    "adamw_torch": "adamw", "adamw_torch_fused": "adamw-fused", "adamw_apex_fused": "adamw-fused", "adamw_hf": "adamw",
+    "adamw_bnb_8bit": "adamw-8bit", "adamw_8bit": "adamw-8bit", "paged_adamw": "paged-adamw", "paged_adamw_32bit": "paged-adamw",
+    "paged_adamw_8bit": "paged-adamw-8bit", "adafactor": "adafactor", "sgd": "sgd", "lion": "lion", "lion_32bit": "lion",
+    "lion_8bit": "lion-8bit", "adamw_torch_4bit": "adamw-4bit", "adamw_torch_8bit": "adamw-8bit", "ao_adamw_4bit": "adamw-4bit",
+    "ao_adamw_8bit": "adamw-8bit", "ao_adamw_fp8": "adamw-fp8", "muon": "muon", "adamw_anyprecision": "adamw", "adamw": "adamw",
+}  # fmt: skip
+"""transformers 5.24, training_args.py `OptimizerNames`, and axolotl's own (0.19, utils/schemas/enums.py
+`CustomSupportedOptimizers`)."""
+
+INERT = (
+    r"(?:.*\.)?(?:output_dir|run_name|report_to|logging_.*|save_.*|eval_.*|do_eval|do_train|do_predict|evaluation_strategy|learning_rate|lr"
+    r"|lr_.*|warmup_.*|num_train_epochs|num_epochs|epochs|max_steps|seed|data_seed|weight_decay|adam_.*|max_grad_norm|clip_grad_norm|dataset.*"
+    r"|datasets.*|test_datasets.*|val_.*|push_to_hub|hub_.*|wandb_.*|mlflow_.*|use_wandb|chat_template.*|tokenizer.*|special_tokens.*|tokens"
+    r"|preprocessing_.*|dataloader_.*|remove_unused_columns|overwrite_.*|overwrite_output_dir|resume_from_checkpoint|strict|type|template"
+    r"|shuffle.*|plot_loss|metric_logger.*|profiler.*|log_.*|ddp_timeout|trust_remote_code|train_on_inputs|group_by_length|train_on_.*"
+    r"|model_type|tokenizer_type|is_.*_derived_model|early_stopping_.*|loraplus_.*|lora_alpha|lora_dropout|use_rslora|beta|label_.*"
+    r"|saves_per_epoch|evals_per_epoch|auto_resume_from_checkpoints|debug|weight_decay|device|cudnn_.*|hub_strategy|greater_is_better"
+    r"|metric_for_best_model|load_best_model_at_end|disable_tqdm|torch_compile_mode|include_.*|loss_watchdog_.*|name|version|description)"
+)
+"""Keys of logging, data, schedules and checkpoints, which change no memory of the GPU."""

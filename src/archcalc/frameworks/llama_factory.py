@@ -1,0 +1,88 @@
+"""LLaMA-Factory's YAML.
+
+Read in LLaMA-Factory 0.9.5: hparams/finetuning_args.py, model_args.py, data_args.py, model/adapter.py,
+model/model_utils/checkpointing.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archcalc import report
+from archcalc.analysis.training.method import Asked
+from archcalc.errors import UnsupportedError
+from archcalc.frameworks.common import reported, world
+from archcalc.frameworks.files import File
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+from archcalc.frameworks.transformers import sharding
+
+_INERT = (
+    INERT[:-1]
+    + r"|stage|template|cutoff_len_eval|max_samples|preprocessing_.*|pref_beta|pref_loss|finetuning_type|ddp_find_.*|quantization_method)"
+)
+
+
+class LlamaFactory:
+    """LLaMA-Factory."""
+
+    name = "llama-factory"
+
+    def recognizes(self, file: File) -> bool:
+        return "finetuning_type" in file.data or "cutoff_len" in file.data or "stage" in file.data
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        k = Keys(file, ask.overrides)
+        k.refuse(
+            (
+                "use_galore",
+                "use_apollo",
+                "use_badam",
+                "use_dora",
+                "additional_target",
+                "use_llama_pro",
+                "shift_attn",
+                "mixture_of_depths",
+            )
+        )
+        kind = k.text("finetuning_type", default="lora")
+        if kind not in ("lora", "full"):
+            raise UnsupportedError(f"{k.path}: finetuning_type {kind!r} is not modelled", "lora and full are")
+        lora = kind == "lora"
+        bits = k.int("quantization_bit", default=0, least=0) or 0
+        if bits not in (0, 4):
+            raise UnsupportedError(f"{k.path}: quantization_bit {bits} is not modelled", "4 is")
+        pure = k.flag("pure_bf16")
+        half = k.flag("bf16") or k.flag("fp16") or pure
+        split = sharding(k, world(ask))
+        sharded = split.get("zero") == 3 or split.get("fsdp", 1) > 1
+        targets = k.names("lora_target")
+        fields: dict[str, Any] = {
+            "seq": k.int("cutoff_len", default=2048),
+            "micro_batch": k.int("per_device_train_batch_size", default=8),
+            "micro_batches": k.int("gradient_accumulation_steps", default=1),
+            # Trained weights are cast to fp32 unless pure_bf16 or sharded (model/adapter.py `init_adapter`:
+            # cast_trainable_params_to_fp32).
+            "precision": "fp32" if not half else "pure" if lora or pure or sharded else "amp",
+            "adapter_size": 2 if pure else None,
+            "optimizer": k.choice("optim", OPTIMIZERS, "adamw_torch"),
+            "attention": {"fa2": "flash", "fa3": "flash", "disabled": "eager"}.get(k.text("flash_attn", default="auto"), "sdpa"),
+            # On unless switched off (model/model_utils/checkpointing.py `prepare_model_for_training`).
+            "recompute": "none" if k.flag("disable_gradient_checkpointing") else "full",
+            "loss": "fused" if k.flag("enable_liger_kernel") else "full",
+            "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
+            "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,
+            "quant": "nf4" if bits == 4 else None,
+            "double_quant": k.flag("double_quantization", default=True) if bits == 4 else None,
+            **split,
+        }
+        stage = k.choice("stage", {"sft": "sft", "pt": "sft", "dpo": "dpo", "kto": "kto", "rm": "reward", "ppo": "ppo"}, "sft")
+        # DPO's reference model is another, unless the loss needs none (train/dpo/workflow.py, pref_loss: orpo, simpo).
+        free = k.text("pref_loss") in ("orpo", "simpo")
+        method = Asked(stage, reference=False if free else None)  # type: ignore[arg-type]
+        return reported(
+            ask, k, k.recipe("llama-factory", ask.version, _INERT), k.text("model_name_or_path") or None, fields, method=method
+        )
+
+
+FRAMEWORK = LlamaFactory()

@@ -1,0 +1,102 @@
+"""torchtitan's TOML.
+
+Read in torchtitan 0.2 and 0.3: config/job_config.py, config/configs.py, distributed/activation_checkpoint.py, components/loss.py,
+models/llama3/infra/parallelize.py `apply_fsdp`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from archcalc import report, zoo
+from archcalc.errors import UnsupportedError, UsageError
+from archcalc.frameworks.common import reported, world
+from archcalc.frameworks.files import File
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.keys import INERT, Keys
+
+_INERT = (
+    r"(?:job|profiling|metrics|checkpoint|comm|experimental|validation|lr_scheduler|fault_tolerance|memory_estimation|debug|training\.dataset.*"
+    r"|training\.steps|training\.max_norm|training\.seed|training\.deterministic|training\.gc_.*|optimizer|float8|quantize|compile|parallelism"
+    r"|model\.(?:hf_assets_path|tokenizer_path|tokenizer|print_after.*|converters))(?:\..*)?|" + INERT
+)
+_SCHEDULES = {"1F1B", "Interleaved1F1B", "InterleavedZeroBubble", "ZBVZeroBubble", "GPipe", "LoopedBFS", "DualPipeV"}
+
+
+class Torchtitan:
+    """torchtitan."""
+
+    name = "torchtitan"
+
+    def recognizes(self, file: File) -> bool:
+        return file.kind == "toml" and isinstance(file.data.get("training"), dict) and isinstance(file.data.get("model"), dict)
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        k = Keys(file, ask.overrides)
+        k.refuse(("training.enable_cpu_offload", "parallelism.pipeline_parallel_schedule_csv", "model.converters"))
+        p = "parallelism"
+        n = world(ask)
+        tp, pp, cp = (k.int(f"{p}.{name}_parallel_degree", default=1) or 1 for name in ("tensor", "pipeline", "context"))
+        replicas = k.int(f"{p}.data_parallel_replicate_degree", default=1) or 1
+        shard = k.int(f"{p}.data_parallel_shard_degree", default=-1, least=-1) or -1
+        if shard < 1:
+            if n % (tp * pp * cp * replicas):
+                raise UsageError(
+                    f"{k.path}: tp {tp} x pp {pp} x cp {cp} x {replicas} replicas does not divide {n} GPUs",
+                    "--gpu gives their number",
+                )
+            shard = n // (tp * pp * cp * replicas)
+        mode = k.text("activation_checkpoint.mode", default="selective")
+        option = k.text("activation_checkpoint.selective_ac_option", default="op")
+        compiled = k.flag("compile.enable", "training.compile") and "loss" in (k.names("compile.components") or ("model", "loss"))
+        schedule = k.text(f"{p}.pipeline_parallel_schedule", default="Interleaved1F1B")
+        if pp > 1 and schedule not in _SCHEDULES:
+            raise UnsupportedError(
+                f"{k.path}: {p}.pipeline_parallel_schedule {schedule!r} is not modelled", f"one of {', '.join(sorted(_SCHEDULES))}"
+            )
+        local = k.int("training.local_batch_size", "training.batch_size", default=8) or 8
+        micro = k.int(f"{p}.pipeline_parallel_microbatch_size", default=1) or 1
+        reshard = k.text(f"{p}.fsdp_reshard_after_forward", default="default")
+        whole = k.int("training.global_batch_size", default=-1, least=-1) or -1
+        steps = max(1, whole // (local * replicas * shard)) if whole > 0 else 1
+        fields: dict[str, Any] = {
+            "seq": k.int("training.seq_len", default=2048),
+            "micro_batch": micro if pp > 1 else local,
+            "micro_batches": max(1, local // micro) if pp > 1 else steps,
+            "precision": "mixed" if shard * replicas > 1 or cp > 1 else "fp32",
+            "optimizer": {"AdamW": "adamw-fused", "Adam": "adamw-fused", "Muon": "muon"}.get(
+                k.text("optimizer.name", default="AdamW"), "adamw"
+            ),
+            "attention": "flash",
+            "recompute": {"none": "none", "full": "full", "selective": "selective", "memory_budget": "selective"}.get(mode, ""),
+            "every": int(option) if mode == "selective" and option.isdecimal() else None,
+            # components/loss.py `build_cross_entropy_loss`: compiled with the model since 2025.
+            "loss": "compiled" if compiled else "full",
+            "fsdp": shard,
+            "dp": replicas,
+            "tp": tp,
+            "sequence": tp > 1 or None,
+            "pp": pp,
+            "interleave": 2 if pp > 1 and schedule in ("Interleaved1F1B", "InterleavedZeroBubble") else 1,
+            "cp": cp,
+            "ep": k.int(f"{p}.expert_parallel_degree", default=1),
+            "reshard": False if reshard == "never" else None,
+        }
+        if not fields["recompute"]:
+            raise UnsupportedError(f"{k.path}: activation_checkpoint.mode {mode!r} is not modelled", "none, selective, full")
+        if fields["every"]:
+            fields["recompute"] = "full"
+        name, flavor = k.text("model.name"), k.text("model.flavor")
+        return reported(ask, k, k.recipe("torchtitan", ask.version, _INERT), bundled(name, flavor), fields)
+
+
+FRAMEWORK = Torchtitan()
+
+
+def bundled(name: str, flavor: str) -> str | None:
+    """The bundled model of a name and a flavor: llama3 and 8B are llama-3.1-8b, the one that torchtitan's shapes are of."""
+    family = {"llama3": "llama31", "llama4": "llama4", "qwen3": "qwen3", "deepseek_v3": "deepseek"}.get(name, name)
+    wanted = family + {"671B": "v3", "16B": "v2lite", "17bx16e": "scout", "17bx128e": "maverick"}.get(flavor, flavor)
+    key = re.sub(r"[^a-z0-9]", "", wanted.lower())
+    return next((one for one in zoo.names() if re.sub(r"[^a-z0-9]", "", one) == key), None)

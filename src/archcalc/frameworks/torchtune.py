@@ -1,0 +1,112 @@
+"""torchtune's YAML.
+
+Read in torchtune 0.6.1: recipes/*.py, modules/loss, training/memory.py, modules/low_precision/nf4_linear.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from archcalc import report, zoo
+from archcalc.analysis.training.method import Asked
+from archcalc.errors import UnsupportedError
+from archcalc.frameworks.common import reported, world
+from archcalc.frameworks.files import File
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.keys import INERT, Keys
+
+_OPTIMIZERS = {
+    "torch.optim.AdamW": "adamw", "torch.optim.Adam": "adamw", "torch.optim.SGD": "sgd",
+    "bitsandbytes.optim.PagedAdamW8bit": "paged-adamw-8bit",
+    "bitsandbytes.optim.PagedAdamW": "paged-adamw", "bitsandbytes.optim.AdamW8bit": "adamw-8bit", "torchao.optim.AdamW4bit": "adamw-4bit",
+    "torchao.optim.AdamW8bit": "adamw-8bit", "torchao.optim.AdamWFp8": "adamw-fp8",
+    "torchao.prototype.low_bit_optim.AdamW8bit": "adamw-8bit",
+    "torchao.prototype.low_bit_optim.AdamW4bit": "adamw-4bit",
+}  # fmt: skip
+_INERT = (
+    INERT[:-1]
+    + r"|checkpointer\..*|optimizer\..*|dataset\..*|tokenizer\..*|loss\..*|max_steps_per_epoch|compile|packed|save_adapter_weights_only"
+    r"|model\.lora_alpha|model\.lora_dropout|custom_sharded_layers|lr_scheduler\..*|fsdp_cpu_offload_.*|enable_async_checkpointing|dtype_.*)"
+)
+_MODULES = {"output_proj": "o_proj", "w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+
+
+class Torchtune:
+    """torchtune."""
+
+    name = "torchtune"
+
+    def recognizes(self, file: File) -> bool:
+        model = file.data.get("model")
+        return isinstance(model, dict) and "_component_" in model
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        k = Keys(file, ask.overrides)
+        k.refuse(("model.use_dora", "quantizer._component_", "quantize_base_layers", "tensor_parallel_plan._component_"))
+        component = k.text("model._component_").rpartition(".")[2]
+        lora = component.startswith(("lora_", "qlora_"))
+        rank = k.int("model.lora_rank", default=8) if lora else None
+        n = world(ask)
+        tp, replicas = k.int("tensor_parallel_dim", default=1) or 1, k.int("data_parallel_replicate_dim", default=1) or 1
+        shard = max(1, n // (tp * replicas))
+        dtype = k.text("dtype", default="bf16")
+        if dtype not in ("bf16", "fp32"):
+            raise UnsupportedError(f"{k.path}: dtype {dtype!r} is not modelled", "bf16 and fp32 are")
+        loss = k.text("loss._component_", default="CEWithChunkedOutputLoss").rpartition(".")[2]
+        optimizer = k.choice("optimizer._component_", _OPTIMIZERS, "torch.optim.AdamW")
+        fields: dict[str, Any] = {
+            "seq": k.int("tokenizer.max_seq_len"),
+            "micro_batch": k.int("batch_size", default=2),
+            "micro_batches": k.int("gradient_accumulation_steps", default=1),
+            "precision": "pure" if dtype == "bf16" else "fp32",
+            "adapter_size": 2 if dtype == "bf16" else 4,
+            "optimizer": "adamw-fused" if optimizer == "adamw" and k.flag("optimizer.fused") else optimizer,
+            "attention": "flash",
+            "recompute": "full" if k.flag("enable_activation_checkpointing") else "none",
+            "offload_inputs": k.flag("enable_activation_offloading") or None,
+            "step_in_backward": k.flag("optimizer_in_bwd") or None,
+            # modules/loss: the head is applied chunk by chunk (LinearCrossEntropyLoss), or its logits are chunks already.
+            "loss": "fused" if loss.startswith("Linear") else "compiled" if k.flag("compile") else "chunked",
+            "chunks": k.int("loss.num_output_chunks", default=8),
+            "lora": rank,
+            "targets": _targets(k) if lora else None,
+            # torchao's nf4 has 8-bit scales of 256 blocks (modules/low_precision/nf4_linear.py).
+            "quant": "nf4" if component.startswith("qlora_") or k.flag("model.quantize_base") else None,
+            "tp": tp,
+            "fsdp": shard,
+            "dp": replicas,
+            "offload": "all" if k.flag("fsdp_cpu_offload") else "none",
+        }
+        if loss == "DPOLoss":
+            # recipes/full_dpo_distributed.py takes log-probabilities of whole logits.
+            fields["loss"] = "full"
+        notes = ["torchtune pads to the longest sequence of a batch: --seq is that length"] if fields["seq"] is None else []
+        return reported(
+            ask,
+            k,
+            k.recipe("torchtune", ask.version, _INERT),
+            _bundled(component),
+            fields,
+            notes,
+            Asked("dpo" if loss == "DPOLoss" else "sft"),
+        )
+
+
+FRAMEWORK = Torchtune()
+
+
+def _targets(k: Keys) -> tuple[str, ...]:
+    found = [_MODULES.get(name, name) for name in k.names("model.lora_attn_modules")]
+    if k.flag("model.apply_lora_to_mlp"):
+        found.append("mlp")
+    if k.flag("model.apply_lora_to_output"):
+        raise UnsupportedError(f"{k.path}: model.apply_lora_to_output: an adapter on the head is not modelled", "leave it out")
+    return tuple(found) or ("attention",)
+
+
+def _bundled(component: str) -> str | None:
+    """The bundled model of a builder: `lora_llama3_1_8b` is `llama-3.1-8b`."""
+    plain = re.sub(r"^(?:q?lora_)", "", component)
+    key = re.sub(r"[^a-z0-9]", "", plain.lower())
+    return next((name for name in zoo.names() if re.sub(r"[^a-z0-9]", "", name) == key), None)

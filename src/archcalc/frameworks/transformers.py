@@ -1,0 +1,96 @@
+"""transformers' Trainer, TRL and accelerate: YAML or JSON of training arguments.
+
+Read in transformers 5.24 (training_args.py), TRL 1.16 (trainer/base_config.py, sft_config.py, model_config.py, utils.py) and
+PEFT 0.21.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archcalc import report
+from archcalc.frameworks.common import reported, world
+from archcalc.frameworks.files import File
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+
+ATTENTION = {
+    "eager": "eager", "sdpa": "sdpa", "flash_attention_2": "flash", "flash_attention_3": "flash", "flash_attention_4": "flash",
+    "kernels-community/flash-attn2": "flash", "kernels-community/flash-attn3": "flash", "flex_attention": "flash",
+}  # fmt: skip
+_TRL = (
+    "max_length",
+    "max_seq_length",
+    "packing",
+    "use_peft",
+    "lora_r",
+    "max_completion_length",
+    "dataset_name",
+    "padding_free",
+    "beta",
+)
+
+
+class Transformers:
+    """The Trainer's own arguments."""
+
+    name = "transformers"
+
+    def recognizes(self, file: File) -> bool:
+        return any(key in file.data for key in ("per_device_train_batch_size", "model_name_or_path", "gradient_checkpointing"))
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        k = Keys(file, ask.overrides)
+        k.refuse(("galore_rank", "torch_compile_backend", "tp_size", "use_dora", "optim_target_modules", "lora_modules_to_save"))
+        fields = arguments(k, ask, trl=any(key in k.values for key in _TRL))
+        model = k.text("model_name_or_path", "model") or None
+        return reported(ask, k, k.recipe("transformers", ask.version, INERT), model, fields)
+
+
+FRAMEWORK = Transformers()
+
+
+def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
+    """The fields of a run that training arguments decide; TRL's defaults where `trl`."""
+    n = world(ask)
+    bf16 = k.flag("bf16", default=trl and not k.flag("fp16"))
+    dtype = k.text("dtype", "torch_dtype", default="auto")
+    lora = k.flag("use_peft") or k.has("lora_r")
+    four = k.flag("load_in_4bit")
+    # Published weights are half precision, and transformers 5 loads them so; fp32 ones are trained under autocast.
+    precision = "amp" if dtype in ("float32", "fp32") and bf16 else "fp32" if dtype in ("float32", "fp32") else "pure"
+    fields: dict[str, Any] = {
+        "seq": k.int("max_length", "max_seq_length", default=1024 if trl else None),
+        "micro_batch": k.int("per_device_train_batch_size", default=8),
+        "micro_batches": k.int("gradient_accumulation_steps", default=1),
+        "precision": precision,
+        "optimizer": k.choice("optim", OPTIMIZERS, "adamw_torch_fused"),
+        "attention": k.choice("attn_implementation", ATTENTION, "sdpa"),
+        "recompute": "full" if k.flag("gradient_checkpointing", default=trl) else "none",
+        # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
+        "loss": "fused" if trl or k.flag("use_liger_kernel") else "full",
+        "offload_inputs": k.flag("activation_offloading") or None,
+        "lora": (k.int("lora_r", default=16) or 16) if lora else None,
+        "targets": k.names("lora_target_modules") or (("all-linear",) if lora else None),
+        "quant": "nf4" if four else None,
+        "double_quant": k.flag("use_bnb_nested_quant") if four else None,
+    }
+    fields |= sharding(k, n)
+    return fields
+
+
+def sharding(k: Keys, n: int) -> dict[str, Any]:
+    """Who shares weights, by DeepSpeed's configuration, FSDP's, or none."""
+    fsdp = k.text("fsdp", "fsdp_config.fsdp_version", "fsdp_version")
+    stage = k.int("zero_stage", "deepspeed_config.zero_stage", "deepspeed.zero_optimization.stage", least=0, most=3)
+    if stage is None and k.has("deepspeed"):
+        path = k.text("deepspeed")
+        stage = next(
+            (s for s in (3, 2, 1) if f"zero{s}" in path.lower() or f"z{s}" in path.lower() or f"stage{s}" in path.lower()), 0
+        )
+    offload = "offload" in fsdp or k.flag("fsdp_config.fsdp_offload_params", "fsdp_config.offload_params")
+    if fsdp and fsdp.lower() not in ("false", "no", "none"):
+        return {"fsdp": n, "dp": 1, "offload": "all" if offload else "none"}
+    if stage:
+        return {"dp": n, "zero": stage}
+    return {"dp": n}
