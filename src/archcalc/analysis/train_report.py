@@ -18,6 +18,7 @@ from archcalc.analysis.training import (
     trainable,
     work,
 )
+from archcalc.analysis.training.choose import choose
 from archcalc.errors import UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
@@ -61,8 +62,11 @@ def train_report(
     tokens: int | None = None,
     brief: bool = False,
     recipe: report.TrainRecipe | None = None,
+    given: frozenset[str] | None = None,
 ) -> report.TrainReport:
-    """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies."""
+    """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies. With `given`, the
+    fields of the
+    run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them."""
     a, notes = loaded.architecture, list(loaded.architecture.notes)
     if loaded.note:
         notes.insert(0, f"config: {loaded.note}")
@@ -70,7 +74,11 @@ def train_report(
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
         planner.check(run._replace(ep=1))
-        run, said = place(run, gpus.count)
+        if given is None:
+            run, said = place(run, gpus.count)
+        else:
+            most_held = (gpus.device.visible_bytes - OVERHEAD_BYTES) * 100 // RESERVED
+            run, said = choose(planner, run, given, gpus.count, gpus.device.per_node, most_held)
         notes += [*([said] if said else []), *gpus.notes]
     m = planner.memory(run)
     capacity = gpus.device.visible_bytes if gpus else None

@@ -290,7 +290,7 @@ def command(
     from archcalc.frameworks.framework import Ask
 
     spec = _machine(machine)
-    changes = _changes(computed, split, trained)
+    changes = _changes(computed, split, trained, alone=recipe is None)
     method = _method(learned, spec)
     share = units.parse_share(machine.mfu, "--mfu")
     count = units.parse_count(machine.tokens) if machine.tokens is not None else None
@@ -368,23 +368,29 @@ def _machine(machine: Machine) -> GpuSpec | None:
     return hardware.parse_spec(machine.gpu, limit=1 << 20) if machine.gpu is not None else None
 
 
-def _changes(computed: Computed, split: Split, trained: Trained) -> dict[str, Any]:
-    """The fields of a run that options set. Raises `UsageError` for an option that changes nothing beside the others."""
+def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool) -> dict[str, Any]:
+    """The fields of a run that options set. Raises `UsageError` for an option that changes nothing beside the others, `alone` where no
+    recipe stands behind them."""
     from archcalc import units
     from archcalc.analysis.training.adapters import split_targets
 
     every, loss = computed.checkpoint_every, computed.loss
-    for option, alone, needed in (
-        ("--loss-chunks", computed.loss_chunks is not None and loss not in (Losses.chunked, None), "--loss chunked"),
+    for option, wrong, needed in (
+        ("--lora-targets", trained.lora_targets is not None and not trained.lora and alone, "--lora 16"),
+        (
+            "--loss-chunks",
+            computed.loss_chunks is not None and loss is not Losses.chunked and (alone or loss is not None),
+            "--loss chunked",
+        ),
         ("--checkpoint-every", (every or 1) > 1 and computed.checkpointing is Checkpointing.selective, "--checkpointing full"),
         (
             "--no-dropout",
-            computed.dropout is False and computed.implementation not in (Implementations.megatron, None),
+            computed.dropout is False and computed.implementation is not Implementations.megatron and alone,
             "--implementation megatron",
         ),
-        ("--no-double-quant", trained.double_quant is False and not trained.qlora, "--lora 16 --qlora"),
+        ("--no-double-quant", trained.double_quant is False and not trained.qlora and alone, "--lora 16 --qlora"),
     ):
-        if alone:
+        if wrong:
             raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
     out: dict[str, Any] = {
         "seq": None if computed.seq is None else units.parse_tokens(computed.seq),

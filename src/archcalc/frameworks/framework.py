@@ -86,6 +86,6 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     assert ask.source is not None
     loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
     run, notes = with_method(Run(**changes), ask.method or Asked())
-    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens)
+    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=frozenset(ask.changes))
     r.notes[:0] = notes
     return r

@@ -8,6 +8,7 @@ from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments, from_file
+from archcalc.frameworks.megatron.terms import terms_of
 
 
 class Megatron:
@@ -80,7 +81,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
         fits=taken <= budget,
         verdict=verdict(f.total, taken, budget, gpus),
         moment="loss of the last micro-batch" if f.logits else "last micro-batch in flight",
-        terms=_terms(s, f),
+        terms=[report.TrainTerm(group, name, size, round(size / f.total, 4), text) for group, name, size, text in terms_of(s, f)],
         moments=[report.TrainMoment("between two iterations", f.static), report.TrainMoment("at most", f.total)],
         stage=fullest,
         stages=[report.TrainStage(i, stage.static, stage.total) for i, stage in enumerate(stages)],
@@ -92,26 +93,6 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
         basis="counted",
         notes=notes,
     )  # fmt: skip
-
-
-def _terms(s: mm.Settings, f: mm.Stage) -> list[report.TrainTerm]:
-    states = "12 B" if s.optimizer == "adam" else s.optimizer
-    shared = f" over {s.dp} ranks (experts {s.expert_dp})" if s.distributed else ""
-    rows: list[tuple[str, str, int, str]] = [
-        ("weights", "weights", f.weights, f"{f.params:,} parameters on the rank"),
-        ("gradients", "gradients", f.gradients, f"{s.gradient} B x {f.params:,}, one buffer"),
-        ("optimizer", "optimizer", f.optimizer, f"{states} x {f.params:,}{shared}"),
-        ("activations", "work spaces", f.work, "cuBLAS's of two threads, Transformer Engine's"),
-        ("activations", "kept buffers", f.buffers, "gathered inputs, the schedule's last input, one empty gradient for each shape"),
-        *(("activations", f"activations: {block}", size, "") for block, size in f.activations.items()),
-        ("activations", "a layer made again", f.again, ""),
-        ("logits", "logits and loss", f.logits, f"{10 if s.fused_loss else 6} B x tokens x {s.vocab // s.tp:,}"),
-    ]
-    return [
-        report.TrainTerm(group, name, size, round(size / f.total, 4), formula)  # type: ignore[arg-type]
-        for group, name, size, formula in rows
-        if size
-    ]
 
 
 def _plan(s: mm.Settings) -> report.TrainPlan:
@@ -131,9 +112,4 @@ def _work(s: mm.Settings, model: mm.Model, gpus: hardware.GpuSpec, ask: Ask, act
     attention = 6 * model.attention * s.seq
     again = matrices // 3 + attention // 3 if s.recompute == "full" else attention // 3 if s.recompute == "selective" else 0
     tokens = s.micro_batch * s.micro_batches * (s.gpus // (s.tp * s.pp * s.cp)) * s.seq
-    return priced(
-        matrices, attention, again, tokens, HALF_SIZE if s.precision != "fp32" else 4, s.gpus, gpus, ask.mfu, ask.tokens, active
-    )
-
-
-HALF_SIZE = 2
+    return priced(matrices, attention, again, tokens, 2 if s.precision != "fp32" else 4, s.gpus, gpus, ask.mfu, ask.tokens, active)

@@ -10,6 +10,7 @@ from archcalc.errors import UnsupportedError
 from archcalc.frameworks.megatron import layers as ml
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
+from archcalc.frameworks.megatron.terms import terms_of
 from archcalc.hardware import Device
 from archcalc.model import Architecture, Layer, Tensor
 
@@ -20,27 +21,14 @@ class MegatronPlanner(Planner):
     def __init__(self, architecture: Architecture, device: Device | None = None) -> None:
         super().__init__(architecture)
         self.device = device
+        self._settings: mm.Settings
 
     def memory(self, run: Run) -> Memory:
         self.check(run)
         stages = self._megatron(run)
         fullest = max(range(len(stages)), key=lambda i: stages[i].total)
         f = stages[fullest]
-        terms = [
-            Term("weights", "weights", f.weights, f"{HALF} B x {f.params:,}"),
-            Term("gradients", "gradients", f.gradients, f"{f.gradients // max(1, f.params)} B x {f.params:,}, one buffer"),
-            Term("optimizer", "optimizer", f.optimizer, f"its share of the states of {f.params:,} parameters"),
-            Term("activations", "work spaces", f.work, "cuBLAS's of two threads, Transformer Engine's"),
-            Term(
-                "activations",
-                "kept buffers",
-                f.buffers,
-                "gathered inputs, the schedule's last input, one empty gradient for each shape",
-            ),
-            *(Term("activations", f"activations: {block}", size, "Megatron-LM's modules") for block, size in f.activations.items()),
-            Term("activations", "a layer made again", f.again, "what the fullest layer takes beyond the memory of the loss"),
-            Term("logits", "logits and loss", f.logits, "6 B a logit: half precision and fp32, in place"),
-        ]
+        terms = [Term(*row) for row in terms_of(self._settings, f)]
         return Memory(
             f.total, tuple(t for t in terms if t.bytes), "loss of the last micro-batch" if f.logits else "last micro-batch in flight",
             (("between two steps", f.static), ("at most", f.total)), fullest, tuple(s.total for s in stages),
@@ -52,6 +40,7 @@ class MegatronPlanner(Planner):
 
     def _megatron(self, run: Run) -> list[mm.Stage]:
         s, model = modules(self.a, run)
+        self._settings = s
         n = len(model.layers)
         each = n // (run.pp * run.interleave)
         if each * run.pp * run.interleave == n:

@@ -1,0 +1,135 @@
+"""Which plan a run takes on the GPUs named, where options leave it open: the cheapest that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from archcalc.analysis.training.planner import Planner
+from archcalc.analysis.training.run import Run
+from archcalc.errors import UsageError
+
+SPLITS = ("dp", "fsdp", "zero", "tp", "pp", "cp", "ep")
+
+
+class Choice(NamedTuple):
+    """A run that names every GPU and why it is so."""
+
+    run: Run
+    why: str
+
+
+class _Way(NamedTuple):
+    name: str
+    changes: dict[str, Any]
+
+
+def choose(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_node: int, budget: int) -> Choice:
+    """The first of the plans that fits `budget` bytes, in the order of what they cost a step; where none fits, the smallest.
+
+    Replicas send gradients alone; ZeRO 1 as much (Rajbhandari et al. 2019, arXiv:1910.02054, section 7); sharding gathers weights
+    twice, within
+    a node first; checkpointing computes parts again, then every layer (a third more); tensor parallelism exchanges activations in every
+    layer, a pipeline waits at both ends. Options that are given hold. Raises `UsageError` where the GPUs do not come out even.
+    """
+    tried: list[str] = []
+    best: tuple[int, Run, str] | None = None
+    first: UsageError | None = None
+    seen: set[Run] = set()
+    for way in _ways(planner, run, given, gpus, per_node):
+        candidate = run._replace(**way.changes)
+        if candidate.gpus != gpus or candidate in seen:
+            continue
+        seen.add(candidate)
+        try:
+            planner.check(candidate)
+            total = planner.total(candidate)
+        except UsageError as error:
+            first = first or error
+            continue
+        if best is None or total < best[0]:
+            best = total, candidate, way.name
+        if total <= budget:
+            why = f"chosen: {way.name}" + (
+                ", the cheapest that fits" + (f"; tried before: {', '.join(tried)}" if tried else "")
+                if len(seen) > 1 or tried
+                else ""
+            )
+            return Choice(candidate, why)
+        if len(tried) < 4:
+            tried.append(f"{way.name} ({total / (1 << 30):,.0f} GiB)")
+    if best is None:
+        if first is not None and not seen:
+            raise first
+        held = ", ".join(f"{name} {getattr(run, name)}" for name in SPLITS if name in given)
+        raise UsageError(
+            f"{held or 'the run'} does not come out even on {gpus} GPUs", "their product must be the number of GPUs"
+        ) from first
+    return Choice(best[1], f"no plan that was tried fits: {best[2]} takes least")
+
+
+def _ways(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_node: int) -> Iterator[_Way]:
+    """Plans in the order of what they cost."""
+    recomputes = [run.recompute] if "recompute" in given or "every" in given else ["none", "selective", "full"]
+    inner = run.tp * run.pp * run.cp
+    if gpus % inner:
+        return
+    for recompute in recomputes:
+        for way in _data(planner, run, given, gpus // inner, per_node):
+            yield _named(way, recompute, len(recomputes) > 1)
+    last = recomputes[-1]
+    splits = [
+        {"tp": tp, "pp": pp}
+        for pp in (1, 2, 4, 8, 16, 32)
+        for tp in (1, 2, 4, 8)
+        if tp * pp > 1 and tp <= per_node and ("tp" not in given or tp == run.tp) and ("pp" not in given or pp == run.pp)
+    ]
+    for split in splits:
+        part = split["tp"] * split["pp"] * run.cp
+        if gpus % part or split["pp"] > max(1, planner.a.layers):
+            continue
+        words = [f"{name.upper()} {n}" for name, n in split.items() if n > 1]
+        more: dict[str, Any] = {**split, "sequence": run.sequence or split["tp"] > 1}
+        if split["pp"] > 1 and "micro_batches" not in given:
+            more["micro_batches"] = split["pp"]
+        for way in _data(planner, run, given, gpus // part, per_node):
+            name = ", ".join([*words, *([way.name] if gpus // part > 1 else [])])
+            yield _named(_Way(name, {**more, **way.changes}), last, len(recomputes) > 1)
+
+
+def _named(way: _Way, recompute: str, open_: bool) -> _Way:
+    name = f"{way.name}, checkpointing {recompute}" if open_ and recompute != "none" else way.name
+    return _Way(name, {**way.changes, "recompute": recompute})
+
+
+def _data(planner: Planner, run: Run, given: frozenset[str], ranks: int, per_node: int) -> Iterator[_Way]:
+    """What `ranks` GPUs do that hold the same slice of the model."""
+    fixed = given & {"dp", "fsdp", "zero"}
+    if fixed:
+        dp, fsdp = run.dp, run.fsdp
+        if "dp" not in given and ranks % fsdp == 0:
+            dp = ranks // fsdp
+        elif "fsdp" not in given and "zero" not in given and ranks % dp == 0:
+            fsdp = ranks // dp
+        yield _Way(_words(dp, fsdp, run.zero), {"dp": dp, "fsdp": fsdp})
+        return
+    yield _Way(_words(ranks, 1, 0), {"dp": ranks, "fsdp": 1, "zero": 0})
+    if ranks == 1:
+        return
+    experts = planner.a.facts.moe.experts if planner.a.facts.moe else 0
+    yield _Way(_words(ranks, 1, 1), {"dp": ranks, "fsdp": 1, "zero": 1})
+    sizes = [n for n in (per_node, ranks) if n <= ranks and ranks % n == 0 and n > 1]
+    for n in dict.fromkeys(sizes):
+        changes = {"dp": ranks // n, "fsdp": n, "zero": 0}
+        yield _Way(_words(ranks // n, n, 0), changes)
+        spread = max((e for e in (2, 4, 8, 16, 32, 64) if experts and experts % e == 0 and n % e == 0), default=1)
+        if spread > 1 and "ep" not in given:
+            yield _Way(f"{_words(ranks // n, n, 0)}, EP {spread}", {**changes, "ep": spread})
+
+
+def _words(dp: int, fsdp: int, zero: int) -> str:
+    if fsdp > 1:
+        return f"FSDP over {fsdp}" + (f", {dp} replicas" if dp > 1 else "")
+    if zero:
+        return f"ZeRO {zero} over {dp}"
+    return f"{dp} replicas" if dp > 1 else "one GPU"
