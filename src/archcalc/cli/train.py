@@ -98,6 +98,7 @@ class Frameworks(str, Enum):
     llama_factory = "llama-factory"
     axolotl = "axolotl"
     nanochat = "nanochat"
+    litgpt = "litgpt"
     transformers = "transformers"
 
 

@@ -5,6 +5,7 @@ Read in axolotl 0.19: utils/schemas/config.py, model.py, peft.py, training.py, l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
@@ -30,6 +31,12 @@ class Axolotl:
 
     def recognizes(self, file: File) -> bool:
         return "base_model" in file.data
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "precision": "pure", "optimizer": "adamw-fused", "attention": "flash",
+            "quantized_experts": given.get("quant") == "nf4",
+        }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -98,7 +105,7 @@ class Axolotl:
         if k.flag("reward_model"):
             rl = "reward"
         notes = ["packed: a micro-batch is one row of all its tokens"] if packed and attention == "flash" and micro > 1 else []
-        return reported(ask, k, k.recipe("axolotl", ask.version, _INERT), k.text("base_model") or None, fields, notes, Asked(rl))  # type: ignore[arg-type]
+        return reported(ask, k, "axolotl", _INERT, k.text("base_model") or None, fields, notes, Asked(rl))  # type: ignore[arg-type]
 
 
 FRAMEWORK = Axolotl()

@@ -16,7 +16,8 @@ from archcalc.loader import Loaded
 def reported(
     ask: Ask,
     keys: Keys,
-    recipe: report.TrainRecipe,
+    framework: str,
+    inert: str,
     model: str | Loaded | None,
     fields: Mapping[str, Any],
     notes: Sequence[str] = (),
@@ -36,6 +37,7 @@ def reported(
     whole = {name: value for name, value in {**fields, **ask.changes}.items() if value is not None}
     if "seq" not in whole:
         raise UsageError(f"{keys.path} does not say how long sequences are", "give --seq, such as --seq 4k")
+    recipe = keys.recipe(framework, ask.version, inert)
     said = [*notes]
     if recipe.unmodelled:
         said.append(f"not modelled, taken as changing nothing: {', '.join(recipe.unmodelled)}")

@@ -5,6 +5,7 @@ Read in DeepSpeed 0.18 (runtime/config.py, runtime/zero/config.py, stage_1_and_2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
@@ -35,6 +36,9 @@ class DeepSpeed:
     def recognizes(self, file: File) -> bool:
         return "zero_optimization" in file.data or "train_micro_batch_size_per_gpu" in file.data
 
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"optimizer": "adamw-fused", "buffers": 4 * 500_000_000 if given.get("zero") else 0}
+
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
         k.refuse(
@@ -60,7 +64,7 @@ class DeepSpeed:
             "offload": "all" if params not in ("none", "") else "optimizer" if states not in ("none", "") else "none",
             "buffers": (bucket * size * (2 if overlap else 1) + (gathers * size if stage in (1, 2) else 0)) if stage else 0,
         }
-        return reported(ask, k, k.recipe("deepspeed", ask.version, _INERT), None, fields)
+        return reported(ask, k, "deepspeed", _INERT, None, fields)
 
 
 FRAMEWORK = DeepSpeed()

@@ -36,6 +36,9 @@ class Framework(Protocol):
     def recognizes(self, file: File) -> bool:
         """Whether the file is a configuration of this framework."""
 
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of a run as this framework sets them where options do not, `given` those that options set."""
+
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         """The report of the run that the file starts. Raises errors that name the file and the key."""
 
@@ -50,6 +53,7 @@ REGISTRY = {
     "llama-factory": "archcalc.frameworks.llama_factory",
     "axolotl": "archcalc.frameworks.axolotl",
     "nanochat": "archcalc.frameworks.nanochat",
+    "litgpt": "archcalc.frameworks.litgpt",
     "transformers": "archcalc.frameworks.transformers",
 }
 
@@ -78,7 +82,7 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     from archcalc.analysis.training import Run
     from archcalc.loader import load
 
-    changes = dict(ask.changes)
+    changes = {**(framework(name).defaults(ask.changes) if name else {}), **ask.changes}
     if "seq" not in changes:
         raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
     if "micro_batches" not in changes:

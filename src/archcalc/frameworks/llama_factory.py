@@ -6,6 +6,7 @@ model/model_utils/checkpointing.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
@@ -30,6 +31,9 @@ class LlamaFactory:
 
     def recognizes(self, file: File) -> bool:
         return "finetuning_type" in file.data or "cutoff_len" in file.data or "stage" in file.data
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"precision": "pure" if given.get("lora") or given.get("quant") else "amp", "recompute": "full"}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -80,9 +84,7 @@ class LlamaFactory:
         # DPO's reference model is another, unless the loss needs none (train/dpo/workflow.py, pref_loss: orpo, simpo).
         free = k.text("pref_loss") in ("orpo", "simpo")
         method = Asked(stage, reference=False if free else None)  # type: ignore[arg-type]
-        return reported(
-            ask, k, k.recipe("llama-factory", ask.version, _INERT), k.text("model_name_or_path") or None, fields, method=method
-        )
+        return reported(ask, k, "llama-factory", _INERT, k.text("model_name_or_path") or None, fields, method=method)
 
 
 FRAMEWORK = LlamaFactory()

@@ -5,6 +5,7 @@ Read in llm-foundry 0.22: command_utils/train.py, models/mpt/configuration_mpt.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
@@ -31,6 +32,9 @@ class LlmFoundry:
 
     def recognizes(self, file: File) -> bool:
         return "device_train_microbatch_size" in file.data or ("max_duration" in file.data and "model" in file.data)
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"attention": "flash", "loss": "compiled", "precision": "mixed" if given.get("fsdp", 1) > 1 else "amp"}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -66,7 +70,7 @@ class LlmFoundry:
         model: str | Loaded | None = k.text("model.pretrained_model_name_or_path") or None
         if model is None and name == "mpt_causal_lm":
             model = _mpt(k)
-        return reported(ask, k, k.recipe("llm-foundry", ask.version, _INERT), model, fields)
+        return reported(ask, k, "llm-foundry", _INERT, model, fields)
 
 
 FRAMEWORK = LlmFoundry()

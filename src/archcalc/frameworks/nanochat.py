@@ -6,6 +6,7 @@ Muon for the matrices and AdamW for the rest, their states and gradients sharded
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
@@ -29,6 +30,9 @@ class Nanochat:
 
     def recognizes(self, file: File) -> bool:
         return file.kind == "shell" and any("base_train" in word for word in file.words)
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"precision": "amp", "optimizer": "muon", "attention": "flash", "loss": "compiled"}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         from archcalc.arch import parse
@@ -55,7 +59,7 @@ class Nanochat:
             "dp": n,
             "zero": 1 if n > 1 else 0,
         }
-        return reported(ask, k, k.recipe("nanochat", ask.version, _INERT), loaded if ask.source is None else None, fields)
+        return reported(ask, k, "nanochat", _INERT, loaded if ask.source is None else None, fields)
 
 
 FRAMEWORK = Nanochat()

@@ -7,6 +7,7 @@ models/llama3/infra/parallelize.py `apply_fsdp`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report, zoo
@@ -31,6 +32,9 @@ class Torchtitan:
 
     def recognizes(self, file: File) -> bool:
         return file.kind == "toml" and isinstance(file.data.get("training"), dict) and isinstance(file.data.get("model"), dict)
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"attention": "flash", "recompute": "selective", "loss": "compiled", "optimizer": "adamw-fused"}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -88,7 +92,7 @@ class Torchtitan:
         if fields["every"]:
             fields["recompute"] = "full"
         name, flavor = k.text("model.name"), k.text("model.flavor")
-        return reported(ask, k, k.recipe("torchtitan", ask.version, _INERT), bundled(name, flavor), fields)
+        return reported(ask, k, "torchtitan", _INERT, bundled(name, flavor), fields)
 
 
 FRAMEWORK = Torchtitan()

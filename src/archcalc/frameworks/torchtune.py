@@ -6,6 +6,7 @@ Read in torchtune 0.6.1: recipes/*.py, modules/loss, training/memory.py, modules
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report, zoo
@@ -40,6 +41,16 @@ class Torchtune:
     def recognizes(self, file: File) -> bool:
         model = file.data.get("model")
         return isinstance(model, dict) and "_component_" in model
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "precision": "pure",
+            "adapter_size": 2,
+            "attention": "flash",
+            "recompute": "full",
+            "loss": "chunked",
+            "optimizer": "adamw-fused",
+        }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -85,7 +96,8 @@ class Torchtune:
         return reported(
             ask,
             k,
-            k.recipe("torchtune", ask.version, _INERT),
+            "torchtune",
+            _INERT,
             _bundled(component),
             fields,
             notes,

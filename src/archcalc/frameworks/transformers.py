@@ -6,6 +6,7 @@ PEFT 0.21.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
@@ -39,12 +40,15 @@ class Transformers:
     def recognizes(self, file: File) -> bool:
         return any(key in file.data for key in ("per_device_train_batch_size", "model_name_or_path", "gradient_checkpointing"))
 
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"precision": "pure" if given.get("lora") or given.get("quant") else "amp", "optimizer": "adamw-fused"}
+
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
         k.refuse(("galore_rank", "torch_compile_backend", "tp_size", "use_dora", "optim_target_modules", "lora_modules_to_save"))
         fields = arguments(k, ask, trl=any(key in k.values for key in _TRL))
         model = k.text("model_name_or_path", "model") or None
-        return reported(ask, k, k.recipe("transformers", ask.version, INERT), model, fields)
+        return reported(ask, k, "transformers", INERT, model, fields)
 
 
 FRAMEWORK = Transformers()

@@ -177,7 +177,9 @@ def _shown(value: Any) -> str:
 def from_file(file: File) -> Arguments:
     """The arguments in a file: YAML with `MODEL_ARGS` (and `ENV_VARS`), or the words of a script. Raises `FormatError`."""
     if file.kind == "shell":
-        return Arguments(file.path, dict(from_words(file.words)), file.env)
+        # What the launcher takes stands before the script.
+        script = next((i for i, word in enumerate(file.words) if word.endswith(".py")), -1)
+        return Arguments(file.path, dict(from_words(file.words[script + 1 :])), file.env)
     found = file.data.get("MODEL_ARGS")
     if not isinstance(found, dict):
         raise ConfigError(f"{file.path}: MODEL_ARGS is no table of arguments", "such as --num-layers: 12", key="MODEL_ARGS")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from archcalc import hardware, report
 from archcalc.errors import UsageError
 from archcalc.frameworks.files import File
@@ -21,6 +24,9 @@ class Megatron:
             words = set(file.words)
             return "--num-attention-heads" in words or "--tensor-model-parallel-size" in words
         return "MODEL_ARGS" in file.data
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"implementation": "megatron"}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         if ask.source is not None:

@@ -1,0 +1,75 @@
+"""LitGPT's YAML of its finetuning commands.
+
+Read in LitGPT 0.5.13: finetune/lora.py, finetune/full.py, lora.py, model.py, utils.py `chunked_cross_entropy`. Quantized by
+bitsandbytes 0.42, as
+its requirements long were, matrices keep what they read too (bitsandbytes 0.42, autograd/_functions.py `MatMul4Bit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc import report, zoo
+from archcalc.errors import UnsupportedError
+from archcalc.frameworks.common import reported, world
+from archcalc.frameworks.files import File
+from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.keys import INERT, Keys
+
+_INERT = (
+    INERT[:-1]
+    + r"|out_dir|data.*|train\.(?:save.*|log.*|lr_.*|epochs|max_tokens|max_steps|min_lr|tie_.*)|eval.*|logger_name|optimizer\..*"
+    r"|devices|num_nodes)"
+)
+_TARGETS = {
+    "lora_query": "q_proj", "lora_key": "k_proj", "lora_value": "v_proj", "lora_projection": "o_proj", "lora_mlp": "mlp",
+}  # fmt: skip
+
+
+class LitGPT:
+    """LitGPT."""
+
+    name = "litgpt"
+
+    def recognizes(self, file: File) -> bool:
+        return "checkpoint_dir" in file.data and isinstance(file.data.get("train"), dict)
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "precision": "pure", "adapter_size": 2, "nf4_inputs": True, "attention": "flash", "loss": "chunked", "chunks": 4,
+            "keep_gradients": True,
+        }  # fmt: skip
+
+    def report(self, file: File, ask: Ask) -> report.TrainReport:
+        k = Keys(file, ask.overrides)
+        k.refuse(("lora_head",))
+        n = world(ask)
+        precision = k.text("precision", default="bf16-true")
+        quantize = k.text("quantize")
+        if quantize and not quantize.startswith("bnb.nf4"):
+            raise UnsupportedError(f"{k.path}: quantize {quantize!r} is not modelled", "bnb.nf4 and bnb.nf4-dq are")
+        micro = k.int("train.micro_batch_size", default=1) or 1
+        whole = k.int("train.global_batch_size", default=micro) or micro
+        rank = k.int("lora_r")
+        fields: dict[str, Any] = {
+            **self.defaults({}),
+            "seq": k.int("train.max_seq_length"),
+            "micro_batch": micro,
+            "micro_batches": max(1, whole // (n * micro)),
+            "precision": {"bf16-true": "pure", "16-true": "pure", "bf16-mixed": "amp", "16-mixed": "amp", "32-true": "fp32"}.get(
+                precision, "pure"
+            ),
+            "lora": rank,
+            "targets": tuple(module for name, module in _TARGETS.items() if k.flag(name)) or ("qv",) if rank else None,
+            "quant": "nf4" if quantize else None,
+            "double_quant": quantize.endswith("dq"),
+            "recompute": "full" if n > 1 and not rank else "none",
+            "fsdp": n,
+        }
+        name = k.text("checkpoint_dir").rstrip("/").rpartition("/")[2].lower()
+        model = next((one for one in zoo.names() if one == name or one == name.removeprefix("meta-")), None)
+        return reported(ask, k, "litgpt", _INERT, model, fields)
+
+
+FRAMEWORK = LitGPT()

@@ -1,0 +1,397 @@
+"""Frameworks' own configurations: Megatron-LM's recorded runs, what is said of every key, plans that are chosen, methods, bad input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archcalc import hardware, zoo
+from archcalc.analysis.train_report import OVERHEAD_BYTES, RESERVED
+from archcalc.analysis.training import Planner, Run
+from archcalc.analysis.training.choose import choose
+from archcalc.analysis.training.method import Asked, with_method
+from archcalc.errors import ArchcalcError, UnsupportedError
+from archcalc.frameworks import files
+from archcalc.frameworks.allocator import held
+from archcalc.frameworks.framework import REGISTRY, Ask, framework, recognized
+from archcalc.frameworks.megatron import memory as megatron
+from archcalc.frameworks.megatron.arguments import Arguments, from_words
+from conftest import Run as Run_
+
+DATA = Path(__file__).parent / "data"
+
+
+def recorded() -> list[dict[str, Any]]:
+    """Runs of Megatron-LM's functional tests with the bytes that their last rank logged (NVIDIA/Megatron-LM, tests/functional_tests)."""
+    with gzip.open(DATA / "megatron.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def last_stage(row: dict[str, Any]) -> megatron.Stage:
+    a = Arguments(row["id"], {k[2:]: v for k, v in row["args"].items()}, {k: str(v) for k, v in row["env"].items()})
+    s, model = megatron.read(a, row["n_gpus"])
+    layers = list(range(len(model.layers))) if s.family == "t5" else megatron.chunks(a, s, len(model.layers))[-1]
+    return megatron.stage_of(s, model, s.pp - 1, layers, hardware.parse_spec(row["gpu"]).device, a.env)
+
+
+REFUSED = {
+    "modelopt_distill": "--export-kd-cfg", "flextron": "--flextron", "mimo": "--model-provider", "llava": "--img-h",
+    "nemotron3_5": "--data-parallel-sharding-strategy", "dist_muon": "--optimizer",
+}  # fmt: skip
+
+
+def test_recorded_runs_of_megatron() -> None:
+    """Static bytes within 1 % and the peak within 5 % on nine of ten runs whose arguments are modelled; the rest is refused by name. T5's
+    rows are 1.1 to 1.8 % short, those of three releases older than the source read keep no empty gradients (docs/training.md)."""
+    right = modelled = 0
+    for row in recorded():
+        try:
+            stage = last_stage(row)
+        except UnsupportedError as error:
+            assert any(part in row["id"] and argument in error.message for part, argument in REFUSED.items()), (
+                row["id"],
+                error.message,
+            )
+            continue
+        modelled += 1
+        static, peak = stage.static / row["allocated_bytes"] - 1, stage.total / row["max_allocated_bytes"] - 1
+        right += abs(static) <= 0.01 and abs(peak) <= 0.05
+        assert abs(static) <= 0.07 and abs(peak) <= 0.07, row["id"]
+    assert modelled == 99
+    assert right >= 85
+
+
+def test_blocks_of_the_allocator() -> None:
+    """c10/cuda/CUDACachingAllocator.cpp: 512-byte rounding below 1 MiB, 20 MiB segments below 10 MiB, no split that leaves 1 MiB."""
+    mib = 1 << 20
+    assert held([1]) == 512
+    assert held([9 * mib, 9 * mib]) == 18 * mib
+    # What is left of the segment, 1 MiB, is too little to be split off.
+    assert held([9 * mib, 10 * mib]) == 20 * mib
+    assert held([9 * mib, 9 * mib, 1 * mib + 512]) == 20 * mib
+    assert held([10 * mib + 1]) == 10 * mib + 512
+    assert held([11 * mib + 1]) == 12 * mib
+
+
+# One configuration of each framework, as its documentation writes them.
+
+AXOLOTL = """
+base_model: Qwen/Qwen3-8B
+load_in_4bit: true
+adapter: qlora
+lora_r: 32
+lora_target_linear: true
+sequence_len: 2048
+sample_packing: true
+micro_batch_size: 2
+gradient_accumulation_steps: 4
+optimizer: adamw_bnb_8bit
+bf16: auto
+flash_attention: true
+gradient_checkpointing: true
+plugins:
+  - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin
+learning_rate: 0.0002
+datasets:
+  - path: some/data
+    type: alpaca
+a_key_of_tomorrow: 3
+"""
+LLAMA_FACTORY = """
+model_name_or_path: Qwen/Qwen3-8B
+stage: dpo
+finetuning_type: lora
+lora_rank: 8
+lora_target: all
+cutoff_len: 1024
+per_device_train_batch_size: 1
+bf16: true
+dataset: dpo_en_demo
+template: qwen3
+"""
+TRL = """
+model_name_or_path: Qwen/Qwen3-8B
+per_device_train_batch_size: 2
+gradient_accumulation_steps: 8
+max_length: 4096
+use_peft: true
+lora_r: 16
+learning_rate: 1.0e-4
+"""
+TORCHTUNE = """
+model:
+  _component_: torchtune.models.llama3_1.lora_llama3_1_8b
+  lora_attn_modules: ['q_proj', 'v_proj', 'output_proj']
+  apply_lora_to_mlp: True
+  lora_rank: 8
+tokenizer:
+  max_seq_len: 2048
+batch_size: 2
+gradient_accumulation_steps: 8
+optimizer:
+  _component_: torch.optim.AdamW
+  fused: True
+loss:
+  _component_: torchtune.modules.loss.CEWithChunkedOutputLoss
+enable_activation_checkpointing: True
+dtype: bf16
+"""
+TORCHTITAN = """
+[model]
+name = "llama3"
+flavor = "8B"
+[training]
+local_batch_size = 1
+seq_len = 8192
+steps = 1000
+[parallelism]
+data_parallel_shard_degree = -1
+tensor_parallel_degree = 2
+[activation_checkpoint]
+mode = "selective"
+selective_ac_option = "op"
+[compile]
+enable = true
+"""
+LLM_FOUNDRY = """
+max_seq_len: 2048
+model:
+  name: mpt_causal_lm
+  d_model: 2048
+  n_heads: 16
+  n_layers: 24
+  vocab_size: 50368
+device_train_microbatch_size: 8
+global_train_batch_size: 512
+precision: amp_bf16
+fsdp_config:
+  sharding_strategy: FULL_SHARD
+  mixed_precision: PURE
+  activation_checkpointing: false
+optimizer:
+  name: decoupled_adamw
+  lr: 2.0e-4
+max_duration: 4800ba
+"""
+LITGPT = """
+checkpoint_dir: checkpoints/mistralai/Mistral-7B-v0.1
+precision: bf16-true
+quantize: bnb.nf4
+lora_r: 32
+lora_query: true
+lora_value: true
+train:
+  micro_batch_size: 2
+  global_batch_size: 8
+  max_seq_length: 512
+  epochs: 4
+"""
+DEEPSPEED = json.dumps({
+    "train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4, "bf16": {"enabled": True},
+    "zero_optimization": {"stage": 2, "overlap_comm": True, "offload_optimizer": {"device": "cpu", "pin_memory": True}},
+    "optimizer": {"type": "AdamW", "params": {"lr": 1e-5}},
+})  # fmt: skip
+NANOCHAT = """#!/bin/bash
+export OMP_NUM_THREADS=1
+DEPTH=12
+torchrun --standalone --nproc_per_node=8 -m scripts.base_train -- --depth=$DEPTH --device-batch-size=16 --run=dummy
+"""
+MEGATRON_SH = """#!/bin/bash
+TP=2
+GPT_MODEL_ARGS=(
+    --num-layers 12
+    --hidden-size 512
+    --num-attention-heads 8
+    --seq-length 1024
+    --max-position-embeddings 1024
+)
+TRAINING_ARGS="--micro-batch-size 4 --global-batch-size 32 --bf16 --vocab-size 50257 --lr 0.00015"
+torchrun --nproc_per_node 8 pretrain_gpt.py \\
+    ${GPT_MODEL_ARGS[@]} \\
+    $TRAINING_ARGS \\
+    --tensor-model-parallel-size ${TP} --data-path ${DATA_PATH}
+"""
+EACH = {
+    "axolotl": ("a.yaml", AXOLOTL, [], {"seq_tokens": 4096, "lora_rank": 32, "quant": "nf4", "loss": "fused", "optimizer": "adamw-8bit"}),
+    "llama-factory": ("l.yaml", LLAMA_FACTORY, [], {"seq_tokens": 1024, "micro_batch": 2, "checkpointing": "full", "lora_rank": 8}),
+    "transformers": ("t.yaml", TRL, [], {"seq_tokens": 4096, "micro_batch": 2, "accumulate": 8, "checkpointing": "full", "loss": "fused"}),
+    "torchtune": ("u.yaml", TORCHTUNE, [], {"lora_targets": ["q_proj", "v_proj", "o_proj", "mlp"], "fsdp": 8, "loss": "chunked"}),
+    "torchtitan": ("i.toml", TORCHTITAN, [], {"tp": 2, "fsdp": 4, "sp": True, "loss": "compiled", "checkpointing": "selective"}),
+    "llm-foundry": ("f.yaml", LLM_FOUNDRY, [], {"micro_batch": 8, "accumulate": 8, "fsdp": 8, "loss": "compiled"}),
+    "litgpt": ("g.yaml", LITGPT, [], {"seq_tokens": 512, "lora_targets": ["q_proj", "v_proj"], "quant": "nf4"}),
+    "deepspeed": ("d.json", DEEPSPEED, ["qwen3-8b", "--seq", "2k"], {"zero": 2, "dp": 8, "micro_batch": 2, "offload": "optimizer"}),
+    "nanochat": ("n.sh", NANOCHAT, [], {"micro_batch": 16, "accumulate": 2, "optimizer": "muon", "seq_tokens": 2048}),
+    "megatron": ("m.sh", MEGATRON_SH, [], {"tp": 2, "dp": 4, "micro_batch": 4, "accumulate": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_each_framework_s_own_file(cli: Run_, tmp_path: Path, name: str) -> None:
+    file, text, words, plan = EACH[name]
+    path = tmp_path / file
+    path.write_text(text, encoding="utf-8")
+    assert recognized(files.read(str(path))).name == name
+    done = cli("train", *words, "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline")
+    assert done.returncode in (0, 1), done.stderr
+    r = json.loads(done.stdout)
+    assert r["recipe"]["framework"] == name
+    assert {key: r["plan"][key] for key in plan} == plan
+    # Every key is said to be one of three.
+    said = [*r["recipe"]["used"], *r["recipe"]["inert"], *r["recipe"]["unmodelled"]]
+    assert len(said) == len(set(said))
+    assert r["recipe"]["unmodelled"] == (["a_key_of_tomorrow"] if name == "axolotl" else [])
+    g = r["per_gpu"]
+    parts = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes", "logits_bytes")
+    assert sum(g[part] for part in parts) == g["total_bytes"] <= g["reserved_bytes"]
+    assert r["fits"] == (g["reserved_bytes"] <= g["memory_bytes"] - g["overhead_bytes"])
+
+
+def test_every_framework_has_a_file_here() -> None:
+    assert set(EACH) == set(REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "named"),
+    [
+        ("a.yaml", "base_model: gpt2\noptimizer: adamw_of_tomorrow\n", "optimizer"),
+        ("a.yaml", "base_model: gpt2\nsequence_len: long\n", "sequence_len"),
+        ("a.yaml", "base_model: gpt2\nsequence_len: ${LEN}\n", "sequence_len"),
+        ("a.yaml", "base_model: gpt2\nfp8: true\n", "fp8"),
+        ("a.yaml", "a: &x [1]\nbase_model: *x\n", "alias"),
+        ("a.yaml", "- 1\n", "a.yaml"),
+        ("a.yaml", "base_model: [\n", "YAML"),
+        ("a.yaml", "nothing: known\n", "a.yaml"),
+        ("a.toml", "[model\n", "TOML"),
+        ("a.json", "{", "JSON"),
+        ("a.txt", "x", "a.txt"),
+        ("a.yaml", "MODEL_ARGS: 3\n", "MODEL_ARGS"),
+        ("a.yaml", "MODEL_ARGS: {--hidden-size: 64}\n", "--num-attention-heads"),
+        ("a.yaml", "MODEL_ARGS: {--hidden-size: -5, --num-attention-heads: 2}\n", "--hidden-size"),
+        ("a.yaml", "MODEL_ARGS: {--fp8-format: e4m3}\n", "--fp8-format"),
+        ("a.sh", "echo hello\n", "a.sh"),
+        ("a.sh", 'echo "open\npython x --a b\n', "a.sh"),
+    ],
+)
+def test_bad_recipes_give_one_message(cli: Run_, tmp_path: Path, file: str, text: str, named: str) -> None:
+    path = tmp_path / file
+    path.write_text(text, encoding="utf-8")
+    done = cli("train", "--recipe", str(path), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2, done.stdout
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr and "internal error" not in done.stderr
+
+
+def test_recipes_that_are_no_files(cli: Run_, tmp_path: Path) -> None:
+    large = tmp_path / "large.yaml"
+    large.write_bytes(b"a: b\n" * 300_000)
+    binary = tmp_path / "b.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path, tmp_path / "none.yaml", large, binary):
+        done = cli("train", "--recipe", str(path), "--gpu", "8xH100")
+        assert done.returncode == 2 and path.name in done.stderr and "Traceback" not in done.stderr
+
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 1 << 40), st.text(max_size=8), st.lists(st.text(max_size=4), max_size=3)
+)
+known = st.sampled_from(
+    ["base_model", "model_name_or_path", "per_device_train_batch_size", "sequence_len", "cutoff_len", "optim", "bf16", "lora_r", "adapter",
+     "gradient_checkpointing", "load_in_4bit", "fsdp", "deepspeed", "stage", "finetuning_type", "plugins", "micro_batch_size", "max_length"]
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(known, values), st.sampled_from(sorted(set(REGISTRY) - {"megatron", "nanochat"})))
+def test_any_values_give_a_report_or_one_message(data: dict[str, Any], name: str) -> None:
+    file = files.File("x.yaml", "yaml", data)
+    ask = Ask("gpt2", hardware.parse_spec("8xH100"), changes={"seq": 128}, offline=True)
+    try:
+        r = framework(name).report(file, ask)
+    except ArchcalcError as error:
+        assert error.message
+    else:
+        assert r.recipe is not None
+        assert {*r.recipe.used, *r.recipe.inert, *r.recipe.unmodelled} >= {key for key in data if data[key] is not None}
+
+
+def test_words_of_a_command() -> None:
+    assert from_words(["x", "--a", "1", "--b", "--c=2", "--d", "3", "4"]) == {"a": "1", "b": True, "c": "2", "d": "3 4"}
+
+
+# Plans that are chosen
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from(["gpt2", "llama-3.1-8b", "qwen3-30b-a3b", "llama-3.1-70b"]), st.sampled_from([1, 2, 8, 12, 32, 64]),
+    st.sampled_from([{}, {"tp": 2}, {"fsdp": 2}, {"recompute": "full"}, {"zero": 1}]), st.sampled_from([512, 8192]),
+)  # fmt: skip
+def test_a_chosen_plan_uses_the_machine_and_what_is_given(name: str, gpus: int, given_: dict[str, Any], seq: int) -> None:
+    a = zoo.spec(name)
+    assert a is not None
+    planner, run = Planner(a), Run(min(seq, a.facts.context_tokens or seq), **given_)
+    device = hardware.parse_spec("h100-sxm-80gb").device
+    room = (device.visible_bytes - OVERHEAD_BYTES) * 100 // RESERVED
+    try:
+        chosen = choose(planner, run, frozenset(given_) | {"seq"}, gpus, device.per_node, room)
+    except ArchcalcError:
+        assert gpus % (run.tp * run.fsdp)
+        return
+    assert chosen.run.gpus == gpus
+    assert all(getattr(chosen.run, key) == value for key, value in given_.items())
+    plain = run._replace(dp=gpus // (run.tp * run.fsdp))
+    if planner.total(plain) <= room:
+        assert planner.total(chosen.run) <= room
+
+
+def test_a_model_too_large_for_a_gpu_is_sharded(cli: Run_) -> None:
+    done = cli("train", "qwen3-32b", "--seq", "4k", "--gpu", "32xH100", "--format", "json", "--offline")
+    r = json.loads(done.stdout)
+    assert r["fits"] and r["plan"]["fsdp"] > 1
+    assert any(note.startswith("chosen: FSDP") for note in r["notes"])
+
+
+# Methods
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.sampled_from(["gpt2", "llama-3.1-8b", "qwen3-30b-a3b"]),
+    st.sampled_from([0, 16]),
+    st.integers(1, 4),
+    st.sampled_from([128, 1024]),
+)
+def test_what_methods_add(name: str, lora: int, batch: int, seq: int) -> None:
+    a = zoo.spec(name)
+    assert a is not None
+    planner, run = Planner(a), Run(seq, batch, lora=lora, recompute="full")
+    total = {m: planner.total(with_method(run, Asked(m))[0]) for m in ("sft", "dpo", "kto", "grpo", "ppo", "reward")}  # type: ignore[arg-type]
+    assert total["dpo"] >= total["kto"] >= total["sft"] == total["grpo"]
+    assert total["ppo"] > total["kto"]
+    doubled = planner.total(run._replace(micro_batch=2 * batch))
+    weights = 2 * sum(t.elements * n for part, t, n in a.each_tensor() if part != "mtp" and t.counted)
+    assert total["dpo"] == doubled + (0 if lora else weights)
+    half = planner.total(with_method(run, Asked("grpo", completion=seq // 2))[0])
+    assert half <= total["grpo"]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.sampled_from(["gpt2", "llama-3.1-8b"]),
+    st.integers(2, 16),
+    st.sampled_from(["none", "full"]),
+    st.sampled_from(["full", "fused", "compiled"]),
+)
+def test_accumulation_never_takes_less(name: str, steps: int, recompute: str, loss: str) -> None:
+    a = zoo.spec(name)
+    assert a is not None
+    planner, run = Planner(a), Run(512, recompute=recompute, loss=loss)  # type: ignore[arg-type]
+    assert planner.total(run._replace(micro_batches=steps)) >= planner.total(run)
+    # Where activations and the loss are the most, gradients come on top.
+    assert planner.total(run._replace(micro_batches=steps, micro_batch=64)) > planner.total(run._replace(micro_batch=64))
