@@ -92,6 +92,14 @@ def train_report(
     total, active = sum(c.total for c in counted), sum(c.active for c in counted)
     trained, added = trainable(a, run)
     notes += _notes(a, run)
+    if not m.of("activations") and (kept := sum(size for _, size in m.kept)):
+        notes.append(
+            f"activations take {units.format_bytes(kept)} at the end of the forward pass, and are gone at the fullest moment"
+        )
+    elif not m.of("gradients") and run.micro_batches == 1:
+        notes.append(
+            "gradients live from the backward pass to the step alone, as nothing is accumulated: not at the fullest moment"
+        )
     return report.TrainReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,

@@ -308,6 +308,7 @@ class Planner:
         return Memory(
             totals[moment], tuple(t for t in terms if t.bytes), moment, tuple(totals.items()), 0, (), (), states.cpu,
             tuple(filled.moments["end of the forward pass"].blocks.items()),
+            max(each.logits for each in filled.moments.values()),
         )  # fmt: skip
 
 

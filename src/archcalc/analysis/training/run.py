@@ -136,7 +136,8 @@ class Memory(NamedTuple):
 
     `terms` add up to `total`: those of the loss, and where another moment takes more, what that is more. `moments` are the totals
     of all of them, `stages` those of all stages, and `static` what these hold between two steps. `cpu_bytes` is what is offloaded,
-    `kept` are activation bytes by block.
+    `kept` are activation bytes by block at the end of
+    the forward pass, `logits` the most that logits and loss take, whatever the fullest moment is.
     """
 
     total: int
@@ -148,6 +149,7 @@ class Memory(NamedTuple):
     static: tuple[int, ...]
     cpu_bytes: int
     kept: tuple[tuple[str, int], ...]
+    logits: int = 0
 
     def of(self, *groups: str) -> int:
         return sum(t.bytes for t in self.terms if t.group in groups)

@@ -85,7 +85,7 @@ def _activations(model: Model, quals: Quals) -> Iterator[Value]:
     for implementation, dropout, name in accounts:
         run = Run(quals.context, quals.batch, precision="pure", implementation=implementation, recompute=recompute, dropout=dropout)
         kept = Planner(model.architecture).memory(run)
-        found.append((kept.of("activations"), kept.of("logits"), name))
+        found.append((sum(size for _, size in kept.kept), kept.logits, name))
     yield from (Value(activations, name) for activations, _, name in found)
     yield from (Value(activations + logits, f"{name}, with the logits", "rare") for activations, logits, name in found)
 
