@@ -34,9 +34,10 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from archcalc import zoo
-from archcalc.analysis.checkpoint import expand, storage_bytes, summary
-from archcalc.engines import transformers, vllm
 from archcalc.engines._allocation import Workload
+from archcalc.engines.transformers import cache as transformers
+from archcalc.engines.vllm import cache as vllm
+from archcalc.figures.checkpoint import expand, storage_bytes, summary
 from archcalc.loader import load
 
 ROOT = Path(__file__).resolve().parent.parent

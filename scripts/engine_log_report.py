@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archcalc import hardware, zoo
-from archcalc.analysis.placement import Placement, RankWeights, rank_weights
 from archcalc.arch import parse
-from archcalc.engines import sglang, vllm
 from archcalc.engines._allocation import Workload
 from archcalc.engines.budget import Budget, Serving, budget
-from archcalc.engines.weights import Engine, Options
+from archcalc.engines.placement import Placement, RankWeights, rank_weights
+from archcalc.engines.sglang import cache as sglang
+from archcalc.engines.vllm import cache as vllm
+from archcalc.engines.weights import Options
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
@@ -153,7 +154,7 @@ def evaluate(row: dict[str, Any]) -> Result:
         return Result(row, why=row["reasons"]["all"])
     if "read_as" not in row:
         return Result(row, why="the config of this model is not to be had")
-    engine: Engine = row["engine"]
+    engine: str = row["engine"]
     try:
         architecture = architecture_of(row)
         device, serving = device_of(row), serving_of(row)

@@ -30,7 +30,7 @@ from archcalc.analysis.inspect import inspect
 from archcalc.analysis.train_report import train_report
 from archcalc.analysis.training import Run
 from archcalc.analysis.verdict import fit_report
-from archcalc.engines import ENGINES
+from archcalc.engines.engine import names
 from archcalc.errors import ArchcalcError
 from archcalc.report import SourceInfo
 from archcalc.sources import Source
@@ -179,7 +179,7 @@ def ask_all(config: dict[str, Any]) -> str:
         for line in inventory.stored(a, "fuzz", False):
             must(all(n >= 0 for n in line.shape), f"{line.name} has the shape {line.shape}")
     tried: list[tuple[str, Callable[[], Any]]] = [
-        (f"kv --engine {engine}", lambda engine=engine: kv.compare(loaded, engine)) for engine in ENGINES
+        (f"kv --engine {engine}", lambda engine=engine: kv.compare(loaded, engine)) for engine in names()
     ]
     tried += [
         (f"fit --engine {engine}", lambda engine=engine: fit_report(loaded, Ask(hardware.parse_spec("8xH100"), engine), brief=True))

@@ -13,10 +13,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from archcalc import hardware, zoo
-from archcalc.analysis.placement import Placement, rank_weights, why_not
 from archcalc.arch import parse
-from archcalc.engines.budget import Budget, Serving, batch_defaults, budget, capture_sizes, runs_v0
-from archcalc.engines.weights import Engine, Options
+from archcalc.engines.budget import Budget, Serving, budget
+from archcalc.engines.placement import Placement, rank_weights, why_not
+from archcalc.engines.vllm.budget import batch_defaults, capture_sizes, runs_v0
+from archcalc.engines.weights import Options
 from archcalc.errors import UsageError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
@@ -92,7 +93,7 @@ def test_the_page_is_up_to_date() -> None:
 
 
 @given(models, devices, st.sampled_from(["vllm", "sglang", "transformers"]), versions)
-def test_parts_add_up(name: str, device: Device, engine: Engine, version: str | None) -> None:
+def test_parts_add_up(name: str, device: Device, engine: str, version: str | None) -> None:
     b = made(SPECS[name], device, Serving(engine, version if engine == "vllm" else None))
     assert b.weights_bytes + b.activation_bytes + b.overhead_bytes + b.kv_room_bytes == b.budget_bytes <= b.memory_bytes
     assert sum(t.bytes for t in b.activation_terms) == b.activation_bytes
@@ -203,7 +204,8 @@ def test_what_does_not_fit_has_negative_room() -> None:
     ],
 )
 def test_llama_cpp_computes_in_the_larger_of_two_moments(name: str, context: int, sequences: int, flash: bool, mib: float) -> None:
-    from archcalc.engines import Workload, llamacpp
+    from archcalc.engines._allocation import Workload
+    from archcalc.engines.llamacpp import cache as llamacpp
 
     found = llamacpp.allocate(SPECS[name], Workload(context, sequences), llamacpp.Options(flash_attn=flash))
     assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.10)

@@ -8,8 +8,8 @@ from math import prod
 
 import pytest
 
-from archcalc.analysis.checkpoint import Entry, base_dtype, expand, inventory, published_name, storage_bytes, summary
 from archcalc.arch import parse
+from archcalc.figures.checkpoint import Entry, base_dtype, expand, inventory, published_name, storage_bytes, summary
 from archcalc.model import Architecture
 from archcalc.quant import quantizations, quantize_as
 

@@ -15,7 +15,7 @@ from archcalc import hardware
 from archcalc.analysis.command import start, wrapped
 from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.verdict import fit_report
-from archcalc.engines.starting import loading
+from archcalc.engines.engine import server
 from archcalc.errors import ArchcalcError
 from archcalc.loader import load
 from conftest import Run
@@ -114,7 +114,7 @@ def one(model: str, gpu: str, quant: str | None = None, **asked: Any) -> Any:
 )  # fmt: skip
 def test_a_storage_is_a_flag_or_a_placeholder(engine: Any, version: str | None, quant: str, words: str | None) -> None:
     r = one("llama-3.1-8b", "h100", quant, engine=engine, version=version)
-    made = loading(engine, version, quant)
+    made = server(engine).loading(version, quant)
     assert (made and " ".join(made)) == words
     if words is not None:
         assert words in r.command
@@ -231,7 +231,9 @@ def test_a_gguf_file_is_loaded_as_it_is(tmp_path: Path) -> None:
 
 def test_further_flags_go_behind_the_plans() -> None:
     loaded, ask = load("llama-3.1-8b", offline=True), Ask(hardware.parse_spec("h100"), "vllm", context_tokens=2048)
-    made = start(loaded, ask, plans(loaded.architecture, ask), ("--max-num-seqs 8",))
+    found = plans(loaded.architecture, ask)
+    taken = found.best._replace(taken=found.best.taken.with_flag("--max-num-seqs 8", ""))
+    made = start(loaded, ask, found._replace(best=taken))
     assert flags(made.command)["--max-num-seqs"] == "8"
 
 

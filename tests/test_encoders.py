@@ -12,10 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from archcalc import hardware, zoo
-from archcalc.analysis.placement import Placement, rank_weights
 from archcalc.arch import parse, schema_of
 from archcalc.engines.budget import Serving, budget
-from archcalc.engines.encoders import Encoding, encoding
+from archcalc.engines.placement import Placement, rank_weights
+from archcalc.engines.vllm.encoders import Encoding, encoding
 from archcalc.engines.weights import Options
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from archcalc import zoo
 from archcalc.analysis import kv
 from archcalc.arch import parse
-from archcalc.engines import ENGINES, Allocation, Workload
+from archcalc.engines._allocation import Allocation, Workload
+from archcalc.engines.engine import names
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
 
 SPECS: dict[str, Architecture] = {name: spec for name in zoo.names() if (spec := zoo.spec(name)) is not None}
 models = st.sampled_from(sorted(SPECS))
-engines = st.sampled_from(ENGINES)
+engines = st.sampled_from(names())
 tokens = st.integers(1, 2**21)
 batches = st.integers(1, 64)
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from archcalc.arch import model_types, parse
-from archcalc.engines import Workload, llamacpp
-from archcalc.engines.llamacpp import Options, Row, allocate, architecture_name, cache_bytes, cells, recurrent_bytes
+from archcalc.engines._allocation import Workload
+from archcalc.engines.llamacpp import cache as llamacpp
+from archcalc.engines.llamacpp.cache import Options, Row, allocate, architecture_name, cache_bytes, cells, recurrent_bytes
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import TextModel
 

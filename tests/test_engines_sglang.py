@@ -8,8 +8,8 @@ import pytest
 
 from archcalc import zoo
 from archcalc.arch import parse
-from archcalc.engines import Workload
-from archcalc.engines.sglang import Options, allocate, cells, memory_fraction, pools, slots_per_request
+from archcalc.engines._allocation import Workload
+from archcalc.engines.sglang.cache import Options, allocate, cells, memory_fraction, pools, slots_per_request
 from archcalc.errors import ArchcalcError, UnsupportedError
 from archcalc.model import Architecture
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from archcalc.arch import model_types, parse
-from archcalc.engines import Workload
-from archcalc.engines.transformers import Options, allocate
+from archcalc.engines._allocation import Workload
+from archcalc.engines.transformers.cache import Options, allocate
 from archcalc.errors import UnsupportedError, UsageError
 
 STATIC_TOKENS = 48

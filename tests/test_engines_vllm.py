@@ -10,8 +10,9 @@ import pytest
 
 from archcalc import zoo
 from archcalc.arch import model_types, parse
-from archcalc.engines import Workload
-from archcalc.engines._vllm_planner import (
+from archcalc.engines._allocation import Workload
+from archcalc.engines.vllm.cache import Options, allocate, cache_row, in_flight_tokens, plan
+from archcalc.engines.vllm.planner import (
     Demand,
     LayerSpec,
     Spec,
@@ -23,8 +24,7 @@ from archcalc.engines._vllm_planner import (
     stages,
     start,
 )
-from archcalc.engines._vllm_rules import rules
-from archcalc.engines.vllm import Options, allocate, cache_row, in_flight_tokens, plan
+from archcalc.engines.vllm.rules import rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache
 
@@ -346,7 +346,7 @@ def test_what_vllm_cannot_do(name: str, dtype: str | None, options: dict[str, An
 
 
 def test_tables_of_versions_are_in_order() -> None:
-    from archcalc.engines import transformers
+    from archcalc.engines.transformers import cache as transformers
 
     numbers = [tuple(map(int, row.since.split("."))) for row in transformers.VERSIONS]
     assert numbers == sorted(set(numbers))

@@ -15,7 +15,8 @@ from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, Plans, max_context, plans
 from archcalc.analysis.verdict import fit_report
 from archcalc.arch import parse
-from archcalc.engines.start import Taken
+from archcalc.engines.engine import servers
+from archcalc.engines.plan import Taken
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded, load
 from archcalc.model import Architecture
@@ -29,7 +30,6 @@ KEYS = {
 }
 NAMES = zoo.names()
 GPUS = ["h100", "8xh100", "4090", "2x4090", "l4", "8xh200", "4xa100", "mi300x", "4xb200"]
-ENGINES = ["vllm", "sglang", "llama.cpp", "transformers"]
 
 models, machines = st.sampled_from(NAMES), st.sampled_from(GPUS)
 
@@ -72,7 +72,7 @@ def test_exit_status_and_changes_that_were_tried(run: Run) -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(models, machines, st.sampled_from(ENGINES), st.integers(1, 64))
+@given(models, machines, st.sampled_from(servers()), st.integers(1, 64))
 def test_the_fullest_gpu_adds_up(name: str, gpu: str, engine: str, concurrency: int) -> None:
     ask = Ask(hardware.parse_spec(gpu), engine, 4096 if engine != "vllm" else None, concurrency)  # type: ignore[arg-type]
     try:
@@ -89,7 +89,7 @@ def test_the_fullest_gpu_adds_up(name: str, gpu: str, engine: str, concurrency: 
 
 
 @settings(max_examples=60, deadline=None)
-@given(models, machines, st.sampled_from(ENGINES), st.integers(1, 1 << 15), st.integers(1, 1 << 15))
+@given(models, machines, st.sampled_from(servers()), st.integers(1, 1 << 15), st.integers(1, 1 << 15))
 def test_more_context_never_needs_less(name: str, gpu: str, engine: str, some: int, more: int) -> None:
     longest = architecture(name).facts.context_tokens or 0
     if some + more > longest:
@@ -253,7 +253,7 @@ _WAYS = st.one_of(st.none(), st.integers(1, 12))
 @settings(max_examples=300)
 @given(
     st.sampled_from(["llama-3.1-8b", "qwen3-30b-a3b", "gpt2", "qwen3.5-27b"]),
-    st.sampled_from(ENGINES),
+    st.sampled_from(servers()),
     st.integers(1, 12),
     _WAYS,
     _WAYS,

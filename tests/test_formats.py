@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from archcalc import loader
-from archcalc.analysis import checkpoint
 from archcalc.analysis.inspect import inspect
 from archcalc.errors import ArchcalcError, ConfigError, FormatError, UnsupportedError
+from archcalc.figures import checkpoint
 from archcalc.formats import format_of, gguf_names, headers, read
 from archcalc.report import Inspection
 from checkpoints import gguf_bytes, write_safetensors

@@ -14,7 +14,8 @@ from archcalc.analysis.kv import allocate
 from archcalc.analysis.train_report import train_report
 from archcalc.analysis.training import Run
 from archcalc.analysis.verdict import fit_report
-from archcalc.engines import ENGINES, Workload
+from archcalc.engines._allocation import Workload
+from archcalc.engines.engine import names
 from archcalc.errors import ArchcalcError
 from archcalc.loader import load
 from formulas import NoFormulaError, value
@@ -105,7 +106,7 @@ def test_formulas_of_a_fit(name: str) -> None:
 def test_formulas_of_caches(name: str) -> None:
     architecture = zoo.spec(name)
     assert architecture is not None
-    for engine, batch in itertools.product(ENGINES, (1, 3)):
+    for engine, batch in itertools.product(names(), (1, 3)):
         try:
             made = allocate(architecture, engine, Workload(1000, batch))
         except ArchcalcError:

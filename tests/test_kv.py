@@ -13,7 +13,7 @@ import pytest
 import archcalc
 from archcalc import report, zoo
 from archcalc.api import schema_model
-from archcalc.engines import ENGINES
+from archcalc.engines.engine import names
 from conftest import Run, imported
 
 KEYS = {"source", "engine", "context_tokens", "batch", "bytes", "bytes_per_token", "state_bytes", "by_kind"}
@@ -37,7 +37,7 @@ def test_the_contract(run: Run) -> None:
     assert kv(run, "deepseek-v3")["context_tokens"] == 163840
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", names())
 def test_json_satisfies_its_schema(engine: str, run: Run) -> None:
     for name in ("qwen3-next-80b-a3b", "gpt-oss-20b"):
         done = run("kv", name, "--engine", engine, "--format", "json")
@@ -50,9 +50,9 @@ def test_json_satisfies_its_schema(engine: str, run: Run) -> None:
 def test_all_engines_side_by_side(run: Run) -> None:
     done = run("kv", "gemma-3-27b", "--ctx", "32k")
     assert (done.returncode, done.stderr) == (0, "")
-    assert all(f"\n{engine} " in done.stdout for engine in ENGINES)
+    assert all(f"\n{engine} " in done.stdout for engine in names())
     rows = list(csv.DictReader(io.StringIO(run("kv", "gemma-3-27b", "gpt2", "--ctx", "1k", "--format", "csv").stdout)))
-    assert [(row["source"], row["engine"]) for row in rows] == [(name, e) for name in ("gemma-3-27b", "gpt2") for e in ENGINES]
+    assert [(row["source"], row["engine"]) for row in rows] == [(name, e) for name in ("gemma-3-27b", "gpt2") for e in names()]
     markdown = run("kv", "gemma-3-27b", "--explain", "--format", "markdown").stdout
     assert markdown.startswith("## gemma-3-27b\n")
     assert "| vllm | sliding |" in markdown

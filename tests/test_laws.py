@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import zoo
-from archcalc.analysis import memory
 from archcalc.analysis.flops import decode_flops, forward_bytes
 from archcalc.analysis.params import components
 from archcalc.arch import parse
+from archcalc.figures import memory
 from archcalc.model import Architecture, Layer, stack
 
 SPECS: dict[str, Architecture] = {name: parse(zoo.config(name)) for name in zoo.names()}

@@ -16,10 +16,10 @@ import pytest
 from tests.conftest import Run
 
 from archcalc import zoo
-from archcalc.analysis import memory
 from archcalc.analysis.params import components
 from archcalc.arch import _levels, adapter_name, parse, schema_of
 from archcalc.errors import ArchcalcError
+from archcalc.figures import memory
 from archcalc.model import Architecture
 
 GOLDEN = Path(__file__).parent / "golden"

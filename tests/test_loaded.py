@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from archcalc import hardware
-from archcalc.analysis.checkpoint import as_gguf, inventory
 from archcalc.analysis.fit import Ask, candidate
-from archcalc.analysis.placement import Placement, rank_weights
 from archcalc.arch import parse
+from archcalc.engines.engine import server
+from archcalc.engines.placement import Placement, rank_weights
+from archcalc.engines.transformers.weights import quantized
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.figures.checkpoint import as_gguf, inventory
 from archcalc.model import Architecture
-from archcalc.quant import quantize_as
 from archcalc.quant._loaders import bitsandbytes_takes
 from archcalc.zoo import config, spec
 from conftest import Run
@@ -92,11 +93,7 @@ def test_fit_and_train_quantize_the_same() -> None:
             for p in stage
             if p.quantized
         }
-        loaded = {
-            (e.part, e.tensor.name, e.tensor.shape)
-            for e in inventory(quantize_as(architecture, "nf4", "transformers"))
-            if e.dtype == "U8"
-        }
+        loaded = {(e.part, e.tensor.name, e.tensor.shape) for e in inventory(quantized(architecture, "nf4")) if e.dtype == "U8"}
         # A tower's alike tensors are one piece in training.
         decoder = {key for key in loaded if key[0] == "decoder"}
         assert {key for key in trained if key[0] == "decoder"} == decoder
@@ -189,7 +186,7 @@ def test_towers_are_no_part_of_a_gguf_models_buffer(name: str) -> None:
 )
 def test_what_an_engine_never_holds_is_refused(engine: str, quant: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        quantize_as(parse(QWEN), quant, engine)
+        server(engine).load(parse(QWEN), quant, hardware.device("h100-sxm-80gb"))
 
 
 def test_the_advice_is_no_larger_than_what_is_loaded(run: Run) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from archcalc.analysis import checkpoint
 from archcalc.arch import parse
+from archcalc.figures import checkpoint
 
 LONGCAT_LITE = {
     "model_type": "longcat_flash", "hidden_size": 3072, "num_attention_heads": 32, "num_layers": 2, "kv_lora_rank": 512,

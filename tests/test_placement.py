@@ -7,9 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from archcalc import hardware, zoo
-from archcalc.analysis.placement import Placement, RankWeights, allocated, pipeline, rank_weights, validate, why_not
 from archcalc.arch import parse
-from archcalc.engines.weights import VOCAB_PADDING, Engine, Options, at_least, kept
+from archcalc.engines.placement import Placement, RankWeights, allocated, pipeline, rank_weights, validate, why_not
+from archcalc.engines.vllm.rules import at_least
+from archcalc.engines.weights import VOCAB_PADDING, Options, kept
 from archcalc.errors import UsageError
 from archcalc.model import Architecture
 from archcalc.quant import quantize_as
@@ -21,16 +22,16 @@ engines = st.sampled_from(["vllm", "sglang"])
 MIB, GIB = 1 << 20, 1 << 30
 
 
-def place(a: Architecture, engine: Engine = "vllm", **split: int) -> RankWeights:
+def place(a: Architecture, engine: str = "vllm", **split: int) -> RankWeights:
     return rank_weights(a, Placement(**split), Options(engine))
 
 
-def allowed(a: Architecture, p: Placement, engine: Engine) -> bool:
+def allowed(a: Architecture, p: Placement, engine: str) -> bool:
     return not why_not(a, p, Options(engine))
 
 
 @given(models, engines, ways, ways, ways)
-def test_parts_add_up_to_the_total(name: str, engine: Engine, tp: int, pp: int, dp: int) -> None:
+def test_parts_add_up_to_the_total(name: str, engine: str, tp: int, pp: int, dp: int) -> None:
     a, p = SPECS[name], Placement(tp, pp, 1, dp)
     assume(allowed(a, p, engine))
     w = rank_weights(a, p, Options(engine))
@@ -40,7 +41,7 @@ def test_parts_add_up_to_the_total(name: str, engine: Engine, tp: int, pp: int, 
 
 
 @given(models, engines, ways, ways, ways)
-def test_ranks_cover_the_model(name: str, engine: Engine, tp: int, pp: int, dp: int) -> None:
+def test_ranks_cover_the_model(name: str, engine: str, tp: int, pp: int, dp: int) -> None:
     a, p = SPECS[name], Placement(tp, pp, 1, dp)
     assume(allowed(a, p, engine))
     whole = rank_weights(a, Placement(), Options(engine)).tensor_bytes
@@ -58,7 +59,7 @@ def test_stages_hold_every_layer_once(name: str, pp: int) -> None:
 
 
 @given(models, engines, ways, ways, st.sampled_from(["tp", "pp", "dp"]))
-def test_more_gpus_never_hold_more_each(name: str, engine: Engine, tp: int, pp: int, which: str) -> None:
+def test_more_gpus_never_hold_more_each(name: str, engine: str, tp: int, pp: int, which: str) -> None:
     a, few = SPECS[name], Placement(tp, pp)
     many = few._replace(**{which: 2 * getattr(few, which)})
     assume(allowed(a, few, engine) and allowed(a, many, engine))
@@ -82,7 +83,7 @@ def test_experts_spread_or_split_are_as_many(name: str, tp: int, dp: int) -> Non
 
 
 @given(st.integers(1, 200), st.integers(1, 16), st.sampled_from(["vllm", "sglang", "llama.cpp"]))
-def test_stages_are_whole_and_even(layers: int, stages: int, engine: Engine) -> None:
+def test_stages_are_whole_and_even(layers: int, stages: int, engine: str) -> None:
     bounds = pipeline(layers, stages, engine)
     assert [start for start, _ in bounds[1:]] == [end for _, end in bounds[:-1]]
     assert (bounds[0][0], bounds[-1][1]) == (0, layers)
@@ -202,7 +203,7 @@ def test_llama_cpp_leaves_the_embedding_on_the_cpu() -> None:
         ("gemma-3-27b", "vllm", {"tp": 32, "dcp": 2}, "sliding windows"),
     ],
 )
-def test_what_cannot_be_names_the_rule(name: str, engine: Engine, split: dict[str, int], said: str) -> None:
+def test_what_cannot_be_names_the_rule(name: str, engine: str, split: dict[str, int], said: str) -> None:
     with pytest.raises(UsageError) as raised:
         validate(SPECS[name], Placement(**split), Options(engine))
     assert said in raised.value.message

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from archcalc.analysis.checkpoint import summary
 from archcalc.arch import parse
+from archcalc.figures.checkpoint import summary
 
 TESTS = Path(__file__).parent
 ROWS = [json.loads(line) for line in (TESTS / "data" / "published_counts.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from archcalc.analysis import checkpoint
 from archcalc.analysis.params import components
 from archcalc.arch import parse, schema_of
 from archcalc.errors import ConfigError
+from archcalc.figures import checkpoint
 from archcalc.model import Architecture
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcalc.analysis.checkpoint import expand, inventory, summary
 from archcalc.arch import parse
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
+from archcalc.figures.checkpoint import expand, inventory, summary
 from archcalc.quant import METHODS, method_of, quantize_as
 from archcalc.quant._names import Names, bare
 from archcalc.quant.gguf import BLOCKS

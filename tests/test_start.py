@@ -8,8 +8,8 @@ import pytest
 
 from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, plans
-from archcalc.analysis.placement import Placement, cuts_blocks
-from archcalc.engines import start
+from archcalc.engines.placement import Placement, cuts_blocks
+from archcalc.engines.vllm import start
 from archcalc.engines.weights import Options
 from conftest import Run
 

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import hardware, zoo
-from archcalc.analysis import memory
 from archcalc.analysis.activations import How, forward_peak
 from archcalc.analysis.params import components
 from archcalc.analysis.train_report import train_report
@@ -22,6 +21,7 @@ from archcalc.analysis.training import CUBLAS_BYTES, OPTIMIZERS, Memory, Planner
 from archcalc.api import schema_model
 from archcalc.arch import parse
 from archcalc.errors import UsageError
+from archcalc.figures import memory
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
 from archcalc.report import SourceInfo, TrainReport

@@ -54,7 +54,7 @@ def test_an_unknown_key_of_a_nested_object_is_named() -> None:
 @pytest.mark.parametrize("quantization", [NVFP4, {"quant_method": "fp8"}, {"quant_method": "fp8", "weight_block_size": [128, 128]}])
 def test_scales_of_a_tensor_that_is_stored_as_one_with_others(quantization: dict[str, Any]) -> None:
     """Kimi-K2.5's files hold query, key and value of its tower as one: a scale of the whole is one too."""
-    from archcalc.analysis.checkpoint import inventory
+    from archcalc.figures.checkpoint import inventory
 
     name = next(n for n in sorted(zoo.names()) if zoo.config(n).get("model_type") == "kimi_k25")
     entries = inventory(parse({**zoo.config(name), "quantization_config": quantization}))

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from archcalc import loader
-from archcalc.analysis import checkpoint
 from archcalc.analysis.verify import fold, verify
 from archcalc.arch import parse
+from archcalc.figures import checkpoint
 from archcalc.formats import headers
 from checkpoints import gguf_bytes, write_safetensors
 from conftest import Run

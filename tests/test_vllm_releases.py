@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from archcalc.engines import Workload, vllm
+from archcalc.engines._allocation import Workload
 from archcalc.engines._version import leads_to, parse
-from archcalc.engines._vllm_planner import Demand, LayerSpec, Spec, bytes_per_block, capacity, group, promoted, stage, start
-from archcalc.engines._vllm_rules import CHANGES, RELEASES, Rules, at_least, rules
+from archcalc.engines.vllm import cache as vllm
+from archcalc.engines.vllm.planner import Demand, LayerSpec, Spec, bytes_per_block, capacity, group, promoted, stage, start
+from archcalc.engines.vllm.rules import CHANGES, RELEASES, Rules, at_least, rules
 from archcalc.errors import NoRoomError, UnsupportedError, UsageError
 from archcalc.loader import load
 

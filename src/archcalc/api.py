@@ -8,6 +8,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from archcalc import report, units
+from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import ConfigError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
@@ -63,7 +64,7 @@ def inspect(
     batch: int = 1,
     dtype: str | None = None,
     kv_dtype: str | None = None,
-    engine: str = "textbook",
+    engine: str = TEXTBOOK,
     offline: bool = False,
     refresh: bool = False,
     overrides: Mapping[str, Any] | None = None,

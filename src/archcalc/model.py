@@ -300,7 +300,7 @@ class Architecture(NamedTuple):
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
     caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
     model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
-    context is of those before scaling.
+    context is of those before scaling. `classes` are those that the config's `architectures` names.
     """
 
     model_type: str
@@ -318,6 +318,7 @@ class Architecture(NamedTuple):
     encoders: tuple[Encoder, ...] = ()
     text: TextModel | None = None
     stretched: int | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def model_types(self) -> frozenset[str]:

@@ -110,10 +110,10 @@ def _number(value: Number) -> int:
 
 
 def _engine(text: str) -> str:
-    from archcalc.engines.weights import ENGINES
+    from archcalc.engines.engine import servers
 
-    if text not in ENGINES:
-        raise UsageError(f"{text!r} is no engine", f"one of {', '.join(ENGINES)}")
+    if text not in servers():
+        raise UsageError(f"{text!r} is no engine", f"one of {', '.join(servers())}")
     return text
 
 

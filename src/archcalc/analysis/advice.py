@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from archcalc import hardware, units
 from archcalc.analysis.fit import Ask, Fit, Plans, largest, max_context, plans
-from archcalc.engines.starting import loading
+from archcalc.engines.engine import server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
 from archcalc.quant import canonical
 
-_SMALLER_CACHE = {"vllm": ("fp8",), "sglang": ("fp8_e4m3",), "llama.cpp": ("q8_0", "q4_0"), "transformers": ()}
-# From the gentlest to the most aggressive, by what each engine loads.
-QUANTIZATIONS = {
-    "vllm": ("fp8", "w4a16"),
-    "sglang": ("fp8", "w4a16"),
-    "llama.cpp": ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k"),
-    "transformers": ("bnb-int8", "nf4"),
-}
 _MOST_GPUS = 64
-# What vLLM's own recipes go up to, and the steps of its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
-# SGLang's share is not raised: it measures no peak, and what its graphs and a prefill need stays outside of it.
-_LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
 
 
 class Change(NamedTuple):
@@ -57,33 +46,22 @@ def _tried(architecture: Architecture, ask: Ask) -> Fit | None:
 
 
 def _settings(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
-    """A larger share of the memory and smaller steps, both together only where neither alone is enough."""
-    b = found.best.budget
-    if ask.engine != "vllm":
-        return
-    settings: list[tuple[str, str, dict[str, Any]]] = []
-    share = _LARGER_SHARE
-    # Where CPU and GPU share the memory, the share is already all that is free.
-    if ask.utilization is None and ask.gpus.device.free_bytes is None and b.utilization < share:
-        left = units.format_bytes(b.memory_bytes - int(b.memory_bytes * share))
-        settings.append((f"a share of {share:g}: {left} stay for all else", f"--utilization {share:g}", {"utilization": share}))
-    if ask.batched_tokens is None and b.batched_tokens > _SMALLER_STEP:
-        what = f"steps of {_SMALLER_STEP:,} tokens in place of {b.batched_tokens:,}: slower prompts"
-        settings.append((what, f"--max-num-batched-tokens {_SMALLER_STEP}", {"batched_tokens": _SMALLER_STEP}))
+    """Each of the engine's settings, and all of them together only where none is enough alone."""
+    settings = server(ask.engine).settings(ask, found.best.budget)
     enough = False
     for what, options, values in settings:
         if fit := _tried(architecture, ask._replace(**values)):
             enough = True
             yield Change(what, options, fit)
-    if len(settings) == 2 and not enough:
-        (what, options, values), (more, further, others) = settings
-        if fit := _tried(architecture, ask._replace(**values, **others)):
-            yield Change(f"{what}; {more}", f"{options} {further}", fit)
+    if len(settings) > 1 and not enough:
+        together = {name: value for setting in settings for name, value in setting.values.items()}
+        if fit := _tried(architecture, ask._replace(**together)):
+            yield Change("; ".join(s.what for s in settings), " ".join(s.options for s in settings), fit)
 
 
 def _caches(architecture: Architecture, ask: Ask) -> Iterator[Change]:
     if ask.kv_dtype is None:
-        for dtype in _SMALLER_CACHE[ask.engine]:
+        for dtype in server(ask.engine).smaller_caches:
             if fit := _tried(architecture, ask._replace(kv_dtype=dtype)):
                 yield Change(f"keep the cache in {dtype}", f"--kv-dtype {dtype}", fit)
                 return
@@ -104,11 +82,12 @@ def _tokens(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Chan
 
 
 def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
-    if ask.quant is None and (ask.engine == "llama.cpp" or not architecture.quantization):
-        for quant in QUANTIZATIONS[ask.engine]:
+    engine = server(ask.engine)
+    if ask.quant is None and (engine.one_file or not architecture.quantization):
+        for quant in engine.ladder:
             if fit := _tried(architecture, ask._replace(quant=quant)):
                 # A reader should know that this is another download, where the engine does not quantize as it loads.
-                as_is = ask.engine == "llama.cpp" or loading(ask.engine, ask.version, canonical(quant)) is not None
+                as_is = engine.loading(ask.version, canonical(quant)) is not None
                 what = f"weights quantized to {quant}" if as_is else f"a checkpoint in {quant}"
                 yield Change(what, f"--quant {quant}", fit)
                 return
@@ -157,33 +136,3 @@ def _comparable(other: Device, device: Device) -> bool:
 def _price(device: Device, count: int) -> float | None:
     offers = hardware.offers(device.id, count) if device.vendor != "custom" else []
     return offers[0][0] if offers else None
-
-
-def offload(found: Plans) -> tuple[int, int] | None:
-    """For llama.cpp: how many of the layers fit on the GPU beside their cache (`-ngl`, the head counting as one), and how many there are.
-
-    Layers are taken from the last, as llama.cpp does, the head first. None if nothing fits.
-    """
-    model, best = found.model, found.best
-    layers = model.architecture.layers
-    each = [0] * layers
-    rest = 0
-    for tensor in model.tensors:
-        size = sum(piece.bytes for piece in tensor.pieces)
-        if not tensor.gpu:
-            continue
-        for layer in tensor.layers:
-            each[layer] += size
-        if not tensor.layers:
-            rest += size * tensor.copies
-    room = best.budget.kv_room_bytes + best.budget.weights_bytes - rest
-    cache = -(-best.kv_needed_bytes // layers)
-    held = 0
-    for size in reversed(each):
-        room -= size + cache
-        if room < 0:
-            break
-        held += 1
-    if room < 0 and not held:
-        return None
-    return held + 1, layers + 1

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from archcalc import hardware, units
-from archcalc.analysis import memory, roofline
+from archcalc.analysis import roofline
 from archcalc.analysis.fit import Ask, judge, plans
 from archcalc.analysis.params import components
 from archcalc.errors import UsageError
+from archcalc.figures import memory
 from archcalc.loader import Loaded
 
 GIB = 1 << 30

@@ -6,53 +6,30 @@ pasted as it is, and a note says what to put in.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from archcalc.analysis.fit import Ask, Plans
-from archcalc.engines import starting
+from archcalc.engines._command import TORCH
+from archcalc.engines.engine import server
+from archcalc.engines.plan import Command, Named
 from archcalc.loader import Loaded
 
-_TORCH = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
-_CACHE_NAMES = {"vllm": {"bf16": "bfloat16", "fp16": "float16", "fp32": "auto"}, "sglang": {"fp16": "auto", "fp32": "auto"}}
 
+class _Loads(NamedTuple):
+    """What is loaded, and what to know of it."""
 
-class Start(NamedTuple):
-    """A command on one line, and what to know before it is run."""
-
-    command: str
+    named: Named
     notes: tuple[str, ...] = ()
 
 
-class _Model(NamedTuple):
-    """What an engine is told to load. `ready` is false of a placeholder."""
-
-    name: str
-    revision: str | None = None
-    ready: bool = True
-
-
-def start(loaded: Loaded, ask: Ask, found: Plans, extra: tuple[str, ...] = ()) -> Start:
-    """The command of a plan. `extra` are further words, such as the flags that lift a limit of the start."""
-    model, how, notes = _loaded(loaded, ask, found)
-    overridden, note = _overridden(loaded, ask)
-    notes += (note,) if note else ()
-    if ask.engine == "transformers":
-        made = _from_pretrained(model, how, loaded, found)
-        if ask.gpus.count > ask.gpus.device.per_machine:
-            notes += (f"device_map spreads a model over one machine's GPUs, and {ask.gpus.count} are in several",)
-        return Start(made, notes)
-    words = list({"vllm": _vllm, "sglang": _sglang, "llama.cpp": _llama_cpp}[ask.engine](model, ask, found))
-    words += [*how, *overridden, *extra]
-    machines = -(-ask.gpus.count // ask.gpus.device.per_machine)
-    if machines > 1:
-        more, note = _machines(machines, ask)
-        words += more
-        notes += (note,)
-    return Start(" ".join(words), notes)
+def start(loaded: Loaded, ask: Ask, found: Plans) -> Command:
+    """The command of a plan."""
+    loads = _loads(loaded, ask, found)
+    named = loads.named._replace(stated=loaded.architecture.dtype, overrides=loaded.overrides)
+    made = server(ask.engine).command(named, ask, found.model, found.best)
+    return made._replace(notes=(*loads.notes, *made.notes))
 
 
 def wrapped(command: str, width: int = 80, indent: int = 0) -> list[str]:
@@ -127,44 +104,44 @@ def _arguments(command: str) -> list[str]:
     return [*pieces, rest[at:]]
 
 
-def _loaded(loaded: Loaded, ask: Ask, found: Plans) -> tuple[_Model, tuple[str, ...], tuple[str, ...]]:
-    """What is loaded, the words that make of it what was judged, and notes."""
+def _loads(loaded: Loaded, ask: Ask, found: Plans) -> _Loads:
+    """What is loaded, with the words that make of it what was judged."""
     from archcalc.quant import canonical, method_of
 
-    model, engine = _named(loaded), ask.engine
+    named, engine = _named(loaded), server(ask.engine)
     held, own = found.model.architecture, loaded.architecture.quantization
-    if engine == "llama.cpp":
+    if engine.one_file:
         return _gguf(loaded, found)
     if ask.quant is None or _same_storage(loaded, found):
-        note = starting.plugin(engine, ask.version, method_of(own)) if own else ""
-        return model, (), (*_missing(model), *([note] if note else []))
+        note = engine.plugin(ask.version, method_of(own)) if own else ""
+        return _Loads(named, (*_missing(named), *([note] if note else [])))
     quant = canonical(ask.quant)
     if held.quantization is None and own is None:
         # Another float is a matter of the dtype alone.
-        return model, () if engine == "transformers" else ("--dtype", _TORCH[held.dtype or "BF16"]), _missing(model)
-    words = starting.loading(engine, ask.version, quant) if own is None else None
+        return _Loads(named._replace(how=engine.dtype_words(TORCH[held.dtype or "BF16"])), _missing(named))
+    words = engine.loading(ask.version, quant) if own is None else None
     if words is not None:
-        note = starting.plugin(engine, ask.version, method_of(held.quantization or {}))
-        return model, words, (*_missing(model), *([note] if note else []))
+        note = engine.plugin(ask.version, method_of(held.quantization or {}))
+        return _Loads(named._replace(how=words), (*_missing(named), *([note] if note else [])))
     known = _published(loaded, ask, found)
     if known:
-        return _Model(known), (), (f"{known} is the checkpoint in {ask.quant} that the command loads",)
-    name = os.path.basename(model.name.rstrip("/").strip("<>")) or "the-model"
+        return _Loads(Named(known), (f"{known} is the checkpoint in {ask.quant} that the command loads",))
+    name = os.path.basename(named.name.rstrip("/").strip("<>")) or "the-model"
     needed = f"<{name}-in-{ask.quant}>"
-    why = "is stored in another quantization" if own else f"is not stored so, and {engine} does not quantize so as it loads"
+    why = "is stored in another quantization" if own else f"is not stored so, and {engine.name} does not quantize so as it loads"
     note = (
-        f"the command needs a checkpoint in {ask.quant}: {model.name.strip('<>')} {why}; put its repository or folder for {needed}"
+        f"the command needs a checkpoint in {ask.quant}: {named.name.strip('<>')} {why}; put its repository or folder for {needed}"
     )
-    return _Model(needed, None, False), (), (note,)
+    return _Loads(Named(needed, None, False), (note,))
 
 
-def _missing(model: _Model) -> tuple[str, ...]:
-    return () if model.ready else (f"put the model's repository or folder for {model.name}",)
+def _missing(named: Named) -> tuple[str, ...]:
+    return () if named.ready else (f"put the model's repository or folder for {named.name}",)
 
 
 def _same_storage(loaded: Loaded, found: Plans) -> bool:
     """Whether what is asked for is how the checkpoint is stored."""
-    from archcalc.analysis.checkpoint import summary
+    from archcalc.figures.checkpoint import summary
 
     if found.model.architecture.quantization is None:
         return loaded.architecture.quantization is None and loaded.architecture.dtype == found.model.architecture.dtype
@@ -176,7 +153,7 @@ def _same_storage(loaded: Loaded, found: Plans) -> bool:
 def _published(loaded: Loaded, ask: Ask, found: Plans) -> str:
     """The repository of a bundled model that is this one, stored as asked; empty where none is bundled."""
     from archcalc import zoo
-    from archcalc.analysis.checkpoint import summary
+    from archcalc.figures.checkpoint import summary
 
     wanted = summary(found.model.architecture)
     for entry in zoo.entries():
@@ -191,148 +168,37 @@ def _published(loaded: Loaded, ask: Ask, found: Plans) -> str:
     return ""
 
 
-def _named(loaded: Loaded) -> _Model:
+def _named(loaded: Loaded) -> Named:
     """What engines call the model: a repository, or the folder or file on disk."""
     source = loaded.source
     if source.kind == "bundled":
         from archcalc import zoo
 
         entry = zoo.find(source.name)
-        return _Model(entry.repo if entry else source.name)
+        return Named(entry.repo if entry else source.name)
     if source.kind in ("hub", "cache"):
-        return _Model(source.name, source.revision if loaded.pinned else None)
+        return Named(source.name, source.revision if loaded.pinned else None)
     if source.kind == "stdin":
-        return _Model("<the-model>", None, False)
+        return Named("<the-model>", None, False)
     path = os.path.expanduser(source.name)
     folder, name = os.path.split(path)
     if name in ("config.json", "params.json") or (source.format == "safetensors" and not os.path.isdir(path)):
-        return _Model(folder or ".")
+        return Named(folder or ".")
     if source.format == "gguf" or os.path.isdir(path):
-        return _Model(path)
+        return Named(path)
     # A config by any other name lies in no folder that an engine would read it from.
-    return _Model(f"<the-model-of-{name}>", None, False)
+    return Named(f"<the-model-of-{name}>", None, False)
 
 
-def _gguf(loaded: Loaded, found: Plans) -> tuple[_Model, tuple[str, ...], tuple[str, ...]]:
-    """llama.cpp loads one file: the one that was judged, or one that has to be made or found."""
+def _gguf(loaded: Loaded, found: Plans) -> _Loads:
+    """One file is loaded: the one that was judged, or one that has to be made or found."""
     model, kind = _named(loaded), found.model.quant
     own = loaded.architecture.quantization or {}
     if loaded.source.format == "gguf" and kind == str(own.get("file_type", kind)):
         if loaded.source.kind in ("hub", "cache"):
-            return model._replace(name=f"{model.name}:{kind.upper()}"), (), ()
-        return model, (), ()
+            return _Loads(model._replace(name=f"{model.name}:{kind.upper()}"))
+        return _Loads(model)
     stem = os.path.basename(os.path.abspath(model.name)) if model.ready else model.name.strip("<>")
     file = f"{stem.removesuffix('.gguf')}-{kind.upper().replace('-', '_')}.gguf"
     note = f"{file} is the model as GGUF, published or made with llama.cpp's convert_hf_to_gguf.py and llama-quantize"
-    return _Model(file), (), (note,)
-
-
-def _revision(model: _Model) -> Iterator[str]:
-    if model.revision:
-        yield f"--revision {shlex.quote(model.revision)}"
-
-
-def _word(model: _Model) -> str:
-    return shlex.quote(model.name) if model.ready else model.name
-
-
-def _vllm(model: _Model, ask: Ask, found: Plans) -> Iterator[str]:
-    best = found.best
-    p = best.placement
-    yield f"vllm serve {_word(model)}"
-    yield from _revision(model)
-    for flag, ways in (("tensor", p.tp), ("pipeline", p.pp), ("data", p.dp)):
-        if ways > 1:
-            yield f"--{flag}-parallel-size {ways}"
-    if p.ep > 1:
-        yield "--enable-expert-parallel"
-    if p.dcp > 1:
-        yield f"--decode-context-parallel-size {p.dcp}"
-    yield f"--max-model-len {best.context_tokens}"
-    if ask.kv_dtype is not None:
-        yield f"--kv-cache-dtype {_CACHE_NAMES['vllm'].get(best.kv_dtype, best.kv_dtype)}"
-    if ask.utilization is not None:
-        yield f"--gpu-memory-utilization {ask.utilization:g}"
-    if ask.batched_tokens is not None:
-        yield f"--max-num-batched-tokens {ask.batched_tokens}"
-
-
-def _sglang(model: _Model, ask: Ask, found: Plans) -> Iterator[str]:
-    best = found.best
-    p = best.placement
-    yield f"python -m sglang.launch_server --model-path {_word(model)}"
-    yield from _revision(model)
-    # Attention in data parallelism divides the ranks of --tp; replicas of a dense model have ranks of their own.
-    shared = p.dp > 1 and found.model.architecture.facts.moe is not None
-    ranks = p.tp * p.dp if shared else p.tp
-    if ranks > 1:
-        yield f"--tp {ranks}"
-    if p.pp > 1:
-        yield f"--pp-size {p.pp}"
-    if p.dp > 1:
-        yield f"--dp-size {p.dp}{' --enable-dp-attention' if shared else ''}"
-    if p.ep > 1:
-        yield f"--ep-size {p.ep}"
-    if p.dcp > 1:
-        yield f"--dcp-size {p.dcp}"
-    yield f"--context-length {best.context_tokens}"
-    if ask.kv_dtype is not None:
-        yield f"--kv-cache-dtype {_CACHE_NAMES['sglang'].get(best.kv_dtype, best.kv_dtype)}"
-    if ask.utilization is not None:
-        yield f"--mem-fraction-static {ask.utilization:g}"
-
-
-def _llama_cpp(model: _Model, ask: Ask, found: Plans) -> Iterator[str]:
-    best = found.best
-    yield f"llama-server {'-hf' if ':' in model.name and not os.path.exists(model.name) else '-m'} {_word(model)}"
-    yield f"-c {best.context_tokens * best.concurrency}"
-    # Left out, it is four slots that share the cells.
-    yield f"-np {best.concurrency}"
-    yield "-ngl 999"
-    if ask.kv_dtype is not None:
-        yield f"-ctk {best.kv_dtype} -ctv {best.kv_dtype}"
-
-
-def _from_pretrained(model: _Model, how: tuple[str, ...], loaded: Loaded, found: Plans) -> str:
-    held = found.model.architecture
-    name = json.dumps(model.name) if model.ready else model.name
-    stated = loaded.architecture.dtype
-    dtype = "auto" if held.dtype is None or held.dtype == stated else _TORCH.get(held.dtype, "auto")
-    arguments = [name, *([f"revision={json.dumps(model.revision)}"] if model.revision else [])]
-    arguments += [f'dtype="{dtype}"', 'device_map="auto"', *(f"quantization_config={each}" for each in how)]
-    parts = {g.part for g in held.groups} | {s.part for s in held.stacks}
-    if "head" not in parts:
-        kind = "AutoModel"
-    elif parts & {"vision", "audio"}:
-        kind = "AutoModelForImageTextToText" if "vision" in parts else "AutoModelForMultimodalLM"
-    else:
-        kind = "AutoModelForSeq2SeqLM" if any(s.part == "other" for s in held.stacks) else "AutoModelForCausalLM"
-    return f"{kind}.from_pretrained({', '.join(arguments)})"
-
-
-def _overridden(loaded: Loaded, ask: Ask) -> tuple[list[str], str]:
-    """The keys set in the config, as the engine takes them."""
-    flag = {"vllm": "--hf-overrides", "sglang": "--json-model-override-args"}.get(ask.engine)
-    if not loaded.overrides:
-        return [], ""
-    if flag is None:
-        keys = ", ".join(key for key, _ in loaded.overrides)
-        return [], f"the command loads the model as published: {ask.engine} has no flag that sets {keys}"
-    return [f"{flag} {shlex.quote(json.dumps(dict(loaded.overrides)))}"], ""
-
-
-def _machines(machines: int, ask: Ask) -> tuple[list[str], str]:
-    """What starts one plan on several machines: the words on the first, and what differs on the others."""
-    each = f"on machines 2 to {machines}" if machines > 2 else "on the second machine"
-    ranks = f"1 to {machines - 1}" if machines > 2 else "1"
-    if ask.engine == "llama.cpp":
-        return ["--rpc <address-of-the-other-machines>"], f"run ggml-rpc-server {each}, and name each address and port after --rpc"
-    if ask.engine == "sglang":
-        words = [f"--nnodes {machines}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
-        return words, f"{each}, run the same with --node-rank {ranks}"
-    if not starting.takes_nodes(ask.version):
-        return [
-            "--distributed-executor-backend ray"
-        ], f"join the {machines} machines first: ray start --head, and {each} ray start --address"
-    words = [f"--nnodes {machines}", "--node-rank 0", "--master-addr <address-of-the-first-machine>"]
-    return words, f"{each}, run the same with --node-rank {ranks} --headless"
+    return _Loads(Named(file), (note,))

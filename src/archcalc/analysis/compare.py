@@ -7,9 +7,9 @@ from math import gcd
 from typing import NamedTuple
 
 from archcalc import report, units
-from archcalc.analysis import memory
 from archcalc.analysis.inspect import inspect
 from archcalc.errors import UsageError
+from archcalc.figures import memory
 from archcalc.loader import Loaded
 
 LABELS = {

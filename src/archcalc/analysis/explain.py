@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator
 
 from archcalc import report
+from archcalc.engines.engine import TEXTBOOK
 from archcalc.model import Architecture, Part, Role, Tensor
 
 _COUNT = "a sum over the tensors of the reference implementation: archcalc tensors --names transformers"
@@ -35,8 +36,9 @@ def explained(a: Architecture, r: report.Inspection) -> Iterator[report.Explaine
         yield report.ExplainedFigure(
             "checkpoint bytes", c_.bytes, "bytes", f"all {c_.stored_elements:,} stored elements", "archcalc tensors"
         )
-    if r.kv_cache and r.kv_cache.engine == "textbook":
-        from archcalc.engines import Workload, textbook
+    if r.kv_cache and r.kv_cache.engine == TEXTBOOK:
+        from archcalc.engines._allocation import Workload
+        from archcalc.engines.textbook import cache as textbook
 
         work = Workload(r.kv_cache.context_tokens, r.kv_cache.batch, r.kv_cache.dtype)
         for figure in textbook.allocate(a, work).figures:

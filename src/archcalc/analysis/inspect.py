@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from archcalc import report, units
-from archcalc.analysis import flops, memory
+from archcalc.analysis import flops
 from archcalc.analysis.params import Component, components
+from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.figures import memory
 from archcalc.model import PARTS, ROLES, Architecture, Layer
 
 if TYPE_CHECKING:
@@ -167,12 +169,12 @@ def summary(a: Architecture, params: report.Params) -> str:
     return ", ".join(words)
 
 
-def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str | None, engine: str = "textbook") -> report.KvCache:
+def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str | None, engine: str = TEXTBOOK) -> report.KvCache:
     """The cache as `engine` holds it, in its own dtype unless one is asked for.
 
     Raises `UsageError` for a dtype that it does not have: the textbook none with scales, whose layout is an engine's.
     """
-    if engine != "textbook":
+    if engine != TEXTBOOK:
         return _engine_cache(a, tokens, batch, dtype, engine)
     dtype = dtype or _cache_dtype(a)
     if dtype not in memory.DTYPE_BYTES:
@@ -181,7 +183,7 @@ def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str | None, engine
         )
     kinds = memory.textbook(a, tokens, batch, memory.DTYPE_BYTES[dtype])
     return report.KvCache(
-        engine="textbook",
+        engine=TEXTBOOK,
         context_tokens=tokens,
         batch=batch,
         dtype=dtype,
@@ -194,7 +196,7 @@ def kv_cache(a: Architecture, tokens: int, batch: int, dtype: str | None, engine
 
 def _engine_cache(a: Architecture, tokens: int, batch: int, dtype: str | None, engine: str) -> report.KvCache:
     from archcalc.analysis import kv
-    from archcalc.engines import Workload
+    from archcalc.engines._allocation import Workload
 
     made = kv.allocate(a, engine, Workload(tokens, batch, dtype))
     kinds = [report.KvKind(f.kind, f.window, f.layers, f.bytes, f.bytes_per_token, f.state_bytes) for f in made.figures]
@@ -245,7 +247,7 @@ def inspect(
     batch: int = 1,
     dtype: str | None = None,
     kv_dtype: str | None = None,
-    engine: str = "textbook",
+    engine: str = TEXTBOOK,
     note: str = "",
     header: Header | None = None,
 ) -> report.Inspection:
@@ -256,7 +258,7 @@ def inspect(
     and a note says why. `note` is what is worth telling about where the config came from, `header` what the headers of the checkpoint
     say, where they are at hand.
     """
-    from archcalc.analysis import checkpoint
+    from archcalc.figures import checkpoint
 
     params = _params(components(a))
     notes = [f"config: {note}"] if note else []

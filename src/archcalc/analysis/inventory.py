@@ -15,7 +15,7 @@ def stored(a: Architecture, source: str, expand: bool, dtype: str | None = None)
 
     Raises `UnsupportedError` for a quantization method that archcalc does not know.
     """
-    from archcalc.analysis import checkpoint
+    from archcalc.figures import checkpoint
 
     for entry in checkpoint.inventory(a, stored_as(dtype)):
         t, shape = entry.tensor, list(entry.shape)
@@ -32,7 +32,7 @@ def stored(a: Architecture, source: str, expand: bool, dtype: str | None = None)
 
 def reference(a: Architecture, source: str, expand: bool) -> Iterator[TensorLine]:
     """The parameters of the reference implementation, tied ones marked in place of a dtype; MTP layers and copies are none of them."""
-    from archcalc.analysis.checkpoint import base_dtype
+    from archcalc.figures.checkpoint import base_dtype
 
     dtype, _ = base_dtype(a)
 

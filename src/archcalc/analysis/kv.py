@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from archcalc import report, units
-from archcalc.engines import ENGINES, Allocation, Workload
+from archcalc.engines._allocation import Allocation, Workload
+from archcalc.engines.engine import check_engine, engine, names
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
 
 Options = Mapping[str, Any]
-"""What the user asked of engines, by the names of `TAKES`; absent is the engine's own default."""
-
-TAKES: Mapping[str, tuple[str, ...]] = {
-    "tp": ("vllm", "sglang"),
-    "pp": ("vllm",),
-    "dcp": ("vllm", "sglang"),
-    "block_size": ("vllm",),
-    "max_num_batched_tokens": ("vllm",),
-    "prefix_caching": ("vllm",),
-    "capability": ("vllm",),
-    "kv_cache_memory": ("vllm",),
-    "page_size": ("sglang",),
-    "swa_full_tokens_ratio": ("sglang",),
-    "np": ("llama.cpp",),
-    "unified": ("llama.cpp",),
-    "ubatch": ("llama.cpp",),
-    "swa_full": ("llama.cpp",),
-    "static": ("transformers",),
-    "engine_version": ("vllm", "transformers"),
-}
-"""The options, and the engines that have each."""
+"""What the user asked of engines, by the names of `Engine.options`; absent is the engine's own default."""
 
 
 class Skipped(NamedTuple):
@@ -52,67 +33,27 @@ class Comparison(NamedTuple):
     notes: list[str]
 
 
-def check_options(engine: str | None, options: Options) -> None:
+def takers(option: str) -> list[str]:
+    """The engines that have an option."""
+    return [name for name in names() if option in engine(name).options]
+
+
+def check_options(name: str | None, options: Options) -> None:
     """Every option must belong to the engine asked for, and the engine must exist."""
-    if engine is not None and engine not in ENGINES:
-        raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
-    for name in options:
-        engines = TAKES[name]
-        if name == "engine_version" and engine is None:
-            raise UsageError("--engine-version needs an --engine", f"{' and '.join(engines)} have rules of several versions")
-        if engine is not None and engine not in engines:
-            raise UsageError(f"--{name.replace('_', '-')} is an option of {' and '.join(engines)}, not of {engine}", "leave it out")
+    if name is not None:
+        check_engine(name)
+    for option in options:
+        if option == "engine_version" and name is None:
+            raise UsageError("--engine-version needs an --engine", f"{' and '.join(takers(option))} have rules of several versions")
+        if name is not None and option not in engine(name).options:
+            raise UsageError(
+                f"--{option.replace('_', '-')} is an option of {' and '.join(takers(option))}, not of {name}", "leave it out"
+            )
 
 
-def allocate(architecture: Architecture, engine: str, work: Workload, options: Options | None = None) -> Allocation:
-    """The cache of `work` under `engine`. Options that the engine does not have are passed over."""
-    check_options(engine, {})
-    return _ALLOCATORS[engine](architecture, work, options or {})
-
-
-def _textbook(architecture: Architecture, work: Workload, options: Options) -> Allocation:
-    from archcalc.engines import textbook
-
-    return textbook.allocate(architecture, work)
-
-
-def _vllm(architecture: Architecture, work: Workload, options: Options) -> Allocation:
-    from archcalc.engines import vllm
-
-    names = {"engine_version": "version"}
-    asked = vllm.Options(**_own("vllm", options, names, without=("kv_cache_memory",)))
-    return vllm.allocate(architecture, work, asked, options.get("kv_cache_memory"))
-
-
-def _sglang(architecture: Architecture, work: Workload, options: Options) -> Allocation:
-    from archcalc.engines import sglang
-
-    return sglang.allocate(architecture, work, sglang.Options(**_own("sglang", options)))
-
-
-def _llamacpp(architecture: Architecture, work: Workload, options: Options) -> Allocation:
-    from archcalc.engines import llamacpp
-
-    names = {"np": "n_parallel", "unified": "kv_unified", "ubatch": "n_ubatch"}
-    return llamacpp.allocate(architecture, work, llamacpp.Options(**_own("llama.cpp", options, names)))
-
-
-def _transformers(architecture: Architecture, work: Workload, options: Options) -> Allocation:
-    from archcalc.engines import transformers
-
-    return transformers.allocate(
-        architecture, work, transformers.Options(**_own("transformers", options, {"engine_version": "version"}))
-    )
-
-
-_ALLOCATORS: Mapping[str, Callable[[Architecture, Workload, Options], Allocation]] = {
-    "textbook": _textbook, "vllm": _vllm, "sglang": _sglang, "llama.cpp": _llamacpp, "transformers": _transformers,
-}  # fmt: skip
-
-
-def _own(engine: str, options: Options, names: Mapping[str, str] | None = None, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The options that one engine has, by its record's names."""
-    return {(names or {}).get(k, k): v for k, v in options.items() if engine in TAKES[k] and k not in without}
+def allocate(architecture: Architecture, name: str, work: Workload, options: Options | None = None) -> Allocation:
+    """The cache of `work` under an engine. Options that the engine does not have are passed over."""
+    return engine(name).allocate(architecture, work, options)
 
 
 def context(architecture: Architecture, asked: int | None) -> int:
@@ -156,7 +97,7 @@ def beyond(architecture: Architecture, tokens: int) -> list[str]:
 
 def kv(
     loaded: Loaded,
-    engine: str,
+    name: str,
     *,
     context_tokens: int | None = None,
     batch: int = 1,
@@ -166,7 +107,7 @@ def kv(
     """The report on one model under one engine."""
     architecture = loaded.architecture
     tokens = context(architecture, context_tokens)
-    made = allocate(architecture, engine, Workload(tokens, batch, kv_dtype), options)
+    made = allocate(architecture, name, Workload(tokens, batch, kv_dtype), options)
     return report.KvReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,
@@ -189,7 +130,7 @@ def kv(
 
 def compare(
     loaded: Loaded,
-    engine: str | None,
+    name: str | None,
     *,
     context_tokens: int | None = None,
     batch: int = 1,
@@ -202,11 +143,11 @@ def compare(
     """
     tokens = context(loaded.architecture, context_tokens)
     found: list[report.KvReport | Skipped] = []
-    for name in (engine,) if engine else ENGINES:
+    for each in (name,) if name else names():
         try:
-            found.append(kv(loaded, name, context_tokens=tokens, batch=batch, kv_dtype=kv_dtype, options=options))
+            found.append(kv(loaded, each, context_tokens=tokens, batch=batch, kv_dtype=kv_dtype, options=options))
         except ArchcalcError as error:
-            found.append(Skipped(name, error))
+            found.append(Skipped(each, error))
     reports = [item for item in found if isinstance(item, report.KvReport)]
     if not reports:
         raise [item.error for item in found if isinstance(item, Skipped)][-1]

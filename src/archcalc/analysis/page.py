@@ -12,17 +12,19 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from archcalc import hardware
-from archcalc.analysis import fit, memory, roofline, verdict
+from archcalc.analysis import fit, roofline, verdict
 from archcalc.analysis.flops import attention_terms, decode_flops
-from archcalc.analysis.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.budget import Budget
-from archcalc.engines.start import Taken
-from archcalc.engines.weights import Engine
+from archcalc.engines.engine import DEFAULT, server
+from archcalc.engines.placement import Placement, RankWeights, rank_weights
+from archcalc.engines.plan import Taken, capability
 from archcalc.errors import ArchcalcError
+from archcalc.figures import memory
 from archcalc.hardware import Device, GpuSpec
 from archcalc.loader import Loaded
 
-ENGINE: Engine = "vllm"
+ENGINE = DEFAULT
+"""Whose plans the page makes: its pool is linear."""
 DEVICES = (
     "h100-sxm-80gb", "h100-pcie-80gb", "h100-nvl-94gb", "h200-sxm-141gb", "h20-96gb", "gh200-96gb", "b200-180gb", "b300-288gb",
     "gb200-186gb", "a100-sxm4-40gb", "a100-sxm4-80gb", "a100-pcie-80gb", "a10g", "a40", "l4", "l40s", "t4", "v100-sxm2-32gb",
@@ -156,10 +158,10 @@ def tables(loaded: Loaded) -> dict[str, Any]:
 
     def pool_of(model: fit.Candidate, placement: Placement, ask: fit.Ask, plan: Any) -> tuple[int, str, bool]:
         """Its place, the cache's dtype, and whether sequences need blocks of state; -1 and why for one that the engine refuses."""
-        key = (placement.tp, placement.pp, plan.batched_tokens, fit.capability(ask.gpus.device), ask.kv_dtype)
+        key = (placement.tp, placement.pp, plan.batched_tokens, capability(ask.gpus.device), ask.kv_dtype)
         if key not in pools:
             try:
-                made = fit.cache_of(model.architecture, placement, ask, plan)
+                made = server(ENGINE).pooled(model.architecture, placement, ask, plan)
                 if made.pool is None:
                     pools[key] = pool((0, 0, None, (), made.dtype)), made.dtype, False
                 else:
@@ -192,11 +194,9 @@ def tables(loaded: Loaded) -> dict[str, Any]:
             weights[kernels, placement] = rank_weights(model.architecture, placement, model.options, model.tensors)
         held = weights[kernels, placement]
         plan = fit.budget_of(model, placement, held, ask, limit, 1)
-        start, shared = fit.share(ask, plan)
-        fewer = fit.fewer_sequences(ask, plan, 1, shared)
-        if ask.sequences is not None and fewer is None:
+        start, shared = server(ENGINE).settles(ask, placement, plan, 1)
+        if ask.sequences is not None and shared.sequences is None:
             return [], [], 0
-        shared = fewer or shared
         stop = start.limit or fit.no_kernels(model, ask) or ""
         found: dict[Taken, list[int]] = {}
         reasons, dtypes = [], []
@@ -256,7 +256,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                     errors = [a or b for a, b in zip(errors, reasons, strict=True)]
                     # Where the weights alone are too much, no number of sequences helps.
                     light = bool(made) and made[0][4] < machine["budget"]
-                    for sequences in fit.FEWER_SEQUENCES if light else ():
+                    for sequences in server(ENGINE).fewer_sequences if light else ():
                         for row in rows_of(ask._replace(sequences=sequences), kernels, placement)[0]:
                             other = [row[9]] if row[9] != made[0][9] else []
                             fewer.append([len(rows), row[5], row[6], row[10], sequences, *other])

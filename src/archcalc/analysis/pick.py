@@ -104,7 +104,7 @@ def _order(task: str | None, p: report.Picked) -> tuple[float, ...]:
 
 
 def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float | None) -> report.Picked:
-    from archcalc.analysis import memory
+    from archcalc.figures import memory
 
     a = loaded.architecture
     parts = [c for c in components(a) if c.part != "mtp"]

@@ -17,7 +17,6 @@ from archcalc.loader import Loaded
 
 if TYPE_CHECKING:
     from archcalc.analysis.fit import Candidate
-    from archcalc.engines.weights import Engine
     from archcalc.hardware import GpuSpec
 
 AXES = ("source", "context_tokens", "concurrency", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
@@ -82,7 +81,7 @@ def points(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
-    from archcalc.analysis import memory
+    from archcalc.figures import memory
 
     overrides = json.dumps(row.get("set") or {}, sort_keys=True)
     a = _loaded(row["source"], overrides).architecture
@@ -114,9 +113,9 @@ def _loaded(source: str, overrides: str) -> Loaded:
 @lru_cache(maxsize=256)
 def _model(source: str, overrides: str) -> tuple[Any, ...]:
     """What depends on the model alone, in the order of `_MODEL`."""
-    from archcalc.analysis import checkpoint
     from archcalc.analysis.params import components
     from archcalc.errors import UnsupportedError
+    from archcalc.figures import checkpoint
 
     a = _loaded(source, overrides).architecture
     parts = components(a)
@@ -139,14 +138,15 @@ def _model(source: str, overrides: str) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=64)
 def _candidate(
-    source: str, overrides: str, gpu: str, engine: Engine | None, quant: str | None
-) -> tuple[GpuSpec, Engine, Candidate | ArchcalcError]:
+    source: str, overrides: str, gpu: str, engine: str | None, quant: str | None
+) -> tuple[GpuSpec, str, Candidate | ArchcalcError]:
     """The machine, the engine, and the model as the engine would load it there: what contexts, concurrencies and placements share."""
     from archcalc import hardware
-    from archcalc.analysis.fit import Ask, candidate, engine_for, refuse_guess
+    from archcalc.analysis.fit import Ask, candidate, refuse_guess
+    from archcalc.engines.engine import chosen_for
 
     spec = hardware.parse_spec(gpu)
-    engine = engine or engine_for(spec.device)
+    engine = engine or chosen_for(spec.device)
     architecture = _loaded(source, overrides).architecture
     try:
         refuse_guess(architecture)

@@ -8,11 +8,12 @@ from typing import Any
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
-from archcalc.analysis.checkpoint import inventory, storage_bytes
-from archcalc.analysis.command import Start, start
-from archcalc.analysis.fit import LAYERED, Ask, Fit, Plans, max_context, plans, read_bytes
+from archcalc.analysis.command import start
+from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans, read_bytes
 from archcalc.analysis.flops import decode_flops
-from archcalc.analysis.placement import Placement
+from archcalc.engines.engine import server
+from archcalc.engines.placement import Placement
+from archcalc.engines.plan import Command
 from archcalc.loader import Loaded
 
 
@@ -39,7 +40,7 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
     floor = prefill_floor(found, ask)
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
     placement, b = best.placement, best.budget
-    started = start(loaded, ask, found, best.taken.flags) if best.fits else Start("")
+    started = start(loaded, ask, found) if best.fits else Command("")
     return report.FitReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,
@@ -84,7 +85,7 @@ def allowed(engine: str, max_quant: str) -> tuple[str, ...]:
     from archcalc.quant import check_name
 
     check_name(max_quant)
-    ladder = advice.QUANTIZATIONS[engine]
+    ladder = server(engine).ladder
     wanted = max_quant.lower().replace("-", "_")
     plain = [q.replace("-", "_") for q in ladder]
     if wanted in plain:
@@ -113,8 +114,9 @@ def _start(best: Fit, ask: Ask, longest: int) -> report.FitStart:
     if start.starts:
         return report.FitStart(True, "; ".join(taken.notes) or None, " ".join(taken.flags) or None)
     flag = start.flag
-    if flag is None and best.headroom_bytes < 0 and longest and ask.engine == "vllm":
-        flag = f"--max-model-len {longest}"
+    context = server(ask.engine).context_flag
+    if flag is None and best.headroom_bytes < 0 and longest and context:
+        flag = f"{context} {longest}"
     return report.FitStart(False, start.limit, flag)
 
 
@@ -125,7 +127,7 @@ def why(found: Plans, ask: Ask) -> str:
         return _rest(p, ask, asked)
     if ask.gpus.count == 1:
         return "one GPU"
-    if ask.engine in LAYERED:
+    if server(ask.engine).layered:
         return "layers spread over the GPUs"
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
         return "tensor parallelism over all GPUs: they share a machine, and every GPU works on every token"
@@ -187,7 +189,7 @@ def computed_in(quant: str) -> str:
 
 def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
     """The command line that starts the engine on this plan."""
-    return start(loaded, ask, found, found.best.taken.flags).command
+    return start(loaded, ask, found).command
 
 
 def _alternative(fit: Fit, found: Plans, ask: Ask) -> report.FitAlternative:
@@ -208,28 +210,21 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
         )
         for change in advice.would_fit(loaded.architecture, ask, found)
     ]
-    if ask.engine == "llama.cpp":
-        held = advice.offload(found)
-        if held and held[0] < held[1]:
-            what = f"{held[0]} of {held[1]} layers on the GPU, the rest in the CPU's memory"
-            out.insert(min(2, len(out)), report.FitChange(what, f"-ngl {held[0]} (llama-server)", 0, float(ask.concurrency), None))
+    if spilled := server(ask.engine).spills(found.model, found.best):
+        out.insert(min(2, len(out)), report.FitChange(*spilled, 0, float(ask.concurrency), None))
     return out
 
 
 APPLE_SYSTEM = 8 << 30
 """What a Mac should keep for its system and its programs where the limit is raised: a rule of thumb of ours, no source states one."""
-_PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron plugin"}
-"""What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
 
 
 def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator[str]:
     """What qualifies the answer; `stored` is the quantization that the checkpoint states."""
-    from archcalc.quant import method_of
-
     yield from ask.gpus.notes
-    if ask.gpus.device.vendor in _PLUGINS and ask.engine in ("vllm", "sglang"):
-        way = f" (vLLM reaches them with {_PLUGINS[ask.gpus.device.vendor]})" if ask.engine == "vllm" else ""
-        yield f"{ask.engine} keeps to its rules for NVIDIA's GPUs here: those for {ask.gpus.device.name} are not known{way}"
+    engine = server(ask.engine)
+    yield from engine.serves(found.model.architecture, ask.version)
+    yield from engine.notes(ask, found.model, stored)
     yield from found.best.budget.notes
     yield from found.best.taken.notes
     if found.best.start.flag and found.best.headroom_bytes >= 0:
@@ -246,18 +241,6 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
     yield from architecture.notes if architecture.whole_latents else ()
     yield from kv.crossing(architecture)
-    own, held = method_of(stored or {}), architecture.quantization
-    if ask.engine == "transformers" and ask.quant is None and stored:
-        if held is None:
-            yield f"transformers writes {own} weights out to bf16 as it loads them on {device.name}"
-        elif own == "bitsandbytes" and architecture.facts.moe:
-            yield "transformers 5 has one parameter for all experts, which experts that bitsandbytes packed one by one do not load into"
-        elif held.get("loader") and architecture.facts.moe:
-            yield f"transformers writes {own}'s routed experts out in half precision: they are one parameter there, which holds no scales"
-    beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in inventory(architecture) if e.part in ("vision", "audio"))
-    if ask.engine == "llama.cpp" and beside:
-        size = units.format_bytes(beside)
-        yield f"towers are a file of their own, {size} in F16: not counted here, and loaded beside the model with --mmproj"
     yield "rates are bounds of bandwidth and matrix units, not forecasts"
 
 
@@ -278,7 +261,7 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
     elif device.vendor == "amd" and device.category == "edge" and best.fits and taken > device.ram_bytes // 2:
         limit = f"ttm.pages_limit={-(-taken // 4096)} on the kernel's command line"
         yield f"Linux gives the GPU half of the RAM by default: set {limit}, or that much in the firmware"
-    elif device.free_bytes is not None and ask.engine != "vllm":
+    elif device.free_bytes is not None and server(ask.engine).reads_free:
         yield f"{units.format_bytes(device.free_bytes)} of {units.format_bytes(device.visible_bytes)} are free for an engine here"
 
 

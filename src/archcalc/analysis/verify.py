@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from archcalc import report
-from archcalc.analysis import checkpoint
 from archcalc.analysis.inspect import ranges
 from archcalc.errors import UnsupportedError
+from archcalc.figures import checkpoint
 from archcalc.formats.headers import Header, Held
 from archcalc.loader import Loaded
 from archcalc.model import Architecture

@@ -129,6 +129,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         stretched=_rotary.stretched(config, architecture.facts),
         encoders=_encoder.of(schema, architecture),
         text=_levels.text_model(stated_config),
+        classes=_levels.classes(stated_config),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled or name in _UNCOMPARED else architecture.status,
     )

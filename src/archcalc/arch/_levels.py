@@ -49,6 +49,12 @@ def language_of(schema: type[ConfigSchema]) -> str:
     return next((name for name in LANGUAGE if name in schema.model_fields), "")
 
 
+def classes(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes that a config names for the whole model."""
+    named = config.get("architectures")
+    return tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
+
+
 def text_model(config: Mapping[str, Any]) -> TextModel | None:
     """What the config says of the innermost text model that it holds."""
     inner = next((config[name] for name in LANGUAGE if isinstance(config.get(name), Mapping)), None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated
 
 import typer
 
 from archcalc.cli._run import Format
+from archcalc.engines.engine import names, servers
 
 
 def bundled(incomplete: str) -> list[str]:
@@ -17,15 +17,8 @@ def bundled(incomplete: str) -> list[str]:
     return [name for name in zoo.names() if name.startswith(incomplete.lower())]
 
 
-class Engine(str, Enum):
-    """Whose rules."""
-
-    textbook = "textbook"
-    vllm = "vllm"
-    sglang = "sglang"
-    llamacpp = "llama.cpp"
-    transformers = "transformers"
-
+ENGINES, SERVERS = f"[{'|'.join(names())}]", f"[{'|'.join(servers())}]"
+"""The engines, as help names choices."""
 
 Sources = Annotated[
     list[str],

@@ -10,19 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from archcalc.cli._options import Context, FormatOption, KvDtype, Offline, Refresh, Set, bundled
+from archcalc.cli._options import SERVERS, Context, FormatOption, KvDtype, Offline, Refresh, Set, bundled
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.report import FitReport, to_plain
-
-
-class Engines(str, Enum):
-    """The engines whose memory is known."""
-
-    vllm = "vllm"
-    sglang = "sglang"
-    llama_cpp = "llama.cpp"
-    transformers = "transformers"
 
 
 class Order(str, Enum):
@@ -48,7 +39,7 @@ def command(
     ] = None,
     ctx: Context = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once.")] = 1,
-    engine: Annotated[Engines | None, typer.Option("--engine", help="vllm, or llama.cpp on a Mac.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar=SERVERS, help="vllm, or llama.cpp on a Mac.")] = None,
     tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
     pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
     ep: Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")] = None,
@@ -95,7 +86,8 @@ def command(
     Options given are constraints; those left out are chosen, and the plan says what was. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
-    from archcalc.analysis.fit import Ask, engine_for, splits
+    from archcalc.analysis.fit import Ask, splits
+    from archcalc.engines.engine import check_engine, chosen_for, server, servers
     from archcalc.loader import load
 
     listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort}
@@ -108,7 +100,7 @@ def command(
     spec = _machine(gpu, vram)
     ask = Ask(
         gpus=spec,
-        engine=engine.value if engine else engine_for(spec.device),
+        engine=check_engine(engine, servers()) if engine is not None else chosen_for(spec.device),
         context_tokens=units.parse_tokens(ctx) if ctx is not None else None,
         concurrency=concurrency,
         tp=tp,
@@ -122,12 +114,10 @@ def command(
         batched_tokens=batched_tokens,
         version=engine_version,
     )
-    for option, value, engines in (
-        ("--engine-version", engine_version, ("vllm",)),
-        ("--max-num-batched-tokens", batched_tokens, ("vllm", "transformers")),
-    ):
-        if value is not None and ask.engine not in engines:
-            raise UsageError(f"{option} is an option of {' and '.join(engines)}, not of {ask.engine}", "leave it out")
+    for option, value in (("engine_version", engine_version), ("max_num_batched_tokens", batched_tokens)):
+        if value is not None and option not in server(ask.engine).takes:
+            takers = " and ".join(name for name in servers() if option in server(name).takes)
+            raise UsageError(f"--{option.replace('_', '-')} is an option of {takers}, not of {ask.engine}", "leave it out")
     if quant and max_quant:
         raise UsageError("--quant and --max-quant exclude each other", "one asks for a storage, the other allows some")
     if max_quant:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Batch, Context, Dtype, Engine, FormatOption, KvDtype, Offline, Reference, Refresh, Set, Sources
+from archcalc.cli._options import ENGINES, Batch, Context, Dtype, FormatOption, KvDtype, Offline, Reference, Refresh, Set, Sources
 from archcalc.cli._run import Format, print_each
+from archcalc.engines.engine import TEXTBOOK, check_engine
 from archcalc.report import Inspection, to_plain
 
 
@@ -19,7 +20,7 @@ def command(
     batch: Batch = 1,
     dtype: Dtype = None,
     kv_dtype: KvDtype = None,
-    engine: Annotated[Engine, typer.Option("--engine", help="As whose rules allocate the cache.")] = Engine.textbook,
+    engine: Annotated[str, typer.Option("--engine", metavar=ENGINES, help="As whose rules allocate the cache.")] = TEXTBOOK,
     explain: Annotated[
         bool, typer.Option("--explain", help="Every figure as its formula with the numbers in it, and its source.")
     ] = False,
@@ -51,7 +52,7 @@ def command(
             batch=batch,
             dtype=weights,
             kv_dtype=cache,
-            engine=engine.value,
+            engine=check_engine(engine),
             note=loaded.note,
             header=loaded.header,
         )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archcalc.cli._options import Batch, Context, Engine, FormatOption, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._options import ENGINES, Batch, Context, FormatOption, KvDtype, Offline, Refresh, Set, Sources
 from archcalc.cli._run import Format, print_each
+from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def command(
     ctx: Context = None,
     batch: Batch = 1,
     kv_dtype: KvDtype = None,
-    engine: Annotated[Engine | None, typer.Option("--engine", help="Whose rules; all side by side without it.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar=ENGINES, help="Whose rules; all side by side without it.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Each figure as its formula, and where its rule stands.")] = False,
     engine_version: Annotated[
         str | None, typer.Option("--engine-version", metavar="VERSION", help="Rules as of that version of the engine.")
@@ -92,8 +95,8 @@ def command(
         "ubatch": ubatch, "swa_full": swa_full or None, "static": static or None,
     }  # fmt: skip
     options = {name: value for name, value in asked.items() if value is not None}
-    name = engine.value if engine else "textbook" if form in (Format.json, Format.jsonl) else None
-    kv.check_options(engine.value if engine else None, options)
+    name = engine or (TEXTBOOK if form in (Format.json, Format.jsonl) else None)
+    kv.check_options(engine, options)
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
 

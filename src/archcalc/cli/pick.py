@@ -23,6 +23,10 @@ class Task(str, Enum):
     long_context = "long-context"
 
 
+_GENTLEST = "fp8"
+"""In place of what other engines have of eight bits."""
+
+
 def command(
     gpu: Annotated[str, typer.Option("--gpu", metavar="SPEC", help="The machine: 8xH100, 4090, m4-max-128gb.")],
     ctx: Context = None,
@@ -35,7 +39,7 @@ def command(
     engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="vllm, or llama.cpp on a Mac.")] = None,
     max_quant: Annotated[
         str, typer.Option("--max-quant", metavar="NAME", help="Quantize if needed, down to this; none: as published.")
-    ] = "fp8",
+    ] = _GENTLEST,
     kv_dtype: KvDtype = None,
     form: FormatOption = Format.table,
 ) -> None:
@@ -44,18 +48,14 @@ def command(
     Grounded in what fits and in bounds of bandwidth. Quality is not ranked: no scores are bundled.
     """
     from archcalc import hardware, units
-    from archcalc.analysis.fit import Ask, engine_for
+    from archcalc.analysis.fit import Ask
     from archcalc.analysis.pick import pick
-    from archcalc.engines.weights import ENGINES
-    from archcalc.errors import UsageError
+    from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
     spec = hardware.parse_spec(gpu)
-    found = next((name for name in ENGINES if name == engine), None)
-    if engine is not None and found is None:
-        raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
-    chosen = found or engine_for(spec.device)
-    if chosen == "llama.cpp" and max_quant == "fp8":
-        max_quant = "q8_0"
+    chosen = check_engine(engine, servers()) if engine is not None else chosen_for(spec.device)
+    if max_quant == _GENTLEST:
+        max_quant = server(chosen).ladder[0]
     if max_quant != "none":
         from archcalc.quant import check_name
 

@@ -49,7 +49,7 @@ def command(
     from archcalc import files, units
     from archcalc.analysis import charts
     from archcalc.analysis.fit import Ask
-    from archcalc.engines.weights import ENGINES
+    from archcalc.engines.engine import DEFAULT, check_engine, servers
     from archcalc.loader import Loaded, load
     from archcalc.render import plot
 
@@ -72,9 +72,7 @@ def command(
     elif kind is Kind.params:
         chart = charts.params(models)
     else:
-        known = next((name for name in ENGINES if name == (engine or "vllm")), None)
-        if known is None:
-            raise UsageError(f"--engine {engine}: no such engine", f"one of {', '.join(ENGINES)}")
+        known = check_engine(engine or DEFAULT, servers())
         ask = Ask(charts.machine(gpu), known, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)
         chart = charts.fit_memory(models, ask) if kind is Kind.memory else charts.decode(models, ask)
     if out is None:

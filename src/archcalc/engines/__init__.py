@@ -1,13 +1,4 @@
-"""How engines allocate caches, one file each.
+"""How engines hold models and serve them: one folder each, found in the registry of `engine`, and what all of them share.
 
-Each has a pure function `allocate` from an architecture, a workload and the engine's own options to an `Allocation`.
+An engine's own folder holds its rules; what it answers is the object `ENGINE` of the folder's `__init__`.
 """
-
-from __future__ import annotations
-
-from archcalc.engines._allocation import Allocation, Figure, Workload
-
-ENGINES = ("textbook", "vllm", "sglang", "llama.cpp", "transformers")
-"""Every engine, in the order printed."""
-
-__all__ = ["ENGINES", "Allocation", "Figure", "Workload"]

@@ -15,22 +15,19 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from archcalc.analysis.checkpoint import Entry, inventory, storage_bytes
-from archcalc.engines._vllm_rules import at_least
+from archcalc.engines.engine import DEFAULT, server
+from archcalc.figures.checkpoint import Entry, inventory, storage_bytes
 from archcalc.model import Architecture, Part, Role
 
 if TYPE_CHECKING:
     from archcalc.hardware import Device
-
-Engine = Literal["vllm", "sglang", "llama.cpp", "transformers"]
-ENGINES: tuple[Engine, ...] = ("vllm", "sglang", "llama.cpp", "transformers")
 
 Place = Literal["layers", "first", "last", "ends", "every"]
 """Which pipeline stages hold a tensor: those of its layers, the first, the last, the first and the last, or every stage."""
 
 VOCAB_PADDING = 64
 _HALF = ("BF16", "F16")
-_FLOATS = ("BF16", "F16", "F32", "F64")
+FLOATS = ("BF16", "F16", "F32", "F64")
 # Projections of one input that engines keep as one matrix.
 _JOINED = {
     "q_proj": "qkv", "k_proj": "qkv", "v_proj": "qkv", "gate_proj": "gate_up", "up_proj": "gate_up", "w1": "gate_up", "w3": "gate_up",
@@ -84,7 +81,7 @@ class Options(NamedTuple):
     for images and audio.
     """
 
-    engine: Engine = "vllm"
+    engine: str = DEFAULT
     version: str | None = None
     device: Device | None = None
     dtype: str | None = None
@@ -94,7 +91,7 @@ class Options(NamedTuple):
 
 def kept(architecture: Architecture, options: Options) -> list[Kept]:
     """Every tensor that the engine keeps."""
-    keep = _Keep(architecture, options)
+    keep = server(options.engine).keep(architecture, options)
     found: dict[tuple[object, ...], Kept] = {}
     for entry in inventory(architecture):
         tensor, part = entry.tensor, entry.part
@@ -112,8 +109,7 @@ def kept(architecture: Architecture, options: Options) -> list[Kept]:
         if before is not None:
             found[key] = before._replace(pieces=before.pieces + pieces)
             continue
-        # Where the GPU reads the CPU's memory, the file is mapped for it whole, and nothing of it is held twice.
-        on_cpu = keep.llama_cpp and part == "embedding" and not keep.mapped
+        on_cpu = part == "embedding" and keep.embeds_on_cpu
         found[key] = Kept(part, tensor.role, place, pieces, layers, copies, experts, not on_cpu)
         if on_cpu and keep.tied and tensor.shard:
             head = (*key, "head")
@@ -125,26 +121,25 @@ def kept(architecture: Architecture, options: Options) -> list[Kept]:
     return list(found.values())
 
 
-class _Keep:
-    """The rules of one engine on one GPU for one model."""
+class Keep:
+    """How one engine keeps one model's tensors on one GPU: as they are stored, unless a subclass knows more.
+
+    `joins`: projections of one input are one matrix, and the vocabulary is padded. `tied_apart`: a tied head needs no embedding on the
+    last stage. `embeds_on_cpu`: the input layer stays on the CPU, and a tied head is loaded again. `dtype` is what floating-point weights
+    are converted to; None leaves them alone. `towers` is where the towers for images and audio are.
+    """
+
+    joins = False
+    tied_apart = False
+    embeds_on_cpu = False
+    towers: Place = "every"
 
     def __init__(self, architecture: Architecture, options: Options) -> None:
-        self.engine = options.engine
-        self.llama_cpp = options.engine == "llama.cpp"
-        self.mapped = self.llama_cpp and options.device is not None and options.device.vendor == "apple"
-        self.transformers = options.engine == "transformers"
-        self.joins = options.engine in ("vllm", "sglang")
         facts = architecture.facts
         self.tied = facts.tied_embeddings
         self.heads, self.kv_heads = facts.heads, facts.kv_heads
-        quantization = architecture.quantization or {}
-        self.tiles = _mxfp4_tiles(options) if self.joins and quantization.get("quant_method") == "mxfp4" else None
-        half = architecture.dtype if architecture.dtype in _HALF else "BF16"
-        self.dtype = options.dtype or (half if self.joins else None)
-        self.towers: Place = "first" if options.engine == "vllm" and at_least(options.version, 0, 33) else "every"
-        # Scales of Marlin's FP8 kernels, for GPUs without FP8 units, are of the model's dtype, one to each column and group.
-        # vLLM 0.33, quantization/utils/marlin_utils_fp8.py `prepare_fp8_layer_for_marlin`, `prepare_moe_fp8_layer_for_marlin`.
-        self.marlin_fp8 = options.engine == "vllm" and (_cuda(options.device) or (9, 0)) < (8, 9)
+        self.dtype = options.dtype
+        self.tiles: Tiles | None = None
 
     def place(self, entry: Entry) -> Place:
         part = entry.part
@@ -154,7 +149,7 @@ class _Keep:
             return "last" if entry.tensor.role == "norm" else "every"
         if part == "embedding":
             # A tied head is the embedding, so the last stage needs the embedding too.
-            return "ends" if self.tied and not self.llama_cpp and entry.tensor.shard else "first"
+            return "ends" if self.tied and not self.tied_apart and entry.tensor.shard else "first"
         if part in ("head", "mtp"):
             return "last"
         return self.towers if part in ("vision", "audio") else "every"
@@ -163,7 +158,7 @@ class _Keep:
         tensor, shape = entry.tensor, entry.shape
         if self.tiles is not None and tensor.experts is not None:
             return (_tiled(entry, self.tiles),)
-        size = self._bytes(entry)
+        size = self.bytes(entry)
         shard = tensor.shard
         if shard is None or prod(shape) == 1:
             return (Piece(size),)
@@ -180,39 +175,36 @@ class _Keep:
         return (Piece(size, units),)
 
     def latent_copy(self, entry: Entry) -> Piece | None:
-        """The parts of MLA's up-projection once more, laid out for decoding.
+        """The parts of MLA's up-projection once more, where the engine lays them out for decoding."""
+        return None
 
-        vLLM 0.33, layers/attention/mla_attention.py `process_weights_after_loading`: views of the weight, unless it was quantized.
-        SGLang 0.5.23, srt/models/deepseek_common/deepseek_weight_loader.py `post_load_weights`: always copies, FP8 stays FP8.
-        """
-        tensor = entry.tensor
-        name = entry.name
-        if not self.joins or tensor.shard is None or not tensor.name.endswith("kv_b_proj.weight") or "scale" in name[-20:]:
-            return None
-        if not name.endswith(("weight", "weight_packed")):
-            return None
-        plain = entry.dtype in _FLOATS
-        if self.engine == "vllm":
-            return None if plain else Piece(2 * tensor.elements, tensor.shard.units)
-        return Piece(tensor.elements * (1 if entry.dtype.startswith("F8") else 2), tensor.shard.units)
-
-    def _bytes(self, entry: Entry) -> int:
-        dtype, experts = entry.dtype, entry.experts or 1
-        if self.marlin_fp8 and entry.name.endswith("weight_scale_inv"):
-            out, width = entry.tensor.shape[-2:]
-            if entry.tensor.experts is not None and entry.experts:
-                out //= len(entry.tensor.stored) or 1
-            return out * -(-width // 128) * experts * 2
-        if self.transformers and entry.tensor.fp32 and dtype == "F16":
-            # transformers 5.24, modeling_utils.py `_get_dtype_plan`: in a float16 model alone.
-            dtype = "F32"
-        if self.dtype is not None and dtype in _FLOATS and entry.parameters is None:
+    def bytes(self, entry: Entry) -> int:
+        dtype = entry.dtype
+        if self.dtype is not None and dtype in FLOATS and entry.parameters is None:
             # What an architecture keeps in a dtype of its own stays so, and so do the routers' correction biases.
             dtype = dtype if entry.tensor.dtype or entry.tensor.kind != "param" else self.dtype
-        return storage_bytes(dtype, prod(entry.shape) * experts)
+        return storage_bytes(dtype, prod(entry.shape) * (entry.experts or 1))
 
 
-class _Tiles(NamedTuple):
+class JoinedKeep(Keep):
+    """What vLLM and SGLang share."""
+
+    joins = True
+
+    def __init__(self, architecture: Architecture, options: Options) -> None:
+        super().__init__(architecture, options)
+        half = architecture.dtype if architecture.dtype in _HALF else "BF16"
+        self.dtype = options.dtype or half
+
+    def up_projection(self, entry: Entry) -> bool:
+        """Whether the tensor is MLA's up-projection, or the part of one that holds its numbers."""
+        tensor, name = entry.tensor, entry.name
+        if tensor.shard is None or not tensor.name.endswith("kv_b_proj.weight") or "scale" in name[-20:]:
+            return False
+        return name.endswith(("weight", "weight_packed"))
+
+
+class Tiles(NamedTuple):
     """What MXFP4 kernels round experts up to: columns of a rank, the width of the up- and of the down-projection, bytes of a bias."""
 
     columns: int
@@ -221,34 +213,38 @@ class _Tiles(NamedTuple):
     bias_bytes: int
 
 
-def _mxfp4_tiles(options: Options) -> _Tiles | None:
-    """vLLM 0.33, fused_moe/oracle/mxfp4.py `mxfp4_round_up_hidden_size_and_intermediate_size` and `select_mxfp4_moe_backend`; vLLM
+def mxfp4_tiles(architecture: Architecture, options: Options, *, triton: bool, narrow: bool) -> Tiles | None:
+    """What the kernels of MXFP4 experts take on a GPU: `triton` where Hopper runs Triton's, `narrow` where Blackwell pads columns to 128.
+
+    vLLM 0.33, fused_moe/oracle/mxfp4.py `mxfp4_round_up_hidden_size_and_intermediate_size` and `select_mxfp4_moe_backend`; vLLM
     0.11 to 0.19, quantization/mxfp4.py `get_mxfp4_backend` and `create_weights`.
 
     Hopper has Triton's layout, which pads on its own: triton_kernels, tensor_details/layout_details/hopper_value.py `_padded_shape`.
-    Blackwell's data-centre GPUs have FlashInfer's, all others Marlin's. 0.11 took Marlin on Hopper where triton_kernels was missing.
+    Blackwell's data-centre GPUs have FlashInfer's, all others Marlin's.
     """
-    device, version = options.device, options.version
+    device = options.device
+    if (architecture.quantization or {}).get("quant_method") != "mxfp4":
+        return None
     if device is not None and device.vendor == "amd":
-        return _Tiles(256, 256, 256, 2)
+        return Tiles(256, 256, 256, 2)
     if device is not None and device.vendor not in ("nvidia", "custom"):
         return None
-    major = (_cuda(device) or (9, 0))[0]
-    if major == 9 and (options.engine == "sglang" or at_least(version, 0, 12)):
-        return _Tiles(128, 128, 256, 4)
+    major = (cuda(device) or (9, 0))[0]
+    if major == 9 and triton:
+        return Tiles(128, 128, 256, 4)
     if major == 10:
-        return _Tiles(128 if options.engine == "sglang" or at_least(version, 0, 19) else 256, 256, 256, 4)
-    return _Tiles(128, 256, 256, 2)
+        return Tiles(128 if narrow else 256, 256, 256, 4)
+    return Tiles(128, 256, 256, 2)
 
 
-def _tiled(entry: Entry, tiles: _Tiles) -> Piece:
+def _tiled(entry: Entry, tiles: Tiles) -> Piece:
     """A tensor of MXFP4 experts, padded. Stored as {name}_blocks [experts, out, groups, 16], {name}_scales [experts, out, groups]."""
     tensor = entry.tensor
     assert tensor.experts is not None
     down = "down" in tensor.name
     width = tiles.width_down if down else tiles.width_up
     size = prod(entry.shape) * (entry.experts or 1)
-    floats = entry.dtype in _FLOATS
+    floats = entry.dtype in FLOATS
     size *= tiles.bias_bytes if floats else 1
     if floats and down:
         out = entry.shape[-1]
@@ -284,7 +280,7 @@ def _joined(name: str) -> tuple[str, str]:
     return parent, f"{_JOINED.get(leaf, leaf)}.{kind}"
 
 
-def _cuda(device: Device | None) -> tuple[int, int] | None:
+def cuda(device: Device | None) -> tuple[int, int] | None:
     """The CUDA compute capability."""
     if device is None or device.vendor != "nvidia" or not device.compute:
         return None

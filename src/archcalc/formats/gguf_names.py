@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from archcalc.analysis import checkpoint
 from archcalc.errors import UnsupportedError
+from archcalc.figures import checkpoint
 from archcalc.model import Architecture, Tensor
 
 # Tables that the converter computes from the config: files hold them or not, and they are no weights.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, BinaryIO
 
-from archcalc.analysis.checkpoint import DTYPE_BYTES
 from archcalc.errors import FormatError
+from archcalc.figures.checkpoint import DTYPE_BYTES
 from archcalc.formats.headers import MAX_AXES, MAX_ELEMENTS, MAX_HEADER, MAX_TENSORS, Header, Held, Reader
 
 BITS = {

@@ -167,43 +167,31 @@ def _file_type(name: str) -> str:
     return plain if plain in FILE_TYPES else plain.removeprefix("gguf_").removeprefix("ud_")
 
 
-def quantize_as(architecture: Architecture, name: str, engine: str | None = None) -> Architecture:
+def file_type_of(name: str) -> str:
+    """The GGUF file type that a name stands for; empty where it is another storage."""
+    from archcalc.quant.gguf import FILE_TYPES
+
+    wanted = canonical(name)
+    found = _file_type(wanted) if wanted not in _PLAIN and wanted not in _SYNTHETIC else ""
+    return found if found in FILE_TYPES else ""
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is a float's, and so no quantization."""
+    return canonical(name) in _PLAIN
+
+
+def quantize_as(architecture: Architecture, name: str) -> Architecture:
     """The same architecture as a checkpoint quantized so would hold it: `fp8`, `awq`, `gptq`, `nf4`, `nvfp4`, `q4_k_m`, …
 
     Whatever quantization its own config states is put aside; `bf16` and the like do no more than that. A method that keeps what
-    it leaves alone in half precision finds BF16 there unless the config states F16.
-
-    With an `engine`, as that engine holds it: what transformers hands to bitsandbytes is less than what a checkpoint may hold, and
-    llama.cpp's `mxfp4` is a GGUF file type. Raises `UsageError` for what the engine never holds.
+    it leaves alone in half precision finds BF16 there unless the config states F16. What an engine makes of it is the engine's to say.
     """
     check_name(name)
     wanted = canonical(name)
-    if engine == "llama.cpp":
-        wanted = _GGUF_ALIASES.get(wanted, wanted)
-    file_type = _file_type(wanted) if wanted not in _PLAIN and wanted not in _SYNTHETIC else ""
-    if engine == "llama.cpp" and wanted in _SYNTHETIC:
-        raise UsageError(
-            f"llama.cpp reads GGUF, which has no {name}", "its types are --quant q8_0, q6_k, q4_k_m, mxfp4_moe and the like"
-        )
-    if engine == "transformers" and file_type:
-        raise UsageError(
-            f"transformers widens GGUF's {file_type} to the model's dtype as it loads it: it never holds it so",
-            "--quant nf4 and bnb-int8 quantize as it loads; --engine llama.cpp holds GGUF as it is",
-        )
     if wanted in _PLAIN:
         return architecture._replace(quantization=None, dtype=_PLAIN[wanted])
     half = "F16" if architecture.dtype == "F16" else "BF16"
     if wanted in _SYNTHETIC:
-        made = _SYNTHETIC[wanted]
-        if engine == "transformers" and made["quant_method"] == "bitsandbytes":
-            # Out of float32, to float16, in which the modules that the class keeps in float32 stay so (`_get_dtype_plan`).
-            plain = architecture.dtype in (None, "F32") and architecture.quantization is None
-            if plain and any(tensor.fp32 for _, tensor, _ in architecture.each_tensor()):
-                half = "F16"
-            made = {**made, "loader": engine}
-        return architecture._replace(quantization=made, dtype=half)
-    return architecture._replace(quantization={"quant_method": "gguf", "file_type": file_type}, dtype=half)
-
-
-# What ggml calls the same numbers, each as a file type of its own.
-_GGUF_ALIASES = {"mxfp4": "mxfp4_moe"}
+        return architecture._replace(quantization=_SYNTHETIC[wanted], dtype=half)
+    return architecture._replace(quantization={"quant_method": "gguf", "file_type": _file_type(wanted)}, dtype=half)

@@ -130,4 +130,5 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "rotary": _each(tuple),
     "encoders": _each(_reader(Encoder)),
     "text": _reader(TextModel),
+    "classes": tuple,
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from archcalc.analysis.placement import pipeline
 from archcalc.analysis.training.adapters import ADAPTED, adapted, adapter_elements, targeted
 from archcalc.analysis.training.run import Run
+from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer, Part, Tensor
 from archcalc.quant._loaders import bitsandbytes_takes
 
@@ -56,7 +56,7 @@ def adapters_of(a: Architecture, run: Run) -> frozenset[str]:
 def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piece]]:
     """What each pipeline stage holds, with adapters on `targets`. The first holds embeddings and towers, the last the final norm
     and the head."""
-    bounds = pipeline(a.layers, run.pp, "sglang")
+    bounds = evenly(a.layers, run.pp)
     stages: list[list[Piece]] = [[] for _ in bounds]
 
     def piece(t: Tensor, part: Part, copies: int) -> Piece:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
 from archcalc.analysis.activations.saved import FP32
-from archcalc.analysis.placement import pipeline
 from archcalc.analysis.training.passing import passing_gradients
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
 from archcalc.analysis.training.run import Memory, Run, Term
 from archcalc.analysis.training.states import States, casts, share, states
+from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer
 
 _STASH = 5
@@ -200,7 +200,7 @@ class Planner:
         if key not in self._stages:
             how = self.how(run)
             plain = how._replace(tokens=-longer, batch=batch)
-            bounds = pipeline(self.a.layers, run.pp, "sglang")
+            bounds = evenly(self.a.layers, run.pp)
             held = self.pieces(run)
             self._stages[key] = tuple(
                 self._stage(run, how, plain, stage, layers, held[stage]) for stage, layers in stage_layers(self.a, bounds)

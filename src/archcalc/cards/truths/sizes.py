@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.analysis import memory
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
 from archcalc.cards.truths.value import Find, Value
+from archcalc.figures import memory
 
 # Formats of less than a byte have scales and blocks of their own: what they take is no product.
 _DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from archcalc.engines.weights import VOCAB_PADDING, Engine, Kept, Options, kept
+from archcalc.engines.engine import DEFAULT, Server, server
+from archcalc.engines.weights import VOCAB_PADDING, Kept, Options, kept
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Part, Role
 
@@ -68,19 +69,17 @@ class RankWeights(NamedTuple):
     cpu_bytes: int
 
 
-def pipeline(layers: int, stages: int, engine: Engine = "vllm") -> tuple[tuple[int, int], ...]:
-    """The first layer of each stage, and the one after its last.
-
-    Layers left over go to the stages before the last in vLLM, to the last ones in SGLang. llama.cpp counts the head as one more layer
-    behind the last, and gives equal GPUs equal shares (0c1e57098, src/llama-model.cpp `load_tensors`).
-    """
-    if engine == "llama.cpp":
-        starts = [min(layers, -(-stage * (layers + 1) // stages)) for stage in range(stages + 1)]
-        return tuple(pairwise(starts))
+def evenly(layers: int, stages: int, spare: int = -1) -> tuple[tuple[int, int], ...]:
+    """The first layer of each stage, and the one after its last: as many for each, and those left over to the stages from `spare` down."""
     sizes = [layers // stages] * stages
     for i in range(layers % stages):
-        sizes[-2 - i if engine == "vllm" else -1 - i] += 1
+        sizes[spare - i] += 1
     return tuple(pairwise(accumulate(sizes, initial=0)))
+
+
+def pipeline(layers: int, stages: int, engine: str = DEFAULT) -> tuple[tuple[int, int], ...]:
+    """The first layer of each of an engine's stages, and the one after its last."""
+    return server(engine).spans(layers, stages)
 
 
 def why_not(architecture: Architecture, placement: Placement, options: Options) -> str:
@@ -89,13 +88,13 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
     for name, ways in zip(Placement._fields, placement, strict=True):
         if ways < 1:
             return f"{name} is {ways}: at least 1 was expected"
-    engine, facts = options.engine, architecture.facts
+    engine, facts = server(options.engine), architecture.facts
     # An encoder alone has no layers of a decoder, and one stage all the same.
     if pp > max(1, architecture.layers):
         return f"{pp} pipeline stages are more than the {architecture.layers} layers"
-    if engine in ("llama.cpp", "transformers"):
+    if engine.layered:
         if tp * ep * dp * dcp > 1:
-            return f"{engine} spreads layers over GPUs, and splits none of them: only pp can be more than 1"
+            return f"{engine.name} spreads layers over GPUs, and splits none of them: only pp can be more than 1"
         return ""
     moe = facts.moe
     if ep > 1:
@@ -103,14 +102,12 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
             return f"ep is {ep}, and the model has no routed experts to spread"
         if ep > moe.experts:
             return f"ep is {ep}, and there are {moe.experts} routed experts"
-        if engine == "vllm" and ep != tp * dp:
-            return f"ep is {ep}: vLLM spreads experts over all {tp * dp} ranks of tp x dp, or none"
-        if engine == "sglang" and (tp * dp % ep or moe.experts % ep):
-            return f"ep is {ep}: SGLang needs a divisor of tp x dp ({tp * dp}) and of the {moe.experts} experts"
+        if why := engine.spreads_experts(placement, moe.experts):
+            return why
     if tp > 1 and (why := _tp_cannot(architecture, tp, engine)):
         return why
     columns = tp * dp // ep
-    if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns, engine)):
+    if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns)):
         return why
     if dcp > 1:
         return _dcp_cannot(architecture, tp, dcp)
@@ -125,13 +122,13 @@ def cuts_blocks(architecture: Architecture, placement: Placement, options: Optio
     """
     quantization, tp = architecture.quantization or {}, placement.tp
     method = str(quantization.get("quant_method"))
-    if tp == 1 or options.engine not in ("vllm", "sglang") or method not in ("fp8", "awq", "gptq"):
+    if tp == 1 or not server(options.engine).whole_blocks or method not in ("fp8", "awq", "gptq"):
         return ""
     group = quantization.get("group_size", quantization.get("q_group_size"))
     block = quantization.get("weight_block_size") if method == "fp8" else [1, group]
     if not isinstance(block, (list, tuple)) or len(block) != 2 or not all(isinstance(n, int) and n > 0 for n in block):
         return ""
-    from archcalc.analysis.checkpoint import inventory
+    from archcalc.figures.checkpoint import inventory
 
     for entry in inventory(architecture):
         tensor, shard = entry.tensor, entry.tensor.shard
@@ -155,12 +152,12 @@ def validate(architecture: Architecture, placement: Placement, options: Options)
         raise UsageError(why, "choose another split, or leave it out to have one chosen")
 
 
-def _tp_cannot(architecture: Architecture, tp: int, engine: Engine) -> str:
+def _tp_cannot(architecture: Architecture, tp: int, engine: Server) -> str:
     facts = architecture.facts
     if facts.heads % tp:
         return f"tp is {tp}, and the {facts.heads} attention heads do not divide by it"
     rows = facts.vocab_size + -facts.vocab_size % VOCAB_PADDING
-    if engine == "vllm" and rows % tp:
+    if engine.even_vocabulary and rows % tp:
         return f"tp is {tp}, and the vocabulary, padded to {rows:,} rows, does not divide by it"
     for stack in architecture.stacks:
         if stack.part != "decoder":
@@ -179,7 +176,7 @@ def _tp_cannot(architecture: Architecture, tp: int, engine: Engine) -> str:
     return ""
 
 
-def _experts_cannot(architecture: Architecture, ranks: int, engine: Engine) -> str:
+def _experts_cannot(architecture: Architecture, ranks: int) -> str:
     """The columns of an expert must divide, and whole blocks of scales too."""
     quantization = architecture.quantization or {}
     if quantization.get("quant_method") == "mxfp4":
@@ -230,16 +227,16 @@ def rank_weights(
 ) -> RankWeights:
     """The weights on the fullest GPU. `tensors` is what `kept(architecture, options)` gave before, for callers that try many placements."""
     tensors = kept(architecture, options) if tensors is None else tensors
+    engine = server(options.engine)
     tp, pp, dp = placement.tp, placement.pp, placement.dp
     moe = any(tensor.experts for tensor in tensors)
-    # Attention in data parallelism: SGLang still splits the rest over all ranks, vLLM over those of a replica.
-    wide = tp * dp if moe and options.engine == "sglang" else tp
+    wide = tp * dp if moe and engine.dense_over_replicas else tp
     columns = tp * dp // placement.ep if moe else tp
-    bounds = pipeline(architecture.layers, pp, options.engine)
+    bounds = engine.spans(architecture.layers, pp)
     sums: list[dict[tuple[Part, Role], int]] = [{} for _ in bounds]
     rounding = [0] * pp
     total = on_cpu = 0
-    torch = options.engine != "llama.cpp"
+    torch = engine.torch
     last = pp - 1
     for tensor in tensors:
         pieces, experts, role = tensor.pieces, tensor.experts, tensor.role
@@ -301,11 +298,11 @@ def allocated(size: int) -> int:
 
 
 def tables_bytes(architecture: Architecture, options: Options) -> int:
-    """Cosines and sines of the rotary embedding for every position, in the model's dtype, which vLLM and SGLang keep on every GPU.
+    """Cosines and sines of the rotary embedding for every position, in the model's dtype, for engines that keep them on every GPU.
 
     Source: vLLM 0.33, layers/rotary_embedding/base.py `RotaryEmbeddingBase`.
     """
-    if options.engine not in ("vllm", "sglang"):
+    if not server(options.engine).keeps_rotary:
         return 0
     size = 4 if options.dtype == "F32" else 2
     return sum(positions * width * size for positions, width in architecture.rotary)

@@ -3,17 +3,16 @@
 Sources: vLLM 0.33, vllm/v1/kv_cache_interface.py (page sizes), vllm/platforms/interface.py (`update_block_size_for_backend`,
 `_align_hybrid_block_size`), vllm/model_executor/layers/attention/ (`get_kv_cache_spec`, `customize_spec`),
 vllm/model_executor/layers/mamba/mamba_utils.py (state shapes and dtypes), vllm/config/vllm.py (`max_in_flight_tokens`),
-vllm/config/model.py (`verify_with_parallel_config`). What changed between releases is in `_vllm_rules`, grouping and
-counting of blocks in `_vllm_planner`.
+vllm/config/model.py (`verify_with_parallel_config`). What changed between releases is in `rules`, grouping and
+counting of blocks in `planner`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from math import lcm
 from typing import NamedTuple
 
-from archcalc.engines import _vllm_planner as planner
 from archcalc.engines._allocation import (
     DTYPE_BYTES,
     Allocation,
@@ -29,10 +28,13 @@ from archcalc.engines._allocation import (
     served_window,
     times,
 )
-from archcalc.engines._vllm_planner import Demand, Group, LayerSpec, Spec, cdiv
-from archcalc.engines._vllm_rules import NEWEST, Rules, at_least, check_known, rules
+from archcalc.engines.engine import unknown
+from archcalc.engines.served import classes_of, is_one_of
+from archcalc.engines.vllm import planner
+from archcalc.engines.vllm.planner import Demand, Group, LayerSpec, Spec, cdiv
+from archcalc.engines.vllm.rules import NEWEST, Rules, check_known, rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache, State
+from archcalc.model import Architecture, Cache, CacheKind, State
 
 NAME = "vLLM"
 SOURCE = "vLLM, v1/kv_cache_interface.py and v1/core/kv_cache_planning.py"
@@ -97,22 +99,22 @@ _EVERY_BLOCK = frozenset({"mamba1", "mamba2"})
 # FlashMLA's block on Hopper (FlashAttention's MLA kernels, which it has too, take 16); Triton's elsewhere.
 _FLASH_MLA_BLOCK = 64
 _SPARSE_MLA_BLOCK = 64
-# GLM-5's sparse kernels on this generation want fp8 when nothing is asked for (vllm/model_executor/models/config.py).
-_FP8_BY_DEFAULT = frozenset({("glm_moe_dsa", 10)})
-# Model types that DeepSeek-V3.2's class serves (vllm/model_executor/models/config.py, `DeepseekV32ForCausalLM`).
-_PACKED_SPARSE = frozenset({"deepseek_v32"})
-# Models whose state is kept as `mamba_ssm_dtype` or `mamba_ssm_cache_dtype` of the config says (config.py).
-_ASKED_STATES = ("qwen3_5", "qwen4", "nemotron_h")
-# Recurrences that vLLM has no layers for, models whose recurrent layers it has no code for, and models whose caches are laid out by code
-# of their own that is not modelled here.
-_NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
-_NO_MODELS = frozenset({"lfm3", "zamba"})
-# The decoders over an encoder that are left (models/registry.py: "encoder-decoder models except whisper have been removed"; whisper.py,
-# cohere_asr.py: `CrossAttention`). The Transformers backend takes none (models/transformers/base.py).
-_CROSSING = frozenset({"whisper", "cohere_asr"})
+# GLM-5's sparse kernels on Blackwell want fp8 when nothing is asked for (vllm/model_executor/models/config.py).
+_FP8_BY_DEFAULT, _FP8_GENERATION = frozenset({"GlmMoeDsaForCausalLM"}), 10
+# The class whose rows are packed by a rule of its own (vllm/model_executor/models/config.py, `DeepseekV32ForCausalLM`).
+_PACKED_SPARSE = frozenset({"DeepseekV32ForCausalLM"})
+# Classes whose state is kept as `mamba_ssm_dtype` or `mamba_ssm_cache_dtype` of the config says (config.py, `MODELS_CONFIG_MAP`), by what
+# their names begin with, and the one that has a dtype of its own without a word of its config.
+_ASKED_STATES, _OWN_STATES = ("Qwen3_5", "Qwen4", "NemotronH"), ("NemotronH",)
+# Classes whose caches are laid out by code of their own that is not modelled here.
 _NOT_MODELLED = frozenset(
-    "deepseek_v41 deepseek_v41_text dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
+    """
+    DeepseekV41ForCausalLM Dots3NoteForCausalLM Dots3NoteForConditionalGeneration InklingForCausalLM InklingForConditionalGeneration
+    Inkling2ForCausalLM Inkling2ForConditionalGeneration Qwen4ExpForCausalLM Qwen4ExpForConditionalGeneration
+    """.split()
 )
+# Classes that overflow in float16 (vLLM 0.8.5, config.py `_get_and_verify_dtype`), by what their names begin with.
+_NO_FP16 = ("Gemma2", "Gemma3")
 
 
 class Row(NamedTuple):
@@ -177,11 +179,11 @@ def cache_dtype(architecture: Architecture, asked: str | None, options: Options)
     declared = declared_dtype(architecture)
     if dtype == "auto" and declared and declared[0].startswith(("modelopt", "compressed-tensors")):
         dtype = declared[1]
-    if dtype == "auto" and rule.sparse_fp8 and (architecture.model_type, major) in _FP8_BY_DEFAULT:
+    if dtype == "auto" and rule.sparse_fp8 and major == _FP8_GENERATION and is_one_of(architecture, _FP8_BY_DEFAULT):
         dtype = "fp8_e4m3"
-    if architecture.model_type in _PACKED_ROWS:
+    if is_one_of(architecture, PACKED_ROWS):
         return "fp8_ds_mla" if dtype in ("auto", "fp8", "fp8_e4m3", "fp8_ds_mla") else dtype
-    if architecture.model_type in _PACKED_SPARSE and rule.sparse_rows != "by backend":
+    if is_one_of(architecture, _PACKED_SPARSE) and rule.sparse_rows != "by backend":
         if dtype.startswith("fp8") or (dtype == "auto" and rule.sparse_rows == "packed"):
             return "fp8_ds_mla"
     elif _sparse(architecture):
@@ -203,9 +205,9 @@ def _named(options: Options) -> str:
 def served_dtype(architecture: Architecture, version: str | None) -> str:
     """The half precision of a model and its cache when nothing is asked for: a float32 config's is the platform's first.
 
-    Source: vLLM 0.8.5, config.py `_get_and_verify_dtype` (Gemma 2 and 3 overflow in float16, and are excepted by their type).
+    Source: vLLM 0.8.5, config.py `_get_and_verify_dtype` (Gemma 2 and 3 overflow in float16, and are excepted).
     """
-    if architecture.dtype != "F32" or architecture.model_type.startswith(("gemma2", "gemma3")):
+    if architecture.dtype != "F32" or any(name.startswith(_NO_FP16) for name in classes_of(architecture)):
         return default_dtype(architecture)
     return rules(version).half_first
 
@@ -224,27 +226,23 @@ def _sparse(architecture: Architecture) -> bool:
 
 def state_bytes(architecture: Architecture, cache: Cache, options: Options, model_bytes: int) -> int:
     """Bytes of one layer's recurrent state on one rank: convolutions in the model's dtype, matrices mostly too."""
-    if cache.recurrence in _NO_STATES:
-        raise UnsupportedError(f"vLLM has no {cache.recurrence} layers", "try --engine transformers")
-    total = 0
+    total, names = 0, classes_of(architecture)
     for state in cache.states:
-        width = (
-            model_bytes if state.name == "conv" else _recurrent_width(architecture.model_type, cache, state, options, model_bytes)
-        )
+        width = model_bytes if state.name == "conv" else _recurrent_width(names, cache, state, options, model_bytes)
         total += _rank_elements(state, options) * width
     return total
 
 
-def _recurrent_width(model_type: str, cache: Cache, state: State, options: Options, model_bytes: int) -> int:
+def _recurrent_width(names: Sequence[str], cache: Cache, state: State, options: Options, model_bytes: int) -> int:
     if options.mamba_ssm_cache_dtype:
         return DTYPE_BYTES[options.mamba_ssm_cache_dtype]
     if cache.recurrence == "kda":
         return 4
     # Releases before a model was known plan it as the first that did would: they cannot serve it.
     rule = rules(options.version)
-    if model_type.startswith(_ASKED_STATES):
-        known = rule if model_type.startswith(rule.ssm_asked or ("-",)) else rules()
-        dtype = state.asked or (known.ssm if model_type.startswith("nemotron_h") else "")
+    if any(name.startswith(_ASKED_STATES) for name in names):
+        known = rule if any(name.startswith(rule.ssm_asked or ("-",)) for name in names) else rules()
+        dtype = state.asked or (known.ssm if any(name.startswith(_OWN_STATES) for name in names) else "")
         return DTYPE_BYTES[dtype] if dtype else model_bytes
     return model_bytes
 
@@ -305,6 +303,7 @@ class Frame(NamedTuple):
     options: Options
     model_bytes: int
     sparse: bool
+    packed: bool = False
     block: int = DEFAULT_BLOCK
     state_page: int = 0
     state_blocks: int = 1
@@ -329,8 +328,8 @@ def _frame(architecture: Architecture, dtype: str, options: Options, rule: Rules
     """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
     # float32 configs are served in half precision (config/model.py, `_resolve_auto_dtype`).
     model_bytes = 2
-    frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture))
-    if architecture.model_type in _PACKED_ROWS:
+    frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture), is_one_of(architecture, PACKED_ROWS))
+    if frame.packed:
         return frame._replace(block=_PACKED_BLOCK), []
     held = [item.cache for item in held_caches(architecture)]
     rows = [_row(frame, cache) for cache in held if cache.kind not in ("state", "index")]
@@ -411,12 +410,12 @@ def _cache_specs(frame: Frame, cache: Cache) -> list[Spec]:
     if cache.kind == "state":
         own = state_bytes(frame.architecture, cache, frame.options, frame.model_bytes)
         return [Spec("state", frame.block, max(own, frame.state_page), (own,), None, frame.state_blocks, "state")]
-    if frame.architecture.model_type in _PACKED_ROWS:
+    if frame.packed:
         return _packed_specs(frame, cache)
     row = _row(frame, cache)
     page = frame.block // cache.compress * row.slots * row.bytes
     window = served_window(frame.architecture, cache)
-    form = _FORMS[cache.kind, window is not None]
+    form = _form(cache.kind, window is not None)
     specs = [Spec(form, frame.block, page, (row.slots, row.bytes, cache.compress), window, 0, cache.kind)]
     for buffer in (state for state in cache.states if state.name == "buffer"):
         # A ring of the raw keys and gates of the pool that is still open, in bf16, long enough for draft tokens too.
@@ -426,15 +425,26 @@ def _cache_specs(frame: Frame, cache: Cache) -> list[Spec]:
     return specs
 
 
-_FORMS: Mapping[tuple[str, bool], planner.Form] = {
-    ("full", False): "full", ("sliding", True): "sliding", ("chunked", True): "chunked",
-    ("latent", False): "mla", ("latent", True): "sliding-mla", ("index", False): "mla",
-}  # fmt: skip
+def _form(kind: CacheKind, windowed: bool) -> planner.Form:
+    """What the planner takes a kind of cache for."""
+    match kind:
+        case "full" | "index":
+            return "full" if kind == "full" else "mla"
+        case "sliding":
+            return "sliding"
+        case "chunked":
+            return "chunked"
+        case "latent":
+            return "sliding-mla" if windowed else "mla"
+        case "state":
+            return "state"
+    return unknown("vLLM", "caches of kind", kind)
+
 
 # DeepSeek-V4: rows packed as fp8 with a rotary part of 64 in bf16 and 8 bytes of scales, pages rounded up to whole tiles, all in blocks
 # of 256 tokens but the window's of 64 and the compressors' states', which share pages with the rest
 # (vllm/models/deepseek_v4/attention.py, compressor.py; vllm/v1/attention/backends/mla/sparse_swa.py).
-_PACKED_ROWS = frozenset({"deepseek_v4"})
+PACKED_ROWS = frozenset({"DeepseekV4ForCausalLM", "DeepseekV4ForConditionalGeneration"})
 _PACKED_BLOCK, _PACKED_WINDOW_BLOCK = 256, 64
 _PACKED_STATE_BLOCK = {4: 4, 128: 8}
 _ROTARY, _SCALES = 64, 8
@@ -467,17 +477,9 @@ def _packed_specs(frame: Frame, cache: Cache) -> list[Spec]:
 def _check(architecture: Architecture, options: Options) -> None:
     """vLLM's own conditions on a placement."""
     tp, dcp, facts = options.tp, options.dcp, architecture.facts
-    if architecture.model_types & _NO_MODELS:
+    if is_one_of(architecture, _NOT_MODELLED):
         raise UnsupportedError(
-            f"vLLM has no code for the recurrent layers of {architecture.model_type}", "try --engine transformers"
-        )
-    if architecture.model_types & _NOT_MODELLED:
-        raise UnsupportedError(
-            f"vLLM: the caches of {architecture.model_type} are laid out by code of their own, which is not modelled"
-        )
-    if architecture.crosses and at_least(options.version, 0, 10, 2) and not architecture.model_types & _CROSSING:
-        raise UnsupportedError(
-            f"vLLM has no code for {architecture.model_type}, whose decoder reads an encoder's output", "try --engine transformers"
+            f"vLLM: the caches of {classes_of(architecture)[0]} are laid out by code of their own, which is not modelled"
         )
     if facts.heads and facts.heads % tp:
         raise UsageError(

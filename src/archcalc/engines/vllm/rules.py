@@ -54,8 +54,8 @@ class Rules(NamedTuple):
     without asking. `state_block`: tokens that a block is a multiple of in hybrid models, `state_block_mla` with MLA; `state_block_wide`
     on Blackwell for heads of 256; `state_block_asked`: and at least the block that the backend or the user wants. `checkpoints`:
     recurrences whose kernels export a state from inside a prefill; `aligned_checkpoints`: blocks are a multiple of their alignment.
-    `ssm`: dtype of a recurrent state of Nemotron-H without one in its config ("" is the convolution's); `ssm_asked`: models whose
-    config is asked for it.
+    `ssm`: dtype of a recurrent state of Nemotron-H without one in its config ("" is the convolution's); `ssm_asked`: what those
+    classes begin with whose config is asked for it.
 
     Rows. `mla_block`: block of MLA on Blackwell; `mla_block_narrow` for unrotated heads of 128. `dtypes`: what `--kv-cache-dtype` takes.
     `sparse_rows`: when DeepSeek-V3.2's rows are packed as fp8. `sparse_fp8`: GLM-5 keeps fp8 by itself on Blackwell. `half_first`: the
@@ -217,7 +217,7 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change("0.13.0", "ssm", "fp16", "Nemotron-H's states follow its config, else float16", f"{_CONFIG} NemotronHForCausalLMConfig"),
     Change(
-        "0.13.0", "ssm_asked", ("nemotron_h",), "Nemotron-H's config is asked for the dtype of its states",
+        "0.13.0", "ssm_asked", ("NemotronH",), "Nemotron-H's config is asked for the dtype of its states",
         f"{_CONFIG} NemotronHForCausalLMConfig",
     ),
     Change(
@@ -240,7 +240,7 @@ CHANGES: tuple[Change, ...] = (
         "v1/sample/ops/topk_topp_sampler.py apply_top_k_top_p",
     ),
     Change(
-        "0.17.0", "ssm_asked", ("nemotron_h", "qwen3_5"), "Qwen3.5's config is asked too",
+        "0.17.0", "ssm_asked", ("NemotronH", "Qwen3_5"), "Qwen3.5's config is asked too",
         f"{_CONFIG} Qwen3_5ForConditionalGenerationConfig",
     ),
     Change("0.17.0", "check_stages", True, "each pipeline stage is checked by itself", f"{_UTILS} get_kv_cache_configs"),

@@ -25,6 +25,8 @@ from archcalc.engines._allocation import (
     merged,
     times,
 )
+from archcalc.engines.engine import unknown
+from archcalc.engines.served import classes_of, is_one_of, served
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache
 
@@ -38,33 +40,19 @@ DTYPES = ("auto", "bf16", "fp8_e4m3", "fp8_e5m2", "mxfp8")
 _ALIASES = {"fp8": "fp8_e4m3", "bfloat16": "bf16"}
 _HINTS = {"fp16": "auto keeps the model's dtype", "fp32": "auto keeps the model's dtype"}
 
-# Model types with a pool of their own for sliding layers (`is_hybrid_swa_model`); all others keep every token in every layer.
-_SLIDE = frozenset(
+_SLOTS_TRACKED, _SLOTS, _SLOTS_WITHOUT_CACHE = 5, 3, 1
+# Classes whose caches are laid out by code of their own that is not modelled here.
+_NOT_MODELLED = frozenset(
     """
-    deepseek_v4 gemma4 gemma4_text gemma4_unified gpt_oss granite_swa granitemoe_swa inkling laguna llama4 mellum mimo_v2 mimo_v2_flash
-    muse_glimmer step3p5 step3p7
+    DeepseekV41ForCausalLM Dots3NoteForCausalLM Dots3NoteForConditionalGeneration InklingForCausalLM InklingForConditionalGeneration
+    Inkling2ForCausalLM Inkling2ForConditionalGeneration Qwen4ExpForCausalLM Qwen4ExpForConditionalGeneration
     """.split()
 )
-# Model types whose states are tracked beside the running one, so that a request takes five slots (`_MAMBA_EXTRA_BUFFER_ARCHS`).
-_TRACKED = (
-    "bailing_hybrid", "bailing_moe_v2_5", "bailing_moe_v3", "falcon_h1", "glm5_next", "granitemoehybrid", "inkling", "kimi_k3",
-    "kimi_linear", "minicpmv4_6", "nemotron_h", "qwen3_5", "qwen3_next", "qwen4_exp",
-)  # fmt: skip
-_SLOTS_TRACKED, _SLOTS, _SLOTS_WITHOUT_CACHE = 5, 3, 1
-# Recurrent models that SGLang has no code for, and recurrences that it has none for.
-_NO_MODELS = frozenset("bamba jamba lfm3 minimax minimax_m1 minimax_text_01 olmo_hybrid plamo2 zamba zamba2".split())
-# Models whose caches are laid out by code of their own that is not modelled here.
-_NOT_MODELLED = frozenset(
-    "deepseek_v41 deepseek_v41_text dots3_note dots3_note_text inkling inkling_text inkling2 inkling2_text qwen4_exp qwen4_exp_text".split()
-)
-# The decoders over an encoder that it has (srt/models/whisper.py, mllama.py).
-_CROSSING = frozenset({"whisper", "mllama", "mllama_text_model"})
-_NO_STATES = frozenset({"rg-lru", "rwkv", "xlstm"})
 
 
 # DeepSeek-V4: packed rows in pages of 256 tokens, rounded up to whole tiles; a share of 0.1 of the slots for its windows
 # (srt/mem_cache/deepseek_v4_memory_pool.py).
-_PACKED_ROWS = frozenset({"deepseek_v4"})
+_PACKED_ROWS = frozenset({"DeepseekV4ForCausalLM"})
 _PACKED_PAGE, _TILE, _ROTARY, _SCALES = 256, 576, 64, 8
 _RATIO, _PACKED_RATIO = 0.8, 0.1
 
@@ -125,7 +113,7 @@ def cache_cell(architecture: Architecture, cache: Cache, dtype: str, options: Op
     """Bytes of one token in one layer on one rank. MLA's latent and index keys are on every rank whole; DCP splits tokens, and so the
     heads among fewer ranks. `sparse` is MLA with an indexer."""
     width = 1 if dtype.startswith(("fp8", "mxfp8")) else 2
-    if architecture.model_type in _PACKED_ROWS:
+    if is_one_of(architecture, _PACKED_ROWS):
         return _packed_cell(cache)
     if cache.kind == "latent":
         if sparse and width == 1:
@@ -133,6 +121,8 @@ def cache_cell(architecture: Architecture, cache: Cache, dtype: str, options: Op
         return Fraction(cache.per_token * width)
     if cache.kind == "index":
         return Fraction(-(-_index_row(cache) // cache.compress) * options.dcp if sparse else cache.key_dim * width)
+    if cache.kind != "full" and cache.kind != "sliding" and cache.kind != "chunked":
+        return Fraction(0) if cache.kind == "state" else unknown("SGLang", "caches of kind", cache.kind)
     heads = max(1, cache.heads // max(1, options.tp // options.dcp))
     size = heads * (cache.key_dim + cache.value_dim) * width
     return Fraction(size + size // 32 if dtype == "mxfp8" else size)
@@ -160,7 +150,7 @@ def _buffer(architecture: Architecture, cache: Cache) -> tuple[Fraction, int]:
     of_token, of_request = Fraction(0), 0
     for state in cache.states if cache.kind != "state" else ():
         width, rows = state.shape
-        if architecture.model_type not in _PACKED_ROWS:
+        if not is_one_of(architecture, _PACKED_ROWS):
             of_request += width * rows * 2
         elif rows > cache.compress:
             of_token += Fraction(rows * width * 4, _PACKED_PAGE)
@@ -189,7 +179,7 @@ def state_bytes(cache: Cache, options: Options) -> int:
 def cells(architecture: Architecture, dtype: str, options: Options) -> Cells:
     """All layers' cells, sliding ones apart where the model has a pool for them."""
     _check(architecture, options)
-    slides = architecture.model_type in _SLIDE
+    slides = is_one_of(architecture, served("sglang").sets["slides"])
     full = sliding = Fraction(0)
     state = window = request = 0
     sparse = _sparse(architecture)
@@ -215,25 +205,15 @@ def _sparse(architecture: Architecture) -> bool:
 
 def settled(architecture: Architecture, options: Options) -> tuple[int, float]:
     """The page and the sliding layers' share, asked for or the model's."""
-    packed = architecture.model_type in _PACKED_ROWS
+    packed = is_one_of(architecture, _PACKED_ROWS)
     page = options.page_size or (_PACKED_PAGE if packed else 1)
     return page, options.swa_full_tokens_ratio or (_PACKED_RATIO if packed else _RATIO)
 
 
 def _check(architecture: Architecture, options: Options) -> None:
-    recurrences = {held.cache.recurrence for held in held_caches(architecture)}
-    if architecture.model_types & _NO_MODELS or recurrences & _NO_STATES:
+    if is_one_of(architecture, _NOT_MODELLED):
         raise UnsupportedError(
-            f"SGLang has no code for the recurrent layers of {architecture.model_type}", "try --engine vllm or transformers"
-        )
-    if architecture.crosses and not architecture.model_types & _CROSSING:
-        raise UnsupportedError(
-            f"SGLang has no code for {architecture.model_type}, whose decoder reads an encoder's output",
-            "try --engine transformers",
-        )
-    if architecture.model_types & _NOT_MODELLED:
-        raise UnsupportedError(
-            f"SGLang: the caches of {architecture.model_type} are laid out by code of their own, which is not modelled"
+            f"SGLang: the caches of {classes_of(architecture)[0]} are laid out by code of their own, which is not modelled"
         )
     heads = architecture.facts.heads
     if heads and heads % options.tp:
@@ -248,7 +228,7 @@ def slots_per_request(architecture: Architecture, options: Options) -> int:
     """State slots that a running request takes: its own, and those that the radix cache keeps or tracks for it."""
     if not options.radix_cache:
         return _SLOTS_WITHOUT_CACHE
-    return _SLOTS_TRACKED if architecture.model_type.startswith(_TRACKED) else _SLOTS
+    return _SLOTS_TRACKED if is_one_of(architecture, served("sglang").sets["tracked"]) else _SLOTS
 
 
 # What a budget holds
@@ -331,7 +311,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
             figures.append(_state_figure(held, slots, options))
         else:
             figures += _token_figures(architecture, held, dtype, options, tokens, swa, work.batch, split)
-    shown = dtype if dtype != "auto" else "fp8_e4m3" if architecture.model_type in _PACKED_ROWS else default_dtype(architecture)
+    shown = dtype if dtype != "auto" else "fp8_e4m3" if is_one_of(architecture, _PACKED_ROWS) else default_dtype(architecture)
     details: dict[str, int | float] = {"token_slots": tokens, "bytes_per_slot": _number(each.full), "page_size": page}
     if each.sliding:
         details |= {"swa_token_slots": swa, "bytes_per_swa_slot": _number(each.sliding)}

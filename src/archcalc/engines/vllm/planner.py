@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from archcalc.engines._vllm_rules import Rules, rules
+from archcalc.engines.vllm.rules import Rules, rules
 from archcalc.errors import NoRoomError, UnsupportedError, UsageError
 
 Form = Literal["full", "mla", "sliding", "sliding-mla", "chunked", "state", "ring"]

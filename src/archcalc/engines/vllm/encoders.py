@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from archcalc.analysis.placement import Placement
-from archcalc.engines._vllm_rules import at_least, rules
+from archcalc.engines.placement import Placement
+from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.model import Architecture, Encoder, widths
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from archcalc.analysis import memory
 from archcalc.engines._allocation import (
     Allocation,
     Figure,
@@ -15,6 +14,7 @@ from archcalc.engines._allocation import (
     row_text,
     times,
 )
+from archcalc.figures import memory
 from archcalc.model import Architecture, Cache
 
 SOURCE = "every token a layer can see, once"

@@ -100,7 +100,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
 def _own_dtype(architecture: Architecture) -> str:
     """Keys and values are cached as they are computed, in the dtype that the weights were loaded in: the checkpoint's own, fp32 included
     (modeling_utils.py, `_get_dtype`: "auto" where none is asked for)."""
-    from archcalc.analysis.checkpoint import base_dtype
+    from archcalc.figures.checkpoint import base_dtype
 
     wide = architecture.quantization is None and base_dtype(architecture)[0] == "F32"
     return "fp32" if wide else default_dtype(architecture)

@@ -2,8 +2,8 @@
 
 Sources: llama.cpp 0c1e57098, src/llama-context.cpp (padding, sequences, what a cache type needs), src/llama-kv-cache.cpp (rows),
 src/llama-kv-cache-iswa.cpp (cells of sliding layers), src/llama-kv-cache-dsa.cpp and src/llama-kv-cache-msa.cpp (index keys),
-src/llama-memory-recurrent.cpp, src/llama-hparams.cpp, src/models/*.cpp (which architectures slide), conversion/*.py (which model types
-it reads, and as what).
+src/llama-memory-recurrent.cpp, src/llama-hparams.cpp, src/models/*.cpp (which architectures slide), conversion/*.py (which classes it
+reads, and as what: served.json).
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from archcalc.engines._allocation import (
     served_window,
     times,
 )
+from archcalc.engines.engine import unknown
+from archcalc.engines.served import built_of, classes_of, served
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache, Layer, TextModel
+from archcalc.model import Architecture, Cache, Layer
 
 NAME = "llama.cpp"
 VERSION = "0c1e57098"
@@ -41,38 +43,19 @@ _ALIASES = {"fp16": "f16", "fp32": "f32"}
 PAD = 256
 STATE_BYTES = 4
 
-_READ_AS = """
-afmoe: afmoe | apertus: apertus | arcee: arcee | arctic: arctic | baichuan: baichuan | bailingmoe2: bailing_moe_v2
-bailingmoe3: bailing_moe_v3 | bitnet: bitnet | bloom: bloom | chameleon: chameleon | chatglm: glm chatglm | cohere2: cohere2
-cohere2moe: cohere2_moe | command-r: cohere | dbrx: dbrx | deci: nemotron-nas nemotron_nas | deepseek: deepseek
-deepseek2: deepseek_v2 deepseek_v3 glm4_moe_lite youtu kimi_k2 kimi_k25 kimi_vl | deepseek32: deepseek_v32 | deepseek4: deepseek_v4
-dots1: dots1 | dots3note: dots3_note dots3_note_text | ernie4_5: ernie4_5 | ernie4_5-moe: ernie4_5_moe | exaone: exaone
-exaone4: exaone4 exaone4_5 | exaone-moe: exaone_moe | falcon: falcon | falcon-h1: falcon_h1 | gemma: gemma | gemma2: gemma2
-gemma3: gemma3 gemma3_text shieldgemma2 | gemma3n: gemma3n gemma3n_text
-gemma4: gemma4 gemma4_text gemma4_unified gemma4_unified_text | glm4: glm4 glm4v glm4v_text glm_ocr glm_ocr_text
-glm4moe: glm4_moe glm4v_moe glm4v_moe_text solar_open | glm5-next: glm5_next glm5_next_text | glm-dsa: glm_moe_dsa
-gpt2: gpt2 gpt-sw3 gpt_sw3 | gptneox: gpt_neox | gpt-oss: gpt_oss | granite: granite | granitehybrid: bamba granitemoehybrid
-granitemoe: granitemoe granitemoeshared | granite_swa: granite_swa granitemoe_swa | grok: grok1 | hrm_text: hrm_text
-hunyuan-dense: hunyuan_v1_dense | hunyuan-moe: hunyuan_v1_moe | hunyuan_vl: hunyuan_vl | hy_v3: hy_v3 | hy_v4: hy_v4 | jais2: jais2
-internlm2: internlm2 | jamba: jamba | kimi-k3: kimi_k3 | kimi-linear: kimi_linear | laguna: laguna | lfm2: lfm2 | lfm2moe: lfm2_moe
-llama: llama mistral mixtral internlm3 iquestcoder janus llava voxtral | llama4: llama4 llama4_text | mamba: mamba falcon_mamba
-mamba2: mamba2 | mellum: mellum | mimo2: mimo_v2_flash mimo_v2 | minicpm: minicpm | minicpm3: minicpm3
-minimax-01: minimax minimax_text_01 minimax_m1 | minimax-m2: minimax_m2 | minimax-m3: minimax_m3 minimax_m3_vl minimax_m3_vl_text
-mistral3: mistral3 ministral3 | mistral4: mistral4 | mpt: mpt | muse-glimmer: muse_glimmer | nemotron: nemotron
-nemotron_h: nemotron_h | olmo: olmo | olmo2: olmo2 olmo3 | olmoe: olmoe | openelm: openelm | orion: orion | paddleocr: paddleocr_vl
-pangu-embedded: PanguEmbedded panguembedded | phi2: phi | phi3: phi3 phi4_multimodal | phimoe: phimoe | plamo2: plamo2 | plamo3: plamo3
-qwen: qwen | qwen2: qwen2 qwen2_audio audioflamingo3 | qwen2moe: qwen2_moe
-qwen2vl: qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni | qwen3: qwen3 | qwen3moe: qwen3_moe
-qwen3vl: qwen3_vl qwen3_vl_text qwen3_asr | qwen3vlmoe: qwen3_vl_moe qwen3_vl_moe_text qwen3_omni_moe | qwen3next: qwen3_next
-qwen35: qwen3_5 qwen3_5_text minicpmv4_6 | qwen35moe: qwen3_5_moe qwen3_5_moe_text | qwen4exp: qwen4_exp qwen4_exp_text
-rwkv6: rwkv6 | rwkv7: rwkv7 | seed_oss: seed_oss | smallthinker: smallthinker | smollm3: smollm3 | spark2-5: spark2_5
-stablelm: stablelm | starcoder: gpt_bigcode | starcoder2: starcoder2 | step35: step3p5 step3p7 | xverse: xverse
-"""
+# Classes that name a wrapper whose converter is their own, whatever class its text config names (conversion/base.py,
+# `get_model_architecture`).
+_WRAPPERS = frozenset(
+    """
+    StepVLForConditionalGeneration Sarashina2VisionForCausalLM Exaone4_5_ForConditionalGeneration Step3p7ForConditionalGeneration
+    KimiK3ForConditionalGeneration
+    """.split()
+)
 # Architectures whose models slide in llama.cpp; all others keep every token whatever the config's windows say.
 _SLIDE = frozenset(
     """
     afmoe cohere2 cohere2moe deepseek4 dots3note exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite_swa laguna lfm2 lfm2moe
-    llama4 mellum mimo2 muse-glimmer olmo2 plamo3 smallthinker spark2-5 step35
+    llama4 mellum mimo2 muse-glimmer olmo2 plamo3 smallthinker spark2_5 step35
     """.split()
 )
 # The 64 layers of the 32B slide, smaller ones do not (src/models/exaone4.cpp).
@@ -175,17 +158,32 @@ def recurrent_bytes(elements: int, n_seq_max: int, n_rs_seq: int = 0) -> int:
     return elements * STATE_BYTES * max(1, n_seq_max) * (1 + n_rs_seq)
 
 
-def architecture_name(model_type: str, text: TextModel | None = None) -> str:
-    """What a GGUF file of this model type calls its architecture, which may be that of the text model inside."""
-    for line in _READ_AS.replace("\n", "|").split("|"):
-        name, _, types = line.partition(":")
-        if model_type in types.split():
-            return name.strip()
-    if text is not None and text.class_name:
-        # The class that the text model's own part of the config names goes before the whole model's (conversion/base.py,
-        # `get_model_architecture`), and towers are left out.
-        return architecture_name(text.model_type)
-    raise UnsupportedError(f"llama.cpp: its converter does not read {model_type} models, or not as an architecture known here")
+def architecture_name(architecture: Architecture) -> str:
+    """What a GGUF file of this model calls its architecture: that of the class which the converter reads.
+
+    The class that the text model's own part of the config names goes before the whole model's, and towers are left out. A model whose class
+    is not known, as one read from a GGUF file, is of the architecture that is spelled as its type. Raises `UnsupportedError` for a class
+    that the converter does not read.
+    """
+    read, text, names = served("llamacpp").classes, architecture.text, classes_of(architecture)
+    if text is not None and text.class_name and text.class_name in read and not set(names) & _WRAPPERS:
+        return read[text.class_name]
+    if found := next((read[name] for name in names if name in read), None):
+        return found
+    if text is not None and (inner := built_of(text.model_type)) in read:
+        return read[inner]
+    if not architecture.classes:
+        spelled = _spelled(architecture.model_type.removesuffix("_text"))
+        if found := next((name for name in sorted(read.values()) if _spelled(name) == spelled), None):
+            return found
+    raise UnsupportedError(f"llama.cpp: its converter does not read {names[0] if names else architecture.model_type}")
+
+
+def _spelled(name: str) -> str:
+    return name.lower().translate(_SEPARATORS)
+
+
+_SEPARATORS = str.maketrans("", "", "-_.")
 
 
 def rows_of(architecture: Architecture, name: str) -> list[Row]:
@@ -226,6 +224,10 @@ def _row(cache: Cache, name: str, slides: bool, values: int) -> Row:
         pooled = cache.compress if name not in _INDEX_ROWS else 1
         value = values if name in _INDEX_WITH_VALUES else 0
         return Row("index", None, 1, cache.key_dim * _INDEX_ROWS.get(name, 1), value, pooled)
+    if cache.kind == "state":
+        raise ValueError("a state has no rows")
+    if cache.kind != "full" and cache.kind != "sliding" and cache.kind != "chunked":
+        unknown("llama.cpp", "caches of kind", cache.kind)
     if name in _OWN_WINDOWS:
         return Row(cache.kind, window, 1, cache.per_token, 0, 1, own=True)
     return Row(cache.kind if window else "full", window, 1, cache.heads * cache.key_dim, cache.heads * cache.value_dim)
@@ -238,7 +240,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
     if not options.flash_attn and TYPES[type_v][1] > 1:
         raise UsageError(f"llama.cpp: values in {type_v} need flash attention", "f16 and bf16 do not")
-    name = architecture_name(architecture.model_type, architecture.text)
+    name = architecture_name(architecture)
     if name in _NOT_MODELLED:
         raise UnsupportedError(f"llama.cpp: the caches of {name} are not modelled")
     n_seq = options.n_parallel or work.batch

@@ -1,0 +1,228 @@
+"""What engines serve, read out of their own registries: `src/archcalc/engines/*/served.json`.
+
+usage: build_served.py ENGINE FOLDER
+
+FOLDER holds unpacked sources, one folder for each release and named by it. Of vLLM vllm/model_executor/models/registry.py (in 0.6 and
+older models/__init__.py) and vllm/model_executor/layers/quantization/__init__.py are read; of SGLang sglang/srt/models/*.py and
+sglang/srt/layers/quantization/__init__.py, and of the newest sglang/srt/configs/model_config.py and sglang/srt/arg_groups/overrides.py.
+The others have one folder: of llama.cpp conversion/*.py and gguf-py/gguf/constants.py are read, of transformers
+transformers/models/auto/modeling_auto.py, of mlx-lm mlx_lm/models/*.py and mlx_lm/utils.py.
+
+Nothing is imported: registries are dictionaries and lists that are read from the syntax tree. A class or a method is written with the
+releases that list it, "FIRST" or "FIRST..LAST" among those read, where LAST is left out if the newest still has it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent / "src" / "archcalc" / "engines"
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdecimal() else 0 for part in version.replace("post", "").split("."))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8-sig"))
+
+
+def assigned(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a module assigns at its top, with what."""
+    for node in module.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if value := getattr(node, "value", None):
+            yield from ((target.id, value) for target in targets if isinstance(target, ast.Name))
+
+
+def texts(nodes: Iterable[ast.expr | None]) -> list[str]:
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def vllm(source: Path) -> dict[str, Any]:
+    folder = source / "vllm" / "model_executor"
+    path = folder / "models" / "registry.py"
+    module = tree(path if path.exists() else folder / "models" / "__init__.py")
+    classes, gone, plugins = set[str](), dict[str, str](), dict[str, str]()
+    for name, value in assigned(module):
+        if not isinstance(value, ast.Dict) or not name.endswith(("_MODELS", "_MODEL")) or "ROCM" in name:
+            continue
+        if name.startswith(("_PREVIOUSLY", "_OOT")):
+            pairs = zip(texts(value.keys), texts(value.values), strict=True)
+            (gone if name.startswith("_PREVIOUSLY") else plugins).update(pairs)
+        elif "FALLBACK" not in name:
+            classes.update(texts(value.keys))
+    methods = set[str]()
+    for name, value in assigned(tree(folder / "layers" / "quantization" / "__init__.py")):
+        if name == "QuantizationMethods" and isinstance(value, ast.Subscript):
+            methods.update(texts(value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]))
+        elif name == "QUANTIZATION_METHODS" and isinstance(value, ast.List | ast.Dict):
+            methods.update(texts(value.elts if isinstance(value, ast.List) else value.keys))
+    return {"classes": classes, "methods": methods, "gone": gone, "plugins": plugins}
+
+
+def sglang(source: Path) -> dict[str, Any]:
+    folder = source / "sglang" / "srt"
+    classes, methods = set[str](), set[str]()
+    for path in (folder / "models").rglob("*.py"):
+        for name, value in assigned(tree(path)):
+            if name == "EntryClass":
+                listed = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+                classes.update(node.id for node in listed if isinstance(node, ast.Name))
+    for node in ast.walk(tree(folder / "layers" / "quantization" / "__init__.py")):
+        # Some are added where a GPU or a package is there.
+        if isinstance(node, ast.Dict):
+            methods.update(texts(node.keys))
+    overrides = folder / "arg_groups" / "overrides.py"
+    sets = {"slides": _slides(folder / "configs" / "model_config.py"), "tracked": _tracked(overrides)} if overrides.exists() else {}
+    return {"classes": classes, "methods": methods, "sets": sets}
+
+
+def _slides(path: Path) -> list[str]:
+    """The classes whose sliding layers have a pool of their own (`is_hybrid_swa_model`)."""
+    module = tree(path)
+    named = dict(assigned(module))
+    function = next(node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "is_hybrid_swa_model")
+    found = set[str]()
+    for node in ast.walk(next(value for name, value in assigned(ast.Module(function.body, [])) if name == "hybrid_swa_archs")):
+        if isinstance(node, ast.Starred) and isinstance(node.value, ast.Name):
+            found.update(texts(part for part in ast.walk(named[node.value.id]) if isinstance(part, ast.expr)))
+        elif isinstance(node, ast.expr):
+            found.update(texts([node]))
+    return sorted(found)
+
+
+def _tracked(path: Path) -> list[str]:
+    """The classes whose states are tracked beside the running one (`_MAMBA_EXTRA_BUFFER_ARCHS`)."""
+    value = dict(assigned(tree(path)))["_MAMBA_EXTRA_BUFFER_ARCHS"]
+    return sorted(texts(part for part in ast.walk(value) if isinstance(part, ast.expr)))
+
+
+def llamacpp(source: Path) -> dict[str, str]:
+    """Each class that the converter reads as text, with the GGUF architecture that it writes."""
+    constants = tree(source / "gguf-py" / "gguf" / "constants.py")
+    names: dict[str, str] = {}
+    for name, value in assigned(constants):
+        if name == "MODEL_ARCH_NAMES" and isinstance(value, ast.Dict):
+            for key, word in zip(value.keys, value.values, strict=True):
+                if isinstance(key, ast.Attribute) and isinstance(word, ast.Constant):
+                    names[key.attr] = str(word.value)
+    made: dict[str, tuple[list[str], str | None, list[str]]] = {}
+    for path in sorted((source / "conversion").glob("*.py")):
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            own = next(
+                (
+                    value.attr
+                    for name, value in assigned(ast.Module(node.body, []))
+                    if name == "model_arch" and isinstance(value, ast.Attribute)
+                ),
+                None,
+            )
+            registered = [
+                text for call in node.decorator_list
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "register"
+                for text in texts(call.args)
+            ]  # fmt: skip
+            made[node.name] = registered, own, [base.id for base in node.bases if isinstance(base, ast.Name)]
+
+    def arch(name: str) -> str | None:
+        _, own, bases = made.get(name, ([], None, []))
+        return own or next((found for base in bases if (found := arch(base))), None)
+
+    def ancestors(name: str) -> set[str]:
+        return {name} | {up for base in made.get(name, ([], None, []))[2] for up in ancestors(base)}
+
+    found: dict[str, str] = {}
+    for name, (registered, _, _) in made.items():
+        own = arch(name)
+        if own is not None and own != "MMPROJ" and "MmprojModel" not in ancestors(name):
+            found.update(dict.fromkeys(registered, names[own]))
+    return dict(sorted(found.items()))
+
+
+# The mappings whose classes serve text, the first that has a model type first.
+_AUTO = ("CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ", "PRETRAINING", "MASKED_LM")
+
+
+def transformers(source: Path) -> dict[str, str]:
+    """The class that each model type is built as: the one that generates, else its base model's."""
+    module = dict(assigned(tree(source / "transformers" / "models" / "auto" / "modeling_auto.py")))
+    found: dict[str, str] = {}
+    for name in (*(f"MODEL_FOR_{kind}_MAPPING_NAMES" for kind in _AUTO), "MODEL_MAPPING_NAMES"):
+        value = module[name]
+        assert isinstance(value, ast.Call)
+        (pairs,) = value.args
+        assert isinstance(pairs, ast.List)
+        for pair in pairs.elts:
+            if isinstance(pair, ast.Tuple) and len(both := texts(pair.elts)) == 2:
+                found.setdefault(*both)
+    return dict(sorted(found.items()))
+
+
+def mlx(source: Path) -> dict[str, str]:
+    """The module of each model type: its file, and those that are read as another's."""
+    folder = source / "mlx_lm"
+    remapped: dict[str, str] = {}
+    for name, value in assigned(tree(folder / "utils.py")):
+        if name == "MODEL_REMAPPING" and isinstance(value, ast.Dict):
+            remapped.update(zip(texts(value.keys), texts(value.values), strict=True))
+    files = {path.stem for path in (folder / "models").glob("*.py") if "class ModelArgs" in path.read_text(encoding="utf-8")}
+    return dict(sorted({**{name: name for name in files}, **{a: b for a, b in remapped.items() if b in files}}.items()))
+
+
+def spans(releases: list[str], lists: dict[str, set[str]]) -> dict[str, str]:
+    """For each name the releases that list it."""
+    found: dict[str, str] = {}
+    for name in sorted({name for listed in lists.values() for name in listed}):
+        runs: list[list[str]] = []
+        for i, release in enumerate(releases):
+            if name in lists[release]:
+                if runs and i and runs[-1][-1] == releases[i - 1]:
+                    runs[-1].append(release)
+                else:
+                    runs.append([release])
+        found[name] = " ".join(run[0] if run[-1] == releases[-1] else f"{run[0]}..{run[-1]}" for run in runs)
+    return found
+
+
+def by_release(read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
+    releases = sorted((path.name for path in folder.iterdir()), key=numbers)
+    made = {release: read(folder / release) for release in releases}
+    newest = made[releases[-1]]
+    out: dict[str, Any] = {"releases": releases}
+    for key in ("classes", "methods"):
+        out[key] = spans(releases, {release: made[release][key] for release in releases})
+    return {**out, **{key: dict(sorted(newest[key].items())) for key in ("gone", "plugins", "sets") if newest.get(key)}}
+
+
+def main(engine: str, folder: Path) -> None:
+    if engine in ("vllm", "sglang"):
+        source = {
+            "vllm": "vLLM, model_executor/models/registry.py and model_executor/layers/quantization/__init__.py",
+            "sglang": "SGLang, srt/models (EntryClass) and srt/layers/quantization/__init__.py",
+        }[engine]
+        made = {"source": source, **by_release({"vllm": vllm, "sglang": sglang}[engine], folder)}
+    else:
+        (release,) = folder.iterdir()
+        read, source = {
+            "llamacpp": (llamacpp, "llama.cpp, conversion/*.py and gguf-py/gguf/constants.py"),
+            "transformers": (transformers, "transformers, models/auto/modeling_auto.py"),
+            "mlx": (mlx, "mlx-lm, mlx_lm/models and mlx_lm/utils.py"),
+        }[engine]
+        made = {"source": source, "releases": [release.name], "classes": read(release)}
+    path = ROOT / engine / "served.json"
+    path.write_text(json.dumps(made, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{path}: {len(made['classes'])} classes of {len(made['releases'])} releases")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,25 @@
+"""Caches of engines that give each GPU its layers whole: the fullest has the most layers' caches."""
+
+from __future__ import annotations
+
+from archcalc.engines._allocation import Workload
+from archcalc.engines.engine import Server
+from archcalc.engines.placement import Placement
+from archcalc.engines.plan import Ask, Pooled, largest
+from archcalc.model import Architecture
+
+
+def pooled(engine: Server, architecture: Architecture, placement: Placement, ask: Ask) -> Pooled:
+    layers = max(1, architecture.layers)
+    most = -(-layers // placement.pp)
+
+    def needed(context: int, sequences: int) -> int:
+        size = engine.cache(architecture, Workload(context, sequences, ask.kv_dtype), {}).bytes
+        return int(-(-size * most // layers))
+
+    def held(room: int, context: int) -> tuple[float, int]:
+        sequences = largest(lambda n: needed(context, n) <= room, 1 << 14)
+        return float(sequences), sequences * context
+
+    made = engine.cache(architecture, Workload(1, 1, ask.kv_dtype), {})
+    return Pooled(needed, held, made.dtype, made.rule)

@@ -1,0 +1,279 @@
+"""What every engine answers, and the registry of engines: each has a folder, which is imported when it is asked for, and not before.
+
+An `Engine` has a rule for caches, and no more is asked of the textbook. A `Server` is one that people run: it holds weights, takes a
+budget, limits placements, and is started by a command. What is asked anywhere of an engine is asked of one of these objects; nothing
+outside this package compares an engine's name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+
+from archcalc.errors import UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.budget import Budget, Serving
+    from archcalc.engines.placement import Placement, RankWeights
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Setting, Start, Taken
+    from archcalc.engines.weights import Keep, Options
+    from archcalc.hardware import Device
+    from archcalc.model import Architecture
+
+
+class Registered(NamedTuple):
+    """The module that holds `ENGINE`, whether it is a `Server`, and the vendors whose devices it is chosen for."""
+
+    module: str
+    serves: bool = True
+    chosen_on: tuple[str, ...] = ()
+
+
+REGISTRY: dict[str, Registered] = {
+    "textbook": Registered("archcalc.engines.textbook", serves=False),
+    "vllm": Registered("archcalc.engines.vllm"),
+    "sglang": Registered("archcalc.engines.sglang"),
+    "llama.cpp": Registered("archcalc.engines.llamacpp", chosen_on=("apple",)),
+    "transformers": Registered("archcalc.engines.transformers"),
+}
+"""Every engine, in the order printed."""
+TEXTBOOK, DEFAULT = "textbook", "vllm"
+"""The engine of figures that no engine was named for, and the one that serves where none was."""
+
+
+def names() -> tuple[str, ...]:
+    return tuple(REGISTRY)
+
+
+def servers() -> tuple[str, ...]:
+    """The engines that serve."""
+    return tuple(name for name, entry in REGISTRY.items() if entry.serves)
+
+
+def check_engine(name: str, among: Sequence[str] | None = None) -> str:
+    """The name of an engine that there is. Raises `UsageError` for another."""
+    among = names() if among is None else among
+    if name not in among:
+        raise UsageError(f"--engine {name}: no such engine", f"one of {', '.join(among)}")
+    return name
+
+
+def engine(name: str) -> Engine:
+    """The engine of that name. Raises `UsageError` where there is none."""
+    found: Engine = import_module(REGISTRY[check_engine(name)].module).ENGINE
+    return found
+
+
+def server(name: str) -> Server:
+    """The engine of that name, which serves. Raises `UsageError` where there is none."""
+    check_engine(name, servers())
+    found = engine(name)
+    assert isinstance(found, Server)
+    return found
+
+
+def chosen_for(device: Device) -> str:
+    """The engine where none is named."""
+    return next((name for name, entry in REGISTRY.items() if device.vendor in entry.chosen_on), DEFAULT)
+
+
+def unknown(engine: str, what: str, kind: NoReturn) -> NoReturn:
+    """Raises `UnsupportedError` for a kind that an engine has no rule for. A type checker accepts the call only where no kind is left."""
+    raise UnsupportedError(f"{engine} has no rule for {what} {kind!r}", "try another --engine")
+
+
+class Engine(ABC):
+    """How caches are allocated.
+
+    `name` is the registry's, `title` what people write, `newest` the version whose rules hold where none is named, "" for none.
+    `options` are those of `archcalc kv`, each with its name in the engine's own record. `kinds` and `recurrences` are the caches that
+    there is a rule for: any other is refused by its name, and never counted as one of these. `absent` are recurrences that the engine is
+    known to have no code for.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    newest: ClassVar[str] = ""
+    options: ClassVar[Mapping[str, str]] = {}
+    kinds: ClassVar[frozenset[str]]
+    recurrences: ClassVar[frozenset[str]]
+    absent: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
+        """The cache of a workload on one GPU, with the engine's own options by the names of its record.
+
+        Raises `UnsupportedError` for a model, and `UsageError` for options that the engine refuses."""
+
+    def allocate(self, architecture: Architecture, work: Workload, options: Mapping[str, Any] | None = None) -> Allocation:
+        """The cache of a workload, once all its kinds are known to the engine. Options of other engines are passed over."""
+        own = {self.options[name]: value for name, value in (options or {}).items() if name in self.options}
+        notes = self.check(architecture, (options or {}).get("engine_version"))
+        made = self.cache(architecture, work, own)
+        return made._replace(notes=(*made.notes, *notes)) if notes else made
+
+    def check(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+        """What is worth telling of how the release serves a model. Raises `UnsupportedError` for one whose caches the engine has no rule
+        for, or that the release does not serve."""
+        for stack in architecture.stacks:
+            if stack.part != "decoder":
+                continue
+            for layer in stack.kinds:
+                for cache in layer.caches:
+                    if cache.kind not in self.kinds:
+                        raise UnsupportedError(
+                            f"{self.title} has no rule for caches of kind {cache.kind!r}", "try another --engine"
+                        )
+                    if cache.recurrence in self.absent:
+                        raise UnsupportedError(f"{self.title} has no {cache.recurrence} layers", "try --engine transformers")
+                    if cache.recurrence not in self.recurrences:
+                        raise UnsupportedError(f"{self.title} has no rule for {cache.recurrence} layers", "try another --engine")
+        return self.serves(architecture, version)
+
+    def serves(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+        """The same of the release's own registry alone."""
+        return ()
+
+
+class Server(Engine):
+    """An engine that people run.
+
+    Weights and placements. `layered`: it gives each GPU whole layers, and splits none. `dense_over_replicas`: where attention is
+    in data parallelism, what is neither attention nor expert is split over all ranks, not over those of a replica.
+    `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
+    for images and audio are loaded with the rest. `one_file`: a model is one GGUF file.
+    `whole_blocks`: tensor parallelism leaves the blocks of a quantization whole. `even_vocabulary`: it divides the padded vocabulary.
+
+    Plans. `takes` are the options of `archcalc fit` that not every engine has. `reads_free`: it looks at the memory that is free, where CPU
+    and GPU share it, and takes no share of all. `runs_alone`: one run of as many sequences as are asked for, and no batch of its own size.
+    `fewer_sequences`: what is tried for the sequences at once where the default leaves too little, the most first.
+
+    Remedies. `context_flag` is what names the context, `smaller_caches` are dtypes to try, `ladder` quantizations, from the gentlest to
+    the most aggressive.
+    """
+
+    layered: ClassVar[bool] = False
+    dense_over_replicas: ClassVar[bool] = False
+    torch: ClassVar[bool] = True
+    keeps_rotary: ClassVar[bool] = False
+    whole_blocks: ClassVar[bool] = False
+    even_vocabulary: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = frozenset()
+    reads_free: ClassVar[bool] = True
+    runs_alone: ClassVar[bool] = False
+    fewer_sequences: ClassVar[tuple[int, ...]] = ()
+    context_flag: ClassVar[str] = ""
+    smaller_caches: ClassVar[tuple[str, ...]] = ()
+    ladder: ClassVar[tuple[str, ...]] = ()
+    towers: ClassVar[bool] = True
+    one_file: ClassVar[bool] = False
+
+    # Weights
+
+    @abstractmethod
+    def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
+        """The model as the engine holds it, quantized as asked or as it is stored, and what that storage is called.
+
+        Raises `UsageError` for a storage that it never holds."""
+
+    @abstractmethod
+    def keep(self, architecture: Architecture, options: Options) -> Keep:
+        """How tensors are kept after loading."""
+
+    def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
+        """The dtype that weights are converted to where the engine's own choice is overruled."""
+        return None
+
+    @abstractmethod
+    def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
+        """The words of a command with which weights are quantized as they load; None where a checkpoint stored so is needed."""
+
+    def dtype_words(self, dtype: str) -> tuple[str, ...]:
+        """The words of a command that say what floats are loaded as, by PyTorch's name."""
+        return ("--dtype", dtype)
+
+    def plugin(self, version: str | None, method: str) -> str:
+        """What has to be installed for a checkpoint of that method, in words; empty where nothing has."""
+        return ""
+
+    def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
+        """Why weights stored so do not run in that release on that GPU; None where they do, or where it is not known."""
+        return None
+
+    def lacks_cache_kernels(self, version: str | None, dtype: str, capability: tuple[int, int] | None) -> str | None:
+        """The same of a cache kept so."""
+        return None
+
+    # Placements
+
+    def runs_on(self, device: Device) -> str:
+        """Why the engine does not run on a device; empty where it does."""
+        return ""
+
+    def spans(self, layers: int, stages: int) -> tuple[tuple[int, int], ...]:
+        """The first layer of each pipeline stage, and the one after its last."""
+        from archcalc.engines.placement import evenly
+
+        return evenly(layers, stages)
+
+    def spreads_experts(self, placement: Placement, experts: int) -> str:
+        """Why so many experts cannot be spread so; empty where they can."""
+        return ""
+
+    def counting(self, tp: int, pp: int | None, dp: int, gpus: int) -> str:
+        """What to say where the engine's own options count ranks in another way, and these were meant so; empty where not."""
+        return ""
+
+    # Memory
+
+    @abstractmethod
+    def budget(
+        self, device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving
+    ) -> Budget:
+        """What is left of one GPU's memory for the cache, term by term."""
+
+    @abstractmethod
+    def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
+        """What sequences take of the fullest GPU, and what a room holds."""
+
+    # The start
+
+    def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
+        """What limits the start before the cache is allocated, and what the plan sets for it. `sequences` are those of a replica."""
+        from archcalc.engines.plan import Start, Taken
+
+        return Start(), Taken()
+
+    def fits_pool(self, ask: Ask, budget: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
+        """What the plan sets beside that once the pool is known."""
+        return taken
+
+    @abstractmethod
+    def starts(
+        self, ask: Ask, budget: Budget, pooled: Pooled, context: int, sequences: int, tokens: int
+    ) -> tuple[Start, tuple[str, ...]]:
+        """Whether the engine starts with that room, of which a pool holds `tokens`, and what that means where it starts although too
+        little is there."""
+
+    # The command
+
+    @abstractmethod
+    def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+        """What starts the plan, its choices as the engine's own flags."""
+
+    # What to change, and what to know
+
+    def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
+        """Settings of the engine that leave more to the cache."""
+        return ()
+
+    def spills(self, model: Candidate, fit: Fit) -> tuple[str, str] | None:
+        """How a model that does not fit runs with a part of it in the CPU's memory: in words, and the options."""
+        return None
+
+    def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        """What qualifies a plan of this engine; `stored` is the quantization that the checkpoint states."""
+        return iter(())

@@ -1,0 +1,149 @@
+"""llama.cpp: buffers of cells, allocated for all sequences together, and weights of one GGUF file.
+
+`cache` lays out the buffers, `budget` says what is left for them, `served.json` which classes the converter reads, and as what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archcalc.engines.engine import Server
+
+if TYPE_CHECKING:
+    from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.budget import Budget, Serving
+    from archcalc.engines.placement import Placement, RankWeights
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start, Taken
+    from archcalc.engines.weights import Keep, Options
+    from archcalc.hardware import Device
+    from archcalc.model import Architecture
+
+# What llama.cpp is compiled for (0c1e57098, src/llama-cparams.h `LLAMA_MAX_SEQ`, ggml/include/ggml-backend.h).
+MAX_SEQUENCES, MAX_DEVICES = 256, 16
+# What ggml calls the same numbers, each as a file type of its own.
+_FILE_TYPES = {"mxfp4": "mxfp4_moe"}
+
+
+class LlamaCpp(Server):
+    name = "llama.cpp"
+    title = "llama.cpp"
+    options: ClassVar[Mapping[str, str]] = {
+        "np": "n_parallel",
+        "unified": "kv_unified",
+        "ubatch": "n_ubatch",
+        "swa_full": "swa_full",
+    }
+    kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
+    recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv"})
+    layered = True
+    torch = False
+    runs_alone = True
+    towers = False
+    one_file = True
+    smaller_caches = ("q8_0", "q4_0")
+    ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
+
+    def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
+        from archcalc.engines.llamacpp import cache
+
+        return cache.allocate(architecture, work, cache.Options(**options))
+
+    def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
+        """One GGUF file: of the type asked for, as it is, or as the converter makes it."""
+        from archcalc.errors import UsageError
+        from archcalc.figures.checkpoint import as_gguf
+        from archcalc.quant import canonical, check_name, file_type_of, is_plain, method_of, quantize_as
+
+        own = architecture.quantization
+        if quant is not None:
+            check_name(quant)
+            wanted = _FILE_TYPES.get(canonical(quant), quant)
+            if not is_plain(wanted) and not file_type_of(wanted):
+                raise UsageError(
+                    f"llama.cpp reads GGUF, which has no {quant}",
+                    "its types are --quant q8_0, q6_k, q4_k_m, mxfp4_moe and the like",
+                )
+            return quantize_as(architecture, wanted), quant
+        if own and method_of(own) == "gguf":
+            return architecture, str(own.get("file_type", "gguf"))
+        return as_gguf(architecture)
+
+    def keep(self, architecture: Architecture, options: Options) -> Keep:
+        from archcalc.engines.llamacpp.weights import LlamaKeep
+
+        return LlamaKeep(architecture, options)
+
+    def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
+        """No flag is needed: the file is of that type."""
+        return ()
+
+    def spans(self, layers: int, stages: int) -> tuple[tuple[int, int], ...]:
+        """The head counts as one more layer behind the last, and equal GPUs get equal shares (0c1e57098, src/llama-model.cpp
+        `load_tensors`)."""
+        from itertools import pairwise
+
+        starts = [min(layers, -(-stage * (layers + 1) // stages)) for stage in range(stages + 1)]
+        return tuple(pairwise(starts))
+
+    def budget(
+        self, device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving
+    ) -> Budget:
+        from archcalc.engines.llamacpp.budget import budget
+
+        return budget(device, architecture, weights, serving)
+
+    def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
+        from archcalc.engines._layered import pooled
+
+        return pooled(self, architecture, placement, ask)
+
+    def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
+        from archcalc.engines.plan import Start, Taken
+
+        gpus = placement.gpus
+        if sequences > MAX_SEQUENCES:
+            limit = f"llama.cpp runs up to {MAX_SEQUENCES} sequences in one server, and {sequences:,} are asked for"
+            return Start(False, limit, f"-np {MAX_SEQUENCES}"), Taken()
+        if gpus > MAX_DEVICES:
+            return Start(False, f"llama.cpp spreads a model over up to {MAX_DEVICES} GPUs, and {gpus:,} are named", None), Taken()
+        return Start(), Taken()
+
+    def starts(
+        self, ask: Ask, budget: Budget, pooled: Pooled, context: int, sequences: int, tokens: int
+    ) -> tuple[Start, tuple[str, ...]]:
+        """All sequences' cells are allocated at once."""
+        from archcalc.engines.plan import Start
+
+        room = budget.kv_room_bytes
+        if pooled.needed(context, sequences) <= room:
+            return Start(), ()
+        if room < 0:
+            return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
+        return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()
+
+    def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+        from archcalc.engines.llamacpp.command import command
+
+        return command(named, ask, fit)
+
+    def spills(self, model: Candidate, fit: Fit) -> tuple[str, str] | None:
+        from archcalc.engines.llamacpp.command import offload
+
+        held = offload(model, fit)
+        if not held or held[0] >= held[1]:
+            return None
+        return f"{held[0]} of {held[1]} layers on the GPU, the rest in the CPU's memory", f"-ngl {held[0]} (llama-server)"
+
+    def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        from archcalc import units
+        from archcalc.figures.checkpoint import inventory, storage_bytes
+
+        entries = inventory(model.architecture)
+        beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in entries if e.part in ("vision", "audio"))
+        if beside:
+            size = units.format_bytes(beside)
+            yield f"towers are a file of their own, {size} in F16: not counted here, and loaded beside the model with --mmproj"
+
+
+ENGINE = LlamaCpp()

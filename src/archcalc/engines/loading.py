@@ -1,0 +1,23 @@
+"""What weights are where nothing of an engine's own decides it: stored as asked, or as the checkpoint has them."""
+
+from __future__ import annotations
+
+from archcalc.model import Architecture
+
+
+def as_stored(architecture: Architecture, quant: str | None) -> tuple[Architecture, str]:
+    """The model quantized as asked, or as it is, and what that storage is called: unquantized weights are loaded in half precision."""
+    from archcalc.figures.checkpoint import base_dtype
+    from archcalc.quant import method_of, quantize_as
+
+    own = architecture.quantization
+    if quant is not None:
+        return quantize_as(architecture, quant), quant
+    if own:
+        return architecture, str(own.get("file_type", "gguf")) if method_of(own) == "gguf" else method_of(own)
+    return architecture, half(base_dtype(architecture)[0])
+
+
+def half(dtype: str) -> str:
+    """What engines load unquantized weights as: a float32 checkpoint in half precision."""
+    return {"F32": "bf16", "BF16": "bf16", "F16": "fp16"}.get(dtype, dtype.lower())

@@ -1,0 +1,194 @@
+"""A question about a machine, and the parts of its answer that engines give: records alone.
+
+Bytes are those of one GPU, the fullest, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from archcalc.engines.budget import Budget
+from archcalc.engines.engine import DEFAULT
+from archcalc.engines.placement import Placement, RankWeights
+from archcalc.engines.weights import Kept
+from archcalc.engines.weights import Options as WeightOptions
+from archcalc.hardware import Device, GpuSpec
+from archcalc.model import Architecture
+
+
+class Ask(NamedTuple):
+    """What is wanted: constraints where given, chosen where None.
+
+    `quant` names how the weights are stored (`quant.quantize_as`); None is the checkpoint's own way. `utilization` is the engine's share of
+    the memory, `batched_tokens` the tokens of one step. `sequences` is how many run at once at most, where the engine has a default that
+    may be too many; None is that default, and fewer where only that makes the model fit.
+    """
+
+    gpus: GpuSpec
+    engine: str = DEFAULT
+    context_tokens: int | None = None
+    concurrency: int = 1
+    tp: int | None = None
+    pp: int | None = None
+    ep: int | None = None
+    dp: int | None = None
+    dcp: int = 1
+    quant: str | None = None
+    kv_dtype: str | None = None
+    utilization: float | None = None
+    batched_tokens: int | None = None
+    version: str | None = None
+    sequences: int | None = None
+
+
+class Start(NamedTuple):
+    """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that."""
+
+    starts: bool = True
+    limit: str | None = None
+    flag: str | None = None
+
+
+class Taken(NamedTuple):
+    """What a plan sets so that the engine starts: values for the budget, the flags that say them, and why."""
+
+    utilization: float | None = None
+    sequences: int | None = None
+    flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def with_flag(self, flag: str, note: str) -> Taken:
+        """With a flag, in place of one of the same name, and why."""
+        name = flag.partition(" ")[0] + " "
+        flags = tuple(f for f in self.flags if not f.startswith(name))
+        notes = tuple(n for n in self.notes if not n.startswith(name))
+        return self._replace(flags=(*flags, flag), notes=(*notes, note))
+
+
+class Pool(NamedTuple):
+    """A pool of equal blocks: sequences need `(blocks x sequences + null_blocks) x block_bytes`.
+
+    `groups` are functions from the context to the blocks of one sequence, which add up. `tokens_per_block` is how many tokens a block
+    stands for in what the engine reports, None where it reports the sequences that fit times the context. `states`: a sequence needs a
+    block of recurrent state.
+    """
+
+    block_bytes: int
+    null_blocks: int
+    groups: tuple[Callable[[int], int], ...]
+    tokens_per_block: int | None
+    states: bool = False
+
+
+class Pooled(NamedTuple):
+    """What sequences take under an engine, and what a room holds, as functions of the context.
+
+    `pool` is the same in linear form, where the engine has one.
+    """
+
+    needed: Callable[[int, int], int]
+    held: Callable[[int, int], tuple[float, int]]
+    dtype: str
+    rule: str
+    pool: Pool | None = None
+
+
+class Candidate(NamedTuple):
+    """A model with weights as they would be stored, and all that does not depend on the placement.
+
+    `weights` and `caches` keep what was made for placements already judged: many contexts and concurrencies share them.
+    """
+
+    architecture: Architecture
+    options: WeightOptions
+    tensors: list[Kept]
+    quant: str
+    weights: dict[Placement, RankWeights]
+    caches: dict[tuple[Placement, str | None, int, int], Pooled]
+
+
+class Fit(NamedTuple):
+    """One placement, judged. Bytes are those of the fullest GPU.
+
+    `kv_needed_bytes` is what `concurrency` sequences of the context take; `headroom_bytes` what is left beside them (negative: missing).
+    `max_concurrency` is how many sequences of the context the room holds, `kv_tokens` the tokens that the engine reports for it. `start`
+    is whether the engine starts, `taken` what the plan sets for that.
+    """
+
+    placement: Placement
+    weights: RankWeights
+    budget: Budget
+    context_tokens: int
+    concurrency: int
+    kv_needed_bytes: int
+    max_concurrency: float
+    kv_tokens: int
+    kv_dtype: str
+    kv_rule: str
+    start: Start = Start()
+    taken: Taken = Taken()
+
+    @property
+    def headroom_bytes(self) -> int:
+        return self.budget.kv_room_bytes - self.kv_needed_bytes
+
+    @property
+    def fits(self) -> bool:
+        return self.headroom_bytes >= 0 and self.start.starts
+
+
+class Setting(NamedTuple):
+    """A setting that leaves more to the cache: what it is, the options of `archcalc fit` that say it, and the same of an `Ask`."""
+
+    what: str
+    options: str
+    values: dict[str, Any]
+
+
+class Named(NamedTuple):
+    """What an engine is told to load. `ready` is false of a placeholder.
+
+    `how` are the words that make of it what was judged, `stated` the dtype that the checkpoint's config states. `overrides` are the keys
+    set in that config.
+    """
+
+    name: str
+    revision: str | None = None
+    ready: bool = True
+    how: tuple[str, ...] = ()
+    stated: str | None = None
+    overrides: tuple[tuple[str, Any], ...] = ()
+
+
+class Command(NamedTuple):
+    """A command on one line, and what to know before it is run."""
+
+    command: str
+    notes: tuple[str, ...] = ()
+
+
+def largest(holds: Callable[[int], bool], limit: int) -> int:
+    """The largest number up to `limit` for which `holds` is true, if it is true up to some number and false beyond; 0 for none."""
+    if not holds(1):
+        return 0
+    low, high = 1, 2
+    while high <= limit and holds(high):
+        low, high = high, high * 2
+    high = min(high, limit + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def capability(device: Device) -> tuple[int, int] | None:
+    """The CUDA compute capability, None for other GPUs."""
+    if device.vendor != "nvidia" or not device.compute:
+        return None
+    major, _, minor = device.compute.partition(".")
+    return int(major), int(minor)
+
+
+def machines(gpus: GpuSpec) -> int:
+    return -(-gpus.count // gpus.device.per_machine)

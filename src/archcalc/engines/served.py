@@ -1,0 +1,177 @@
+"""What an engine serves: classes of models and methods of quantization, as its own registry lists them, release by release.
+
+The lists are each engine's `served.json`, which `scripts/build_served.py` reads out of the engine's source.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from archcalc.engines._version import leads_to, parse
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
+
+_HERE = os.path.dirname(__file__)
+
+
+class Served(NamedTuple):
+    """`classes` and `methods` map each name to the releases that list it, or, of an engine with one release, to what it is read as.
+
+    `gone` are classes with the last release that had them, as the newest tells it, `plugins` those that a package of their own serves.
+    `sets` are further lists of classes that the engine's newest release keeps, by what they are for.
+    """
+
+    source: str
+    releases: tuple[str, ...]
+    classes: Mapping[str, str]
+    methods: Mapping[str, str] = {}
+    gone: Mapping[str, str] = {}
+    plugins: Mapping[str, str] = {}
+    sets: Mapping[str, tuple[str, ...]] = {}
+
+
+class Span(NamedTuple):
+    """The releases that list a name: from the first up to the last; `last` is None where the newest still does."""
+
+    first: str
+    last: str | None
+
+    def holds(self, numbers: tuple[int, ...]) -> bool:
+        return _numbers(self.first) <= numbers and (self.last is None or numbers <= _numbers(self.last))
+
+    def __str__(self) -> str:
+        if self.first == self.last:
+            return self.first
+        return f"{self.first} and later" if self.last is None else f"{self.first} to {self.last}"
+
+
+@cache
+def served(folder: str) -> Served:
+    """The lists of one engine, by its folder's name."""
+    with open(os.path.join(_HERE, folder, "served.json"), encoding="utf-8") as file:
+        data = json.load(file)
+    return Served(**{**data, "releases": tuple(data["releases"])})
+
+
+def classes_of(architecture: Architecture) -> tuple[str, ...]:
+    """The classes that a config names, else those that transformers builds of its model type, or of the model that it is the text part of;
+    empty where neither is known."""
+    if architecture.classes:
+        return architecture.classes
+    built, own = served("transformers").classes, architecture.model_type
+    return tuple(dict.fromkeys(built[name] for name in (own, own.removesuffix("_text")) if name in built))
+
+
+def built_of(model_type: str) -> str:
+    """The class that transformers builds of a model type; empty where it has none."""
+    return served("transformers").classes.get(model_type, "")
+
+
+def is_one_of(architecture: Architecture, classes: Collection[str]) -> bool:
+    """Whether the model is of one of these classes."""
+    return any(name in classes for name in classes_of(architecture))
+
+
+def spans(text: str) -> tuple[Span, ...]:
+    """
+    >>> spans("0.8.3..0.8.3 0.10.1")
+    (Span(first='0.8.3', last='0.8.3'), Span(first='0.10.1', last=None))
+    """
+    found = []
+    for each in text.split():
+        first, _, last = each.partition("..")
+        found.append(Span(first, last or None))
+    return tuple(found)
+
+
+def listed(text: str | None, engine: str, releases: Sequence[str], version: str | None) -> bool:
+    """Whether the release lists a name; the newest where none is named. What lies between two that were read is as the earlier one."""
+    if text is None:
+        return False
+    if version is None:
+        return spans(text)[-1].last is None
+    numbers = [_numbers(release) for release in releases]
+    place = bisect_right(numbers, leads_to(parse(engine, version), releases))
+    return any(span.holds(numbers[max(place - 1, 0)]) for span in spans(text))
+
+
+class Registry(NamedTuple):
+    """An engine whose releases keep a registry of classes.
+
+    `suffixes` are those of classes that stand for one another: a class for another task is made of the one that generates. `backend` is the
+    release from which models without a class of their own run on transformers' own. `hint` is what to try where none serves a model.
+    """
+
+    title: str
+    folder: str
+    newest: str
+    releases: tuple[str, ...]
+    suffixes: tuple[str, ...] = ()
+    backend: str = ""
+    asks_version: bool = False
+    hint: str = "try --engine transformers"
+
+
+def check(registry: Registry, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+    """What is worth telling of how a release serves a model's class. Raises `UnsupportedError` where it does not."""
+    names, lists = classes_of(architecture), served(registry.folder)
+    if not names and not architecture.crosses:
+        return (f"{registry.title}'s registry was not asked: the class of {architecture.model_type} is not known",)
+    if any(_lists(registry, name, version) for name in names):
+        return ()
+    this = f"{registry.title} {version or registry.newest}"
+    for name in names:
+        if found := lists.classes.get(name):
+            raise _other_release(registry, name, found, version)
+        if name in lists.gone:
+            last = lists.gone[name]
+            raise UnsupportedError(f"{this} has no {name}: releases up to {last} have it", f"--engine-version {last}")
+        if name in lists.plugins:
+            raise UnsupportedError(f"{this} has no {name}: a plugin serves it", lists.plugins[name])
+    for name in names:
+        for suffix in registry.suffixes:
+            stem = name.removesuffix(suffix)
+            others = [stem + other for other in registry.suffixes if stem != name and stem + other in lists.classes]
+            if any(_lists(registry, other, version) for other in others):
+                return ()
+            if others:
+                raise _other_release(registry, name, lists.classes[others[0]], version)
+    return _backend(registry, architecture, names, version)
+
+
+def _lists(registry: Registry, name: str, version: str | None) -> bool:
+    return listed(served(registry.folder).classes.get(name), registry.title, registry.releases, version)
+
+
+def _backend(registry: Registry, architecture: Architecture, names: tuple[str, ...], version: str | None) -> tuple[str, ...]:
+    """What runs on transformers' own class: attention, and nothing that keeps a state or reads an encoder."""
+    name = names[0] if names else f"class for {architecture.model_type}"
+    held = {cache.kind for s in architecture.stacks if s.part == "decoder" for layer in s.kinds for cache in layer.caches}
+    if architecture.crosses:
+        what = f"{architecture.model_type}, whose decoder reads an encoder's output"
+    elif "state" in held:
+        what = f"the recurrent layers of {architecture.model_type}"
+    elif not registry.backend or (version is not None and parse(registry.title, version).numbers < _numbers(registry.backend)):
+        what = architecture.model_type
+    else:
+        return (f"{registry.title} has no {name} of its own: it starts if its Transformers backend takes the model",)
+    raise UnsupportedError(f"{registry.title} has no code for {what}: no release read has {name}", registry.hint)
+
+
+def _other_release(registry: Registry, name: str, found: str, version: str | None) -> UnsupportedError:
+    runs = spans(found)
+    last, which = runs[-1].last, " and ".join(map(str, runs))
+    hint = f"--engine-version {last or runs[-1].first}" + ("" if last else " or newer")
+    return UnsupportedError(
+        f"{registry.title} {version or registry.newest} has no {name}: {which} {'have' if ' ' in which else 'has'} it",
+        hint if registry.asks_version else registry.hint,
+    )
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return parse("the engine", release).numbers

@@ -1,0 +1,134 @@
+"""SGLang: one pool of token slots, of what a share of the memory leaves.
+
+`cache` lays out the pool, `budget` says what is left for it, `weights` what is kept, `served.json` what its models folder lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archcalc.engines.engine import Server
+
+if TYPE_CHECKING:
+    from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.budget import Budget, Serving
+    from archcalc.engines.placement import Placement, RankWeights
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start
+    from archcalc.engines.weights import Keep, Options
+    from archcalc.hardware import Device
+    from archcalc.model import Architecture
+
+# SGLang 0.5.23, srt/arg_groups/choices.py `QUANTIZATION_CHOICES`.
+_LOADING = {
+    "fp8": ("--quantization", "fp8"),
+    "mxfp8": ("--quantization", "mxfp8"),
+    "nf4": ("--quantization", "bitsandbytes", "--load-format", "bitsandbytes"),
+}
+# `get_min_capability` of each method's config, times ten (SGLang 0.5.23, srt/model_loader/loader.py `_initialize_model`).
+_CAPABILITY = {"awq": 75, "gptq": 60, "fp8": 80, "compressed-tensors": 70, "mxfp4": 80, "bitsandbytes": 70}
+
+
+class Sglang(Server):
+    name = "sglang"
+    title = "SGLang"
+    options: ClassVar[Mapping[str, str]] = {
+        "tp": "tp",
+        "dcp": "dcp",
+        "page_size": "page_size",
+        "swa_full_tokens_ratio": "swa_full_tokens_ratio",
+    }
+    kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
+    recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "short-conv"})
+    absent = frozenset({"rg-lru", "rwkv", "xlstm"})
+    dense_over_replicas = True
+    keeps_rotary = True
+    whole_blocks = True
+    smaller_caches = ("fp8_e4m3",)
+    ladder = ("fp8", "w4a16")
+
+    def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
+        from archcalc.engines.sglang import cache
+
+        return cache.allocate(architecture, work, cache.Options(**options))
+
+    def serves(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+        from archcalc.engines.served import Registry, check, served
+
+        releases = served("sglang").releases
+        registry = Registry(
+            "SGLang", "sglang", releases[-1], releases, backend=releases[0], hint="try --engine vllm or transformers"
+        )
+        return check(registry, architecture, version)
+
+    def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
+        from archcalc.engines.loading import as_stored
+
+        return as_stored(architecture, quant)
+
+    def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
+        return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
+
+    def keep(self, architecture: Architecture, options: Options) -> Keep:
+        from archcalc.engines.sglang.weights import SglangKeep
+
+        return SglangKeep(architecture, options)
+
+    def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
+        return _LOADING.get(quant)
+
+    def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
+        from archcalc.engines._kernels import lacking
+
+        return lacking("SGLang", method, _CAPABILITY.get(method), capability)
+
+    def spreads_experts(self, placement: Placement, experts: int) -> str:
+        ranks = placement.tp * placement.dp
+        if ranks % placement.ep == 0 == experts % placement.ep:
+            return ""
+        return f"ep is {placement.ep}: SGLang needs a divisor of tp x dp ({ranks}) and of the {experts} experts"
+
+    def counting(self, tp: int, pp: int | None, dp: int, gpus: int) -> str:
+        if tp * (pp or 1) != gpus or tp % dp:
+            return ""
+        return f"SGLang's own --tp counts the ranks of data-parallel attention too: here that is --tp {tp // dp} --dp {dp}"
+
+    def budget(
+        self, device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving
+    ) -> Budget:
+        from archcalc.engines.sglang.budget import budget
+
+        return budget(device, architecture, placement, weights, serving)
+
+    def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
+        from archcalc.engines.sglang.pool import pooled
+
+        return pooled(architecture, placement, ask, budget)
+
+    def starts(
+        self, ask: Ask, budget: Budget, pooled: Pooled, context: int, sequences: int, tokens: int
+    ) -> tuple[Start, tuple[str, ...]]:
+        """SGLang 0.5.23, srt/model_executor/pool_configurator.py `MemoryPoolConfig`, srt/managers/tp_worker.py `get_worker_info`."""
+        from archcalc.engines.plan import Start
+
+        room = budget.kv_room_bytes
+        if room < 0 or tokens <= 0:
+            return Start(False, "the weights leave no memory for the pool", None), ()
+        if pooled.needed(context, 1) <= room:
+            return Start(), ()
+        return Start(), (
+            f"SGLang starts all the same: its pool of {tokens:,} tokens serves sequences of up to so many, not {context:,}",
+        )
+
+    def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+        from archcalc.engines.sglang.command import command
+
+        return command(named, ask, model, fit)
+
+    def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        device = ask.gpus.device
+        if device.vendor in ("apple", "google", "aws"):
+            yield f"sglang keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known"
+
+
+ENGINE = Sglang()

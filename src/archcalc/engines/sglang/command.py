@@ -1,0 +1,46 @@
+"""`sglang.launch_server` for a plan. Source: SGLang 0.5.23, srt/server_args.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archcalc.engines._command import everywhere, overrides, revision, word
+from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
+
+_CACHES = {"fp16": "auto", "fp32": "auto"}
+
+
+def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+    words = [
+        *_words(named, ask, model, fit), *named.how, *overrides("--json-model-override-args", named), *fit.taken.flags,
+    ]  # fmt: skip
+    count = machines(ask.gpus)
+    if count == 1:
+        return Command(" ".join(words))
+    each, ranks = everywhere(count)
+    words += [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
+    return Command(" ".join(words), (f"{each}, run the same with --node-rank {ranks}",))
+
+
+def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
+    p = fit.placement
+    yield f"python -m sglang.launch_server --model-path {word(named)}"
+    yield from revision(named)
+    # Attention in data parallelism divides the ranks of --tp; replicas of a dense model have ranks of their own.
+    shared = p.dp > 1 and model.architecture.facts.moe is not None
+    ranks = p.tp * p.dp if shared else p.tp
+    if ranks > 1:
+        yield f"--tp {ranks}"
+    if p.pp > 1:
+        yield f"--pp-size {p.pp}"
+    if p.dp > 1:
+        yield f"--dp-size {p.dp}{' --enable-dp-attention' if shared else ''}"
+    if p.ep > 1:
+        yield f"--ep-size {p.ep}"
+    if p.dcp > 1:
+        yield f"--dcp-size {p.dcp}"
+    yield f"--context-length {fit.context_tokens}"
+    if ask.kv_dtype is not None:
+        yield f"--kv-cache-dtype {_CACHES.get(fit.kv_dtype, fit.kv_dtype)}"
+    if ask.utilization is not None:
+        yield f"--mem-fraction-static {ask.utilization:g}"

@@ -1,0 +1,33 @@
+"""SGLang's pool as functions of the context: what sequences need of the fullest GPU, and what a room holds."""
+
+from __future__ import annotations
+
+from archcalc.engines._allocation import Workload
+from archcalc.engines.budget import Budget
+from archcalc.engines.placement import Placement
+from archcalc.engines.plan import Ask, Pooled
+from archcalc.engines.sglang import cache
+from archcalc.model import Architecture
+
+
+def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
+    """The pool of the fullest stage, by its share of the layers. Raises what SGLang's rules raise."""
+    options = cache.Options(tp=placement.tp, dcp=placement.dcp)
+    share = -(-architecture.layers // placement.pp), architecture.layers
+
+    def needed(context: int, sequences: int) -> int:
+        size = cache.allocate(architecture, Workload(context, sequences, ask.kv_dtype), options).bytes
+        return -(-size * share[0] // share[1])
+
+    caches = any(layer.caches for stack in architecture.stacks for layer in stack.kinds)
+
+    def held(room: int, context: int) -> tuple[float, int]:
+        if not caches:
+            # An encoder keeps nothing between steps, and so many requests run at once.
+            return (float(plan.sequences), context) if room >= 0 else (0.0, 0)
+        found = cache.pools(architecture, max(0, room) * share[1] // share[0], context, ask.kv_dtype, options)
+        most = found.tokens / context
+        return (most if found.max_requests is None else min(most, found.max_requests)), found.tokens
+
+    made = cache.allocate(architecture, Workload(1, 1, ask.kv_dtype), options)
+    return Pooled(needed, held, made.dtype, f"token slots, SGLang {cache.VERSION}")

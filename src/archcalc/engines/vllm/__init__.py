@@ -1,0 +1,161 @@
+"""vLLM: a pool of equal blocks, of a budget that a profiling run leaves.
+
+`rules` is what changed between releases, `planner` and `cache` lay out the pool, `budget` and `encoders` what is left for it, `weights`
+what is kept, `loading` what is quantized, `start` what stops it, `served.json` what its registry lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from archcalc.engines.engine import Server
+
+if TYPE_CHECKING:
+    from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.budget import Budget, Serving
+    from archcalc.engines.placement import Placement, RankWeights
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Setting, Start, Taken
+    from archcalc.engines.weights import Keep, Options
+    from archcalc.hardware import Device
+    from archcalc.model import Architecture
+
+_PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron plugin"}
+"""What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
+# What vLLM's own recipes go up to, and the steps of its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
+_LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
+
+
+class Vllm(Server):
+    name = "vllm"
+    title = "vLLM"
+    options: ClassVar[Mapping[str, str]] = {
+        "tp": "tp", "pp": "pp", "dcp": "dcp", "block_size": "block_size", "max_num_batched_tokens": "max_num_batched_tokens",
+        "prefix_caching": "prefix_caching", "capability": "capability", "kv_cache_memory": "available_bytes",
+        "engine_version": "version",
+    }  # fmt: skip
+    kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
+    recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "short-conv"})
+    absent = frozenset({"rg-lru", "rwkv", "xlstm"})
+    keeps_rotary = True
+    whole_blocks = True
+    even_vocabulary = True
+    takes = frozenset({"engine_version", "max_num_batched_tokens"})
+    reads_free = False
+    # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
+    # then.
+    fewer_sequences = (256, 32)
+    context_flag = "--max-model-len"
+    smaller_caches = ("fp8",)
+    ladder = ("fp8", "w4a16")
+
+    def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
+        from archcalc.engines.vllm import cache
+
+        own = {name: value for name, value in options.items() if name != "available_bytes"}
+        return cache.allocate(architecture, work, cache.Options(**own), options.get("available_bytes"))
+
+    def serves(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+        from archcalc.engines.served import check
+        from archcalc.engines.vllm.served import REGISTRY
+
+        return check(REGISTRY, architecture, version)
+
+    def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
+        from archcalc.engines.loading import as_stored
+
+        return as_stored(architecture, quant)
+
+    def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
+        return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
+
+    def keep(self, architecture: Architecture, options: Options) -> Keep:
+        from archcalc.engines.vllm.weights import VllmKeep
+
+        return VllmKeep(architecture, options)
+
+    def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
+        from archcalc.engines.vllm import loading
+
+        return loading.loading(version, quant)
+
+    def plugin(self, version: str | None, method: str) -> str:
+        from archcalc.engines.vllm import loading
+
+        return loading.plugin(version, method)
+
+    def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
+        from archcalc.engines.vllm import served, start
+
+        return served.lacks_method(version, method) or start.kernels(version, method, capability)
+
+    def spans(self, layers: int, stages: int) -> tuple[tuple[int, int], ...]:
+        """Layers left over go to the stages before the last (vLLM 0.33, distributed/utils.py `get_pp_indices`)."""
+        from archcalc.engines.placement import evenly
+
+        return evenly(layers, stages, spare=-2)
+
+    def spreads_experts(self, placement: Placement, experts: int) -> str:
+        ranks = placement.tp * placement.dp
+        if placement.ep == ranks:
+            return ""
+        return f"ep is {placement.ep}: vLLM spreads experts over all {ranks} ranks of tp x dp, or none"
+
+    def budget(
+        self, device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving
+    ) -> Budget:
+        from archcalc.engines.vllm.budget import budget
+
+        return budget(device, architecture, placement, weights, serving)
+
+    def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
+        from archcalc.engines.vllm.pool import pooled
+
+        return pooled(architecture, placement, ask, budget)
+
+    def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
+        from archcalc.engines.vllm import start
+
+        return start.settle(ask, budget, sequences)
+
+    def fits_pool(self, ask: Ask, budget: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
+        from archcalc.engines.vllm import start
+
+        return start.fits_pool(ask, budget, pooled, sequences, taken)
+
+    def starts(
+        self, ask: Ask, budget: Budget, pooled: Pooled, context: int, sequences: int, tokens: int
+    ) -> tuple[Start, tuple[str, ...]]:
+        from archcalc.engines.vllm import start
+
+        return start.memory(ask, budget, pooled, context)
+
+    def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+        from archcalc.engines.vllm.command import command
+
+        return command(named, ask, fit)
+
+    def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
+        """A larger share of the memory, and smaller steps."""
+        from archcalc import units
+        from archcalc.engines.plan import Setting
+
+        found = []
+        # Where CPU and GPU share the memory, the share is already all that is free.
+        if ask.utilization is None and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:
+            left = units.format_bytes(budget.memory_bytes - int(budget.memory_bytes * _LARGER_SHARE))
+            what = f"a share of {_LARGER_SHARE:g}: {left} stay for all else"
+            found.append(Setting(what, f"--utilization {_LARGER_SHARE:g}", {"utilization": _LARGER_SHARE}))
+        if ask.batched_tokens is None and budget.batched_tokens > _SMALLER_STEP:
+            what = f"steps of {_SMALLER_STEP:,} tokens in place of {budget.batched_tokens:,}: slower prompts"
+            found.append(Setting(what, f"--max-num-batched-tokens {_SMALLER_STEP}", {"batched_tokens": _SMALLER_STEP}))
+        return found
+
+    def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        device = ask.gpus.device
+        if device.vendor in _PLUGINS:
+            way = f"vLLM reaches them with {_PLUGINS[device.vendor]}"
+            yield f"vllm keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known ({way})"
+
+
+ENGINE = Vllm()

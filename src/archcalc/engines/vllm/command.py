@@ -1,0 +1,52 @@
+"""`vllm serve` for a plan.
+
+Source: vLLM 0.33, engine/arg_utils.py; `--nnodes` is in 0.11.1 and not in 0.11.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archcalc.engines._command import everywhere, overrides, revision, word
+from archcalc.engines.plan import Ask, Command, Fit, Named, machines
+from archcalc.engines.vllm.loading import takes_nodes
+
+_CACHES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "auto"}
+
+
+def command(named: Named, ask: Ask, fit: Fit) -> Command:
+    words = [*_words(named, ask, fit), *named.how, *overrides("--hf-overrides", named), *fit.taken.flags]
+    count = machines(ask.gpus)
+    if count == 1:
+        return Command(" ".join(words))
+    more, note = _machines(count, ask)
+    return Command(" ".join([*words, *more]), (note,))
+
+
+def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
+    p = fit.placement
+    yield f"vllm serve {word(named)}"
+    yield from revision(named)
+    for flag, ways in (("tensor", p.tp), ("pipeline", p.pp), ("data", p.dp)):
+        if ways > 1:
+            yield f"--{flag}-parallel-size {ways}"
+    if p.ep > 1:
+        yield "--enable-expert-parallel"
+    if p.dcp > 1:
+        yield f"--decode-context-parallel-size {p.dcp}"
+    yield f"--max-model-len {fit.context_tokens}"
+    if ask.kv_dtype is not None:
+        yield f"--kv-cache-dtype {_CACHES.get(fit.kv_dtype, fit.kv_dtype)}"
+    if ask.utilization is not None:
+        yield f"--gpu-memory-utilization {ask.utilization:g}"
+    if ask.batched_tokens is not None:
+        yield f"--max-num-batched-tokens {ask.batched_tokens}"
+
+
+def _machines(count: int, ask: Ask) -> tuple[list[str], str]:
+    each, ranks = everywhere(count)
+    if not takes_nodes(ask.version):
+        words = ["--distributed-executor-backend ray"]
+        return words, f"join the {count} machines first: ray start --head, and {each} ray start --address"
+    words = [f"--nnodes {count}", "--node-rank 0", "--master-addr <address-of-the-first-machine>"]
+    return words, f"{each}, run the same with --node-rank {ranks} --headless"

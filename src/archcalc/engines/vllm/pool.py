@@ -1,0 +1,49 @@
+"""vLLM's pool of blocks as functions of the context: what sequences need of the fullest GPU, and what a room holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from archcalc.engines._allocation import Workload
+from archcalc.engines.budget import Budget
+from archcalc.engines.placement import Placement
+from archcalc.engines.plan import Ask, Pool, Pooled, capability
+from archcalc.engines.vllm import cache, planner, start
+from archcalc.engines.vllm.rules import NEWEST
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
+
+
+def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
+    """The pool of the fullest stage. Raises what vLLM's rules raise."""
+    options = cache.Options(
+        tp=placement.tp, pp=placement.pp, dcp=placement.dcp, max_num_batched_tokens=plan.batched_tokens,
+        capability=capability(ask.gpus.device), version=ask.version,
+    )  # fmt: skip
+    made = cache.plan(architecture, ask.kv_dtype, options)
+    if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
+        raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
+    dtype = cache.served_dtype(architecture, options.version) if made.dtype == "auto" else made.dtype
+    groups = max(made.stages, key=planner.bytes_per_block)
+    each = planner.bytes_per_block(groups)
+    if not each:
+        return Pooled(lambda _context, _sequences: 0, lambda _room, context: (float(plan.sequences), context), dtype, "no cache")
+
+    def needed(context: int, sequences: int) -> int:
+        blocks = planner.request_blocks(groups, cache.demand(Workload(context), options, made.rules))
+        return (blocks * sequences + made.rules.null_block) * each
+
+    def held(room: int, context: int) -> tuple[float, int]:
+        need = cache.demand(Workload(context), options, made.rules)
+        found = planner.capacity(groups, room, need, made.rules)
+        return found.max_concurrency, found.kv_tokens
+
+    def blocks_of(group: planner.Group) -> Callable[[int], int]:
+        return lambda context: planner.group_blocks(group, cache.demand(Workload(context), options, made.rules))
+
+    states = any(spec.form == "state" for group in groups for spec in group.specs)
+    pool = Pool(each, int(made.rules.null_block), tuple(map(blocks_of, groups)), None, states)
+    if not made.rules.by_concurrency:
+        smallest = min(spec.block for group in groups for spec in group.specs)
+        pool = pool._replace(tokens_per_block=smallest * options.dcp)
+    return Pooled(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or NEWEST}", pool)

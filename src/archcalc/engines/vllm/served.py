@@ -1,0 +1,42 @@
+"""Which classes and methods a release of vLLM serves.
+
+Source: vLLM 0.33, model_executor/models/registry.py `_normalize_arch`, `_try_resolve_transformers`, `_raise_for_unsupported`,
+config/model.py `_SUFFIX_TO_DEFAULTS`, model_executor/models/transformers/base.py (attention alone has a cache there).
+"""
+
+from __future__ import annotations
+
+from archcalc.engines.served import Registry, listed, served, spans
+from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
+
+REGISTRY = Registry(
+    ENGINE, "vllm", NEWEST, RELEASES,
+    suffixes=(
+        "ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel", "ForTextEncoding", "EmbeddingModel",
+        "ForSequenceClassification", "ForTokenClassification", "ForAudioClassification", "ForImageClassification",
+        "ForVideoClassification", "ClassificationModel", "ForRewardModeling", "RewardModel", "Model",
+    ),
+    # model_executor/models/registry.py, `TransformersModel`.
+    backend="0.7.0", asks_version=True,
+)  # fmt: skip
+_METHODS = {
+    "awq": ("awq", "auto_awq"),
+    "gptq": ("gptq", "auto_gptq"),
+    "autoround": ("auto-round", "inc"),
+    "auto-round": ("auto-round", "inc"),
+}
+_NAMED = frozenset({"fp8", "mxfp4", "torchao", "compressed-tensors", "quark"})
+"""Methods that a config names as vLLM lists them; what plugins read, and what configs name otherwise, is not looked up."""
+
+
+def lacks_method(version: str | None, method: str) -> str | None:
+    """Why the release does not load weights stored so; None where it does, or where it is not known."""
+    names = _METHODS.get(method, (method,) if method in _NAMED else ())
+    lists = served("vllm").methods
+    found = [lists[name] for name in names if name in lists]
+    if not found or any(listed(text, ENGINE, RELEASES, version) for text in found):
+        return None
+    first = spans(found[0])[0].first
+    if not at_least(version, *map(int, first.split("."))):
+        return f"vLLM loads {method} weights from {first} on, and {version} is asked for"
+    return f"vLLM {version or NEWEST} loads no {method} weights: {spans(found[0])[-1]} did"

@@ -1,0 +1,203 @@
+"""What stops vLLM at its start although the memory suffices, by release, and the flag that lifts it.
+
+Sources, each read in the release that its row names: config/compilation.py `resolve_cudagraph_mode_and_sizes` and
+`adjust_cudagraph_sizes_for_mamba_cache` (sequences against blocks of state), v1/worker/utils.py `request_memory` (the share of the memory
+against what is free), config/scheduler.py `verify_max_model_len` (tokens of a step against sequences), config/vllm.py
+`_get_quantization_config` (kernels against the GPU), v1/core/kv_cache_utils.py `_check_enough_kv_cache_memory` (one sequence of the longest
+length).
+"""
+
+from __future__ import annotations
+
+from archcalc.engines._kernels import Least, lacking
+from archcalc.engines.budget import FITTED, Budget
+from archcalc.engines.plan import Ask, Pooled, Start, Taken
+from archcalc.engines.vllm.rules import at_least, rules
+
+# Sequences against blocks of state
+
+
+LARGEST_GRAPH = 512
+"""The most sequences that a graph is captured for by default (vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`)."""
+
+
+def state_sequences(version: str | None, sequences: int, blocks: int, wanted: int) -> tuple[int, str]:
+    """How many sequences to start vLLM with, where each needs a block of recurrent state, and why; as many as now and "" where all is well.
+
+    A power of two below the blocks that are forecast, or else what is wanted: the forecast may be a few blocks too many.
+    """
+    rule = rules(version).states_checked
+    captured = sequences if rule == "error" else min(sequences, LARGEST_GRAPH)
+    if rule == "no" or blocks < 1 or captured <= blocks:
+        return sequences, ""
+    if rule == "fewer graphs":
+        return sequences, f"graphs are captured for up to {blocks:,} sequences, as many as there are blocks of recurrent state"
+    fewer = max(wanted if wanted <= blocks else 1, 1 << (blocks.bit_length() - 1))
+    told = "refuses to start" if rule == "error" else "captures graphs beyond them, out of bounds (vllm#34094),"
+    return fewer, (
+        f"--max-num-seqs {fewer}: every sequence needs a block of recurrent state, there are {blocks:,}, and vLLM {told} where it"
+        f" may run {sequences:,} sequences"
+    )
+
+
+# The share of the memory against what is free
+
+
+def free_share(memory: int, budget: int, free: int) -> float | None:
+    """The largest share, in hundredths, that what is free holds; None where the budget is no more than that."""
+    return None if budget <= free else free * 100 // memory / 100
+
+
+CHECKS_FREE = (0, 9)
+"""Since then vLLM refuses a share of the memory that is not free; before, it ran out of memory later."""
+
+
+def checks_free(version: str | None) -> bool:
+    return at_least(version, *CHECKS_FREE)
+
+
+# One sequence of the longest length
+
+
+def counts_first_group(version: str | None) -> bool:
+    """Whether vLLM compares the blocks of the first group of layers alone with the memory."""
+    return rules(version).check == "first group"
+
+
+# Kernels against the GPU
+
+CAPABILITY: dict[str, tuple[Least, ...]] = {
+    "awq": (Least((0,), 75),),
+    "gptq": (Least((0,), 60),),
+    "fp8": (Least((0, 14), 75), Least((0,), 80)),
+    "fbgemm_fp8": (Least((0,), 80),),
+    "experts_int8": (Least((0,), 80),),
+    "compressed-tensors": (Least((0,), 70),),
+    "mxfp4": (Least((0,), 80),),
+    "bitsandbytes": (Least((0,), 70),),
+    "torchao": (Least((0,), 75),),
+}
+"""`get_min_capability` of each method's config, from a release on, the newest first."""
+
+
+def kernels(version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
+    """Why there are no kernels for weights stored so on this GPU; None where there are, or where it is not known."""
+    rows = CAPABILITY.get(method, ())
+    least = next((row.capability for row in rows if at_least(version, *row.since)), None)
+    return lacking("vLLM", method, least, capability)
+
+
+CACHE_KERNELS: dict[str, tuple[tuple[tuple[int, ...], int, int], ...]] = {
+    "fp8": (((0, 24), 80, 999), ((0,), 0, 999)),
+    "nvfp4": (((0, 32), 80, 999), ((0,), 100, 109)),
+}
+"""The least and the largest compute capability, times ten, that vLLM has attention kernels for over a cache kept so, from a release on:
+v1/attention/backends/flashinfer.py `supports_compute_capability` and `supports_kv_cache_dtype`, triton_attn.py `TritonAttentionImpl`."""
+
+
+def cache_kernels(version: str | None, dtype: str, capability: tuple[int, int] | None) -> str | None:
+    """Why vLLM has no kernels for a cache kept so on this GPU; None where it has, or where it is not known."""
+    rows = CACHE_KERNELS.get("fp8" if dtype in ("fp8", "fp8_e4m3", "fp8_e5m2") else dtype)
+    if capability is None or rows is None:
+        return None
+    least, most = next((least, most) for since, least, most in rows if at_least(version, *since))
+    if least <= capability[0] * 10 + capability[1] <= most:
+        return None
+    there = f"from compute capability {least / 10:.1f} on" if most == 999 else f"on compute capability {least // 10}.x alone"
+    return f"vLLM reads caches in {dtype} {there}, and this GPU has {capability[0]}.{capability[1]}"
+
+
+# Tokens of a step against sequences
+
+CLAMPS_SEQUENCES = (0, 10)
+"""Until then vLLM refuses a step of fewer tokens than it may run sequences; later it runs fewer by itself (engine/arg_utils.py)."""
+
+
+def step_sequences(version: str | None, asked_tokens: int | None, sequences: int) -> str | None:
+    """The flag without which vLLM refuses so small a step. `sequences` is what it may run by default."""
+    if asked_tokens is None or sequences < asked_tokens or at_least(version, *CLAMPS_SEQUENCES):
+        return None
+    return f"--max-num-seqs {min(sequences, asked_tokens)}"
+
+
+# What a plan sets
+
+
+def fewer_sequences(ask: Ask, plan: Budget, sequences: int, taken: Taken) -> Taken | None:
+    """What the plan takes where fewer sequences than by default are asked for; None where they are not, or one replica has more."""
+    if ask.sequences is None:
+        return None
+    fewer = min(ask.sequences, ask.batched_tokens or ask.sequences)
+    if not sequences <= fewer < plan.sequences:
+        return None
+    return taken._replace(sequences=fewer).with_flag(
+        f"--max-num-seqs {fewer}",
+        f"--max-num-seqs {fewer}: with its default of {plan.sequences:,} sequences vLLM keeps more memory for sampling and graphs than"
+        f" there is; at most {fewer} run at once so, and others wait",
+    )
+
+
+def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
+    """vLLM's share of the memory against what it finds free at its start."""
+    device = ask.gpus.device
+    free = device.free_bytes or device.visible_bytes - FITTED.context
+    most = free_share(plan.memory_bytes, plan.budget_bytes, free)
+    if most is None or most <= 0 or not (device.free_bytes or checks_free(ask.version)):
+        return Start(), Taken()
+    flag, seen = f"--gpu-memory-utilization {most:g}", f"{free / 2**30:.1f} of {plan.memory_bytes / 2**30:.1f} GiB"
+    if ask.utilization is None:
+        note = f"{flag}: {seen} are free for an engine here, and vLLM's default share of {plan.utilization:g} is more than that"
+        return Start(), Taken(utilization=most, flags=(flag,), notes=(note,))
+    if device.free_bytes:
+        # Machines differ in what else runs on them, and the share is asked for.
+        note = f"a share of {ask.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
+        return Start(), Taken(notes=(note,))
+    return Start(False, f"vLLM refuses a share of {ask.utilization:g} where {seen} are free", flag), Taken()
+
+
+def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start, tuple[str, ...]]:
+    """The check at start: one sequence of the whole context, or what the release takes for that."""
+    room = plan.kv_room_bytes
+    if pooled.needed(context, 1) <= room:
+        return Start(), ()
+    if room < 0:
+        return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
+    limit = f"one sequence of {context:,} tokens needs more memory than is left for the cache"
+    pool = pooled.pool
+    if pool is not None and counts_first_group(ask.version) and pool.block_bytes * pool.groups[0](context) <= room:
+        held = room / pooled.needed(context, 1)
+        return Start(), (
+            f"vLLM {ask.version} starts all the same, as its check counts the first group of layers alone: there is room for {held:.2f} of"
+            " one such sequence, and a longer one is never finished",
+        )
+    return Start(False, limit, None), ()
+
+
+def settle(ask: Ask, plan: Budget, sequences: int) -> tuple[Start, Taken]:
+    """The share of the memory, and the sequences that run at once."""
+    start, taken = share(ask, plan)
+    asked = fewer_sequences(ask, plan, sequences, taken)
+    if asked is not None:
+        taken = asked
+    elif ask.concurrency > 1 and sequences > plan.sequences:
+        taken = taken._replace(sequences=sequences).with_flag(
+            f"--max-num-seqs {sequences}",
+            f"--max-num-seqs {sequences}: by default vLLM runs {plan.sequences:,} sequences at once",
+        )
+        if sequences > plan.batched_tokens:
+            limit = f"a step of {plan.batched_tokens:,} tokens cannot run {sequences:,} sequences"
+            start = Start(False, limit, f"--max-num-batched-tokens {sequences}")
+    elif flag := step_sequences(ask.version, ask.batched_tokens, plan.sequences):
+        taken = taken.with_flag(flag, f"{flag}: vLLM refuses a step of fewer tokens than sequences")
+    return start, taken
+
+
+def fits_pool(ask: Ask, plan: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
+    """Sequences that each need a block of recurrent state, against the blocks that there are."""
+    if pooled.pool is None or not pooled.pool.states:
+        return taken
+    blocks = max(0, plan.kv_room_bytes) // pooled.pool.block_bytes
+    fewer, why = state_sequences(ask.version, plan.sequences, blocks, sequences)
+    if fewer < plan.sequences:
+        return taken._replace(sequences=fewer).with_flag(f"--max-num-seqs {fewer}", why)
+    return taken._replace(notes=(*taken.notes, why)) if why else taken
