@@ -147,8 +147,8 @@ def llamacpp(source: Path) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-# The mappings whose classes serve text, the first that has a model type first.
-_AUTO = ("CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ", "PRETRAINING", "MASKED_LM")
+# The mappings whose classes make text, those of whole models first.
+_AUTO = ("IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SPEECH_SEQ_2_SEQ", "SEQ_TO_SEQ_CAUSAL_LM", "CAUSAL_LM", "PRETRAINING", "MASKED_LM")
 
 
 def transformers(source: Path) -> dict[str, str]:

@@ -82,7 +82,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "linear_num_value_heads": 2, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4,
     },
     "minimax-01": {
-        "model_type": "minimax", **BASE, "sliding_window": None, "layer_types": ["linear_attention", "full_attention"],
+        "model_type": "minimax", "architectures": ["MiniMaxText01ForCausalLM"], **BASE,
+        "sliding_window": None, "layer_types": ["linear_attention", "full_attention"],
         "num_local_experts": 4, "num_experts_per_tok": 2,
     },
     "granitehybrid": {
@@ -128,7 +129,7 @@ def test_windows_of_architectures_that_do_not_slide() -> None:
 
 def test_models_that_the_converter_does_not_read() -> None:
     config = {"model_type": "nanochat", **{key: value for key, value in BASE.items() if key != "sliding_window"}}
-    with pytest.raises(UnsupportedError, match="nanochat"):
+    with pytest.raises(UnsupportedError, match="NanoChatForCausalLM"):
         allocate(parse(config), Workload(4096))
 
 
@@ -151,8 +152,9 @@ def test_the_converter_goes_by_the_class_that_the_text_model_names() -> None:
     assert made.bytes == 2 * 4096 * 2 * 2 * 16 * 2
     with pytest.raises(UnsupportedError, match="internvl_chat"):
         allocate(parse(internvl()), Workload(4096))
-    with pytest.raises(UnsupportedError, match="nanochat"):
-        architecture_name("internvl_chat", TextModel("nanochat", "NanoChatForCausalLM"))
+    other = parse(internvl(architectures=["InternLM2ForCausalLM"]))._replace(text=TextModel("nanochat", "NanoChatForCausalLM"))
+    with pytest.raises(UnsupportedError, match="internvl_chat"):
+        architecture_name(other)
 
 
 @pytest.mark.parametrize(("dtype", "hint"), [("fp8", "q8_0"), ("int4", "q4_0"), ("q6_k", "")])

@@ -9,6 +9,7 @@ import pytest
 from archcalc import zoo
 from archcalc.arch import parse
 from archcalc.engines._allocation import Workload
+from archcalc.engines.engine import engine
 from archcalc.engines.sglang.cache import Options, allocate, cells, memory_fraction, pools, slots_per_request
 from archcalc.errors import ArchcalcError, UnsupportedError
 from archcalc.model import Architecture
@@ -85,7 +86,6 @@ def test_memory_fraction_by_hand() -> None:
 @pytest.mark.parametrize(
     ("name", "dtype", "options", "message"),
     [
-        ("minimax-text-01", None, Options(), "no code for the recurrent layers"),
         ("llama-3.1-8b", None, Options(tp=3), "32 heads do not divide"),
         ("llama-3.1-8b", None, Options(tp=8, dcp=3), "lies within tensor parallelism"),
         ("llama-3.1-8b", "q8_0", Options(), "SGLang keeps caches in auto"),
@@ -98,5 +98,5 @@ def test_what_sglang_cannot_do(name: str, dtype: str | None, options: Options, m
 
 
 def test_unsupported_is_told_apart_from_misuse() -> None:
-    with pytest.raises(UnsupportedError):
-        allocate(model("minimax-text-01"), Workload(4096))
+    with pytest.raises(UnsupportedError, match="no code for the recurrent layers"):
+        engine("sglang").allocate(model("minimax-text-01"), Workload(4096))

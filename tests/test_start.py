@@ -10,6 +10,7 @@ from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, plans
 from archcalc.engines.placement import Placement, cuts_blocks
 from archcalc.engines.vllm import start
+from archcalc.engines.vllm.served import lacks_method
 from archcalc.engines.weights import Options
 from conftest import Run
 
@@ -65,7 +66,6 @@ def test_the_command_carries_the_flag_that_lifts_a_limit(arguments: str, flag: s
         ("llama-3.1-8b --gpu h100 --utilization 1", "share of 1", "--gpu-memory-utilization 0.99"),
         ("llama-3.1-8b --gpu v100 --quant awq --ctx 8k", "compute capability 7.5", None),
         ("llama-3.1-8b --gpu t4 --quant fp8 --ctx 2k --engine-version 0.12.0", "compute capability 8", None),
-        ("gpt-oss-20b --gpu h100 --ctx 8k --engine-version 0.10.0", "mxfp4 weights from 0.10.1", None),
         ("llama-3.1-8b --gpu h100 --engine llama.cpp --concurrency 300 --ctx 512", "256 sequences", "-np 256"),
         ("llama-3.1-8b --gpu 32xh100 --engine llama.cpp --ctx 512", "16 GPUs", None),
         ("llama-3.1-8b --gpu 4090", "one sequence of 131,072 tokens", "--max-model-len"),
@@ -197,3 +197,48 @@ def test_no_plan_with_a_cache_that_the_gpu_has_no_kernels_for(run: Run) -> None:
     assert "compute capability 8.0" in done.stderr
     changes = json.loads(run("fit", *"llama-3.1-8b --gpu 2xt4 --ctx 128k --format json".split()).stdout)["would_fit"]
     assert all("--kv-dtype" not in change["options"] for change in changes)
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "said"),
+    [
+        # Each release's model_executor/layers/quantization/__init__.py.
+        ("mxfp4", "0.10.0", "mxfp4 weights from 0.10.1"),
+        ("mxfp4", "0.10.1", None),
+        ("torchao", "0.8.3", "torchao weights from 0.8.4"),
+        ("awq", "0.6.0", None),
+        ("awq", None, None),
+        ("a-method-of-tomorrow", "0.10.0", None),
+    ],
+)
+def test_a_release_lists_its_methods(method: str, version: str | None, said: str | None) -> None:
+    found = lacks_method(version, method)
+    assert found is None if said is None else said in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "version", "said"),
+    [
+        ("minimax-text-01", "vllm", None, "0.10.0 to 0.23.0"),
+        ("qwen3.5-27b", "vllm", "0.9.2", "0.17.0 and later"),
+        ("qwen3.5-27b", "vllm", "0.17.0", None),
+        ("gpt-oss-20b", "vllm", "0.10.0", "0.10.1 and later"),
+        ("minimax-text-01", "sglang", None, "no code for the recurrent layers"),
+    ],
+)
+def test_a_class_that_the_release_lacks_is_refused(
+    model: str, engine: str, version: str | None, said: str | None, run: Run
+) -> None:
+    more = ("--engine-version", version) if version else ()
+    done = run("fit", model, "--gpu", "8xb200", "--ctx", "4k", "--engine", engine, *more)
+    assert (said is None) == (done.returncode in (0, 1)), done.stderr
+    assert said is None or said in done.stderr
+
+
+def test_a_cache_is_planned_for_a_release_before_the_class(run: Run) -> None:
+    done = run("kv", "qwen3.5-27b", "--engine", "vllm", "--engine-version", "0.11.1", "--ctx", "4k", "--format", "json")
+    assert done.returncode == 0
+    assert any("has no Qwen3_5ForConditionalGeneration" in note for note in json.loads(done.stdout)["notes"])
+    gone = run("kv", "minimax-text-01", "--engine", "vllm", "--ctx", "4k")
+    assert gone.returncode == 2
+    assert "MiniMaxForCausalLM" in gone.stderr

@@ -111,13 +111,13 @@ class Engine(ABC):
     def allocate(self, architecture: Architecture, work: Workload, options: Mapping[str, Any] | None = None) -> Allocation:
         """The cache of a workload, once all its kinds are known to the engine. Options of other engines are passed over."""
         own = {self.options[name]: value for name, value in (options or {}).items() if name in self.options}
-        notes = self.check(architecture, (options or {}).get("engine_version"))
+        notes = self.check(architecture, (options or {}).get("engine_version"), planned=True)
         made = self.cache(architecture, work, own)
         return made._replace(notes=(*made.notes, *notes)) if notes else made
 
-    def check(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+    def check(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         """What is worth telling of how the release serves a model. Raises `UnsupportedError` for one whose caches the engine has no rule
-        for, or that the release does not serve."""
+        for, or that the release does not serve; where its cache is only `planned`, a class that a later release brought is told of."""
         for stack in architecture.stacks:
             if stack.part != "decoder":
                 continue
@@ -131,9 +131,9 @@ class Engine(ABC):
                         raise UnsupportedError(f"{self.title} has no {cache.recurrence} layers", "try --engine transformers")
                     if cache.recurrence not in self.recurrences:
                         raise UnsupportedError(f"{self.title} has no rule for {cache.recurrence} layers", "try another --engine")
-        return self.serves(architecture, version)
+        return self.serves(architecture, version, planned=planned)
 
-    def serves(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+    def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         """The same of the release's own registry alone."""
         return ()
 

@@ -117,8 +117,9 @@ class Registry(NamedTuple):
     hint: str = "try --engine transformers"
 
 
-def check(registry: Registry, architecture: Architecture, version: str | None) -> tuple[str, ...]:
-    """What is worth telling of how a release serves a model's class. Raises `UnsupportedError` where it does not."""
+def check(registry: Registry, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
+    """What is worth telling of how a release serves a model's class. Raises `UnsupportedError` where it does not; where a cache is only
+    `planned`, a class that a later release brought is told of, as the release's planner can be asked for it all the same."""
     names, lists = classes_of(architecture), served(registry.folder)
     if not names and not architecture.crosses:
         return (f"{registry.title}'s registry was not asked: the class of {architecture.model_type} is not known",)
@@ -127,7 +128,7 @@ def check(registry: Registry, architecture: Architecture, version: str | None) -
     this = f"{registry.title} {version or registry.newest}"
     for name in names:
         if found := lists.classes.get(name):
-            raise _other_release(registry, name, found, version)
+            return _other_release(registry, name, found, version, planned)
         if name in lists.gone:
             last = lists.gone[name]
             raise UnsupportedError(f"{this} has no {name}: releases up to {last} have it", f"--engine-version {last}")
@@ -140,7 +141,7 @@ def check(registry: Registry, architecture: Architecture, version: str | None) -
             if any(_lists(registry, other, version) for other in others):
                 return ()
             if others:
-                raise _other_release(registry, name, lists.classes[others[0]], version)
+                return _other_release(registry, name, lists.classes[others[0]], version, planned)
     return _backend(registry, architecture, names, version)
 
 
@@ -163,14 +164,15 @@ def _backend(registry: Registry, architecture: Architecture, names: tuple[str, .
     raise UnsupportedError(f"{registry.title} has no code for {what}: no release read has {name}", registry.hint)
 
 
-def _other_release(registry: Registry, name: str, found: str, version: str | None) -> UnsupportedError:
+def _other_release(registry: Registry, name: str, found: str, version: str | None, planned: bool) -> tuple[str, ...]:
+    """A release without a class that others have."""
     runs = spans(found)
     last, which = runs[-1].last, " and ".join(map(str, runs))
     hint = f"--engine-version {last or runs[-1].first}" + ("" if last else " or newer")
-    return UnsupportedError(
-        f"{registry.title} {version or registry.newest} has no {name}: {which} {'have' if ' ' in which else 'has'} it",
-        hint if registry.asks_version else registry.hint,
-    )
+    said = f"{registry.title} {version or registry.newest} has no {name}: {which} {'have' if ' ' in which else 'has'} it"
+    if planned and version is not None and parse(registry.title, version).numbers < _numbers(runs[0].first):
+        return (f"{said}. What is shown is how its planner would lay the model out",)
+    raise UnsupportedError(said, hint if registry.asks_version else registry.hint)
 
 
 def _numbers(release: str) -> tuple[int, ...]:

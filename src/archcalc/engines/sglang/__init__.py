@@ -52,14 +52,14 @@ class Sglang(Server):
 
         return cache.allocate(architecture, work, cache.Options(**options))
 
-    def serves(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+    def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         from archcalc.engines.served import Registry, check, served
 
         releases = served("sglang").releases
         registry = Registry(
             "SGLang", "sglang", releases[-1], releases, backend=releases[0], hint="try --engine vllm or transformers"
         )
-        return check(registry, architecture, version)
+        return check(registry, architecture, version, planned=planned)
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored

@@ -55,11 +55,11 @@ class Vllm(Server):
         own = {name: value for name, value in options.items() if name != "available_bytes"}
         return cache.allocate(architecture, work, cache.Options(**own), options.get("available_bytes"))
 
-    def serves(self, architecture: Architecture, version: str | None) -> tuple[str, ...]:
+    def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         from archcalc.engines.served import check
         from archcalc.engines.vllm.served import REGISTRY
 
-        return check(REGISTRY, architecture, version)
+        return check(REGISTRY, architecture, version, planned=planned)
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored
