@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from archcalc import loader, reference
-from archcalc.analysis import memory
 from archcalc.analysis.params import components
 from archcalc.arch import parse
 from archcalc.errors import UnsupportedError
+from archcalc.figures import memory
 from archcalc.model import Architecture
 from conftest import Run
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from archcalc._watch import THREAD, Watch, within
 from archcalc.errors import ArchcalcError, FormatError, HubError, OfflineError, SourceNotFoundError, UnsupportedError
 from archcalc.formats.headers import MAX_HEADER
-from archcalc.sources import MAX_BYTES
+from archcalc.jsonfile import MAX_BYTES
 
 if TYPE_CHECKING:
     from archcalc.formats.headers import Header
@@ -231,8 +231,9 @@ def _weight_files(repo: str, revision: str | None) -> list[str]:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError
 
-    from archcalc import __version__, sources
+    from archcalc import __version__
     from archcalc.formats.headers import weight_map
+    from archcalc.jsonfile import read_json
 
     for name in (
         "model.safetensors",
@@ -251,7 +252,7 @@ def _weight_files(repo: str, revision: str | None) -> list[str]:
             raise FormatError(f"{name} of {repo} has {found.size / 2**20:,.0f} MiB: no index is that large", "check the repository")
         path = hf_hub_download(repo, name, revision=revision, library_name="archcalc", library_version=__version__)
         label = f"{name} of {repo}"
-        names = sorted(set(weight_map(sources.read_json(path, label, limit=MAX_HEADER), label).values()))
+        names = sorted(set(weight_map(read_json(path, label, limit=MAX_HEADER), label).values()))
         if len(names) > _MOST_FILES:
             raise FormatError(f"{label} names {len(names):,} files: no checkpoint has so many", "give local files")
         if not all(each.endswith(".safetensors") for each in names):

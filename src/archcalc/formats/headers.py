@@ -122,9 +122,9 @@ def _one_model(folder: str, held: list[str]) -> list[str]:
 
 
 def _index(path: str) -> Header:
-    from archcalc import sources
+    from archcalc.jsonfile import read_json
 
-    index = sources.read_json(path, limit=MAX_HEADER)
+    index = read_json(path, limit=MAX_HEADER)
     names = weight_map(index, path)
     folder = os.path.dirname(path)
     files = sorted(set(names.values()))

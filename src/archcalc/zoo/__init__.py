@@ -74,7 +74,7 @@ def key(text: str) -> str:
 
 def config(name: str) -> dict[str, Any]:
     """The config.json of one bundled model, by its name."""
-    from archcalc.sources import read_json
+    from archcalc.jsonfile import read_json
 
     path = _path("configs", name)
     return read_json(path, path)
