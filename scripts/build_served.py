@@ -166,15 +166,30 @@ def transformers(source: Path) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def mlx(source: Path) -> dict[str, str]:
-    """The module of each model type: its file, and those that are read as another's."""
+def mlx(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The module of each model type: its file, and those that are read as another's. And the modules, or those that they build on, which
+    keep rotating caches, and latents in place of keys and values."""
     folder = source / "mlx_lm"
     remapped: dict[str, str] = {}
     for name, value in assigned(tree(folder / "utils.py")):
         if name == "MODEL_REMAPPING" and isinstance(value, ast.Dict):
             remapped.update(zip(texts(value.keys), texts(value.values), strict=True))
-    files = {path.stem for path in (folder / "models").glob("*.py") if "class ModelArgs" in path.read_text(encoding="utf-8")}
-    return dict(sorted({**{name: name for name in files}, **{a: b for a, b in remapped.items() if b in files}}.items()))
+    texts_of = {path.stem: path.read_text(encoding="utf-8") for path in (folder / "models").glob("*.py")}
+    files = {name for name, text in texts_of.items() if "class ModelArgs" in text}
+
+    def built_on(name: str) -> set[str]:
+        found = {name}
+        for node in ast.walk(ast.parse(texts_of[name])):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                near = [node.module] if node.module else [alias.name for alias in node.names]
+                found |= {up for other in near if other in files and other != name for up in built_on(other)}
+        return found
+
+    def holding(mark: str) -> list[str]:
+        return sorted(name for name in files if any(mark in texts_of[part] for part in built_on(name)))
+
+    sets = {"rotating": holding("RotatingKVCache("), "latents": holding("update_and_fetch(kv_latent")}
+    return dict(sorted({**{name: name for name in files}, **{a: b for a, b in remapped.items() if b in files}}.items())), sets
 
 
 def spans(releases: list[str], lists: dict[str, set[str]]) -> dict[str, str]:
@@ -216,7 +231,9 @@ def main(engine: str, folder: Path) -> None:
             "transformers": (transformers, "transformers, models/auto/modeling_auto.py"),
             "mlx": (mlx, "mlx-lm, mlx_lm/models and mlx_lm/utils.py"),
         }[engine]
-        made = {"source": source, "releases": [release.name], "classes": read(release)}
+        found = read(release)
+        classes, sets = found if isinstance(found, tuple) else (found, {})
+        made = {"source": source, "releases": [release.name], "classes": classes, **({"sets": sets} if sets else {})}
     path = ROOT / engine / "served.json"
     path.write_text(json.dumps(made, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path}: {len(made['classes'])} classes of {len(made['releases'])} releases")

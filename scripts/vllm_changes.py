@@ -1,7 +1,7 @@
 """What changed between two releases of vLLM in the files that its memory rules stand in.
 
 usage: vllm_changes.py OLD NEW, two unpacked source folders (each holds vllm/). Functions are compared as code: comments and docstrings
-do not count. Each one listed is to be read, and each rule that it changed becomes a row of src/archcalc/engines/_vllm_rules.py.
+do not count. Each one listed is to be read, and each rule that it changed becomes a row of src/archcalc/engines/vllm/rules.py.
 """
 
 from __future__ import annotations

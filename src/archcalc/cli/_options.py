@@ -17,7 +17,7 @@ def bundled(incomplete: str) -> list[str]:
     return [name for name in zoo.names() if name.startswith(incomplete.lower())]
 
 
-ENGINES, SERVERS = f"[{'|'.join(names())}]", f"[{'|'.join(servers())}]"
+ENGINES, SERVERS = f"<{'|'.join(names())}>", f"<{'|'.join(servers())}>"
 """The engines, as help names choices."""
 
 Sources = Annotated[

@@ -38,6 +38,7 @@ REGISTRY: dict[str, Registered] = {
     "sglang": Registered("archcalc.engines.sglang"),
     "llama.cpp": Registered("archcalc.engines.llamacpp", chosen_on=("apple",)),
     "transformers": Registered("archcalc.engines.transformers"),
+    "mlx": Registered("archcalc.engines.mlx"),
 }
 """Every engine, in the order printed."""
 TEXTBOOK, DEFAULT = "textbook", "vllm"

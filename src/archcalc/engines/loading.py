@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from archcalc.errors import UsageError
 from archcalc.model import Architecture
 
 
-def as_stored(architecture: Architecture, quant: str | None) -> tuple[Architecture, str]:
-    """The model quantized as asked, or as it is, and what that storage is called: unquantized weights are loaded in half precision."""
+def as_stored(architecture: Architecture, quant: str | None, title: str) -> tuple[Architecture, str]:
+    """The model quantized as asked, or as it is, and what that storage is called: unquantized weights are loaded in half precision.
+
+    Raises `UsageError` for MLX's formats, which only mlx-lm reads."""
     from archcalc.figures.checkpoint import base_dtype
     from archcalc.quant import method_of, quantize_as
 
     own = architecture.quantization
     if quant is not None:
-        return quantize_as(architecture, quant), quant
+        made = quantize_as(architecture, quant)
+        if made.quantization and method_of(made.quantization) == "mlx":
+            raise UsageError(f"{title} reads no MLX weights, as {quant} is", "--engine mlx does; --quant w4a16 is 4 bits here")
+        return made, quant
     if own:
         return architecture, str(own.get("file_type", "gguf")) if method_of(own) == "gguf" else method_of(own)
     return architecture, half(base_dtype(architecture)[0])

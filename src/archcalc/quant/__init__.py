@@ -119,11 +119,14 @@ _SYNTHETIC: dict[str, dict[str, Any]] = {
             "weights": {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32, "symmetric": True, "dynamic": False},
         }},
     },
+    "mlx-int8": {"bits": 8, "group_size": 64},
+    "mlx-int4": {"bits": 4, "group_size": 64},
     "nvfp4": {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head"]},
 }  # fmt: skip
 _ALIASES = {
     "w8a8": "int8", "fp8-block": "fp8", "w8a8-fp8": "fp8-dynamic", "int4": "w4a16", "bnb": "nf4", "bnb-4bit": "nf4",
     "bnb-8bit": "bnb-int8", "bitsandbytes": "nf4", "gptq-int4": "gptq", "awq-int4": "awq", "fp4": "nvfp4", "qlora": "nf4-dq",
+    "mlx-8bit": "mlx-int8", "mlx-4bit": "mlx-int4",
 }  # fmt: skip
 _PLAIN = {
     "bf16": "BF16",

@@ -64,7 +64,7 @@ class Sglang(Server):
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored
 
-        return as_stored(architecture, quant)
+        return as_stored(architecture, quant, self.title)
 
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None

@@ -1,0 +1,128 @@
+"""MLX, Apple's mlx-lm: caches that grow in steps, on a Mac's shared memory, and no budget taken in advance.
+
+`cache` says what grows, `budget` what is left for it, `served.json` which model types there is a module for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from archcalc.engines.engine import Server
+
+if TYPE_CHECKING:
+    from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.budget import Budget, Serving
+    from archcalc.engines.placement import Placement, RankWeights
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start, Taken
+    from archcalc.engines.weights import Keep, Options
+    from archcalc.hardware import Device
+    from archcalc.model import Architecture
+
+# What is packed as MLX packs it, in a checkpoint (mlx-lm 0.32.2, utils.py `load_model`); what it makes of the rest is not modelled.
+_READ = frozenset({"mlx", "mxfp4", "mxfp8"})
+
+
+class Mlx(Server):
+    name = "mlx"
+    title = "mlx-lm"
+    newest = "0.32.2"
+    # No layers of Mamba here: the dtype of their states follows what is multiplied, and was not measured.
+    kinds = frozenset({"full", "sliding", "latent", "state"})
+    recurrences = frozenset({"", "gated-delta", "kda", "short-conv"})
+    layered = True
+    torch = False
+    runs_alone = True
+    towers = False
+    smaller_caches = ("int8", "int4")
+    ladder = ("mlx-int8", "mlx-int4")
+
+    def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
+        from archcalc.engines.mlx.cache import module_of
+
+        module_of(architecture)
+        return ()
+
+    def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
+        from archcalc.engines.mlx import cache
+
+        return cache.allocate(architecture, work)
+
+    def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
+        from archcalc.engines.loading import half
+        from archcalc.errors import UnsupportedError
+        from archcalc.figures.checkpoint import base_dtype
+        from archcalc.quant import is_plain, method_of, quantize_as
+
+        asked = architecture if quant is None else quantize_as(architecture, quant)
+        if asked.quantization is None:
+            return asked, quant if quant is not None and is_plain(quant) else half(base_dtype(asked)[0])
+        method = method_of(asked.quantization)
+        if method not in _READ:
+            raise UnsupportedError(
+                f"mlx-lm: how it holds {quant or method} weights is not known here",
+                "--quant mlx-int4 is what mlx_lm.convert -q makes",
+            )
+        return asked, quant or method
+
+    def keep(self, architecture: Architecture, options: Options) -> Keep:
+        from archcalc.engines.weights import Keep
+
+        return Keep(architecture, options)
+
+    def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
+        """Nothing is quantized as it loads: mlx_lm.convert makes a checkpoint first."""
+        return None
+
+    def dtype_words(self, dtype: str) -> tuple[str, ...]:
+        """Weights are held as the checkpoint has them."""
+        return ()
+
+    def runs_on(self, device: Device) -> str:
+        return "" if device.vendor == "apple" else f"mlx-lm runs on Apple's chips, and {device.name} is none"
+
+    def budget(
+        self, device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving
+    ) -> Budget:
+        from archcalc.engines.mlx.budget import budget
+
+        return budget(device, architecture, weights, serving)
+
+    def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
+        from archcalc.engines._layered import pooled
+
+        return pooled(self, architecture, placement, ask)
+
+    def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
+        from archcalc.engines.plan import Start, Taken
+
+        if placement.gpus > 1:
+            return Start(False, "how mlx-lm spreads a model over several Macs is not known here", None), Taken()
+        return Start(), Taken()
+
+    def starts(
+        self, ask: Ask, budget: Budget, pooled: Pooled, context: int, sequences: int, tokens: int
+    ) -> tuple[Start, tuple[str, ...]]:
+        """Nothing is allocated before the first token."""
+        from archcalc.engines.plan import Start
+
+        enough = budget.kv_room_bytes >= 0
+        return Start(enough, None if enough else "the weights and one step of a prompt are more than the memory", None), ()
+
+    def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+        from archcalc.engines._command import not_set, word
+        from archcalc.engines.mlx.cache import BITS, GROUP
+        from archcalc.engines.plan import Command
+
+        words = [f"mlx_lm.server --model {word(named)}"]
+        if fit.kv_dtype in BITS:
+            words.append(f"--kv-bits {BITS[fit.kv_dtype]} --kv-group-size {GROUP} --quantized-kv-start 0")
+        if fit.concurrency > 1:
+            words.append(f"--decode-concurrency {fit.concurrency}")
+        return Command(" ".join(words), not_set("mlx_lm.server", named))
+
+    def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        yield "mlx-lm reserves nothing: its caches grow as prompts come, and no flag holds them back"
+
+
+ENGINE = Mlx()
