@@ -15,7 +15,7 @@ from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, Plans, max_context, plans
 from archcalc.analysis.verdict import fit_report
 from archcalc.arch import parse
-from archcalc.engines.engine import servers
+from archcalc.engines.engine import server, servers
 from archcalc.engines.plan import Taken
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded, load
@@ -29,7 +29,7 @@ KEYS = {
     "per_gpu": "memory_bytes budget_bytes weights_bytes activation_bytes overhead_bytes kv_room_bytes kv_needed_bytes headroom_bytes",
 }
 NAMES = zoo.names()
-GPUS = ["h100", "8xh100", "4090", "2x4090", "l4", "8xh200", "4xa100", "mi300x", "4xb200"]
+GPUS = ["h100", "8xh100", "4090", "2x4090", "l4", "8xh200", "4xa100", "mi300x", "4xb200", "m4-max-128gb"]
 
 models, machines = st.sampled_from(NAMES), st.sampled_from(GPUS)
 
@@ -263,7 +263,8 @@ _WAYS = st.one_of(st.none(), st.integers(1, 12))
 def test_a_plan_uses_exactly_the_gpus_named(
     name: str, engine: str, count: int, tp: int | None, pp: int | None, ep: int | None, dp: int | None
 ) -> None:
-    spec = hardware.GpuSpec(hardware.device("h100-sxm-80gb"), count)
+    there = (hardware.device(name) for name in ("h100-sxm-80gb", "apple-m4-max-128gb"))
+    spec = hardware.GpuSpec(next(device for device in there if not server(engine).runs_on(device)), count)
     ask = Ask(spec, engine, 1024, tp=tp, pp=pp, ep=ep, dp=dp)  # type: ignore[arg-type]
     made = 1
     for ways in (tp, pp, dp):

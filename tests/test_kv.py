@@ -114,7 +114,7 @@ def test_an_engine_that_cannot_stands_with_its_reason(run: Run) -> None:
     assert "no code for the recurrent layers" in " ".join(done.stdout.split())
     assert "transformers keeps caches in" in " ".join(done.stdout.split())
     rows = list(csv.DictReader(io.StringIO(run("kv", "minimax-text-01", "--ctx", "32k", "--format", "csv").stdout)))
-    assert [row["engine"] for row in rows if row["error"]] == ["vllm", "sglang", "llama.cpp"]
+    assert [row["engine"] for row in rows if row["error"]] == ["vllm", "sglang", "llama.cpp", "mlx"]
 
 
 def test_notes(run: Run, tmp_path: Path) -> None:
