@@ -12,6 +12,7 @@ from archcalc.engines.placement import Placement, cuts_blocks
 from archcalc.engines.vllm import start
 from archcalc.engines.vllm.served import lacks_method
 from archcalc.engines.weights import Options
+from archcalc.errors import UnsupportedError
 from conftest import Run
 
 GIB = 1 << 30
@@ -242,3 +243,13 @@ def test_a_cache_is_planned_for_a_release_before_the_class(run: Run) -> None:
     gone = run("kv", "minimax-text-01", "--engine", "vllm", "--ctx", "4k")
     assert gone.returncode == 2
     assert "MiniMaxForCausalLM" in gone.stderr
+
+
+def test_a_number_that_was_never_released_is_told_of() -> None:
+    from archcalc.engines.engine import engine
+
+    qwen3 = zoo.spec("qwen3-4b")
+    assert qwen3 is not None
+    assert any("0.7.9 is no release" in note for note in engine("vllm").check(qwen3, "0.7.9"))
+    with pytest.raises(UnsupportedError, match=r"0\.8\.4 and later"):
+        engine("vllm").check(qwen3, "0.8.3")

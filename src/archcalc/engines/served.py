@@ -170,6 +170,8 @@ def _other_release(registry: Registry, name: str, found: str, version: str | Non
     last, which = runs[-1].last, " and ".join(map(str, runs))
     hint = f"--engine-version {last or runs[-1].first}" + ("" if last else " or newer")
     said = f"{registry.title} {version or registry.newest} has no {name}: {which} {'have' if ' ' in which else 'has'} it"
+    if version is not None and leads_to(parse(registry.title, version), registry.releases) not in map(_numbers, registry.releases):
+        return (f"{said}; {version} is no release, so what it was built of is not known",)
     if planned and version is not None and parse(registry.title, version).numbers < _numbers(runs[0].first):
         return (f"{said}. What is shown is how its planner would lay the model out",)
     raise UnsupportedError(said, hint if registry.asks_version else registry.hint)
