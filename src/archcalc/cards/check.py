@@ -31,8 +31,9 @@ _WORDY = re.compile(r"[(（,，;]")
 """A cell that may say more than its label asks for."""
 _ENOUGH = 5
 """Figures that tell a model."""
-_RECENT = 200
-"""Claims that may stand in one line."""
+_DATE = re.compile(r"[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
+_NAME = 60
+"""Characters of a name."""
 
 
 class Edit(NamedTuple):
@@ -123,7 +124,8 @@ class _Checker:
         self.findings: list[confirm.Finding] = []
         self._edits: list[tuple[int, Edit]] = []
         self._blocks: dict[int, str] = {}
-        self._longer: dict[str, bool] = {}
+        self._before_dates: frozenset[str] | None = None
+        self._by_line: dict[int, list[confirm.Finding]] = {}
         self._failed: set[str] = set()
         self._judged: dict[tuple[tuple[tuple[Model, ...], ...], Claim, Rules], Judgement] = {}
         self._outright: dict[tuple[layout.Subject | None, tuple[tuple[Model, ...], ...], str], confirm.Named] = {}
@@ -200,8 +202,7 @@ class _Checker:
 
     def mentioned(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
         """What an item, a note or a cell says without a label: right of its model, or of no model that is known."""
-        first = len(self.findings) - _RECENT
-        here = [f for f in self.findings[max(0, first) :] if f.line == text.cell.line]
+        here = self._by_line.get(text.cell.line, ())
         taken = {f.claim.number.mantissa for f in here if f.claim.form == "number" and f.claim.number is not None}
         found = list(mentions.counts(text.cell.text, text.before))
         if not resolved.groups and len(found) == 1 and found[0].field not in mentions.ALONE:
@@ -284,7 +285,9 @@ class _Checker:
         fix = _fix(claim, judgement.fix, cell.text) if verdict == "wrong" and len(resolved.groups) == 1 else None
         if fix is not None:
             self._edit(cell, claim, fix)
-        self.findings.append(self._finding(slot, claim, resolved, table, number, line, verdict))
+        finding = self._finding(slot, claim, resolved, table, number, line, verdict)
+        self.findings.append(finding)
+        self._by_line.setdefault(line, []).append(finding)
         self.results.append(
             report.CheckResult(
                 file=self.path,
@@ -384,10 +387,15 @@ class _Checker:
         said = re.sub(r"\s", "", f"{name} {size}".lower())
         if not all(one in said for one in re.findall(r"\d+(?:\.\d+)?[bm](?![a-z])", resolved.groups[0][0].name)):
             return "loosely"
-        if plain not in self._longer:
-            longer = re.compile(rf"(?i){re.escape(plain)}[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
-            self._longer[plain] = longer.search(self.document.lines.text) is not None
-        return "loosely" if self._longer[plain] else "outright"
+        return "loosely" if plain.lower() in self._dated() else "outright"
+
+    def _dated(self) -> frozenset[str]:
+        """What stands before the dates of releases that the page names: "qwen3-30b-a3b" of Qwen3-30B-A3B-Instruct-2507."""
+        if self._before_dates is None:
+            text = self.document.lines.text.lower()
+            before = {text[max(0, m.start() - _NAME) : m.start()] for m in _DATE.finditer(text)}
+            self._before_dates = frozenset(said[m.start() :] for said in before for m in re.finditer(r"\b", said))
+        return self._before_dates
 
     def settle(self) -> None:
         """Leave out settings of runs, and doubt what nothing confirms."""

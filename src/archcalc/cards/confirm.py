@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 from archcalc.cards import truth, words
@@ -65,8 +65,8 @@ class Finding:
         number = self.claim.number
         if number is None or len(self.models) != 1:
             return False
-        claimed = number.printed * 10**number.scale
-        values = [v.value for v in truth.safely(self.models[0], self.claim.field, self.claim.quals)]
+        claimed, below = number.mantissa * 10**number.scale, 10**number.decimals
+        values = [v.value * below for v in truth.safely(self.models[0], self.claim.field, self.claim.quals)]
         return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
 
 
@@ -158,8 +158,8 @@ def _far(finding: Finding, near: Near) -> bool:
     number = finding.claim.number
     if number is None or near.column or near.right or number.unit == "%" or finding.named == "pinned":
         return False
-    claimed = number.printed * 10**number.scale
-    values = [v.value for model in finding.models for v in truth.safely(model, finding.claim.field, finding.claim.quals)]
+    claimed, below = number.mantissa * 10**number.scale, 10**number.decimals
+    values = [v.value * below for model in finding.models for v in truth.safely(model, finding.claim.field, finding.claim.quals)]
     units = (1, 1000, 1024, 10**6, 1 << 20, 10**9, 10**12)
     return (
         bool(claimed)
@@ -194,18 +194,24 @@ def _plain_label(finding: Finding, _near: Near) -> bool:
 
 def _may_be_setting(finding: Finding, _near: Near) -> bool:
     label = finding.heading
-    return finding.claim.field in _SET_BY_RUNS and bool(_SETTING.search(label)) and not _OF_THE_MODEL.search(label)
+    return finding.claim.field in _SET_BY_RUNS and _says(_SETTING, label) and not _says(_OF_THE_MODEL, label)
 
 
 def _size_of_file(finding: Finding, _near: Near) -> bool:
-    return finding.claim.field in _SIZES and _QUANTIZED.search(finding.line_text) is not None
+    return finding.claim.field in _SIZES and _says(_QUANTIZED, finding.line_text)
 
 
 def _of_part(finding: Finding, _near: Near) -> bool:
     if ":" in finding.claim.field or finding.claim.field in ("vision_params", "mtp_params", "mtp_layers", "audio_params", "mtp"):
         return False
     item = finding.line_text if finding.listed else finding.cell
-    return _PART.search(f"{finding.heading} {item} {finding.around}") is not None
+    return any(_says(_PART, text) for text in (finding.heading, item, finding.around))
+
+
+@lru_cache(maxsize=4096)
+def _says(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether a text holds a pattern: labels, headings and lines are asked again for each figure beside them."""
+    return pattern.search(text) is not None
 
 
 def _rounding(finding: Finding, _near: Near) -> bool:
@@ -233,17 +239,17 @@ _PAD = 64
 def _share(finding: Finding, _near: Near) -> bool:
     """What one of several devices has."""
     claim = finding.claim
-    return _SHARE.search(finding.heading) is not None or _SHARE.search(finding.cell[claim.start : claim.end + 40]) is not None
+    return _says(_SHARE, finding.heading) or _says(_SHARE, finding.cell[claim.start : claim.end + 40])
 
 
 def _given(finding: Finding, _near: Near) -> bool:
     """A length that a command sets."""
-    return finding.claim.field in _SET_BY_RUNS and _GIVEN.search(finding.cell) is not None
+    return finding.claim.field in _SET_BY_RUNS and _says(_GIVEN, finding.cell)
 
 
 def _offered(finding: Finding, _near: Near) -> bool:
     """A context that a service offers, in a table of prices."""
-    return finding.claim.field == "context" and _PRICED.search(finding.block) is not None
+    return finding.claim.field == "context" and _says(_PRICED, finding.block)
 
 
 _MACHINE = re.compile(r"(?i)\b(?:gpus?|vram|hardware|machines?|devices?|quant\w*)\b|显卡|显存|硬件")
@@ -251,7 +257,7 @@ _MACHINE = re.compile(r"(?i)\b(?:gpus?|vram|hardware|machines?|devices?|quant\w*
 
 def _fitted(finding: Finding, _near: Near) -> bool:
     """A context in a table of machines: what fits there."""
-    return finding.claim.field == "context" and not finding.listed and _MACHINE.search(finding.block) is not None
+    return finding.claim.field == "context" and not finding.listed and _says(_MACHINE, finding.block)
 
 
 def _as_configured(finding: Finding, _near: Near) -> bool:
@@ -264,7 +270,9 @@ def _as_configured(finding: Finding, _near: Near) -> bool:
 
 def _of_no_cache(finding: Finding, _near: Near) -> bool:
     """Bytes a token that nothing says are a cache's: those of the weights read."""
-    return finding.claim.field == "kv_per_token" and not _KV.search(f"{finding.block} {finding.cell} {finding.around}")
+    if finding.claim.field != "kv_per_token":
+        return False
+    return not any(_says(_KV, text) for text in (finding.block, finding.cell, finding.around))
 
 
 def _between(finding: Finding, _near: Near) -> bool:
@@ -287,12 +295,17 @@ def _counted_otherwise(finding: Finding, near: Near) -> bool:
 
 
 def _padded(finding: Finding, _near: Near) -> bool:
-    """A vocabulary with rows to fill up the embedding."""
-    number = finding.claim.number
-    if finding.claim.field != "vocab" or number is None or number.scale or number.decimals or number.mantissa % _PAD:
+    """A vocabulary with rows to fill up the embedding, or the embedding that has them."""
+    number, field = finding.claim.number, finding.claim.field
+    if field not in ("vocab", "embedding_params") or number is None or number.scale or number.decimals:
         return False
-    values = [v.value for model in finding.models for v in truth.safely(model, "vocab", finding.claim.quals)]
-    return any(0 < number.mantissa - v < 4 * _PAD for v in values)
+    for model in finding.models:
+        width = 1 if field == "vocab" else model.report.architecture.hidden_size or 1
+        for value in truth.safely(model, field, finding.claim.quals):
+            rows, rest = divmod(number.mantissa - value.value, width)
+            if not rest and 0 < rows < 4 * _PAD and (number.mantissa // width) % _PAD == 0:
+                return True
+    return False
 
 
 SIGNS: tuple[Sign, ...] = (

@@ -127,22 +127,20 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         return _bounded(number, values[0], readings, claim)
     namesakes = [v for v in values if v.tag == "namesake"]
     values = [v for v in values if v.tag != "namesake"]
-    for hows, rare in _STRICT if rules.strict else _ORDER:
-        for value in values:
-            if (value.tag == "rare") > rare:
-                continue
-            for unit, name in readings:
-                how = compare(
-                    number, value.value, unit, zeros=kind in ("count", "tokens", "bytes", "flops"), least=_least(claim.field)
-                )
-                if (
-                    how == "rounded"
-                    and rules.strict
-                    and like(number, value.value, unit) != number.text[: number.end - number.start]
-                ):
-                    continue  # halves are rounded one way
-                if how in hows and (how == "exact" or kind not in ("int",) or number.scale):
-                    return Judgement("ok", _show(claim.field, value.value), _because(value, how, name))
+    zeros, least = kind in ("count", "tokens", "bytes", "flops"), _least(claim.field)
+    found = [
+        (value, how, name)
+        for value in values
+        for unit, name in readings
+        if (how := compare(number, value.value, unit, zeros=zeros, least=least))
+        and (how == "exact" or kind != "int" or number.scale)
+        # Halves are rounded one way.
+        and not (how == "rounded" and rules.strict and like(number, value.value, unit) != number.text[: number.end - number.start])
+    ]
+    for hows, rare in (_STRICT if rules.strict else _ORDER) if found else ():
+        for value, how, name in found:
+            if how in hows and (value.tag == "rare") <= rare:
+                return Judgement("ok", _show(claim.field, value.value), _because(value, how, name))
     if not rules.strict and (written := _written_out(number, values, kind)):
         return written
     best = values[0]

@@ -163,12 +163,18 @@ def like(number: Number, value: int | Fraction, unit: int) -> str:
     >>> like(next(numbers("9.24B")), 8_030_261_248, 10**9), like(next(numbers("131,072")), 8192, 1)
     ('8.03', '8,192')
     """
-    whole = round(Fraction(value) * 10**number.decimals / unit)
+    whole = _divided(value.numerator * 10**number.decimals, value.denominator * unit)
     if number.decimals:
         head, tail = divmod(whole, 10**number.decimals)
         text = f"{tail:0{number.decimals}}"
         return f"{_grouped(head, number)}.{text}"
     return _grouped(whole, number)
+
+
+def _divided(a: int, b: int) -> int:
+    """a / b rounded, halves to even."""
+    whole, rest = divmod(a, b)
+    return whole + (2 * rest > b or (2 * rest == b and whole % 2 == 1))
 
 
 def _grouped(n: int, number: Number) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 # Characters without which a cell is plain text.
-_MARKUP = re.compile(r"[\\*_`\[<&!~$]|https?:")
+_MARKUP = re.compile(r"[\\*`\[$\n\r]|<[A-Za-z/!?]|&[#A-Za-z]|~~|https?:|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 MAX_INLINE = 20_000
 """Inline text that is longer holds no claims: it is not taken apart."""
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
@@ -120,16 +120,24 @@ def plain_cell(lines: Lines, start: int, end: int) -> Cell:
         end -= 1
     line, column = lines.place(start)
     source = text[start:end]
-    if len(source) > MAX_INLINE or (not _MARKUP.search(source) and "\n" not in source and "\r" not in source):
+    if len(source) > MAX_INLINE or not _MARKUP.search(source):
         return Cell(source, line, column, start, end, (Segment(0, start, end - start),) if source else ())
+    cell = _inline(source)
+    moved = tuple(segment._replace(source=segment.source + start) for segment in cell.segments)
+    return cell._replace(line=line, column=column, start=start, end=end, segments=moved)
+
+
+@lru_cache(maxsize=2048)
+def _inline(source: str) -> Cell:
+    """The cell of inline Markdown that is a file of its own: cells of a page repeat."""
     builder = Builder()
     position = 0
     for match in _LATEX_TEXT.finditer(source):
-        markdown(builder, source[position : match.start()], start + position)
-        builder.add(match[1], start + match.start(1))
+        markdown(builder, source[position : match.start()], position)
+        builder.add(match[1], match.start(1))
         position = match.end()
-    markdown(builder, source[position:], start + position)
-    return builder.cell(line, column, start, end)
+    markdown(builder, source[position:], position)
+    return builder.cell(1, 1, 0, len(source))
 
 
 class Builder:
