@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
@@ -31,6 +31,8 @@ _WORDY = re.compile(r"[(（,，;]")
 """A cell that may say more than its label asks for."""
 _ENOUGH = 5
 """Figures that tell a model."""
+_NAMED_BEHIND = re.compile(r"[^().,;，。；]{0,30}[(（]([^()（）]{2,40})[)）]")
+"""What brackets behind a figure name: "32K tokens (Qwen1.5) to 128K tokens (Qwen2)"."""
 _DATE = re.compile(r"[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
 _NAME = 60
 """Characters of a name."""
@@ -168,6 +170,9 @@ class _Checker:
                     self.claim(part, claim, whose, table, number)
                 if table.kind == "table" and _WORDY.search(part.cell.text):
                     self.mentioned(layout.Text(part.subject, part.cell), whose, table, number)
+        if table.kind == "prose":
+            self.prose(table, number, around)
+            return
         for text in layout.texts(table):
             resolved = self.resolver.subject(text.subject, table.context) if text.subject is not None else around()
             self.mentioned(text, resolved, table, number)
@@ -215,9 +220,43 @@ class _Checker:
                 if not any(f.claim.field == mention.field for f in here):
                     self._mention(text, mention, resolved, table, number, set())
 
+    def prose(self, table: Table, number: int, around: Callable[[], Resolved]) -> None:
+        """The figures of sentences: right of the model that is named last before them, or of that which the page is about."""
+        last: Resolved | None = None
+        for text in layout.texts(table):
+            said = names.in_sentence(text.cell.text) if len(text.cell.text) <= mentions.MAX_TEXT else ()
+            for mention in mentions.counts(text.cell.text):
+                whose = self._whose(text, mention, said, table) or last or around()
+                if len(whose.groups) == 1 and (not whose.family or "none" not in whose.closed):
+                    self._mention(text, mention, whose, table, number, set())
+            if said:
+                last = self.resolver.subject(layout.Subject(said[-1].text), table.context)
+
+    def _whose(
+        self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table
+    ) -> Resolved | None:
+        """The model of a figure in a sentence: the one in brackets behind it, or that named last before it."""
+        if any(name.start < mention.end and mention.start < name.end for name in said):
+            return Resolved()
+        behind = _NAMED_BEHIND.match(text.cell.text, mention.end)
+        name = next((n for n in said if behind and behind.start(1) <= n.start and n.end <= behind.end(1)), None)
+        name = name or next((n for n in reversed(said) if n.end <= mention.start), None)
+        return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
+
     def _mention(
         self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
     ) -> None:
+        for other in mention.also if resolved.groups else ():
+            # What the words leave open the figure settles.
+            if not self._read_mention(text, mention, resolved, table, number, taken):
+                self._read_mention(text, mention._replace(field=other), resolved, table, number, taken)
+            return
+        self._read_mention(text, mention, resolved, table, number, taken)
+
+    def _read_mention(
+        self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
+    ) -> bool:
+        said = False
         cell = text.cell.part(mention.start, mention.end)
         label = Label((mention.field,))
         slot = Slot(text.subject, label, document.placed(self.document.lines, cell), mention.field, False)
@@ -226,9 +265,18 @@ class _Checker:
                 continue
             if claim.number is not None and claim.number.mantissa in taken:
                 continue
+            if table.kind == "prose" and resolved.family:
+                right = [m for m in resolved.groups[0] if self._judge(slot, claim, resolved.of((m,)), table).verdict == "ok"]
+                if not right:
+                    continue
+                self.claim(slot, claim, resolved.of(tuple(right)), table, number)
+                said = True
+                continue
             if resolved.groups and self._judge(slot, claim, resolved, table).verdict != "ok":
                 continue
             self.claim(slot, claim, resolved, table, number)
+            said = True
+        return said
 
     def _claims(self, slot: Slot, resolved: Resolved) -> Sequence[Claim]:
         if not resolved.several:
@@ -285,7 +333,9 @@ class _Checker:
         fix = _fix(claim, judgement.fix, cell.text) if verdict == "wrong" and len(resolved.groups) == 1 else None
         if fix is not None:
             self._edit(cell, claim, fix)
-        finding = self._finding(slot, claim, resolved, table, number, line, verdict)
+        # What a sentence says rightly confirms no alarm: it may be of something else.
+        said = "said" if table.kind == "prose" else verdict
+        finding = self._finding(slot, claim, resolved, table, number, line, said)
         self.findings.append(finding)
         self._by_line.setdefault(line, []).append(finding)
         self.results.append(

@@ -123,7 +123,7 @@ _SIZES = frozenset({"total_params", "weights", "active_params"})
 
 def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
-    if finding.strict or finding.verdict == "ok":
+    if finding.strict or finding.verdict in ("ok", "said"):
         return False
     if finding.claim.field == "context" and _SERVED.search(finding.heading):
         return True

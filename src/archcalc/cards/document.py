@@ -26,6 +26,9 @@ STATES = re.compile(
 )
 _HTML_HEADING = re.compile(r"<(?:h([1-6])|title)[^<>]*>", re.IGNORECASE)
 _LABEL_END = re.compile(r"[:：]")
+_FIGURES = re.compile(r"\d[^.]*[^\W\d]{3}|\d.*[\u4e00-\u9fff]")
+"""What a sentence with figures has."""
+_SENTENCE_END = re.compile(r"(?<=[\w)*`\]%][.!?])\s+(?=[A-Z*`\[])|[。！？；]")
 _MAX_LABEL = 90
 """A label longer than this is a sentence with a colon in it."""
 
@@ -48,9 +51,12 @@ class Context(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of cells, the first `heads` of them column heads. `groups` has, for each row, the labels it stands under."""
+    """Rows of cells, the first `heads` of them column heads. `groups` has, for each row, the labels it stands under.
 
-    kind: Literal["table", "list", "tree"]
+    Of `prose` each row is a sentence.
+    """
+
+    kind: Literal["table", "list", "tree", "prose"]
     line: int
     rows: tuple[tuple[Cell, ...], ...]
     context: Context
@@ -416,7 +422,7 @@ class _Reader:
         yield cell
 
     def _paragraph(self, inline: Token) -> None:
-        """A paragraph: its lines of "**Label**: value", and the caption of what follows."""
+        """A paragraph: its lines of "**Label**: value", its sentences, and the caption of what follows."""
         self._comments(inline)
         if "**" in inline.content and re.search(r"\*\*[^*]+?[:：]?\*\*\s*[:：]?", inline.content):
             cell = self._cell_of(inline)
@@ -429,11 +435,24 @@ class _Reader:
             self._state(rows)
             if rows:
                 self.tables.append(Table("list", rows[0][0].line, tuple(rows), self.context(), 0, tuple(() for _ in rows)))
+            else:
+                self._sentences(inline, cell)
             self.caption = cell.text[-300:]
         else:
+            self._sentences(inline, self._cell_of(inline))
             self.caption = inline.content[-300:]
             pairs = [split(self.lines, line) for line in _split_lines(self._cell_of(inline))]
             self._state([pair for pair in pairs if pair is not None])
+
+
+    def _sentences(self, inline: Token, cell: Cell) -> None:
+        """The sentences of a paragraph with figures."""
+        if _FIGURES.search(inline.content) and len(inline.content) <= MAX_INLINE:
+            ends = [match.end() for match in _SENTENCE_END.finditer(cell.text)]
+            rows = tuple((EMPTY, cell.part(a, b)) for a, b in zip([0, *ends], [*ends, len(cell.text)], strict=True) if b > a)
+            skipped = self.skip_next
+            self.tables.append(Table("prose", cell.line, rows, self.context(), 0, tuple(() for _ in rows)))
+            self.skip_next = skipped
 
 
 def _split_lines(cell: Cell) -> Iterator[Cell]:

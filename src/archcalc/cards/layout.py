@@ -52,6 +52,9 @@ def texts(table: Table) -> Iterator[Text]:
     """The items of a list, and the cells of columns for notes."""
     if table.context.off or not table.rows or table.kind == "tree":
         return
+    if table.kind == "prose":
+        yield from (Text(None, row[1]) for row in table.rows)
+        return
     if table.kind == "list":
         for row, groups in zip(table.rows, table.groups, strict=True):
             owner = _leading(row[1].text) if not row[0].text else ""
@@ -115,7 +118,7 @@ _SAYS = re.compile(r"(?:The )?([A-Z][\w.-]+(?: [\w.-]+){0,4}?) (?:has|is a|is an
 
 def slots(table: Table) -> Iterator[Slot]:
     """The cells of a table that may hold claims, row by row."""
-    if table.context.off or not table.rows:
+    if table.context.off or not table.rows or table.kind == "prose":
         return
     found = list(_slots(table))
     if any(_key(slot.heading) == "dim" for slot in found):

@@ -21,12 +21,13 @@ MAX_TEXT = 600
 
 
 class Mention(NamedTuple):
-    """A field, and where its number or word stands."""
+    """A field, and where its number or word stands; `also` are fields that the words around it could mean too."""
 
     field: str
     start: int
     end: int
     word: str = ""
+    also: tuple[str, ...] = ()
 
 
 _SEPARATOR = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|\band\b|\bwith\b|\bplus\b|→|->")
@@ -40,7 +41,7 @@ _SERVED = re.compile(
     r"(?i)recommend|suggest|\bserv(?:e|ed|ing)\b|\bset\b|\buse[ds]?\b|--|\btested\b|\bdefault\b|\btry\b|\bstart\b|\brun(?:s|ning)?\b|output|generation"
 )
 _OTHER = re.compile(
-    r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages?|benchmarks?|trillion tokens|tokens? of|trained on|images?|samples?"
+    r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages|benchmarks?|trillion tokens|tokens? of|trained on|images?|samples?"
     r"|vision|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy)\b"
 )
 
@@ -57,7 +58,7 @@ def _patterns() -> tuple[list[tuple[str, re.Pattern[str]]], list[tuple[str, re.P
             if side == ">":
                 after.append((field, re.compile(rf"(?i)[-\s]*(?:{spaced})")))
             elif side == "<":
-                before.append((field, re.compile(rf"(?i)(?<![A-Za-z])(?:{spaced})[-\s:=]*(?:约|~|≈)?\s*$")))
+                before.append((field, re.compile(rf"(?i)(?<![A-Za-z])(?:{spaced})[-\s:=]*(?:[为是达]?约?为?|~|≈)?\s*$")))
     return after, before
 
 
@@ -78,10 +79,10 @@ def counts(text: str, label: str = "") -> Iterator[Mention]:
         ):
             yield Mention("mtp_layers", number.start, number.after)
             continue
-        field = next((field for field, pattern in after if pattern.match(behind)), "")
-        if not field:
-            near = _SEPARATOR.split(ahead)[-1]
-            field = next((field for field, pattern in before if pattern.search(near)), "")
+        near = _SEPARATOR.split(ahead)[-1]
+        fields = [field for field, pattern in after if pattern.match(behind)][:1]
+        fields += [field for field, pattern in before if pattern.search(near)][:1]
+        field = next(iter(fields), "")
         if field == "active_experts" and _TOP.search(ahead) and not _ROUTED.search(f"{label} {text}"):
             continue
         if field == "active_experts" and number.scale >= 6:
@@ -96,9 +97,14 @@ def counts(text: str, label: str = "") -> Iterator[Mention]:
             continue
         if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
             continue
-        yield Mention(field, number.start, number.after)
+        yield Mention(field, number.start, number.after, "", tuple(other for other in fields[1:] if NUMERIC[other] == NUMERIC[field]))
+    for match in _SIZES.finditer(text):
+        yield Mention("total_params", *match.span(1))
+        yield Mention("active_params", *match.span(2))
 
 
+_SIZES = re.compile(r"(?<![\w-])(\d+(?:\.\d+)?B)[- ]A(\d+(?:\.\d+)?B)\b")
+"""Sizes of a model that stand for its name: 120B-A5.1B."""
 ALONE = frozenset({"vocab", "active_params", "rope_theta"})
 """Fields of which one figure is a claim even where no model is known."""
 # Words that explain a figure beside them: "8 query groups (GQA)", "128K tokens (via YaRN)".

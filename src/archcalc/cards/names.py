@@ -7,6 +7,7 @@ listed here; any other word means another model, and is never guessed away.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
@@ -160,6 +161,7 @@ _COMPLETE = ("Llama 3", "Llama 3.1", "Llama 4", "Mixtral", "Gemma 2", "Qwen3", "
 """Families of which every published size is bundled."""
 
 
+@lru_cache(maxsize=8192)
 def _one(name: str) -> Match:
     for candidate in _spellings(name):
         key = zoo.key(candidate)
@@ -342,18 +344,7 @@ def in_heading(text: str) -> Match:
         if found.kind != "none":
             return found._replace(whole=trimmed)
     words = [word for word in re.split(r"[\s,;:()]+", name) if word]
-    hits: list[tuple[int, int, Match]] = []
-    for length in range(min(6, len(words)), 0, -1):
-        for i in range(len(words) - length + 1):
-            if any(i < b and a < i + length for a, b, _ in hits):
-                continue
-            piece = " ".join(words[i : i + length])
-            # One plain word names a model only where it has digits: "Grok", "Phi" alone are too little.
-            if length == 1 and not re.search(r"\d", piece):
-                continue
-            found = _one(clean(piece))
-            if found.kind in ("exact", "tuned"):
-                hits.append((i, i + length, found))
+    hits = _runs_that_name(words)
     named = {hit[2].names for hit in hits}
     if len(named) > 1:
         return Match("ambiguous", tuple(sorted(name for names in named for name in names)), f"{name!r} names several models")
@@ -367,6 +358,93 @@ def in_heading(text: str) -> Match:
         ):
             return Match("ambiguous", found.names, f"{name!r} names a family too") if _and_family(name, rest, found) else found
     return NONE
+
+
+_LETTERS = re.compile(r"\W*([a-z]*)")
+
+
+@cache
+def _beginnings() -> frozenset[str]:
+    """Every beginning of the letters that a name, an alias or a vendor begins with."""
+    begun = {_LETTERS.match(key)[1] for key in (*zoo.keys(), *_VENDORS)}  # type: ignore[index]
+    return frozenset(word[:n] for word in begun for n in range(1, len(word) + 1))
+
+
+def _runs_that_name(words: list[str]) -> list[tuple[int, int, Match]]:
+    """The runs of words that name a bundled model, the longest first; no two overlap."""
+    hits: list[tuple[int, int, Match]] = []
+    starts = [i for i, word in enumerate(words) if (m := _LETTERS.match(word.lower())) and m[1] in _beginnings()]
+    for length in range(min(6, len(words)), 0, -1):
+        for i in starts:
+            if i + length > len(words) or any(i < b and a < i + length for a, b, _ in hits):
+                continue
+            piece = " ".join(words[i : i + length])
+            # One plain word names a model only where it has digits: "Grok", "Phi" alone are too little.
+            if length == 1 and not re.search(r"\d", piece):
+                continue
+            found = _one(clean(piece))
+            if found.kind in ("exact", "tuned"):
+                hits.append((i, i + length, found))
+    return hits
+
+
+class Said(NamedTuple):
+    """A name in a sentence: where it stands, and what it names."""
+
+    start: int
+    end: int
+    text: str
+    match: Match
+
+
+_WORD = re.compile(r"[^\s,;:()\[\]|，。；：（）、\u4e00-\u9fff]+")
+_ANOTHER = re.compile(
+    r"(?i)[-\s]*(?:distill|awq|gptq|gguf|quant|lora|vision|vl\b|coder|math|omni|audio|lite\b|nano\b|flash|exp\b|speciale|"
+    r"(?:v?\d+(?:\.\d+)?b?\b(?!\s*[%x]|\s+\w)))"
+)
+
+
+@lru_cache(maxsize=2048)
+def in_sentence(text: str) -> tuple[Said, ...]:
+    """The bundled models, and generations of them, that a sentence names, in order, each whole: `V3.2-Exp` is no V3.2.
+
+    >>> [(said.text, said.match.names) for said in in_sentence("Unlike Mixtral 8x7B, Qwen3-8B has no experts.")]
+    [('Mixtral 8x7B', ('mixtral-8x7b',)), ('Qwen3-8B', ('qwen3-8b',))]
+    """
+    out: list[Said] = []
+    run: list[tuple[str, int, int]] = []
+    for word in (*_WORD.finditer(text), None):
+        # Names do not go over what separates words.
+        if run and (word is None or text[run[-1][2] : word.start()].strip()):
+            out += _in_run(text, run)
+            run = []
+        if word is not None:
+            run.append((word[0].rstrip(".*`_!?'\""), word.start(), word.end()))
+    return tuple(out)
+
+
+def _in_run(text: str, run: list[tuple[str, int, int]]) -> Iterator[Said]:
+    words = [word for word, _, _ in run]
+    hits = _runs_that_name(words)
+    for n in (3, 2, 1):
+        for i in range(len(words) - n + 1):
+            said = " ".join(words[i : i + n])
+            if not any(i < b and a < i + n for a, b, _ in hits) and (members := _generation(said)):
+                hits.append((i, i + n, Match("family", members)))
+    for a, b, found in sorted(hits, key=lambda hit: hit[0]):
+        start, end = run[a][1], run[b - 1][1] + len(run[b - 1][0])
+        if not _ANOTHER.match(text, end):
+            yield Said(start, end, clean(text[start:end]), found)
+
+
+@lru_cache(maxsize=8192)
+def _generation(text: str) -> tuple[str, ...]:
+    """The members of a generation, or of a brand that is one, by its name: "Qwen3", "GPT OSS"; nothing of a brand of many."""
+    begins = _LETTERS.match(text.lower())
+    if begins is None or not begins[1] or begins[1] not in _beginnings() or not text[0].isalpha():
+        return ()
+    members = family(text)
+    return members if members and is_generation(text) and (text[0].isupper() or re.search(r"\d|-", text)) else ()
 
 
 def _and_family(name: str, rest: str, found: Match) -> bool:

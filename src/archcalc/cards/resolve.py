@@ -39,6 +39,10 @@ class Resolved(NamedTuple):
     pinned: bool = False
     named: str = ""
 
+    def of(self, members: tuple[Model, ...]) -> Resolved:
+        """The same of some members alone."""
+        return self._replace(groups=(members,) if members else (), closed=(), family=False, several=False)
+
     @property
     def label(self) -> str:
         """The names of all models."""

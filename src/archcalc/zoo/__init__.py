@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,6 +65,11 @@ def find(text: str) -> Entry | None:
     True
     """
     return _read()[1].get(key(text))
+
+
+def keys() -> Iterable[str]:
+    """What `key` makes of every name, alias and repository id."""
+    return _read()[1].keys()
 
 
 def key(text: str) -> str:
