@@ -209,13 +209,18 @@ class _Checker:
         """What an item, a note or a cell says without a label: right of its model, or of no model that is known."""
         here = self._by_line.get(text.cell.line, ())
         taken = {f.claim.number.mantissa for f in here if f.claim.form == "number" and f.claim.number is not None}
-        found = list(mentions.counts(text.cell.text, text.before))
-        if not resolved.groups and len(found) == 1 and found[0].field not in mentions.ALONE:
+        found = list(mentions.counts(text.cell.text, text.before, bool(resolved.groups)))
+        if not resolved.groups and len(found) == 1 and found[0].field not in mentions.ALONE | mentions.named_by(text.before):
             return  # one figure of nobody
+        said = names.in_sentence(table.context.caption) if found and not resolved.groups else ()
         for mention in found:
-            self._mention(text, mention, resolved, table, number, taken)
-        if resolved.groups and (found or here):
+            whose = self.resolver.subject(layout.Subject(said[-1].text), table.context) if said else Resolved()
+            if not (whose.groups and self._mention(text, mention, whose, table, number, taken)):
+                self._mention(text, mention, resolved, table, number, taken)
+        if found or here:
             fields = {mention.field for mention in found} | {f.claim.field for f in here}
+            if not resolved.groups:
+                fields &= {"heads", "kv_heads"}
             for mention in mentions.known_words(text.cell.text, fields):
                 if not any(f.claim.field == mention.field for f in here):
                     self._mention(text, mention, resolved, table, number, set())
@@ -245,13 +250,10 @@ class _Checker:
 
     def _mention(
         self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
-    ) -> None:
-        for other in mention.also if resolved.groups else ():
-            # What the words leave open the figure settles.
-            if not self._read_mention(text, mention, resolved, table, number, taken):
-                self._read_mention(text, mention._replace(field=other), resolved, table, number, taken)
-            return
-        self._read_mention(text, mention, resolved, table, number, taken)
+    ) -> bool:
+        # What the words leave open the figure settles.
+        fields = (mention.field, *(mention.also if resolved.groups else ()))
+        return any(self._read_mention(text, mention._replace(field=f), resolved, table, number, taken) for f in fields)
 
     def _read_mention(
         self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
@@ -265,7 +267,7 @@ class _Checker:
                 continue
             if claim.number is not None and claim.number.mantissa in taken:
                 continue
-            if table.kind == "prose" and resolved.family:
+            if resolved.family and len(resolved.groups) == 1:
                 right = [m for m in resolved.groups[0] if self._judge(slot, claim, resolved.of((m,)), table).verdict == "ok"]
                 if not right:
                     continue

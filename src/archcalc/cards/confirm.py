@@ -107,6 +107,8 @@ _OF_THE_MODEL = re.compile(
 )
 _SAMPLER = re.compile(r"(?i)\btemperature\b|\b(?:top|min)[-_ ]?p\b")
 _SERVED = re.compile(r"(?i)recommend|suggest|\bserv|\btested\b|\bdeploy|推荐|建议|部署|实测|测试")
+_STORED = re.compile(r"(?i)\bembedded\b|\bmetadata\b|\bconfig\.json\b")
+"""Keys under such a heading are what a file holds."""
 _MOST = re.compile(r"(?i)nativ|max|supported|window|limit|原生|最大")
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
@@ -124,6 +126,8 @@ _SIZES = frozenset({"total_params", "weights", "active_params"})
 def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
     if finding.strict or finding.verdict in ("ok", "said"):
+        return False
+    if finding.claim.field == "context" and "_" in finding.heading and _STORED.search(finding.around):
         return False
     if finding.claim.field == "context" and _SERVED.search(finding.heading):
         return True

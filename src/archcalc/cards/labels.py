@@ -177,7 +177,7 @@ def normal(text: str) -> str:
     ('kv head', 'hidden layer')
     """
     text = text.lower().replace("θ", "theta").replace("w/o", "without")
-    text = re.sub(r"[-_–*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→%]+|\s+", " ", text)
+    text = re.sub(r"[-_–‑*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→%]+|\s+", " ", text)
     words = [_singular(word) for word in text.split()]
     return _NOISE.sub("", " ".join(words)).strip()
 

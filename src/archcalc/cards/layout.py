@@ -17,6 +17,18 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*[GM]i?B")
 
 
+_TOWER = re.compile(
+    r"(?i)\b(?:vision|visual|vit|image|audio|speech|talker)\b(?![- ]language)[\w ()-]{0,20}"
+    r"(?:encoder|tower|stack|transformer|module|backbone|side|part|config\w*|architecture)\b|(?:视觉|音频|语音)(?:编码器|塔|模块)"
+)
+
+
+def of_tower(context: Context) -> bool:
+    """Whether what stands above a list or table is about a part that is not the text model."""
+    last = context.caption.rstrip().splitlines()[-1:] if context.caption.rstrip().endswith((":", "：")) else []
+    return any(_TOWER.search(text) and not names.in_sentence(text) for text in (*context.headings[-1:], *last))
+
+
 class Subject(NamedTuple):
     """What a cell names as its model: the text, a size that the same row states, what it links to, and the row's repository id."""
 
@@ -50,7 +62,7 @@ class Text(NamedTuple):
 
 def texts(table: Table) -> Iterator[Text]:
     """The items of a list, and the cells of columns for notes."""
-    if table.context.off or not table.rows or table.kind == "tree":
+    if table.context.off or not table.rows or table.kind == "tree" or of_tower(table.context):
         return
     if table.kind == "prose":
         yield from (Text(None, row[1]) for row in table.rows)
@@ -60,11 +72,18 @@ def texts(table: Table) -> Iterator[Text]:
             owner = _leading(row[1].text) if not row[0].text else ""
             owner = owner or owner_of((*groups, row[0].text))
             subject = Subject(owner) if owner else None
+            if _LINKS.fullmatch(row[0].text.strip()):
+                continue
             if re.search(r"\d", row[0].text):
                 yield Text(subject, row[0])
             yield Text(subject, row[1], row[0].text)
         return
     head = _head(table)
+    if re.fullmatch(r"module|component|part|block|模块|组件", _key(head[0].text)):
+        notes = [k for k, cell in enumerate(head) if k and _NOTES.fullmatch(_key(cell.text))]
+        own = [row for row in table.rows[table.heads :] if _TEXT_MODEL.search(row[0].text) and "alker" not in row[0].text]
+        yield from (Text(None, row[k]) for row in own for k in notes if k < len(row))
+        return
     if not _NAMES_MODELS.fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
         return
     notes = [k for k, cell in enumerate(head) if k and _NOTES.fullmatch(_key(cell.text))]
@@ -74,10 +93,13 @@ def texts(table: Table) -> Iterator[Text]:
                 yield Text(_subject(row[0]), row[k])
 
 
+_LINKS = re.compile(r"(?i)(?:tech(?:nical)? )?(?:blogs?|papers?|videos?|demos?|websites?|docs|links?|news|reports?|colab|notebooks?)")
+"""Labels of links, whose texts are titles."""
 _NAMES_MODELS = re.compile(r"model|name|model name|variant|version|模型|模型名称|series|family|")
+_TEXT_MODEL = re.compile(r"(?i)\b(?:text|language|llm|backbone|decoder|transformer)\b|语言|主干")
 _NOTES = re.compile(
     r"note|description|feature|key feature|highlight|remark|comment|detail|architecture|architecture detail|key spec|spec|summary"
-    r"|备注|说明|特点|描述|要点|结构要点|架构要点|结构|架构|特性|亮点"
+    r"|key structure|structure|备注|说明|特点|描述|要点|结构要点|架构要点|结构|架构|特性|亮点"
 )
 
 
@@ -447,6 +469,8 @@ def _column_subject(cell: Cell, k: int, side: int, columns: list[Label | None], 
         return None if plain or not re.search(r"\d", cell.text) else _subject(cell)
     if label is not None and label.fields and label.fields[0] in ("data", "release", "license"):
         return skip
+    if _MIXERS.fullmatch(cell.text.strip()):
+        return skip  # variants of one experiment
     return _subject(cell) if cell.text.strip() else skip
 
 
@@ -460,9 +484,14 @@ def _sizes(rows: list[tuple[tuple[Cell, ...], Label | None]]) -> dict[int, str]:
 def _pairs(table: Table) -> Iterator[Slot]:
     """A list, or a tree of keys and values."""
     above = {label for groups in table.groups for label in groups}
+    tower = "vision encoder" if of_tower(table.context) else ""
     for row, groups in zip(table.rows, table.groups, strict=True):
-        group = " ".join(groups[-2:])
+        group = " ".join(groups[-2:]) or tower
+        if _LINKS.fullmatch(row[0].text.strip()):
+            continue
         if not row[0].text:
+            if group == tower != "":
+                continue
             if row[1].text in above:
                 continue
             named = owner_of(groups)
@@ -476,13 +505,13 @@ def _pairs(table: Table) -> Iterator[Slot]:
         elif (start := row[1].text.find("(")) > 0 and names.match(row[1].text[:start]).kind in ("exact", "tuned"):
             # Base model: Kimi-K2 (1T params, 32B active)
             yield from _counts(Subject(row[1].text[:start].strip()), row[1], start)
-        elif (label is None or not label.role) and len(row[1].text) <= _ITEM and not _MTP.search(row[0].text):
+        elif (label is None or not label.role) and len(row[1].text) <= _ITEM and not _NO_MODEL.search(row[0].text):
             is_name = names.match(row[0].text).kind in ("exact", "tuned")
             yield from _counts(Subject(row[0].text) if is_name else None, row[1])
 
 
 _KEYS = re.compile(r"(?:^|(?<=[,;\s]))(?P<key>[a-z]\w*_\w+)\s*=\s*(?P<value>\d[\d_,.]*\d|\d|True|False|true|false)(?=$|[\s,;)])")
-_MTP = re.compile(r"(?i)\bmtp\b|multi[- ]token prediction|\bdraft\b")
+_NO_MODEL = re.compile(r"(?i)\bmtp\b|multi[- ]token prediction|\bdraft\b|\bv?ram\b|budget|\+ ?mmproj")
 _ITEM = 100
 """An item longer than this is a sentence."""
 

@@ -30,6 +30,8 @@ class Mention(NamedTuple):
     also: tuple[str, ...] = ()
 
 
+_STRONG = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|→|->")
+_TO = re.compile(r"\s*(?:to|→|->|(?:提升|扩展|增加)?[到至]了?)\s*")
 _SEPARATOR = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|\band\b|\bwith\b|\bplus\b|→|->")
 _SCALED = frozenset({"total_params", "active_params"})
 _NAMES = re.compile(r"(?i)\b(?:top|first)[- ]$")
@@ -42,7 +44,7 @@ _SERVED = re.compile(
 )
 _OTHER = re.compile(
     r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages|benchmarks?|trillion tokens|tokens? of|trained on|images?|samples?"
-    r"|vision|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy)\b"
+    r"|vision(?![- ]language)|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy|cycles?|periods?|match|logits)\b"
 )
 
 
@@ -62,12 +64,13 @@ def _patterns() -> tuple[list[tuple[str, re.Pattern[str]]], list[tuple[str, re.P
     return after, before
 
 
-def counts(text: str, label: str = "") -> Iterator[Mention]:
-    """Each number with the field that the nearest noun gives it. `label` stands in front of the text."""
+def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
+    """Each number with the field that the nearest noun gives it. `label` stands in front of the text; of a model that is not `known`
+    only nouns that leave no doubt count."""
     if len(text) > MAX_TEXT:
         return
     after, before = _patterns()
-    last = 0
+    last, stretched = 0, list[str]()
     for number in numbers(text):
         behind = text[number.after : number.after + 50]
         ahead = text[max(last, number.start - 50) : number.start]
@@ -79,10 +82,16 @@ def counts(text: str, label: str = "") -> Iterator[Mention]:
         ):
             yield Mention("mtp_layers", number.start, number.after)
             continue
-        near = _SEPARATOR.split(ahead)[-1]
+        near = _STRONG.split(ahead)[-1]
         fields = [field for field, pattern in after if pattern.match(behind)][:1]
         fields += [field for field, pattern in before if pattern.search(near)][:1]
+        if not fields and _TO.fullmatch(ahead):
+            fields = stretched  # from 4096 to 32768
+        stretched = fields
         field = next(iter(fields), "")
+        if field.endswith("?") and not known:
+            continue
+        field = field.rstrip("?")
         if field == "active_experts" and _TOP.search(ahead) and not _ROUTED.search(f"{label} {text}"):
             continue
         if field == "active_experts" and number.scale >= 6:
@@ -97,7 +106,7 @@ def counts(text: str, label: str = "") -> Iterator[Mention]:
             continue
         if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
             continue
-        yield Mention(field, number.start, number.after, "", tuple(other for other in fields[1:] if NUMERIC[other] == NUMERIC[field]))
+        yield Mention(field, number.start, number.after, "", tuple(other for other in fields[1:] if NUMERIC.get(other) == NUMERIC[field]))
     for match in _SIZES.finditer(text):
         yield Mention("total_params", *match.span(1))
         yield Mention("active_params", *match.span(2))
@@ -107,6 +116,14 @@ _SIZES = re.compile(r"(?<![\w-])(\d+(?:\.\d+)?B)[- ]A(\d+(?:\.\d+)?B)\b")
 """Sizes of a model that stand for its name: 120B-A5.1B."""
 ALONE = frozenset({"vocab", "active_params", "rope_theta"})
 """Fields of which one figure is a claim even where no model is known."""
+_LABELS = {"context": re.compile(r"(?i)context|上下文"), "vocab": re.compile(r"(?i)vocab|tokeniz|词表"), "layers": re.compile(r"(?i)layers|层")}
+
+
+def named_by(label: str) -> frozenset[str]:
+    """The fields that the label in front of a sentence speaks of."""
+    return frozenset(field for field, pattern in _LABELS.items() if pattern.search(label))
+
+
 # Words that explain a figure beside them: "8 query groups (GQA)", "128K tokens (via YaRN)".
 _EXPLAINS = frozenset({"gqa", "mla", "mha", "mqa", "yarn"})
 _WORDS = {"heads": "attention", "kv_heads": "attention", "context": "position"}

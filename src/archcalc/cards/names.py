@@ -105,9 +105,10 @@ def match(text: str, size: str = "") -> Match:
         if found.kind in ("exact", "tuned") and all(_agrees(found.names[0], one) for one in sizes):
             unknown = [b for b in brackets if not _known_bracket(b)]
             return found if not unknown else NONE
-    members = family(plain)
+    members = family(plain) or (family(_TUNED.sub("", plain)) if size else ())
     if not members or not all(_known_bracket(b) for b in brackets):
         return NONE
+    plain = plain if family(plain) else _TUNED.sub("", plain)
     sizes = [one.replace(" ", "") for text_ in (*brackets, size) for one in re.findall(r"\d+(?:\.\d+)?\s*[BMTbmt]\b", text_)]
     if not sizes:
         return Match("family", members, f"every bundled {plain}" if is_generation(plain) else f"{_BRAND} {plain}")
@@ -193,7 +194,8 @@ def _spellings(name: str) -> tuple[str, ...]:
     lower = name.lower()
     vendors = [v for v in _VENDORS if lower.startswith((f"{v} ", f"{v}-", f"{v}/")) and not lower.startswith("meta-llama/")]
     # "Phi 4 Mini", "phi-4 mini" and "Phi4-mini" differ by separators alone, which `zoo.find` folds.
-    return (name, *(name[len(vendor) + 1 :] for vendor in vendors))
+    mixture = re.sub(r"(?i)\bmistral(?=[- ]?\d+x\d+b)", "Mixtral", name)  # by the publisher's name
+    return (name, *(name[len(vendor) + 1 :] for vendor in vendors), *((mixture,) if mixture != name else ()))
 
 
 def _agrees(name: str, size: str) -> bool:
@@ -202,7 +204,11 @@ def _agrees(name: str, size: str) -> bool:
 
     number = next(numbers(size), None)
     total = _total(name)
-    return number is not None and total is not None and compare(number, total, 10**number.scale) is not None
+    if number is None or total is None:
+        return False
+    # A size in a name is a name: GPT-2's 345M has 354.8 M parameters.
+    near = 20 * abs(number.mantissa * 10**number.scale - total * 10**number.decimals) < total * 10**number.decimals
+    return compare(number, total, 10**number.scale) is not None or (near and number.scale == 6)
 
 
 @cache

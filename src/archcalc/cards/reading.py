@@ -19,6 +19,7 @@ from archcalc.cards.readers.layers import read_layer_ratio, read_layers, read_ra
 from archcalc.cards.readers.numeric import (
     read_bytes,
     read_context,
+    read_ffn_size,
     read_flops,
     read_number,
     read_theta,
@@ -255,6 +256,7 @@ _READERS: dict[str, Callable[[str, str, Quals], Iterator[Claim]]] = {
         (read_vocab, "vocab"),
         (read_theta, "rope_theta"),
         (read_width, "hidden_size"),
+        (read_ffn_size, "intermediate_size"),
         (read_bytes, "kv_cache kv_per_token weights activations"),
         (read_flops, "flops"),
         (read_flag, "tied"),

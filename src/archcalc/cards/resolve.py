@@ -271,7 +271,7 @@ class Resolver:
             found.kind == "none"
             and re.search(r"\d", text)
             and len(text) <= _LINE
-            and (both := self._several(Subject(names.bare(re.sub(r"[*`_#]+|[:：]\s*$", "", text)))))
+            and (both := self._several(Subject(names.bare(re.sub(r"^\d+[.)]\s+|[*`_#]+|[:：]\s*$", "", text)))))
         ):
             return both
         if found.kind in ("exact", "tuned"):

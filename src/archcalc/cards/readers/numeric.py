@@ -120,6 +120,18 @@ def read_width(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     yield from found
 
 
+_OF_EXPERTS = re.compile(r"(?i)\s*(?:\(|for |in )\s*(?:the )?(?:routed |each )?(?:experts?|moe)\b")
+
+
+def read_ffn_size(field: str, text: str, quals: Quals) -> Iterator[Claim]:
+    """`18432`, or `18432 (dense layers), 2048 (expert layers)`."""
+    for number in numbers(text):
+        if not number.unit and not number.scale and number.mantissa >= 64 and _OF_EXPERTS.match(text, number.after):
+            yield of("expert_size", number, quals)
+            text = text[: number.start] + " " * (number.after - number.start) + text[number.after :]
+    yield from read_number(field, text, quals)
+
+
 def read_vocab(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     named = re.search(r"(?i)\b(?:(?:o200|cl100|p50|r50)k(?:_\w+)?|tiktoken|sentencepiece|bpe)\b", text)
     if named and not re.search(r"\d", text[: named.start()] + text[named.end() :]):

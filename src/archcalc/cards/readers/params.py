@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from archcalc.cards.labels import Quals
 from archcalc.cards.quantity import numbers
@@ -13,6 +14,10 @@ from archcalc.cards.readers.experts import read_experts
 
 def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     found = [n for n in numbers(text) if n.unit != "%" and not n.unit.endswith(("flop", "flops"))]
+    for i, (one, two) in enumerate(pairwise(found)):
+        # 11B (10.6): the same in the same unit.
+        if one.scale and not one.unit and not two.scale and not two.unit and text[one.after : two.start].strip() == "(":
+            found[i + 1] = two._replace(scale=one.scale) if text[two.after :].startswith(")") and two.decimals else two
     if field == "total_params" and found and all(n.unit for n in found):
         # A column of sizes in GB speaks of files.
         yield from (of("weights", n, quals) for n in found[:1])

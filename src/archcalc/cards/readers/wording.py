@@ -88,6 +88,9 @@ def read_flag(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         "pre_norm": "pre",
         "post_norm": "post",
     }.get(field, field)
+    if field in ("pre_norm", "post_norm") and (kind := next((h for h in words.hits("norm", text) if h.word.endswith("norm")), None)):
+        yield Claim("norm", "word", kind.start, kind.end, quals, word=kind.word, flag=not kind.negated)
+        return
     if field in words.VOCABULARY:
         for hit in words.hits(field, text):
             flag = (hit.word == "untied") == hit.negated
