@@ -117,7 +117,6 @@ kv-calculator.md: a formula and a measurement, whose unit and model stand in the
 - qwen2.5-0.5b kv_per_token=24,576
 - qwen2.5-0.5b kv_per_token=24,576
 glm51-mtp.md: a size inside the name of a class, and the original's beside the quantization's
-- glm-5.1 total_params=754B
 - glm-5.1 weights=1.4TB
 glm47-flash-trellis.md: tensors by their bits under "Parameters", and the original's size in a comparison
 + ? total_params=2.1B

@@ -33,6 +33,13 @@ _ENOUGH = 5
 """Figures that tell a model."""
 _NAMED_BEHIND = re.compile(r"[^().,;，。；]{0,30}[(（]([^()（）]{2,40})[)）]")
 """What brackets behind a figure name: "32K tokens (Qwen1.5) to 128K tokens (Qwen2)"."""
+_OF_ANOTHER = re.compile(
+    r"\b(?:[Oo]urs?|[Ww]e|[Mm]y|[Uu]nlike|student|teacher|distilled|smaller|larger|(?!A\d|K\d|V\d|With |At |The |For |From |In |To |Over |About |Its |Has |Of |And |On |By |Only |Up )[A-Z][A-Za-z]+(?:[- ](?=\d)|-?(?=\d))\d[\w.]*)\b|我们|本文"
+)
+"""What makes the figures behind it those of something else: another name, or who writes."""
+_SHORT = 80
+_CERTAIN = frozenset({"qk_norm", "rope", "rmsnorm", "layernorm", "swiglu", "geglu", "gqa", "mla", "mqa", "mha", "yarn", "sinks"})
+"""Words that mean one thing wherever they stand."""
 _DATE = re.compile(r"[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
 _NAME = 60
 """Characters of a name."""
@@ -109,8 +116,14 @@ def _explained(slot: Slot, claim: Claim) -> bool:
         or NO.match(slot.cell.text)
     ):
         return False
-    said = {hit.word for hit in words.hits(claim.field, slot.heading)}
+    said = {hit.word for hit in words.hits(claim.field, slot.heading)} - {"pre", "post"}
     return bool(said) and claim.word not in said
+
+
+def _in_brackets(text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said]) -> names.Said | None:
+    """The name that stands in brackets behind a figure."""
+    behind = _NAMED_BEHIND.match(text.cell.text, mention.end)
+    return next((n for n in said if behind and behind.start(1) <= n.start and n.end <= behind.end(1)), None)
 
 
 class _Checker:
@@ -212,11 +225,15 @@ class _Checker:
         found = list(mentions.counts(text.cell.text, text.before, bool(resolved.groups)))
         if not resolved.groups and len(found) == 1 and found[0].field not in mentions.ALONE | mentions.named_by(text.before):
             return  # one figure of nobody
-        said = names.in_sentence(table.context.caption) if found and not resolved.groups else ()
+        above = names.in_sentence(table.context.caption) if found and not resolved.groups else ()
+        inside = names.in_sentence(text.cell.text) if found else ()
         for mention in found:
-            whose = self.resolver.subject(layout.Subject(said[-1].text), table.context) if said else Resolved()
+            name = _in_brackets(text, mention, inside) or next(reversed(above), None)
+            whose = self.resolver.subject(layout.Subject(name.text), table.context) if name else Resolved()
             if not (whose.groups and self._mention(text, mention, whose, table, number, taken)):
                 self._mention(text, mention, resolved, table, number, taken)
+        if resolved.groups and not found and not here and not text.before and len(text.cell.text) <= _SHORT:
+            self._words(text, resolved, table, number)
         if found or here:
             fields = {mention.field for mention in found} | {f.claim.field for f in here}
             if not resolved.groups:
@@ -225,13 +242,22 @@ class _Checker:
                 if not any(f.claim.field == mention.field for f in here):
                     self._mention(text, mention, resolved, table, number, set())
 
+    def _words(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
+        """A short item that says a known word and no figure: "No QK LayerNorm", "Rotary embeddings (RoPE)"."""
+        for kind in ("attention", "norm", "activation", "position"):
+            slot = Slot(text.subject, Label((kind,)), text.cell, kind, False)
+            for claim in reading.read(slot.label, slot.cell):
+                if claim.form == "word" and claim.word in _CERTAIN and self._judge(slot, claim, resolved, table).verdict == "ok":
+                    self.claim(slot, claim, resolved, table, number)
+
     def prose(self, table: Table, number: int, around: Callable[[], Resolved]) -> None:
         """The figures of sentences: right of the model that is named last before them, or of that which the page is about."""
         last: Resolved | None = None
         for text in layout.texts(table):
             said = names.in_sentence(text.cell.text) if len(text.cell.text) <= mentions.MAX_TEXT else ()
             for mention in mentions.counts(text.cell.text):
-                whose = self._whose(text, mention, said, table) or last or around()
+                named = self._whose(text, mention, said, table)
+                whose = named if named is not None else last if last is not None else around()
                 if len(whose.groups) == 1 and (not whose.family or "none" not in whose.closed):
                     self._mention(text, mention, whose, table, number, set())
             if said:
@@ -243,9 +269,12 @@ class _Checker:
         """The model of a figure in a sentence: the one in brackets behind it, or that named last before it."""
         if any(name.start < mention.end and mention.start < name.end for name in said):
             return Resolved()
-        behind = _NAMED_BEHIND.match(text.cell.text, mention.end)
-        name = next((n for n in said if behind and behind.start(1) <= n.start and n.end <= behind.end(1)), None)
-        name = name or next((n for n in reversed(said) if n.end <= mention.start), None)
+        name = _in_brackets(text, mention, said) or next((n for n in reversed(said) if n.end <= mention.start), None)
+        if name is None and len(said) == 1:
+            name = said[0]  # "With 30.5B parameters, Qwen3-30B-A3B"
+        # "Unlike Qwen3-8B, our Foo-9B has 36 layers".
+        if _OF_ANOTHER.search(text.cell.text, name.end if name and name.end <= mention.start else 0, mention.start):
+            return Resolved()
         return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
 
     def _mention(

@@ -40,10 +40,10 @@ _TOP = re.compile(r"(?i)\btop[-\s]*$")
 _ROUTED = re.compile(r"(?i)expert|rout|moe|gat(?:e|ing)")
 _ACTIVE = re.compile(r"(?i)\bactivat\w+(?: only| just)?\W*$")
 _SERVED = re.compile(
-    r"(?i)recommend|suggest|\bserv(?:e|ed|ing)\b|\bset\b|\buse[ds]?\b|--|\btested\b|\bdefault\b|\btry\b|\bstart\b|\brun(?:s|ning)?\b|output|generation"
+    r"(?i)recommend|suggest|\bserv(?:e|ed|ing)\b|\bset\b|\bused?\b|--|\btested\b|\bdefault\b|\btry\b|\bstart\b|\brun(?:s|ning)?\b|output|generation"
 )
 _OTHER = re.compile(
-    r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages|benchmarks?|trillion tokens|tokens? of|trained on|images?|samples?"
+    r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages|benchmarks?|trillion tokens|tokens? of|images?|samples?"
     r"|vision(?![- ]language)|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy|cycles?|periods?|match|logits)\b"
 )
 
@@ -83,12 +83,13 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             yield Mention("mtp_layers", number.start, number.after)
             continue
         near = _STRONG.split(ahead)[-1]
-        fields = [field for field, pattern in after if pattern.match(behind)][:1]
+        fields = list(dict.fromkeys(field for field, pattern in after if pattern.match(behind)))[: 3 if known else 1]
         fields += [field for field, pattern in before if pattern.search(near)][:1]
         if not fields and _TO.fullmatch(ahead):
             fields = stretched  # from 4096 to 32768
         stretched = fields
         field = next(iter(fields), "")
+        fields = [other for other in fields if known and other[-1] != "?"]
         if field.endswith("?") and not known:
             continue
         field = field.rstrip("?")
@@ -106,7 +107,7 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             continue
         if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
             continue
-        yield Mention(field, number.start, number.after, "", tuple(other for other in fields[1:] if NUMERIC.get(other) == NUMERIC[field]))
+        yield Mention(field, number.start, number.after, "", tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field]))
     for match in _SIZES.finditer(text):
         yield Mention("total_params", *match.span(1))
         yield Mention("active_params", *match.span(2))
