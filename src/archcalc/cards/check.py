@@ -34,7 +34,9 @@ _ENOUGH = 5
 _NAMED_BEHIND = re.compile(r"[^().,;，。；]{0,30}[(（]([^()（）]{2,40})[)）]")
 """What brackets behind a figure name: "32K tokens (Qwen1.5) to 128K tokens (Qwen2)"."""
 _OF_ANOTHER = re.compile(
-    r"\b(?:[Oo]urs?|[Ww]e|[Mm]y|[Uu]nlike|student|teacher|distilled|smaller|larger|(?!A\d|K\d|V\d|With |At |The |For |From |In |To |Over |About |Its |Has |Of |And |On |By |Only |Up )[A-Z][A-Za-z]+(?:[- ](?=\d)|-?(?=\d))\d[\w.]*)\b|我们|本文"
+    r"\b(?:[Oo]urs?|[Ww]e|[Mm]y|[Uu]nlike|student|teacher|distilled|smaller|larger"
+    r"|(?!A\d|K\d|V\d|(?:With|At|The|For|From|In|To|Over|About|Its|Has|Of|And|On|By|Only|Up) "
+    r"|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[A-Z][A-Za-z]+(?:[- ](?=\d)|-?(?=\d))\d[\w.]*)\b|我们|本文"
 )
 """What makes the figures behind it those of something else: another name, or who writes."""
 _SHORT = 80
@@ -120,9 +122,10 @@ def _explained(slot: Slot, claim: Claim) -> bool:
     return bool(said) and claim.word not in said
 
 
-def _in_brackets(text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said]) -> names.Said | None:
+def _in_brackets(text: str, end: int) -> names.Said | None:
     """The name that stands in brackets behind a figure."""
-    behind = _NAMED_BEHIND.match(text.cell.text, mention.end)
+    behind = _NAMED_BEHIND.match(text, end)
+    said = names.in_sentence(text) if behind else ()
     return next((n for n in said if behind and behind.start(1) <= n.start and n.end <= behind.end(1)), None)
 
 
@@ -180,7 +183,8 @@ class _Checker:
                 for claim in self._claims(part, whose):
                     if table.kind == "list" and _explained(part, claim):
                         continue
-                    self.claim(part, claim, whose, table, number)
+                    other = self._named_behind(part.cell.text, claim.end, table) if claim.form == "number" else None
+                    self.claim(part, claim, other or whose, table, number)
                 if table.kind == "table" and _WORDY.search(part.cell.text):
                     self.mentioned(layout.Text(part.subject, part.cell), whose, table, number)
         if table.kind == "prose":
@@ -223,14 +227,18 @@ class _Checker:
         here = self._by_line.get(text.cell.line, ())
         taken = {f.claim.number.mantissa for f in here if f.claim.form == "number" and f.claim.number is not None}
         found = list(mentions.counts(text.cell.text, text.before, bool(resolved.groups)))
-        if not resolved.groups and len(found) == 1 and found[0].field not in mentions.ALONE | mentions.named_by(text.before):
-            return  # one figure of nobody
         above = names.in_sentence(table.context.caption) if found and not resolved.groups else ()
         inside = names.in_sentence(text.cell.text) if found else ()
+        alone = len(found) == 1 and found[0].field not in mentions.ALONE | mentions.named_by(text.before)
+        if alone and not resolved.groups and not inside and not above:
+            return  # one figure of nobody
         for mention in found:
-            name = _in_brackets(text, mention, inside) or next(reversed(above), None)
-            whose = self.resolver.subject(layout.Subject(name.text), table.context) if name else Resolved()
-            if not (whose.groups and self._mention(text, mention, whose, table, number, taken)):
+            whose = Resolved()
+            if not resolved.groups:
+                whose = self._whose(text, mention, inside, table) or whose
+            if not whose.groups and (name := _in_brackets(text.cell.text, mention.end) or next(reversed(above), None)):
+                whose = self.resolver.subject(layout.Subject(name.text), table.context)
+            if not (whose.groups and self._mention(text, mention, whose, table, number, taken)) and (resolved.groups or not alone):
                 self._mention(text, mention, resolved, table, number, taken)
         if resolved.groups and not found and not here and not text.before and len(text.cell.text) <= _SHORT:
             self._words(text, resolved, table, number)
@@ -241,6 +249,11 @@ class _Checker:
             for mention in mentions.known_words(text.cell.text, fields):
                 if not any(f.claim.field == mention.field for f in here):
                     self._mention(text, mention, resolved, table, number, set())
+
+    def _named_behind(self, text: str, end: int, table: Table) -> Resolved | None:
+        """The model that brackets behind a figure of an item name: "up to 128K tokens (Llama 3.1)" under Llama 3."""
+        name = _in_brackets(text, end) if table.kind == "list" else None
+        return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
 
     def _words(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
         """A short item that says a known word and no figure: "No QK LayerNorm", "Rotary embeddings (RoPE)"."""
@@ -263,13 +276,11 @@ class _Checker:
             if said:
                 last = self.resolver.subject(layout.Subject(said[-1].text), table.context)
 
-    def _whose(
-        self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table
-    ) -> Resolved | None:
+    def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
         """The model of a figure in a sentence: the one in brackets behind it, or that named last before it."""
         if any(name.start < mention.end and mention.start < name.end for name in said):
             return Resolved()
-        name = _in_brackets(text, mention, said) or next((n for n in reversed(said) if n.end <= mention.start), None)
+        name = _in_brackets(text.cell.text, mention.end) or next((n for n in reversed(said) if n.end <= mention.start), None)
         if name is None and len(said) == 1:
             name = said[0]  # "With 30.5B parameters, Qwen3-30B-A3B"
         # "Unlike Qwen3-8B, our Foo-9B has 36 layers".

@@ -24,7 +24,9 @@ STATES = re.compile(
     r"(?i)(?:base |hf |hub |hugging ?face )?(?:model|repo(?:sitory)?|checkpoint)(?: (?:id|name|repo(?:sitory)?|path))?"
     r"|hugging ?face(?: (?:id|model))?|模型(?:名称)?"
 )
-_HTML_HEADING = re.compile(r"<(?:h([1-6])|title)[^<>]*>", re.IGNORECASE)
+_HTML_HEADING = re.compile(r"<(?:h([1-6])|title|summary)[^<>]*>", re.IGNORECASE)
+_SUMMARY = 7
+"""The level of what `<summary>` says: below every heading, until its `</details>`."""
 _LABEL_END = re.compile(r"[:：]")
 _FIGURES = re.compile(r"\d[^.]*[^\W\d]{3}|\d.*[\u4e00-\u9fff]")
 """What a sentence with figures has."""
@@ -263,6 +265,8 @@ class _Reader:
             self.directive(marker.text, marker.start)
         after = -1
         lower = text[start:end].lower()
+        if "</details" in lower and self.headings and self.headings[-1][0] == _SUMMARY:
+            self.headings.pop()
         if "<table" in lower:
             from archcalc.cards import html
 
@@ -274,7 +278,7 @@ class _Reader:
                 position = stop
                 after = self.lines.place(max(stop - 1, 0))[0]
         elif (heading := _HTML_HEADING.search(text, start, end)) and (close := text.find("</", heading.end(), end)) >= 0:
-            level = int(heading[1] or 1)
+            level = _SUMMARY if heading[0].lower().startswith("<s") else int(heading[1] or 1)
             while self.headings and self.headings[-1][0] >= level:
                 self.headings.pop()
             self.headings.append((level, re.sub(r"<[^<>]*>", " ", text[heading.end() : close]).strip()))
@@ -443,7 +447,6 @@ class _Reader:
             self.caption = inline.content[-300:]
             pairs = [split(self.lines, line) for line in _split_lines(self._cell_of(inline))]
             self._state([pair for pair in pairs if pair is not None])
-
 
     def _sentences(self, inline: Token, cell: Cell) -> None:
         """The sentences of a paragraph with figures."""

@@ -198,7 +198,7 @@ def parse(text: str, group: str = "") -> Label | None:
     text = _plain_symbols(text.strip())
     if not text or len(text) > 120 or _TUNING.fullmatch(text):
         return None
-    if field := _SYMBOLS.get(re.sub(r"[*\s]", "", text).lower()):
+    if field := _SYMBOLS.get(re.sub(r"[*\s$]", "", text).lower()):
         return Label((field,))
     inside = " ".join(re.findall(r"[(\[（]([^()\[\]（）]*)[)\]）]", text)).lower()
     main = normal(re.sub(r"[(\[（][^()\[\]（）]*[)\]）]", " ", text))
@@ -359,7 +359,10 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     return (base,)
 
 
-_SYMBOLS = {"#tp": "total_params", "#ap": "active_params", "#total": "total_params", "#activated": "active_params"}
+_SYMBOLS = {"#tp": "total_params", "#ap": "active_params", "#total": "total_params", "#activated": "active_params",
+            "n_h": "heads", "n_{h}": "heads", "n_kv": "kv_heads", "n_{kv}": "kv_heads", "d_h": "head_dim", "d_{h}": "head_dim",
+            "n_r": "experts", "n_{r}": "experts", "k_r": "active_experts", "k_{r}": "active_experts", "n_s": "shared_experts",
+            "n_{s}": "shared_experts", "d_c": "kv_rank", "d_{c}": "kv_rank"}  # fmt: skip
 """Heads that mean a field by their mark; TP alone is tensor parallelism."""
 _TUNING = re.compile(r"(?i)\W*(?:q-?lora|lora|full[- ]parameters?)(?:\s*\([^()]*\))?\W*")
 """Ways to tune, whose rows hold memory and speed."""
@@ -422,7 +425,11 @@ def _plain_symbols(text: str) -> str:
     >>> _plain_symbols("heads $n_h$"), _plain_symbols(r"$d_{\\mathrm{model}}$")
     ('heads', 'd_model')
     """
-    without = re.sub(r"\$[^$]*\$|\\\(.*?\\\)|(?<!\w)[A-Za-z]+[_^]\{[^{}]*\}", " ", text).strip()
+    without = re.sub(
+        r"\$[^$]*\$|\\\([^)]*\\\)|(?<!\w)[A-Za-z]+[_^]\{[^{}]*\}|(?<=\w )[A-Za-z]{1,2}[_^]\w{1,2}$|^[A-Z][_^]\w (?=\w{4})",
+        " ",
+        text,
+    ).strip()
     if without and re.search(r"[^\W\d_]{2}", without):
         return without
     return re.sub(r"\\(?:text|mathrm|rm|mathit)\b|[${}]|\\[()]", "", text)
@@ -450,7 +457,7 @@ def _several(text: str) -> tuple[str, ...] | None:
     for body in bodies:
         for separator in (";", "/", ",", "&", "+"):
             pieces = [piece for piece in body.split(separator) if piece.strip()]
-            fields = [_field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces]
+            fields = [_SYMBOLS.get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces]
             if len(pieces) > 1 and all(fields):
                 return tuple(str(field) for field in fields)
     return None

@@ -93,8 +93,11 @@ def texts(table: Table) -> Iterator[Text]:
                 yield Text(_subject(row[0]), row[k])
 
 
-_LINKS = re.compile(r"(?i)(?:tech(?:nical)? )?(?:blogs?|papers?|videos?|demos?|websites?|docs|links?|news|reports?|colab|notebooks?)")
+_LINKS = re.compile(
+    r"(?i)(?:tech(?:nical)? )?(?:blogs?|papers?|videos?|demos?|websites?|docs|links?|news|reports?|colab|notebooks?)"
+)
 """Labels of links, whose texts are titles."""
+_CORNER = 24
 _NAMES_MODELS = re.compile(r"model|name|model name|variant|version|模型|模型名称|series|family|")
 _TEXT_MODEL = re.compile(r"(?i)\b(?:text|language|llm|backbone|decoder|transformer)\b|语言|主干")
 _NOTES = re.compile(
@@ -184,6 +187,7 @@ def _labelled(table: Table) -> Iterator[Slot]:
     if table.kind != "table":
         yield from _pairs(table)
         return
+    table = _two_headed(table)
     head, body = _head(table), list(table.rows[table.heads :])
     width = max(len(row) for row in table.rows)
     columns = [labels.parse(head[k].text) if k < len(head) else None for k in range(width)]
@@ -191,7 +195,7 @@ def _labelled(table: Table) -> Iterator[Slot]:
     if long := _long_form(columns):
         yield from _triples(body, *long)
         return
-    side, side_labels = _side(columns, body, width)
+    side, side_labels = _side(head, columns, body, width)
     across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and k != side)
     down = len({row[side].text.lower() for row, label in zip(body, side_labels, strict=True) if label is not None and label.fields})
     strong_across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and not label.weak and k > 0)
@@ -257,8 +261,32 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
     return out
 
 
+_SIZE_HEAD = re.compile(r"(?i)~?\d+(?:\.\d+)?\s?[bmt](?:[- ]a\d+(?:\.\d+)?b)?")
+
+
+def _two_headed(table: Table) -> Table:
+    """A table whose first row holds the sizes of the families in its head is one of two head rows."""
+    if table.heads != 1 or len(table.rows) < 3:
+        return table
+    head, sizes = table.rows[:2]
+    texts = [cell.text.strip() for cell in sizes[1:]]
+    if len(texts) < 2 or not all(_SIZE_HEAD.fullmatch(text) for text in texts) or labels.parse(sizes[0].text) is not None:
+        return table
+    filled = list(head)
+    for k in range(2, min(len(filled), len(sizes))):
+        if not filled[k].text.strip():
+            filled[k] = filled[k - 1]
+    said = [
+        (names.match(cell.text).kind, names.match(f"{cell.text} {text}").names)
+        for cell, text in zip(filled[1:], texts, strict=False)
+    ]
+    if any(kind in ("exact", "tuned") for kind, _ in said) or not any(kind == "family" or both for kind, both in said):
+        return table
+    return table._replace(rows=(tuple(filled), *table.rows[1:]), heads=2)
+
+
 def _head(table: Table) -> list[Cell]:
-    """One cell a column: the head rows of an HTML table joined, those that span it said once."""
+    """One cell a column: the head rows joined where a size stands under its family, those that span columns said once."""
     rows = table.rows[: table.heads]
     if len(rows) == 1:
         return list(rows[0])
@@ -266,6 +294,12 @@ def _head(table: Table) -> list[Cell]:
     for k in range(max(len(row) for row in rows)):
         cells = [row[k] for row in rows if k < len(row) and row[k].text]
         last = cells[-1] if cells else EMPTY
+        if (
+            len(cells) > 1
+            and _SIZE_HEAD.fullmatch(last.text.strip())
+            and names.match(both := f"{cells[-2].text} {last.text}").names
+        ):
+            last = last._replace(text=both, segments=())
         out.append(last)
     return out
 
@@ -314,6 +348,14 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
     sweep = _sweep(columns, body, model)
     at = _measured_at(columns) if sweep is None else None
+    # Where every column is a field and the first holds figures, what stands above says of whom they are.
+    first = columns[0].fields if columns and columns[0] is not None else ()
+    sizes = first[:1] in (("total_params",), ("weights",), ("context",))
+    above = (
+        not sizes
+        and all(label is not None and label.fields for label in columns)
+        and all(row and re.fullmatch(r"[\W\d]*\d[\W\d]*[KMBT]?\W*", row[0].text) for row in body)
+    )
     name = EMPTY
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
@@ -334,6 +376,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()
+        if above:
+            subject = None
         for k, label in enumerate(columns):
             if label is None or not label.fields or k >= len(row) or k == at:
                 continue
@@ -344,7 +388,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
                 fields = ("weights",) if label.fields[0] == "total_params" else label.fields
                 yield Slot(subject, label._replace(fields=fields, quals=label.quals._replace(dtype=dtype)), row[k], head[k].text)
                 continue
-            if k == model and not re.search(r"\d\s*[BMT]\b", row[k].text):
+            if k == model and not above and not re.search(r"\d\s*[BMT]\b", row[k].text):
                 continue
             if k == model and label is not None and label.weak and re.search(r"[A-Za-z]{3}", row[k].text):
                 continue
@@ -389,17 +433,29 @@ def _swept(head: list[Cell], columns: list[Label | None], row: tuple[Cell, ...],
 # One model a column, or a table of labels and values
 
 
-def _side(columns: list[Label | None], body: list[tuple[Cell, ...]], width: int) -> tuple[int, list[Label | None]]:
+def _with_corner(corner: str, text: str, group: str) -> Label | None:
+    """The label of a row; with the corner's word before it where it says too little: "Hidden" above "size"."""
+    label = labels.parse(text, group)
+    if corner and (label is None or label.weak) and text.strip():
+        joined = labels.parse(f"{corner} {text}", group)
+        return joined if joined is not None and joined.fields and not joined.weak else label
+    return label
+
+
+def _side(
+    head: list[Cell], columns: list[Label | None], body: list[tuple[Cell, ...]], width: int
+) -> tuple[int, list[Label | None]]:
     """The column of labels: that with most of them among the first three. Below a head that is a field, words are values (MoE, GQA)."""
     best: tuple[int, int, list[Label | None]] = (-1, 0, [])
     for k in range(min(3, max(1, width - 1))):
-        head = columns[k]
-        if k and head is not None and head.fields:
+        over = columns[k]
+        if k and over is not None and over.fields:
             continue
         found = []
+        corner = head[k].text if k < len(head) and len(head[k].text) <= _CORNER and not (over and over.role) else ""
         for row in body:
             group = row[k - 1].text if k and k - 1 < len(row) else ""
-            found.append(labels.parse(row[k].text, group) if k < len(row) else None)
+            found.append(_with_corner(corner, row[k].text, group) if k < len(row) else None)
         # Labels stand once; words that repeat are values.
         count = len({row[k].text.lower() for row, label in zip(body, found, strict=True) if label is not None and label.fields})
         if count > best[0]:
@@ -439,7 +495,7 @@ def _by_column(
             if side < len(row) and row[side].text and not any(cell.text.strip() for cell in row[side + 1 :]):
                 group = row[side].text
             continue
-        grouped = labels.parse(row[side].text, group) or label
+        grouped = (labels.parse(row[side].text, group) if group else None) or label
         if not grouped.fields:
             continue
         for k in range(side + 1, len(row)):

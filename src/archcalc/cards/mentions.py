@@ -107,17 +107,32 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             continue
         if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
             continue
-        yield Mention(field, number.start, number.after, "", tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field]))
+        yield Mention(
+            field,
+            number.start,
+            number.after,
+            "",
+            tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field]),
+        )
+    for match in _SHARED_HEADS.finditer(text):
+        yield Mention("heads", *match.span(1))
+        yield Mention("kv_heads", *match.span(2))
     for match in _SIZES.finditer(text):
         yield Mention("total_params", *match.span(1))
         yield Mention("active_params", *match.span(2))
 
 
+_SHARED_HEADS = re.compile(r"(?i)\b(?:gqa|mqa|mha)\b\W{0,3}(\d+)\s*/\s*(\d+)\b")
+"""GQA 32/4: query heads and those of keys and values."""
 _SIZES = re.compile(r"(?<![\w-])(\d+(?:\.\d+)?B)[- ]A(\d+(?:\.\d+)?B)\b")
 """Sizes of a model that stand for its name: 120B-A5.1B."""
 ALONE = frozenset({"vocab", "active_params", "rope_theta"})
 """Fields of which one figure is a claim even where no model is known."""
-_LABELS = {"context": re.compile(r"(?i)context|上下文"), "vocab": re.compile(r"(?i)vocab|tokeniz|词表"), "layers": re.compile(r"(?i)layers|层")}
+_LABELS = {
+    "context": re.compile(r"(?i)context|上下文"),
+    "vocab": re.compile(r"(?i)vocab|tokeniz|词表"),
+    "layers": re.compile(r"(?i)layers|层"),
+}
 
 
 def named_by(label: str) -> frozenset[str]:

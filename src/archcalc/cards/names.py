@@ -158,7 +158,7 @@ _RELEASES = {
 _SHORT = ("mixtral", "gpt2")
 """Short names that are those of families too."""
 
-_COMPLETE = ("Llama 3", "Llama 3.1", "Llama 4", "Mixtral", "Gemma 2", "Qwen3", "gpt-oss", "GLM-4.5", "OLMo 2", "DeepSeek-V2")
+_COMPLETE = ("Llama 3", "Llama 3.1", "Llama 4", "Mixtral", "Gemma 2", "Qwen3", "gpt-oss", "GLM-4.5", "DeepSeek-V2")
 """Families of which every published size is bundled."""
 
 
@@ -338,7 +338,9 @@ def in_heading(text: str) -> Match:
     """
     # Figures in brackets say nothing of the name: "Llama-3-8B (L=32, d=128)".
     name = clean(re.sub(r"<[^>]*>|[`*_#]+|\([^()]*=[^()]*\)", " ", text))
-    name = re.sub(r"^\d+(?:\.\d+)*[.)]\s+|(?<=\w)Config(?:uration)?$", "", name)
+    name = re.sub(
+        r"^\d+(?:\.\d+)*[.)]\s+|^(?:Table|Tab\.|Figure|Fig\.|表|图)\s*\d+\s*[.:：]?\s*|(?<=\w)Config(?:uration)?$", "", name
+    )
     if not name or len(name) > 400:
         return NONE
     whole = match(name)

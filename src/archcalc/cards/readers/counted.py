@@ -30,7 +30,8 @@ def counted(text: str, start: int = 0) -> Iterator[tuple[Label, int, int]]:
             if label is None:
                 continue
             if label.fields == ("active",):
-                label = label._replace(fields=("active_params",))
+                scaled = re.search(r"(?i)[bmt]", match["value"]) is not None
+                label = label._replace(fields=("active_params" if scaled else "active_experts",))
             if len(label.fields) == 1 and label.fields[0] in _FIELDS:
                 yield label, match.start("value"), match.end("value")
                 break

@@ -124,11 +124,22 @@ def read_share(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         yield of(field, found[0], quals)
 
 
+_COUNTED = re.compile(
+    r"(?i)\s*(?:(?:routed|total|active|activated|shared|local|fine-grained)\s+)*(?:e\b|experts?\b|active|activated|shared|per token)"
+)
+_COUNTS = re.compile(r"(?i)(?:top-?\s*k?\s*=?\s*|experts?\s*[:=]\s*|active\s*[:=]?\s*)$")
+
+
 def read_type(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     """`MoE`, `MoE 8e`, `14B parameters, dense decoder-only Transformer`."""
     yield from read_words(field, text, quals)
     if re.search(r"(?i)\d\s*(?:e|experts?)\b|top-?\d", text):
-        yield from read_experts("moe", text, quals)
+        # Beside layers and heads only what a word next to it counts: "48 layers, 128 experts (8 active), GQA 32/4".
+        yield from (
+            c
+            for c in read_experts("moe", text, quals)
+            if c.form != "number" or _COUNTED.match(text, c.end) or _COUNTS.search(text, 0, c.start)
+        )
     for number in numbers(text):
         if number.scale >= 6 and re.match(r"[\s-]*param", text[number.after :], re.IGNORECASE):
             yield of("total_params", number, quals)

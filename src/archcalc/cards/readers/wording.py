@@ -42,7 +42,9 @@ def read_words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         width := re.search(r"(?i)(?:intermediate|hidden|inner)\s+(?:size|dim\w*|width)\D{0,4}(?=\d)", text)
     ):
         yield from (of("intermediate_size", number, quals) for number in list(numbers(text, width.end()))[:1])
-    if field == "attention" or (field == "type" and names & {"mha", "gqa"} and re.search(r"\(\d+[:/]\d+\)", text)):
+    if field == "attention" or (
+        field == "type" and names & {"mha", "gqa"} and re.search(r"(?i)\(\d+[:/]\d+\)|\b[gm][qh]a \d+\s*/\s*\d+", text)
+    ):
         yield from _in_attention(text, quals, names)
     if field == "position" and (match := re.search(r"(?i)(?:θ|theta|base(?: frequency)?)\s*(?:of|=|:|\\=)?\s*(?=\d)", text)):
         yield from (of("rope_theta", number, quals) for number in list(numbers(text, match.end()))[:1])
@@ -88,7 +90,9 @@ def read_flag(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         "pre_norm": "pre",
         "post_norm": "post",
     }.get(field, field)
-    if field in ("pre_norm", "post_norm") and (kind := next((h for h in words.hits("norm", text) if h.word.endswith("norm")), None)):
+    if field in ("pre_norm", "post_norm") and (
+        kind := next((h for h in words.hits("norm", text) if h.word.endswith("norm")), None)
+    ):
         yield Claim("norm", "word", kind.start, kind.end, quals, word=kind.word, flag=not kind.negated)
         return
     if field in words.VOCABULARY:

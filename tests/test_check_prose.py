@@ -1,0 +1,122 @@
+"""Sentences, and tables and lists in uncommon shapes: what is read of them, of whom, and that nothing wrong is called right.
+
+The texts are made up; the figures are those of the models' published configs.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from archcalc.cards.check import check_text
+from archcalc.cards.settings import Settings
+
+
+def told(text: str) -> list[str]:
+    """The claims that are right, with their models, and all others with their verdict."""
+    results = check_text(text, "card.md", Settings(), offline=True).results
+    return [f"{r.resolved} {r.field}={r.claimed}{'' if r.verdict == 'ok' else f' {r.verdict}'}" for r in results]
+
+
+SENTENCES = [
+    ("Mistral Small 3.1 24B comes with 40 layers and a vocabulary of 131,072 tokens.",
+     "mistral-small-3.1-24b layers=40;mistral-small-3.1-24b vocab=131,072"),
+    ("DeepSeek-V3 activates 37B of 671B parameters; DeepSeek-V2 had 236B parameters and 160 experts.",
+     "deepseek-v3 active_params=37B;deepseek-v3 total_params=671B;deepseek-v2 total_params=236B;deepseek-v2 experts=160"),
+    ("GLM-4.5-Air uses 128 routed experts, 8 of them active, with a context of 128K tokens.",
+     "glm-4.5-air experts=128;glm-4.5-air active_experts=8;glm-4.5-air context=128K"),
+    ("With 30.5B total parameters and 3.3B active, Qwen3-30B-A3B is small.",
+     "qwen3-30b-a3b total_params=30.5B;qwen3-30b-a3b active_params=3.3B"),
+    ("Kimi-K2 是一个总参数为 1T, 激活参数为 32B 的模型", "kimi-k2 total_params=1T;kimi-k2 active_params=32B"),
+    # A generation's name is that of its members: a figure is right of those that have it.
+    ("The Qwen3 series spans 94 layers at the top.", "qwen3-235b-a22b layers=94"),
+    ("gpt-oss comes as 120B-A5.1B and 20.9B-A3.6B.",
+     "gpt-oss-120b total_params=120B;gpt-oss-120b active_params=5.1B;gpt-oss-20b total_params=20.9B;gpt-oss-20b active_params=3.6B"),
+    ("Gemma 3 27B has 62 layers, and Gemma 3 4B 34 layers. Foo-7B has 62 layers.",
+     "gemma-3-27b layers=62;gemma-3-4b layers=34"),
+    # What is wrong, or of something else, is not called right; and a sentence raises no alarm.
+    ("Qwen3-8B has 64 layers.", ""),
+    ("Unlike Qwen3-8B, our Foo-9B has 36 layers and 32 attention heads.", ""),
+    ("Qwen3-8B was our teacher: the student has 36 layers.", ""),
+    ("Qwen3-8B-VL has 36 layers.", ""),
+    ("Qwen3-8B was trained for 36 days on 32 GPUs with a batch of 4096.", ""),
+    ("We serve Qwen3-8B with a context of 40960 tokens.", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "claims"), SENTENCES)
+def test_a_sentence_is_read_by_value(sentence: str, claims: str) -> None:
+    assert told(f"# Notes\n\n{sentence}\n") == [claim for claim in claims.split(";") if claim]
+
+
+def test_a_sentence_without_a_name_is_of_the_one_before_it_or_of_the_page() -> None:
+    assert told("Kimi-K2 is large. It has 384 experts.\n") == ["kimi-k2 experts=384"]
+    assert told("# Qwen3-8B\n\nThe model has 36 layers. It has 48 heads.\n") == ["qwen3-8b layers=36"]
+
+
+def test_a_right_sentence_confirms_no_alarm() -> None:
+    table = "| Model | Max tokens |\n| --- | --- |\n| Qwen3-8B | 4096 |\n"
+    before = [claim for claim in told(table) if "wrong" in claim]
+    assert [claim for claim in told(f"Qwen3-8B has 36 layers.\n\n{table}") if "wrong" in claim] == before == []
+
+
+SHAPES = [
+    # A corner that is half of the label.
+    ("| Layers | OLMo-2-7B | Phi-4 |\n|---|---|---|\n| count | 32 | 40 |\n", "olmo-2-7b layers=32;phi-4 layers=40"),
+    ("| Hidden | Yi-34B | Mixtral-8x22B |\n|---|---|---|\n| size | 7168 | 6144 |\n",
+     "yi-34b hidden_size=7168;mixtral-8x22b hidden_size=6144"),
+    # Families above sizes.
+    ("| | Llama 3.1 || Qwen3 ||\n|---|---|---|---|---|\n| | 8B | 70B | 8B | 32B |\n| Layers | 32 | 80 | 36 | 64 |\n",
+     "llama-3.1-8b layers=32;llama-3.1-70b layers=80;qwen3-8b layers=36;qwen3-32b layers=64"),
+    ("<table><tr><th rowspan=2>Spec</th><th colspan=2>gpt-oss</th></tr><tr><th>20B</th><th>120B</th></tr>"
+     "<tr><td>Layers</td><td>24</td><td>36</td></tr></table>\n", "gpt-oss-20b layers=24;gpt-oss-120b layers=36"),
+    # Symbols, and a row of figures below nothing but fields.
+    ("# DeepSeek-V2\n\n| $n_{\\text{layer}}$ | $d_{\\mathrm{model}}$ | $n_h$ | Params |\n|---|---|---|---|\n"
+     "| 60 | $5120$ | 128 | $236\\text{B}$ |\n",
+     "deepseek-v2 layers=60;deepseek-v2 hidden_size=5120;deepseek-v2 heads=128;deepseek-v2 total_params=236B"),
+    ("Table 1: Mixtral 8x22B\n\n| Heads (Q/KV) | Experts (total/active) |\n|---|---|\n| 48/8 | 8/2 |\n",
+     "mixtral-8x22b heads=48;mixtral-8x22b kv_heads=8;mixtral-8x22b experts=8;mixtral-8x22b active_experts=2"),
+    # Several facts in a cell: a figure is of the noun beside it, whatever the column.
+    ("| Model | Architecture |\n|---|---|\n| Qwen3-235B-A22B | 94 layers, 128 experts (8 active), GQA 64/4 |\n",
+     "qwen3-235b-a22b layers=94;qwen3-235b-a22b experts=128;qwen3-235b-a22b active_experts=8;"
+     "qwen3-235b-a22b attention=GQA;qwen3-235b-a22b heads=64;qwen3-235b-a22b kv_heads=4"),
+    ("| Model | #AP / #TP |\n|---|---|\n| DeepSeek-V2-Lite | 2.4B / 15.7B |\n",
+     "deepseek-v2-lite active_params=2.4B;deepseek-v2-lite total_params=15.7B"),
+    ("<details><summary>Qwen3-14B</summary>\n\n- 40 layers\n\n</details>\n\n- 40 layers\n",
+     "qwen3-14b layers=40;None layers=40 unknown-model"),
+    # A name at the beginning of an item, in brackets behind a figure, or by its publisher.
+    ("- Qwen3-8B 一共有 36 层，隐藏维度为 4096\n", "qwen3-8b layers=36;qwen3-8b hidden_size=4096"),
+    ("# Llama 3\n\n- **Extended context**: up to 128K tokens (Llama 3.1)\n",
+     "llama-3.1-8b, llama-3.1-70b, llama-3.1-405b context=128K"),
+    ("| Model | Layers |\n|---|---|\n| Mistral 8x7B | 32 |\n", "mixtral-8x7b layers=32"),
+    ("# Qwen3-8B\n\n- Uses QK LayerNorm\n- No bias anywhere\n", "qwen3-8b attention=QK LayerNorm"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "claims"), SHAPES)
+def test_a_shape(text: str, claims: str) -> None:
+    got = told(text)
+    assert sorted(got) == sorted(claims.split(";"))
+
+
+NO_CLAIMS = [
+    # A tower's, an experiment's, a title's and a difference's figures.
+    "# Qwen3-8B\n\n### Vision Stack\n\nThe config exposes:\n\n- `depth = 27`\n- `hidden_size = 1152`\n- `num_heads = 16`\n",
+    "# Qwen3-8B\n\nThe audio encoder has:\n\n- `d_model = 1280`\n",
+    "| Benchmark | MHA | MLA |\n|---|---|---|\n| # Total Params | 15.8B | 15.7B |\n| # Layers | 27 | 27 |\n",
+    "* [Blog: Announcing Foo-7B-8K: 8K context length](https://example.org/foo)\n",
+    "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_CLAIMS)
+def test_what_is_no_claim_of_the_model(text: str) -> None:
+    assert [claim for claim in told(text) if "27" not in claim or "wrong" in claim] == []
+
+
+def test_a_size_that_no_bundled_member_has_is_not_known() -> None:
+    """OLMo 2 has a 1B that is not bundled."""
+    assert not [
+        claim
+        for claim in told("| Model | Sizes |\n|---|---|\n| OLMo 2 | 1B, 7B, 13B, 32B |\n")
+        if "wrong" in claim or "doubt" in claim
+    ]
