@@ -1,0 +1,21 @@
+"""Gemma 4 Unified's draft: that of Gemma 4 over the other text model.
+
+Source: transformers 5.24, models/gemma4_unified_assistant/modeling_gemma4_unified_assistant.py and
+configuration_gemma4_unified_assistant.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import gemma4_assistant
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import Size, nested
+from archcalc.arch.gemma4_unified_text import Schema as Text
+
+
+class Schema(gemma4_assistant.Schema):
+    name: ClassVar[str] = "gemma4_unified_assistant"
+
+    text_config: Annotated[Text, nested("gemma4_unified_text"), DEFAULT]
+    backbone_hidden_size: Size = 3840
