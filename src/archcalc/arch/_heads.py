@@ -101,6 +101,11 @@ def summary(name: str, after: str = "", to_labels: bool = False) -> Maker:
     return made
 
 
+def stated_summary(s: Sizes) -> Iterable[Tensor]:
+    """A summary whose projection is there only where the config asks for one, and a layer after it."""
+    return summary("sequence_summary", "classifier")(s._replace(config={"summary_use_proj": False, **s.config}))
+
+
 def summed_choice(s: Sizes) -> Iterator[Tensor]:
     """A summary to the labels, and one number made of them."""
     yield from summary("sequence_summary", to_labels=True)(s)
@@ -191,6 +196,13 @@ _T5: Heads = {"sequence": Head(deep("classification_head")), "questions": Head(A
 _T5GEMMA: Heads = {"sequence": Head(plain("score.out_proj")), "token": Head(plain("score.out_proj"))}
 _QWEN2: Heads = {**GENERIC, "reward": Head(rewarded, labels=1), "process reward": Head(rewarded, labels=2)}
 
+_SPLIT: Heads = {
+    **ROBERTA,
+    "choice": Head(deep("", "pre_classifier", "classifier"), labels=1),
+    "questions": Head(ANSWERS, labels=2),
+}
+_POOLED: Heads = {task: head._replace(pooled=True) for task, head in BERT.items()}
+
 _BY_TYPE: Mapping[str, Heads] = {
     **dict.fromkeys(("ernie", "megatron_bert", "mobilebert", "bert"), SENTENCE_BERT),
     **dict.fromkeys(("camembert", "data2vec_text", "jina_embeddings_v3", "longformer", "mpnet", "roberta", "roberta_prelayernorm",
@@ -214,6 +226,13 @@ _BY_TYPE: Mapping[str, Heads] = {
         **ROBERTA, "choice": Head(summary("sequence_summary", "classifier"), labels=1),
         "pretraining": Head(deep("", "discriminator_predictions.dense", "discriminator_predictions.dense_prediction"), labels=1),
     },
+    "convbert": {**ROBERTA, "choice": Head(stated_summary, labels=1)},
+    "fnet": {task: head._replace(pooled=True) for task, head in SENTENCE_BERT.items()},
+    "ibert": ROBERTA,
+    "luke": {**BERT, "": Head(nothing, pooled=True, vocabulary=True), "questions": Head(ANSWERS, labels=2)},
+    **dict.fromkeys(("mra", "nystromformer", "yoso"), _SPLIT),
+    "squeezebert": _POOLED,
+    "tapas": {task: head for task, head in BERT.items() if task in ("", "bare", "sequence")},
     "roformer": PAIR,
     "layoutlm": BERT,
     "rembert": BERT,

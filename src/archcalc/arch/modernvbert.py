@@ -15,8 +15,6 @@ from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
 from archcalc.blocks.vision import projector
 from archcalc.model import Architecture, Encoder, Tensor
 
-_HEAD = (("head.", "projection_head."), ("decoder.", "lm_head."))
-
 
 class Schema(VisionSchema):
     name: ClassVar[str] = "modernvbert"
@@ -27,6 +25,8 @@ class Schema(VisionSchema):
     text_name: ClassVar[str] = "text_model"
     tower_name: ClassVar[str] = "vision_model"
     projector_name: ClassVar[str] = "connector"
+    # What the text model calls the parts of its head, and what this one does.
+    head_names: ClassVar[tuple[tuple[str, str], ...]] = (("head.", "projection_head."), ("decoder.", "lm_head."))
 
     text_config: Annotated[ConfigSchema, nested("modernbert"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
@@ -38,7 +38,7 @@ class Schema(VisionSchema):
         a = self.text_config.model_copy(update=tied).architecture(f"{prefix}.{self.text_name}" if prefix else self.text_name)
 
         def renamed(t: Tensor) -> Tensor:
-            old, new = next(pair for pair in _HEAD if t.name.startswith(pair[0]))
+            old, new = next(pair for pair in self.head_names if t.name.startswith(pair[0]))
             return t._replace(name=new + t.name.removeprefix(old))
 
         groups = (g._replace(tensors=tuple(map(renamed, g.tensors))) if g.part == "head" else g for g in a.groups)

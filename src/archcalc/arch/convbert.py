@@ -1,0 +1,58 @@
+"""ConvBERT: ELECTRA with half of the heads made of convolutions whose kernels depend on the token.
+
+Source: transformers 5.24, models/convbert/modeling_convbert.py (`ConvBertForMaskedLM`) and configuration_convbert.py (defaults);
+Jiang et al. 2020, arXiv:2008.02496.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from archcalc.arch import electra
+from archcalc.arch._schema import Size, divided
+from archcalc.blocks._tensor import linear, prefixed
+from archcalc.errors import UnsupportedError
+from archcalc.model import Layer, Shard, Tensor
+
+
+class Schema(electra.Schema):
+    name: ClassVar[str] = "convbert"
+    root: ClassVar[str] = "convbert"
+
+    embedding_size: Size = 768
+    hidden_size: Size = 768
+    num_attention_heads: Size = 12
+    intermediate_size: Size = 3072
+    head_ratio: Size = 2
+    conv_kernel_size: Size = 9
+    num_groups: Size = 1
+
+    def heads(self) -> int:
+        """Heads of softmax attention, whose width stays that of one head among all."""
+        return max(self.num_attention_heads // self.head_ratio, 1)
+
+    def mixing(self) -> Iterator[Tensor]:
+        """Queries, keys and values of the attention, and the convolutions beside it."""
+        h, heads, kernel = self.hidden_size, self.heads(), self.conv_kernel_size
+        divided(h, self.num_attention_heads, "hidden_size", "num_attention_heads")
+        # A ratio beyond the heads leaves one, of a narrower width.
+        wide = h // self.num_attention_heads * heads if self.head_ratio <= self.num_attention_heads else h // self.head_ratio
+        rows = Shard(0, heads)
+        for name in ("query", "key", "value"):
+            yield from linear(name, wide, h, "attention", bias=True, shard=rows)
+        yield Tensor("key_conv_attn_layer.bias", (wide, 1), "attention", rows)
+        yield Tensor("key_conv_attn_layer.depthwise.weight", (h, 1, kernel), "attention")
+        yield Tensor("key_conv_attn_layer.pointwise.weight", (wide, h, 1), "attention", rows)
+        yield from linear("conv_kernel_layer", heads * kernel, wide, "attention", bias=True)
+        yield from linear("conv_out_layer", wide, h, "attention", bias=True, shard=rows)
+
+    def layer(self) -> Layer:
+        if self.num_groups != 1:
+            raise UnsupportedError(f"num_groups is {self.num_groups}: archcalc knows ConvBERT's FFN in one group alone")
+        layer = super().layer()
+        own = prefixed("attention.self", self.mixing())
+        attends = tuple(a._replace(heads=self.heads()) for a in layer.attends)
+        mixer = f"{layer.mixer}, half of it by convolutions over {self.conv_kernel_size} tokens"
+        kept = (t for t in layer.tensors if not t.name.startswith("attention.self."))
+        return layer._replace(mixer=mixer, tensors=(*own, *kept), attends=attends)

@@ -1,0 +1,52 @@
+"""ESM C: a protein model of Llama's layers with LayerNorm, normalized queries and keys, and a head behind a layer of its own.
+
+Source: transformers 5.24, models/esmc/modeling_esmc.py (`EsmcForMaskedLM`) and configuration_esmc.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import BiasedSchema
+from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.attention import QkNorm, head_sharing
+from archcalc.blocks.norm import layer_norm, rms_norm
+from archcalc.model import Architecture, Group, Layer, Shard, Tensor
+
+
+class Schema(BiasedSchema):
+    name: ClassVar[str] = "esmc"
+    inert_keys: ClassVar[tuple[str, ...]] = ("mask_token_id", "classifier_dropout")
+    qk_norm: ClassVar[QkNorm] = "full"
+    layer_norms: ClassVar[bool] = True
+    norm_label: ClassVar[str] = "LayerNorm (pre)"
+
+    vocab_size: Size = 64
+    hidden_size: Size = 2560
+    intermediate_size: Size = 6912
+    num_hidden_layers: Layers = 80
+    num_attention_heads: Size = 40
+    max_position_embeddings: Tokens = 2048
+
+    def norm(self, name: str) -> Iterable[Tensor]:
+        # The last one has no bias.
+        return (rms_norm(name, self.hidden_size),) if name == self.last_norm else layer_norm(name, self.hidden_size)
+
+    def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
+        return super().layer(window, sparse, variant)._replace(caches=())
+
+    def more(self) -> dict[str, Any]:
+        return {"attention": f"{head_sharing(self.num_attention_heads, self.kv_heads)}, bidirectional"}
+
+    def placed(self) -> dict[str, Any]:
+        return {"head": "lm_head.decoder"}
+
+    def architecture(self, prefix: str = "esmc") -> Architecture:
+        a, h, v = super().architecture(prefix), self.hidden_size, self.vocab_size
+        beside = (
+            *linear("lm_head.dense", h, h, "head", bias=True), *layer_norm("lm_head.layer_norm", h),
+            Tensor("lm_head.decoder.bias", (v,), "head", Shard(0, v)),
+        )  # fmt: skip
+        return a._replace(groups=(*a.groups, Group("head", beside)))

@@ -1,0 +1,44 @@
+"""TAPAS: BERT with tables for where a word stands in a table.
+
+Source: transformers 5.24, models/tapas/modeling_tapas.py (`TapasForMaskedLM`) and configuration_tapas.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from archcalc.arch._bert import BertSchema
+from archcalc.arch._schema import Size
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import table
+from archcalc.model import Tensor
+
+
+class Schema(BertSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *BertSchema.inert_keys, "aggregation_labels", "aggregation_loss_weight", "aggregation_temperature",
+        "allow_empty_column_selection", "answer_loss_cutoff", "answer_loss_importance", "average_approximation_function",
+        "average_logits_per_cell", "cell_selection_preference", "disable_per_token_loss", "huber_loss_delta",
+        "init_cell_selection_weights_to_zero", "max_num_columns", "max_num_rows", "no_aggregation_label_index",
+        "num_aggregation_labels", "positive_label_weight", "reset_position_index_per_cell", "select_one_column", "temperature",
+        "use_answer_as_supervision", "use_gumbel_for_aggregation", "use_gumbel_for_cells", "use_normalized_answer_loss",
+        "softmax_temperature",
+    )  # fmt: skip
+    name: ClassVar[str] = "tapas"
+    root: ClassVar[str] = "tapas"
+
+    max_position_embeddings: Size = 1024
+    type_vocab_sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (3, 256, 256, 2, 256, 256, 10)
+
+    def tables(self) -> Iterator[Tensor]:
+        wide = self.hidden_size
+        yield table("position_embeddings", self.max_position_embeddings, wide)
+        for i, rows in enumerate(self.type_vocab_sizes):
+            yield table(f"token_type_embeddings_{i}", rows, wide)
+        yield from layer_norm("LayerNorm", wide)
+
+    def more(self) -> dict[str, Any]:
+        return {"position": "learned, in the text and in the table"}

@@ -1,0 +1,49 @@
+"""YOSO: BERT whose attention is estimated by hashing. Positions start at 2.
+
+Source: transformers 5.24, models/yoso/modeling_yoso.py (`YosoForMaskedLM`) and configuration_yoso.py (defaults); Zeng et al. 2021,
+arXiv:2111.09714.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from archcalc.arch._bert import BertSchema
+from archcalc.arch._schema import Count, Size
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import table
+from archcalc.model import Layer, Tensor
+
+
+class Schema(BertSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *BertSchema.inert_keys, "use_expectation", "hash_code_len", "num_hash", "use_fast_hash", "lsh_backward",
+    )  # fmt: skip
+    name: ClassVar[str] = "yoso"
+    pooler: ClassVar[str] = ""
+    root: ClassVar[str] = "yoso"
+    way: ClassVar[str] = "estimated by hashing"
+
+    vocab_size: Size = 50265
+    max_position_embeddings: Size = 4096
+    type_vocab_size: Size = 1
+    conv_window: Count | None = None
+
+    def tables(self) -> Iterator[Tensor]:
+        wide = self.hidden_size
+        yield table("position_embeddings", self.max_position_embeddings + 2, wide)
+        yield table("token_type_embeddings", self.type_vocab_size, wide)
+        yield from layer_norm("LayerNorm", wide)
+
+    def convolution(self) -> int | None:
+        """Tokens that a convolution over the values sees, where there is one."""
+        return self.conv_window
+
+    def layer(self) -> Layer:
+        layer, kernel, heads = super().layer(), self.convolution(), self.num_attention_heads
+        conv = (Tensor("attention.self.conv.weight", (heads, 1, kernel, 1), "attention"),) if kernel else ()
+        return layer._replace(mixer=f"{layer.mixer}, {self.way}", tensors=(*layer.tensors, *conv))
+
+    def more(self) -> dict[str, Any]:
+        return {"position": "learned", "attention": f"MHA, bidirectional, {self.way}"}
