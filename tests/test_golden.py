@@ -14,7 +14,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import adapter_name, model_types, parse
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Tensor
 
 GOLDEN = Path(__file__).parent / "golden"
 ROWS = [json.loads(line) for path in sorted(GOLDEN.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -37,6 +37,13 @@ def wanted(row: dict[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
     return out
 
 
+def one_by_one(t: Tensor) -> list[Tensor]:
+    """The experts of a tensor that the reference implementation holds one by one, where `{}` in its name says so."""
+    if t.experts is None or "{}" not in t.name:
+        return [t]
+    return [t._replace(name=t.name.replace("{}", str(i)), shape=t.shape[1:]) for i in range(t.experts.total)]
+
+
 def listed(a: Architecture) -> dict[str, tuple[tuple[int, ...], str]]:
     """What the architecture says the reference implementation holds: all but MTP layers and stored copies."""
     out: dict[str, tuple[tuple[int, ...], str]] = {}
@@ -48,7 +55,7 @@ def listed(a: Architecture) -> dict[str, tuple[tuple[int, ...], str]]:
     for stack in a.stacks:
         if stack.part != "mtp":
             for i, kind in enumerate(stack.pattern):
-                for t in stack.kinds[kind].tensors:
+                for t in (one for t in stack.kinds[kind].tensors for one in one_by_one(t)):
                     name = f"{stack.prefix}.{stack.start + i}.{t.name}"
                     assert name not in out, f"{name} twice"
                     out[name] = (t.shape, t.kind)

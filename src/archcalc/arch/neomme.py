@@ -94,7 +94,8 @@ class Schema(BiasedSchema):
             table("value_embeddings", v, self.kv_heads * self.head_size)._replace(rows_read=1),
         )
         patches = (
-            *layer_norm("norm", patch), *linear("up_proj", 2 * h, patch, "embedding"), *linear("down_proj", h, 2 * h, "embedding", bias=True),
+            *layer_norm("norm", patch), *linear("up_proj", 2 * h, patch, "embedding"),
+            *linear("down_proj", h, 2 * h, "embedding", bias=True),
         )  # fmt: skip
         head = (*linear("unembedding_projection", h, rank, "head"), *linear("lm_head", v, rank, "head", shard=Shard(0, v)))
         return a._replace(

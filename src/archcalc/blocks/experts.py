@@ -152,3 +152,38 @@ class NeuronExperts:
 
     def label(self) -> str:
         return f"{self.plain.label()} + {self.experts} experts of one neuron, top-{self.active}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApartExperts:
+    """`active` of `experts` FFNs of two matrices that the reference implementation holds one by one: `{}` in a name stands for the expert.
+
+    Sources: Fedus et al. 2021, arXiv:2101.03961 (one expert a token); NLLB Team 2022, arXiv:2207.04672, section 6 (two);
+    transformers 5.24, models/switch_transformers and models/nllb_moe.
+    """
+
+    hidden: int
+    intermediate: int
+    experts: int
+    active: int
+    activation: str
+    names: tuple[str, str]
+    bias: bool
+    router_bias: bool = False
+
+    def tensors(self) -> Iterator[Tensor]:
+        experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate
+        for name, out, inner, axis in ((self.names[0], i, h, 1), (self.names[1], h, i, 2)):
+            piece = f"experts.expert_{{}}.{name}"
+            yield fused_experts(f"{piece}.weight", experts, (out, inner), stored=(f"{piece}.weight",), shard=Shard(axis, i))
+            if self.bias:
+                shard = Shard(1, i) if axis == 1 else None
+                yield fused_experts(f"{piece}.bias", experts, (out,), stored=(f"{piece}.bias",), shard=shard)
+        yield from linear("router.classifier", self.experts, h, "router", bias=self.router_bias)
+
+    def width(self) -> int:
+        """Each visited expert holds its input, the up projection and its activation."""
+        return self.active * (self.hidden + 2 * self.intermediate)
+
+    def label(self) -> str:
+        return f"MoE {self.experts} x {activation_name(self.activation, gated=False)} {self.intermediate}, top-{self.active}"

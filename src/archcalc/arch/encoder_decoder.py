@@ -1,0 +1,51 @@
+"""A text encoder and a language model that attends to it (BERT2BERT), each with the config of its own type.
+
+Source: transformers 5.24, models/encoder_decoder/modeling_encoder_decoder.py and configuration_encoder_decoder.py (the decoder's own flag
+ties its head; the encoder is its type's model without a head).
+"""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import Annotated, ClassVar
+
+from archcalc.arch._bert import BertSchema
+from archcalc.arch._composite import head_below
+from archcalc.arch._decoder import group, join, with_tower
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch._vlm import under
+from archcalc.blocks._tensor import linear
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
+
+
+class Schema(ConfigSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings", "tie_encoder_decoder")
+    own_heads: ClassVar[bool] = True
+
+    encoder: Annotated[ConfigSchema, nested("bert")]
+    decoder: Annotated[ConfigSchema, nested("bert")]
+
+    def bare(self) -> Architecture:
+        encoder = self.encoder
+        if not isinstance(encoder, BertSchema):
+            kind = type(encoder).__module__.rpartition(".")[2]
+            raise UnsupportedError(f"encoder.model_type is {kind}: archcalc knows BERT and its relatives there")
+        return encoder.model_copy(update={"architectures": [f"{encoder.name.replace('_', '')}Model"]}).architecture()
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        name = join(prefix, "decoder")
+        # Below it, the decoder's tensors are called as in its own type.
+        root: str = signature(type(self.decoder).architecture).parameters["prefix"].default
+        text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
+        encoder = under(self.bare(), join(prefix, "encoder"))
+        groups = [group("other", g.tensors) for g in encoder.groups]
+        wide, hidden = encoder.facts.hidden_size, text.facts.hidden_size
+        if wide != hidden and (self.decoder.model_extra or {}).get("cross_attention_hidden_size") is None:
+            groups.append(group("other", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
+        stacks = [stack._replace(part="other") for stack in encoder.stacks]
+        a = with_tower(text, "encoder_decoder", groups, stacks)
+        return a._replace(
+            facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"{encoder.model_type}, {encoder.layers} layers")))
+        )

@@ -1,0 +1,33 @@
+"""FSMT, the models of WMT19: a vocabulary for each side, sinusoidal positions that are listed, norms behind the blocks.
+
+Source: transformers 5.24, models/fsmt/modeling_fsmt.py (`FSMTForConditionalGeneration`) and configuration_fsmt.py (defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._bart import BartSchema
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Flag, Size
+from archcalc.model import Group, Stack
+
+
+class Schema(BartSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = (*BartSchema.inert_keys, "langs", "decoder")
+    name: ClassVar[str] = "fsmt"
+    logits_bias: ClassVar[bool] = False
+    embedding_norm: ClassVar[bool] = False
+    position: ClassVar[str] = "sinusoidal"
+    head_name: ClassVar[str] = "model.decoder.output_projection"
+
+    src_vocab_size: Size = 42024
+    vocab_size: Size = named(42024, "tgt_vocab_size", "vocab_size")
+    activation_function: str = "relu"
+    tie_word_embeddings: Flag = False
+
+    def both(self) -> tuple[list[Group], list[Stack]]:
+        groups, stacks = super().both()
+        # Each side has its own table, or the encoder's is the decoder's.
+        own = self.words("model.encoder.embed_tokens", self.src_vocab_size)
+        return [Group("embedding", (own,)), *groups[1:]], stacks

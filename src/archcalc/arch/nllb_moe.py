@@ -1,0 +1,60 @@
+"""NLLB with experts: M2M-100 with a mixture in every fourth layer, of which a token visits two experts.
+
+Source: transformers 5.24, models/nllb_moe/modeling_nllb_moe.py (`NllbMoeForConditionalGeneration`) and configuration_nllb_moe.py
+(defaults); NLLB Team 2022, arXiv:2207.04672.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import m2m_100
+from archcalc.arch._schema import Count, Flag, Size
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.experts import ApartExperts
+from archcalc.model import Architecture, Layer, Moe, Stack, stack
+
+_NAMES = (("encoder_attn", "cross_attention"), ("final_layer_norm", "ff_layer_norm"), ("fc1", "ffn.fc1"), ("fc2", "ffn.fc2"))
+
+
+class Schema(m2m_100.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        *m2m_100.Schema.inert_keys, "batch_prioritized_routing", "expert_capacity", "moe_eval_capacity_token_fraction", "moe_token_dropout",
+        "normalize_router_prob_before_dropping", "router_dtype", "router_ignore_padding_tokens", "router_z_loss_coef",
+        "second_expert_policy", "router_type", "num_selected_experts",
+    )  # fmt: skip
+    name: ClassVar[str] = "nllb_moe"
+
+    num_experts: Size = 128
+    encoder_sparse_step: Count = 4
+    decoder_sparse_step: Count = 4
+    router_bias: Flag = False
+
+    def experts(self, wide: int) -> ApartExperts:
+        return ApartExperts(
+            self.d_model, wide, self.num_experts, 2, self.activation_function, ("fc1", "fc2"), True, self.router_bias
+        )  # fmt: skip
+
+    def mixed(self, layer: Layer, wide: int, sparse: bool) -> Layer:
+        """The layer under this type's names, with experts in place of its FFN where it is sparse."""
+        tensors = []
+        for t in layer.tensors:
+            old, new = next(((a, b) for a, b in _NAMES if t.name.startswith(a)), ("", ""))
+            tensors.append(t._replace(name=new + t.name.removeprefix(old)))
+        if not sparse:
+            return layer._replace(tensors=tuple(tensors))
+        experts = self.experts(wide)
+        tensors = [*(t for t in tensors if not t.name.startswith("ffn.")), *prefixed("ffn", experts.tensors())]
+        return layer._replace(tensors=tuple(tensors), ffn=experts.label(), ffn_width=experts.width())
+
+    def half(self, half: Stack) -> Stack:
+        name, wide = ("decoder", self.decoder_ffn_dim) if half.part == "decoder" else ("encoder", self.encoder_ffn_dim)
+        step: int = getattr(self, f"{name}_sparse_step")
+        layers = (self.mixed(half.kinds[kind], wide, step > 0 and (i + 1) % step == 0) for i, kind in enumerate(half.pattern))
+        return stack(half.prefix, half.part, layers)
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        a, step = super().architecture(prefix), self.decoder_sparse_step
+        sparse = self.decoder_layers // step if step else 0
+        moe = Moe(self.num_experts, 2, 0, sparse, self.decoder_ffn_dim) if sparse else None
+        return a._replace(stacks=tuple(map(self.half, a.stacks)), facts=a.facts._replace(moe=moe))

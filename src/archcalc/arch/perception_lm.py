@@ -1,0 +1,36 @@
+"""PerceptionLM: Llama with a Perception Encoder, whose patches an MLP projects.
+
+Source: transformers 5.24, models/perception_lm/modeling_perception_lm.py (`PerceptionLMMultiModalProjector`) and
+configuration_perception_lm.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._encoder import pooled
+from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture, Encoder, Tensor
+
+
+class Schema(VisionSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("vision_config",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("vision_use_cls_token",)
+    name: ClassVar[str] = "perception_lm"
+
+    text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("timm_wrapper"), DEFAULT]
+    projector_pooling_ratio: Size = 1
+    tie_word_embeddings: Flag | None = None
+
+    def tied(self, text: Architecture) -> bool:
+        return text.facts.tied_embeddings if self.tie_word_embeddings is None else self.tie_word_embeddings
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("linear_1", "linear_2"), (wide, hidden, hidden))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        return pooled(super().encoders(), self.projector_pooling_ratio**2)
