@@ -18,7 +18,7 @@ from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Group, Layer, Shard, Tensor
+from archcalc.model import Architecture, Group, Kind, Layer, Shard, Tensor
 
 
 class Schema(BiasedSchema):
@@ -86,7 +86,8 @@ class Schema(BiasedSchema):
 
     def architecture(self, prefix: str = "model") -> Architecture:
         a, h, v, rank = super().architecture(prefix), self.hidden_size, self.vocab_size, self.embedding_rank
-        kind, patch = ("tied" if self.tie_word_embeddings else "param"), 3 * self.patch_size**2
+        kind: Kind = "tied" if self.tie_word_embeddings else "param"
+        patch = 3 * self.patch_size**2
         embedding = (
             table("embed_tokens.word_embeddings", v, rank)._replace(shard=Shard(0, v)),
             *linear("embed_tokens.embedding_projection", h, rank, "embedding"),
