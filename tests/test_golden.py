@@ -55,7 +55,7 @@ def listed(a: Architecture) -> dict[str, tuple[tuple[int, ...], str]]:
     for stack in a.stacks:
         if stack.part != "mtp":
             for i, kind in enumerate(stack.pattern):
-                for t in (one for t in stack.kinds[kind].tensors for one in one_by_one(t)):
+                for t in (one for held in stack.kinds[kind].tensors for one in one_by_one(held)):
                     name = f"{stack.prefix}.{stack.start + i}.{t.name}"
                     assert name not in out, f"{name} twice"
                     out[name] = (t.shape, t.kind)

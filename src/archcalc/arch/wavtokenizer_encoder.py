@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import Flag, Size
@@ -27,7 +29,7 @@ class Schema(SeanetTower):
     )  # fmt: skip
 
     num_filters: Size = 32
-    upsampling_ratios: list[Size] | None = [6, 5, 5, 4]
+    upsampling_ratios: list[Size] | None = Field(default_factory=lambda: [6, 5, 5, 4])
     last_kernel_size: Size = 7
     use_conv_shortcut: Flag = True
     norm_type: Literal["weight_norm", "time_group_norm"] = "weight_norm"
