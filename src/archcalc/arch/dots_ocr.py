@@ -1,0 +1,33 @@
+"""dots.ocr: Qwen 2 with a ViT of its own, the text model's keys beside the tower's.
+
+Source: rednote-hilab/dots.ocr, modeling_dots_ocr.py and configuration_dots.py; vLLM 0.33, models/dots_ocr.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, Flag, nested
+from archcalc.arch._vlm import flat
+from archcalc.arch.dots_vit import Schema as Vision
+from archcalc.model import Architecture
+
+_OWN = ("model_type", "architectures", "vision_config", "image_token_id", "video_token_id", "dtype", "torch_dtype", "auto_map")
+
+
+class Schema(VisionSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("vision_config",)
+    name: ClassVar[str] = "dots_ocr"
+    renames: ClassVar[tuple[tuple[str, str], ...]] = (("model.language_model.", "model."), ("model.vision_tower.", "vision_tower."))
+
+    text_config: Annotated[ConfigSchema, nested("qwen2", "dots_ocr"), DEFAULT]
+    vision_config: Annotated[Vision, nested("dots_vit", fixed=True), DEFAULT]
+    tie_word_embeddings: Flag | None = None
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        return flat(config, _OWN)
+
+    def tied(self, text: Architecture) -> bool | None:
+        return self.tie_word_embeddings

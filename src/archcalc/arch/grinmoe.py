@@ -1,0 +1,18 @@
+"""GRIN-MoE: the layers of Phi-3.5-MoE.
+
+Source: microsoft/GRIN-MoE, modeling_grinmoe.py and configuration_grinmoe.py.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import phimoe
+from archcalc.arch._schema import Flag
+
+
+class Schema(phimoe.Schema):
+    name: ClassVar[str] = "grinmoe"
+
+    attention_bias: Flag = True
+    lm_head_bias: Flag = True

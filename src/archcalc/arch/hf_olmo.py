@@ -1,0 +1,73 @@
+"""OLMo 1 under its first library's keys and names: LayerNorm without weights, one projection for queries, keys and values.
+
+Source: allenai/OLMo 0.4, olmo/config.py (`ModelConfig`, defaults) and olmo/model.py (`OLMoSequentialBlock`); hf_olmo/modeling_olmo.py
+(names); configs of allenai/OLMo-1B and allenai/OLMo-7B.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._plain import named
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import make_layer
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
+
+
+class Schema(DecoderSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "alibi", "alibi_bias_max", "attention_dropout", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv",
+        "embedding_dropout", "flash_attention", "init_cutoff_factor", "init_device", "init_fn", "init_std", "low_cpu_fsdp", "precision",
+        "residual_dropout", "rope", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",
+    )  # fmt: skip
+
+    hidden_size: Size = named(768, "d_model", "hidden_size")
+    num_hidden_layers: Layers = named(12, "n_layers", "num_hidden_layers")
+    num_attention_heads: Size = named(12, "n_heads", "num_attention_heads")
+    intermediate_size: Size | None = named(None, "mlp_hidden_size")  # type: ignore[assignment]
+    mlp_ratio: Size = 4
+    vocab_size: Size = 50257
+    embedding_size: Size | None = 50304
+    max_position_embeddings: Tokens = named(1024, "max_sequence_length", "max_position_embeddings")
+    tie_word_embeddings: Flag = named(True, "weight_tying", "tie_word_embeddings")
+    hidden_act: str = named("swiglu", "activation_type")
+    include_bias: Flag = False
+    attention_layer_norm: Flag = False
+    layer_norm_with_affine: Flag = False
+    multi_query_attention: Flag | None = False
+    n_kv_heads: Size | None = None
+    block_type: str = "sequential"
+
+    def refuse(self) -> None:
+        """What no published model of this form asks for."""
+        asked = {
+            "include_bias": self.include_bias,
+            "attention_layer_norm": self.attention_layer_norm,
+            "layer_norm_with_affine": self.layer_norm_with_affine,
+            "multi_query_attention": self.multi_query_attention,
+            "n_kv_heads": self.n_kv_heads not in (None, self.num_attention_heads),
+            "block_type": self.block_type != "sequential",
+            "activation_type": self.hidden_act != "swiglu",
+        }
+        for key, other in asked.items():
+            if other:
+                raise UnsupportedError(f"{key} is not what the published models of OLMo 1 have: archcalc knows those alone here")
+
+    def architecture(self, prefix: str = "model.transformer") -> Architecture:
+        self.refuse()
+        h, n = self.hidden_size, self.num_attention_heads
+        # The stated width is that of gate and up together.
+        wide = (self.intermediate_size or self.mlp_ratio * h) // 2
+        attention = GroupedQueryAttention(h, n, n, self.head_size, fused="att_proj", names=("", "", "", "attn_out"))
+        ffn = GatedFeedForward(h, wide, "silu", fused="ff_proj", names=("", "", "ff_out"))
+        layer = make_layer(attention, ffn, (), mixer_name="", ffn_name="")
+        facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=wide, activation="SwiGLU")
+        return decoder(
+            "hf_olmo", [layer] * self.num_hidden_layers, facts, prefix=prefix, embed="wte", layers_name="blocks",
+            embed_rows=self.embedding_size or self.vocab_size, head=f"{prefix}.ff_out",
+        )  # fmt: skip

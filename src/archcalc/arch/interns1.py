@@ -1,0 +1,22 @@
+"""Intern-S1: InternVL's structure over Qwen 3.
+
+Source: internlm/Intern-S1-mini, modeling_interns1.py and configuration_interns1.py; vLLM 0.33, models/interns1.py
+(`InternS1MultiModalProjector`) and models/interns1_vit.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from archcalc.arch import internvl
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._schema import ConfigSchema, Flag, nested
+
+
+class Schema(internvl.Schema):
+    name: ClassVar[str] = "interns1"
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    renames: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
+    tie_word_embeddings: Flag | None = False

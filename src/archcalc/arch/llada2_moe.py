@@ -1,0 +1,26 @@
+"""LLaDA 2: Ling 2's layers, which see both ways inside a block of tokens and fill it over several passes.
+
+Source: inclusionAI/LLaDA2.0-mini, modeling_llada2_moe.py (the layers of BailingMoeV2); SGLang 0.5, srt/models/llada2.py and
+srt/dllm/ (keys and values of finished blocks are cached).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import bailing_moe
+from archcalc.model import Architecture
+
+NOTE = (
+    "a diffusion model: a block of tokens is made in several passes over all of them, and cached when it is done: FLOPs are those of "
+    "one pass"
+)
+
+
+class Schema(bailing_moe.Schema):
+    name: ClassVar[str] = "llada2_moe"
+    inert_keys: ClassVar[tuple[str, ...]] = (*bailing_moe.Schema.inert_keys, "block_size", "mask_token_id")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        return a._replace(notes=(*a.notes, NOTE))

@@ -1,0 +1,34 @@
+"""Llama that sees both ways, as an embedding model (Llama-Nemotron-Embed) or with one label (its reranker): it caches nothing.
+
+Source: nvidia/llama-nemotron-embed-1b-v2, llama_bidirectional_model.py (`LlamaBidirectionalModel`); vLLM 0.33, models/llama.py
+(`LlamaBidirectionalModel`, `LlamaBidirectionalForSequenceClassification`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import llama
+from archcalc.arch._decoder import group
+from archcalc.arch._heads import labels_of, task_of, unrooted
+from archcalc.blocks._tensor import linear
+from archcalc.model import Architecture
+
+
+class Schema(llama.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("pooling", "temperature", "pretraining_tp")
+    own_heads: ClassVar[bool] = True
+
+    architectures: list[str] | None = None
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
+        facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
+        a = a._replace(
+            model_type="llama_bidirec", groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts
+        )
+        if task_of(self.architectures) != "sequence":
+            return unrooted(a)
+        labels = labels_of(self.model_extra or {}, 1)
+        return a._replace(groups=(*a.groups, group("head", linear("score", labels, self.hidden_size, "head"))))

@@ -1,0 +1,45 @@
+"""LongCat-Flash-Lite: LongCat-Flash with an embedding of hashed n-grams beside that of tokens.
+
+Source: meituan-longcat/LongCat-Flash-Lite, modeling_longcat_ngram.py; vLLM 0.33, models/longcat_flash_ngram.py (`NgramEmbedding`: a table
+for each length and split, each two rows longer than the one before, and a projection for each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from archcalc.arch import longcat_flash
+from archcalc.arch._decoder import group, join
+from archcalc.arch._schema import Size, divided
+from archcalc.blocks._tensor import linear, prefixed
+from archcalc.model import Architecture, Shard, Tensor
+
+
+class Schema(longcat_flash.Schema):
+    core_keys: ClassVar[tuple[str, ...]] = (
+        *longcat_flash.Schema.core_keys,
+        "ngram_vocab_size_ratio",
+        "emb_neighbor_num",
+        "emb_split_num",
+    )
+    inert_keys: ClassVar[tuple[str, ...]] = (*longcat_flash.Schema.inert_keys, "oe_ignored_token_ids")
+
+    ngram_vocab_size_ratio: Size
+    emb_neighbor_num: Size
+    emb_split_num: Size
+
+    def ngrams(self) -> Iterator[Tensor]:
+        h, tables = self.hidden_size, self.emb_split_num * (self.emb_neighbor_num - 1)
+        wide = divided(h, max(tables, 1), "hidden_size", "emb_split_num x (emb_neighbor_num - 1)")
+        for i in range(tables):
+            rows = self.ngram_vocab_size_ratio * self.vocab_size + 2 * i + 1
+            yield Tensor(f"embedders.{i}.weight", (rows, wide), "embedding", Shard(0, rows), rows_read=1)
+            yield from linear(f"post_projs.{i}", h, wide, "embedding")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        tables = group("embedding", prefixed(join(prefix, "ngram_embeddings"), self.ngrams()))
+        said = ("n-grams", f"of 2 to {self.emb_neighbor_num} tokens, {self.emb_split_num} tables for each length")
+        facts = a.facts._replace(more=(*a.facts.more, said))
+        return a._replace(model_type="longcat_flash_ngram", groups=(*a.groups, tables), facts=facts)

@@ -1,0 +1,20 @@
+"""Nemotron-Labs-Diffusion: Ministral 3's layers, which also fill blocks of tokens that see both ways.
+
+Source: nvidia/Nemotron-Labs-Diffusion-8B, its model card and the sizes in its config; transformers 5.23,
+models/ministral3/modeling_ministral3.py (the layers).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import llama
+from archcalc.arch.llada2_moe import NOTE
+from archcalc.model import Architecture
+
+
+class Schema(llama.Schema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("block_size", "mask_token_id")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        return super().architecture(prefix)._replace(model_type="nemotron_labs_diffusion", notes=(NOTE,))
