@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
 _BY_CLASS = {
     "Grok1ForCausalLM": "grok1", "Mistral3ForConditionalGeneration": "mistral3",
-    "DeepseekOCR2ForCausalLM": "deepseek_ocr2",
+    "DeepseekOCR2ForCausalLM": "deepseek_ocr2", "BailingMoeV2ForCausalLM": "bailing_moe",
     # Draft models: their configs carry the type of the layers that they are made of.
     "LlamaForCausalLMEagle3": "eagle3", "Eagle3LlamaForCausalLM": "eagle3", "PEagleDraftModel": "peagle",
     "DFlashDraftModel": "dflash", "DominoDraftModel": "dflash", "DSparkDraftModel": "dflash",
