@@ -47,8 +47,8 @@ REFUSED = {
 
 
 def test_recorded_runs_of_megatron() -> None:
-    """Static bytes within 1 % and the peak within 5 % on nine of ten runs whose arguments are modelled; the rest is refused by name. T5's
-    rows are 1.1 to 1.8 % short, those of three releases older than the source read keep no empty gradients (docs/training.md)."""
+    """Static bytes within 1 % and the peak within 5 % on nine of ten runs whose arguments are modelled; the rest is refused by name. The
+    rows of releases older than the source read keep no empty gradients (docs/training.md)."""
     right = modelled = 0
     for row in recorded():
         try:
@@ -64,7 +64,7 @@ def test_recorded_runs_of_megatron() -> None:
         right += abs(static) <= 0.01 and abs(peak) <= 0.05
         assert abs(static) <= 0.07 and abs(peak) <= 0.07, row["id"]
     assert modelled == 99
-    assert right >= 85
+    assert right >= 91
 
 
 def test_blocks_of_the_allocator() -> None:

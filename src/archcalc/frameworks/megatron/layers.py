@@ -16,7 +16,7 @@ class Weight(NamedTuple):
     """Elements of one parameter on one rank; `expert` where expert parallelism spreads it, `matrix` where Muon takes it. `copies`
     are as
     many alike, `head` the output layer's, `split` says
-    that tensor parallelism splits it."""
+    that tensor parallelism splits it, `row` that it is one that reads the wide side."""
 
     elements: int
     expert: bool = False
@@ -24,6 +24,7 @@ class Weight(NamedTuple):
     copies: int = 1
     head: bool = False
     split: bool = False
+    row: bool = False
 
     @property
     def total(self) -> int:
@@ -107,7 +108,7 @@ def norm(r: Rank, name: str, width: int, tokens: int, *, own_input: bool = True)
 def linear(r: Rank, rows: int, columns: int, *, split: str, bias: bool) -> tuple[Weight, ...]:
     """The weights of a matrix of `rows` outputs and `columns` inputs, split by `out` or `in` over tensor parallelism, or whole."""
     tp = r.tp if split in ("out", "in") else 1
-    weights = [Weight(rows * columns // tp, matrix=True, split=True)]
+    weights = [Weight(rows * columns // tp, matrix=True, split=True, row=split == "in")]
     if bias:
         weights.append(Weight(rows // (tp if split == "out" else 1), split=split == "out"))
     return tuple(weights)
@@ -265,7 +266,7 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     """
     wide, kept_by = _activation(gated, fused)
     local_experts = x.total // r.ep
-    each = [Weight(x.inner * wide // r.etp * r.hidden, True, True), Weight(r.hidden * x.inner // r.etp, True, True)]
+    each = [Weight(x.inner * wide // r.etp * r.hidden, True, True), Weight(r.hidden * x.inner // r.etp, True, True, row=True)]
     if r.bias:
         each += [Weight(x.inner * wide // r.etp, True), Weight(r.hidden, True)]
     weights = [Weight(x.total * r.hidden), *_every(each, local_experts, x.grouped)]

@@ -496,11 +496,13 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         # core/transformer/moe/token_dispatcher.py `MoEAllGatherTokenDispatcher`: tokens of all ranks of tensor and expert parallelism.
         gathered = max(gathered, r.local * s.tp * s.ep)
     buffers += HALF * r.hidden * gathered  # One buffer for both, kept (core/utils.py `GlobalMemoryBuffer`).
-    if s.grad_fusion and not s.local:
-        # A gradient that is added where it is computed leaves an empty one behind, one for each shape
-        # (transformer_engine/pytorch/module/
+    if s.grad_fusion:
+        # A gradient that is added where it is computed leaves an empty one behind, one for each shape (transformer_engine/pytorch/module/
         # base.py `get_dummy_wgrad`; core/tensor_parallel/layers.py `LinearWithGradAccumulationAndAsyncCommunication.backward`).
-        buffers += HALF * sum({w.elements for w in held if w.matrix})
+        shapes = {(w.elements, w.row) for w in held if w.matrix}
+        if last and s.tied:
+            shapes.add((s.vocab * r.hidden // s.tp, False))
+        buffers += HALF * sum(elements for elements, _ in shapes)
     flying = in_flight(s, stage)
     blocks: dict[str, int] = {}
     again = 0
