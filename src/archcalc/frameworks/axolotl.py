@@ -99,6 +99,7 @@ class Axolotl:
             "cp": cp,
             "fsdp": (shard or left) if fsdp else 1,
             "dp": max(1, left // (shard or left)) if fsdp else left,
+            "no_sync": fsdp or None,
             "zero": 0 if fsdp else zero,
         }  # fmt: skip
         rl = k.choice("rl", {"": "sft", "dpo": "dpo", "ipo": "dpo", "kto": "kto", "grpo": "grpo"}, "")

@@ -66,6 +66,8 @@ class LitGPT:
             "double_quant": quantize.endswith("dq"),
             "recompute": "full" if n > 1 and not rank else "none",
             "fsdp": n,
+            # fabric.no_backward_sync while it accumulates.
+            "no_sync": n > 1 or None,
         }
         name = k.text("checkpoint_dir").rstrip("/").rpartition("/")[2].lower()
         model = next((one for one in zoo.names() if one == name or one == name.removeprefix("meta-")), None)

@@ -34,7 +34,7 @@ class Torchtitan:
         return file.kind == "toml" and isinstance(file.data.get("training"), dict) and isinstance(file.data.get("model"), dict)
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"attention": "flash", "recompute": "selective", "loss": "compiled", "optimizer": "adamw-fused"}
+        return {"attention": "flash", "recompute": "selective", "loss": "compiled", "optimizer": "adamw-fused", "ends_apart": True}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -85,6 +85,8 @@ class Torchtitan:
             "interleave": 2 if pp > 1 and schedule in ("Interleaved1F1B", "InterleavedZeroBubble") else 1,
             "cp": cp,
             "ep": k.int(f"{p}.expert_parallel_degree", default=1),
+            # models/llama3/infra/parallelize.py `apply_fsdp`: embedding, and norm with head, are units.
+            "ends_apart": True,
             "reshard": False if reshard == "never" else None,
         }
         if not fields["recompute"]:

@@ -84,6 +84,7 @@ class Torchtune:
             "targets": _targets(k) if lora else None,
             # torchao's nf4 has 8-bit scales of 256 blocks (modules/low_precision/nf4_linear.py).
             "quant": "nf4" if component.startswith("qlora_") or k.flag("model.quantize_base") else None,
+            "ends_apart": bool(k.names("custom_sharded_layers")) or None,
             "tp": tp,
             "fsdp": shard,
             "dp": replicas,

@@ -94,7 +94,7 @@ def sharding(k: Keys, n: int) -> dict[str, Any]:
         )
     offload = "offload" in fsdp or k.flag("fsdp_config.fsdp_offload_params", "fsdp_config.offload_params")
     if fsdp and fsdp.lower() not in ("false", "no", "none"):
-        return {"fsdp": n, "dp": 1, "offload": "all" if offload else "none"}
+        return {"fsdp": n, "dp": 1, "no_sync": True, "offload": "all" if offload else "none"}
     if stage:
         return {"dp": n, "zero": stage}
     return {"dp": n}

@@ -265,10 +265,10 @@ class Planner:
         # Gradients that a step does not keep live between its backward pass and the optimizer alone.
         summed = x.gradients if run.keeps_gradients else 0
         moments = {
-            "end of the forward pass": _Moment(summed, blocks, x.gathered, stage.casts[0], logits[0]),
-            "start of the backward pass": _Moment(summed, blocks, x.gathered, stage.casts[1], logits[1]),
-            "backward pass of a layer": _Moment(summed, blocks, x.gathered, stage.casts[2], logits[2], working + x.dequantized),
-            "end of the backward pass": _Moment(x.gradients, {}, x.gathered, 0, 0, last_one + x.dequantized),
+            "end of the forward pass": _Moment(summed, blocks, x.gathered[0], stage.casts[0], logits[0]),
+            "start of the backward pass": _Moment(summed, blocks, x.gathered[0], stage.casts[1], logits[1]),
+            "backward pass of a layer": _Moment(summed, blocks, x.gathered[1], stage.casts[2], logits[2], working + x.dequantized),
+            "end of the backward pass": _Moment(x.gradients, {}, x.gathered[1], 0, 0, last_one + x.dequantized),
             "optimizer's step": _Moment(x.gradients, {}, 0, 0, 0, 0, x.step),
         }
         return _Filled(x.held - x.gradients + run.buffers + run.engine_bytes, moments)
@@ -282,7 +282,7 @@ class Planner:
         terms = [
             Term("weights", "weights", states.weights, f["weights"]),
             Term("weights", "adapters", states.adapters, f["adapters"]),
-            Term("weights", "weights gathered", m.gathered, "outside the layers + 2 layers + 1 layer's gradients"),
+            Term("weights", "weights gathered", m.gathered, _gathered_words(run, moment)),
             Term(
                 "weights",
                 "weights cast by autocast",
@@ -299,7 +299,9 @@ class Planner:
             Term(
                 "activations", "inside a layer", m.again, "what the fullest layer makes again, the gradients that pass through it"
             ),
-            Term("logits", "logits and loss", m.logits, _logits_formula(self.a, run, late)),
+            Term(
+                "logits", "logits and loss", m.logits, _held_logits(self.a, run) if m.again else _logits_formula(self.a, run, late)
+            ),
             Term("weights", "models beside it", states.reference, f"{run.frozen_models} frozen, in half precision"),
             Term("weights", "rollouts' engine", run.engine_bytes, "its share of the GPU"),
             Term("gradients", "communication buffers", run.buffers, "buckets of gradients and of gathered weights"),
@@ -310,6 +312,14 @@ class Planner:
             tuple(filled.moments["end of the forward pass"].blocks.items()),
             max(each.logits for each in filled.moments.values()),
         )  # fmt: skip
+
+
+def _gathered_words(run: Run, moment: str) -> str:
+    if run.pp > 1 or not run.reshard:
+        return "all of the stage"
+    early = moment in ("end of the forward pass", "start of the backward pass")
+    late = "" if run.ends_apart else ", those outside the layers"
+    return "outside the layers, two layers" + ("" if early else f"; gradients of one layer and what scatters them{late}")
 
 
 def _by_block(saved: tuple[Saved, ...], batch: int, tokens: int, split: Split) -> dict[str, int]:
@@ -371,8 +381,17 @@ def _logits(a: Architecture, run: Run) -> tuple[int, int, int]:
     return made, kept, 0
 
 
+def _tokens_words(run: Run) -> str:
+    return f"{run.micro_batch} x {-(-min(run.seq, run.scored or run.seq) // run.cp):,}"
+
+
+def _held_logits(a: Architecture, run: Run) -> str:
+    """The logits that the model's output still holds while layers run backwards."""
+    return f"{run.size} B x {_tokens_words(run)} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
+
+
 def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
-    tokens = f"{run.micro_batch} x {-(-run.seq // run.cp):,}"
+    tokens = _tokens_words(run)
     size = f"{tokens} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
     if run.loss == "none":
         return f"{run.size} B x {size}"

@@ -40,7 +40,9 @@ class Run(NamedTuple):
     routed experts in
     nf4 too; `offload_inputs` moves the inputs that checkpointing keeps to the CPU; without `reshard` gathered weights stay whole
     from the
-    forward to the backward pass, `buffers` are bytes of communication. `micro_batches` are those of one step on each pipeline. `ep`
+    forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole
+    gradients on every rank over micro-batches, `ends_apart` shards embedding and head as units of their own. `micro_batches` are
+    those of one step on each pipeline. `ep`
     ranks share the routed experts; they are
     taken from `dp`, `fsdp` and `cp`.
     """
@@ -83,6 +85,8 @@ class Run(NamedTuple):
     offload_inputs: bool = False
     reshard: bool = True
     buffers: int = 0
+    no_sync: bool = False
+    ends_apart: bool = False
     frozen_models: int = 0
     value_model: bool = False
     engine_bytes: int = 0

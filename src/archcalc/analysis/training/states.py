@@ -103,7 +103,7 @@ class States(NamedTuple):
     gradients: int
     optimizer: int
     ema: int
-    gathered: int
+    gathered: tuple[int, int]
     step: int
     cpu: int
     dequantized: int
@@ -180,7 +180,10 @@ def states(run: Run, held: list[Piece]) -> States:
                 ema += copies * share(4 * p.adapter, in_states)
             if run.optimizer == "adamw":
                 step += copies * share(m, in_states)
-    gathered = _gathered(run, held) if stage >= 3 and shards > 1 else 0
+    gathered = _gathered(run, held) if stage >= 3 and shards > 1 else (0, 0)
+    if run.no_sync and run.micro_batches > 1 and stage >= 3:
+        # Summed whole on every rank until the last micro-batch (FSDP's `no_sync`; accelerate 1.15, accelerator.py `accumulate`).
+        gradients += sum(p.total * run.size * p.trains for p in held)
     if run.step_in_backward and gradients:
         # One tensor's gradient at a time (torchtune 0.6, training/memory.py `register_optim_in_bwd_hooks`).
         gradients = max(-(-p.elements * gradient // (expert_ways if p.tensor.experts else ways)[1]) for p in held if p.trains)
@@ -194,7 +197,7 @@ def states(run: Run, held: list[Piece]) -> States:
             # Weights come back a layer at a time, gradients leave the same way.
             cpu += weights + gradients
             weights, gradients = 0, 0
-            gathered = gathered or _gathered(run, held)
+            gathered = gathered if any(gathered) else _gathered(run, held)
     # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used.
     dequantized = max((run.size * p.elements for p in held if p.quantized and not p.trains), default=0)
     # Frozen models beside it, in half precision, sharded as weights are.
@@ -203,24 +206,30 @@ def states(run: Run, held: list[Piece]) -> States:
     )
     if run.value_model:
         weights, adapters, gradients, optimizer, ema = 2 * weights, 2 * adapters, 2 * gradients, 2 * optimizer, 2 * ema
-        step, gathered = 2 * step, 2 * gathered
+        step, gathered = 2 * step, (2 * gathered[0], 2 * gathered[1])
     formulas = {name: str(found) + (", twice: the value model" if run.value_model else "") for name, found in sums.items()}
     return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, reference, formulas)
 
 
-def _gathered(run: Run, held: list[Piece]) -> int:
-    """Weights that are whole for a while: those outside the layers, and two layers (one computes, the next is fetched), with the
-    gradients of one until they are scattered (PyTorch 2.9, distributed/fsdp/_fully_shard: implicit prefetching; Zhao et al. 2023,
+def _gathered(run: Run, held: list[Piece]) -> tuple[int, int]:
+    """Weights that are whole for a while, in the forward pass and in the backward pass: those outside the layers, and two layers (one
+    computes, the next is fetched); in the backward pass the gradients of one layer beside the buffer that they are scattered from,
+    and those
+    of what stands outside the layers until its end, unless embedding and head are units of their own (PyTorch 2.9,
+    distributed/fsdp/_fully_shard: implicit prefetching in _fsdp_param_group.py, `foreach_reduce` in _fsdp_collectives.py; Zhao et al. 2023,
     arXiv:2304.11277, sections 3.3 and 3.4)."""
     c = run.size
+    # Gradients are reduced in fp32 where weights are kept so.
+    reduced = 4 if run.precision in ("mixed", "amp", "fp32") else c
     if run.pp > 1:
         # A pipeline keeps its weights gathered, and its gradients whole until the last micro-batch (torchtitan,
         # parallelize_llama.py `apply_fsdp`: reshard_after_forward is off with pipelines; torch.distributed.pipelining synchronizes
         # gradients with the last).
-        return sum(p.total * c * (2 if p.trains and run.micro_batches > 1 else 1) for p in held)
-    if not run.reshard:
-        return sum(p.total * c for p in held)
-    outside = sum(p.total * c for p in held if p.part in ("embedding", "head") or p.tensor.name.count(".") < 2)
+        whole = sum(p.total * c * (2 if p.trains and run.micro_batches > 1 else 1) for p in held)
+        return whole, whole
+    ends = [p for p in held if p.part in ("embedding", "head") or p.tensor.name.count(".") < 2]
+    outside = sum(p.total * c for p in ends)
+    late = 0 if run.ends_apart else sum(p.total * c for p in ends if p.trains)
     by_layer: dict[int, int] = {}
     gradients = 0
     layer = 0
@@ -230,9 +239,10 @@ def _gathered(run: Run, held: list[Piece]) -> int:
         size = nf4_bytes(p.elements, run.double_quant) if p.quantized and not p.trains else p.elements * c
         by_layer[p.copies] = by_layer.get(p.copies, 0) + size
         layer = max(layer, by_layer[p.copies])
-        gradients += p.elements * c if p.trains else 0
+        gradients += p.elements * (c + reduced) if p.trains else 0
     kinds = max(1, len(by_layer))
-    return outside + 2 * layer + gradients // kinds
+    two = sum(p.total * c for p in held if p.part == "decoder") if not run.reshard else 2 * layer
+    return outside + two, outside + late + two + gradients // kinds
 
 
 def casts(run: Run, held: list[Piece]) -> tuple[int, int, int]:
