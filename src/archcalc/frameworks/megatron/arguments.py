@@ -12,7 +12,8 @@ from archcalc.frameworks.files import File, unresolved
 # Groups of megatron/training/arguments.py and megatron/training/config/*.py (main of 2026-08) that change no memory of the GPU.
 INERT = frozenset(
     """
-    accumulate-allreduce-grads-in-fp32 adam-beta1 adam-beta2 adam-eps adlr-autoresume adlr-autoresume-interval app-tag-run-name
+    accumulate-allreduce-grads-in-fp32 data-parallel-sharding-strategy adam-beta1 adam-beta2 adam-eps adlr-autoresume
+    adlr-autoresume-interval app-tag-run-name
     app-tag-run-version apply-query-key-layer-scaling apply-wd-to-qk-layernorm async-ckpt-cpu-priority async-ckpt-io-priority
     async-ckpt-use-cpu-shm async-save async-strategy attention-softmax-in-fp32 auto-detect-ckpt-format binary-mask
     check-for-large-grads check-for-nan-in-loss-and-grad check-weight-hash-across-dp-replicas-interval ckpt-assume-constant-structure
@@ -61,7 +62,7 @@ REFUSED = frozenset(
     """
     cpu-offloading cpu-offloading-num-layers ckpt-load-teacher cuda-graph-impl cuda-graph-modules cuda-graph-scope
     cuda-graph-warmup-steps
-    data-parallel-sharding-strategy dataset-provider distribute-saved-activations enable-cuda-graph enable-mhc-connections
+    dataset-provider distribute-saved-activations enable-cuda-graph enable-mhc-connections
     enable-hyper-connections experimental-attention-variant export-kd-cfg export-kd-teacher-load export-te-mcore-model
     external-cuda-graph
     fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-format fp8-param-gather

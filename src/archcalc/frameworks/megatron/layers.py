@@ -245,7 +245,8 @@ def mlp(r: Rank, inner: int, *, gated: bool, fused: bool = True, normed: bool = 
 
 
 class Experts(NamedTuple):
-    """Routed experts: `total` of which a token visits `active`, each `inner` wide; `shared` is the width of those all tokens visit."""
+    """Routed experts: `total` of which a token visits `active`, each `inner` wide; `shared` is the width of those all tokens visit,
+    `latent` the width that rows are projected to before they are sent."""
 
     total: int
     active: int
@@ -255,7 +256,7 @@ class Experts(NamedTuple):
     dispatcher: str = "allgather"
     router_bias: bool = False
     router_size: int = HALF
-    capacity: float | None = None
+    latent: int = 0
 
 
 def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool = False) -> Block:
@@ -266,18 +267,23 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     """
     wide, kept_by = _activation(gated, fused)
     local_experts = x.total // r.ep
-    each = [Weight(x.inner * wide // r.etp * r.hidden, True, True), Weight(r.hidden * x.inner // r.etp, True, True, row=True)]
+    read = x.latent or r.hidden
+    each = [Weight(x.inner * wide // r.etp * read, True, True), Weight(read * x.inner // r.etp, True, True, row=True)]
     if r.bias:
-        each += [Weight(x.inner * wide // r.etp, True), Weight(r.hidden, True)]
+        each += [Weight(x.inner * wide // r.etp, True), Weight(read, True)]
     weights = [Weight(x.total * r.hidden), *_every(each, local_experts, x.grouped)]
+    if x.latent:
+        weights += [Weight(x.latent * r.hidden, matrix=True), Weight(r.hidden * x.latent, matrix=True, row=True)]
     rows = r.local * x.active * r.etp
     kept = [
         Kept("experts", "router: logits, scores, maps", r.local * x.total * (x.router_size + FP32 + FP32 + 1)),
-        Kept("experts", "rows: input", HALF * r.hidden * rows),
+        Kept("experts", "rows: input", HALF * read * rows),
         Kept("experts", "rows: before the activation", HALF * kept_by * x.inner // r.etp * rows),
         Kept("experts", "rows: after the activation", (1 if weighted else 2) * HALF * x.inner // r.etp * rows),
         Kept("experts", "rows: order and weights", (8 + FP32) * rows),
     ]
+    if x.latent:
+        kept.append(Kept("experts", "latent: in and out", 2 * HALF * x.latent * r.local))
     block = norm(r, "FFN norm", r.hidden, r.local) + Block(tuple(weights), tuple(kept))
     if x.shared:
         block += mlp(r, x.shared, gated=gated, fused=fused, normed=False, name="shared expert")

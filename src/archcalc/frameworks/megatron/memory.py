@@ -195,9 +195,11 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         "rotary-base",
     ):
         a.given(name)
-    blocks = _layers(a, settings, number, pattern, (heads, groups, head_dim), inner, gated, squared, experts, position == "rope")
+    blocks, ahead = _layers(
+        a, settings, number, pattern, (heads, groups, head_dim), inner, gated, squared, experts, position == "rope"
+    )
     first, last = _ends(settings, a)
-    mtp = _mtp(a, settings, blocks, pattern)
+    mtp = _mtp(a, settings, ahead)
     width = head_dim * 2
     if a.flag("multi-latent-attention"):
         width = a.int("qk-head-dim", 128) + a.int("qk-pos-emb-head-dim", 64) + a.int("v-head-dim", 128)
@@ -237,7 +239,7 @@ def _virtual(a: Arguments, number: int, pp: int) -> int:
 def _layers(
     a: Arguments, s: Settings, number: int, pattern: str, attention: tuple[int, int, int], inner: int, gated: bool, squared: bool,
     experts: int, rope: bool,
-) -> list[Block]:  # fmt: skip
+) -> tuple[list[Block], Block]:  # fmt: skip
     r = s.rank
     heads, groups, head_dim = attention
     qk_norm = a.flag("qk-layernorm")
@@ -268,12 +270,9 @@ def _layers(
             experts, a.int("moe-router-topk", 2), a.int("moe-ffn-hidden-size", inner), a.int("moe-shared-expert-intermediate-size", 0, 0),
             s.grouped, a.text("moe-token-dispatcher-type", "allgather"), a.flag("moe-router-enable-expert-bias"),
             FP32 if a.text("moe-router-dtype") in ("fp32", "fp64") else HALF,
+            latent=a.int("moe-latent-size", 0, 0),
         )  # fmt: skip
-        a.given("moe-shared-expert-overlap"), a.given("moe-latent-size")
-        if a.values.get("moe-latent-size"):
-            raise UnsupportedError(
-                f"{a.path}: --moe-latent-size is not modelled", "experts behind a latent are counted for a SOURCE"
-            )
+        a.given("moe-shared-expert-overlap")
         routed = ml.moe(r, x, gated=gated, fused=fused, weighted=weighted)
     if s.family == "t5":
         source = r
@@ -290,20 +289,22 @@ def _layers(
             raise UnsupportedError(
                 f"{a.path}: --pipeline-model-parallel-size above 1 for T5 is not modelled", "use tensor parallelism"
             )
-        return [encoder] * a.int("encoder-num-layers") + [decoder] * number
+        return [encoder] * a.int("encoder-num-layers") + [decoder] * number, ml.NOTHING
     if pattern:
         a.given("is-hybrid-model"), a.given("spec")
         if "/" in pattern and not s.mtp:
             raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern with MTP needs --mtp-num-layers", "")
         ssm = _ssm(a, s)
         kinds = {"M": ml.mamba(r, ssm), "*": mixer, "-": dense, "E": routed}
-        unknown = sorted(set(pattern.split("/", maxsplit=1)[0].replace("|", "")) - set(kinds))
+        unknown = sorted(set(pattern) - {*kinds, "|", "/"})
         if unknown:
             raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern: layers {unknown[0]!r} are not modelled", "M, *, - and E are")
-        return [kinds[c] for c in pattern.split("/", maxsplit=1)[0].replace("|", "")]
+        main, *ahead = ([kinds[c] for c in part.replace("|", "")] for part in pattern.split("/"))
+        return main, sum(ahead[0], ml.NOTHING) if ahead else ml.NOTHING
     if not experts:
-        return [mixer + dense] * number
-    return [mixer + (routed if yes else dense) for yes in frequencies(a, number)]
+        return [mixer + dense] * number, mixer + dense
+    blocks = [mixer + (routed if yes else dense) for yes in frequencies(a, number)]
+    return blocks, blocks[-1]
 
 
 def _ssm(a: Arguments, s: Settings) -> ml.Ssm:
@@ -345,15 +346,14 @@ def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
     return Block(tuple(first), tuple(kept)), Block(tuple(last), tuple(behind))
 
 
-def _mtp(a: Arguments, s: Settings, blocks: Sequence[Block], pattern: str) -> Block:
-    """Multi-token prediction (core/transformer/multi_token_prediction.py): two norms, a projection of both, a layer, a norm."""
+def _mtp(a: Arguments, s: Settings, layer: Block) -> Block:
+    """Multi-token prediction (core/transformer/multi_token_prediction.py): two norms, a projection of both, a layer (of a hybrid
+    those of the
+    pattern behind the slash), a norm."""
     if not s.mtp:
         return ml.NOTHING
     r = s.rank
     depths = 1 if a.flag("mtp-use-repeated-layer") else s.mtp
-    layer = blocks[-1]
-    if pattern:
-        raise UnsupportedError(f"{a.path}: --mtp-num-layers with --hybrid-layer-pattern is not modelled", "leave it out")
     projection = Weight(2 * r.hidden * r.hidden // s.tp, matrix=True, split=True)
     own = Block(
         (projection, *(Weight(r.norms * r.hidden) for _ in range(3))),
@@ -477,9 +477,12 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         weights, optimizer = _blocks(s, held, size)
     else:
         optimizer = sum(-(-w.total * _state_bytes(s, w) // (expert_ways if w.expert else ways)) for w in held)
-    # fp16 copies gradients to fp32 before the step, and keeps them until the next (core/optimizer/optimizer.py
-    # `_copy_model_grads_to_main_grads`); bf16's are fp32 already.
-    between = 4 * n if s.precision == "fp16" and not s.distributed else 0
+    # Gradients in half precision are copied to fp32 before the step, each rank those whose states it has, and the copies stay until
+    # the next
+    # step (core/optimizer/optimizer.py, distrib_optimizer.py `_copy_model_grads_to_main_grads`).
+    between = 0
+    if s.gradient == HALF and s.precision != "fp32":
+        between = sum(FP32 * w.total // (expert_ways if w.expert else ways) for w in held)
     work = work_space(s, device, env)
     boundary = HALF * r.hidden * r.local
     buffers = 0
@@ -497,7 +500,8 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         gathered = max(gathered, r.local * s.tp * s.ep)
     buffers += HALF * r.hidden * gathered  # One buffer for both, kept (core/utils.py `GlobalMemoryBuffer`).
     if s.grad_fusion:
-        # A gradient that is added where it is computed leaves an empty one behind, one for each shape (transformer_engine/pytorch/module/
+        # A gradient that is added where it is computed leaves an empty one behind, one for each shape
+        # (transformer_engine/pytorch/module/
         # base.py `get_dummy_wgrad`; core/tensor_parallel/layers.py `LinearWithGradAccumulationAndAsyncCommunication.backward`).
         shapes = {(w.elements, w.row) for w in held if w.matrix}
         if last and s.tied:

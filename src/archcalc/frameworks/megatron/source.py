@@ -12,7 +12,7 @@ from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
 from archcalc.frameworks.megatron.terms import terms_of
 from archcalc.hardware import Device
-from archcalc.model import Architecture, Layer, Tensor
+from archcalc.model import Architecture, Cache, Layer, Tensor
 
 
 class MegatronPlanner(Planner):
@@ -142,9 +142,18 @@ def _named(layer: Layer, *ends: str) -> Tensor | None:
     return next((t for t in layer.tensors if t.name.endswith(tuple(f"{end}.weight" for end in ends))), None)
 
 
+def _ssm(layer: Layer, cache: Cache) -> ml.Ssm:
+    heads, head_dim, state = next(s.shape for s in cache.states if s.name == "recurrent")
+    convolved = sum(s.shape[0] for s in cache.states if s.name == "conv")
+    return ml.Ssm(heads, head_dim, (convolved - heads * head_dim) // (2 * state), state)
+
+
 def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
     """The modules of one layer."""
     block = ml.NOTHING
+    state = next((c for c in layer.caches if c.kind == "state"), None)
+    if state is not None and state.recurrence == "mamba2":
+        return ml.mamba(r, _ssm(layer, state))
     if any(cache.kind in ("state", "index") for cache in layer.caches) or len(layer.attends) > 1:
         raise UnsupportedError(f"Megatron-LM's module for {layer.mixer} is not modelled", "--implementation transformers")
     for x in layer.attends:
@@ -166,12 +175,16 @@ def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
     downs = [
         t
         for t in dense
-        if t.shard is not None and any(d in t.name for d in ("down", "c_proj", "fc2", "fc_out", "w2", "4h_to_h", "dense"))
+        if t.shard is not None
+        and "latent" not in t.name
+        and any(d in t.name for d in ("down", "c_proj", "fc2", "fc_out", "w2", "4h_to_h", "dense"))
     ]
     if routed:
         down = next((t for t in routed if "down" in t.name), routed[-1])
         assert down.experts is not None
-        inner = down.shape[2] if down.shape[1] == a.facts.hidden_size else down.shape[1]
+        projected = _named(layer, "fc1_latent_proj")
+        read = projected.shape[0] if projected else a.facts.hidden_size
+        inner = down.shape[2] if down.shape[1] == read else down.shape[1]
         shared = sum(max(t.shape) if min(t.shape) == a.facts.hidden_size else min(t.shape) for t in downs[:1])
         experts = ml.Experts(
             down.experts.total, down.experts.active, inner, shared, grouped=True, dispatcher="alltoall", router_size=FP32
