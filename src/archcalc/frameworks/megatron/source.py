@@ -187,7 +187,14 @@ def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
         inner = down.shape[2] if down.shape[1] == read else down.shape[1]
         shared = sum(max(t.shape) if min(t.shape) == a.facts.hidden_size else min(t.shape) for t in downs[:1])
         experts = ml.Experts(
-            down.experts.total, down.experts.active, inner, shared, grouped=True, dispatcher="alltoall", router_size=FP32
+            down.experts.total,
+            down.experts.active,
+            inner,
+            shared,
+            grouped=True,
+            dispatcher="alltoall",
+            router_size=FP32,
+            latent=projected.shape[0] if projected else 0,
         )
         block += ml.moe(r, experts, gated=gated, weighted=gated)
     elif downs:
