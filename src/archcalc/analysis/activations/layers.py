@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archcalc.analysis import _reference
-from archcalc.analysis.activations.saved import CHUNKS, FP32, INT64, Block, How, Linear, Saved, linears_of
+from archcalc.analysis.activations.saved import FP32, INT64, Block, How, Linear, Saved, linears_of
+from archcalc.analysis.activations.scans import RECOMPUTED, scan_saved
 from archcalc.model import Architecture, Attend, Layer, Tensor
 
 # Norms
@@ -323,20 +324,24 @@ def recurrence_saved(a: Architecture, how: How, layer: Layer, linears: list[Line
     firsts = [x for x in own if x.read == hidden and not x.row]
     yield from _input(how, "recurrence", "recurrence", firsts, hidden, how.residual)
     yield Saved("recurrence", "projections", c, sum(x.write for x in firsts), split=True)
-    for cache in layer.caches:
-        for state in cache.states:
-            if state.name == "conv":
-                yield Saved("recurrence", "convolution", c, state.shape[0], split=True)
-            else:
-                # One state for a chunk of tokens: fractions of an element a token are rounded up.
-                chunk = CHUNKS.get(cache.recurrence, 64)
-                yield Saved("recurrence", "states of the chunks", FP32, -(-state.elements // chunk), split=True)
+    scans = [cache for cache in layer.caches if cache.kind == "state"]
+    for cache in scans:
+        yield from scan_saved(cache, c)
+    remade = any(cache.recurrence in RECOMPUTED for cache in scans)
     for x in own:
-        if x not in firsts:
-            yield from _input(how, "recurrence", x.name, [x], x.read, c, split=x.row)
-            if x.row:
-                # The recurrence's output, before its norm and its gate.
-                yield Saved("recurrence", "output, normalized and gated", c, 2 * x.read, split=True)
+        if x in firsts:
+            continue
+        if x.row and remade:
+            groups = next((s.shape[0] for cache in scans for s in cache.states if s.name == "recurrent"), 1)
+            yield Saved("recurrence", "output of the scan", c, x.read, split=True)
+            yield Saved("recurrence", "deviation of its norm", FP32, groups, split=True)
+            yield from _input(how._replace(trains=False, inputs=False), "recurrence", x.name, [x], x.read, c, split=True)
+            continue
+        yield from _input(how, "recurrence", x.name, [x], x.read, c, split=x.row)
+        if x.row:
+            # The recurrence's output; unless its norm and its gate are one kernel (fla/modules/fused_norm_gate.py), what is gated too.
+            fused = any(cache.recurrence in ("gated-delta", "kda") for cache in scans)
+            yield Saved("recurrence", "output", c, (1 if fused else 2) * x.read, split=True)
 
 
 # Layers and the rest
