@@ -17,9 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 sys.path.insert(0, str(ROOT / "tests"))
 
+from archcalc.errors import UnsupportedError  # noqa: E402
 from test_activations import predicted, rows  # noqa: E402
 from test_training import peak  # noqa: E402
+from test_training_recipes import last_stage, recorded  # noqa: E402
 from training_logs import logs  # noqa: E402
+from training_rows import rows as published  # noqa: E402
+from training_rows import why  # noqa: E402
 
 
 def table() -> str:
@@ -42,9 +46,45 @@ def table() -> str:
     lines.append(
         f"| logs of torchtitan, torchtune, litgpt | {len(errors)} | | {statistics.median(errors):.1%} | {max(errors):.1%} |"
     )
+    static, peaks, refused = megatron()
+    lines.append(
+        f"| static bytes of Megatron-LM's recorded runs | {len(static)} | | {statistics.median(static):.2%} | {max(static):.2%} |"
+    )
+    lines.append(f"| their peaks | {len(peaks)} | | {statistics.median(peaks):.2%} | {max(peaks):.2%} |")
+    found_rows = list(published())
+    errors = sorted(abs(error) for *_, error in found_rows)
+    lines.append(f"| other published peaks | {len(errors)} | | {statistics.median(errors):.1%} | {errors[-1]:.1%} |")
+    near = sum(error <= 0.1 for error in errors)
+    tenth = errors[max(0, -(-9 * len(errors) // 10) - 1)]
+    within = sum(a <= 0.01 and b <= 0.05 for a, b in zip(static, peaks, strict=True))
+    lines += [
+        "",
+        f"Of Megatron-LM's runs {within} of {len(static)} have static bytes within 1% and the peak within 5%; {refused} more are refused",
+        f"by the name of an argument. Of the other peaks {near} are within 10%, nine of ten within {tenth:.0%}. Those that are",
+        "off by more than 20%, and why:",
+        "",
+        "| run | predicted | measured | error | why |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    far = sorted((row for row in found_rows if abs(row[2]) > 0.2), key=lambda row: -abs(row[2]))
+    lines += [f"| {row['id']} | {gib:.1f} | {row['measured_gib']:.1f} | {error:+.1%} | {why(row)} |" for row, gib, error in far]
     lines += ["", "The logs, one by one (GiB):", "", "| run | predicted | logged | error |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {row['id']} | {gib:.1f} | {logged:.1f} | {error:+.1%} |" for row, gib, logged, error in found_logs]
     return "\n".join(lines)
+
+
+def megatron() -> tuple[list[float], list[float], int]:
+    """Errors of static bytes and of peaks, and how many runs are refused."""
+    static, peaks, refused = [], [], 0
+    for row in recorded():
+        try:
+            stage = last_stage(row)
+        except UnsupportedError:
+            refused += 1
+            continue
+        static.append(abs(stage.static / row["allocated_bytes"] - 1))
+        peaks.append(abs(stage.total / row["max_allocated_bytes"] - 1))
+    return static, peaks, refused
 
 
 def main() -> None:

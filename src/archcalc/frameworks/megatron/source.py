@@ -25,6 +25,8 @@ class MegatronPlanner(Planner):
 
     def memory(self, run: Run) -> Memory:
         self.check(run)
+        if not covers(self.a, run):
+            return super().memory(run)
         stages = self._megatron(run)
         fullest = max(range(len(stages)), key=lambda i: stages[i].total)
         f = stages[fullest]
@@ -36,6 +38,8 @@ class MegatronPlanner(Planner):
         )  # fmt: skip
 
     def total(self, run: Run) -> int:
+        if not covers(self.a, run):
+            return super().total(run)
         return max(stage.total for stage in self._megatron(run))
 
     def _megatron(self, run: Run) -> list[mm.Stage]:
