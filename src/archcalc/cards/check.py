@@ -332,7 +332,7 @@ class _Checker:
         count = len(resolved.groups)
         if count < 2 or len(slot.label.fields) > 1:
             return whole
-        pieces = list(re.finditer(r"[^/|\n]*\d[^/|\n]*", slot.cell.text))
+        pieces = list(re.finditer(r"(?<![^/|\n])[^/|\n]*\d[^/|\n]*", slot.cell.text))
         if len(pieces) != count or not self._wrong(whole, table):
             return whole
         cells = [document.placed(self.document.lines, slot.cell.part(*piece.span())) for piece in pieces]
@@ -477,7 +477,7 @@ class _Checker:
         if not plain or resolved.family or len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
             return "around"
         said = re.sub(r"\s", "", f"{name} {size}".lower())
-        if not all(one in said for one in re.findall(r"\d+(?:\.\d+)?[bm](?![a-z])", resolved.groups[0][0].name)):
+        if not all(one in said for one in re.findall(r"(?<!\d)\d+(?:\.\d+)?[bm](?![a-z])", resolved.groups[0][0].name)):
             return "loosely"
         return "loosely" if plain.lower() in self._dated() else "outright"
 

@@ -251,7 +251,7 @@ def _field(main: str) -> str | None:
     found = _phrases().get(main) or next((field for field, pattern in _OPEN if pattern.fullmatch(main)), None)
     if found is None and main.endswith(" num"):
         found = _phrases().get(main[:-4])  # layer_num
-    if found is None and (symbol := re.fullmatch(r"(.*\w{2,}) [a-jl-z]", main)):
+    if found is None and (symbol := re.fullmatch(r"(.*\w\w) [a-jl-z]", main)):
         found = _phrases().get(symbol[1])  # "layers L"
     if found is not None or not main.isascii():
         return found
@@ -366,7 +366,7 @@ _SYMBOLS = {"#tp": "total_params", "#ap": "active_params", "#total": "total_para
 """Heads that mean a field by their mark; TP alone is tensor parallelism."""
 _TUNING = re.compile(r"(?i)\W*(?:q-?lora|lora|full[- ]parameters?)(?:\s*\([^()]*\))?\W*")
 """Ways to tune, whose rows hold memory and speed."""
-_KEY = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)+")
+_KEY = re.compile(r"(?<![A-Za-z])[A-Za-z]+(?:_[A-Za-z]+)+")
 _OF_SOME = re.compile(
     r"\b(?:vision|visual|vit|image|audio|speech|mtp|draft|per (?:gpu|rank|device|node|card|chip|stage|shard)|local)\b"
 )
@@ -426,7 +426,7 @@ def _plain_symbols(text: str) -> str:
     ('heads', 'd_model')
     """
     without = re.sub(
-        r"\$[^$]*\$|\\\([^)]*\\\)|(?<!\w)[A-Za-z]+[_^]\{[^{}]*\}|(?<=\w )[A-Za-z]{1,2}[_^]\w{1,2}$|^[A-Z][_^]\w (?=\w{4})",
+        r"\$[^$]*\$|\\\([^()]*\\\)|(?<!\w)[A-Za-z]+[_^]\{[^{}]*\}|(?<=\w )[A-Za-z]{1,2}[_^]\w{1,2}$|^[A-Z][_^]\w (?=\w{4})",
         " ",
         text,
     ).strip()

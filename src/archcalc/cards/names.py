@@ -20,9 +20,9 @@ _VENDORS = (
     "moonshot ai", "zhipu", "zhipu ai", "z.ai", "zai", "deepseek-ai", "deepseek ai", "ai2", "allenai", "xai", "minimax ai", "hugging face",
     "huggingface", "01.ai", "01-ai", "eleutherai", "tii",
 )  # fmt: skip
-_TUNED = re.compile(r"[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE)
+_TUNED = re.compile(r"(?<![-_ ])[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE)
 _QUANTIZED = re.compile(
-    r"[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
+    r"(?<![-_ ])[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
     re.IGNORECASE,
 )
 # A date behind a name is that of a release of its own: Mistral's by their version, Qwen's tuned anew.
@@ -61,7 +61,7 @@ def clean(text: str) -> str:
     """A name without what decorates it: emoji, footnote marks, quotes, the vendor in brackets. What is too long for one stays."""
     if len(text) > _LONG:
         return " ".join(text.split())
-    text = re.sub(r"\[\[(?:[^\]|]*[/|])?([^\]|]+)\]\]", r"\1", text)  # a wiki's links
+    text = re.sub(r"\[\[(?:[^\[\]|]*[/|])?([^\[\]|]+)\]\]", r"\1", text)  # a wiki's links
     text = re.sub(r"[†‡*¹²³🔥🤗🏆⭐✨🆕]|\[\^?\w{1,3}\]|[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", "", text)
     text = re.sub(r"\s+", " ", text.replace("（", " (").replace("）", ") ").replace("‑", "-").replace("–", "-")).strip()
     text = re.sub(r"(?<=\d)\s?×\s?(?=\d)", "x", text)  # 8×7B
@@ -109,7 +109,7 @@ def match(text: str, size: str = "") -> Match:
     if not members or not all(_known_bracket(b) for b in brackets):
         return NONE
     plain = plain if family(plain) else _TUNED.sub("", plain)
-    sizes = [one.replace(" ", "") for text_ in (*brackets, size) for one in re.findall(r"\d+(?:\.\d+)?\s*[BMTbmt]\b", text_)]
+    sizes = [one.replace(" ", "") for text_ in (*brackets, size) for one in re.findall(r"(?<!\d)\d+(?:\.\d+)?\s*[BMTbmt]\b", text_)]
     if not sizes:
         return Match("family", members, f"every bundled {plain}" if is_generation(plain) else f"{_BRAND} {plain}")
     found_members = dict.fromkeys(name for one in sizes for name in _one(f"{plain} {one}").names)
@@ -142,7 +142,7 @@ def is_generic(text: str) -> bool:
 
 def _without_brackets(name: str) -> tuple[str, list[str]]:
     brackets = [b.strip() for b in re.findall(r"[(\[]([^()\[\]]*)[)\]]", name)]
-    return re.sub(r"\s*[(\[][^()\[\]]*[)\]]", "", name).strip(), brackets
+    return re.sub(r"(?<!\s)\s*[(\[][^()\[\]]*[)\]]", "", name).strip(), brackets
 
 
 def bare(text: str) -> str:
@@ -337,7 +337,7 @@ def in_heading(text: str) -> Match:
     (('mixtral-8x7b',), 'ambiguous')
     """
     # Figures in brackets say nothing of the name: "Llama-3-8B (L=32, d=128)".
-    name = clean(re.sub(r"<[^>]*>|[`*_#]+|\([^()]*=[^()]*\)", " ", text))
+    name = clean(re.sub(r"<[^<>]*>|[`*_#]+|\([^()]*=[^()]*\)", " ", text))
     name = re.sub(
         r"^\d+(?:\.\d+)*[.)]\s+|^(?:Table|Tab\.|Figure|Fig\.|表|图)\s*\d+\s*[.:：]?\s*|(?<=\w)Config(?:uration)?$", "", name
     )
@@ -362,7 +362,7 @@ def in_heading(text: str) -> Match:
         leftover = _GENERIC_WORDS.sub(" ", rest)
         # A neighbouring word with digits or a known variant makes it another model: "Llama 3 8B FP8".
         if not re.search(
-            r"[\w]*\d[\w]*|(?i:distill|awq|gptq|gguf|quant|lora|vision|vl|coder|math|finetun|fine-tun|merge|omni|audio)", leftover
+            r"\d|(?i:distill|awq|gptq|gguf|quant|lora|vision|vl|coder|math|finetun|fine-tun|merge|omni|audio)", leftover
         ):
             return Match("ambiguous", found.names, f"{name!r} names a family too") if _and_family(name, rest, found) else found
     return NONE
@@ -475,7 +475,7 @@ def is_stranger(text: str) -> bool:
     >>> is_stranger("Vicuna-13B:"), is_stranger("The 8B model"), is_stranger("Layers")
     (True, False, False)
     """
-    name = clean(re.sub(r"<[^>]*>|\([^()]*\)|[`*_#:：]+", " ", text))
+    name = clean(re.sub(r"<[^<>]*>|\([^()]*\)|[`*_#:：]+", " ", text))
     whole = re.sub(r"\s+", " ", _GENERIC_WORDS.sub(" ", _TUNED.sub("", name))).strip(" .-—|,")
     found = _STRANGER.fullmatch(whole) if "/" not in whole else None
     return found is not None and bool(re.search(r"[A-Za-z]{2}", found["name"]))

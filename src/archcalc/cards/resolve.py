@@ -188,7 +188,7 @@ class Resolver:
         each = [names.match(piece) for piece in pieces]
         if any(match.kind == "none" for match in each):
             # "Qwen3 8B / 14B": what differs stands last.
-            stem = re.sub(r"\s*\S+$", "", pieces[0])
+            stem = pieces[0].rpartition(" ")[0]
             each = [
                 match if match.kind != "none" else names.match(f"{stem} {piece}") for match, piece in zip(each, pieces, strict=True)
             ]

@@ -30,7 +30,7 @@ _EXPERT_FORMS = (
 )
 
 
-_ALL = re.compile(r"(?i)(\d+)\s+(?:total\s+)?experts\b")
+_ALL = re.compile(r"(?i)(?<!\d)(\d+)\s+(?:total\s+)?experts\b")
 
 
 def read_experts(field: str, text: str, quals: Quals) -> Iterator[Claim]:
@@ -114,7 +114,7 @@ def read_share(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     for number in found:
         if number.unit == "%":
             yield of(field, number, quals)
-    if match := re.search(r"(\d+)\s*(?:/|of|out of)\s*(\d+)", text):
+    if match := re.search(r"(?<!\d)(\d+)\s*(?:/|of|out of)\s*(\d+)", text):
         starts = {match.start(1): "active_experts", match.start(2): "experts"}
         if field == "expert_share":
             for number in found:

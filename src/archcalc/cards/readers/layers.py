@@ -14,7 +14,7 @@ from archcalc.cards.readers.wording import read_words
 
 _EVERY = re.compile(
     r"(?i)every\s+(other|second|third|fourth|fifth|sixth|(\d+)(?:st|nd|rd|th)?)(?:\s+(?:layers?|blocks?))?"
-    r"|(\d+)(?:st|nd|rd|th)\s+layer|alternat\w+(?: layers?)?"
+    r"|(?<!\d)(\d+)(?:st|nd|rd|th)\s+layer|alternat\w+(?: layers?)?"
 )
 
 
@@ -47,7 +47,7 @@ def read_layers(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         return  # which layers, not how many
     taken: list[tuple[int, int]] = []
     if pattern := re.search(
-        r"(\d+)\s*(?:x\s*)?([A-Za-z ]+?)\s*[+&/]\s*(\d+)\s*([A-Za-z ]+?)\s+(?:per|every|in each)\s+(\d+)", text
+        r"(?<!\d)(\d+)\s*(?:x\s*)?([A-Za-z ]+?)\s*[+&/]\s*(\d+)\s*([A-Za-z ]+?)\s+(?:per|every|in each)\s+(\d+)", text
     ):
         ratio = _ratio_of(pattern[2], int(pattern[1]), pattern[4], int(pattern[3]))
         if ratio:
@@ -124,7 +124,7 @@ def read_ratio(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         yield from read_number(field, text, quals)
         return
     layout = re.search(
-        r"(\d+)\s*[x×*]\s*\(?\s*\(?(\d+)\s*[x×*]?\s*\(?([A-Za-z ]+).*?(?:→|->|\+|,)\s*(?:(\d+)\s*[x×*]?\s*\(?|\()([A-Za-z ]+)",
+        r"(?<!\d)(\d+)\s*[x×*]\s*\(?\s*\(?(\d+)\s*[x×*]?\s*\(?([A-Za-z ]+).*?(?:→|->|\+|,)\s*(?:(\d+)\s*[x×*]?\s*\(?|\()([A-Za-z ]+)",
         text,
     )
     if layout and (ratio := _ratio_of(layout[3], int(layout[2]), layout[5], int(layout[4] or 1))):
@@ -135,7 +135,7 @@ def read_ratio(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     ):
         yield Claim(field, "ratio", after.start(), after.end(), quals, ratio=(int(after[2]), 1))
         return
-    if pair := re.search(r"(\d+)\s+([A-Za-z ]+?)\s*[+:/,&]\s*(\d+)\s+([A-Za-z ]+)", text):
+    if pair := re.search(r"(?<!\d)(\d+)\s+([A-Za-z ]+?)\s*[+:/,&]\s*(\d+)\s+([A-Za-z ]+)", text):
         ratio = _ratio_of(pair[2], int(pair[1]), pair[4], int(pair[3]))
         if ratio:
             yield Claim(field, "ratio", pair.start(), pair.end(), quals, ratio=ratio)

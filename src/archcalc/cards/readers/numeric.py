@@ -137,7 +137,7 @@ def read_vocab(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     if named and not re.search(r"\d", text[: named.start()] + text[named.end() :]):
         yield Claim("tokenizer", "unknowable", named.start(), named.end(), quals)
     # 2**17 ~= 128k: the power is no count.
-    powers = [match.span() for match in re.finditer(r"\d+\s*(?:\*\*|\^)\s*\d+", text)]
+    powers = [match.span() for match in re.finditer(r"(?<!\d)\d+\s*(?:\*\*|\^)\s*\d+", text)]
     blank = text
     for a, b in powers:
         blank = blank[:a] + " " * (b - a) + blank[b:]

@@ -26,7 +26,7 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         for bracket in re.finditer(r"\([^()]*expert[^()]*\)", text):
             for claim in read_experts("moe", bracket[0], quals):
                 yield claim._replace(start=claim.start + bracket.start(), end=claim.end + bracket.start())
-    if power := re.search(r"(?P<digits>\d+(?:\.\d+)?)\s*[×x·*]\s*10\s*\^?\{?(?P<power>9|12|⁹|¹²)", text):
+    if power := re.search(r"(?<!\d)(?P<digits>\d+(?:\.\d+)?)\s*[×x·*]\s*10\s*\^?\{?(?P<power>9|12|⁹|¹²)", text):
         number = next(numbers(power["digits"]))
         scale = 9 if power["power"] in ("9", "⁹") else 12
         yield of(

@@ -126,7 +126,7 @@ def read_relation(_: str, text: str, quals: Quals) -> Iterator[Claim]:
         if said := YES.match(text) or NO.match(text):
             yield Claim(field, "relation", said.start(), said.end(), quals, word=word, flag=YES.match(text) is not None)
         return
-    if field and (match := re.search(r"(?i)(\d+(?:\.\d+)?)\s*(?:times|x|×)", text)):
+    if field and (match := re.search(r"(?i)(?<!\d)(\d+(?:\.\d+)?)\s*(?:times|x|×)", text)):
         number = next(numbers(text[: match.end(1)]), None)
         if number is not None:
             yield Claim(field, "relation", match.start(), match.end(), quals, number=number, word="times")
