@@ -88,6 +88,9 @@ SHAPES = [
     ("# Llama 3\n\n- **Extended context**: up to 128K tokens (Llama 3.1)\n",
      "llama-3.1-8b, llama-3.1-70b, llama-3.1-405b context=128K"),
     ("| Model | Layers |\n|---|---|\n| Mistral 8x7B | 32 |\n", "mixtral-8x7b layers=32"),
+    ("- Recipe for DeepSeek-V2-Lite (16B, 2.4B active), 27 layers\n", "deepseek-v2-lite active_params=2.4B;deepseek-v2-lite layers=27"),
+    ("# DeepSeek V2\n\n- Recipe for DeepSeek-V2-Lite, 27 layers\n", "deepseek-v2-lite layers=27"),
+    ("# Qwen3-14B\n\n- Hidden size of 5120, vocabulary of 151,936\n", "qwen3-14b hidden_size=5120;qwen3-14b vocab=151,936"),
     ("# Qwen3-8B\n\n- Uses QK LayerNorm\n- No bias anywhere\n", "qwen3-8b attention=QK LayerNorm"),
 ]  # fmt: skip
 
@@ -104,6 +107,7 @@ NO_CLAIMS = [
     "# Qwen3-8B\n\nThe audio encoder has:\n\n- `d_model = 1280`\n",
     "| Benchmark | MHA | MLA |\n|---|---|---|\n| # Total Params | 15.8B | 15.7B |\n| # Layers | 27 | 27 |\n",
     "* [Blog: Announcing Foo-7B-8K: 8K context length](https://example.org/foo)\n",
+    "# Qwen3-14B\n\n| Weights | [Qwen/Qwen3-14B](https://huggingface.co/Qwen/Qwen3-14B) |\n|---|---|\n",
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
 ]  # fmt: skip
 

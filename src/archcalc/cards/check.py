@@ -266,9 +266,10 @@ class _Checker:
     def prose(self, table: Table, number: int, around: Callable[[], Resolved]) -> None:
         """The figures of sentences: right of the model that is named last before them, or of that which the page is about."""
         last: Resolved | None = None
-        for text in layout.texts(table):
+        found = [(text, list(mentions.counts(text.cell.text))) for text in layout.texts(table)]
+        for text, figures in found if any(figures for _, figures in found) else ():
             said = names.in_sentence(text.cell.text) if len(text.cell.text) <= mentions.MAX_TEXT else ()
-            for mention in mentions.counts(text.cell.text):
+            for mention in figures:
                 named = self._whose(text, mention, said, table)
                 whose = named if named is not None else last if last is not None else around()
                 if len(whose.groups) == 1 and (not whose.family or "none" not in whose.closed):

@@ -70,7 +70,7 @@ def texts(table: Table) -> Iterator[Text]:
     if table.kind == "list":
         for row, groups in zip(table.rows, table.groups, strict=True):
             owner = _leading(row[1].text) if not row[0].text else ""
-            owner = owner or owner_of((*groups, row[0].text))
+            owner = owner or owner_of((*groups, row[0].text)) or (_said_once(row[1].text) if not row[0].text else "")
             subject = Subject(owner) if owner else None
             if _LINKS.fullmatch(row[0].text.strip()):
                 continue
@@ -112,6 +112,12 @@ def _leading(text: str) -> str:
     return name if name != text and names.match(name).kind in ("exact", "tuned") else ""
 
 
+def _said_once(text: str) -> str:
+    """The one model that an item names: "Recipe for DeepSeek-V2-Lite (16B, 2.4B active)"."""
+    said = names.in_sentence(text)
+    return said[0].text if len(said) == 1 and said[0].match.kind in ("exact", "tuned") else ""
+
+
 def owner_of(groups: tuple[str, ...]) -> str:
     """The nearest item above that names a model: whole, or before what stands in brackets."""
     for text in reversed(groups):
@@ -145,7 +151,12 @@ def slots(table: Table) -> Iterator[Slot]:
     """The cells of a table that may hold claims, row by row."""
     if table.context.off or not table.rows or table.kind == "prose":
         return
-    found = list(_slots(table))
+    # A repository's name is no figure, whatever the label: `Weights | Qwen/Qwen3-14B`.
+    found = [
+        slot
+        for slot in _slots(table)
+        if not (slot.label.fields[0] in _SIZES and is_repo(slot.cell.text) and re.search(r"[A-Za-z]{2}", slot.cell.text))
+    ]
     if any(_key(slot.heading) == "dim" for slot in found):
         # Mistral's names: `dim` is the width of the model, `hidden_dim` that of the FFN.
         found = [
@@ -395,6 +406,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
             yield Slot(subject, label, row[k], head[k].text)
 
 
+_SIZES = ("total_params", "active_params", "weights")
 _GROWING = ("kv_cache", "flops", "activations")
 """What grows with the context."""
 
@@ -562,7 +574,7 @@ def _pairs(table: Table) -> Iterator[Slot]:
             # Base model: Kimi-K2 (1T params, 32B active)
             yield from _counts(Subject(row[1].text[:start].strip()), row[1], start)
         elif (label is None or not label.role) and len(row[1].text) <= _ITEM and not _NO_MODEL.search(row[0].text):
-            is_name = names.match(row[0].text).kind in ("exact", "tuned")
+            is_name = names.match(row[0].text).kind in ("exact", "tuned", "family")
             yield from _counts(Subject(row[0].text) if is_name else None, row[1])
 
 
@@ -599,6 +611,8 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
         subject = Subject(text[:start].strip())
     else:
         start = 0
+        owner = _said_once(text)
+        subject = Subject(owner) if owner else None
     yield from _counts(subject, cell, start)
 
 

@@ -64,6 +64,13 @@ def _patterns() -> tuple[list[tuple[str, re.Pattern[str]]], list[tuple[str, re.P
     return after, before
 
 
+@cache
+def _any() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """One expression each for all that stands behind a number, and before it: most numbers have neither."""
+    after, before = ("|".join(p.pattern.removeprefix("(?i)") for _, p in patterns) for patterns in _patterns())
+    return re.compile(f"(?i){after}"), re.compile(f"(?i){before}")
+
+
 def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
     """Each number with the field that the nearest noun gives it. `label` stands in front of the text; of a model that is not `known`
     only nouns that leave no doubt count."""
@@ -83,8 +90,11 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             yield Mention("mtp_layers", number.start, number.after)
             continue
         near = _STRONG.split(ahead)[-1]
-        fields = list(dict.fromkeys(field for field, pattern in after if pattern.match(behind)))[: 3 if known else 1]
-        fields += [field for field, pattern in before if pattern.search(near)][:1]
+        some_behind, some_ahead = _any()
+        fields = (
+            list(dict.fromkeys(f for f, p in after if p.match(behind)))[: 3 if known else 1] if some_behind.match(behind) else []
+        )
+        fields += [f for f, p in before if p.search(near)][:1] if near and some_ahead.search(near) else []
         if not fields and _TO.fullmatch(ahead):
             fields = stretched  # from 4096 to 32768
         stretched = fields

@@ -20,7 +20,9 @@ _VENDORS = (
     "moonshot ai", "zhipu", "zhipu ai", "z.ai", "zai", "deepseek-ai", "deepseek ai", "ai2", "allenai", "xai", "minimax ai", "hugging face",
     "huggingface", "01.ai", "01-ai", "eleutherai", "tii",
 )  # fmt: skip
-_TUNED = re.compile(r"(?<![-_ ])[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE)
+_TUNED = re.compile(
+    r"(?<![-_ ])[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE
+)
 _QUANTIZED = re.compile(
     r"(?<![-_ ])[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
     re.IGNORECASE,
@@ -378,10 +380,16 @@ def _beginnings() -> frozenset[str]:
     return frozenset(word[:n] for word in begun for n in range(1, len(word) + 1))
 
 
+@lru_cache(maxsize=8192)
+def _may_begin(word: str) -> bool:
+    begins = _LETTERS.match(word.lower())
+    return begins is not None and begins[1] in _beginnings()
+
+
 def _runs_that_name(words: list[str]) -> list[tuple[int, int, Match]]:
     """The runs of words that name a bundled model, the longest first; no two overlap."""
     hits: list[tuple[int, int, Match]] = []
-    starts = [i for i, word in enumerate(words) if (m := _LETTERS.match(word.lower())) and m[1] in _beginnings()]
+    starts = [i for i, word in enumerate(words) if _may_begin(word)]
     for length in range(min(6, len(words)), 0, -1):
         for i in starts:
             if i + length > len(words) or any(i < b and a < i + length for a, b, _ in hits):
@@ -434,10 +442,11 @@ def in_sentence(text: str) -> tuple[Said, ...]:
 def _in_run(text: str, run: list[tuple[str, int, int]]) -> Iterator[Said]:
     words = [word for word, _, _ in run]
     hits = _runs_that_name(words)
-    for n in (3, 2, 1):
-        for i in range(len(words) - n + 1):
+    starts = [i for i, word in enumerate(words) if _may_begin(word)]
+    for n in (3, 2, 1) if starts else ():
+        for i in starts:
             said = " ".join(words[i : i + n])
-            if not any(i < b and a < i + n for a, b, _ in hits) and (members := _generation(said)):
+            if i + n <= len(words) and not any(i < b and a < i + n for a, b, _ in hits) and (members := _generation(said)):
                 hits.append((i, i + n, Match("family", members)))
     for a, b, found in sorted(hits, key=lambda hit: hit[0]):
         start, end = run[a][1], run[b - 1][1] + len(run[b - 1][0])
@@ -448,8 +457,7 @@ def _in_run(text: str, run: list[tuple[str, int, int]]) -> Iterator[Said]:
 @lru_cache(maxsize=8192)
 def _generation(text: str) -> tuple[str, ...]:
     """The members of a generation, or of a brand that is one, by its name: "Qwen3", "GPT OSS"; nothing of a brand of many."""
-    begins = _LETTERS.match(text.lower())
-    if begins is None or not begins[1] or begins[1] not in _beginnings() or not text[0].isalpha():
+    if not text[:1].isalpha():
         return ()
     members = family(text)
     return members if members and is_generation(text) and (text[0].isupper() or re.search(r"\d|-", text)) else ()

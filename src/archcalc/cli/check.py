@@ -64,7 +64,7 @@ def command(
     form: Annotated[CheckFormat, typer.Option("--format", "-f", help="How to print.")] = CheckFormat.table,
     offline: Offline = False,
 ) -> None:
-    """Hold the claims of model cards against configs: tables, lists and front matter.
+    """Hold the claims of model cards against configs: tables, lists, sentences and front matter.
 
     A claim is right if the true value reads so in some convention that can be named; --explain names it. A mismatch that nothing
     nearby confirms is doubtful: shown, and never mended. Exit status 0 if no claim is wrong, 1 if some are, or a file or a pinned

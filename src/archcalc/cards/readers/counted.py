@@ -9,7 +9,7 @@ from archcalc.cards.labels import Label, parse
 
 _COUNT = re.compile(
     r"(?:^|[,;(:]|\+|\b(?:with|and|has|of|are)\b)\s*(?:an? )?"
-    r"(?P<value>[~≈]?\s?\d[\d,._]*\s?(?:[KMBT]\b|[bm]illion\b|trillion\b|[KMG]i?B(?:/token)?)?)"
+    r"(?P<value>[~≈]?\s?\d(?:[\d,._]*\d)?\s?(?:[KMBT]\b|[bm]illion\b|trillion\b|[KMG]i?B(?:/token)?)?)"
     r"(?=[ -](?P<words>[A-Za-z][A-Za-z /-]{2,40}))",
     re.IGNORECASE,
 )
