@@ -274,7 +274,15 @@ def test_every_framework_has_a_file_here() -> None:
         ("a.yaml", "base_model: gpt2\nsequence_len: long\n", "sequence_len"),
         ("a.yaml", "base_model: gpt2\nsequence_len: ${LEN}\n", "sequence_len"),
         ("a.yaml", "base_model: gpt2\nfp8: true\n", "fp8"),
-        ("a.yaml", "a: &x [1]\nbase_model: *x\n", "alias"),
+        (
+            "a.yaml",
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(
+                f"{y}: &{y} [*{x}, *{x}, *{x}, *{x}, *{x}, *{x}, *{x}, *{x}]\n" for x, y in zip("abcdefg", "bcdefgh", strict=True)
+            ),
+            "values",
+        ),
+        ("a.yaml", "MODEL_ARGS:\nENV_VARS:\n", "MODEL_ARGS"),
         ("a.yaml", "- 1\n", "a.yaml"),
         ("a.yaml", "base_model: [\n", "YAML"),
         ("a.yaml", "nothing: known\n", "a.yaml"),

@@ -14,6 +14,7 @@ from archcalc.errors import FormatError, UsageError
 MAX_BYTES = 1 << 20
 """No framework's configuration is near this."""
 _DEPTH = 64
+_MOST = 20_000
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$([A-Za-z_][A-Za-z0-9_]*)")
 _ASSIGNED = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$", re.DOTALL)
 
@@ -80,17 +81,8 @@ def _toml(path: str, text: str) -> Mapping[str, Any]:
 def _yaml(path: str, text: str) -> Mapping[str, Any]:
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        """Without aliases, which can make a small file large without end."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.events.AliasEvent):
-                event = self.peek_event()  # type: ignore[no-untyped-call]
-                raise yaml.constructor.ConstructorError(None, None, f"alias *{event.anchor} is not read", event.start_mark)
-            return super().compose_node(parent, index)
-
     try:
-        return _table(path, yaml.load(text, Loader))
+        return _table(path, yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split())
         raise FormatError(f"{path} is not YAML: {said}") from None
@@ -100,8 +92,13 @@ def _table(path: str, data: object) -> Mapping[str, Any]:
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise FormatError(f"{path} does not hold a table of settings", "--recipe takes the framework's own configuration file")
     todo: list[tuple[object, int]] = [(data, 0)]
+    seen = 0
     while todo:
         value, depth = todo.pop()
+        # Aliases can make a small file large without end.
+        seen += 1
+        if seen > _MOST:
+            raise FormatError(f"{path} holds more than {_MOST:,} values")
         if depth > _DEPTH:
             raise FormatError(f"{path} is nested deeper than {_DEPTH} levels")
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

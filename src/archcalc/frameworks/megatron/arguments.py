@@ -12,6 +12,8 @@ from archcalc.frameworks.files import File, unresolved
 # Groups of megatron/training/arguments.py and megatron/training/config/*.py (main of 2026-08) that change no memory of the GPU.
 INERT = frozenset(
     """
+    calculate-per-token-loss save-retain-interval rerun-mode error-injection-rate error-injection-type rotary-interleaved
+    overlap-p2p-communication-warmup-flush overlap-param-gather-with-optimizer-step moe-flex-dispatcher-num-sms packing-buffer-size
     accumulate-allreduce-grads-in-fp32 data-parallel-sharding-strategy adam-beta1 adam-beta2 adam-eps adlr-autoresume
     adlr-autoresume-interval app-tag-run-name
     app-tag-run-version apply-query-key-layer-scaling apply-wd-to-qk-layernorm async-ckpt-cpu-priority async-ckpt-io-priority

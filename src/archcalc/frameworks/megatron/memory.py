@@ -53,6 +53,7 @@ class Settings(NamedTuple):
     mtp: int
     grad_fusion: bool
     dispatcher: str
+    group: int
     deferred: int
 
     @property
@@ -185,6 +186,7 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
         a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0),
         not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"),
+        a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
     )  # fmt: skip
     for name in (
@@ -387,10 +389,28 @@ def chunks(a: Arguments, s: Settings, number: int) -> list[list[int]]:
             raise UsageError(f"{a.path}: {rest} layers between the first and the last stage do not divide over {middle} stages")
         counts = [*([first] if first else []), *[rest // middle] * middle, *([last] if last else [])]
         return [list(range(sum(counts[:i]), sum(counts[: i + 1]))) for i in range(s.pp)]
+    ends = a.flag("account-for-embedding-in-pipeline-split"), a.flag("account-for-loss-in-pipeline-split")
+    if s.pp > 1 and any(ends):
+        return _counted_ends(a, s, number, ends)
     if number % (s.pp * s.virtual):
         raise UsageError(f"{a.path}: {number} layers do not divide over {s.pp} stages of {s.virtual} chunks")
     n = number // (s.pp * s.virtual)
     return [[i for v in range(s.virtual) for i in range((v * s.pp + rank) * n, (v * s.pp + rank + 1) * n)] for rank in range(s.pp)]
+
+
+def _counted_ends(a: Arguments, s: Settings, number: int, ends: tuple[bool, bool]) -> list[list[int]]:
+    """The layers of each rank where embedding and loss stand for a layer each (core/transformer/transformer_block.py
+    `get_num_layers_to_build`)."""
+    chunks, whole = s.pp * s.virtual, number + sum(ends)
+    if whole % chunks:
+        raise UsageError(
+            f"{a.path}: {number} layers with embedding and loss do not divide over {s.pp} stages of {s.virtual} chunks"
+        )
+    counts = [whole // chunks] * chunks
+    counts[0] -= ends[0]
+    counts[-1] -= ends[1]
+    starts = [sum(counts[:i]) for i in range(chunks)]
+    return [[i for c in range(rank, chunks, s.pp) for i in range(starts[c], starts[c] + counts[c])] for rank in range(s.pp)]
 
 
 def in_flight(s: Settings, stage: int) -> float:
@@ -400,7 +420,7 @@ def in_flight(s: Settings, stage: int) -> float:
         return 1.0
     if s.virtual == 1:
         return float(min(s.pp - stage, s.micro_batches))
-    ahead = (s.pp - stage - 1) * 2 + (s.virtual - 1) * s.pp + 1
+    ahead = (s.pp - stage - 1) * 2 + (s.virtual - 1) * (s.group or s.pp) + 1
     return min(ahead, s.micro_batches * s.virtual) / s.virtual
 
 
@@ -515,15 +535,14 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         for k in kept:
             blocks[k.block] = blocks.get(k.block, 0) + int(k.bytes * times)
 
-    for i in layers:
+    each = max(1, len(layers) // s.virtual)
+    for place, i in enumerate(layers):
         kept = model.layers[i].kept
-        if s.recompute == "full":
-            whole = sum(k.bytes for k in kept)
-            add(
-                (Kept("norm", "layer's input", HALF * r.hidden * r.local),),
-                flying / (s.recompute_layers if s.recompute_method == "uniform" else 1),
-            )
-            again = max(again, whole * (s.recompute_layers if s.recompute_method == "uniform" else 1))
+        # Of `block` the first layers of each chunk are made again, one by one; `uniform` makes groups of them again.
+        group = s.recompute_layers if s.recompute_method == "uniform" else 1
+        if s.recompute == "full" and (s.recompute_method != "block" or place % each < s.recompute_layers):
+            add((Kept("norm", "layer's input", HALF * r.hidden * r.local),), flying / group)
+            again = max(again, group * sum(k.bytes for k in kept))
             continue
         if s.recompute == "selective":
             left, made = _selective(kept, s.modules)
