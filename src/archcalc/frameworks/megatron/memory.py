@@ -53,6 +53,7 @@ class Settings(NamedTuple):
     mtp: int
     grad_fusion: bool
     dispatcher: str
+    layer_wise: bool
     group: int
     deferred: int
 
@@ -159,11 +160,13 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     optimizer = a.text("optimizer", "adam")
     if optimizer not in ("adam", "muon", "dist_muon", "sgd", "lion"):
         raise UnsupportedError(f"{a.path}: --optimizer {optimizer} is not modelled", "adam, muon, lion and sgd are")
-    if optimizer == "dist_muon" or (optimizer == "muon" and a.flag("use-distributed-optimizer")):
+    layer_wise = optimizer == "dist_muon" or (optimizer == "muon" and a.flag("use-distributed-optimizer"))
+    if layer_wise and not a.flag("no-use-layer-wise-param-layout"):
         raise UnsupportedError(
-            f"{a.path}: --optimizer {optimizer} with --use-distributed-optimizer deals whole tensors to ranks, which is not modelled",
-            "--optimizer muon alone is",
+            f"{a.path}: --optimizer {optimizer} with --use-distributed-optimizer lays tensors out in buckets, which is not modelled",
+            "--no-use-layer-wise-param-layout deals them to ranks, which is; so is --optimizer muon alone",
         )
+    optimizer = "muon" if optimizer == "dist_muon" else optimizer
     recompute = a.text("recompute-granularity", "selective" if a.flag("recompute-activations") else "none")
     modules = tuple(a.text("recompute-modules", "core_attn").replace("[", "").replace("]", "").replace(",", " ").split())
     pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
@@ -179,13 +182,13 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0)
     settings = Settings(
-        family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches, a.flag("use-distributed-optimizer"),
+        family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches, a.flag("use-distributed-optimizer") and not layer_wise,
         a.int("num-distributed-optimizer-instances", 1), "bf16" if bf16 else "fp16" if fp16 else "fp32",
         2 if fp16 or a.flag("grad-reduce-in-bf16") else 4, optimizer, recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
         a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0),
-        not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"),
+        not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"), layer_wise,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
     )  # fmt: skip
@@ -455,6 +458,17 @@ def _state_bytes(s: Settings, w: Weight) -> int:
     return FP32 * moments + (0 if s.precision == "fp32" else FP32)
 
 
+def _dealt(s: Settings, held: Sequence[Weight]) -> list[Weight]:
+    """The tensors whose states the last rank has: sorted by size, dealt to ranks and back again, experts apart
+    (core/optimizer/layer_wise_optimizer.py `_shard_params_ping_pong`)."""
+    out: list[Weight] = []
+    for expert, ranks in ((False, s.dp), (True, s.expert_dp)):
+        order = sorted((w for w in held if w.expert == expert for _ in range(w.copies)), key=lambda w: w.elements)
+        loop = [*range(ranks), *reversed(range(ranks))]
+        out += [w for i, w in enumerate(order) if loop[i % len(loop)] == ranks - 1]
+    return out
+
+
 def _blocks(s: Settings, held: Sequence[Weight], size: int) -> tuple[int, int]:
     """Weights and states that are tensors of their own, as the allocator counts their blocks: the weights, for each its copy in half
     precision and from it the one in fp32 (core/optimizer/optimizer.py `Float16OptimizerWithFloat16Params`), then its moments."""
@@ -495,11 +509,12 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
     weights = size * n
     if ways == 1 and expert_ways == 1:
         weights, optimizer = _blocks(s, held, size)
+        if s.layer_wise:
+            optimizer = sum(w.elements * _state_bytes(s, w) for w in _dealt(s, held))
     else:
         optimizer = sum(-(-w.total * _state_bytes(s, w) // (expert_ways if w.expert else ways)) for w in held)
-    # Gradients in half precision are copied to fp32 before the step, each rank those whose states it has, and the copies stay until
-    # the next
-    # step (core/optimizer/optimizer.py, distrib_optimizer.py `_copy_model_grads_to_main_grads`).
+    # Gradients in half precision are copied to fp32 before the step, each rank those whose states it has; the copies stay until the
+    # next (core/optimizer/optimizer.py, distrib_optimizer.py `_copy_model_grads_to_main_grads`).
     between = 0
     if s.gradient == HALF and s.precision != "fp32":
         between = sum(FP32 * w.total // (expert_ways if w.expert else ways) for w in held)

@@ -115,7 +115,7 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         run.micro_batches, run.zero == 1, 1, "fp32" if run.precision == "fp32" else "bf16", run.grad_size or 4,
         {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every,
         ("core_attn",), vocab,
-        f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", 0, 0,
+        f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", False, 0, 0,
     )  # fmt: skip
     word = Weight(vocab * f.hidden_size // run.tp, split=True)
     first = Block(
