@@ -85,11 +85,12 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     changes = {**(framework(name).defaults(ask.changes) if name else {}), **ask.changes}
     if "seq" not in changes:
         raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
+    given = frozenset(changes)
     if "micro_batches" not in changes:
         changes["micro_batches"] = changes.get("pp", 1)
     assert ask.source is not None
     loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
     run, notes = with_method(Run(**changes), ask.method or Asked())
-    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=frozenset(ask.changes))
+    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given)
     r.notes[:0] = notes
     return r
