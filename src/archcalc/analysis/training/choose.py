@@ -50,12 +50,10 @@ def choose(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_nod
         if best is None or total < best[0]:
             best = total, candidate, way.name
         if total <= budget:
-            why = f"chosen: {way.name}" + (
-                ", the cheapest that fits" + (f"; tried before: {', '.join(tried)}" if tried else "")
-                if len(seen) > 1 or tried
-                else ""
-            )
-            return Choice(candidate, why)
+            if not tried and (gpus == 1 or given & {"dp", "fsdp", "zero"}):
+                return Choice(candidate, "")  # Nothing was chosen that options do not say.
+            before = f"; tried before: {', '.join(tried)}" if tried else ""
+            return Choice(candidate, f"chosen: {way.name}, the cheapest that fits{before}")
         if len(tried) < 4:
             tried.append(f"{way.name} ({total / (1 << 30):,.0f} GiB)")
     if best is None:
