@@ -81,10 +81,12 @@ def row(entry: zoo.Entry) -> str:
 def pages() -> dict[Path, str]:
     """Every file of the folder."""
     out = {}
-    entries = sorted(zoo.entries(), key=lambda entry: (entry.family.lower(), zoo.names().index(entry.name)))
+    entries = sorted(
+        (entry for entry in zoo.entries() if entry.card), key=lambda entry: (entry.family.lower(), zoo.names().index(entry.name))
+    )
     index = (
         "# Model cards\n\n"
-        f"One card for each of the {len(entries)} bundled models, written by `archcalc card` from its config and rewritten by "
+        f"A card for each of {len(entries)} bundled models, written by `archcalc card` from its config and rewritten by "
         "`scripts/build_cards.py`.\nA commit that makes one wrong does not pass: `archcalc check model_cards`.\n"
     )
     for family, members in groupby(entries, key=lambda entry: entry.family):

@@ -59,8 +59,8 @@ def decode_flops(architecture: Architecture, context_tokens: int) -> TokenFlops:
             continue
         elements = tensor.elements
         if tensor.experts is not None:
-            # One row of a routed expert's bias is no matrix.
-            if len(tensor.shape) < 3:
+            # One row of a routed expert's bias is no matrix; experts one below the other are (DBRX).
+            if len(tensor.shape) < 3 and tensor.shape[0] == tensor.experts.total:
                 continue
             elements = elements // tensor.experts.total * tensor.experts.active
         matmul += 2 * elements * layers

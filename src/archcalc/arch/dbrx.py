@@ -13,7 +13,7 @@ from archcalc.arch._schema import ConfigSchema, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Experts, Layer, Tensor
+from archcalc.model import Architecture, Experts, Layer, Shard, Tensor
 
 
 class Attention(ConfigSchema):
@@ -73,7 +73,9 @@ class Schema(PlainSchema):
     def stacked(self) -> Iterator[Tensor]:
         experts = Experts(self.ffn.moe_num_experts, self.ffn.moe_top_k)
         for name in ("w1", "v1", "w2"):
-            yield Tensor(f"ffn.experts.mlp.{name}", (experts.total * self.wide, self.hidden_size), "experts", None, experts)
+            yield Tensor(
+                f"ffn.experts.mlp.{name}", (experts.total * self.wide, self.hidden_size), "experts", Shard(0, self.wide), experts
+            )
         yield from linear("ffn.router.layer", experts.total, self.hidden_size, "router")
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:

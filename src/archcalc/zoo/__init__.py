@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
     `aliases` are further names; those with a slash are repository ids that the same repository has or had. `release` is
     YYYY-MM-DD, or YYYY-MM, and `license` the SPDX id or the publisher's own name for it; each is None where not known for certain.
-    `origin` says how the config was had, `origin_note` what else to know about that.
+    `card` says whether `model_cards/` has one of it. `origin` says how the config was had, `origin_note` what else to know about that.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Entry(NamedTuple):
     license: str | None
     origin: str
     origin_note: str | None
+    card: bool = True
 
 
 def entries() -> tuple[Entry, ...]:
@@ -111,7 +112,7 @@ def _read() -> tuple[tuple[Entry, ...], dict[str, Entry]]:
     found = tuple(
         Entry(
             row["name"], row["repo"], tuple(row["aliases"]), row["family"], row["release"], row["license"],
-            row["origin"], row["origin_note"],
+            row["origin"], row["origin_note"], row.get("card", True),
         )
         for row in rows
     )  # fmt: skip

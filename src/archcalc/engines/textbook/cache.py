@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from archcalc.engines._allocation import (
     Allocation,
     Figure,
@@ -28,8 +30,9 @@ def allocate(architecture: Architecture, work: Workload) -> Allocation:
     size = memory.DTYPE_BYTES[dtype]
     formulas: dict[tuple[str, int | None], list[str]] = {}
     for held in held_caches(architecture):
-        text = times(layers_text(held.layers), batch_text(work.batch), *_terms(held.cache, work.context_tokens, size))
-        formulas.setdefault((held.cache.kind, held.cache.window), []).append(text)
+        for terms in _products(held.cache, work.context_tokens, size):
+            text = times(layers_text(held.layers), batch_text(work.batch), *terms)
+            formulas.setdefault((held.cache.kind, held.cache.window), []).append(text)
     kinds = memory.textbook(architecture, work.context_tokens, work.batch, size)
     figures = tuple(Figure(*kind, " + ".join(formulas[kind.kind, kind.window]), SOURCE) for kind in kinds)
     return Allocation(
@@ -43,12 +46,14 @@ def allocate(architecture: Architecture, work: Workload) -> Allocation:
     )
 
 
-def _terms(cache: Cache, tokens: int, size: int) -> list[str]:
-    terms = []
+def _products(cache: Cache, tokens: int, size: int) -> Iterator[list[str]]:
+    """The factors of what grows with the tokens, and of what does not."""
     if cache.per_token:
         seen = f"{tokens:,}" if cache.window is None else f"min({tokens:,}, {cache.window:,})"
-        terms = [row_text(cache), f"{size} B", f"{seen} tokens" + (f" / {cache.compress}" if cache.compress > 1 else "")]
+        rows = (
+            f"{tokens // cache.compress:,} rows ({tokens:,} tokens / {cache.compress})" if cache.compress > 1 else f"{seen} tokens"
+        )
+        yield [row_text(cache), f"{size} B", rows]
     if cache.states:
         parts = [f"{times(*s.shape)} x {s.own_bytes or size} B" for s in cache.states]
-        terms.append(f"({' + '.join(parts)})")
-    return terms
+        yield [f"({' + '.join(parts)})"]
