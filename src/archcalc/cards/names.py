@@ -172,7 +172,7 @@ def _one(name: str) -> Match:
             return Match("exact", releases, f"{name} may be any of {', '.join(releases)}")
         if key in _SHORT and candidate != key:
             return NONE
-        entry = zoo.find(candidate)
+        entry = known(candidate)
         if entry is not None:
             return Match("exact", (entry.name,))
     stripped = re.sub(r"(?i)[-_ ](?:instruct|chat|base)(?=[-_ ]v?\d)", "", name)
@@ -184,7 +184,7 @@ def _one(name: str) -> Match:
     while (shorter := _TUNED.sub("", stripped)) != stripped:
         stripped = shorter
         for candidate in _spellings(stripped):
-            entry = zoo.find(candidate)
+            entry = known(candidate)
             if entry is not None:
                 return Match(
                     "tuned", (entry.name,), f"taken for {entry.name}, which it was tuned from or shares its architecture with"
@@ -225,11 +225,22 @@ def _total(name: str) -> int | None:
     return sum(part.total for part in parts if part.part != "mtp")
 
 
+def known(text: str) -> zoo.Entry | None:
+    """The bundled model that a page means by a name. Releases and variants that are bundled without a card are not looked for in pages:
+    what their publishers say of them was not held against them yet."""
+    entry = zoo.find(text)
+    return entry if entry is not None and entry.card else None
+
+
+def _of_families() -> tuple[zoo.Entry, ...]:
+    return tuple(entry for entry in zoo.entries() if entry.card)
+
+
 @cache
 def _families() -> dict[str, tuple[str, ...]]:
     """Families by their folded names: those of the index, and the brands before their version numbers."""
     found: dict[str, list[str]] = {}
-    for entry in zoo.entries():
+    for entry in _of_families():
         keys = {zoo.key(entry.family)}
         if brand := re.match(r"[a-z]+(?:-[a-z]+)*", entry.name):
             keys.add(zoo.key(brand[0]))
@@ -274,7 +285,7 @@ def is_generation(text: str) -> bool:
     """Whether a family's name is that of one generation ("Gemma 3", "gpt-oss") and not of a brand with many ("Gemma")."""
     if len({_entry(name).family for name in family(text)}) > 1:
         return False
-    return any(zoo.key(entry.family) == zoo.key(spelling) for spelling in _spellings(clean(text)) for entry in zoo.entries())
+    return any(zoo.key(entry.family) == zoo.key(spelling) for spelling in _spellings(clean(text)) for entry in _of_families())
 
 
 def members_named(text: str, members: tuple[str, ...]) -> tuple[str, ...]:
@@ -286,7 +297,7 @@ def members_named(text: str, members: tuple[str, ...]) -> tuple[str, ...]:
     ()
     """
     word = clean(text)
-    entry = zoo.find(word)
+    entry = known(word)
     if entry is not None and entry.name in members:
         return (entry.name,)
     if len(last := [name for name in members if name.rpartition("-")[2] == word.lower()]) == 1:

@@ -89,7 +89,7 @@ class Resolver:
         """The bundled models whose names stand anywhere on the page."""
         if self._named is None:
             text = zoo.key(self._text_of_page.replace("/", " "))
-            self._named = tuple(entry.name for entry in zoo.entries() if zoo.key(entry.name) in text)
+            self._named = tuple(entry.name for entry in zoo.entries() if entry.card and zoo.key(entry.name) in text)
         return self._named
 
     def subject(self, subject: Subject, context: Context) -> Resolved:
@@ -147,14 +147,14 @@ class Resolver:
         repos = hub_repos(subject.links)
         if len(repos) != 1:
             return None
-        entry = zoo.find(repos[0])
+        entry = names.known(repos[0])
         if entry is not None:
             return self._bundled(((entry.name,),), f"by its link to {repos[0]}")._replace(pinned=True)
         return self._repo(repos[0]) if not self.offline else None
 
     def _repo_column(self, repo: str, found: names.Match) -> Resolved | None:
         """What the row's repository id says beside its name: another release of the same publisher is another model."""
-        entry = zoo.find(repo)
+        entry = names.known(repo)
         if entry is not None:
             return None if entry.name in found.names else self._bundled(((entry.name,),), f"by its repository, {repo}")
         named = names.match(repo.partition("/")[2])
