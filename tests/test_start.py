@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -253,3 +254,60 @@ def test_a_number_that_was_never_released_is_told_of() -> None:
     assert any("0.7.9 is no release" in note for note in engine("vllm").check(qwen3, "0.7.9"))
     with pytest.raises(UnsupportedError, match=r"0\.8\.4 and later"):
         engine("vllm").check(qwen3, "0.8.3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "splits"),
+    [
+        # vLLM's nodes get as many ranks each (v1/executor/multiproc_executor.py); Ray takes what there is.
+        ("llama-3.1-8b --gpu 9xh100 --ctx 8k", "--distributed-executor-backend ray"),
+        ("llama-3.1-8b --gpu 20xh100 --ctx 8k", "--distributed-executor-backend ray"),
+        ("llama-3.1-8b --gpu 12x4090 --ctx 8k", "--distributed-executor-backend ray"),
+        ("llama-3.1-8b --gpu 16xh100 --ctx 8k", "--nnodes 2"),
+        ("qwen3-30b-a3b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang", "--enable-dp-attention"),
+    ],
+)
+def test_several_machines_hold_what_the_command_gives_them(arguments: str, splits: str, run: Run) -> None:
+    got = json.loads(run("fit", *arguments.split(), "--format", "json").stdout)
+    assert got["fits"], got["verdict"]
+    assert splits in got["command"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("llama-3.1-8b --gpu 12xh100 --dp 3 --ctx 8k", "3 replicas of 4 GPUs do not lie evenly on 2 machines"),
+        # SGLang: "multi-node data parallel is not supported unless dp attention".
+        ("llama-3.1-8b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang", "start a server on each machine"),
+        ("qwen3-30b-a3b --gpu 12x4090 --pp 3 --ctx 8k --engine sglang", "3 stages do not come out"),
+    ],
+)
+def test_what_does_not_lie_on_the_machines_is_refused(arguments: str, said: str, run: Run) -> None:
+    done = run("fit", *arguments.split())
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "held", "fits"),
+    [
+        # vLLM 0.33, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`: where there is no bfloat16 these are loaded in float32.
+        ("gemma-3-12b --gpu v100-sxm2-32gb --ctx 4k", "fp32", False),
+        ("gemma-2-9b --gpu v100-sxm2-32gb --ctx 4k", "fp32", False),
+        ("qwen2.5-3b --gpu t4 --ctx 4k", "fp16", True),
+        ("gemma-3-4b --gpu 4090 --ctx 4k", "bf16", True),
+    ],
+)
+def test_where_a_gpu_has_no_bfloat16(arguments: str, held: str, fits: bool, run: Run) -> None:
+    got = json.loads(run("fit", *arguments.split(), "--format", "json").stdout)
+    assert (got["plan"]["quant"], got["plan"]["kv_dtype"], got["fits"]) == (held, held, fits)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "share"), [("gpt-oss-120b --gpu ryzen-ai-max-395", 0.92), ("gpt-oss-20b --gpu ryzen-ai-max-395-32gb", 0.92)]
+)
+def test_the_memory_that_linux_must_show_is_what_the_engine_takes_its_share_of(arguments: str, share: float, run: Run) -> None:
+    got = json.loads(run("fit", *arguments.split(), "--ctx", "8k", "--engine", "vllm", "--format", "json").stdout)
+    pages = next(int(m[1]) for note in got["notes"] if (m := re.search(r"ttm\.pages_limit=(\d+)", note)))
+    need = sum(got["per_gpu"][key] for key in ("weights_bytes", "activation_bytes", "overhead_bytes", "kv_needed_bytes"))
+    assert share * pages * 4096 >= need

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from archcalc.engines.budget import Budget, Serving, budget
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
-from archcalc.engines.plan import Ask, Candidate, Fit, Pooled, Start, Taken, capability, largest
+from archcalc.engines.plan import Ask, Candidate, Fit, Pooled, Start, Taken, capability, largest, machines
 from archcalc.engines.weights import Options as WeightOptions
 from archcalc.engines.weights import kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
@@ -124,6 +124,9 @@ def preference(placement: Placement, device: Device) -> tuple[int, ...]:
 def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     """Why the engine cannot place the model so; empty where it can. What an engine quantizes as it loads has no blocks to cut."""
     why = why_not(model.architecture, placement, model.options)
+    count = machines(ask.gpus)
+    if not why and count > 1:
+        why = server(ask.engine).over_machines(placement, count, model.architecture.facts.moe is not None)
     loads = ask.quant is not None and (model.architecture.quantization or {}).get("quant_method") == "fp8"
     return why or ("" if loads else cuts_blocks(model.architecture, placement, model.options))
 

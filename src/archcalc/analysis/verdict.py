@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any
 
 from archcalc import hardware, report, units
@@ -258,8 +259,14 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
             yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
         elif not best.fits and taken <= device.ram_bytes - APPLE_SYSTEM:
             yield f"macOS gives the GPU {units.format_bytes(device.visible_bytes)} by default: {limit} raises that until the next start"
-    elif device.vendor == "amd" and device.category == "edge" and best.fits and taken > device.ram_bytes // 2:
-        limit = f"ttm.pages_limit={-(-taken // 4096)} on the kernel's command line"
+    elif (
+        device.vendor == "amd"
+        and device.category == "edge"
+        and best.fits
+        and (seen := taken / b.utilization) > device.ram_bytes // 2
+    ):
+        # An engine takes a share of what it sees.
+        limit = f"ttm.pages_limit={ceil(seen / 4096)} on the kernel's command line"
         yield f"Linux gives the GPU half of the RAM by default: set {limit}, or that much in the firmware"
     elif device.free_bytes is not None and server(ask.engine).reads_free:
         yield f"{units.format_bytes(device.free_bytes)} of {units.format_bytes(device.visible_bytes)} are free for an engine here"

@@ -224,6 +224,10 @@ class Server(Engine):
         """Why so many experts cannot be spread so; empty where they can."""
         return ""
 
+    def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
+        """Why the engine does not start so on several machines, `moe` true of a model with routed experts; empty where it does."""
+        return ""
+
     def counting(self, tp: int, pp: int | None, dp: int, gpus: int) -> str:
         """What to say where the engine's own options count ranks in another way, and these were meant so; empty where not."""
         return ""

@@ -82,6 +82,15 @@ def pipeline(layers: int, stages: int, engine: str = DEFAULT) -> tuple[tuple[int
     return server(engine).spans(layers, stages)
 
 
+def even(placement: Placement, machines: int) -> bool:
+    """Whether equal shares of the GPUs on each machine cut no group of tensor parallelism and no replica: each lies within a machine, or
+    takes whole machines."""
+    if placement.gpus % machines:
+        return False
+    each = placement.gpus // machines
+    return all(each % ways == 0 or ways % each == 0 for ways in (placement.tp, placement.tp * placement.pp))
+
+
 def why_not(architecture: Architecture, placement: Placement, options: Options) -> str:
     """Why the engine cannot place the model so, naming the rule; empty where it can."""
     tp, pp, ep, dp, dcp = placement

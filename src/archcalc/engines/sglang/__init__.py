@@ -88,6 +88,24 @@ class Sglang(Server):
             return ""
         return f"ep is {placement.ep}: SGLang needs a divisor of tp x dp ({ranks}) and of the {experts} experts"
 
+    def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
+        """SGLang 0.5.23, srt/entrypoints/engine.py `_launch_scheduler_processes` (ranks of each node), srt/server_args.py
+        `check_server_args` (replicas over nodes)."""
+        _, pp, _, dp, _ = placement
+        if dp > 1 and not moe:
+            return (
+                f"SGLang runs {dp} replicas on several machines with data-parallel attention alone, which is for mixtures of experts: "
+                "start a server on each machine"
+            )
+        ranks = placement.tp * dp
+        if pp % machines and machines % pp:
+            return (
+                f"SGLang gives each of {machines} machines whole stages, or each stage whole machines: {pp} stages do not come out"
+            )
+        if placement.gpus % machines or ranks % max(machines // pp, 1):
+            return f"SGLang starts as many ranks on each machine: {placement.gpus} GPUs do not come out on {machines}"
+        return ""
+
     def counting(self, tp: int, pp: int | None, dp: int, gpus: int) -> str:
         if tp * (pp or 1) != gpus or tp % dp:
             return ""

@@ -63,8 +63,15 @@ class Vllm(Server):
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored
+        from archcalc.engines.plan import capability
 
-        return as_stored(architecture, quant, self.title)
+        held, name = as_stored(architecture, quant, self.title)
+        cuda = capability(device)
+        if name == "bf16" and quant is None and cuda is not None and cuda[0] < 8:
+            from archcalc.engines.vllm.cache import served_dtype
+
+            name = served_dtype(held, None, cuda[0])
+        return held, name
 
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
@@ -100,6 +107,16 @@ class Vllm(Server):
         if placement.ep == ranks:
             return ""
         return f"ep is {placement.ep}: vLLM spreads experts over all {ranks} ranks of tp x dp, or none"
+
+    def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
+        """Ray places a replica that machines do not hold in equal shares; replicas have to lie on them evenly (vLLM 0.33,
+        config/parallel.py `nnodes_within_dp`, v1/executor/multiproc_executor.py: the world is a multiple of the nodes)."""
+        from archcalc.engines.placement import even
+
+        if placement.dp == 1 or even(placement, machines):
+            return ""
+        size = placement.tp * placement.pp
+        return f"{placement.dp} replicas of {size} GPUs do not lie evenly on {machines} machines, as vLLM's nodes have to"
 
     def budget(
         self, device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving

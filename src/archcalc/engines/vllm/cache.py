@@ -113,8 +113,8 @@ _NOT_MODELLED = frozenset(
     Inkling2ForCausalLM Inkling2ForConditionalGeneration Qwen4ExpForCausalLM Qwen4ExpForConditionalGeneration
     """.split()
 )
-# Classes that overflow in float16 (vLLM 0.8.5, config.py `_get_and_verify_dtype`), by what their names begin with.
-_NO_FP16 = ("Gemma2", "Gemma3")
+# Classes that overflow in float16 (vLLM 0.33, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`), by what their names begin with.
+_NO_FP16 = ("Gemma2", "Gemma3", "Glm4For", "Plamo2")
 
 
 class Row(NamedTuple):
@@ -202,14 +202,17 @@ def _named(options: Options) -> str:
     return f"{NAME} {options.version}" if options.version else NAME
 
 
-def served_dtype(architecture: Architecture, version: str | None) -> str:
-    """The half precision of a model and its cache when nothing is asked for: a float32 config's is the platform's first.
+def served_dtype(architecture: Architecture, version: str | None, generation: int | None = None) -> str:
+    """What a model and its cache are held in when nothing is asked for: a float32 config's is the platform's first half precision.
 
-    Source: vLLM 0.8.5, config.py `_get_and_verify_dtype` (Gemma 2 and 3 overflow in float16, and are excepted).
+    GPUs before Ampere have no bfloat16: float16 there, and float32 for what overflows in float16. `generation` is the major compute
+    capability. Source: vLLM 0.33, config/model.py `_get_and_verify_dtype`, `_find_dtype`; platforms/cuda.py `supported_dtypes`.
     """
-    if architecture.dtype != "F32" or any(name.startswith(_NO_FP16) for name in classes_of(architecture)):
-        return default_dtype(architecture)
-    return rules(version).half_first
+    overflows = any(name.startswith(_NO_FP16) for name in classes_of(architecture))
+    half = default_dtype(architecture) if architecture.dtype != "F32" or overflows else rules(version).half_first
+    if half == "bf16" and generation is not None and generation < 8:
+        return "fp32" if overflows else "fp16"
+    return half
 
 
 def _generation(options: Options) -> int | None:
@@ -327,7 +330,7 @@ def specs(architecture: Architecture, dtype: str, options: Options, rule: Rules)
 def _frame(architecture: Architecture, dtype: str, options: Options, rule: Rules) -> tuple[Frame, list[str]]:
     """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
     # float32 configs are served in half precision (config/model.py, `_resolve_auto_dtype`).
-    model_bytes = 2
+    model_bytes = DTYPE_BYTES[served_dtype(architecture, options.version, _generation(options))]
     frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture), is_one_of(architecture, PACKED_ROWS))
     if frame.packed:
         return frame._replace(block=_PACKED_BLOCK), []
@@ -547,7 +550,7 @@ def allocate(
     rule = f"{blocks:,} blocks a request of {each:,} bytes each, out of one pool"
     if len(fullest) > 1:
         rule += f" that {len(fullest)} groups of layers share"
-    dtype = made.dtype if made.dtype != "auto" else served_dtype(architecture, options.version)
+    dtype = made.dtype if made.dtype != "auto" else served_dtype(architecture, options.version, _generation(options))
     return Allocation(
         "vllm",
         options.version or NEWEST,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archcalc.engines._command import everywhere, overrides, revision, word
+from archcalc.engines.placement import even
 from archcalc.engines.plan import Ask, Command, Fit, Named, machines
 from archcalc.engines.vllm.loading import takes_nodes
 
@@ -19,7 +20,7 @@ def command(named: Named, ask: Ask, fit: Fit) -> Command:
     count = machines(ask.gpus)
     if count == 1:
         return Command(" ".join(words))
-    more, note = _machines(count, ask)
+    more, note = _machines(count, ask, fit)
     return Command(" ".join([*words, *more]), (note,))
 
 
@@ -43,9 +44,10 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
         yield f"--max-num-batched-tokens {ask.batched_tokens}"
 
 
-def _machines(count: int, ask: Ask) -> tuple[list[str], str]:
+def _machines(count: int, ask: Ask, fit: Fit) -> tuple[list[str], str]:
     each, ranks = everywhere(count)
-    if not takes_nodes(ask.version):
+    # Nodes get as many ranks each; Ray fills one machine after the other.
+    if not takes_nodes(ask.version) or not even(fit.placement, count):
         words = ["--distributed-executor-backend ray"]
         return words, f"join the {count} machines first: ray start --head, and {each} ray start --address"
     words = [f"--nnodes {count}", "--node-rank 0", "--master-addr <address-of-the-first-machine>"]

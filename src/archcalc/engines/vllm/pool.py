@@ -23,7 +23,11 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
-    dtype = cache.served_dtype(architecture, options.version) if made.dtype == "auto" else made.dtype
+    dtype = (
+        cache.served_dtype(architecture, options.version, options.capability and options.capability[0])
+        if made.dtype == "auto"
+        else made.dtype
+    )
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
     if not each:

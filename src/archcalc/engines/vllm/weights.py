@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archcalc.engines.vllm.cache import served_dtype
 from archcalc.engines.vllm.rules import at_least
 from archcalc.engines.weights import FLOATS, JoinedKeep, Options, Piece, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
@@ -11,7 +12,9 @@ from archcalc.model import Architecture
 class VllmKeep(JoinedKeep):
     def __init__(self, architecture: Architecture, options: Options) -> None:
         super().__init__(architecture, options)
-        version = options.version
+        version, generation = options.version, cuda(options.device)
+        if options.dtype is None and served_dtype(architecture, version, generation and generation[0]) == "fp32":
+            self.dtype = "F32"
         # 0.11 took Marlin on Hopper where triton_kernels was missing.
         self.tiles = mxfp4_tiles(architecture, options, triton=at_least(version, 0, 12), narrow=at_least(version, 0, 19))
         self.towers = "first" if at_least(version, 0, 33) else "every"
