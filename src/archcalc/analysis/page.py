@@ -246,7 +246,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                 if kernels not in models:
                     models[kernels] = fit.candidate(architecture, ask)
                 model = models[kernels]
-                quant = model.quant
+                machine["quant"] = quant = model.quant
                 for placement in sorted(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, device)):
                     why = fit.cannot(model, placement, ask)
                     if why:

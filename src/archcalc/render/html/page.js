@@ -95,7 +95,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   return {
     fits: best.fits,
     verdict: verdict(best, device, count, tokens, concurrency, data.engine),
-    plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: fit.quant, kv_dtype: best.kvDtype },
+    plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: machine.quant ?? fit.quant, kv_dtype: best.kvDtype },
     per_gpu: {
       memory_bytes: device.memory,
       budget_bytes: machine.budget,
