@@ -292,8 +292,16 @@ def test_every_framework_has_a_file_here() -> None:
         ("a.yaml", "MODEL_ARGS: 3\n", "MODEL_ARGS"),
         ("a.yaml", "MODEL_ARGS: {--hidden-size: 64}\n", "--num-attention-heads"),
         ("a.yaml", "MODEL_ARGS: {--hidden-size: -5, --num-attention-heads: 2}\n", "--hidden-size"),
+        ("a.yaml", "MODEL_ARGS: {--hidden-size: 2, --num-attention-heads: 4, --seq-length: 8}\n", "--num-attention-heads"),
+        (
+            "a.yaml",
+            "MODEL_ARGS: {--num-layers: 1000000000000, --hidden-size: 64, --num-attention-heads: 4, --seq-length: 8, --micro-batch-size: 1,"
+            " --vocab-size: 9}\n",
+            "--num-layers",
+        ),
         ("a.yaml", "MODEL_ARGS: {--fp8-format: e4m3}\n", "--fp8-format"),
         ("a.sh", "echo hello\n", "a.sh"),
+        ("a.sh", "A=aaaaaaaa\n" + "A=$A$A\n" * 40 + "python x.py --a $A\n", "longer"),
         ("a.sh", 'echo "open\npython x --a b\n', "a.sh"),
     ],
 )

@@ -15,6 +15,7 @@ MAX_BYTES = 1 << 20
 """No framework's configuration is near this."""
 _DEPTH = 64
 _MOST = 20_000
+_WORDS = 1 << 18
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$([A-Za-z_][A-Za-z0-9_]*)")
 _ASSIGNED = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$", re.DOTALL)
 
@@ -147,8 +148,15 @@ def _words(path: str, text: str) -> list[str]:
 
 def _put_in(text: str, env: Mapping[str, str]) -> str:
     """The script's own variables, and defaults of others; arrays as `${NAME[@]}`."""
-    text = re.sub(r"\"?\$\{([A-Za-z_][A-Za-z0-9_]*)\[@\]\}\"?", lambda m: env.get(m[1], m[0]), text)
-    return _VARIABLE.sub(lambda m: env.get(m[1] or m[3], m[2] if m[2] is not None else m[0]), text)
+    text = _bounded(re.sub(r"\"?\$\{([A-Za-z_][A-Za-z0-9_]*)\[@\]\}\"?", lambda m: env.get(m[1], m[0]), text))
+    return _bounded(_VARIABLE.sub(lambda m: env.get(m[1] or m[3], m[2] if m[2] is not None else m[0]), text))
+
+
+def _bounded(text: str) -> str:
+    # Variables of variables can make a small file large without end.
+    if len(text) > _WORDS:
+        raise FormatError(f"a line of the script is longer than {_WORDS >> 10} kB with its variables put in")
+    return text
 
 
 def unresolved(text: str) -> str | None:

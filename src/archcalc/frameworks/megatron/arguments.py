@@ -258,6 +258,8 @@ def frequencies(a: Arguments, layers: int) -> list[bool]:
                 f"{a.path}: --moe-layer-freq {text}: a number, or a list such as [0]*1+[1]*15, was expected", key="moe-layer-freq"
             )
         out += [x == "1" for x in m[1].split(",")] * int(m[2] or 1)
+        if len(out) > layers:
+            break
     if len(out) != layers:
         raise UsageError(f"{a.path}: --moe-layer-freq names {len(out)} layers, and there are {layers}")
     return out
@@ -269,8 +271,8 @@ def layout(a: Arguments, pp: int) -> list[str] | None:
     text = a.text("pipeline-model-parallel-layout").replace(" ", "").replace(",", "")
     if not text:
         return None
-    for _ in range(8):
-        text = re.sub(r"\(([EtmL|]+)\)\*(\d{1,3})", lambda m: m[1] * int(m[2]), text)
+    for _ in range(3):
+        text = re.sub(r"\(([EtmL|]+)\)\*(\d{1,3})", lambda m: m[1] * int(m[2]), text)[: 1 << 16]
     text = re.sub(r"([EtmL|])\*(\d{1,3})", lambda m: m[1] * int(m[2]), text)
     if not re.fullmatch(r"[EtmL|]+", text):
         raise ConfigError(

@@ -17,6 +17,8 @@ from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, W
 from archcalc.hardware import Device
 
 MIB = 1 << 20
+MOST_LAYERS, MOST_EXPERTS = 10_000, 1 << 14
+"""No model is near these."""
 
 
 class Settings(NamedTuple):
@@ -126,6 +128,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         )
     hidden, heads = a.int("hidden-size"), a.int("num-attention-heads")
     head_dim = a.int("kv-channels", hidden // heads)
+    if not head_dim:
+        raise UsageError(f"{a.path}: --hidden-size {hidden} is less than --num-attention-heads {heads}", "or give --kv-channels")
     groups = a.int("num-query-groups", heads) if a.flag("group-query-attention") else heads
     if heads % tp:
         raise UsageError(f"{a.path}: --tensor-model-parallel-size {tp} does not divide {heads} heads")
@@ -170,24 +174,26 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     recompute = a.text("recompute-granularity", "selective" if a.flag("recompute-activations") else "none")
     modules = tuple(a.text("recompute-modules", "core_attn").replace("[", "").replace("]", "").replace(",", " ").split())
     pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
+    if len(pattern) > MOST_LAYERS:
+        raise UsageError(f"{a.path}: --hybrid-layer-pattern has more than {MOST_LAYERS:,} layers")
     if family == "t5":
-        number = a.int("decoder-num-layers")
+        number = a.int("decoder-num-layers", most=MOST_LAYERS)
     elif pattern:
         number = len(pattern.split("/")[0].replace("|", ""))
         a.int("num-layers", number)
     else:
-        number = a.int("num-layers", a.int("encoder-num-layers", 0, 0) or None)
+        number = a.int("num-layers", a.int("encoder-num-layers", 0, 0) or None, most=MOST_LAYERS)
     virtual = _virtual(a, number, pp)
     data = gpus // (tp * pp * cp)
     micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
-    experts = a.int("num-experts", 0, 0)
+    experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
     settings = Settings(
         family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches, a.flag("use-distributed-optimizer") and not layer_wise,
         a.int("num-distributed-optimizer-instances", 1), "bf16" if bf16 else "fp16" if fp16 else "fp32",
         2 if fp16 or a.flag("grad-reduce-in-bf16") else 4, optimizer, recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
-        a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0),
+        a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0, 64),
         not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"), layer_wise,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
@@ -294,7 +300,7 @@ def _layers(
             raise UnsupportedError(
                 f"{a.path}: --pipeline-model-parallel-size above 1 for T5 is not modelled", "use tensor parallelism"
             )
-        return [encoder] * a.int("encoder-num-layers") + [decoder] * number, ml.NOTHING
+        return [encoder] * a.int("encoder-num-layers", most=MOST_LAYERS) + [decoder] * number, ml.NOTHING
     if pattern:
         a.given("is-hybrid-model"), a.given("spec")
         if "/" in pattern and not s.mtp:
