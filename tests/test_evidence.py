@@ -34,6 +34,9 @@ AS = {
     # vLLM 0.33, model_executor/models/registry.py: both classes are read by llama.py.
     "internlm": ("small/llama-bias", {"model_type": "internlm", "bias": True}),
     "xverse": ("small/llama-plain", {"model_type": "xverse"}),
+    # The same: `TeleChat3ForCausalLM`; `TeleFLMForCausalLM` is a subclass of Llama's that only scales what comes out.
+    "telechat3": ("small/llama-plain", {"model_type": "telechat3"}),
+    "teleflm": ("small/llama-plain", {"model_type": "TeleFLM"}),
     # vLLM 0.33, models/minimax_m3: one code for the text model alone and inside the multimodal one.
     "minimax_m3": ("default/minimax_m3_vl_text", {"model_type": "minimax_m3"}),
 }

@@ -35,7 +35,10 @@ _BY_KEYS = (
 # Written from their publishers' code alone: neither an inventory of the reference nor the count of a published checkpoint was at hand
 # to compare them with.
 _UNCOMPARED = frozenset(
-    """baichuan falcon_perception gpt_neox_reward_model llava_llama minicpm orion panguembedded peagle rwkv5 spark2_5""".split()
+    """
+    baichuan falcon_perception gpt_neox_reward_model iquestloopcoder llava_llama minicpm orion pangu_ultra_moe panguembedded param2moe
+    peagle plamo3 rwkv5 spark2_5 step3_text telechat
+    """.split()
 )
 
 

@@ -1,0 +1,63 @@
+"""TeleChat 2: Llama's layers under GPT's names; biases on the outputs of attention and FFN alone, keys and values in one projection.
+
+Source: Tele-AI/TeleChat2-7B, modeling_telechat2.py and configuration_telechat2.py; vLLM 0.33, models/telechat2.py (`hf_to_vllm_mapper`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema, named
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import Block, Mixer, linear
+from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.model import Shard, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(GroupedQueryAttention):
+    """Keys and values from one projection."""
+
+    def _tensors(self) -> Iterator[Tensor]:
+        wide, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield from linear("query", wide, self.hidden, "attention", shard=Shard(0, self.heads))
+        yield from linear("key_value", 2 * kv, self.hidden, "attention", shard=Shard(0, self.kv_heads))
+        yield from linear("dense", self.hidden, wide, "attention", bias=True, shard=Shard(1, self.heads))
+
+
+@dataclass(frozen=True, slots=True)
+class Biased(GatedFeedForward):
+    """A bias on the way down alone."""
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield from GatedFeedForward.tensors(self)
+        yield Tensor("down_proj.bias", (self.hidden,), "mlp")
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "telechat"
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "flash_attn",
+        "hidden_dropout", "attention_dropout", "unk_token_id", "layer_norm_epsilon", "seq_length",
+    )  # fmt: skip
+    mixer_name: ClassVar[str] = "self_attention"
+    last_norm: ClassVar[str] = "ln_f"
+
+    num_hidden_layers: Layers = named(30, "n_layer", "num_hidden_layers")
+    num_attention_heads: Size = named(32, "n_head", "num_attention_heads")
+    intermediate_size: Size = named(12288, "ffn_hidden_size", "intermediate_size")
+    num_key_value_heads: Size | None = None
+    max_position_embeddings: Tokens = named(8192, "seq_length", "max_position_embeddings")
+    tie_word_embeddings: Flag = False
+
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        return Joined(self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size)
+
+    def dense(self) -> Block:
+        return Biased(self.hidden_size, self.wide, self.hidden_act)
+
+    def placed(self) -> dict[str, Any]:
+        return {"embed": "word_embeddings", "layers_name": "h", "prefix": "transformer"}
