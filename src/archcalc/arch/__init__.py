@@ -32,7 +32,7 @@ _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "sequence_len"}, "nanochat"),
 )
 
-# Written from their publishers' code alone: neither an inventory of the reference nor the count of a published checkpoint was at hand
+# Written from their publishers' code, or an engine's, alone: neither an inventory of the reference nor the count of a published checkpoint was at hand
 # to compare them with.
 _UNCOMPARED = frozenset(
     """
@@ -123,7 +123,10 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
     if name in _UNCOMPARED:
-        notes = (*notes, f"{name} was compared with no checkpoint and no reference: its figures follow its publisher's code")
+        notes = (
+            *notes,
+            f"{name} was compared with no checkpoint and no reference: its figures follow its publisher's code, or an engine's",
+        )
     architecture = architecture._replace(
         notes=notes,
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),

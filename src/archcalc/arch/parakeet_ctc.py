@@ -1,0 +1,39 @@
+"""Parakeet with a row for each token (CTC). It caches nothing.
+
+Source: transformers 5.24, models/parakeet/modeling_parakeet.py (`ParakeetForCTC`) and configuration_parakeet.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, Pieces
+from archcalc.arch._schema import Size, TowerSchema, nested
+from archcalc.arch._whisper import conv
+from archcalc.arch.parakeet_encoder import Schema as Encoder
+from archcalc.model import Architecture, Tensor
+
+
+class Schema(TowerSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("ctc_loss_reduction", "ctc_zero_infinity")
+
+    encoder_config: Annotated[Encoder, nested("parakeet_encoder", fixed=True), DEFAULT]
+    vocab_size: Size = 1025
+
+    @property
+    def hidden_size(self) -> int:
+        return self.encoder_config.hidden_size
+
+    @property
+    def num_attention_heads(self) -> int:
+        return self.encoder_config.num_attention_heads
+
+    def tower(self, prefix: str) -> Pieces:
+        return self.encoder_config.tower(prefix)
+
+    def head_of(self, name: str) -> Iterable[Tensor] | None:
+        return conv("ctc_head", self.vocab_size, self.hidden_size, 1, role="head") if name.endswith("ForCTC") else None
+
+    def architecture(self, prefix: str = "encoder") -> Architecture:
+        return super().architecture(prefix)
