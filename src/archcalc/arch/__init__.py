@@ -32,12 +32,12 @@ _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "sequence_len"}, "nanochat"),
 )
 
-# Written from their publishers' code, or an engine's, alone: neither an inventory of the reference nor the count of a published checkpoint was at hand
-# to compare them with.
+# Written from their publishers' code, or an engine's, alone: neither an inventory of the reference nor the count of a published
+# checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    baichuan falcon_perception gpt_neox_reward_model iquestloopcoder llava_llama minicpm orion pangu_ultra_moe panguembedded param2moe
-    peagle plamo3 rwkv5 spark2_5 step3_text telechat
+    baichuan bailing_moe_linear falcon_perception gpt_neox_reward_model iquestloopcoder klear llava_llama minicpm nanbeige orion
+    pangu_ultra_moe panguembedded param2moe peagle plamo plamo3 rwkv5 spark2_5 step3_text telechat
     """.split()
 )
 

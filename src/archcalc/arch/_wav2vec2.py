@@ -1,7 +1,7 @@
-"""Wav2Vec 2.0 and its relatives: convolutions over the waveform, a convolution for positions, and a transformer; a head if the class has one.
+"""Wav2Vec 2.0 and its relatives: convolutions over the waveform, one for positions, a transformer, and a head if the class has one.
 
-Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2Model`, `Wav2Vec2ForCTC`) and configuration_wav2vec2.py (defaults);
-Baevski et al. 2020, arXiv:2006.11477. Relatives override what differs.
+Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2Model`, `Wav2Vec2ForCTC`) and configuration_wav2vec2.py
+(defaults); Baevski et al. 2020, arXiv:2006.11477. Relatives override what differs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Wav2Vec2Schema(TowerSchema):
         "num_codevector_groups", "num_codevectors_per_group", "num_feat_extract_layers", "num_negatives", "proj_codevector_dim",
         "tdnn_dilation", "tdnn_dim", "tdnn_kernel", "use_weighted_layer_sum", "xvector_output_dim", "replace_prob", "num_clusters",
         "tokenizer_class", "mask_channel_length", "mask_channel_min_space", "mask_channel_other", "mask_channel_prob",
-        "mask_channel_selection", "mask_time_min_space", "mask_time_other", "mask_time_selection", "num_ctc_classes", "gradient_checkpointing",
+        "mask_channel_selection", "mask_time_min_space", "mask_time_other", "mask_time_selection", "num_ctc_classes",
+        "gradient_checkpointing",
     )  # fmt: skip
     root: ClassVar[str]
     # Whether the vector of masked frames is there even where nothing is masked.

@@ -1,6 +1,7 @@
 """Wav2Vec 2.0.
 
-Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2Model`, `Wav2Vec2ForCTC`) and configuration_wav2vec2.py (defaults); Baevski et al. 2020, arXiv:2006.11477.
+Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2Model`, `Wav2Vec2ForCTC`) and
+configuration_wav2vec2.py (defaults); Baevski et al. 2020, arXiv:2006.11477.
 """
 
 from __future__ import annotations

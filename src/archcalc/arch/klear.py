@@ -1,0 +1,54 @@
+"""Klear: GQA with QK-norm, experts beside a shared FFN, which two learned weights balance for each token.
+
+Source: mlx-lm 0.32, models/Klear.py (`KlearSparseMoeBlock`); Kwai-Klear/Klear-46B-A2.5B-Instruct, config.json (keys).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import BiasedSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.attention import QkNorm
+from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.model import Layer
+
+
+class Schema(BiasedSchema):
+    name: ClassVar[str] = "klear"
+    core_keys: ClassVar[tuple[str, ...]] = (
+        *BiasedSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts",
+    )  # fmt: skip
+    qk_norm: ClassVar[QkNorm] = "head"
+
+    intermediate_size: Size
+    num_hidden_layers: Layers
+    max_position_embeddings: Tokens
+    tie_word_embeddings: Flag = False
+    mlp_only_layers: list[int] = []  # noqa: RUF012
+    decoder_sparse_step: Size = 1
+    num_experts: Size
+    num_experts_per_tok: Size
+    n_shared_experts: Size
+    moe_intermediate_size: Size
+
+    def sparse(self) -> Sequence[bool]:
+        n, step = self.num_hidden_layers, self.decoder_sparse_step
+        return [i not in self.mlp_only_layers and (i + 1) % step == 0 for i in range(n)]
+
+    def experts(self) -> MixtureOfExperts:
+        wide, shared = self.moe_intermediate_size, self.n_shared_experts
+        return MixtureOfExperts(
+            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            correction_bias="expert_bias",
+        )  # fmt: skip
+
+    def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
+        layer = super().layer(window, sparse, variant)
+        weights = linear("mlp.coefficient", 2, self.hidden_size, "router", bias=True) if sparse else ()
+        return layer._replace(tensors=(*layer.tensors, *weights))
+
+    def more(self) -> dict[str, Any]:
+        return {"more": (("QK-norm", "RMSNorm per head"),)}

@@ -1,0 +1,30 @@
+"""PLaMo 1: attention and FFN in parallel behind one norm; keys and values for every `n_shared_head` query heads.
+
+Source: mlx-lm 0.32, models/plamo.py; pfnet/plamo-13b, modeling_plamo.py (the same).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from archcalc.arch._plain import PlainSchema
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
+
+
+class Schema(PlainSchema):
+    name: ClassVar[str] = "plamo"
+    norms: ClassVar[tuple[str, ...]] = ("norm",)
+    norm_label: ClassVar[str] = "RMSNorm (pre, one for attention and FFN in parallel)"
+
+    intermediate_size: Size
+    num_hidden_layers: Layers
+    n_shared_head: Size = 8
+    max_position_embeddings: Tokens = 4096
+    tie_word_embeddings: Flag = False
+
+    @property
+    def kv_heads(self) -> int:
+        return -(-self.num_attention_heads // self.n_shared_head)
+
+    def placed(self) -> dict[str, Any]:
+        return {"layers_name": "layers.layers"}
