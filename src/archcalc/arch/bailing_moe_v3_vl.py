@@ -1,0 +1,28 @@
+"""Ling 3 with vision: the hybrid text model, without its MTP layer, and a ViT.
+
+Source: vLLM 0.33, models/bailing_moe_v3_vl.py and transformers_utils/configs/bailing_moe_v3_vl.py (defaults).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.qwen3_moe_vit import Schema as Vision
+from archcalc.model import Tensor
+
+
+class Schema(VisionSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("mrope_section",)
+    name: ClassVar[str] = "bailing_moe_v3_vl"
+    tower_name: ClassVar[str] = "visual"
+    projector_name: ClassVar[str] = "linear_proj"
+
+    text_config: Annotated[ConfigSchema, nested("bailing_hybrid"), DEFAULT]
+    vision_config: Annotated[Vision, nested("qwen3_moe_vit", fixed=True), DEFAULT]
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        return self.vision_config.projection(hidden)
