@@ -332,6 +332,21 @@ class FitStart(Record):
     flag: str | None
 
 
+class FitOptions(Record):
+    """What became of the flags of an engine's command: in the figures, without effect on memory, or not taken into account."""
+
+    used: dict[str, str]
+    inert: list[str]
+    unmodelled: list[str]
+
+
+class FitRam(Record):
+    """The CPU's memory: what was given as a budget, and what the plan takes of it."""
+
+    budget_bytes: int | None
+    used_bytes: int
+
+
 class FitReport(Record):
     """What `archcalc fit` says of one model on one machine."""
 
@@ -361,6 +376,51 @@ class FitReport(Record):
     would_fit: list[FitChange]
     notes: list[str]
     explain: list[Explained]
+    options: FitOptions | None
+    ram: FitRam
+
+
+class DiagnosedTerm(Record):
+    """One part of a GPU's memory: what the log says of it, and what was predicted; null where one of them says nothing."""
+
+    name: str
+    logged_bytes: int | None
+    predicted_bytes: int | None
+
+
+class DiagnosedTokens(Record):
+    """The tokens that the cache holds, by the log and as predicted."""
+
+    logged: int | None
+    predicted: int | None
+
+
+class Remedy(Record):
+    """A command that starts by what was predicted, what it leaves to spare, and what it gives up."""
+
+    command: str
+    headroom_bytes: int | None
+    gives_up: str
+
+
+class Diagnosis(Record):
+    """What `archcalc diagnose` says of a log. `said` is the line of the log that names the failure, `kind` its name for scripts."""
+
+    schema_version: int
+    engine: str
+    engine_version: str | None
+    model: str
+    gpu: str | None
+    gpus: int | None
+    command: str | None
+    terms: list[DiagnosedTerm]
+    tokens: DiagnosedTokens
+    outcome: Literal["started", "oom", "refused", "unknown"]
+    kind: str | None
+    cause: str | None
+    said: str | None
+    remedies: list[Remedy]
+    notes: list[str]
 
 
 class ComparedRow(Record):

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
-from archcalc.engines.budget import Budget, Serving, budget
+from archcalc.engines.budget import Budget, Serving, Term, budget
 from archcalc.engines.engine import server
-from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
-from archcalc.engines.plan import Ask, Candidate, Fit, Pooled, Start, Taken, capability, largest, machines
+from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, why_not
+from archcalc.engines.plan import Ask, Candidate, Fit, Pooled, Start, Taken, capability, context_of, largest, machines
 from archcalc.engines.weights import Options as WeightOptions
 from archcalc.engines.weights import kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
@@ -34,20 +34,6 @@ class Plans(NamedTuple):
     others: tuple[Fit, ...]
     refused: tuple[str, ...]
     sequences: int | None = None
-
-
-def context_of(architecture: Architecture, ask: Ask) -> int:
-    """The context asked for, else the model's own. Raises `UsageError` beyond what the model was made for."""
-    longest = architecture.longest
-    tokens = ask.context_tokens or architecture.facts.context_tokens
-    if tokens is None:
-        raise UsageError("the config states no context", "give --ctx")
-    if longest is not None and tokens > longest:
-        raise UsageError(
-            f"a context of {tokens:,} tokens is beyond the model's {longest:,}",
-            f"ask for --ctx {longest} or less, or set its key with --set",
-        )
-    return tokens
 
 
 def refuse_guess(architecture: Architecture) -> None:
@@ -142,6 +128,8 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     options = WeightOptions(
         ask.engine, ask.version, device, engine.converts_to(held, ask.quant), towers=engine.towers
     )  # fmt: skip
+    if ask.own is not None:
+        options = options._replace(**engine.weight_options(ask.own))
     return Candidate(held, options, kept(held, options), name, {}, {})
 
 
@@ -150,14 +138,25 @@ def budget_of(
 ) -> Budget:
     """The memory of the fullest GPU, with the options asked for and those that the plan takes."""
     taken = taken or Taken()
-    device, engine = ask.gpus.device, server(ask.engine)
+    device, engine = ask.gpus.each[weights.fullest] if ask.gpus.others else ask.gpus.device, server(ask.engine)
     if device.free_bytes is not None and engine.reads_free:
         device = device._replace(visible_bytes=device.free_bytes)
     serving = Serving(
         ask.engine, ask.version, ask.utilization or taken.utilization, context_tokens=context, batched_tokens=ask.batched_tokens,
-        sequences=sequences if engine.runs_alone else taken.sequences,
+        sequences=sequences if engine.runs_alone else taken.sequences, own=ask.own,
     )  # fmt: skip
-    return budget(device, model.architecture, placement, weights, serving)
+    made = budget(device, model.architecture, placement, weights, serving)
+    return made if not ask.host_bytes else of_host(made, ask.host_bytes)
+
+
+def of_host(made: Budget, size: int) -> Budget:
+    """The budget with what a log of this host showed beside the terms that are known."""
+    term = Term("this host", size, "given", "logged beyond what was predicted", "--calibration")
+    return made._replace(
+        overhead_bytes=made.overhead_bytes + size,
+        kv_room_bytes=made.kv_room_bytes - size,
+        overhead_terms=(*made.overhead_terms, term),
+    )
 
 
 class Settled(NamedTuple):
@@ -209,13 +208,17 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     """One placement. Raises what the engine's rules raise."""
     weights = model.weights.get(placement)
     if weights is None:
-        weights = model.weights[placement] = rank_weights(model.architecture, placement, model.options, model.tensors)
+        weights = model.weights[placement] = server(ask.engine).weigh(model, placement, ask)
     sequences = -(-concurrency // placement.dp)
     plan, pooled, start, taken = settle(model, placement, weights, ask, context, sequences)
     most, tokens = pooled.held(max(0, plan.kv_room_bytes), context)
     if start.starts:
         start, notes = server(ask.engine).starts(ask, plan, pooled, context, sequences, tokens)
         taken = taken._replace(notes=(*taken.notes, *notes))
+    if start.starts and ask.ram_bytes is not None and weights.cpu_bytes > ask.ram_bytes:
+        start = Start(
+            False, f"the CPU's memory is too small: {weights.cpu_bytes:,} B of weights stay there, of {ask.ram_bytes:,} B", None
+        )
     return Fit(
         placement, weights, plan, context, concurrency, pooled.needed(context, sequences), most * placement.dp, tokens * placement.dp,
         pooled.dtype, pooled.rule, start, taken,
@@ -234,7 +237,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     context = context_of(architecture, ask)
     model = model or candidate(architecture, ask)
     found = _plans(model, ask, context, alternatives)
-    if ask.sequences is None and not found.best.fits and _light(found):
+    if ask.sequences is None and ask.own is None and not found.best.fits and _light(found):
         for n in server(ask.engine).fewer_sequences:
             fewer = _plans(model, ask._replace(sequences=n), context, alternatives)
             if fewer.best.fits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
@@ -18,8 +18,12 @@ from archcalc.engines.plan import Command
 from archcalc.loader import Loaded
 
 
-def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str | None = None) -> report.FitReport:
+def fit_report(
+    loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str | None = None, given: Given | None = None
+) -> report.FitReport:
     """Judge a model on a machine. `brief` leaves out the alternatives and what would make it fit.
+
+    `given` is the engine's command that was asked about, which is printed as it is.
 
     With `max_quant` weights may be quantized down to that, as little as makes it fit; without, they are taken as stored, or as asked.
     """
@@ -41,16 +45,16 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
     floor = prefill_floor(found, ask)
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
     placement, b = best.placement, best.budget
-    started = start(loaded, ask, found) if best.fits else Command("")
+    started = Command(given.line) if given else start(loaded, ask, found) if best.fits else Command("")
     return report.FitReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,
         status=loaded.architecture.status,
-        gpu=device.id,
+        gpu=ask.gpus.id,
         gpus=ask.gpus.count,
         engine=ask.engine,
         fits=best.fits,
-        verdict=verdict(best, ask),
+        verdict=verdict(best, ask) + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
         why=why(found, ask),
         per_gpu=report.FitPerGpu(
@@ -72,13 +76,30 @@ def fit_report(loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str 
         prefill_seconds_floor=None if floor is None else round(floor, 3),
         usd_per_hour=offers[0][0] if offers else None,
         instance=offers[0][2].id if offers else None,
-        command=started.command if best.fits else "",
+        command=started.command if best.fits or given else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
         would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
-        notes=[*started.notes, *_notes(ask, found, loaded.architecture.quantization)],
+        notes=[*started.notes, *(given.notes if given else ()), *_notes(ask, found, loaded.architecture.quantization)],
         explain=[] if brief else list(_explained(best, ask)),
+        options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
+        ram=report.FitRam(ask.ram_bytes, best.weights.cpu_bytes),
     )
+
+
+class Given(NamedTuple):
+    """An engine's command on one line, what became of its flags, and what to say of them."""
+
+    line: str
+    used: dict[str, str]
+    inert: list[str]
+    unmodelled: list[str]
+    notes: tuple[str, ...] = ()
+
+
+def unmodelled(flags: list[str]) -> str:
+    """What a verdict adds where flags of the command are not taken into account."""
+    return f"; not taken into account: {', '.join(flags)}" if flags else ""
 
 
 def allowed(engine: str, max_quant: str) -> tuple[str, ...]:
@@ -97,7 +118,7 @@ def allowed(engine: str, max_quant: str) -> tuple[str, ...]:
 
 def verdict(fit: Fit, ask: Ask) -> str:
     """One line: fits, and with what to spare; or does not, and by how much."""
-    machine = f"{ask.gpus.count} x {ask.gpus.device.name}"
+    machine = ask.gpus.named
     what = f"{units.format_tokens(fit.context_tokens)} tokens x {fit.concurrency} on {machine} under {ask.engine}"
     if fit.fits:
         return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"

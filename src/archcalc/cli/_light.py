@@ -14,6 +14,9 @@ from typing import Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+TAKES_COMMANDS = frozenset({"fit", "kv"})
+COMMAND_WORDS = "archcalc.command_words"
+
 
 class _Plain:
     """Stands in for typer's runtime conversion of one parameter."""
@@ -68,6 +71,14 @@ class LightCommand(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, on standard output."""
         _help(super().format_help, ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What stands behind `--` is an engine's command for those that take one, and not a SOURCE."""
+        if self.name in TAKES_COMMANDS and "--" in args:
+            at = args.index("--")
+            ctx.meta[COMMAND_WORDS] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, help and completion included."""

@@ -28,6 +28,14 @@ Sources = Annotated[
         autocompletion=bundled,
     ),
 ]
+MaybeSources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SOURCE...]",
+        help="A bundled name, Hub repo (org/name or org/name@revision), a config.json, params.json, .gguf or .safetensors, a folder, -.",
+        autocompletion=bundled,
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the Hub even where a bundled snapshot or the cache would do.")]

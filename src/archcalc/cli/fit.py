@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from archcalc.cli._command import calibrated, question, refuse
+from archcalc.cli._command import given as command_given
 from archcalc.cli._options import SERVERS, Context, FormatOption, KvDtype, Offline, Refresh, Set, bundled
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
@@ -29,6 +31,7 @@ MODELS = "With no SOURCE"
 
 
 def command(
+    call: typer.Context,
     source: Annotated[
         list[str] | None,
         typer.Argument(metavar="[SOURCE...]", help="Models, as for inspect; none: every bundled model.", autocompletion=bundled),
@@ -61,6 +64,14 @@ def command(
     engine_version: Annotated[
         str | None, typer.Option("--engine-version", metavar="V", help="Rules of that version of vLLM.")
     ] = None,
+    command_file: Annotated[
+        str | None,
+        typer.Option("--command-file", metavar="FILE", help="An engine's command from a script or manifest, - for standard input."),
+    ] = None,
+    calibration: Annotated[
+        str | None, typer.Option("--calibration", metavar="FILE", help="What diagnose --save-calibration kept of this host.")
+    ] = None,
+    ram: Annotated[str | None, typer.Option("--ram", metavar="BYTES", help="The CPU's memory, a budget of its own: 64GiB.")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Every figure as its formula with the numbers in it, and its source.")
     ] = False,
@@ -83,6 +94,8 @@ def command(
 ) -> None:
     """Say whether models fit a machine under an engine, with what to spare, and how to start them.
 
+    An engine's own command stands in place of SOURCE and most options: archcalc fit --gpu 2xH100 -- vllm serve MODEL --its-flags
+
     Options given are constraints; those left out are chosen, and the plan says what was. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
@@ -90,6 +103,18 @@ def command(
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
     from archcalc.loader import load
 
+    own = command_given(call, command_file)
+    if own is not None:
+        own_options = {
+            "SOURCE": source, "--ctx": ctx, "--engine": engine, "--tp": tp, "--pp": pp, "--ep": ep, "--dp": dp, "--dcp": dcp > 1,
+            "--max-quant": max_quant, "--kv-dtype": kv_dtype, "--utilization": utilization, "--max-num-batched-tokens": batched_tokens,
+            "--min-params": min_params, "--family": family, "--license": license_, "--sort": sort,
+        }  # fmt: skip
+        refuse(own_options)
+        mixed = own.engine in ("llama.cpp", "ollama")
+        spec = machine(gpu, vram, mixed=mixed)
+        _of_command(own, spec, engine_version, quant, concurrency, ram, calibration, set_ or [], form, offline, refresh, explain)
+        return
     listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort}
     for option, given in (listing if source else {"--set": set_, "--explain": explain}).items():
         if given:
@@ -97,7 +122,7 @@ def command(
                 f"{option} is for a call {'without' if source else 'with'} SOURCE",
                 f"leave {option} out, or {'name no SOURCE to list the bundled models' if source else 'name a model'}",
             )
-    spec = _machine(gpu, vram)
+    spec = machine(gpu, vram)
     ask = Ask(
         gpus=spec,
         engine=check_engine(engine, servers()) if engine is not None else chosen_for(spec.device),
@@ -140,6 +165,11 @@ def command(
                 error.message = f"{text}: {error.message}"
             raise
 
+    _print(source, report, form, explain)
+
+
+def _print(source: list[str], report: Any, form: Format, explain: bool) -> None:
+    """The reports in their format, and exit status 1 if one does not fit."""
     missing: list[str] = []
 
     def noted(r: FitReport) -> FitReport:
@@ -168,23 +198,70 @@ def command(
         leave(1)
 
 
-def _machine(gpu: str | None, vram: str | None) -> Any:
+def _of_command(
+    own: Any, spec: Any, version: str | None, quant: str | None, concurrency: int, ram: str | None, calibration: str | None,
+    set_: list[str], form: Format,
+    offline: bool, refresh: bool, explain: bool,
+) -> None:  # fmt: skip
+    """The answer to an engine's own command."""
+    from archcalc import units
+    from archcalc.analysis.ask import understand
+    from archcalc.analysis.verdict import Given, fit_report
+    from archcalc.loader import load
+
+    found = understand(own, version)
+    ask = question(found, spec, quant, concurrency, units.parse_bytes(ram) if ram else None)
+    if calibration is not None:
+        ask = calibrated(ask, calibration)
+
+    def report(text: str) -> FitReport:
+        loaded = load(text, offline=offline, refresh=refresh, overrides=(*found.asked.overrides, *set_))
+        wanted = ask
+        if ask.quant is not None and ask.quant.startswith("?"):
+            # Quantized as it loads, unless the checkpoint is quantized already.
+            wanted = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)
+        given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, found.notes)
+        try:
+            return fit_report(loaded, wanted, given=given)
+        except ArchcalcError as error:
+            if not error.message.startswith(text):
+                error.message = f"{text}: {error.message}"
+            raise
+
+    _print([found.asked.model], report, form, explain)
+
+
+def machine(gpu: str | None, vram: str | None, mixed: bool = False) -> Any:
+    """The machine of `--gpu` and `--vram`; `mixed` takes several kinds of cards in one, as llama.cpp does."""
     from archcalc import hardware, units
 
     if vram is not None:
-        count = 1
-        if gpu is not None:
-            if not gpu.strip().isdecimal() or not 1 <= int(gpu) <= hardware.MAX_GPUS:
+        size = units.parse_bytes(vram)
+        if gpu is None or gpu.strip().isdecimal():
+            count = 1 if gpu is None else int(gpu)
+            if not 1 <= count <= hardware.MAX_GPUS:
                 raise UsageError(
-                    "--vram is for a card that --gpu does not name", "give one of them; --gpu 2 --vram 24GiB for two such cards"
+                    f"--gpu {gpu}: a number of cards was expected beside --vram", "--gpu 2 --vram 24GiB for two such cards"
                 )
-            count = int(gpu)
-        return hardware.GpuSpec(hardware.custom(units.parse_bytes(vram)), count)
+            return hardware.GpuSpec(hardware.custom(size), count)
+        from archcalc.hardware.here import with_memory
+
+        spec = hardware.parse_spec(gpu)
+        if not spec.device.visible_bytes // 4 <= size <= spec.device.visible_bytes * 5 // 4:
+            raise UsageError(
+                f"--vram {vram}: {spec.device.name} has {units.format_bytes(spec.device.visible_bytes)}",
+                "name another card, or leave --gpu out",
+            )
+        return spec._replace(device=with_memory(spec.device, size))
+    if gpu is not None and gpu.strip().lower() == "here":
+        from archcalc.hardware import here
+
+        return here.spec()
     if gpu is None:
         raise UsageError(
             "--gpu is missing: what should it fit?", "such as --gpu 8xH100, --gpu 4090 or --vram 24GiB; `archcalc gpus` lists them"
         )
-    return hardware.parse_spec(gpu)
+    return hardware.parse_mixed(gpu) if mixed else hardware.parse_spec(gpu)
 
 
 def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:

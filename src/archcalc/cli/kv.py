@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archcalc.cli._options import ENGINES, Batch, Context, FormatOption, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._options import ENGINES, Batch, Context, FormatOption, KvDtype, MaybeSources, Offline, Refresh, Set
 from archcalc.cli._run import Format, print_each
 from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UsageError
@@ -22,7 +22,8 @@ _BOTH, _VLLM, _SGLANG, _LLAMA, _TRANSFORMERS = "vLLM and SGLang", "vLLM", "SGLan
 
 
 def command(
-    source: Sources,
+    call: typer.Context,
+    source: MaybeSources = None,
     ctx: Context = None,
     batch: Batch = 1,
     kv_dtype: KvDtype = None,
@@ -73,6 +74,10 @@ def command(
     static: Annotated[
         bool, typer.Option("--static", help="StaticCache, as long as the context.", rich_help_panel=_TRANSFORMERS)
     ] = False,
+    command_file: Annotated[
+        str | None,
+        typer.Option("--command-file", metavar="FILE", help="An engine's command from a script or manifest, - for standard input."),
+    ] = None,
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
@@ -80,12 +85,34 @@ def command(
 ) -> None:
     """Say what KV caches and recurrent states take as engines allocate them, with the rule that made each figure.
 
-    Without --engine all engines stand side by side (in JSON: the textbook). Figures are per GPU.
+    Without --engine all engines stand side by side (in JSON: the textbook). Figures are per GPU. An engine's own command stands in place
+    of SOURCE and its options: archcalc kv -- vllm serve MODEL --its-flags
     """
     from archcalc import units
     from archcalc.analysis import kv
+    from archcalc.cli._command import cache_options, given, refuse
     from archcalc.loader import load
 
+    own = given(call, command_file)
+    if own is not None:
+        refuse(
+            {
+                "SOURCE": source,
+                "--ctx": ctx,
+                "--batch": batch > 1,
+                "--kv-dtype": kv_dtype,
+                "--engine": engine,
+                "--tp": tp,
+                "--dcp": dcp,
+            }
+        )
+    elif not source:
+        raise UsageError("no SOURCE is named", "name a model, or an engine's command: archcalc kv -- vllm serve MODEL")
+    found = None
+    if own is not None:
+        from archcalc.analysis.ask import understand
+
+        found = understand(own, engine_version)
     ratio = None if swa_full_tokens_ratio is None else units.parse_share(swa_full_tokens_ratio, "--swa-full-tokens-ratio")
     asked: dict[str, Any] = {
         "engine_version": engine_version, "tp": tp, "dcp": dcp, "pp": pp, "block_size": block_size,
@@ -95,13 +122,21 @@ def command(
         "ubatch": ubatch, "swa_full": swa_full or None, "static": static or None,
     }  # fmt: skip
     options = {name: value for name, value in asked.items() if value is not None}
+    overrides: tuple[str, ...] = tuple(set_ or ())
+    if found is not None:
+        options = {**cache_options(found), **options}
+        engine, source = found.asked.engine, [found.asked.model]
+        overrides = (*found.asked.overrides, *overrides)
     name = engine or (TEXTBOOK if form in (Format.json, Format.jsonl) else None)
     kv.check_options(engine, options)
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
+    if found is not None:
+        tokens, batch = found.asked.values.get("context_tokens"), found.asked.values.get("concurrency", 1)
+        cache = found.asked.values.get("kv_dtype")
 
     def report(text: str) -> Comparison:
-        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
+        loaded = load(text, offline=offline, refresh=refresh, overrides=overrides)
         return kv.compare(loaded, name, context_tokens=tokens, batch=batch, kv_dtype=cache, options=options)
 
     def page(c: Comparison) -> None:
@@ -114,7 +149,7 @@ def command(
 
         write_kv_markdown(c, sys.stdout, explain=explain)
 
-    print_each(source, report, form, plain=_plain, page=page, markdown=markdown, csv=_csv)
+    print_each(source or [], report, form, plain=_plain, page=page, markdown=markdown, csv=_csv)
 
 
 def _plain(c: Comparison) -> Any:

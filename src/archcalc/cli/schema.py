@@ -41,6 +41,7 @@ def reports() -> dict[str, type[Record]]:
         "kv": report.KvReport,
         "tensors": report.TensorLine,
         "fit": report.FitReport,
+        "diagnose": report.Diagnosis,
         "train": report.TrainReport,
         "sweep": report.SweepRow,
         "pick": report.Pick,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archcalc.commands.words import NAMES, Command, Engine
-from archcalc.engines._version import parse as parse_version
 from archcalc.errors import UsageError
 
 Value = Any
@@ -130,8 +129,13 @@ def table(engine: Engine) -> Table:
 
 
 def _key(engine: Engine, version: str) -> tuple[tuple[int, ...], int]:
+    """The numbers of a version, padded, and its post-release. Raises `UsageError` for what is none."""
+    found = re.match(r"\s*[v~]?(\d{1,5}(?:\.\d{1,5}){0,3})", version)
+    if found is None:
+        raise UsageError(f"{version[:40]!r} is not a version of {NAMES[engine]}", "write it like 0.33.0")
+    numbers = tuple(map(int, found[1].split(".")))
     post = re.search(r"post(\d+)", version)
-    return parse_version(NAMES[engine], version).numbers, int(post[1]) if post else 0
+    return numbers + (0,) * (3 - len(numbers)), int(post[1]) if post else 0
 
 
 # llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.

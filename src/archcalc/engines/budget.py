@@ -13,7 +13,7 @@ engine/arg_utils.py `get_batch_defaults`; 0.6.4, worker/worker.py `determine_num
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
@@ -32,7 +32,7 @@ class Serving(NamedTuple):
 
     `utilization` is vLLM's `--gpu-memory-utilization` or SGLang's `--mem-fraction-static`; `context_tokens` is `--max-model-len`;
     `batched_tokens` and `sequences` are `--max-num-batched-tokens` and `--max-num-seqs`. `eager` captures no graphs. `offline` is
-    vLLM's `LLM` class, whose batches are larger. `images` profiles the towers too.
+    vLLM's `LLM` class, whose batches are larger. `images` profiles the towers too. `own` is the engine's own settings record.
     """
 
     engine: str = DEFAULT
@@ -44,6 +44,7 @@ class Serving(NamedTuple):
     eager: bool = False
     offline: bool = False
     images: bool = True
+    own: Any = None
 
 
 class Term(NamedTuple):
@@ -61,7 +62,7 @@ class Budget(NamedTuple):
 
     `memory_bytes` is what the engine sees of it, `budget_bytes` the share it takes for itself: weights, activations, overhead (graphs,
     communication, libraries) and the room left for the cache, which is negative where the rest does not fit. `terms` explain
-    activations and overhead; what each is adds up to `activation_bytes` and `overhead_bytes`.
+    activations and overhead; what each is adds up to `activation_bytes` and `overhead_bytes`. `gpu` is which one is the fullest.
     """
 
     memory_bytes: int
@@ -76,6 +77,7 @@ class Budget(NamedTuple):
     activation_terms: tuple[Term, ...]
     overhead_terms: tuple[Term, ...]
     notes: tuple[str, ...] = ()
+    gpu: int = 0
 
 
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 from archcalc.errors import UnsupportedError, UsageError
 
 if TYPE_CHECKING:
+    from archcalc.commands.flags import Read
     from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Setting, Start, Taken
@@ -145,7 +147,8 @@ class Server(Engine):
     Weights and placements. `layered`: it gives each GPU whole layers, and splits none. `dense_over_replicas`: where attention is
     in data parallelism, what is neither attention nor expert is split over all ranks, not over those of a replica.
     `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
-    for images and audio are loaded with the rest. `one_file`: a model is one GGUF file.
+    for images and audio are loaded with the rest. `longer`: a context beyond the model's own is no
+    error. `one_file`: a model is one GGUF file.
     `whole_blocks`: tensor parallelism leaves the blocks of a quantization whole. `even_vocabulary`: it divides the padded vocabulary.
 
     Plans. `takes` are the options of `archcalc fit` that not every engine has. `reads_free`: it looks at the memory that is free, where CPU
@@ -171,6 +174,7 @@ class Server(Engine):
     ladder: ClassVar[tuple[str, ...]] = ()
     towers: ClassVar[bool] = True
     one_file: ClassVar[bool] = False
+    longer: ClassVar[bool] = False
 
     # Weights
 
@@ -207,6 +211,20 @@ class Server(Engine):
     def lacks_cache_kernels(self, version: str | None, dtype: str, capability: tuple[int, int] | None) -> str | None:
         """The same of a cache kept so."""
         return None
+
+    def asked(self, read: Read) -> Asked:
+        """What a command of the engine asks for, its flags read. Raises `UsageError` where the engine would refuse it."""
+        raise UnsupportedError(f"fit reads no commands of {self.title}", "give its options as archcalc's own: archcalc fit --help")
+
+    def weight_options(self, own: Any) -> dict[str, Any]:
+        """What a command's settings say of the weights that are loaded, as fields of `weights.Options`."""
+        return {}
+
+    def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
+        """What weights take on the fullest GPU."""
+        from archcalc.engines.placement import rank_weights
+
+        return rank_weights(model.architecture, placement, model.options, model.tensors)
 
     # Placements
 

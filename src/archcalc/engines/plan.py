@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from archcalc.engines.budget import Budget
-from archcalc.engines.engine import DEFAULT
+from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.weights import Kept
 from archcalc.engines.weights import Options as WeightOptions
+from archcalc.errors import UsageError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
 
@@ -22,7 +23,9 @@ class Ask(NamedTuple):
 
     `quant` names how the weights are stored (`quant.quantize_as`); None is the checkpoint's own way. `utilization` is the engine's share of
     the memory, `batched_tokens` the tokens of one step. `sequences` is how many run at once at most, where the engine has a default that
-    may be too many; None is that default, and fewer where only that makes the model fit.
+    may be too many; None is that default, and fewer where only that makes the model fit. `own` is the engine's own settings record where
+    a command of its was given: nothing is chosen beside it then, and what it says is judged as it stands. `ram_bytes` is the CPU's memory
+    where that is a budget too, `host_bytes` what a log of this host showed beyond the terms that are known.
     """
 
     gpus: GpuSpec
@@ -40,6 +43,9 @@ class Ask(NamedTuple):
     batched_tokens: int | None = None
     version: str | None = None
     sequences: int | None = None
+    own: Any = None
+    ram_bytes: int | None = None
+    host_bytes: int = 0
 
 
 class Start(NamedTuple):
@@ -180,6 +186,20 @@ def largest(holds: Callable[[int], bool], limit: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low
+
+
+def context_of(architecture: Architecture, ask: Ask) -> int:
+    """The context asked for, else the model's own. Raises `UsageError` beyond what the model was made for."""
+    longest = architecture.longest
+    tokens = ask.context_tokens or architecture.facts.context_tokens
+    if tokens is None:
+        raise UsageError("the config states no context", "give --ctx")
+    if longest is not None and tokens > longest and not (ask.own is not None and server(ask.engine).longer):
+        raise UsageError(
+            f"a context of {tokens:,} tokens is beyond the model's {longest:,}",
+            f"ask for --ctx {longest} or less, or set its key with --set",
+        )
+    return tokens
 
 
 def capability(device: Device) -> tuple[int, int] | None:

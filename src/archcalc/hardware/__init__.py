@@ -153,7 +153,8 @@ class Instance(NamedTuple):
 class GpuSpec(NamedTuple):
     """What `--gpu` asked for: `count` GPUs of one kind. If a machine was named, `instance` is it, and `instances` how many of it.
 
-    `notes` say what the name was taken for where it could mean something else, and anything about the machine worth knowing.
+    `notes` say what the name was taken for where it could mean something else, and anything about the machine worth knowing. `others`
+    are the last of the GPUs where those are of other kinds.
     """
 
     device: Device
@@ -161,6 +162,23 @@ class GpuSpec(NamedTuple):
     instance: Instance | None = None
     instances: int = 0
     notes: tuple[str, ...] = ()
+    others: tuple[Device, ...] = ()
+
+    @property
+    def each(self) -> tuple[Device, ...]:
+        """Every GPU: `others` stand beside the first kind."""
+        return (self.device,) * (self.count - len(self.others)) + self.others
+
+    @property
+    def id(self) -> str:
+        """The device's id, of several kinds all of them."""
+        return "+".join(dict.fromkeys(d.id for d in self.each)) if self.others else self.device.id
+
+    @property
+    def named(self) -> str:
+        """How many of what, for people."""
+        kinds = list(dict.fromkeys(self.each))
+        return " and ".join(f"{self.each.count(kind)} x {kind.name}" for kind in kinds)
 
     @property
     def nodes(self) -> int:
@@ -315,6 +333,25 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
         return _counted(custom(parse_bytes(name)), count, limit, name)
     resolved, notes = _resolve(name)
     return _counted(resolved, count, limit, name, notes)
+
+
+def parse_mixed(text: str, limit: int = MAX_GPUS) -> GpuSpec:
+    """Cards of several kinds in one machine, in the order given: ``1x5090,1x3090``. One kind is what `parse_spec` makes of it.
+
+    >>> spec = parse_mixed("1x5090,2x3090")
+    >>> spec.count, [d.id for d in spec.each]
+    (3, ['rtx-5090', 'rtx-3090', 'rtx-3090'])
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) < 2:
+        return parse_spec(text, limit)
+    specs = [parse_spec(part, limit) for part in parts]
+    first = specs[0]
+    others = tuple(spec.device for spec in specs[1:] for _ in range(spec.count))
+    notes = tuple(dict.fromkeys(note for spec in specs for note in spec.notes))
+    if all(device.id == first.device.id for device in others):
+        return first._replace(count=sum(spec.count for spec in specs), notes=notes)
+    return GpuSpec(first.device, first.count + len(others), notes=notes, others=others)
 
 
 def _counted(of: Device, count: int, limit: int, name: str, notes: tuple[str, ...] = ()) -> GpuSpec:

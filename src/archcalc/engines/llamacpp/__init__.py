@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archcalc.engines.engine import Server
 
 if TYPE_CHECKING:
+    from archcalc.commands.flags import Read
     from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start, Taken
@@ -41,6 +43,7 @@ class LlamaCpp(Server):
     runs_alone = True
     towers = False
     one_file = True
+    longer = True
     smaller_caches = ("q8_0", "q4_0")
     ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 
@@ -74,6 +77,17 @@ class LlamaCpp(Server):
 
         return LlamaKeep(architecture, options)
 
+    def asked(self, read: Read) -> Asked:
+        from archcalc.engines.llamacpp.flags import asked
+
+        return asked(read)
+
+    def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
+        from archcalc.engines.llamacpp.budget import weigh
+
+        # One GPU has all of it.
+        return super().weigh(model, placement, ask) if ask.own is None and placement.pp == 1 else weigh(model, ask)
+
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
         """No flag is needed: the file is of that type."""
         return ()
@@ -95,8 +109,10 @@ class LlamaCpp(Server):
 
     def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
         from archcalc.engines._layered import pooled
+        from archcalc.engines.llamacpp.pool import pooled as by_layers
 
-        return pooled(self, architecture, placement, ask)
+        alone = ask.own is None and placement.pp == 1
+        return pooled(self, architecture, placement, ask) if alone else by_layers(architecture, ask, budget)
 
     def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
         from archcalc.engines.plan import Start, Taken

@@ -8,7 +8,7 @@ reads, and as what: served.json).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -86,6 +86,7 @@ class Options(NamedTuple):
     flash_attn: bool = True
     cache_type_v: str | None = None
     n_rs_seq: int = 0
+    n_outputs: int = 0
 
 
 class Row(NamedTuple):
@@ -209,6 +210,56 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
     return [row._replace(layers=layers) for row, layers in found.items()]
 
 
+def layer_bytes(architecture: Architecture, work: Workload, options: Options) -> tuple[list[int], list[int]]:
+    """What each layer of the decoder caches, and its recurrent state, in the order of the layers; all add up to `allocate`'s bytes."""
+    name = architecture_name(architecture)
+    type_k = _type(work.kv_dtype or "f16")
+    type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
+    n_seq = options.n_parallel or work.batch
+    grid = cells(work.context_tokens * work.batch, n_seq, options)
+    rows = rows_of(architecture, name)
+    sizes = dict(zip(rows, cache_bytes(rows, grid, type_k, type_v, options.flash_attn), strict=True))
+    each = {row._replace(layers=1): size // row.layers for row, size in sizes.items() if row.layers}
+    rollback = options.n_rs_seq if name in _ROLLBACK else 0
+    caches, states = [], []
+    for kept, held in _rows_by_layer(architecture, name):
+        caches.append(sum(each.get(row, 0) for row in kept))
+        elements = sum(
+            prod(state.shape)
+            for cache in held.caches
+            if not (cache.kind == "index" and name in _INDEX_ROWS)
+            for state in cache.states
+            if state.name != "ids"
+        )
+        states.append(recurrent_bytes(elements, n_seq, rollback) if elements else 0)
+    return caches, states
+
+
+def _rows_by_layer(architecture: Architecture, name: str) -> Iterator[tuple[list[Row], Layer]]:
+    """The rows of each layer, as those of `rows_of`, one layer each."""
+    slides = name in _SLIDE or _SLIDE_IF_LAYERS.get(name) == architecture.layers
+    limit = _KV_LAYERS.get(name)
+    number = 0
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        made: list[list[Row]] = []
+        for layer in stack.kinds:
+            values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
+            made.append(
+                [
+                    _row(cache._replace(window=served_window(architecture, cache)), name, slides, values)
+                    for cache in (
+                        _whole(c, layer) if c.kind == "latent" and architecture.whole_latents else c for c in layer.caches
+                    )
+                    if cache.kind != "state"
+                ]
+            )
+        for k in stack.pattern:
+            yield (made[k] if limit is None or number < limit else []), stack.kinds[k]
+            number += 1
+
+
 def _whole(cache: Cache, layer: Layer) -> Cache:
     """MLA of a file without `key_length_mla`: every head's key and value, `key_length` and `value_length` long (llama-hparams.cpp)."""
     scores = next(each for each in layer.attends if each.v_dim)
@@ -323,10 +374,25 @@ def _states(architecture: Architecture, name: str, n_seq: int, options: Options)
     return out
 
 
+def _inner(layer: Layer) -> int:
+    """Columns inside the feed-forward of a layer that a token visits."""
+    found = 0
+    for tensor in layer.tensors:
+        if "down" not in tensor.name or len(tensor.shape) < 2 or not tensor.name.endswith("weight"):
+            continue
+        if tensor.experts is not None and tensor.shard is not None:
+            found += tensor.experts.active * tensor.shard.units
+        elif tensor.role in ("mlp", "shared_experts"):
+            found += tensor.shape[1]
+    return found
+
+
 # Bytes of a mask's cell: fp32 and a copy in fp16, until the middle of 2026; fp16 alone since 0c1e57098.
 _MASK_BYTES = 6
 # Rows of the hidden state that attention holds at once, of four bytes: fitted to logs with flash attention, and without.
 _STREAMS, _STREAMS_PLAIN = 6, 3
+# Bytes of each element of the widest layer's inside where logits are few: fitted to logs of three models of 2026.
+_WIDEST = 15
 
 
 def compute_buffer(architecture: Architecture, rows: Sequence[Row], grid: Cells, options: Options) -> int:
@@ -339,9 +405,14 @@ def compute_buffer(architecture: Architecture, rows: Sequence[Row], grid: Cells,
     (tests/test_budget.py), within 10 %.
     """
     facts, batch = architecture.facts, options.n_ubatch
+    outputs = min(batch, options.n_outputs or batch)
     depths = {grid.of(row) for row in rows}
-    logits = batch * (facts.vocab_size + facts.hidden_size) * 4
-    if options.flash_attn:
+    logits = outputs * (facts.vocab_size + facts.hidden_size) * 4
+    if options.flash_attn and options.n_outputs:
+        # Builds that reserve logits of their slots alone keep masks in fp16, and the widest layer's inside is what is left.
+        widest = max((_inner(layer) for s in architecture.stacks if s.part == "decoder" for layer in s.kinds), default=0)
+        attention = sum(depths) * batch * 2 + _WIDEST * batch * widest
+    elif options.flash_attn:
         attention = sum(depths) * batch * _MASK_BYTES + _STREAMS * batch * facts.hidden_size * 4
     else:
         attention = max(depths, default=0) * batch * 4 * (facts.heads + 1) + _STREAMS_PLAIN * batch * facts.hidden_size * 4

@@ -23,7 +23,6 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
     yield f"-c {fit.context_tokens * fit.concurrency}"
     # Left out, it is four slots that share the cells.
     yield f"-np {fit.concurrency}"
-    yield "-ngl 999"
     if ask.kv_dtype is not None:
         yield f"-ctk {fit.kv_dtype} -ctv {fit.kv_dtype}"
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from archcalc.engines.engine import Server
 
 if TYPE_CHECKING:
+    from archcalc.commands.flags import Read
     from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start, Taken
@@ -47,6 +49,28 @@ class Mlx(Server):
         from archcalc.engines.mlx import cache
 
         return cache.allocate(architecture, work)
+
+    def asked(self, read: Read) -> Asked:
+        """`mlx_lm.server` takes what it is asked for: a model, and caches that grow with requests."""
+        from archcalc.engines.asked import Asked
+        from archcalc.errors import UsageError
+
+        model = read.get("--model")
+        if model is None:
+            raise UsageError(f"{read.command.program} names no model", "--model MODEL")
+        used = (
+            "--kv-bits",
+            "--kv-group-size",
+            "--quantized-kv-start",
+            "--prefill-step-size",
+            "--prompt-cache-size",
+            "--prompt-cache-bytes",
+        )
+        missing = [flag for flag in (*used, "--decode-concurrency") if read.get(flag) is not None]
+        values = {"kv_dtype": f"int{read.get('--kv-bits')}"} if read.get("--kv-bits") in (4, 8) else {}
+        if values:
+            missing.remove("--kv-bits")
+        return Asked("mlx", str(model), None, values, None, unmodelled=tuple(missing))
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import half

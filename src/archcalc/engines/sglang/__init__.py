@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archcalc.engines.engine import Server
 
 if TYPE_CHECKING:
+    from archcalc.commands.flags import Read
     from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start
@@ -42,6 +44,7 @@ class Sglang(Server):
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "short-conv"})
     absent = frozenset({"rg-lru", "rwkv", "xlstm"})
     dense_over_replicas = True
+    takes = frozenset({"engine_version"})
     keeps_rotary = True
     whole_blocks = True
     smaller_caches = ("fp8_e4m3",)
@@ -73,6 +76,20 @@ class Sglang(Server):
         from archcalc.engines.sglang.weights import SglangKeep
 
         return SglangKeep(architecture, options)
+
+    def asked(self, read: Read) -> Asked:
+        from archcalc.engines.sglang.flags import asked
+
+        return asked(read)
+
+    def weight_options(self, own: Any) -> dict[str, Any]:
+        return {"mtp": own.mtp}
+
+    def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
+        from archcalc.engines._offload import spared
+
+        found = super().weigh(model, placement, ask)
+        return spared(found, ask.own.offload_bytes) if ask.own is not None and ask.own.offload_bytes else found
 
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
         return _LOADING.get(quant)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from archcalc.engines.budget import MIB, Budget, Serving, Term, collectives, cuda_context, forward_peak
 from archcalc.engines.placement import Placement, RankWeights
-from archcalc.engines.sglang import cache as sglang
+from archcalc.engines.sglang.rules import Reserve, check_known, fraction, since, sizes
+from archcalc.engines.sglang.settings import Settings
 from archcalc.model import Architecture
 
 if TYPE_CHECKING:
@@ -20,20 +21,34 @@ if TYPE_CHECKING:
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:
     """`--mem-fraction-static` of what is free before loading; activations and graphs live outside of it, unmeasured."""
     logs = "fitted to logs: docs/engine-logs.md"
-    tp = placement.tp * placement.dp
+    own: Settings = serving.own or Settings()
+    version = serving.version
+    check_known(version)
+    # A plan of a mixture of experts shares the attention's ranks; replicas of a dense model have ranks of their own.
+    shared = own.attention_dp if serving.own is not None else placement.dp > 1 and architecture.facts.moe is not None
+    tp = placement.tp * (placement.dp if shared else 1)
     towers = next((s for s in architecture.stacks if s.part == "vision"), None)
     vision = None
-    if towers is not None and serving.images:
+    if towers is not None and serving.images and not own.text_alone:
         # Towers seldom state their depth under the name that SGLang looks for; its default for that is 24.
         vision = 24, next((t.shape[0] for layer in towers.kinds for t in layer.tensors if t.role == "norm"), 1024)
     mla = any(
         cache.kind == "latent" for s in architecture.stacks if s.part == "decoder" for layer in s.kinds for cache in layer.caches
     )
-    share = serving.utilization or sglang.memory_fraction(
-        device.driver_bytes // MIB, tp=tp, pp=placement.pp, mla=mla, vision=vision
-    )
-    tokens, sequences = sglang.chunk_and_batch(device.driver_bytes // MIB, tp)
-    tokens, sequences = serving.batched_tokens or tokens, serving.sequences or sequences
+    size = device.driver_bytes // MIB
+    tokens, sequences = sizes(version, size, tp)
+    if placement.dp > 1 and shared:
+        tokens //= placement.dp if since(version, 0, 4, 5) else 2
+    tokens, sequences = serving.batched_tokens or tokens, serving.sequences or own.graph_batch or sequences
+    if own.chunk is not None:
+        tokens = own.chunk or architecture.facts.context_tokens or tokens
+    if own.running is not None and own.graph_batch is None and since(version, 0, 5, 22):
+        sequences = min(sequences, own.running)
+    wanted = Reserve(
+        size, tp, placement.pp, tokens, sequences, mla, vision, own.speculation, placement.dp if shared else 1,
+        own.prefill_graphs, own.graphs,
+    )  # fmt: skip
+    share = serving.utilization or fraction(version, wanted)
     lost = [Term("CUDA context", cuda_context(device), "fitted", "one process", logs)]
     if tp * placement.pp > 1:
         lost.append(collectives(device, tp * placement.pp))

@@ -27,6 +27,7 @@ from archcalc.engines._allocation import (
 )
 from archcalc.engines.engine import unknown
 from archcalc.engines.served import classes_of, is_one_of, served
+from archcalc.engines.sglang import rules
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache
 
@@ -40,7 +41,7 @@ DTYPES = ("auto", "bf16", "fp8_e4m3", "fp8_e5m2", "mxfp8")
 _ALIASES = {"fp8": "fp8_e4m3", "bfloat16": "bf16"}
 _HINTS = {"fp16": "auto keeps the model's dtype", "fp32": "auto keeps the model's dtype"}
 
-_SLOTS_TRACKED, _SLOTS, _SLOTS_WITHOUT_CACHE = 5, 3, 1
+_SLOTS_WITHOUT_CACHE = 1
 # Classes whose caches are laid out by code of their own that is not modelled here.
 _NOT_MODELLED = frozenset(
     """
@@ -67,6 +68,14 @@ class Options(NamedTuple):
     swa_full_tokens_ratio: float | None = None
     mamba_full_memory_ratio: float = 0.9
     radix_cache: bool = True
+    version: str | None = None
+    one_pool: bool = False
+    tracked: bool | None = None
+    state_slots: int | None = None
+    running: int | None = None
+    max_tokens: int | None = None
+    ssm_dtype: str | None = None
+    drafts: int = 0
 
 
 class Cells(NamedTuple):
@@ -172,14 +181,18 @@ def state_bytes(cache: Cache, options: Options) -> int:
         n = rows // ranks
         for extent in rest:
             n *= extent
-        total += n * (2 if state.name == "conv" else DTYPE_BYTES[state.asked or "fp32"])
+        total += n * (2 if state.name == "conv" else DTYPE_BYTES[options.ssm_dtype or state.asked or "fp32"])
     return total
 
 
 def cells(architecture: Architecture, dtype: str, options: Options) -> Cells:
     """All layers' cells, sliding ones apart where the model has a pool for them."""
     _check(architecture, options)
-    slides = is_one_of(architecture, served("sglang").sets["slides"])
+    slides = (
+        is_one_of(architecture, served("sglang").sets["slides"])
+        and rules.since(options.version, 0, 4, 9, 4)
+        and not options.one_pool
+    )
     full = sliding = Fraction(0)
     state = window = request = 0
     sparse = _sparse(architecture)
@@ -228,41 +241,22 @@ def slots_per_request(architecture: Architecture, options: Options) -> int:
     """State slots that a running request takes: its own, and those that the radix cache keeps or tracks for it."""
     if not options.radix_cache:
         return _SLOTS_WITHOUT_CACHE
-    return _SLOTS_TRACKED if is_one_of(architecture, served("sglang").sets["tracked"]) else _SLOTS
+    tracked = is_one_of(architecture, served("sglang").sets["tracked"])
+    return rules.slots_per_request(options.version, tracked=tracked, asked=options.tracked if tracked else None)
 
 
 # What a budget holds
 
 
 def memory_fraction(gpu_mib: int, *, tp: int = 1, pp: int = 1, mla: bool = False, vision: tuple[int, int] | None = None) -> float:
-    """`--mem-fraction-static` by default: the GPU less activations of a prefill chunk, graphs and parallel buffers, as SGLang estimates.
-
-    `vision` is the layers and width of an image encoder, for which it leaves more.
-    """
+    """`--mem-fraction-static` of the newest release by default: the GPU less a prefill chunk's activations, graphs and buffers."""
     chunk, batch = chunk_and_batch(gpu_mib, tp)
-    graphs = 1536 if mla else 8 * _prefill_graphs(chunk)
-    reserved = 512 + 1.5 * max(chunk, 2048) + tp * pp / 8 * 1024 + 2 * batch + graphs
-    if gpu_mib > 60 * 1024:
-        reserved = max(reserved, 10 * 1024)
-    fraction = round((gpu_mib - reserved) / gpu_mib, 3)
-    if vision is not None:
-        complexity = vision[0] * vision[1] ** 2 / (24 * 1024**2)
-        fraction *= 0.95 * max(0.8, min(1.05, 1 - 0.1 * (complexity - 1)))
-    return fraction
+    return rules.fraction(None, rules.Reserve(gpu_mib, tp, pp, chunk, batch, mla, vision))
 
 
 def chunk_and_batch(gpu_mib: int, tp: int) -> tuple[int, int]:
-    """`--chunked-prefill-size` and the largest decode batch captured as a graph, by the GPU's memory."""
-    for limit, chunk, small, large in ((20, 2048, 8, 8), (35, 4096, 48, 160), (60, 4096, 32, 160), (160, 8192, 256, 512)):
-        if gpu_mib < limit * 1024:
-            return chunk, small if tp < 4 else large
-    return 16384, 512
-
-
-def _prefill_graphs(chunk: int) -> int:
-    """How many prefill lengths are captured."""
-    steps = ((4, 33, 4), (48, 257, 16), (288, 513, 32), (576, 1025, 64), (1280, 4097, 256), (4608, chunk + 1, 512))
-    return sum(size <= chunk for step in steps for size in range(*step))
+    """`--chunked-prefill-size` and the largest decode batch captured as a graph, by the GPU's memory, of the newest release."""
+    return rules.sizes(None, gpu_mib, tp)
 
 
 def pools(
@@ -275,13 +269,26 @@ def pools(
     slots, requests = 0, None
     if each.state:
         share = options.mamba_full_memory_ratio
-        slots = int((rest_bytes * share / (1 + share) - each.state) // each.state)
-        rest_bytes -= (slots + 1) * each.state
-        requests = max(0, slots) // slots_per_request(architecture, options)
+        one_more = rules.since(options.version, 0, 5, 17)
+        slots = int((rest_bytes * share / (1 + share) - one_more * each.state) // each.state)
+        if not rules.since(options.version, 0, 5, 3, 3):
+            slots = options.running or 512
+        elif not options.radix_cache and options.running is not None:
+            slots = options.running
+        slots = options.state_slots or slots
+        rest_bytes -= (slots + one_more) * each.state
+        requests = max(0, slots) // (slots_per_request(architecture, options) if rules.since(options.version, 0, 5, 3, 3) else 1)
     per_token = each.per_token(ratio)
+    if options.drafts and rules.since(options.version, 0, 5, 14):
+        # Draft layers keep what the target's do (`eagle_draft_num_layers`).
+        per_token *= 1 + options.drafts / max(1, architecture.layers)
     tokens = int(max(0, rest_bytes) // per_token) // page * page if per_token else 0
+    if options.max_tokens is not None:
+        tokens = min(tokens, options.max_tokens // page * page)
     swa = int(tokens * ratio) // page * page if each.full else tokens
     most = min(max(min(int(tokens / context_tokens * 512), 4096), 2048), tokens // 2)
+    if options.running is not None:
+        most = min(most, options.running)
     return Pools(tokens, swa if each.sliding else 0, slots, most if requests is None else min(most, requests))
 
 

@@ -7,12 +7,27 @@ from archcalc.engines.budget import Budget
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pooled
 from archcalc.engines.sglang import cache
+from archcalc.engines.sglang.settings import Settings
 from archcalc.model import Architecture
+
+
+def options_of(architecture: Architecture, placement: Placement, ask: Ask) -> cache.Options:
+    """The pool's options: those of the placement, and what a command sets."""
+    options = cache.Options(tp=placement.tp, dcp=placement.dcp, version=ask.version)
+    own: Settings | None = ask.own
+    if own is None:
+        return options
+    drafts = sum(len(s.pattern) for s in architecture.stacks if s.part == "mtp") if own.mtp else 0
+    return options._replace(
+        page_size=own.page, swa_full_tokens_ratio=own.swa_ratio, mamba_full_memory_ratio=own.state_share, radix_cache=own.radix_cache,
+        one_pool=own.one_pool, tracked=own.tracked, state_slots=own.state_slots, running=own.running, max_tokens=own.tokens,
+        ssm_dtype=own.ssm_dtype, drafts=min(1, drafts),
+    )  # fmt: skip
 
 
 def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
     """The pool of the fullest stage, by its share of the layers. Raises what SGLang's rules raise."""
-    options = cache.Options(tp=placement.tp, dcp=placement.dcp)
+    options = options_of(architecture, placement, ask)
     share = -(-architecture.layers // placement.pp), architecture.layers
 
     def needed(context: int, sequences: int) -> int:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archcalc.engines.engine import Server
 
 if TYPE_CHECKING:
+    from archcalc.commands.flags import Read
     from archcalc.engines._allocation import Allocation, Workload
+    from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Setting, Start, Taken
@@ -72,6 +74,21 @@ class Vllm(Server):
 
             name = served_dtype(held, None, cuda[0])
         return held, name
+
+    def asked(self, read: Read) -> Asked:
+        from archcalc.engines.vllm.flags import asked
+
+        return asked(read)
+
+    def weight_options(self, own: Any) -> dict[str, Any]:
+        from archcalc.engines.vllm.weights import options_of
+
+        return options_of(own)
+
+    def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
+        from archcalc.engines.vllm.weights import weigh
+
+        return weigh(model, placement, ask)
 
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None

@@ -15,6 +15,7 @@ from archcalc.engines.budget import FITTED, GIB, MIB, Budget, Serving, Term, bud
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
+from archcalc.engines.vllm.settings import Settings
 from archcalc.model import Architecture
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ _PENALTIES = 4 + 4 / 32
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:
     version = serving.version
     rule = rules(version)
+    own: Settings = serving.own or Settings()
+    serving = serving._replace(
+        sequences=serving.sequences or own.sequences, eager=serving.eager or not own.graphs, offline=serving.offline or own.offline,
+        images=serving.images and own.profiles_images and not own.text_alone,
+    )  # fmt: skip
     share = serving.utilization or rule.utilization
     v0 = runs_v0(device, version)
     tokens, sequences = batch_defaults(device, architecture, serving)
@@ -49,9 +55,14 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
         text = f"{sequences:,} sequences x {architecture.facts.vocab_size:,} tokens x (4 + 4/32) B"
         overhead.append(Term("penalties", size, "cited", text, "vLLM 0.33, v1/worker/gpu/sample/penalties.py `PenaltiesState`"))
     if not serving.eager and rule.graphs_counted and (device.vendor != "amd" or at_least(version, 0, 26)):
-        overhead.append(_graphs(architecture, placement, sequences, tokens))
+        overhead.append(_graphs(architecture, placement, sequences, tokens, own))
     notes = (note,) if note else ()
-    return budgeted(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)
+    made = budgeted(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)
+    if own.cache_bytes is None:
+        return made
+    # The cache is given, whatever the profiling says (v1/worker/gpu_worker.py `determine_available_memory`).
+    whole = made.weights_bytes + made.activation_bytes + made.overhead_bytes + own.cache_bytes
+    return made._replace(budget_bytes=whole, kv_room_bytes=own.cache_bytes, utilization=whole / memory)
 
 
 def runs_v0(device: Device, version: str | None) -> bool:
@@ -182,19 +193,24 @@ def _overhead(device: Device, placement: Placement, serving: Serving, v0: bool) 
     return terms
 
 
-def capture_sizes(sequences: int, tokens: int) -> tuple[int, int]:
-    """How many batch sizes are captured piecewise, and how many whole.
+def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> tuple[int, int]:
+    """How many batch sizes are captured piecewise, and how many whole: those asked for, or the usual ones up to the largest.
 
-    Source: vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`.
+    Decoding with drafts runs all of a sequence's tokens at once. Source: vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`.
     """
-    largest = min(2 * sequences, 512, tokens)
-    sizes = [1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)]
-    return sum(size <= largest for size in sizes), sum(size <= min(largest, sequences) for size in sizes)
+    own = own or Settings()
+    each = 1 + own.draft_tokens
+    largest = min(own.largest_capture or min(2 * sequences * each, 512), tokens)
+    sizes = own.capture_sizes or (1, 2, 4, *range(8, 256, 8), *range(256, max(513, largest + 1), 16))
+    pieces, whole = sum(size <= largest for size in sizes), sum(size <= min(largest, sequences * each) for size in sizes)
+    if own.capture_sizes:
+        pieces, whole = (sum(size <= limit for size in sizes) for limit in (tokens, sequences * each))
+    return pieces if own.piece_graphs else 0, whole if own.whole_graphs else 0
 
 
-def _graphs(architecture: Architecture, placement: Placement, sequences: int, tokens: int) -> Term:
+def _graphs(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> Term:
     """Each captured graph keeps a little for each layer; layers with a state run more kernels."""
-    pieces, whole = capture_sizes(sequences, tokens)
+    pieces, whole = capture_sizes(sequences, tokens, own)
     attention = state = 0
     for stack in architecture.stacks:
         if stack.part == "decoder":
@@ -213,4 +229,7 @@ def _graphs(architecture: Architecture, placement: Placement, sequences: int, to
 
 def _workspace(device: Device) -> int:
     since, large, small = _WORKSPACE
+    if device.vendor == "intel":
+        # PyTorch keeps one for cuBLAS and hipBLAS alone.
+        return 0
     return large if device.vendor != "nvidia" or capability(device) >= since else small

@@ -68,6 +68,7 @@ class Options(NamedTuple):
     num_speculative_tokens: int = 0
     capability: tuple[int, int] | None = None
     version: str | None = None
+    mtp: bool = False
 
 
 class Plan(NamedTuple):
@@ -288,13 +289,17 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Optio
     packed = any(cache.compress > 1 for cache in held)
     groups = planner.group(layers, rule, packed=packed, hybrid=hybrid)
     spans = planner.stages(architecture.layers, options.pp)
+    drafts = max((layer.layer + 1 for layer in layers), default=0)
+    if options.mtp and drafts > architecture.layers:
+        # Draft layers lie on the last stage.
+        spans = [*spans[:-1], range(spans[-1].start, drafts)]
     return Plan(
         tuple(tuple(planner.stage(groups, span, rule)) for span in spans),
         rule,
         dtype,
         tuple(notes),
         tuple(tuple(layer for layer in layers if layer.layer in span) for span in spans),
-        tuple(planner.stage(groups, range(architecture.layers), rule)),
+        tuple(planner.stage(groups, range(max(architecture.layers, drafts)), rule)),
     )
 
 
@@ -318,7 +323,7 @@ def specs(architecture: Architecture, dtype: str, options: Options, rule: Rules)
     out: list[LayerSpec] = []
     number = 0
     for stack in architecture.stacks:
-        if stack.part != "decoder":
+        if stack.part != "decoder" and not (options.mtp and stack.part == "mtp"):
             continue
         made = [[spec for cache in layer.caches for spec in _cache_specs(frame, cache)] for layer in stack.kinds]
         for k in stack.pattern:

@@ -88,6 +88,8 @@ def encoding(
     if not serving.images or not _profiles_encoders(architecture, serving.version):
         return Encoding()
     known, note = encoders(architecture)
+    limits = dict(serving.own.limits) if serving.own is not None else {}
+    known = tuple(e for e in known if limits.get(e.modality, 1) > 0)
     if not known:
         return Encoding(note=note)
     context = serving.context_tokens or architecture.facts.context_tokens or tokens
@@ -111,6 +113,7 @@ def encoding(
         in_prompt = 1
     else:
         in_prompt = max(1, context // each) if at_least(serving.version, 0, 10, 1) else _IMAGES_PER_PROMPT
+    in_prompt = min(in_prompt, limits.get(longest.modality, in_prompt))
     items = max(1, min(items, sequences * in_prompt))
     peak, formula, batches = 0, "", at_least(serving.version, *_BATCHES)
     for e in known:

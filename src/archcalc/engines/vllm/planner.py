@@ -148,6 +148,9 @@ def capacity(groups: Sequence[Group], available_bytes: int, demand: Demand, rule
         tokens = int(concurrency * demand.max_model_len)
     else:
         tokens = blocks // len(groups) * smallest_block(groups, demand, rule) * demand.dcp
+    if not rule.concurrency:
+        # Until then it was the tokens over the length, whatever part of a block a request leaves empty.
+        concurrency = tokens / demand.max_model_len
     return Capacity(blocks, blocks * each, concurrency, tokens)
 
 

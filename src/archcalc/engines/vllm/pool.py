@@ -10,6 +10,7 @@ from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pool, Pooled, capability
 from archcalc.engines.vllm import cache, planner, start
 from archcalc.engines.vllm.rules import NEWEST
+from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 
@@ -20,6 +21,12 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         tp=placement.tp, pp=placement.pp, dcp=placement.dcp, max_num_batched_tokens=plan.batched_tokens,
         capability=capability(ask.gpus.device), version=ask.version,
     )  # fmt: skip
+    own: Settings | None = ask.own
+    if own is not None:
+        options = options._replace(
+            block_size=own.block_size, prefix_caching=own.prefix_caching, hybrid_kv_cache_manager=own.hybrid_manager,
+            mamba_ssm_cache_dtype=own.ssm_dtype, num_speculative_tokens=own.draft_tokens, mtp=own.mtp,
+        )  # fmt: skip
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
@@ -39,6 +46,8 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
 
     def held(room: int, context: int) -> tuple[float, int]:
         need = cache.demand(Workload(context), options, made.rules)
+        if own is not None and own.blocks is not None:
+            room = min(room, own.blocks * each) if own.blocks * each <= room else own.blocks * each
         found = planner.capacity(groups, room, need, made.rules)
         return found.max_concurrency, found.kv_tokens
 

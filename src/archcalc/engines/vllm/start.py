@@ -141,23 +141,29 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
     """vLLM's share of the memory against what it finds free at its start."""
     device = ask.gpus.device
     free = device.free_bytes or device.visible_bytes - FITTED.context
+    if ask.own is not None and ask.own.cache_bytes is not None:
+        return Start(), Taken()
     most = free_share(plan.memory_bytes, plan.budget_bytes, free)
     if most is None or most <= 0 or not (device.free_bytes or checks_free(ask.version)):
         return Start(), Taken()
     flag, seen = f"--gpu-memory-utilization {most:g}", f"{free / 2**30:.1f} of {plan.memory_bytes / 2**30:.1f} GiB"
-    if ask.utilization is None:
+    if ask.utilization is None and ask.own is None:
         note = f"{flag}: {seen} are free for an engine here, and vLLM's default share of {plan.utilization:g} is more than that"
         return Start(), Taken(utilization=most, flags=(flag,), notes=(note,))
     if device.free_bytes:
         # Machines differ in what else runs on them, and the share is asked for.
-        note = f"a share of {ask.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
+        note = f"a share of {plan.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
         return Start(), Taken(notes=(note,))
-    return Start(False, f"vLLM refuses a share of {ask.utilization:g} where {seen} are free", flag), Taken()
+    return Start(False, f"vLLM refuses a share of {plan.utilization:g} where {seen} are free", flag), Taken()
 
 
 def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start, tuple[str, ...]]:
     """The check at start: one sequence of the whole context, or what the release takes for that."""
     room = plan.kv_room_bytes
+    if plan.budget_bytes > plan.memory_bytes:
+        return Start(False, "the cache asked for is more than weights and activations leave of the memory", None), ()
+    if ask.own is not None and (why := states_short(ask, plan, pooled)):
+        return why, ()
     if pooled.needed(context, 1) <= room:
         return Start(), ()
     if room < 0:
@@ -176,6 +182,8 @@ def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start,
 def settle(ask: Ask, plan: Budget, sequences: int) -> tuple[Start, Taken]:
     """The share of the memory, and the sequences that run at once."""
     start, taken = share(ask, plan)
+    if ask.own is not None:
+        return start if not start.starts else refused_step(ask, plan), taken
     asked = fewer_sequences(ask, plan, sequences, taken)
     if asked is not None:
         taken = asked
@@ -194,10 +202,34 @@ def settle(ask: Ask, plan: Budget, sequences: int) -> tuple[Start, Taken]:
 
 def fits_pool(ask: Ask, plan: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
     """Sequences that each need a block of recurrent state, against the blocks that there are."""
-    if pooled.pool is None or not pooled.pool.states:
+    if pooled.pool is None or not pooled.pool.states or (ask.own is not None and rules(ask.version).states_checked == "error"):
         return taken
     blocks = max(0, plan.kv_room_bytes) // pooled.pool.block_bytes
     fewer, why = state_sequences(ask.version, plan.sequences, blocks, sequences)
+    if ask.own is not None:
+        return taken
     if fewer < plan.sequences:
         return taken._replace(sequences=fewer).with_flag(f"--max-num-seqs {fewer}", why)
     return taken._replace(notes=(*taken.notes, why)) if why else taken
+
+
+def states_short(ask: Ask, plan: Budget, pooled: Pooled) -> Start | None:
+    """A command's sequences against the blocks of recurrent state that there are, where the release refuses too many."""
+    pool = pooled.pool
+    if pool is None or not pool.states or rules(ask.version).states_checked != "error" or not ask.own.graphs:
+        return None
+    blocks = max(0, plan.kv_room_bytes) // pool.block_bytes
+    if blocks < 1 or plan.sequences <= blocks:
+        return None
+    limit = f"every sequence needs a block of recurrent state: {plan.sequences:,} may run, and there are {blocks:,}"
+    return Start(False, limit, f"--max-num-seqs {1 << (blocks.bit_length() - 1)}")
+
+
+def refused_step(ask: Ask, plan: Budget) -> Start:
+    """A command's tokens of a step against its sequences."""
+    if plan.batched_tokens < plan.sequences and ask.own.sequences is not None:
+        limit = f"a step of {plan.batched_tokens:,} tokens cannot run {plan.sequences:,} sequences"
+        return Start(False, limit, f"--max-num-seqs {plan.batched_tokens}")
+    if flag := step_sequences(ask.version, ask.batched_tokens, plan.sequences):
+        return Start(False, f"vLLM {ask.version} refuses a step of fewer tokens than sequences", flag)
+    return Start()

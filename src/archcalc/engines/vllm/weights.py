@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from archcalc.engines._offload import added, spared
+from archcalc.engines.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.vllm.cache import served_dtype
 from archcalc.engines.vllm.rules import at_least
 from archcalc.engines.weights import FLOATS, JoinedKeep, Options, Piece, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
 from archcalc.model import Architecture
+
+if TYPE_CHECKING:
+    from archcalc.engines.plan import Ask, Candidate
+    from archcalc.engines.vllm.settings import Settings
+
+# Towers whose every modality is limited to no item are not loaded since (models/interfaces.py `_mark_tower_model`).
+_TOWERS_SPARED = (0, 16)
 
 
 class VllmKeep(JoinedKeep):
@@ -36,3 +47,54 @@ class VllmKeep(JoinedKeep):
                 out //= len(entry.tensor.stored) or 1
             return out * -(-width // 128) * (entry.experts or 1) * 2
         return super().bytes(entry)
+
+
+def options_of(own: Settings) -> dict[str, Any]:
+    """MTP layers are loaded where they draft."""
+    return {"mtp": own.mtp}
+
+
+def spares_towers(own: Settings | None, version: str | None) -> bool:
+    """Whether no input but text is taken, so that towers are not loaded."""
+    if own is None or not at_least(version, *_TOWERS_SPARED):
+        return False
+    return own.text_alone or (bool(own.limits) and all(n == 0 for _, n in own.limits))
+
+
+def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
+    """The fullest rank's weights, with what the command leaves to the CPU, and what it adds for adapters."""
+    own: Settings | None = ask.own
+    tensors = model.tensors
+    if spares_towers(own, ask.version):
+        tensors = [t for t in tensors if t.part not in ("vision", "audio")]
+    found = rank_weights(model.architecture, placement, model.options, tensors)
+    if own is None:
+        return found
+    if own.loras:
+        found = added(found, lora_bytes(model.architecture, placement, own))
+    if own.offload_bytes:
+        found = spared(found, own.offload_bytes)
+    return found
+
+
+def lora_bytes(architecture: Architecture, placement: Placement, own: Settings) -> int:
+    """Adapters' stacked matrices: of each projection `rank` rows of its input and `rank` columns of its output, for every slot.
+
+    Column-parallel projections split the second, row-parallel ones the first. Source: vLLM 0.33, lora/layers/column_parallel_linear.py and
+    row_parallel_linear.py `create_lora_weights`.
+    """
+    total = 0
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        for layer, count in zip(stack.kinds, stack.counts(), strict=True):
+            for tensor in layer.tensors:
+                if tensor.role not in ("attention", "mlp") or len(tensor.shape) != 2 or tensor.experts is not None:
+                    continue
+                out, width = tensor.shape
+                if tensor.shard is not None and tensor.shard.axis == 0:
+                    out //= min(placement.tp, tensor.shard.units)
+                elif tensor.shard is not None:
+                    width //= min(placement.tp, tensor.shard.units)
+                total += count * (out + width)
+    return 2 * own.loras * own.lora_rank * total // placement.pp

@@ -1,0 +1,77 @@
+"""From a command to a question: the model it names, the constraints it sets, and what became of each of its flags."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archcalc.commands.effects import effect
+from archcalc.commands.flags import Read, read
+from archcalc.commands.words import NAMES, Command
+from archcalc.engines.asked import Asked, Options
+from archcalc.engines.engine import server
+
+ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlx": "mlx"}
+"""Whose rules hold for each kind of command."""
+
+
+class Understood(NamedTuple):
+    """A command with what it asks for, and what to say of its flags. `line` is the command on one line."""
+
+    asked: Asked
+    options: Options
+    notes: tuple[str, ...]
+    line: str
+
+
+def understand(command: Command, version: str | None = None) -> Understood:
+    """Read a command against its engine's release. Raises `UsageError` where it names no model, or what the engine would refuse."""
+    import shlex
+
+    found = read(command, version)
+    _refuse_unknown(found)
+    asked = server(ENGINES[command.engine]).asked(found)
+    used, inert = dict[str, str](), list[str]()
+    unmodelled = list(asked.unmodelled)
+    for each in found.given:
+        what = effect(command.engine, each.name)
+        if each.name in asked.unmodelled:
+            continue
+        if what == "used":
+            used[each.name] = _shown(each.text, each.value)
+        elif what == "inert":
+            inert.append(each.name)
+        else:
+            unmodelled.append(each.name)
+    notes = list(asked.notes)
+    if found.gone:
+        named = " and ".join(found.gone)
+        notes.append(
+            f"{named} is of another release of {NAMES[command.engine]}: without --engine-version the newest one's rules hold"
+        )
+    line = " ".join(shlex.quote(w) for w in (*command.program.split(), *command.words))
+    return Understood(asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line)
+
+
+def _shown(text: str, value: object) -> str:
+    """The value as it was written, "true" and "false" for switches."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    head, equals, rest = text.partition("=")
+    if equals and " " not in head:
+        return rest
+    return text.partition(" ")[2] or str(value)
+
+
+def _refuse_unknown(found: Read) -> None:
+    """Raises `UsageError` where a value that matters is one that a shell would put in."""
+    if not found.command.unknown:
+        return
+    starts = sorted(g.at for g in found.given)
+    for each in found.given:
+        if effect(found.command.engine, each.name) == "inert":
+            continue
+        after = next((s for s in starts if s > each.at), len(found.command.words))
+        for at in range(each.at, after):
+            found.command.refuse_unknown(at)

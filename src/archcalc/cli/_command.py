@@ -1,0 +1,114 @@
+"""`-- COMMAND` and `--command-file FILE`: an engine's own command in place of a SOURCE and archcalc's options."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archcalc.errors import SourceError, SourceNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+    from archcalc.analysis.ask import Understood
+    from archcalc.commands.words import Command
+    from archcalc.engines.plan import Ask
+    from archcalc.hardware import GpuSpec
+
+
+def given(call: typer.Context, file: str | None) -> Command | None:
+    """The command of this call, None where there is none. `file` is a path, or `-` for standard input."""
+    from archcalc.cli._light import COMMAND_WORDS
+
+    words: tuple[str, ...] | None = call.meta.get(COMMAND_WORDS)
+    if words == ("-",) and file is None:
+        words, file = None, "-"
+    if words is None and file is None:
+        return None
+    if words is not None and file is not None:
+        raise UsageError("a command stands behind -- and another in --command-file", "give one of them")
+    from archcalc.commands.words import of_arguments, of_text
+
+    if words is not None:
+        return of_arguments(words)
+    assert file is not None
+    return of_text(_text(file), "" if file == "-" else file)
+
+
+def _text(file: str) -> str:
+    from archcalc.commands.shell import MOST_BYTES
+
+    if file == "-":
+        data = sys.stdin.buffer.read(MOST_BYTES + 1)
+    else:
+        path = Path(file).expanduser()
+        try:
+            with path.open("rb") as opened:
+                data = opened.read(MOST_BYTES + 1)
+        except FileNotFoundError as error:
+            raise SourceNotFoundError(f"{file}: no such file", "give a shell script, a compose file or a manifest") from error
+        except OSError as error:
+            raise SourceError(f"{file} cannot be read: {error.strerror or error}", "give a file that you may read") from error
+    return data.decode("utf-8-sig", "replace")
+
+
+def refuse(options: dict[str, Any]) -> None:
+    """Raises `UsageError` for an option that says what the command says in its own words."""
+    for option, value in options.items():
+        if value:
+            raise UsageError(f"{option} is said by the command itself", f"leave {option} out, or change the command")
+
+
+def cache_options(found: Understood) -> dict[str, Any]:
+    """What a command says of caches alone, as the options of `archcalc kv`."""
+    asked = found.asked
+    values, own = asked.values, asked.own
+    options: dict[str, Any] = {}
+    if asked.engine == "vllm":
+        options = {name: values[name] for name in ("tp", "pp", "dcp")}
+        options |= {"engine_version": asked.version, "block_size": own.block_size, "prefix_caching": own.prefix_caching}
+        options |= {"max_num_batched_tokens": values.get("batched_tokens"), "kv_cache_memory": own.cache_bytes}
+    elif asked.engine == "sglang":
+        options = {name: values[name] for name in ("tp", "dcp")} | {"page_size": own.page, "swa_full_tokens_ratio": own.swa_ratio}
+    elif asked.engine == "llama.cpp":
+        options = {"np": own.slots, "unified": own.unified or None, "ubatch": own.ubatch, "swa_full": own.swa_full or None}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def calibrated(ask: Ask, file: str) -> Ask:
+    """The question with what `diagnose --save-calibration` kept of this host. Raises `UsageError` for another engine's or GPU's."""
+    import json
+
+    try:
+        kept = json.loads(_text(file))
+        engine, gpu, size = str(kept["engine"]), str(kept["gpu"]), int(kept["overhead_bytes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is no calibration", "make one with: archcalc diagnose LOG --save-calibration FILE") from error
+    if (engine, gpu) != (ask.engine, ask.gpus.device.id):
+        raise UsageError(
+            f"{file} is of {engine} on {gpu}, and this is {ask.engine} on {ask.gpus.device.id}", "make one from a log of this host"
+        )
+    notes = (*ask.gpus.notes, f"with {size:,} B of this host's own overhead, from {file}")
+    return ask._replace(host_bytes=size, gpus=ask.gpus._replace(notes=notes))
+
+
+def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: int, ram: int | None) -> Ask:
+    """The command as a question about a machine. Raises `UsageError` where it runs on more GPUs than are named."""
+    from archcalc.engines.plan import Ask
+
+    asked = found.asked
+    values = dict(asked.values)
+    if quant is not None:
+        values["quant"] = quant
+    if asked.gpus is not None and asked.gpus != spec.count:
+        if asked.gpus > spec.count:
+            named = f"{spec.count:,} are named" if spec.count > 1 else "1 is named"
+            raise UsageError(
+                f"the command runs on {asked.gpus:,} GPUs, and {named}", f"name them all: --gpu {asked.gpus}x{spec.device.id}"
+            )
+        spec = spec._replace(
+            count=asked.gpus, notes=(*spec.notes, f"the command runs on {asked.gpus:,} of the {spec.count:,} GPUs that are named")
+        )
+    values.setdefault("concurrency", concurrency)
+    return Ask(gpus=spec, engine=asked.engine, version=asked.version, own=asked.own, ram_bytes=ram, **values)

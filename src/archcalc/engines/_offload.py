@@ -1,0 +1,30 @@
+"""Weights that a command leaves to the CPU, or adds for adapters."""
+
+from __future__ import annotations
+
+from archcalc.engines.placement import Component, RankWeights
+
+
+def added(found: RankWeights, size: int) -> RankWeights:
+    """So many bytes more on every rank."""
+    more = (*found.components, Component("other", "other", size))
+    return found._replace(
+        bytes=found.bytes + size,
+        tensor_bytes=found.tensor_bytes + size,
+        components=more,
+        stages=tuple(s + size for s in found.stages),
+    )
+
+
+def spared(found: RankWeights, size: int) -> RankWeights:
+    """So many bytes of the layers stay in the CPU's memory (vLLM, model_executor/models/utils.py `maybe_offload_to_cpu`)."""
+    size = min(size, sum(c.bytes for c in found.components if c.part == "decoder"))
+    left, components = size, []
+    for c in found.components:
+        cut = min(left, c.bytes) if c.part == "decoder" else 0
+        left -= cut
+        components.append(c._replace(bytes=c.bytes - cut))
+    return found._replace(
+        bytes=found.bytes - size, tensor_bytes=found.tensor_bytes - size, components=tuple(components),
+        stages=tuple(max(0, s - size) for s in found.stages), cpu_bytes=found.cpu_bytes + size,
+    )  # fmt: skip

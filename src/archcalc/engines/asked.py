@@ -1,0 +1,34 @@
+"""What an engine's command asks for, in archcalc's own terms: one record, whatever the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Asked(NamedTuple):
+    """A command, understood.
+
+    `model` is its SOURCE, `overrides` what it sets in the config (`KEY=VALUE`), `values` fields of `plan.Ask`, `own` the engine's own
+    settings record, `draft` the SOURCE of a draft model. `gpus` is how many GPUs it runs on, None for as many as there are. `unmodelled`
+    are flags of this command that change memory and are not taken into account, `notes` what was taken for what.
+    """
+
+    engine: str
+    model: str
+    version: str | None
+    values: Mapping[str, Any]
+    own: Any
+    overrides: tuple[str, ...] = ()
+    draft: str | None = None
+    gpus: int | None = None
+    unmodelled: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Options(NamedTuple):
+    """What became of the flags of a command: used in the figures, without effect on memory, or not modelled."""
+
+    used: dict[str, str]
+    inert: list[str]
+    unmodelled: list[str]

@@ -1,0 +1,37 @@
+"""llama.cpp's buffers under a command: the caches of the layers that lie on the fullest GPU."""
+
+from __future__ import annotations
+
+from archcalc.engines._allocation import Workload
+from archcalc.engines.budget import Budget
+from archcalc.engines.llamacpp import cache as llamacpp
+from archcalc.engines.llamacpp.budget import options_of
+from archcalc.engines.llamacpp.layout import CPU, devices_of
+from archcalc.engines.llamacpp.settings import Settings
+from archcalc.engines.plan import Ask, Pooled, largest
+from archcalc.model import Architecture
+
+
+def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
+    own: Settings = ask.own or Settings()
+    memories = [d.visible_bytes for d in ask.gpus.each]
+    places = devices_of(architecture.layers, len(memories), own, memories)[: architecture.layers]
+
+    def needed(context: int, sequences: int) -> int:
+        work = Workload(context, sequences, ask.kv_dtype)
+        caches, states = llamacpp.layer_bytes(architecture, work, options_of(ask.own, sequences))
+        found = [0] * len(memories)
+        for place, size, state in zip(places, caches, states, strict=True):
+            if place != CPU and not own.cache_on_cpu:
+                found[place] += size + state
+        return found[plan.gpu]
+
+    def held(room: int, context: int) -> tuple[float, int]:
+        if own.unified:
+            tokens = largest(lambda n: needed(n * llamacpp.PAD, 1) <= room, 1 << 16) * llamacpp.PAD
+            return tokens / context, tokens
+        sequences = largest(lambda n: needed(context, n) <= room, 1 << 10)
+        return float(sequences), sequences * context
+
+    made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options_of(ask.own, 1))
+    return Pooled(needed, held, made.dtype, made.rule)

@@ -1,0 +1,134 @@
+"""`sglang.launch_server`'s flags as a question.
+
+Sources: SGLang 0.5.23, srt/arg_groups/fields/, srt/arg_groups/parallel_hook.py (attention in data parallelism divides the ranks of
+`--tp`), srt/arg_groups/speculative_hook.py; earlier releases, srt/server_args.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archcalc.commands.flags import Read
+from archcalc.engines.asked import Asked
+from archcalc.engines.sglang.rules import check_known
+from archcalc.engines.sglang.settings import Settings
+from archcalc.engines.vllm.flags import flattened, json_of
+from archcalc.errors import UsageError
+
+_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+_CACHES = {"fp8_e4m3": "fp8_e4m3", "fp8_e5m2": "fp8_e5m2", "bf16": "bf16", "bfloat16": "bf16"}
+_ONLINE = {"fp8": "fp8", "w8a8_fp8": "fp8", "mxfp8": "mxfp8", "bitsandbytes": "nf4"}
+_OWN_DRAFTS = frozenset({"EAGLE", "NEXTN", "FROZEN_KV_MTP"})
+_NUMBERS = {
+    "--max-running-requests": "running", "--max-total-tokens": "tokens", "--page-size": "page", "--max-mamba-cache-size": "state_slots",
+}  # fmt: skip
+_GIB = 1 << 30
+
+
+def asked(read: Read) -> Asked:
+    """What the command asks for. Raises `UsageError` where it names no model, or two."""
+    check_known(read.version)
+    unmodelled: list[str] = []
+    notes: list[str] = []
+    named = list(dict.fromkeys([*read.positional, *([str(read.get("--model-path"))] if read.get("--model-path") else [])]))
+    if len(named) != 1:
+        what = f"names {len(named)} models: {' and '.join(named)[:120]}" if named else "names no model"
+        raise UsageError(f"the command {what}", "--model-path MODEL, once")
+    revision = read.get("--revision")
+    model = f"{named[0]}@{revision}" if revision and "/" in named[0] else named[0]
+    ranks = _positive("--tp-size", read.get("--tp-size", "--tensor-parallel-size") or 1)
+    pp = _positive("--pp-size", read.get("--pp-size", "--pipeline-parallel-size") or 1)
+    dp = _positive("--dp-size", read.get("--dp-size", "--data-parallel-size") or 1)
+    shared = bool(read.get("--enable-dp-attention"))
+    tp = ranks
+    if shared:
+        if ranks % dp:
+            raise UsageError(
+                f"--tp {ranks} is no multiple of --dp-size {dp}: attention in data parallelism divides its ranks",
+                "such as --tp 8 --dp-size 8",
+            )
+        tp = ranks // dp
+    ep = read.get("--ep-size", "--expert-parallel-size") or 1
+    if read.get("--enable-ep-moe") or read.get("--enable-deepep-moe"):
+        ep = ranks
+    values: dict[str, Any] = {"tp": tp, "pp": pp, "dp": dp, "ep": ep, "dcp": read.get("--dcp-size") or 1}
+    if (context := read.get("--context-length")) is not None and context > 0:
+        values["context_tokens"] = context
+    if (share := read.get("--mem-fraction-static")) is not None:
+        if not 0 < share <= 1:
+            raise UsageError(f"--mem-fraction-static {share:g}: a share of the memory was expected", "above 0, up to 1")
+        values["utilization"] = share
+    if (cache := read.get("--kv-cache-dtype")) not in (None, "auto"):
+        values["kv_dtype"] = _CACHES.get(str(cache), str(cache))
+    method, dtype = read.get("--quantization"), read.get("--dtype")
+    if method in _ONLINE:
+        values["quant"] = f"?{_ONLINE[method]}"
+    elif method is None and dtype not in (None, "auto"):
+        values["quant"] = _DTYPES.get(str(dtype), str(dtype))
+    overrides: tuple[str, ...] = ()
+    if (given := read.get("--json-model-override-args")) is not None:
+        text = given[-1] if isinstance(given, list) else given
+        overrides = tuple(flattened("--json-model-override-args", json_of("--json-model-override-args", text)))
+    own, draft = _settings(read, shared, unmodelled)
+    if draft is not None:
+        unmodelled.append("--speculative-draft-model-path")
+        notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
+    gpus = ranks * pp * (1 if shared else dp)
+    return Asked("sglang", model, read.version, values, own, overrides, draft, gpus, tuple(unmodelled), tuple(notes))
+
+
+def _positive(flag: str, value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value <= 4096:
+        raise UsageError(f"{flag} {value}: a number of ranks was expected", "1 or more")
+    return value
+
+
+def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings, str | None]:
+    own: dict[str, Any] = {"attention_dp": shared, "radix_cache": not read.get("--disable-radix-cache")}
+    for flag, name in _NUMBERS.items():
+        if (value := read.get(flag)) is not None:
+            if value < 1:
+                raise UsageError(f"{flag} {value}: a number above 0 was expected", "such as 1024")
+            own[name] = value
+    if (chunk := read.get("--chunked-prefill-size")) is not None:
+        own["chunk"] = max(0, chunk)
+    if (ratio := read.get("--swa-full-tokens-ratio")) is not None:
+        own["swa_ratio"] = ratio
+    if (ratio := read.get("--mamba-full-memory-ratio")) is not None:
+        own["state_share"] = ratio
+    own["one_pool"] = bool(read.get("--disable-hybrid-swa-memory"))
+    strategy = read.get("--mamba-radix-cache-strategy", "--mamba-scheduler-strategy")
+    if strategy in ("extra_buffer", "no_buffer"):
+        own["tracked"] = strategy == "extra_buffer"
+    if (dtype := read.get("--mamba-ssm-dtype")) is not None:
+        own["ssm_dtype"] = _DTYPES.get(str(dtype), str(dtype))
+    own["graphs"] = not (read.get("--disable-cuda-graph") or read.get("--disable-decode-cuda-graph"))
+    stopped = ("--disable-cuda-graph", "--disable-piecewise-cuda-graph", "--disable-prefill-cuda-graph")
+    own["prefill_graphs"] = not any(read.get(flag) for flag in stopped)
+    batch = read.get("--cuda-graph-max-bs", "--cuda-graph-max-bs-decode")
+    listed = read.get("--cuda-graph-bs", "--cuda-graph-bs-decode")
+    if batch is not None:
+        own["graph_batch"] = int(batch)
+    elif listed:
+        own["graph_batch"] = max(int(n) for n in listed)
+    own["text_alone"] = bool(read.get("--language-only") or read.get("--language-model-only"))
+    draft = None
+    algorithm = str(read.get("--speculative-algorithm") or "").upper()
+    if algorithm:
+        own["speculation"] = algorithm
+        own["draft_tokens"] = int(read.get("--speculative-num-draft-tokens") or 0)
+        draft = read.get("--speculative-draft-model-path")
+        own["mtp"] = algorithm in _OWN_DRAFTS and draft is None
+    if (size := read.get("--cpu-offload-gb")) is not None:
+        own["offload_bytes"] = int(size) * _GIB
+    own["symmetric"] = bool(read.get("--enable-symm-mem"))
+    kinds = (
+        "--kt-num-gpu-experts",
+        "--kt-weight-path",
+        "--hybrid-kvcache-ratio",
+        "--enable-lora",
+        "--lora-paths",
+        "--enable-symm-mem",
+    )
+    unmodelled += [flag for flag in kinds if read.get(flag) not in (None, False)]
+    return Settings(**own), draft

@@ -1,0 +1,37 @@
+"""What a `sglang.launch_server` command sets beside the plan, in one record."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Settings(NamedTuple):
+    """SGLang's settings by their flags; None is the release's default.
+
+    `chunk` is `--chunked-prefill-size` (0 turns chunks off), `running` `--max-running-requests`, `tokens` `--max-total-tokens`,
+    `graph_batch` the largest batch captured, `graphs` and `prefill_graphs` whether decoding and prefills are. `state_slots` is
+    `--max-mamba-cache-size`, `state_share` `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one.
+    `one_pool` is `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft.
+    """
+
+    chunk: int | None = None
+    running: int | None = None
+    tokens: int | None = None
+    page: int | None = None
+    radix_cache: bool = True
+    graph_batch: int | None = None
+    graphs: bool = True
+    prefill_graphs: bool = True
+    swa_ratio: float | None = None
+    one_pool: bool = False
+    state_slots: int | None = None
+    state_share: float = 0.9
+    tracked: bool | None = None
+    ssm_dtype: str | None = None
+    text_alone: bool = False
+    attention_dp: bool = False
+    speculation: str = ""
+    draft_tokens: int = 0
+    mtp: bool = False
+    offload_bytes: int = 0
+    symmetric: bool = False

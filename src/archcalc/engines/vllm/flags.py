@@ -1,0 +1,270 @@
+"""`vllm serve`'s flags as a question.
+
+Sources: vLLM 0.33, engine/arg_utils.py `EngineArgs`, config/model.py, config/cache.py, config/compilation.py `CUDAGraphMode`,
+config/speculative.py `SpeculativeConfig`, config/lora.py `LoRAConfig`, config/multimodal.py `MultiModalConfig`; 0.8.5, config.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from archcalc.commands.flags import Read
+from archcalc.engines.asked import Asked
+from archcalc.engines.vllm.rules import RELEASES, at_least
+from archcalc.engines.vllm.settings import Settings
+from archcalc.errors import UsageError
+
+_GIB = 1 << 30
+_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
+# What `--quantization` says of a checkpoint that is stored so already, or of how it is run.
+_STORED = frozenset(
+    "awq awq_marlin gptq gptq_marlin gptq_marlin_24 compressed-tensors fbgemm_fp8 modelopt modelopt_fp4 modelopt_mxfp8 mxfp4 gguf"
+    " auto-round torchao quark auto_awq auto_gptq inc moe_wna16 ipex hqq marlin deepspeedfp aqlm squeezellm gpt_oss_mxfp4 humming".split()
+)
+_ONLINE = {
+    "bitsandbytes": "nf4", "fp8": "fp8", "fp8_per_tensor": "fp8", "fp8_per_block": "fp8", "fp8_per_channel": "fp8-dynamic",
+    "mxfp8": "mxfp8",
+}  # fmt: skip
+_MTP = frozenset(
+    "mtp deepseek_mtp mimo_mtp glm4_moe_mtp ernie_mtp qwen3_next_mtp qwen3_5_mtp longcat_flash_mtp step3p5_mtp nemotron_h_mtp"
+    " exaone_moe_mtp pangu_ultra_moe_mtp".split()
+)
+_DRAFTLESS = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
+
+
+def asked(read: Read) -> Asked:
+    """What the command asks for. Raises `UsageError` where it names no model, or two."""
+    program = read.command.program
+    model = _model(read)
+    tp = read.get("--tensor-parallel-size") or 1
+    pp = read.get("--pipeline-parallel-size") or 1
+    dp = read.get("--data-parallel-size") or 1
+    dcp = read.get("--decode-context-parallel-size") or 1
+    for flag, ways in (("--tensor-parallel-size", tp), ("--pipeline-parallel-size", pp), ("--data-parallel-size", dp)):
+        if not 1 <= ways <= 4096:
+            raise UsageError(f"{flag} {ways}: a number of ranks was expected", "1 or more")
+    unmodelled: list[str] = []
+    notes: list[str] = []
+    overrides = list(_overrides(read, unmodelled))
+    values: dict[str, Any] = {
+        "tp": tp,
+        "pp": pp,
+        "dp": dp,
+        "ep": tp * dp if read.get("--enable-expert-parallel") and tp * dp > 1 else 1,
+        "dcp": dcp,
+    }
+    length = read.get("--max-model-len")
+    if isinstance(length, int) and length > 0:
+        values["context_tokens"] = length
+    if (share := read.get("--gpu-memory-utilization")) is not None:
+        if not 0 < share <= 1:
+            raise UsageError(f"--gpu-memory-utilization {share:g}: a share of the memory was expected", "above 0, up to 1")
+        values["utilization"] = share
+    for flag, name in (("--max-num-batched-tokens", "batched_tokens"),):
+        if (given := read.get(flag)) is not None:
+            values[name] = _positive(flag, given)
+    cache = read.get("--kv-cache-dtype")
+    if cache is not None and cache != "auto":
+        values["kv_dtype"] = str(cache)
+    if quant := _quantization(read, unmodelled, notes):
+        values["quant"] = quant
+    own, draft = _settings(read, program, unmodelled, notes)
+    if draft is not None:
+        unmodelled.append("--speculative-model" if read.get("--speculative-model") else "--speculative-config")
+        notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
+    version = read.version
+    if version is not None and not at_least(version, 0, 6):
+        notes.append(f"vLLM {version} is older than {RELEASES[0]}, whose rules hold here: no older release was read")
+        version = RELEASES[0]
+    return Asked("vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes))
+
+
+def _model(read: Read) -> str:
+    named = [*read.positional, *([str(read.get("--model"))] if read.get("--model") is not None else [])]
+    named = list(dict.fromkeys(named))
+    if not named:
+        raise UsageError(f"{read.command.program} names no model", "vllm serve MODEL --its-flags")
+    if len(named) > 1:
+        raise UsageError(
+            f"the command names {len(named)} models: {' and '.join(named)[:120]}",
+            "one of them is the value of a flag, or one too many",
+        )
+    revision = read.get("--revision")
+    return f"{named[0]}@{revision}" if revision and "/" in named[0] and "@" not in named[0] else named[0]
+
+
+def _positive(flag: str, value: Any) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise UsageError(f"{flag} {value}: a number above 0 was expected", "such as 16")
+    return value
+
+
+def json_of(flag: str, value: Any) -> dict[str, Any]:
+    """A flag's JSON object, from text where the table reads it as one."""
+    if isinstance(value, dict):
+        return value
+    try:
+        made = json.loads(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{flag} {str(value)[:60]}: a JSON object was expected", "quote it for the shell: '{\"key\": 1}'"
+        ) from error
+    if not isinstance(made, dict):
+        raise UsageError(f"{flag} {str(value)[:60]}: a JSON object was expected", "such as '{\"key\": 1}'")
+    return made
+
+
+def flattened(flag: str, value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """`KEY=VALUE` texts of an object that is laid over the config; a rope's parameters stay one value."""
+    for key, inner in value.items():
+        if isinstance(inner, dict) and key.endswith(("_config", "config")):
+            yield from flattened(flag, inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={json.dumps(inner)}"
+
+
+def _overrides(read: Read, unmodelled: list[str]) -> Iterator[str]:
+    given = read.get("--hf-overrides")
+    if given is not None:
+        yield from flattened("--hf-overrides", json_of("--hf-overrides", given))
+    if (rope := read.get("--rope-scaling")) is not None:
+        yield f"rope_scaling={json.dumps(json_of('--rope-scaling', rope))}"
+    if (theta := read.get("--rope-theta")) is not None:
+        yield f"rope_theta={theta}"
+
+
+def _quantization(read: Read, unmodelled: list[str], notes: list[str]) -> str | None:
+    """The storage that weights are quantized to as they load, or the dtype that they are converted to."""
+    method = read.get("--quantization")
+    dtype = read.get("--dtype")
+    if method in (None, "None"):
+        return None if dtype in (None, "auto") else _DTYPES.get(str(dtype))
+    if method in _ONLINE:
+        return f"?{_ONLINE[method]}"
+    if method in _STORED:
+        return None
+    unmodelled.append("--quantization")
+    notes.append(f"--quantization {str(method)[:40]} is not known here: weights are counted as they are stored")
+    return None
+
+
+def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str]) -> tuple[Settings, str | None]:
+    own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench"))}
+    if (sequences := read.get("--max-num-seqs")) is not None:
+        own["sequences"] = _positive("--max-num-seqs", sequences)
+    own |= _graphs(read, notes)
+    if read.get("--language-model-only"):
+        own["text_alone"] = True
+    if read.get("--skip-mm-profiling"):
+        own["profiles_images"] = False
+    if (limits := read.get("--limit-mm-per-prompt")) is not None:
+        own["limits"] = _limits(limits)
+    caching = read.get("--enable-prefix-caching")
+    if caching is not None:
+        own["prefix_caching"] = bool(caching) and str(caching).lower() not in ("false", "0")
+    if (block := read.get("--block-size")) is not None:
+        own["block_size"] = _positive("--block-size", int(block))
+    if read.get("--disable-hybrid-kv-cache-manager"):
+        own["hybrid_manager"] = False
+    if (size := read.get("--kv-cache-memory-bytes")) is not None:
+        own["cache_bytes"] = _positive("--kv-cache-memory-bytes", size)
+    if (blocks := read.get("--num-gpu-blocks-override")) is not None:
+        own["blocks"] = _positive("--num-gpu-blocks-override", blocks)
+    for flag in ("--mamba-ssm-cache-dtype", "--mamba-cache-dtype"):
+        dtype = read.get(flag)
+        if dtype not in (None, "auto"):
+            if dtype not in _DTYPES:
+                raise UsageError(f"{flag} {dtype}: no dtype of a state", f"auto, {', '.join(_DTYPES)}")
+            if flag == "--mamba-cache-dtype" and _DTYPES[dtype] == "fp32":
+                # The convolution's state too, which is counted in the model's dtype.
+                unmodelled.append(flag)
+            own.setdefault("ssm_dtype", _DTYPES[dtype])
+    if (offload := read.get("--cpu-offload-gb")) is not None:
+        own["offload_bytes"] = int(float(offload) * _GIB)
+    draft = None
+    if speculation := _speculation(read):
+        drafted, draft = speculation, None
+        own["draft_tokens"] = drafted.get("num_speculative_tokens", 0)
+        method = str(drafted.get("method") or ("ngram" if drafted.get("model") in ("ngram", "[ngram]") else ""))
+        if method in _MTP or (not method and not drafted.get("model")):
+            own["mtp"] = True
+        elif method not in _DRAFTLESS:
+            draft = str(drafted["model"]) if drafted.get("model") else None
+            if draft is None:
+                raise UsageError(f"--speculative-config: {method} needs a draft model", "name it with the key model")
+    if read.get("--enable-lora"):
+        own["loras"] = int(read.get("--max-loras") or 1)
+        own["lora_rank"] = int(read.get("--max-lora-rank") or 16)
+    if str(read.get("--device") or "auto") not in ("auto", "cuda"):
+        unmodelled.append("--device")
+    return Settings(**own), draft
+
+
+def _limits(value: Any) -> tuple[tuple[str, int], ...]:
+    """`{"image": 4}` or `image=4`; since 0.12 an object of options with a count."""
+    if isinstance(value, str) and "=" in value and "{" not in value:
+        value = dict(part.split("=", 1) for part in value.split(","))
+    value = json_of("--limit-mm-per-prompt", value)
+    found = []
+    for modality, limit in value.items():
+        count = limit.get("count", 999) if isinstance(limit, dict) else limit
+        try:
+            found.append((str(modality), int(count)))
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"--limit-mm-per-prompt {modality}: a number of items was expected", "such as '{\"image\": 4}'"
+            ) from error
+    return tuple(found)
+
+
+def _graphs(read: Read, notes: list[str]) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    if read.get("--enforce-eager"):
+        return {"graphs": False}
+    level = read.get("--optimization-level")
+    compilation = read.get("--compilation-config")
+    found: dict[str, Any] = {}
+    if compilation is not None:
+        text = str(compilation)
+        found = {"level": int(text)} if text.isdecimal() else json_of("--compilation-config", compilation)
+    if str(level) in ("0", "O0") or (found.get("mode") in (0, "NONE") and "cudagraph_mode" not in found):
+        own["graphs"] = False
+    mode = str(found.get("cudagraph_mode", "")).upper()
+    if mode == "NONE" or found.get("use_cudagraph") is False:
+        own["graphs"] = False
+    elif mode == "PIECEWISE":
+        own["whole_graphs"] = False
+    elif mode in ("FULL", "FULL_DECODE_ONLY"):
+        own["piece_graphs"] = False
+    sizes = read.get("--cudagraph-capture-sizes") or read.get("--cuda-graph-sizes") or found.get("cudagraph_capture_sizes")
+    if sizes is not None:
+        numbers = tuple(sorted({int(n) for n in sizes}))
+        if len(numbers) == 1 and read.get("--cuda-graph-sizes") and not read.get("--cudagraph-capture-sizes"):
+            # One number is the largest of the usual ones (0.10, config.py `cuda_graph_sizes`).
+            own["largest_capture"] = numbers[0]
+        else:
+            own["capture_sizes"] = numbers
+    if (most := read.get("--max-cudagraph-capture-size") or found.get("max_cudagraph_capture_size")) is not None:
+        own["largest_capture"] = int(most)
+    return own
+
+
+def _speculation(read: Read) -> dict[str, Any] | None:
+    given = read.get("--speculative-config")
+    if given is not None:
+        found = json_of("--speculative-config", given)
+    elif read.get("--spec-method") or read.get("--spec-model"):
+        found = {"method": read.get("--spec-method"), "model": read.get("--spec-model")}
+        found = {k: v for k, v in found.items() if v}
+    elif read.get("--speculative-model"):
+        found = {"model": read.get("--speculative-model")}
+    else:
+        return None
+    tokens = read.get("--spec-tokens") or read.get("--num-speculative-tokens") or found.get("num_speculative_tokens")
+    try:
+        found["num_speculative_tokens"] = int(tokens) if tokens is not None else 1
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"num_speculative_tokens {tokens}: a whole number was expected", "such as 1") from error
+    return found

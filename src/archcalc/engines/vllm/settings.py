@@ -1,0 +1,38 @@
+"""What a `vllm serve` command sets beside the plan, in one record."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Settings(NamedTuple):
+    """vLLM's settings by their flags; None is the release's default.
+
+    `graphs` is False for `--enforce-eager` and where compilation captures none; `whole_graphs` and `piece_graphs` whether those kinds are
+    captured. `capture_sizes` are `--cudagraph-capture-sizes`, `largest_capture` the largest. `offline` is the `LLM` class. `limits` are
+    items of a modality in a prompt. `cache_bytes` is `--kv-cache-memory-bytes`, `blocks` `--num-gpu-blocks-override`. `draft_tokens` are
+    those of speculation, `mtp` whether the checkpoint's own MTP layers draft. `loras` adapters of `lora_rank` are kept on the GPU.
+    `profiles_images` False is `--skip-mm-profiling`.
+    """
+
+    sequences: int | None = None
+    graphs: bool = True
+    piece_graphs: bool = True
+    whole_graphs: bool = True
+    capture_sizes: tuple[int, ...] | None = None
+    largest_capture: int | None = None
+    offline: bool = False
+    text_alone: bool = False
+    profiles_images: bool = True
+    limits: tuple[tuple[str, int], ...] = ()
+    prefix_caching: bool | None = None
+    block_size: int | None = None
+    hybrid_manager: bool = True
+    cache_bytes: int | None = None
+    blocks: int | None = None
+    ssm_dtype: str | None = None
+    offload_bytes: int = 0
+    draft_tokens: int = 0
+    mtp: bool = False
+    loras: int = 0
+    lora_rank: int = 16

@@ -1,0 +1,332 @@
+"""`fit -- COMMAND`: every flag goes through to the figures, against what engines logged, and what fit prints reads back as it was."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archcalc.analysis.ask import understand
+from archcalc.analysis.verdict import Given, fit_report
+from archcalc.cli._command import question
+from archcalc.commands.words import of_arguments
+from archcalc.engines.plan import Ask
+from archcalc.errors import ArchcalcError
+from archcalc.hardware import parse_spec
+from archcalc.loader import load
+from conftest import Run
+
+GIB, MIB = 1 << 30, 1 << 20
+
+
+def fit(cli: Run, *words: str) -> dict[str, Any]:
+    done = cli("fit", "--format", "json", "--offline", *words)
+    assert done.returncode in (0, 1), done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+# What engines logged, each row from its own public log: the options beside the command, the command, a figure, what was logged of it, and
+# how far from it a figure may lie.
+LOGGED = [
+    (
+        "--gpu rtx-3090 --engine-version 0.6.4",
+        "vllm serve llama-3.1-8b --max-model-len 20000 --gpu-memory-utilization 0.9",
+        "kv_tokens",
+        31232,
+        0.05,
+    ),
+    (
+        "--gpu rtx-3090 --engine-version 0.6.4",
+        "vllm serve llama-3.1-8b --max-model-len 20000 --gpu-memory-utilization 0.9",
+        "weights_bytes",
+        14.9888 * GIB,
+        0.002,
+    ),
+    (
+        "--vram 12GiB --engine-version 0.7.9",
+        "vllm serve qwen3-4b --max-model-len 10000 --gpu-memory-utilization 0.95 --max-num-seqs 1",
+        "kv_tokens",
+        22304,
+        0.1,
+    ),
+    (
+        "--gpu arc-pro-b60-24gb --engine-version 0.29.0",
+        "vllm serve gpt-oss-20b --max-model-len 131072 --gpu-memory-utilization 0.8 --enforce-eager",
+        "kv_tokens",
+        131815,
+        0.02,
+    ),
+    (
+        "--gpu 4xrtx-pro-6000-blackwell-ws --engine-version 0.16.0",
+        "vllm serve minimax-m2.5 --tensor-parallel-size 4 --max-model-len 196608",
+        "kv_tokens",
+        399424,
+        0.05,
+    ),
+    (
+        "--gpu a100-sxm4-80gb --engine-version 0.19.0",
+        "vllm serve gpt-oss-20b --max-model-len 131072 --gpu-memory-utilization 0.65",
+        "kv_room_bytes",
+        36.56 * GIB,
+        0.02,
+    ),
+    (
+        "--gpu h100-sxm-80gb --engine-version 0.4.4",
+        "python -m sglang.launch_server --model-path llama-3.1-8b",
+        "kv_tokens",
+        442750,
+        0.005,
+    ),
+    (
+        "--gpu h100-sxm-80gb --engine-version 0.4.1",
+        "python -m sglang.launch_server --model-path llama-3.1-8b",
+        "kv_tokens",
+        444500,
+        0.01,
+    ),
+    ("--gpu rtx-5080 --engine-version 0.4.10", "python -m sglang.launch_server --model-path qwen3-0.6b", "kv_tokens", 104273, 0.01),
+    ("--gpu b200-180gb --engine-version 0.5.10", "python -m sglang.launch_server --model-path qwen3-8b", "kv_tokens", 992896, 0.01),
+    (
+        "--gpu b300-288gb --engine-version 0.5.12",
+        "python -m sglang.launch_server --model-path qwen3-8b",
+        "kv_tokens",
+        1707904,
+        0.01,
+    ),
+    (
+        "--vram 12281MiB --quant q4_k_m",
+        "llama-server -m qwen3.5-9b -c 262144 -ctk q8_0 -ctv q8_0 -np 2 -kvu -fa on -ngl 99",
+        "kv_needed_bytes",
+        4452.5 * MIB,
+        0.0001,
+    ),
+    (
+        "--vram 12281MiB --quant q4_k_m",
+        "llama-server -m qwen3.5-9b -c 262144 -ctk q8_0 -ctv q8_0 -np 2 -kvu -fa on -ngl 99",
+        "activation_bytes",
+        808.02 * MIB,
+        0.03,
+    ),
+    (
+        "--gpu rtx-3090 --quant q4_k_m",
+        "llama-server -m qwen3.5-27b -c 262144 -ctk q4_0 -ctv q4_0 -np 4 -kvu -ngl 99",
+        "kv_needed_bytes",
+        5206 * MIB,
+        0.0001,
+    ),
+    ("--gpu apple-m5 --quant mxfp4", "llama-server -m gpt-oss-20b -c 131072 -np 1 -ngl 99", "kv_needed_bytes", 3090 * MIB, 0.01),
+    ("--gpu apple-m5 --quant mxfp4", "llama-server -m gpt-oss-20b -c 131072 -np 1 -ngl 99", "activation_bytes", 420 * MIB, 0.02),
+    (
+        "--vram 24GiB --quant q4_k_m --set max_position_embeddings=131072",
+        "llama-server -m qwen3-8b -c 131072 -fa off",
+        "activation_bytes",
+        9240 * MIB,
+        0.1,
+    ),
+    (
+        "--vram 5738MiB --quant q4_0 --engine-version b9479",
+        "llama-server -m llama-3.1-8b -c 32768 -np 1 -ngl 99",
+        "activation_bytes",
+        140 * MIB,
+        0.1,
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "command", "figure", "logged", "share"), LOGGED, ids=[f"{c} {f}" for _, c, f, _, _ in LOGGED])
+def test_what_engines_logged(cli: Run, options: str, command: str, figure: str, logged: float, share: float) -> None:
+    found = fit(cli, *options.split(), "--", *shlex.split(command))
+    value = found[figure] if figure in found else found["per_gpu"][figure]
+    assert value == pytest.approx(logged, rel=share)
+
+
+@pytest.mark.parametrize(
+    ("machine", "command", "flag", "what"),
+    [
+        ("h100", "vllm serve llama-3.1-8b", "--max-num-seqs 16", "activation_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--enforce-eager", "overhead_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--max-cudagraph-capture-size 8", "overhead_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", '--compilation-config \'{"cudagraph_mode": "PIECEWISE"}\'', "overhead_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--kv-cache-memory-bytes 30G", "kv_room_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--cpu-offload-gb 4", "weights_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--gpu-memory-utilization 0.7", "budget_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--kv-cache-dtype fp8", "kv_needed_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--block-size 256 --max-model-len 1000", "kv_needed_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--enable-lora --max-lora-rank 64 --max-loras 4", "weights_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--dtype float32", "weights_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--quantization fp8 ", "weights_bytes"),
+        ("h100", "vllm serve gemma-3-27b --max-model-len 32768", "--language-model-only", "weights_bytes"),
+        ("h100", "vllm serve gemma-3-27b --max-model-len 32768", "--limit-mm-per-prompt '{\"image\": 0}'", "weights_bytes"),
+        (
+            "8xh200",
+            "vllm serve deepseek-v3 -tp 8",
+            '--speculative-config \'{"method": "mtp", "num_speculative_tokens": 1}\'',
+            "weights_bytes",
+        ),
+        ("2xh100", "vllm serve qwen3.5-27b -tp 2 --max-model-len 32768", "--no-enable-prefix-caching", "kv_needed_bytes"),
+        ("2xh100", "vllm serve qwen3.5-27b -tp 2 --max-model-len 32768", "--mamba-ssm-cache-dtype bfloat16", "kv_needed_bytes"),
+        ("h100", "python -m sglang.launch_server --model-path llama-3.1-8b", "--mem-fraction-static 0.7", "kv_room_bytes"),
+        ("h100", "python -m sglang.launch_server --model-path llama-3.1-8b", "--chunked-prefill-size 32768", "kv_room_bytes"),
+        ("h100", "python -m sglang.launch_server --model-path llama-3.1-8b", "--cuda-graph-max-bs 2048", "kv_room_bytes"),
+        ("h100", "python -m sglang.launch_server --model-path qwen3.5-9b", "--disable-radix-cache", "kv_needed_bytes"),
+        (
+            "h100",
+            "python -m sglang.launch_server --model-path qwen3.5-9b --engine",
+            "--mamba-radix-cache-strategy no_buffer",
+            "kv_needed_bytes",
+        ),
+        ("4090", "llama-server -m qwen3-8b", "-fa off -c 32768", "activation_bytes"),
+        ("4090", "llama-server -m qwen3-8b -c 32768", "-ub 2048", "activation_bytes"),
+        ("4090", "llama-server -m gemma-3-12b -c 32768", "--swa-full", "kv_needed_bytes"),
+        ("4090", "llama-server -m qwen3-8b -c 32768", "-ngl 10", "weights_bytes"),
+        ("4090", "llama-server -m qwen3-30b-a3b -c 32768", "--n-cpu-moe 20", "weights_bytes"),
+        ("4090", "llama-server -m qwen3-30b-a3b -c 32768", "-ot exps=CPU", "weights_bytes"),
+        ("4090", "llama-server -m qwen3-8b -c 32768", "-ctk q8_0 -ctv q4_0", "kv_needed_bytes"),
+        ("2x4090", "llama-server -m qwen3-8b -c 32768", "-ts 3,1", "weights_bytes"),
+        ("4090", "llama-server -m qwen3.5-9b -c 32768 -np 1", "--kv-unified -np 4", "kv_needed_bytes"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_a_flag_changes_its_figure(cli: Run, machine: str, command: str, flag: str, what: str) -> None:
+    command = command.removesuffix(" --engine")
+    plain = shlex.split(command.replace(" -np 1", "") if "-np" in flag else command)
+    before = fit(cli, "--gpu", machine, "--", *(plain if "-np" not in flag else shlex.split(command)))
+    after = fit(cli, "--gpu", machine, "--", *plain, *shlex.split(flag))
+    assert before["per_gpu"][what] != after["per_gpu"][what]
+    assert after["options"]["used"] and not after["options"]["unmodelled"]
+
+
+def test_tokens_are_capped(cli: Run) -> None:
+    found = fit(
+        cli, "--gpu", "h100", "--", *shlex.split("python -m sglang.launch_server --model-path llama-3.1-8b --max-total-tokens 5000")
+    )
+    assert found["kv_tokens"] == 5000
+
+
+def test_experts_in_ram_are_a_budget_of_their_own(cli: Run) -> None:
+    words = shlex.split("llama-server -m qwen3-30b-a3b -c 8192 --cpu-moe")
+    found = fit(cli, "--gpu", "4090", "--ram", "128GiB", "--", *words)
+    assert found["fits"] and found["ram"]["used_bytes"] > 50 * GIB
+    short = fit(cli, "--gpu", "4090", "--ram", "16GiB", "--", *words)
+    assert not short["fits"] and "CPU's memory" in short["start"]["limit"]
+
+
+def test_mixed_cards(cli: Run) -> None:
+    words = shlex.split("llama-server -m qwen3-30b-a3b -c 8192")
+    found = fit(cli, "--gpu", "1x5090,1x3090", "--quant", "q4_k_m", "--", *words)
+    assert (found["gpu"], found["gpus"]) == ("rtx-5090+rtx-3090", 2)
+    done = cli("fit", "--gpu", "1x5090,1x3090", "--", "vllm", "serve", "llama-3.1-8b")
+    assert done.returncode == 2 and "groups of GPUs" in done.stderr
+
+
+def test_what_became_of_every_flag(cli: Run) -> None:
+    words = shlex.split("vllm serve llama-3.1-8b --max-num-seqs 16 --port 80 --kv-transfer-config '{}' --no-enable-prefix-caching")
+    found = fit(cli, "--gpu", "h100", "--", *words)
+    assert found["options"] == {
+        "used": {"--max-num-seqs": "16", "--enable-prefix-caching": "false"},
+        "inert": ["--port"],
+        "unmodelled": ["--kv-transfer-config"],
+    }
+    assert "--kv-transfer-config" in found["verdict"]
+    assert found["command"] == " ".join(shlex.quote(w) for w in words)
+
+
+def test_a_draft_model_that_is_not_counted_is_said(cli: Run) -> None:
+    words = shlex.split(
+        'vllm serve llama-3.1-8b --speculative-config \'{"method": "eagle3", "model": "x/y", "num_speculative_tokens": 3}\''
+    )
+    found = fit(cli, "--gpu", "h100", "--", *words)
+    assert found["options"]["unmodelled"] == ["--speculative-config"] and any("x/y" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gpu", "h100", "--", "vllm", "serve", "$MODEL"], "$MODEL stands for a value"),
+        (["--gpu", "h100", "--", "vllm", "serve"], "names no model"),
+        (["--gpu", "h100", "--", "vllm", "serve", "a", "b"], "names 2 models"),
+        (["--gpu", "h100", "--", "ls"], "not the command of an engine"),
+        (["--gpu", "h100", "--"], "no command stands after --"),
+        (["--gpu", "h100", "--tp", "2", "--", "vllm", "serve", "llama-3.1-8b"], "--tp is said by the command"),
+        (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "-tp", "2"], "runs on 2 GPUs, and 1 is named"),
+        (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--max-model-len", "999999"], "beyond the model's"),
+        (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--max-modle-len", "9"], "no flag --max-modle-len"),
+        (["--gpu", "h100", "--engine-version", "0.3.0", "--", "sglang", "serve", "--model-path", "llama-3.1-8b"], "before 0.3.6"),
+        (["--gpu", "h100", "--command-file", "nowhere.sh"], "no such file"),
+        (["--gpu", "h100", "--command-file", "x", "--", "vllm", "serve", "a"], "another in --command-file"),
+        (["--gpu", "h100", "--", "llama-server", "-m", "qwen3-8b", "-ot", "("], "--override-tensor"),
+        (["--gpu", "h100", "--", "llama-server", "-m", "qwen3-8b", "-ts", "a"], "--tensor-split"),
+    ],
+)
+def test_one_message(cli: Run, arguments: list[str], said: str) -> None:
+    done = cli("fit", "--offline", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr and "internal error" not in done.stderr and len(done.stderr.splitlines()) <= 2
+
+
+def test_a_variable_that_changes_no_figure_is_let_be(cli: Run) -> None:
+    found = fit(cli, "--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--api-key", "$KEY")
+    assert found["options"]["inert"] == ["--api-key"]
+
+
+def test_a_manifest_and_its_image_s_version(cli: Run, tmp_path: Any) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  llm:\n    image: vllm/vllm-openai:v0.11.0\n    command: --model qwen3-8b --max-model-len 8192"
+        " --gpu-memory-utilization 0.9\n"
+    )
+    found = fit(cli, "--gpu", "a100-sxm4-40gb", "--command-file", "compose.yaml")
+    same = fit(
+        cli,
+        "--gpu",
+        "a100-sxm4-40gb",
+        "--engine-version",
+        "0.11.0",
+        "--",
+        *shlex.split("vllm serve qwen3-8b --max-model-len 8192 --gpu-memory-utilization 0.9"),
+    )
+    assert found["kv_tokens"] == same["kv_tokens"] and found["context_tokens"] == 8192
+
+
+def test_kv_takes_the_same(cli: Run) -> None:
+    done = cli("kv", "--format", "jsonl", "--", *shlex.split("llama-server -m qwen3.5-9b -c 262144 -ctk q8_0 -ctv q8_0 -np 2 -kvu"))
+    assert json.loads(done.stdout)["bytes"] == 4452.5 * MIB
+
+
+PLANS = st.tuples(
+    st.sampled_from(["llama-3.1-8b", "qwen3-30b-a3b", "gpt-oss-20b", "qwen3.5-9b", "deepseek-v2-lite"]),
+    st.sampled_from(["h100", "4xh100", "2x4090"]),
+    st.sampled_from(["vllm", "sglang", "llama.cpp"]),
+    st.sampled_from([4096, 32768]),
+    st.sampled_from([1, 3]),
+    st.sampled_from([None, 2]),
+    st.sampled_from([None, "small"]),
+)
+
+
+@settings(max_examples=40)
+@given(PLANS)
+def test_what_fit_prints_gives_the_same_figures(plan: tuple[str, str, str, int, int, int | None, str | None]) -> None:
+    """The command of a plan, read back, is that plan."""
+    model, machine, engine, context, concurrency, dp, cache = plan
+    quant = "q4_k_m" if engine == "llama.cpp" else None
+    dtype = {"vllm": "fp8", "sglang": "fp8_e4m3", "llama.cpp": "q8_0"}[engine] if cache else None
+    ask = Ask(
+        gpus=parse_spec(machine), engine=engine, context_tokens=context, concurrency=concurrency, quant=quant, kv_dtype=dtype,
+        dp=dp if engine != "llama.cpp" else None,
+    )  # fmt: skip
+    loaded = load(model)
+    try:
+        found = fit_report(loaded, ask, brief=True)
+    except ArchcalcError:
+        return
+    if not found.fits:
+        return
+    read = understand(of_arguments(shlex.split(found.command)))
+    assert not read.options.unmodelled
+    again = fit_report(loaded, question(read, ask.gpus, quant, concurrency, None), brief=True, given=Given("", {}, [], []))
+    assert (again.plan, again.per_gpu, again.kv_tokens) == (found.plan, found.per_gpu, found.kv_tokens)
