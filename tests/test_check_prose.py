@@ -91,6 +91,10 @@ SHAPES = [
     ("- Recipe for DeepSeek-V2-Lite (16B, 2.4B active), 27 layers\n", "deepseek-v2-lite active_params=2.4B;deepseek-v2-lite layers=27"),
     ("# DeepSeek V2\n\n- Recipe for DeepSeek-V2-Lite, 27 layers\n", "deepseek-v2-lite layers=27"),
     ("# Qwen3-14B\n\n- Hidden size of 5120, vocabulary of 151,936\n", "qwen3-14b hidden_size=5120;qwen3-14b vocab=151,936"),
+    ("1. Yi-34B: 60 layers; hidden 7168; 56 heads\n", "yi-34b layers=60;yi-34b hidden_size=7168;yi-34b heads=56"),
+    # What is struck out is no claim, and no row of the model above.
+    ("| Model | Layers | FFN |\n|---|---|---|\n| Llama-3.2-1B | 16 | 8192 |\n| ~~Old-1B~~ | 12 | 2048 |\n",
+     "llama-3.2-1b layers=16;llama-3.2-1b intermediate_size=8192"),
     ("# Qwen3-8B\n\n- Uses QK LayerNorm\n- No bias anywhere\n", "qwen3-8b attention=QK LayerNorm"),
 ]  # fmt: skip
 

@@ -375,6 +375,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
             continue
         if model < len(row) and row[model].text.strip():
             name = row[model]
+        elif model < len(row) and row[model].end > row[model].start:
+            continue  # a name that is struck out, or an image
         stated = row[size].text if size is not None and size < len(row) and size != model else ""
         linked = tuple(
             link

@@ -70,6 +70,7 @@ def _pairs_in(text: str, quals: Quals) -> list[Claim]:
 
 _PARTS = {"attention": "attention_params", "ffn": "ffn_params"}
 _SIZE = re.compile(r"\s*[~≈]?\d[\d.,]*\s?[BM]\s*")
+_WIDTH = re.compile(r"\s*\d[\d,]{2,6}\s*")
 _PRODUCT = re.compile(r"\s*\d+\s*[*×x]\s*[A-Za-z]+_?[A-Za-z]+\s*$")
 _SUM = re.compile(r"\s*\d[\d\s,./×x*+()-]*=\s*(?=\d)")
 
@@ -81,6 +82,8 @@ def _cell(label: Label, text: str, scope: Scope | None) -> list[Claim]:
         return []  # 4 * hidden_size
     if label.fields[0] in _PARTS and len(label.fields) == 1 and _SIZE.fullmatch(text):
         label = label._replace(fields=(_PARTS[label.fields[0]],))  # MLP: 114.71B
+    if label.fields == ("ffn",) and _WIDTH.fullmatch(text):
+        label = label._replace(fields=("intermediate_size",))
     pairs = _pairs_in(text, label.quals)
     if pairs:
         rest = text
