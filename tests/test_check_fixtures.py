@@ -334,9 +334,10 @@ def test_precision_and_recall() -> None:
         there += sum(want.counts.values())
         judged += sum(got.verdicts[claim] <= verdicts for claim, verdicts in want.verdicts.items() if claim in got.verdicts)
     assert there > 1000
-    assert right / read >= 0.95
-    assert right / there >= 0.95
-    assert judged / sum(len(want.verdicts) for want in expected().values()) >= 0.95
+    # These may only grow.
+    assert right / read >= 0.978
+    assert right / there >= 0.970
+    assert judged / sum(len(want.verdicts) for want in expected().values()) >= 0.972
 
 
 # A claim read as another, which is wrong however it is read: 12B of "12B*8", for a model that activates 39B.

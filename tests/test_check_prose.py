@@ -112,13 +112,15 @@ NO_CLAIMS = [
     "| Benchmark | MHA | MLA |\n|---|---|---|\n| # Total Params | 15.8B | 15.7B |\n| # Layers | 27 | 27 |\n",
     "* [Blog: Announcing Foo-7B-8K: 8K context length](https://example.org/foo)\n",
     "# Qwen3-14B\n\n| Weights | [Qwen/Qwen3-14B](https://huggingface.co/Qwen/Qwen3-14B) |\n|---|---|\n",
+    "| Model | Max output | Context |\n|---|---|---|\n| DeepSeek-V3 | 8K | 64K |\n| Kimi-K2 | 16K | 100K |\n",
+    "Llama-3.1-8B was tuned with 32 layers skipped.\n",
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NO_CLAIMS)
 def test_what_is_no_claim_of_the_model(text: str) -> None:
-    assert [claim for claim in told(text) if "27" not in claim or "wrong" in claim] == []
+    assert [claim for claim in told(text) if "doubtful" not in claim] == []
 
 
 def test_a_size_that_no_bundled_member_has_is_not_known() -> None:

@@ -232,7 +232,10 @@ _SHARE = re.compile(
     r"|每(?:张|块)?(?:卡|GPU|设备)"
 )
 _GIVEN = re.compile(r"(?i)(?<![\w-])--[a-z][\w-]+|\bset (?:with|by|to|at|via)\b|\bwe (?:use|serve|run|set|limit)\b|\bserved\b")
-_PRICED = re.compile(r"(?i)[$€¥]|\bprices?\b|\bpricing\b|\bcosts?\b|/\s?1?m(?:tok)?\b|per (?:million|1m)|\bproviders?\b|价格|元")
+_PRICED = re.compile(
+    r"(?i)[$€¥]|\bprices?\b|\bpricing\b|\bcosts?\b|\bmax(?:imum)? output\b|\brate limits?\b"
+    r"|/\s?1?m(?:tok)?\b|per (?:million|1m)|\bproviders?\b|价格|元"
+)
 _KV = re.compile(r"(?i)kv|key|cache|缓存")
 _NEARLY = 100
 """A figure off by less than this part of it may be counted in another way."""

@@ -44,7 +44,8 @@ _SERVED = re.compile(
 )
 _OTHER = re.compile(
     r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages|benchmarks?|trillion tokens|tokens? of|images?|samples?"
-    r"|vision(?![- ]language)|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy|cycles?|periods?|match|logits)\b"
+    r"|vision(?![- ]language)|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy"
+    r"|frozen|skipped|pruned|cycles?|periods?|match|logits)\b"
 )
 
 

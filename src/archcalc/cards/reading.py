@@ -68,7 +68,7 @@ def _pairs_in(text: str, quals: Quals) -> list[Claim]:
     return out
 
 
-_PARTS = {"attention": "attention_params", "ffn": "ffn_params"}
+_PARTS = {"attention": "attention_params", "ffn": "ffn_params", "tied": "embedding_params"}
 _SIZE = re.compile(r"\s*[~≈]?\d[\d.,]*\s?[BM]\s*")
 _WIDTH = re.compile(r"\s*\d[\d,]{2,6}\s*")
 _PRODUCT = re.compile(r"\s*\d+\s*[*×x]\s*[A-Za-z]+_?[A-Za-z]+\s*$")
