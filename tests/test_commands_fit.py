@@ -330,3 +330,39 @@ def test_what_fit_prints_gives_the_same_figures(plan: tuple[str, str, str, int, 
     assert not read.options.unmodelled
     again = fit_report(loaded, question(read, ask.gpus, quant, concurrency, None), brief=True, given=Given("", {}, [], []))
     assert (again.plan, again.per_gpu, again.kv_tokens) == (found.plan, found.per_gpu, found.kv_tokens)
+
+
+EAGLE = {
+    "architectures": ["LlamaForCausalLMEagle3"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "draft_vocab_size": 32000,
+    "rms_norm_eps": 1e-05,
+    "max_position_embeddings": 131072,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+}
+
+
+def test_a_draft_model_takes_its_weights_and_a_layer_of_cache(cli: Run, tmp_path: Any) -> None:
+    (tmp_path / "draft.json").write_text(json.dumps(EAGLE))
+    speculation = json.dumps({"method": "eagle3", "model": "draft.json", "num_speculative_tokens": 3})
+    alone = fit(cli, "--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b")
+    found = fit(cli, "--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--speculative-config", speculation)
+    assert found["options"]["unmodelled"] == []
+    # One layer more than the 32 of the target, of the same heads.
+    assert found["per_gpu"]["kv_needed_bytes"] / alone["per_gpu"]["kv_needed_bytes"] == pytest.approx(33 / 32, rel=1e-4)
+    assert 0.6 * GIB < found["per_gpu"]["weights_bytes"] - alone["per_gpu"]["weights_bytes"] < 1.2 * GIB
+    words = ["--", *shlex.split("python -m sglang.launch_server --model-path llama-3.1-8b")]
+    before = fit(cli, "--gpu", "h100", *words)
+    after = fit(
+        cli, "--gpu", "h100", *words, "--speculative-algorithm", "EAGLE3", "--speculative-draft-model-path", "draft.json",
+    )  # fmt: skip
+    room = after["per_gpu"]["kv_room_bytes"]
+    assert before["per_gpu"]["kv_room_bytes"] / before["kv_tokens"] * 33 / 32 == pytest.approx(room / after["kv_tokens"], rel=1e-3)

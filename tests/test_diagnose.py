@@ -151,3 +151,13 @@ def test_one_message(cli: Run, tmp_path: Path, name: str, text: str | None, said
         (tmp_path / name).write_text(text, encoding="utf-8")
     done = cli("diagnose", name)
     assert (done.returncode, done.stdout) == (2, "") and said in done.stderr
+
+
+def test_a_log_that_ends_at_the_blocks_is_judged_by_them(cli: Run, tmp_path: Path) -> None:
+    """vLLM 0.4 logged blocks, and stopped where they held less than the longest request."""
+    text = (
+        "INFO llm_engine.py:74] Initializing an LLM engine (v0.6.4) with config: model='llama-3.1-8b', max_seq_len=16384,\n"
+        "INFO gpu_executor.py:94] # GPU blocks: 507, # CPU blocks: 1024\n"
+    )
+    found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    assert (status, found["kind"]) == (1, "one-request") and "8,112" in found["cause"]

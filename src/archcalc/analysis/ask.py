@@ -14,6 +14,9 @@ ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama
 """Whose rules hold for each kind of command."""
 
 
+_DRAFTS = frozenset({"--speculative-config", "--speculative-model", "--spec-model", "--speculative-draft-model-path"})
+
+
 class Understood(NamedTuple):
     """A command with what it asks for, and what to say of its flags. `line` is the command on one line."""
 
@@ -50,6 +53,27 @@ def understand(command: Command, version: str | None = None) -> Understood:
         )
     line = " ".join(shlex.quote(w) for w in (*command.program.split(), *command.words))
     return Understood(asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line)
+
+
+def with_draft(found: Understood, *, offline: bool = False, refresh: bool = False) -> Understood:
+    """The command with its draft model counted, where that can be had; else it stays among what is not modelled, and a note says so."""
+    from archcalc.errors import ArchcalcError
+    from archcalc.loader import load
+
+    asked = found.asked
+    if asked.draft is None:
+        return found
+    try:
+        draft = load(asked.draft, offline=offline, refresh=refresh).architecture
+    except ArchcalcError as error:
+        return found._replace(notes=(*found.notes, f"{asked.draft}: {error.message}"))
+    own = asked.own._replace(draft=draft)
+    flags = set(asked.unmodelled) & _DRAFTS
+    used = {**found.options.used, **dict.fromkeys(flags, asked.draft)}
+    options = found.options._replace(used=used, unmodelled=[flag for flag in found.options.unmodelled if flag not in flags])
+    notes = tuple(note for note in found.notes if not note.startswith(f"the draft model {asked.draft} "))
+    counted = f"the draft model {asked.draft} is counted: its weights as they are stored, and its layers' cache"
+    return found._replace(asked=asked._replace(own=own), options=options, notes=(*notes, counted))
 
 
 def _shown(text: str, value: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from archcalc import report, units
-from archcalc.analysis.ask import Understood, understand
+from archcalc.analysis.ask import Understood, understand, with_draft
 from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans
 from archcalc.commands.change import changed
 from archcalc.commands.flags import table
@@ -47,6 +47,8 @@ def diagnose(
     source = model or log.model
     predicted = _predicted(log, command, source, gpus, quant, offline, overrides, notes)
     kind = log.failure
+    if "inferred" in dict(log.figures) and predicted is not None and _short(log, predicted):
+        log = log._replace(started=False)
     terms = _terms(log, predicted)
     if kind is None and not log.started and predicted is not None and (short := _short(log, predicted)):
         kind = short
@@ -132,7 +134,7 @@ def _predicted(
         return None
     version = log.version if log.engine in ("vllm", "sglang") else None
     try:
-        understood = understand(command, version)
+        understood = with_draft(understand(command, version), offline=offline)
     except ArchcalcError as error:
         notes.append(f"its arguments cannot be read: {error.message}")
         return None

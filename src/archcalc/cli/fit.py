@@ -205,11 +205,11 @@ def _of_command(
 ) -> None:  # fmt: skip
     """The answer to an engine's own command."""
     from archcalc import units
-    from archcalc.analysis.ask import understand
+    from archcalc.analysis.ask import understand, with_draft
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.loader import load
 
-    found = understand(own, version)
+    found = with_draft(understand(own, version), offline=offline, refresh=refresh)
     ask = question(found, spec, quant, concurrency, units.parse_bytes(ram) if ram else None)
     if calibration is not None:
         ask = calibrated(ask, calibration)

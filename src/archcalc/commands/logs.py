@@ -67,8 +67,9 @@ WORDS: dict[Kind, str] = {
 class Logged(NamedTuple):
     """A log, read. Bytes are per GPU: of several ranks the fullest's weights and the smallest room.
 
-    `terms` are memory lines by name, `asked` the arguments as flags of the engine (a flag without value holds True), `tokens` what the
-    cache holds, `failure` what stopped it and `said` the line that says so. `started` is true where the engine said that it serves.
+    `figures` are numbers beside memory; `inferred` is among them where no line says that it serves. `terms` are memory lines by name,
+    `asked` the arguments as flags of the engine (a flag without value holds True), `tokens` what the cache holds, `failure` what
+    stopped it and `said` the line that says so. `started` is true where the engine said that it serves.
     """
 
     engine: Engine
@@ -175,6 +176,9 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "llama-server for model",
     ),
     "llama.cpp": (
+        "creating SWA KV cache",
+        "creating non-SWA KV cache",
+        "n_ctx_seq",
         "llama_model_loader:",
         "llama_context:",
         "llama_kv_cache",
@@ -552,7 +556,9 @@ def _vllm(found: list[str]) -> Logged:
     ):
         failure, said = "one-request", next((x for x in found if "Maximum concurrency" in x), "")[-400:]
     if not started and failure is None and (tokens or terms.sizes.get("graphs")):
+        # The head of the log, which does not say how it went on.
         started = True
+        figures["inferred"] = 1
     if failure not in (None, "serving"):
         started = False
     for flag, name in (("--tensor-parallel-size", "tp"), ("--pipeline-parallel-size", "pp"), ("--data-parallel-size", "dp")):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archcalc.engines.placement import Component, RankWeights
+from archcalc.engines.placement import Component, Placement, RankWeights, rank_weights
+from archcalc.engines.weights import Options, kept
+from archcalc.model import Architecture
 
 
 def added(found: RankWeights, size: int) -> RankWeights:
@@ -14,6 +16,12 @@ def added(found: RankWeights, size: int) -> RankWeights:
         components=more,
         stages=tuple(s + size for s in found.stages),
     )
+
+
+def draft_bytes(draft: Architecture, placement: Placement, options: Options) -> int:
+    """What a draft model takes of the last stage, split over the same ranks."""
+    own = options._replace(mtp=False)
+    return rank_weights(draft, Placement(tp=placement.tp), own, kept(draft, own)).bytes
 
 
 def spared(found: RankWeights, size: int) -> RankWeights:

@@ -86,9 +86,11 @@ class Sglang(Server):
         return {"mtp": own.mtp}
 
     def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
-        from archcalc.engines._offload import spared
+        from archcalc.engines._offload import added, draft_bytes, spared
 
         found = super().weigh(model, placement, ask)
+        if ask.own is not None and ask.own.draft is not None:
+            found = added(found, draft_bytes(ask.own.draft, placement, model.options))
         return spared(found, ask.own.offload_bytes) if ask.own is not None and ask.own.offload_bytes else found
 
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:

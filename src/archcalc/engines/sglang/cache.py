@@ -76,6 +76,7 @@ class Options(NamedTuple):
     max_tokens: int | None = None
     ssm_dtype: str | None = None
     drafts: int = 0
+    draft: Architecture | None = None
 
 
 class Cells(NamedTuple):
@@ -282,6 +283,9 @@ def pools(
     if options.drafts and rules.since(options.version, 0, 5, 14):
         # Draft layers keep what the target's do (`eagle_draft_num_layers`).
         per_token *= 1 + options.drafts / max(1, architecture.layers)
+    if options.draft is not None:
+        alone = options._replace(drafts=0, draft=None)
+        per_token += float(cells(options.draft, cache_dtype(options.draft, kv_dtype), alone).full)
     tokens = int(max(0, rest_bytes) // per_token) // page * page if per_token else 0
     if options.max_tokens is not None:
         tokens = min(tokens, options.max_tokens // page * page)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from archcalc.model import Architecture
 
 
 class Settings(NamedTuple):
@@ -12,6 +15,7 @@ class Settings(NamedTuple):
     `graph_batch` the largest batch captured, `graphs` and `prefill_graphs` whether decoding and prefills are. `state_slots` is
     `--max-mamba-cache-size`, `state_share` `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one.
     `one_pool` is `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft.
+    `draft` is a draft model of its own.
     """
 
     chunk: int | None = None
@@ -35,3 +39,4 @@ class Settings(NamedTuple):
     mtp: bool = False
     offload_bytes: int = 0
     symmetric: bool = False
+    draft: Architecture | None = None

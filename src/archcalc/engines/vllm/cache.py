@@ -69,6 +69,7 @@ class Options(NamedTuple):
     capability: tuple[int, int] | None = None
     version: str | None = None
     mtp: bool = False
+    draft: Architecture | None = None
 
 
 class Plan(NamedTuple):
@@ -281,6 +282,8 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Optio
     dtype = cache_dtype(architecture, kv_dtype, options)
     _check(architecture, options)
     layers, notes = specs(architecture, dtype, options, rule)
+    if options.draft is not None:
+        layers += _drafting(options.draft, layers, dtype, options, rule)
     held = [item.cache for item in held_caches(architecture)]
     chunked = any(cache.kind == "chunked" for cache in held)
     if chunked and not rule.chunked:
@@ -290,7 +293,7 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Optio
     groups = planner.group(layers, rule, packed=packed, hybrid=hybrid)
     spans = planner.stages(architecture.layers, options.pp)
     drafts = max((layer.layer + 1 for layer in layers), default=0)
-    if options.mtp and drafts > architecture.layers:
+    if drafts > architecture.layers:
         # Draft layers lie on the last stage.
         spans = [*spans[:-1], range(spans[-1].start, drafts)]
     return Plan(
@@ -301,6 +304,15 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Optio
         tuple(tuple(layer for layer in layers if layer.layer in span) for span in spans),
         tuple(planner.stage(groups, range(max(architecture.layers, drafts)), rule)),
     )
+
+
+def _drafting(draft: Architecture, target: Sequence[LayerSpec], dtype: str, options: Options, rule: Rules) -> list[LayerSpec]:
+    """The layers of a draft model, behind the target's, in its blocks: they share its pool (v1/spec_decode/eagle.py)."""
+    block = max((layer.spec.block for layer in target if layer.spec.form in ("full", "mla", "sliding")), default=DEFAULT_BLOCK)
+    alone = options._replace(mtp=False, draft=None, block_size=block)
+    made, _ = specs(draft, dtype, alone, rule)
+    first = max((layer.layer + 1 for layer in target), default=0)
+    return [layer._replace(layer=first + layer.layer) for layer in made]
 
 
 class Frame(NamedTuple):

@@ -25,7 +25,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     if own is not None:
         options = options._replace(
             block_size=own.block_size, prefix_caching=own.prefix_caching, hybrid_kv_cache_manager=own.hybrid_manager,
-            mamba_ssm_cache_dtype=own.ssm_dtype, num_speculative_tokens=own.draft_tokens, mtp=own.mtp,
+            mamba_ssm_cache_dtype=own.ssm_dtype, num_speculative_tokens=own.draft_tokens, mtp=own.mtp, draft=own.draft,
         )  # fmt: skip
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from archcalc.model import Architecture
 
 
 class Settings(NamedTuple):
@@ -12,7 +15,7 @@ class Settings(NamedTuple):
     captured. `capture_sizes` are `--cudagraph-capture-sizes`, `largest_capture` the largest. `offline` is the `LLM` class. `limits` are
     items of a modality in a prompt. `cache_bytes` is `--kv-cache-memory-bytes`, `blocks` `--num-gpu-blocks-override`. `draft_tokens` are
     those of speculation, `mtp` whether the checkpoint's own MTP layers draft. `loras` adapters of `lora_rank` are kept on the GPU.
-    `profiles_images` False is `--skip-mm-profiling`.
+    `profiles_images` False is `--skip-mm-profiling`. `draft` is a draft model of its own.
     """
 
     sequences: int | None = None
@@ -36,3 +39,4 @@ class Settings(NamedTuple):
     mtp: bool = False
     loras: int = 0
     lora_rank: int = 16
+    draft: Architecture | None = None

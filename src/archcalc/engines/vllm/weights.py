@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archcalc.engines._offload import added, spared
+from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.vllm.cache import served_dtype
 from archcalc.engines.vllm.rules import at_least
@@ -70,6 +70,8 @@ def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
     found = rank_weights(model.architecture, placement, model.options, tensors)
     if own is None:
         return found
+    if own.draft is not None:
+        found = added(found, draft_bytes(own.draft, placement, model.options))
     if own.loras:
         found = added(found, lora_bytes(model.architecture, placement, own))
     if own.offload_bytes:
