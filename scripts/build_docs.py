@@ -240,6 +240,96 @@ def accuracy_page() -> str:
     return text + _ELSEWHERE
 
 
+def speed_page() -> str:
+    """What is forecast of speed, how well, and what is not: errors from the fit, and published rows through the command line."""
+    from archcalc import zoo
+
+    raw = json.loads((ROOT / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json").read_text(encoding="utf-8"))
+    text = _SPEED
+    text += "\n## Error on unseen sources\n\nEvery source is left out of a fit once, and its rows are forecast by it.\n\n"
+    text += "| | rows | median error | 90th percentile | within 20 % |\n| --- | ---: | ---: | ---: | ---: |\n"
+    for name, (n, median, p90, near) in raw["overall"].items():
+        text += f"| {name} | {n:,} | {median:.0%} | {p90:.0%} | {near:.0%} |\n"
+    text += (
+        "\nBy engine and class of device, the worst first; `covered` is how many rows of a source lie within the 80 % interval that the "
+        "others gave.\n\n| engine and devices | what | rows | sources | median error | 90th percentile | interval | covered |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: |\n"
+    )
+    found = [(e[2], pair, phase, e) for pair, c in raw["classes"].items() for phase, e in c["errors"].items()]
+    for _, pair, phase, (low, high, median, p90, covered, n, sources) in sorted(found, reverse=True):
+        if phase == "prefill" and "ttft" in raw["classes"][pair]["errors"]:
+            continue
+        text += f"| {pair.replace('/', ' on ')} | {phase} | {n:,} | {sources} | {median:.0%} | {p90:.0%} "
+        text += f"| x {low:.2f} to x {high:.2f} | {covered:.0%} |\n"
+    text += "\n## Rows that were left out of the fit\n\n| reason | rows |\n| --- | ---: |\n"
+    text += "".join(f"| {why} | {n:,} |\n" for why, n in raw["left_out"].items())
+    rows, none = [], []
+    for line in (ROOT / "tests" / "data" / "speed_rows.jsonl").read_text(encoding="utf-8").splitlines():
+        r = json.loads(line)
+        if r["model"] not in zoo.names():
+            continue
+        gpu = f"{r['gpus']}x{r['device']}" if r["gpus"] > 1 else r["device"]
+        quant = f" --quant {r['quant']}" if r["quant"] else ""
+        load = f"--isl {max(1, r['isl'])} --osl {max(1, r['osl'])}"
+        command = f"archcalc fit {r['model']} --gpu {gpu} --engine {r['engine']}{quant} {load} --format json --offline"
+        _, out = run(command)
+        speed = json.loads(out)["speed"]
+        name = "decode_tokens_per_s" if r["phase"] == "decode" else "prefill_tokens_per_s"
+        value = speed[name]
+        if value is None:
+            none.append((r, speed["why"]))
+        else:
+            rows.append((abs(value / r["value"] - 1), r, value, speed[f"{name}_low"], speed[f"{name}_high"]))
+    rows.sort(key=lambda row: -row[0])
+    middle = rows[len(rows) // 2][0]
+    text += (
+        f"\n## Published rows through the command line\n\nThe fit saw these {len(rows)} rows; median error {middle:.0%}. "
+        f"The worst twenty:\n\n| error | model | storage | machine | engine | what | measured | forecast | 80 % | source |\n"
+        "| ---: | --- | --- | --- | --- | --- | ---: | ---: | --- | --- |\n"
+    )
+    for error, r, value, low, high in rows[:20]:
+        what = f"{r['phase']}, {r['isl'] or r['osl']} tokens"
+        text += (
+            f"| {error:.0%} | {r['model']} | {r['quant'] or 'as published'} | {r['gpus']} x {r['device']} | {r['engine']} | {what} "
+            f"| {r['value']:,.1f} | {value:,.1f} | {low:,.1f} to {high:,.1f} | {r['source']} |\n"
+        )
+    text += f"\n{len(none)} rows have no forecast:\n\n"
+    for why in dict.fromkeys(why for _, why in none):
+        text += f"- {sum(w == why for _, w in none)}: {why}\n"
+    return text
+
+
+_SPEED = """# Speed and cost
+
+Generated from the coefficients and from published measurements, through the command line.
+
+`archcalc fit` forecasts the time to a token, the time to the first, and the rate of prompts, each with the interval that held 80 % of the
+measurements of sources that the fit had not seen. Where nothing stands behind a forecast it prints a bound, says so, and why.
+
+A step is a sum of terms, each a quantity that follows from the model, the plan and the device, times a fitted coefficient
+(`src/archcalc/analysis/speed/terms.py`); `--explain` shows all of them:
+
+- the weights that act on a token over the memory's bandwidth, of routed experts the share `1 - (1 - k/E)^T` that T tokens visit;
+- each sequence's cache, as far as a layer sees it, over the bandwidth;
+- layers, layers of experts, layers with a state; messages between ranks, and the bytes sent;
+- the products of many sequences over the matrix rate, and the prompts of others that share the step.
+
+The time to the first token depends on how requests arrive: its interval is wide, and no promise should stand on its middle.
+Coefficients stand in `src/archcalc/analysis/speed/coefficients.json` by engine and class of device, each with the rows and sources
+behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sources is refused.
+
+## What is not forecast
+
+- Engines and devices without measurements from three sources, such as AMD's data-centre GPUs: the answer is the bound.
+- Attention that chooses by an index what it attends to: one source measured it.
+- Several sequences at once under llama.cpp and MLX, speculative decoding, prefill and decode on separate machines, offloaded layers.
+- More requests than the cache has room for: the plan does not fit, and no rate is printed.
+- Prompts on a device whose matrix rate nobody publishes (Apple M5).
+
+Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
+FP16 with FP16 accumulation where a device has them.
+"""
+
 _ELSEWHERE = """
 ## Everything else
 
@@ -256,7 +346,11 @@ _ELSEWHERE = """
 
 def pages(only: list[Path], problems: list[str]) -> Iterator[tuple[Path, str]]:
     """Every generated file with what it should hold."""
-    made = {ROOT / "docs" / "support.md": support_page, ROOT / "docs" / "accuracy.md": accuracy_page}
+    made = {
+        ROOT / "docs" / "support.md": support_page,
+        ROOT / "docs" / "accuracy.md": accuracy_page,
+        ROOT / "docs" / "speed.md": speed_page,
+    }
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         if only and not any(path == wanted or wanted in path.parents for wanted in only):
             continue

@@ -347,6 +347,95 @@ class FitRam(Record):
     used_bytes: int
 
 
+class SpeedTerm(Record):
+    """One term of a forecast: its time, the quantity's formula, the coefficient, and the rows and sources that stand behind that."""
+
+    phase: Literal["decode", "prefill", "ttft"]
+    name: str
+    ms: float
+    formula: str
+    coefficient: float
+    rows: int
+    sources: int
+
+
+class FitTarget(Record):
+    """A target for the time to a token, and whether the plan's forecast times `margin` keeps it; else how near any plan comes."""
+
+    tpot_ms: float | None
+    ttft_ms: float | None
+    margin: float
+    met: bool
+    why: str | None
+
+
+class FitSpeed(Record):
+    """How fast, for requests of `isl` prompt and `osl` output tokens: forecasts with the ends of their 80 %, or bounds and `why`.
+
+    `decode_tokens_per_s` is of all requests and replicas. `stands_on` says what the forecast was fitted to.
+    """
+
+    basis: Literal["fitted", "bound"]
+    isl: int
+    osl: int
+    tpot_ms: float | None
+    tpot_ms_low: float | None
+    tpot_ms_high: float | None
+    ttft_ms: float | None
+    ttft_ms_low: float | None
+    ttft_ms_high: float | None
+    decode_tokens_per_s: float | None
+    decode_tokens_per_s_low: float | None
+    decode_tokens_per_s_high: float | None
+    prefill_tokens_per_s: float | None
+    prefill_tokens_per_s_low: float | None
+    prefill_tokens_per_s_high: float | None
+    bound_tokens_per_s: float | None
+    prefill_ms_floor: float | None
+    why: str | None
+    stands_on: str | None
+    target: FitTarget | None
+    terms: list[SpeedTerm]
+
+
+class Calibrated(Record):
+    """One measurement beside its forecast; `ratio` is measured over forecast, null where nothing is forecast."""
+
+    phase: Literal["decode", "prefill", "ttft"]
+    isl: int
+    osl: int
+    concurrency: int
+    measured_ms: float
+    forecast_ms: float | None
+    ratio: float | None
+
+
+class CalibrationReport(Record):
+    """What a host's measurements say: `factors` multiply the forecast times of a phase, `spread` bounds 80 % around them."""
+
+    schema_version: int
+    source: str
+    gpu: str
+    engine: str
+    factors: dict[str, float]
+    spread: float
+    rows: int
+    measurements: list[Calibrated]
+
+
+class FitCost(Record):
+    """List prices: of the machine for an hour, and of a million tokens if it does nothing else; `of` says which machine."""
+
+    usd_per_hour: float
+    usd_per_million_output_tokens: float | None
+    usd_per_million_output_tokens_low: float | None
+    usd_per_million_output_tokens_high: float | None
+    usd_per_million_input_tokens: float | None
+    usd_per_million_input_tokens_low: float | None
+    usd_per_million_input_tokens_high: float | None
+    of: str
+
+
 class FitReport(Record):
     """What `archcalc fit` says of one model on one machine."""
 
@@ -374,6 +463,8 @@ class FitReport(Record):
     start: FitStart
     runners_up: list[FitAlternative]
     would_fit: list[FitChange]
+    speed: FitSpeed
+    cost: FitCost | None
     notes: list[str]
     explain: list[Explained]
     options: FitOptions | None
@@ -642,6 +733,11 @@ class SweepRow(Record):
     headroom_bytes: int | None = None
     max_concurrency: float | None = None
     kv_tokens: int | None = None
+    tpot_ms: float | None = None
+    tpot_ms_low: float | None = None
+    tpot_ms_high: float | None = None
+    tokens_per_s: float | None = None
+    tokens_per_s_a_gpu: float | None = None
     error: str | None = None
 
 
@@ -729,6 +825,9 @@ class Picked(Record):
     max_concurrency: float
     kv_bytes_per_token: int
     tpot_seconds_floor: float | None
+    tpot_ms: float | None
+    tpot_ms_low: float | None
+    tpot_ms_high: float | None
     command: str
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc import hardware, units
 from archcalc.analysis import roofline
@@ -13,8 +13,11 @@ from archcalc.errors import UsageError
 from archcalc.figures import memory
 from archcalc.loader import Loaded
 
+if TYPE_CHECKING:
+    from archcalc.analysis.speed.plan import Wanted
+
 GIB = 1 << 30
-KINDS = ("kv", "memory", "params", "roofline")
+KINDS = ("kv", "memory", "params", "roofline", "pareto")
 
 
 class Series(NamedTuple):
@@ -27,7 +30,8 @@ class Series(NamedTuple):
 class Chart(NamedTuple):
     """A chart. `positions` are what stands along the first axis; `marks` are named levels of the second, such as a GPU's memory.
 
-    `line` joins the values of a series, `stack` piles the values of all series up at each position.
+    `line` joins the values of a series, `stack` piles the values of all series up at each position. `bands` are the lower and the upper
+    ends of the 80 % around each series, where it is a forecast.
     """
 
     title: str
@@ -38,6 +42,7 @@ class Chart(NamedTuple):
     shape: Literal["line", "stack"]
     marks: tuple[Series, ...] = ()
     note: str = ""
+    bands: tuple[tuple[Series, Series], ...] = ()
 
 
 def kv(models: Sequence[Loaded], longest: int | None, dtype: str) -> Chart:
@@ -136,6 +141,69 @@ def decode(models: Sequence[Loaded], ask: Ask) -> Chart:
         "line",
         note="a bound of bandwidth, not a forecast",
     )
+
+
+USERS = (5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300)
+"""Tokens a second of each user: the first axis of a Pareto chart."""
+_STEPS = tuple(sorted({round(2 ** (i / 2)) for i in range(25)}))
+
+
+def pareto(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart:
+    """The most tokens a second of a GPU that leave each user so many, over concurrencies and plans, forecast with its 80 %.
+
+    Raises `UsageError` where nothing is forecast for any model and machine, with the reasons.
+    """
+    from archcalc.analysis.fit import cannot, placements
+    from archcalc.analysis.speed.plan import of_fit
+    from archcalc.errors import ArchcalcError
+
+    series, bands, lacking = [], [], []
+    for m in models:
+        for ask in asks:
+            name = f"{m.source.name} on {ask.gpus.count} x {ask.gpus.device.id}"
+            points: list[tuple[float, float, float, float]] = []
+            why = "no plan fits"
+            try:
+                found = plans(m.architecture, ask, alternatives=0)
+            except ArchcalcError as error:
+                lacking.append(f"{name}: {error.message}")
+                continue
+            for placement in placements(m.architecture, ask):
+                if cannot(found.model, placement, ask):
+                    continue
+                for n in _STEPS:
+                    if n < placement.dp:
+                        continue
+                    try:
+                        fit = judge(found.model, placement, ask, found.best.context_tokens, n)
+                    except ArchcalcError:
+                        break
+                    if not fit.fits:
+                        break
+                    made = of_fit(found, fit, ask, wanted)
+                    if made.tpot is None or made.tokens_per_s is None:
+                        why = made.why or why
+                        break
+                    rate = made.tokens_per_s
+                    gpus = ask.gpus.count
+                    points.append((1 / made.tpot.value, rate.value / gpus, rate.low / gpus, rate.high / gpus))
+            if not points:
+                lacking.append(f"{name}: {why}")
+                continue
+            best = [max((p[1:] for p in points if p[0] >= user), default=None) for user in USERS]
+            reached = [b for b in best if b is not None]
+            values, low, high = zip(*reached, strict=True) if reached else ((), (), ())
+            series.append(Series(name, values))
+            bands.append((Series(name, low), Series(name, high)))
+    if not series:
+        raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
+    load = wanted.load(asks[0].context_tokens or 2048, 1)
+    said = f"{units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens; forecasts"
+    note = f"{said}; none for {'; '.join(lacking)}" if lacking else said
+    return Chart(
+        "Tokens of a GPU against those of a user", "tokens/s of each user, at least", "tokens/s of a GPU", tuple(map(str, USERS)),
+        tuple(series), "line", note=note, bands=tuple(bands),
+    )  # fmt: skip
 
 
 def machine(text: str | None) -> hardware.GpuSpec:

@@ -309,5 +309,8 @@ def read_bytes(model: Candidate, fit: Fit) -> int:
             continue
         total += c.bytes * moe.active // moe.experts if c.role == "experts" and moe else c.bytes
     if model.architecture.facts.tied_embeddings and not any(c.part == "head" for c in fit.weights.components):
-        total += sum(c.bytes for c in fit.weights.components if c.part == "embedding" and c.role == "embedding")
+        from archcalc.analysis.speed.work import head_share
+
+        tables = sum(c.bytes for c in fit.weights.components if c.part == "embedding" and c.role == "embedding")
+        total += round(tables * head_share(model.architecture))
     return total

@@ -12,8 +12,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from archcalc import hardware
-from archcalc.analysis import fit, roofline, verdict
+from archcalc.analysis import fit, verdict
 from archcalc.analysis.flops import attention_terms, decode_flops
+from archcalc.analysis.speed.rates import peak
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
@@ -274,7 +275,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                 "plans": rows, "fewer": fewer, "errors": errors, "usd": offers[0][0] if offers else None,
                 "instance": offers[0][2].id if offers else None,
             }  # fmt: skip
-        rate = roofline.matrix_rate(device, verdict.computed_in(quant))
+        rate = peak(device, quant)
         machine["flops_per_s"] = rate.flops_per_s if rate else None
         out[device.id] = machine
     if failed is not None and not any(c["plans"] for m in out.values() for c in m["counts"].values()):

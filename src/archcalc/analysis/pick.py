@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from archcalc import report, units, zoo
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.params import components
+from archcalc.analysis.speed.forecast import MARGIN
+from archcalc.analysis.speed.plan import Wanted
 from archcalc.analysis.verdict import fit_report
 from archcalc.errors import ArchcalcError
 from archcalc.loader import Loaded, load
@@ -15,17 +17,28 @@ from archcalc.model import Architecture
 TASKS = ("chat", "code", "reasoning", "long-context")
 OTHER_LICENSE, OTHER_TASK, SHORTER = "under another license", "not published for code", "made for a shorter context"
 UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
+MISSES = "whose forecast misses the target"
 """Why a model is left out: what `n models` is followed by."""
 # What publishers call the models: a fact of their names and cards, no judgement of ours.
 _CODE = ("coder", "codellama", "devstral", "starcoder")
 
 
-def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: str | None, max_quant: str | None) -> report.Pick:
+def pick(
+    ask: Ask,
+    *,
+    task: str | None,
+    max_tpot: float | None,
+    license_word: str | None,
+    max_quant: str | None,
+    wanted: Wanted | None = None,
+) -> report.Pick:
     """The bundled models that meet the requirements, the one with the most parameters first.
 
     `max_tpot` is seconds for each token of each sequence, compared with the bound that bandwidth sets: a model that misses the bound
-    cannot meet it, one that meets it may.
+    cannot meet it, one that meets it may. Targets of `wanted` are compared with the forecast times its margin at the concurrency asked for.
     """
+    wanted = wanted or Wanted()
+    plain = wanted._replace(tpot=None, ttft=None)
     found: list[report.Picked] = []
     said: dict[str, list[str]] = {}
     longest_of_all = 0
@@ -43,7 +56,7 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
             why = SHORTER
         if not why:
             try:
-                fit = fit_report(loaded, ask, brief=True, max_quant=max_quant)
+                fit = fit_report(loaded, ask, brief=True, max_quant=max_quant, wanted=plain)
             except ArchcalcError:
                 why = UNPLACED
         if not why and not fit.fits:
@@ -53,6 +66,8 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
             tpot = fit.concurrency / rate if rate else None
             if max_tpot is not None and (tpot is None or tpot > max_tpot):
                 why = TOO_SLOW
+            elif _misses(fit.speed, wanted):
+                why = MISSES
             else:
                 found.append(_picked(entry, loaded, fit, tpot))
                 # What to put for a placeholder of the command.
@@ -75,11 +90,19 @@ def pick(ask: Ask, *, task: str | None, max_tpot: float | None, license_word: st
         notes=[
             "quality is not ranked: no scores are bundled; among what meets the requirements "
             + ("the cheapest cache of a long context comes first" if task == "long-context" else "more parameters come first"),
-            "rates are bounds of bandwidth, not forecasts",
+            "a floor is a bound of the bandwidth; a forecast stands beside it with its 80 % where there are measurements",
             *(said[found[0].name] if found else []),
             *([] if found else _remedies(left_out, longest_of_all)),
         ],
     )
+
+
+def _misses(s: report.FitSpeed, wanted: Wanted) -> bool:
+    """Whether a target is asked for and the forecast with its margin does not keep it, or there is none."""
+    for target, value in ((wanted.tpot, s.tpot_ms), (wanted.ttft, s.ttft_ms)):
+        if target is not None and (value is None or value * MARGIN > 1000 * target):
+            return True
+    return False
 
 
 def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
@@ -92,6 +115,7 @@ def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
         TOO_LARGE: "a shorter --ctx, fewer at once (--concurrency), a smaller --kv-dtype, --max-quant w4a16 (q4_k_m under llama.cpp) or "
         "more GPUs make more of them fit",
         TOO_SLOW: "a larger --max-tpot, more GPUs or faster ones leave more of them",
+        MISSES: "a larger --tpot or --ttft, fewer at once (--concurrency), or more or faster GPUs leave more of them",
         UNPLACED: "`archcalc fit MODEL` with the same options says why one cannot be placed",
     }
     return [said[why] for why, _ in sorted(left_out.items(), key=lambda item: -item[1])]
@@ -121,6 +145,9 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         max_concurrency=fit.max_concurrency,
         kv_bytes_per_token=sum(k.bytes_per_token for k in memory.textbook(a, fit.context_tokens, 1, 2)),
         tpot_seconds_floor=None if tpot is None else round(tpot, 5),
+        tpot_ms=fit.speed.tpot_ms,
+        tpot_ms_low=fit.speed.tpot_ms_low,
+        tpot_ms_high=fit.speed.tpot_ms_high,
         command=fit.command,
     )
 

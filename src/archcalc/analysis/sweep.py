@@ -16,7 +16,7 @@ from archcalc.errors import ArchcalcError, UsageError
 from archcalc.loader import Loaded
 
 if TYPE_CHECKING:
-    from archcalc.analysis.fit import Candidate
+    from archcalc.analysis.fit import Ask, Candidate, Plans
     from archcalc.hardware import GpuSpec
 
 AXES = ("source", "context_tokens", "concurrency", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
@@ -58,6 +58,7 @@ _MODEL = ("status", "params_total", "params_active", "checkpoint_elements", "che
 _CACHE = ("kv_bytes", "kv_bytes_per_token", "kv_state_bytes")
 _FIT = (
     "fits", "plan", "weights_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "max_concurrency", "kv_tokens",
+    "tpot_ms", "tpot_ms_low", "tpot_ms_high", "tokens_per_s", "tokens_per_s_a_gpu",
 )  # fmt: skip
 
 
@@ -163,12 +164,24 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
         raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}
     ask = Ask(spec, engine, row.get("context_tokens"), row.get("concurrency") or 1, **asked)
-    best = plans(_loaded(row["source"], overrides).architecture, ask, alternatives=0, model=model).best
+    found = plans(_loaded(row["source"], overrides).architecture, ask, alternatives=0, model=model)
+    best = found.best
     p, b = best.placement, best.budget
     plan = f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}"
     concurrency = round(best.max_concurrency, 3)
     room = (b.weights_bytes, b.kv_room_bytes, best.kv_needed_bytes, best.headroom_bytes)
-    return dict(zip(_FIT, (best.fits, plan, *room, concurrency, best.kv_tokens), strict=True))
+    return dict(zip(_FIT, (best.fits, plan, *room, concurrency, best.kv_tokens, *_speed(found, ask)), strict=True))
+
+
+def _speed(found: Plans, ask: Ask) -> tuple[float | None, ...]:
+    """The forecast time to a token with its 80 %, and tokens a second in all and of a GPU; None where nothing is forecast."""
+    from archcalc.analysis.speed.plan import Wanted, of_fit
+
+    made = of_fit(found, found.best, ask, Wanted())
+    rate = made.tokens_per_s
+    if made.tpot is None or rate is None:
+        return (None,) * 5
+    return (*(round(1000 * t, 3) for t in made.tpot), round(rate.value, 1), round(rate.value / ask.gpus.count, 2))
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:

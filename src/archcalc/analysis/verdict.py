@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.command import start
-from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans, read_bytes
-from archcalc.analysis.flops import decode_flops
+from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans
+from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command
@@ -19,9 +19,15 @@ from archcalc.loader import Loaded
 
 
 def fit_report(
-    loaded: Loaded, ask: Ask, *, brief: bool = False, max_quant: str | None = None, given: Given | None = None
+    loaded: Loaded,
+    ask: Ask,
+    *,
+    brief: bool = False,
+    max_quant: str | None = None,
+    given: Given | None = None,
+    wanted: speed.Wanted | None = None,
 ) -> report.FitReport:
-    """Judge a model on a machine. `brief` leaves out the alternatives and what would make it fit.
+    """Judge a model on a machine. `brief` leaves out the alternatives and what would make it fit; `wanted` is what is asked of speed.
 
     `given` is the engine's command that was asked about, which is printed as it is.
 
@@ -38,11 +44,13 @@ def fit_report(
                 found, asked = tried, ask._replace(quant=quant)
             if tried.best.fits:
                 break
-    ask = asked._replace(sequences=found.sequences)
+    wanted = wanted or speed.Wanted()
+    found, ask, target = speed.aimed(found, asked._replace(sequences=found.sequences), wanted)
     best, device = found.best, ask.gpus.device
     longest = max_context(found.model, best, ask)
-    ceiling = decode_ceiling(found, ask)
-    floor = prefill_floor(found, ask)
+    rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
+    whole = speed.at_context(found, best, ask) if best.fits else rates
+    ceiling, floor = whole.bound_tokens_per_s, whole.floor_s
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
     placement, b = best.placement, best.budget
     started = Command(given.line) if given else start(loaded, ask, found) if best.fits else Command("")
@@ -52,7 +60,7 @@ def fit_report(
         status=loaded.architecture.status,
         gpu=ask.gpus.id,
         gpus=ask.gpus.count,
-        engine=ask.engine,
+        engine=wanted.engine or ask.engine,
         fits=best.fits,
         verdict=verdict(best, ask) + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
@@ -76,11 +84,18 @@ def fit_report(
         prefill_seconds_floor=None if floor is None else round(floor, 3),
         usd_per_hour=offers[0][0] if offers else None,
         instance=offers[0][2].id if offers else None,
-        command=started.command if best.fits or given else "",
+        command=started.command if (best.fits or given) and wanted.engine is None else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
         would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
-        notes=[*started.notes, *(given.notes if given else ()), *_notes(ask, found, loaded.architecture.quantization)],
+        speed=speed.record(rates, wanted, target),
+        cost=speed.cost(rates, ask),
+        notes=[
+            *speed.notes(wanted, ask),
+            *started.notes,
+            *(given.notes if given else ()),
+            *_notes(ask, found, loaded.architecture.quantization),
+        ],
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
         ram=report.FitRam(ask.ram_bytes, best.weights.cpu_bytes),
@@ -175,40 +190,6 @@ def _rest(p: Placement, ask: Ask, asked: list[str]) -> str:
     return f"{', '.join(asked)} as asked, and {rest} so that all {ask.gpus.count:,} GPUs are used{copies}"
 
 
-def decode_ceiling(found: Plans, ask: Ask) -> float | None:
-    """The most tokens a second that bandwidth allows for all sequences: weights read once a step, each sequence's cache once.
-
-    One sequence passes through all pipeline stages in turn; enough sequences keep all stages at work.
-    """
-    best, device = found.best, ask.gpus.device
-    p = best.placement
-    sequences = -(-best.concurrency // p.dp)
-    weights = read_bytes(found.model, best)
-    cache = best.kv_needed_bytes // sequences
-    turns = p.pp if sequences < p.pp else 1
-    rate = roofline.decode_tokens_per_s(device, weights * turns, cache * turns, sequences)
-    return None if rate is None else rate * p.dp
-
-
-def prefill_floor(found: Plans, ask: Ask) -> float | None:
-    """The least seconds to the first token of a prompt as long as the context."""
-    best = found.best
-    tokens = best.context_tokens
-    matmul, attention, scan = decode_flops(found.model.architecture, tokens)
-    # Each token sees those before it: half the context on average.
-    flops = (matmul + scan) * tokens + attention * tokens // 2
-    return roofline.prefill_seconds(
-        ask.gpus.device, best.placement.gpus // best.placement.dp, flops, computed_in(found.model.quant)
-    )
-
-
-def computed_in(quant: str) -> str:
-    """What weights of a storage are multiplied in."""
-    from archcalc.quant import canonical
-
-    return {"fp8": "fp8", "fp8-dynamic": "fp8", "mxfp8": "fp8", "nvfp4": "fp4", "mxfp4": "fp4"}.get(canonical(quant), "bf16")
-
-
 def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
     """The command line that starts the engine on this plan."""
     return start(loaded, ask, found).command
@@ -263,7 +244,6 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
     yield from architecture.notes if architecture.whole_latents else ()
     yield from kv.crossing(architecture)
-    yield "rates are bounds of bandwidth and matrix units, not forecasts"
 
 
 def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:

@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "Models side by side, or as what they change against a baseline.",
     "fit": "Whether models fit a machine under an engine, and how.",
     "diagnose": "What an engine's log shows, why it stopped, and what starts.",
+    "calibrate": "A host's own measurements of speed against the forecast.",
     "pick": "A bundled model and a plan for a machine, with the reasons.",
     "plot": "Charts of models, as text, SVG or PNG.",
     "train": "What training takes of each GPU, whether it fits, and what it costs.",

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from archcalc.cli._options import SERVERS, Context, FormatOption, KvDtype, Offli
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.report import FitReport, to_plain
+
+if TYPE_CHECKING:
+    from archcalc.analysis.speed.plan import Wanted
 
 
 class Order(str, Enum):
@@ -42,6 +45,16 @@ def command(
     ] = None,
     ctx: Context = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once.")] = 1,
+    isl: Annotated[
+        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default.")
+    ] = None,
+    osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")] = None,
+    tpot: Annotated[
+        str | None, typer.Option("--tpot", metavar="TIME", help="Most requests at once that keep this time per token: 30ms.")
+    ] = None,
+    ttft: Annotated[
+        str | None, typer.Option("--ttft", metavar="TIME", help="The same for the time to the first token: 2s.")
+    ] = None,
     engine: Annotated[str | None, typer.Option("--engine", metavar=SERVERS, help="vllm, or llama.cpp on a Mac.")] = None,
     tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
     pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
@@ -69,7 +82,7 @@ def command(
         typer.Option("--command-file", metavar="FILE", help="An engine's command from a script or manifest, - for standard input."),
     ] = None,
     calibration: Annotated[
-        str | None, typer.Option("--calibration", metavar="FILE", help="What diagnose --save-calibration kept of this host.")
+        str | None, typer.Option("--calibration", metavar="FILE", help="What calibrate or diagnose kept of this host.")
     ] = None,
     ram: Annotated[str | None, typer.Option("--ram", metavar="BYTES", help="The CPU's memory, a budget of its own: 64GiB.")] = None,
     explain: Annotated[
@@ -100,6 +113,7 @@ def command(
     """
     from archcalc import units
     from archcalc.analysis.fit import Ask, splits
+    from archcalc.analysis.speed.plan import STANDS_IN
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
     from archcalc.loader import load
 
@@ -108,12 +122,15 @@ def command(
         own_options = {
             "SOURCE": source, "--ctx": ctx, "--engine": engine, "--tp": tp, "--pp": pp, "--ep": ep, "--dp": dp, "--dcp": dcp > 1,
             "--max-quant": max_quant, "--kv-dtype": kv_dtype, "--utilization": utilization, "--max-num-batched-tokens": batched_tokens,
-            "--min-params": min_params, "--family": family, "--license": license_, "--sort": sort,
+            "--min-params": min_params, "--family": family, "--license": license_, "--sort": sort, "--tpot": tpot, "--ttft": ttft,
         }  # fmt: skip
         refuse(own_options)
         mixed = own.engine in ("llama.cpp", "ollama")
         spec = machine(gpu, vram, mixed=mixed)
-        _of_command(own, spec, engine_version, quant, concurrency, ram, calibration, set_ or [], form, offline, refresh, explain)
+        _of_command(
+            own, spec, engine_version, quant, concurrency, ram, calibration, _wanted(isl, osl, None, None, calibration, None),
+            set_ or [], form, offline, refresh, explain,
+        )  # fmt: skip
         return
     listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort}
     for option, given in (listing if source else {"--set": set_, "--explain": explain}).items():
@@ -123,10 +140,18 @@ def command(
                 f"leave {option} out, or {'name no SOURCE to list the bundled models' if source else 'name a model'}",
             )
     spec = machine(gpu, vram)
+    wanted = _wanted(isl, osl, tpot, ttft, calibration, engine if engine in STANDS_IN else None)
+    held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
+    context = units.parse_tokens(ctx) if ctx is not None else _context(wanted, held)
+    if ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:
+        raise UsageError(
+            f"a prompt and its output of {(wanted.isl or 0) + (wanted.osl or 0):,} tokens are beyond --ctx {context:,}",
+            "give a larger --ctx, or leave it out",
+        )
     ask = Ask(
         gpus=spec,
-        engine=check_engine(engine, servers()) if engine is not None else chosen_for(spec.device),
-        context_tokens=units.parse_tokens(ctx) if ctx is not None else None,
+        engine=held,
+        context_tokens=context,
         concurrency=concurrency,
         tp=tp,
         pp=pp,
@@ -139,6 +164,8 @@ def command(
         batched_tokens=batched_tokens,
         version=engine_version,
     )
+    if calibration is not None and wanted.calibration is None:
+        ask = calibrated(ask, calibration)
     for option, value in (("engine_version", engine_version), ("max_num_batched_tokens", batched_tokens)):
         if value is not None and option not in server(ask.engine).takes:
             takers = " and ".join(name for name in servers() if option in server(name).takes)
@@ -159,7 +186,7 @@ def command(
     def report(text: str) -> FitReport:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
         try:
-            return fit_report(loaded, ask, max_quant=max_quant)
+            return fit_report(loaded, ask, max_quant=max_quant, wanted=wanted)
         except ArchcalcError as error:
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
@@ -173,7 +200,7 @@ def _print(source: list[str], report: Any, form: Format, explain: bool) -> None:
     missing: list[str] = []
 
     def noted(r: FitReport) -> FitReport:
-        if not r.fits:
+        if not r.fits or (r.speed.target and not r.speed.target.met):
             missing.append(r.source)
         return r
 
@@ -200,7 +227,7 @@ def _print(source: list[str], report: Any, form: Format, explain: bool) -> None:
 
 def _of_command(
     own: Any, spec: Any, version: str | None, quant: str | None, concurrency: int, ram: str | None, calibration: str | None,
-    set_: list[str], form: Format,
+    wanted: Wanted, set_: list[str], form: Format,
     offline: bool, refresh: bool, explain: bool,
 ) -> None:  # fmt: skip
     """The answer to an engine's own command."""
@@ -211,24 +238,56 @@ def _of_command(
 
     found = with_draft(understand(own, version), offline=offline, refresh=refresh)
     ask = question(found, spec, quant, concurrency, units.parse_bytes(ram) if ram else None)
-    if calibration is not None:
+    if calibration is not None and wanted.calibration is None:
         ask = calibrated(ask, calibration)
 
     def report(text: str) -> FitReport:
         loaded = load(text, offline=offline, refresh=refresh, overrides=(*found.asked.overrides, *set_))
-        wanted = ask
+        asked = ask
         if ask.quant is not None and ask.quant.startswith("?"):
             # Quantized as it loads, unless the checkpoint is quantized already.
-            wanted = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)
+            asked = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)
         given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, found.notes)
         try:
-            return fit_report(loaded, wanted, given=given)
+            return fit_report(loaded, asked, given=given, wanted=wanted)
         except ArchcalcError as error:
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise
 
     _print([found.asked.model], report, form, explain)
+
+
+def _wanted(
+    isl: str | None, osl: str | None, tpot: str | None, ttft: str | None, calibration: str | None, engine: str | None
+) -> Wanted:
+    from archcalc import units
+    from archcalc.analysis.speed.plan import Wanted
+
+    made = Wanted(
+        None if isl is None else units.parse_tokens(isl),
+        None if osl is None else units.parse_tokens(osl),
+        engine,
+        None if tpot is None else units.parse_seconds(tpot),
+        None if ttft is None else units.parse_seconds(ttft),
+    )
+    if calibration is not None:
+        from archcalc.analysis.speed.calibrate import read_calibration
+
+        # The other kind, which diagnose keeps, is of the memory.
+        made = made._replace(calibration=read_calibration(calibration, other="overhead_bytes"))
+    return made
+
+
+def _context(wanted: Wanted, engine: str) -> int | None:
+    """The context that requests of such lengths need, where they are given.
+
+    The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same.
+    """
+    if wanted.isl is None and wanted.osl is None:
+        return None
+    usual = 1024
+    return max(1, (wanted.isl or usual) + (wanted.osl or usual) - (engine == "llama.cpp"))
 
 
 def machine(gpu: str | None, vram: str | None, mixed: bool = False) -> Any:

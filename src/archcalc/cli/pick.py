@@ -35,6 +35,12 @@ def command(
     max_tpot: Annotated[
         str | None, typer.Option("--max-tpot", metavar="TIME", help="Time per token of each sequence: 30ms.")
     ] = None,
+    isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default.")] = None,
+    osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")] = None,
+    tpot: Annotated[
+        str | None, typer.Option("--tpot", metavar="TIME", help="The same, kept by the forecast with its margin: 30ms.")
+    ] = None,
+    ttft: Annotated[str | None, typer.Option("--ttft", metavar="TIME", help="Time to the first token: 2s.")] = None,
     license_: Annotated[str | None, typer.Option("--license", metavar="WORD", help="Only models under that license.")] = None,
     engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="vllm, or llama.cpp on a Mac.")] = None,
     max_quant: Annotated[
@@ -50,6 +56,7 @@ def command(
     from archcalc import hardware, units
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.pick import pick
+    from archcalc.analysis.speed.plan import Wanted
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
     spec = hardware.parse_spec(gpu)
@@ -69,6 +76,10 @@ def command(
         max_tpot=units.parse_seconds(max_tpot) if max_tpot is not None else None,
         license_word=license_,
         max_quant=None if max_quant == "none" else max_quant,
+        wanted=Wanted(
+            None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl), None,
+            None if tpot is None else units.parse_seconds(tpot), None if ttft is None else units.parse_seconds(ttft),
+        ),
     )  # fmt: skip
     if form in (Format.json, Format.jsonl):
         print(json.dumps(to_plain(made), indent=2 if form is Format.json else None, ensure_ascii=False))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Set, Sources
 from archcalc.cli._run import complain, each, leave
 from archcalc.errors import ArchcalcError, UsageError
+
+if TYPE_CHECKING:
+    from archcalc.analysis.charts import Chart
 
 
 class Kind(str, Enum):
@@ -20,6 +23,7 @@ class Kind(str, Enum):
     memory = "memory"
     params = "params"
     roofline = "roofline"
+    pareto = "pareto"
 
 
 _IDLE = {Kind.kv: ("--gpu", "--engine"), Kind.params: ("--ctx", "--gpu", "--engine", "--kv-dtype")}
@@ -27,13 +31,16 @@ _IDLE = {Kind.kv: ("--gpu", "--engine"), Kind.params: ("--ctx", "--gpu", "--engi
 
 
 def command(
-    kind: Annotated[Kind, typer.Argument(help="kv, memory, params or roofline.")],
+    kind: Annotated[Kind, typer.Argument(help="kv, memory, params, roofline or pareto.")],
     source: Sources,
     ctx: Context = None,
     gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, for memory and roofline.")] = None,
     engine: Annotated[
         str | None, typer.Option("--engine", metavar="NAME", help="The engine, for memory and roofline; vllm by default.")
     ] = None,
+    isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for pareto.")] = None,
+    osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request, for pareto.")] = None,
+    quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so, for pareto.")] = None,
     kv_dtype: KvDtype = None,
     set_: Set = None,
     out: Annotated[
@@ -42,7 +49,9 @@ def command(
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Draw models: cache against context, memory of a GPU, parameters by component, the ceiling of decoding against sequences.
+    """Draw models: cache against context, memory of a GPU, parameters by component, the ceiling of decoding against sequences, and
+
+    tokens of a GPU against those of a user over concurrencies and plans (pareto; --gpu takes several, with commas).
 
     Without --out a chart of text; with it SVG or PNG, which matplotlib draws (the extra `plot`).
     """
@@ -51,10 +60,11 @@ def command(
     from archcalc.analysis.fit import Ask
     from archcalc.engines.engine import DEFAULT, check_engine, servers
     from archcalc.loader import Loaded, load
-    from archcalc.render import plot
 
-    given = {"--ctx": ctx, "--gpu": gpu, "--engine": engine, "--kv-dtype": kv_dtype}
-    for option in _IDLE.get(kind, ()):
+    given = {
+        "--ctx": ctx, "--gpu": gpu, "--engine": engine, "--kv-dtype": kv_dtype, "--isl": isl, "--osl": osl, "--quant": quant,
+    }  # fmt: skip
+    for option in (*_IDLE.get(kind, ()), *(() if kind is Kind.pareto else ("--isl", "--osl", "--quant"))):
         if given[option] is not None:
             raise UsageError(f"{option} changes nothing in a chart of {kind.value}", "leave it out")
     if out is not None:
@@ -73,12 +83,30 @@ def command(
         chart = charts.params(models)
     else:
         known = check_engine(engine or DEFAULT, servers())
+        if kind is Kind.pareto:
+            from archcalc.analysis.speed.plan import Wanted
+
+            wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
+            context = tokens or (wanted.isl or 1024) + (wanted.osl or 1024)
+            dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype else None
+            asks = [Ask(charts.machine(one), known, context, kv_dtype=dtype, quant=quant) for one in (gpu or "").split(",")]
+            chart = charts.pareto(models, asks, wanted)
+            _write(chart, out)
+            if len(models) < len(found):
+                leave(1)
+            return
         ask = Ask(charts.machine(gpu), known, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)
         chart = charts.fit_memory(models, ask) if kind is Kind.memory else charts.decode(models, ask)
+    _write(chart, out)
+    if len(models) < len(found):
+        leave(1)
+
+
+def _write(chart: Chart, out: str | None) -> None:
+    from archcalc.render import plot
+
     if out is None:
         plot.write_text(chart, sys.stdout)
     else:
         plot.write_file(chart, out)
         print(f"archcalc: {out} written", file=sys.stderr)
-    if len(models) < len(found):
-        leave(1)

@@ -42,6 +42,7 @@ def reports() -> dict[str, type[Record]]:
         "tensors": report.TensorLine,
         "fit": report.FitReport,
         "diagnose": report.Diagnosis,
+        "calibrate": report.CalibrationReport,
         "train": report.TrainReport,
         "sweep": report.SweepRow,
         "pick": report.Pick,

@@ -111,7 +111,7 @@ def kept(architecture: Architecture, options: Options) -> list[Kept]:
             continue
         on_cpu = part == "embedding" and keep.embeds_on_cpu
         found[key] = Kept(part, tensor.role, place, pieces, layers, copies, experts, not on_cpu)
-        if on_cpu and keep.tied and tensor.shard:
+        if on_cpu and keep.tied and tensor.shard and not tensor.rows_read:
             head = (*key, "head")
             found[head] = Kept("head", "head", "last", pieces)
         copy = keep.latent_copy(entry)

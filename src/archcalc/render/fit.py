@@ -9,6 +9,8 @@ from archcalc.render.rows import Column, count, markdown_text, text, write_markd
 from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
     from rich.text import Text
 
@@ -106,14 +108,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     )
     if r.kv_tokens:
         table.add_row("KV tokens", f"{r.kv_tokens:,} in all, as the engine reports")
-    if r.decode_tokens_per_s_ceiling is not None:
-        table.add_row("decode", f"at most {r.decode_tokens_per_s_ceiling:,.0f} tokens/s for all sequences (bandwidth)")
-    if r.prefill_seconds_floor is not None:
-        table.add_row(
-            "first token", f"at least {units.format_seconds(r.prefill_seconds_floor)} for a prompt that long (matrix units)"
-        )
-    if r.usd_per_hour is not None:
-        table.add_row("rent", f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})")
+    for name, words in speed_rows(r):
+        table.add_row(name, words)
     if r.start.flag and not r.start.starts:
         table.add_row("to start", r.start.flag)
     page.print(table)
@@ -147,8 +143,51 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         table.add_column(overflow="fold")
         for e in r.explain:
             table.add_row(e.name, units.format_exact(e.bytes), f"{e.formula}{'; ' + e.source if e.source else ''}")
+        for t in r.speed.terms:
+            stands = f"{t.rows:,} rows of {t.sources} sources"
+            table.add_row(f"{t.phase}: {t.name}", f"{t.ms:,.3f} ms", f"{t.formula} x {t.coefficient:.4g}; fitted to {stands}")
         page.print(table)
     write_notes(page, r.notes)
+
+
+def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
+    """How fast and at what price, a label and words each: the forecast with its 80 %, or the bound and why nothing is forecast."""
+    s, c = r.speed, r.cost
+    if not r.fits:
+        return
+    load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {r.concurrency:,} at once"
+    if s.tpot_ms is not None:
+        each = 1000 / s.tpot_ms
+        yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {each:,.3g} tokens/s each; {load}"
+        if r.concurrency > 1:
+            low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
+            yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
+    if s.prefill_tokens_per_s is not None:
+        low, high = s.prefill_tokens_per_s_low, s.prefill_tokens_per_s_high
+        yield "prompt", f"{s.prefill_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
+    if s.ttft_ms is not None:
+        yield "first token", f"{_ms(s.ttft_ms)} ({_ms(s.ttft_ms_low)} to {_ms(s.ttft_ms_high)}), by how requests arrive"
+    if s.bound_tokens_per_s is not None:
+        floor = "" if s.prefill_ms_floor is None else f"; a prompt takes at least {_ms(s.prefill_ms_floor)} (matrix units)"
+        yield "bound", f"at most {s.bound_tokens_per_s:,.0f} tokens/s (bandwidth){floor}"
+    if s.why:
+        yield "not forecast", s.why
+    elif s.stands_on:
+        yield "stands on", s.stands_on
+    if s.target is not None:
+        yield "target", s.target.why or f"kept with a margin of {s.target.margin:g}: {r.concurrency:,} requests at once"
+    if r.usd_per_hour is not None:
+        price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
+        if c and c.usd_per_million_output_tokens is not None:
+            price += (
+                f"; ${c.usd_per_million_output_tokens:,.3g} a million output tokens"
+                f" (${c.usd_per_million_output_tokens_low:,.3g} to ${c.usd_per_million_output_tokens_high:,.3g}), {c.of}"
+            )
+        yield "rent", price
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else units.format_seconds(value / 1000)
 
 
 def write_markdown_page(r: FitReport, out: TextIO) -> None:

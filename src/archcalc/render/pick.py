@@ -57,6 +57,9 @@ def write_page(r: Pick, out: TextIO) -> None:
         )
         if best.tpot_seconds_floor is not None:
             table.add_row("a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor)} (bandwidth)")
+        if best.tpot_ms is not None and best.tpot_ms_low is not None and best.tpot_ms_high is not None:
+            low, high = (units.format_seconds(ms / 1000) for ms in (best.tpot_ms_low, best.tpot_ms_high))
+            table.add_row("forecast", f"{units.format_seconds(best.tpot_ms / 1000)} a token ({low} to {high})")
         table.add_row("license", best.license or "not known")
         page.print(table)
         write_command(best.command, page)

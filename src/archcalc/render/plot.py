@@ -117,6 +117,9 @@ def write_file(chart: Chart, path: str) -> None:
             marker, dash = _MARKERS[n % len(_MARKERS)], _DASHES[n % len(_DASHES)]
             style: dict[str, Any] = {"color": colour(s.name, n), "marker": marker, "linestyle": dash}
             axes.plot(range(len(s.values)), s.values, label=s.name, **style)
+            if n < len(chart.bands):
+                low, high = chart.bands[n]
+                axes.fill_between(range(len(low.values)), low.values, high.values, color=style["color"], alpha=0.15)
         axes.set_xticks(range(len(chart.positions)), chart.positions)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: number(value))

@@ -1,0 +1,467 @@
+"""Fit the coefficients of archcalc's speed forecast: ``python scripts/fit_speed.py DATA [--configs DIR] [--write]``. Needs numpy and scipy.
+
+DATA is JSON lines of published measurements (`id`, `source`, `group`, `kind`, `phase`, `model`, `quant`, `engine`, `device`, `gpus`, `tp`,
+`pp`, `ep`, `dp`, `concurrency`, `isl`, `osl`, `metric`, `value`, `confidence`, `spec_decoding`). Rows of one `group` are one source.
+
+A coefficient is a base times effects of the engine, of the class of devices and of the two together, each of which at least three sources
+must carry; effects are drawn to none, and bases to plausible values, by as much as PRIOR says. Rows are split by source, never singly:
+errors and intervals are of sources that were left out of the fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import gzip
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from archcalc.analysis.fit import Ask, candidate
+from archcalc.analysis.speed import terms as t
+from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, device_class
+from archcalc.analysis.speed.work import Work, work
+from archcalc.engines.placement import Placement, rank_weights
+from archcalc.errors import ArchcalcError
+from archcalc.hardware import Device, parse_spec
+from archcalc.loader import load
+
+OUT = Path(__file__).resolve().parents[1] / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
+ENGINE = {"trtllm": "tensorrt-llm"}
+STORED_AS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "sglang", "llama.cpp": "llama.cpp", "mlx": "mlx"}
+US = 1e-6
+YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx-examples#1281": [2025]}
+"""Where the rows themselves do not say it."""
+# A term's plausible coefficient, how far (in logarithms) the base may lie from it, and how far an effect from none.
+PRIOR = {
+    "weights": (1.25, 0.3, 0.15), "cache": (1.5, 0.5, 0.3), "layer": (15 * US, 0.8, 0.5), "moe_layer": (20 * US, 0.8, 0.5),
+    "recurrent_layer": (15 * US, 0.8, 0.5), "latent_layer": (15 * US, 0.8, 0.4), "indexed_layer": (30 * US, 1.0, 0.3),
+    "step": (100 * US, 1.5, 0.3),
+    "message": (6 * US, 0.8, 0.4), "sent": (2.0, 0.7, 0.3),
+    "products": (2.0, 0.5, 0.2), "sequence": (5 * US, 1.0, 0.4), "prompts": (2.0, 0.5, 0.3), "prompts_experts": (3.0, 0.5, 0.3),
+    "prompt_products": (1.5, 0.5, 0.3), "prompt_experts": (1.5, 0.5, 0.3),
+    "prompt_rows": (60.0, 0.8, 0.3), "prompt_scores": (2.0, 0.5, 0.3),
+    "prompt_read": (1.2, 0.3, 0.1), "prompt_layer": (20 * US, 0.8, 0.4),
+    "own_prompt": (3.0, 0.6, 0.4), "waiting": (1.0, 1.0, 0.4), "first": (0.03, 0.8, 0.4),
+}  # fmt: skip
+PAIR = 0.55  # Effects of an engine on a class of devices are drawn to none by as much less.
+NOISE = 0.12  # Logarithmic scatter of one source's rows.
+OLD = {"dstack-r1": "engines of early 2025, before their kernels for this attention"}
+DOUBTS = {
+    "tt-inference-server#356": "the engine is not named, and two nodes",
+    "InferenceX/deepseek-r1/gb200/trtllm": "prompts were computed elsewhere",
+}
+
+
+class Row(NamedTuple):
+    """A measurement with what the forecast is made of. `seconds` is the time that its terms add up to."""
+
+    raw: dict[str, Any]
+    engine: str
+    device: Device
+    group: str
+    phase: str
+    quant: str
+    work: Work
+    seconds: float
+    terms: dict[str, float]
+
+    @property
+    def pair(self) -> str:
+        return f"{self.engine}/{device_class(self.device)}"
+
+
+def read(path: Path, configs: Path) -> tuple[list[Row], list[tuple[dict[str, Any], str]]]:
+    """The rows that are fitted to, and those that are not, with the reason."""
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        raw = [json.loads(line) for line in lines if line.strip()]
+    rows: list[Row] = []
+    out: list[tuple[dict[str, Any], str]] = []
+    seen: set[tuple[Any, ...]] = set()
+    made: dict[tuple[Any, ...], Any] = {}
+    for r in raw:
+        why = doubt(r)
+        found = None
+        if not why:
+            found, why = built(r, configs, made)
+        if found is None:
+            out.append((r, why))
+            continue
+        same = found.group, found.phase, key(r), f"{r['value']:.5g}"
+        if same in seen:
+            out.append((r, "the same measurement, published again"))
+            continue
+        seen.add(same)
+        rows.append(found)
+    rows, later = inconsistent(rows)
+    return rows, out + later
+
+
+def key(r: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("model", "quant", "engine", "device", "gpus", "tp", "pp", "ep", "dp", "isl", "osl", "concurrency")
+    return tuple(r.get(name) for name in names)
+
+
+def doubt(r: dict[str, Any]) -> str:
+    """Why a row is not fitted to, from what is said of it; empty where nothing is."""
+    if r.get("spec_decoding"):
+        return "speculative decoding"
+    if r["kind"] == "served-max":
+        return "concurrency not stated"
+    if "eGPU" in r.get("note", ""):
+        return "a card behind a slow link to a small board"
+    if r.get("quant") == "?":
+        return "storage not stated"
+    for start, why in (*OLD.items(), *DOUBTS.items()):
+        if r["group"].startswith(start):
+            return why
+    ways = (r.get("tp") or 1) * (r.get("dp") or 1)
+    if (r.get("ep") or 1) > 1 and ways > r["ep"] and r["engine"] in ("sglang", "trtllm"):
+        return "tensor and expert parallelism were multiplied: the run used fewer GPUs"
+    if r["kind"] == "local" and r["engine"] == "vllm" and (r.get("isl") or 0) > 20 * max(1, r.get("osl") or 1):
+        return "the rate includes the time of the prompt"
+    return ""
+
+
+def built(r: dict[str, Any], configs: Path, made: dict[tuple[Any, ...], Any]) -> tuple[Row | None, str]:
+    engine = ENGINE.get(r["engine"], r["engine"])
+    tp, pp, ep, dp = (r.get(name) or 1 for name in ("tp", "pp", "ep", "dp"))
+    if engine in ("llama.cpp", "mlx"):
+        tp, pp, ep, dp = 1, r["gpus"], 1, 1
+    at = r["model"], r.get("quant"), engine, r["device"], tp, pp, ep, dp
+    try:
+        if at not in made:
+            made[at] = model(r, configs, engine, Placement(tp, pp, ep, dp))
+        w, device, quant, weights = made[at]
+    except ArchcalcError as error:
+        return None, error.message
+    if weights > device.visible_bytes:
+        return None, "the weights are more than the memory: some of it ran elsewhere"
+    load_ = t.Load(r.get("isl") or r.get("depth") or 0, max(1, r.get("osl") or 1), max(1, int(r.get("concurrency") or 1)))
+    try:
+        if r["phase"] == "prefill":
+            parts = t.prefill(w, device, quant, load_.isl, engine)
+            seconds = load_.isl / r["value"]
+        elif r["phase"] == "decode":
+            parts = t.decode(w, device, quant, load_, engine)
+            seconds = r["value"] / 1000 if r["metric"] == "tpot ms" else load_.concurrency / r["value"]
+            if load_.concurrency / seconds > bound(w, device, load_):
+                return None, "faster than its bound"
+        else:
+            parts = t.first(w, device, quant, load_, engine)
+            seconds = r["value"] / 1000
+    except ValueError as error:
+        return None, f"no {error} is published for {device.name}"
+    return Row(r, engine, device, r["group"], r["phase"], quant, w, seconds, {p.name: p.quantity for p in parts}), ""
+
+
+def bound(w: Work, device: Device, load_: t.Load) -> float:
+    each = -(-load_.concurrency // w.placement.dp)
+    return load_.concurrency * (device.bandwidth_bytes_per_s or 0) / w.floor_bytes(each, load_.isl, each)
+
+
+def model(r: dict[str, Any], configs: Path, engine: str, placement: Placement) -> tuple[Work, Device, str, int]:
+    name, overrides = r["model"], []
+    if "(" in name:
+        return derived(r, configs, engine, placement)
+    loaded = load(str(configs / name) if "/" in name else name, offline=True, overrides=overrides)
+    return placed(loaded.architecture, r, engine, placement)
+
+
+def derived(r: dict[str, Any], configs: Path, engine: str, placement: Placement) -> tuple[Work, Device, str, int]:
+    """A model that is described by another's config: `X (Llama 3.2 1B config with hidden 3072, 28 layers, 24 heads of 128)`."""
+    import re
+
+    text = r["model"]
+    base = re.search(r"\((.+?) config", text)
+    numbers = re.search(r"hidden (\d+), (\d+) layers, (\d+) heads of (\d+)", text)
+    assert base and numbers, text
+    keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim")
+    overrides = [f"{name}={value}" for name, value in zip(keys, numbers.groups(), strict=True)]
+    loaded = load(base[1].lower().replace(" ", "-"), offline=True, overrides=overrides)
+    return placed(loaded.architecture, r, engine, placement)
+
+
+def placed(architecture: Any, r: dict[str, Any], engine: str, placement: Placement) -> tuple[Work, Device, str, int]:
+    spec = parse_spec(f"{r['gpus']}x{r['device']}" if r["gpus"] > 1 else r["device"])
+    made = candidate(architecture, Ask(spec, STORED_AS[engine], quant=r.get("quant")))
+    one = rank_weights(made.architecture, placement._replace(pp=1), made.options, made.tensors)
+    return (
+        work(made.architecture, one.components, placement, 2),
+        spec.device,
+        made.quant,
+        one.bytes // placement.pp,
+    )
+
+
+def inconsistent(rows: list[Row]) -> tuple[list[Row], list[tuple[dict[str, Any], str]]]:
+    """Leave out rows that their own source contradicts: more requests that are much faster, and the fast one of two runs alike."""
+    sweeps: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
+    for row in rows:
+        if row.raw["kind"] == "served" and row.phase == "decode":
+            sweeps[(row.group, *key(row.raw)[:-1])].append(row)
+    bad: dict[str, str] = {}
+    alike: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
+    for row in rows:
+        if row.raw["kind"] == "local":
+            alike[(row.group, row.phase, *key(row.raw))].append(row)
+    for found in alike.values():
+        fastest = min(row.seconds for row in found)
+        bad.update({r.raw["id"]: "another run of the same setting took half as long" for r in found if r.seconds > 2 * fastest})
+    for found in sweeps.values():
+        for row in found:
+            c = row.raw["concurrency"]
+            if any(o.raw["concurrency"] * 2 <= c and o.seconds > 1.15 * row.seconds for o in found):
+                bad[row.raw["id"]] = "faster than the same sweep at half the concurrency"
+            if any(o.raw["concurrency"] == c and o.seconds > 1.35 * row.seconds for o in found):
+                bad[row.raw["id"]] = "another run of the same setting took 1.35 times as long"
+    return [r for r in rows if r.raw["id"] not in bad], [(r.raw, bad[r.raw["id"]]) for r in rows if r.raw["id"] in bad]
+
+
+# The fit
+
+
+class Model(NamedTuple):
+    """Which coefficients there are: (term, effect), the effect empty for the base; and their values as logarithms."""
+
+    names: tuple[tuple[str, str], ...]
+    values: Any
+
+    def of(self, term: str, engine: str, device: str) -> float:
+        wanted = ("", engine, device, f"{engine}/{device}")
+        if (term, "") not in self.names:
+            return 0.0
+        return math.exp(sum(v for (n, effect), v in zip(self.names, self.values, strict=True) if n == term and effect in wanted))
+
+
+OF_DEVICE = ("prompt_scores",)
+"""Terms whose long prompts are measured in too few places to tell engines apart."""
+
+
+def effects(rows: list[Row], term: str) -> list[str]:
+    """The base, and those effects that enough sources carry."""
+    groups: dict[str, set[str]] = collections.defaultdict(set)
+    for row in rows:
+        if row.terms.get(term):
+            device = device_class(row.device)
+            for effect in ("", row.engine, device, f"{row.engine}/{device}"):
+                groups[effect].add(row.group)
+    found = [effect for effect, sources in groups.items() if len(sources) >= FEWEST_SOURCES]
+    devices = {device_class(row.device) for row in rows}
+    return [effect for effect in found if term not in OF_DEVICE or not effect or effect in devices]
+
+
+def fit(rows: list[Row]) -> Model:
+    names = tuple((term, effect) for term in PRIOR for effect in effects(rows, term))
+    place = {name: i for i, name in enumerate(names)}
+    terms = [term for term in PRIOR if (term, "") in place]
+    quantities = np.array([[row.terms.get(term, 0.0) for term in terms] for row in rows])
+    carried = np.zeros((len(terms), len(rows), len(names)))
+    for j, term in enumerate(terms):
+        for i, row in enumerate(rows):
+            device = device_class(row.device)
+            for effect in ("", row.engine, device, f"{row.engine}/{device}"):
+                if (term, effect) in place:
+                    carried[j, i, place[term, effect]] = 1
+    measured = np.log([row.seconds for row in rows])
+    counts = collections.Counter((row.group, row.phase) for row in rows)
+    low = {"low": 0.5}
+    weight = np.sqrt(
+        [
+            min(1, 12 / counts[row.group, row.phase]) * (low.get(row.raw["confidence"], 1) if row.raw["kind"] == "local" else 1)
+            for row in rows
+        ]
+    )
+    mean = np.array([math.log(PRIOR[term][0]) if not effect else 0.0 for term, effect in names])
+    spread = np.array([PRIOR[term][1] if not effect else PRIOR[term][2] * (PAIR if "/" in effect else 1) for term, effect in names])
+
+    def parts(x: Any) -> Any:
+        return np.exp(np.clip(carried @ x, -30, 10)).T * quantities
+
+    def residuals(x: Any) -> Any:
+        r = (np.log(parts(x).sum(1)) - measured) / NOISE
+        return np.concatenate([weight * np.sign(r) * np.sqrt(2 * (np.sqrt(1 + r * r) - 1)), (x - mean) / spread])
+
+    def jacobian(x: Any) -> Any:
+        p = parts(x)
+        total = p.sum(1)
+        r = (np.log(total) - measured) / NOISE
+        root = np.sqrt(1 + r * r)
+        rho = np.sqrt(2 * (root - 1))
+        slope = np.where(rho > 1e-9, np.abs(r) / root / np.maximum(rho, 1e-12), 1.0)
+        inner = np.einsum("ij,jik->ik", p / total[:, None], carried) / NOISE
+        return np.vstack([(weight * slope)[:, None] * inner, np.diag(1 / spread)])
+
+    return Model(names, least_squares(residuals, mean, jacobian, max_nfev=60).x)
+
+
+def forecast(model_: Model, row: Row) -> float:
+    device = device_class(row.device)
+    return sum(quantity * model_.of(term, row.engine, device) for term, quantity in row.terms.items())
+
+
+def left_out(rows: list[Row], folds: int) -> dict[str, float]:
+    """The logarithm of forecast over measurement for each row, of a fit that did not see its source."""
+    groups = sorted({row.group for row in rows})
+    random.Random(0).shuffle(groups)
+    found: dict[str, float] = {}
+    for fold in range(folds):
+        out = set(groups[fold::folds])
+        made = fit([row for row in rows if row.group not in out])
+        values = {}
+        for row in rows:
+            if row.group in out:
+                at = row.engine, device_class(row.device)
+                if any(q and (term, "") not in made.names for term, q in row.terms.items()):
+                    continue  # Not forecast: the term stands on too few sources.
+                for term in row.terms:
+                    values.setdefault((term, *at), made.of(term, *at))
+                seconds = sum(quantity * values[(term, *at)] for term, quantity in row.terms.items())
+                found[row.raw["id"]] = math.log(seconds / row.seconds)
+    return found
+
+
+def ends(errors: dict[str, list[float]], share: float = 0.8) -> tuple[float, float]:
+    """What to multiply a forecast by so that so many measurements lie between, every source counting at most eight times."""
+    pairs = sorted((-e, min(1.0, 8 / len(found))) for found in errors.values() for e in found)
+    total, tail = sum(w for _, w in pairs), (1 - share) / 2
+    at, low, high = 0.0, pairs[0][0], pairs[-1][0]
+    for e, w in pairs:
+        if at <= tail * total:
+            low = e
+        at += w
+        if at <= (1 - tail) * total:
+            high = e
+    return math.exp(min(low, -0.02)), math.exp(max(high, 0.02))
+
+
+POOLED = 5
+"""With fewer sources of its own, a pair takes its interval from those of the engine on other devices too."""
+
+
+def covered(errors: dict[str, list[float]], share: float, own: set[str]) -> float:
+    """The share of the rows of a source that the interval of the other sources covers, over the sources named."""
+    inside = rows = 0.0
+    for group, found in errors.items():
+        if group not in own:
+            continue
+        low, high = ends({g: e for g, e in errors.items() if g != group}, share)
+        weight = min(1.0, 8 / len(found))
+        inside += weight * sum(low <= math.exp(-e) <= high for e in found)
+        rows += weight * len(found)
+    return inside / rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--configs", type=Path, help="where model paths of DATA start; the folder above DATA's by default")
+    parser.add_argument("--folds", type=int, default=10)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--doubts", action="store_true", help="print every row left out, with the reason")
+    parser.add_argument("--worst", type=int, default=0, help="print so many of the worst rows")
+    a = parser.parse_args()
+    rows, out = read(a.data, a.configs or a.data.resolve().parents[1])
+    left = collections.Counter(why for _, why in out).most_common()
+    for why, n in left:
+        print(f"left out {n:5d}: {why}")
+    overall: dict[str, list[float]] = {}
+    if a.doubts:
+        for r, why in out:
+            print(r["id"], r["group"], r["model"], r["value"], r["metric"], why)
+    classes: dict[str, Any] = {}
+    out_lines = []
+    # Each phase is fitted alone, the time to the first token on what the prompt was found to take.
+    for phase in ("decode", "prefill", "ttft"):
+        some = [row for row in rows if row.phase == phase]
+        whole, apart = fit(some), left_out(some, a.folds)
+        by_pair: dict[str, list[Row]] = collections.defaultdict(list)
+        for row in some:
+            by_pair[row.pair].append(row)
+        for pair, found in sorted(by_pair.items()):
+            sources = {row.group for row in found}
+            errors: dict[str, list[float]] = collections.defaultdict(list)
+            for row in found:
+                if row.raw["id"] in apart:
+                    errors[row.group].append(apart[row.raw["id"]])
+            if not errors:
+                continue
+            flat = sorted(abs(math.expm1(e)) for e in (x for v in errors.values() for x in v))
+            median, p90 = flat[len(flat) // 2], flat[min(len(flat) - 1, 9 * len(flat) // 10)]
+            line = f"{phase:8s} {pair:26s} {len(found):4d} rows {len(sources):3d} sources: median {median:.1%}, p90 {p90:.1%}"
+            engine, device = pair.split("/")
+            carried = [{r.group for r in some if r.engine == engine}, {r.group for r in some if device_class(r.device) == device}]
+            if len(carried[0]) < FEWEST_SOURCES or (len(carried[1]) < FEWEST_SOURCES and len(sources) < 2):
+                out_lines.append(f"{line}: refused, fewer than {FEWEST_SOURCES} sources")
+                continue
+            own = set(errors)
+            if len(errors) < POOLED:
+                for row in some:
+                    if row.engine == engine and row.pair != pair and row.raw["id"] in apart:
+                        errors[row.group].append(apart[row.raw["id"]])
+            share = min((abs(covered(errors, s / 100, own) - 0.8), s / 100) for s in range(70, 97))[1]
+            low, high = ends(errors, share)
+            inside = covered(errors, share, own)
+            out_lines.append(f"{line}; interval x {low:.2f} to x {high:.2f} covers {100 * inside:.0f} %")
+            entry = classes.setdefault(pair, {"years": "", "terms": {}, "errors": {}})
+            for term in dict.fromkeys(name for row in some for name in row.terms if row.engine == engine):
+                carriers = [row for row in some if row.terms.get(term)]
+                own = [row for row in carriers if row.pair == pair]
+                stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
+                n = len({r.group for r in stands})
+                if n >= FEWEST_SOURCES:
+                    entry["terms"][term] = [float(f"{whole.of(term, engine, device):.4g}"), len(stands), n]
+            entry["errors"][phase] = [*(round(x, 3) for x in (low, high, median, p90, inside)), len(found), len(sources)]
+        print(
+            f"{phase}: "
+            + ", ".join(
+                f"{term} {math.exp(v):.3g}" for (term, effect), v in zip(whole.names, whole.values, strict=True) if not effect
+            )
+        )
+        for kind in ("local", "served"):
+            found = sorted(abs(math.expm1(apart[r.raw["id"]])) for r in some if r.raw["kind"] == kind and r.raw["id"] in apart)
+            if found:
+                near = sum(e <= 0.2 for e in found) / len(found)
+                overall[f"{kind} {phase}"] = [
+                    len(found),
+                    round(found[len(found) // 2], 3),
+                    round(found[9 * len(found) // 10], 3),
+                    round(near, 3),
+                ]
+                print(
+                    f"{phase} {kind}: {len(found)} rows, median {found[len(found) // 2]:.1%}, p90 {found[9 * len(found) // 10]:.1%}"
+                )
+        if a.worst:
+            for pair, found in sorted(by_pair.items()):
+                for group in sorted({row.group for row in found}):
+                    off = sorted(apart[r.raw["id"]] for r in found if r.group == group and r.raw["id"] in apart)
+                    if off:
+                        print(f"  {pair:26s} {group:48s} {len(off):4d} rows, median {math.expm1(off[len(off) // 2]):+.0%}")
+            for row in sorted((r for r in some if r.raw["id"] in apart), key=lambda r: -abs(apart[r.raw["id"]]))[: a.worst]:
+                r = row.raw
+                print(
+                    f"{math.expm1(apart[r['id']]):+8.0%} {r['id']} {r['group']} {r['model'][-30:]} {row.quant}"
+                    f" {r['gpus']}x{r['device']} tp{r.get('tp')} c{r.get('concurrency')} {r['isl']}/{r['osl']} {r['value']:.4g}"
+                )
+    for pair, entry in classes.items():
+        found = [int(y) for row in rows if row.pair == pair for y in YEAR.get(row.group, [row.raw.get("year") or 2026])]
+        entry["years"] = f"{min(found)} to {max(found)}" if min(found) < max(found) else str(min(found))
+        if pair.split("/")[0] in t.SERVED and "ttft" in entry["errors"]:
+            # What a prompt takes alone was measured as the time to the first token of few requests.
+            entry["errors"]["prefill"] = entry["errors"]["ttft"]
+    print("\n".join(out_lines))
+    if a.write:
+        OUT.write_text(
+            json.dumps({"schema": 1, "overall": overall, "left_out": dict(left), "classes": classes}, indent=1) + "\n",
+            encoding="utf-8",
+        )
+        print(f"wrote {OUT}")
+
+
+if __name__ == "__main__":
+    main()

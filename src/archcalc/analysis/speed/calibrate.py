@@ -1,0 +1,242 @@
+"""What a host's own measurements say of its forecasts: benchmark files read, and the factors that make forecasts agree with them.
+
+Formats: llama-bench's JSON and table (llama.cpp 0c1e57098, tools/llama-bench/llama-bench.cpp `json_printer`, `markdown_printer`), the
+JSON and the text of `vllm bench serve` (vLLM 0.33, benchmarks/serve.py `calculate_metrics`), genai-perf's JSON (genai-perf 0.0.16,
+export_data/json_exporter.py).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from statistics import median
+from typing import Any, Literal, NamedTuple
+
+from archcalc import files, report
+from archcalc.analysis.fit import Ask, plans
+from archcalc.analysis.speed.forecast import Calibration
+from archcalc.analysis.speed.plan import Wanted, of_fit
+from archcalc.errors import UsageError
+from archcalc.loader import Loaded
+
+LARGEST = 64 << 20
+_HINT = (
+    "llama-bench -o json, vllm bench serve --save-result, genai-perf's profile_export_genai_perf.json, or what the first two print"
+)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+class Measurement(NamedTuple):
+    """`seconds` between two tokens of a request (decode), or of a whole prompt (prefill, and ttft of a server)."""
+
+    phase: Literal["decode", "prefill", "ttft"]
+    isl: int
+    osl: int
+    concurrency: int
+    seconds: float
+
+
+def _text(path: str) -> str:
+    try:
+        with files.open_regular(path) as file:
+            held = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "give the name of a file") from None
+    if len(held) > LARGEST:
+        raise UsageError(f"{path} is larger than {LARGEST >> 20} MiB", "give the result of one benchmark")
+    return held.decode("utf-8", errors="replace")
+
+
+def read_bench(path: str) -> list[Measurement]:
+    """The measurements of a benchmark's file. Raises `UsageError` for a file of another tool, or one without any."""
+    text = _text(path)
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        found = [*_llama_table(text), *_vllm_text(text)]
+    else:
+        found = list(_of_json(raw, path))
+    if not found:
+        raise UsageError(f"{path}: no measurement that is known was found", f"it reads {_HINT}")
+    return found
+
+
+def _of_json(raw: Any, path: str) -> Iterable[Measurement]:
+    if isinstance(raw, list) and raw and all(isinstance(r, dict) and "avg_ts" in r for r in raw):
+        return [m for r in raw for m in _llama_bench(r, path)]
+    if isinstance(raw, dict) and ("mean_tpot_ms" in raw or "median_tpot_ms" in raw):
+        return _vllm_bench(raw, path)
+    if isinstance(raw, dict) and "inter_token_latency" in raw:
+        return _genai_perf(raw, path)
+    raise UsageError(f"{path}: no benchmark that is known wrote this", f"it reads {_HINT}")
+
+
+def _number(raw: Any, key: str, path: str, least: float = 0.0) -> float:
+    value = raw.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < least:
+        raise UsageError(f"{path}: {key} is {value!r}: a number from {least:g} was expected", "write the file again with the tool")
+    return float(value)
+
+
+def _llama_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
+    prompt, output = int(_number(r, "n_prompt", path)), int(_number(r, "n_gen", path))
+    rate = _number(r, "avg_ts", path)
+    depth = int(_number(r, "n_depth", path)) if "n_depth" in r else 0
+    if rate <= 0 or (prompt and output) or (depth and prompt):
+        return  # A mix of both says neither.
+    if prompt:
+        yield Measurement("prefill", prompt, 1, 1, prompt / rate)
+    elif output:
+        yield Measurement("decode", max(1, depth), output, 1, 1 / rate)
+
+
+def _vllm_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
+    done = int(_number(r, "completed", path, 1))
+    isl, osl = round(_number(r, "total_input_tokens", path) / done), round(_number(r, "total_output_tokens", path) / done)
+    most = r.get("max_concurrency") or r.get("request_rate")
+    if not isinstance(most, (int, float)) or not math.isfinite(most) or most < 1 or not r.get("max_concurrency"):
+        raise UsageError(f"{path}: the concurrency is not stated", "run `vllm bench serve` with --max-concurrency")
+    tpot = _number(r, "median_tpot_ms" if "median_tpot_ms" in r else "mean_tpot_ms", path)
+    if tpot > 0 and osl > 1:
+        yield Measurement("decode", max(1, isl), osl, int(most), tpot / 1000)
+    name = "median_ttft_ms" if "median_ttft_ms" in r else "mean_ttft_ms"
+    if name in r and _number(r, name, path) > 0:
+        yield Measurement("ttft", max(1, isl), max(1, osl), int(most), _number(r, name, path) / 1000)
+
+
+def _genai_perf(r: dict[str, Any], path: str) -> Iterable[Measurement]:
+    def average(key: str) -> float | None:
+        part = r.get(key)
+        return _number(part, "avg", path) if isinstance(part, dict) and part.get("avg") is not None else None
+
+    config = r.get("input_config")
+    stimulus = (config.get("perf_analyzer") or {}).get("stimulus") if isinstance(config, dict) else None
+    concurrency = stimulus.get("concurrency") if isinstance(stimulus, dict) else None
+    if concurrency is None and isinstance(config, dict):
+        concurrency = config.get("concurrency")
+    isl, osl, gap = average("input_sequence_length"), average("output_sequence_length"), average("inter_token_latency")
+    if not isinstance(concurrency, int) or concurrency < 1:
+        raise UsageError(f"{path}: the concurrency is not stated", "run genai-perf with --concurrency")
+    if isl is None or osl is None or not gap:
+        raise UsageError(
+            f"{path}: input_sequence_length, output_sequence_length or inter_token_latency has no avg", f"it reads {_HINT}"
+        )
+    yield Measurement("decode", max(1, round(isl)), max(1, round(osl)), concurrency, gap / 1000)
+    first = average("time_to_first_token")
+    if first:
+        yield Measurement("ttft", max(1, round(isl)), max(1, round(osl)), concurrency, first / 1000)
+
+
+def _llama_table(text: str) -> Iterable[Measurement]:
+    """Rows such as `| llama 8B Q4_K | … | pp512 | 1234.5 ± 6.7 |`, `tg128 @ d4096` with tokens in the cache before."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) < 3:
+            continue
+        test = re.fullmatch(r"(pp|tg)(\d+)(?: @ d(\d+))?", cells[-2])
+        rate = _NUMBER.match(cells[-1])
+        if not test or not rate or float(rate[0]) <= 0:
+            continue
+        tokens, depth = int(test[2]), int(test[3] or 0)
+        if test[1] == "tg":
+            yield Measurement("decode", max(1, depth), tokens, 1, 1 / float(rate[0]))
+        elif not depth:
+            yield Measurement("prefill", tokens, 1, 1, tokens / float(rate[0]))
+
+
+def _vllm_text(text: str) -> Iterable[Measurement]:
+    """The block that `vllm bench serve` prints at its end."""
+    values = {
+        name.strip().lower(): float(value)
+        for name, value in re.findall(r"^([A-Z][A-Za-z ()]+):\s+([\d.]+)\s*$", text, re.MULTILINE)
+        if _NUMBER.fullmatch(value)
+    }
+    done, concurrency = values.get("successful requests", 0), values.get("maximum request concurrency", 0)
+    tpot = values.get("median tpot (ms)", 0)
+    into, out = values.get("total input tokens", 0), values.get("total generated tokens", 0)
+    if done >= 1 and concurrency >= 1 and tpot > 0 and into and out:
+        isl, osl = max(1, round(into / done)), max(1, round(out / done))
+        yield Measurement("decode", isl, osl, int(concurrency), tpot / 1000)
+        if values.get("median ttft (ms)", 0) > 0:
+            yield Measurement("ttft", isl, osl, int(concurrency), values["median ttft (ms)"] / 1000)
+
+
+def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measurement]) -> report.CalibrationReport:
+    """How measurements stand to forecasts, and the factors of each phase. Raises `UsageError` where nothing is forecast to compare with."""
+    rows: list[report.Calibrated] = []
+    why = ""
+    for m in measured:
+        one = wanted._replace(isl=m.isl, osl=m.osl, tpot=None, ttft=None, calibration=None)
+        asked = ask._replace(context_tokens=m.isl + m.osl, concurrency=m.concurrency)
+        found = plans(loaded.architecture, asked, alternatives=0)
+        made = of_fit(found, found.best, asked, one)
+        prompt = made.prompt_tokens_per_s
+        times = {
+            "decode": made.tpot.value if made.tpot else None,
+            "prefill": m.isl / prompt.value if prompt else None,
+            "ttft": made.ttft.value if made.ttft else None,
+        }
+        time = times[m.phase]
+        why = made.why or why
+        ratio = None if time is None else round(m.seconds / time, 4)
+        rows.append(
+            report.Calibrated(
+                m.phase,
+                m.isl,
+                m.osl,
+                m.concurrency,
+                round(1000 * m.seconds, 4),
+                None if time is None else round(1000 * time, 4),
+                ratio,
+            )
+        )
+    known: dict[str, list[float]] = {}
+    for row in rows:
+        if row.ratio:
+            known.setdefault("decode" if row.phase == "decode" else "prefill", []).append(row.ratio)
+    if not known:
+        raise UsageError(f"nothing is forecast that these measurements could be compared with: {why}", "see docs/speed.md")
+    factors = {phase: round(math.exp(median(map(math.log, ratios))), 4) for phase, ratios in known.items()}
+    off = sorted(abs(math.log(ratio / factors[phase])) for phase, ratios in known.items() for ratio in ratios)
+    # Few measurements say little of the scatter: never less than a tenth.
+    spread = max(1.1, math.exp(off[min(len(off) - 1, 8 * len(off) // 10)]))
+    return report.CalibrationReport(
+        report.SCHEMA_VERSION,
+        loaded.source.name,
+        ask.gpus.device.id,
+        wanted.engine or ask.engine,
+        factors,
+        round(spread, 4),
+        len(rows),
+        rows,
+    )
+
+
+def read_calibration(path: str, other: str = "") -> Calibration | None:
+    """What `archcalc calibrate --format json` wrote; None for a file with the key `other`. Raises `UsageError` for anything else."""
+    try:
+        raw = json.loads(_text(path))
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}", "write it with `archcalc calibrate BENCH … --format json`") from None
+    if other and isinstance(raw, dict) and other in raw:
+        return None
+    factors = raw.get("factors") if isinstance(raw, dict) else None
+    spread = raw.get("spread") if isinstance(raw, dict) else None
+    wrong = UsageError(
+        f"{path} holds no factors of `archcalc calibrate`", "write it with `archcalc calibrate BENCH … --format json`"
+    )
+    if not isinstance(factors, dict) or not factors or not isinstance(spread, (int, float)) or isinstance(spread, bool):
+        raise wrong
+    for phase, factor in factors.items():
+        if (
+            phase not in ("decode", "prefill")
+            or isinstance(factor, bool)
+            or not isinstance(factor, (int, float))
+            or not 0.001 < factor < 1000
+        ):
+            raise wrong
+    if not 1 <= spread < 1000:
+        raise wrong
+    return Calibration(factors, float(spread), int(raw.get("rows") or 0))

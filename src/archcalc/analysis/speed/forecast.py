@@ -1,0 +1,178 @@
+"""A forecast: the terms of a step and of a prompt times their coefficients, with the interval that unseen sources had; else a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from archcalc.analysis.speed.coefficients import Errors, Fitted, device_class, fitted
+from archcalc.analysis.speed.rates import peak
+from archcalc.analysis.speed.terms import SERVED, Load, Term, decode, first, prefill
+from archcalc.analysis.speed.work import Work
+from archcalc.hardware import Device
+
+MARGIN = 1.3
+"""What a forecast is multiplied by before it is compared with a target, so that most measurements keep it too."""
+MOST_SEQUENCES = 1 << 14
+
+
+class Interval(NamedTuple):
+    """A value and the ends of its 80 %, in the unit of the field."""
+
+    value: float
+    low: float
+    high: float
+
+    def inverse(self, of: float) -> Interval:
+        """`of` over it."""
+        return Interval(of / self.value, of / self.high, of / self.low)
+
+
+class Part(NamedTuple):
+    """One term of a forecast: seconds, the quantity and the coefficient that give them, and what the coefficient stands on."""
+
+    phase: Literal["decode", "prefill", "ttft"]
+    name: str
+    seconds: float
+    formula: str
+    coefficient: float
+    rows: int
+    sources: int
+
+
+class Forecast(NamedTuple):
+    """Of one plan under one load. Times in seconds; rates of all requests and replicas. None where nothing is forecast, and `why`.
+
+    `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `stands` says what the
+    coefficients were fitted to.
+    """
+
+    load: Load
+    tpot: Interval | None = None
+    ttft: Interval | None = None
+    prompt_tokens_per_s: Interval | None = None
+    bound_tokens_per_s: float | None = None
+    floor_s: float | None = None
+    why: str | None = None
+    stands: str = ""
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def basis(self) -> Literal["fitted", "bound"]:
+        return "fitted" if self.tpot or self.prompt_tokens_per_s else "bound"
+
+    @property
+    def tokens_per_s(self) -> Interval | None:
+        return None if self.tpot is None else self.tpot.inverse(self.load.concurrency)
+
+
+class Calibration(NamedTuple):
+    """What one host's own measurements multiply the times of a phase by, and how many they were."""
+
+    factors: Mapping[str, float]
+    spread: float
+    rows: int
+
+
+def bound_tokens_per_s(work: Work, device: Device, load: Load) -> float | None:
+    """The most tokens a second of all sequences: each step reads the weights once, of the experts those of one token at least."""
+    bandwidth = device.bandwidth_bytes_per_s
+    p = work.placement
+    each = -(-load.concurrency // p.dp)
+    read = work.floor_bytes(each, load.isl, each)
+    if bandwidth is None or not read:
+        return None
+    # Stages work on different sequences at once, where there are as many.
+    return p.dp * each * bandwidth * min(p.pp, each) / read
+
+
+def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
+    """The least seconds of one prompt on one replica; None where no matrix rate is published."""
+    rate = peak(device, quant)
+    gpus = work.placement.tp * work.placement.pp * work.placement.dp
+    return None if rate is None else work.prefill_flops(isl) / (gpus * rate.flops_per_s)
+
+
+def forecast(
+    work: Work, device: Device, quant: str, engine: str, load: Load, calibration: Calibration | None = None, parts: bool = False
+) -> Forecast:
+    """Forecast a plan that fits. With `parts` every term is kept."""
+    bound, floor = bound_tokens_per_s(work, device, load), floor_s(work, device, quant, load.isl)
+    none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
+    if device.bandwidth_bytes_per_s is None:
+        return none._replace(why=f"no bandwidth is published for {device.name}")
+    known = fitted(engine, device_class(device))
+    if known is None:
+        return none._replace(why=f"no measurements of {engine} on such a device ({device_class(device)}) stand behind a forecast")
+    if load.concurrency > 1 and engine not in SERVED:
+        return none._replace(why=f"no measurements of {engine} with several sequences at once stand behind a forecast")
+    kept: list[Part] = []
+    found: dict[str, Interval] = {}
+    missing: list[str] = []
+    for phase, terms in _phases(work, device, quant, engine, load).items():
+        errors = known.errors.get(phase)
+        if errors is None:
+            missing.append(f"{phase}: too few sources")
+            continue
+        lacking = [t.name for t in terms if t.quantity and t.name not in known.terms]
+        if lacking:
+            missing.append(f"{phase}: {', '.join(lacking)} {'stand' if len(lacking) > 1 else 'stands'} on fewer than three sources")
+            continue
+        found[phase] = _interval(
+            sum(t.quantity * known.terms[t.name].value for t in terms if t.quantity), errors, phase, calibration
+        )
+        if parts:
+            kept += (_part(phase, t, known) for t in terms if t.quantity)
+    tpot, prompt, ttft = found.get("decode"), found.get("prefill"), found.get("ttft")
+    if bound is not None and tpot is not None:
+        tpot = _within(tpot, load.concurrency / bound)
+    if prompt is not None and ttft is None and tpot is not None:
+        ttft = Interval(prompt.value + tpot.value, prompt.low + tpot.low, prompt.high + tpot.high)
+    return none._replace(
+        tpot=tpot,
+        ttft=ttft,
+        prompt_tokens_per_s=None if prompt is None else _within(prompt, floor or 0.0).inverse(load.isl),
+        why="; ".join(missing) or None,
+        stands=_stands(known),
+        parts=tuple(kept),
+    )
+
+
+def _phases(
+    work: Work, device: Device, quant: str, engine: str, load: Load
+) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
+    found: dict[Literal["decode", "prefill", "ttft"], list[Term]] = {}
+    if work.dense_bytes:
+        found["decode"] = decode(work, device, quant, load, engine)
+    try:
+        if engine in SERVED:
+            found["ttft"] = first(work, device, quant, load, engine)
+            found["prefill"] = first(work, device, quant, load._replace(concurrency=1), engine)
+        else:
+            found["prefill"] = prefill(work, device, quant, load.isl, engine)
+    except ValueError:
+        # No matrix rate is published: nothing is said of prompts.
+        pass
+    return found
+
+
+def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibration | None) -> Interval:
+    if calibration is not None and (factor := calibration.factors.get("decode" if phase == "decode" else "prefill")):
+        seconds *= factor
+        return Interval(seconds, seconds / calibration.spread, seconds * calibration.spread)
+    return Interval(seconds, seconds * errors.low, seconds * errors.high)
+
+
+def _within(time: Interval, least: float) -> Interval:
+    """No forecast is faster than its bound."""
+    return Interval(max(time.value, least), max(time.low, least), max(time.high, least))
+
+
+def _part(phase: Literal["decode", "prefill", "ttft"], term: Term, known: Fitted) -> Part:
+    c = known.terms[term.name]
+    return Part(phase, term.name, term.quantity * c.value, term.formula, c.value, c.rows, c.sources)
+
+
+def _stands(known: Fitted) -> str:
+    told = [f"{e.rows} rows of {e.sources} sources for {phase}" for phase, e in known.errors.items()]
+    return f"{known.engine} on {known.device}, measured {known.years}: {', '.join(told)}"

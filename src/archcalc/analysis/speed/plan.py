@@ -1,0 +1,257 @@
+"""A plan's forecast and cost: what `fit`, `pick`, `sweep` and the charts ask, from a plan that was judged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archcalc import report
+from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
+from archcalc.analysis.speed.forecast import (
+    MARGIN,
+    MOST_SEQUENCES,
+    Calibration,
+    Forecast,
+    Interval,
+    bound_tokens_per_s,
+    floor_s,
+    forecast,
+)
+from archcalc.analysis.speed.terms import Load
+from archcalc.analysis.speed.work import Work, work
+from archcalc.engines.placement import Placement, rank_weights
+from archcalc.errors import ArchcalcError
+from archcalc.hardware import offers
+
+_ELEMENT = {
+    "fp8": 1.0,
+    "fp8_e5m2": 1.0,
+    "fp8_e4m3": 1.0,
+    "int8": 1.0,
+    "fp32": 4.0,
+    "q8_0": 34 / 32,
+    "q5_1": 24 / 32,
+    "q5_0": 22 / 32,
+    "q4_1": 20 / 32,
+    "q4_0": 18 / 32,
+}
+"""Bytes of a cached element that is no half-precision number; GGUF types as quant/gguf.py has them."""
+STANDS_IN = {"tensorrt-llm": "sglang"}
+"""Whose memory rules stand in for an engine's that are not modelled, where its speed is."""
+USUAL = 1024
+"""Prompt and output tokens of a request where nobody says: a common setting of published benchmarks."""
+
+
+class Wanted(NamedTuple):
+    """What is asked of speed beside the plan.
+
+    `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds.
+    """
+
+    isl: int | None = None
+    osl: int | None = None
+    engine: str | None = None
+    tpot: float | None = None
+    ttft: float | None = None
+    calibration: Calibration | None = None
+
+    def load(self, context: int, concurrency: int) -> Load:
+        """The requests, within the context."""
+        half = max(1, min(USUAL, context // 2))
+        osl = self.osl or (half if self.isl is None else max(1, min(USUAL, context - self.isl)))
+        return Load(self.isl or max(1, min(half, context - osl)), osl, concurrency)
+
+
+def work_of(found: Plans, fit: Fit) -> Work:
+    """What a step asks of one rank of all stages."""
+    p = fit.placement
+    if p.pp == 1:
+        weights = fit.weights
+    else:
+        one = p._replace(pp=1)
+        known = found.model.weights.get(one)
+        if known is None:
+            known = rank_weights(found.model.architecture, one, found.model.options, found.model.tensors)
+            found.model.weights[one] = known
+        weights = known
+    return work(found.model.architecture, weights.components, p, _ELEMENT.get(fit.kv_dtype, 2.0))
+
+
+def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False) -> Forecast:
+    """The forecast of a plan; nothing but the reason for one that does not fit."""
+    load = wanted.load(fit.context_tokens, fit.concurrency)
+    if not fit.fits:
+        return Forecast(load, why="the plan does not fit: no rate is printed for it")
+    return forecast(
+        work_of(found, fit), ask.gpus.device, found.model.quant, wanted.engine or ask.engine, load, wanted.calibration, parts
+    )
+
+
+class Target(NamedTuple):
+    """The plan that does best under a target: its placement and concurrency, or how near any comes (`nearest` in seconds)."""
+
+    placement: Placement
+    concurrency: int
+    met: bool
+    nearest: float
+
+
+def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
+    """The placement and the largest concurrency whose forecast, with the margin, keeps the target; most tokens a second first.
+
+    None where nothing is forecast for any placement.
+    """
+    best: tuple[float, Target] | None = None
+    nearest: tuple[float, Target] | None = None
+    context = found.best.context_tokens
+    for placement in placements(found.model.architecture, ask):
+        if cannot(found.model, placement, ask):
+            continue
+
+        def at(n: int, placement: Placement = placement) -> Forecast | None:
+            try:
+                fit = judge(found.model, placement, ask, context, n)
+            except ArchcalcError:
+                return None
+            return of_fit(found, fit, ask, wanted) if fit.fits else None
+
+        def keeps(n: int) -> bool:
+            made = at(n)
+            if made is None or made.tpot is None:
+                return False
+            if wanted.tpot is not None and made.tpot.value * MARGIN > wanted.tpot:
+                return False
+            return wanted.ttft is None or (made.ttft is not None and made.ttft.value * MARGIN <= wanted.ttft)
+
+        alone = at(placement.dp)
+        if alone is None or alone.tpot is None:
+            continue
+        near = Target(placement, placement.dp, False, alone.tpot.value)
+        if nearest is None or near.nearest < nearest[0]:
+            nearest = near.nearest, near
+        most = largest(keeps, MOST_SEQUENCES)
+        made = at(most) if most else None
+        if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
+            assert made.tpot is not None
+            best = made.tokens_per_s.value, Target(placement, most, True, made.tpot.value)
+    chosen = best or nearest
+    return None if chosen is None else chosen[1]
+
+
+def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | None]:
+    """The plan that does best under the target asked for, as the best; the same where there is no target."""
+    if wanted.tpot is None and wanted.ttft is None:
+        return found, ask, None
+    target = under_target(found, ask, wanted)
+    if target is None:
+        return found, ask, None
+    p = target.placement
+    narrowed = ask._replace(concurrency=target.concurrency, tp=p.tp, pp=p.pp, ep=p.ep, dp=p.dp)
+    made = plans(found.model.architecture, narrowed, alternatives=0, model=found.model)
+    others = tuple(f for f in (found.best, *found.others) if f.placement != p)
+    return made._replace(others=others[:3]), narrowed, target
+
+
+def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> report.FitSpeed:
+    """As printed."""
+    tpot, ttft, rate, prompt = made.tpot, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
+
+    t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
+    goal = None
+    if wanted.tpot is not None or wanted.ttft is not None:
+        goal = report.FitTarget(
+            tpot_ms=None if wanted.tpot is None else round(1000 * wanted.tpot, 3),
+            ttft_ms=None if wanted.ttft is None else round(1000 * wanted.ttft, 3),
+            margin=MARGIN,
+            met=bool(target and target.met),
+            why=_missed(target, wanted),
+        )
+    return report.FitSpeed(
+        basis=made.basis,
+        isl=made.load.isl,
+        osl=made.load.osl,
+        tpot_ms=t[0],
+        tpot_ms_low=t[1],
+        tpot_ms_high=t[2],
+        ttft_ms=f[0],
+        ttft_ms_low=f[1],
+        ttft_ms_high=f[2],
+        decode_tokens_per_s=r[0],
+        decode_tokens_per_s_low=r[1],
+        decode_tokens_per_s_high=r[2],
+        prefill_tokens_per_s=q[0],
+        prefill_tokens_per_s_low=q[1],
+        prefill_tokens_per_s_high=q[2],
+        bound_tokens_per_s=None if made.bound_tokens_per_s is None else round(made.bound_tokens_per_s, 1),
+        prefill_ms_floor=None if made.floor_s is None else round(1000 * made.floor_s, 3),
+        why=made.why,
+        stands_on=made.stands or None,
+        target=goal,
+        terms=[
+            report.SpeedTerm(p.phase, p.name, round(1000 * p.seconds, 4), p.formula, p.coefficient, p.rows, p.sources)
+            for p in made.parts
+        ],
+    )
+
+
+def _ends(x: Interval | None, scale: float, digits: int) -> tuple[float | None, float | None, float | None]:
+    if x is None:
+        return None, None, None
+    return round(scale * x.value, digits), round(scale * x.low, digits), round(scale * x.high, digits)
+
+
+def _missed(target: Target | None, wanted: Wanted) -> str | None:
+    if target is None:
+        return "nothing is forecast for a plan that fits"
+    if target.met:
+        return None
+    ms = 1000 * target.nearest
+    return (
+        f"no plan that fits keeps it: the nearest comes to {ms:.3g} ms a token at {target.concurrency} at once, {ms * MARGIN:.3g} with"
+        " the margin"
+    )
+
+
+def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
+    """What the tokens cost at the cheapest list price of such a machine; None where there is none."""
+    device = ask.gpus.device
+    priced = offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
+    if not priced:
+        return None
+    usd, instances, offer = priced[0]
+    count = offer.gpu_count * instances
+    of = f"the whole of {f'{instances} x ' if instances > 1 else ''}{offer.id} ({count} GPU{'s' if count > 1 else ''})"
+    if count > ask.gpus.count // device.per_package:
+        of += f", of which the plan uses {ask.gpus.count}"
+
+    scale = usd / 3600 * 1e6
+    rate, prompt = made.tokens_per_s, made.prompt_tokens_per_s
+    out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (rate, prompt))
+    return report.FitCost(
+        usd_per_hour=round(usd, 4),
+        usd_per_million_output_tokens=out[0],
+        usd_per_million_output_tokens_low=out[1],
+        usd_per_million_output_tokens_high=out[2],
+        usd_per_million_input_tokens=into[0],
+        usd_per_million_input_tokens_low=into[1],
+        usd_per_million_input_tokens_high=into[2],
+        of=of,
+    )
+
+
+def at_context(found: Plans, fit: Fit, ask: Ask) -> Forecast:
+    """The bounds for sequences that have reached the context, and for a prompt as long."""
+    load = Load(fit.context_tokens, 1, fit.concurrency)
+    made = work_of(found, fit)
+    device = ask.gpus.device
+    return Forecast(
+        load,
+        bound_tokens_per_s=bound_tokens_per_s(made, device, load),
+        floor_s=floor_s(made, device, found.model.quant, load.isl),
+    )
+
+
+def notes(wanted: Wanted, ask: Ask) -> list[str]:
+    """What qualifies the plan of an engine whose memory is not modelled."""
+    if wanted.engine is None:
+        return []
+    return [f"the memory of {wanted.engine} is not modelled: the verdict, the plan and the room are {ask.engine}'s, in its place"]

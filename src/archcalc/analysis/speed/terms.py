@@ -1,0 +1,174 @@
+"""The time of a step and of a prompt as a sum of terms, each a quantity that the model and the device give times a coefficient.
+
+A quantity is the time that a part would take at the published rate of what it uses (bytes over bandwidth, operations over the matrix rate),
+or a count (layers, messages, sequences). Its coefficient is dimensionless in the first case (1 is the published rate), seconds in the
+second. Being linear, the same terms serve the forecast and the fit.
+
+Sources of the forms: Williams et al. 2009, doi:10.1145/1498765.1498785 (roofline); Pope et al. 2022, arXiv:2211.05102, section 2 (what a
+decoding step reads and sends); Thakur et al. 2005, doi:10.1177/1094342005051521 (ring all-reduce: 2 (n-1)/n of the bytes); Agrawal et
+al. 2023, arXiv:2308.16369, section 3 (prompts that share steps with decoding).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archcalc.analysis.roofline import Rate
+from archcalc.analysis.speed.rates import peak
+from archcalc.analysis.speed.work import Work
+from archcalc.hardware import Device
+
+BATCH = {"llama.cpp": 512, "mlx": 2048}
+"""Tokens of a prompt that are multiplied at once: llama.cpp 0c1e57098, common/common.h `n_ubatch`; mlx-lm 0.28, generate.py
+`prefill_step_size`. Others take 2,048 or more (vLLM 0.33, config/scheduler.py `DEFAULT_MAX_NUM_BATCHED_TOKENS`)."""
+_LAPTOP_LINK = 16 * 10**9
+
+
+class Load(NamedTuple):
+    """Requests of `isl` prompt and `osl` output tokens, `concurrency` of them at once over all replicas."""
+
+    isl: int
+    osl: int
+    concurrency: int = 1
+
+
+class Term(NamedTuple):
+    """One part of a time: what it is, its quantity, the coefficient that multiplies it, and how the quantity came about."""
+
+    name: str
+    quantity: float
+    formula: str
+
+
+def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
+    """The terms of the time between two tokens of a sequence, in seconds at the published rates, or counts.
+
+    Raises `ValueError` where the device's bandwidth is not published.
+    """
+    bandwidth = device.bandwidth_bytes_per_s
+    if bandwidth is None:
+        raise ValueError("bandwidth")
+    p = work.placement
+    ranks = p.tp * p.dp
+    each = max(1.0, load.concurrency / p.dp)
+    context = load.isl + load.osl / 2
+    share = work.visited(load.concurrency)
+    weights = work.dense_bytes + work.expert_bytes * share
+    cache = each * work.cache_bytes(context)
+    terms = [
+        Term("weights", weights / bandwidth, _weights(work, share, bandwidth)),
+        Term("cache", cache / bandwidth, f"{each:g} sequences x {work.cache_bytes(context):,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
+        Term("layer", float(work.layers), f"{work.layers} layers"),
+        Term("moe_layer", float(work.moe_layers), f"{work.moe_layers} layers of experts"),
+        Term("recurrent_layer", float(work.recurrent), f"{work.recurrent} layers with a state"),
+        Term("step", 1.0, "once a step"),
+    ]
+    if work.latent:
+        terms.append(Term("latent_layer", float(work.latent), f"{work.latent} layers of latent attention"))
+    if work.indexed:
+        terms.append(Term("indexed_layer", float(work.indexed), f"{work.indexed} layers that choose what they attend to"))
+    served = engine in SERVED
+    if ranks > 1:
+        link = link_bytes_per_s(device)
+        sent = 2 * work.layers * each * work.sent_bytes * 2 * (ranks - 1) / ranks
+        terms.append(Term("message", 2.0 * work.layers, f"2 x {work.layers} layers"))
+        terms.append(
+            Term(
+                "sent", sent / link, f"2 x {work.layers} layers x {each:g} x {work.sent_bytes:,} B x 2 x {ranks - 1}/{ranks} / link"
+            )
+        )
+    if each > 1:
+        rate = reference(device, quant, engine)
+        if rate is not None:
+            flops = each * work.decode_flops(context) / p.tp
+            terms.append(Term("products", flops / rate.flops_per_s, f"{flops:.3g} operations / {rate.flops_per_s:.3g} a second"))
+    if served:
+        terms.append(Term("sequence", each, f"{each:g} sequences of a replica"))
+        rate = reference(device, quant, engine)
+        if rate is not None:
+            begun = load.concurrency / load.osl / (ranks * p.pp) / rate.flops_per_s
+            routed = work.routed_flops * load.isl
+            rest = work.prefill_flops(load.isl) - routed
+            text = f"{load.concurrency} / {load.osl} prompts a step x {{:.3g}} operations / {ranks * p.pp} GPUs"
+            terms.append(Term("prompts", begun * rest, text.format(rest)))
+            terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
+    return terms
+
+
+def prefill(work: Work, device: Device, quant: str, isl: int, engine: str) -> list[Term]:
+    """The terms of the time of one prompt. Raises `ValueError` where a rate that they need is not published."""
+    rate, bandwidth = reference(device, quant, engine), device.bandwidth_bytes_per_s
+    if rate is None or bandwidth is None:
+        raise ValueError("rate")
+    p = work.placement
+    gpus = float(p.tp * p.dp)
+    batch = min(isl, BATCH.get(engine, 2048))
+    passes = -(-isl // batch)
+    routed = work.routed_flops * isl
+    scores = work.prefill_flops(isl) - (work.flops_per_token - work.head_flops) * isl - work.head_flops
+    dense = work.prefill_flops(isl) - scores - routed
+    # An expert sees few tokens of a batch, and a product of few rows takes as long as one of more.
+    idle = routed * work.experts / (work.active * batch) if work.active else 0.0
+    read = passes * (work.dense_bytes + work.expert_bytes * work.visited(batch)) / bandwidth
+    if p.pp > 1:
+        # Stages work on different batches of the prompt at once.
+        gpus *= passes * p.pp / (passes + p.pp - 1)
+    per, half = rate.flops_per_s * gpus, (reference(device, "bf16", engine) or rate).flops_per_s * gpus
+    return [
+        Term("prompt_products", dense / per, f"{dense:.3g} operations / {per:.3g} a second ({rate.dtype})"),
+        Term("prompt_experts", routed / per, f"{routed:.3g} operations of experts"),
+        Term(
+            "prompt_rows",
+            idle / per,
+            f"the same x {work.experts}/({work.active} x {batch}): one more row of each expert" if idle else "",
+        ),
+        Term("prompt_scores", scores / half, f"{scores:.3g} operations of attention / {half:.3g} a second (16 bits)"),
+        Term("prompt_read", read, f"{passes} passes over the weights"),
+        Term("prompt_layer", float(work.layers * passes), f"{work.layers} layers x {passes} passes"),
+    ]
+
+
+def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
+    """The terms of the time to the first token of an engine that serves many at once, arrivals at random.
+
+    Raises `ValueError` where no matrix rate is published.
+    """
+    rate = reference(device, quant, engine)
+    if rate is None:
+        raise ValueError("rate")
+    p = work.placement
+    flops = work.prefill_flops(load.isl)
+    alone = flops / (rate.flops_per_s * p.tp * p.pp * p.dp)
+    text = f"{flops:.3g} operations / {p.tp * p.pp * p.dp} GPUs / {rate.flops_per_s:.3g} a second"
+    return [
+        Term("own_prompt", alone, text),
+        Term("waiting", alone * (load.concurrency - 1), f"the same x {load.concurrency - 1:,} others"),
+        Term("first", 1.0, "once a request"),
+    ]
+
+
+def reference(device: Device, quant: str, engine: str) -> Rate | None:
+    """The rate that coefficients of products refer to.
+
+    llama.cpp and MLX come near the rate of 16 bits whatever a block's format, as they widen it on the way; the others near that of the
+    format.
+    """
+    return peak(device, quant if engine in SERVED else "bf16")
+
+
+SERVED = frozenset({"vllm", "sglang", "tensorrt-llm"})
+"""Engines that serve many requests at once, and split layers among GPUs."""
+
+
+def link_bytes_per_s(device: Device) -> float:
+    """What a GPU sends its peers in one direction: half its links, or PCIe."""
+    if device.link_bytes_per_s:
+        return device.link_bytes_per_s / 2
+    return float(device.pcie_bytes_per_s or _LAPTOP_LINK)
+
+
+def _weights(work: Work, share: float, bandwidth: int) -> str:
+    dense = f"{work.dense_bytes:,} B"
+    if work.experts:
+        dense = f"({dense} + {work.expert_bytes:,} B of experts x {share:.3f})"
+    return f"{dense} / {bandwidth / 1e9:,.0f} GB/s"

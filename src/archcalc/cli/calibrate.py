@@ -1,0 +1,63 @@
+"""`archcalc calibrate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from archcalc.cli._options import FormatOption, KvDtype, Offline, Set
+from archcalc.cli._run import Format
+
+
+def command(
+    bench: Annotated[str, typer.Argument(metavar="BENCH", help="The file of a benchmark: JSON, or what it printed.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The model that was measured, as for inspect.")],
+    gpu: Annotated[str, typer.Option("--gpu", metavar="SPEC", help="The machine: 8xH100, 2x4090, m4-max-128gb.")],
+    engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="vllm, or llama.cpp on a Mac.")] = None,
+    quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="How the weights were stored.")] = None,
+    tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
+    pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
+    ep: Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")] = None,
+    dp: Annotated[int | None, typer.Option("--dp", min=1, max=4096, help="Replicas.")] = None,
+    kv_dtype: KvDtype = None,
+    set_: Set = None,
+    form: FormatOption = Format.table,
+    offline: Offline = False,
+) -> None:
+    """Compare a host's own measurements with the forecast, and write the factors that `fit --calibration FILE` takes.
+
+    Reads llama-bench (JSON or table), `vllm bench serve` (JSON or text) and genai-perf (JSON).
+    """
+    from archcalc import hardware, units
+    from archcalc.analysis.fit import Ask
+    from archcalc.analysis.speed.calibrate import calibrate, read_bench
+    from archcalc.analysis.speed.plan import STANDS_IN, Wanted
+    from archcalc.engines.engine import check_engine, chosen_for, servers
+    from archcalc.loader import load
+    from archcalc.report import to_plain
+
+    spec = hardware.parse_spec(gpu)
+    known = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
+    ask = Ask(
+        spec, known, tp=tp, pp=pp, ep=ep, dp=dp, quant=quant,
+        kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
+    )  # fmt: skip
+    measured = read_bench(bench)
+    loaded = load(source, offline=offline, overrides=set_ or ())
+    made = calibrate(loaded, ask, Wanted(engine=engine if engine in STANDS_IN else None), measured)
+    if form in (Format.json, Format.jsonl):
+        print(json.dumps(to_plain(made), indent=2 if form is Format.json else None, ensure_ascii=False))
+        return
+    from archcalc.render import rows
+    from archcalc.render.rows import Column
+
+    columns = tuple(Column(key, key) for key in ("phase", "isl", "osl", "concurrency", "measured_ms", "forecast_ms", "ratio"))
+    rows.write(form.value, columns, [vars(m) for m in made.measurements], sys.stdout)
+    if form is Format.table:
+        for phase, factor in made.factors.items():
+            print(
+                f"{phase}: this host takes {factor:.3g} times the forecast; 80 % within x {1 / made.spread:.2f} to x {made.spread:.2f}"
+            )

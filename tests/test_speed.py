@@ -1,0 +1,324 @@
+"""Speed: bounds that no measurement beats, forecasts beside published measurements, targets, calibration, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archcalc.analysis.fit import Ask, plans
+from archcalc.analysis.speed import calibrate as bench
+from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, classes, device_class, fitted
+from archcalc.analysis.speed.forecast import MARGIN, forecast
+from archcalc.analysis.speed.plan import Wanted, of_fit, work_of
+from archcalc.analysis.speed.rates import peak
+from archcalc.analysis.speed.terms import Load
+from archcalc.errors import UsageError
+from archcalc.hardware import device, parse_spec
+from archcalc.loader import load
+
+ROWS = [json.loads(line) for line in (Path(__file__).parent / "data" / "speed_rows.jsonl").read_text().splitlines()]
+BUNDLED = [r for r in ROWS if "/" not in r["model"]]
+
+
+def cli(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from archcalc.cli import main; main()", *words], capture_output=True, text=True, check=False
+    )
+
+
+def made(r: dict[str, Any]) -> Any:
+    """The forecast of a published row."""
+    spec = parse_spec(f"{r['gpus']}x{r['device']}" if r["gpus"] > 1 else r["device"])
+    isl, osl = max(1, r["isl"]), max(1, r["osl"])
+    ask = Ask(spec, "llama.cpp", isl + osl, quant=r["quant"])
+    found = plans(load(r["model"]).architecture, ask, alternatives=0)
+    return of_fit(found, found.best, ask, Wanted(isl, osl, None if r["engine"] == "llama.cpp" else r["engine"]))
+
+
+@pytest.mark.parametrize("r", BUNDLED, ids=lambda r: r["id"])
+def test_no_measurement_beats_its_bound(r: dict[str, Any]) -> None:
+    f = made(r)
+    if r["phase"] == "decode" and f.bound_tokens_per_s is not None:
+        assert r["value"] <= f.bound_tokens_per_s
+    if r["phase"] == "prefill" and f.floor_s is not None:
+        assert r["isl"] / r["value"] >= f.floor_s
+
+
+def test_forecasts_are_near_published_measurements() -> None:
+    errors: dict[str, list[float]] = {"decode": [], "prefill": []}
+    inside = []
+    for r in BUNDLED:
+        f = made(r)
+        got = f.tokens_per_s if r["phase"] == "decode" else f.prompt_tokens_per_s
+        if got is not None:
+            errors[r["phase"]].append(abs(got.value / r["value"] - 1))
+            inside.append(got.low <= r["value"] <= got.high)
+    assert sorted(errors["decode"])[len(errors["decode"]) // 2] < 0.15
+    assert sorted(errors["prefill"])[len(errors["prefill"]) // 2] < 0.3
+    assert sum(inside) / len(inside) > 0.7
+    assert sum(map(len, errors.values())) > 0.85 * len(BUNDLED)
+
+
+def test_tables_that_are_looked_up_are_not_read() -> None:
+    """Gemma 3n and 4 keep an embedding for each layer, of which a token reads one row: a step cannot take their time."""
+    name = next((n for n in ("gemma-3n-e4b", "gemma-4-e4b", "gemma-3n-e2b") if _bundled(n)), None)
+    if name is None:
+        pytest.skip("no bundled model has such tables")
+    a = load(name).architecture
+    tables = sum(t.elements for _, t, _ in a.each_tensor() if t.rows_read)
+    ask = Ask(parse_spec("h100"), "vllm", 4096)
+    found = plans(a, ask, alternatives=0)
+    read = work_of(found, found.best).dense_bytes
+    assert tables > 0
+    assert read + 2 * tables <= found.best.weights.bytes
+
+
+def _bundled(name: str) -> bool:
+    from archcalc import zoo
+
+    return name in zoo.names()
+
+
+def test_quantized_products_may_use_int8() -> None:
+    """An RTX 3090 multiplies blocks of llama.cpp faster than its 71 TFLOPS of FP16 (XiongjieDai: 3,865 tokens/s of an 8B model)."""
+    rate = peak(device("rtx-3090"), "q4_k_m")
+    assert rate is not None and rate.dtype == "int8"
+    half = peak(device("rtx-3090"), "bf16")
+    assert half is not None and half.flops_per_s == pytest.approx(2 * 71e12, rel=0.02)
+
+
+def test_no_floor_where_no_matrix_rate_is_published() -> None:
+    """Apple states none for the matrix units of the M5, which are faster than its FP32 units."""
+    assert peak(device("apple-m5-max"), "bf16") is None
+    assert peak(device("apple-m4-max"), "bf16") is not None
+
+
+def test_experts_are_those_that_tokens_share() -> None:
+    found = plans(load("qwen3-30b-a3b").architecture, Ask(parse_spec("h200"), "vllm", 2048), alternatives=0)
+    w = work_of(found, found.best)
+    assert w.visited(1) == pytest.approx(8 / 128)
+    assert w.visited(64) == pytest.approx(1 - (1 - 8 / 128) ** 64)
+    # The bound takes one token's: tokens may all choose alike.
+    assert w.floor_bytes(64, 1, 64) < w.dense_bytes + w.expert_bytes * w.visited(64)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8192), st.integers(1, 8192), st.integers(1, 512))
+def test_laws_of_a_forecast(isl: int, osl: int, concurrency: int) -> None:
+    ask = Ask(parse_spec("8xh200"), "vllm", 16384)
+    found = _plans()
+    w = work_of(found, found.best)
+    one = forecast(w, ask.gpus.device, found.model.quant, "vllm", Load(isl, osl, concurrency))
+    more = forecast(w, ask.gpus.device, found.model.quant, "vllm", Load(isl, osl, concurrency + 8))
+    longer = forecast(w, ask.gpus.device, found.model.quant, "vllm", Load(isl + 512, osl, concurrency))
+    assert one.tpot and more.tpot and longer.tpot and one.tokens_per_s and one.bound_tokens_per_s
+    assert one.tpot.low <= one.tpot.value <= one.tpot.high
+    assert more.tpot.value >= one.tpot.value
+    assert longer.tpot.value >= one.tpot.value
+    assert one.tokens_per_s.high <= one.bound_tokens_per_s * (1 + 1e-9)
+    assert one.prompt_tokens_per_s and one.floor_s is not None
+    assert isl / one.prompt_tokens_per_s.high >= one.floor_s * (1 - 1e-9)
+
+
+def _plans() -> Any:
+    if not _HELD:
+        _HELD.append(plans(load("deepseek-v3").architecture, Ask(parse_spec("8xh200"), "vllm", 16384), alternatives=0))
+    return _HELD[0]
+
+
+_HELD: list[Any] = []
+
+
+def test_every_coefficient_stands_on_three_sources() -> None:
+    assert classes()
+    for engine, of in classes():
+        known = fitted(engine, of)
+        assert known is not None
+        for name, c in known.terms.items():
+            assert c.sources >= FEWEST_SOURCES and c.rows >= c.sources and c.value > 0, (engine, of, name)
+
+
+def test_devices_have_classes() -> None:
+    named = {
+        name: device_class(device(name)) for name in ("h200-sxm-141gb", "b300-288gb", "l40s", "ryzen-ai-max-395", "apple-m4-max")
+    }
+    assert named == {
+        "h200-sxm-141gb": "hopper", "b300-288gb": "blackwell", "l40s": "geforce", "ryzen-ai-max-395": "strix", "apple-m4-max": "apple",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--gpu", "8xmi300x", "--engine", "vllm"), "no measurements of vllm"),
+        (("--vram", "192GiB",), "no bandwidth"),
+        (("--gpu", "4090", "--engine", "llama.cpp", "--concurrency", "4", "--quant", "q4_k_m"), "several sequences"),
+        (("--gpu", "h100", "--engine", "transformers"), "no measurements of transformers"),
+    ],
+)  # fmt: skip
+def test_what_is_not_forecast_says_why(words: tuple[str, ...], said: str) -> None:
+    done = cli("fit", "llama-3.1-8b", *words, "--isl", "1k", "--osl", "1k", "--format", "json", "--offline")
+    s = json.loads(done.stdout)["speed"]
+    assert s["basis"] == "bound"
+    assert said in s["why"]
+    assert s["tpot_ms"] is None
+
+
+def test_no_rate_for_a_plan_that_does_not_fit() -> None:
+    done = cli("fit", "llama-3.1-70b", "--gpu", "4090", "--isl", "1k", "--osl", "1k", "--format", "json", "--offline")
+    got = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert got["decode_tokens_per_s_ceiling"] is got["prefill_seconds_floor"] is got["speed"]["bound_tokens_per_s"] is None
+    assert "does not fit" in got["speed"]["why"]
+
+
+def test_a_target_is_kept_with_its_margin() -> None:
+    done = cli(
+        "fit", "llama-3.1-8b", "--gpu", "h100", "--isl", "1k", "--osl", "1k", "--tpot", "20ms", "--format", "json", "--offline"
+    )
+    got = json.loads(done.stdout)
+    assert done.returncode == 0 and got["speed"]["target"]["met"]
+    assert got["speed"]["tpot_ms"] * MARGIN <= 20
+    more = json.loads(
+        cli(
+            "fit", "llama-3.1-8b", "--gpu", "h100", "--isl", "1k", "--osl", "1k", "--concurrency", str(got["concurrency"] + 1),
+            "--format", "json", "--offline",
+        ).stdout
+    )  # fmt: skip
+    assert not more["fits"] or more["speed"]["tpot_ms"] * MARGIN > 20
+
+
+def test_a_target_that_no_plan_reaches_says_how_near_it_comes() -> None:
+    done = cli("fit", "llama-3.1-70b", "--gpu", "4xh100", "--tpot", "1ms", "--format", "json", "--offline")
+    target = json.loads(done.stdout)["speed"]["target"]
+    assert done.returncode == 1
+    assert not target["met"] and "the nearest comes to" in target["why"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--isl", "0"), "0"),
+        (("--isl", "x"), "not a number of tokens"),
+        (("--tpot", "30"), "not a time"),
+        (("--isl", "8k", "--ctx", "4k"), "beyond --ctx"),
+        (("--calibration", "/nowhere.json"), "cannot be read"),
+        (("--isl", "1m", "--osl", "1k"), "beyond the model's"),
+    ],
+)
+def test_bad_input_is_refused_by_name(words: tuple[str, ...], said: str) -> None:
+    done = cli("fit", "llama-3.1-8b", "--gpu", "h100", "--offline", *words)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+LLAMA_BENCH = [
+    {"n_prompt": 512, "n_gen": 0, "avg_ts": 3865.39, "n_depth": 0},
+    {"n_prompt": 0, "n_gen": 128, "avg_ts": 111.74, "n_depth": 0},
+    {"n_prompt": 512, "n_gen": 128, "avg_ts": 400.0},
+]
+VLLM_BENCH = {
+    "completed": 100, "total_input_tokens": 102400, "total_output_tokens": 102400, "max_concurrency": 16, "median_tpot_ms": 8.0,
+    "median_ttft_ms": 120.0,
+}  # fmt: skip
+GENAI_PERF = {
+    "inter_token_latency": {"avg": 8.0, "unit": "ms"}, "time_to_first_token": {"avg": 120.0}, "input_sequence_length": {"avg": 1024.0},
+    "output_sequence_length": {"avg": 1024.0}, "input_config": {"perf_analyzer": {"stimulus": {"concurrency": 16}}},
+}  # fmt: skip
+TABLE = """
+| model          |     size | params | backend | ngl |         test |            t/s |
+| -------------- | -------: | -----: | ------- | --: | -----------: | -------------: |
+| llama 8B Q4_K  | 4.58 GiB | 8.03 B | CUDA    |  99 |        pp512 | 3865.39 ± 1.20 |
+| llama 8B Q4_K  | 4.58 GiB | 8.03 B | CUDA    |  99 | tg128 @ d512 |  111.74 ± 0.30 |
+"""
+PRINTED = """
+============ Serving Benchmark Result ============
+Successful requests:                     100
+Maximum request concurrency:             16
+Total input tokens:                      102400
+Total generated tokens:                  102400
+Median TTFT (ms):                        120.00
+Median TPOT (ms):                        8.00
+==================================================
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "phases"),
+    [
+        (json.dumps(LLAMA_BENCH), ["prefill", "decode"]),
+        (TABLE, ["prefill", "decode"]),
+        (json.dumps(VLLM_BENCH), ["decode", "ttft"]),
+        (PRINTED, ["decode", "ttft"]),
+        (json.dumps(GENAI_PERF), ["decode", "ttft"]),
+    ],
+    ids=["llama-bench", "llama-bench table", "vllm", "vllm printed", "genai-perf"],
+)
+def test_benchmarks_are_read(text: str, phases: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "bench"
+    file.write_text(text)
+    found = bench.read_bench(str(file))
+    assert [m.phase for m in found] == phases
+    if "ttft" in phases:
+        assert found[0][1:] == (1024, 1024, 16, 0.008)
+    else:
+        assert found[0].seconds == pytest.approx(512 / 3865.39)
+        assert found[1].seconds == pytest.approx(1 / 111.74)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "{}", "hello", '[{"avg_ts": 1}]', '{"median_tpot_ms": 1}', json.dumps(VLLM_BENCH | {"max_concurrency": None}),
+        json.dumps(VLLM_BENCH | {"median_tpot_ms": "x"}), json.dumps({"inter_token_latency": {"avg": 1}}), "null",
+    ],
+)  # fmt: skip
+def test_files_of_other_tools_are_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "bench"
+    file.write_text(text)
+    with pytest.raises(UsageError):
+        bench.read_bench(str(file))
+
+
+def test_a_calibration_makes_the_forecast_the_measurement(tmp_path: Path) -> None:
+    file, out = tmp_path / "bench.json", tmp_path / "calibration.json"
+    file.write_text(json.dumps(LLAMA_BENCH))
+    words = ("llama-3-8b", "--gpu", "rtx-3090", "--engine", "llama.cpp", "--quant", "q4_k_m", "--offline", "--format", "json")
+    done = cli("calibrate", str(file), *words)
+    assert done.returncode == 0, done.stderr
+    out.write_text(done.stdout)
+    got = json.loads(cli("fit", *words, "--isl", "1", "--osl", "128", "--calibration", str(out)).stdout)["speed"]
+    assert got["decode_tokens_per_s"] == pytest.approx(111.74, rel=0.01)
+    got = json.loads(cli("fit", *words, "--isl", "512", "--osl", "1", "--calibration", str(out)).stdout)["speed"]
+    assert got["prefill_tokens_per_s"] == pytest.approx(3865.39, rel=0.01)
+
+
+def test_cost_is_price_over_rate() -> None:
+    got = json.loads(
+        cli(
+            "fit",
+            "llama-3.1-8b",
+            "--gpu",
+            "h100",
+            "--isl",
+            "1k",
+            "--osl",
+            "1k",
+            "--concurrency",
+            "16",
+            "--format",
+            "json",
+            "--offline",
+        ).stdout
+    )
+    c, s = got["cost"], got["speed"]
+    assert c["usd_per_million_output_tokens"] == pytest.approx(c["usd_per_hour"] / 3600 / s["decode_tokens_per_s"] * 1e6, rel=1e-3)
+    assert c["usd_per_million_output_tokens_low"] < c["usd_per_million_output_tokens"] < c["usd_per_million_output_tokens_high"]
+    assert "GPU" in c["of"]
