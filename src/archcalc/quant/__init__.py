@@ -120,13 +120,17 @@ _SYNTHETIC: dict[str, dict[str, Any]] = {
         }},
     },
     "mlx-int8": {"bits": 8, "group_size": 64},
+    "mlx-int6": {"bits": 6, "group_size": 64},
+    "mlx-int5": {"bits": 5, "group_size": 64},
     "mlx-int4": {"bits": 4, "group_size": 64},
+    "mlx-int3": {"bits": 3, "group_size": 64},
     "nvfp4": {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head"]},
 }  # fmt: skip
 _ALIASES = {
     "w8a8": "int8", "fp8-block": "fp8", "w8a8-fp8": "fp8-dynamic", "int4": "w4a16", "bnb": "nf4", "bnb-4bit": "nf4",
     "bnb-8bit": "bnb-int8", "bitsandbytes": "nf4", "gptq-int4": "gptq", "awq-int4": "awq", "fp4": "nvfp4", "qlora": "nf4-dq",
-    "mlx-8bit": "mlx-int8", "mlx-4bit": "mlx-int4",
+    "mlx-8bit": "mlx-int8", "mlx-4bit": "mlx-int4", "mlx-6bit": "mlx-int6", "mlx-5bit": "mlx-int5",
+    "mlx-3bit": "mlx-int3",
 }  # fmt: skip
 _PLAIN = {
     "bf16": "BF16",

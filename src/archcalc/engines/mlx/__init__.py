@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,9 @@ class Mlx(Server):
         from archcalc.figures.checkpoint import base_dtype
         from archcalc.quant import is_plain, method_of, quantize_as
 
+        # llama.cpp's names of so many bits are taken for MLX's own groups of as many.
+        bits = re.fullmatch(r"i?q([34568])_[a-z0-9_]+", (quant or "").lower().replace("-", "_"))
+        quant = f"mlx-int{bits[1]}" if bits else quant
         asked = architecture if quant is None else quantize_as(architecture, quant)
         if asked.quantization is None:
             return asked, quant if quant is not None and is_plain(quant) else half(base_dtype(asked)[0])
