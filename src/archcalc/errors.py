@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 
 class ArchcalcError(Exception):
     """The base of all errors that archcalc raises on purpose.
@@ -86,3 +88,8 @@ class NoRoomError(ArchcalcError):
     """The answer is no: an engine would stop at start, as the memory given does not hold what it checks for."""
 
     code = "no-room"
+
+
+def unknown(what: str, kind: NoReturn) -> NoReturn:
+    """Refuse a kind that a fold does not know: a type checker says that there is none, so a new one is an error before it runs."""
+    raise UnsupportedError(f"{what} of the kind {kind!r}: what it costs is not known")

@@ -10,7 +10,6 @@ are one `Tensor` whose axis 0 is the expert.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any, Literal, NamedTuple
@@ -21,6 +20,19 @@ Kind = Literal["param", "router_bias", "tied", "copy"]
 CacheKind = Literal["full", "sliding", "chunked", "latent", "index", "state"]
 Status = Literal["counted", "partial", "reference", "header", "guessed"]
 Recurrence = Literal["", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"]
+
+NormKind = Literal["rms", "rms-fp32", "rms-cast-gain", "rms-1p", "rms-own", "layer", "layer-fp32", "layer-1p"]
+"""How a norm with a gain is computed, which decides what its backward pass needs.
+
+`rms` casts what it normalized in fp32 down before the gain multiplies it; `rms-fp32` multiplies first; `rms-cast-gain` by a copy of the
+gain in fp32; `rms-1p` by one plus the gain, in fp32. `rms-own` takes the variance alone in fp32. `layer` is one kernel,
+`layer-1p` that kernel on one plus the gain, `layer-fp32` is computed in steps, with a copy of the gain in fp32."""
+BareKind = Literal["bare-rms", "bare-layer"]
+"""Norms without a gain."""
+PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "relative", "none", "unknown"]
+RouterKind = Literal["softmax", "normalized", "wide", "grouped", "chosen", "all"]
+Softmax = Literal["fp32", "own"]
+Sinks = Literal["none", "column", "column-max", "max", "scale"]
 
 PARTS: tuple[Part, ...] = ("embedding", "decoder", "head", "vision", "audio", "other")
 """The parts that `params.total` sums, in the order printed; MTP layers stand apart."""
@@ -66,6 +78,8 @@ class Tensor(NamedTuple):
 
     `rows_read` is set for a table that is read by index beside the input embedding (n-grams, hashes, a vector for each layer): how many
     of its rows a token reads. The rest of it does not act on that token.
+
+    `norm` is set on the gain of a norm: how that norm is computed.
     """
 
     name: str
@@ -78,6 +92,7 @@ class Tensor(NamedTuple):
     dtype: str | None = None
     fp32: bool = False
     rows_read: int = 0
+    norm: NormKind | None = None
 
     @property
     def elements(self) -> int:
@@ -166,12 +181,71 @@ class Attend(NamedTuple):
     compress: int = 1
 
 
+class Bare(NamedTuple):
+    """A norm without a gain, of `width` elements a token in `groups`: of the residual stream, or `inner`, of what an attention made.
+
+    Norms that have a gain are told by its tensor (`Tensor.norm`).
+    """
+
+    name: str
+    kind: BareKind
+    width: int
+    groups: int = 1
+    inner: bool = False
+
+
+class Rotation(NamedTuple):
+    """Queries and keys are turned by their position: `width` channels of a head.
+
+    With `joined` they are put together of a turned and an unturned part (`torch.cat`), which makes a new tensor in the order [head, token,
+    channel]. `tables` is the dtype of the cosines and sines: fp32, or the model's `own`.
+    """
+
+    width: int
+    joined: bool = False
+    tables: Softmax = "own"
+
+
+class Scores(NamedTuple):
+    """The scores of an attention where they are computed in memory (eager), and their softmax.
+
+    The softmax is taken in fp32 or in the model's `own` dtype; `products` is the dtype of the queries and keys that are multiplied.
+    `capped` scores pass through a tanh. Sinks are one more `column` of the scores, from which with `column-max` the largest of the row is
+    subtracted first (`max`: it is, without a column); or a `scale` of the output by the sigmoid of the scores' sum against them.
+    """
+
+    softmax: Softmax = "fp32"
+    products: Softmax = "own"
+    capped: bool = False
+    sinks: Sinks = "none"
+
+
+class Routing(NamedTuple):
+    """How a router weighs the experts that a token visits.
+
+    `softmax` over all, of which the largest are taken; `normalized`: those, or sigmoids, divided by their sum in fp32; `wide`: in fp32
+    from fp32 weights; `grouped`: so too, with groups of experts; `chosen`: a softmax over the chosen alone; `all`: every expert computes
+    every token.
+    """
+
+    kind: RouterKind
+
+
+class Clamped(NamedTuple):
+    """Experts whose gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and raised by one."""
+
+
+Step = Bare | Rotation | Scores | Routing | Clamped
+"""What a layer computes beyond what its tensors show."""
+
+
 class Layer(NamedTuple):
     """One kind of layer: what it is called, what it holds, what it keeps, what it computes.
 
     `scan_flops` is the cost per token of a recurrence (zero for attention). `mixer_width` and `ffn_width` are the elements
     per token that are alive at once inside the mixer and the FFN of a forward pass, beyond the layer's input. `activation` is the
-    config's name of the FFN's activation where the reference computes it in steps, each of which training keeps.
+    config's name of the FFN's activation where the reference computes it in steps, each of which training keeps. `steps` are what the
+    tensors do not show of how it computes. In a `parallel` layer attention and FFN read one residual stream.
     """
 
     mixer: str
@@ -183,6 +257,20 @@ class Layer(NamedTuple):
     mixer_width: int = 0
     ffn_width: int = 0
     activation: str = ""
+    steps: tuple[Step, ...] = ()
+    parallel: bool = False
+
+    def rotation(self) -> Rotation | None:
+        """How queries and keys are turned, or None where they are not."""
+        return next((s for s in self.steps if isinstance(s, Rotation)), None)
+
+    def scores(self) -> Scores:
+        """How the scores are computed: in fp32, with nothing more, where the layer says nothing."""
+        return next((s for s in self.steps if isinstance(s, Scores)), Scores())
+
+    def routing(self) -> Routing | None:
+        """How the router weighs experts, or None where there is none."""
+        return next((s for s in self.steps if isinstance(s, Routing)), None)
 
 
 class Stack(NamedTuple):
@@ -256,6 +344,26 @@ class Moe(NamedTuple):
     intermediate_size: int
 
 
+class Position(NamedTuple):
+    """How tokens are told apart by their place: a kind, the words for it, and of rotary positions the share of each head that turns."""
+
+    kind: PositionKind
+    said: str
+    share: float = 1.0
+
+    def also(self, words: str) -> Position:
+        """The same with more said of it."""
+        return self._replace(said=self.said + words)
+
+
+LEARNED = Position("learned", "learned")
+SINUSOIDAL = Position("sinusoidal", "sinusoidal")
+ALIBI = Position("alibi", "ALiBi")
+NO_POSITIONS = Position("none", "none")
+NOPE = Position("none", "none (NoPE)")
+ROPE = Position("rotary", "RoPE")
+
+
 class Facts(NamedTuple):
     """What people ask of an architecture beyond sums. Names are those of the papers; numbers those of the config.
 
@@ -271,16 +379,12 @@ class Facts(NamedTuple):
     head_dim: int
     norm: str
     activation: str
-    position: str
+    position: Position
     intermediate_size: int | None = None
     sliding_window: int | None = None
     tied_embeddings: bool = False
     moe: Moe | None = None
     more: tuple[tuple[str, str], ...] = ()
-
-
-_CROSS = re.compile(r"cross_?att|encoder_attn|encoder_decoder_attention|EncDecAttention")
-"""What the reference calls attention to an encoder's output."""
 
 
 class TextModel(NamedTuple):
@@ -300,7 +404,8 @@ class Architecture(NamedTuple):
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
     caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
     model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
-    context is of those before scaling. `classes` are those that the config's `architectures` names.
+    context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain outside the layers; `capped` says that logits pass through a
+    tanh; `crosses` that layers of the decoder read what an encoder made beside the tokens, and so keep keys and values of it.
     """
 
     model_type: str
@@ -319,6 +424,9 @@ class Architecture(NamedTuple):
     text: TextModel | None = None
     stretched: int | None = None
     classes: tuple[str, ...] = ()
+    steps: tuple[Bare, ...] = ()
+    capped: bool = False
+    crosses: bool = False
 
     @property
     def model_types(self) -> frozenset[str]:
@@ -329,15 +437,6 @@ class Architecture(NamedTuple):
     def longest(self) -> int | None:
         """The most tokens that engines take."""
         return self.stretched or self.facts.context_tokens
-
-    @property
-    def crosses(self) -> bool:
-        """Whether layers of the decoder read what an encoder made beside the tokens, and so keep keys and values of it."""
-        facts = self.facts
-        if "cross-attention" in facts.attention or {"cross-attention", "encoder"} & {name for name, _ in facts.more}:
-            return True
-        names = (t.name for s in self.stacks if s.part == "decoder" for layer in s.kinds for t in layer.tensors)
-        return any(_CROSS.search(name) for name in names)
 
     @property
     def layers(self) -> int:

@@ -113,7 +113,7 @@ def _architecture(a: Architecture) -> report.ArchitectureInfo:
         head_dim=f.head_dim if known else f.head_dim or None,
         norm=f.norm,
         activation=f.activation,
-        position=f.position,
+        position=f.position.said,
         intermediate_size=f.intermediate_size,
         ffn_ratio=round(f.intermediate_size / f.hidden_size, 3) if f.intermediate_size else None,
         sliding_window=f.sliding_window,

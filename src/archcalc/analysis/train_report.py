@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from archcalc import hardware, report, units
-from archcalc.analysis._reference import router
 from archcalc.analysis.params import components
 from archcalc.analysis.training import (
     CHINCHILLA_TOKENS,
@@ -172,6 +171,12 @@ def verdict(total: int, taken: int, budget: int | None, gpus: hardware.GpuSpec |
     return f"Does not fit {machine}: {about}, {units.format_bytes(-spare)} too much"
 
 
+def _every_expert(a: Architecture) -> bool:
+    """Whether the reference implementation computes every routed expert on every token."""
+    layers = (layer for s in a.stacks if s.part == "decoder" for layer in s.kinds)
+    return any((routing := layer.routing()) is not None and routing.kind == "all" for layer in layers)
+
+
 def _notes(a: Architecture, run: Run) -> list[str]:
     notes = []
     context = a.facts.context_tokens
@@ -181,7 +186,7 @@ def _notes(a: Architecture, run: Run) -> list[str]:
         notes.append("activations are those of the text model: no image or sound in the batch")
     if any(c.kind == "state" for s in a.stacks for layer in s.kinds for c in layer.caches):
         notes.append("recurrences as fused kernels compute them: their inputs and outputs, and an fp32 state every chunk of tokens")
-    if a.facts.moe and run.implementation == "transformers" and router(a) == "dense":
+    if a.facts.moe and run.implementation == "transformers" and _every_expert(a):
         notes.append("the reference implementation computes every routed expert on every token, and keeps all of that")
     elif a.facts.moe:
         notes.append("routed experts as one grouped product, tokens spread evenly")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import join
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
@@ -20,7 +21,7 @@ from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Facts, Group, Kind, Layer, Shard, Stack, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Position, Shard, Stack, Tensor, stack
 
 NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
@@ -45,7 +46,7 @@ class BartSchema(ConfigSchema):
     embedding_norm: ClassVar[bool] = True
     last_norm: ClassVar[bool] = False
     norm_label: ClassVar[str] = "LayerNorm (post)"
-    position: ClassVar[str] = "learned"
+    position: ClassVar[Position] = LEARNED
     head_name: ClassVar[str] = "lm_head"
     # Whether the decoder alone ties its head.
     alone_tied: ClassVar[bool] = True
@@ -62,6 +63,9 @@ class BartSchema(ConfigSchema):
     activation_function: str = "gelu"
     tie_word_embeddings: Flag = True
     architectures: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
 
     @property
     def alone(self) -> bool:
@@ -151,4 +155,4 @@ class BartSchema(ConfigSchema):
             activation_name(self.activation_function, gated=False), self.position, self.decoder_ffn_dim, tied_embeddings=tied == "tied",
             more=() if self.alone else (("encoder", encoder),),
         )  # fmt: skip
-        return Architecture(self.name, tuple(groups), tuple(stacks), facts)
+        return computed(Architecture(self.name, tuple(groups), tuple(stacks), facts, crosses=True), self.computes())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from archcalc.arch import _heads
+from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import DecoderSchema, join
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import linear, make_layer, prefixed
@@ -19,7 +20,7 @@ from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Facts, Group, Kind, Layer, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, stack
 
 NAMES = ("self.query", "self.key", "self.value", "output.dense")
 
@@ -57,6 +58,9 @@ class BertSchema(DecoderSchema):
     add_cross_attention: Flag = False
     tie_word_embeddings: Flag = True
     architectures: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
 
     @property
     def kv_heads(self) -> int:
@@ -125,7 +129,7 @@ class BertSchema(DecoderSchema):
         yield Tensor(f"{name}.bias", (self.vocab_size,), "head", rows, kind=self.tied())
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned"}
+        return {"position": LEARNED}
 
     def architecture(self, prefix: str = "") -> Architecture:
         # Below another model's prefix it is that model's decoder, whatever its own config says.
@@ -162,10 +166,17 @@ class BertSchema(DecoderSchema):
         facts = Facts(
             self.hidden_size, self.vocab_size, self.max_position_embeddings - self.offset,
             "MHA" if self.is_decoder else "MHA, bidirectional", self.num_attention_heads, self.num_attention_heads, self.head_size,
-            self.norm_label, activation_name(self.hidden_act, gated=False), "learned", self.intermediate_size,
+            self.norm_label, activation_name(self.hidden_act, gated=False), LEARNED, self.intermediate_size,
             tied_embeddings=self.tie_word_embeddings and spec.vocabulary,
         )._replace(**self.more())  # fmt: skip
         if not spec.vocabulary:
             facts = facts._replace(more=(*facts.more, _heads.said(own, sizes.labels)))
         layers = stack(f"{root}.{self.layers_name}", "decoder", [self.layer()] * self.num_hidden_layers)
-        return Architecture(self.name, tuple(g for g in groups if g.tensors), (layers,), facts)
+        made = Architecture(
+            self.name,
+            tuple(g for g in groups if g.tensors),
+            (layers,),
+            facts,
+            crosses=self.is_decoder and self.add_cross_attention,
+        )
+        return computed(made, self.computes())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
@@ -28,6 +29,9 @@ class CohereSchema(PlainSchema):
     max_position_embeddings: Tokens = 8192
     tie_word_embeddings: Flag = True
     attention_bias: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(parallel=True, norm="layer-fp32")
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, self.attention_bias

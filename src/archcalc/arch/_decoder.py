@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import USUAL, Computes, computed
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided, per_layer, rope_label
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.feedforward import activation_name
@@ -127,11 +128,14 @@ def decoder(
     mtp_groups: Iterable[Group] = (),
     renames: tuple[tuple[str, str], ...] = (),
     notes: tuple[str, ...] = (),
+    computes: Computes = USUAL,
+    crosses: bool = False,
 ) -> Architecture:
     """A decoder-only language model.
 
     Tensors given as `final_norm`, `extra_embedding` and `extra` are named below `prefix`; `head` is a complete name.
-    A tied head is listed, as the reference does, and not counted.
+    A tied head is listed, as the reference does, and not counted. `computes` are the odd knobs of the type, `crosses` says that layers
+    read what an encoder made.
     """
     rows, hidden = embed_rows or facts.vocab_size, facts.hidden_size
     by_vocab = Shard(0, rows)
@@ -156,14 +160,16 @@ def decoder(
             tensors.append(Tensor(f"{head}.bias", (out,), "head", Shard(0, out)))
         groups.append(Group("head", tuple(tensors)))
     groups += mtp_groups
-    return Architecture(
+    whole = Architecture(
         model_type=model_type,
         groups=tuple(groups),
         stacks=(stack(join(prefix, layers_name), "decoder", layers), *mtp),
         facts=facts,
         renames=renames,
         notes=notes,
+        crosses=crosses,
     )
+    return computed(whole, computes)
 
 
 def with_tower(

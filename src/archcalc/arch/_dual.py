@@ -9,12 +9,13 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group, join
 from archcalc.arch._schema import ConfigSchema, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, table
-from archcalc.model import Architecture, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
 
 
 class TextTower(DecoderSchema):
@@ -42,9 +43,9 @@ class TextTower(DecoderSchema):
         tables = (words, table("embeddings.position_embedding", self.max_position_embeddings, h))
         layer = clip_layer(h, heads, self.intermediate_size, self.hidden_act)
         layers = stack(join(prefix, "encoder.layers"), "decoder", [layer] * self.num_hidden_layers)
-        facts = self.facts(gated=False, attention=self.attention, norm="LayerNorm (pre)", position="learned")
+        facts = self.facts(gated=False, attention=self.attention, norm="LayerNorm (pre)", position=LEARNED)
         groups = (group("embedding", prefixed(prefix, tables)), group("decoder", prefixed(prefix, self.behind())))
-        return Architecture(self.name, groups, (layers,), facts)
+        return computed(Architecture(self.name, groups, (layers,), facts), self.computes())
 
 
 class DualSchema(ConfigSchema):

@@ -16,7 +16,7 @@ from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Facts, Layer, Moe, Tensor
+from archcalc.model import Facts, Layer, Moe, Position, Tensor
 
 
 class GatedSchema(DecoderSchema):
@@ -69,7 +69,7 @@ class GatedSchema(DecoderSchema):
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}
         return [built[what] for what in order]
 
-    def gated_facts(self, position: str) -> Facts:
+    def gated_facts(self, position: Position) -> Facts:
         kinds, heads, sparse = self.kinds(), self.heads(), sum(self.sparse())
         e, names = self.experts(), {FULL: "full", SLIDING: "sliding"}
         by_kind = dict(zip(kinds, heads, strict=True))

@@ -18,7 +18,7 @@ from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.relative import RelativeAttention
 from archcalc.errors import UnsupportedError
-from archcalc.model import Facts, Moe, Shard, Tensor
+from archcalc.model import Facts, Moe, Position, Shard, Tensor
 
 HYBRID_SLIDING = "hybrid_sliding"
 # What both generations' checkpoints call a layer's parts.
@@ -110,7 +110,7 @@ class RelativeSchema(DecoderSchema):
         names = ["full_attention" if kind == HYBRID else "sliding_attention" for kind in kinds]
         return self.facts(
             attention=mixed_label(names, head_sharing(self.num_attention_heads, self.kv_heads)),
-            position=f"relative logits ({self.rel_extent} tokens), from {self.d_rel} numbers a head",
+            position=Position("relative", f"relative logits ({self.rel_extent} tokens), from {self.d_rel} numbers a head"),
             sliding_window=self.sliding_window_size if HYBRID_SLIDING in kinds else None,
             tied_embeddings=False,
             moe=moe,

@@ -20,7 +20,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.kda import KimiDeltaAttention
 from archcalc.blocks.latent import LatentAttention
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Moe, Stack, Tensor
+from archcalc.model import NOPE, Architecture, Layer, Moe, Stack, Tensor
 
 RENAMES = ((".self_attn.forget_gate.", ".self_attn."),)
 
@@ -115,7 +115,7 @@ class DeltaSchema(LatentSchema):
         number, active, shared = self.routed()
         facts = self.facts(
             attention=hybrid_label(kinds, "KDA", "MLA"),
-            position=rope_label(self.model_extra or {}) + ", none in linear layers" if self.rotary else "none (NoPE)",
+            position=rope_label(self.model_extra or {}).also(", none in linear layers") if self.rotary else NOPE,
             tied_embeddings=self.ties and self.tie_word_embeddings,
             moe=Moe(number, active, shared, sum(sparse), self.moe_intermediate_size) if any(sparse) else None,
             more=(("linear heads", f"{delta.heads} x {delta.dim}"), ("convolution", f"{delta.kernel} tokens"), *self.more()),
@@ -125,6 +125,7 @@ class DeltaSchema(LatentSchema):
             self.name,
             [built[what] for what in order],
             facts,
+            computes=self.computes(),
             prefix=prefix,
             final_norm=norm,
             mtp=self.mtp(prefix),

@@ -21,7 +21,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Layer, Moe, Tensor
+from archcalc.model import Architecture, Layer, Moe, Position, Tensor
 
 PARALLEL = "LayerNorm (pre, one for attention and FFN in parallel)"
 
@@ -35,10 +35,10 @@ def named(default: Any, *names: str) -> Any:
     return Field(default, validation_alias=AliasChoices(*names))
 
 
-def partly(rope: str, turned: Sequence[bool]) -> str:
+def partly(rope: Position, turned: Sequence[bool]) -> Position:
     """`RoPE, NoPE every 4th layer` where some layers have no positions."""
     bare = [i for i, has in enumerate(turned) if not has]
-    return f"{rope}, NoPE {every(bare)}" if bare else rope
+    return rope.also(f", NoPE {every(bare)}") if bare else rope
 
 
 def turned_layers(flags: Sequence[int] | None, interval: int, layers: int, *, longer: bool = False) -> list[bool]:
@@ -162,7 +162,8 @@ class PlainSchema(DecoderSchema):
             **self.more(),
         }
         facts, final = self.facts(gated=self.gated, **changes), self.norm(self.last_norm)
-        return decoder(self.name, layers, facts, **{"prefix": prefix, "final_norm": final, **self.placed()})
+        told = {"prefix": prefix, "final_norm": final, "computes": self.computes(), **self.placed()}
+        return decoder(self.name, layers, facts, **told)
 
 
 class BiasedSchema(PlainSchema):

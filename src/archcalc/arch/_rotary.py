@@ -18,7 +18,7 @@ from archcalc.model import Facts
 def tables(config: Mapping[str, Any], facts: Facts) -> tuple[tuple[int, int], ...]:
     """Rows and width of each table; none where positions are not rotary."""
     positions = facts.context_tokens
-    if positions is None or "RoPE" not in facts.position:
+    if positions is None or facts.position.kind != "rotary":
         return ()
     text = _text(config)
     rope = text.get("rope_parameters") or text.get("rope_scaling")
@@ -31,7 +31,7 @@ def tables(config: Mapping[str, Any], facts: Facts) -> tuple[tuple[int, int], ..
         kinds.append({})
     found = []
     for i, kind in enumerate(kinds):
-        table = _rows(text, kind, positions), _width(text, kind, facts.head_dim)
+        table = _rows(text, kind, positions), _width(text, kind, facts)
         if table[1] > 0 and kind not in kinds[:i]:
             found.append(table)
     return tuple(found)
@@ -76,7 +76,7 @@ def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> i
     return rows * 4 if "mrope_section" in rope else rows
 
 
-def _width(text: Mapping[str, Any], rope: Mapping[str, Any], head_dim: int) -> int:
+def _width(text: Mapping[str, Any], rope: Mapping[str, Any], facts: Facts) -> int:
     shared = text.get("qk_rope_head_dim")
     if isinstance(shared, int):
         return shared
@@ -85,5 +85,5 @@ def _width(text: Mapping[str, Any], rope: Mapping[str, Any], head_dim: int) -> i
         return stated
     for share in (rope.get("partial_rotary_factor"), text.get("partial_rotary_factor"), text.get("rotary_pct")):
         if isinstance(share, (int, float)) and 0 < share <= 1:
-            return int(head_dim * share)
-    return head_dim
+            return int(facts.head_dim * share)
+    return round(facts.head_dim * facts.position.share)

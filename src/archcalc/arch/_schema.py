@@ -12,9 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
+from archcalc.arch._computes import USUAL, Computes
 from archcalc.arch._inert import INERT, PATTERN, says_nothing
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Encoder, Facts, Group, Stack, Status, Tensor
+from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -79,6 +80,10 @@ class ConfigSchema(BaseModel):
             "give the config of the whole model: it holds this one, and the figures of the part are among its own",
         )
 
+    def computes(self) -> Computes:
+        """What the reference implementation computes in another way than most."""
+        return USUAL
+
     def encoders(self) -> tuple[Encoder, ...]:
         """What the towers below this config compute over their largest inputs, of those where that is known."""
         values = (getattr(self, key) for key in type(self).model_fields)
@@ -119,7 +124,7 @@ class TowerSchema(ConfigSchema):
         hidden, heads = stated("hidden_size", "d_model", "width", "embed_dim"), stated("num_attention_heads", "num_heads", "heads")
         facts = Facts(
             hidden, 0, None, "bidirectional" if heads else "none", heads, heads, hidden // heads if heads else 0, "not stated",
-            str(getattr(self, "hidden_act", "") or "not stated"), "not stated",
+            str(getattr(self, "hidden_act", "") or "not stated"), Position("unknown", "not stated"),
         )  # fmt: skip
         notes = ["a part of a model, counted alone: it has no text model, and keeps no cache"]
         named = (self.model_extra or {}).get("architectures")
@@ -338,10 +343,10 @@ _SCALINGS = {
 }  # fmt: skip
 
 
-def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
-    """`RoPE`, with its scaling and the share of the head that turns, from `rope_scaling` or `rope_parameters`.
+def rope_label(config: Mapping[str, Any], partial: float | None = None) -> Position:
+    """Rotary positions, with their scaling and the share of the head that turns, from `rope_scaling` or `rope_parameters`.
 
-    `partial` is that share where those do not state it.
+    `partial` is that share where those do not state it. Proportional positions turn the whole head, the rest of it by nothing.
     """
     key = "rope_parameters" if config.get("rope_parameters") else "rope_scaling"
     scaling = config.get(key) or {}
@@ -349,20 +354,22 @@ def rope_label(config: Mapping[str, Any], partial: float | None = None) -> str:
         raise ConfigError(
             f"{key} is {json_text(scaling)}: an object or null was expected", 'as in {"rope_type": "yarn", "factor": 4.0}', key
         )
-    names = []
+    names, whole = [], False
     for s in (scaling, *(v for v in scaling.values() if isinstance(v, Mapping))):
         if isinstance(part := s.get("partial_rotary_factor"), (int, float)):
             partial = part
         kind = s.get("rope_type", s.get("type"))
         if not isinstance(kind, str | None):
             raise ConfigError(f"{key}.rope_type is {json_text(kind)}: a string was expected", 'as in "yarn"', f"{key}.rope_type")
+        whole = whole or kind == "proportional"
         if kind and kind != "default" and _SCALINGS.get(kind, kind) not in names:
             names.append(_SCALINGS.get(kind, kind))
         if "mrope_section" in s and "M-RoPE" not in names:
             names.append("M-RoPE")
-    if partial is not None and 0 < partial < 1:
-        names.append(f"{partial:.0%} of the head")
-    return f"RoPE ({', '.join(names)})" if names else "RoPE"
+    share = partial if partial is not None and 0 < partial < 1 else 1.0
+    if share < 1:
+        names.append(f"{share:.0%} of the head")
+    return Position("rotary", f"RoPE ({', '.join(names)})" if names else "RoPE", 1.0 if whole else share)
 
 
 def fp32_modules(schema: ConfigSchema) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
@@ -47,6 +48,9 @@ class Schema(WindowedSchema):
     global_attn_every_n_layers: Size = 4
     sliding_window: Tokens | None = 1024
     attention_bias: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", routing="normalized")
 
     def period(self) -> int:
         return self.global_attn_every_n_layers

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
 from archcalc.blocks.experts import MixtureOfExperts
@@ -31,6 +32,9 @@ class Schema(PlainSchema):
     moe_num_experts: Size = 8
     moe_topk: Size = 2
     moe_num_shared_experts: Count = 2
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="chosen")
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, self.attention_bias

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Mixer
+from archcalc.model import ALIBI
 
 
 class Schema(PlainSchema):
@@ -32,4 +33,4 @@ class Schema(PlainSchema):
         return self.gqa(fused="W_pack", names=("", "", "", "o_proj"), rope=not self.alibi)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "ALiBi" if self.alibi else rope_label(self.model_extra or {})}
+        return {"position": ALIBI if self.alibi else rope_label(self.model_extra or {})}

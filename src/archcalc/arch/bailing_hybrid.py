@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR
+from archcalc.arch._computes import Computes
 from archcalc.arch._kda import RENAMES, DeltaSchema
 from archcalc.arch._mtp import behind_decoder
 from archcalc.arch._schema import Count, Layers, Size, Tokens
@@ -47,6 +48,9 @@ class Schema(DeltaSchema):
     layer_group_size: Size = 6
     # Absent in configs of checkpoints without MTP, so the absence means none, whatever the class's default.
     num_mtp_layers: Count = Field(0, validation_alias=AliasChoices("num_nextn_predict_layers", "num_mtp_layers"))
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def default_kinds(self) -> list[str]:
         return [LINEAR if (i + 1) % self.layer_group_size else FULL for i in range(self.num_hidden_layers)]

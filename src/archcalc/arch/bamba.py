@@ -6,6 +6,7 @@ Source: transformers 5.23, models/bamba/modeling_bamba.py and configuration_bamb
 from __future__ import annotations
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mamba2 import Mamba2Schema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
@@ -28,6 +29,9 @@ class Schema(Mamba2Schema):
     attention_bias: Flag = False
     mlp_bias: Flag = False
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True)
+
     def layer(self, kind: str) -> Layer:
         h, bias = self.hidden_size, self.attention_bias
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act, self.mlp_bias)
@@ -47,4 +51,4 @@ class Schema(Mamba2Schema):
             more=self.mamba_facts() if LINEAR in built else (),
         )
         norm = [rms_norm("final_layernorm", self.hidden_size)]
-        return decoder("bamba", [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=norm)
+        return decoder("bamba", [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, sparse_layers
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Mixer
@@ -39,6 +40,13 @@ class Schema(WindowedSchema):
     num_experts: Size = 256
     mlp_layer_types: list[str] | None = None
     final_logit_softcapping: float | None = 30.0
+
+    def computes(self) -> Computes:
+        return (
+            super()
+            .computes()
+            ._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-fp32", tables="fp32", routing="grouped")
+        )
 
     def kinds(self) -> list[str]:
         if self.layer_types is not None:

@@ -13,7 +13,7 @@ from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer, prefixed
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Architecture, Tensor
+from archcalc.model import LEARNED, Architecture, Tensor
 
 
 class Schema(PlainSchema):
@@ -56,12 +56,12 @@ class Schema(PlainSchema):
             yield from self.norm("encoder_attn_layer_norm")
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned"}
+        return {"position": LEARNED}
 
     def placed(self) -> dict[str, Any]:
         # Positions start at 2: the first two rows are never looked up.
         positions = Tensor("embed_positions.weight", (self.max_position_embeddings + 2, self.hidden_size), "embedding")
-        return {"head": "output_projection", "extra_embedding": [positions]}
+        return {"head": "output_projection", "extra_embedding": [positions], "crosses": self.crossed()}
 
     def architecture(self, prefix: str = "biogpt") -> Architecture:
         return super().architecture(prefix)

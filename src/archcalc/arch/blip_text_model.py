@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import DecoderSchema, group, join
 from archcalc.arch._qformer import bert_layer
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Kind, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
@@ -29,6 +30,9 @@ class Schema(DecoderSchema):
     hidden_act: str = "gelu"
     is_decoder: Flag = True
     tie_word_embeddings: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
 
     def architecture(self, prefix: str = "") -> Architecture:
         h, rows = self.hidden_size, self.vocab_size
@@ -51,5 +55,5 @@ class Schema(DecoderSchema):
             group("head", prefixed(join(prefix, "cls.predictions"), head)),
         )
         layers = stack(join(prefix, "bert.encoder.layer"), "decoder", [layer] * self.num_hidden_layers)
-        facts = self.facts(gated=False, norm="LayerNorm (post)", position="learned", more=(("cross-attention", "in all layers"),))
-        return Architecture("blip_text_model", groups, (layers,), facts)
+        facts = self.facts(gated=False, norm="LayerNorm (post)", position=LEARNED, more=(("cross-attention", "in all layers"),))
+        return computed(Architecture("blip_text_model", groups, (layers,), facts, crosses=True), self.computes())

@@ -13,6 +13,7 @@ from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
+from archcalc.model import ALIBI
 
 
 class Schema(ClassicSchema):
@@ -39,7 +40,7 @@ class Schema(ClassicSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
 
     def more(self) -> dict[str, Any]:
-        return {"position": "ALiBi", "more": (("embedding", "LayerNorm behind it"),)}
+        return {"position": ALIBI, "more": (("embedding", "LayerNorm behind it"),)}
 
     def placed(self) -> dict[str, Any]:
         norm = layer_norm("word_embeddings_layernorm", self.hidden_size)

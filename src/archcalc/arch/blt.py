@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._blt import Decoder, Encoder, Global, Patcher
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import ConfigSchema, Flag, Size, Tokens, rope_label
 from archcalc.blocks._tensor import linear
@@ -79,4 +80,4 @@ class Schema(ConfigSchema):
             activation_name(patches.hidden_act, gated=True), rope_label(self.model_extra or {}), patches.wide,
             tied_embeddings=self.tie_word_embeddings, more=(("tokens", "bytes; the middle layers see patches"),),
         )  # fmt: skip
-        return Architecture("blt", tuple(groups), tuple(stacks), facts)
+        return computed(Architecture("blt", tuple(groups), tuple(stacks), facts), self.computes())

@@ -13,6 +13,7 @@ from archcalc.arch._decoder import with_tower
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, nested
 from archcalc.arch.chameleon_vqgan import Schema as Tokenizer
+from archcalc.blocks.norm import gain
 from archcalc.model import Architecture, Tensor
 
 
@@ -44,8 +45,8 @@ class Schema(PlainSchema):
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         for name, heads in (("q_norm", self.num_attention_heads), ("k_norm", self.kv_heads)):
-            for end in ("weight", "bias"):
-                yield Tensor(f"self_attn.{name}.{end}", (heads, self.head_size), "norm")
+            yield gain(f"self_attn.{name}.weight", (heads, self.head_size), "layer")
+            yield Tensor(f"self_attn.{name}.bias", (heads, self.head_size), "norm")
 
     def more(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Position, Tensor
 
 
 class Schema(PlainSchema):
@@ -61,7 +61,10 @@ class Schema(PlainSchema):
         return GatedFeedForward(self.hidden_size, self.wide, "silu", self.add_bias_linear, "dense_h_to_4h", names)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "RoPE (50% of the head)", "norm": "RMSNorm (pre)" if self.rmsnorm else "LayerNorm (pre)"}
+        return {
+            "position": Position("rotary", "RoPE (50% of the head)", 0.5),
+            "norm": "RMSNorm (pre)" if self.rmsnorm else "LayerNorm (pre)",
+        }
 
     def placed(self) -> dict[str, Any]:
         # Checkpoints hold the frequencies of the rotary half of a head.

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from archcalc.arch._cohere import CohereSchema
 from archcalc.arch._schema import Flag
+from archcalc.blocks.norm import gain
 from archcalc.model import Tensor
 
 
@@ -21,5 +22,5 @@ class Schema(CohereSchema):
     def extra(self, variant: int) -> Iterable[Tensor]:
         if self.use_qk_norm:
             # Each head has a gain of its own.
-            yield Tensor("self_attn.q_norm.weight", (self.num_attention_heads, self.head_size), "norm")
-            yield Tensor("self_attn.k_norm.weight", (self.kv_heads, self.head_size), "norm")
+            yield gain("self_attn.q_norm.weight", (self.num_attention_heads, self.head_size), "layer")
+            yield gain("self_attn.k_norm.weight", (self.kv_heads, self.head_size), "layer")

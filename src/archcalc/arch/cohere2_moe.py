@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from archcalc.arch import cohere2
 from archcalc.arch._alternating import FULL, SLIDING
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import sparse_layers
 from archcalc.arch._schema import Count, Size
 from archcalc.blocks._tensor import Block
@@ -35,6 +36,9 @@ class Schema(cohere2.Schema):
     prefix_dense_intermediate_size: Size | None = None
     mlp_layer_types: list[str] | None = None
     rms_norm_eps: float | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="layer-fp32" if self.rms_norm_eps is None else "rms", routing="chosen")
 
     def kinds(self) -> list[str]:
         if self.layer_types is not None:

@@ -18,7 +18,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Layer
+from archcalc.model import LEARNED, Architecture, Layer
 
 NORMS = ("input_layernorm", "post_attention_layernorm", "final_layernorm")
 
@@ -54,7 +54,7 @@ class Schema(DecoderSchema):
     def architecture(self, prefix: str = "model") -> Architecture:
         h, encoder = self.hidden_size, self.encoder_config
         facts = self.facts(
-            gated=False, attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", position="learned",
+            gated=False, attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", position=LEARNED,
             more=(("encoder", f"{encoder.num_hidden_layers} layers of {encoder.hidden_size}"),),
         )  # fmt: skip
         outside = (
@@ -63,7 +63,7 @@ class Schema(DecoderSchema):
             *linear("proj", h, encoder.hidden_size, "other", bias=True),
         )
         a = decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, prefix=f"{prefix}.decoder",
+            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=f"{prefix}.decoder",
             final_norm=layer_norm("norm", h), head="proj_out", head_bias=True, extra=outside,
         )  # fmt: skip
         groups, stacks = encoder.tower(f"{prefix}.encoder")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
-from archcalc.model import Architecture, Tensor, recached
+from archcalc.model import Architecture, Position, Tensor, recached
 
 
 class Schema(PlainSchema):
@@ -36,6 +37,9 @@ class Schema(PlainSchema):
     prompt_length: Count = 32
     segment_types: Size = 32
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-own")
+
     @property
     def kv_heads(self) -> int:
         return self.num_attention_heads
@@ -48,7 +52,7 @@ class Schema(PlainSchema):
 
     def more(self) -> dict[str, Any]:
         position = f"relative bias ({self.position_bias_num_buckets} buckets, and one for each pair of segments)"
-        return {"position": position, "tied_embeddings": False}
+        return {"position": Position("relative", position), "tied_embeddings": False}
 
     def placed(self) -> dict[str, Any]:
         buckets = self.segment_types**2 + self.position_bias_num_buckets

@@ -11,7 +11,7 @@ from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Architecture
+from archcalc.model import SINUSOIDAL, Architecture
 
 
 class Schema(PlainSchema):
@@ -45,7 +45,7 @@ class Schema(PlainSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("0", "2"))
 
     def more(self) -> dict[str, Any]:
-        return {"position": "sinusoidal"}
+        return {"position": SINUSOIDAL}
 
     def placed(self) -> dict[str, Any]:
         return {"embed": "w", "layers_name": "h", "head_bias": True}

@@ -17,7 +17,7 @@ from archcalc.arch._schema import Count, Flag, Size
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Layer, Shard, Tensor
+from archcalc.model import Layer, Position, PositionKind, Shard, Tensor
 
 Kinds = Annotated[
     tuple[str, ...], BeforeValidator(lambda v: [x.strip() for x in v.lower().split("|")] if isinstance(v, str) else v or ())
@@ -95,4 +95,5 @@ class Schema(BertSchema):
         position = (["learned"] if self.position_biased_input else []) + (
             ["disentangled relative"] if self.relative_attention else []
         )
-        return {"position": " + ".join(position) or "none"}
+        kind: PositionKind = "learned" if self.position_biased_input else "relative" if self.relative_attention else "none"
+        return {"position": Position(kind, " + ".join(position) or "none")}

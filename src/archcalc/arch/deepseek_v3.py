@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._mtp import behind_decoder
@@ -41,6 +42,9 @@ class Schema(LatentSchema):
     max_position_embeddings: Tokens = 4096
     # Absent in configs of checkpoints without MTP, so the absence means none, whatever the class's default.
     mtp_layers: Count = Field(0, validation_alias=AliasChoices("num_nextn_predict_layers", "num_mtp_layers"))
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def ffn_bias(self) -> bool:
         return False
@@ -81,4 +85,4 @@ class Schema(LatentSchema):
         e = self.experts()
         moe = Moe(e.experts, e.active, e.shared, sum(sparse), e.intermediate) if any(sparse) else None
         facts = self.facts(attention="MLA", moe=moe, more=self.more())
-        return decoder(self.name, layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)
+        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)

@@ -7,6 +7,7 @@ its window, with two projections and a stream head, stored as `mtp.*`).
 from __future__ import annotations
 
 from archcalc.arch._alternating import SLIDING
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._deepseek_v4 import CSA, HASHED, HCA, RENAMES, ROUTED, CompressedSchema
 from archcalc.arch._schema import divided, rope_label
@@ -19,6 +20,9 @@ from archcalc.model import Architecture, Layer, Moe, Stack, Tensor, stack
 
 
 class Schema(CompressedSchema):
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", softmax="own", sinks="column-max")
+
     def layer(self, kind: str, ffn: str, extra: tuple[Tensor, ...] = ()) -> Layer:
         h, heads, dim, streams, wide = (
             self.hidden_size,
@@ -74,6 +78,7 @@ class Schema(CompressedSchema):
             more=tuple(more),
         )
         return decoder(
-            "deepseek_v4", [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            "deepseek_v4", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra=hyper_head("hc_head.hc_", h, self.hc_mult), mtp=self.mtp() if self.num_nextn_predict_layers else (), renames=RENAMES,
         )  # fmt: skip

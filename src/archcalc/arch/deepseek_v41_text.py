@@ -76,6 +76,6 @@ class Schema(SharedSchema):
             ),
         )
         return decoder(
-            "deepseek_v41_text", layers, facts, prefix=prefix, embed="embed", head=join(prefix, "head"),
+            "deepseek_v41_text", layers, facts, computes=self.computes(), prefix=prefix, embed="embed", head=join(prefix, "head"),
             final_norm=[rms_norm("norm", h)], mtp=self.draft(sees), renames=RENAMES,
         )  # fmt: skip

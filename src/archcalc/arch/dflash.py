@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from archcalc.arch import qwen3
 from archcalc.arch._alternating import mixed_label
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import attention_pattern, group
 from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer
@@ -116,4 +117,5 @@ class Schema(qwen3.Schema):
         )
         groups = (group("decoder", outside), group("head", self.heads()))
         layers = stack("layers", "decoder", [built[window] for window in windows])
-        return Architecture(self.name, groups, (layers,), facts, notes=("embedding and head are the target's: not counted",))
+        made = Architecture(self.name, groups, (layers,), facts, notes=("embedding and head are the target's: not counted",))
+        return computed(made, self.computes())

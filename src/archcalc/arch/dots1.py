@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema, named
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
 from archcalc.blocks.attention import QkNorm
@@ -37,6 +38,9 @@ class Schema(WindowedSchema):
     attention_bias: Flag = False
     sliding_window: Tokens | None = 4096
     max_window_layers: Count = 62
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def kinds(self) -> list[str]:
         last = self.num_hidden_layers if self.sliding_window is None else self.max_window_layers

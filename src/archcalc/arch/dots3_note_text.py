@@ -6,6 +6,7 @@ Source: transformers 5.23, models/dots3_note/modeling_dots3_note.py.
 from __future__ import annotations
 
 from archcalc.arch._alternating import INDEXED, SLIDING
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._dots3_note import Dims, NoteSchema
 from archcalc.arch._schema import rope_label
@@ -18,6 +19,9 @@ from archcalc.model import Architecture, Layer, Moe, Shard
 
 
 class Schema(NoteSchema):
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True, routing="grouped")
+
     def layer(self, kind: str, dims: Dims, sparse: bool) -> Layer:
         h, (heads, q_rank, kv_rank, nope, rope, v_dim) = self.hidden_size, dims
         index, topk = Indexer(h, q_rank, self.index_n_heads, self.index_head_dim, self.index_topk), self.index_topk
@@ -54,4 +58,6 @@ class Schema(NoteSchema):
             more=(*self.more(), ("output gate", "one a head")),
         )
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder("dots3_note_text", [built[what] for what in order], facts, prefix=prefix, final_norm=norm)
+        return decoder(
+            "dots3_note_text", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=norm
+        )

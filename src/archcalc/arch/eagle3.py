@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer
@@ -100,4 +101,5 @@ class Schema(DecoderSchema):
             tied_embeddings=False, more=(("draft vocabulary", f"{vocab:,}"), ("target layers read", str(self.fused())))
         )
         groups = (group("embedding", (embedding,)), group("decoder", self.outside()), group("head", head), group("other", tables))
-        return Architecture(self.name, groups, (stack(where, "decoder", layers),), facts, renames=renames, notes=(EMBEDDING_NOTE,))
+        made = Architecture(self.name, groups, (stack(where, "decoder", layers),), facts, renames=renames, notes=(EMBEDDING_NOTE,))
+        return computed(made, self.computes())

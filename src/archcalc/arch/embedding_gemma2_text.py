@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder, join
 from archcalc.arch._gemma4 import TextSchema
 from archcalc.arch._schema import Count, Layers, Size, Tokens
@@ -36,6 +37,9 @@ class Schema(TextSchema):
     num_kv_shared_layers: Count = 0
     hidden_size_per_layer_input: Size = 512
     embedding_dim: Size = 768
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-cast-gain")
 
     def kinds(self) -> list[str]:
         n, every = self.num_hidden_layers, self.sliding_window_pattern
@@ -78,6 +82,7 @@ class Schema(TextSchema):
             self.name,
             [layers[what] for what in order],
             facts,
+            computes=self.computes(),
             prefix=prefix,
             final_norm=[rms_norm("norm", h)],
             extra=inputs,

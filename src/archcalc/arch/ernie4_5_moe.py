@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from archcalc.arch import ernie4_5
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Count, Layers, Size
@@ -39,6 +40,9 @@ class Schema(ernie4_5.Schema):
     moe_layer_end_index: int = -1
     moe_layer_interval: Size = 1
     num_nextn_predict_layers: Count = 0
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def sparse(self) -> Sequence[bool]:
         n, first, step = self.num_hidden_layers, self.moe_layer_start_index, self.moe_layer_interval

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.arch import ernie4_5
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named, sparse_layers
 from archcalc.arch._schema import Count, Layers, Size
 from archcalc.blocks._tensor import Block, make_layer
@@ -34,6 +35,9 @@ class Schema(ernie4_5.Schema):
     num_experts: Size = named(64, "moe_num_experts", "num_experts")
     moe_num_shared_experts: Count = 2
     mlp_layer_types: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="wide")
 
     def sparse(self) -> Sequence[bool]:
         n = self.num_hidden_layers

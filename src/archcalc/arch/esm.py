@@ -15,7 +15,7 @@ from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import UnsupportedError
-from archcalc.model import Shard, Tensor
+from archcalc.model import LEARNED, ROPE, Shard, Tensor
 
 
 class Schema(roberta.Schema):
@@ -55,4 +55,4 @@ class Schema(roberta.Schema):
         yield Tensor(f"{name}.weight", (self.vocab_size, wide), "head", Shard(0, self.vocab_size), kind=self.tied())
 
     def more(self) -> dict[str, Any]:
-        return {"position": "RoPE" if self.rotary() else "learned"}
+        return {"position": ROPE if self.rotary() else LEARNED}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.arch import exaone4
+from archcalc.arch._computes import Computes
 from archcalc.arch._mtp import apart
 from archcalc.arch._plain import sparse_layers
 from archcalc.arch._schema import Count, Size
@@ -29,6 +30,9 @@ class Schema(exaone4.Schema):
     num_experts_per_tok: Size = 8
     num_shared_experts: Count = 1
     num_nextn_predict_layers: Count = 0
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def sparse(self) -> Sequence[bool]:
         if self.mlp_layer_types is None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Architecture
+from archcalc.model import ALIBI, Architecture
 
 
 class Schema(PlainSchema):
@@ -38,6 +39,9 @@ class Schema(PlainSchema):
     multi_query: Flag | None = True
     parallel_attn: Flag | None = True
     bias: Flag | None = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(parallel=bool(self.parallel_attn))
 
     @property
     def kv_heads(self) -> int:
@@ -65,7 +69,7 @@ class Schema(PlainSchema):
 
     def more(self) -> dict[str, Any]:
         # ALiBi takes the place of rotary positions.
-        position = "ALiBi" if self.alibi else rope_label(self.model_extra or {})
+        position = ALIBI if self.alibi else rope_label(self.model_extra or {})
         one = ("LayerNorm (pre)", PARALLEL, "LayerNorm (pre, one each for attention and FFN in parallel)")
         names = tuple(self.norm_names())
         return {"position": position, "norm": one[0 if not self.parallel_attn else len(names)]}

@@ -54,4 +54,6 @@ class Schema(Mamba2Schema):
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)
         facts = self.facts(attention=f"{sharing} beside Mamba-2", more=self.mamba_facts())
         layers = [layer] * self.num_hidden_layers
-        return decoder("falcon_h1", layers, facts, prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])
+        return decoder(
+            "falcon_h1", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)]
+        )

@@ -16,7 +16,7 @@ from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import Block, Mixer, linear, prefixed
 from archcalc.blocks.feedforward import GatedFeedForward
-from archcalc.model import Architecture, Group, Tensor
+from archcalc.model import ROPE, Architecture, Group, Tensor
 
 
 def boxes(name: str, dim: int, feature: int, wide: int, out: int) -> Iterator[Tensor]:
@@ -65,7 +65,7 @@ class Schema(PlainSchema):
         return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, fused="w13", names=("", "", "w2"))
 
     def more(self) -> dict[str, Any]:
-        return {"norm": "RMSNorm (pre, without weights)", "position": "RoPE in one and two dimensions"}
+        return {"norm": "RMSNorm (pre, without weights)", "position": ROPE.also(" in one and two dimensions")}
 
     def perception(self) -> Iterator[Tensor]:
         h = self.hidden_size

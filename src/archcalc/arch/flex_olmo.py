@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch import olmoe
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size, Tokens
 
@@ -25,3 +26,6 @@ class Schema(olmoe.Schema):
     max_position_embeddings: Tokens = 4096
     num_experts_per_tok: Size = 5
     num_experts: Size = named(7, "num_local_experts", "num_experts")
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", tables="fp32")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Mixer
@@ -35,6 +36,9 @@ class Schema(WindowedSchema):
     shared_expert_intermediate_size: Count = 1024
     num_experts_per_tok: Size = 6
     num_experts: Count = 256
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", products="fp32", routing="wide")
 
     def kinds(self) -> list[str]:
         if self.layer_types is not None:

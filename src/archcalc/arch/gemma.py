@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
@@ -31,6 +32,9 @@ class Schema(DecoderSchema):
     tie_word_embeddings: Flag = True
     attention_bias: Flag = False
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-1p")
+
     def architecture(self, prefix: str = "model") -> Architecture:
         h, bias = self.hidden_size, self.attention_bias
         layer = make_layer(
@@ -39,4 +43,4 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
         layers = [layer] * self.num_hidden_layers
-        return decoder("gemma", layers, self.facts(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder("gemma", layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])

@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided
 from archcalc.blocks._tensor import make_layer
@@ -43,6 +44,13 @@ class Schema(DecoderSchema):
     layer_types: list[str] | None = None
     final_logit_softcapping: float | None = 30.0
     attn_logit_softcapping: float | None = 50.0
+
+    def computes(self) -> Computes:
+        return (
+            super()
+            .computes()
+            ._replace(capped_logits=bool(self.final_logit_softcapping), capped=bool(self.attn_logit_softcapping), norm="rms-1p")
+        )
 
     def window(self) -> int | None:
         return self.sliding_window
@@ -87,4 +95,11 @@ class Schema(DecoderSchema):
             sliding_window=self.window() if SLIDING in kinds else None,
             more=tuple(more),
         )
-        return decoder(self.name, [layers[w] for w in windows], facts, prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(
+            self.name,
+            [layers[w] for w in windows],
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=[rms_norm("norm", h)],
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
 from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size, Tokens, divided, per_layer
 from archcalc.arch.gemma2 import NORMS
@@ -43,6 +44,9 @@ class Schema(DecoderSchema):
     num_kv_shared_layers: Count = 15
     laurel_rank: Size = 64
     activation_sparsity_pattern: list[Fraction] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-cast-gain")
 
     def layer(self, window: int | None, shared: bool, intermediate: int) -> Layer:
         h, bias = self.hidden_size, self.attention_bias
@@ -92,6 +96,7 @@ class Schema(DecoderSchema):
         )
         outside = (*altup.per_layer_inputs(h, n, width), *altup.stream_projections(h, self.altup_num_inputs))
         return decoder(
-            "gemma3n_text", [layers[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            "gemma3n_text", [layers[what] for what in order], facts, computes=self.computes(),
+            prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=[altup.per_layer_table(self.vocab_size_per_layer_input, n, width)], extra=outside,
         )  # fmt: skip

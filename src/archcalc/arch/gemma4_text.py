@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import SLIDING, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gemma4 import TextSchema
 from archcalc.arch._schema import Count, Flag, Size, rope_label
@@ -33,6 +34,9 @@ class Schema(TextSchema):
     num_experts: Size | None = None
     top_k_experts: Size | None = None
     moe_intermediate_size: Size | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-cast-gain")
 
     def per_layer_width(self) -> int:
         return self.hidden_size_per_layer_input or 0
@@ -89,6 +93,6 @@ class Schema(TextSchema):
         )
         table = [altup.per_layer_table(self.vocab_size_per_layer_input, n, width)] if width else []
         return decoder(
-            self.name, [layers[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            self.name, [layers[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=table, extra=altup.per_layer_inputs(h, n, width) if width else (),
         )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group, join, with_tower
 from archcalc.arch._qformer import bert_layer
 from archcalc.arch._schema import Layers, Size, Tokens, nested
@@ -15,7 +16,7 @@ from archcalc.arch.git_vision_model import Schema as Vision
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Kind, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
@@ -51,8 +52,11 @@ class Schema(DecoderSchema):
         ]
         groups, stacks = self.vision_config.tower(f"{below}.image_encoder")
         layers = stack(f"{below}.encoder.layer", "decoder", [layer] * self.num_hidden_layers)
-        facts = self.facts(gated=False, norm="LayerNorm (post)", position="learned")
-        text = Architecture(
-            "git", (group("embedding", prefixed(f"{below}.embeddings", embeddings)), group("head", head)), (layers,), facts
+        facts = self.facts(gated=False, norm="LayerNorm (post)", position=LEARNED)
+        text = computed(
+            Architecture(
+                "git", (group("embedding", prefixed(f"{below}.embeddings", embeddings)), group("head", head)), (layers,), facts
+            ),
+            self.computes(),
         )
         return with_tower(text, "git", [*groups, group("vision", prefixed(below, projection))], stacks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._mtp import behind_decoder
 from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size, Tokens, rope_label
@@ -37,6 +38,9 @@ class Schema(DecoderSchema):
     first_k_dense_replace: Count = 1
     # Absent in configs of checkpoints without MTP, so the absence means none, whatever the class's default.
     mtp_layers: Count = Field(0, validation_alias=AliasChoices("num_nextn_predict_layers", "num_mtp_layers"))
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True, routing="grouped")
 
     @property
     def head_size(self) -> int:
@@ -71,4 +75,6 @@ class Schema(DecoderSchema):
             moe=moe if dense < n else None,
             more=(("QK-norm", "RMSNorm per head" if self.use_qk_norm else "none"),),
         )
-        return decoder("glm4_moe", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind)
+        return decoder(
+            "glm4_moe", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind
+        )

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR
+from archcalc.arch._computes import Computes
 from archcalc.arch._indexers import IndexedSchema
 from archcalc.arch._kda import RENAMES, DeltaSchema
 from archcalc.arch._mtp import behind_decoder
@@ -54,6 +55,9 @@ class Schema(DeltaSchema, IndexedSchema):
     hc_mult: Size = 4
     # Absent in configs of checkpoints without MTP, so the absence means none.
     num_nextn_predict_layers: Count = 0
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def default_kinds(self) -> list[str]:
         return [INDEXED if i % 4 == 3 else LINEAR for i in range(self.num_hidden_layers)]

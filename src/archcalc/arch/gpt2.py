@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
 from archcalc.blocks._tensor import make_layer
@@ -16,7 +17,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Facts, Tensor
+from archcalc.model import LEARNED, Architecture, Facts, Tensor
 
 
 def alias(*names: str, default: int) -> int:
@@ -45,6 +46,9 @@ class Schema(ConfigSchema):
     tie_word_embeddings: Flag = True
     bias: Flag = True
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
+
     def architecture(self, prefix: str = "transformer") -> Architecture:
         return self.build("gpt2", prefix)
 
@@ -69,12 +73,13 @@ class Schema(ConfigSchema):
             head_dim=head_dim,
             norm="LayerNorm (pre)",
             activation=activation_name(self.activation_function, gated=False),
-            position="learned",
+            position=LEARNED,
             intermediate_size=inner,
             tied_embeddings=self.tie_word_embeddings,
         )
         return decoder(
-            model_type, [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, prefix=prefix, embed="wte",
+            model_type, [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, computes=self.computes(),
+            prefix=prefix, embed="wte",
             layers_name="h", final_norm=layer_norm("ln_f", h, bias=self.bias),
             extra_embedding=[Tensor("wpe.weight", (self.n_positions, h), "embedding")],
         )  # fmt: skip

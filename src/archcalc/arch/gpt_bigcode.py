@@ -15,7 +15,7 @@ from archcalc.blocks._tensor import Block, Mixer, prefixed
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor
+from archcalc.model import LEARNED, Architecture, Tensor
 
 
 class Schema(ClassicSchema):
@@ -53,11 +53,11 @@ class Schema(ClassicSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc", "c_proj"))
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned"}
+        return {"position": LEARNED}
 
     def placed(self) -> dict[str, Any]:
         positions = Tensor("wpe.weight", (self.max_position_embeddings, self.hidden_size), "embedding")
-        return {"embed": "wte", "layers_name": "h", "extra_embedding": [positions]}
+        return {"embed": "wte", "layers_name": "h", "extra_embedding": [positions], "crosses": self.add_cross_attention}
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         if self.add_cross_attention:

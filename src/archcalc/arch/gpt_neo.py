@@ -14,7 +14,7 @@ from archcalc.arch._schema import Layers, Size, per_layer
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Tensor, recached
+from archcalc.model import LEARNED, Architecture, Tensor, recached
 
 
 class Schema(ClassicSchema):
@@ -53,7 +53,7 @@ class Schema(ClassicSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc", "c_proj"))
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned"}
+        return {"position": LEARNED}
 
     def placed(self) -> dict[str, Any]:
         positions = Tensor("wpe.weight", (self.max_position_embeddings, self.hidden_size), "embedding")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Block, Mixer
@@ -33,6 +34,9 @@ class Schema(PlainSchema):
     use_parallel_residual: Flag = True
     attention_bias: Flag = True
     rotary_pct: Fraction = 0.25
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(parallel=self.use_parallel_residual, joined=True)
 
     @property
     def kv_heads(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from archcalc.arch import gpt_neox
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import Derived
 from archcalc.arch._schema import Flag, Fraction, Layers, Size
 from archcalc.blocks._tensor import Block
@@ -28,6 +29,9 @@ class Schema(gpt_neox.Schema):
     intermediate_multiple_size: float = 4
     tie_word_embeddings: Flag = True
     rotary_pct: Fraction = 1.0
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True)
 
     @property
     def wide(self) -> int:

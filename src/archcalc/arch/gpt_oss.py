@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import make_layer
@@ -34,6 +35,9 @@ class Schema(DecoderSchema):
     num_experts_per_tok: Size = Field(4, validation_alias=AliasChoices("num_experts_per_tok", "experts_per_token"))
     num_local_experts: Size = Field(128, validation_alias=AliasChoices("num_local_experts", "num_experts"))
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", softmax="own", sinks="column-max", routing="chosen")
+
     def layer(self, window: int | None) -> Layer:
         h, bias = self.hidden_size, self.attention_bias
         attention = GroupedQueryAttention(
@@ -41,7 +45,7 @@ class Schema(DecoderSchema):
         )
         experts = MixtureOfExperts(
             h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act,
-            router="router", router_bias=True, expert_bias=True, transposed=True, stored=(),
+            router="router", router_bias=True, expert_bias=True, transposed=True, stored=(), clamped=True,
         )  # fmt: skip
         return make_layer(attention, experts, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
 
@@ -62,4 +66,6 @@ class Schema(DecoderSchema):
             more=(("attention sinks", "one learned logit a head"), ("attention bias", "yes" if self.attention_bias else "no")),
         )
         layers = [by_window[window] for window in windows]
-        return decoder("gpt_oss", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])
+        return decoder(
+            "gpt_oss", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+        )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Architecture
+from archcalc.model import ROPE, Architecture, Position
 
 
 class Schema(PlainSchema):
@@ -34,6 +35,9 @@ class Schema(PlainSchema):
     hidden_act: str = named("gelu_new", "activation_function")
     rotary_dim: Count | None = 64
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(parallel=True, joined=True, products="fp32")
+
     @property
     def kv_heads(self) -> int:
         return self.num_attention_heads
@@ -49,7 +53,10 @@ class Schema(PlainSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("fc_in", "fc_out"))
 
     def more(self) -> dict[str, Any]:
-        return {"position": f"RoPE (interleaved, {self.rotary_dim} of {self.head_size} channels)" if self.rotary_dim else "RoPE"}
+        if not self.rotary_dim:
+            return {"position": ROPE}
+        said = f"RoPE (interleaved, {self.rotary_dim} of {self.head_size} channels)"
+        return {"position": Position("rotary", said, min(self.rotary_dim / self.head_size, 1.0))}
 
     def placed(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h", "head_bias": True}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._granite import RENAMES, ffn
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
@@ -32,6 +33,9 @@ class Schema(DecoderSchema):
     attention_bias: Flag = False
     num_local_experts: Count = 8
     num_experts_per_tok: Size = 2
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="chosen")
 
     def shared(self) -> int:
         """The width of the FFN that every token visits beside the experts."""
@@ -77,4 +81,12 @@ class Schema(DecoderSchema):
             more=(("attention sinks", "one learned logit a head"),) if self.sinks else (),
         )
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder(self.name, [built[window] for window in windows], facts, prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder(
+            self.name,
+            [built[window] for window in windows],
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=norm,
+            renames=RENAMES,
+        )

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from archcalc.arch import granitemoeshared
 from archcalc.arch._alternating import FULL, SLIDING
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import attention_pattern
 from archcalc.arch._schema import Tokens
 
@@ -20,6 +21,9 @@ class Schema(granitemoeshared.Schema):
 
     sliding_window: Tokens | None = 128
     layer_types: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(sinks="scale")
 
     def windows(self) -> list[int | None]:
         n = self.num_hidden_layers

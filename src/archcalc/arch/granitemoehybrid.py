@@ -9,13 +9,14 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch import _granite
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mamba2 import Mamba2Schema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, per_layer, rope_label
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Moe
+from archcalc.model import NOPE, Architecture, Layer, Moe
 
 
 class Schema(Mamba2Schema):
@@ -31,6 +32,9 @@ class Schema(Mamba2Schema):
     shared_intermediate_size: Size = 1024
     position_embedding_type: str | None = None
     layer_types: list[str] | None = Field(None, validation_alias=AliasChoices("layer_types", "layers_block_type"))
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="chosen")
 
     def layer(self, kind: str) -> Layer:
         h, bias, rope = self.hidden_size, self.attention_bias, self.position_embedding_type == "rope"
@@ -55,12 +59,13 @@ class Schema(Mamba2Schema):
         built = {kind: self.layer(kind) for kind in set(kinds)}
         facts = self.facts(
             attention=hybrid_label(kinds, "Mamba-2", head_sharing(self.num_attention_heads, self.kv_heads)),
-            position=rope_label(self.model_extra or {}) if self.position_embedding_type == "rope" else "none (NoPE)",
+            position=rope_label(self.model_extra or {}) if self.position_embedding_type == "rope" else NOPE,
             intermediate_size=self.intermediate_size if experts else self.shared_intermediate_size,
             moe=Moe(experts, self.num_experts_per_tok, 1, n, self.intermediate_size) if experts else None,
             more=self.mamba_facts() if LINEAR in built else (),
         )
         return decoder(
-            "granitemoehybrid", [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            "granitemoehybrid", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=_granite.RENAMES if experts else (),
         )  # fmt: skip

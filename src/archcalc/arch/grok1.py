@@ -17,7 +17,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Moe
+from archcalc.model import ROPE, Architecture, Moe
 
 
 class Schema(DecoderSchema):
@@ -56,8 +56,8 @@ class Schema(DecoderSchema):
         extra = self.model_extra or {}
         facts = self.facts(
             norm="RMSNorm (pre + post)",
-            position=rope_label({"rope_scaling": {"type": extra["rope_type"]}}) if extra.get("rope_type") else "RoPE",
+            position=rope_label({"rope_scaling": {"type": extra["rope_type"]}}) if extra.get("rope_type") else ROPE,
             moe=Moe(self.num_local_experts, self.num_experts_per_tok, 0, n, width),
             more=(("dense path", f"an FFN of {self.intermediate_size} beside the experts"),) if dense else (),
         )
-        return decoder("grok1", [layer] * n, facts, prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder("grok1", [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.model import Layer
@@ -25,6 +26,9 @@ class Schema(PlainSchema):
     max_position_embeddings: Tokens = 4096
     attention_bias: Flag = False
     mlp_bias: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-cast-gain")
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, False

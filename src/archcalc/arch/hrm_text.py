@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import join
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -35,6 +36,9 @@ class Schema(PlainSchema):
     H_cycles: Layers = 2
     L_cycles: Layers = 3
     num_layers_per_stack: Layers | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(bare="bare-rms")
 
     @property
     def kv_heads(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.arch import hunyuan_v1_dense
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Size
 from archcalc.blocks.experts import MixtureOfExperts
@@ -27,6 +28,9 @@ class Schema(hunyuan_v1_dense.Schema):
 
     num_experts: Size | list[Size] = named(1, "num_local_experts", "num_experts")
     moe_topk: Size | list[Size] = named(1, "moe_topk", "num_experts_per_tok")
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="normalized")
 
     def sparse(self) -> Sequence[bool]:
         return [True] * self.num_hidden_layers

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import sparse_layers
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._mtp import behind_decoder
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
@@ -52,6 +53,9 @@ class Schema(DecoderSchema):
     mlp_layer_types: list[str] | None = None
     num_nextn_predict_layers: Count = 0
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="wide")
+
     def layer(self, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         h, bias, wide = self.hidden_size, self.attention_bias, self.moe_intermediate_size
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_dim, bias, bias, qk_norm="head")
@@ -76,4 +80,4 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         facts = self.facts(moe=moe if moe.layers else None, more=(("QK-norm", "RMSNorm per head"),))
         layers, norm = [built[kind] for kind in kinds], [rms_norm("norm", h)]
-        return decoder("hy_v3", layers, facts, prefix=prefix, final_norm=norm, mtp=mtp, renames=RENAMES)
+        return decoder("hy_v3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, mtp=mtp, renames=RENAMES)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import INDEXED, known_kinds, sparse_layers
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._indexers import own_indexers
 from archcalc.arch._mla import LatentSchema
@@ -58,6 +59,9 @@ class Schema(LatentSchema):
     hc_mult: Size = 4
     num_nextn_predict_layers: Count = 0
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own", sinks="column-max", routing="grouped")
+
     def layer(self, indexed: bool, sparse: bool, mtp: bool = False) -> Layer:
         h, heads, rank, topk, streams = self.hidden_size, self.num_attention_heads, self.q_lora_rank, self.index_topk, self.hc_mult
         index = Indexer(h, rank, self.index_n_heads, self.index_head_dim, topk) if indexed else None
@@ -104,6 +108,6 @@ class Schema(LatentSchema):
             ),
         )  # fmt: skip
         return decoder(
-            "hy_v4", [built[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            "hy_v4", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra=hyper_head("hc_head.hc_", h, self.hc_mult), renames=RENAMES, mtp=self.mtp(prefix),
         )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder, group, join, with_tower
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, nested
 from archcalc.arch.idefics_perciever import Schema as Resampler
@@ -44,6 +45,9 @@ class Schema(DecoderSchema):
     vision_config: Annotated[Vision, nested("idefics_vision", fixed=True), DEFAULT]
     perceiver_config: Annotated[Resampler, nested("idefics_perciever", fixed=True), DEFAULT]
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-own")
+
     @property
     def kv_heads(self) -> int:
         return self.num_attention_heads
@@ -70,7 +74,8 @@ class Schema(DecoderSchema):
         crossing = self.num_hidden_layers // self.cross_layer_interval
         facts = self.facts(more=(("cross-attention", f"to the image, {crossing} layers"),))
         extra = [Tensor("embed_tokens.additional_embedding.weight", (more, h), "embedding")] if more else []
-        text = decoder("idefics", [layer] * self.num_hidden_layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+        text = decoder("idefics", [layer] * self.num_hidden_layers, facts, computes=self.computes(), crosses=bool(crossing),
+            prefix=prefix, final_norm=[rms_norm("norm", h)],
                        extra_embedding=extra)  # fmt: skip
         kind: Kind = "tied" if self.tie_word_embeddings else "param"
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))

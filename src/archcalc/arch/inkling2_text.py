@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import HYBRID
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._inkling import HYBRID_SLIDING, RENAMES, RelativeSchema
 from archcalc.arch._schema import Layers, Size, Tokens
@@ -63,6 +64,9 @@ class Schema(RelativeSchema):
     # The head has no rows for the padding of the vocabulary.
     unpadded_vocab_size: Size = 200058
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", routing="wide")
+
     def layer(self, kind: str, first: bool) -> Layer:
         h = self.hidden_size
         experts = MixtureOfExperts(
@@ -91,7 +95,8 @@ class Schema(RelativeSchema):
             more=(*facts.more, ("attention sinks", "one logit a head and token"), ("output gate", "one a channel"))
         )
         return decoder(
-            "inkling2_text", [built[what] for what in order], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            "inkling2_text", [built[what] for what in order], facts, computes=self.computes(),
+            prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=NAMES,
             head_rows=self.unpadded_vocab_size,
         )  # fmt: skip

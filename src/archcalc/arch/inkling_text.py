@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import HYBRID, sparse_layers
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._inkling import HYBRID_SLIDING, RENAMES, RelativeSchema, SinkExperts
 from archcalc.arch._schema import Count, Flag, Layers, Size
@@ -43,6 +44,9 @@ class Schema(RelativeSchema):
     num_mtp_layers: Count | None = None
     mtp_local_layer_ids: list[Count] | None = None
     chain_hidden_post_norm: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="wide")
 
     def ffn(self, sparse: bool) -> Block:
         h, expert = self.hidden_size, self.moe_intermediate_size if self.dense_intermediate_size is None else self.intermediate_size
@@ -91,7 +95,7 @@ class Schema(RelativeSchema):
         )
         embed_norm, (mtp, mtp_groups) = [rms_norm("embed_tokens.embed_norm", self.hidden_size)], self.mtp(prefix)
         return decoder(
-            "inkling_text", [built[what] for what in order], self.relative_facts(kinds, moe), prefix=prefix,
+            "inkling_text", [built[what] for what in order], self.relative_facts(kinds, moe), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)], extra_embedding=embed_norm, renames=RENAMES,
             mtp=mtp, mtp_groups=mtp_groups,
         )  # fmt: skip

@@ -20,7 +20,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.mamba import Mamba
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Layer, Moe
+from archcalc.model import NOPE, Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
@@ -82,9 +82,9 @@ class Schema(DecoderSchema):
         mamba = self.mamba()
         facts = self.facts(
             attention=hybrid_label(kinds, "Mamba", head_sharing(self.num_attention_heads, self.kv_heads)),
-            position="none (NoPE)",
+            position=NOPE,
             moe=Moe(self.num_experts, self.num_experts_per_tok, 0, sum(sparse), self.intermediate_size) if any(sparse) else None,
             more=(("Mamba state", f"{mamba.inner} channels x {mamba.state}"), ("convolution", f"{mamba.kernel} tokens")),
         )
         norm = [rms_norm("final_layernorm", self.hidden_size)]
-        return decoder("jamba", [built[pair] for pair in pairs], facts, prefix=prefix, final_norm=norm)
+        return decoder("jamba", [built[pair] for pair in pairs], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import fused_experts, linear, make_layer, prefixed
@@ -34,6 +35,9 @@ class Schema(PlainSchema):
     num_local_experts: Size = named(8, "moe_num_experts", "num_local_experts")
     num_experts_per_tok: Size = named(2, "moe_top_k", "num_experts_per_tok")
     tie_word_embeddings: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="chosen")
 
     @property
     def kv_heads(self) -> int:

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR
+from archcalc.arch._computes import Computes
 from archcalc.arch._kda import RENAMES, DeltaSchema
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks.kda import KimiDeltaAttention
@@ -38,6 +39,9 @@ class Schema(DeltaSchema):
     num_local_experts: Size = Field(256, validation_alias=AliasChoices("num_experts", "num_local_experts"))
     num_experts_per_tok: Size = Field(8, validation_alias=AliasChoices("num_experts_per_token", "num_experts_per_tok"))
     first_k_dense_replace: Count = 1
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def default_kinds(self) -> list[str]:
         n, given = self.num_hidden_layers, self.linear_attn_config

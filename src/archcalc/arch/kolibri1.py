@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
@@ -45,6 +46,9 @@ class Schema(DecoderSchema):
     num_experts: Size = Field(384, validation_alias=AliasChoices("num_local_experts", "num_experts"))
     num_experts_per_tok: Size = 6
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="wide")
+
     def layer(self, window: int | None) -> Layer:
         h, heads = self.hidden_size, self.num_attention_heads
         attention = GroupedQueryAttention(h, heads, self.kv_heads, self.head_dim, window=window, qk_norm="head")
@@ -68,4 +72,4 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm per head"),),
         )
         layers, norm = [built[window] for window in windows], [rms_norm("norm", self.hidden_size)]
-        return decoder("kolibri1", layers, facts, prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder("kolibri1", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)

@@ -18,7 +18,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Architecture, Tensor
+from archcalc.model import SINUSOIDAL, Architecture, Tensor
 
 NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
@@ -66,7 +66,7 @@ class Schema(PlainSchema):
             yield from layer_norm("encoder_attn_layer_norm", h)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "sinusoidal"}
+        return {"position": SINUSOIDAL}
 
     def architecture(self, prefix: str = "") -> Architecture:
         return head_below(super().architecture(join(prefix, "model")), prefix)

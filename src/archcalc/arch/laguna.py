@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import sparse_layers
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gated import GatedSchema
 from archcalc.arch._schema import Count, Layers, Size, Tokens, per_layer, rope_label
@@ -45,6 +46,9 @@ class Schema(GatedSchema):
     num_attention_heads_per_layer: list[Size] | None = None
     moe_apply_router_weight_on_input: bool = False
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True, routing="normalized")
+
     def sparse(self) -> list[bool]:
         return sparse_layers(self.mlp_layer_types, [i > 0 for i in range(self.num_hidden_layers)])
 
@@ -69,4 +73,4 @@ class Schema(GatedSchema):
         layers = self.layers()
         facts = self.gated_facts(rope_label({"rope_parameters": _ROPE, **(self.model_extra or {})}))
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder("laguna", layers, facts, prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder("laguna", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)

@@ -12,7 +12,7 @@ from archcalc.arch import bert
 from archcalc.arch._schema import Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.vision import table
-from archcalc.model import Tensor
+from archcalc.model import LEARNED, Tensor
 
 
 class Schema(bert.Schema):
@@ -31,4 +31,4 @@ class Schema(bert.Schema):
         return linear("pooler.dense", self.hidden_size, self.hidden_size, "other", bias=True)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned, in the text and on the page"}
+        return {"position": LEARNED.also(", in the text and on the page")}

@@ -92,4 +92,4 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm per head"), ("convolution", f"{self.conv_tokens} tokens")),
         )
         norm = [rms_norm("embedding_norm", self.hidden_size)]
-        return decoder(self.name, [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=norm)
+        return decoder(self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch import lfm2
+from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Count, Flag, Size
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import ConfigError
@@ -25,6 +26,9 @@ class Schema(lfm2.Schema):
     num_experts: Size = 32
     num_experts_per_tok: Size = 4
     use_expert_bias: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="normalized")
 
     def ffn_width(self) -> int:
         return self.intermediate_size

@@ -32,4 +32,4 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
         layers = [layer] * self.num_hidden_layers
-        return decoder("llama", layers, self.facts(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder("llama", layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])

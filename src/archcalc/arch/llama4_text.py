@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import CHUNKED, FULL, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder, every, join
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, per_layer, rope_label
 from archcalc.blocks._tensor import make_layer
@@ -41,6 +42,9 @@ class Schema(DecoderSchema):
     no_rope_layer_interval: Size = 4
     attention_chunk_size: Tokens | None = 8192
     layer_types: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(bare_heads="bare-rms" if self.use_qk_norm else None, softmax="own", routing="all")
 
     def layer(self, kind: str, rope: bool, moe: bool) -> Layer:
         if kind not in (CHUNKED, FULL):
@@ -80,7 +84,7 @@ class Schema(DecoderSchema):
             more.append(("dense layers", f"{n - len(moe)} of width {self.intermediate_size_mlp}"))
         facts = self.facts(
             attention=mixed_label(kinds, head_sharing(self.num_attention_heads, self.kv_heads)),
-            position=rope_label(self.model_extra or {}) + (f", NoPE {every(nope)}" if nope else ""),
+            position=rope_label(self.model_extra or {}).also(f", NoPE {every(nope)}" if nope else ""),
             sliding_window=self.attention_chunk_size if CHUNKED in kinds else None,
             moe=Moe(self.num_local_experts, self.num_experts_per_tok, 1, len(moe), self.intermediate_size) if moe else None,
             more=tuple(more),
@@ -89,4 +93,12 @@ class Schema(DecoderSchema):
         outer, _, inner = prefix.rpartition(".")
         head = join(outer, "lm_head") if inner == "model" else "lm_head"
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder("llama4_text", [layers[what] for what in order], facts, prefix=prefix, final_norm=norm, head=head)
+        return decoder(
+            "llama4_text",
+            [layers[what] for what in order],
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=norm,
+            head=head,
+        )

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided
@@ -73,6 +74,9 @@ class Schema(LatentSchema):
     # Checkpoints hold one whether or not their config says so.
     num_nextn_predict_layers: Count = 1
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="wide")
+
     def mtp(self, prefix: str) -> tuple[list[Stack], list[Group]]:
         """Layers with one attention and one dense FFN each."""
         h, n, rows = self.hidden_size, self.num_nextn_predict_layers, self.vocab_size
@@ -110,5 +114,13 @@ class Schema(LatentSchema):
         note = f"the total holds projections of {zero} experts that do nothing, as the reference implementation does; checkpoints do not"
         norm, notes, (mtp, mtp_groups) = [rms_norm("norm", h)], (note,) if zero else (), self.mtp(prefix)
         return decoder(
-            "longcat_flash", [layer] * n, facts, prefix=prefix, final_norm=norm, notes=notes, mtp=mtp, mtp_groups=mtp_groups
+            "longcat_flash",
+            [layer] * n,
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=norm,
+            notes=notes,
+            mtp=mtp,
+            mtp_groups=mtp_groups,
         )

@@ -11,14 +11,14 @@ from typing import ClassVar
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Size
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Tensor
+from archcalc.model import SINUSOIDAL, Position, Tensor
 
 
 class Schema(BartSchema):
     name: ClassVar[str] = "m2m_100"
     logits_bias: ClassVar[bool] = False
     norm_label: ClassVar[str] = "LayerNorm (pre)"
-    position: ClassVar[str] = "sinusoidal"
+    position: ClassVar[Position] = SINUSOIDAL
 
     vocab_size: Size = 128112
     activation_function: str = "relu"

@@ -13,7 +13,7 @@ from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
 from archcalc.blocks._tensor import Mixer, make_layer
 from archcalc.blocks.mamba import Mamba
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Facts
+from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
@@ -56,7 +56,7 @@ class Schema(ConfigSchema):
     def facts(self, attention: str) -> Facts:
         return Facts(
             hidden_size=self.hidden_size, vocab_size=self.vocab_size, context_tokens=None, attention=attention, heads=0, kv_heads=0,
-            head_dim=0, norm="RMSNorm (pre)", activation="SiLU" if self.hidden_act == "silu" else self.hidden_act, position="none",
+            head_dim=0, norm="RMSNorm (pre)", activation="SiLU" if self.hidden_act == "silu" else self.hidden_act, position=NO_POSITIONS,
             tied_embeddings=self.tie_word_embeddings, more=self.more(),
         )  # fmt: skip
 
@@ -65,4 +65,4 @@ class Schema(ConfigSchema):
         layer = make_layer(self.mixer(), None, (rms_norm("norm", h),), mixer_name="mixer")
         facts = self.facts("Mamba-2" if self.name == "mamba2" else "Mamba")
         layers, norm = [layer] * self.num_hidden_layers, [rms_norm("norm_f", h)]
-        return decoder(self.name, layers, facts, prefix=prefix, embed="embeddings", final_norm=norm)
+        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=norm)

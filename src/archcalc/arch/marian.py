@@ -10,14 +10,14 @@ from typing import ClassVar
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import Derived
 from archcalc.arch._schema import Flag, Size
-from archcalc.model import Group, Stack
+from archcalc.model import SINUSOIDAL, Group, Position, Stack
 
 
 class Schema(BartSchema):
     name: ClassVar[str] = "marian"
     offset: ClassVar[int] = 0
     embedding_norm: ClassVar[bool] = False
-    position: ClassVar[str] = "sinusoidal"
+    position: ClassVar[Position] = SINUSOIDAL
 
     vocab_size: Size = 58101
     decoder_vocab_size: Derived = 0

@@ -12,6 +12,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label, sparse_layers
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Block, linear, make_layer
@@ -51,6 +52,9 @@ class Schema(DecoderSchema):
     num_nextn_predict_layers: Count = 3
     layer_types: list[str] | None = None
     mlp_layer_types: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True, softmax="own", sinks="column-max", routing="grouped")
 
     def window(self) -> int:
         """`sliding_window_size` does not count the query itself."""
@@ -108,4 +112,6 @@ class Schema(DecoderSchema):
         )
         norm, renames = [rms_norm("norm", self.hidden_size)], ((".self_attn.sinks", ".self_attn.attention_sink_bias"),)
         layers, mtp = [built[what] for what in order], self.mtp(prefix)
-        return decoder("mimo_v2_flash", layers, facts, prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)
+        return decoder(
+            "mimo_v2_flash", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp
+        )

@@ -53,4 +53,6 @@ class Schema(LatentSchema):
         layer = make_layer(self.attention(), ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
         facts: dict[str, Any] = {"attention": "MLA", "more": self.more()}
         layers = [layer] * self.num_hidden_layers
-        return decoder("minicpm3", layers, self.facts(**facts), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(
+            "minicpm3", layers, self.facts(**facts), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)]
+        )

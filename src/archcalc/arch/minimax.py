@@ -18,7 +18,7 @@ from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.linear import LightningAttention
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Layer, recached
+from archcalc.model import Architecture, Layer, Position, recached
 
 LINEAR, FULL = "linear_attention", "full_attention"
 
@@ -49,7 +49,7 @@ class Schema(mixtral.Schema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return make_layer(LightningAttention(h, self.num_attention_heads, self.head_size), self.experts(), norms)
 
-    def position(self) -> str:
+    def position(self) -> Position:
         return rope_label(self.model_extra or {})
 
     def architecture(self, prefix: str = "model") -> Architecture:
@@ -59,13 +59,13 @@ class Schema(mixtral.Schema):
         linear, both = "lightning attention", len(built) > 1
         facts = facts._replace(
             attention=f"{linear} + {facts.attention} ({ratio(kinds)})" if both else facts.attention if FULL in built else linear,
-            position=f"{self.position()}, none in linear layers" if LINEAR in built else self.position(),
+            position=self.position().also(", none in linear layers") if LINEAR in built else self.position(),
             sliding_window=self.sliding_window,
             moe=self.moe(),
             more=(("linear heads", f"{self.num_attention_heads} x {self.head_size}, fixed decay by head and layer"),),
         )
         made = decoder(
-            self.name, [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip
         # Its own cache is made without the config, and so knows no window (modeling_minimax.py, `MiniMaxCache()`).

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Fraction, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import make_layer
@@ -39,6 +40,9 @@ class Schema(DecoderSchema):
     num_experts_per_tok: Size = 8
     num_local_experts: Size = Field(256, validation_alias=AliasChoices("num_experts", "num_local_experts"))
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True, routing="normalized")
+
     def architecture(self, prefix: str = "model") -> Architecture:
         h, n, routed, active = self.hidden_size, self.num_hidden_layers, self.num_local_experts, self.num_experts_per_tok
         experts = MixtureOfExperts(
@@ -56,6 +60,6 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm over all heads of a layer"),),
         )
         return decoder(
-            "minimax_m2", [layer] * n, facts, prefix=prefix, final_norm=[rms_norm("norm", h)],
+            "minimax_m2", [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip

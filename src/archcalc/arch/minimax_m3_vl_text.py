@@ -6,6 +6,7 @@ Source: transformers 5.23, models/minimax_m3_vl/modeling_minimax_m3_vl.py, conve
 from __future__ import annotations
 
 from archcalc.arch._alternating import FULL
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._minimax_m3 import SPARSE, BlockSparseSchema
 from archcalc.arch._schema import rope_label
@@ -26,6 +27,9 @@ RENAMES = (
 
 
 class Schema(BlockSparseSchema):
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-1p", joined=True, routing="normalized")
+
     def layer(self, kind: str, sparse: bool) -> Layer:
         h, heads, kv_heads, dim = self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_dim
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
@@ -59,5 +63,11 @@ class Schema(BlockSparseSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "minimax_m3_vl_text", [built[what] for what in order], facts, prefix=prefix, final_norm=norm, renames=RENAMES
+            "minimax_m3_vl_text",
+            [built[what] for what in order],
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=norm,
+            renames=RENAMES,
         )

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from archcalc.arch import minimax
 from archcalc.arch._schema import Count, Size, per_layer, rope_label
 from archcalc.errors import UnsupportedError
-from archcalc.model import Layer
+from archcalc.model import Layer, Position
 
 
 class Schema(minimax.Schema):
@@ -39,5 +39,5 @@ class Schema(minimax.Schema):
         layer = super().of_kind(kind)
         return layer._replace(tensors=tuple(t._replace(dtype="F32") if t.role == "router" else t for t in layer.tensors))
 
-    def position(self) -> str:
+    def position(self) -> Position:
         return rope_label(self.model_extra or {}, self.rotary_dim / self.head_size if self.rotary_dim else None)

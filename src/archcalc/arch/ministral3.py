@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from archcalc.arch import mistral
 from archcalc.arch._schema import Layers, Size, Tokens
-from archcalc.model import Architecture
+from archcalc.model import ROPE, Architecture
 
 
 class Schema(mistral.Schema):
@@ -23,5 +23,5 @@ class Schema(mistral.Schema):
         text = super().architecture(prefix)
         extra = self.model_extra or {}
         if not (extra.get("rope_parameters") or extra.get("rope_scaling")):
-            text = text._replace(facts=text.facts._replace(position="RoPE (YaRN)"))
+            text = text._replace(facts=text.facts._replace(position=ROPE._replace(said="RoPE (YaRN)")))
         return text._replace(model_type="ministral3")

@@ -32,4 +32,11 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
         facts = self.facts(sliding_window=window)
-        return decoder("mistral", [layer] * self.num_hidden_layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(
+            "mistral",
+            [layer] * self.num_hidden_layers,
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=[rms_norm("norm", h)],
+        )

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch import deepseek_v3
 from archcalc.arch._schema import Count, Layers, Size, Tokens
-from archcalc.model import Architecture
+from archcalc.model import ROPE, Architecture
 
 
 class Schema(deepseek_v3.Schema):
@@ -37,5 +37,5 @@ class Schema(deepseek_v3.Schema):
         text = super().architecture(prefix)
         extra = self.model_extra or {}
         if not (extra.get("rope_parameters") or extra.get("rope_scaling")):
-            text = text._replace(facts=text.facts._replace(position="RoPE (YaRN)"))
+            text = text._replace(facts=text.facts._replace(position=ROPE._replace(said="RoPE (YaRN)")))
         return text

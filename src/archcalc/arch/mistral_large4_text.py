@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._indexers import IndexedSchema
 from archcalc.arch._plain import partly, sparse_layers, turned_layers
@@ -49,6 +50,9 @@ class Schema(IndexedSchema):
     no_rope_layers: list[int] | None = None
     no_rope_layer_interval: Size = 4
     kv_source_layers: list[int] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     def own_kv(self) -> list[bool]:
         """Which layers cache a latent of their own; the others attend to that of an earlier one."""
@@ -111,4 +115,4 @@ class Schema(IndexedSchema):
         )
         stretch = Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")  # of each frequency, learned
         final = [rms_norm("norm", self.hidden_size), stretch]
-        return decoder(self.name, [built[key] for key in keys], facts, prefix=prefix, final_norm=final)
+        return decoder(self.name, [built[key] for key in keys], facts, computes=self.computes(), prefix=prefix, final_norm=final)

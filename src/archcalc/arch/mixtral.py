@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
@@ -34,6 +35,9 @@ class Schema(DecoderSchema):
     num_experts_per_tok: Size = 2
     num_local_experts: Size = Field(8, validation_alias=AliasChoices("num_local_experts", "num_experts"))
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="normalized")
+
     def experts(self, **options: Any) -> MixtureOfExperts:
         return MixtureOfExperts(
             self.hidden_size, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act,
@@ -57,6 +61,6 @@ class Schema(DecoderSchema):
         facts = self.facts(sliding_window=self.sliding_window, moe=self.moe())
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, prefix=prefix, final_norm=norm,
+            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip

@@ -65,6 +65,8 @@ class Schema(DecoderSchema):
             "mllama_text_model",
             layers,
             facts,
+            computes=self.computes(),
+            crosses=bool(reading),
             prefix=prefix,
             final_norm=norm,
             embed_rows=rows,

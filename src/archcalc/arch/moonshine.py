@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -42,6 +43,9 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 512
     attention_bias: Flag = False
     tie_word_embeddings: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True)
 
     def attention(self) -> GroupedQueryAttention:
         heads, kv_heads = self.encoder_num_attention_heads, self.encoder_num_key_value_heads or self.encoder_num_attention_heads
@@ -78,7 +82,8 @@ class Schema(DecoderSchema):
             attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", more=(("encoder", f"{n} layers"),)
         )
         a = decoder(
-            self.name, [self.decoder_layer()] * self.num_hidden_layers, facts, prefix=f"{prefix}.decoder",
+            self.name, [self.decoder_layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
+            prefix=f"{prefix}.decoder",
             final_norm=self.norms("norm"), head="proj_out",
         )  # fmt: skip
         outside = Group("audio", tuple(prefixed(f"{prefix}.encoder", self.front())))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Layers, Size, Tokens, divided
 from archcalc.blocks._tensor import Block, Mixer
@@ -32,6 +33,9 @@ class Schema(PlainSchema):
     max_position_embeddings: Tokens = 3000
     sliding_window: Tokens | None = 3000
     architectures: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-cast-gain")
 
     @property
     def wide(self) -> int:

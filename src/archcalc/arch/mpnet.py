@@ -14,7 +14,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, table
-from archcalc.model import Layer, Shard, Tensor
+from archcalc.model import LEARNED, Layer, Shard, Tensor
 
 
 class Schema(roberta.Schema):
@@ -41,4 +41,4 @@ class Schema(roberta.Schema):
         return encoder_layer(attention, ffn, norms, attention_name="attention.attn", ffn_name="")
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned + relative"}
+        return {"position": LEARNED.also(" + relative")}

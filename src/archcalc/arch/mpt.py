@@ -12,6 +12,7 @@ from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
+from archcalc.model import ALIBI
 
 
 class Attention(ConfigSchema):
@@ -55,7 +56,7 @@ class Schema(ClassicSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, False, ("up_proj", "down_proj"))
 
     def more(self) -> dict[str, Any]:
-        return {"position": "ALiBi"}
+        return {"position": ALIBI}
 
     def placed(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "blocks"}

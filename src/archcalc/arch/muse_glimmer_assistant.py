@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import SLIDING, mixed_label
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, group, join
 from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer, prefixed
@@ -58,4 +59,5 @@ class Schema(DecoderSchema):
         )
         layers = stack(join(prefix, "layers"), "decoder", [built[window] for window in windows])
         groups = (group("decoder", prefixed(prefix, outside) if prefix else outside),)
-        return Architecture(self.name, groups, (layers,), facts, notes=("embedding and head are the target's: not counted",))
+        made = Architecture(self.name, groups, (layers,), facts, notes=("embedding and head are the target's: not counted",))
+        return computed(made, self.computes())

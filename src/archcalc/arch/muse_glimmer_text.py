@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided, per_layer, rope_label
 from archcalc.arch.gemma2 import NORMS
@@ -38,6 +39,9 @@ class Schema(DecoderSchema):
     layer_types: list[str] | None = None
     layer_rope_theta: list[float] | None = None
     final_logit_softcapping: float | None = 20.0
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-1p")
 
     def attention(self, window: int | None, rope: bool) -> GroupedQueryAttention:
         h, heads, bias = self.hidden_size, self.num_attention_heads, self.attention_bias
@@ -75,10 +79,17 @@ class Schema(DecoderSchema):
         facts = self.facts(
             attention=mixed_label(kinds, head_sharing(self.num_attention_heads, self.kv_heads)),
             norm="RMSNorm (pre + post)",
-            position=rope_label(self.model_extra or {}) + (f", NoPE {every(nope)}" if nope else ""),
+            position=rope_label(self.model_extra or {}).also(f", NoPE {every(nope)}" if nope else ""),
             sliding_window=self.sliding_window if SLIDING in kinds else None,
             moe=self.moe(),
             more=tuple(more),
         )
         norm = [rms_norm("norm", h)]
-        return decoder(self.name, [built[what] for what in order], facts, prefix=prefix, final_norm=norm)
+        return decoder(
+            self.name,
+            [built[what] for what in order],
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=norm,
+        )

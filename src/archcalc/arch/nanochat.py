@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
@@ -37,6 +38,13 @@ class Schema(DecoderSchema):
     attention_bias: Flag = False
     depth: Layers | None = None
 
+    def computes(self) -> Computes:
+        return (
+            super()
+            .computes()
+            ._replace(capped_logits=True, bare="bare-rms", bare_outside=("embedding norm", "final norm"), bare_heads="bare-rms")
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _native(cls, config: Any) -> Any:
@@ -63,4 +71,4 @@ class Schema(DecoderSchema):
             norm="RMSNorm without weights (pre, and after the embedding)",
             more=(("QK-norm", "RMSNorm without weights"),),
         )
-        return decoder("nanochat", [layer] * self.num_hidden_layers, facts, prefix=prefix)
+        return decoder("nanochat", [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from archcalc.arch import arcee
+from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Fraction, Layers, Size, Tokens, rope_label
 
 
@@ -25,6 +26,9 @@ class Schema(arcee.Schema):
     num_attention_heads: Size = 48
     max_position_embeddings: Tokens = 4096
     partial_rotary_factor: Fraction = 0.5
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="layer-1p", joined=True)
 
     def more(self) -> dict[str, Any]:
         return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor)}

@@ -7,17 +7,21 @@ step's layers as `mtp.layers.*`, with the projection in the first and a norm in 
 from __future__ import annotations
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._nemotron import MLP, MOE, PatternSchema
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Moe, Stack, stack
+from archcalc.model import NOPE, Architecture, Moe, Stack, stack
 
 _NAMES = {LINEAR: "Mamba-2", FULL: "attention", MOE: "experts", MLP: "FFN"}
 
 
 class Schema(PatternSchema):
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-cast-gain", routing="grouped")
+
     def mtp(self) -> list[Stack]:
         h, kinds, layers = self.hidden_size, self.mtp_kinds(), []
         if not kinds:
@@ -39,14 +43,15 @@ class Schema(PatternSchema):
         facts = self.facts(
             gated=False,
             attention=hybrid_label(mixers, "Mamba-2", head_sharing(self.num_attention_heads, self.kv_heads)) if mixers else "none",
-            position="none (NoPE)",
+            position=NOPE,
             intermediate_size=self.intermediate_size if MLP in built else None,
             tied_embeddings=False,
             moe=self.moe(kinds.count(MOE)),
             more=tuple(more),
         )
         return decoder(
-            "nemotron_h", [built[kind] for kind in kinds], facts, prefix=prefix, embed="embeddings", final_norm=[rms_norm("norm_f", h)],
+            "nemotron_h", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            prefix=prefix, embed="embeddings", final_norm=[rms_norm("norm_f", h)],
             mtp=self.mtp() if self.num_nextn_predict_layers else (), renames=((f"{prefix}.", "backbone."),),
         )  # fmt: skip
 

@@ -93,4 +93,6 @@ class Schema(DecoderSchema):
             intermediate_size=max(widths, default=0),
             more=(("layers without attention", f"{bare} of {len(blocks)}"), ("FFN", f"{min(widths)} to {max(widths)}")),
         )
-        return decoder("nemotron-nas", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])
+        return decoder(
+            "nemotron-nas", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+        )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
@@ -24,6 +25,9 @@ class Schema(PlainSchema):
     num_attention_heads: Size = 32
     max_position_embeddings: Tokens = 2048
     attention_bias: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(bare="bare-layer", tables="fp32")
 
     def norm(self, name: str) -> tuple[()]:
         return ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
@@ -26,6 +27,9 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 2048
     attention_bias: Flag = False
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", tables="fp32")
+
     def layer(self, window: int | None = None) -> Layer:
         h, bias = self.hidden_size, self.attention_bias
         attention = GroupedQueryAttention(
@@ -40,4 +44,6 @@ class Schema(DecoderSchema):
     def architecture(self, prefix: str = "model") -> Architecture:
         facts = self.facts(norm="RMSNorm (post, inside the residual)", more=(("QK-norm", "RMSNorm over all heads"),))
         layers = [self.layer()] * self.num_hidden_layers
-        return decoder("olmo2", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])
+        return decoder(
+            "olmo2", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+        )

@@ -30,4 +30,6 @@ class Schema(olmo2.Schema):
             more=(("QK-norm", "RMSNorm over all heads"),),
         )
         layers = [by_window[window] for window in windows]
-        return decoder("olmo3", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])
+        return decoder(
+            "olmo3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+        )

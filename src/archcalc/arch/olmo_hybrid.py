@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided, per_layer
 from archcalc.blocks._tensor import make_layer
@@ -38,6 +39,9 @@ class Schema(DecoderSchema):
     linear_key_head_dim: Size | None = None
     linear_value_head_dim: Size | None = None
     linear_conv_kernel_dim: Size = 4
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-fp32", tables="fp32")
 
     def kinds(self) -> list[str]:
         n = self.num_hidden_layers
@@ -81,4 +85,6 @@ class Schema(DecoderSchema):
             ),
         )
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder("olmo_hybrid", [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=norm)
+        return decoder(
+            "olmo_hybrid", [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm
+        )

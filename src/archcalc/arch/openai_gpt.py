@@ -12,7 +12,7 @@ from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Tensor
+from archcalc.model import LEARNED, Tensor
 
 
 class Schema(ClassicSchema):
@@ -37,7 +37,7 @@ class Schema(ClassicSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc", "c_proj"), transposed=True)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned"}
+        return {"position": LEARNED}
 
     def placed(self) -> dict[str, Any]:
         positions = Tensor("positions_embed.weight", (self.max_position_embeddings, self.hidden_size), "embedding")

@@ -13,7 +13,7 @@ from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.blocks.norm import layer_norm, rms_norm
-from archcalc.model import Architecture, Facts, Layer, Tensor
+from archcalc.model import ROPE, Architecture, Facts, Layer, Tensor
 
 
 def make_divisible(value: float, by: int) -> int:
@@ -77,12 +77,12 @@ class Schema(ConfigSchema):
         facts = Facts(
             self.model_dim, self.vocab_size, self.max_context_length, "GQA", max(queries), max(keys), self.head_dim,
             "RMSNorm (pre)" if self.normalization_layer_name == "rms_norm" else "LayerNorm (pre)",
-            activation_name(self.activation_fn_name, gated=self.ffn_with_glu), "RoPE", max(wide),
+            activation_name(self.activation_fn_name, gated=self.ffn_with_glu), ROPE, max(wide),
             more=(("heads", f"{queries[0]} to {queries[-1]}"), ("FFN", f"{wide[0]} to {wide[-1]}")),
         )  # fmt: skip
         shared = self.share_input_output_layers
         layers = [self.layer(*sizes) for sizes in zip(queries, keys, wide, strict=True)]
         return decoder(
-            "openelm", layers, facts._replace(tied_embeddings=shared), prefix=prefix, embed="token_embeddings",
+            "openelm", layers, facts._replace(tied_embeddings=shared), computes=self.computes(), prefix=prefix, embed="token_embeddings",
             final_norm=self.norm("norm"), head="" if shared else "lm_head",
         )  # fmt: skip

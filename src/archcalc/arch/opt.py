@@ -14,7 +14,7 @@ from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer, linear
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Architecture, Group, Tensor
+from archcalc.model import LEARNED, Architecture, Group, Tensor
 
 
 class Schema(PlainSchema):
@@ -53,7 +53,7 @@ class Schema(PlainSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, self.enable_bias)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned", "norm": f"LayerNorm ({'pre' if self.do_layer_norm_before else 'post'})"}
+        return {"position": LEARNED, "norm": f"LayerNorm ({'pre' if self.do_layer_norm_before else 'post'})"}
 
     def placed(self) -> dict[str, Any]:
         h, wide = self.hidden_size, self.word_embed_proj_dim or self.hidden_size

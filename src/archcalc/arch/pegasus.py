@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
+from archcalc.model import SINUSOIDAL, Position
 
 
 class Schema(BartSchema):
@@ -16,4 +17,4 @@ class Schema(BartSchema):
     embedding_norm: ClassVar[bool] = False
     last_norm: ClassVar[bool] = True
     norm_label: ClassVar[str] = "LayerNorm (pre)"
-    position: ClassVar[str] = "sinusoidal"
+    position: ClassVar[Position] = SINUSOIDAL

@@ -12,7 +12,7 @@ from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Layers, Size
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Layer, Tensor
+from archcalc.model import SINUSOIDAL, Layer, Position, Tensor
 
 
 class Schema(BartSchema):
@@ -20,7 +20,7 @@ class Schema(BartSchema):
     name: ClassVar[str] = "pegasus_x"
     logits_bias: ClassVar[bool] = False
     norm_label: ClassVar[str] = "LayerNorm (pre)"
-    position: ClassVar[str] = "sinusoidal"
+    position: ClassVar[Position] = SINUSOIDAL
 
     vocab_size: Size = 96103
     max_position_embeddings: Size = 16384

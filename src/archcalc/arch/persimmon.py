@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Block, Mixer
@@ -29,6 +30,9 @@ class Schema(PlainSchema):
     max_position_embeddings: Tokens = 16384
     partial_rotary_factor: Fraction = 0.5
     qk_layernorm: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True)
 
     @property
     def kv_heads(self) -> int:

@@ -5,6 +5,7 @@ Source: transformers 5.23, models/phi/modeling_phi.py and configuration_phi.py (
 
 from __future__ import annotations
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, divided, rope_label
 from archcalc.blocks._tensor import make_layer
@@ -25,6 +26,9 @@ class Schema(DecoderSchema):
     partial_rotary_factor: Fraction = 0.5
     qk_layernorm: Flag = False
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(parallel=True, joined=True)
+
     def architecture(self, prefix: str = "model") -> Architecture:
         h = self.hidden_size
         attention = GroupedQueryAttention(
@@ -44,6 +48,7 @@ class Schema(DecoderSchema):
             "phi",
             [layer] * self.num_hidden_layers,
             facts,
+            computes=self.computes(),
             prefix=prefix,
             final_norm=layer_norm("final_layernorm", h),
             head_bias=True,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Fraction, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import make_layer
@@ -28,6 +29,9 @@ class Schema(DecoderSchema):
     sliding_window: Size | None = None
     partial_rotary_factor: Fraction | None = None
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True)
+
     def architecture(self, prefix: str = "model") -> Architecture:
         h = self.hidden_size
         attention = GroupedQueryAttention(
@@ -41,4 +45,11 @@ class Schema(DecoderSchema):
         facts = self.facts(
             sliding_window=self.sliding_window, position=rope_label(self.model_extra or {}, self.partial_rotary_factor)
         )
-        return decoder("phi3", [layer] * self.num_hidden_layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(
+            "phi3",
+            [layer] * self.num_hidden_layers,
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=[rms_norm("norm", h)],
+        )

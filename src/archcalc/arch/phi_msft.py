@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
 from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Position
 
 
 class Schema(PlainSchema):
@@ -33,6 +34,9 @@ class Schema(PlainSchema):
     hidden_act: str = named("gelu_new", "activation_function")
     rotary_dim: Size = 32
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True, parallel=True)
+
     @property
     def wide(self) -> int:
         return self.intermediate_size or 4 * self.hidden_size
@@ -44,7 +48,8 @@ class Schema(PlainSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act)
 
     def more(self) -> dict[str, Any]:
-        return {"position": f"RoPE ({min(self.rotary_dim, self.head_size)} of {self.head_size} channels)"}
+        width = min(self.rotary_dim, self.head_size)
+        return {"position": Position("rotary", f"RoPE ({width} of {self.head_size} channels)", width / self.head_size)}
 
     def placed(self) -> dict[str, Any]:
         return {"embed": "embd.wte", "layers_name": "h", "final_norm": (), "head": "lm_head.linear", "head_bias": True}

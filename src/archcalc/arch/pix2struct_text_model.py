@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder, join
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size, Tokens
@@ -15,7 +16,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Tensor
+from archcalc.model import Architecture, Layer, Position, Tensor
 
 NAMES = ("query", "key", "value", "output")
 
@@ -33,6 +34,9 @@ class Schema(DecoderSchema):
     # Relative: nothing bounds the text.
     max_position_embeddings: Tokens = 4096
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-own")
+
     def layer(self, first: bool) -> Layer:
         h, n = self.hidden_size, self.num_attention_heads
         attention = GroupedQueryAttention(h, n, n, self.head_size, names=NAMES)
@@ -49,11 +53,15 @@ class Schema(DecoderSchema):
         first, rest = self.layer(True), self.layer(False)
         layers = [first, *[rest] * (self.num_hidden_layers - 1)]
         final = [rms_norm("final_layer_norm", self.hidden_size)]
-        facts = self.facts(context_tokens=None, position="relative", more=(("cross-attention", "in all layers"),))
+        facts = self.facts(
+            context_tokens=None, position=Position("relative", "relative"), more=(("cross-attention", "in all layers"),)
+        )
         return decoder(
             "pix2struct_text_model",
             layers,
             facts,
+            computes=self.computes(),
+            crosses=True,
             prefix=prefix,
             layers_name="layer",
             final_norm=final,

@@ -92,4 +92,4 @@ class Schema(DecoderSchema):
             **self.more(),
         )
         layers, final = [built[pair] for pair in pairs], [rms_norm("norm", h)]
-        return decoder(self.name, layers, facts, prefix=prefix, final_norm=final, notes=tuple(notes))
+        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=final, notes=tuple(notes))

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen2_moe
 from archcalc.arch._alternating import ratio
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mtp import apart
 from archcalc.arch._schema import STATE_DTYPES, Count, Flag, Fraction, Layers, Size, StateDtype, divided, per_layer, rope_label
@@ -49,6 +50,9 @@ class Schema(qwen2_moe.Schema):
     mtp_layers: Count = Field(1, validation_alias=AliasChoices("mtp_num_hidden_layers", "num_nextn_predict_layers"))
     mtp_use_dedicated_embeddings: Flag = False
     mamba_ssm_dtype: StateDtype | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-1p", joined=True)
 
     def kinds(self) -> list[str]:
         if self.layer_types is not None:
@@ -96,6 +100,6 @@ class Schema(qwen2_moe.Schema):
         behind = [self.layer(FULL, self.sparse(i)) for i in range(self.stored_mtp_layers())]
         stacks, groups = apart(behind, h, self.vocab_size if self.mtp_use_dedicated_embeddings else 0)
         return decoder(
-            self.name, [built[pair] for pair in pairs], self.facts(moe=self.moe(), **self.more()), prefix=prefix,
+            self.name, [built[pair] for pair in pairs], self.facts(moe=self.moe(), **self.more()), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", h)], mtp=stacks, mtp_groups=groups,
         )  # fmt: skip

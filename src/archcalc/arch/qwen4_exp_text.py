@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR, ratio
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._qwen4_exp import StreamSchema
 from archcalc.blocks._tensor import prefixed
@@ -20,6 +21,9 @@ from archcalc.model import Architecture, Layer
 
 class Schema(StreamSchema):
     name: ClassVar[str] = "qwen4_exp_text"
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True)
 
     def streamed(self, kind: str, index: int) -> Layer:
         """The layer around streams, `index` telling which of those with n-grams it is (from 1; 0 for none)."""
@@ -52,4 +56,6 @@ class Schema(StreamSchema):
             said["more"] += (("n-gram embeddings", f"{self.grams(0).rows():,} rows, in {len(marked)} layers"),)
         end = gated_residual("hyper_connection_mixer", h, streams, self.hc_lowrank, writes=False)
         facts = self.facts(moe=self.moe(), **said)
-        return decoder(self.name, [built[what] for what in order], facts, prefix=prefix, final_norm=[], extra=end)
+        return decoder(
+            self.name, [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[], extra=end
+        )

@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import LINEAR, SLIDING, hybrid_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided, rope_label
 from archcalc.blocks._tensor import make_layer
@@ -40,6 +41,9 @@ class Schema(DecoderSchema):
     logits_soft_cap: float | None = 30.0
     block_types: list[str] = ["recurrent", "recurrent", "attention"]  # noqa: RUF012 (pydantic copies it)
     attention_bias: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(capped_logits=bool(self.logits_soft_cap), norm="rms-1p", joined=True)
 
     def layer(self, kind: str) -> Layer:
         h, heads, lru = self.hidden_size, self.num_attention_heads, self.lru_width or self.hidden_size
@@ -72,4 +76,11 @@ class Schema(DecoderSchema):
             ),
         )
         norm = [rms_norm("final_norm", self.hidden_size)]
-        return decoder("recurrent_gemma", [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=norm)
+        return decoder(
+            "recurrent_gemma",
+            [built[kind] for kind in kinds],
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=norm,
+        )

@@ -14,7 +14,7 @@ from archcalc.arch._schema import Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Tensor
+from archcalc.model import ROPE, Tensor
 
 
 class Schema(bert.Schema):
@@ -47,4 +47,4 @@ class Schema(bert.Schema):
             yield from linear("embeddings_project", self.hidden_size, wide, "other", bias=True)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "RoPE"}
+        return {"position": ROPE}

@@ -14,7 +14,7 @@ from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.recurrent import ChannelMixing, TimeMixing
-from archcalc.model import Architecture, Facts
+from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
@@ -42,7 +42,7 @@ class Schema(ConfigSchema):
         first = layer._replace(tensors=(*layer_norm("pre_ln", h), *layer.tensors))
         facts = Facts(
             hidden_size=h, vocab_size=self.vocab_size, context_tokens=self.context_length, attention="RWKV-4", heads=0, kv_heads=0,
-            head_dim=0, norm="LayerNorm (pre)", activation="ReLU², gated", position="none", intermediate_size=wide,
+            head_dim=0, norm="LayerNorm (pre)", activation="ReLU², gated", position=NO_POSITIONS, intermediate_size=wide,
             tied_embeddings=self.tie_word_embeddings,
             more=(("state", f"{inner} channels x 3 numbers in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
@@ -51,6 +51,7 @@ class Schema(ConfigSchema):
             "rwkv",
             layers,
             facts,
+            computes=self.computes(),
             prefix=prefix,
             embed="embeddings",
             layers_name="blocks",

@@ -14,7 +14,7 @@ from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.recurrent import ChannelMixing
 from archcalc.blocks.rwkv5 import MatrixTimeMixing
-from archcalc.model import Architecture, Facts
+from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
@@ -40,11 +40,13 @@ class Schema(ConfigSchema):
         layer = make_layer(*mixers, norms, mixer_name="attention", ffn_name="feed_forward")
         first = layer._replace(tensors=(*layer_norm("pre_ln", h), *layer.tensors))
         facts = Facts(
-            h, self.vocab_size, self.context_length, "RWKV-5", heads, heads, self.head_size, "LayerNorm (pre)", "ReLU², gated", "none",
+            h, self.vocab_size, self.context_length, "RWKV-5", heads, heads, self.head_size, "LayerNorm (pre)", "ReLU², gated",
+            NO_POSITIONS,
             wide, tied_embeddings=self.tie_word_embeddings,
             more=(("state", f"{heads} matrices of {self.head_size} x {self.head_size} in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         return decoder(
-            "rwkv5", [first] + [layer] * (self.num_hidden_layers - 1), facts, prefix=prefix, embed="embeddings", layers_name="blocks",
+            "rwkv5", [first] + [layer] * (self.num_hidden_layers - 1), facts, computes=self.computes(),
+            prefix=prefix, embed="embeddings", layers_name="blocks",
             final_norm=layer_norm("ln_out", h), head="head",
         )  # fmt: skip

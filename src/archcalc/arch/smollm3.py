@@ -57,8 +57,10 @@ class Schema(DecoderSchema):
         kinds = {kind: self.layer(*kind) for kind in set(zip(windows, ropes, strict=True))}
         rope = rope_label(self.model_extra or {})
         facts = self.facts(
-            position=f"{rope}, NoPE {every(i for i, r in enumerate(ropes) if not r)}" if not all(ropes) else rope,
+            position=rope.also(f", NoPE {every(i for i, r in enumerate(ropes) if not r)}") if not all(ropes) else rope,
             sliding_window=self.sliding_window if slides else None,
         )
         layers = [kinds[kind] for kind in zip(windows, ropes, strict=True)]
-        return decoder("smollm3", layers, facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])
+        return decoder(
+            "smollm3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import Derived, PlainSchema, named
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
 from archcalc.blocks.experts import MixtureOfExperts
@@ -30,6 +31,9 @@ class Schema(PlainSchema):
     num_experts_per_tok: Size = 8
     n_shared_experts: Count = 1
     n_routed_experts: Size = named(128, "num_local_experts", "n_routed_experts")
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     @property
     def wide(self) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, PlainSchema
 from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
+from archcalc.blocks.norm import gain
 from archcalc.model import Tensor
 
 
@@ -29,6 +31,9 @@ class Schema(PlainSchema):
     qk_layernorm: Flag = False
     use_parallel_residual: Flag = False
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(parallel=self.use_parallel_residual, joined=True)
+
     def biases(self) -> tuple[bool, bool]:
         return self.use_qkv_bias, False
 
@@ -40,7 +45,7 @@ class Schema(PlainSchema):
             # A norm for each head, without bias.
             for name, heads in (("q_layernorm", self.num_attention_heads), ("k_layernorm", self.kv_heads)):
                 for i in range(heads):
-                    yield Tensor(f"self_attn.{name}.norms.{i}.weight", (self.head_size,), "norm")
+                    yield gain(f"self_attn.{name}.norms.{i}.weight", (self.head_size,), "layer")
 
     def more(self) -> dict[str, Any]:
         return {

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import SLIDING, sparse_layers
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gated import GatedSchema
 from archcalc.arch._mtp import behind_decoder
@@ -59,6 +60,9 @@ class Schema(GatedSchema):
     attention_other_setting: Other | None = None
     per_layer_config: dict[int, dict[str, Size]] | None = None
     num_nextn_predict_layers: Count = Field(0, validation_alias=AliasChoices("num_mtp_layers", "num_nextn_predict_layers"))
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-1p", joined=True, routing="normalized")
 
     def trimmed(self, values: list[str]) -> list[str]:
         """Lists may go on for the MTP layers."""
@@ -109,4 +113,6 @@ class Schema(GatedSchema):
 
         mtp = behind_decoder(layer, self.num_nextn_predict_layers, prefix=prefix, start=n, hidden=h, vocab=rows, copies=False)
         facts = self.gated_facts(rope_label(self.model_extra or {}))
-        return decoder("step3p5", self.layers(), facts, prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)
+        return decoder(
+            "step3p5", self.layers(), facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes, computed
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
 from archcalc.blocks._tensor import make_layer, prefixed
@@ -18,7 +19,7 @@ from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Facts, Group, Layer, Shard, Stack, Tensor, stack
+from archcalc.model import Architecture, Facts, Group, Layer, Position, Shard, Stack, Tensor, stack
 
 NAMES = ("q", "k", "v", "o")
 
@@ -47,6 +48,9 @@ class Schema(ConfigSchema):
     is_gated_act: Flag | None = None
     tie_word_embeddings: Flag = True
     architectures: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-own", softmax="own")
 
     def alone(self) -> bool:
         """Whether the class is the encoder without the decoder."""
@@ -96,7 +100,8 @@ class Schema(ConfigSchema):
             groups.append(Group("head", (Tensor("lm_head.weight", (v, h), "head", Shard(0, v), kind="tied" if tied else "param"),)))
         facts = Facts(
             h, v, None, "MHA, bidirectional" if alone else "MHA + cross-attention", n, n, self.d_kv, "RMSNorm (pre)",
-            activation_name(self.ffn().activation, gated=self.gated()), "relative", self.d_ff,
+            activation_name(self.ffn().activation, gated=self.gated()), Position("relative", "relative"), self.d_ff,
             tied_embeddings=tied, more=() if alone else (("encoder", f"{self.num_layers} layers, {n} heads, FFN {self.d_ff}"),),
         )  # fmt: skip
-        return Architecture(self.name, tuple(groups), tuple(self.half(*pair) for pair in halves.items()), facts)
+        made = Architecture(self.name, tuple(groups), tuple(self.half(*pair) for pair in halves.items()), facts, crosses=not alone)
+        return computed(made, self.computes())

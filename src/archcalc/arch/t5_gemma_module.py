@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from archcalc.arch import gemma2
 from archcalc.arch._composite import Pieces
+from archcalc.arch._computes import normed
 from archcalc.arch.t5gemma2_text import renamed
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
@@ -36,7 +37,7 @@ class Schema(gemma2.Schema):
         if source:
             part = "decoder"
             norms = [rms_norm(f"{when}_cross_attn_layernorm", self.hidden_size) for when in ("pre", "post")]
-            more = [*prefixed("cross_attn", self.cross(source)), *norms]
+            more = [*prefixed("cross_attn", self.cross(source)), *normed(tuple(norms), self.computes())]
 
         def rebuilt(layer: Layer) -> Layer:
             return layer._replace(tensors=(*map(renamed, layer.tensors), *more), caches=layer.caches if source else ())

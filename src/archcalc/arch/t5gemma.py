@@ -34,4 +34,4 @@ class Schema(ConfigSchema):
             attention=f"{facts.attention} + cross-attention",
             more=(*facts.more, ("encoder", f"{self.encoder.num_hidden_layers} layers")),
         )
-        return Architecture("t5gemma", (*groups, *read, Group("head", (head,))), (*own, *layers), facts)
+        return Architecture("t5gemma", (*groups, *read, Group("head", (head,))), (*own, *layers), facts, crosses=True)

@@ -39,4 +39,4 @@ class Schema(ConfigSchema):
         own, own_layers = decoder.body(join(prefix, "decoder"), tied=tied)
         facts = decoder.architecture().facts._replace(tied_embeddings=tied)
         facts = facts._replace(more=(*facts.more, ("encoder", f"{text.num_hidden_layers} layers")))
-        return Architecture("t5gemma2", (*groups, *own, Group("head", (head,))), (*own_layers, *layers), facts)
+        return Architecture("t5gemma2", (*groups, *own, Group("head", (head,))), (*own_layers, *layers), facts, crosses=True)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, sparse_layers
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided
 from archcalc.blocks.experts import MixtureOfExperts
@@ -41,6 +42,9 @@ class Schema(PlainSchema):
     mlp_layer_types: list[str] | None = None
     first_k_dense_replace: Count = 1
     sliding_window: Tokens | None = 128
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="grouped")
 
     @property
     def head_size(self) -> int:

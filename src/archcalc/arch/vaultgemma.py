@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
@@ -27,6 +28,9 @@ class Schema(WindowedSchema):
     tie_word_embeddings: Flag = True
     attention_bias: Flag = False
     sliding_window: Tokens | None = 4096
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-1p")
 
     def period(self) -> int:
         return 2

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from archcalc.arch import biogpt
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size
-from archcalc.model import Architecture
+from archcalc.model import SINUSOIDAL, Architecture
 
 
 class Schema(biogpt.Schema):
@@ -29,7 +29,7 @@ class Schema(biogpt.Schema):
         return self.add_cross_attention
 
     def more(self) -> dict[str, Any]:
-        return {"position": "sinusoidal"}
+        return {"position": SINUSOIDAL}
 
     def placed(self) -> dict[str, Any]:
         return {}

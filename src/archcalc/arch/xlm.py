@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import join
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
@@ -16,7 +17,7 @@ from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Facts, Group, Layer, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Facts, Group, Layer, Shard, Tensor, stack
 
 
 class Schema(ConfigSchema):
@@ -73,11 +74,11 @@ class Schema(ConfigSchema):
         )
         facts = Facts(
             h, v, self.max_position_embeddings, "MHA, bidirectional", heads, heads, dim, self.norm_label(),
-            "GELU" if self.gelu_activation else "ReLU", "learned", 4 * h, tied_embeddings=self.tie_word_embeddings,
+            "GELU" if self.gelu_activation else "ReLU", LEARNED, 4 * h, tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         stacks = (
             # A layer is stored in four lists: the first stands for it where layers are counted.
             stack(f"{root}.{name}", "decoder" if name == "attentions" else "other", [part] * self.n_layers)
             for name, part in parts.items()
         )
-        return Architecture(self.name, groups, tuple(stacks), facts)
+        return computed(Architecture(self.name, groups, tuple(stacks), facts), self.computes())

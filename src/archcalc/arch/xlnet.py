@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import join
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
@@ -15,7 +16,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Facts, Group, Shard, Tensor, stack
+from archcalc.model import Architecture, Facts, Group, Position, Shard, Tensor, stack
 
 
 class Schema(ConfigSchema):
@@ -33,6 +34,9 @@ class Schema(ConfigSchema):
     d_head: Size | None = None
     ff_activation: str = "gelu"
     tie_word_embeddings: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
 
     def architecture(self, prefix: str = "") -> Architecture:
         h, heads, v, root = self.d_model, self.n_head, self.vocab_size, join(prefix, "transformer")
@@ -62,6 +66,8 @@ class Schema(ConfigSchema):
         )
         facts = Facts(
             h, v, None, "MHA, bidirectional", heads, heads, dim, "LayerNorm (post)", activation_name(self.ff_activation, gated=False),
-            "relative", self.d_inner, tied_embeddings=self.tie_word_embeddings,
+            Position("relative", "relative"), self.d_inner, tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
-        return Architecture("xlnet", groups, (stack(f"{root}.layer", "decoder", [layer] * self.n_layer),), facts)
+        return computed(
+            Architecture("xlnet", groups, (stack(f"{root}.layer", "decoder", [layer] * self.n_layer),), facts), self.computes()
+        )

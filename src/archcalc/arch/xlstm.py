@@ -15,7 +15,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.blocks.recurrent import MatrixMemory
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Facts, Tensor
+from archcalc.model import NO_POSITIONS, Architecture, Facts, Tensor
 
 
 def rounded(width: float, multiple: int) -> int:
@@ -61,9 +61,18 @@ class Schema(ConfigSchema):
         layer = make_layer(memory, ffn, norms, mixer_name="mlstm_layer", ffn_name="ffn")
         facts = Facts(
             hidden_size=h, vocab_size=self.vocab_size, context_tokens=None, attention="mLSTM", heads=heads, kv_heads=heads,
-            head_dim=dims[0], norm="RMSNorm (pre)", activation="SwiGLU", position="none", intermediate_size=wide,
+            head_dim=dims[0], norm="RMSNorm (pre)", activation="SwiGLU", position=NO_POSITIONS, intermediate_size=wide,
             more=(("memory", f"{heads} matrices of {dims[0]} x {dims[1]}"),),
         )  # fmt: skip
         layers = [layer] * (self.num_blocks or self.num_hidden_layers)
         norm = [rms_norm("out_norm", h)]
-        return decoder("xlstm", layers, facts, prefix=prefix, embed="embeddings", layers_name="blocks", final_norm=norm)
+        return decoder(
+            "xlstm",
+            layers,
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            embed="embeddings",
+            layers_name="blocks",
+            final_norm=norm,
+        )

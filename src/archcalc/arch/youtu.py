@@ -28,4 +28,11 @@ class Schema(LatentSchema):
         h, ffn = self.hidden_size, GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act)
         layer = make_layer(self.attention(), ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
         facts = self.facts(attention="MLA", more=self.more())
-        return decoder("youtu", [layer] * self.num_hidden_layers, facts, prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(
+            "youtu",
+            [layer] * self.num_hidden_layers,
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=[rms_norm("norm", h)],
+        )

@@ -17,7 +17,7 @@ from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.mamba import Mamba
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture
+from archcalc.model import NOPE, Architecture
 
 
 class Schema(SharedLayerSchema):
@@ -58,10 +58,10 @@ class Schema(SharedLayerSchema):
         layers = self.arrange(kinds, plain, [self.hybrid("shared_transf", mamba, ffn, rope=False)], "shared_transf")
         facts = self.facts(
             attention=hybrid_label(kinds, "Mamba", f"shared {head_sharing(self.num_attention_heads, self.kv_heads)}"),
-            position="none (NoPE)",
+            position=NOPE,
             more=(
                 ("shared layer", f"one transformer layer, applied {kinds.count(HYBRID)} times"),
                 ("Mamba state", f"{mamba.inner} channels x {mamba.state}"),
             ),
         )
-        return decoder("zamba", layers, facts, prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])
+        return decoder("zamba", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])

@@ -17,7 +17,7 @@ from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.mamba import Mamba2
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Tensor
+from archcalc.model import NOPE, Architecture, Layer, Tensor
 
 
 class Schema(SharedLayerSchema):
@@ -76,11 +76,18 @@ class Schema(SharedLayerSchema):
         layers = self.arrange(kinds, plain, firsts, "shared_transformer")
         facts = self.facts(
             attention=hybrid_label(kinds, "Mamba-2", f"shared {head_sharing(self.num_attention_heads, self.kv_heads)}"),
-            position=rope_label(self.model_extra or {}) if self.use_mem_rope else "none (NoPE)",
+            position=rope_label(self.model_extra or {}) if self.use_mem_rope else NOPE,
             intermediate_size=self.ffn().intermediate,
             more=(
                 ("shared layers", f"{len(firsts)} transformer layers, applied {number} times in turn"),
                 ("adapters", f"rank {self.adapter_rank} for each application"),
             ),
         )
-        return decoder("zamba2", layers, facts, prefix=prefix, final_norm=[rms_norm("final_layernorm", self.hidden_size)])
+        return decoder(
+            "zamba2",
+            layers,
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=[rms_norm("final_layernorm", self.hidden_size)],
+        )

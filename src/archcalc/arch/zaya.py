@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archcalc.arch._alternating import FULL, HYBRID, SLIDING, known_kinds, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
 from archcalc.arch._plain import Derived
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, per_layer, rope_label
@@ -40,6 +41,9 @@ class Schema(DecoderSchema):
     router_hidden_size: Size = 256
     cca_time0: Size = 2
     cca_time1: Size = 2
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(joined=True)
 
     def kinds(self) -> list[str]:
         n, allowed = self.num_hidden_layers, (HYBRID, "hybrid_sliding")
@@ -79,4 +83,13 @@ class Schema(DecoderSchema):
         )
         scaled = [Tensor(f"input_hidden_states_{name}", (h,), "other") for name in ("scale", "bias")]
         layers, norm = [built[what] for what in order], [rms_norm("norm", h)]
-        return decoder("zaya", layers, facts, prefix=prefix, final_norm=norm, extra=scaled, head_bias=self.lm_head_bias)
+        return decoder(
+            "zaya",
+            layers,
+            facts,
+            computes=self.computes(),
+            prefix=prefix,
+            final_norm=norm,
+            extra=scaled,
+            head_bias=self.lm_head_bias,
+        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from archcalc.model import Attend, Cache, Experts, Layer, Role, Shard, Tensor
+from archcalc.model import Attend, Cache, Experts, Layer, Role, Shard, Step, Tensor
 
 # Activations that the reference implementation computes in steps (transformers 5.23, activations.py), not with one kernel.
 STEPWISE = ("gelu_new", "gelu_fast", "quick_gelu")
@@ -28,6 +28,14 @@ class Mixer(Block, Protocol):
     def caches(self) -> Iterator[Cache]: ...
     def attends(self) -> Iterator[Attend]: ...
     def scan_flops(self) -> int: ...
+    def steps(self) -> Iterator[Step]: ...
+
+
+@runtime_checkable
+class Routed(Protocol):
+    """An FFN with steps of its own: a router before experts."""
+
+    def steps(self) -> Iterator[Step]: ...
 
 
 def linear(
@@ -70,7 +78,14 @@ def prefixed(prefix: str, tensors: Iterable[Tensor]) -> Iterator[Tensor]:
     for t in tensors:
         # Field by field: `_replace` takes twice as long, and this is where most of the time of reading a config goes.
         stored = tuple(f"{prefix}.{s}" for s in t.stored) if t.stored else ()
-        yield Tensor(f"{prefix}.{t.name}", t.shape, t.role, t.shard, t.experts, t.kind, stored, t.dtype, t.fp32, t.rows_read)
+        yield Tensor(
+            f"{prefix}.{t.name}", t.shape, t.role, t.shard, t.experts, t.kind, stored, t.dtype, t.fp32, t.rows_read, t.norm
+        )
+
+
+def _steps(ffn: Block | None) -> Iterator[Step]:
+    """What an FFN says beyond its tensors: a routed one how it routes, any other nothing."""
+    return ffn.steps() if isinstance(ffn, Routed) else iter(())
 
 
 def make_layer(
@@ -99,5 +114,6 @@ def make_layer(
         scan_flops=mixer.scan_flops() if mixer else 0,
         mixer_width=mixer.width() if mixer else 0,
         ffn_width=ffn.width() if ffn else 0,
+        steps=(*(mixer.steps() if mixer else ()), *_steps(ffn)),
         activation=activation if (activation := getattr(ffn, "activation", "")) in STEPWISE else "",
     )

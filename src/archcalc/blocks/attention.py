@@ -12,7 +12,7 @@ from typing import Literal
 
 from archcalc.blocks._tensor import linear, transpose
 from archcalc.blocks.norm import layer_norm, rms_norm
-from archcalc.model import Attend, Cache, CacheKind, Shard, Tensor
+from archcalc.model import Attend, Cache, CacheKind, Rotation, Scores, Shard, Step, Tensor
 
 QkNorm = Literal["head", "full", "layernorm-head", "none"]
 
@@ -113,6 +113,13 @@ class GroupedQueryAttention:
     def attends(self) -> Iterator[Attend]:
         yield Attend(self.heads, self.head_dim, self._value_dim(), self.topk or self.window)
 
+    def steps(self) -> Iterator[Step]:
+        """The channels that turn are the config's to say."""
+        if self.rope:
+            yield Rotation(0)
+        if self.sinks:
+            yield Scores(sinks="column")
+
     def scan_flops(self) -> int:
         return 0
 
@@ -165,6 +172,9 @@ class KeyIndex:
 
     def attends(self) -> Iterator[Attend]:
         yield Attend(self.heads, self.dim, 0)
+
+    def steps(self) -> Iterator[Step]:
+        return iter(())
 
     def scan_flops(self) -> int:
         return 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Rotation, Scores, Shard, State, Step, Tensor
 
 # Checkpoints leave the compressors and the indexer's weights out of quantization.
 PLAIN = "BF16"
@@ -101,6 +101,10 @@ class CompressedAttention:
             yield Attend(self.heads, self.dim, self.dim, self.topk or None, self.rate)
         if self.topk:
             yield Attend(self.index_heads, self.index_dim, 0, None, self.rate or 1)
+
+    def steps(self) -> Iterator[Step]:
+        yield Rotation(0)
+        yield Scores(sinks="column")
 
     def scan_flops(self) -> int:
         return 0

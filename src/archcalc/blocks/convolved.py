@@ -14,7 +14,7 @@ from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Rotation, Shard, State, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class ConvolvedAttention:
     def attends(self) -> Iterator[Attend]:
         yield Attend(self.heads, self.head_dim, self.head_dim, self.window)
 
+    def steps(self) -> Iterator[Step]:
+        """The channels that turn are the config's to say."""
+        yield Rotation(0)
+
     def scan_flops(self) -> int:
         return 0
 
@@ -83,6 +87,9 @@ class DeeplyRouted:
     routed: MixtureOfExperts
     router: int
     carries: bool
+
+    def steps(self) -> Iterator[Step]:
+        return self.routed.steps()
 
     def tensors(self) -> Iterator[Tensor]:
         w, classes = self.router, self.routed.experts + 1

@@ -12,7 +12,7 @@ from math import isqrt
 
 from archcalc.blocks._tensor import fused_experts, linear
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
-from archcalc.model import Experts, Kind, Shard, Tensor
+from archcalc.model import Clamped, Experts, Kind, Routing, Shard, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class MixtureOfExperts:
     checkpoints (`()` where those are fused too). `transposed` fuses them [experts, in, out]; `turned` says that checkpoints alone do.
     `correction_bias` names the router's correction bias, if it has one; `correction_kind` is `param` where the reference
     implementation registers it as one, `correction_rows` a leading dimension it may have. `shared` is how many experts the shared
-    FFN stands for.
+    FFN stands for. `clamped` is said of their activation (`Clamped`).
     """
 
     hidden: int
@@ -46,6 +46,13 @@ class MixtureOfExperts:
     transposed: bool = False
     stored: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
     turned: bool = False
+    clamped: bool = False
+
+    def steps(self) -> Iterator[Step]:
+        """A softmax over all experts, where the type does not say otherwise."""
+        yield Routing("softmax")
+        if self.clamped:
+            yield Clamped()
 
     def tensors(self) -> Iterator[Tensor]:
         experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate
@@ -98,6 +105,10 @@ class PlainExperts:
     shared_intermediate: int
     latent: int | None = None
     bias: bool = False
+
+    def steps(self) -> Iterator[Step]:
+        """In fp32 with groups of experts, as DeepSeek-V3's."""
+        yield Routing("grouped")
 
     def _shared(self) -> FeedForward:
         names = ("up_proj", "down_proj")

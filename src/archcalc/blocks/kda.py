@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,9 @@ class KimiDeltaAttention:
         yield Cache("state", states=(conv, recurrent), recurrence="kda")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:

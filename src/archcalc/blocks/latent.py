@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm, rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Rotation, Shard, State, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,11 @@ class LatentAttention:
         yield Attend(self.heads, self.nope_dim + self.rope_dim, self.v_dim, topk or self.window)
         if self.indexer is not None:
             yield Attend(self.indexer.heads, self.indexer.dim, 0, None, self.indexer.pool or 1)
+
+    def steps(self) -> Iterator[Step]:
+        """Queries and keys are put together of a part that turns and one that does not."""
+        if self.rope_dim:
+            yield Rotation(self.rope_dim, joined=True)
 
     def scan_flops(self) -> int:
         return 0

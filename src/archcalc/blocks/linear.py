@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
 
 
 def causal_conv(name: str, channels: int, kernel: int, *, units: int, bias: bool = False) -> Iterator[Tensor]:
@@ -94,6 +94,9 @@ class GatedDeltaNet:
     def attends(self) -> Iterator[Attend]:
         return iter(())
 
+    def steps(self) -> Iterator[Step]:
+        return iter(())
+
     def scan_flops(self) -> int:
         """arXiv:2412.06464, equation 10, step by step: S = a S (I - b k k^T) + b v k^T, then S q.
 
@@ -131,6 +134,9 @@ class LightningAttention:
         yield Cache("state", states=(state,), recurrence="lightning")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:

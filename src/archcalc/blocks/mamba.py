@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ class Mamba:
         yield Cache("state", states=(conv_state(self.inner, self.kernel, self.inner), recurrent), recurrence="mamba1")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:
@@ -124,6 +127,9 @@ class Mamba2:
         )
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:

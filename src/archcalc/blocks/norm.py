@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.model import Tensor
+from archcalc.model import NormKind, Tensor
 
 
 def rms_norm(name: str, dim: int) -> Tensor:
     """A gain per channel, no bias."""
-    return Tensor(f"{name}.weight", (dim,), "norm")
+    return gain(f"{name}.weight", (dim,))
+
+
+def gain(name: str, shape: tuple[int, ...], kind: NormKind = "rms") -> Tensor:
+    """The gain of a norm, under its complete name."""
+    return Tensor(name, shape, "norm", norm=kind)
 
 
 def layer_norm(name: str, dim: int, *, bias: bool = True) -> Iterator[Tensor]:
     """A gain and, unless switched off, a bias per channel."""
-    yield Tensor(f"{name}.weight", (dim,), "norm")
+    yield gain(f"{name}.weight", (dim,), "layer")
     if bias:
         yield Tensor(f"{name}.bias", (dim,), "norm")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import layer_norm, rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ class GatedLinearRecurrence:
         yield Cache("state", states=states, recurrence="rg-lru")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:
@@ -74,6 +77,9 @@ class ShortConvolution:
         yield Cache("state", states=(conv_state(self.hidden, self.kernel, self.hidden),), recurrence="short-conv")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:
@@ -111,6 +117,9 @@ class TimeMixing:
         yield Cache("state", states=(inputs, State("recurrent", (self.inner, 3), self.inner, "fp32")), recurrence="rwkv")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:
@@ -186,6 +195,9 @@ class MatrixMemory:
         yield Cache("state", states=states, recurrence="xlstm")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:

@@ -13,7 +13,7 @@ from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.linear import causal_conv
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Scores, Shard, State, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,10 @@ class RelativeAttention:
 
     def attends(self) -> Iterator[Attend]:
         yield Attend(self.heads, self.dim, self.dim, self.window)
+
+    def steps(self) -> Iterator[Step]:
+        if self.clipped:
+            yield Scores(sinks="column")
 
     def scan_flops(self) -> int:
         return 0

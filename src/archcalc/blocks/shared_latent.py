@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Rotation, Scores, Shard, State, Step, Tensor
 
 # Compressors and index keys are never quantized.
 PLAIN = "BF16"
@@ -73,6 +73,10 @@ class SharedLatentAttention:
             yield Attend(self.heads, self.dim, self.dim, self.topk, self.ratio)
         if self.indexes:
             yield Attend(self.index_heads, self.index_dim, 0, None, self.ratio)
+
+    def steps(self) -> Iterator[Step]:
+        yield Rotation(0)
+        yield Scores(sinks="column")
 
     def scan_flops(self) -> int:
         return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archcalc.blocks._tensor import Block, Mixer, prefixed
-from archcalc.model import Attend, Cache, Tensor
+from archcalc.blocks._tensor import Block, Mixer, Routed, prefixed
+from archcalc.model import Attend, Cache, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,11 @@ class Together:
     def tensors(self) -> Iterator[Tensor]:
         for name, block in self.parts:
             yield from prefixed(name, block.tensors()) if name else block.tensors()
+
+    def steps(self) -> Iterator[Step]:
+        for _, block in self.parts:
+            if isinstance(block, Routed):
+                yield from block.steps()
 
     def width(self) -> int:
         return sum(block.width() for _, block in self.parts)
@@ -47,6 +52,10 @@ class MixersTogether:
     def attends(self) -> Iterator[Attend]:
         for _, mixer in self.parts:
             yield from mixer.attends()
+
+    def steps(self) -> Iterator[Step]:
+        for _, mixer in self.parts:
+            yield from mixer.steps()
 
     def scan_flops(self) -> int:
         return sum(mixer.scan_flops() for _, mixer in self.parts)

@@ -12,7 +12,7 @@ from typing import Any
 from archcalc import report
 from archcalc.errors import UnsupportedError
 from archcalc.formats.headers import Header, Held
-from archcalc.model import Architecture, Facts, Group, Layer, Part, Role, Stack, Tensor
+from archcalc.model import Architecture, Facts, Group, Layer, Part, Position, Role, Stack, Tensor
 
 _NUMBER = re.compile(r"(?:^|(?<=\.))(\d{1,9})(?=\.)", re.ASCII)
 _PARTS: tuple[tuple[str, Part], ...] = (
@@ -147,5 +147,5 @@ def _facts(header: Header, config: Mapping[str, Any]) -> Facts:
         hidden_size=number("hidden_size") or width, vocab_size=number("vocab_size") or rows,
         context_tokens=number("max_position_embeddings"), attention="not known", heads=heads,
         kv_heads=number("num_key_value_heads") or 0, head_dim=number("head_dim") or 0, norm="not known", activation="not known",
-        position="not known", intermediate_size=number("intermediate_size"),
+        position=Position("unknown", "not known"), intermediate_size=number("intermediate_size"),
     )  # fmt: skip

@@ -13,13 +13,19 @@ from typing import Any, TypeVar
 from archcalc.model import (
     Architecture,
     Attend,
+    Bare,
     Cache,
+    Clamped,
     Encoder,
     Experts,
     Facts,
     Group,
     Layer,
     Moe,
+    Position,
+    Rotation,
+    Routing,
+    Scores,
     Shard,
     Stack,
     State,
@@ -27,7 +33,7 @@ from archcalc.model import (
     TextModel,
 )
 
-VERSION = 1
+VERSION = 2
 
 T = TypeVar("T")
 
@@ -91,7 +97,9 @@ def _row(record: Any) -> list[Any]:
         if name not in record._field_defaults or values[-1] != record._field_defaults[name]:
             break
         values.pop()
-    return [_row(value) if hasattr(value, "_fields") else _rows(value) for value in values]
+    found = [_row(value) if hasattr(value, "_fields") else _rows(value) for value in values]
+    # Steps are of several kinds, so a row of one names its kind first.
+    return [type(record).__name__, *found] if type(record).__name__ in _STEPS else found
 
 
 def _rows(value: Any) -> Any:
@@ -119,9 +127,16 @@ def _each(read: Callable[[Any], Any]) -> Callable[[list[Any]], tuple[Any, ...]]:
 _tensor = _reader(Tensor, shape=tuple, shard=Shard._make, experts=lambda row: Experts(*row), stored=tuple)
 _state = _reader(State, shape=tuple)
 _cache = _reader(Cache, states=_each(_state))
-_layer = _reader(Layer, caches=_each(_cache), attends=_each(_reader(Attend)))
+_STEPS: dict[str, Callable[[list[Any]], Any]] = {cls.__name__: _reader(cls) for cls in (Bare, Rotation, Scores, Routing, Clamped)}
+
+
+def _step(row: list[Any]) -> Any:
+    return _STEPS[row[0]](row[1:])
+
+
+_layer = _reader(Layer, caches=_each(_cache), attends=_each(_reader(Attend)), steps=_each(_step))
 _stack = _reader(Stack, pattern=tuple)
-_facts = _reader(Facts, moe=Moe._make, more=_each(tuple))
+_facts = _reader(Facts, position=_reader(Position), moe=Moe._make, more=_each(tuple))
 _FIELDS: dict[str, Callable[[Any], Any]] = {
     "renames": _each(tuple),
     "unmodelled_keys": tuple,
@@ -131,4 +146,5 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "encoders": _each(_reader(Encoder)),
     "text": _reader(TextModel),
     "classes": tuple,
+    "steps": _each(_step),
 }

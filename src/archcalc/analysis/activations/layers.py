@@ -3,48 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import get_args
 
-from archcalc.analysis import _reference
 from archcalc.analysis.activations.saved import FP32, INT64, Block, How, Linear, Saved, linears_of
 from archcalc.analysis.activations.scans import RECOMPUTED, scan_saved
-from archcalc.model import Architecture, Attend, Layer, Tensor
+from archcalc.errors import UnsupportedError, unknown
+from archcalc.model import Architecture, Attend, Bare, BareKind, Clamped, Layer, NormKind, Scores, Step, Tensor
+
+STEPS = get_args(Step)
 
 # Norms
 
 
 def norm_saved(
-    a: Architecture, how: How, name: str, width: int, gain: int, source: int, groups: int = 1, block: Block = "norm"
+    kind: NormKind | BareKind, how: How, name: str, width: int, gain: int, source: int, groups: int = 1, block: Block = "norm"
 ) -> Iterator[Saved]:
     """A norm over `width` elements a token in `groups`, its gain of `gain` elements, its input of `source` bytes an element."""
-    style = _reference.norm_style(a)
-    if style in ("layer", "layer-1p"):
-        yield Saved(block, f"{name}: input", source, width)
-        yield Saved(block, f"{name}: mean and deviation", source if how.cpu else FP32, 2 * groups)
-        if style == "layer-1p":
-            yield Saved(block, f"{name}: 1 + weight", how.residual, fixed=gain)
-        return
-    # An fp32 input is the residual stream itself; any other is cast, and the cast kept.
-    yield Saved(block, f"{name}: input in fp32", FP32, width * (2 if style == "layer-fp32" else 1))
-    yield Saved(block, f"{name}: deviation", FP32, groups * (2 if style == "bare-layer" else 1))
-    if how.trains and style == "rms":
-        yield Saved(block, f"{name}: normalized", source, width)
-    elif how.trains and style in ("rms-fp32", "gemma", "gemma4", "layer-fp32"):
-        yield Saved(block, f"{name}: normalized in fp32", FP32, width)
-    if style == "gemma" or (style in ("gemma4", "layer-fp32") and not how.amp and how.size != FP32):
-        yield Saved(block, f"{name}: gain in fp32", FP32, fixed=gain)
+    # A gain that is cast to fp32 is a new vector where it is not fp32 already.
+    casts = not how.amp and how.size != FP32
+    input_in_fp32 = Saved(block, f"{name}: input in fp32", FP32, width)
+    deviation = Saved(block, f"{name}: deviation", FP32, groups)
+    normalized = Saved(block, f"{name}: normalized in fp32", FP32, width)
+    gain_in_fp32 = Saved(block, f"{name}: gain in fp32", FP32, fixed=gain)
+    match kind:
+        case "layer" | "layer-1p":
+            yield Saved(block, f"{name}: input", source, width)
+            yield Saved(block, f"{name}: mean and deviation", source if how.cpu else FP32, 2 * groups)
+            if kind == "layer-1p":
+                yield Saved(block, f"{name}: 1 + weight", how.residual, fixed=gain)
+        case "rms" | "rms-own":
+            # An fp32 input is the residual stream itself; any other is cast, and the cast kept.
+            yield input_in_fp32
+            if kind == "rms-own" and source != FP32:
+                yield Saved(block, f"{name}: input", source, width)
+            yield deviation
+            if how.trains:
+                yield Saved(block, f"{name}: normalized", source, width)
+        case "rms-fp32" | "rms-cast-gain" | "rms-1p":
+            yield from (input_in_fp32, deviation)
+            if how.trains:
+                yield normalized
+            if kind == "rms-1p" or (kind == "rms-cast-gain" and casts):
+                yield gain_in_fp32
+        case "layer-fp32":
+            # Less its mean it is another tensor.
+            yield from (input_in_fp32._replace(per_token=2 * width), deviation)
+            if how.trains:
+                yield normalized
+            if casts:
+                yield gain_in_fp32
+        case "bare-rms":
+            yield from (input_in_fp32, deviation)
+        case "bare-layer":
+            yield from (input_in_fp32, deviation._replace(per_token=2 * groups))
+        case _:
+            unknown("norm", kind)
+
+
+def norm_of(a: Architecture, t: Tensor) -> NormKind:
+    """How the norm of a gain is computed."""
+    if t.norm is None:
+        raise UnsupportedError(f"{a.model_type}: how the norm {t.name} is computed is not known, so neither is what it keeps")
+    return t.norm
 
 
 def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
     """The norms of a layer's residual stream: those whose gain is as wide as it, and those without a gain."""
     hidden = a.facts.hidden_size
     seen_inputs = 0
-    names = [t.name[: -len(".weight")] for t in wide_norms(layer, hidden)]
-    if not names and _reference.norm_style(a).startswith("bare"):
-        names = ["attention norm", "FFN norm"]
-    parallel = "parallel" in a.facts.norm or "parallel" in dict(a.facts.more).get("residual", "")
-    for name in names:
-        for saved in norm_saved(a, how, name, hidden, hidden, how.residual):
-            if parallel and saved.name.endswith(": input"):
+    norms: list[tuple[NormKind | BareKind, str]] = [(norm_of(a, t), t.name[: -len(".weight")]) for t in wide_norms(layer, hidden)]
+    norms += ((s.kind, s.name) for s in layer.steps if isinstance(s, Bare) and not s.inner)
+    for kind, name in norms:
+        for saved in norm_saved(kind, how, name, hidden, hidden, how.residual):
+            if layer.parallel and saved.name.endswith(": input"):
                 # Attention and FFN read one residual stream.
                 seen_inputs += 1
                 if seen_inputs > 1:
@@ -110,20 +141,18 @@ def _attention(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -
     for t in layer.tensors:
         if t.role == "norm" and _inner(t) and t.name.endswith(".weight"):
             yield from _inner_norm(a, how, t, attend, queries, keys)
-    if a.model_type == "nanochat" or (a.model_type in ("llama4", "llama4_text") and "QK-norm" in dict(a.facts.more)):
-        for name, width, heads in (("q_norm", queries, attend.heads), ("k_norm", keys, kv_heads)):
-            yield Saved("attention", f"{name}: input in fp32", FP32, width)
-            yield Saved("attention", f"{name}: deviation", FP32, heads)
+    for step in layer.steps:
+        if isinstance(step, Bare) and step.inner:
+            yield from norm_saved(step.kind, how, step.name, step.width, 0, c, step.groups, "attention")
     out = next((x for x in own if x.row), None)
     gated = next((x.write for x in first if x.leaf == "q_proj"), 0) == 2 * queries or any("gate" in x.leaf for x in first)
     fused = next((x.write for x in first if x.write >= queries + keys + kv_values and len(first) == 1), 0)
     if latent:
         # Values are a view of what the latent is projected up to, beside the keys.
         fused = next((x.write for x in own if not x.row and x.leaf.startswith("kv_b")), 0)
-    turned = "RoPE" in a.facts.position or bool(a.rotary)
-    copied = turned and (latent or _reference.joined(a, attend.qk_dim))
-    own_kv = bool(layer.caches)
-    yield from _scores(a, how, attend, queries, keys, kv_values, values, fused, turned, copied, latent, own_kv)
+    rotation, own_kv = layer.rotation(), bool(layer.caches)
+    copied = rotation is not None and rotation.joined
+    yield from _scores(layer.scores(), how, attend, queries, keys, kv_values, values, fused, rotation is not None, own_kv)
     eager = how.attention == "eager" or _stepwise(how, attend)
     if gated:
         # Sigmoid of the gate, and what it is multiplied with where that is no storage of its own yet.
@@ -151,13 +180,14 @@ def _inner_norm(a: Architecture, how: How, t: Tensor, attend: Attend, queries: i
         if leaf.startswith(("k_norm", "k_layernorm", "key_layernorm"))
         else gain
     )
-    groups = width // gain if width % gain == 0 else 1
-    yield from norm_saved(a, how, name, width, gain, how.size, max(groups, 1), "attention")
+    # A gain of its own for each head is as wide as all of them, and normalizes each.
+    groups = width // t.shape[-1] if width % t.shape[-1] == 0 else 1
+    yield from norm_saved(norm_of(a, t), how, name, width, gain, how.size, max(groups, 1), "attention")
 
 
 def _scores(
-    a: Architecture, how: How, attend: Attend, queries: int, keys: int, kv_values: int, values: int, fused: int,
-    turned: bool, copied: bool, latent: bool, own_kv: bool,
+    scores: Scores, how: How, attend: Attend, queries: int, keys: int, kv_values: int, values: int, fused: int, turned: bool,
+    own_kv: bool,
 ) -> Iterator[Saved]:  # fmt: skip
     c = how.size
     repeats = attend.heads > (kv_values // attend.v_dim if attend.v_dim else attend.heads)
@@ -166,16 +196,14 @@ def _scores(
         if fused and not turned and how.batch == 1 and not repeats:
             yield Saved("scores", "queries, keys and values", s, fused, split=True)
         else:
-            yield Saved("scores", "queries and keys", s, 2 * queries, split=True)
+            products = FP32 if how.attention == "eager" and scores.products == "fp32" else s
+            yield Saved("scores", "queries and keys", products, 2 * queries, split=True)
             whole = fused if fused and how.batch == 1 and not repeats and s == c and how.attention == "eager" else values
             yield Saved("scores", "values", s, whole, split=True)
-        in_own_type = how.attention == "eager" and a.model_type in ("gpt2", "nanogpt", "gpt_oss", "llama4", "llama4_text")
-        if _reference.capped(a)[0]:
+        in_own_type = how.attention == "eager" and scores.softmax == "own"
+        if scores.capped:
             yield Saved("scores", "capped scores", c, per_pair=attend.heads, split=True)
-        if a.model_type == "gpt_oss":
-            # The sinks are one more column; the largest score is subtracted, and where it stood is kept.
-            yield Saved("scores", "column of the sinks", c, attend.heads, split=True)
-            yield Saved("scores", "place of the maximum", INT64, attend.heads, split=True)
+        yield from _sinks(scores, how, attend, values)
         if not in_own_type:
             yield Saved("scores", "softmax", FP32, per_pair=attend.heads, split=True)
         if how.attention == "eager" and (c != FP32 or in_own_type):
@@ -196,6 +224,31 @@ def _scores(
     yield Saved("scores", "log of the softmax's sum", FP32, attend.heads, split=True)
     if masked:
         yield Saved("scores", "mask", c, per_pair=1)
+
+
+def _sinks(scores: Scores, how: How, attend: Attend, values: int) -> Iterator[Saved]:
+    """What sinks keep beside the softmax of the scores."""
+    c = how.size
+    wide = c if scores.softmax == "own" else FP32
+    match scores.sinks:
+        case "none":
+            return
+        case "column" | "column-max" | "max":
+            if scores.sinks != "max":
+                yield Saved("scores", "column of the sinks", wide, attend.heads, split=True)
+            if scores.sinks != "column":
+                # The largest score is subtracted, and where it stood is kept.
+                yield Saved("scores", "place of the maximum", INT64, attend.heads, split=True)
+        case "scale":
+            # The log of the scores' sum, its sigmoid against the sink, and the output that it scales.
+            yield Saved("scores", "scores before the softmax", c, per_pair=attend.heads, split=True)
+            yield Saved("scores", "sums of the scores", c, attend.heads, split=True)
+            yield Saved("scores", "scale of the sinks", FP32, attend.heads, split=True)
+            yield Saved("scores", "output before its scale", c, values, split=True)
+            if c != FP32:
+                yield Saved("scores", "scale of the sinks in the model's type", c, attend.heads, split=True)
+        case _:
+            unknown("attention sink", scores.sinks)
 
 
 # FFN
@@ -256,8 +309,11 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False)
     routed = [t for t in layer.tensors if t.experts and len(t.shape) == 3]
     if not routed:
         return
-    hidden, c, kind = a.facts.hidden_size, how.size, _reference.router(a)
-    kind = "softmax" if grouped and kind == "dense" else kind
+    routing = layer.routing()
+    if routing is None:
+        raise UnsupportedError(f"{a.model_type}: how its router weighs experts is not known, so neither is what it keeps")
+    hidden, c, kind = a.facts.hidden_size, how.size, routing.kind
+    kind = "softmax" if grouped and kind == "all" else kind
     experts = routed[0].experts
     assert experts is not None
     total, k = experts.total, experts.active
@@ -268,21 +324,21 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False)
     wide, read = down.shape[inner], down.shape[3 - inner]
     gated = 2 * wide in up.shape[1:] and "gate" in up.name
     shared = any(t.role == "shared_experts" for t in layer.tensors)
-    if how.trains and (kind != "grouped" or shared):
+    if how.trains and (kind not in ("grouped", "wide") or shared):
         yield Saved("experts", "router and shared experts: input", c, hidden)
-    fine = FP32 if kind in ("normalized", "grouped") else c
+    fine = FP32 if kind in ("normalized", "grouped", "wide") else c
+    if kind in ("grouped", "wide") and c != FP32 and not how.amp:
+        yield Saved("experts", "router: weight in fp32", FP32, fixed=total * hidden)
+        yield Saved("experts", "router: input in fp32", FP32, hidden if how.trains else 0)
     if kind == "grouped":
-        if c != FP32 and not how.amp:
-            yield Saved("experts", "router: weight in fp32", FP32, fixed=total * hidden)
-            yield Saved("experts", "router: input in fp32", FP32, hidden if how.trains else 0)
         yield Saved("experts", "router: groups", 1, 3 * INT64 + total)
     if kind != "chosen":
         yield Saved("experts", "router: scores", FP32, total)
-    if kind in ("normalized", "grouped"):
+    if kind in ("normalized", "grouped", "wide"):
         yield Saved("experts", "router: normalization", FP32, 1 + k)
     elif kind == "chosen":
         yield Saved("experts", "router: probabilities", FP32, k)
-    if kind == "dense":
+    if kind == "all":
         yield Saved("experts", "experts: input of every expert", c, total * hidden * 2)
         yield Saved("experts", "experts: gate and up, activated gate, product", c, total * 4 * wide, split=True)
         return
@@ -299,7 +355,7 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False)
     if gated:
         yield Saved("experts", "experts: gate and up", c, buffer(2 * wide), split=True)
         yield Saved("experts", "experts: activated gate", c, buffer(wide), split=True)
-        if a.model_type == "gpt_oss":
+        if any(isinstance(step, Clamped) for step in layer.steps):
             # The gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and raised by one.
             yield Saved("experts", "experts: steps of the clamped gate", c, buffer(3 * wide), split=True)
     else:
@@ -349,6 +405,9 @@ def recurrence_saved(a: Architecture, how: How, layer: Layer, linears: list[Line
 
 def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What one layer keeps, as transformers computes it."""
+    for step in layer.steps:
+        if not isinstance(step, STEPS):
+            raise UnsupportedError(f"what a step of the kind {type(step).__name__} keeps in training is not known")
     linears = linears_of(layer)
     out = list(_norms(a, how, layer))
     if layer.attends and not (len(layer.attends) == 1 and layer.attends[0].heads == 0):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from archcalc.analysis import _reference
 from archcalc.analysis.activations.checkpointing import layer_kept, rank_bytes
 from archcalc.analysis.activations.layers import norm_saved, unreached
 from archcalc.analysis.activations.saved import FP32, INT64, How, Loss, Saved
@@ -19,17 +18,22 @@ def outside(a: Architecture, how: How) -> list[Saved]:
         if learned:
             out.append(Saved("embedding", "positions", INT64, per_position=1))
     interleaved = any(cache.kind == "latent" for s in a.stacks for layer in s.kinds for cache in layer.caches)
-    for width in _reference.turned(a):
-        out.append(Saved("position", "cosines and sines", _reference.table_size(a, how.residual), per_position=2 * width))
+    rotation = next((r for s in a.stacks if s.part == "decoder" for layer in s.kinds if (r := layer.rotation())), None)
+    size = FP32 if rotation is not None and rotation.tables == "fp32" else how.residual
+    for _, width in a.rotary:
+        out.append(Saved("position", "cosines and sines", size, per_position=2 * width))
         if interleaved:
             break
-    style = _reference.norm_style(a)
-    if style == "bare":
-        out += norm_saved(a, how, "embedding norm", hidden, 0, how.residual)
-    out += norm_saved(a, how, "final norm", hidden, hidden, how.residual)
+    for step in a.steps:
+        out += norm_saved(step.kind, how, step.name, hidden, 0, how.residual)
+    for group in a.groups:
+        if group.part in ("embedding", "decoder"):
+            for t in group.tensors:
+                if t.role == "norm" and t.norm is not None and t.shape == (hidden,):
+                    out += norm_saved(t.norm, how, t.name.removesuffix(".weight"), hidden, hidden, how.residual)
     if how.trains:
         out.append(Saved("head", "head: input", how.size, hidden))
-    if _reference.capped(a)[1]:
+    if a.capped:
         out.append(Saved("head", "capped logits", how.size, a.facts.vocab_size, split=True))
     return out
 

@@ -15,7 +15,7 @@ def check(a: Architecture, run: Run) -> None:
             raise UsageError(f"{name.replace('_', '-')} is {getattr(run, name)}: at least 1 was expected")
     if a.layers == 0:
         raise UsageError("the model has no decoder layers to train", "give a language model's config")
-    if f.context_tokens is not None and run.seq > f.context_tokens and "learned" in f.position:
+    if f.context_tokens is not None and run.seq > f.context_tokens and f.position.kind == "learned":
         raise UsageError(
             f"--seq {run.seq:,}: the model has learned positions for {f.context_tokens:,} tokens", "train on shorter sequences"
         )

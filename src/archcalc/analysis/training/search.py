@@ -37,7 +37,7 @@ def limits(planner: Planner, run: Run, budget: int) -> Limits:
     batch = most([1 << i for i in range(17)], "micro_batch")
     if batch:
         batch = most(range(batch, min(2 * batch, 1 << 16)), "micro_batch") or batch
-    longest = planner.a.facts.context_tokens if "learned" in planner.a.facts.position else None
+    longest = planner.a.facts.context_tokens if planner.a.facts.position.kind == "learned" else None
     step = 256 if 256 % run.cp == 0 else 256 * run.cp
     top = (longest or 1 << 24) // step
     seq = most([step << i for i in range(25) if step << i <= step * max(top, 1)], "seq")
