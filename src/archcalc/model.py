@@ -21,12 +21,13 @@ CacheKind = Literal["full", "sliding", "chunked", "latent", "index", "state"]
 Status = Literal["counted", "partial", "reference", "header", "guessed"]
 Recurrence = Literal["", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"]
 
-NormKind = Literal["rms", "rms-fp32", "rms-cast-gain", "rms-1p", "rms-own", "layer", "layer-fp32", "layer-1p"]
+NormKind = Literal["rms", "rms-fp32", "rms-cast-gain", "rms-1p", "rms-own", "layer", "layer-fp32", "layer-1p", "layer-apart"]
 """How a norm with a gain is computed, which decides what its backward pass needs.
 
 `rms` casts what it normalized in fp32 down before the gain multiplies it; `rms-fp32` multiplies first; `rms-cast-gain` by a copy of the
 gain in fp32; `rms-1p` by one plus the gain, in fp32. `rms-own` takes the variance alone in fp32. `layer` is one kernel,
-`layer-1p` that kernel on one plus the gain, `layer-fp32` is computed in steps, with a copy of the gain in fp32."""
+`layer-1p` that kernel on one plus the gain, `layer-apart` multiplies by the gain behind it, and `layer-fp32` is computed in steps, with
+a copy of the gain in fp32."""
 BareKind = Literal["bare-rms", "bare-layer"]
 """Norms without a gain."""
 PositionKind = Literal["rotary", "learned", "sinusoidal", "alibi", "relative", "none", "unknown"]

@@ -29,10 +29,10 @@ class Computes(NamedTuple):
     """The odd knobs of a type.
 
     `norm` is how its norms with a gain are computed, where not as blocks say; `bare` those without one, of the residual stream: before
-    attention and FFN, and those of `bare_outside`. `bare_heads` normalizes queries and keys of layers that turn them, or with `turned` False
-    of all. `joined` puts queries and keys together of two parts even where the whole head turns, and `tables` is the dtype of the cosines
-    and sines. `softmax`, `products`, `capped` and `sinks` are those of `Scores`; `capped_logits` says that logits pass through a
-    tanh. `parallel` says that attention and FFN read one residual
+    attention and FFN, and those of `bare_outside`. `bare_heads` normalizes queries and keys where they turn, or in all layers of a type
+    without rotary positions; `bare_values` the values of layers that cache their own. `joined` puts queries and keys together of two
+    parts even where the whole head turns, and `tables` is the dtype of the cosines and sines. `softmax`, `products`, `capped` and `sinks`
+    are those of `Scores`; `capped_logits` says that logits pass through a tanh. `parallel` says that attention and FFN read one residual
     stream. `routing` is how routers weigh experts, where not by a softmax over all.
     """
 
@@ -40,6 +40,7 @@ class Computes(NamedTuple):
     bare: BareKind | None = None
     bare_outside: tuple[str, ...] = ("final norm",)
     bare_heads: BareKind | None = None
+    bare_values: BareKind | None = None
     joined: bool = False
     tables: Softmax = "own"
     softmax: Softmax = "fp32"
@@ -84,6 +85,9 @@ def stepped(layer: Layer, how: Computes, position: Position, hidden: int) -> Lay
             sinks = how.sinks
         elif how.sinks == "column-max":
             sinks = "max"
+        cache = next((c for c in layer.caches if c.heads), None)
+        if how.bare_values is not None and cache is not None:
+            steps.append(Bare("v_norm", how.bare_values, cache.heads * attend.v_dim, cache.heads, inner=True))
         made = Scores(how.softmax, how.products, how.capped, sinks)
         if made != Scores():
             steps.append(made)

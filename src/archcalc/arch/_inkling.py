@@ -18,7 +18,7 @@ from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.relative import RelativeAttention
 from archcalc.errors import UnsupportedError
-from archcalc.model import Facts, Moe, Position, Shard, Tensor
+from archcalc.model import Facts, Moe, Position, Shard, Step, Tensor
 
 HYBRID_SLIDING = "hybrid_sliding"
 # What both generations' checkpoints call a layer's parts.
@@ -59,6 +59,9 @@ class SinkExperts:
         yield Tensor("gate.global_scale", (1,), "router")
         for name, shape, axis in (("gate_proj", (i, h), 1), ("up_proj", (i, h), 1), ("down_proj", (h, i), 2)):
             yield Tensor(f"shared_experts.{name}", (shared, *shape), "shared_experts", Shard(axis, i))
+
+    def steps(self) -> Iterator[Step]:
+        return self.moe.steps()
 
     def width(self) -> int:
         return self.moe.width() + 3 * self.moe.shared * self.moe.intermediate

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer, prefixed
@@ -34,6 +35,9 @@ class Schema(PlainSchema):
     hidden_act: str = "gelu"
     max_position_embeddings: Size = 1024
     tie_word_embeddings: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
 
     @property
     def kv_heads(self) -> int:

@@ -45,7 +45,7 @@ class Schema(PlainSchema):
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         for name, heads in (("q_norm", self.num_attention_heads), ("k_norm", self.kv_heads)):
-            yield gain(f"self_attn.{name}.weight", (heads, self.head_size), "layer")
+            yield gain(f"self_attn.{name}.weight", (heads, self.head_size), "layer-apart")
             yield Tensor(f"self_attn.{name}.bias", (heads, self.head_size), "norm")
 
     def more(self) -> dict[str, Any]:

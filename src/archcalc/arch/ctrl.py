@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
@@ -33,6 +34,9 @@ class Schema(PlainSchema):
     num_attention_heads: Size = named(16, "n_head", "num_attention_heads")
     hidden_act: str = "relu"
     tie_word_embeddings: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
 
     @property
     def kv_heads(self) -> int:

@@ -39,7 +39,7 @@ class Schema(TextSchema):
     embedding_dim: Size = 768
 
     def computes(self) -> Computes:
-        return super().computes()._replace(norm="rms-cast-gain")
+        return super().computes()._replace(bare_values="bare-rms", norm="rms-cast-gain")
 
     def kinds(self) -> list[str]:
         n, every = self.num_hidden_layers, self.sliding_window_pattern

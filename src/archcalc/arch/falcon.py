@@ -41,7 +41,7 @@ class Schema(PlainSchema):
     bias: Flag | None = False
 
     def computes(self) -> Computes:
-        return super().computes()._replace(parallel=bool(self.parallel_attn))
+        return super().computes()._replace(softmax="own", parallel=bool(self.parallel_attn))
 
     @property
     def kv_heads(self) -> int:

@@ -46,7 +46,11 @@ class Schema(DecoderSchema):
     activation_sparsity_pattern: list[Fraction] | None = None
 
     def computes(self) -> Computes:
-        return super().computes()._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-cast-gain")
+        return (
+            super()
+            .computes()
+            ._replace(bare_values="bare-rms", capped_logits=bool(self.final_logit_softcapping), norm="rms-cast-gain")
+        )
 
     def layer(self, window: int | None, shared: bool, intermediate: int) -> Layer:
         h, bias = self.hidden_size, self.attention_bias

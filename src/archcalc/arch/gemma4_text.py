@@ -36,7 +36,11 @@ class Schema(TextSchema):
     moe_intermediate_size: Size | None = None
 
     def computes(self) -> Computes:
-        return super().computes()._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-cast-gain")
+        return (
+            super()
+            .computes()
+            ._replace(bare_values="bare-rms", capped_logits=bool(self.final_logit_softcapping), norm="rms-cast-gain")
+        )
 
     def per_layer_width(self) -> int:
         return self.hidden_size_per_layer_input or 0

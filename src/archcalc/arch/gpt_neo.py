@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from archcalc.arch._classic import ClassicSchema
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size, per_layer
 from archcalc.blocks._tensor import Block, Mixer
@@ -31,6 +32,9 @@ class Schema(ClassicSchema):
     window_size: Size = 256
     attention_types: list[tuple[list[str], int]] | None = None
     attention_layers: list[str] | None = None
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(products="fp32")
 
     @property
     def wide(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from archcalc.arch._computes import Computes
+from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import join
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -78,4 +78,4 @@ class Schema(PlainSchema):
             raise ConfigError(f"H_cycles x L_cycles is {times:,}: no model passes so often", "correct one of the two", "H_cycles")
         low = self.passes("L_module", times, prefix)
         high = self.passes("H_module", self.H_cycles, prefix)
-        return super().architecture(prefix)._replace(stacks=(low, high))
+        return computed(super().architecture(prefix)._replace(stacks=(low, high)), self.computes())

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from archcalc.arch._composite import head_below
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import join
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -43,6 +44,9 @@ class Schema(PlainSchema):
     hidden_act: str = named("gelu", "activation_function", "hidden_act")
     tie_word_embeddings: Flag = True
     add_cross_attention: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
 
     @property
     def kv_heads(self) -> int:

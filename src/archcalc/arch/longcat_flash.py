@@ -21,7 +21,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.together import MixersTogether, Together
-from archcalc.model import Architecture, Experts, Group, Moe, Shard, Stack, Tensor, stack
+from archcalc.model import Architecture, Experts, Group, Moe, Shard, Stack, Step, Tensor, stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,9 @@ class ZeroExperts:
                 yield t._replace(shape=(everyone.total, *t.shape[1:]), experts=everyone)
             else:
                 yield t._replace(shape=(everyone.total, *t.shape[1:])) if t.role == "router" else t
+
+    def steps(self) -> Iterator[Step]:
+        return self.moe.steps()
 
     def width(self) -> int:
         return self.moe.width()

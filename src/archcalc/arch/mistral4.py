@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import deepseek_v3
+from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.model import ROPE, Architecture
 
@@ -32,6 +33,10 @@ class Schema(deepseek_v3.Schema):
     num_experts_per_tok: Size | None = 4
     first_k_dense_replace: Count | None = 0
     max_position_embeddings: Tokens = 1048576
+
+    def computes(self) -> Computes:
+        # Its groups are of experts weighed in the model's own dtype.
+        return super().computes()._replace(routing="softmax")
 
     def architecture(self, prefix: str = "model") -> Architecture:
         text = super().architecture(prefix)

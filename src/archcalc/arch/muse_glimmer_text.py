@@ -41,7 +41,7 @@ class Schema(DecoderSchema):
     final_logit_softcapping: float | None = 20.0
 
     def computes(self) -> Computes:
-        return super().computes()._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-1p")
+        return super().computes()._replace(bare_heads="bare-rms", capped_logits=bool(self.final_logit_softcapping), norm="rms-1p")
 
     def attention(self, window: int | None, rope: bool) -> GroupedQueryAttention:
         h, heads, bias = self.hidden_size, self.num_attention_heads, self.attention_bias

@@ -15,7 +15,7 @@ from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, fused_experts, linear, make_layer
 from archcalc.blocks.feedforward import GatedFeedForward, activation_name
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Experts, Layer, Moe, Shard, Tensor
+from archcalc.model import Experts, Layer, Moe, Routing, Shard, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,9 @@ class PooledExperts:
     intermediate: int
     experts: Experts
     activation: str
+
+    def steps(self) -> Iterator[Step]:
+        yield Routing("wide")
 
     def tensors(self) -> Iterator[Tensor]:
         h, inside, i, e = self.hidden, self.width_inside, self.intermediate, self.experts

@@ -28,9 +28,15 @@ class Schema(WindowedSchema):
     tie_word_embeddings: Flag = True
     attention_bias: Flag = False
     sliding_window: Tokens | None = 4096
+    attn_logit_softcapping: float | None = 50.0
+    final_logit_softcapping: float | None = 30.0
 
     def computes(self) -> Computes:
-        return super().computes()._replace(norm="rms-1p")
+        return (
+            super()
+            .computes()
+            ._replace(capped=bool(self.attn_logit_softcapping), capped_logits=bool(self.final_logit_softcapping), norm="rms-1p")
+        )
 
     def period(self) -> int:
         return 2

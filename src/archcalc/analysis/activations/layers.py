@@ -26,11 +26,13 @@ def norm_saved(
     normalized = Saved(block, f"{name}: normalized in fp32", FP32, width)
     gain_in_fp32 = Saved(block, f"{name}: gain in fp32", FP32, fixed=gain)
     match kind:
-        case "layer" | "layer-1p":
+        case "layer" | "layer-1p" | "layer-apart":
             yield Saved(block, f"{name}: input", source, width)
             yield Saved(block, f"{name}: mean and deviation", source if how.cpu else FP32, 2 * groups)
             if kind == "layer-1p":
                 yield Saved(block, f"{name}: 1 + weight", how.residual, fixed=gain)
+            if kind == "layer-apart" and how.trains:
+                yield Saved(block, f"{name}: normalized", source, width)
         case "rms" | "rms-own":
             # An fp32 input is the residual stream itself; any other is cast, and the cast kept.
             yield input_in_fp32
@@ -174,7 +176,9 @@ def _inner_norm(a: Architecture, how: How, t: Tensor, attend: Attend, queries: i
     name, gain = t.name[: -len(".weight")], t.elements
     leaf = name.rpartition(".")[2]
     width = (
-        queries
+        gain
+        if ".indexer." in name
+        else queries
         if leaf.startswith(("q_norm", "q_layernorm", "query_layernorm"))
         else keys
         if leaf.startswith(("k_norm", "k_layernorm", "key_layernorm"))
