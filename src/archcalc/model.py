@@ -121,7 +121,8 @@ class State(NamedTuple):
 
     `units` is how many pieces tensor parallelism may split it into along axis 0. `dtype` is `fp32` where the reference
     implementation keeps it so; None follows the cache's dtype. `asked` is the dtype that the config asks serving engines to keep
-    it in (`mamba_ssm_dtype`, `mamba_ssm_cache_dtype`), which the reference implementation does not read.
+    it in (`mamba_ssm_dtype`, `mamba_ssm_cache_dtype`), which the reference implementation does not read. `trimmed` says that the reference
+    hands a convolution's inputs over less the newest one, as engines do; elsewhere it keeps those of the whole kernel.
     """
 
     name: Literal["conv", "recurrent", "buffer", "ids"]
@@ -129,6 +130,7 @@ class State(NamedTuple):
     units: int
     dtype: str | None = None
     asked: str | None = None
+    trimmed: bool = False
 
     @property
     def elements(self) -> int:
@@ -150,6 +152,10 @@ class Cache(NamedTuple):
     reference puts before each sequence and caches with it. `compress` is how many tokens share one cached row. A `state`
     cache has no per-token part; `recurrence` names its rule, as engines
     treat them differently.
+
+    What the reference's cache does with it otherwise: `repeated` is how many heads keys and values are repeated for first, `twice` says
+    that a key that is its own value is kept a second time as that, `unpooled` that every token's key, gate and place are kept and
+    pooled anew at each step. `served_window` is the window that serving engines reserve for, where that is not `window`.
     """
 
     kind: CacheKind
@@ -162,6 +168,10 @@ class Cache(NamedTuple):
     recurrence: Recurrence = ""
     masked: bool = False
     before: int = 0
+    repeated: int = 0
+    twice: bool = False
+    unpooled: bool = False
+    served_window: int | None = None
 
     @property
     def per_token(self) -> int:

@@ -13,7 +13,7 @@ from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import ALIBI, Architecture
+from archcalc.model import ALIBI, Architecture, recached
 
 
 class Schema(PlainSchema):
@@ -79,6 +79,9 @@ class Schema(PlainSchema):
 
     def architecture(self, prefix: str = "transformer") -> Architecture:
         a = super().architecture(prefix)
+        if self.kv_heads > 1:
+            # Keys and values are repeated for all heads before they are cached (modeling_falcon.py, FalconAttention._split_heads).
+            a = recached(a, repeated=self.num_attention_heads)
         if "tie_word_embeddings" in self.model_fields_set:
             return a
         # Configs that do not state the tying are of checkpoints that hold the tied head all the same.

@@ -80,7 +80,11 @@ class Schema(DecoderSchema):
                 h, self.moe_intermediate_size, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act,
                 correction_bias="gate.e_score_correction_bias",
             )  # fmt: skip
-        return make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
+        layer = make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
+        if window is None:
+            return layer
+        # The reference implementation adds the query to the window that the config states, and serving engines do not.
+        return layer._replace(caches=tuple(c._replace(served_window=window - 1) for c in layer.caches))
 
     def mtp(self, prefix: str) -> list[Stack]:
         h, n = self.hidden_size, self.num_nextn_predict_layers

@@ -55,7 +55,7 @@ class ConvolvedAttention:
     def caches(self) -> Iterator[Cache]:
         """Beside keys and values, what both convolutions reach back to, and the half of the next value that is already known."""
         yield Cache("full" if self.window is None else "sliding", self.kv_heads, self.head_dim, self.head_dim, self.window)
-        convolved = conv_state(self._channels(), sum(self.kernels) - 1, self.kv_heads)
+        convolved = conv_state(self._channels(), sum(self.kernels) - 1, self.kv_heads)._replace(trimmed=True)
         yield Cache("state", states=(convolved, State("recurrent", (self._half(),), self.kv_heads)), recurrence="short-conv")
 
     def attends(self) -> Iterator[Attend]:

@@ -41,7 +41,9 @@ class Indexer:
         """Where keys are pooled, those of the last few tokens wait with their gates."""
         if self.pool is None:
             return Cache("index", 1, self.dim, 0)
-        return Cache("index", 1, self.dim, 0, states=(State("buffer", (2 * self.dim, self.pool), 1),), compress=self.pool)
+        return Cache(
+            "index", 1, self.dim, 0, states=(State("buffer", (2 * self.dim, self.pool), 1),), compress=self.pool, unpooled=True
+        )
 
 
 @dataclass(frozen=True, slots=True)

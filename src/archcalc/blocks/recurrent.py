@@ -38,7 +38,10 @@ class GatedLinearRecurrence:
             yield Tensor(f"rg_lru.{gate}_bias", (self.heads, block), "attention", by_head)
 
     def caches(self) -> Iterator[Cache]:
-        states = (conv_state(self.lru, self.kernel, self.lru), State("recurrent", (self.lru,), self.lru, "fp32"))
+        states = (
+            conv_state(self.lru, self.kernel, self.lru)._replace(trimmed=True),
+            State("recurrent", (self.lru,), self.lru, "fp32"),
+        )
         yield Cache("state", states=states, recurrence="rg-lru")
 
     def attends(self) -> Iterator[Attend]:

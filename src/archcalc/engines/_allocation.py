@@ -92,15 +92,9 @@ def held_caches(architecture: Architecture, *, by_layer: bool = False) -> tuple[
     return tuple(found.values())
 
 
-# MiMo-V2's config states a window less its query, which the reference implementation adds and serving engines do not.
-_WITHOUT_QUERY = frozenset({"mimo_v2", "mimo_v2_flash"})
-
-
-def served_window(architecture: Architecture, cache: Cache) -> int | None:
+def served_window(cache: Cache) -> int | None:
     """The window that serving engines reserve for."""
-    if cache.window is not None and architecture.model_type in _WITHOUT_QUERY:
-        return cache.window - 1
-    return cache.window
+    return cache.window if cache.served_window is None else cache.served_window
 
 
 def merged(figures: Iterable[Figure]) -> tuple[Figure, ...]:

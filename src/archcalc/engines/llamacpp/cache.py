@@ -205,7 +205,7 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
                 if each.kind != "state" and layers:
                     cache = _whole(each, layer) if each.kind == "latent" and architecture.whole_latents else each
                     values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
-                    row = _row(cache._replace(window=served_window(architecture, cache)), name, slides, values)
+                    row = _row(cache._replace(window=served_window(cache)), name, slides, values)
                     found[row] = found.get(row, 0) + layers
     return [row._replace(layers=layers) for row, layers in found.items()]
 

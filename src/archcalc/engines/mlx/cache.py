@@ -81,7 +81,7 @@ def _figure(module: str, held: Held, work: Workload, dtype: str, architecture: A
             raise UnsupportedError(f"mlx-lm has no rule for caches of kind {cache.kind!r}", "try another --engine")
         case _:
             unknown(NAME, "caches of kind", cache.kind)
-    window = served_window(architecture, cache) if _rotates(module, architecture) else None
+    window = served_window(cache) if _rotates(module, architecture) else None
     tokens = stepped(work.context_tokens)
     shown = f"{tokens:,} tokens"
     if window is not None:

@@ -63,16 +63,6 @@ class Options(NamedTuple):
     version: str | None = None
 
 
-# These hand their convolution's inputs over less the newest one, as engines do; all others keep the whole kernel's.
-_NARROW_CONVOLUTIONS = frozenset({"recurrent_gemma", "zaya"})
-# Where no compressor stands beside it, a sliding layer of DeepSeek-V4 keeps its key a second time as its value.
-_KEY_TWICE = frozenset({"deepseek_v4"})
-# GLM-5.3's indexer keeps every token's key, gate and place, and pools them anew at each step.
-_NOT_POOLED = frozenset({"glm5_next", "glm5_next_text"})
-# Falcon with grouped keys and values repeats them for all its heads before caching (modeling_falcon.py, FalconAttention._split_heads).
-_REPEATED_HEADS = frozenset({"falcon"})
-
-
 def allocate(architecture: Architecture, work: Workload, options: Options | None = None) -> Allocation:
     """The cache after a prefill of the whole context and one step, when views of longer tensors are gone."""
     options = options or Options()
@@ -81,10 +71,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     if dtype not in DTYPE_BYTES:
         hint = "its caches follow the model's dtype; quantized ones (QuantizedCache) are not modelled"
         raise lacks_dtype(NAME, dtype, DTYPE_BYTES, hint)
-    figures = [
-        _figure(architecture.model_type, held, work, DTYPE_BYTES[dtype], options, rules)
-        for held in held_caches(architecture, by_layer=True)
-    ]
+    figures = [_figure(held, work, DTYPE_BYTES[dtype], options, rules) for held in held_caches(architecture, by_layer=True)]
     name = "StaticCache" if options.static else "DynamicCache"
     rule = f"{name}: {'all of max_cache_len at once' if options.static else 'each cached token once'}"
     if any(f.window for f in figures):
@@ -120,16 +107,16 @@ def cached_rows(cache: Cache, tokens: int, options: Options, rules: Rules) -> tu
     return min(tokens, cache.window - 1), f"min({tokens:,}, {cache.window:,} - 1) tokens"
 
 
-def _figure(model_type: str, held: Held, work: Workload, size: int, options: Options, rules: Rules) -> Figure:
+def _figure(held: Held, work: Workload, size: int, options: Options, rules: Rules) -> Figure:
     cache = held.cache
-    if cache.compress > 1 and model_type in _NOT_POOLED:
+    if cache.unpooled:
         cache = Cache(cache.kind, 1, 2 * cache.key_dim + 1)
         held = held._replace(cache=cache)
     if cache.compress > 1:
         return _compressed(held, work, size, options, rules)
     rows, rows_text = cached_rows(cache, work.context_tokens, options, rules)
-    width, width_text = _width(model_type, held, rules)
-    state, state_text = _state(model_type, cache, size)
+    width, width_text = _width(held, rules)
+    state, state_text = _state(cache, size)
     terms = [layers_text(held.layers), batch_text(work.batch)]
     if width:
         terms += [width_text, f"{size} B", rows_text]
@@ -168,24 +155,24 @@ def _compressed(held: Held, work: Workload, size: int, options: Options, rules: 
     return Figure(cache.kind, cache.window, held.layers, many * (elements * size + wide), per_token, 0, text, FILE)
 
 
-def _width(model_type: str, held: Held, rules: Rules) -> tuple[int, str]:
+def _width(held: Held, rules: Rules) -> tuple[int, str]:
     """Elements that one token takes in one layer."""
     cache = held.cache
     if cache.kind == "latent" and not rules.latent:
         whole = held.layer.attends[0]
         return whole.heads * (whole.qk_dim + whole.v_dim), times(whole.heads, f"({whole.qk_dim:,} + {whole.v_dim:,})")
-    if model_type in _REPEATED_HEADS and cache.heads > 1:
-        cache = cache._replace(heads=held.layer.attends[0].heads)
-    if model_type in _KEY_TWICE and len(held.layer.caches) == 1:
+    if cache.repeated:
+        cache = cache._replace(heads=cache.repeated)
+    if cache.twice:
         cache = cache._replace(value_dim=cache.key_dim)
     return cache.per_token, row_text(cache) if cache.per_token else ""
 
 
-def _state(model_type: str, cache: Cache, size: int) -> tuple[int, str]:
+def _state(cache: Cache, size: int) -> tuple[int, str]:
     """Bytes of one layer's recurrent state: convolutions keep one column more than a step needs."""
     total, texts = 0, []
     for state in cache.states:
-        shape = _shape(model_type, state)
+        shape = _shape(state)
         width = state.own_bytes or size
         n = width
         for extent in shape:
@@ -195,7 +182,7 @@ def _state(model_type: str, cache: Cache, size: int) -> tuple[int, str]:
     return total, f"({' + '.join(texts)})" if len(texts) > 1 else "".join(texts)
 
 
-def _shape(model_type: str, state: State) -> tuple[int, ...]:
-    if state.name != "conv" or model_type in _NARROW_CONVOLUTIONS:
+def _shape(state: State) -> tuple[int, ...]:
+    if state.name != "conv" or state.trimmed:
         return state.shape
     return (*state.shape[:-1], state.shape[-1] + 1)

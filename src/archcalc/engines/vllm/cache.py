@@ -434,7 +434,7 @@ def _cache_specs(frame: Frame, cache: Cache) -> list[Spec]:
         return _packed_specs(frame, cache)
     row = _row(frame, cache)
     page = frame.block // cache.compress * row.slots * row.bytes
-    window = served_window(frame.architecture, cache)
+    window = served_window(cache)
     form = _form(cache.kind, window is not None)
     specs = [Spec(form, frame.block, page, (row.slots, row.bytes, cache.compress), window, 0, cache.kind)]
     for buffer in (state for state in cache.states if state.name == "buffer"):

@@ -172,7 +172,7 @@ def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
         bias = any(t.name.endswith(("q_proj.bias", "c_attn.bias", "query_key_value.bias")) for t in layer.tensors)
         if x.qk_dim != x.v_dim:
             raise UnsupportedError("attention whose values are not as wide as its keys is not modelled for Megatron-LM")
-        block += ml.attention(r, x.heads, groups, x.qk_dim, rope="RoPE" in a.facts.position, qk_norm=norms, bias=bias)
+        block += ml.attention(r, x.heads, groups, x.qk_dim, rope=a.facts.position.kind == "rotary", qk_norm=norms, bias=bias)
     routed = [t for t in layer.tensors if t.experts]
     dense = [t for t in layer.tensors if t.role in ("mlp", "shared_experts") and len(t.shape) == 2 and t.name.endswith(".weight")]
     gated = "GLU" in a.facts.activation or any("gate" in t.name for t in dense)
