@@ -1,9 +1,10 @@
 """Rebuild what the tests of training compare with, from transformers, PEFT and torch alone.
 
     python scripts/build_training.py --activations FILE.jsonl.gz   bytes that autograd saves in tiny models, on the CPU
+    python scripts/build_training.py --types FILE.jsonl.gz         the same of small models of many types, with their whole configs
     python scripts/build_training.py --lora FILE.jsonl             trainable parameters of adapters, on the meta device
 
-Needs transformers 5.23, PEFT 0.21 and torch 2.13. Takes two minutes.
+Needs transformers 5.23 (`--types` 5.24), PEFT 0.21 and torch 2.13. Takes two minutes.
 """
 
 from __future__ import annotations
@@ -74,6 +75,31 @@ RUNS = [
     (2, 128, True, True, "bfloat16"),
     (2, 128, False, False, "float32"),
 ]
+# One run each: what layers of a type compute, not how it grows.
+TYPES = """
+    llama gemma gemma2 gemma3_text olmo olmo2 olmo3 cohere cohere2 helium nemotron glm glm4 stablelm persimmon phi phi3 gpt_neox
+    gpt_neox_japanese bloom mpt opt xglm biogpt ctrl gpt_bigcode starcoder2 smollm3 exaone4 arcee apertus seed_oss vaultgemma hrm_text
+    nanochat bitnet jais2 ministral3 granite ernie4_5 hunyuan_v1_dense cwm modernbert-decoder mistral qwen3 llama4_text diffllama
+    gemma4_text moshi recurrent_gemma olmo_hybrid
+""".split()
+TYPES_OF_EXPERTS = """
+    qwen3_moe mixtral granitemoe granitemoeshared gpt_oss aria_text jetmoe cohere2_moe flex_olmo olmoe minimax_m2 glm4_moe exaone_moe
+    ernie4_5_moe solar_open hy_v3 flint laguna hunyuan_v1_moe afmoe mimo_v2_flash granite_swa granitemoe_swa kolibri1 beam phimoe mellum
+    qwen2_moe doge inkling_text inkling2_text minimax_m3_vl_text deepseek_v4 qwen4_exp_text
+""".split()
+TYPES_OF_LATENTS = """
+    deepseek_v2 deepseek_v3 deepseek_v32 glm4_moe_lite glm_moe_dsa axk1 axk2 longcat_flash kimi_linear bailing_hybrid dots3_note_text
+    hy_v4 minicpm3
+""".split()
+LEAST = {**BASE, "head_dim": 32}
+EXPERTS = {**MOE, "n_routed_experts": 8, "n_group": 1, "topk_group": 1}
+STATED: dict[str, dict[str, Any]] = {
+    "dots1": {"n_shared_experts": 1}, "lfm2_moe": {"num_dense_layers": 1, "layer_types": ["full_attention"] * 2},
+}  # fmt: skip
+DROPOUT = """
+    attention_dropout hidden_dropout resid_pdrop embd_pdrop attn_pdrop dropout resid_dropout embedding_dropout activation_dropout layerdrop
+    attention_probs_dropout_prob hidden_dropout_prob residual_dropout
+""".split()
 # Under autocast, and with adapters.
 ADAPTED = ["llama", "qwen3", "gemma3_text"]
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -95,6 +121,7 @@ def main() -> None:
     """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--activations", type=Path, metavar="FILE")
+    parser.add_argument("--types", type=Path, metavar="FILE")
     parser.add_argument("--lora", type=Path, metavar="FILE")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -105,6 +132,10 @@ def main() -> None:
         with gzip.GzipFile(args.activations, "wb", mtime=0) as file:
             for row in activations():
                 file.write((json.dumps(row) + "\n").encode())
+    if args.types:
+        with gzip.GzipFile(args.types, "wb", mtime=0) as file:
+            for row in types():
+                file.write((json.dumps(row, default=str) + "\n").encode())
     if args.lora:
         args.lora.write_text("".join(json.dumps(row) + "\n" for row in adapters()), encoding="utf-8")
 
@@ -149,6 +180,32 @@ def activations() -> Iterator[dict[str, Any]]:
                     "checkpointing": False, "dtype": "bfloat16", "amp": amp, "lora": targets,
                     "saved_bytes": saved(model, 2, 128, True, False, amp),
                 }  # fmt: skip
+
+
+def types() -> Iterator[dict[str, Any]]:
+    """What small models of many types save, with the whole config of each; types without an attention leave it out."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    latent = {**EXPERTS, **LATENT, "head_dim": 16, "q_lora_rank": 96}
+    configs = {
+        **dict.fromkeys(TYPES, LEAST),
+        **{name: {**LEAST, **EXPERTS} for name in TYPES_OF_EXPERTS},
+        **{name: {**LEAST, **latent} for name in TYPES_OF_LATENTS},
+        **{name: {**LEAST, **EXPERTS, **stated} for name, stated in STATED.items()},
+    }
+    for model_type, changes in configs.items():
+        for attention in ("sdpa", "eager"):
+            config = AutoConfig.for_model(model_type, **{**dict.fromkeys(DROPOUT, 0.0), **changes})
+            try:
+                model = AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=torch.bfloat16)
+            except ValueError:
+                continue
+            yield {
+                "model_type": model_type, "config": {**config.to_dict(), "model_type": model_type}, "batch": 2, "seq": 96,
+                "attn": attention,
+                "saved_bytes": saved(model, 2, 96, False, False),
+            }  # fmt: skip
 
 
 def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, amp: bool = False) -> int:

@@ -12,12 +12,18 @@ from archcalc import arch, zoo
 from archcalc.model import (
     Architecture,
     Attend,
+    Bare,
     Cache,
+    Clamped,
     Experts,
     Facts,
     Group,
     Layer,
     Moe,
+    Position,
+    Rotation,
+    Routing,
+    Scores,
     Shard,
     State,
     Tensor,
@@ -110,8 +116,8 @@ def test_a_spec_is_what_parsing_the_config_gives(name: str) -> None:
 
 def test_every_field_comes_back() -> None:
     weight = Tensor("w", (8, 4), "experts", Shard(0, 8), Experts(8, 2, 4), "router_bias", ("a.{}", "b.{}"), "F32")
-    plain = Tensor("norm", (4,), "norm")
-    state = State("conv", (4, 3), 2, "fp32")
+    plain = Tensor("norm", (4,), "norm", norm="rms-1p")
+    state = State("conv", (4, 3), 2, "fp32", trimmed=True)
     layer = Layer(
         "mixer",
         "ffn",
@@ -121,32 +127,63 @@ def test_every_field_comes_back() -> None:
         5,
         6,
         7,
+        steps=(
+            Bare("q", "bare-rms", 8, 2, True),
+            Rotation(4, True, "fp32"),
+            Scores("own", capped=True),
+            Routing("grouped"),
+            Clamped(),
+        ),
+        parallel=True,
     )
     other = Layer("mixer", "other", (plain,))
     whole = Architecture(
         "type",
         (Group("embedding", (weight,)), Group("head", ())),
         (stack("model.layers", "decoder", [layer, other, layer]), stack("mtp", "mtp", [other], start=3)),
-        Facts(1, 2, None, "a", 3, 4, 5, "n", "act", "pos", 6, 7, True, Moe(8, 2, 1, 3, 9), (("x", "y"), ("ü", "—"))),
+        Facts(
+            1,
+            2,
+            None,
+            "a",
+            3,
+            4,
+            5,
+            "n",
+            "act",
+            Position("rotary", "pos", 0.5),
+            6,
+            7,
+            True,
+            Moe(8, 2, 1, 3, 9),
+            (("x", "y"), ("ü", "—")),
+        ),
         renames=(("a.", "b."), (".c.", ".d.")),
         dtype="BF16",
         quantization={"quant_method": "fp8", "sizes": [128, 128], "deep": {"list": [1.5, None]}},
         status="partial",
         unmodelled_keys=("k", "l.m"),
         notes=("note",),
+        steps=(Bare("last", "bare-layer", 4),),
+        capped=True,
+        crosses=True,
     )
     got = _spec.load(_spec.dump(whole))
     assert got == whole
     assert _types(got) == _types(whole)
     assert got.stacks[0].kinds[1] is got.stacks[1].kinds[0]  # written once
-    bare = Architecture("t", (), (), Facts(1, 2, 3, "a", 1, 1, 1, "n", "a", "p"))
+    bare = Architecture("t", (), (), Facts(1, 2, 3, "a", 1, 1, 1, "n", "a", Position("none", "p")))
     assert _spec.load(_spec.dump(bare)) == bare
 
 
 def test_every_record_of_the_vocabulary_is_in_a_bundled_spec() -> None:
     """A field that is added to the vocabulary and not to the specs would otherwise be noticed late."""
     seen = {name for name in zoo.names() for name in re.findall(r"\w+\(", str(_types(zoo.spec(name))))}
-    for record in (Architecture, Attend, Cache, Experts, Facts, Group, Layer, Moe, Shard, State, Tensor):
+    records = (
+        Architecture, Attend, Bare, Cache, Clamped, Experts, Facts, Group, Layer, Moe, Position, Rotation, Routing, Scores, Shard, State,
+        Tensor,
+    )  # fmt: skip
+    for record in records:
         assert f"{record.__name__}(" in seen
 
 

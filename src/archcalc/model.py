@@ -415,8 +415,9 @@ class Architecture(NamedTuple):
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
     caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
     model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
-    context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain outside the layers; `capped` says that logits pass through a
-    tanh; `crosses` that layers of the decoder read what an encoder made beside the tokens, and so keep keys and values of it.
+    context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
+    outside the layers; `capped` says that logits pass through a tanh; `crosses` that layers of the decoder read what an encoder made
+    beside the tokens, and so keep keys and values of it.
     """
 
     model_type: str

@@ -105,8 +105,7 @@ class Schema(qwen3.Schema):
         modes = self.options.attention_modes or [self.options.attention_mode]
         if not set(map(str, modes)) <= {"gqa", "mha"}:
             raise UnsupportedError(f"dflash_config.attention_mode is {modes}: gqa and mha are known here")
-        h, n = self.hidden_size, self.num_hidden_layers
-        windows = attention_pattern(self.kinds(), n, self.window)
+        h, windows = self.hidden_size, attention_pattern(self.kinds(), self.num_hidden_layers, self.window)
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         built = {window: make_layer(self.attention(window), self.ffn(sparse=False), norms) for window in set(windows)}
         outside = (*linear("fc", h, self.joined() * h, "other"), rms_norm("hidden_norm", h), rms_norm("norm", h))
@@ -116,6 +115,6 @@ class Schema(qwen3.Schema):
             more=(("QK-norm", "RMSNorm per head"), ("target layers read", str(self.joined()))),
         )
         groups = (group("decoder", outside), group("head", self.heads()))
+        notes = ("embedding and head are the target's: not counted",)
         layers = stack("layers", "decoder", [built[window] for window in windows])
-        made = Architecture(self.name, groups, (layers,), facts, notes=("embedding and head are the target's: not counted",))
-        return computed(made, self.computes())
+        return computed(Architecture(self.name, groups, (layers,), facts, notes=notes), self.computes())

@@ -6,8 +6,7 @@ dense and with an embedding of its own, by the names that vLLM, models/longcat_f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field
@@ -17,39 +16,11 @@ from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided
 from archcalc.blocks._tensor import linear, make_layer
-from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.blocks.experts import MixtureOfExperts, ZeroExperts
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.together import MixersTogether, Together
-from archcalc.model import Architecture, Experts, Group, Moe, Shard, Stack, Step, Tensor, stack
-
-
-@dataclass(frozen=True, slots=True)
-class ZeroExperts:
-    """A mixture whose router may also choose one of `zero` experts that pass their input on.
-
-    The reference implementation holds gate and up projections for those too, which it never reads.
-    """
-
-    moe: MixtureOfExperts
-    zero: int
-
-    def tensors(self) -> Iterator[Tensor]:
-        everyone = Experts(self.moe.experts + self.zero, self.moe.active, self.moe.experts)
-        for t in self.moe.tensors():
-            if t.name == "experts.gate_up_proj":
-                yield t._replace(shape=(everyone.total, *t.shape[1:]), experts=everyone)
-            else:
-                yield t._replace(shape=(everyone.total, *t.shape[1:])) if t.role == "router" else t
-
-    def steps(self) -> Iterator[Step]:
-        return self.moe.steps()
-
-    def width(self) -> int:
-        return self.moe.width()
-
-    def label(self) -> str:
-        return f"{self.moe.label()} + {self.zero} that do nothing" if self.zero else self.moe.label()
+from archcalc.model import Architecture, Group, Moe, Shard, Stack, Tensor, stack
 
 
 class Schema(LatentSchema):

@@ -64,16 +64,8 @@ class Schema(DecoderSchema):
         h, heads = self.hidden_size, self.num_attention_heads
         kv_heads = self.kv_heads * (1 if window is None else 2)
         attention = GroupedQueryAttention(
-            h,
-            heads,
-            kv_heads,
-            self.head_dim,
-            self.attention_bias,
-            False,
-            window,
-            sinks=window is not None,
-            value_dim=self.v_head_dim,
-        )
+            h, heads, kv_heads, self.head_dim, self.attention_bias, False, window, sinks=window is not None, value_dim=self.v_head_dim
+        )  # fmt: skip
         ffn: Block = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         if sparse:
             ffn = MixtureOfExperts(

@@ -90,7 +90,8 @@ class CompressedAttention:
                 yield "compressor.indexer", Compressor(self.hidden, self.index_dim, self.rate, True)
 
     def caches(self) -> Iterator[Cache]:
-        """Key and value are one row, which the reference keeps twice where no compressor stands beside it. The compressed rows' tokens wait in fp32 buffers, as engines keep them."""
+        """Key and value are one row, which the reference keeps twice where no compressor stands beside it. The
+        compressed rows' tokens wait in fp32 buffers, as engines keep them."""
         yield Cache("sliding", 1, self.dim, 0, self.window, twice=self.rate is None)
         for name, c in self._compressors():
             yield Cache("index" if name.endswith("indexer") else "latent", 1, c.dim, 0, states=(c.buffer(),), compress=c.rate)

@@ -182,6 +182,9 @@ class ApartExperts:
     bias: bool
     router_bias: bool = False
 
+    def steps(self) -> Iterator[Step]:
+        yield Routing("softmax")
+
     def tensors(self) -> Iterator[Tensor]:
         experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate
         for name, out, inner, axis in ((self.names[0], i, h, 1), (self.names[1], h, i, 2)):
@@ -198,3 +201,31 @@ class ApartExperts:
 
     def label(self) -> str:
         return f"MoE {self.experts} x {activation_name(self.activation, gated=False)} {self.intermediate}, top-{self.active}"
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroExperts:
+    """A mixture whose router may also choose one of `zero` experts that pass their input on.
+
+    The reference implementation holds gate and up projections for those too, which it never reads.
+    """
+
+    moe: MixtureOfExperts
+    zero: int
+
+    def tensors(self) -> Iterator[Tensor]:
+        everyone = Experts(self.moe.experts + self.zero, self.moe.active, self.moe.experts)
+        for t in self.moe.tensors():
+            if t.name == "experts.gate_up_proj":
+                yield t._replace(shape=(everyone.total, *t.shape[1:]), experts=everyone)
+            else:
+                yield t._replace(shape=(everyone.total, *t.shape[1:])) if t.role == "router" else t
+
+    def steps(self) -> Iterator[Step]:
+        return self.moe.steps()
+
+    def width(self) -> int:
+        return self.moe.width()
+
+    def label(self) -> str:
+        return f"{self.moe.label()} + {self.zero} that do nothing" if self.zero else self.moe.label()
