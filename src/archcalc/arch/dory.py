@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, per_layer
 from archcalc.blocks._tensor import linear
@@ -38,6 +39,9 @@ class Schema(WindowedSchema):
     n_output_layers: Count = 8
     n_recurrent_loops: Layers = 2
     recurrent_kv_cache_mode: Literal["per_loop", "last_loop"] = "per_loop"
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(bare="bare-rms", bare_heads="bare-rms")
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:

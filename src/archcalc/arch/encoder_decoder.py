@@ -47,5 +47,6 @@ class Schema(ConfigSchema):
         stacks = [stack._replace(part="other") for stack in encoder.stacks]
         a = with_tower(text, "encoder_decoder", groups, stacks)
         return a._replace(
-            facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"{encoder.model_type}, {encoder.layers} layers")))
+            crosses=True,
+            facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"{encoder.model_type}, {encoder.layers} layers"))),
         )

@@ -10,7 +10,7 @@ from typing import ClassVar
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Size
-from archcalc.model import Group, Stack
+from archcalc.model import SINUSOIDAL, Group, Position, Stack
 
 
 class Schema(BartSchema):
@@ -18,7 +18,7 @@ class Schema(BartSchema):
     name: ClassVar[str] = "fsmt"
     logits_bias: ClassVar[bool] = False
     embedding_norm: ClassVar[bool] = False
-    position: ClassVar[str] = "sinusoidal"
+    position: ClassVar[Position] = SINUSOIDAL
     head_name: ClassVar[str] = "model.decoder.output_projection"
 
     src_vocab_size: Size = 42024

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from archcalc.arch._computes import computed
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Count, Flag, Size
@@ -19,7 +20,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, table
-from archcalc.model import Architecture, Facts, Kind, Layer, Shard, Tensor, stack
+from archcalc.model import Architecture, Facts, Kind, Layer, Position, Shard, Tensor, stack
 
 
 class Schema(ConfigSchema):
@@ -72,8 +73,8 @@ class Schema(ConfigSchema):
         blocks = f"{len(self.block_sizes)}, each over half the positions of the one before"
         facts = Facts(
             h, v, None, "MHA, bidirectional", self.n_head, self.n_head, self.d_head, "LayerNorm (post)",
-            activation_name(self.hidden_act, gated=False), "relative", self.d_inner, tied_embeddings=self.tie_word_embeddings,
-            more=(("blocks", blocks),),
+            activation_name(self.hidden_act, gated=False), Position("relative", "relative"), self.d_inner,
+            tied_embeddings=self.tie_word_embeddings, more=(("blocks", blocks),),
         )  # fmt: skip
         notes = ("FLOPs and activations are those of layers at full length",) if len(self.block_sizes) > 1 else ()
-        return Architecture("funnel", groups, tuple(stacks), facts, notes=notes)
+        return computed(Architecture("funnel", groups, tuple(stacks), facts, notes=notes), self.computes())

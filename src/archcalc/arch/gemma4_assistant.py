@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch._composite import DEFAULT
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
 from archcalc.arch.gemma4_text import Schema as Text
@@ -29,6 +30,9 @@ class Schema(ConfigSchema):
     use_ordered_embeddings: Flag = False
     num_centroids: Size = 2048
     tie_word_embeddings: Flag = True
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-cast-gain")
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +72,8 @@ class Schema(ConfigSchema):
         facts = text.model_copy(update={"num_kv_shared_layers": 0}).architecture().facts
         facts = facts._replace(tied_embeddings=self.tie_word_embeddings)
         facts = facts._replace(more=(("target's width", str(self.backbone_hidden_size)), *facts.more))
-        a = decoder(self.name, layers, facts, prefix=prefix, final_norm=[rms_norm("norm", text.hidden_size)])
+        a = decoder(
+            self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", text.hidden_size)]
+        )
         note = "a draft: it reads the keys and values that its target cached, and keeps none"
         return a._replace(groups=(*a.groups, Group("other", tuple(self.beside()))), notes=(note,))

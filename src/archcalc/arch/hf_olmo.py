@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -43,6 +44,9 @@ class Schema(DecoderSchema):
     n_kv_heads: Size | None = None
     block_type: str = "sequential"
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(bare="bare-layer")
+
     def refuse(self) -> None:
         """What no published model of this form asks for."""
         asked = {
@@ -68,6 +72,7 @@ class Schema(DecoderSchema):
         layer = make_layer(attention, ffn, (), mixer_name="", ffn_name="")
         facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=wide, activation="SwiGLU")
         return decoder(
-            "hf_olmo", [layer] * self.num_hidden_layers, facts, prefix=prefix, embed="wte", layers_name="blocks",
+            "hf_olmo", [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, embed="wte",
+            layers_name="blocks",
             embed_rows=self.embedding_size or self.vocab_size, head=f"{prefix}.ff_out",
         )  # fmt: skip

@@ -7,6 +7,7 @@ configuration_lara_mini.py (defaults, `layer_types`), conversion_mapping.py ("la
 from __future__ import annotations
 
 from archcalc.arch._alternating import FULL, LINEAR, SLIDING, known_kinds
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided, per_layer, rope_label
 from archcalc.blocks._tensor import Mixer, make_layer
@@ -45,6 +46,9 @@ class Schema(DecoderSchema):
     sliding_window: Tokens = 512
     layer_types: list[str] | None = None
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-cast-gain", routing="wide")
+
     def mixer(self, kind: str) -> Mixer:
         h, bias = self.hidden_size, self.attention_bias
         if kind == LINEAR:
@@ -78,7 +82,7 @@ class Schema(DecoderSchema):
         ]
         facts = self.facts(
             attention=" + ".join(words), intermediate_size=None,
-            position=f"{rope_label(self.model_extra or {})}, in sliding layers alone",
+            position=rope_label(self.model_extra or {}).also(", in sliding layers alone"),
             sliding_window=self.sliding_window if SLIDING in kinds else None,
             moe=Moe(self.num_experts, self.num_experts_per_tok, 1, n, self.moe_intermediate_size),
             more=(
@@ -87,6 +91,7 @@ class Schema(DecoderSchema):
             ),
         )  # fmt: skip
         return decoder(
-            "lara_mini", [built[kind] for kind in kinds], facts, prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)],
+            "lara_mini", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)],
             renames=RENAMES,
         )  # fmt: skip

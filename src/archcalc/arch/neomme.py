@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, known_kinds, mixed_label
+from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import group, join
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, overrides, per_layer
@@ -42,6 +43,9 @@ class Schema(BiasedSchema):
     layer_types: list[str] | None = None
     per_layer_config: dict[int, dict[str, Tokens | None]] | None = None
     patch_size: Size = 32
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(norm="rms-cast-gain", joined=True)
 
     def kinds(self) -> list[str]:
         n = self.num_hidden_layers

@@ -45,7 +45,8 @@ class Schema(m2m_100.Schema):
             return layer._replace(tensors=tuple(tensors))
         experts = self.experts(wide)
         tensors = [*(t for t in tensors if not t.name.startswith("ffn.")), *prefixed("ffn", experts.tensors())]
-        return layer._replace(tensors=tuple(tensors), ffn=experts.label(), ffn_width=experts.width())
+        steps = (*layer.steps, *experts.steps())
+        return layer._replace(tensors=tuple(tensors), ffn=experts.label(), ffn_width=experts.width(), steps=steps)
 
     def half(self, half: Stack) -> Stack:
         name, wide = ("decoder", self.decoder_ffn_dim) if half.part == "decoder" else ("encoder", self.encoder_ffn_dim)

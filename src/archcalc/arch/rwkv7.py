@@ -15,7 +15,7 @@ from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.rwkv7 import GeneralizedDelta, SquaredMixing
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Facts, Layer
+from archcalc.model import NO_POSITIONS, Architecture, Facts, Layer
 
 
 class Schema(ConfigSchema):
@@ -53,9 +53,11 @@ class Schema(ConfigSchema):
             raise UnsupportedError("attn asks for attention in some layers: archcalc knows RWKV-7 without any")
         h, heads, dim = self.hidden_size, self.hidden_size // self.head_dim, self.head_dim
         facts = Facts(
-            h, self.vocab_size, self.max_position_embeddings, "RWKV-7", heads, heads, dim, "LayerNorm (pre)", "ReLU²", "none",
+            h, self.vocab_size, self.max_position_embeddings, "RWKV-7", heads, heads, dim, "LayerNorm (pre)", "ReLU²", NO_POSITIONS,
             self.intermediate_size or 4 * h, tied_embeddings=self.tie_word_embeddings,
             more=(("state", f"{heads} matrices of {dim} x {dim} in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         layers = [self.layer(True)] + [self.layer(False)] * (self.num_hidden_layers - 1)
-        return decoder("rwkv7", layers, facts, prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h))
+        return decoder(
+            "rwkv7", layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h)
+        )

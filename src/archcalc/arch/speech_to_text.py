@@ -15,7 +15,7 @@ from archcalc.arch._plain import named
 from archcalc.arch._schema import Size, per_layer
 from archcalc.arch._whisper import conv
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Group, Stack, Tensor
+from archcalc.model import SINUSOIDAL, Group, Position, Stack, Tensor
 
 
 class Schema(BartSchema):
@@ -23,7 +23,7 @@ class Schema(BartSchema):
     name: ClassVar[str] = "speech_to_text"
     logits_bias: ClassVar[bool] = False
     norm_label: ClassVar[str] = "LayerNorm (pre)"
-    position: ClassVar[str] = "sinusoidal"
+    position: ClassVar[Position] = SINUSOIDAL
 
     vocab_size: Size = 10000
     d_model: Size = named(256, "d_model", "hidden_size")

@@ -57,7 +57,8 @@ class Schema(t5.Schema):
             return layer._replace(tensors=tuple(tensors))
         experts = self.experts()
         tensors = [*(t for t in tensors if ".mlp." not in t.name), *prefixed(f"{last}mlp", experts.tensors())]
-        return layer._replace(tensors=tuple(tensors), ffn=experts.label(), ffn_width=experts.width())
+        steps = (*layer.steps, *experts.steps())
+        return layer._replace(tensors=tuple(tensors), ffn=experts.label(), ffn_width=experts.width(), steps=steps)
 
     def half(self, name: str, layers: int) -> Stack:
         half = super().half(name, layers)

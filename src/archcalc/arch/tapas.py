@@ -14,7 +14,7 @@ from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Tensor
+from archcalc.model import LEARNED, Tensor
 
 
 class Schema(BertSchema):
@@ -41,4 +41,4 @@ class Schema(BertSchema):
         yield from layer_norm("LayerNorm", wide)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned, in the text and in the table"}
+        return {"position": LEARNED.also(", in the text and in the table")}

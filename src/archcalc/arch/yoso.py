@@ -13,7 +13,7 @@ from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Count, Size
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Layer, Tensor
+from archcalc.model import LEARNED, Layer, Tensor
 
 
 class Schema(BertSchema):
@@ -46,4 +46,4 @@ class Schema(BertSchema):
         return layer._replace(mixer=f"{layer.mixer}, {self.way}", tensors=(*layer.tensors, *conv))
 
     def more(self) -> dict[str, Any]:
-        return {"position": "learned", "attention": f"MHA, bidirectional, {self.way}"}
+        return {"position": LEARNED, "attention": f"MHA, bidirectional, {self.way}"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Attend, Cache, Shard, State, Tensor
+from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ class GeneralizedDelta:
         yield Cache("state", states=states, recurrence="rwkv")
 
     def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
         return iter(())
 
     def scan_flops(self) -> int:
