@@ -29,7 +29,7 @@ def outside(a: Architecture, how: How) -> list[Saved]:
     for group in a.groups:
         if group.part in ("embedding", "decoder"):
             for t in group.tensors:
-                if t.role == "norm" and t.norm is not None and t.shape == (hidden,):
+                if t.kind == "param" and t.norm is not None and t.shape == (hidden,):
                     out += norm_saved(t.norm, how, t.name.removesuffix(".weight"), hidden, hidden, how.residual)
     if how.trains:
         out.append(Saved("head", "head: input", how.size, hidden))
