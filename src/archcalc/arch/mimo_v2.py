@@ -52,7 +52,8 @@ class Schema(mimo_v2_flash.Schema):
             correction_bias="gate.e_score_correction_bias",
         )  # fmt: skip
         ffn = experts if sparse else GatedFeedForward(h, self.intermediate_size, self.hidden_act)
-        return make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
+        norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
+        return mimo_v2_flash.without_query(make_layer(attention, ffn, norms))
 
     def architecture(self, prefix: str = "model") -> Architecture:
         n = self.num_hidden_layers
@@ -72,4 +73,4 @@ class Schema(mimo_v2_flash.Schema):
         )  # fmt: skip
         norm, renames = [rms_norm("norm", self.hidden_size)], ((".self_attn.sinks", ".self_attn.attention_sink_bias"),)
         layers, mtp = [built[what] for what in order], self.mtp(prefix)
-        return decoder("mimo_v2", layers, facts, prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)
+        return decoder("mimo_v2", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)

@@ -25,6 +25,11 @@ from archcalc.model import Architecture, Layer, Moe, Stack, stack
 _ROPE = {"full_attention": {"partial_rotary_factor": 0.334}}
 
 
+def without_query(layer: Layer) -> Layer:
+    """The config's window is less its query, which the reference implementation adds and serving engines do not."""
+    return layer._replace(caches=tuple(c._replace(served_window=c.window - 1) if c.window else c for c in layer.caches))
+
+
 class Schema(DecoderSchema):
     # The first implementation's keys for what the reference implementation takes as given.
     inert_keys: ClassVar[tuple[str, ...]] = (
@@ -72,11 +77,7 @@ class Schema(DecoderSchema):
                 h, self.moe_intermediate_size, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act,
                 correction_bias="gate.e_score_correction_bias",
             )  # fmt: skip
-        layer = make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
-        if window is None:
-            return layer
-        # The reference implementation adds the query to the window that the config states, and serving engines do not.
-        return layer._replace(caches=tuple(c._replace(served_window=window - 1) for c in layer.caches))
+        return without_query(make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))))
 
     def mtp(self, prefix: str) -> list[Stack]:
         h, n = self.hidden_size, self.num_nextn_predict_layers

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
@@ -21,6 +22,9 @@ class Schema(PlainSchema):
     n_shared_head: Size = 8
     max_position_embeddings: Tokens = 4096
     tie_word_embeddings: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(parallel=True)
 
     @property
     def kv_heads(self) -> int:

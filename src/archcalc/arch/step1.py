@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from archcalc.arch._plain import BiasedSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Mixer
+from archcalc.model import ALIBI
 
 
 class Schema(BiasedSchema):
@@ -25,4 +26,4 @@ class Schema(BiasedSchema):
         return super().attention(window, 1)
 
     def more(self) -> dict[str, Any]:
-        return {"position": "ALiBi"}
+        return {"position": ALIBI}
