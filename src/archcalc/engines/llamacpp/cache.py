@@ -248,7 +248,7 @@ def _rows_by_layer(architecture: Architecture, name: str) -> Iterator[tuple[list
             values = next((c.heads * c.value_dim for c in layer.caches if c.kind == "full"), 0)
             made.append(
                 [
-                    _row(cache._replace(window=served_window(architecture, cache)), name, slides, values)
+                    _row(cache._replace(window=served_window(cache)), name, slides, values)
                     for cache in (
                         _whole(c, layer) if c.kind == "latent" and architecture.whole_latents else c for c in layer.caches
                     )
