@@ -62,14 +62,16 @@ def train_report(
     brief: bool = False,
     recipe: report.TrainRecipe | None = None,
     given: frozenset[str] | None = None,
+    planner: Planner | None = None,
 ) -> report.TrainReport:
     """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies. With `given`, the
     fields of the
-    run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them."""
+    run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them. `planner` is a
+    framework's own where it has one."""
     a, notes = loaded.architecture, list(loaded.architecture.notes)
     if loaded.note:
         notes.insert(0, f"config: {loaded.note}")
-    planner = _planner(a, run, gpus)
+    planner = planner or Planner(a)
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
         planner.check(run._replace(ep=1))
@@ -128,16 +130,6 @@ def train_report(
         basis=_basis(a),
         notes=notes,
     )  # fmt: skip
-
-
-def _planner(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Planner:
-    """By the published formulas, or for Megatron-LM by its own modules where they cover the model."""
-    if run.implementation == "megatron":
-        from archcalc.frameworks.megatron.source import MegatronPlanner, covers
-
-        if covers(a, run):
-            return MegatronPlanner(a, gpus.device if gpus else None)
-    return Planner(a)
 
 
 def _plan(run: Run) -> report.TrainPlan:

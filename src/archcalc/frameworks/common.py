@@ -8,7 +8,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UsageError
-from archcalc.frameworks.framework import Ask
+from archcalc.frameworks.framework import Ask, planner_of
 from archcalc.frameworks.keys import Keys
 from archcalc.loader import Loaded
 
@@ -43,7 +43,8 @@ def reported(
         said.append(f"not modelled, taken as changing nothing: {', '.join(recipe.unmodelled)}")
     run, told = with_method(Run(**whole), ask.method or method or Asked())
     said += told
-    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe)
+    planner = planner_of(loaded.architecture, run, ask.gpus)
+    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe, planner=planner)
     r.notes[:0] = said
     return r
 

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
 
 from archcalc import hardware, report
+from archcalc.analysis.training import Planner, Run
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UsageError
 from archcalc.frameworks.files import File
+from archcalc.model import Architecture
 
 
 class Ask(NamedTuple):
@@ -76,10 +78,18 @@ def recognized(file: File) -> Framework:
     )
 
 
+def planner_of(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Planner | None:
+    """The planner of a framework that counts by modules of its own, where they cover the model."""
+    if run.implementation != "megatron":
+        return None
+    from archcalc.frameworks.megatron.source import MegatronPlanner, covers
+
+    return MegatronPlanner(a, gpus.device if gpus else None) if covers(a, run) else None
+
+
 def asked(name: str | None, ask: Ask) -> report.TrainReport:
     """The report of a SOURCE and options alone, by the conventions of a framework where one is named."""
     from archcalc.analysis.train_report import train_report
-    from archcalc.analysis.training import Run
     from archcalc.loader import load
 
     changes = {**(framework(name).defaults(ask.changes) if name else {}), **ask.changes}
@@ -91,6 +101,7 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     assert ask.source is not None
     loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
     run, notes = with_method(Run(**changes), ask.method or Asked())
-    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given)
+    planner = planner_of(loaded.architecture, run, ask.gpus)
+    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner)
     r.notes[:0] = notes
     return r
