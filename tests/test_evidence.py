@@ -37,6 +37,8 @@ AS = {
     # The same: `TeleChat3ForCausalLM`; `TeleFLMForCausalLM` is a subclass of Llama's that only scales what comes out.
     "telechat3": ("small/llama-plain", {"model_type": "telechat3"}),
     "teleflm": ("small/llama-plain", {"model_type": "TeleFLM"}),
+    # Tencent-Hunyuan/Hunyuan-A13B, models/: what transformers has as hunyuan_v1_moe.
+    "hunyuan": ("small/hunyuan_v1_moe", {"model_type": "hunyuan"}),
     # vLLM 0.33, models/minimax_m3: one code for the text model alone and inside the multimodal one.
     "minimax_m3": ("default/minimax_m3_vl_text", {"model_type": "minimax_m3"}),
 }

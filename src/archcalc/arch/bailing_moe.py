@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from archcalc.arch._mtp import behind_decoder
-from archcalc.arch._plain import PlainSchema
+from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import Block, Mixer, make_layer
 from archcalc.blocks.experts import MixtureOfExperts
@@ -35,9 +35,10 @@ class Schema(PlainSchema):
     use_qkv_bias: Flag = False
     use_qk_norm: Flag = False
     partial_rotary_factor: Fraction = 1.0
-    num_experts: Size
+    # The first configs have the names of DeepSeek's.
+    num_experts: Size = named(0, "num_experts", "n_routed_experts")
     num_experts_per_tok: Size
-    num_shared_experts: Count = 0
+    num_shared_experts: Count = named(0, "num_shared_experts", "n_shared_experts")
     moe_intermediate_size: Size
     moe_shared_expert_intermediate_size: Size | None = None
     moe_router_enable_expert_bias: Flag = False
