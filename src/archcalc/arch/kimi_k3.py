@@ -1,0 +1,30 @@
+"""Kimi K3.
+
+Source: vLLM 0.33, models/kimi_k3/nvidia/model.py (`hf_to_vllm_mapper`: names) and transformers_utils/configs/kimi_k3.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch.kimi_k3_vision import Schema as Vision
+from archcalc.model import Tensor
+
+
+class Schema(VisionSchema):
+    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
+    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index", "media_placeholder_token_id", "image_placeholder")
+    name: ClassVar[str] = "kimi_k3"
+    projector_name: ClassVar[str] = "mm_projector"
+    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
+    )  # fmt: skip
+
+    text_config: Annotated[ConfigSchema, nested("kimi_k3_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("kimi_k3_vision", fixed=True), DEFAULT]
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        return self.vision_config.merged(hidden)
