@@ -1,0 +1,16 @@
+"""The decoder of MusicGen Melody: MusicGen's, which reads what conditions it before the codes in place of attending to it.
+
+Source: transformers 5.24, models/musicgen_melody/modeling_musicgen_melody.py (`MusicgenMelodyForCausalLM`) and
+configuration_musicgen_melody.py (`MusicgenMelodyDecoderConfig`, defaults).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import musicgen_decoder
+
+
+class Schema(musicgen_decoder.Schema):
+    name: ClassVar[str] = "musicgen_melody_decoder"
+    crosses: ClassVar[bool] = False
