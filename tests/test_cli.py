@@ -135,16 +135,16 @@ def test_expand_names_every_tensor(run: Run) -> None:
 
 
 def test_models_filter_and_types(run: Run) -> None:
-    got = json.loads(run("models", "qwen3-next", "--format", "json").stdout)
-    assert [(m["name"], m["repo"]) for m in got] == [("qwen3-next-80b-a3b", "Qwen/Qwen3-Next-80B-A3B-Instruct")]
+    got = json.loads(run("models", "qwen3-next-80b-a3b-t", "--format", "json").stdout)
+    assert [(m["name"], m["repo"]) for m in got] == [("qwen3-next-80b-a3b-thinking", "Qwen/Qwen3-Next-80B-A3B-Thinking")]
     types = json.loads(run("models", "--types", "--format", "json").stdout)
     assert {"llama", "deepseek_v3", "gemma3n", "grok1"} <= {t["model_type"] for t in types}
 
 
 def test_version_and_shell_completion(run: Run) -> None:
     assert run("--version").stdout == f"archcalc {archcalc.__version__}\n"
-    words = {"_ARCHCALC_COMPLETE": "complete_bash", "COMP_WORDS": "archcalc inspect qwen3-n", "COMP_CWORD": "2"}
-    assert run(env=words).stdout.split() == ["qwen3-next-80b-a3b"]
+    words = {"_ARCHCALC_COMPLETE": "complete_bash", "COMP_WORDS": "archcalc inspect qwen3-next-80b-a3b-t", "COMP_CWORD": "2"}
+    assert run(env=words).stdout.split() == ["qwen3-next-80b-a3b-thinking"]
     words = {"_ARCHCALC_COMPLETE": "complete_bash", "COMP_WORDS": "archcalc te", "COMP_CWORD": "1"}
     assert run(env=words).stdout.split() == ["tensors"]
 

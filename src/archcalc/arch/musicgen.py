@@ -13,7 +13,7 @@ from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.arch._vlm import under
 from archcalc.arch.musicgen_decoder import Schema as Decoder
-from archcalc.arch.t5 import Schema as T5
+from archcalc.arch.t5 import Schema as T5Schema
 from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture, Tensor
 
@@ -24,7 +24,7 @@ class Schema(ConfigSchema):
     inert_keys: ClassVar[tuple[str, ...]] = ("initializer_factor", "sampling_rate", "tie_encoder_decoder")
     name: ClassVar[str] = "musicgen"
 
-    text_encoder: Annotated[T5, nested("t5")]
+    text_encoder: Annotated[T5Schema, nested("t5")]
     audio_encoder: Annotated[TowerSchema, nested("encodec")]
     decoder: Annotated[Decoder, nested("musicgen_decoder", fixed=True)]
 

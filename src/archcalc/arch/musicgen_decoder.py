@@ -17,7 +17,7 @@ from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Facts, Group, Layer, Shard, Tensor, stack
+from archcalc.model import SINUSOIDAL, Architecture, Facts, Group, Layer, Shard, Tensor, stack
 
 NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
@@ -68,7 +68,7 @@ class Schema(ConfigSchema):
         more: tuple[Any, ...] = (("streams of codes", str(self.num_codebooks)),)
         facts = Facts(
             h, rows, self.max_position_embeddings, "MHA + cross-attention" if self.crosses else "MHA", heads, heads, h // heads,
-            "LayerNorm (pre)", activation_name(self.activation_function, gated=False), "sinusoidal", self.ffn_dim, more=more,
+            "LayerNorm (pre)", activation_name(self.activation_function, gated=False), SINUSOIDAL, self.ffn_dim, more=more,
         )  # fmt: skip
         return Architecture(
             self.name, groups, (stack(f"{root}.layers", "decoder", [self.layer()] * self.num_hidden_layers),), facts
