@@ -107,6 +107,7 @@ def test_the_environment_comes_with_it() -> None:
         ("vllm serve a --max-model-len 10\nvllm serve b --max-model-len 20", "starts 2 engines"),
         ("vllm serve 'a", "single quote"),
         ('vllm serve "a', "double quote"),
+        ("A=(A=(A=(", "not closed"),
         ("services: {a: [", "not YAML"),
         ("FROM\nPARAMETER num_ctx 3", "names no model"),
         ("import vllm\nx = LLM(", "not Python"),

@@ -22,7 +22,9 @@ from archcalc.errors import FormatError
 
 MOST_BYTES = 48 << 20
 """Of a longer log the start and the end are read: the start says what was asked for, the end how it went."""
-_MOST_LINE = 1 << 15
+# Arguments are listed on long lines; whatever else is longer than a message is no message.
+_MOST_LINE, _MOST_ARGUMENTS = 1 << 11, 1 << 15
+_LISTS = ("args: ", "ServerArgs(", "with config")
 
 _MIB, _GIB = 1 << 20, 1 << 30
 
@@ -113,7 +115,7 @@ _DOCKER = re.compile(r'^\{"log":"((?:[^"\\]|\\.)*)"')
 def lines(text: str) -> Iterator[str]:
     """The lines, without colours and wrappings, each of bounded length."""
     for raw in re.split(r"[\r\n\u2028]+", _ANSI.sub("", text)):
-        line = raw[:_MOST_LINE]
+        line = raw[: _MOST_ARGUMENTS if any(sign in raw[:400] for sign in _LISTS) else _MOST_LINE]
         wrapped = _DOCKER.match(line)
         if wrapped:
             line = wrapped[1].replace('\\"', '"').replace("\\n", "").replace("\\t", "\t").replace("\\\\", "\\")
@@ -205,7 +207,9 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
 def read(text: str) -> Logged:
     """Read a log. Raises `FormatError` for what is no log of an engine known here."""
     found = list(lines(text))
-    counts = {engine: sum(any(sign in line for sign in signs) for line in found) for engine, signs in _SIGNS.items()}
+    # The start of a log says whose it is; a log of a day need not be counted whole.
+    counted = [line for line in found[:20000] if _telling(line)] or found[:20000]
+    counts = {engine: sum(any(sign in line for sign in signs) for line in counted) for engine, signs in _SIGNS.items()}
     if counts["ollama"] and counts["ollama"] + counts["llama.cpp"] > counts["vllm"] + counts["sglang"]:
         return _llama(found, "ollama")
     engine = max(counts, key=lambda e: counts[e])
@@ -219,6 +223,85 @@ def read(text: str) -> Logged:
     if engine == "sglang":
         return _sglang(found)
     return _llama(found, engine)
+
+
+# Lines that say nothing of memory, of which a log of a day has millions, and words that lines to be read hold.
+_NOISE = ("throughput", "HTTP/1.", "Decode batch", "Prefill batch", "slot update_slots", "slot launch_slot", "slot print_timing")
+_TELLING = ("emory", "rror", "ailed")
+_WORDS = (
+    "version",
+    "with config",
+    "args",
+    "Args",
+    " took",
+    " take",
+    "emory",
+    "locks",
+    "KV",
+    "oncurrency",
+    "max model len",
+    "raph",
+    "startup complete",
+    "Uvicorn",
+    "NVIDIA",
+    "AMD",
+    "Tesla",
+    "Intel",
+    "Apple",
+    "rror",
+    "divisible",
+    "vllm",
+    "sglang",
+    "llama",
+    "seq len",
+    "oading",
+    "Starting",
+    "Capturing",
+    "tilization",
+    "valid model",
+    "weight",
+    "tokens",
+    "Mamba",
+    "fired up",
+    "avail mem",
+    "Capture",
+    "context_length",
+    "buffer",
+    "n_ctx",
+    "n_seq",
+    "n_batch",
+    "n_ubatch",
+    "flash_attn",
+    "kv_unified",
+    "cells",
+    "device",
+    "Device",
+    "offloaded",
+    "general.name",
+    "build",
+    "alloc",
+    "ailed",
+    "--model",
+    "--ctx-size",
+    "KvSize",
+    "listening",
+    "started in",
+    "slots are idle",
+    "main loop",
+    "inference compute",
+    "mem usage",
+    "cache",
+    "model request",
+    "GGUF",
+    "max_num_reqs",
+)
+
+
+def _telling(line: str) -> bool:
+    """Whether a line may say something that is read."""
+    if any(noise in line for noise in _NOISE) and not any(word in line for word in _TELLING):
+        return False
+    return any(word in line for word in _WORDS)
 
 
 # Pieces
@@ -266,7 +349,12 @@ _DEVICE = re.compile(
 _APPLE = re.compile(r"(?:GPU name:|using device \w+ \(|Device 0: )\s*(Apple M\d(?: (?:Pro|Max|Ultra))?)")
 
 
+_VENDORS = ("NVIDIA", "AMD", "Tesla", "Intel", "Apple")
+
+
 def _device(line: str) -> str | None:
+    if not any(vendor in line for vendor in _VENDORS):
+        return None
     apple = _APPLE.search(line)
     if apple:
         return apple[1]
@@ -280,8 +368,11 @@ _COMMAND = re.compile(
 )
 
 
+_STARTERS = ("vllm serve", "-m vllm", "sglang.launch_server", "sglang serve", "llama-server", "llama-cli", "mlx_lm.server")
+
+
 def _command(line: str) -> str | None:
-    m = _COMMAND.search(line)
+    m = _COMMAND.search(line) if any(name in line for name in _STARTERS) else None
     if m is None or "\t" in m[1]:
         return None
     text = m[1].rstrip(" \"'`")
@@ -387,6 +478,8 @@ def _vllm(found: list[str]) -> Logged:
             failure, said = kind, line[-400:]
 
     for i, line in enumerate(found):
+        if not _telling(line):
+            continue
         if (m := re.search(r"vLLM API server version (\S+)", line)) or (m := re.search(r"LLM engine \(v([^)\s]+)\)", line)):
             version = version or _release(m[1])
         if "with config" in line and (m := re.search(r"\bmodel='([^']+)'", line)):
@@ -614,6 +707,8 @@ def _sglang(found: list[str]) -> Logged:
             failure, said = kind, line[-400:]
 
     for i, line in enumerate(found):
+        if not _telling(line):
+            continue
         if "ServerArgs(" in line:
             values = _literal(_balanced(line, line.index("ServerArgs(")))
             if values:
@@ -746,8 +841,20 @@ def _sglang_keeps(key: str, value: Any) -> bool:
 
 # llama.cpp and Ollama
 
-_BUFFER = re.compile(r"(\S+(?:\[[^\]]*\])?)\s+(model|KV|RS|compute|output)\s+buffer size\s*=\s*([\d.]+) MiB")
 _HOST = re.compile(r"^(?:CPU|.*_Host$|.*Mapped$|BLAS|AMX)", re.IGNORECASE)
+
+
+_BUFFERS = frozenset({"model", "KV", "RS", "compute", "output"})
+
+
+def _buffer(line: str) -> tuple[str, str, int] | None:
+    """`CUDA0 model buffer size = 5060.88 MiB`: the device, what for, and the bytes."""
+    before, found, after = line.partition(" buffer size")
+    words = before.split()
+    m = re.match(r"\s*=\s*([\d.]+) MiB", after) if found else None
+    if m is None or len(words) < 2 or words[-1] not in _BUFFERS:
+        return None
+    return words[-2], words[-1], round(float(m[1]) * _MIB)
 
 
 def _llama(found: list[str], engine: Engine) -> Logged:
@@ -769,6 +876,8 @@ def _llama(found: list[str], engine: Engine) -> Logged:
             failure, said = kind, line[-400:]
 
     for line in found:
+        if not _telling(line):
+            continue
         if m := re.search(r"\bbuild(?:_info)?: (?:b?)(\d{3,6})[ -](?:\()?[0-9a-f]{6,}", line):
             version = version or (f"b{m[1]}" if engine == "llama.cpp" else None)
         if engine == "ollama" and (m := re.search(r"\(version ([\w.-]+)\)", line)):
@@ -794,14 +903,16 @@ def _llama(found: list[str], engine: Engine) -> Logged:
         if "offloaded " in line and (m := re.search(r"offloaded (\d+)/(\d+) layers to GPU", line)):
             figures["layers on GPU"], figures["layers"] = int(m[1]), int(m[2])
             asked["--gpu-layers"] = int(m[1]) if int(m[1]) < int(m[2]) else 999
-        if m := _BUFFER.search(line):
-            device, what, size = m[1], m[2], round(float(m[3]) * _MIB)
+        if sized := _buffer(line):
+            device, what, size = sized
             key = (device, what)
             buffers[key] = buffers.get(key, 0) + size if what in ("KV", "RS") else max(buffers.get(key, 0), size)
             phase = {"model": "loading", "KV": "cache", "RS": "cache", "compute": "compute"}.get(what, phase)
             if not _HOST.match(device):
                 gpus.add(device.partition("_")[0])
-        if m := re.search(r"size =\s*([\d.]+) MiB \(\s*(\d+) cells,\s*(\d+) layers.*?K \((\w+)\).*?V \((\w+)\)", line):
+        if " cells" not in line:
+            pass
+        elif m := re.search(r"size =\s*([\d.]+) MiB \(\s*(\d+) cells,\s*(\d+) layers.*?K \((\w+)\).*?V \((\w+)\)", line):
             cells.append((round(float(m[1]) * _MIB), int(m[2]), m[4], m[5]))
         elif m := re.search(r"size =\s*([\d.]+) MiB \(\s*(\d+) cells", line):
             cells.append((round(float(m[1]) * _MIB), int(m[2]), "", ""))

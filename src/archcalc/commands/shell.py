@@ -156,6 +156,8 @@ class _Reader:
                 self.at += 2
             elif c == "#":
                 self._comment()
+            elif c in _OPERATORS:
+                self.at += 1
             else:
                 out += self._word()
         raise FormatError("an array of words is not closed with )", "close it, or give the command alone")
