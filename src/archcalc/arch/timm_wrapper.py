@@ -66,7 +66,7 @@ class Schema(TowerSchema):
             raise UnsupportedError(f"vision_config.architecture is {json_text(name)}: of timm's models archcalc knows {known}")
         if (self.model_args or {}) != {"inference_mode": True}:
             raise UnsupportedError(
-                "vision_config.model_args does not say inference_mode alone: other forms of FastViT are not modelled"
+                f"vision_config.model_args is {json_text(self.model_args)}: FastViT is known with inference_mode true alone"
             )
         return _fastvit.VARIANTS[name]
 
