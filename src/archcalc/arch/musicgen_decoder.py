@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import join
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided
 from archcalc.blocks._tensor import make_layer, prefixed
@@ -44,6 +45,9 @@ class Schema(ConfigSchema):
     activation_function: str = "gelu"
     tie_word_embeddings: Flag = False
 
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="own")
+
     def layer(self) -> Layer:
         h, heads = self.hidden_size, self.num_attention_heads
         dim = divided(h, heads, "hidden_size", "num_attention_heads")
@@ -70,6 +74,5 @@ class Schema(ConfigSchema):
             h, rows, self.max_position_embeddings, "MHA + cross-attention" if self.crosses else "MHA", heads, heads, h // heads,
             "LayerNorm (pre)", activation_name(self.activation_function, gated=False), SINUSOIDAL, self.ffn_dim, more=more,
         )  # fmt: skip
-        return Architecture(
-            self.name, groups, (stack(f"{root}.layers", "decoder", [self.layer()] * self.num_hidden_layers),), facts
-        )
+        layers = stack(f"{root}.layers", "decoder", [self.layer()] * self.num_hidden_layers)
+        return computed(Architecture(self.name, groups, (layers,), facts, crosses=self.crosses), self.computes())
