@@ -263,7 +263,7 @@ def test_no_figure_is_read_from_words_for_people() -> None:
     """`facts.position.kind` is no word: of a position, only what is said is."""
     assert [
         (path, ast.unparse(n))
-        for path, tree in trees("analysis", "engines", "figures", "quant")
+        for path, tree in trees("analysis", "engines", "figures", "frameworks", "quant")
         for n in ast.walk(tree)
         if reads(n)
     ] == []

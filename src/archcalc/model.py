@@ -255,7 +255,8 @@ class Layer(NamedTuple):
 
     `scan_flops` is the cost per token of a recurrence (zero for attention). `mixer_width` and `ffn_width` are the elements
     per token that are alive at once inside the mixer and the FFN of a forward pass, beyond the layer's input. `activation` is the
-    config's name of the FFN's activation where the reference computes it in steps, each of which training keeps. `steps` are what the
+    config's name of the FFN's activation where training keeps something of its own for it: each step of one computed in steps, nothing of
+    ReLU's input. `steps` are what the
     tensors do not show of how it computes. In a `parallel` layer attention and FFN read one residual stream.
     """
 

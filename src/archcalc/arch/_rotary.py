@@ -54,7 +54,7 @@ def stretched(config: Mapping[str, Any], facts: Facts) -> int | None:
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The config of the text model, which may be nested."""
     for key, value in config.items():
-        if isinstance(value, Mapping) and key in ("text_config", "llm_config", "language_config", "thinker_config"):
+        if isinstance(value, Mapping) and key in ("text_config", "llm_config", "language_config", "thinker_config", "decoder"):
             return _text(value)
     return config
 

@@ -42,7 +42,7 @@ class Schema(ernie4_5.Schema):
     num_nextn_predict_layers: Count = 0
 
     def computes(self) -> Computes:
-        return super().computes()._replace(routing="grouped")
+        return super().computes()._replace(routing="wide")
 
     def sparse(self) -> Sequence[bool]:
         n, first, step = self.num_hidden_layers, self.moe_layer_start_index, self.moe_layer_interval

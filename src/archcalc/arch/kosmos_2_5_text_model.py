@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from archcalc.arch import kosmos_2_text_model
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Size, Tokens
 from archcalc.blocks.vision import table
@@ -23,6 +24,9 @@ class Schema(kosmos_2_text_model.Schema):
     hidden_size: Size = named(1536, "embed_dim", "hidden_size")
     intermediate_size: Size = named(6144, "ffn_dim", "intermediate_size")
     num_attention_heads: Size = named(16, "attention_heads", "num_attention_heads")
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(softmax="fp32")
 
     def placed(self) -> dict[str, Any]:
         return {"extra_embedding": [table("segment_emb", 2, self.hidden_size)]}

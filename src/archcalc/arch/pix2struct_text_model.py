@@ -35,7 +35,7 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 4096
 
     def computes(self) -> Computes:
-        return super().computes()._replace(norm="rms-own")
+        return super().computes()._replace(norm="rms-own", softmax="own")
 
     def layer(self, first: bool) -> Layer:
         h, n = self.hidden_size, self.num_attention_heads

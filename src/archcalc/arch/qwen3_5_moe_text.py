@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from archcalc.arch import qwen3_5_text
+from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Layers, Size
 
 
@@ -19,6 +20,9 @@ class Schema(qwen3_5_text.Schema):
     num_key_value_heads: Size | None = 2
     num_experts_per_tok: Size = 8
     num_experts: Size = 256
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="normalized")
 
     def sparse(self, index: int) -> bool:
         return True

@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen3_moe
+from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 
 
@@ -28,3 +29,6 @@ class Schema(qwen3_moe.Schema):
     moe_intermediate_size: Size = 768
     num_experts_per_tok: Size = 8
     num_experts: Count = Field(128, validation_alias=AliasChoices("num_local_experts", "num_experts"))
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="normalized")

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen3_moe
+from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Count, Flag, Size, Tokens
 from archcalc.blocks.experts import MixtureOfExperts
 
@@ -26,6 +27,9 @@ class Schema(qwen3_moe.Schema):
     moe_intermediate_size: Size = 1408
     num_experts_per_tok: Size = 4
     num_experts: Count = Field(60, validation_alias=AliasChoices("num_local_experts", "num_experts"))
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="normalized")
 
     def experts(self) -> MixtureOfExperts:
         return MixtureOfExperts(

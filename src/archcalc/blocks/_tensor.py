@@ -9,6 +9,8 @@ from archcalc.model import Attend, Cache, Experts, Layer, Role, Shard, Step, Ten
 
 # Activations that the reference implementation computes in steps (transformers 5.23, activations.py), not with one kernel.
 STEPWISE = ("gelu_new", "gelu_fast", "quick_gelu")
+# ReLU's output is all that its derivative needs.
+TOLD = (*STEPWISE, "relu")
 
 
 class Block(Protocol):
@@ -115,5 +117,5 @@ def make_layer(
         mixer_width=mixer.width() if mixer else 0,
         ffn_width=ffn.width() if ffn else 0,
         steps=(*(mixer.steps() if mixer else ()), *_steps(ffn)),
-        activation=activation if (activation := getattr(ffn, "activation", "")) in STEPWISE else "",
+        activation=activation if (activation := getattr(ffn, "activation", "")) in TOLD else "",
     )

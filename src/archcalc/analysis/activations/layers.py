@@ -258,9 +258,7 @@ def _sinks(scores: Scores, how: How, attend: Attend, values: int) -> Iterator[Sa
 # FFN
 
 
-def _activated(
-    how: How, layer: Layer, label: str, width: int, storage: int, block: Block, name: str, gated: bool
-) -> Iterator[Saved]:
+def _activated(how: How, layer: Layer, width: int, storage: int, block: Block, name: str, gated: bool) -> Iterator[Saved]:
     """What the activation keeps, and with a gate the product; `storage` is what the projection wrote that the activation reads."""
     c = how.size
     if gated:
@@ -271,10 +269,8 @@ def _activated(
         return
     if layer.activation in _STEPS:
         yield Saved(block, f"{name}: steps of {layer.activation}", c, _STEPS[layer.activation] * width, split=True)
-    elif label.startswith("ReLU") and not label.startswith("ReLU²"):
-        # Its output is all it needs, and that is what the next matrix reads.
-        return
-    else:
+    elif layer.activation != "relu":
+        # Of ReLU the output is all it needs, and that is what the next matrix reads.
         yield Saved(block, f"{name}: before the activation", c, width, split=True)
 
 
@@ -297,8 +293,7 @@ def _ffn(a: Architecture, how: How, layer: Layer, linears: list[Linear], shared_
         ups = [x for x in mine if x.name.rpartition(".")[0] == prefix and not x.row and x.write in (down.read, 2 * down.read)]
         fused = any(x.write == 2 * down.read for x in ups)
         gated = fused or len(ups) > 1
-        label = layer.ffn
-        yield from _activated(how, layer, label, down.read, 2 * down.read if fused else down.read, block, prefix or "FFN", gated)
+        yield from _activated(how, layer, down.read, 2 * down.read if fused else down.read, block, prefix or "FFN", gated)
         if how.reads:
             yield Saved(block, f"{down.name}: input", c, down.read, split=True)
         yield from _input(how._replace(trains=False, inputs=False), block, down.name, [down], down.read, c, split=True)

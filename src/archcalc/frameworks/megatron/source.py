@@ -12,7 +12,7 @@ from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
 from archcalc.frameworks.megatron.terms import terms_of
 from archcalc.hardware import Device
-from archcalc.model import Architecture, Cache, Layer, Tensor
+from archcalc.model import Architecture, Bare, Cache, Layer, Tensor
 
 
 class MegatronPlanner(Planner):
@@ -80,10 +80,19 @@ def covers(a: Architecture, run: Run) -> bool:
     return True
 
 
+def _rms(a: Architecture) -> bool:
+    """Whether the decoder's norms are RMSNorm: Megatron-LM has that and LayerNorm alone."""
+    kinds = {t.norm for s in a.stacks if s.part == "decoder" for layer in s.kinds for t in layer.tensors if t.norm is not None}
+    bare = {
+        step.kind for s in a.stacks if s.part == "decoder" for layer in s.kinds for step in layer.steps if isinstance(step, Bare)
+    }
+    return not any(kind.startswith("layer") for kind in kinds) and (bool(kinds) or "bare-rms" in bare)
+
+
 def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
     """The settings and modules of a run. Raises `UnsupportedError` where there is none for a kind of layer."""
     f = a.facts
-    rms = "RMS" in f.norm or "rms" in f.norm
+    rms = _rms(a)
     dropout = 0.1 if run.dropout else 0.0
     any_bias = any(
         t.name.endswith("down_proj.bias") or t.name.endswith("c_proj.bias") for s in a.stacks for k in s.kinds for t in k.tensors
@@ -109,7 +118,7 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
     moe = f.moe
     # Megatron-LM pads the vocabulary to a multiple of 128 for each rank (--make-vocab-size-divisible-by).
     vocab = -(-f.vocab_size // (128 * run.tp)) * 128 * run.tp
-    learned = f.context_tokens or run.seq if "learned" in f.position else 0
+    learned = f.context_tokens or run.seq if f.position.kind == "learned" else 0
     settings = mm.Settings(
         "gpt", rank, run.seq, run.micro_batch, run.dp * run.tp * run.pp * run.cp, run.tp, run.pp, run.cp, run.ep, run.tp, run.interleave,
         run.micro_batches, run.zero == 1, 1, "fp32" if run.precision == "fp32" else "bf16", run.grad_size or 4,
@@ -175,7 +184,6 @@ def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
         block += ml.attention(r, x.heads, groups, x.qk_dim, rope=a.facts.position.kind == "rotary", qk_norm=norms, bias=bias)
     routed = [t for t in layer.tensors if t.experts]
     dense = [t for t in layer.tensors if t.role in ("mlp", "shared_experts") and len(t.shape) == 2 and t.name.endswith(".weight")]
-    gated = "GLU" in a.facts.activation or any("gate" in t.name for t in dense)
     downs = [
         t
         for t in dense
@@ -183,6 +191,10 @@ def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
         and "latent" not in t.name
         and any(d in t.name for d in ("down", "c_proj", "fc2", "fc_out", "w2", "4h_to_h", "dense"))
     ]
+    # With a gate there is a matrix more, or one of twice the width.
+    gated = any("gate" in t.name for t in (*dense, *routed)) or any(
+        2 * max(down.shape) in t.shape and min(t.shape) == min(down.shape) for down in downs for t in dense if t is not down
+    )
     if routed:
         down = next((t for t in routed if "down" in t.name), routed[-1])
         assert down.experts is not None
