@@ -48,7 +48,7 @@ MODELS = (
 SCRIPT = Path(pages.__file__).parent / "page.js"
 COMPARED = (
     "fits", "verdict", "plan", "per_gpu", "context_tokens", "concurrency", "max_context_tokens", "max_concurrency", "kv_tokens",
-    "decode_tokens_per_s_ceiling", "prefill_seconds_floor", "usd_per_hour", "instance", "command",
+    "usd_per_hour", "instance", "command",
 )  # fmt: skip
 
 Case = tuple[str, str, int, int | None, int, str]

@@ -26,8 +26,8 @@ NVFP4 = {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}
 @pytest.mark.parametrize(
     ("model", "change", "message"),
     [
-        ("qwen3-30b-a3b", {"num_experts": 4}, "8 of 4 experts"),
-        ("qwen3-30b-a3b", {"num_experts_per_tok": 129}, "129 of 128 experts"),
+        ("qwen3-30b-a3b", {"num_experts": 4}, "8 of num_experts 4"),
+        ("qwen3-30b-a3b", {"num_experts_per_tok": 129}, "129 of num_experts 128"),
         ("llama-3.1-8b", {"num_attention_heads": 2**28, "head_dim": None}, "every dimension is one or more|not a multiple"),
         ("llama-3.1-8b", {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": -8192}},
          "rope_scaling.original_max_position_embeddings is -8192: it should not be negative"),

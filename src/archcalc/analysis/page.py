@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 from archcalc import hardware
 from archcalc.analysis import fit, verdict
-from archcalc.analysis.flops import attention_terms, decode_flops
-from archcalc.analysis.speed.rates import peak
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
@@ -133,11 +131,11 @@ def tables(loaded: Loaded) -> dict[str, Any]:
 
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
-    weights bytes, activation stair, overhead stair, bytes read a token, sequences, pool of each dtype, command of each dtype, what stops
+    weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each dtype, what stops
     the start]`, and `fewer` what differs where fewer sequences than by default are taken, the most first: `[place of the placement,
     activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it differs]`. Pools and commands of
     each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is
-    left. `attention` is operations a row and the stair of rows. `commands` are places in `words`, which `--` joins.
+    left. `commands` are places in `words`, which `--` joins.
     """
     architecture = loaded.architecture
     fit.refuse_guess(architecture)
@@ -224,7 +222,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                 commands.append(command(tuple(map(word, text.split(_FLAG)))))
             rows.append(
                 [
-                    placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over, fit.read_bytes(model, judged),
+                    placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
                     plan.sequences, several(tuple(dtypes[i][0] if i in places else -1 for i in range(len(dtypes)))),
                     several(tuple(commands)), stop,
                 ]
@@ -259,8 +257,8 @@ def tables(loaded: Loaded) -> dict[str, Any]:
                     light = bool(made) and made[0][4] < machine["budget"]
                     for sequences in server(ENGINE).fewer_sequences if light else ():
                         for row in rows_of(ask._replace(sequences=sequences), kernels, placement)[0]:
-                            other = [row[9]] if row[9] != made[0][9] else []
-                            fewer.append([len(rows), row[5], row[6], row[10], sequences, *other])
+                            other = [row[8]] if row[8] != made[0][8] else []
+                            fewer.append([len(rows), row[5], row[6], row[9], sequences, *other])
                     rows += made
             except ArchcalcError as error:
                 failed = error
@@ -269,23 +267,18 @@ def tables(loaded: Loaded) -> dict[str, Any]:
             fewer.sort(key=lambda row: -row[4])
             lists = several.entries()
             for i in range(len(KV_DTYPES)):
-                errors[i] = "" if any(lists[r[9]][i] >= 0 for r in rows) else errors[i] or refused
+                errors[i] = "" if any(lists[r[8]][i] >= 0 for r in rows) else errors[i] or refused
             offers = hardware.offers(device.id, n)
             machine["counts"][n] = {
                 "plans": rows, "fewer": fewer, "errors": errors, "usd": offers[0][0] if offers else None,
                 "instance": offers[0][2].id if offers else None,
             }  # fmt: skip
-        rate = peak(device, quant)
-        machine["flops_per_s"] = rate.flops_per_s if rate else None
         out[device.id] = machine
     if failed is not None and not any(c["plans"] for m in out.values() for c in m["counts"].values()):
         raise failed
-    work = decode_flops(architecture, limit)
-    attention = [(term.flops, stairs_of(term.rows)) for term in attention_terms(architecture)]
     return {
-        "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "matmul": work.matmul, "scan": work.scan,
-        "attention": attention, "machines": out, "stairs": stair.entries(), "pools": pool.entries(), "commands": command.entries(),
-        "words": word.entries(), "lists": several.entries(),
+        "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "machines": out, "stairs": stair.entries(),
+        "pools": pool.entries(), "commands": command.entries(), "words": word.entries(), "lists": several.entries(),
     }  # fmt: skip
 
 
@@ -293,8 +286,7 @@ def devices() -> list[dict[str, Any]]:
     """The machines of the page, for its form."""
     return [
         {
-            "id": d.id, "name": d.name, "vendor": d.vendor, "memory": d.visible_bytes, "bandwidth": d.bandwidth_bytes_per_s,
-            "counts": counts,
+            "id": d.id, "name": d.name, "vendor": d.vendor, "memory": d.visible_bytes, "counts": counts,
         }
         for d, counts in machines()
     ]  # fmt: skip

@@ -32,7 +32,7 @@ from archcalc.engines.engine import unknown
 from archcalc.engines.served import classes_of, is_one_of
 from archcalc.engines.vllm import planner
 from archcalc.engines.vllm.planner import Demand, Group, LayerSpec, Spec, cdiv
-from archcalc.engines.vllm.rules import NEWEST, Rules, check_known, rules
+from archcalc.engines.vllm.rules import NEWEST, Rules, at_least, check_known, rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache, CacheKind, State
 
@@ -213,7 +213,8 @@ def served_dtype(architecture: Architecture, version: str | None, generation: in
     overflows = any(name.startswith(_NO_FP16) for name in classes_of(architecture))
     half = default_dtype(architecture) if architecture.dtype != "F32" or overflows else rules(version).half_first
     if half == "bf16" and generation is not None and generation < 8:
-        return "fp32" if overflows else "fp16"
+        # Read in 0.10.0; 0.8.5 asks for --dtype half whatever the model.
+        return "fp32" if overflows and at_least(version, 0, 10) else "fp16"
     return half
 
 

@@ -2,7 +2,7 @@
 // The fit panel. Every rule was applied when the page was made: what stands in `data` are the plans of each machine, staircases over the
 // context, and pools of blocks (archcalc/analysis/page.py says how they are written). Here they are multiplied, added and compared.
 
-const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, read: 7, sequences: 8, pools: 9, commands: 10, limit: 11, fewer: 12 };
+const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, sequences: 7, pools: 8, commands: 9, limit: 10, fewer: 11 };
 
 /** The value of a staircase at `n`. */
 function at(stairs, n) {
@@ -79,19 +79,12 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   const tried = rows.map((row) => judge(fit, machine, row, dtype, tokens, concurrency));
   if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
   const best = tried.find((f) => f.fits) ?? tried.filter((f) => !f.row[ROW.fewer]).reduce((a, b) => (b.headroom > a.headroom ? b : a));
-  const { row, sequences } = best;
+  const { row } = best;
   const limit = fit.context ?? tokens;
   const holds = (n) => {
     const f = judge(fit, machine, row, dtype, n, concurrency);
     return f.needed <= BigInt(f.room) && !row[ROW.limit];
   };
-  const turns = sequences < row[ROW.pp] ? row[ROW.pp] : 1;
-  const cache = best.needed / BigInt(sequences);
-  const read = (BigInt(row[ROW.read]) + BigInt(sequences) * cache) * BigInt(turns);
-  const decode = device.bandwidth === null ? null : ((sequences * device.bandwidth) / Number(read)) * row[ROW.dp];
-  const seen = fit.attention.reduce((sum, [each, stair]) => sum + BigInt(each) * BigInt(at(fit.stairs[stair], tokens)), 0n);
-  const flops = BigInt(fit.matmul + fit.scan) * BigInt(tokens) + (seen * BigInt(tokens)) / 2n;
-  const prefill = machine.flops_per_s === null ? null : Number(flops) / (row[ROW.tp] * row[ROW.pp] * machine.flops_per_s);
   return {
     fits: best.fits,
     verdict: verdict(best, device, count, tokens, concurrency, data.engine),
@@ -111,8 +104,6 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     max_context_tokens: holds(limit) ? limit : largest(holds, limit),
     max_concurrency: rounded(best.most, 3),
     kv_tokens: best.tokens,
-    decode_tokens_per_s_ceiling: decode === null ? null : rounded(decode, 1),
-    prefill_seconds_floor: prefill === null ? null : rounded(prefill, 3),
     usd_per_hour: here.usd,
     instance: here.instance,
     command: best.fits ? fit.commands[fit.lists[row[ROW.commands]][dtype]].map((word) => fit.words[word]).join(" --").replace("{}", tokens) : "",
@@ -177,15 +168,6 @@ function formatTokens(n) {
   return group(n);
 }
 
-function formatSeconds(seconds) {
-  if (Math.round(seconds * 10000) < 100) return `${(Math.round(seconds * 10000) / 10).toFixed(1)} ms`;
-  if (Math.round(seconds * 1000) < 1000) return `${Math.round(seconds * 1000)} ms`;
-  if (Math.round(seconds * 10) < 600) return `${(Math.round(seconds * 10) / 10).toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${group(Math.floor(minutes / 60))} h ${minutes % 60} min`;
-}
-
 /** `128k`, `1m`, `131,072`; null if it is none. */
 function parseTokens(text) {
   const match = /^(\d+(?:,\d{3})*(?:\.\d+)?)\s*([km]?)$/i.exec(text.trim());
@@ -216,8 +198,6 @@ const FIGURES = [
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
   ["most sequences of this context", (r) => grouped(r.max_concurrency, 2)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
-  ["decode, at most", (r) => (r.decode_tokens_per_s_ceiling === null ? "not known" : `${group(Math.round(r.decode_tokens_per_s_ceiling))} tokens/s in all`)],
-  ["first token, at least", (r) => (r.prefill_seconds_floor === null ? "not known" : formatSeconds(r.prefill_seconds_floor))],
   ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${r.instance})`)],
   ["command", (r) => r.command || "none: it does not fit"],
 ];
@@ -343,5 +323,5 @@ function start(data) {
   begin();
 }
 
-if (typeof module === "object") module.exports = { answer, at, largest, formatBytes, formatTokens, formatSeconds, parseTokens, rounded };
+if (typeof module === "object") module.exports = { answer, at, largest, formatBytes, formatTokens, parseTokens, rounded };
 else start(JSON.parse(document.getElementById("data").textContent));
