@@ -412,3 +412,46 @@ def test_writing_keeps_permissions_and_links(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     with pytest.raises(SourceError, match="absent"):
         replace_file(str(tmp_path / "absent" / "card.md"), "new")
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bert",
+        "clip",
+        "deepseek_v4",
+        "falcon_h1",
+        "glm5_next",
+        "jamba",
+        "lfm2",
+        "mamba2",
+        "musicgen",
+        "rwkv",
+        "t5",
+        "wav2vec2",
+        "whisper",
+    ],
+)
+def test_what_a_card_says_of_any_kind_of_model_holds(name: str, cli: Run, tmp_path: Path) -> None:
+    row = json.loads((GOLDEN / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    (tmp_path / "config.json").write_text(json.dumps(row["config"]), encoding="utf-8")
+    written = cli("card", "config.json", "--offline")
+    assert written.returncode == 0, written.stderr
+    (tmp_path / "card.md").write_text(written.stdout, encoding="utf-8")
+    done = cli("check", "card.md", "--offline", "--require-claims")
+    assert done.returncode == 0, done.stdout
+    # One digit more is found as anywhere else.
+    text = re.sub(r"(\| Total parameters \| \d[\d,]*)", r"\g<1>9", written.stdout)
+    (tmp_path / "card.md").write_text(text, encoding="utf-8")
+    assert text == written.stdout or cli("check", "card.md", "--offline").returncode == 1
+
+
+def test_a_byte_order_mark_is_no_part_of_a_table(cli: Run, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_bytes(b"\xef\xbb\xbf| Model | Layers |\n|--|--|\n| Llama 3.1 8B | 31 |\n")
+    assert cli("check", "page.md", "--offline").returncode == 1
+    cli("check", "page.md", "--offline", "--fix")
+    assert page.read_bytes() == b"\xef\xbb\xbf| Model | Layers |\n|--|--|\n| Llama 3.1 8B | 32 |\n"

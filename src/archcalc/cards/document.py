@@ -106,8 +106,9 @@ def _parse(text: str) -> tuple[list[Token], tuple[int, int] | None]:
 
 def read(text: str) -> Document:
     """The tables, lists and directives of a Markdown file."""
-    lines = Lines(text)
     tokens, front = _parse(text)
+    # A byte order mark is no part of the first cell; every place stays what it is.
+    lines = Lines(f" {text[1:]}" if text.startswith("\ufeff") else text)
     reader = _Reader(lines)
     reader.walk(tokens)
     return Document(lines, tuple(reader.tables), tuple(reader.pins), front)
