@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from archcalc.engines.llamacpp import cache as llamacpp
 from archcalc.engines.llamacpp.cache import Options, Row, allocate, architecture_name, cache_bytes, cells, recurrent_bytes
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import TextModel
+from conftest import Run
 
 DATA = Path(__file__).parent / "data" / "cache_llamacpp.jsonl"
 CASES = {case["arch"]: case for case in map(json.loads, DATA.read_text(encoding="utf-8").splitlines()[1:])}
@@ -162,3 +164,13 @@ def test_types_that_it_lacks(dtype: str, hint: str) -> None:
     with pytest.raises(UsageError, match=r"llama\.cpp keeps caches in f16") as raised:
         allocate(parse(CONFIGS["gemma2"]), Workload(4096, 1, dtype))
     assert hint in raised.value.hint
+
+
+def test_more_gpus_hold_more_layers(run: Run) -> None:
+    held = []
+    for gpus in (1, 2, 4):
+        got = json.loads(run("fit", *f"llama-3.1-70b --gpu {gpus}x4090 --ctx 8k --engine llama.cpp --format json".split()).stdout)
+        flag = next(c["options"] for c in got["would_fit"] if "-ngl" in c["options"])
+        held.append(int(re.search(r"-ngl (\d+)", flag)[1]))  # type: ignore[index]
+    assert 1.8 * held[0] <= held[1] <= 2.2 * held[0]
+    assert 1.8 * held[1] <= held[2] <= 2.2 * held[1]

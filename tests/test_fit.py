@@ -392,3 +392,11 @@ def test_scaled_positions_reach_beyond_the_stated_ones(scaling: dict[str, Any] |
 def test_gemma_3_states_its_context_as_scaled() -> None:
     for name in ("gemma-3-27b", "gemma-3-4b"):
         assert architecture(name).longest == architecture(name).facts.context_tokens == 131072
+
+
+def test_a_list_says_in_one_line_what_it_leaves_out(run: Run) -> None:
+    done = run("fit", "--gpu", "8xh100", "--ctx", "8k", "--engine", "vllm")
+    said = done.stderr.splitlines()
+    assert len(said) == 2, done.stderr
+    assert "minimax-text-01" in said[0]
+    assert "archcalc fit NAME" in said[1]

@@ -380,7 +380,12 @@ def _list(
             print(json.dumps(failure(name, error)))
     else:
         rows.write(form.value, LIST_COLUMNS, found, sys.stdout)
-        for name, error in errors:
-            complain(f"{name}: {error.message}")
+        if len(errors) == 1:
+            complain(f"{errors[0][0]}: {errors[0][1].message}")
+        elif errors:
+            names = ", ".join(name for name, _ in errors)
+            complain(
+                f"{len(errors)} models are left out, which {ask.engine} does not run so: {names}", "archcalc fit NAME says why"
+            )
     if not any(r["fits"] for r in found):
         leave(1)

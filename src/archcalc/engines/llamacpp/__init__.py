@@ -149,7 +149,8 @@ class LlamaCpp(Server):
         held = offload(model, fit)
         if not held or held[0] >= held[1]:
             return None
-        return f"{held[0]} of {held[1]} layers on the GPU, the rest in the CPU's memory", f"-ngl {held[0]} (llama-server)"
+        gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
+        return f"{held[0]} of {held[1]} layers on the {gpus}, the rest in the CPU's memory", f"-ngl {held[0]} (llama-server)"
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         from archcalc import units

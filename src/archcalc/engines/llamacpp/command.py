@@ -28,9 +28,9 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
 
 
 def offload(model: Candidate, fit: Fit) -> tuple[int, int] | None:
-    """How many of the layers fit on the GPU beside their cache (`-ngl`, the head counting as one), and how many there are.
+    """How many of the layers fit on the GPUs beside their cache (`-ngl`, the head counting as one), and how many there are.
 
-    Layers are taken from the last, as llama.cpp does, the head first. None if nothing fits.
+    Layers are taken from the last, as llama.cpp does, the head first: one GPU is filled after the other. None if nothing fits.
     """
     layers = model.architecture.layers
     each = [0] * layers
@@ -43,10 +43,14 @@ def offload(model: Candidate, fit: Fit) -> tuple[int, int] | None:
             each[layer] += size
         if not tensor.layers:
             rest += size * tensor.copies
-    room = fit.budget.kv_room_bytes + fit.budget.weights_bytes - rest
-    cache = -(-fit.kv_needed_bytes // layers)
-    held = 0
+    gpus = fit.placement.pp
+    whole = fit.budget.kv_room_bytes + fit.budget.weights_bytes
+    # What is needed is told of the fullest GPU, which has its share of the layers.
+    cache = -(-fit.kv_needed_bytes // -(-layers // gpus))
+    room, left, held = whole - rest, gpus - 1, 0
     for size in reversed(each):
+        if room < size + cache and left:
+            room, left = whole, left - 1
         room -= size + cache
         if room < 0:
             break
