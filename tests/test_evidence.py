@@ -44,7 +44,7 @@ AS = {
 }
 ELSEWHERE = {
     "eagle3": "tests/test_formats.py: the size of a published draft",
-    "grok1": "zoo/index.json, grok-2: its total is the published one",
+    "grok1": "the bundled grok-2, whose index says that its total is the published one; no count is stored here",
     "nanogpt": "below: it loads openai-community/gpt2, model.py `GPT.from_pretrained`",
 }
 

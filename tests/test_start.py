@@ -291,7 +291,7 @@ def test_what_does_not_lie_on_the_machines_is_refused(arguments: str, said: str,
 @pytest.mark.parametrize(
     ("arguments", "held", "fits"),
     [
-        # vLLM 0.33, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`: where there is no bfloat16 these are loaded in float32.
+        # vLLM 0.30, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`: where there is no bfloat16 these are loaded in float32.
         ("gemma-3-12b --gpu v100-sxm2-32gb --ctx 4k", "fp32", False),
         ("gemma-2-9b --gpu v100-sxm2-32gb --ctx 4k", "fp32", False),
         ("qwen2.5-3b --gpu t4 --ctx 4k", "fp16", True),

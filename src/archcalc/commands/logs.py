@@ -886,7 +886,7 @@ def _llama(found: list[str], engine: Engine) -> Logged:
             model = model or m[1]
         if m := re.search(r"general\.name\s*(?:str)?\s*=\s*(.+)$", line):
             figures.setdefault("named", 1)
-            model = model if model and not model.startswith("/root/.ollama") and "blobs/sha256" not in model else m[1].strip()
+            model = model if model and "blobs/sha256" not in model else m[1].strip()
         if m := re.search(r"using device (\S+) \(([^)]+)\).*?- (\d+) MiB free", line):
             gpu = gpu or _device(line) or m[2]
             gpus.add(m[1])

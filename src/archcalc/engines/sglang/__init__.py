@@ -109,7 +109,7 @@ class Sglang(Server):
 
     def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
         """SGLang 0.5.23, srt/entrypoints/engine.py `_launch_scheduler_processes` (ranks of each node), srt/server_args.py
-        `check_server_args` (replicas over nodes)."""
+        `check_server_args` (replicas over nodes, as read in 0.4.9)."""
         _, pp, _, dp, _ = placement
         if dp > 1 and not moe:
             return (

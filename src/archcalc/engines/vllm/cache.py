@@ -115,8 +115,8 @@ _NOT_MODELLED = frozenset(
     Inkling2ForCausalLM Inkling2ForConditionalGeneration Qwen4ExpForCausalLM Qwen4ExpForConditionalGeneration
     """.split()
 )
-# Classes that overflow in float16 (vLLM 0.33, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`), by what their names begin with.
-_NO_FP16 = ("Gemma2", "Gemma3", "Glm4For", "Plamo2")
+# Classes that overflow in float16 (vLLM 0.30, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`), by what their names begin with.
+_NO_FP16 = ("Gemma2", "Gemma3", "Glm4For")
 
 
 class Row(NamedTuple):
@@ -208,7 +208,7 @@ def served_dtype(architecture: Architecture, version: str | None, generation: in
     """What a model and its cache are held in when nothing is asked for: a float32 config's is the platform's first half precision.
 
     GPUs before Ampere have no bfloat16: float16 there, and float32 for what overflows in float16. `generation` is the major compute
-    capability. Source: vLLM 0.33, config/model.py `_get_and_verify_dtype`, `_find_dtype`; platforms/cuda.py `supported_dtypes`.
+    capability. Source: vLLM 0.30, config/model.py `_get_and_verify_dtype`, `_resolve_auto_dtype`.
     """
     overflows = any(name.startswith(_NO_FP16) for name in classes_of(architecture))
     half = default_dtype(architecture) if architecture.dtype != "F32" or overflows else rules(version).half_first
