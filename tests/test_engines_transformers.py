@@ -85,6 +85,26 @@ def test_caches_are_of_the_dtype_that_the_weights_are_loaded_in(keys: dict[str, 
     assert made.bytes == allocate(parse(deepseek()), Workload(10, 1, held)).bytes
 
 
+def test_a_config_without_a_dtype_has_a_cache_in_half_precision_and_says_so() -> None:
+    """DynamicCache of GPT-Neo holds every token of its local layers too: 32 layers x 2 x 2,560 x 2,048 tokens of two bytes."""
+    neo = parse(
+        {
+            "architectures": ["GPTNeoForCausalLM"], "model_type": "gpt_neo", "vocab_size": 50257, "hidden_size": 2560, "num_layers": 32,
+            "num_heads": 20, "max_position_embeddings": 2048, "window_size": 256, "attention_types": [[["global", "local"], 16]],
+        }
+    )  # fmt: skip
+    made = allocate(neo, Workload(2048))
+    assert (made.dtype, made.bytes) == ("bf16", 671_088_640)
+    assert "the config states no dtype" in made.notes[0]
+    assert "window - 1" not in made.rule
+    # Weights that are loaded settle it: torch's default, and keys and values in it.
+    from archcalc import hardware
+    from archcalc.engines.transformers.weights import load
+
+    held, name = load(neo, None, hardware.device("h100-sxm-80gb"))
+    assert (name, allocate(held, Workload(2048)).bytes) == ("fp32", 2 * 671_088_640)
+
+
 # Measured: two sequences of so many tokens through MiniMaxForCausalLM of transformers 5.24 with this config, keys and values alone.
 @pytest.mark.parametrize(
     ("dtype", "tokens", "measured"), [("fp32", 5, 2560), ("fp32", 19, 9728), ("bf16", 5, 1280), ("bf16", 19, 4864)]

@@ -1,57 +1,86 @@
-"""Towers that are types of their own, counted alone: as the reference's class of the type has them, or said to be otherwise.
-
-tests/data/towers_alone.tsv: parameters of the default config of each type in transformers 5.24.0, built on the meta device by the class
-that AutoModel gives it.
-"""
+"""Encoders alone: counted, and refused by name where a question is about tokens."""
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from archcalc.analysis.params import components
 from archcalc.arch import parse
 from conftest import Run
 
-ROWS = list(csv.DictReader((Path(__file__).parent / "data" / "towers_alone.tsv").open(encoding="utf-8"), delimiter="\t"))
-# sudo-ai/zero123plus-v1.1, vision_encoder/config.json.
-CLIP = {
-    "model_type": "clip_vision_model", "hidden_size": 1280, "image_size": 224, "intermediate_size": 5120, "num_attention_heads": 16,
-    "num_hidden_layers": 32, "patch_size": 14, "projection_dim": 1024,
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def _first(path: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(path.open(encoding="utf-8").readline())["config"]
+    return config
+
+
+T5 = {
+    "model_type": "t5", "d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 2, "num_heads": 4, "vocab_size": 100, "n_positions": 512,
+    "architectures": ["T5EncoderModel"],
 }  # fmt: skip
+ALONE = {
+    "t5 encoder": T5,
+    **{path.stem: config for path in sorted(GOLDEN.glob("*.jsonl")) if parse(config := _first(path)).is_part},
+}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["model_type"] for row in ROWS])
-def test_a_tower_alone_is_what_its_class_holds(row: dict[str, str]) -> None:
-    a = parse({"model_type": row["model_type"], "architectures": [row["class"]]})
-    counted = sum(c.total for c in components(a))
-    assert counted == int(row["total"]) or a.status == "partial"
-    assert not any(layer.caches for stack in a.stacks for layer in stack.kinds)
+def test_there_are_some() -> None:
+    assert {"dinov2", "wav2vec2", "hubert", "t5 encoder"} <= set(ALONE)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_part_is_counted_and_shown_and_neither_served_nor_trained(name: str, cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "part.json").write_text(json.dumps(ALONE[name]), encoding="utf-8")
+    inspected = json.loads(cli("inspect", "part.json", "--format", "json").stdout)
+    assert inspected["params"]["total"] > 0
+    # The page, the card and the charts say what is known of it.
+    for command in (("report", "part.json", "-o", "page.html"), ("card", "part.json"), ("plot", "params", "part.json")):
+        assert (done := cli(*command)).returncode == 0, done.stderr
+    for command in (
+        ("fit", "part.json", "--gpu", "1xH100"),
+        ("fit", "part.json", "--gpu", "1xH100", "--ctx", "1k", "--engine", "transformers"),
+        ("train", "part.json", "--gpu", "1xH100", "--seq", "1k"),
+    ):
+        done = cli(*command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "is an encoder alone, without a decoder" in done.stderr
+        assert "archcalc inspect" in done.stderr
+    kept = cli("kv", "part.json", "--ctx", "1k", "--engine", "textbook", "--format", "json")
+    assert json.loads(kept.stdout)["bytes"] == 0
 
 
 @pytest.mark.parametrize(
-    ("named", "total", "status"),
+    ("config", "cached"),
     [
-        ("CLIPVisionModel", 630_766_080, "counted"),
-        ("CLIPVisionModelWithProjection", 632_076_800, "counted"),
-        ("CLIPForImageClassification", 630_766_080, "partial"),
+        (_first(GOLDEN / "bert.jsonl") | {"architectures": ["BertForSequenceClassification"]}, False),
+        (
+            {
+                "model_type": "openai_privacy_filter", "architectures": ["OpenAIPrivacyFilterForTokenClassification"], "hidden_size": 640,
+                "num_hidden_layers": 3, "num_attention_heads": 14, "vocab_size": 200064, "id2label": {str(i): str(i) for i in range(4)},
+            },
+            False,
+        ),
+        (_first(GOLDEN / "gpt2.jsonl"), True),
     ],
-)
-def test_the_class_says_what_stands_behind_a_tower(named: str, total: int, status: str) -> None:
-    a = parse({**CLIP, "architectures": [named]})
-    assert (sum(c.total for c in components(a)), a.status) == (total, status)
-    assert status == "counted" or any(named in note for note in a.notes)
+)  # fmt: skip
+def test_what_keeps_no_cache_has_no_rate_of_decoding(config: dict[str, Any], cached: bool, cli: Run, tmp_path: Path) -> None:
+    """An encoder reads its whole input at once, and its head is no table of the vocabulary."""
+    (tmp_path / "model.json").write_text(json.dumps(config), encoding="utf-8")
+    got = json.loads(
+        cli("fit", "model.json", "--gpu", "1xH100", "--ctx", "512", "--engine", "transformers", "--format", "json").stdout
+    )
+    assert (got["speed"]["bound_tokens_per_s"] is not None) == cached
+    assert (got["decode_tokens_per_s_ceiling"] is not None) == cached
+    assert got["prefill_seconds_floor"] >= 0
+    assert got["speed"]["prefill_ms_floor"] > 0
 
 
-def test_no_message_names_a_module(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(CLIP), encoding="utf-8")
-    for command in (["inspect"], ["kv"], ["fit", "--gpu", "h100"]):
-        done = run(command[0], str(tmp_path), *command[1:])
-        assert "archcalc.arch" not in done.stdout + done.stderr
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "idefics_perciever"}), encoding="utf-8")
-    done = run("inspect", str(tmp_path))
-    assert done.returncode == 2
-    assert "idefics_perciever is the type of a part of a model" in done.stderr
+@pytest.mark.parametrize("named", [2**62, "Dinov2Model", [], [None], [3], None, {"a": "b"}])
+@pytest.mark.parametrize("name", ["dinov2", "wav2vec2"])
+def test_architectures_of_another_kind_name_no_class(name: str, named: object) -> None:
+    parse({**ALONE[name], "architectures": named})

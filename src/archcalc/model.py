@@ -447,6 +447,19 @@ class Architecture(NamedTuple):
         return frozenset({self.model_type} | ({self.text.model_type} if self.text else set()))
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is an encoder of images, of sound or for a decoder, alone. One that stands for a whole model (BERT) is none."""
+        return not any(s.part == "decoder" for s in self.stacks)
+
+    @property
+    def shown_stacks(self) -> tuple[Stack, ...]:
+        """The stacks that stand for the model where its layers are told: the decoder's, else those of an encoder, alone."""
+        for parts in (("decoder",), ("vision", "audio"), ("other",)):
+            if found := tuple(s for s in self.stacks if s.part in parts):
+                return found
+        return ()
+
+    @property
     def longest(self) -> int | None:
         """The most tokens that engines take."""
         return self.stretched or self.facts.context_tokens

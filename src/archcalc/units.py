@@ -303,9 +303,11 @@ def format_share(part: int, whole: int) -> str:
 def format_seconds(seconds: float) -> str:
     """A duration with the unit that suits it.
 
-    >>> format_seconds(0.00125), format_seconds(0.34), format_seconds(2.1), format_seconds(200), format_seconds(7260)
-    ('1.2 ms', '340 ms', '2.1 s', '3 min 20 s', '2 h 1 min')
+    >>> [format_seconds(s) for s in (0.000041, 0.00125, 0.34, 2.1, 200, 7260)]
+    ['41 us', '1.2 ms', '340 ms', '2.1 s', '3 min 20 s', '2 h 1 min']
     """
+    if 0 < seconds < 0.0001:
+        return f"{round(seconds * 1_000_000)} us"
     tenths_of_ms = round(seconds * 10_000)
     if tenths_of_ms < 100:
         return f"{tenths_of_ms / 10:.1f} ms"

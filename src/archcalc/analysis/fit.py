@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
+from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget, Serving, Term, budget
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, why_not
@@ -34,20 +35,6 @@ class Plans(NamedTuple):
     others: tuple[Fit, ...]
     refused: tuple[str, ...]
     sequences: int | None = None
-
-
-def refuse_guess(architecture: Architecture) -> None:
-    """A verdict on a guess would pretend. Raises `UnsupportedError`."""
-    if architecture.status == "guessed":
-        raise UnsupportedError(
-            f"no adapter reads {architecture.model_type}: its figures are a guess, and no verdict stands on one",
-            "archcalc inspect shows the guess; archcalc models --types what is read exactly",
-        )
-    if architecture.status == "header":
-        raise UnsupportedError(
-            f"{architecture.model_type} is counted from a checkpoint's headers, which do not say what it caches: no verdict stands on that",
-            "archcalc models --types lists what is read exactly",
-        )
 
 
 def placements(architecture: Architecture, ask: Ask) -> Iterator[Placement]:

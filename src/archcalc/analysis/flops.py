@@ -74,6 +74,16 @@ def decode_flops(architecture: Architecture, context_tokens: int) -> TokenFlops:
     return TokenFlops(matmul, attention, scan)
 
 
+def head_flops(architecture: Architecture) -> int:
+    """The operations of a token's row in the matrices behind the last layer: what makes logits, or scores of classes, where the class
+    has any."""
+    return sum(
+        2 * tensor.elements
+        for part, tensor, _ in architecture.each_tensor()
+        if part == "head" and tensor.role != "embedding" and len(tensor.shape) > 1 and tensor.kind != "copy"
+    )
+
+
 def forward_bytes(architecture: Architecture, tokens: int, dtype_bytes: int) -> int:
     """Activations alive at once in a forward pass of `tokens` tokens without gradients, attention fused (scores never stored).
 

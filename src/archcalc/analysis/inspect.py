@@ -79,10 +79,7 @@ def _layer_kinds(architecture: Architecture) -> tuple[list[report.LayerKind], di
     """Layers that read the same, by their numbers; and one letter a layer."""
     by_text: dict[tuple[str, str], list[int]] = {}
     mixer = ffn = ""
-    parts = ("decoder",) if any(stack.part == "decoder" for stack in architecture.stacks) else ("vision", "audio")
-    for stack in architecture.stacks:
-        if stack.part not in parts:
-            continue
+    for stack in architecture.shown_stacks:
         # Layers of a second stack are numbered on.
         first = stack.start or len(mixer)
         numbers: list[list[int]] = [[] for _ in stack.kinds]

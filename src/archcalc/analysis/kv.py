@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from archcalc import report, units
+from archcalc.analysis.refusals import refuse_headers, refuse_part
 from archcalc.engines._allocation import Allocation, Workload
 from archcalc.engines.engine import check_engine, engine, names
-from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
 
@@ -59,15 +60,13 @@ def allocate(architecture: Architecture, name: str, work: Workload, options: Opt
 def context(architecture: Architecture, asked: int | None) -> int:
     """The context asked for, else the model's own maximum.
 
-    Raises `UnsupportedError` for a model that is known from its headers alone: what it caches is not known then.
+    Raises `UnsupportedError` for a model that is known from its headers alone, as what it caches is not known then, and for an
+    encoder alone that states no context.
     """
-    if architecture.status == "header":
-        raise UnsupportedError(
-            f"{architecture.model_type} is counted from a checkpoint's headers, which do not say what it caches",
-            "archcalc models --types lists what is read exactly",
-        )
+    refuse_headers(architecture)
     tokens = asked or architecture.facts.context_tokens
     if tokens is None:
+        refuse_part(architecture)
         raise UsageError("the config states no context", "give --ctx")
     return tokens
 

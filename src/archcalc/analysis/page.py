@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from archcalc import hardware
 from archcalc.analysis import fit, verdict
+from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
@@ -138,7 +139,7 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     left. `commands` are places in `words`, which `--` joins.
     """
     architecture = loaded.architecture
-    fit.refuse_guess(architecture)
+    refuse_guess(architecture)
     limit = architecture.facts.context_tokens or UNSTATED_CONTEXT
     stair, pool, command, word, several = _Interned(), _Interned(), _Interned(), _Interned(), _Interned()
     models: dict[_Kernels, fit.Candidate] = {}

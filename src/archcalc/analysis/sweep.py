@@ -143,7 +143,8 @@ def _candidate(
 ) -> tuple[GpuSpec, str, Candidate | ArchcalcError]:
     """The machine, the engine, and the model as the engine would load it there: what contexts, concurrencies and placements share."""
     from archcalc import hardware
-    from archcalc.analysis.fit import Ask, candidate, refuse_guess
+    from archcalc.analysis.fit import Ask, candidate
+    from archcalc.analysis.refusals import refuse_guess
     from archcalc.engines.engine import chosen_for
 
     spec = hardware.parse_spec(gpu)

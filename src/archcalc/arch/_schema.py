@@ -127,11 +127,10 @@ class TowerSchema(ConfigSchema):
             str(getattr(self, "hidden_act", "") or "not stated"), Position("unknown", "not stated"),
         )  # fmt: skip
         notes = ["a part of a model, counted alone: it has no text model, and keeps no cache"]
-        named = (self.model_extra or {}).get("architectures")
-        classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
-        head = self.head_of(classes[0]) if classes else ()
+        name = self.class_name()
+        head = self.head_of(name) if name else ()
         if head is None:
-            notes.append(f"counted without a head: a {classes[0]} has one")
+            notes.append(f"counted without a head: a {name} has one")
         groups.append(Group("head", tuple(head or ())))
         status: Status = "counted" if head is not None and self.whole else "partial"
         if not self.whole:
@@ -141,6 +140,11 @@ class TowerSchema(ConfigSchema):
         return Architecture(
             _type_of(self), tuple(g for g in groups if g.tensors), tuple(stacks), facts, status=status, notes=tuple(notes)
         )
+
+    def class_name(self) -> str:
+        """The first class that `architectures` names; empty where it names none."""
+        named = (self.model_extra or {}).get("architectures")
+        return next((name for name in named if isinstance(name, str)), "") if isinstance(named, list) else ""
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         """What a class of this name has behind the tower, or None where that is not known."""

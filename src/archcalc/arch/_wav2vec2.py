@@ -134,6 +134,6 @@ class Wav2Vec2Schema(TowerSchema):
         return super().head_of(name)
 
     def architecture(self, prefix: str = "") -> Architecture:
-        classes = (self.model_extra or {}).get("architectures") or [""]
-        bare = not classes[0] or str(classes[0]).endswith("Model")
+        named = self.class_name()
+        bare = not named or named.endswith("Model")
         return super().architecture("" if bare else self.root)

@@ -73,5 +73,5 @@ class Schema(TowerSchema):
         return linear("classifier", labels_of(self.model_extra or {}), 2 * self.hidden_size, "head", bias=True)
 
     def architecture(self, prefix: str = "") -> Architecture:
-        classes = (self.model_extra or {}).get("architectures") or [""]
-        return super().architecture(self.root if str(classes[0]).endswith("Classification") else "")
+        named = self.class_name()
+        return super().architecture(self.root if named.endswith("Classification") else "")

@@ -170,6 +170,8 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     if s.bound_tokens_per_s is not None:
         floor = "" if s.prefill_ms_floor is None else f"; a prompt takes at least {_ms(s.prefill_ms_floor)} (matrix units)"
         yield "bound", f"at most {s.bound_tokens_per_s:,.0f} tokens/s (bandwidth){floor}"
+    elif s.prefill_ms_floor is not None:
+        yield "bound", f"an input of {units.format_tokens(s.isl)} takes at least {_ms(s.prefill_ms_floor)} (matrix units)"
     if s.why:
         yield "not forecast", s.why
     elif s.stands_on:

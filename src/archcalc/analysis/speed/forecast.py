@@ -80,7 +80,7 @@ def bound_tokens_per_s(work: Work, device: Device, load: Load) -> float | None:
     p = work.placement
     each = -(-load.concurrency // p.dp)
     read = work.floor_bytes(each, load.isl, each)
-    if bandwidth is None or not read:
+    if bandwidth is None or not read or not work.decodes:
         return None
     # Stages work on different sequences at once, where there are as many.
     return p.dp * each * bandwidth * min(p.pp, each) / read
@@ -99,6 +99,8 @@ def forecast(
     """Forecast a plan that fits. With `parts` every term is kept."""
     bound, floor = bound_tokens_per_s(work, device, load), floor_s(work, device, quant, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
+    if not work.decodes:
+        return none._replace(why="an encoder decodes no tokens, and none was measured reading its input")
     if device.bandwidth_bytes_per_s is None:
         return none._replace(why=f"no bandwidth is published for {device.name}")
     known = fitted(engine, device_class(device))

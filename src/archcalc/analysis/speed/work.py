@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from archcalc.analysis.flops import attention_terms, decode_flops
+from archcalc.analysis.flops import attention_terms, decode_flops, head_flops
 from archcalc.engines.placement import Component, Placement
 from archcalc.model import Architecture, Cache
 
@@ -35,7 +35,8 @@ class Work(NamedTuple):
     for one token, of all ranks of a replica; `scores` are operations for each visible row, by window, in decoding, `prefill_scores` in
     prefill. `recurrent` are the layers that keep a state, `indexed` those that choose by an index what they attend to, `latent` those of
     latent attention, `routed_flops` what
-    of `flops_per_token` is of routed experts, `sent_bytes` what a token's activations take at each crossing of ranks.
+    of `flops_per_token` is of routed experts, `sent_bytes` what a token's activations take at each crossing of ranks. `decodes` is
+    false of an encoder, which reads its whole input at once and keeps nothing of it.
     """
 
     dense_bytes: int
@@ -56,6 +57,7 @@ class Work(NamedTuple):
     routed_flops: int
     sent_bytes: int
     placement: Placement
+    decodes: bool = True
 
     def cache_bytes(self, tokens: float) -> float:
         """What a step reads of one sequence of so many tokens, and writes of its state, on one rank."""
@@ -149,7 +151,7 @@ def work(architecture: Architecture, components: Iterable[Component], placement:
         flops_per_token=total.matmul + total.scan,
         scores=_decode_scores(architecture, prefill),
         prefill_scores=prefill,
-        head_flops=2 * facts.hidden_size * facts.vocab_size,
+        head_flops=head_flops(architecture),
         layers=int(layers),
         moe_layers=int(moe_layers),
         recurrent=int(recurrent),
@@ -158,6 +160,7 @@ def work(architecture: Architecture, components: Iterable[Component], placement:
         routed_flops=routed,
         sent_bytes=2 * facts.hidden_size,
         placement=placement,
+        decodes=any(layer.caches for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archcalc.analysis.refusals import refuse_headers, refuse_part
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UsageError
 from archcalc.model import Architecture
@@ -13,8 +14,8 @@ def check(a: Architecture, run: Run) -> None:
     for name in ("seq", "micro_batch", "dp", "fsdp", "tp", "pp", "cp", "ep", "micro_batches", "interleave", "every", "chunks"):
         if getattr(run, name) < 1:
             raise UsageError(f"{name.replace('_', '-')} is {getattr(run, name)}: at least 1 was expected")
-    if a.layers == 0:
-        raise UsageError("the model has no decoder layers to train", "give a language model's config")
+    refuse_headers(a)
+    refuse_part(a)
     if f.context_tokens is not None and run.seq > f.context_tokens and f.position.kind == "learned":
         raise UsageError(
             f"--seq {run.seq:,}: the model has learned positions for {f.context_tokens:,} tokens", "train on shorter sequences"

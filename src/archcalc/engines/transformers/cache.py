@@ -71,25 +71,34 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     if dtype not in DTYPE_BYTES:
         hint = "its caches follow the model's dtype; quantized ones (QuantizedCache) are not modelled"
         raise lacks_dtype(NAME, dtype, DTYPE_BYTES, hint)
-    figures = [_figure(held, work, DTYPE_BYTES[dtype], options, rules) for held in held_caches(architecture, by_layer=True)]
+    caches = held_caches(architecture, by_layer=True)
+    figures = [_figure(held, work, DTYPE_BYTES[dtype], options, rules) for held in caches]
     name = "StaticCache" if options.static else "DynamicCache"
     rule = f"{name}: {'all of max_cache_len at once' if options.static else 'each cached token once'}"
-    if any(f.window for f in figures):
-        kept = "the whole window" if options.static else "window - 1 tokens" if rules.windows else "windows ignored"
+    if windowed := [held.cache for held in caches if held.cache.window]:
+        if all(cache.masked for cache in windowed):
+            kept = "all tokens, as a mask alone makes their window"
+        else:
+            kept = "the whole window" if options.static else "window - 1 tokens" if rules.windows else "all tokens"
         rule += f"; sliding layers {kept}"
     if any(f.kind == "latent" for f in figures):
         rule += f"; MLA as {'latents' if rules.latent else 'full keys and values'}"
     if any(f.state_bytes for f in figures):
         rule += "; convolutions keep their whole kernel"
-    return Allocation(NAME, options.version or NEWEST, work.context_tokens, work.batch, dtype, merged(figures), rule)
+    unstated = work.kv_dtype is None and architecture.dtype is None and architecture.quantization is None
+    notes = (
+        (f"the config states no dtype: a cache of {dtype}; --kv-dtype fp32 for one of weights loaded in float32",)
+        if unstated
+        else ()
+    )
+    return Allocation(NAME, options.version or NEWEST, work.context_tokens, work.batch, dtype, merged(figures), rule, notes=notes)
 
 
 def _own_dtype(architecture: Architecture) -> str:
     """Keys and values are cached as they are computed, in the dtype that the weights were loaded in: the checkpoint's own, fp32 included
-    (modeling_utils.py, `_get_dtype`: "auto" where none is asked for)."""
-    from archcalc.figures.checkpoint import base_dtype
-
-    wide = architecture.quantization is None and base_dtype(architecture)[0] == "F32"
+    (modeling_utils.py, `_get_dtype`: "auto" where none is asked for). Where the config states none, half precision, as for every engine:
+    `load` has settled it where weights are loaded."""
+    wide = architecture.quantization is None and architecture.dtype == "F32"
     return "fp32" if wide else default_dtype(architecture)
 
 

@@ -41,6 +41,8 @@ def load(architecture: Architecture, quant: str | None, device: Device) -> tuple
     else:
         base = base_dtype(architecture)[0]
         name = base.lower().replace("f", "fp", 1) if base in ("F16", "F32") else half(base)
+        # Keys and values are made in the dtype of the weights.
+        architecture = architecture._replace(dtype=architecture.dtype or base)
     if not architecture.quantization:
         return architecture, name
     method = method_of(architecture.quantization)

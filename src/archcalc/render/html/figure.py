@@ -36,15 +36,14 @@ class Kind(NamedTuple):
 
 
 def kinds(architecture: Architecture, r: Inspection) -> list[Kind]:
-    """The kinds of decoder layers, in the order they first occur."""
+    """The kinds of layers, in the order they first occur."""
     firsts: dict[tuple[str, str], tuple[Layer, int]] = {}
     place = 0
-    for stack in architecture.stacks:
-        if stack.part == "decoder":
-            for k in stack.pattern:
-                layer = stack.kinds[k]
-                firsts.setdefault((layer.mixer, layer.ffn), (layer, place))
-                place += 1
+    for stack in architecture.shown_stacks:
+        for k in stack.pattern:
+            layer = stack.kinds[k]
+            firsts.setdefault((layer.mixer, layer.ffn), (layer, place))
+            place += 1
     pattern = r.architecture.pattern
     out = []
     for said in r.architecture.layer_kinds:

@@ -1,0 +1,36 @@
+"""Models of which a question has no answer: each is refused by name."""
+
+from __future__ import annotations
+
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
+
+
+def refuse_part(architecture: Architecture) -> None:
+    """Raises `UnsupportedError` for an encoder that is a part of a model."""
+    if architecture.is_part:
+        raise UnsupportedError(
+            f"{architecture.model_type} is an encoder alone, without a decoder: it keeps no cache, and neither its serving nor its "
+            "training is modelled",
+            "archcalc inspect counts its parameters; give the config of the whole model",
+        )
+
+
+def refuse_headers(architecture: Architecture) -> None:
+    """Raises `UnsupportedError` for what is known from headers alone."""
+    if architecture.status == "header":
+        raise UnsupportedError(
+            f"{architecture.model_type} is counted from a checkpoint's headers, which do not say what it caches",
+            "archcalc models --types lists what is read exactly",
+        )
+
+
+def refuse_guess(architecture: Architecture) -> None:
+    """A verdict on a guess would pretend, as would one on a part that is not served alone. Raises `UnsupportedError`."""
+    if architecture.status == "guessed":
+        raise UnsupportedError(
+            f"no adapter reads {architecture.model_type}: its figures are a guess, and no verdict stands on one",
+            "archcalc inspect shows the guess; archcalc models --types what is read exactly",
+        )
+    refuse_headers(architecture)
+    refuse_part(architecture)
