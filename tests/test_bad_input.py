@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import archcalc
 from archcalc import zoo
 from archcalc.arch import parse
 from archcalc.errors import ArchcalcError
@@ -415,3 +417,28 @@ def test_blocks_that_are_no_numbers_stop_no_plan(run: Run, tmp_path: Path) -> No
     done = run("fit", str(tmp_path), "--gpu", "8xh100", "--ctx", "8k")
     assert done.returncode in (0, 1, 2)
     assert "internal error" not in done.stderr
+
+
+def test_what_is_built_one_by_one_has_a_small_bound() -> None:
+    """A count of 2^28 that a loop of an adapter runs over would take minutes and gigabytes before anything is refused."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (Path(archcalc.__file__).parent / "arch").glob("*.py")]
+    ranges = [
+        node for tree in trees for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
+    ]  # fmt: skip
+    ends = [node.args[:2][-1] for node in ranges]
+    # The length of a list is no number of the config's.
+    lengths = {n for end in ends for call in ast.walk(end) if isinstance(call, ast.Call) for n in ast.walk(call)}
+    looped = {
+        n.attr
+        for end in ends for n in ast.walk(end)
+        if n not in lengths and isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "self"
+    }  # fmt: skip
+    assert {"num_hidden_layers", "depth", "num_codebooks"} <= looped
+    wide = {
+        node.target.id
+        for tree in trees for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        and any(isinstance(n, ast.Name) and n.id in ("Size", "Count", "Tokens") for n in ast.walk(node.annotation))
+    }  # fmt: skip
+    assert looped & wide == set()

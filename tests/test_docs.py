@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import json
 import re
@@ -159,3 +160,24 @@ def test_ci_runs_the_command_of_the_readme() -> None:
     command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/python -m pytest"
     assert command in (ROOT / "README.md").read_text(encoding="utf-8")
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith(command)
+
+
+def test_places_in_the_code_that_the_documents_name_are_there() -> None:
+    """`file: name` below src/archcalc, where name is defined or assigned at the top of the file."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py): (\w+)`", text)
+    assert len(named) > 15
+    for file, what in named:
+        tree = ast.parse((ROOT / "src" / "archcalc" / file).read_text(encoding="utf-8"))
+        found = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        found |= {
+            n.id
+            for node in tree.body
+            if isinstance(node, (ast.Assign, ast.AnnAssign))
+            for n in ast.walk(node)
+            if isinstance(n, ast.Name)
+        }
+        assert what in found, f"{file}: {what}"
+    # Files and folders that stand alone.
+    for path in re.findall(r"`((?:tests|scripts)/[\w.]+|[a-z]+/[\w/.]*)`", text):
+        assert (ROOT / path).exists() or (ROOT / "src" / "archcalc" / path).exists(), path

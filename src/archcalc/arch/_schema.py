@@ -21,6 +21,8 @@ Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
 Count = Annotated[int, Field(strict=True, ge=0, le=2**28)]
 Layers = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+"""What is built one by one: as many as any model has, so that an absurd number is an error at once."""
+Few = Annotated[int, Field(strict=True, ge=0, le=10_000)]
 Tokens = Annotated[int, Field(strict=True, ge=1, le=2**40)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]

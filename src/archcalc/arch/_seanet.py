@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.arch._schema import Count, Flag, Size, TowerSchema
+from archcalc.arch._schema import Few, Flag, Size, TowerSchema
 from archcalc.arch._whisper import conv
 from archcalc.model import Tensor
 
@@ -17,7 +17,7 @@ class SeanetTower(TowerSchema):
     audio_channels: Size = 1
     hidden_size: Size = 512
     num_filters: Size = 64
-    num_residual_layers: Count = 1
+    num_residual_layers: Few = 1
     upsampling_ratios: list[Size] | None = None
     kernel_size: Size = 7
     last_kernel_size: Size = 3

@@ -14,7 +14,7 @@ from pydantic import Field
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._plain import Derived
-from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size, TowerSchema, divided, per_layer
+from archcalc.arch._schema import Few, Flag, Fraction, Layers, Size, TowerSchema, divided, per_layer
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
@@ -54,12 +54,12 @@ class Wav2Vec2Schema(TowerSchema):
     conv_kernel: Sizes = (10, 3, 3, 3, 3, 2, 2)
     conv_bias: Flag = False
     feat_extract_norm: Literal["group", "layer"] = "group"
-    num_conv_pos_embeddings: Size = 128
+    num_conv_pos_embeddings: Layers = 128
     num_conv_pos_embedding_groups: Size = 16
     mask_time_prob: Fraction = 0.05
     mask_feature_prob: Fraction = 0.0
     add_adapter: Flag = False
-    num_adapter_layers: Count = 3
+    num_adapter_layers: Few = 3
     adapter_kernel_size: Size = 3
     adapter_attn_dim: Size | None = None
     output_hidden_size: Derived = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from archcalc.arch._schema import Size, divided
+from archcalc.arch._schema import Layers, Size, divided
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema
 from archcalc.arch._whisper import conv
 from archcalc.model import Tensor
@@ -18,7 +18,7 @@ from archcalc.model import Tensor
 class Schema(Wav2Vec2Schema):
     root: ClassVar[str] = "data2vec_audio"
 
-    num_conv_pos_embeddings: Size = 5
+    num_conv_pos_embeddings: Layers = 5
     conv_pos_kernel_size: Size = 19
 
     def normed(self, index: int) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 from archcalc.arch import deepseek, deepseek_v2
 from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._encoder import pairs, tiled
-from archcalc.arch._schema import ConfigSchema, Size, validate
+from archcalc.arch._schema import ConfigSchema, Layers, Size, validate
 from archcalc.arch._timm_vit import Schema as Vit
 from archcalc.arch._vlm import under
 from archcalc.blocks._tensor import prefixed
@@ -39,7 +39,7 @@ class Projector(ConfigSchema):
     projector_type: str = "downsample_mlp_gelu"
     input_dim: Size = 1152
     n_embed: Size = 2048
-    depth: Size = 2
+    depth: Layers = 2
     mlp_ratio: Size = 1
     downsample_ratio: Size = 2
 

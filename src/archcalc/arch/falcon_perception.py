@@ -49,7 +49,7 @@ class Schema(PlainSchema):
     perception_heads: Flag | None = None
     do_segmentation: Flag = True
     segm_out_dim: Size = 256
-    num_segm_layers: Size = 3
+    num_segm_layers: Layers = 3
     coord_enc_dim: Size = 512
     coord_dec_dim: Size = 8192
     coord_out_dim: Size = 2048

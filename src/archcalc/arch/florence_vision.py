@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Count, Flag, Size, TowerSchema, per_layer
+from archcalc.arch._schema import Few, Flag, Size, TowerSchema, per_layer
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
@@ -23,7 +23,7 @@ class Schema(TowerSchema):
     inert_keys: ClassVar[tuple[str, ...]] = ("drop_path_rate", "max_temporal_embeddings", "patch_padding", "patch_stride")
 
     in_channels: Size = 3
-    depths: tuple[Count, ...] = (1, 1, 9, 1)
+    depths: tuple[Few, ...] = (1, 1, 9, 1)
     patch_size: tuple[Size, ...] = (7, 3, 3, 3)
     patch_prenorm: tuple[Flag, ...] = (False, True, True, True)
     embed_dim: tuple[Size, ...] = (128, 256, 512, 1024)

@@ -31,7 +31,7 @@ class Schema(TowerSchema):
     use_qk_norm: Flag = False
     # The aligner's width and depth.
     projection_dim: Size = 2048
-    depth: Size = 2
+    depth: Layers = 2
 
     def qk_norms(self) -> Iterator[Tensor]:
         for name in ("q_norm", "k_norm") if self.use_qk_norm else ():

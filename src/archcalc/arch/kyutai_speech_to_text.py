@@ -12,7 +12,7 @@ from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import with_tower
 from archcalc.arch._heads import task_of
 from archcalc.arch._plain import PlainSchema, named
-from archcalc.arch._schema import Count, Layers, Size, Tokens, TowerSchema, nested
+from archcalc.arch._schema import Few, Layers, Size, Tokens, TowerSchema, nested
 from archcalc.arch.moshi import Schema as Moshi
 from archcalc.model import Architecture
 
@@ -28,7 +28,7 @@ class Schema(Moshi):
     num_hidden_layers: Layers = 48
     max_position_embeddings: Tokens = 750
     sliding_window: Tokens | None = 375
-    num_codebooks: Count = 32
+    num_codebooks: Few = 32
     codebook_vocab_size: Size = 2049
     architectures: list[str] | None = None
     codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]

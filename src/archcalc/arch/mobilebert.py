@@ -41,7 +41,7 @@ class Schema(BertSchema):
     intra_bottleneck_size: Size = 128
     use_bottleneck_attention: Flag = False
     key_query_shared_bottleneck: Flag = True
-    num_feedforward_networks: Size = 4
+    num_feedforward_networks: Layers = 4
 
     @property
     def embedding_width(self) -> int:

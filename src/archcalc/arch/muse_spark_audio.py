@@ -19,7 +19,7 @@ from archcalc.model import Layer, Tensor, stack
 class Schema(TowerSchema):
     patch_sizes: tuple[Size, ...] = (16, 6, 5, 4)
     hidden_sizes: tuple[Size, ...] = (256, 512, 1024, 2048)
-    depths: tuple[Size, ...] = (2, 2, 2, 2)
+    depths: tuple[Layers, ...] = (2, 2, 2, 2)
     num_hidden_layers: Layers = 4
     mlp_ratio: float = 4.0
     conv_kernel_size: Size = 7

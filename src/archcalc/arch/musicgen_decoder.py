@@ -40,7 +40,7 @@ class Schema(ConfigSchema):
     ffn_dim: Size = 4096
     num_hidden_layers: Layers = 24
     num_attention_heads: Size = 16
-    num_codebooks: Size = 4
+    num_codebooks: Layers = 4
     max_position_embeddings: Tokens = 2048
     activation_function: str = "gelu"
     tie_word_embeddings: Flag = False

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from archcalc.arch._decoder import group
-from archcalc.arch._schema import Count, Size, TowerSchema
+from archcalc.arch._schema import Few, Size, TowerSchema
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
@@ -26,7 +26,7 @@ class Schema(TowerSchema):
     kernel_size: Size = 7
     num_filters: Size = 32
     downsampling_ratios: tuple[Size, ...] = (2, 2, 4, 5, 5, 8)
-    depths: tuple[Count, ...] = (3, 3, 3, 3, 3, 3, 8)
+    depths: tuple[Few, ...] = (3, 3, 3, 3, 3, 3, 8)
     hidden_act: str = "gelu"
     ffn_expansion: Size = 4
 

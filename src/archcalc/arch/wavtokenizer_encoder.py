@@ -15,7 +15,7 @@ from pydantic import Field
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
-from archcalc.arch._schema import Flag, Size
+from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.arch._seanet import SeanetTower
 from archcalc.blocks._tensor import prefixed
 from archcalc.model import Tensor
@@ -33,7 +33,7 @@ class Schema(SeanetTower):
     last_kernel_size: Size = 7
     use_conv_shortcut: Flag = True
     norm_type: Literal["weight_norm", "time_group_norm"] = "weight_norm"
-    num_lstm_layers: Size = 2
+    num_lstm_layers: Layers = 2
 
     def normalized(self, tensors: Iterator[Tensor]) -> Iterator[Tensor]:
         """Each convolution as a direction and a length, or with a norm behind it."""

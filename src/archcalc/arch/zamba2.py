@@ -39,7 +39,7 @@ class Schema(SharedLayerSchema):
     mamba_ngroups: Size = 1
     n_mamba_heads: Size = 8
     add_bias_linear: Flag = False
-    num_mem_blocks: Size = 1
+    num_mem_blocks: Layers = 1
     use_shared_attention_adapter: Flag = False
     adapter_rank: Size = 128
     use_mem_rope: Flag = False
