@@ -303,9 +303,6 @@ def test_fewer_sequences_are_taken_only_where_nothing_else_fits(arguments: str, 
 @pytest.mark.parametrize(
     ("arguments", "first"),
     [
-        ("kimi-k2.5 --gpu 8xh100 --ctx 32k", "--utilization 0.95 --max-num-batched-tokens 2048"),
-        # OpenAI's and vLLM's guides start it on one H100 with a larger share and smaller steps.
-        ("gpt-oss-120b --gpu h100 --engine-version 0.10.1", "--utilization 0.95"),
         ("qwen3-32b --gpu h100 --ctx 40k", "--utilization 0.95"),
         ("llama-3.1-405b --gpu 8xh100 --ctx 16k --tp 4 --engine-version 0.10.0", "--quant fp8"),
         ("llama-3.1-70b --gpu 2xh100 --ctx 64k --tp 2 --pp 1", "--ctx 16k"),
@@ -321,6 +318,30 @@ def test_what_would_fit_does_when_it_is_typed(arguments: str, first: str, run: R
             del words[words.index(dropped) : words.index(dropped) + 2]
         got = json.loads(run("fit", *words, "--format", "json").stdout)
         assert (got["fits"], got["per_gpu"]["headroom_bytes"]) == (True, change["headroom_bytes"]), change
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        ("kimi-k2.5 --gpu 8xh100 --ctx 32k", ("--gpu-memory-utilization 0.95", "--max-num-batched-tokens 2048")),
+        # OpenAI's and vLLM's guides start it on one H100 with a larger share and smaller steps.
+        ("gpt-oss-120b --gpu h100 --engine-version 0.10.1", ("--gpu-memory-utilization 0.95",)),
+        # There is room, though not for so much: what is asked for is not there.
+        ("qwen3-32b --gpu h100 --ctx 40k", None),
+        # What was asked for is no one's to change.
+        ("kimi-k2.5 --gpu 8xh100 --ctx 32k --utilization 0.9", None),
+        ("- --gpu 8xh100 -- vllm serve moonshotai/Kimi-K2.5 --tensor-parallel-size 8 --max-model-len 32768", None),
+    ],
+)
+def test_settings_are_chosen_where_the_defaults_leave_no_room(arguments: str, flags: tuple[str, ...] | None, run: Run) -> None:
+    name, *rest = arguments.split()
+    own = rest.index("--") if "--" in rest else len(rest)
+    asked = ["--format", "json", *rest] if own < len(rest) else [name, "--format", "json", *rest]
+    got = json.loads(run("fit", *asked).stdout)
+    assert got["fits"] == (flags is not None)
+    chosen = [note for note in got["notes"] if "does not fit with the defaults" in note]
+    assert bool(chosen) == (flags is not None)
+    assert all(flag in got["command"] for flag in flags or ())
 
 
 def test_what_may_be_quantized_is_judged_so(run: Run) -> None:

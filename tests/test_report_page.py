@@ -44,6 +44,7 @@ MODELS = (
     "llama-4-scout",
     "gpt2",
     "gemma-3n-e4b",
+    "kimi-k2.5",
 )
 SCRIPT = Path(pages.__file__).parent / "page.js"
 COMPARED = (
@@ -77,6 +78,9 @@ CLOSE: tuple[Case, ...] = (
     ("gpt-oss-120b", "h100-sxm-80gb", 1, 2048, 70, ""),
     ("gpt-oss-120b", "h100-sxm-80gb", 1, 1024, 300, ""),
     ("qwen3-next-80b-a3b", "h100-sxm-80gb", 2, 200000, 8, ""),
+    ("kimi-k2.5", "h100-sxm-80gb", 8, 32768, 1, ""),
+    ("kimi-k2.5", "h100-sxm-80gb", 8, None, 1, "fp8"),
+    ("kimi-k2.5", "h100-sxm-80gb", 8, 8192, 4, ""),
 )
 """Where the last of the memory counts: fewer sequences than by default may make a model fit, or be too few for what is asked."""
 

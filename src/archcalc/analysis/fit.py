@@ -6,7 +6,7 @@ which placements are tried, and in what order they are preferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget, Serving, Term, budget
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, why_not
-from archcalc.engines.plan import Ask, Candidate, Fit, Pooled, Start, Taken, capability, context_of, largest, machines
+from archcalc.engines.plan import Ask, Candidate, Fit, Pooled, Setting, Start, Taken, capability, context_of, largest, machines
 from archcalc.engines.weights import Options as WeightOptions
 from archcalc.engines.weights import kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
@@ -27,7 +27,7 @@ __all__ = ["Ask", "Candidate", "Fit", "Plans", "candidate", "judge", "largest", 
 class Plans(NamedTuple):
     """The placement chosen, the others that the engine allows, best first, and why the rest are not.
 
-    `sequences` is what of `Ask.sequences` was chosen for all of them.
+    `sequences` is what of `Ask.sequences` was chosen for all of them, and `settings` are the engine's that were chosen beside it.
     """
 
     model: Candidate
@@ -35,6 +35,12 @@ class Plans(NamedTuple):
     others: tuple[Fit, ...]
     refused: tuple[str, ...]
     sequences: int | None = None
+    settings: tuple[Setting, ...] = ()
+
+    def asked(self, ask: Ask) -> Ask:
+        """With what was chosen, as if it had been asked for."""
+        values = {name: value for setting in self.settings for name, value in setting.values.items()}
+        return ask._replace(sequences=self.sequences, **values)
 
 
 def placements(architecture: Architecture, ask: Ask) -> Iterator[Placement]:
@@ -216,26 +222,53 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     """Judge placements in the order of preference until one fits, and then so many others of other kinds.
 
     The best is the first that fits, or else the one that comes closest. Where none fits with the sequences that the engine runs at once by
-    default, as many fewer as makes one fit are taken. `model` is what `candidate` made of the architecture for this
+    default, as many fewer as makes one fit are taken; where weights alone leave nothing to a cache, the engine's settings that do,
+    those of them that the options leave open. `model` is what `candidate` made of the architecture for this
     engine, version, storage and GPU, where many questions are asked about it. Raises `UsageError` where the engine can place the model
     in no way that was asked for.
     """
     refuse_guess(architecture)
     context = context_of(architecture, ask)
     model = model or candidate(architecture, ask)
+    found = _fewer(model, ask, context, alternatives)
+    if found.best.budget.kv_room_bytes <= 0 and ask.own is None:
+        for settings in _could_be_set(ask, found):
+            tried = _fewer(model, found._replace(sequences=ask.sequences, settings=settings).asked(ask), context, alternatives)
+            if tried.best.fits:
+                found = tried._replace(settings=settings)
+                break
+    return found._replace(others=found.others[:alternatives])
+
+
+def _fewer(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:
+    """The placements with the sequences that are asked for or the engine's default, or with as many fewer as makes one fit."""
     found = _plans(model, ask, context, alternatives)
     if ask.sequences is None and ask.own is None and not found.best.fits and _light(found):
         for n in server(ask.engine).fewer_sequences:
             fewer = _plans(model, ask._replace(sequences=n), context, alternatives)
             if fewer.best.fits:
-                found = fewer
-                break
-    return found._replace(others=found.others[:alternatives])
+                return fewer
+    return found
 
 
-def _light(found: Plans) -> bool:
-    """Whether weights and cache alone fit some placement: no number of sequences helps where they do not."""
-    return any(f.budget.budget_bytes >= f.weights.bytes + f.kv_needed_bytes for f in (found.best, *found.others))
+def ways_to_set(settings: Sequence[Setting]) -> list[tuple[Setting, ...]]:
+    """Each of an engine's settings, and all together."""
+    return [*((s,) for s in settings), *([tuple(settings)] if len(settings) > 1 else [])]
+
+
+def _could_be_set(ask: Ask, found: Plans) -> list[tuple[Setting, ...]]:
+    """What could make a plan fit."""
+    settings = server(ask.engine).settings(ask, found.best.budget)
+    share = max((s.values["utilization"] for s in settings if "utilization" in s.values), default=0.0)
+    return ways_to_set(settings) if _light(found, share) else []
+
+
+def _light(found: Plans, share: float = 0.0) -> bool:
+    """Whether weights and cache alone fit some placement, with a share of the memory: nothing else helps where they do not."""
+    return any(
+        max(f.budget.budget_bytes, int(share * f.budget.memory_bytes)) >= f.weights.bytes + f.kv_needed_bytes
+        for f in (found.best, *found.others)
+    )
 
 
 def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:

@@ -44,6 +44,16 @@ Staircase = tuple[Run, ...]
 _MARK = 918273645
 
 
+def height(stairs: Staircase, n: int) -> int:
+    """The value of a staircase at `n`.
+
+    >>> height(((1, 2, 1, 2), (100, 200, 0, 0)), 50)
+    100
+    """
+    first, value, width, step = next(run for run in reversed(stairs) if run[0] <= n)
+    return value + (n - first) // width * step if width else value
+
+
 def staircase(of: Callable[[int], int], last: int) -> Staircase:
     """A monotone whole-numbered function over 1..`last`, as runs `(first, value, width, step)`.
 
@@ -119,6 +129,16 @@ class _Kernels(NamedTuple):
     compute: str | None
 
 
+class _Placed(NamedTuple):
+    """Rows of placements, what differs with fewer sequences, why cache dtypes and placements are refused, and the engine's share."""
+
+    rows: list[list[Any]]
+    fewer: list[list[Any]]
+    errors: list[str]
+    refused: str
+    share: int
+
+
 def machines() -> Iterator[tuple[Device, list[int]]]:
     """The devices that the page offers, each with how many of it."""
     for name in DEVICES:
@@ -134,7 +154,8 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
     weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each dtype, what stops
     the start]`, and `fewer` what differs where fewer sequences than by default are taken, the most first: `[place of the placement,
-    activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it differs]`. Pools and commands of
+    activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it differs]`. `settings` are `[the engine's
+    share, plans, fewer]` with each of its settings, to be looked at where the best plan leaves no room. Pools and commands of
     each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is
     left. `commands` are places in `words`, which `--` joins.
     """
@@ -230,6 +251,48 @@ def tables(loaded: Loaded) -> dict[str, Any]:
             )  # fmt: skip
         return rows, reasons, fit.budget_of(model, placement, held, ask, limit, 1, shared).budget_bytes
 
+    def tight(made: _Placed) -> bool:
+        """Whether some placement leaves no room at the longest context."""
+        steps = stair.entries()
+        return any(made.share - row[4] - height(steps[row[5]], limit) - height(steps[row[6]], limit) <= 0 for row in made.rows)
+
+    def placed(ask: fit.Ask, kernels: _Kernels) -> _Placed:
+        """Every placement in the order of preference, and the same with fewer sequences, the most first."""
+        model, device = models[kernels], ask.gpus.device
+        rows: list[list[Any]] = []
+        less: list[list[Any]] = []
+        errors, refused, share = [""] * len(KV_DTYPES), "", 0
+        for placement in sorted(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, device)):
+            why = fit.cannot(model, placement, ask)
+            if why:
+                refused = refused or why
+                continue
+            made, reasons, share = rows_of(ask, kernels, placement)
+            errors = [a or b for a, b in zip(errors, reasons, strict=True)]
+            # Where the weights alone are too much, no number of sequences helps.
+            light = bool(made) and made[0][4] < share
+            for sequences in server(ENGINE).fewer_sequences if light else ():
+                for row in rows_of(ask._replace(sequences=sequences), kernels, placement)[0]:
+                    other = [row[8]] if row[8] != made[0][8] else []
+                    less.append([len(rows), row[5], row[6], row[9], sequences, *other])
+            rows += made
+        less.sort(key=lambda row: -row[4])
+        return _Placed(rows, less, errors, refused, share)
+
+    def with_settings(ask: fit.Ask, kernels: _Kernels, least: int) -> Iterator[list[Any]]:
+        """The placements with each of the engine's settings and with all of them, where the weights leave the defaults no room."""
+        model = models[kernels]
+        placement = min(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, ask.gpus.device))
+        held = weights.get((kernels, placement))
+        if held is None:
+            return
+        plan = fit.budget_of(model, placement, held, ask, limit, 1)
+        for chosen in fit.ways_to_set(server(ENGINE).settings(ask, plan)):
+            values = {name: value for setting in chosen for name, value in setting.values.items()}
+            made = placed(ask._replace(**values), kernels)
+            if made.rows and least < made.share:
+                yield [made.share, made.rows, made.fewer]
+
     out: dict[str, Any] = {}
     failed: ArchcalcError | None = None
     quant = ""
@@ -238,40 +301,27 @@ def tables(loaded: Loaded) -> dict[str, Any]:
         machine: dict[str, Any] = {"budget": 0, "counts": {}}
         for n in counts:
             ask = fit.Ask(GpuSpec(device, n), ENGINE, limit)
-            rows: list[list[Any]] = []
-            fewer: list[list[Any]] = []
-            errors = [""] * len(KV_DTYPES)
-            refused = ""
+            made = _Placed([], [], [""] * len(KV_DTYPES), "", 0)
+            settings: list[list[Any]] = []
             try:
                 if kernels not in models:
                     models[kernels] = fit.candidate(architecture, ask)
-                model = models[kernels]
-                machine["quant"] = quant = model.quant
-                for placement in sorted(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, device)):
-                    why = fit.cannot(model, placement, ask)
-                    if why:
-                        refused = refused or why
-                        continue
-                    made, reasons, machine["budget"] = rows_of(ask, kernels, placement)
-                    errors = [a or b for a, b in zip(errors, reasons, strict=True)]
-                    # Where the weights alone are too much, no number of sequences helps.
-                    light = bool(made) and made[0][4] < machine["budget"]
-                    for sequences in server(ENGINE).fewer_sequences if light else ():
-                        for row in rows_of(ask._replace(sequences=sequences), kernels, placement)[0]:
-                            other = [row[8]] if row[8] != made[0][8] else []
-                            fewer.append([len(rows), row[5], row[6], row[9], sequences, *other])
-                    rows += made
+                machine["quant"] = quant = models[kernels].quant
+                made = placed(ask, kernels)
+                machine["budget"] = made.share or machine["budget"]
+                least = min((row[4] for row in made.rows), default=0)
+                if least and tight(made):
+                    settings = list(with_settings(ask, kernels, least))
             except ArchcalcError as error:
                 failed = error
-                errors = [error.message] * len(KV_DTYPES)
-            # The most sequences first, and the order of preference among those that take as many.
-            fewer.sort(key=lambda row: -row[4])
+                made = made._replace(errors=[error.message] * len(KV_DTYPES))
             lists = several.entries()
+            errors = list(made.errors)
             for i in range(len(KV_DTYPES)):
-                errors[i] = "" if any(lists[r[8]][i] >= 0 for r in rows) else errors[i] or refused
+                errors[i] = "" if any(lists[r[8]][i] >= 0 for r in made.rows) else errors[i] or made.refused
             offers = hardware.offers(device.id, n)
             machine["counts"][n] = {
-                "plans": rows, "fewer": fewer, "errors": errors, "usd": offers[0][0] if offers else None,
+                "plans": made.rows, "fewer": made.fewer, "settings": settings, "errors": errors, "usd": offers[0][0] if offers else None,
                 "instance": offers[0][2].id if offers else None,
             }  # fmt: skip
         out[device.id] = machine

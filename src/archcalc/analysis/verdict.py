@@ -45,7 +45,7 @@ def fit_report(
             if tried.best.fits:
                 break
     wanted = wanted or speed.Wanted()
-    found, ask, target = speed.aimed(found, asked._replace(sequences=found.sequences), wanted)
+    found, ask, target = speed.aimed(found, found.asked(asked), wanted)
     best, device = found.best, ask.gpus.device
     longest = max_context(found.model, best, ask)
     rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
@@ -228,6 +228,8 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     engine = server(ask.engine)
     yield from engine.serves(found.model.architecture, ask.version)
     yield from engine.notes(ask, found.model, stored)
+    if found.settings:
+        yield f"it does not fit with the defaults of {engine.title}; chosen are {'; '.join(s.what for s in found.settings)}"
     yield from found.best.budget.notes
     yield from found.best.taken.notes
     if found.best.start.flag and found.best.headroom_bytes >= 0:

@@ -38,13 +38,13 @@ function fewer(plans, [place, activation, overhead, commands, sequences, pools])
 }
 
 /** One placement at one context, for so many sequences on each of its replicas. Bytes are BigInt: many sequences exceed 2^53. */
-function judge(fit, machine, row, dtype, context, concurrency) {
+function judge(fit, budget, row, dtype, context, concurrency) {
   const [blockBytes, nullBlocks, perBlock, groups, kvDtype] = fit.pools[fit.lists[row[ROW.pools]][dtype]];
   const dp = row[ROW.dp];
   const sequences = Math.ceil(concurrency / dp);
   const activation = at(fit.stairs[row[ROW.activation]], context);
   const overhead = at(fit.stairs[row[ROW.overhead]], context);
-  const room = machine.budget - row[ROW.weights] - activation - overhead;
+  const room = budget - row[ROW.weights] - activation - overhead;
   const blocks = groups.reduce((sum, g) => sum + at(fit.stairs[g], context), 0);
   const needed = blockBytes ? (BigInt(blocks) * BigInt(sequences) + BigInt(nullBlocks)) * BigInt(blockBytes) : 0n;
   let most = row[ROW.sequences];
@@ -76,13 +76,28 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   if (rows.length && concurrency > most) {
     return { error: `${data.engine} runs up to ${group(most)} sequences at once by default here: archcalc fit --concurrency plans for more` };
   }
-  const tried = rows.map((row) => judge(fit, machine, row, dtype, tokens, concurrency));
+  const tried = rows.map((row) => judge(fit, machine.budget, row, dtype, tokens, concurrency));
   if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
-  const best = tried.find((f) => f.fits) ?? tried.filter((f) => !f.row[ROW.fewer]).reduce((a, b) => (b.headroom > a.headroom ? b : a));
+  let best = tried.find((f) => f.fits) ?? tried.filter((f) => !f.row[ROW.fewer]).reduce((a, b) => (b.headroom > a.headroom ? b : a));
+  let { budget } = machine;
+  if (best.room <= 0) {
+    // The engine's settings that leave more are chosen where its defaults leave nothing.
+    for (const [share, plans, less] of here.settings) {
+      const found = [...plans, ...less.map((row) => fewer(plans, row))]
+        .filter((row) => fit.lists[row[ROW.pools]][dtype] >= 0)
+        .map((row) => judge(fit, share, row, dtype, tokens, concurrency))
+        .find((f) => f.fits);
+      if (found) {
+        best = found;
+        budget = share;
+        break;
+      }
+    }
+  }
   const { row } = best;
   const limit = fit.context ?? tokens;
   const holds = (n) => {
-    const f = judge(fit, machine, row, dtype, n, concurrency);
+    const f = judge(fit, budget, row, dtype, n, concurrency);
     return f.needed <= BigInt(f.room) && !row[ROW.limit];
   };
   return {
@@ -91,7 +106,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: machine.quant ?? fit.quant, kv_dtype: best.kvDtype },
     per_gpu: {
       memory_bytes: device.memory,
-      budget_bytes: machine.budget,
+      budget_bytes: budget,
       weights_bytes: row[ROW.weights],
       activation_bytes: best.activation,
       overhead_bytes: best.overhead,
