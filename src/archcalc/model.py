@@ -406,6 +406,15 @@ class TextModel(NamedTuple):
     class_name: str | None = None
 
 
+class Buffer(NamedTuple):
+    """A tensor that checkpoints of an old library hold beside the model's own: its stack's prefix with a dot (none outside), part, layers."""
+
+    prefix: str
+    part: Part
+    layers: tuple[int, ...]
+    tensor: Tensor
+
+
 class Architecture(NamedTuple):
     """A whole model, normalized.
 
@@ -418,7 +427,8 @@ class Architecture(NamedTuple):
     model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
     context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
     outside the layers; `capped` says that logits pass through a tanh; `crosses` that layers of the decoder read what an encoder made
-    beside the tokens, and so keep keys and values of it.
+    beside the tokens, and so keep keys and values of it. `uncounted` are kinds of tensors that the publisher's own total of parameters,
+    which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the library that saved the checkpoint stored beside; nothing loads them.
     """
 
     model_type: str
@@ -440,6 +450,8 @@ class Architecture(NamedTuple):
     steps: tuple[Bare, ...] = ()
     capped: bool = False
     crosses: bool = False
+    uncounted: frozenset[Kind] = frozenset()
+    buffers: tuple[Buffer, ...] = ()
 
     @property
     def model_types(self) -> frozenset[str]:

@@ -80,7 +80,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _encoder, _heads, _levels, _nested, _rotary, _schema, _values
+    from archcalc.arch import _encoder, _heads, _levels, _nested, _old_buffers, _rotary, _schema, _values
     from archcalc.quant import stated
 
     _values.check(config)
@@ -141,4 +141,4 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         status="partial" if unmodelled or name in _UNCOMPARED else architecture.status,
     )
     _values.refuse_impossible(architecture, config)
-    return architecture
+    return _old_buffers.stored(architecture, config, name)

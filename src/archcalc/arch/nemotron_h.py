@@ -49,11 +49,14 @@ class Schema(PatternSchema):
             moe=self.moe(kinds.count(MOE)),
             more=tuple(more),
         )
-        return decoder(
+        made = decoder(
             "nemotron_h", [built[kind] for kind in kinds], facts, computes=self.computes(),
             prefix=prefix, embed="embeddings", final_norm=[rms_norm("norm_f", h)],
             mtp=self.mtp() if self.num_nextn_predict_layers else (), renames=((f"{prefix}.", "backbone."),),
         )  # fmt: skip
+        # The correction biases are buffers of the publisher's class, and its indexes state the parameters alone: so count Nano 30B, Super,
+        # Ultra and Cascade 2.
+        return made._replace(uncounted=frozenset({"router_bias"}))
 
     def moe(self, layers: int) -> Moe | None:
         if not layers:

@@ -5,7 +5,8 @@ Experts are one tensor each where publishers store them so, and scales and packe
 
 Two counts are given, because both are called the size of a checkpoint. `stored` counts every element of every tensor. `elements`
 counts as the Hugging Face Hub does since 2026: scales and other bookkeeping of the quantization are left out, weights packed by
-methods it knows count unpacked, tensors without axes not at all.
+methods it knows count unpacked, tensors without axes not at all. Where the index states its own `total_parameters`, as transformers'
+`save_pretrained` writes it, the Hub shows that: parameters, and no buffers.
 
 Source: huggingface.js, packages/hub/src/lib/parse-safetensors-metadata.ts `computeNumOfParamsByDtypeSingleFile`,
 `shouldSkipTensor` and `getQuantizationMultiplier`.
@@ -121,12 +122,13 @@ def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
     stored: dict[str, int] = {}
     total = 0
     plan = _plan(architecture, base)
+    uncounted = architecture.uncounted | plan.uncounted if plan else architecture.uncounted
     for _, _, pieces, layers, experts, tensor, _ in _rows(architecture, base, plan):
         copies = len(layers) * (experts or 1)
         if pieces is None:
             kind, elements = _dtype(tensor, base), prod(tensor.shape) * copies
             stored[kind] = stored.get(kind, 0) + elements
-            if tensor.shape and kind != _SCALES:
+            if tensor.shape and kind != _SCALES and tensor.kind not in uncounted:
                 counted[kind] = counted.get(kind, 0) + elements
             continue
         for piece in pieces:
@@ -286,6 +288,9 @@ def _rows(architecture: Architecture, base: str, plan: Plan | None) -> Iterator[
         for k, layer in enumerate(stack.kinds):
             place = _Place(f"{stack.prefix}.", stack.part, stack.indices(k))
             yield from _stored(place, layer.tensors, architecture, base, plan)
+    if plan is None:
+        for buffer in architecture.buffers:
+            yield buffer.prefix, buffer.tensor.name, None, buffer.layers, 0, buffer.tensor, buffer.part
 
 
 def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architecture, base: str, plan: Plan | None) -> Iterator[_Row]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Part, Role, Tensor
+from archcalc.model import Architecture, Kind, Part, Role, Tensor
 from archcalc.quant._names import Layers, Names
 
 FP8 = "F8_E4M3"
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     stored one by one, unless `fused` says how. `cache_scales` are stored beside the module whose name ends so, in every decoder
     layer; `adds_bias` is the dtype of a bias stored for each quantized module that has none. `scheme` is the one that `split` gives
     to every module of a plan that spares none. `stores_tied` is for tools that store a tied head all the same, `drops` the parts
-    that they leave out of the checkpoint.
+    that they leave out of the checkpoint. `uncounted` are kinds of tensors that are stored and that the tool's own total leaves out.
     """
 
     split: Split
@@ -70,6 +70,7 @@ class Plan(NamedTuple):
     scheme: Scheme | None = None
     stores_tied: bool = False
     drops: frozenset[Part] = frozenset()
+    uncounted: frozenset[Kind] = frozenset()
 
 
 _LINEAR_ROLES = frozenset(("attention", "mlp", "experts", "shared_experts", "other"))

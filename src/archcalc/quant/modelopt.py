@@ -5,7 +5,8 @@ one for its input (none where only weights are quantized). FP8 has one scale for
 adds a scale to each key and value projection. Packed weights stay one element a byte in the Hub's count.
 
 Sources: ModelOpt 0.37, modelopt/torch/export/quant_utils.py `postprocess_state_dict`, `get_weight_scaling_factor` and
-export/convert_hf_config.py; vLLM 0.11, model_executor/layers/quantization/modelopt.py.
+export/convert_hf_config.py; 0.47, export/unified_export_hf.py `export_hf_checkpoint`; transformers 4.57,
+modeling_utils.py `save_pretrained` (the index's `total_parameters`); vLLM 0.11, model_executor/layers/quantization/modelopt.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Part, Tensor
+from archcalc.model import Architecture, Kind, Part, Tensor
 from archcalc.quant import fp8
 from archcalc.quant._names import Layers, Names
 from archcalc.quant._plan import (
@@ -122,8 +123,20 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     scales = (("k_proj", scalar("k_scale")), ("v_proj", scalar("v_scale"))) if cache else ()
     # MTP layers that its list excludes by their own prefix are in a file beside the checkpoint's index, if anywhere.
     drops: frozenset[Part] = frozenset({"mtp"}) if excluded and excluded.mentions("mtp") else frozenset()
-    result = Plan(by_names(groups, excluded), _quantized, cache_scales=scales, drops=drops)
+    uncounted = _buffers(config, architecture) if "mtp" in drops or not architecture.mtp_layers else frozenset[Kind]()
+    result = Plan(by_names(groups, excluded), _quantized, cache_scales=scales, drops=drops, uncounted=uncounted)
     return _uncounted(result) if own_file else result
+
+
+def _buffers(config: Mapping[str, Any], architecture: Architecture) -> frozenset[Kind]:
+    """What is stored and not counted where the checkpoint was written by transformers' `save_pretrained`.
+
+    ModelOpt's export calls it, and from 4.53 on it writes `total_parameters` into the index: parameters, without the buffers that
+    correction biases, scalars of layers and scales are. Models whose MTP layers were copied beside are indexed anew.
+    """
+    producer = section(config, "producer")
+    wrote = str(producer.get("name", "")).lower() == "modelopt" and config.get("quant_method") == "modelopt"
+    return frozenset({"router_bias", "copy"}) if wrote else frozenset()
 
 
 def _quantized(tensor: Tensor, part: Part) -> bool:
