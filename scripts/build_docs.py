@@ -335,7 +335,7 @@ _ELSEWHERE = """
 
 | figure | compared with | where |
 | --- | --- | --- |
-| elements of checkpoints | the Hub's counts of 182 repositories; the 28 that differ, one by one | [Checkpoints](published.md) |
+| elements of checkpoints | the Hub's counts of 182 repositories; those that differ, one by one | [Checkpoints](published.md) |
 | caches | caches measured in transformers and llama.cpp, plans of vLLM's own code | [Caches](caches.md) |
 | memory of a GPU, verdicts | logs of vLLM and SGLang on real GPUs, with the rows that are off | [Engine logs](engine-logs.md) |
 | training | what autograd saved, peaks on a GPU, logs of torchtitan, torchtune and litgpt | [Training](training.md#how-close-it-comes) |

@@ -407,7 +407,10 @@ class TextModel(NamedTuple):
 
 
 class Buffer(NamedTuple):
-    """A tensor that checkpoints of an old library hold beside the model's own: its stack's prefix with a dot (none outside), part, layers."""
+    """A tensor that checkpoints of an old library hold beside the model's own.
+
+    `prefix` is its stack's, with a dot; outside the layers it is empty.
+    """
 
     prefix: str
     part: Part
@@ -428,7 +431,8 @@ class Architecture(NamedTuple):
     context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
     outside the layers; `capped` says that logits pass through a tanh; `crosses` that layers of the decoder read what an encoder made
     beside the tokens, and so keep keys and values of it. `uncounted` are kinds of tensors that the publisher's own total of parameters,
-    which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the library that saved the checkpoint stored beside; nothing loads them.
+    which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the library that saved the
+    checkpoint stored beside; nothing loads them.
     """
 
     model_type: str
