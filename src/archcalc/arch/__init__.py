@@ -38,7 +38,7 @@ _UNCOMPARED = frozenset(
     """
     baichuan bailing_moe_linear falcon_perception gpt_neox_reward_model h2ovl_chat iquestloopcoder kimi_k3 kimi_k3_text kimi_k3_vision
     klear llava_llama minicpm nanbeige nvlm_d orion pangu_ultra_moe panguembedded param2moe peagle phi3_v plamo plamo3 rwkv5
-    skywork_chat spark2_5 step3_text telechat
+    skywork_chat spark2_5 step3_text
     """.split()
 )
 

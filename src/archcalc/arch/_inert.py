@@ -46,11 +46,36 @@ _OTHERS = frozenset(
     stop_words_ids default_system_prompt
     """.split()
 )
-PATTERN = re.compile(
+# Kinds of keys, by the words that such keys are made of. None matches a key of the reference's config classes that shapes a tensor.
+_KINDS = (
+    # Token numbers, dropout, losses and how weights start.
     r"(^|_)(token_id|token_ids|token_index|dropout|dropout_rate|dropout_prob|drop|layerdrop|pdrop|eps|epsilon|std|coef|coefficient"
     r"|loss|loss_weight|init|range|tokens_per_image|tokens_id)$"
-    r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_"
+    r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_",
+    # Which code computes it: Megatron's fusions, kernels, back ends.
+    r"(^|_)(softmax|dropout|bias|gelu|swiglu|rope|norm|layernorm|residual|cross_entropy)_fusion$|softmax_in_fp32$|^slow_but_exact$"
+    r"|^skip_bias_add(_qkv)?$|_(kernels|backend|implementation|impl)$"
+    r"|^(use_)?(flash|fused|liger|triton|xformers|memory_efficient|mem_efficient|cutlass|te)(_(attn|attention|attention_2|kernel|rms_?norm"
+    r"|layernorm|swiglu|rope|cross_entropy|mlp|linear))+$",
+    # What a processor does to pictures and sound before the model sees them.
+    r"(^|_)(processor_class|processor_config|processor_type|preprocessor_config|feature_extractor_type|image_processor_type)$"
+    r"|^(image|video|pixel|img)_(mean|std|aspect_ratio|grid_pinpoints|crop_resolution|split_resolution|max_pixels|min_pixels)$"
+    r"|^(min|max)_(pixels|frames|num_frames|dynamic_patch)$|^(video_)?fps$|^use_thumbnail$|^dynamic_image_size$|^resample$|^rescale_factor$"
+    r"|^do_(resize|rescale|normalize|convert_rgb|center_crop|pad|image_splitting)$",
+    # What a quantizer notes of its own run; what it stored is said in quantization_config.
+    r"(^|_)(calib|calibration|calibrated|smoothquant|amax|observer)(_|$)"
+    r"|^(quantization|quant|modelopt|compression|producer)_(version|date|info|tool|source|time|recipe|notes?|metadata|library)$"
+    r"|^effective_bits$",
+    # How positions turn: it shapes no weight and no cache.
+    r"(^|_)(rope|rotary|yarn|ntk|mrope|longrope)_(theta|base|scaling|parameters|type|factor|ratio|interleaved?|alpha|beta|freqs?|scale"
+    r"|section|emb_base|emb_scale)$|^(use_)?(dynamic_ntk|logn_attn|mrope)$",
+    # How it was trained.
+    r"^(freeze|unfreeze|tune|trainable|finetune|finetuning|wandb|deepspeed|fsdp)_|_(lr|learning_rate)$"
+    r"|^(seed|learning_rate|weight_decay|global_batch_size|micro_batch_size)$",
+    # What is told of it.
+    r"(^|_)(license|authors?|urls?|description|created|created_at|comments?|citation|homepage)$",
 )
+PATTERN = re.compile("|".join(_KINDS))
 INERT = _REFERENCE | _OTHERS
 
 

@@ -1,6 +1,7 @@
-"""TeleChat 2: Llama's layers under GPT's names; biases on the outputs of attention and FFN alone, keys and values in one projection.
+"""TeleChat 1 and 2: Llama's layers under GPT's names; biases on the outputs of attention and FFN alone, keys and values in one projection.
 
-Source: Tele-AI/TeleChat2-7B, modeling_telechat2.py and configuration_telechat2.py; vLLM 0.33, models/telechat2.py (`hf_to_vllm_mapper`).
+Source: Tele-AI/TeleChat2-7B, modeling_telechat2.py and configuration_telechat2.py; vLLM 0.33, models/telechat2.py (`hf_to_vllm_mapper`). Its config class
+states no `tie_word_embeddings`, so the default of transformers stands: tied, as the index of TeleChat-7B has it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Schema(PlainSchema):
     name: ClassVar[str] = "telechat"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "flash_attn",
-        "hidden_dropout", "attention_dropout", "unk_token_id", "layer_norm_epsilon", "seq_length",
+        "hidden_dropout", "attention_dropout", "unk_token_id", "layer_norm_epsilon", "seq_length", "offset_alibi", "semi_causal",
     )  # fmt: skip
     mixer_name: ClassVar[str] = "self_attention"
     last_norm: ClassVar[str] = "ln_f"
@@ -51,7 +52,7 @@ class Schema(PlainSchema):
     intermediate_size: Size = named(12288, "ffn_hidden_size", "intermediate_size")
     num_key_value_heads: Size | None = None
     max_position_embeddings: Tokens = named(8192, "seq_length", "max_position_embeddings")
-    tie_word_embeddings: Flag = False
+    tie_word_embeddings: Flag = True
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return Joined(self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size)
