@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _BY_CLASS = {
     "Grok1ForCausalLM": "grok1", "Mistral3ForConditionalGeneration": "mistral3",
     "DeepseekOCR2ForCausalLM": "deepseek_ocr2", "BailingMoeV2ForCausalLM": "bailing_moe",
+    "LLaDAMoEModelLM": "llada_moe", "LLaDAMoEModel": "llada_moe",
     # Draft models: their configs carry the type of the layers that they are made of.
     "LlamaForCausalLMEagle3": "eagle3", "Eagle3LlamaForCausalLM": "eagle3", "PEagleDraftModel": "peagle",
     "DFlashDraftModel": "dflash", "DominoDraftModel": "dflash", "DSparkDraftModel": "dflash",
@@ -36,9 +37,10 @@ _BY_KEYS = (
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    baichuan bailing_moe_linear falcon_perception gpt_neox_reward_model h2ovl_chat iquestloopcoder kimi_k3 kimi_k3_text kimi_k3_vision
-    klear llava_llama minicpm nanbeige nvlm_d orion pangu_ultra_moe panguembedded param2moe peagle phi3_v plamo plamo3 rwkv5
-    skywork_chat spark2_5 step3_text
+    baichuan bailing_moe_linear codeshell dream falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
+    iquestloopcoder jais kimi_k3 kimi_k3_text kimi_k3_vision klear llada llada_moe llava_llama maincoder nanbeige nvlm_d
+    orion pangu_ultra_moe panguembedded param2moe peagle phi3_v plamo plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe
+    skywork_chat smallthinker spark2_5 step3_text
     """.split()
 )
 

@@ -1,7 +1,8 @@
 """TeleChat 1 and 2: Llama's layers under GPT's names; biases on the outputs of attention and FFN alone, keys and values in one projection.
 
-Source: Tele-AI/TeleChat2-7B, modeling_telechat2.py and configuration_telechat2.py; vLLM 0.33, models/telechat2.py (`hf_to_vllm_mapper`). Its config class
-states no `tie_word_embeddings`, so the default of transformers stands: tied, as the index of TeleChat-7B has it.
+Source: Tele-AI/TeleChat2-7B, modeling_telechat2.py and configuration_telechat2.py; vLLM 0.33, models/telechat2.py
+(`hf_to_vllm_mapper`). Its config class states no `tie_word_embeddings`, so the default of transformers stands: tied, as the index of
+TeleChat-7B has it.
 """
 
 from __future__ import annotations

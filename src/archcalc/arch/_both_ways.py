@@ -1,0 +1,14 @@
+"""Decoders' layers that see both ways, over a text that is filled in over several passes: nothing of one pass serves the next."""
+
+from __future__ import annotations
+
+from archcalc.model import Architecture
+
+NOTE = "a diffusion model: all tokens are made in several passes over the whole text: FLOPs are those of one pass, and nothing is cached"
+
+
+def uncached(a: Architecture) -> Architecture:
+    """The same layers, each of which sees all tokens of a pass and keeps none."""
+    stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
+    facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional")
+    return a._replace(stacks=stacks, facts=facts, notes=(*a.notes, NOTE))

@@ -1,0 +1,17 @@
+"""Maincoder: Qwen 3's layer.
+
+Source: llama.cpp (llama-cpp-python 0.3.36), conversion/llama.py and maincoder.py, src/models/maincoder.cpp.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import qwen3
+from archcalc.arch._schema import Size
+
+
+class Schema(qwen3.Schema):
+    name: ClassVar[str] = "maincoder"
+
+    head_dim: Size | None = None

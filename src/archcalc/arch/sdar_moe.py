@@ -1,0 +1,22 @@
+"""SDAR with experts: Qwen 3's mixture, block by block as SDAR.
+
+Source: SGLang 0.5, srt/models/sdar_moe.py (`SDARMoeForCausalLM`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from archcalc.arch import qwen3_moe
+from archcalc.arch.llada2_moe import NOTE
+from archcalc.arch.sdar import OWN
+from archcalc.model import Architecture
+
+
+class Schema(qwen3_moe.Schema):
+    name: ClassVar[str] = "sdar_moe"
+    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, *OWN)
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        return a._replace(notes=(*a.notes, NOTE))
