@@ -1,0 +1,314 @@
+"""What all readers of logs share: decoding, lines without wrappings, and the pieces that lines are made of.
+
+Source: PyTorch 2.9, c10/cuda/CUDACachingAllocator.cpp.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from archcalc.commands.words import Engine
+
+MOST_BYTES = 48 << 20
+"""Of a longer log the start and the end are read: the start says what was asked for, the end how it went."""
+# Arguments are listed on long lines; whatever else is longer than a message is no message.
+_MOST_LINE, _MOST_ARGUMENTS = 1 << 11, 1 << 15
+_LISTS = ("args: ", "ServerArgs(", "with config")
+
+MIB, GIB = 1 << 20, 1 << 30
+
+Kind = Literal[
+    "loading",
+    "profiling",
+    "capturing",
+    "sampling",
+    "cache",
+    "compute",
+    "serving",
+    "no-cache",
+    "one-request",
+    "states",
+    "heads",
+    "context",
+    "share",
+    "flag",
+    "model",
+    "memory",
+]
+WORDS: dict[Kind, str] = {
+    "loading": "out of memory while loading the weights",
+    "profiling": "out of memory in the profiling run, before the cache is made",
+    "capturing": "out of memory while capturing graphs",
+    "sampling": "out of memory while warming up the sampler",
+    "cache": "out of memory while allocating the cache",
+    "compute": "out of memory while allocating the compute buffer",
+    "serving": "out of memory while serving",
+    "no-cache": "weights and activations leave no memory for the cache",
+    "one-request": "one request of the longest length needs more cache than there is",
+    "states": "more sequences may run than there are blocks of recurrent state",
+    "heads": "the model does not divide among so many GPUs",
+    "context": "the context asked for is longer than the model's",
+    "share": "less memory is free than the engine's share of it",
+    "flag": "the engine does not take one of its arguments",
+    "model": "the model could not be had",
+    "memory": "out of memory",
+}
+
+
+class Logged(NamedTuple):
+    """A log, read. Bytes are per GPU: of several ranks the fullest's weights and the smallest room.
+
+    `figures` are numbers beside memory; `inferred` is among them where no line says that it serves. `terms` are memory lines by name,
+    `asked` the arguments as flags of the engine (a flag without value holds True), `tokens` what the cache holds, `failure` what
+    stopped it and `said` the line that says so. `started` is true where the engine said that it serves.
+    """
+
+    engine: Engine
+    version: str | None
+    model: str | None
+    gpu: str | None
+    gpus: int | None
+    memory_bytes: int | None
+    asked: tuple[tuple[str, Any], ...]
+    command: str | None
+    terms: tuple[tuple[str, int], ...]
+    tokens: int | None
+    concurrency: float | None
+    context_tokens: int | None
+    started: bool
+    failure: Kind | None
+    said: str
+    figures: tuple[tuple[str, float], ...] = ()
+
+    def term(self, name: str) -> int | None:
+        return next((size for n, size in self.terms if n == name), None)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a log, whatever its encoding; of a very long one its start and its end."""
+    if len(data) > MOST_BYTES:
+        half = MOST_BYTES // 2
+        data = data[:half] + b"\n" + data[-half:]
+    for mark, name in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8")):
+        if data.startswith(mark):
+            return data[len(mark) :].decode(name, "replace")
+    if data[:200].count(0) > 20:
+        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", "replace")
+    return data.decode("utf-8", "replace")
+
+
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_DOCKER = re.compile(r'^\{"log":"((?:[^"\\]|\\.)*)"')
+
+
+def lines(text: str) -> Iterator[str]:
+    """The lines, without colours and wrappings, each of bounded length."""
+    for raw in re.split(r"[\r\n\u2028]+", _ANSI.sub("", text)):
+        line = raw[: _MOST_ARGUMENTS if any(sign in raw[:400] for sign in _LISTS) else _MOST_LINE]
+        wrapped = _DOCKER.match(line)
+        if wrapped:
+            line = wrapped[1].replace('\\"', '"').replace("\\n", "").replace("\\t", "\t").replace("\\\\", "\\")
+        if line.strip():
+            yield line.strip("\0 \t")
+
+
+# Lines that say nothing of memory, of which a log of a day has millions, and words that lines to be read hold.
+_NOISE = ("throughput", "HTTP/1.", "Decode batch", "Prefill batch", "slot update_slots", "slot launch_slot", "slot print_timing")
+_TELLING = ("emory", "rror", "ailed")
+_WORDS = (
+    "version",
+    "with config",
+    "args",
+    "Args",
+    " took",
+    " take",
+    "emory",
+    "locks",
+    "KV",
+    "oncurrency",
+    "max model len",
+    "raph",
+    "startup complete",
+    "Uvicorn",
+    "NVIDIA",
+    "AMD",
+    "Tesla",
+    "Intel",
+    "Apple",
+    "rror",
+    "divisible",
+    "vllm",
+    "sglang",
+    "llama",
+    "seq len",
+    "oading",
+    "Starting",
+    "Capturing",
+    "tilization",
+    "valid model",
+    "weight",
+    "tokens",
+    "Mamba",
+    "fired up",
+    "avail mem",
+    "Capture",
+    "context_length",
+    "buffer",
+    "n_ctx",
+    "n_seq",
+    "n_batch",
+    "n_ubatch",
+    "flash_attn",
+    "kv_unified",
+    "cells",
+    "device",
+    "Device",
+    "offloaded",
+    "general.name",
+    "build",
+    "alloc",
+    "ailed",
+    "--model",
+    "--ctx-size",
+    "KvSize",
+    "listening",
+    "started in",
+    "slots are idle",
+    "main loop",
+    "inference compute",
+    "mem usage",
+    "cache",
+    "model request",
+    "GGUF",
+    "max_num_reqs",
+)
+
+
+def telling(line: str) -> bool:
+    """Whether a line may say something that is read."""
+    if any(noise in line for noise in _NOISE) and not any(word in line for word in _TELLING):
+        return False
+    return any(word in line for word in _WORDS)
+
+
+# Pieces
+
+
+def as_number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+_UNITS = {"B": 1, "KIB": 1024, "MIB": MIB, "GIB": GIB, "TIB": GIB << 10, "KB": 1000, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def size_of(number: str, unit: str) -> int:
+    return round(as_number(number) * _UNITS[unit.upper()])
+
+
+class Terms:
+    """Sizes by name. Of several ranks the largest counts, of rooms and tokens the smallest."""
+
+    _LEAST = frozenset({"room", "free"})
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+
+    def put(self, name: str, size: int) -> None:
+        held = self.sizes.get(name)
+        better = min if name in self._LEAST else max
+        self.sizes[name] = size if held is None else better(held, size)
+
+    def __bool__(self) -> bool:
+        return bool(self.sizes)
+
+    def items(self) -> tuple[tuple[str, int], ...]:
+        return tuple(self.sizes.items())
+
+
+TORCH_OOM = re.compile(
+    r"(?:CUDA|HIP|XPU) out of memory\.|OutOfMemoryError|torch\.(?:cuda\.)?OutOfMemory|hipErrorOutOfMemory|CUDA error: out of memory"
+)
+CAPACITY = re.compile(r"GPU \d+ has a total capac\w+ of ([\d.]+) ([KMGT]iB)")
+_DEVICE = re.compile(
+    r"(?:NVIDIA[ _](?:GeForce[ _])?|AMD[ _](?:Instinct[ _]|Radeon[ _])?|Tesla[ _]|Intel\(R\) Arc\(TM\) |Intel Arc )"
+    r"((?:RTX|GTX|H|A|B|L|T|V|P|MI|GB|GH|RX|Pro|AI|Quadro)[ _]?[A-Z]?\d[\w .-]*?)(?=[,;()|/'\"\]]|\.json| +(?:and|with|has|on)\b|$|  )"
+)
+_APPLE = re.compile(r"(?:GPU name:|using device \w+ \(|Device 0: )\s*(Apple M\d(?: (?:Pro|Max|Ultra))?)")
+
+
+_VENDORS = ("NVIDIA", "AMD", "Tesla", "Intel", "Apple")
+
+
+def device_named(line: str) -> str | None:
+    if not any(vendor in line for vendor in _VENDORS):
+        return None
+    apple = _APPLE.search(line)
+    if apple:
+        return apple[1]
+    m = _DEVICE.search(line)
+    return m[0].replace("_", " ").strip() if m else None
+
+
+_COMMAND = re.compile(
+    r"(?:^|[\s\"'$>])((?:vllm serve|python3? -m vllm\.\S+|python3? -m sglang\.launch_server|sglang serve|\S*llama-(?:server|cli)"
+    r"|mlx_lm\.server) .+)$"
+)
+
+
+_STARTERS = ("vllm serve", "-m vllm", "sglang.launch_server", "sglang serve", "llama-server", "llama-cli", "mlx_lm.server")
+
+
+def command_in(line: str) -> str | None:
+    m = _COMMAND.search(line) if any(name in line for name in _STARTERS) else None
+    if m is None or "\t" in m[1]:
+        return None
+    text = m[1].rstrip(" \"'`")
+    return text if " -" in text or text.count(" ") == 2 else None
+
+
+def literal(text: str) -> Any:
+    """A Python dictionary or call as loggers print them; what cannot be read as a value is left out."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if isinstance(node, ast.Call):
+        pairs: Iterable[tuple[Any, ast.expr]] = [(k.arg, k.value) for k in node.keywords if k.arg]
+    elif isinstance(node, ast.Dict):
+        pairs = [(k.value if isinstance(k, ast.Constant) else None, v) for k, v in zip(node.keys, node.values, strict=True)]
+    else:
+        return None
+    found = {}
+    for key, value in pairs:
+        try:
+            if isinstance(key, str):
+                found[key] = ast.literal_eval(value)
+        except (ValueError, RecursionError):
+            continue
+    return found
+
+
+def balanced(text: str, start: int) -> str:
+    """The text from an opening bracket to the one that closes it, or to the end."""
+    depth, quote = 0, ""
+    for i in range(start, len(text)):
+        c = text[i]
+        if quote:
+            if c == quote and text[i - 1] != "\\":
+                quote = ""
+        elif c in "'\"":
+            quote = c
+        elif c in "([{":
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+            if not depth:
+                return text[start : i + 1]
+    return text[start:]
+
+
+def as_flags(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(("--" + k.replace("_", "-"), v) for k, v in values.items() if v is not None)

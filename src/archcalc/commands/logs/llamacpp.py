@@ -1,0 +1,211 @@
+"""What llama.cpp and Ollama print at their start, read.
+
+Sources of the lines: llama.cpp 0c1e57098, src/llama-model.cpp `load_tensors`, src/llama-kv-cache.cpp, src/llama-context.cpp
+`graph_reserve`, ggml/src/ggml-cuda/ggml-cuda.cu; Ollama 0.9 to 0.33, llm/memory.go `LogValue`, ml/device.go `Log`, server/routes.go.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from archcalc.commands.logs._lines import MIB, Kind, Logged, Terms, command_in, device_named, size_of, telling
+from archcalc.commands.words import Engine
+
+_HOST = re.compile(r"^(?:CPU|.*_Host$|.*Mapped$|BLAS|AMX)", re.IGNORECASE)
+
+
+_BUFFERS = frozenset({"model", "KV", "RS", "compute", "output"})
+
+
+def _buffer(line: str) -> tuple[str, str, int] | None:
+    """`CUDA0 model buffer size = 5060.88 MiB`: the device, what for, and the bytes."""
+    before, found, after = line.partition(" buffer size")
+    words = before.split()
+    m = re.match(r"\s*=\s*([\d.]+) MiB", after) if found else None
+    if m is None or len(words) < 2 or words[-1] not in _BUFFERS:
+        return None
+    return words[-2], words[-1], round(float(m[1]) * MIB)
+
+
+def read_log(found: list[str], engine: Engine) -> Logged:
+    version = model = gpu = command = None
+    memory: int | None = None
+    buffers: dict[tuple[str, str], int] = {}
+    cells: list[tuple[int, int, str, str]] = []
+    asked: dict[str, Any] = {}
+    started, failure, said = False, None, ""
+    phase = "start"
+    terms = Terms()
+    figures: dict[str, float] = {}
+    gpus: set[str] = set()
+    context: int | None = None
+
+    def fail(kind: Kind, line: str) -> None:
+        nonlocal failure, said
+        if failure is None or failure == "memory":
+            failure, said = kind, line[-400:]
+
+    for line in found:
+        if not telling(line):
+            continue
+        if m := re.search(r"\bbuild(?:_info)?: (?:b?)(\d{3,6})[ -](?:\()?[0-9a-f]{6,}", line):
+            version = version or (f"b{m[1]}" if engine == "llama.cpp" else None)
+        if engine == "ollama" and (m := re.search(r"\(version ([\w.-]+)\)", line)):
+            version = m[1]
+        if m := re.search(r"loaded meta data with .* from (\S+)(?: \(|$)", line):
+            model = model or m[1]
+        if m := re.search(r"general\.name\s*(?:str)?\s*=\s*(.+)$", line):
+            figures.setdefault("named", 1)
+            model = model if model and "blobs/sha256" not in model else m[1].strip()
+        if m := re.search(r"using device (\S+) \(([^)]+)\).*?- (\d+) MiB free", line):
+            gpu = gpu or device_named(line) or m[2]
+            gpus.add(m[1])
+            terms.put("free", int(m[3]) * MIB)
+        if m := re.search(r"\bDevice \d+: (.+?), compute capability", line):
+            gpu = gpu or device_named(line) or m[1]
+            if v := re.search(r"VRAM: (\d+) MiB", line):
+                memory = int(v[1]) * MIB
+        gpu = gpu or device_named(line)
+        if 'msg="inference compute"' in line and (m := re.search(r'total="([\d.]+) ([KMGT]iB)"', line)):
+            memory = (memory or 0) + size_of(m[1], m[2])
+        if command is None and (made := command_in(line)) and "llama" in made:
+            command = made
+        if "offloaded " in line and (m := re.search(r"offloaded (\d+)/(\d+) layers to GPU", line)):
+            figures["layers on GPU"], figures["layers"] = int(m[1]), int(m[2])
+            asked["--gpu-layers"] = int(m[1]) if int(m[1]) < int(m[2]) else 999
+        if sized := _buffer(line):
+            device, what, size = sized
+            key = (device, what)
+            buffers[key] = buffers.get(key, 0) + size if what in ("KV", "RS") else max(buffers.get(key, 0), size)
+            phase = {"model": "loading", "KV": "cache", "RS": "cache", "compute": "compute"}.get(what, phase)
+            if not _HOST.match(device):
+                gpus.add(device.partition("_")[0])
+        if " cells" not in line:
+            pass
+        elif m := re.search(r"size =\s*([\d.]+) MiB \(\s*(\d+) cells,\s*(\d+) layers.*?K \((\w+)\).*?V \((\w+)\)", line):
+            cells.append((round(float(m[1]) * MIB), int(m[2]), m[4], m[5]))
+        elif m := re.search(r"size =\s*([\d.]+) MiB \(\s*(\d+) cells", line):
+            cells.append((round(float(m[1]) * MIB), int(m[2]), "", ""))
+        for key_, pattern, flag in (
+            ("n_ctx", r"\bn_ctx\s*=\s*(\d+)", "--ctx-size"),
+            ("n_seq_max", r"\bn_seq_max\s*=\s*(\d+)", "--parallel"),
+            ("n_batch", r"\bn_batch\s*=\s*(\d+)", "--batch-size"),
+            ("n_ubatch", r"\bn_ubatch\s*=\s*(\d+)", "--ubatch-size"),
+        ):
+            if (m := re.search(pattern, line)) and int(m[1]) > 0:
+                asked[flag] = int(m[1])
+                if key_ == "n_ctx":
+                    context = int(m[1])
+        if m := re.search(r"\bn_ctx_seq\s*=\s*(\d+)|n_ctx_per_seq\s*=\s*(\d+)", line):
+            context = int(m[1] or m[2])
+        if m := re.search(r"\bflash_attn\s*=\s*(\w+)", line):
+            asked["--flash-attn"] = (
+                "off" if m[1] in ("0", "disabled", "false") else "on" if m[1] in ("1", "enabled", "true") else "auto"
+            )
+        if re.search(r"\bkv_unified\s*=\s*(?:true|1)", line):
+            asked["--kv-unified"] = True
+        if engine == "ollama":
+            if m := re.search(
+                r'msg="(model weights|kv cache|compute graph)" device="?([\w]+)"? size="([\d.]+) ([KMGT]?i?B)"', line
+            ):
+                name = {"model weights": "weights", "kv cache": "cache", "compute graph": "compute"}[m[1]]
+                terms.put(name if not _HOST.match(m[2]) else f"{name} in RAM", size_of(m[3], m[4]))
+            for pattern, name in (
+                (r'memory\.weights\.total="([\d.]+) ([KMGT]?i?B)"', "weights"),
+                (r'memory\.required\.kv="([\d.]+) ([KMGT]?i?B)"', "cache"),
+                (r'memory\.graph\.full="([\d.]+) ([KMGT]?i?B)"', "compute"),
+                (r'memory\.required\.full="([\d.]+) ([KMGT]?i?B)"', "needed"),
+            ):
+                if m := re.search(pattern, line):
+                    terms.put(name, size_of(m[1], m[2]))
+            if m := re.search(r"--ctx-size (\d+)", line):
+                asked["--ctx-size"] = int(m[1])
+            if m := re.search(r"--parallel (\d+)", line):
+                asked["--parallel"] = int(m[1])
+            if (m := re.search(r"--model (\S+)", line)) and model is None:
+                model = m[1].strip("\"'")
+            if m := re.search(r"KvSize:(\d+)", line):
+                asked.setdefault("--ctx-size", int(m[1]))
+        if re.search(
+            r"server is listening|HTTP server is listening|starting the main loop|all slots are idle|llama runner started in"
+            r"|llama-server started in",
+            line,
+        ):
+            started = True
+            phase = "serving"
+        if m := re.search(
+            r"allocating ([\d.]+) MiB on device (\d+): (?:cuda|hip|aclrt)\w*alloc failed|allocating ([\d.]+) MiB.*out of memory",
+            line,
+            re.IGNORECASE,
+        ):
+            figures["tried"] = round(float(m[1] or m[3]) * MIB)
+            where: dict[str, Kind] = {"loading": "loading", "cache": "compute", "compute": "compute", "serving": "serving"}
+            fail("memory", line)
+            said = line[-400:]
+            figures.setdefault("phase", 0)
+            last: Kind = where.get(phase, "loading")
+            failure = last if phase != "start" else "loading"
+        elif re.search(r"unable to allocate \S+ buffer", line) or re.search(r"error loading model: .*(?:alloc|memory)", line):
+            failure = "loading" if failure in (None, "memory", "compute") else failure
+            said = said or line[-400:]
+        elif re.search(
+            r"failed to allocate buffer for kv cache|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory",
+            line,
+        ):
+            failure = "cache"
+            said = said or line[-400:]
+        elif re.search(
+            r"failed to allocate compute (?:pp |tg )?buffers|graph_reserve: failed to allocate compute buffers"
+            r"|ggml_gallocr_reserve_n: failed to allocate",
+            line,
+        ):
+            failure = "compute"
+            said = said or line[-400:]
+        elif re.search(
+            r"(?:CUDA|ROCm) error: out of memory|kIOGPUCommandBufferCallbackErrorOutOfMemory|ErrorOutOfDeviceMemory|insufficient memory",
+            line,
+        ):
+            fail("serving" if phase == "serving" else "memory", line)
+        elif re.search(r"model request too large for system|model requires more system memory", line):
+            fail("memory", line)
+        elif re.search(r"error: (?:invalid argument|unknown argument)", line):
+            fail("flag", line)
+        elif re.search(
+            r"failed to open GGUF file|No such file or directory.*gguf|failed to load model '.*No such", line, re.IGNORECASE
+        ):
+            fail("model", line)
+    for (device, what), size in buffers.items():
+        name = {"model": "weights", "KV": "cache", "RS": "states", "compute": "compute", "output": "output"}[what]
+        terms.put(f"{name} in RAM" if _HOST.match(device) else name, size)
+    whole = sum(c[0] for c in cells)
+    if cells:
+        terms.sizes["cache"] = max(terms.sizes.get("cache", 0), whole if len(gpus) < 2 else terms.sizes.get("cache", 0))
+        if cells[0][2] and cells[0][2] != "f16":
+            asked["--cache-type-k"] = cells[0][2]
+        if cells[0][3] and cells[0][3] != "f16":
+            asked["--cache-type-v"] = cells[0][3]
+        context = context or cells[0][1]
+        asked.setdefault("--ctx-size", max(c[1] for c in cells))
+    if not started and failure is None and ("compute" in terms.sizes or cells):
+        started = True
+    if failure not in (None, "serving"):
+        started = False
+    return Logged(
+        engine,
+        version,
+        model,
+        gpu,
+        max(1, len(gpus)) if gpus else None,
+        memory,
+        tuple(asked.items()),
+        command,
+        terms.items(),
+        None,
+        None,
+        context,
+        started,
+        failure,
+        said,
+        tuple(figures.items()),
+    )

@@ -1,0 +1,174 @@
+"""What SGLang prints at its start, read.
+
+Sources of the lines: SGLang 0.4 to 0.5.23, srt/model_executor/model_runner.py, srt/mem_cache/memory_pool.py, srt/managers/scheduler.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from archcalc.commands.logs._lines import (
+    CAPACITY,
+    TORCH_OOM,
+    Kind,
+    Logged,
+    Terms,
+    as_flags,
+    balanced,
+    command_in,
+    device_named,
+    literal,
+    size_of,
+    telling,
+)
+
+
+def read_log(found: list[str]) -> Logged:
+    terms = Terms()
+    version = model = gpu = command = None
+    gpus: int | None = None
+    memory: int | None = None
+    asked: dict[str, Any] = {}
+    tokens: int | None = None
+    context: int | None = None
+    started, failure, said = False, None, ""
+    phase = "start"
+    figures: dict[str, float] = {}
+
+    def fail(kind: Kind, line: str) -> None:
+        nonlocal failure, said
+        if failure is None or failure == "memory":
+            failure, said = kind, line[-400:]
+
+    for i, line in enumerate(found):
+        if not telling(line):
+            continue
+        if "ServerArgs(" in line:
+            values = literal(balanced(line, line.index("ServerArgs(")))
+            if values:
+                model = model or values.get("model_path")
+                keep = {k: v for k, v in values.items() if v not in (None, False, "auto", "", -1) and _sglang_keeps(k, v)}
+                asked = {**dict(as_flags(keep)), **asked}
+                gpus = int(values.get("tp_size", 1) or 1) * int(values.get("pp_size", 1) or 1)
+                context = context or values.get("context_length")
+        if command is None and (made := command_in(line)) and "sglang" in made:
+            command = made
+        if version is None and (
+            m := re.search(
+                r"\bsglang(?:[ =/_-]+(?:version)?[ :=]*v?|==)(\d+\.\d+\.\d+(?:\.?(?:post|rc|dev)\d+)?)", line, re.IGNORECASE
+            )
+        ):
+            version = m[1]
+        gpu = gpu or device_named(line)
+        if m := re.search(r"Load weight begin\. avail mem=([\d.]+) GB", line):
+            terms.put("free", size_of(m[1], "GiB"))
+            phase = "loading"
+        if m := re.search(r"Load weight end\..*?mem usage=(-?[\d.]+) GB", line):
+            terms.put("weights", size_of(m[1], "GiB"))
+        elif (m := re.search(r"Load weight end\..*?avail mem=([\d.]+) GB", line)) and "free" in terms.sizes:
+            terms.put("weights", terms.sizes["free"] - size_of(m[1], "GiB"))
+        if "Load weight end" in line:
+            phase = "pool"
+        if (m := re.search(r"#tokens: (\d+)", line)) and ("KV Cache is allocated" in line or "KV cache is allocated" in line):
+            now = int(m[1])
+            tokens = now if tokens is None else max(tokens, now)
+            sizes = [size_of(x, "GiB") for x in re.findall(r"(?:[KV]{1,2} size|KV size|index_k size): (-?[\d.]+) GB", line)]
+            if sizes:
+                key = "cache"
+                terms.sizes[key] = max(terms.sizes.get(key, 0), sum(sizes))
+        if "Mamba Cache is allocated" in line:
+            if m := re.search(r"max_mamba_cache_size: (\d+)", line):
+                figures["state slots"] = int(m[1])
+            terms.put("states", sum(size_of(x, "GiB") for x in re.findall(r"state size: ([\d.]+) ?GB", line)))
+        if m := re.search(r"max_total_num_tokens=(\d+)", line):
+            tokens = int(m[1])
+            if k := re.search(r"context_len=(\d+)", line):
+                context = int(k[1])
+            if k := re.search(r"max_running_requests=(\d+)", line):
+                figures["requests"] = int(k[1])
+        if (m := re.search(r"graph (?:end|memory)?.*?mem usage ?= ?(-?[\d.]+) GB", line)) and ("apture" in line or "graph" in line):
+            terms.put("graphs", size_of(m[1], "GiB"))
+        if m := re.search(r"Memory pool end\. avail mem=([\d.]+) GB", line):
+            terms.put("left", size_of(m[1], "GiB"))
+            phase = "capturing"
+        if re.search(r"Capture .*graph.* end", line):
+            phase = "warmup"
+        if m := CAPACITY.search(line):
+            memory = memory or size_of(m[1], m[2])
+        if "The server is fired up and ready to roll" in line or "Uvicorn running on" in line:
+            started = started or "fired up" in line
+            phase = "serving" if "fired up" in line else phase
+        if "Not enough memory. Please try to increase --mem-fraction-static" in line or re.search(
+            r"rest memory .*(?:negative|not enough)|max_num_reqs=0|leaves no memory for the (?:KV|pool)", line
+        ):
+            fail("no-cache", line)
+        elif re.search(r"Capture cuda graph failed", line):
+            fail("capturing", line)
+        elif TORCH_OOM.search(line):
+            around = " ".join(found[max(0, i - 40) : i + 1])
+            if re.search(r"capture|cuda_graph_runner", around) and phase in ("capturing", "warmup"):
+                fail("capturing", line)
+            elif re.search(r"init_memory_pool|memory_pool|MHATokenToKVPool", around):
+                fail("cache", line)
+            elif phase == "loading" or re.search(r"load_model|load_weights", around):
+                fail("loading", line)
+            else:
+                places: dict[str, Kind] = {"serving": "serving", "capturing": "capturing", "warmup": "serving", "pool": "cache"}
+                fail(places.get(phase, "memory"), line)
+        elif re.search(r"heads? .*must be divisible|is not divisible by|must be divisible by tp", line):
+            fail("heads", line)
+        elif re.search(r"User-specified context_length \((\d+)\) is greater than the derived", line):
+            if m := re.search(r"derived context_length \((\d+)\)", line):
+                figures["longest"] = int(m[1])
+            fail("context", line) if "Error" in line or "error" in line else None
+        elif re.search(r"error: (?:unrecognized arguments|argument |the following arguments)", line):
+            fail("flag", line)
+        elif re.search(r"is not a valid model identifier|GatedRepoError|RepositoryNotFoundError|401 Client Error", line):
+            fail("model", line)
+    if not started and failure is None and tokens:
+        started = True
+    if "cache" in terms.sizes:
+        terms.put("room", terms.sizes["cache"] + terms.sizes.get("states", 0))
+    if failure not in (None, "serving"):
+        started = False
+    return Logged(
+        "sglang",
+        version,
+        model,
+        gpu,
+        gpus,
+        memory,
+        tuple(asked.items()),
+        command,
+        terms.items(),
+        tokens,
+        None,
+        context,
+        started,
+        failure,
+        said,
+        tuple(figures.items()),
+    )
+
+
+# A log lists every argument, with what was settled for it: these say what was asked, or what the settled ones mean.
+_SGLANG_KEPT = frozenset(
+    "model_path context_length mem_fraction_static chunked_prefill_size max_running_requests max_total_tokens page_size kv_cache_dtype"
+    " disable_radix_cache tp_size pp_size dp_size ep_size enable_dp_attention disable_cuda_graph cuda_graph_max_bs swa_full_tokens_ratio"
+    " max_mamba_cache_size mamba_full_memory_ratio speculative_algorithm speculative_num_draft_tokens speculative_num_steps"
+    " speculative_eagle_topk speculative_draft_model_path quantization dtype".split()
+)
+_SGLANG_DEFAULTS = {
+    "tp_size": 1,
+    "pp_size": 1,
+    "dp_size": 1,
+    "ep_size": 1,
+    "page_size": 1,
+    "mamba_full_memory_ratio": 0.9,
+    "swa_full_tokens_ratio": 0.8,
+}
+
+
+def _sglang_keeps(key: str, value: Any) -> bool:
+    return key in _SGLANG_KEPT and _SGLANG_DEFAULTS.get(key) != value
