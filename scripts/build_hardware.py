@@ -91,6 +91,7 @@ def device(row: dict[str, Any], meta: dict[str, Any], sources: list[int]) -> har
         conflict=row.get("conflict", ""),
         aliases=[a for a in row["aliases"] if a != row["id"]],  # type: ignore[arg-type]
         sources=sources,  # type: ignore[arg-type]
+        free_most_bytes=most * MIB if (most := memory.get("free_most_mib")) else None,
     )
 
 

@@ -59,6 +59,8 @@ def diagnose(
     if kind is not None and log.failure is None and not log.said:
         outcome = "unknown"
     cause = _cause(log, kind, predicted) if not log.started or kind else ""
+    if not log.started and kind is None and log.term("weights") is not None:
+        notes.append("the log ends once the weights are loaded: nothing in it stopped the engine so far")
     if difference := _difference(terms):
         notes.append(difference)
     remedies = list(_remedies(log, kind, command, predicted)) if kind is not None else []
@@ -274,7 +276,9 @@ def _short(log: Logged, predicted: Predicted) -> Kind | None:
     tokens = log.tokens
     if tokens is not None and log.engine == "vllm" and tokens < best.context_tokens:
         return "one-request"
-    if room is not None or tokens is not None:
+    if tokens is None and room is not None and log.engine == "vllm" and log.concurrency is None and room < best.kv_needed_bytes:
+        return "one-request"
+    if room is not None or tokens is not None or (log.concurrency or 0) >= 1:
         return None
     if best.fits:
         return None

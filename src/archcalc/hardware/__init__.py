@@ -108,6 +108,8 @@ class Device(NamedTuple):
     """Where sources differ, and by how much."""
     aliases: tuple[str, ...]
     sources: tuple[str, ...]
+    free_most_bytes: int | None = None
+    """The most that any of them was found to have free, where the system shares the memory and it is known of several."""
 
     @property
     def per_machine(self) -> int:

@@ -246,7 +246,8 @@ def read_log(found: list[str]) -> Logged:
         and tokens < context
     ):
         failure, said = "one-request", next((x for x in found if "Maximum concurrency" in x), "")[-400:]
-    if not started and failure is None and (tokens or terms.sizes.get("graphs")):
+    held = tokens or terms.sizes.get("graphs") or (room or 0) > 0 or (concurrency or 0) >= 1
+    if not started and failure is None and held:
         # The head of the log, which does not say how it went on.
         started = True
         figures["inferred"] = 1

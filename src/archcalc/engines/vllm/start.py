@@ -150,11 +150,13 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
     if ask.utilization is None and ask.own is None:
         note = f"{flag}: {seen} are free for an engine here, and vLLM's default share of {plan.utilization:g} is more than that"
         return Start(), Taken(utilization=most, flags=(flag,), notes=(note,))
-    if device.free_bytes:
-        # Machines differ in what else runs on them, and the share is asked for.
-        note = f"a share of {plan.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
-        return Start(), Taken(notes=(note,))
-    return Start(False, f"vLLM refuses a share of {plan.utilization:g} where {seen} are free", flag), Taken()
+    reached = device.free_most_bytes or free
+    if plan.budget_bytes > reached and checks_free(ask.version):
+        found = f" ({reached / 2**30:.1f} on the freest)" if reached > free else ""
+        return Start(False, f"vLLM refuses a share of {plan.utilization:g} where {seen}{found} are free", flag), Taken()
+    # Of some such machines so much is free, and before the check vLLM ran out later.
+    note = f"a share of {plan.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
+    return Start(), Taken(notes=(note,))
 
 
 def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start, tuple[str, ...]]:
