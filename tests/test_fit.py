@@ -421,3 +421,14 @@ def test_a_list_says_in_one_line_what_it_leaves_out(run: Run) -> None:
     assert len(said) == 2, done.stderr
     assert "minimax-text-01" in said[0]
     assert "archcalc fit NAME" in said[1]
+
+
+def test_a_stretched_context_is_explained(run: Run) -> None:
+    # vLLM 0.33, config/model.py `_get_and_verify_max_len`: the factor of linear and dynamic scaling multiplies the positions.
+    words = ["llama-2-7b", "--gpu", "h100", "--set", 'rope_scaling={"type": "dynamic", "factor": 2.0}', "--format", "json"]
+    refused = run("fit", *words, "--ctx", "9k")
+    assert refused.returncode == 2
+    assert "4,096 positions" in refused.stderr and "2 times" in refused.stderr
+    got = json.loads(run("fit", *words).stdout)
+    assert any("--ctx 8192" in note and "4,096 positions" in note for note in got["notes"])
+    assert not any("positions" in note for note in json.loads(run("fit", *words, "--ctx", "8k").stdout)["notes"])

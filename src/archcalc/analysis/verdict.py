@@ -14,7 +14,7 @@ from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans
 from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
-from archcalc.engines.plan import Command
+from archcalc.engines.plan import Command, stretching
 from archcalc.loader import Loaded
 
 
@@ -226,6 +226,8 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     """What qualifies the answer; `stored` is the quantization that the checkpoint states."""
     yield from ask.gpus.notes
     engine = server(ask.engine)
+    if ask.context_tokens is None and (how := stretching(found.model.architecture)):
+        yield f"{how}: --ctx {found.model.architecture.longest} plans for them"
     yield from engine.serves(found.model.architecture, ask.version)
     yield from engine.notes(ask, found.model, stored)
     if found.settings:

@@ -195,11 +195,21 @@ def context_of(architecture: Architecture, ask: Ask) -> int:
     if tokens is None:
         raise UsageError("the config states no context", "give --ctx")
     if longest is not None and tokens > longest and not (ask.own is not None and server(ask.engine).longer):
+        how = stretching(architecture)
         raise UsageError(
-            f"a context of {tokens:,} tokens is beyond the model's {longest:,}",
+            f"a context of {tokens:,} tokens is beyond the model's {longest:,}{f': {how}' if how else ''}",
             f"ask for --ctx {longest} or less, or set its key with --set",
         )
     return tokens
+
+
+def stretching(architecture: Architecture) -> str:
+    """How a model comes by more positions than its config states; empty where it has no more."""
+    stated, reached = architecture.facts.context_tokens, architecture.stretched
+    if not stated or not reached:
+        return ""
+    factor = f"{reached / stated:g} times"
+    return f"its config states {stated:,} positions, and its rope scaling reaches {factor} as many, which engines take"
 
 
 def capability(device: Device) -> tuple[int, int] | None:

@@ -146,7 +146,11 @@ def _of_size(seen: Seen) -> Device | None:
 def with_memory(device: Device, visible_bytes: int) -> Device:
     """A listed card of which an engine sees another size, as under WSL or in a slice of a card."""
     return device._replace(
-        visible_bytes=visible_bytes, driver_bytes=visible_bytes, driver_basis="given", visible_basis="given", free_bytes=None,
+        visible_bytes=visible_bytes,
+        driver_bytes=visible_bytes,
+        driver_basis="given",
+        visible_basis="given",
+        free_bytes=None,
         free_most_bytes=None,
     )
 

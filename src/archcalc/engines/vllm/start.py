@@ -155,7 +155,9 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
         found = f" ({reached / 2**30:.1f} on the freest)" if reached > free else ""
         return Start(False, f"vLLM refuses a share of {plan.utilization:g} where {seen}{found} are free", flag), Taken()
     # Of some such machines so much is free, and before the check vLLM ran out later.
-    note = f"a share of {plan.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
+    note = (
+        f"a share of {plan.utilization:g} needs {plan.budget_bytes / 2**30:.1f} GiB free: {seen} were found free on such machines"
+    )
     return Start(), Taken(notes=(note,))
 
 
