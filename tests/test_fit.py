@@ -40,6 +40,15 @@ def architecture(name: str) -> Architecture:
     return found
 
 
+def typed(asked: list[str], options: str) -> list[str]:
+    """A call with further options, each in place of what it says already."""
+    words = list(asked)
+    for option in [word for word in options.split() if word.startswith("--")]:
+        if option in words:
+            del words[words.index(option) : words.index(option) + 2]
+    return [*words, *options.split()]
+
+
 def judged(name: str, ask: Ask) -> Plans | None:
     """The plans, or None where the engine does not have this model."""
     try:
@@ -186,7 +195,9 @@ def test_fp8_on_a_card_without_it_is_told(run: Run) -> None:
 
 
 def test_every_bundled_model_on_one_card(run: Run) -> None:
-    done = run("fit", "--gpu", "4090", "--ctx", "4k", "--max-quant", "w4a16", "--family", "qwen3", "--format", "json")
+    done = run(
+        "fit", "--gpu", "4090", "--ctx", "4k", "--max-quant", "w4a16", "--family", "qwen3", "--sort", "size", "--format", "json"
+    )
     rows = json.loads(done.stdout)
     assert rows == sorted(rows, key=lambda r: (not r["fits"], -r["params_total"]))
     by_name = {r["source"]: r for r in rows}
@@ -313,7 +324,7 @@ def test_what_would_fit_does_when_it_is_typed(arguments: str, first: str, run: R
     changes = json.loads(run("fit", *asked, "--format", "json").stdout)["would_fit"]
     assert changes[0]["options"] == first
     for change in changes:
-        words = [*asked, *change["options"].split()]
+        words = typed(asked, change["options"])
         for dropped in change["what"].partition(", without ")[2].split():
             del words[words.index(dropped) : words.index(dropped) + 2]
         got = json.loads(run("fit", *words, "--format", "json").stdout)
@@ -352,7 +363,7 @@ def test_what_may_be_quantized_is_judged_so(run: Run) -> None:
     assert got["plan"]["quant"] == "w4a16"
     assert -4 << 30 < got["per_gpu"]["headroom_bytes"] < 0
     for change in got["would_fit"]:
-        assert json.loads(run("fit", *asked, *change["options"].split(), "--format", "json").stdout)["fits"], change
+        assert json.loads(run("fit", *typed(asked, change["options"]), "--format", "json").stdout)["fits"], change
 
 
 def test_a_flag_is_said_once() -> None:

@@ -70,7 +70,7 @@ def test_the_command_carries_the_flag_that_lifts_a_limit(arguments: str, flag: s
         ("llama-3.1-8b --gpu t4 --quant fp8 --ctx 2k --engine-version 0.12.0", "compute capability 8", None),
         ("llama-3.1-8b --gpu h100 --engine llama.cpp --concurrency 300 --ctx 512", "256 sequences", "-np 256"),
         ("llama-3.1-8b --gpu 32xh100 --engine llama.cpp --ctx 512", "16 GPUs", None),
-        ("llama-3.1-8b --gpu 4090", "one sequence of 131,072 tokens", "--max-model-len"),
+        ("llama-3.1-8b --gpu 4090 --ctx 128k --quant bf16", "one sequence of 131,072 tokens", "--max-model-len"),
         ("llama-3.1-70b --gpu 4090 --engine sglang", "no memory", None),
     ],
 )
@@ -85,7 +85,11 @@ def test_a_limit_that_nothing_lifts_is_no_fit(arguments: str, limit: str, flag: 
 
 
 @pytest.mark.parametrize(
-    "arguments", ["llama-3.1-8b --gpu 4090 --engine sglang", "gemma-3-27b --gpu a100-40gb --engine-version 0.16.0 --quant fp8"]
+    "arguments",
+    [
+        "llama-3.1-8b --gpu 4090 --engine sglang --ctx 128k --quant bf16",
+        "gemma-3-27b --gpu a100-40gb --engine-version 0.16.0 --quant fp8 --ctx 128k",
+    ],
 )
 def test_what_starts_with_too_little_is_told(arguments: str, run: Run) -> None:
     done = run("fit", *arguments.split(), "--format", "json")
@@ -95,7 +99,9 @@ def test_what_starts_with_too_little_is_told(arguments: str, run: Run) -> None:
 
 
 def test_a_newer_release_counts_all_groups(run: Run) -> None:
-    got = json.loads(run("fit", *"gemma-3-27b --gpu a100-40gb --engine-version 0.20.0 --quant fp8 --format json".split()).stdout)
+    got = json.loads(
+        run("fit", *"gemma-3-27b --gpu a100-40gb --engine-version 0.20.0 --quant fp8 --ctx 128k --format json".split()).stdout
+    )
     assert (got["fits"], got["start"]["starts"]) == (False, False)
 
 

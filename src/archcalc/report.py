@@ -436,8 +436,40 @@ class FitCost(Record):
     of: str
 
 
+class FitOwnContext(Record):
+    """Whether the model's own context fits, where no context was asked for, and what is to spare (negative: missing) with it."""
+
+    context_tokens: int
+    fits: bool
+    headroom_bytes: int
+
+
+class FitFormat(Record):
+    """One storage of the weights that was tried because none was asked for, and the context that fits with it.
+
+    `as_published` is how the checkpoint stores them; `whole_context` says whether all of the context fits that was asked for, or else the
+    model's own; `options` ask for it; `tokens_per_s` is forecast for one request, null where nothing is.
+    """
+
+    engine: str
+    quant: str
+    as_published: bool
+    fits: bool
+    weights_bytes: int
+    context_tokens: int
+    whole_context: bool
+    headroom_bytes: int
+    tokens_per_s: float | None
+    options: str
+    command: str
+
+
 class FitReport(Record):
-    """What `archcalc fit` says of one model on one machine."""
+    """What `archcalc fit` says of one model on one machine.
+
+    `own_context` is null where a context was asked for, `formats` is empty where one storage is all that is asked for or needed, `assumed`
+    says what was taken for granted.
+    """
 
     schema_version: int
     source: str
@@ -469,6 +501,9 @@ class FitReport(Record):
     explain: list[Explained]
     options: FitOptions | None
     ram: FitRam
+    own_context: FitOwnContext | None
+    formats: list[FitFormat]
+    assumed: str
 
 
 class DiagnosedTerm(Record):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
+from archcalc.analysis.choose import Held, Own, Step, choose
 from archcalc.analysis.command import start
-from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans
+from archcalc.analysis.fit import Ask, Fit, Plans, max_context
 from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
@@ -26,24 +27,22 @@ def fit_report(
     max_quant: str | None = None,
     given: Given | None = None,
     wanted: speed.Wanted | None = None,
+    steps: Sequence[Step] = (),
+    unsaid: Sequence[str] = (),
 ) -> report.FitReport:
     """Judge a model on a machine. `brief` leaves out the alternatives and what would make it fit; `wanted` is what is asked of speed.
 
     `given` is the engine's command that was asked about, which is printed as it is.
 
-    With `max_quant` weights may be quantized down to that, as little as makes it fit; without, they are taken as stored, or as asked.
+    With `max_quant` weights may be quantized down to that, as little as makes it fit, and with `steps` in one of those storages; without,
+    they are taken as stored, or as asked. Where no context is asked for it is the model's own, or the longest that fits. `unsaid` are
+    the options that were left out, for the line that says what was taken for granted.
     """
-    steps = allowed(ask.engine, max_quant) if max_quant and ask.quant is None else ()
-    found = plans(loaded.architecture, ask, alternatives=0 if brief else 3)
-    asked = ask
-    if not found.best.fits:
-        for quant in steps:
-            tried = plans(loaded.architecture, ask._replace(quant=quant), alternatives=0 if brief else 3)
-            # Where none fits, what comes closest is what is judged.
-            if tried.best.fits or tried.best.headroom_bytes > found.best.headroom_bytes:
-                found, asked = tried, ask._replace(quant=quant)
-            if tried.best.fits:
-                break
+    if max_quant and ask.quant is None:
+        steps = tuple(Step(ask.engine, quant) for quant in allowed(ask.engine, max_quant))
+    choice = choose(loaded.architecture, ask, steps if ask.quant is None else (), alternatives=0 if brief else 3, brief=brief)
+    published = choice.formats[0] if choice.formats else choice.best
+    found, asked, own = choice.best.found, choice.best.ask, choice.best.own
     wanted = wanted or speed.Wanted()
     found, ask, target = speed.aimed(found, found.asked(asked), wanted)
     best, device = found.best, ask.gpus.device
@@ -62,7 +61,7 @@ def fit_report(
         gpus=ask.gpus.count,
         engine=wanted.engine or ask.engine,
         fits=best.fits,
-        verdict=verdict(best, ask) + (unmodelled(given.unmodelled) if given else ""),
+        verdict=verdict(best, ask, own) + _unlike(choice.best, published) + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
         why=why(found, ask),
         per_gpu=report.FitPerGpu(
@@ -87,7 +86,7 @@ def fit_report(
         command=started.command if (best.fits or given) and wanted.engine is None else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
-        would_fit=[] if brief or best.fits else _changes(loaded, ask, found),
+        would_fit=[] if brief else _wanting(loaded, ask, found, own),
         speed=speed.record(rates, wanted, target),
         cost=speed.cost(rates, ask),
         notes=[
@@ -99,6 +98,56 @@ def fit_report(
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
         ram=report.FitRam(ask.ram_bytes, best.weights.cpu_bytes),
+        own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
+        formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
+        assumed=assumed(found, ask, unsaid, own),
+    )
+
+
+_WORDS = {"--gpu": "this machine", "--concurrency": "one sequence at once"}
+
+
+def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None) -> str:
+    """One line of what was taken for granted, by the options left out; empty where none was."""
+    said = []
+    for option in unsaid:
+        words = _WORDS.get(option, "")
+        if option == "--ctx" and own is not None:
+            words = "the model's own context" if own.tokens == found.best.context_tokens else "the longest context that fits"
+        elif option == "--engine":
+            words = server(ask.engine).title
+        elif option == "--quant":
+            words = f"weights in {found.model.quant}" + ("" if ask.quant else ", as published")
+        if words:
+            said.append(f"{words} ({option})")
+    return "; ".join(said)
+
+
+def _unlike(best: Held, published: Held) -> str:
+    """What a verdict adds where the weights are not as published."""
+    if best is published or not best.found.best.fits:
+        return ""
+    missing = units.format_bytes(max(0, -published.found.best.headroom_bytes))
+    return f"; with weights in {best.found.model.quant}: as published ({published.found.model.quant}) {missing} are missing"
+
+
+def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitFormat:
+    best, ask = held.found.best, held.ask
+    rate = speed.of_fit(held.found, best, ask._replace(concurrency=1), wanted._replace(engine=None)).tpot if best.fits else None
+    context = units.format_tokens(best.context_tokens).replace(",", "")
+    options = [f"--engine {ask.engine}", *([f"--quant {ask.quant}"] if ask.quant else []), f"--ctx {context}"]
+    return report.FitFormat(
+        engine=ask.engine,
+        quant=held.found.model.quant,
+        as_published=held.published,
+        fits=best.fits,
+        weights_bytes=best.weights.bytes,
+        context_tokens=best.context_tokens,
+        whole_context=held.whole,
+        headroom_bytes=best.headroom_bytes,
+        tokens_per_s=None if rate is None else round(1 / rate.value, 1),
+        options=" ".join(options),
+        command=start(loaded, ask, held.found).command if best.fits else "",
     )
 
 
@@ -131,10 +180,13 @@ def allowed(engine: str, max_quant: str) -> tuple[str, ...]:
     return (*ladder[:-1], max_quant) if re.search(r"4|awq|gptq", wanted) else (max_quant,)
 
 
-def verdict(fit: Fit, ask: Ask) -> str:
-    """One line: fits, and with what to spare; or does not, and by how much."""
+def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
+    """One line: fits, and with what to spare; or does not, and by how much. `own` is the model's own context where none was asked for."""
     machine = ask.gpus.named
     what = f"{units.format_tokens(fit.context_tokens)} tokens x {fit.concurrency} on {machine} under {ask.engine}"
+    if fit.fits and own is not None and own.tokens > fit.context_tokens:
+        short = f", {units.format_bytes(-own.headroom_bytes)} missing" if own.headroom_bytes < 0 else ""
+        return f"fits up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}"
     if fit.fits:
         return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"
     if fit.headroom_bytes >= 0:
@@ -204,6 +256,16 @@ def _alternative(fit: Fit, found: Plans, ask: Ask) -> report.FitAlternative:
         headroom_bytes=fit.headroom_bytes,
         max_concurrency=round(fit.max_concurrency, 3),
     )
+
+
+def _wanting(loaded: Loaded, ask: Ask, found: Plans, own: Own | None) -> list[report.FitChange]:
+    """What makes it fit; where it does with less than the model's own context, what makes that fit."""
+    if not found.best.fits:
+        return _changes(loaded, ask, found)
+    if own is None or own.fits:
+        return []
+    made = _changes(loaded, ask._replace(context_tokens=None, sequences=own.found.sequences), own.found)
+    return [change for change in made if "--ctx " not in change.options]
 
 
 def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:

@@ -17,6 +17,31 @@ def bundled(incomplete: str) -> list[str]:
     return [name for name in zoo.names() if name.startswith(incomplete.lower())]
 
 
+def gpus(incomplete: str) -> list[str]:
+    """The devices and instances that begin so, behind a number of them or a list, for shell completion."""
+    import re
+
+    from archcalc import hardware
+
+    head = re.match(r"(?:.*,)?(?:[0-9]+x)?", incomplete, re.ASCII)
+    before = head[0] if head else ""
+    begun = incomplete[len(before) :].lower()
+    known = {alias for d in hardware.devices() for alias in (d.id, *d.aliases)} | {i.id for i in hardware.instances()} | {"here"}
+    return [before + name for name in sorted(known) if name.lower().startswith(begun) and " " not in name]
+
+
+def engines(incomplete: str) -> list[str]:
+    """The engines that serve and begin so, for shell completion."""
+    return [name for name in servers() if name.startswith(incomplete.lower())]
+
+
+def formats(incomplete: str) -> list[str]:
+    """The storages of weights that begin so, for shell completion."""
+    from archcalc.quant import quantizations
+
+    return [name for name in quantizations() if name.startswith(incomplete.lower())]
+
+
 ENGINES, SERVERS = f"<{'|'.join(names())}>", f"<{'|'.join(servers())}>"
 """The engines, as help names choices."""
 

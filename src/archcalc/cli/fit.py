@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,25 +12,48 @@ import typer
 
 from archcalc.cli._command import calibrated, question, refuse
 from archcalc.cli._command import given as command_given
-from archcalc.cli._options import SERVERS, Context, FormatOption, KvDtype, Offline, Refresh, Set, bundled
+from archcalc.cli._options import SERVERS, KvDtype, Offline, Refresh, Set, bundled, engines, formats, gpus
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
-from archcalc.errors import ArchcalcError, UsageError
+from archcalc.errors import ArchcalcError, NoRoomError, UsageError
 from archcalc.report import FitReport, to_plain
 
 if TYPE_CHECKING:
     from archcalc.analysis.speed.plan import Wanted
+    from archcalc.engines.plan import Ask
+    from archcalc.hardware import GpuSpec
 
 
 class Order(str, Enum):
     """How a list is sorted, those that fit first."""
 
+    best = "best"
     size = "size"
     context = "context"
     speed = "speed"
     cost = "cost"
 
 
+class Forms(str, Enum):
+    """How fits print."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    markdown = "markdown"
+    csv = "csv"
+    latex = "latex"
+    html = "html"
+
+
 MODELS = "With no SOURCE"
+SHOWN = 20
+"""Lines of a list that are printed without --all."""
+
+
+class _Pair(str):
+    """A SOURCE and the machine that it is judged on."""
+
+    machine: GpuSpec
 
 
 def command(
@@ -39,12 +62,24 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[SOURCE...]", help="Models, as for inspect; none: every bundled model.", autocompletion=bundled),
     ] = None,
-    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="8xH100, 2x4090, m4-max-128gb, p5.48xlarge.")] = None,
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gpu",
+            metavar="SPEC",
+            autocompletion=gpus,
+            help="8xH100, 2x4090, m4-max-128gb, p5.48xlarge, or several: 8xH100,8xH200; this machine by default.",
+        ),
+    ] = None,
     vram: Annotated[
         str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
     ] = None,
-    ctx: Context = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once.")] = 1,
+    ctx: Annotated[
+        str | None, typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; by default the longest that fits.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once; 1 by default.")
+    ] = None,
     isl: Annotated[
         str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default.")
     ] = None,
@@ -55,7 +90,10 @@ def command(
     ttft: Annotated[
         str | None, typer.Option("--ttft", metavar="TIME", help="The same for the time to the first token: 2s.")
     ] = None,
-    engine: Annotated[str | None, typer.Option("--engine", metavar=SERVERS, help="vllm, or llama.cpp on a Mac.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines),
+    ] = None,
     tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
     pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
     ep: Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")] = None,
@@ -64,9 +102,20 @@ def command(
     ] = None,
     dcp: Annotated[int, typer.Option("--dcp", min=1, max=4096, help="Context parallelism in decoding.")] = 1,
     quant: Annotated[
-        str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so: fp8, awq, q4_k_m; as is by default.")
+        str | None,
+        typer.Option(
+            "--quant",
+            metavar="NAME",
+            help="Weights stored so: fp8, awq, q4_k_m; by default as is, on a card of one's own whatever fits.",
+            autocompletion=formats,
+        ),
     ] = None,
-    max_quant: Annotated[str | None, typer.Option("--max-quant", metavar="NAME", help="Quantize if needed, down to this.")] = None,
+    max_quant: Annotated[
+        str | None,
+        typer.Option(
+            "--max-quant", metavar="NAME", help="Quantize if needed, down to this; none: as published.", autocompletion=formats
+        ),
+    ] = None,
     kv_dtype: KvDtype = None,
     utilization: Annotated[
         str | None, typer.Option("--utilization", metavar="SHARE", help="The engine's share of the memory: 0.9.")
@@ -98,23 +147,26 @@ def command(
         str | None, typer.Option("--license", metavar="WORD", help="Only that license.", rich_help_panel=MODELS)
     ] = None,
     sort: Annotated[
-        Order | None, typer.Option("--sort", help="size (by default), context, speed or cost.", rich_help_panel=MODELS)
+        Order | None,
+        typer.Option("--sort", help="best (newest and largest, by default), size, context, speed or cost.", rich_help_panel=MODELS),
     ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All of the list: more than fit a page, and what does not fit.", rich_help_panel=MODELS)
+    ] = False,
     set_: Set = None,
-    form: FormatOption = Format.table,
+    form: Annotated[Forms, typer.Option("--format", "-f", help="How to print.")] = Forms.table,
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Say whether models fit a machine under an engine, with what to spare, and how to start them.
+    """Say whether models fit machines under an engine, with what to spare, and how to start them.
 
     An engine's own command stands in place of SOURCE and most options: archcalc fit --gpu 2xH100 -- vllm serve MODEL --its-flags
 
-    Options given are constraints; those left out are chosen, and the plan says what was. Exit status 0 if all fit, 1 if some do not.
+    Options given are constraints; those left out are chosen, and the plan says what was: without --ctx the longest context that fits.
+    Several models or machines are one table. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
-    from archcalc.analysis.fit import Ask, splits
-    from archcalc.analysis.speed.plan import STANDS_IN
-    from archcalc.engines.engine import check_engine, chosen_for, server, servers
+    from archcalc.engines.engine import server, servers
     from archcalc.loader import load
 
     own = command_given(call, command_file)
@@ -122,80 +174,119 @@ def command(
         own_options = {
             "SOURCE": source, "--ctx": ctx, "--engine": engine, "--tp": tp, "--pp": pp, "--ep": ep, "--dp": dp, "--dcp": dcp > 1,
             "--max-quant": max_quant, "--kv-dtype": kv_dtype, "--utilization": utilization, "--max-num-batched-tokens": batched_tokens,
-            "--min-params": min_params, "--family": family, "--license": license_, "--sort": sort, "--tpot": tpot, "--ttft": ttft,
+            "--min-params": min_params, "--family": family, "--license": license_, "--sort": sort, "--all": all_, "--tpot": tpot,
+            "--ttft": ttft,
         }  # fmt: skip
         refuse(own_options)
-        mixed = own.engine in ("llama.cpp", "ollama")
-        spec = machine(gpu, vram, mixed=mixed)
+        # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
+        specs = machines_of(gpu, vram, alone=True, mixed=own.engine in ("llama.cpp", "ollama"))
         _of_command(
-            own, spec, engine_version, quant, concurrency, ram, calibration, _wanted(isl, osl, None, None, calibration, None),
+            own, specs, engine_version, quant, concurrency or 1, ram, calibration, _wanted(isl, osl, None, None, calibration, None),
             set_ or [], form, offline, refresh, explain,
         )  # fmt: skip
         return
-    listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort}
+    listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort, "--all": all_}
     for option, given in (listing if source else {"--set": set_, "--explain": explain}).items():
         if given:
             raise UsageError(
                 f"{option} is for a call {'without' if source else 'with'} SOURCE",
                 f"leave {option} out, or {'name no SOURCE to list the bundled models' if source else 'name a model'}",
             )
-    spec = machine(gpu, vram)
-    wanted = _wanted(isl, osl, tpot, ttft, calibration, engine if engine in STANDS_IN else None)
-    held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
-    context = units.parse_tokens(ctx) if ctx is not None else _context(wanted, held)
-    if ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:
-        raise UsageError(
-            f"a prompt and its output of {(wanted.isl or 0) + (wanted.osl or 0):,} tokens are beyond --ctx {context:,}",
-            "give a larger --ctx, or leave it out",
-        )
-    ask = Ask(
-        gpus=spec,
-        engine=held,
-        context_tokens=context,
-        concurrency=concurrency,
-        tp=tp,
-        pp=pp,
-        ep=ep,
-        dp=dp,
-        dcp=dcp,
-        quant=quant,
-        kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
-        utilization=None if utilization is None else units.parse_share(utilization, "--utilization"),
-        batched_tokens=batched_tokens,
-        version=engine_version,
-    )
-    if calibration is not None and wanted.calibration is None:
-        ask = calibrated(ask, calibration)
-    for option, value in (("engine_version", engine_version), ("max_num_batched_tokens", batched_tokens)):
-        if value is not None and option not in server(ask.engine).takes:
-            takers = " and ".join(name for name in servers() if option in server(name).takes)
-            raise UsageError(f"--{option.replace('_', '-')} is an option of {takers}, not of {ask.engine}", "leave it out")
     if quant and max_quant:
         raise UsageError("--quant and --max-quant exclude each other", "one asks for a storage, the other allows some")
-    if max_quant:
+    if max_quant and max_quant != "none":
         from archcalc.quant import check_name
 
         check_name(max_quant)
-    splits(ask)
+    specs = machines_of(gpu, vram)
+    placed = {"--tp": tp, "--pp": pp, "--ep": ep, "--dp": dp}
+    tuned = {"--utilization": utilization, "--max-num-batched-tokens": batched_tokens, "--engine-version": engine_version}
+
+    def question_on(spec: GpuSpec) -> tuple[Ask, Wanted]:
+        from archcalc.analysis.fit import Ask, splits
+        from archcalc.analysis.speed.plan import STANDS_IN
+        from archcalc.engines.engine import check_engine, chosen_for
+
+        wanted = _wanted(isl, osl, tpot, ttft, calibration, engine if engine in STANDS_IN else None)
+        held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
+        context = units.parse_tokens(ctx) if ctx is not None else _context(wanted, held)
+        if ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:
+            raise UsageError(
+                f"a prompt and its output of {(wanted.isl or 0) + (wanted.osl or 0):,} tokens are beyond --ctx {context:,}",
+                "give a larger --ctx, or leave it out",
+            )
+        ask = Ask(
+            gpus=spec,
+            engine=held,
+            context_tokens=context,
+            concurrency=concurrency or 1,
+            tp=tp,
+            pp=pp,
+            ep=ep,
+            dp=dp,
+            dcp=dcp,
+            quant=quant,
+            kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
+            utilization=None if utilization is None else units.parse_share(utilization, "--utilization"),
+            batched_tokens=batched_tokens,
+            version=engine_version,
+        )
+        if calibration is not None and wanted.calibration is None:
+            ask = calibrated(ask, calibration)
+        for option, value in (("engine_version", engine_version), ("max_num_batched_tokens", batched_tokens)):
+            if value is not None and option not in server(ask.engine).takes:
+                takers = " and ".join(name for name in servers() if option in server(name).takes)
+                raise UsageError(f"--{option.replace('_', '-')} is an option of {takers}, not of {ask.engine}", "leave it out")
+        splits(ask)
+        return ask, wanted
+
+    asks = {spec: question_on(spec) for spec in specs}
+    unsaid = [
+        option
+        for option, value in (
+            ("--gpu", gpu or vram), ("--engine", engine), ("--quant", quant), ("--ctx", ctx or isl or osl),
+            ("--concurrency", concurrency or tpot or ttft),
+        )
+        if not value
+    ]  # fmt: skip
     if not source:
-        _list(ask, form, sort or Order.size, units.parse_count(min_params) if min_params else 0, family, license_, max_quant)
+        wanted_size = units.parse_count(min_params) if min_params else 0
+        _list(asks, form, sort or Order.best, wanted_size, family, license_, max_quant, all_, unsaid)
         return
 
+    from archcalc.analysis.choose import steps_of
     from archcalc.analysis.verdict import fit_report
 
     def report(text: str) -> FitReport:
-        loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or ())
+        assert isinstance(text, _Pair)
+        ask, wanted = asks[text.machine]
+        loaded = load(str(text), offline=offline, refresh=refresh, overrides=set_ or ())
+        alone = engine is not None or any((*placed.values(), *tuned.values(), kv_dtype))
+        steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
         try:
-            return fit_report(loaded, ask, max_quant=max_quant, wanted=wanted)
+            return fit_report(
+                loaded, ask, max_quant=None if max_quant == "none" else max_quant, wanted=wanted, steps=steps, unsaid=unsaid
+            )
         except ArchcalcError as error:
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise
 
-    _print(source, report, form, explain)
+    _print(_pairs(source, specs), report, form, explain)
 
 
-def _print(source: list[str], report: Any, form: Format, explain: bool) -> None:
+def _pairs(sources: Iterable[str], specs: Sequence[GpuSpec]) -> list[str]:
+    """Every model on every machine, models outermost."""
+    found: list[str] = []
+    for source in sources:
+        for spec in specs:
+            pair = _Pair(source)
+            pair.machine = spec
+            found.append(pair)
+    return found
+
+
+def _print(pairs: list[str], report: Callable[[str], FitReport], form: Forms, explain: bool) -> None:
     """The reports in their format, and exit status 1 if one does not fit."""
     missing: list[str] = []
 
@@ -220,14 +311,37 @@ def _print(source: list[str], report: Any, form: Format, explain: bool) -> None:
 
         write_csv(COLUMNS, [row(noted(r)) for r in reports], sys.stdout)
 
-    print_each(source, report, form, plain=lambda r: to_plain(noted(r)), page=page, markdown=markdown, csv=csv)
+    several = len(pairs) > 1 and not explain
+    if form in (Forms.latex, Forms.html) or (several and form in (Forms.table, Forms.markdown)):
+        from archcalc.render.fit import refused_row, write_fits
+
+        rows: list[FitReport | dict[str, Any]] = []
+        errors = []
+        for pair, result in each(pairs, report):
+            assert isinstance(pair, _Pair)
+            if isinstance(result, ArchcalcError):
+                errors.append(result)
+                rows.append(refused_row(pair, pair.machine.id, pair.machine.count))
+            else:
+                rows.append(noted(result))
+        if len(errors) < len(rows):
+            write_fits(rows, form.value, sys.stdout)
+            sys.stdout.flush()
+        for error in errors:
+            complain(error.message, error.hint)
+        if errors:
+            leave(2 if len(pairs) == 1 and not all(isinstance(e, NoRoomError) for e in errors) else 1)
+    else:
+        print_each(
+            pairs, report, Format(form.value), plain=lambda r: to_plain(noted(r)), page=page, markdown=markdown, csv=csv
+        )  # fmt: skip
     if missing:
         leave(1)
 
 
 def _of_command(
-    own: Any, spec: Any, version: str | None, quant: str | None, concurrency: int, ram: str | None, calibration: str | None,
-    wanted: Wanted, set_: list[str], form: Format,
+    own: Any, specs: Sequence[GpuSpec], version: str | None, quant: str | None, concurrency: int, ram: str | None,
+    calibration: str | None, wanted: Wanted, set_: list[str], form: Forms,
     offline: bool, refresh: bool, explain: bool,
 ) -> None:  # fmt: skip
     """The answer to an engine's own command."""
@@ -237,11 +351,14 @@ def _of_command(
     from archcalc.loader import load
 
     found = with_draft(understand(own, version), offline=offline, refresh=refresh)
-    ask = question(found, spec, quant, concurrency, units.parse_bytes(ram) if ram else None)
-    if calibration is not None and wanted.calibration is None:
-        ask = calibrated(ask, calibration)
+    asks = {}
+    for spec in specs:
+        ask = question(found, spec, quant, concurrency, units.parse_bytes(ram) if ram else None)
+        asks[spec] = calibrated(ask, calibration) if calibration is not None and wanted.calibration is None else ask
 
     def report(text: str) -> FitReport:
+        assert isinstance(text, _Pair)
+        ask = asks[text.machine]
         loaded = load(text, offline=offline, refresh=refresh, overrides=(*found.asked.overrides, *set_))
         asked = ask
         if ask.quant is not None and ask.quant.startswith("?"):
@@ -255,7 +372,7 @@ def _of_command(
                 error.message = f"{text}: {error.message}"
             raise
 
-    _print([found.asked.model], report, form, explain)
+    _print(_pairs([found.asked.model], specs), report, form, explain)
 
 
 def _wanted(
@@ -288,6 +405,24 @@ def _context(wanted: Wanted, engine: str) -> int | None:
         return None
     usual = 1024
     return max(1, (wanted.isl or usual) + (wanted.osl or usual) - (engine == "llama.cpp"))
+
+
+def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = False, mixed: bool = False) -> list[GpuSpec]:
+    """The machines of `--gpu`, given several times or as a list. Without one it is this machine.
+
+    Where each stands `alone` a list is no list of machines, but of the cards of one, as `mixed` allows; `+` joins such cards too.
+    """
+    from archcalc import hardware
+
+    if not gpu or vram is not None:
+        if gpu and len(gpu) > 1:
+            raise UsageError(f"--vram {vram} is of one machine, and --gpu names {len(gpu)}", "ask about each alone")
+        return [machine(gpu[0] if gpu else None if vram is not None else "here", vram, mixed)]
+    found = []
+    for text in gpu:
+        parts = [text.replace("+", ",") if mixed else text] if alone else hardware.split_list(text)
+        found += [machine(part, None, mixed) for part in parts]
+    return list(dict.fromkeys(found))
 
 
 def machine(gpu: str | None, vram: str | None, mixed: bool = False) -> Any:
@@ -324,28 +459,29 @@ def machine(gpu: str | None, vram: str | None, mixed: bool = False) -> Any:
 
 
 def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:
-    """Smaller is better; the larger model breaks ties."""
+    """Smaller is better; the newer generation and the larger model break ties."""
     first = {
-        Order.size: 0.0,
+        Order.best: 0.0,
+        Order.size: -float(r["params_total"]),
         Order.context: -float(r["max_context_tokens"]),
-        Order.speed: -float(r["decode_tokens_per_s_ceiling"] or 0),
+        Order.speed: -float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0),
         Order.cost: float(r["usd_per_hour"] or 1e9),
     }
-    return first[sort], -float(r["params_total"])
+    return first[sort], float(r["years_behind"]), -float(r["params_total"])
 
 
 def _list(
-    ask: Any, form: Format, sort: Order, min_params: int, family: str | None, license_: str | None, max_quant: str | None
-) -> None:
-    """Every bundled model on the machine, those that fit first."""
+    asks: dict[GpuSpec, tuple[Ask, Wanted]], form: Forms, sort: Order, min_params: int, family: str | None, license_: str | None,
+    max_quant: str | None, all_: bool, unsaid: Sequence[str],
+) -> None:  # fmt: skip
+    """Every bundled model on the machines, those that fit first."""
     from archcalc import zoo
+    from archcalc.analysis.choose import listed_steps
     from archcalc.analysis.params import components
     from archcalc.analysis.verdict import fit_report
     from archcalc.loader import load
-    from archcalc.render import rows
-    from archcalc.render.fit import LIST_COLUMNS, list_row
+    from archcalc.render.fit import list_row, write_list
 
-    found: list[dict[str, Any]] = []
     entries = [
         e
         for e in zoo.entries()
@@ -354,38 +490,47 @@ def _list(
     by_name = {e.name: e for e in entries}
     if not entries:
         complain("no bundled model is of that family and license", "`archcalc models` lists them")
+    found: list[dict[str, Any]] = []
+    for at, (spec, (ask, wanted)) in enumerate(asks.items()):
+        steps = () if max_quant or ask.quant else listed_steps(spec.device, ask.engine)
 
-    def report(name: str) -> dict[str, Any] | None:
-        loaded = load(name)
-        a = loaded.architecture
-        total = sum(c.total for c in components(a) if c.part != "mtp")
-        if total < min_params:
-            return None
-        longest = a.longest
-        if ask.context_tokens and longest and ask.context_tokens > longest:
-            return None
-        return list_row(fit_report(loaded, ask, brief=True, max_quant=max_quant), total, by_name[name].license)
+        def report(name: str) -> dict[str, Any] | None:
+            loaded = load(name)
+            total = sum(c.total for c in components(loaded.architecture) if c.part != "mtp")
+            longest = loaded.architecture.longest
+            if total < min_params or (ask.context_tokens and longest and ask.context_tokens > longest):  # noqa: B023
+                return None
+            limit = None if max_quant == "none" else max_quant
+            made = fit_report(loaded, ask, brief=True, max_quant=limit, wanted=wanted, steps=steps, unsaid=unsaid)  # noqa: B023
+            return list_row(made, total, by_name[name])
 
-    errors: list[tuple[str, ArchcalcError]] = []
-    for name, result in each([e.name for e in entries], report):
-        if isinstance(result, ArchcalcError):
-            errors.append((name, result))
-        elif result is not None:
-            found.append(result)
-    found.sort(key=lambda r: (not r["fits"], *_order(sort, r)))
-    if form is Format.jsonl:
-        for r in found:
-            print(json.dumps(r))
-        for name, error in errors:
-            print(json.dumps(failure(name, error)))
-    else:
-        rows.write(form.value, LIST_COLUMNS, found, sys.stdout)
+        errors: list[tuple[str, ArchcalcError]] = []
+        rows: list[dict[str, Any]] = []
+        for name, result in each([e.name for e in entries], report):
+            if isinstance(result, ArchcalcError):
+                errors.append((name, result))
+            elif result is not None:
+                rows.append(result)
+        rows.sort(key=lambda r: (not r["fits"], *_order(sort, r)))
+        found += rows
+        if form is Forms.jsonl:
+            for r in rows:
+                print(json.dumps(r))
+            for name, error in errors:
+                print(json.dumps(failure(name, error)))
+        elif form is not Forms.json:
+            if at and form in (Forms.table, Forms.markdown):
+                print()
+            write_list(rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid)
+            sys.stdout.flush()
         if len(errors) == 1:
             complain(f"{errors[0][0]}: {errors[0][1].message}")
-        elif errors:
+        elif errors and form is not Forms.jsonl:
             names = ", ".join(name for name, _ in errors)
             complain(
                 f"{len(errors)} models are left out, which {ask.engine} does not run so: {names}", "archcalc fit NAME says why"
             )
+    if form is Forms.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
     if not any(r["fits"] for r in found):
         leave(1)

@@ -27,24 +27,27 @@ if TYPE_CHECKING:
 
 
 class Registered(NamedTuple):
-    """The module that holds `ENGINE`, whether it is a `Server`, and the vendors whose devices it is chosen for."""
+    """The module that holds `ENGINE`, whether it is a `Server`, the vendors whose devices it is chosen for, and the memory below which a
+    card of one's own is one of those."""
 
     module: str
     serves: bool = True
     chosen_on: tuple[str, ...] = ()
+    chosen_below: int = 0
 
 
 REGISTRY: dict[str, Registered] = {
     "textbook": Registered("archcalc.engines.textbook", serves=False),
     "vllm": Registered("archcalc.engines.vllm"),
     "sglang": Registered("archcalc.engines.sglang"),
-    "llama.cpp": Registered("archcalc.engines.llamacpp", chosen_on=("apple",)),
+    "llama.cpp": Registered("archcalc.engines.llamacpp", chosen_on=("apple",), chosen_below=20 << 30),
     "transformers": Registered("archcalc.engines.transformers"),
     "mlx": Registered("archcalc.engines.mlx"),
 }
 """Every engine, in the order printed."""
-TEXTBOOK, DEFAULT = "textbook", "vllm"
-"""The engine of figures that no engine was named for, and the one that serves where none was."""
+TEXTBOOK, DEFAULT, LOCAL = "textbook", "vllm", "llama.cpp"
+"""The engine of figures that no engine was named for, the one that serves where none was, and the one that runs whatever has a GGUF file
+on a machine of one's own."""
 
 
 def names() -> tuple[str, ...]:
@@ -80,7 +83,11 @@ def server(name: str) -> Server:
 
 def chosen_for(device: Device) -> str:
     """The engine where none is named."""
-    return next((name for name, entry in REGISTRY.items() if device.vendor in entry.chosen_on), DEFAULT)
+    own = device.category in ("consumer", "laptop", "edge", "custom")
+    return next(
+        (name for name, e in REGISTRY.items() if device.vendor in e.chosen_on or (own and device.visible_bytes < e.chosen_below)),
+        DEFAULT,
+    )
 
 
 def unknown(engine: str, what: str, kind: NoReturn) -> NoReturn:

@@ -24,6 +24,9 @@ MAX_GPUS = 512
 The largest unit published for serving one model is the 320 GPUs of DeepSeek-V3's decoding (arXiv:2412.19437, section 3.4).
 """
 
+SMALL_BYTES = 25 << 30
+"""Cards of 24 GB and less hold few models as they are published."""
+
 Vendor = Literal["nvidia", "amd", "intel", "apple", "google", "aws", "custom"]
 Basis = Literal["measured", "estimated", "given"]
 Confidence = Literal["high", "medium", "low"]
@@ -115,6 +118,13 @@ class Device(NamedTuple):
     def per_machine(self) -> int:
         """GPUs that one machine or NVLink domain can have."""
         return max(self.per_node, CARDS_PER_SERVER) if self.category in ("consumer", "workstation") else self.per_node
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is in a machine of one's own, or as small as such: people take the weights there in the format that fits."""
+        return self.category in ("consumer", "laptop", "soc", "edge") or (
+            self.category not in ("tpu", "asic") and self.visible_bytes < SMALL_BYTES
+        )
 
     @property
     def shared_memory(self) -> bool:
@@ -335,6 +345,21 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
         return _counted(custom(parse_bytes(name)), count, limit, name)
     resolved, notes = _resolve(name)
     return _counted(resolved, count, limit, name, notes)
+
+
+def split_list(text: str) -> list[str]:
+    """The machines of a list: at commas, but for those within a number.
+
+    >>> split_list("8xH100, 8xH200"), split_list("1,024xH100")
+    (['8xH100', '8xH200'], ['1,024xH100'])
+    """
+    parts: list[str] = []
+    for part in (piece.strip() for piece in text.split(",")):
+        if parts and re.fullmatch(r"[0-9]{1,3}", parts[-1], re.ASCII) and re.match(r"[0-9]{3}(?![0-9])", part, re.ASCII):
+            parts[-1] += f",{part}"
+        elif part:
+            parts.append(part)
+    return parts or [text]
 
 
 def parse_mixed(text: str, limit: int = MAX_GPUS) -> GpuSpec:

@@ -9,12 +9,15 @@ from archcalc.render.rows import Column, count, markdown_text, text, write_markd
 from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
     from rich.text import Text
 
+    from archcalc.engines.plan import Ask
+    from archcalc.hardware import GpuSpec
     from archcalc.report import FitPlan, FitReport
+    from archcalc.zoo import Entry
 
 _LABEL = 12
 # A command is broken for the narrowest terminal, however wide this one is.
@@ -102,20 +105,24 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     table.add_column(style="dim", min_width=_LABEL, no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("plan", f"{plan_text(r.plan)}: {r.why}")
-    table.add_row(
-        "holds",
-        f"{units.format_tokens(r.max_context_tokens)} tokens at this concurrency, or {r.max_concurrency:,.2f} such sequences",
-    )
+    table.add_row("holds", holds(r.max_context_tokens, r.max_concurrency, r.context_tokens, r.concurrency))
     if r.kv_tokens:
         table.add_row("KV tokens", f"{r.kv_tokens:,} in all, as the engine reports")
     for name, words in speed_rows(r):
         table.add_row(name, words)
     if r.start.flag and not r.start.starts:
         table.add_row("to start", r.start.flag)
+    if r.assumed:
+        table.add_row("assumed", r.assumed)
     page.print(table)
     write_command(r.command, page)
+    _write_formats(r, page)
     if r.would_fit:
-        page.print("\nWould fit" if not r.fits else "\nAlso", style="bold")
+        own = r.own_context
+        page.print(
+            "\nWould fit" if not r.fits or own is None else f"\nFor all {units.format_tokens(own.context_tokens)} tokens",
+            style="bold",
+        )
         table = plain_table(heads=False)
         table.add_column(overflow="fold")
         table.add_column(overflow="fold")
@@ -148,6 +155,42 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
             table.add_row(f"{t.phase}: {t.name}", f"{t.ms:,.3f} ms", f"{t.formula} x {t.coefficient:.4g}; fitted to {stands}")
         page.print(table)
     write_notes(page, r.notes)
+
+
+def _write_formats(r: FitReport, page: Console) -> None:
+    """The storages that were tried because none was asked for, and how to start those that are not the plan."""
+    from rich.text import Text
+
+    from archcalc.analysis.command import wrapped
+
+    if not r.formats:
+        return
+    page.print("\nFormats", style="bold")
+    table = plain_table()
+    for head, side in (("weights", "left"), ("engine", "left"), ("fits", "left"), ("size", "right"), ("context", "right")):
+        table.add_column(head, justify="right" if side == "right" else "left", no_wrap=True)
+    table.add_column("tokens/s", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for f in r.formats:
+        what = "as published" if f.as_published else "all of the context" if f.whole_context else ""
+        context = units.format_tokens(f.context_tokens) if f.fits else ""
+        rate = "" if f.tokens_per_s is None else f"{f.tokens_per_s:,.0f}"
+        table.add_row(f.quant, f.engine, _yes(f.fits), units.format_bytes(f.weights_bytes), context, rate, what)
+    page.print(table)
+    for f in r.formats:
+        if f.command and f.command != r.command:
+            page.print(f"\nIn {f.quant}", style="bold")
+            for line in wrapped(f.command, min(page.width, _PASTED)):
+                page.print(Text(line), soft_wrap=True)
+
+
+def holds(longest: int, most: float, context: int, concurrency: int) -> str:
+    """How much the cache holds, every sequence taken as full: `up to 45,136 tokens in each of 8 sequences, or 40 sequences of 8k`."""
+    if not longest and most < 1:
+        return "not one sequence of that context" if most else "nothing: the weights leave no room"
+    each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
+    whole = f"; {most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
+    return f"up to {units.format_tokens(longest)} tokens{each}{whole}"
 
 
 def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
@@ -208,8 +251,18 @@ def write_markdown_page(r: FitReport, out: TextIO) -> None:
 
         lines = "\n".join(wrapped(r.command))
         out.write(f"\n```console\n{lines}\n```\n")
+    if r.assumed:
+        out.write(f"\nTaken for granted: {markdown_text(r.assumed)}\n")
+    if r.formats:
+        out.write("\n")
+        columns = (
+            Column("quant", "Weights"), Column("engine", "Engine"), Column("fits", "Fits", _yes),
+            Column("weights_bytes", "Size", units.format_bytes, True), Column("context_tokens", "Context", _tokens, True),
+            Column("command", "Command", lambda value: f"`{value}`" if value else ""),
+        )  # fmt: skip
+        write_markdown(columns, [{**vars(f), "context_tokens": f.context_tokens if f.fits else 0} for f in r.formats], out)
     for change in r.would_fit:
-        out.write(f"\n- would fit with {change.what}: `{change.options}`")
+        out.write(f"\n- {'would fit' if not r.fits else 'all of its context would fit'} with {change.what}: `{change.options}`")
     out.write("\n" if r.would_fit else "")
     for i, note in enumerate(r.notes):
         out.write(f"{'' if i else chr(10)}- {markdown_text(note)}\n")
@@ -221,23 +274,63 @@ COLUMNS = tuple(
         "source", "gpu", "gpus", "engine", "fits", "tp", "pp", "ep", "dp", "quant", "kv_dtype", "memory_bytes", "budget_bytes",
         "weights_bytes", "activation_bytes", "overhead_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "context_tokens",
         "concurrency", "max_context_tokens", "max_concurrency", "kv_tokens", "decode_tokens_per_s_ceiling", "usd_per_hour",
+        "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "usd_per_million_output_tokens", "price_of", "command",
     )
 )  # fmt: skip
 
 
 def row(r: FitReport) -> dict[str, Any]:
-    """The main figures of one fit, flat."""
-    flat = {**vars(r), **vars(r.plan), **vars(r.per_gpu)}
+    """The main figures of one fit, flat; `tokens_per_s` is the forecast of all requests together, null where nothing is."""
+    s, c = r.speed, r.cost
+    flat = {
+        **vars(r),
+        **vars(r.plan),
+        **vars(r.per_gpu),
+        "tokens_per_s": s.decode_tokens_per_s,
+        "tokens_per_s_low": s.decode_tokens_per_s_low,
+        "tokens_per_s_high": s.decode_tokens_per_s_high,
+        "usd_per_million_output_tokens": c.usd_per_million_output_tokens if c else None,
+        "price_of": c.of if c else None,
+    }
     return {column.key: flat[column.key] for column in COLUMNS}
 
 
-def list_row(r: FitReport, params_total: int, license_name: str | None) -> dict[str, Any]:
+def table_row(r: FitReport) -> dict[str, Any]:
+    """One line of a table of models and machines."""
+    return {**row(r), "machine": f"{r.gpus}x{r.gpu}", "plan": ways(r.plan), "bound": r.speed.bound_tokens_per_s if r.fits else None}
+
+
+def refused_row(source: str, gpu: str, gpus: int) -> dict[str, Any]:
+    """The line of a model that is not judged on a machine: why stands beside the table."""
+    return {**dict.fromkeys((c.key for c in FITS), None), "source": source, "machine": f"{gpus}x{gpu}", "fits": None, "bound": None}
+
+
+def ways(p: FitPlan) -> str:
+    """`TP 8 EP 8`, `1 GPU`."""
+    return (
+        " ".join(f"{name.upper()} {n}" for name, n in (("tp", p.tp), ("pp", p.pp), ("ep", p.ep), ("dp", p.dp)) if n > 1) or "1 GPU"
+    )
+
+
+def list_row(r: FitReport, params_total: int, entry: Entry) -> dict[str, Any]:
     """One model of a list."""
-    return {**row(r), "params_total": params_total, "license": license_name, "plan": plan_text(r.plan), "verdict": r.verdict}
+    from archcalc.zoo import years_behind
+
+    return {
+        **row(r),
+        "params_total": params_total,
+        "license": entry.license,
+        "release": entry.release,
+        "years_behind": years_behind(entry.release),
+        "plan": plan_text(r.plan),
+        "verdict": r.verdict,
+        "own_context_tokens": r.own_context.context_tokens if r.own_context else None,
+        "bound": r.speed.bound_tokens_per_s if r.fits else None,
+    }
 
 
 def _yes(value: Any) -> str:
-    return "fits" if value else "no"
+    return {True: "yes", False: "no", None: "refused"}[value]
 
 
 def _tokens(value: Any) -> str:
@@ -248,20 +341,148 @@ def _rate(value: Any) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-LIST_COLUMNS = (
+def _usd(value: Any) -> str:
+    return "" if value is None else f"{value:,.2f}"
+
+
+def _spare(value: Any) -> str:
+    return "" if value is None else ("" if value >= 0 else "-") + units.format_bytes(abs(value))
+
+
+def _sequences(value: Any) -> str:
+    return "" if value is None else f"{value:,.1f}"
+
+
+FITS = (
+    Column("source", "model"),
+    Column("machine", "machine"),
+    Column("fits", "fits", _yes),
+    Column("quant", "weights", text),
+    Column("context_tokens", "context", _tokens, right=True),
+    Column("max_concurrency", "sequences", _sequences, right=True, spare=3),
+    Column("rate", "tokens/s", text, right=True),
+    Column("usd_per_hour", "$/hour", _usd, right=True, spare=1),
+    Column("usd_per_million_output_tokens", "$/M tokens", _usd, right=True, spare=2),
+    Column("plan", "plan", text, spare=4),
+    Column("headroom_bytes", "to spare", _spare, right=True, spare=6),
+    Column("engine", "engine", text, spare=5),
+)
+"""A table of models and machines. `max_concurrency` is of sequences that are all as long as the context."""
+
+LIST = (
     Column("source", "model"),
     Column("params_total", "size", count, right=True),
-    Column("fits", "verdict", _yes),
-    Column(
-        "headroom_bytes",
-        "to spare",
-        lambda value: ("" if value >= 0 else "-") + units.format_bytes(abs(value)),
-        right=True,
-        spare=1,
-    ),
-    Column("max_context_tokens", "context", _tokens, right=True),
-    Column("max_concurrency", "sequences", lambda value: f"{value:,.1f}", right=True, spare=2),
-    Column("decode_tokens_per_s_ceiling", "tokens/s at most", _rate, right=True, spare=3),
-    Column("plan", "plan", text, spare=4),
-    Column("license", "license", text, spare=5),
+    Column("fits", "fits", _yes),
+    Column("quant", "weights", text),
+    Column("context_tokens", "context", _tokens, right=True),
+    Column("rate", "tokens/s", text, right=True),
+    Column("release", "released", lambda value: text(value)[:7] or "not known", spare=1),
+    Column("headroom_bytes", "to spare", _spare, right=True, spare=2),
+    Column("max_concurrency", "sequences", _sequences, right=True, spare=4),
+    Column("license", "license", text, spare=3),
+    Column("ways", "plan", text, spare=5),
 )
+
+
+def _shown(r: dict[str, Any], concurrency: int) -> dict[str, Any]:
+    """With the forecast as a cell; a bound says that it is one."""
+    rate = r["tokens_per_s"] if r["fits"] else None
+    bound = f"<= {r['bound']:,.0f}" if rate is None and r.get("bound") is not None else ""
+    return {**r, "rate": bound if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:,.1f}", "concurrency": concurrency}
+
+
+def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: TextIO) -> None:
+    """Models and machines as one table, with what it stands on below; a dictionary is the line of one that was refused."""
+    from archcalc.render.rows import write_html, write_latex, write_table
+
+    made = [r for r in reports if not isinstance(r, dict)]
+    lines = [_shown(r if isinstance(r, dict) else table_row(r), 1) for r in reports]
+    notes = list(_table_notes(made))
+    if form == "latex":
+        write_latex(FITS, lines, out, notes)
+    elif form == "html":
+        write_html(FITS, lines, out, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes)
+    elif form == "markdown":
+        write_markdown(FITS, lines, out)
+        out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
+    else:
+        write_table(FITS, lines, out)
+        page = console(out)
+        page.print()
+        for note in notes:
+            page.print(note, style="dim")
+
+
+def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
+    """What the columns of a table are of."""
+    first = reports[0]
+    loads = {(r.speed.isl, r.speed.osl, r.concurrency) for r in reports}
+    prompt, output = units.format_tokens(first.speed.isl), units.format_tokens(first.speed.osl)
+    load = f"{prompt} prompt and {output} output tokens a request, {first.concurrency:,} at once"
+    if len(loads) > 1:
+        load = "with the prompts and outputs that the contexts hold, 1k of each at most"
+    yield f"tokens/s: forecast output of all requests together, {load}; <= is a bound, where nothing is forecast. $/M tokens: of output."
+    yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."
+    if first.assumed:
+        yield f"taken for granted: {first.assumed}"
+    for machine, of in dict.fromkeys((f"{r.gpus}x{r.gpu}", r.cost.of) for r in reports if r.cost):
+        yield f"price of {machine}: {of}"
+
+
+def write_list(
+    rows: Sequence[dict[str, Any]],
+    form: str,
+    out: TextIO,
+    spec: GpuSpec,
+    ask: Ask,
+    most: int | None,
+    order: str,
+    unsaid: Sequence[str],
+) -> None:
+    """Models on one machine; `most` lines, of those that fit, unless that is None."""
+    from archcalc.render.rows import write_csv, write_html, write_latex, write_table
+
+    fitting = [r for r in rows if r["fits"]]
+    kept = list(rows) if most is None or form == "csv" else fitting[:most]
+    if form == "csv":
+        write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
+        return
+    lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}, 1) for r in kept]
+    columns = LIST if len(kept) > len(fitting) else tuple(column for column in LIST if column.key != "fits")
+    notes = []
+    if len(kept) < len(rows):
+        more = [
+            f"{n:,} {words}"
+            for n, words in ((len(fitting) - len(kept), "more fit"), (len(rows) - len(fitting), "do not"))
+            if n > 0 and most is not None
+        ]
+        notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
+    said = (
+        "released within a year of the newest first (or when is not known), the largest of them first; quality is not ranked, as no "
+        "scores are bundled"
+    )
+    notes.append(f"on {spec.named} under {ask.engine}; order: {said if order == 'best' else order}")
+    usual = [
+        words
+        for option, words in (
+            ("--ctx", "the longest context that fits (--ctx)"), ("--concurrency", "one sequence (--concurrency)"),
+            ("--quant", "weights as published, or quantized if only that fits (--quant, --max-quant)"),
+        )
+        if option in unsaid
+    ]  # fmt: skip
+    notes.append(f"taken for granted: {'; '.join(usual)}" if usual else "")
+    notes.append("tokens/s: forecast of all sequences together, 1k prompt and 1k output tokens; <= is a bound")
+    notes = [note for note in notes if note]
+    if form == "latex":
+        write_latex(columns, lines, out, notes)
+    elif form == "html":
+        write_html(columns, lines, out, f"What runs on {spec.named}", notes)
+    elif form == "markdown":
+        write_markdown(columns, lines, out)
+        out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
+    else:
+        write_table(columns, lines, out)
+        page = console(out)
+        page.print()
+        for note in notes:
+            page.print(note, style="dim")

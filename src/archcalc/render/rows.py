@@ -132,6 +132,54 @@ def _at_dots(text: str, room: int) -> str:
     return "\n".join(lines)
 
 
+_LATEX = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
+
+
+def latex_text(text: str) -> str:
+    r"""Text in a cell of LaTeX, with none of its signs a command.
+
+    >>> latex_text("50 % of a_b <= 3")
+    '50 \\% of a\\_b $\\leq$ 3'
+    """
+    return "".join(_LATEX.get(c, c) for c in text).replace("<=", "$\\leq$").replace("\n", " ").replace("\r", " ")
+
+
+def write_latex(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO, notes: Sequence[str] = ()) -> None:
+    """A tabular of the booktabs package, the notes below it."""
+    out.write("% needs \\usepackage{booktabs}\n")
+    out.write("\\begin{tabular}{" + "".join("r" if column.right else "l" for column in columns) + "}\n\\toprule\n")
+    out.write(" & ".join(latex_text(column.head) for column in columns) + " \\\\\n\\midrule\n")
+    for row in rows:
+        out.write(" & ".join(latex_text(column.show(row[column.key])) for column in columns) + " \\\\\n")
+    out.write("\\bottomrule\n\\end{tabular}\n")
+    out.writelines(f"\n\\noindent {latex_text(note)}\\par\n" for note in notes)
+
+
+HTML_STYLE = (
+    "body{font:15px/1.4 system-ui,sans-serif;margin:2rem;color-scheme:light dark}table{border-collapse:collapse}"
+    "main{overflow-x:auto}th,td{padding:.35rem .8rem;text-align:left;vertical-align:top;border-bottom:1px solid #8884}"
+    ".right{text-align:right}"
+)
+
+
+def write_html(
+    columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO, title: str, notes: Sequence[str] = ()
+) -> None:
+    """One page that needs no network."""
+    from html import escape
+
+    side = [' class="right"' if column.right else "" for column in columns]
+    out.write('<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">')
+    out.write(f"<title>{escape(title)}</title><style>{HTML_STYLE}</style></head><body><main><table>\n<thead><tr>")
+    out.write("".join(f'<th scope="col"{cls}>{escape(column.head)}</th>' for column, cls in zip(columns, side, strict=True)))
+    out.write("</tr></thead><tbody>\n")
+    for row in rows:
+        cells = [escape(column.show(row[column.key])) for column in columns]
+        first, rest = cells[0], zip(cells[1:], side[1:], strict=True)
+        out.write(f'<tr><th scope="row">{first}</th>' + "".join(f"<td{cls}>{cell}</td>" for cell, cls in rest) + "</tr>\n")
+    out.write("</tbody></table>" + "".join(f"<p>{escape(note)}</p>" for note in notes) + "</main></body></html>\n")
+
+
 def write_markdown(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO) -> None:
     """A GitHub table."""
     out.write("| " + " | ".join(markdown_cell(column.head) for column in columns) + " |\n")

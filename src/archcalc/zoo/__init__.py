@@ -39,6 +39,19 @@ class Entry(NamedTuple):
     card: bool = True
 
 
+def years_behind(release: str | None) -> int:
+    """Whole years between a release and the newest that is bundled; none where it is not known, which is so of new ones before others.
+
+    >>> years_behind("2019-02") > years_behind("2025-09") >= 0
+    True
+    """
+    if release is None:
+        return 0
+    newest = max(entry.release for entry in entries() if entry.release)
+    months = [12 * int(date[:4]) + int(date[5:7]) for date in (newest, release)]
+    return (months[0] - months[1]) // 12
+
+
 def entries() -> tuple[Entry, ...]:
     """All bundled models, by family."""
     return _read()[0]

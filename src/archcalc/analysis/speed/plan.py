@@ -222,6 +222,8 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
     of = f"the whole of {f'{instances} x ' if instances > 1 else ''}{offer.id} ({count} GPU{'s' if count > 1 else ''})"
     if count > ask.gpus.count // device.per_package:
         of += f", of which the plan uses {ask.gpus.count}"
+    # Where and when that was the list price.
+    of += "".join(f", {words}" for words in (offer.provider, offer.price_region, "on demand", offer.price_date) if words)
 
     scale = usd / 3600 * 1e6
     rate, prompt = made.tokens_per_s, made.prompt_tokens_per_s

@@ -1,0 +1,158 @@
+"""What is chosen where a question leaves it out: the longest context that fits, and on a machine of one's own how weights are stored.
+
+A context that is named is a constraint, and so is a storage. Where none is named the model's own context is tried first, and then the
+longest that some plan holds, in whole k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from archcalc.analysis.fit import Ask, Plans, largest, plans
+from archcalc.engines.engine import LOCAL, server
+from archcalc.errors import ArchcalcError
+from archcalc.hardware import Device
+from archcalc.model import Architecture
+
+LEAST = 4096
+"""Tokens below which a context that was not asked for is of no use: a page of a document and an answer. A choice of ours; a model whose
+own context is shorter has all of its use with that."""
+ENOUGH = 16384
+"""Tokens for which a list takes a smaller storage: a conversation with documents. A choice of ours too."""
+_STEP = 1024
+
+
+class Own(NamedTuple):
+    """The model's own context, and the plans for it."""
+
+    tokens: int
+    found: Plans
+
+    @property
+    def fits(self) -> bool:
+        return self.found.best.fits
+
+    @property
+    def headroom_bytes(self) -> int:
+        return self.found.best.headroom_bytes
+
+
+class Held(NamedTuple):
+    """The plans of one storage under one engine, at the context that was asked for or chosen; `own` is None where one was asked for."""
+
+    found: Plans
+    ask: Ask
+    own: Own | None
+    published: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that could be wanted fits: the context asked for, or else the model's own."""
+        return self.found.best.fits and (self.own is None or self.own.fits)
+
+    @property
+    def enough(self) -> bool:
+        """Whether it fits with a context that a list is content with."""
+        return self.whole or (self.found.best.fits and self.found.best.context_tokens >= ENOUGH)
+
+
+class Choice(NamedTuple):
+    """What answers the question, and the storages that were tried for it where the published one does not hold all."""
+
+    best: Held
+    formats: tuple[Held, ...] = ()
+
+
+class Step(NamedTuple):
+    """A storage to try, and the engine that holds it so."""
+
+    engine: str
+    quant: str
+
+
+def choose(
+    architecture: Architecture, ask: Ask, steps: Sequence[Step] = (), *, alternatives: int = 3, brief: bool = False
+) -> Choice:
+    """The weights as published, or as asked; where they do not fit, the first of `steps` that does.
+
+    The rest are told of: each engine's first that fits, and what holds the whole context or comes closest to it. `brief` takes the first
+    that holds enough of a context, as a list does, and tells of none. Raises what `analysis.fit.plans` raises.
+    """
+    published = _longest(architecture, ask, alternatives, True)
+    if published.whole or (brief and published.enough):
+        return Choice(published)
+    tried = {ask.engine: [published]}
+    for step in steps:
+        under = tried.setdefault(step.engine, [])
+        done = any(held.enough for held in under) if brief else under and under[-1].whole
+        if done or not may_store(architecture, step.engine):
+            continue
+        try:
+            under.append(_longest(architecture, _under(ask, step), alternatives, False))
+        except ArchcalcError:
+            continue
+    every = [held for under in tried.values() for held in under]
+    fitting = [held for held in every if held.found.best.fits]
+    if not fitting:
+        # With storages to choose from, the one that comes closest under the engine that was asked for.
+        return Choice(max(tried[ask.engine], key=lambda held: held.found.best.headroom_bytes))
+    if brief:
+        return Choice(next((held for held in fitting if held.enough), fitting[0]))
+    told = [published]
+    for under in tried.values():
+        of = [held for held in under if held.found.best.fits]
+        told += [held for held in (of[:1] if len(of) < 2 else [of[0], of[-1]]) if held is not published]
+    return Choice(fitting[0], tuple(told) if len(told) > 1 else ())
+
+
+def may_store(architecture: Architecture, engine: str) -> bool:
+    """Whether the engine holds the model in another storage than its own: one file is made anew, a quantized checkpoint is not."""
+    return server(engine).one_file or not architecture.quantization
+
+
+def steps_of(device: Device, engine: str, *, alone: bool) -> tuple[Step, ...]:
+    """The storages that are tried where none is named: on a machine of one's own all that its engine has, and those of GGUF files unless
+    the engine stands `alone`, as one that was named does; on others none."""
+    if not device.personal:
+        return ()
+    found = [Step(engine, quant) for quant in server(engine).ladder]
+    if not alone and engine != LOCAL and not server(LOCAL).runs_on(device):
+        found += [Step(LOCAL, quant) for quant in server(LOCAL).ladder]
+    return tuple(found)
+
+
+def listed_steps(device: Device, engine: str) -> tuple[Step, ...]:
+    """The storages that a list of models tries, as little as makes one fit: down to four bits on a machine of one's own, else the
+    gentlest of the engine."""
+    ladder = server(engine).ladder
+    last = next((i for i, quant in enumerate(ladder) if "4" in quant), len(ladder) - 1) if device.personal else 0
+    return tuple(Step(engine, quant) for quant in ladder[: last + 1])
+
+
+def _under(ask: Ask, step: Step) -> Ask:
+    if step.engine == ask.engine:
+        return ask._replace(quant=step.quant)
+    return Ask(ask.gpus, step.engine, ask.context_tokens, ask.concurrency, quant=step.quant, ram_bytes=ask.ram_bytes)
+
+
+def _longest(architecture: Architecture, ask: Ask, alternatives: int, published: bool) -> Held:
+    """At the context asked for, else the model's own, else the longest that fits."""
+    found = plans(architecture, ask, alternatives)
+    if ask.context_tokens is not None or ask.own is not None:
+        return Held(found, ask, None, published)
+    best = found.best
+    own = Own(best.context_tokens, found)
+    if best.fits or own.tokens <= LEAST:
+        return Held(found, ask._replace(context_tokens=own.tokens), own, published)
+
+    def at(tokens: int, others: int = 0) -> Plans:
+        return plans(architecture, ask._replace(context_tokens=tokens), others, found.model)
+
+    def holds(steps: int) -> bool:
+        return at(steps * _STEP).best.fits
+
+    tokens = LEAST
+    if holds(LEAST // _STEP):
+        tokens = _STEP * largest(holds, own.tokens // _STEP)
+    return Held(at(tokens, alternatives), ask._replace(context_tokens=tokens), own, published)

@@ -1,0 +1,146 @@
+"""The first answer is the useful one: what is chosen where a question leaves it out, and tables of models and machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archcalc import hardware, zoo
+from archcalc.analysis.choose import LEAST, choose, listed_steps, steps_of
+from archcalc.analysis.fit import Ask, plans
+from archcalc.engines.engine import chosen_for
+from archcalc.errors import ArchcalcError
+from conftest import Run
+
+Asked = Callable[..., Any]
+
+
+@pytest.fixture
+def asked(run: Run) -> Asked:
+    def call(arguments: str, status: int = 0) -> Any:
+        done = run("fit", *arguments.split(), "--format", "json")
+        assert done.returncode == status, done.stderr
+        return json.loads(done.stdout)
+
+    return call
+
+
+# The context
+
+
+def test_without_a_context_the_longest_that_fits_is_the_answer(asked: Asked) -> None:
+    """16 GB of weights leave a 24 GB card some GiB: at 128 KiB a token tens of thousands of tokens, and not 131,072 (16 GiB)."""
+    got = asked("llama-3.1-8b --gpu 4090")
+    assert got["fits"]
+    assert 32768 <= got["context_tokens"] < 65536
+    assert got["context_tokens"] <= got["max_context_tokens"] < 131072
+    assert f"--max-model-len {got['context_tokens']}" in got["command"]
+    own = got["own_context"]
+    assert (own["context_tokens"], own["fits"]) == (131072, False)
+    assert own["headroom_bytes"] < 0
+    # The same with that context named, and one step more does not fit.
+    again = asked(f"llama-3.1-8b --gpu 4090 --ctx {got['context_tokens']}")
+    assert (again["fits"], again["plan"], again["own_context"]) == (True, got["plan"], None)
+    more = asked(f"llama-3.1-8b --gpu 4090 --engine vllm --quant bf16 --ctx {got['context_tokens'] + 1024}", 1)
+    assert not more["fits"]
+
+
+def test_the_models_own_context_is_taken_where_it_fits(asked: Asked) -> None:
+    got = asked("llama-3.1-8b --gpu h100")
+    assert (got["context_tokens"], got["own_context"]["fits"], got["formats"], got["would_fit"]) == (131072, True, [], [])
+
+
+def test_a_context_that_is_named_is_a_constraint(asked: Asked) -> None:
+    got = asked("llama-3.1-8b --gpu 4090 --quant bf16 --ctx 128k", 1)
+    assert (got["context_tokens"], got["fits"], got["own_context"]) == (131072, False, None)
+
+
+MACHINES = ["4090", "h100", "4060", "m4-max-36gb", "2x4090", "t4", "8xh100", "mi300x"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(zoo.names()), st.sampled_from(MACHINES), st.sampled_from([1, 4]))
+def test_what_is_chosen_fits_as_if_it_were_named(name: str, gpu: str, concurrency: int) -> None:
+    spec = hardware.parse_spec(gpu)
+    architecture = zoo.spec(name)
+    assert architecture is not None
+    ask = Ask(spec, chosen_for(spec.device), concurrency=concurrency)
+    try:
+        made = choose(architecture, ask, steps_of(spec.device, ask.engine, alone=False))
+        brief = choose(architecture, ask, listed_steps(spec.device, ask.engine), brief=True)
+    except ArchcalcError:
+        return
+    for held in (made.best, *made.formats, brief.best):
+        best = held.found.best
+        again = plans(architecture, held.ask._replace(context_tokens=best.context_tokens, sequences=None), alternatives=0).best
+        assert (again.fits, again.headroom_bytes) == (best.fits, best.headroom_bytes)
+        longest = architecture.longest or 0
+        if best.fits and best.context_tokens < longest:
+            assert best.context_tokens >= LEAST
+            further = min(longest, best.context_tokens + 1024)
+            assert not plans(architecture, held.ask._replace(context_tokens=further, sequences=None), alternatives=0).best.fits
+
+
+# The storage
+
+
+def test_on_a_card_of_ones_own_the_format_that_fits_is_found(asked: Asked) -> None:
+    """65 GB as published against 24 GB: four bits fit, and both are told, each with its command."""
+    got = asked("qwen3-32b --gpu 4090")
+    assert (got["fits"], got["plan"]["quant"]) == (True, "w4a16")
+    published, *others = got["formats"]
+    assert (published["quant"], published["as_published"], published["fits"], published["command"]) == ("bf16", True, False, "")
+    assert others
+    for each in others:
+        assert each["fits"]
+        assert each["command"].startswith({"vllm": "vllm serve", "llama.cpp": "llama-server"}[each["engine"]])
+        again = asked(f"qwen3-32b --gpu 4090 {each['options']}")
+        assert (again["fits"], again["context_tokens"]) == (True, each["context_tokens"])
+        assert again["per_gpu"]["headroom_bytes"] == each["headroom_bytes"]
+    assert "as published (bf16)" in got["verdict"]
+
+
+def test_in_a_data_center_and_where_asked_weights_are_as_published(asked: Asked) -> None:
+    assert asked("llama-3.1-70b --gpu h100", 1)["plan"]["quant"] == "bf16"
+    assert asked("qwen3-32b --gpu 4090 --quant bf16", 1)["plan"]["quant"] == "bf16"
+    assert asked("qwen3-32b --gpu 4090 --max-quant none", 1)["formats"] == []
+    got = asked("qwen3-32b --gpu 4090 --engine llama.cpp")
+    assert {f["engine"] for f in got["formats"]} == {"llama.cpp"}
+
+
+def test_what_was_taken_for_granted_is_one_line(run: Run) -> None:
+    page = run("fit", "llama-3.1-8b", "--gpu", "4090").stdout
+    assert "assumed" in page
+    assert all(option in page for option in ("--ctx", "--engine", "--quant", "--concurrency"))
+    said = "llama-3.1-8b --gpu 4090 --ctx 8k --engine vllm --quant fp8 --concurrency 2".split()
+    assert "assumed" not in run("fit", *said).stdout
+
+
+@pytest.mark.parametrize(
+    ("gpu", "engine"),
+    [
+        ("h100", "vllm"),
+        ("4090", "vllm"),
+        ("t4", "vllm"),
+        ("4060", "llama.cpp"),
+        ("m4-max", "llama.cpp"),
+        ("rtx-4070-laptop", "llama.cpp"),
+    ],
+)
+def test_the_engine_is_chosen_by_the_machine(gpu: str, engine: str) -> None:
+    assert chosen_for(hardware.parse_spec(gpu).device) == engine
+
+
+def test_without_a_machine_it_is_this_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archcalc.cli.fit import machines_of
+    from archcalc.hardware import here
+
+    spec = hardware.parse_spec("2x4090")
+    monkeypatch.setattr(here, "spec", lambda: spec)
+    assert machines_of(None, None) == machines_of(["here"], None) == [spec]
+    assert machines_of(None, "24GiB")[0].device.id == "custom"
