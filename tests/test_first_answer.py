@@ -144,3 +144,37 @@ def test_without_a_machine_it_is_this_one(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(here, "spec", lambda: spec)
     assert machines_of(None, None) == machines_of(["here"], None) == [spec]
     assert machines_of(None, "24GiB")[0].device.id == "custom"
+
+
+# What a machine can run
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_list_names_the_format_in_every_width(width: int, run: Run) -> None:
+    lines = run("fit", "--gpu", "4090", env={"COLUMNS": str(width)}).stdout.splitlines()
+    assert {"model", "weights", "context", "tokens/s"} <= set(lines[0].split())
+    assert "fits" not in lines[0].split()  # all that is shown does
+    assert len([line for line in lines if " w4a16 " in line]) > 5
+    assert any("--all" in line for line in lines)
+    assert "quality is not ranked" in " ".join(" ".join(lines).split())
+    if width >= 80:
+        assert max(map(len, lines)) <= width
+
+
+def test_the_newest_and_largest_that_fit_come_first(run: Run) -> None:
+    rows = json.loads(run("fit", "--gpu", "4090", "--format", "json").stdout)
+    key = [(not r["fits"], zoo.years_behind(r["release"]), -r["params_total"]) for r in rows]
+    assert key == sorted(key)
+    # The JSON has every model that the engine runs, the page those that fit, and the rest behind --all.
+    assert len(rows) > 200
+    assert len(run("fit", "--gpu", "4090").stdout.splitlines()) < 40
+    assert len(run("fit", "--gpu", "4090", "--all").stdout.splitlines()) > len(rows)
+
+
+def test_a_list_of_a_small_card_is_of_gguf_files(run: Run) -> None:
+    rows = json.loads(run("fit", "--gpu", "4060", "--format", "json").stdout)
+    assert {r["engine"] for r in rows} == {"llama.cpp"}
+    best = [r for r in rows if r["fits"]]
+    # 8 GB hold 9 B parameters in four bits, and not in eight.
+    assert any(r["quant"] == "q4_k_m" and r["params_total"] > 9e9 for r in best)
+    assert not any(r["quant"] in ("bf16", "q8_0") and r["params_total"] > 9e9 for r in best)

@@ -20,7 +20,8 @@ def test_the_best_fits_by_the_fit_command(gpu: str, run: Run) -> None:
     got = picked(run, "--gpu", gpu, "--ctx", "16k", "--concurrency", "4")
     best = got["best"]
     assert isinstance(best, dict)
-    quant = ["--quant", best["plan"]["quant"]] if best["plan"]["quant"] == "fp8" and "FP8" not in best["repo"] else []
+    made = best["plan"]["quant"]
+    quant = ["--quant", made] if made in ("w4a16", "fp8") and "FP8" not in best["repo"] else ["--max-quant", "none"]
     stated = json.loads(run("inspect", best["name"], "--format", "json").stdout)["checkpoint"]["by_dtype"]
     asked = [] if "F8_E4M3" in stated else quant
     again = json.loads(
@@ -39,8 +40,20 @@ def test_requirements_hold_for_all_that_is_named(run: Run) -> None:
         assert "apache" in (entry.license or "").lower()
         assert p["tpot_seconds_floor"] <= 0.010
         assert p["max_context_tokens"] >= 65536
-    sizes = [p["params_total"] for p in [got["best"], *got["runners_up"]]]  # type: ignore[misc]
-    assert sizes == sorted(sizes, reverse=True)
+    order = [(zoo.years_behind(p["release"]), -p["params_total"]) for p in [got["best"], *got["runners_up"]]]  # type: ignore[misc]
+    assert order == sorted(order)
+
+
+def test_what_a_machine_can_run_is_the_same_in_fit_and_pick(run: Run) -> None:
+    """Newest and largest first, in the format that fits; `--all` leaves nothing out."""
+    for gpu in ("4090", "m4-max-36gb"):
+        got = picked(run, "--gpu", gpu, "--all")
+        listed = [r for r in json.loads(run("fit", "--gpu", gpu, "--format", "json").stdout) if r["fits"]]
+        both = [got["best"], *got["runners_up"]]  # type: ignore[misc]
+        assert {(p["name"], p["plan"]["quant"], p["context_tokens"]) for p in both} == {
+            (r["source"], r["quant"], r["context_tokens"]) for r in listed
+        }
+        assert len(picked(run, "--gpu", gpu)["runners_up"]) < len(both) - 1  # type: ignore[arg-type]
 
 
 def test_every_bundled_model_is_accounted_for(run: Run) -> None:

@@ -846,11 +846,12 @@ class CatalogDevice(Record):
 
 
 class Picked(Record):
-    """A bundled model that meets the requirements, as it would run."""
+    """A bundled model that meets the requirements, as it would run. `tokens_per_s` is forecast of all sequences together."""
 
     name: str
     repo: str
     license: str | None
+    release: str | None
     params_total: int
     params_active: int
     attention: str
@@ -863,6 +864,8 @@ class Picked(Record):
     tpot_ms: float | None
     tpot_ms_low: float | None
     tpot_ms_high: float | None
+    tokens_per_s: float | None
+    context_tokens: int
     command: str
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from archcalc import report, units, zoo
+from archcalc.analysis.choose import Step
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.params import components
 from archcalc.analysis.speed.forecast import MARGIN
@@ -31,8 +32,12 @@ def pick(
     license_word: str | None,
     max_quant: str | None,
     wanted: Wanted | None = None,
+    steps: Sequence[Step] = (),
+    most: int | None = 10,
 ) -> report.Pick:
-    """The bundled models that meet the requirements, the one with the most parameters first.
+    """The bundled models that meet the requirements, the newest and of those the largest first, `most` of them behind the best.
+
+    Weights are as published, or as little as makes them fit in one of `steps`, or down to `max_quant`.
 
     `max_tpot` is seconds for each token of each sequence, compared with the bound that bandwidth sets: a model that misses the bound
     cannot meet it, one that meets it may. Targets of `wanted` are compared with the forecast times its margin at the concurrency asked for.
@@ -56,7 +61,7 @@ def pick(
             why = SHORTER
         if not why:
             try:
-                fit = fit_report(loaded, ask, brief=True, max_quant=max_quant, wanted=plain)
+                fit = fit_report(loaded, ask, brief=True, max_quant=max_quant, wanted=plain, steps=steps)
             except ArchcalcError:
                 why = UNPLACED
         if not why and not fit.fits:
@@ -85,11 +90,15 @@ def pick(
         task=task,
         best=found[0] if found else None,
         why=_reasons(found[0], found[1:], task) if found else [],
-        runners_up=found[1:6],
+        runners_up=found[1:] if most is None else found[1 : 1 + most],
         left_out=left_out,
         notes=[
             "quality is not ranked: no scores are bundled; among what meets the requirements "
-            + ("the cheapest cache of a long context comes first" if task == "long-context" else "more parameters come first"),
+            + (
+                "the cheapest cache of a long context comes first"
+                if task == "long-context"
+                else "those released within a year of the newest come first (or when is not known), then more parameters"
+            ),
             "a floor is a bound of the bandwidth; a forecast stands beside it with its 80 % where there are measurements",
             *(said[found[0].name] if found else []),
             *([] if found else _remedies(left_out, longest_of_all)),
@@ -124,7 +133,7 @@ def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
 def _order(task: str | None, p: report.Picked) -> tuple[float, ...]:
     if task == "long-context":
         return (-float(p.max_context_tokens), float(p.kv_bytes_per_token), -float(p.params_total))
-    return (-float(p.params_total), float(p.params_active))
+    return (float(zoo.years_behind(p.release)), -float(p.params_total), float(p.params_active))
 
 
 def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float | None) -> report.Picked:
@@ -136,6 +145,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         name=entry.name,
         repo=entry.repo,
         license=entry.license,
+        release=entry.release,
         params_total=sum(c.total for c in parts),
         params_active=sum(c.active for c in parts),
         attention=a.facts.attention,
@@ -148,6 +158,8 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         tpot_ms=fit.speed.tpot_ms,
         tpot_ms_low=fit.speed.tpot_ms_low,
         tpot_ms_high=fit.speed.tpot_ms_high,
+        tokens_per_s=fit.speed.decode_tokens_per_s,
+        context_tokens=fit.context_tokens,
         command=fit.command,
     )
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Context, FormatOption, KvDtype
+from archcalc.cli._options import SERVERS, FormatOption, KvDtype, Offline, engines, formats, gpus
 from archcalc.cli._run import Format, leave
 from archcalc.report import to_plain
 
@@ -23,13 +23,19 @@ class Task(str, Enum):
     long_context = "long-context"
 
 
-_GENTLEST = "fp8"
-"""In place of what other engines have of eight bits."""
-
-
 def command(
-    gpu: Annotated[str, typer.Option("--gpu", metavar="SPEC", help="The machine: 8xH100, 4090, m4-max-128gb.")],
-    ctx: Context = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            "--gpu", metavar="SPEC", help="The machine: 8xH100, 4090, m4-max-128gb; this one by default.", autocompletion=gpus
+        ),
+    ] = None,
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
+    ] = None,
+    ctx: Annotated[
+        str | None, typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; by default the longest that fits.")
+    ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once.")] = 1,
     task: Annotated[Task | None, typer.Option("--task", help="What it is for.")] = None,
     max_tpot: Annotated[
@@ -42,28 +48,39 @@ def command(
     ] = None,
     ttft: Annotated[str | None, typer.Option("--ttft", metavar="TIME", help="Time to the first token: 2s.")] = None,
     license_: Annotated[str | None, typer.Option("--license", metavar="WORD", help="Only models under that license.")] = None,
-    engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="vllm, or llama.cpp on a Mac.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines),
+    ] = None,
     max_quant: Annotated[
-        str, typer.Option("--max-quant", metavar="NAME", help="Quantize if needed, down to this; none: as published.")
-    ] = _GENTLEST,
+        str | None,
+        typer.Option(
+            "--max-quant",
+            metavar="NAME",
+            autocompletion=formats,
+            help="Quantize if needed, down to this: 8 bits by default, 4 on a card of one's own; none: as published.",
+        ),
+    ] = None,
     kv_dtype: KvDtype = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every model that meets the requirements.")] = False,
     form: FormatOption = Format.table,
+    offline: Offline = False,
 ) -> None:
-    """Recommend a bundled model, weight format and plan for a machine, with the reasons and the runners-up.
+    """Recommend a bundled model, weight format and plan for a machine, with the reasons and the runners-up: what can it run?
 
     Grounded in what fits and in bounds of bandwidth. Quality is not ranked: no scores are bundled.
     """
-    from archcalc import hardware, units
+    from archcalc import units
+    from archcalc.analysis.choose import listed_steps
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.pick import pick
     from archcalc.analysis.speed.plan import Wanted
-    from archcalc.engines.engine import check_engine, chosen_for, server, servers
+    from archcalc.cli.fit import machine
+    from archcalc.engines.engine import check_engine, chosen_for, servers
 
-    spec = hardware.parse_spec(gpu)
+    spec = machine(gpu if gpu or vram else "here", vram)
     chosen = check_engine(engine, servers()) if engine is not None else chosen_for(spec.device)
-    if max_quant == _GENTLEST:
-        max_quant = server(chosen).ladder[0]
-    if max_quant != "none":
+    if max_quant not in (None, "none"):
         from archcalc.quant import check_name
 
         check_name(max_quant)
@@ -76,6 +93,8 @@ def command(
         max_tpot=units.parse_seconds(max_tpot) if max_tpot is not None else None,
         license_word=license_,
         max_quant=None if max_quant == "none" else max_quant,
+        steps=listed_steps(spec.device, chosen) if max_quant is None else (),
+        most=None if all_ else 10,
         wanted=Wanted(
             None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl), None,
             None if tpot is None else units.parse_seconds(tpot), None if ttft is None else units.parse_seconds(ttft),

@@ -371,16 +371,16 @@ FITS = (
 
 LIST = (
     Column("source", "model"),
-    Column("params_total", "size", count, right=True),
+    Column("params_total", "size", count, right=True, spare=1),
     Column("fits", "fits", _yes),
     Column("quant", "weights", text),
     Column("context_tokens", "context", _tokens, right=True),
     Column("rate", "tokens/s", text, right=True),
-    Column("release", "released", lambda value: text(value)[:7] or "not known", spare=1),
-    Column("headroom_bytes", "to spare", _spare, right=True, spare=2),
-    Column("max_concurrency", "sequences", _sequences, right=True, spare=4),
-    Column("license", "license", text, spare=3),
-    Column("ways", "plan", text, spare=5),
+    Column("release", "released", lambda value: text(value)[:7] or "not known", spare=2),
+    Column("headroom_bytes", "to spare", _spare, right=True, spare=3),
+    Column("max_concurrency", "sequences", _sequences, right=True, spare=5),
+    Column("license", "license", text, spare=4),
+    Column("ways", "plan", text, spare=6),
 )
 
 

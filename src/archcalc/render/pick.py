@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TextIO
 
 from archcalc import units
-from archcalc.render.fit import plan_text, write_command
+from archcalc.render.fit import holds, plan_text, write_command
 from archcalc.render.rows import Column, count, text
 from archcalc.render.terminal import console, plain_table
 from archcalc.report import Pick, Picked
@@ -15,21 +15,29 @@ def _time(value: Any) -> str:
     return "" if value is None else units.format_seconds(value)
 
 
+def _rate(value: Any) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
 COLUMNS = (
     Column("name", "model"),
     Column("params_total", "size", count, right=True),
-    Column("params_active", "active", count, right=True),
-    Column("max_context_tokens", "context", lambda value: units.format_tokens(value) if value else "", right=True),
-    Column("max_concurrency", "sequences", lambda value: f"{value:,.1f}", right=True, spare=1),
-    Column("tpot_seconds_floor", "a token takes at least", _time, right=True, spare=2),
-    Column("plan", "plan", text, spare=3),
-    Column("license", "license", text, spare=4),
+    Column("quant", "weights", text),
+    Column("context_tokens", "context", lambda value: units.format_tokens(value) if value else "", right=True),
+    Column("tokens_per_s", "tokens/s", _rate, right=True),
+    Column("params_active", "active", count, right=True, spare=2),
+    Column("release", "released", lambda value: text(value)[:7] or "not known", spare=1),
+    Column("max_context_tokens", "at most", lambda value: units.format_tokens(value) if value else "", right=True, spare=6),
+    Column("max_concurrency", "sequences", lambda value: f"{value:,.1f}", right=True, spare=4),
+    Column("tpot_seconds_floor", "a token takes at least", _time, right=True, spare=7),
+    Column("plan", "plan", text, spare=5),
+    Column("license", "license", text, spare=3),
 )
 
 
 def row(p: Picked) -> dict[str, Any]:
     """One model of the list."""
-    return {**{column.key: getattr(p, column.key) for column in COLUMNS}, "plan": plan_text(p.plan)}
+    return {**{column.key: getattr(p, column.key, None) for column in COLUMNS}, "quant": p.plan.quant, "plan": plan_text(p.plan)}
 
 
 def write_page(r: Pick, out: TextIO) -> None:
@@ -51,16 +59,14 @@ def write_page(r: Pick, out: TextIO) -> None:
         table.add_row(
             "size", f"{units.format_count(best.params_total)}, {units.format_count(best.params_active)} active, {best.attention}"
         )
-        table.add_row(
-            "holds",
-            f"{units.format_tokens(best.max_context_tokens)} tokens, or {best.max_concurrency:,.1f} sequences of those asked for",
-        )
+        table.add_row("holds", holds(best.max_context_tokens, best.max_concurrency, best.context_tokens, r.concurrency))
         if best.tpot_seconds_floor is not None:
             table.add_row("a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor)} (bandwidth)")
         if best.tpot_ms is not None and best.tpot_ms_low is not None and best.tpot_ms_high is not None:
             low, high = (units.format_seconds(ms / 1000) for ms in (best.tpot_ms_low, best.tpot_ms_high))
             table.add_row("forecast", f"{units.format_seconds(best.tpot_ms / 1000)} a token ({low} to {high})")
         table.add_row("license", best.license or "not known")
+        table.add_row("released", best.release or "not known")
         page.print(table)
         write_command(best.command, page)
         page.print("\nWhy", style="bold")
