@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -178,3 +180,104 @@ def test_a_list_of_a_small_card_is_of_gguf_files(run: Run) -> None:
     # 8 GB hold 9 B parameters in four bits, and not in eight.
     assert any(r["quant"] == "q4_k_m" and r["params_total"] > 9e9 for r in best)
     assert not any(r["quant"] in ("bf16", "q8_0") and r["params_total"] > 9e9 for r in best)
+
+
+# Tables of models and machines
+
+CROSS = "llama-3.1-8b qwen3-32b --gpu 8xH100,8xH200 --gpu 8xMI300X --ctx 32k --concurrency 64".split()
+
+
+def test_a_table_has_every_model_on_every_machine(run: Run) -> None:
+    done = run("fit", *CROSS, "--format", "json")
+    rows = json.loads(done.stdout)
+    assert [(r["source"], r["gpu"]) for r in rows] == [
+        (name, gpu) for name in ("llama-3.1-8b", "qwen3-32b") for gpu in ("h100-sxm-80gb", "h200-sxm-141gb", "mi300x-192gb")
+    ]
+    assert done.returncode == (0 if all(r["fits"] for r in rows) else 1)
+    lines = run("fit", *CROSS, "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    # Each is what the same call says of it alone.
+    alone = json.loads(run("fit", "qwen3-32b", "--gpu", "8xh200", *CROSS[-4:], "--format", "json").stdout)
+    assert alone == rows[4]
+
+
+def test_a_table_reads_the_same_in_every_format(run: Run) -> None:
+    rows = json.loads(run("fit", *CROSS, "--format", "json").stdout)
+    table = run("fit", *CROSS).stdout
+    of_csv = list(csv.DictReader(io.StringIO(run("fit", *CROSS, "--format", "csv").stdout)))
+    for r, line, cells in zip(rows, table.splitlines()[1:], of_csv, strict=False):
+        assert line.split()[:5] == [r["source"], f"{r['gpus']}x{r['gpu']}", "yes" if r["fits"] else "no", r["plan"]["quant"], "32k"]
+        assert (cells["source"], cells["gpu"], cells["fits"]) == (r["source"], r["gpu"], str(r["fits"]))
+        assert cells["price_of"] == r["cost"]["of"]
+        assert float(cells["usd_per_hour"]) == r["cost"]["usd_per_hour"]
+    markdown = [line for line in run("fit", *CROSS, "--format", "markdown").stdout.splitlines() if line.startswith("|")]
+    latex = [line for line in run("fit", *CROSS, "--format", "latex").stdout.splitlines() if line.endswith("\\\\")]
+    assert len(markdown) == len(rows) + 2
+    assert len(latex) == len(rows) + 1
+    assert len({line.count("|") for line in markdown}) == 1
+    assert len({line.replace("\\&", "").count("&") for line in latex}) == 1
+
+    from html.parser import HTMLParser
+
+    class Cells(HTMLParser):
+        found = 0
+
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            self.found += tag in ("td", "th")
+
+    page = Cells()
+    page.feed(run("fit", *CROSS, "--format", "html").stdout)
+    assert page.found == (len(rows) + 1) * (latex[0].count("&") + 1)
+
+
+def test_prices_say_what_they_are_of(run: Run) -> None:
+    for r in json.loads(run("fit", *CROSS, "--format", "json").stdout):
+        offer = hardware.offers(r["gpu"], r["gpus"])[0][2]
+        assert all(str(part) in r["cost"]["of"] for part in (offer.id, offer.provider, offer.price_date, "the whole of"))
+    # A plan of fewer GPUs than the instance has pays for all of them, and says so.
+    share = json.loads(run("fit", "qwen3-32b", "--gpu", "4xh200", "--ctx", "8k", "--format", "json").stdout)
+    assert "of which the plan uses 4" in share["cost"]["of"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_fit_the_terminal(width: int, run: Run) -> None:
+    for call in (["fit", *CROSS], ["sweep", "gpt2", "gpt-oss-20b", "--gpu", "4090,8xh100", "--format", "table"]):
+        lines = run(*call, env={"COLUMNS": str(width)}).stdout.splitlines()
+        assert max(map(len, lines)) <= width
+        assert {"model", "machine", "fits", "weights", "context", "tokens/s"} <= set(lines[0].split())
+
+
+def test_a_model_that_is_refused_has_its_line(run: Run) -> None:
+    done = run("fit", "llama-3.1-8b", "no-such-model", "--gpu", "8xh100,8xh200", "--ctx", "8k")
+    assert done.returncode == 1
+    assert done.stdout.count("refused") == 2
+    assert "no-such-model" in done.stderr
+
+
+def test_a_list_of_cards_before_a_command_is_one_machine(run: Run) -> None:
+    words = ["--", "llama-server", "-m", "qwen3-30b-a3b", "-c", "8192"]
+    for spec in ("1x5090,1x3090", "1x5090+1x3090"):
+        got = json.loads(run("fit", "--gpu", spec, "--quant", "q4_k_m", "--format", "json", *words).stdout)
+        assert (got["gpu"], got["gpus"]) == ("rtx-5090+rtx-3090", 2)
+    several = run("fit", "--gpu", "5090", "--gpu", "3090", "--quant", "q4_k_m", "--format", "json", *words)
+    assert [r["gpu"] for r in json.loads(several.stdout)] == ["rtx-5090", "rtx-3090"]
+
+
+def test_a_list_is_split_at_its_commas_alone() -> None:
+    assert hardware.split_list("8xH100,128xH200, 2x4090") == ["8xH100", "128xH200", "2x4090"]
+    assert hardware.split_list("1,024xH100,8xH200") == ["1,024xH100", "8xH200"]
+
+
+def test_a_sweep_has_the_columns_of_a_table_of_fits(run: Run) -> None:
+    call = ["llama-3.1-8b", "--ctx", "8k", "--concurrency", "4", "--gpu", "h100"]
+    row = json.loads(run("sweep", *call).stdout)
+    got = json.loads(run("fit", *call, "--format", "json").stdout)
+    assert (row["engine_taken"], row["weights_taken"]) == (got["engine"], got["plan"]["quant"])
+    assert row["context_taken"] == got["context_tokens"]
+    assert (row["price_of"], row["usd_per_hour"]) == (got["cost"]["of"], got["cost"]["usd_per_hour"])
+    assert row["usd_per_million_output_tokens"] == got["cost"]["usd_per_million_output_tokens"]
+    assert row["bound_tokens_per_s"] == got["speed"]["bound_tokens_per_s"]
+    table = run("sweep", *call, "--format", "table").stdout.splitlines()
+    both = run("fit", *call[:-1], "h100,h200").stdout.splitlines()
+    assert set(both[0].split()) - {"fits"} <= {*table[0].split(), "machine"}
+    assert run("sweep", *call, "--format", "table", "--out", "rows.csv").returncode == 2

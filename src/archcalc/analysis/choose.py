@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from archcalc.analysis.fit import Ask, Plans, largest, plans
+from archcalc.analysis.fit import Ask, Candidate, Plans, largest, plans
 from archcalc.engines.engine import LOCAL, server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
@@ -79,30 +79,30 @@ def choose(
     The rest are told of: each engine's first that fits, and what holds the whole context or comes closest to it. `brief` takes the first
     that holds enough of a context, as a list does, and tells of none. Raises what `analysis.fit.plans` raises.
     """
-    published = _longest(architecture, ask, alternatives, True)
+    published = held(architecture, ask, None, alternatives)
     if published.whole or (brief and published.enough):
         return Choice(published)
     tried = {ask.engine: [published]}
     for step in steps:
         under = tried.setdefault(step.engine, [])
-        done = any(held.enough for held in under) if brief else under and under[-1].whole
+        done = any(each.enough for each in under) if brief else under and under[-1].whole
         if done or not may_store(architecture, step.engine):
             continue
         try:
-            under.append(_longest(architecture, _under(ask, step), alternatives, False))
+            under.append(held(architecture, _under(ask, step), None, alternatives, published=False))
         except ArchcalcError:
             continue
-    every = [held for under in tried.values() for held in under]
-    fitting = [held for held in every if held.found.best.fits]
+    every = [each for under in tried.values() for each in under]
+    fitting = [each for each in every if each.found.best.fits]
     if not fitting:
         # With storages to choose from, the one that comes closest under the engine that was asked for.
-        return Choice(max(tried[ask.engine], key=lambda held: held.found.best.headroom_bytes))
+        return Choice(max(tried[ask.engine], key=lambda each: each.found.best.headroom_bytes))
     if brief:
-        return Choice(next((held for held in fitting if held.enough), fitting[0]))
+        return Choice(next((each for each in fitting if each.enough), fitting[0]))
     told = [published]
     for under in tried.values():
-        of = [held for held in under if held.found.best.fits]
-        told += [held for held in (of[:1] if len(of) < 2 else [of[0], of[-1]]) if held is not published]
+        of = [each for each in under if each.found.best.fits]
+        told += [each for each in (of[:1] if len(of) < 2 else [of[0], of[-1]]) if each is not published]
     return Choice(fitting[0], tuple(told) if len(told) > 1 else ())
 
 
@@ -136,9 +136,11 @@ def _under(ask: Ask, step: Step) -> Ask:
     return Ask(ask.gpus, step.engine, ask.context_tokens, ask.concurrency, quant=step.quant, ram_bytes=ask.ram_bytes)
 
 
-def _longest(architecture: Architecture, ask: Ask, alternatives: int, published: bool) -> Held:
-    """At the context asked for, else the model's own, else the longest that fits."""
-    found = plans(architecture, ask, alternatives)
+def held(
+    architecture: Architecture, ask: Ask, model: Candidate | None = None, alternatives: int = 0, *, published: bool = True
+) -> Held:
+    """The plans at the context asked for, else at the model's own, else at the longest that fits; `model` as for `analysis.fit.plans`."""
+    found = plans(architecture, ask, alternatives, model)
     if ask.context_tokens is not None or ask.own is not None:
         return Held(found, ask, None, published)
     best = found.best

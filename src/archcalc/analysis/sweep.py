@@ -58,7 +58,8 @@ _MODEL = ("status", "params_total", "params_active", "checkpoint_elements", "che
 _CACHE = ("kv_bytes", "kv_bytes_per_token", "kv_state_bytes")
 _FIT = (
     "fits", "plan", "weights_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "max_concurrency", "kv_tokens",
-    "tpot_ms", "tpot_ms_low", "tpot_ms_high", "tokens_per_s", "tokens_per_s_a_gpu",
+    "tpot_ms", "tpot_ms_low", "tpot_ms_high", "tokens_per_s", "tokens_per_s_a_gpu", "bound_tokens_per_s", "engine_taken",
+    "weights_taken", "context_taken", "usd_per_hour", "usd_per_million_output_tokens", "price_of",
 )  # fmt: skip
 
 
@@ -158,31 +159,42 @@ def _candidate(
 
 
 def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
-    from archcalc.analysis.fit import Ask, plans
+    from archcalc.analysis.choose import held
+    from archcalc.analysis.fit import Ask
 
     spec, engine, model = _candidate(row["source"], overrides, row["gpu"], row.get("engine"), row.get("quant"))
     if isinstance(model, ArchcalcError):
         raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}
     ask = Ask(spec, engine, row.get("context_tokens"), row.get("concurrency") or 1, **asked)
-    found = plans(_loaded(row["source"], overrides).architecture, ask, alternatives=0, model=model)
+    found = held(_loaded(row["source"], overrides).architecture, ask, model).found
     best = found.best
     p, b = best.placement, best.budget
     plan = f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}"
     concurrency = round(best.max_concurrency, 3)
     room = (b.weights_bytes, b.kv_room_bytes, best.kv_needed_bytes, best.headroom_bytes)
-    return dict(zip(_FIT, (best.fits, plan, *room, concurrency, best.kv_tokens, *_speed(found, ask)), strict=True))
+    made = (best.fits, plan, *room, concurrency, best.kv_tokens, *_speed(found, ask))
+    return dict(zip(_FIT, made, strict=True))
 
 
-def _speed(found: Plans, ask: Ask) -> tuple[float | None, ...]:
-    """The forecast time to a token with its 80 %, and tokens a second in all and of a GPU; None where nothing is forecast."""
-    from archcalc.analysis.speed.plan import Wanted, of_fit
+def _speed(found: Plans, ask: Ask) -> tuple[Any, ...]:
+    """The forecast time to a token with its 80 %, tokens a second in all and of a GPU, the bound, what was taken where it was left open,
+    and the price; None where there is none."""
+    from archcalc.analysis.speed.plan import Wanted, cost, of_fit
 
     made = of_fit(found, found.best, ask, Wanted())
-    rate = made.tokens_per_s
-    if made.tpot is None or rate is None:
-        return (None,) * 5
-    return (*(round(1000 * t, 3) for t in made.tpot), round(rate.value, 1), round(rate.value / ask.gpus.count, 2))
+    rate, price, bound = made.tokens_per_s, cost(made, ask), made.bound_tokens_per_s
+    times: tuple[float | None, ...] = (None,) * 5
+    if made.tpot is not None and rate is not None:
+        times = (*(round(1000 * t, 3) for t in made.tpot), round(rate.value, 1), round(rate.value / ask.gpus.count, 2))
+    return (
+        *times,
+        None if bound is None else round(bound, 1),
+        ask.engine,
+        found.model.quant,
+        found.best.context_tokens,
+        *((price.usd_per_hour, price.usd_per_million_output_tokens, price.of) if price else (None,) * 3),
+    )
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,28 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
 from archcalc import files
-from archcalc.cli._options import Sources
+from archcalc.cli._options import Offline, Sources, gpus
 from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
+
+
+class Forms(str, Enum):
+    """How rows print."""
+
+    jsonl = "jsonl"
+    json = "json"
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    latex = "latex"
+    html = "html"
+
 
 _MAX_ROW = 2**20
 """Bytes of a row, which names a source, the values set and some thirty figures."""
@@ -23,11 +37,13 @@ _BATCH = 500
 def command(
     source: Sources,
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FILE", help="FILE.jsonl, .csv or .parquet; - for JSON lines on stdout.")
+        str, typer.Option("--out", "-o", metavar="FILE", help="FILE.jsonl, .csv or .parquet; - for standard output.")
     ] = "-",
     ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None,
     concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None,
-    gpu: Annotated[str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.", autocompletion=gpus)
+    ] = None,
     engine: Annotated[str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.")] = None,
     tp: Annotated[str | None, typer.Option("--tp", metavar="LIST", help="Tensor parallelism: 1,2,4.")] = None,
     pp: Annotated[str | None, typer.Option("--pp", metavar="LIST", help="Pipeline stages.")] = None,
@@ -38,6 +54,8 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=LIST", help="Values of a config key: num_hidden_layers=24,32,48.")
     ] = None,
+    form: Annotated[Forms | None, typer.Option("--format", "-f", help="How to print on standard output; jsonl by default.")] = None,
+    offline: Offline = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that FILE.jsonl has, and compute the rest.")] = False,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
@@ -66,6 +84,10 @@ def command(
         set=dict(_override(text) for text in set_ or ()),
     )
     _check_ending(out, resume)
+    if out != "-" and form is not None:
+        raise UsageError(
+            f"--format {form.value} is for standard output: --out {out} says its format by its ending", "leave one out"
+        )
     if out != "-":
         files.check_output(out, source)
     total = sweep.size(axes, overrides)
@@ -75,7 +97,12 @@ def command(
     tally = _Tally()
     for row in done.values():
         tally.add(row)
-    _write(out, tally.counted(_computed(rows, todo, jobs or os.cpu_count() or 1)), resume)
+    computed = tally.counted(_computed(rows, todo, jobs or os.cpu_count() or 1))
+    if out == "-" and form not in (None, Forms.jsonl):
+        assert form is not None
+        _show(list(computed), form)
+    else:
+        _write(out, computed, resume)
     if unread():
         leave(CLOSED_PIPE)
     if tally.failed:
@@ -239,6 +266,18 @@ def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
                 writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in table)
         else:
             _parquet(path, names, table)
+
+
+def _show(rows: list[dict[str, Any]], form: Forms) -> None:
+    """The rows as one table on standard output."""
+    from archcalc.analysis import sweep
+
+    if form is Forms.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    from archcalc.render.sweep import write
+
+    write([sweep.flat(row) for row in rows], form.value, sys.stdout)
 
 
 def _pyarrow() -> Any:

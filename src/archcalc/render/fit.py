@@ -420,7 +420,7 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     prompt, output = units.format_tokens(first.speed.isl), units.format_tokens(first.speed.osl)
     load = f"{prompt} prompt and {output} output tokens a request, {first.concurrency:,} at once"
     if len(loads) > 1:
-        load = "with the prompts and outputs that the contexts hold, 1k of each at most"
+        load = "1k prompt and 1k output tokens a request where the context holds them"
     yield f"tokens/s: forecast output of all requests together, {load}; <= is a bound, where nothing is forecast. $/M tokens: of output."
     yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."
     if first.assumed:

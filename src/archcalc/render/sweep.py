@@ -1,0 +1,97 @@
+"""The rows of a sweep as one table, in the columns of a table of fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from archcalc import units
+from archcalc.render.fit import FITS
+from archcalc.render.rows import (
+    Column,
+    count,
+    exact,
+    markdown_text,
+    text,
+    write_csv,
+    write_html,
+    write_latex,
+    write_markdown,
+    write_table,
+)
+
+_MODEL = (
+    Column("source", "model"),
+    Column("params_total", "parameters", count, right=True),
+    Column("params_active", "active", count, right=True),
+    Column("checkpoint_bytes", "on disk", lambda value: "" if value is None else units.format_bytes(value), right=True, spare=2),
+    Column("context_tokens", "context", lambda value: units.format_tokens(value) if value else "", right=True),
+    Column("kv_bytes", "cache", lambda value: "" if value is None else units.format_bytes(value), right=True),
+    Column(
+        "kv_bytes_per_token",
+        "one more token",
+        lambda value: "" if value is None else units.format_bytes(value),
+        right=True,
+        spare=1,
+    ),
+)
+# What stands in columns of its own already, or in one of these.
+_TAKEN = {"quant": "weights_taken", "engine": "engine_taken", "context_tokens": "context_taken", "machine": "gpu"}
+
+
+def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
+    """The rows, with the settings that a row was asked for and that are not all the same."""
+    if form == "csv":
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        write_csv([Column(name, name) for name in names], [{name: row.get(name) for name in names} for row in rows], out)
+        return
+    machines = any("gpu" in row for row in rows)
+    known = {column.key for column in (FITS if machines else _MODEL)} | {"gpu", "quant", "engine", "context_tokens"}
+    asked = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if (name.startswith("set.") or name in ("concurrency", "tp", "pp", "ep", "dp", "kv_dtype")) and name not in known
+    ]
+    extra = tuple(Column(name, name.removeprefix("set."), _cell, right=True) for name in asked)
+    columns = (FITS if machines else _MODEL)[:1] + extra + (FITS if machines else _MODEL)[1:]
+    notes = _notes(rows) if machines else []
+    lines = [_line(row, columns) for row in rows]
+    if form == "latex":
+        write_latex(columns, lines, out, notes)
+    elif form == "html":
+        write_html(columns, lines, out, "archcalc sweep", notes)
+    elif form == "markdown":
+        write_markdown(columns, lines, out)
+        out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
+    else:
+        write_table(columns, lines, out)
+        if notes:
+            from archcalc.render.terminal import console
+
+            page = console(out)
+            page.print()
+            for note in notes:
+                page.print(note, style="dim")
+
+
+def _cell(value: Any) -> str:
+    return exact(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+
+
+def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    taken = {name: row.get(source) for name, source in _TAKEN.items() if row.get(source) is not None}
+    if row.get("plan"):
+        taken["plan"] = " ".join(f"{x[:2].upper()} {x[2:]}" for x in row["plan"].split() if x[2:] != "1") or "1 GPU"
+    rate, bound = row.get("tokens_per_s"), row.get("bound_tokens_per_s")
+    shown = f"{rate:,.0f}" if rate is not None else f"<= {bound:,.0f}" if bound is not None and row.get("fits") else ""
+    return {column.key: {**row, **taken, "rate": shown}.get(column.key) for column in columns}
+
+
+def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
+    of = dict.fromkeys((row["gpu"], row["price_of"]) for row in rows if row.get("price_of"))
+    return [
+        "tokens/s: forecast output of all requests together, 1k prompt and 1k output tokens a request where the context holds them; <= is "
+        "a bound, where nothing is forecast. $/M tokens: of output.",
+        "sequences: how many the cache holds if every one is as long as the context; shorter ones are more.",
+        *(f"price of {gpu}: {price}" for gpu, price in of),
+    ]
