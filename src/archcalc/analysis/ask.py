@@ -99,3 +99,33 @@ def _refuse_unknown(found: Read) -> None:
         after = next((s for s in starts if s > each.at), len(found.command.words))
         for at in range(each.at, after):
             found.command.refuse_unknown(at)
+
+
+def stands_for(model: str) -> tuple[str, str] | None:
+    """The bundled model and the storage that a checkpoint's name stands for where it is not here: `NAME-Q4_K_M.gguf`, `NAME-in-w4a16`.
+
+    >>> stands_for("models/Qwen3-8B-Q4_K_M.gguf"), stands_for("Qwen3-8B-in-mlx-int4"), stands_for("some-model")
+    (('qwen3-8b', 'q4_k_m'), ('qwen3-8b', 'mlx-int4'), None)
+    """
+    import os
+    import re
+
+    from archcalc import zoo
+    from archcalc.errors import ArchcalcError
+    from archcalc.quant import check_name
+
+    if os.path.exists(os.path.expanduser(model)):
+        return None
+    named = re.fullmatch(
+        r"(?P<name>.+?)[-.](?P<quant>(?:I?Q\d|T?BF16|F16|F32|MXFP4)[A-Z0-9_]*)\.gguf", os.path.basename(model), re.IGNORECASE
+    )
+    named = named or re.fullmatch(r"<?(?P<name>[^/<>]+)-in-(?P<quant>[a-z0-9_-]+)>?", os.path.basename(model))
+    entry = zoo.find(named["name"]) if named else None
+    if named is None or entry is None:
+        return None
+    quant = named["quant"].lower()
+    try:
+        check_name(quant)
+    except ArchcalcError:
+        return None
+    return entry.name, quant

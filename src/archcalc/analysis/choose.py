@@ -97,13 +97,18 @@ def choose(
     if not fitting:
         # With storages to choose from, the one that comes closest under the engine that was asked for.
         return Choice(max(tried[ask.engine], key=lambda each: each.found.best.headroom_bytes))
+    # As published where that fits, for it is what was asked about; else what holds enough, of the engine asked for before others.
+    first = [each for each in fitting if each.ask.engine == fitting[0].ask.engine]
+    best = next((each for each in first if each.enough), first[0]) if brief or not published.found.best.fits else published
     if brief:
-        return Choice(next((each for each in fitting if each.enough), fitting[0]))
+        return Choice(best)
     told = [published]
     for under in tried.values():
         of = [each for each in under if each.found.best.fits]
-        told += [each for each in (of[:1] if len(of) < 2 else [of[0], of[-1]]) if each is not published]
-    return Choice(fitting[0], tuple(told) if len(told) > 1 else ())
+        for i, each in enumerate(of):
+            if each is not published and (i in (0, len(of) - 1) or each is best):
+                told.append(each)
+    return Choice(best, tuple(told) if len(told) > 1 else ())
 
 
 def may_store(architecture: Architecture, engine: str) -> bool:

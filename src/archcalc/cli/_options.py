@@ -42,6 +42,13 @@ def formats(incomplete: str) -> list[str]:
     return [name for name in quantizations() if name.startswith(incomplete.lower())]
 
 
+def kinds(incomplete: str) -> list[str]:
+    """The files that `--emit` writes and that begin so, for shell completion."""
+    from archcalc.emit import KINDS
+
+    return [name for name in KINDS if name.startswith(incomplete.lower())]
+
+
 ENGINES, SERVERS = f"<{'|'.join(names())}>", f"<{'|'.join(servers())}>"
 """The engines, as help names choices."""
 

@@ -12,7 +12,7 @@ import typer
 
 from archcalc.cli._command import calibrated, question, refuse
 from archcalc.cli._command import given as command_given
-from archcalc.cli._options import SERVERS, KvDtype, Offline, Refresh, Set, bundled, engines, formats, gpus
+from archcalc.cli._options import SERVERS, KvDtype, Offline, Refresh, Set, bundled, engines, formats, gpus, kinds
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
 from archcalc.errors import ArchcalcError, NoRoomError, UsageError
 from archcalc.report import FitReport, to_plain
@@ -48,6 +48,10 @@ class Forms(str, Enum):
 MODELS = "With no SOURCE"
 SHOWN = 20
 """Lines of a list that are printed without --all."""
+
+
+Emitted = tuple[str, "str | None", "str | None"]
+"""What `--emit` writes, the engine's release and the image."""
 
 
 class _Pair(str):
@@ -134,6 +138,18 @@ def command(
         str | None, typer.Option("--calibration", metavar="FILE", help="What calibrate or diagnose kept of this host.")
     ] = None,
     ram: Annotated[str | None, typer.Option("--ram", metavar="BYTES", help="The CPU's memory, a budget of its own: 64GiB.")] = None,
+    emit: Annotated[
+        str | None,
+        typer.Option(
+            "--emit",
+            metavar="KIND",
+            autocompletion=kinds,
+            help="Write the file that starts the plan: compose, k8s, helm, slurm, llm-d, modelfile, lmstudio or mlx.",
+        ),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", metavar="NAME", help="The container's image, in place of the engine's own.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Every figure as its formula with the numbers in it, and its source.")
     ] = False,
@@ -169,6 +185,15 @@ def command(
     from archcalc.engines.engine import server, servers
     from archcalc.loader import load
 
+    if emit is not None:
+        from archcalc.emit import engine_of
+
+        if form is not Forms.table or explain:
+            raise UsageError("--emit writes a file of its own, and takes no --format and no --explain", "leave one of them out")
+        named = engine_of(emit, engine)
+    elif image is not None:
+        raise UsageError("--image is the image of a file that --emit writes", "such as --emit compose")
+    emitted = None if emit is None else (emit, engine_version, image)
     own = command_given(call, command_file)
     if own is not None:
         own_options = {
@@ -182,11 +207,13 @@ def command(
         specs = machines_of(gpu, vram, alone=True, mixed=own.engine in ("llama.cpp", "ollama"))
         _of_command(
             own, specs, engine_version, quant, concurrency or 1, ram, calibration, _wanted(isl, osl, None, None, calibration, None),
-            set_ or [], form, offline, refresh, explain,
+            set_ or [], form, offline, refresh, explain, emitted,
         )  # fmt: skip
         return
+    if emit is not None:
+        engine = named
     listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort, "--all": all_}
-    for option, given in (listing if source else {"--set": set_, "--explain": explain}).items():
+    for option, given in (listing if source else {"--set": set_, "--explain": explain, "--emit": emit}).items():
         if given:
             raise UsageError(
                 f"{option} is for a call {'without' if source else 'with'} SOURCE",
@@ -272,7 +299,7 @@ def command(
                 error.message = f"{text}: {error.message}"
             raise
 
-    _print(_pairs(source, specs), report, form, explain)
+    _print(_pairs(source, specs), report, form, explain, emitted)
 
 
 def _pairs(sources: Iterable[str], specs: Sequence[GpuSpec]) -> list[str]:
@@ -286,8 +313,31 @@ def _pairs(sources: Iterable[str], specs: Sequence[GpuSpec]) -> list[str]:
     return found
 
 
-def _print(pairs: list[str], report: Callable[[str], FitReport], form: Forms, explain: bool) -> None:
+def _emit(pairs: list[str], report: Callable[[str], FitReport], emitted: Emitted) -> None:
+    """The file that starts the one plan, and exit status 1 without one where it does not fit."""
+    from archcalc.emit import emit
+
+    if len(pairs) > 1:
+        raise UsageError(f"--emit {emitted[0]} writes the file of one model on one machine", "name one of each")
+    (pair,) = pairs
+    assert isinstance(pair, _Pair)
+    made = report(pair)
+    if not made.fits:
+        complain(
+            f"{made.source} {made.verdict}",
+            "there is no plan to write a file for; the same call without --emit says what would fit",
+        )
+        leave(1)
+    sys.stdout.write(emit(emitted[0], made, pair.machine, emitted[1], emitted[2]))
+
+
+def _print(
+    pairs: list[str], report: Callable[[str], FitReport], form: Forms, explain: bool, emitted: Emitted | None = None
+) -> None:
     """The reports in their format, and exit status 1 if one does not fit."""
+    if emitted is not None:
+        _emit(pairs, report, emitted)
+        return
     missing: list[str] = []
 
     def noted(r: FitReport) -> FitReport:
@@ -342,12 +392,13 @@ def _print(pairs: list[str], report: Callable[[str], FitReport], form: Forms, ex
 def _of_command(
     own: Any, specs: Sequence[GpuSpec], version: str | None, quant: str | None, concurrency: int, ram: str | None,
     calibration: str | None, wanted: Wanted, set_: list[str], form: Forms,
-    offline: bool, refresh: bool, explain: bool,
+    offline: bool, refresh: bool, explain: bool, emitted: Emitted | None,
 ) -> None:  # fmt: skip
     """The answer to an engine's own command."""
     from archcalc import units
-    from archcalc.analysis.ask import understand, with_draft
+    from archcalc.analysis.ask import stands_for, understand, with_draft
     from archcalc.analysis.verdict import Given, fit_report
+    from archcalc.engines.engine import server
     from archcalc.loader import load
 
     found = with_draft(understand(own, version), offline=offline, refresh=refresh)
@@ -358,13 +409,18 @@ def _of_command(
 
     def report(text: str) -> FitReport:
         assert isinstance(text, _Pair)
-        ask = asks[text.machine]
-        loaded = load(text, offline=offline, refresh=refresh, overrides=(*found.asked.overrides, *set_))
-        asked = ask
-        if ask.quant is not None and ask.quant.startswith("?"):
+        asked = asks[text.machine]
+        known = stands_for(text)
+        loaded = load(known[0] if known else str(text), offline=offline, refresh=refresh, overrides=(*found.asked.overrides, *set_))
+        notes = found.notes
+        if known:
+            as_it_is = server(asked.engine).load(loaded.architecture, None, text.machine.device)[1]
+            asked = asked._replace(quant=asked.quant or (None if as_it_is == known[1] else known[1]))
+            notes = (*notes, f"{text} is not here, and taken for {known[0]} in {known[1]}")
+        if asked.quant is not None and asked.quant.startswith("?"):
             # Quantized as it loads, unless the checkpoint is quantized already.
-            asked = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)
-        given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, found.notes)
+            asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)
+        given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, notes)
         try:
             return fit_report(loaded, asked, given=given, wanted=wanted)
         except ArchcalcError as error:
@@ -372,7 +428,7 @@ def _of_command(
                 error.message = f"{text}: {error.message}"
             raise
 
-    _print(_pairs([found.asked.model], specs), report, form, explain)
+    _print(_pairs([found.asked.model], specs), report, form, explain, emitted)
 
 
 def _wanted(

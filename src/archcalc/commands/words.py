@@ -142,7 +142,11 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
 
 
 def _looks_like_yaml(text: str) -> bool:
-    return bool(re.search(r"(?m)^(services|apiVersion|kind|spec|containers|command|args|image):", text))
+    return bool(
+        re.search(
+            r"(?m)^(services|apiVersion|kind|spec|containers|command|args|image|servingEngineSpec|modelArtifacts|decode):", text
+        )
+    )
 
 
 def _yaml(text: str, name: str, sure: bool) -> list[Any] | None:
@@ -184,8 +188,36 @@ def _manifest(document: Any, depth: int = 0) -> Iterator[Command]:
             for container in value:
                 if isinstance(container, dict):
                     yield from _container(str(container.get("name", "")), container, compose=False)
+        elif key == "modelSpec" and isinstance(value, list):
+            for model in value:
+                if isinstance(model, dict):
+                    yield from _of_chart(model)
         elif key != "services":
             yield from _manifest(value, depth + 1)
+
+
+def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
+    """One model in the values of vLLM's chart (vllm-project/production-stack a6c01db, helm/templates/deployment-vllm-multi.yaml)."""
+    config = model.get("vllmConfig")
+    config = config if isinstance(config, dict) else {}
+    words = ["vllm", "serve", str(model.get("modelURL") or "")]
+    words.append("--enable-prefix-caching" if config.get("enablePrefixCaching") else "--no-enable-prefix-caching")
+    for key, flag in (
+        ("maxModelLen", "--max-model-len"), ("dtype", "--dtype"), ("tensorParallelSize", "--tensor-parallel-size"),
+        ("maxNumSeqs", "--max-num-seqs"), ("gpuMemoryUtilization", "--gpu-memory-utilization"),
+    ):  # fmt: skip
+        if key in config:
+            words += [flag, str(config[key])]
+    if "enableChunkedPrefill" in config:
+        words.append("--enable-chunked-prefill" if config["enableChunkedPrefill"] else "--no-enable-chunked-prefill")
+    extra = config.get("extraArgs")
+    words += [str(word) for word in extra] if isinstance(extra, list) else []
+    if model.get("modelRevision"):
+        words += ["--revision", str(model["modelRevision"])]
+    image = f"{model.get('repository') or 'vllm'}:{model.get('tag') or ''}"
+    made = [Word(word, tuple(_written(word))) for word in words]
+    for command in _in_image(image, made, [], {}):
+        yield command._replace(where=str(model.get("name", "")))
 
 
 def _container(name: str, c: Mapping[str, Any], *, compose: bool) -> Iterator[Command]:

@@ -1,0 +1,265 @@
+"""Files that deploy a plan: what is written to start its command elsewhere, one module for each kind of file.
+
+`Deployment` is what all of them are made of: the command's words, the image and its release, the GPUs, and how long the load may take.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from archcalc.errors import UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from archcalc.hardware import GpuSpec
+    from archcalc.report import FitReport
+
+
+class Kind(NamedTuple):
+    """A kind of file: its module, the engines that it starts (the first where none is named), and whether it runs in containers."""
+
+    module: str
+    engines: tuple[str, ...]
+    contained: bool = True
+
+
+KINDS = {
+    "compose": Kind("compose", ("vllm", "sglang", "llama.cpp")),
+    "k8s": Kind("k8s", ("vllm", "sglang", "llama.cpp")),
+    "helm": Kind("helm", ("vllm",)),
+    "slurm": Kind("slurm", ("vllm", "sglang", "llama.cpp")),
+    "llm-d": Kind("llmd", ("vllm",)),
+    "modelfile": Kind("modelfile", ("llama.cpp",), False),
+    "lmstudio": Kind("lmstudio", ("llama.cpp",), False),
+    "mlx": Kind("mlx", ("mlx",), False),
+}
+"""What `archcalc fit --emit` writes."""
+
+RATE = 100_000_000
+"""Bytes a second that weights are taken to come with where they are not there yet, a slow network: an allowance of ours."""
+LOAD_S = 600
+"""Seconds that an engine is given to load, compile and capture its graphs, beside the time that the weights take to come."""
+
+
+RESOURCES = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu", "intel": "gpu.intel.com/xe"}
+"""What Kubernetes' device plugins call a vendor's GPUs."""
+
+
+class Program(NamedTuple):
+    """How an engine is started in a container: its port, what has it listen to others, its images by the GPU's vendor, and what its
+    program is called in them, where that differs."""
+
+    port: int
+    listens: tuple[str, ...]
+    images: dict[str, str]
+    binary: str = ""
+
+
+PROGRAMS = {
+    # vLLM: docs/deployment/docker.md; without --host it listens on all addresses (0.33, entrypoints/launcher.py). ROCm's image is
+    # vllm-openai-rocm (docs/getting_started/installation/gpu.rocm.inc.md).
+    "vllm": Program(8000, (), {"nvidia": "vllm/vllm-openai:v{version}", "amd": "vllm/vllm-openai-rocm:v{version}"}),
+    # SGLang 0.5.23: docs/get_started/install.md, srt/server_args.py (host 127.0.0.1, port 30000).
+    "sglang": Program(30000, ("--host", "0.0.0.0"), {"nvidia": "lmsysorg/sglang:v{version}"}, "python3"),
+    # llama.cpp 0c1e57098: docs/docker.md, common/common.h (hostname 127.0.0.1, port 8080).
+    "llama.cpp": Program(
+        8080,
+        ("--host", "0.0.0.0"),
+        {
+            vendor: f"ghcr.io/ggml-org/llama.cpp:server-{name}"
+            for vendor, name in (("nvidia", "cuda"), ("amd", "rocm"), ("intel", "intel"))
+        },
+        "/app/llama-server",
+    ),
+}
+
+
+class Deployment(NamedTuple):
+    """A plan as it is deployed.
+
+    `words` are the program's and then its arguments, which listen on `port` of all addresses; `arguments` those alone. `source` is the
+    repository of what was judged, `path` the file or folder of the host that is loaded, None for a model of the Hub.
+    """
+
+    name: str
+    source: str
+    model: str
+    words: tuple[str, ...]
+    program: int
+    image: str
+    release: str
+    port: int
+    gpus: int
+    vendor: str
+    path: str | None
+    weights_bytes: int
+    context_tokens: int
+    quant: str
+    head: tuple[str, ...]
+
+    @property
+    def command(self) -> list[str]:
+        return list(self.words[: self.program])
+
+    @property
+    def arguments(self) -> list[str]:
+        return list(self.words[self.program :])
+
+    @property
+    def start_s(self) -> int:
+        """How many seconds the first start may take."""
+        return LOAD_S + -(-self.weights_bytes // RATE)
+
+    @property
+    def gated(self) -> bool:
+        """Whether a token of the Hub may be needed."""
+        return self.path is None
+
+    @property
+    def comment(self) -> str:
+        """What the file is of, as comments."""
+        return "".join(f"# {line}\n" for line in self.head)
+
+
+def engine_of(kind: str, engine: str | None) -> str | None:
+    """The engine that a kind of file starts, where it is not any. Raises `UsageError` for one that it does not."""
+    known = KINDS[check(kind)].engines
+    if engine is not None and engine not in known:
+        raise UsageError(f"--emit {kind} starts {' or '.join(known)}, and --engine is {engine}", "leave one of them out")
+    return known[0] if len(known) == 1 else engine
+
+
+def check(kind: str) -> str:
+    """A kind that there is. Raises `UsageError` for another."""
+    if kind not in KINDS:
+        raise UsageError(f"--emit {kind}: no such file", f"one of {', '.join(KINDS)}")
+    return kind
+
+
+def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, image: str | None = None) -> str:
+    """The file that starts a plan that fits, as text. `version` is the engine's release, the newest that is known without one.
+
+    Raises `UnsupportedError` for a plan that such a file does not start, and `UsageError` for an engine that it does not.
+    """
+    entry = KINDS[check(kind)]
+    engine_of(kind, r.engine)
+    vendor = spec.device.vendor
+    if entry.contained and vendor not in RESOURCES and vendor != "apple":
+        raise UnsupportedError(
+            f"--emit {kind}: how containers ask for {spec.device.name} is not known here",
+            f"name a listed card of {', '.join(RESOURCES)}" if vendor == "custom" else "start the printed command there",
+        )
+    if spec.nodes > 1:
+        raise UnsupportedError(
+            f"--emit {kind} writes the file of one machine, and the plan takes {spec.nodes}",
+            "name the GPUs of one machine, or start the printed command on each",
+        )
+    if spec.others:
+        raise UnsupportedError(f"--emit {kind} asks for GPUs of one kind, and these are several", "name one kind")
+    made = deployment(r, spec, version, image, entry.contained, kind)
+    write: Callable[[Deployment], str] = import_module(f"archcalc.emit.{entry.module}").write
+    return write(made)
+
+
+def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | None, contained: bool, kind: str) -> Deployment:
+    """A plan as all files have it."""
+    from archcalc.render.fit import plan_text
+
+    words = shlex.split(r.command)
+    program = _program_words(words)
+    known = PROGRAMS.get(r.engine)
+    release = version or newest(r.engine)
+    if contained:
+        assert known is not None
+        template = image or known.images.get(spec.device.vendor)
+        if template is None:
+            raise UnsupportedError(
+                f"--emit {kind}: no image of {r.engine} is known for {spec.device.name}"
+                + (", and containers on a Mac see no GPU" if spec.device.vendor == "apple" else ""),
+                "give one with --image" if spec.device.vendor != "apple" else "--emit modelfile, lmstudio or mlx are for a Mac",
+            )
+        image = template.format(version=release.removeprefix("v")) if image is None else image
+        words[0] = known.binary or words[0]
+        words = [*words, *(known.listens if "--host" not in words else ()), "--port", str(known.port)]
+    model = _model(words)
+    path = os.path.abspath(os.path.expanduser(model)) if _local(model) else None
+    if path is not None:
+        words = [path if word == model else word for word in words]
+    name = "".join(c if c.isalnum() else "-" for c in r.source.rsplit("/", 1)[-1].lower()).strip("-")[:50].strip("-") or "model"
+    unknown = [note for note in r.notes if "<" in note and ">" in note]
+    head = (
+        f"{r.source} on {spec.named}: {plan_text(r.plan)}, {r.context_tokens:,} tokens x {r.concurrency:,}",
+        f"{r.engine} {release}".strip() + (f", image {image}" if contained else ""),
+        *unknown,
+    )
+    return Deployment(
+        name=name,
+        source=_repository(r.source),
+        model=model if path is None else path,
+        words=tuple(words),
+        program=program,
+        image=image or "",
+        release=release,
+        port=known.port if known else 8080,
+        gpus=r.gpus,
+        vendor=spec.device.vendor,
+        path=path,
+        weights_bytes=r.per_gpu.weights_bytes * r.plan.tp * r.plan.pp,
+        context_tokens=r.context_tokens,
+        quant=r.plan.quant,
+        head=head,
+    )
+
+
+def _repository(source: str) -> str:
+    from archcalc import zoo
+
+    entry = zoo.find(source)
+    return entry.repo if entry else source
+
+
+def newest(engine: str) -> str:
+    """The newest release whose flags are known; empty where releases have no numbers that an image has."""
+    from archcalc.commands.flags import table
+
+    if engine == "vllm" or engine == "sglang" or engine == "mlx":
+        return table(engine).releases[-1]
+    return ""
+
+
+def _program_words(words: list[str]) -> int:
+    """How many words stand before the arguments."""
+    if words[:2] == ["vllm", "serve"]:
+        return 2
+    return 3 if words[0].startswith("python") else 1
+
+
+def _model(words: list[str]) -> str:
+    """The word that names the model."""
+    flags = ("--model-path", "--model") if words[0].startswith("python") else ("--model", "-m", "-hf")
+    return next((words[words.index(flag) + 1] for flag in flags if flag in words), words[2] if len(words) > 2 else "")
+
+
+def _local(model: str) -> bool:
+    return model.endswith(".gguf") or os.path.exists(os.path.expanduser(model))
+
+
+def dump(*documents: object) -> str:
+    """YAML, in the order of the keys, a document each."""
+    import yaml
+
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:
+            # What stands twice is written twice: anchors are hard to read and to edit.
+            return True
+
+    texts = [yaml.dump(d, Dumper=Plain, sort_keys=False, default_flow_style=False, width=120) for d in documents]
+    return "---\n".join(texts)
+
+
+def probe_steps(seconds: int, period: int = 10) -> int:
+    """How often a probe may fail for so long."""
+    return -(-seconds // period)

@@ -1,0 +1,47 @@
+"""A Compose file.
+
+Source: the Compose specification, 05-services.md and deploy.md (`devices`: `driver`, `count`, `capabilities`); for AMD's GPUs the
+devices that ROCm's containers need (rocm.docs.amd.com, "Running ROCm Docker containers").
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from archcalc.emit import Deployment, dump
+
+
+def write(d: Deployment) -> str:
+    """One service, with its GPUs, its port and a health check that waits for the load."""
+    service: dict[str, Any] = {
+        "image": d.image,
+        "entrypoint": d.command,
+        "command": [word.replace("$", "$$") for word in d.arguments],
+        "ports": [f"{d.port}:{d.port}"],
+        # Processes of one engine share tensors through /dev/shm.
+        "ipc": "host",
+        "restart": "unless-stopped",
+        "healthcheck": {
+            "test": ["CMD-SHELL", f"curl -fs http://localhost:{d.port}/health || exit 1"],
+            "interval": "10s",
+            "timeout": "5s",
+            "retries": 3,
+            "start_period": f"{d.start_s}s",
+        },
+    }
+    if d.path is not None:
+        folder = os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path
+        service["volumes"] = [f"{folder}:{folder}:ro"]
+    else:
+        service["environment"] = {"HF_TOKEN": "${HF_TOKEN:-}"}
+        service["volumes"] = ["~/.cache/huggingface:/root/.cache/huggingface"]
+    if d.vendor == "nvidia":
+        devices = [{"driver": "nvidia", "count": d.gpus, "capabilities": ["gpu"]}]
+        service["deploy"] = {"resources": {"reservations": {"devices": devices}}}
+    else:
+        service["devices"] = ["/dev/kfd", "/dev/dri"] if d.vendor == "amd" else ["/dev/dri"]
+        service["group_add"] = ["video"]
+        if d.vendor == "amd":
+            service["security_opt"] = ["seccomp=unconfined"]
+    return d.comment + dump({"services": {d.name: service}})

@@ -1,0 +1,57 @@
+"""Values of llm-d's Helm chart, llm-d-modelservice.
+
+Source: llm-d-incubation/llm-d-modelservice 3051935, charts/llm-d-modelservice/values.yaml and templates/_helpers.tpl: a container of
+`modelCommand: custom` runs its own `command` and `args`; the GPUs are tensor x data of `parallelism`; the routing sidecar listens on
+`routing.servicePort`, and the engine on `routing.proxy.targetPort`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archcalc.emit import RESOURCES, Deployment, dump, probe_steps
+from archcalc.errors import UnsupportedError
+
+
+def write(d: Deployment) -> str:
+    """One decode deployment, without a separate prefill."""
+    if d.path is not None:
+        raise UnsupportedError("--emit llm-d: the chart loads a model of the Hub, and this is a folder", "give its repository")
+    model, behind = d.arguments[0], 8200
+    words = [*d.arguments[:-1], str(behind)]
+    health = {"httpGet": {"path": "/health", "port": "metrics"}, "periodSeconds": 10}
+    container: dict[str, Any] = {
+        "name": "vllm",
+        "image": d.image,
+        "modelCommand": "custom",
+        "command": d.command,
+        "args": [*words, "--served-model-name", model],
+        "ports": [{"containerPort": behind, "name": "metrics", "protocol": "TCP"}],
+        "resources": {"limits": {RESOURCES[d.vendor]: str(d.gpus)}, "requests": {RESOURCES[d.vendor]: str(d.gpus)}},
+        "mountModelVolume": True,
+        "extraConfig": {
+            "startupProbe": {**health, "failureThreshold": probe_steps(d.start_s)},
+            "readinessProbe": {**health, "timeoutSeconds": 5, "failureThreshold": 3},
+            "livenessProbe": {**health, "timeoutSeconds": 5, "failureThreshold": 6},
+        },
+    }
+    values = {
+        "multinode": False,
+        "modelArtifacts": {
+            "name": model,
+            "uri": f"hf://{model}",
+            "size": f"{-(-d.weights_bytes * 6 // (5 << 30))}Gi",
+            # The chart wants the secret to be there, if it only is empty.
+            "authSecretName": "hf-token",
+            "labels": {"llm-d.ai/inference-serving": "true", "llm-d.ai/model": d.name},
+        },
+        "accelerator": {"type": d.vendor if d.vendor != "intel" else "intel-xe"},
+        "routing": {"servicePort": d.port, "proxy": {"enabled": True, "targetPort": behind}},
+        "decode": {"create": True, "replicas": 1, "parallelism": {"tensor": d.gpus}, "containers": [container]},
+        "prefill": {"create": False},
+    }
+    return (
+        d.comment
+        + "# helm repo add llm-d-modelservice https://llm-d-incubation.github.io/llm-d-modelservice/\n"
+        + (f"# helm install {d.name} llm-d-modelservice/llm-d-modelservice -f THIS-FILE\n" + dump(values))
+    )
