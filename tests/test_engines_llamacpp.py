@@ -169,7 +169,11 @@ def test_types_that_it_lacks(dtype: str, hint: str) -> None:
 def test_more_gpus_hold_more_layers(run: Run) -> None:
     held = []
     for gpus in (1, 2, 4):
-        got = json.loads(run("fit", *f"llama-3.1-70b --gpu {gpus}x4090 --ctx 8k --engine llama.cpp --format json".split()).stdout)
+        got = json.loads(
+            run(
+                "fit", *f"llama-3.1-70b --gpu {gpus}x4090 --ctx 8k --engine llama.cpp --max-quant none --format json".split()
+            ).stdout
+        )
         flag = next(c["options"] for c in got["would_fit"] if "-ngl" in c["options"])
         held.append(int(re.search(r"-ngl (\d+)", flag)[1]))  # type: ignore[index]
     assert 1.8 * held[0] <= held[1] <= 2.2 * held[0]

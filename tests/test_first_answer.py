@@ -81,10 +81,10 @@ def test_what_is_chosen_fits_as_if_it_were_named(name: str, gpu: str, concurrenc
         best = held.found.best
         again = plans(architecture, held.ask._replace(context_tokens=best.context_tokens, sequences=None), alternatives=0).best
         assert (again.fits, again.headroom_bytes) == (best.fits, best.headroom_bytes)
-        longest = architecture.longest or 0
-        if best.fits and best.context_tokens < longest:
-            assert best.context_tokens >= LEAST
-            further = min(longest, best.context_tokens + 1024)
+        assert held.own is not None
+        if best.fits and not held.own.fits:
+            assert LEAST <= best.context_tokens < held.own.tokens
+            further = min(held.own.tokens, best.context_tokens + 1024)
             assert not plans(architecture, held.ask._replace(context_tokens=further, sequences=None), alternatives=0).best.fits
 
 
@@ -281,3 +281,146 @@ def test_a_sweep_has_the_columns_of_a_table_of_fits(run: Run) -> None:
     both = run("fit", *call[:-1], "h100,h200").stdout.splitlines()
     assert set(both[0].split()) - {"fits"} <= {*table[0].split(), "machine"}
     assert run("sweep", *call, "--format", "table", "--out", "rows.csv").returncode == 2
+
+
+# Advice that can be followed
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(hardware.devices()), st.integers(1, 8))
+def test_a_device_that_advice_names_is_one_that_gpu_takes(device: hardware.Device, count: int) -> None:
+    from archcalc.analysis.advice import named
+
+    options = named(device, count)
+    if not options:
+        # Several Macs or laptops, and half of a package.
+        assert device.category in ("soc", "laptop") or count % device.per_package
+        return
+    spec = hardware.parse_spec(options.removeprefix("--gpu "))
+    assert (spec.device.id, spec.count) == (device.id, count)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "llama-3.1-405b --vram 48GiB --ctx 8k",
+        "llama-3.1-405b --gpu mi250x --ctx 8k",
+        "llama-3.3-70b --gpu m4-max-36gb --ctx 8k",
+        "qwen3-32b --gpu t4",
+    ],
+)
+def test_more_and_other_gpus_are_named_as_they_are_typed(call: str, asked: Asked) -> None:
+    from test_fit import typed
+
+    got = asked(f"{call} --max-quant none", 1)
+    changes = [c for c in got["would_fit"] if "-ngl" not in c["options"]]
+    assert changes or "m4" in call
+    for change in changes:
+        words = typed([*call.split(), "--max-quant", "none"], change["options"].replace("--quant", "--max-quant"))
+        assert asked(" ".join(words))["fits"], change
+
+
+def test_layers_go_to_ram_only_where_there_is_enough(asked: Asked) -> None:
+    call = "llama-3.1-70b --gpu 4090 --ctx 8k --engine llama.cpp --quant q4_k_m"
+    (change,) = [c for c in asked(call, 1)["would_fit"] if "-ngl" in c["options"]]
+    assert "RAM" in change["what"]
+    assert any("-ngl" in c["options"] for c in asked(f"{call} --ram 64GiB", 1)["would_fit"])
+    assert not any("-ngl" in c["options"] for c in asked(f"{call} --ram 8GiB", 1)["would_fit"])
+    # A Mac has one memory.
+    mac = asked("llama-3.1-70b --gpu m4-max-36gb --ctx 8k --quant q8_0", 1)
+    assert not any("-ngl" in c["options"] for c in mac["would_fit"])
+
+
+@pytest.mark.parametrize(
+    "call", ["llama-3.1-8b --seq 8k --micro-batch 8 --gpu h100 --lora 16", "qwen3-0.6b --seq 4k --micro-batch 64 --gpu 4090"]
+)
+def test_the_micro_batch_that_is_named_is_the_largest_that_fits(call: str, run: Run) -> None:
+    changes = json.loads(run("train", *call.split(), "--format", "json").stdout)["would_fit"]
+    (options,) = [c["options"] for c in changes if c["options"].startswith("--micro-batch") and " --" not in c["options"]]
+    size = int(options.split()[1])
+    words = call.split()
+    at = words.index("--micro-batch") + 1
+    for n, fits in ((size, True), (size + 1, False)):
+        words[at] = str(n)
+        # The plan that stands where none fits, as it was chosen for the call.
+        got = json.loads(run("train", *words, "--checkpointing", "full", "--format", "json").stdout)
+        assert got["fits"] == fits, n
+
+
+@pytest.mark.parametrize(
+    "call", ["qwen3-235b-a22b --gpu 8xh200 --ctx 128k", "qwen3.5-27b --gpu 8xh200 --ctx 512k", "gpt2 --gpu 4090 --ctx 8k"]
+)
+def test_what_a_refusal_asks_to_set_it_names(call: str, run: Run) -> None:
+    import shlex
+
+    done = run("fit", *call.split())
+    assert done.returncode == 2
+    hint = done.stderr[done.stderr.index("--set ") :].strip()
+    again = json.loads(run("fit", *call.split(), *shlex.split(hint), "--format", "json").stdout)
+    assert again["fits"]
+    if "qwen" in call:
+        assert "yarn" in hint
+
+
+def test_the_page_says_what_its_sequences_are(run: Run) -> None:
+    page = " ".join(run("fit", "llama-3.1-8b", "--gpu", "h100", "--ctx", "8k", "--concurrency", "4").stdout.split())
+    assert "in each of 4 sequences" in page
+    assert "if every one is 8k long, more if they are shorter" in page
+    assert "such sequences" not in page
+
+
+# The same options everywhere
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "fit llama-3.1-8b --gpu h100 --ctx 4k --ctx 8k", "pick --gpu h100 --gpu h200", "sweep gpt2 --ctx 1k --ctx 512",
+        "train llama-3.1-8b --seq 1k --micro-batch 1 --seq 2k", "compare gpt2 --ctx 1k --ctx 512", "inspect gpt2 -f json -f csv",
+    ],
+)  # fmt: skip
+def test_an_option_given_twice_is_refused(call: str, run: Run) -> None:
+    done = run(*call.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is given 2 times" in done.stderr
+
+
+def test_options_that_may_be_repeated_are_not(run: Run) -> None:
+    assert run("inspect", "gpt2", "--set", "n_layer=2", "--set", "n_head=2", "--format", "json").returncode == 0
+    assert run("fit", "gpt2", "--gpu", "h100", "--gpu", "h200", "--offline", "--offline").returncode == 0
+
+
+def test_what_a_shell_completes() -> None:
+    from archcalc.cli import _options
+
+    assert "8xh100" in _options.gpus("8xh1")
+    assert "8xh100,8xh200" in _options.gpus("8xh100,8xh2")
+    assert "here" in _options.gpus("he")
+    assert _options.engines("vllm,sg") == ["vllm,sglang"]
+    assert "q4_k_m" in _options.formats("q4_k")
+    assert "llm-d" in _options.kinds("l")
+    assert "llama-3.1-8b" in _options.bundled("llama-3.1")
+
+
+COMPLETED = {
+    "--gpu": "fit pick sweep train plot diagnose calibrate", "--engine": "fit pick sweep kv inspect plot calibrate",
+    "--quant": "fit sweep diagnose calibrate plot", "--emit": "fit",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("option", "command"), [(option, each) for option, all_ in COMPLETED.items() for each in all_.split()])
+def test_options_complete_in_every_command(option: str, command: str, run: Run) -> None:
+    """As bash asks: typer prints one word a line."""
+    line = f"archcalc {command} {option} "
+    env = {"_ARCHCALC_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "3"}
+    words = run(env=env).stdout.split()
+    expected = {"--gpu": "h100", "--engine": "vllm", "--quant": "fp8", "--emit": "compose"}[option]
+    assert expected in words
+
+
+OFFLINE = "inspect tensors kv models compare fit diagnose calibrate pick plot train report sweep card check gpus verify"
+
+
+@pytest.mark.parametrize("command", OFFLINE.split())
+def test_every_command_takes_offline(command: str, run: Run) -> None:
+    assert "--offline" in run(command, "--help", env={"COLUMNS": "200"}).stdout

@@ -25,6 +25,14 @@ class UsageError(ArchcalcError):
     code = "usage"
 
 
+class ContextError(UsageError):
+    """A context is beyond what the model was made for."""
+
+    def __init__(self, message: str, hint: str, tokens: int, longest: int) -> None:
+        super().__init__(message, hint)
+        self.tokens, self.longest = tokens, longest
+
+
 class SourceError(ArchcalcError):
     """The SOURCE cannot be had: no such name, file or repository."""
 

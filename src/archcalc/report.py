@@ -773,6 +773,13 @@ class SweepRow(Record):
     tpot_ms_high: float | None = None
     tokens_per_s: float | None = None
     tokens_per_s_a_gpu: float | None = None
+    bound_tokens_per_s: float | None = None
+    engine_taken: str | None = None
+    weights_taken: str | None = None
+    context_taken: int | None = None
+    usd_per_hour: float | None = None
+    usd_per_million_output_tokens: float | None = None
+    price_of: str | None = None
     error: str | None = None
 
 

@@ -100,21 +100,36 @@ def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change
     if device.category not in ("soc", "laptop"):
         more = count * 2
         while more <= _MOST_GPUS:
-            if device.visible_bytes * more > least and (found_on := _on(architecture, ask, GpuSpec(device, more))):
+            options = named(device, more)
+            if options and device.visible_bytes * more > least and (found_on := _on(architecture, ask, GpuSpec(device, more))):
                 fit, without = found_on
-                yield Change(f"{more} GPUs of the same kind{without}", f"--gpu {more}x{device.id}", fit, _price(device, more))
+                yield Change(f"{more} GPUs of the same kind{without}", options, fit, _price(device, more))
                 break
             more *= 2
     enough = max(device.visible_bytes + 1, least // count)
     other = [d for d in hardware.devices() if _comparable(d, device) and d.visible_bytes >= enough and d.status == "shipping"]
     priced = sorted(other, key=lambda d: (_price(d, count) or 1e9, d.visible_bytes))
     for candidate in priced[:12]:
-        if found_on := _on(architecture, ask, GpuSpec(candidate, count)):
+        options = named(candidate, count)
+        if options and (found_on := _on(architecture, ask, GpuSpec(candidate, count))):
             fit, without = found_on
             name = candidate.name if count == 1 else f"{count} x {candidate.name}"
-            options = f"--gpu {count}x{candidate.id}" if count > 1 else f"--gpu {candidate.id}"
             yield Change(f"{name}{without}", options, fit, _price(candidate, count))
             break
+
+
+def named(device: Device, count: int) -> str:
+    """The options that name so many GPUs of a device; empty where none do, as for several Macs and for half a package."""
+    if device.vendor == "custom":
+        size = device.visible_bytes
+        return f"--gpu {count} --vram {f'{size >> 30}GiB' if size % (1 << 30) == 0 else f'{size}B'}"
+    packages, left = divmod(count, device.per_package)
+    text = f"{packages}x{device.id}" if packages > 1 else device.id
+    try:
+        spec = hardware.parse_spec(text)
+    except ArchcalcError:
+        return ""
+    return f"--gpu {text}" if not left and (spec.device.id, spec.count) == (device.id, count) else ""
 
 
 def _on(architecture: Architecture, ask: Ask, gpus: GpuSpec) -> tuple[Fit, str] | None:

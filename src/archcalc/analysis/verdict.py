@@ -275,7 +275,7 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
         )
         for change in advice.would_fit(loaded.architecture, ask, found)
     ]
-    if spilled := server(ask.engine).spills(found.model, found.best):
+    if spilled := server(ask.engine).spills(found.model, found.best, ask):
         out.insert(min(2, len(out)), report.FitChange(*spilled, 0, float(ask.concurrency), None))
     return out
 

@@ -14,6 +14,8 @@ from typing import Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from archcalc.errors import UsageError
+
 TAKES_COMMANDS = frozenset({"fit", "kv"})
 COMMAND_WORDS = "archcalc.command_words"
 
@@ -78,7 +80,25 @@ class LightCommand(TyperCommand):
             at = args.index("--")
             ctx.meta[COMMAND_WORDS] = tuple(args[at + 1 :])
             args = args[:at]
+        self._refuse_repeated(ctx, args)
         return super().parse_args(ctx, args)
+
+    def _refuse_repeated(self, ctx: Any, args: list[str]) -> None:
+        """An option that takes one value and is given several: the last one would win, and the others be ignored."""
+        if len(args) < 2:
+            return
+        try:
+            _, _, order = self.make_parser(ctx).parse_args(list(args))
+        except Exception:
+            # What is wrong with the call is told when it is parsed.
+            return
+        for param in dict.fromkeys(order):
+            once = param.param_type_name == "option" and not (param.multiple or getattr(param, "is_flag", False))
+            if once and order.count(param) > 1:
+                raise UsageError(
+                    f"{param.opts[0]} is given {order.count(param)} times, and takes one value",
+                    "give it once" + (", with a list: 4k,8k" if "LIST" in str(param.metavar) else ""),
+                )
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, help and completion included."""

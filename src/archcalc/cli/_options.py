@@ -32,14 +32,21 @@ def gpus(incomplete: str) -> list[str]:
 
 def engines(incomplete: str) -> list[str]:
     """The engines that serve and begin so, for shell completion."""
-    return [name for name in servers() if name.startswith(incomplete.lower())]
+    before, _, begun = incomplete.rpartition(",")
+    return [f"{before}{',' if before else ''}{name}" for name in servers() if name.startswith(begun.lower())]
+
+
+def all_engines(incomplete: str) -> list[str]:
+    """Every engine that begins so, for shell completion."""
+    return [name for name in names() if name.startswith(incomplete.lower())]
 
 
 def formats(incomplete: str) -> list[str]:
     """The storages of weights that begin so, for shell completion."""
     from archcalc.quant import quantizations
 
-    return [name for name in quantizations() if name.startswith(incomplete.lower())]
+    before, _, begun = incomplete.rpartition(",")
+    return [f"{before}{',' if before else ''}{name}" for name in quantizations() if name.startswith(begun.lower())]
 
 
 def kinds(incomplete: str) -> list[str]:

@@ -8,16 +8,31 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import FormatOption, KvDtype, Offline, Set
+from archcalc.cli._options import SERVERS, FormatOption, KvDtype, Offline, Set, bundled, engines, formats, gpus
 from archcalc.cli._run import Format
 
 
 def command(
     bench: Annotated[str, typer.Argument(metavar="BENCH", help="The file of a benchmark: JSON, or what it printed.")],
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The model that was measured, as for inspect.")],
-    gpu: Annotated[str, typer.Option("--gpu", metavar="SPEC", help="The machine: 8xH100, 2x4090, m4-max-128gb.")],
-    engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="vllm, or llama.cpp on a Mac.")] = None,
-    quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="How the weights were stored.")] = None,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The model that was measured, as for inspect.", autocompletion=bundled)
+    ],
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            "--gpu", metavar="SPEC", help="The machine: 8xH100, 2x4090, m4-max-128gb; this one by default.", autocompletion=gpus
+        ),
+    ] = None,
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines),
+    ] = None,
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="NAME", help="How the weights were stored.", autocompletion=formats)
+    ] = None,
     tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
     pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
     ep: Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")] = None,
@@ -31,15 +46,16 @@ def command(
 
     Reads llama-bench (JSON or table), `vllm bench serve` (JSON or text) and genai-perf (JSON).
     """
-    from archcalc import hardware, units
+    from archcalc import units
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.speed.calibrate import calibrate, read_bench
     from archcalc.analysis.speed.plan import STANDS_IN, Wanted
+    from archcalc.cli.fit import machine
     from archcalc.engines.engine import check_engine, chosen_for, servers
     from archcalc.loader import load
     from archcalc.report import to_plain
 
-    spec = hardware.parse_spec(gpu)
+    spec = machine(gpu if gpu or vram else "here", vram)
     known = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     ask = Ask(
         spec, known, tp=tp, pp=pp, ep=ep, dp=dp, quant=quant,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Offline, Refresh, bundled
+from archcalc.cli._options import Offline, Refresh, Set, bundled
 from archcalc.errors import FormatError, SourceError, UsageError
 
 
@@ -22,6 +22,7 @@ def command(
     update: Annotated[
         str | None, typer.Option("--update", metavar="FILE", help="Write the section between the markers of a file anew.")
     ] = None,
+    set_: Set = None,
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
@@ -40,7 +41,7 @@ def command(
     def section(marker: str) -> str:
         if not marker or marker == "-":
             raise UsageError("a marker names no source", "as in <!-- archcalc:begin org/name -->")
-        loaded = load(placed(marker, folder) if update else marker, offline=offline, refresh=refresh)
+        loaded = load(placed(marker, folder) if update else marker, offline=offline, refresh=refresh, overrides=set_ or ())
         return write.section(Model(loaded.source.name, loaded.source, loaded.architecture), marker)
 
     if update is None:

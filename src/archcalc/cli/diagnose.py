@@ -9,19 +9,24 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import FormatOption, Offline, Set
+from archcalc.cli._options import FormatOption, Offline, Set, bundled, formats, gpus
 from archcalc.cli._run import Format, leave
 from archcalc.errors import SourceError, SourceNotFoundError, UsageError
 
 
 def command(
     log: Annotated[str, typer.Argument(metavar="LOG", help="What the engine printed: a file, or - for standard input.")],
-    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, where the log does not name it.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, where the log does not name it.", autocompletion=gpus)
+    ] = None,
     vram: Annotated[str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory.")] = None,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="SOURCE", help="The model, where the log does not name it.")
+        str | None,
+        typer.Option("--model", metavar="SOURCE", help="The model, where the log does not name it.", autocompletion=bundled),
     ] = None,
-    quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="How its weights are stored.")] = None,
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="NAME", help="How its weights are stored.", autocompletion=formats)
+    ] = None,
     save_calibration: Annotated[
         str | None, typer.Option("--save-calibration", metavar="FILE", help="Keep what this host's overheads were, for fit.")
     ] = None,

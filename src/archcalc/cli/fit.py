@@ -14,7 +14,7 @@ from archcalc.cli._command import calibrated, question, refuse
 from archcalc.cli._command import given as command_given
 from archcalc.cli._options import SERVERS, KvDtype, Offline, Refresh, Set, bundled, engines, formats, gpus, kinds
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
-from archcalc.errors import ArchcalcError, NoRoomError, UsageError
+from archcalc.errors import ArchcalcError, ContextError, NoRoomError, UsageError
 from archcalc.report import FitReport, to_plain
 
 if TYPE_CHECKING:
@@ -257,6 +257,7 @@ def command(
             utilization=None if utilization is None else units.parse_share(utilization, "--utilization"),
             batched_tokens=batched_tokens,
             version=engine_version,
+            ram_bytes=units.parse_bytes(ram) if ram is not None else None,
         )
         if calibration is not None and wanted.calibration is None:
             ask = calibrated(ask, calibration)
@@ -295,11 +296,48 @@ def command(
                 loaded, ask, max_quant=None if max_quant == "none" else max_quant, wanted=wanted, steps=steps, unsaid=unsaid
             )
         except ArchcalcError as error:
+            if isinstance(error, ContextError):
+                error.hint = _longer(str(text), error, offline, set_ or ())
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise
 
     _print(_pairs(source, specs), report, form, explain, emitted)
+
+
+def _longer(source: str, error: ContextError, offline: bool, set_: Sequence[str]) -> str:
+    """What to set for a context beyond the model's own, as far as it was seen to work: the key that states that, and for rotated positions
+    how they are stretched.
+
+    YaRN's key is that of transformers' `rope_scaling` (Peng et al. 2023, arXiv:2309.00071), whose factor is the context over the original.
+    """
+    from archcalc import sources
+    from archcalc.loader import load
+
+    try:
+        config = sources.resolve(source, offline=offline).config
+    except ArchcalcError:
+        return error.hint
+    for prefix, inner in (("", config), *((f"{key}.", value) for key, value in config.items() if isinstance(value, dict))):
+        known = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length")
+        for key in sorted(known, key=lambda key: key not in inner):
+            asked = [f"{prefix}{key}={error.tokens}"]
+            scaled = inner.get("rope_scaling") or inner.get("rope_parameters")
+            if ("rope_theta" in inner or scaled) and not (isinstance(scaled, dict) and "factor" in scaled):
+                of = {"rope_type": "yarn", "factor": round(error.tokens / error.longest, 4)}
+                made: dict[str, Any] = {**of, "original_max_position_embeddings": error.longest}
+                name = "rope_parameters" if isinstance(inner.get("rope_parameters"), dict) else "rope_scaling"
+                made = {**(inner.get(name) or {}), **made}
+                asked.append(f"{prefix}{name}={json.dumps(made, separators=(',', ':'))}")
+            try:
+                longest = load(source, offline=offline, overrides=[*set_, *asked]).architecture.longest
+            except ArchcalcError:
+                continue
+            if longest == error.tokens:
+                words = " ".join(f"--set '{each}'" if '"' in each else f"--set {each}" for each in asked)
+                how = "stretch its positions by YaRN, where its publisher allows that" if len(asked) > 1 else "set what states it"
+                return f"ask for --ctx {error.longest} or less, or {how}: {words}"
+    return error.hint
 
 
 def _pairs(sources: Iterable[str], specs: Sequence[GpuSpec]) -> list[str]:

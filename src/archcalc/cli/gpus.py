@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from archcalc.cli._options import FormatOption
+from archcalc.cli._options import FormatOption, Offline
 from archcalc.cli._run import Format
 from archcalc.errors import UsageError
 
@@ -23,6 +23,7 @@ def command(
         str | None, typer.Option("--vendor", metavar="NAME", help="nvidia, amd, intel, apple, google or aws.")
     ] = None,
     form: FormatOption = Format.table,
+    offline: Offline = False,
 ) -> None:
     """List the catalog of GPUs: what an engine sees of the memory, bandwidth, matrix rates, links, the cheapest instance.
 

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import ENGINES, Batch, Context, Dtype, FormatOption, KvDtype, Offline, Reference, Refresh, Set, Sources
+from archcalc.cli._options import (
+    ENGINES,
+    Batch,
+    Context,
+    Dtype,
+    FormatOption,
+    KvDtype,
+    Offline,
+    Reference,
+    Refresh,
+    Set,
+    Sources,
+    all_engines,
+)
 from archcalc.cli._run import Format, print_each
 from archcalc.engines.engine import TEXTBOOK, check_engine
 from archcalc.report import Inspection, to_plain
@@ -20,7 +33,9 @@ def command(
     batch: Batch = 1,
     dtype: Dtype = None,
     kv_dtype: KvDtype = None,
-    engine: Annotated[str, typer.Option("--engine", metavar=ENGINES, help="As whose rules allocate the cache.")] = TEXTBOOK,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar=ENGINES, help="As whose rules allocate the cache.", autocompletion=all_engines)
+    ] = TEXTBOOK,
     explain: Annotated[
         bool, typer.Option("--explain", help="Every figure as its formula with the numbers in it, and its source.")
     ] = False,

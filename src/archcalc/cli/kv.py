@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archcalc.cli._options import ENGINES, Batch, Context, FormatOption, KvDtype, MaybeSources, Offline, Refresh, Set
+from archcalc.cli._options import ENGINES, Batch, Context, FormatOption, KvDtype, MaybeSources, Offline, Refresh, Set, all_engines
 from archcalc.cli._run import Format, print_each
 from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UsageError
@@ -28,7 +28,8 @@ def command(
     batch: Batch = 1,
     kv_dtype: KvDtype = None,
     engine: Annotated[
-        str | None, typer.Option("--engine", metavar=ENGINES, help="Whose rules; all side by side without it.")
+        str | None,
+        typer.Option("--engine", metavar=ENGINES, help="Whose rules; all side by side without it.", autocompletion=all_engines),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Each figure as its formula, and where its rule stands.")] = False,
     engine_version: Annotated[

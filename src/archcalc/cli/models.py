@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from archcalc.cli._options import FormatOption
+from archcalc.cli._options import FormatOption, Offline
 from archcalc.cli._run import Format
 
 
@@ -17,6 +17,7 @@ def command(
     ] = None,
     types: Annotated[bool, typer.Option("--types", help="List the model types that are read exactly instead.")] = False,
     form: FormatOption = Format.table,
+    offline: Offline = False,
 ) -> None:
     """List the bundled models, or with --types the model types that are read exactly."""
     from archcalc.render import rows

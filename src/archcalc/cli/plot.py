@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Set, Sources
+from archcalc.cli._options import SERVERS, Context, KvDtype, Offline, Refresh, Set, Sources, engines, formats, gpus
 from archcalc.cli._run import complain, each, leave
 from archcalc.errors import ArchcalcError, UsageError
 
@@ -26,7 +26,7 @@ class Kind(str, Enum):
     pareto = "pareto"
 
 
-_IDLE = {Kind.kv: ("--gpu", "--engine"), Kind.params: ("--ctx", "--gpu", "--engine", "--kv-dtype")}
+_IDLE = {Kind.kv: ("--gpu", "--vram", "--engine"), Kind.params: ("--ctx", "--gpu", "--vram", "--engine", "--kv-dtype")}
 """The options that a chart does not use."""
 
 
@@ -34,13 +34,23 @@ def command(
     kind: Annotated[Kind, typer.Argument(help="kv, memory, params, roofline or pareto.")],
     source: Sources,
     ctx: Context = None,
-    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, for memory and roofline.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, for memory and roofline.", autocompletion=gpus)
+    ] = None,
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
+    ] = None,
     engine: Annotated[
-        str | None, typer.Option("--engine", metavar="NAME", help="The engine, for memory and roofline; vllm by default.")
+        str | None,
+        typer.Option(
+            "--engine", metavar=SERVERS, help="The engine, for memory and roofline; vllm by default.", autocompletion=engines
+        ),
     ] = None,
     isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for pareto.")] = None,
     osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request, for pareto.")] = None,
-    quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so, for pareto.")] = None,
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so, for pareto.", autocompletion=formats)
+    ] = None,
     kv_dtype: KvDtype = None,
     set_: Set = None,
     out: Annotated[
@@ -62,7 +72,8 @@ def command(
     from archcalc.loader import Loaded, load
 
     given = {
-        "--ctx": ctx, "--gpu": gpu, "--engine": engine, "--kv-dtype": kv_dtype, "--isl": isl, "--osl": osl, "--quant": quant,
+        "--ctx": ctx, "--gpu": gpu, "--vram": vram,
+        "--engine": engine, "--kv-dtype": kv_dtype, "--isl": isl, "--osl": osl, "--quant": quant,
     }  # fmt: skip
     for option in (*_IDLE.get(kind, ()), *(() if kind is Kind.pareto else ("--isl", "--osl", "--quant"))):
         if given[option] is not None:
@@ -82,6 +93,10 @@ def command(
     elif kind is Kind.params:
         chart = charts.params(models)
     else:
+        from archcalc.cli.fit import machine, machines_of
+
+        if gpu is None and vram is None:
+            raise UsageError("--gpu is missing: this chart is about a machine", "such as --gpu 8xH100, or --gpu here")
         known = check_engine(engine or DEFAULT, servers())
         if kind is Kind.pareto:
             from archcalc.analysis.speed.plan import Wanted
@@ -89,13 +104,13 @@ def command(
             wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
             context = tokens or (wanted.isl or 1024) + (wanted.osl or 1024)
             dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype else None
-            asks = [Ask(charts.machine(one), known, context, kv_dtype=dtype, quant=quant) for one in (gpu or "").split(",")]
+            asks = [Ask(one, known, context, kv_dtype=dtype, quant=quant) for one in machines_of([gpu] if gpu else None, vram)]
             chart = charts.pareto(models, asks, wanted)
             _write(chart, out)
             if len(models) < len(found):
                 leave(1)
             return
-        ask = Ask(charts.machine(gpu), known, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)
+        ask = Ask(machine(gpu, vram), known, tokens, kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None)
         chart = charts.fit_memory(models, ask) if kind is Kind.memory else charts.decode(models, ask)
     _write(chart, out)
     if len(models) < len(found):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from archcalc import files
-from archcalc.cli._options import Offline, Sources, gpus
+from archcalc.cli._options import Offline, Sources, engines, formats, gpus
 from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
 
@@ -44,12 +44,16 @@ def command(
     gpu: Annotated[
         str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.", autocompletion=gpus)
     ] = None,
-    engine: Annotated[str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.", autocompletion=engines)
+    ] = None,
     tp: Annotated[str | None, typer.Option("--tp", metavar="LIST", help="Tensor parallelism: 1,2,4.")] = None,
     pp: Annotated[str | None, typer.Option("--pp", metavar="LIST", help="Pipeline stages.")] = None,
     ep: Annotated[str | None, typer.Option("--ep", metavar="LIST", help="Expert parallelism.")] = None,
     dp: Annotated[str | None, typer.Option("--dp", metavar="LIST", help="Replicas.")] = None,
-    quant: Annotated[str | None, typer.Option("--quant", metavar="LIST", help="Weights: none,fp8,w4a16.")] = None,
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="LIST", help="Weights: none,fp8,w4a16.", autocompletion=formats)
+    ] = None,
     kv_dtype: Annotated[str | None, typer.Option("--kv-dtype", metavar="LIST", help="Cache dtypes: bf16,fp8.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=LIST", help="Values of a config key: num_hidden_layers=24,32,48.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from archcalc.cli._options import FormatOption, Offline, Refresh, Set, bundled
+from archcalc.cli._options import FormatOption, Offline, Refresh, Set, bundled, gpus
 from archcalc.cli._records import options
 from archcalc.cli._run import Format, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
@@ -243,7 +243,10 @@ class Learned(NamedTuple):
 class Machine(NamedTuple):
     """What it runs on, and what that costs."""
 
-    gpu: Annotated[str | None, typer.Option("--gpu", metavar="SPEC", help="8xH100, 4090, p5.48xlarge.")] = None
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", metavar="SPEC", help="8xH100, 4090, p5.48xlarge; here is this machine.", autocompletion=gpus),
+    ] = None
     vram: Annotated[
         str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
     ] = None
@@ -366,6 +369,10 @@ def _machine(machine: Machine) -> GpuSpec | None:
                 "--vram is for a card that --gpu does not name", "give one of them; --gpu 2 --vram 24GiB for two such cards"
             )
         return hardware.GpuSpec(hardware.custom(units.parse_bytes(machine.vram)), max(1, int(machine.gpu or 1)))
+    if machine.gpu is not None and machine.gpu.strip().lower() == "here":
+        from archcalc.hardware import here
+
+        return here.spec()
     return hardware.parse_spec(machine.gpu, limit=1 << 20) if machine.gpu is not None else None
 
 

@@ -300,7 +300,7 @@ class Server(Engine):
         """Settings of the engine that leave more to the cache."""
         return ()
 
-    def spills(self, model: Candidate, fit: Fit) -> tuple[str, str] | None:
+    def spills(self, model: Candidate, fit: Fit, ask: Ask) -> tuple[str, str] | None:
         """How a model that does not fit runs with a part of it in the CPU's memory: in words, and the options."""
         return None
 

@@ -13,7 +13,7 @@ from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.weights import Kept
 from archcalc.engines.weights import Options as WeightOptions
-from archcalc.errors import UsageError
+from archcalc.errors import ContextError, UsageError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
 
@@ -196,9 +196,11 @@ def context_of(architecture: Architecture, ask: Ask) -> int:
         raise UsageError("the config states no context", "give --ctx")
     if longest is not None and tokens > longest and not (ask.own is not None and server(ask.engine).longer):
         how = stretching(architecture)
-        raise UsageError(
+        raise ContextError(
             f"a context of {tokens:,} tokens is beyond the model's {longest:,}{f': {how}' if how else ''}",
             f"ask for --ctx {longest} or less, or set its key with --set",
+            tokens,
+            longest,
         )
     return tokens
 

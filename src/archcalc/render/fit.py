@@ -129,7 +129,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         table.add_column(overflow="fold")
         for change in r.would_fit:
             price = f", from ${change.usd_per_hour:,.2f} an hour" if change.usd_per_hour is not None else ""
-            table.add_row(change.what, change.options, f"{units.format_bytes(change.headroom_bytes)} to spare{price}")
+            left = f"{units.format_bytes(change.headroom_bytes)} to spare" if change.headroom_bytes else ""
+            table.add_row(change.what, change.options, f"{left}{price}")
         page.print(table)
     elif not r.fits:
         page.print("\nNo change that was tried makes it fit.")

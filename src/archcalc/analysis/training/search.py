@@ -76,11 +76,11 @@ def remedies(planner: Planner, run: Run, budget: int) -> list[Remedy]:
     steps = list(_steps(run))
     # Ways that begin alike try the same runs.
     total = cache(lambda tried: _total(planner, tried))
-    found = [
-        Remedy(option, cost, size)
-        for option, cost, changes in steps
-        if (size := total(run._replace(**changes))) is not None and size <= budget
-    ]
+    found = []
+    for step in steps:
+        size = total(run._replace(**step[2]))
+        if size is not None and size <= budget:
+            found.append(_remedy(total, run, budget, [step]))
     gentle = [step for step in steps if not {"lora", "quant", "offload"} & step[2].keys()]
     adapters = [step for step in steps if "offload" not in step[2]]
     for way in (gentle, adapters, steps):
@@ -155,4 +155,21 @@ def _together(
         size = with_all(rest)
         if size is not None and size <= budget:
             chosen = rest
-    return Remedy(" ".join(c[0] for c in chosen), "; ".join(c[1] for c in chosen), with_all(chosen) or 0)
+    return _remedy(total, run, budget, chosen)
+
+
+def _remedy(total: Callable[[Run], int | None], run: Run, budget: int, chosen: Sequence[tuple[str, str, dict[str, Any]]]) -> Remedy:
+    """Steps that make the run fit, with the largest micro-batch that does where that is one of them."""
+    changes: dict[str, Any] = {}
+    for step in chosen:
+        changes |= step[2]
+    options = [step[0] for step in chosen]
+    if "micro_batch" in changes:
+        low, high = 1, run.micro_batch
+        while high - low > 1:
+            middle = (low + high) // 2
+            size = total(run._replace(**{**changes, "micro_batch": middle}))
+            low, high = (middle, high) if size is not None and size <= budget else (low, middle)
+        changes["micro_batch"] = low
+        options = [f"--micro-batch {low}" if option == "--micro-batch 1" else option for option in options]
+    return Remedy(" ".join(options), "; ".join(step[1] for step in chosen), total(run._replace(**changes)) or 0)

@@ -143,14 +143,17 @@ class LlamaCpp(Server):
 
         return command(named, ask, fit)
 
-    def spills(self, model: Candidate, fit: Fit) -> tuple[str, str] | None:
+    def spills(self, model: Candidate, fit: Fit, ask: Ask) -> tuple[str, str] | None:
+        """Not where CPU and GPU share the memory, nor where the CPU's is known to be too small."""
+        from archcalc import units
         from archcalc.engines.llamacpp.command import offload
 
-        held = offload(model, fit)
-        if not held or held[0] >= held[1]:
+        held = None if ask.gpus.device.shared_memory else offload(model, fit)
+        if not held or held[0] >= held[1] or (ask.ram_bytes is not None and held[2] > ask.ram_bytes):
             return None
         gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
-        return f"{held[0]} of {held[1]} layers on the {gpus}, the rest in the CPU's memory", f"-ngl {held[0]} (llama-server)"
+        what = f"{held[0]} of {held[1]} layers in {model.quant} on the {gpus}, the rest in RAM: {units.format_bytes(held[2])} of it"
+        return what, f"-ngl {held[0]} (llama-server)"
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         from archcalc import units

@@ -27,8 +27,9 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
         yield f"-ctk {fit.kv_dtype} -ctv {fit.kv_dtype}"
 
 
-def offload(model: Candidate, fit: Fit) -> tuple[int, int] | None:
-    """How many of the layers fit on the GPUs beside their cache (`-ngl`, the head counting as one), and how many there are.
+def offload(model: Candidate, fit: Fit) -> tuple[int, int, int] | None:
+    """How many of the layers fit on the GPUs beside their cache (`-ngl`, the head counting as one), how many there are, and the bytes of
+    weights and cache that the CPU's memory holds of the rest.
 
     Layers are taken from the last, as llama.cpp does, the head first: one GPU is filled after the other. None if nothing fits.
     """
@@ -57,4 +58,4 @@ def offload(model: Candidate, fit: Fit) -> tuple[int, int] | None:
         held += 1
     if room < 0 and not held:
         return None
-    return held + 1, layers + 1
+    return held + 1, layers + 1, sum(size + cache for size in each[: layers - held])
