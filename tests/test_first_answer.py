@@ -424,3 +424,17 @@ OFFLINE = "inspect tensors kv models compare fit diagnose calibrate pick plot tr
 @pytest.mark.parametrize("command", OFFLINE.split())
 def test_every_command_takes_offline(command: str, run: Run) -> None:
     assert "--offline" in run(command, "--help", env={"COLUMNS": "200"}).stdout
+
+
+def test_a_table_takes_nothing_for_granted_that_its_lines_contradict(run: Run) -> None:
+    page = " ".join(run("fit", "llama-3.1-8b", "qwen3-32b", "--gpu", "4090").stdout.split())
+    assert "weights as published, or in a format that fits (--quant)" in page
+    assert "weights in bf16" not in page
+    both = " ".join(run("fit", "qwen3-8b", "--gpu", "h100,4060").stdout.split())
+    assert "vLLM (--engine) or llama.cpp (--engine)" in both
+
+
+def test_no_is_said_of_the_least_context(asked: Asked) -> None:
+    got = asked("llama-3.1-405b --gpu h100", 1)
+    assert got["verdict"].startswith("does not fit: not even 4k tokens")
+    assert (got["context_tokens"], got["own_context"]["fits"], got["command"]) == (LEAST, False, "")

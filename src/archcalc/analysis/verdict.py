@@ -114,6 +114,8 @@ def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None) -> s
         words = _WORDS.get(option, "")
         if option == "--ctx" and own is not None:
             words = "the model's own context" if own.tokens == found.best.context_tokens else "the longest context that fits"
+            if not found.best.fits:
+                words = f"at least {units.format_tokens(found.best.context_tokens)} tokens of context"
         elif option == "--engine":
             words = server(ask.engine).title
         elif option == "--quant":
@@ -189,6 +191,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
         return f"fits up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}"
     if fit.fits:
         return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"
+    if own is not None and own.tokens > fit.context_tokens:
+        what = f"not even {what}"
     if fit.headroom_bytes >= 0:
         return f"does not start: {what}; {fit.start.limit}"
     if fit.budget.kv_room_bytes < 0:

@@ -511,7 +511,13 @@ def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = Fa
     if not gpu or vram is not None:
         if gpu and len(gpu) > 1:
             raise UsageError(f"--vram {vram} is of one machine, and --gpu names {len(gpu)}", "ask about each alone")
-        return [machine(gpu[0] if gpu else None if vram is not None else "here", vram, mixed)]
+        if gpu or vram is not None:
+            return [machine(gpu[0] if gpu else None, vram, mixed)]
+        try:
+            return [machine("here", None, mixed)]
+        except UsageError as error:
+            error.message = error.message.replace("--gpu here:", "without --gpu it is this machine, and")
+            raise
     found = []
     for text in gpu:
         parts = [text.replace("+", ",") if mixed else text] if alone else hardware.split_list(text)

@@ -424,10 +424,29 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
         load = "1k prompt and 1k output tokens a request where the context holds them"
     yield f"tokens/s: forecast output of all requests together, {load}; <= is a bound, where nothing is forecast. $/M tokens: of output."
     yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."
-    if first.assumed:
-        yield f"taken for granted: {first.assumed}"
+    if assumed := _assumed(reports):
+        yield f"taken for granted: {assumed}"
     for machine, of in dict.fromkeys((f"{r.gpus}x{r.gpu}", r.cost.of) for r in reports if r.cost):
         yield f"price of {machine}: {of}"
+
+
+_OR = {
+    "--quant": "weights as published, or in a format that fits (--quant)",
+    "--ctx": "the model's own context, or the longest that fits (--ctx)",
+}
+"""What is taken for granted where it is not the same in all lines."""
+
+
+def _assumed(reports: Sequence[FitReport]) -> str:
+    """What was taken for granted in all of them, an option each."""
+    said: dict[str, list[str]] = {}
+    for r in reports:
+        for words in r.assumed.split("; ") if r.assumed else ():
+            option = words.rpartition("(")[2].rstrip(")")
+            if words not in said.setdefault(option, []):
+                said[option].append(words)
+    plain = [_OR.get(option, " or ".join(words)) if len(words) > 1 else words[0] for option, words in said.items()]
+    return "; ".join(plain)
 
 
 def write_list(
@@ -454,7 +473,7 @@ def write_list(
     if len(kept) < len(rows):
         more = [
             f"{n:,} {words}"
-            for n, words in ((len(fitting) - len(kept), "more fit"), (len(rows) - len(fitting), "do not"))
+            for n, words in ((len(fitting) - len(kept), "more fit"), (len(rows) - len(fitting), "do not fit"))
             if n > 0 and most is not None
         ]
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
