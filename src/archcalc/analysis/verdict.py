@@ -292,7 +292,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     """What qualifies the answer; `stored` is the quantization that the checkpoint states."""
     yield from ask.gpus.notes
     engine = server(ask.engine)
-    if ask.context_tokens is None and (how := stretching(found.model.architecture)):
+    if found.best.context_tokens == found.model.architecture.facts.context_tokens and (how := stretching(found.model.architecture)):
         yield f"{how}: --ctx {found.model.architecture.longest} plans for them"
     yield from engine.serves(found.model.architecture, ask.version)
     yield from engine.notes(ask, found.model, stored)
