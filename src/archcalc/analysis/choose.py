@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from archcalc.analysis.fit import Ask, Candidate, Plans, largest, plans
+from archcalc.analysis.fit import Ask, Candidate, Plans, max_context, plans
 from archcalc.engines.engine import LOCAL, server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
@@ -159,7 +159,18 @@ def held(
     def holds(steps: int) -> bool:
         return at(steps * _STEP).best.fits
 
-    tokens = LEAST
-    if holds(LEAST // _STEP):
-        tokens = _STEP * largest(holds, own.tokens // _STEP)
+    shortest = at(LEAST)
+    if not shortest.best.fits:
+        return Held(at(LEAST, alternatives) if alternatives else shortest, ask._replace(context_tokens=LEAST), own, published)
+    low, high = LEAST // _STEP, -(-own.tokens // _STEP)
+    # What one plan holds is soon found, and mostly all that any does.
+    near = max(max_context(found.model, fit, ask) for fit in (shortest.best, best)) // _STEP
+    if low < near < high and holds(near):
+        low = near
+        if not holds(low + 1):
+            high = low + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    tokens = _STEP * low
     return Held(at(tokens, alternatives), ask._replace(context_tokens=tokens), own, published)

@@ -102,6 +102,13 @@ def preference(placement: Placement, device: Device) -> tuple[int, ...]:
 
 def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     """Why the engine cannot place the model so; empty where it can. What an engine quantizes as it loads has no blocks to cut."""
+    known = model.refused.get(placement)
+    if known is None:
+        known = model.refused[placement] = _cannot(model, placement, ask)
+    return known
+
+
+def _cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     why = why_not(model.architecture, placement, model.options)
     count = machines(ask.gpus)
     if not why and count > 1:
@@ -123,7 +130,7 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     )  # fmt: skip
     if ask.own is not None:
         options = options._replace(**engine.weight_options(ask.own))
-    return Candidate(held, options, kept(held, options), name, {}, {})
+    return Candidate(held, options, kept(held, options), name, {}, {}, {})
 
 
 def budget_of(

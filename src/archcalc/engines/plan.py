@@ -103,7 +103,8 @@ class Pooled(NamedTuple):
 class Candidate(NamedTuple):
     """A model with weights as they would be stored, and all that does not depend on the placement.
 
-    `weights` and `caches` keep what was made for placements already judged: many contexts and concurrencies share them.
+    `weights`, `caches` and `refused` keep what was made for placements already judged, and why others cannot be: many contexts and
+    concurrencies share them.
     """
 
     architecture: Architecture
@@ -112,6 +113,7 @@ class Candidate(NamedTuple):
     quant: str
     weights: dict[Placement, RankWeights]
     caches: dict[tuple[Placement, str | None, int, int], Pooled]
+    refused: dict[Placement, str]
 
 
 class Fit(NamedTuple):
