@@ -260,3 +260,27 @@ def test_what_no_file_can_be_written_for_is_refused(call: str, said: str, status
 
 def test_every_kind_is_tried() -> None:
     assert {kind for kind, _ in CALLS} | {"lmstudio"} == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", ["compose", "k8s", "helm", "llm-d", "slurm"])
+def test_a_command_of_ones_own_is_deployed_as_it_stands(kind: str, run: Run, tmp_path: Path) -> None:
+    words = "vllm serve qwen3-30b-a3b -tp 2 --max-model-len 16384 --max-num-seqs 16 --port 9000 --enforce-eager".split()
+    done = run("fit", "--gpu", "2xh100", "--emit", kind, "--", *words)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "plan"
+    path.write_text(done.stdout, encoding="utf-8")
+    first = json.loads(run("fit", "--gpu", "2xh100", "--format", "json", "--", *words).stdout)
+    again = json.loads(run("fit", "--gpu", "2xh100", "--command-file", str(path), "--format", "json").stdout)
+    assert (again["plan"], again["per_gpu"]) == (first["plan"], first["per_gpu"])
+    if kind == "k8s":
+        pod, service = yaml.safe_load_all(done.stdout)
+        container = pod["spec"]["template"]["spec"]["containers"][0]
+        assert container["ports"][0]["containerPort"] == service["spec"]["ports"][0]["port"] == 9000
+        assert container["args"].count("--port") == 1
+
+
+def test_a_command_that_no_chart_writes_is_refused(run: Run) -> None:
+    done = run("fit", "--gpu", "h100", "--emit", "helm", "--", "vllm", "serve", "--model", "qwen3-8b")
+    assert (done.returncode, "vllm serve MODEL" in done.stderr) == (2, True)
+    done = run("fit", "--gpu", "h100", "--emit", "compose", "--", "ollama", "run", "qwen3-8b")
+    assert (done.returncode, "this is ollama" in done.stderr) == (2, True)

@@ -169,8 +169,14 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
     from archcalc.render.fit import plan_text
 
     words = shlex.split(r.command)
+    if words[0] not in ("vllm", "sglang", "python", "python3", "llama-server", "mlx_lm.server"):
+        raise UsageError(
+            f"--emit {kind} writes how a server is started, and this is {words[0]}",
+            "give the server's command, such as vllm serve MODEL",
+        )
     program = _program_words(words)
     known = PROGRAMS.get(r.engine)
+    port = known.port if known else 8080
     release = version or newest(r.engine)
     if contained:
         assert known is not None
@@ -182,8 +188,10 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
                 "give one with --image" if spec.device.vendor != "apple" else "--emit modelfile, lmstudio or mlx are for a Mac",
             )
         image = template.format(version=release.removeprefix("v")) if image is None else image
-        words[0] = known.binary or words[0]
-        words = [*words, *(known.listens if "--host" not in words else ()), "--port", str(known.port)]
+        words[0] = known.binary if known.binary and words[0] != "sglang" else words[0]
+        stated = words[words.index("--port") + 1] if "--port" in words[:-1] else ""
+        port = int(stated) if stated.isdecimal() else port
+        words = [*words, *(known.listens if "--host" not in words else ()), *(() if stated else ("--port", str(port)))]
     model = _model(words)
     path = os.path.abspath(os.path.expanduser(model)) if _local(model) else None
     if path is not None:
@@ -203,7 +211,7 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
         program=program,
         image=image or "",
         release=release,
-        port=known.port if known else 8080,
+        port=port,
         gpus=r.gpus,
         vendor=spec.device.vendor,
         path=path,
@@ -232,7 +240,7 @@ def newest(engine: str) -> str:
 
 def _program_words(words: list[str]) -> int:
     """How many words stand before the arguments."""
-    if words[:2] == ["vllm", "serve"]:
+    if words[:2] in (["vllm", "serve"], ["sglang", "serve"]):
         return 2
     return 3 if words[0].startswith("python") else 1
 
@@ -241,6 +249,17 @@ def _model(words: list[str]) -> str:
     """The word that names the model."""
     flags = ("--model-path", "--model") if words[0].startswith("python") else ("--model", "-m", "-hf")
     return next((words[words.index(flag) + 1] for flag in flags if flag in words), words[2] if len(words) > 2 else "")
+
+
+def hub_model(d: Deployment, kind: str) -> str:
+    """The repository that `vllm serve` is given first. Raises where it is a folder, or stands elsewhere."""
+    if d.path is not None:
+        raise UnsupportedError(f"--emit {kind}: the chart loads a model of the Hub, and this is a folder", "give its repository")
+    if d.command != ["vllm", "serve"] or not d.arguments or d.arguments[0].startswith("-"):
+        raise UsageError(
+            f"--emit {kind} needs the model as vllm serve's first word", "write the command as vllm serve MODEL --its-flags"
+        )
+    return d.arguments[0]
 
 
 def _local(model: str) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.emit import RESOURCES, Deployment, dump, probe_steps
-from archcalc.errors import UnsupportedError
+from archcalc.emit import RESOURCES, Deployment, dump, hub_model, probe_steps
 
 _CONFIG = {
     "--max-model-len": ("maxModelLen", int),
@@ -22,8 +21,7 @@ _OWN = ("--host", "--port")
 
 def write(d: Deployment) -> str:
     """One model of the stack, and probes for all of its engines."""
-    if d.path is not None:
-        raise UnsupportedError("--emit helm: the chart loads a model of the Hub, and this is a folder", "give its repository")
+    model = hub_model(d, "helm")
     config: dict[str, Any] = {"enablePrefixCaching": True}
     spec: dict[str, Any] = {}
     extra: list[str] = []
@@ -57,7 +55,7 @@ def write(d: Deployment) -> str:
                     "name": d.name,
                     "repository": repository,
                     "tag": tag,
-                    "modelURL": d.arguments[0],
+                    "modelURL": model,
                     **spec,
                     "replicaCount": 1,
                     "requestCPU": 4 * d.gpus,

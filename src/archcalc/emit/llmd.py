@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.emit import RESOURCES, Deployment, dump, probe_steps
-from archcalc.errors import UnsupportedError
+from archcalc.emit import RESOURCES, Deployment, dump, hub_model, probe_steps
 
 
 def write(d: Deployment) -> str:
     """One decode deployment, without a separate prefill."""
-    if d.path is not None:
-        raise UnsupportedError("--emit llm-d: the chart loads a model of the Hub, and this is a folder", "give its repository")
-    model, behind = d.arguments[0], 8200
-    words = [*d.arguments[:-1], str(behind)]
+    model, behind = hub_model(d, "llm-d"), 8200
+    words = list(d.arguments)
+    words[words.index("--port") + 1] = str(behind)
+    if "--served-model-name" not in words:
+        words += ["--served-model-name", model]
     health = {"httpGet": {"path": "/health", "port": "metrics"}, "periodSeconds": 10}
     container: dict[str, Any] = {
         "name": "vllm",
         "image": d.image,
         "modelCommand": "custom",
         "command": d.command,
-        "args": [*words, "--served-model-name", model],
+        "args": words,
         "ports": [{"containerPort": behind, "name": "metrics", "protocol": "TCP"}],
         "resources": {"limits": {RESOURCES[d.vendor]: str(d.gpus)}, "requests": {RESOURCES[d.vendor]: str(d.gpus)}},
         "mountModelVolume": True,

@@ -329,7 +329,8 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
     kinds = [part.strip() for part in re.split(_SEVERAL, text.lower(), flags=re.ASCII) if part.strip()]
     several = UsageError(
         f"{_short(text)} names {len(kinds)} groups of GPUs: a plan is for one kind",
-        f"a list judges each alone: {','.join(kinds)}; mixed cards of one machine are for llama.cpp's own command, behind --",
+        f"ask for each alone, such as {kinds[0] if kinds else ''}: fit takes a list, {','.join(kinds)}; mixed cards of one machine are for "
+        "llama.cpp's own command, behind --",
     )
     try:
         count, name = split_count(re.sub(r"(?<=[0-9]),(?=[0-9]{3})", "", text, flags=re.ASCII))
