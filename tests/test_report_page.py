@@ -125,6 +125,8 @@ def data_of(text: str) -> dict[str, Any]:
 
 def by_package(case: Case) -> dict[str, Any]:
     name, device, count, context, concurrency, dtype = case
+    # The page judges the model's own context where none is chosen; the package would take the longest that fits.
+    context = context or load(name).architecture.facts.context_tokens
     ask = Ask(hardware.parse_spec(f"{count}x{device}"), "vllm", context, concurrency, kv_dtype=dtype or None)
     try:
         plain: dict[str, Any] = report.to_plain(fit_report(load(name), ask, brief=True))
@@ -156,8 +158,10 @@ def test_page_and_command_line_agree(written: str, tmp_path: Path, run: Run) -> 
         if beyond_default(case, answer):
             continue
         name, device, count, context, concurrency, dtype = case
+        # What the page takes where nothing is chosen: vLLM, weights as published, the model's own context.
+        own = load(name).architecture.facts.context_tokens
         arguments = ["fit", name, "--gpu", f"{count}x{device}", "--concurrency", str(concurrency), "--format", "jsonl"]
-        arguments += ["--ctx", str(context)] if context else []
+        arguments += ["--engine", "vllm", "--max-quant", "none", "--ctx", str(context or own)]
         arguments += ["--kv-dtype", dtype] if dtype else []
         got = json.loads(run(*arguments).stdout)
         if "error" in got:
