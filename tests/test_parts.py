@@ -30,7 +30,7 @@ ALONE = {
 
 
 def test_there_are_some() -> None:
-    assert {"dinov2", "wav2vec2", "hubert", "t5 encoder"} <= set(ALONE)
+    assert {"dinov2", "wav2vec2", "hubert"} <= set(ALONE)
 
 
 @pytest.mark.parametrize("name", ALONE)
@@ -84,3 +84,13 @@ def test_what_keeps_no_cache_has_no_rate_of_decoding(config: dict[str, Any], cac
 @pytest.mark.parametrize("name", ["dinov2", "wav2vec2"])
 def test_architectures_of_another_kind_name_no_class(name: str, named: object) -> None:
     parse({**ALONE[name], "architectures": named})
+
+
+def test_an_encoder_of_tokens_is_served_and_not_trained_without_its_decoder(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "t5.json").write_text(json.dumps(T5), encoding="utf-8")
+    served = cli("fit", "t5.json", "--gpu", "1xH100", "--ctx", "512", "--engine", "transformers", "--format", "json")
+    assert json.loads(served.stdout)["fits"]
+    assert cli("report", "t5.json", "-o", "page.html").returncode == 0
+    done = cli("train", "t5.json", "--gpu", "1xH100", "--seq", "128")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "without its decoder" in done.stderr

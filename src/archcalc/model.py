@@ -464,8 +464,8 @@ class Architecture(NamedTuple):
 
     @property
     def is_part(self) -> bool:
-        """Whether it is an encoder of images, of sound or for a decoder, alone. One that stands for a whole model (BERT) is none."""
-        return not any(s.part == "decoder" for s in self.stacks)
+        """Whether it is an encoder of images or of sound, alone. One that reads tokens (BERT, T5's) is none."""
+        return not self.facts.vocab_size and not any(s.part == "decoder" for s in self.stacks)
 
     @property
     def shown_stacks(self) -> tuple[Stack, ...]:

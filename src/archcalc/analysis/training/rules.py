@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archcalc.analysis.refusals import refuse_headers, refuse_part
 from archcalc.analysis.training.run import Run
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture
 
 
@@ -16,6 +16,10 @@ def check(a: Architecture, run: Run) -> None:
             raise UsageError(f"{name.replace('_', '-')} is {getattr(run, name)}: at least 1 was expected")
     refuse_headers(a)
     refuse_part(a)
+    if not any(s.part == "decoder" for s in a.stacks):
+        raise UnsupportedError(
+            f"{a.model_type}: training of an encoder without its decoder is not modelled", "give the whole model"
+        )
     if f.context_tokens is not None and run.seq > f.context_tokens and f.position.kind == "learned":
         raise UsageError(
             f"--seq {run.seq:,}: the model has learned positions for {f.context_tokens:,} tokens", "train on shorter sequences"
