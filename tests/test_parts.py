@@ -24,7 +24,6 @@ T5 = {
     "architectures": ["T5EncoderModel"],
 }  # fmt: skip
 ALONE = {
-    "t5 encoder": T5,
     **{path.stem: config for path in sorted(GOLDEN.glob("*.jsonl")) if parse(config := _first(path)).is_part},
 }
 
