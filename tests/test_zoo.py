@@ -13,6 +13,7 @@ from archcalc.model import (
     Architecture,
     Attend,
     Bare,
+    Buffer,
     Cache,
     Clamped,
     Experts,
@@ -180,8 +181,8 @@ def test_every_record_of_the_vocabulary_is_in_a_bundled_spec() -> None:
     """A field that is added to the vocabulary and not to the specs would otherwise be noticed late."""
     seen = {name for name in zoo.names() for name in re.findall(r"\w+\(", str(_types(zoo.spec(name))))}
     records = (
-        Architecture, Attend, Bare, Cache, Clamped, Experts, Facts, Group, Layer, Moe, Position, Rotation, Routing, Scores, Shard, State,
-        Tensor,
+        Architecture, Attend, Bare, Buffer, Cache, Clamped, Experts, Facts, Group, Layer, Moe, Position, Rotation, Routing, Scores, Shard,
+        State, Tensor,
     )  # fmt: skip
     for record in records:
         assert f"{record.__name__}(" in seen

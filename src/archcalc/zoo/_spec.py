@@ -14,6 +14,7 @@ from archcalc.model import (
     Architecture,
     Attend,
     Bare,
+    Buffer,
     Cache,
     Clamped,
     Encoder,
@@ -103,6 +104,8 @@ def _row(record: Any) -> list[Any]:
 
 
 def _rows(value: Any) -> Any:
+    if isinstance(value, frozenset):
+        return sorted(value)
     return [_row(item) if hasattr(item, "_fields") else _rows(item) for item in value] if isinstance(value, tuple) else value
 
 
@@ -147,4 +150,6 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "text": _reader(TextModel),
     "classes": tuple,
     "steps": _each(_step),
+    "uncounted": frozenset,
+    "buffers": _each(_reader(Buffer, layers=tuple, tensor=_tensor)),
 }
