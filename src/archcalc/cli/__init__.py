@@ -33,6 +33,7 @@ COMMANDS = {
     "gpus": "The catalog of GPUs.",
     "verify": "The predicted tensors against a real checkpoint's headers.",
     "schema": "The JSON schema of what a command prints.",
+    "new-adapter": "Start an adapter from a class of transformers, for developers.",
 }
 """Every command and its line in the help, in the order shown."""
 
@@ -66,7 +67,7 @@ def build(only: str | None = None) -> typer.Typer:
     )
     app.callback()(_callback)
     for name in COMMANDS if only is None else [only]:
-        command = importlib.import_module(f"archcalc.cli.{name}").command
+        command = importlib.import_module(f"archcalc.cli.{name.replace('-', '_')}").command
         app.command(name, short_help=COMMANDS[name], cls=LightCommand)(guarded(command))
     return app
 
