@@ -197,7 +197,62 @@ def support_page() -> str:
         + f"\n\n## Towers that models hold ({len(towers)})\n\n{head}"
         + "\n".join(towers)
         + "\n"
+        + engines_part()
     )
+
+
+_HEADS = re.compile(
+    r"(ForCausalLM|ForConditionalGeneration|LMHeadModel|ForSequenceClassification|ForTokenClassification|ForMaskedLM|ForRewardModel"
+    r"|ForQuestionAnswering|ForProcessRewardModel|ForSequenceToSequence|ForImageTextToText|ForCTC|Model|LM)$"
+)
+
+
+def engines_part() -> str:
+    """The classes that each engine's newest release serves: how many have a type that is read, and the names of the others.
+
+    A class is a type's where transformers builds it of that type, where a config among the tests states both, or where its name without
+    the head is the type's.
+    """
+    from archcalc import zoo
+    from archcalc.arch import _BY_CLASS, adapter_name, model_types
+    from archcalc.engines.served import listed, served
+
+    known = {name.replace("_", "") for name in model_types()}
+    read = set(_BY_CLASS)
+    for kind, cls in served("transformers").classes.items():
+        if re.sub(r"[-.]", "_", kind).lower() in model_types():
+            read.add(cls)
+    lines = (ROOT / "tests" / "data" / "published_counts.jsonl").read_text(encoding="utf-8").splitlines()
+    configs = [json.loads(line)["config"] for line in lines]
+    for path in (ROOT / "tests" / "golden").glob("*.jsonl"):
+        configs += [json.loads(line)["config"] for line in path.read_text(encoding="utf-8").splitlines()]
+    for config in (*filter(None, configs), *map(zoo.config, zoo.names())):
+        if adapter_name(config) is not None:
+            read.update(name for name in config.get("architectures") or () if isinstance(name, str))
+
+    def known_by_name(cls: str) -> bool:
+        name = cls.rpartition(".")[2]
+        name = re.sub(r"_?(MTP|NextN)(Model)?$", "", name)
+        return name in read or re.sub(r"[_.]", "", _HEADS.sub("", name)).lower() in known or name.replace("_", "").lower() in known
+
+    text = (
+        "\n## Engines\n\nThe classes that the newest release read of each engine serves, without those of its back ends for any model, and "
+        "how many are of a type that is read here.\nDraft models and heads of other tasks are classes of their own there.\n\n"
+        "| engine | release | classes | read | not read |\n| --- | --- | ---: | ---: | --- |\n"
+    )
+    for folder, title in (("vllm", "vLLM"), ("sglang", "SGLang"), ("llamacpp", "llama.cpp"), ("mlx", "mlx-lm")):
+        table = served(folder)
+        now = table.releases[-1]
+        many = len(table.releases) > 1
+        classes = [name for name, span in table.classes.items() if not many or listed(span, folder, table.releases, None)]
+        classes = [name for name in classes if not name.startswith(("Transformers", "TorchNative", "MindSpore", "Terratorch"))]
+        if folder == "mlx":
+            left = [name for name in classes if re.sub(r"[-.]", "_", name).lower() not in model_types()]
+        else:
+            left = [name for name in classes if not known_by_name(name)]
+        names = ", ".join(f"`{name}`" for name in left)
+        text += f"| {title} | {now} | {len(classes)} | {len(classes) - len(left)} | {names} |\n"
+    return text
 
 
 def accuracy_page() -> str:
