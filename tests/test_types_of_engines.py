@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from archcalc.arch import parse
+from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
 
 H, V, N, KV, D, I, E = 64, 320, 4, 2, 16, 48, 8  # noqa: E741
@@ -53,6 +54,15 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
         {**PLAIN, "kv_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16, "tie_word_embeddings": True},
         V * H + H + 2 * (H * N * 24 + H * 40 + 32 + 32 * N * 32 + N * 16 * H + 2 * H * I + 2 * H),
     ),
+    "youtu_llm": (
+        {**PLAIN, "kv_lora_rank": 32, "q_lora_rank": 24, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16},
+        OUTSIDE + 2 * (H * 24 + 24 + 24 * N * 24 + H * 40 + 32 + 32 * N * 32 + N * 16 * H + FFN + 2 * H),
+    ),
+    "maple": (
+        {**PLAIN, "num_experts": E, "num_experts_per_tok": 2, "moe_intermediate_size": I, "sliding_window": 32,
+         "layer_types": ["sliding_attention", "full_attention"]},
+        OUTSIDE + 2 * (QKV + OUT + EXPERTS + 2 * D + 2 * H),
+    ),
     "jais": ({**GPT, "n_inner": I, "tie_word_embeddings": False}, OUTSIDE + H + 2 * (4 * H * H + 4 * H + FFN + 2 * I + H + 4 * H)),
     "gpt_refact": (GPT, OUTSIDE + 2 * (H * H + 2 * H * D + H * H + 3 * H * REFACT + 2 * H)),
     "codeshell": (
@@ -79,6 +89,43 @@ def test_tensors_are_those_that_the_engine_reads(kind: str) -> None:
     assert total(a) == elements
     assert (a.status, a.unmodelled_keys) == ("partial", ())
     assert any("compared with no checkpoint" in note for note in a.notes)
+
+
+PUZZLE = {
+    "hidden_size": H, "vocab_size": V, "num_attention_heads": N, "num_key_value_heads": KV, "head_dim": D, "n_routed_experts": E,
+    "num_experts_per_tok": 2, "moe_intermediate_size": I, "moe_shared_expert_intermediate_size": I, "mamba_num_heads": 4,
+    "mamba_head_dim": D, "ssm_state_size": 8, "n_groups": 1,
+}  # fmt: skip
+BLOCKS: list[dict[str, Any]] = [
+    {"block_type": "mamba"}, {"block_type": "moe", "n_routed_experts": 6}, {"block_type": "attention", "num_key_value_heads": 1},
+    {"block_type": "moe"},
+]  # fmt: skip
+
+
+def test_a_puzzle_holds_what_each_block_states() -> None:
+    whole = parse({"model_type": "nemotron_h", "hybrid_override_pattern": "ME*E", **PUZZLE})
+    puzzle = parse({"model_type": "nemotron_h_puzzle", "block_configs": BLOCKS, **PUZZLE})
+    # Two experts less, each with its router's row and bias; one head of keys and values less.
+    assert total(whole) - total(puzzle) == 2 * (2 * H * I + H + 1) + 2 * H * D
+    caches = [c for s in puzzle.stacks for layer in s.kinds for c in layer.caches if c.kind == "full"]
+    assert [c.heads for c in caches] == [1]
+    assert puzzle.facts.moe is not None and puzzle.facts.moe.experts == E
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([{"block_type": "zzz"}], "block_configs.0.block_type is 'zzz'"),
+        ([{"block_type": "moe", "zzz": 2}], "block_configs.0 holds zzz"),
+        ([{"block_type": "moe", "n_routed_experts": 0}], "block_configs.0.n_routed_experts is 0"),
+        ([{"block_type": "moe"}] * 3, "block_configs has 3 entries for 4 layers"),
+        ([{"block_type": "moe"}] * 4, "name different layers"),
+    ],
+)
+def test_a_puzzle_whose_blocks_are_not_known_is_refused(blocks: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ArchcalcError, match=message):
+        pattern = {"hybrid_override_pattern": "ME*E"} if len(blocks) > 1 else {}
+        parse({"model_type": "nemotron_h_puzzle", "block_configs": blocks, **pattern, **PUZZLE})
 
 
 def test_diffusion_over_the_whole_text_caches_nothing() -> None:
