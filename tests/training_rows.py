@@ -19,11 +19,8 @@ from unittest import mock
 DATA = Path(__file__).parent / "data"
 
 # Why rows are off by more than a fifth: by what the runs did that options do not say, or that is not reproduced.
-_LITGPT = "3 to 5 bytes of each element that quantized matrices read are missing, 2 of them bitsandbytes 0.42's; a length is a cap"
 _RESERVED = "reserved, of FSDP1 with transformers 4.39: logits, their fp32 copies and the gradients of both, 18 B a logit"
 _WHY: tuple[tuple[str, str], ...] = (
-    ("litgpt-gemma-2b-full", "FSDP1 sums whole gradients under no_sync, and embedding and head are apart in LitGPT: 12 GiB more"),
-    ("litgpt-", _LITGPT),
     ("tune-llama2-7b-qlora", "the peak is that of loading, and the length is not stated"),
     ("fsdpq-", _RESERVED),
     ("peft-", "nvidia-smi, with what the allocator reserved; FSDP1 gathers frozen units and adapters apart"),

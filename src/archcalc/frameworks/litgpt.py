@@ -1,8 +1,10 @@
 """LitGPT's YAML of its finetuning commands.
 
-Read in LitGPT 0.5.13: finetune/lora.py, finetune/full.py, lora.py, model.py, utils.py `chunked_cross_entropy`. Quantized by
-bitsandbytes 0.42, as
-its requirements long were, matrices keep what they read too (bitsandbytes 0.42, autograd/_functions.py `MatMul4Bit`).
+Read in LitGPT 0.5.3 and 0.5.13: finetune/lora.py (`lora_dropout` is 0.05), finetune/full.py, lora.py, model.py, utils.py
+`chunked_cross_entropy`. Quantized by bitsandbytes 0.42, as its requirements long were, matrices keep what they read too, as an
+attribute of their node (bitsandbytes 0.42, autograd/_functions.py `MatMul4Bit`, `ctx.tensors`): it lives as long as the graph, and
+`logits` of finetune/lora.py `fit` holds that of one micro-batch until the next one's are there. All linear modules are quantized,
+the head too (Lightning 2.4, fabric/plugins/precision/bitsandbytes.py `module_init_context`).
 """
 
 from __future__ import annotations
@@ -36,9 +38,14 @@ class LitGPT:
         return "checkpoint_dir" in file.data and isinstance(file.data.get("train"), dict)
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        ranks = given.get("fsdp", 1)
+        # finetune/full.py: 16 sequences a step by default, and `fabric.no_backward_sync` while it accumulates.
+        steps = max(1, 16 // (ranks * given.get("micro_batch", 1)))
+        spread = {"no_sync": True, "micro_batches": steps} if ranks > 1 and not given.get("lora") else {}
         return {
-            "precision": "pure", "adapter_size": 2, "nf4_inputs": True, "attention": "flash", "loss": "chunked", "chunks": 4,
-            "keep_gradients": True,
+            **spread, "precision": "pure", "adapter_size": 2, "adapter_dropout": True, "joined": True, "untied": True,
+            "nf4_inputs": True, "quantized_head": True, "pass_before": True, "attention": "flash", "loss": "chunked", "chunks": 4,
+            "fp32_logits": True, "keep_gradients": True,
         }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:

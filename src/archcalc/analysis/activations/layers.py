@@ -109,18 +109,32 @@ def _inner(t: Tensor) -> bool:
 
 
 def _input(
-    how: How, block: Block, name: str, readers: Iterable[Linear], width: int, size: int, split: bool = False
+    how: How,
+    block: Block,
+    name: str,
+    readers: Iterable[Linear],
+    width: int,
+    size: int,
+    split: bool = False,
+    kept_already: bool = False,
 ) -> Iterator[Saved]:
-    """What the matrices that read one tensor keep of it: once if its type is theirs; under autocast each casts for itself."""
+    """What the matrices that read one tensor keep of it: once if its type is theirs; under autocast each casts for itself. With
+    `kept_already` something else keeps that tensor."""
     readers = list(readers)
     if how.reads and readers:
         casts = len(readers) if how.amp and size == FP32 and how.size != FP32 else 1
         yield Saved(block, f"{name}: input", how.size, width * casts, split=split)
     adapted = [reader for reader in readers if f"decoder.{reader.name}" in how.targets]
-    for reader in adapted:
-        # PEFT casts the input to the adapter's type; under autocast it is then cast to the computing one.
-        kept = how.size if how.amp else how.adapter_size
-        if not (how.reads and kept == how.size == size):
+    # PEFT casts the input to the adapter's type; under autocast it is then cast to the computing one.
+    kept = how.size if how.amp else how.adapter_size
+    modules = 1 if how.joined and block == "attention" and not split else len(adapted)
+    shared = how.reads or kept_already
+    for place, reader in enumerate(adapted):
+        if how.adapter_dropout:
+            if place < modules:
+                yield Saved("adapters", f"{reader.name}: adapter's input after dropout", kept, width, split=split)
+                yield Saved("adapters", f"{reader.name}: mask of the dropout", 1, width, split=split)
+        elif kept != size or how.amp or not (shared or place):
             yield Saved("adapters", f"{reader.name}: adapter's input", kept, width, split=split)
         yield Saved("adapters", f"{reader.name}: between the adapter's matrices", kept, how.rank)
 
@@ -152,6 +166,8 @@ def _attention(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -
     if latent:
         # Values are a view of what the latent is projected up to, beside the keys.
         fused = next((x.write for x in own if not x.row and x.leaf.startswith("kv_b")), 0)
+    if how.joined and not latent and kv_heads == attend.heads:
+        fused = queries + keys + kv_values
     rotation, own_kv = layer.rotation(), bool(layer.caches)
     copied = rotation is not None and rotation.joined
     yield from _scores(layer.scores(), how, attend, queries, keys, kv_values, values, fused, rotation is not None, own_kv)
@@ -163,7 +179,8 @@ def _attention(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -
         fresh = eager or copied or gated
         if how.reads and fresh:
             yield Saved("attention", f"{out.name}: input", c, values, split=True)
-        yield from _input(how._replace(trains=False, inputs=False), "attention", out.name, [out], values, c, split=True)
+        bare = how._replace(trains=False, inputs=False)
+        yield from _input(bare, "attention", out.name, [out], values, c, split=True, kept_already=how.reads or not fresh)
 
 
 def _stepwise(how: How, attend: Attend) -> bool:
@@ -216,7 +233,8 @@ def _scores(
     masked = how.attention != "flash" and (
         how.attention == "sdpa-mask" or (attend.window is not None and how.tokens > attend.window)
     )
-    expanded = masked and repeats
+    # LitGPT, model.py `CausalSelfAttention.forward`: `k.expand(...)`, then `reshape`.
+    expanded = (masked or how.joined) and repeats
     if fused and not turned:
         yield Saved("scores", "queries, keys and values", c, fused, split=True)
     else:
@@ -267,7 +285,7 @@ def _activated(how: How, layer: Layer, width: int, storage: int, block: Block, n
         if storage == width:
             yield Saved(block, f"{name}: up", c, width, split=True)
         return
-    if layer.activation in _STEPS:
+    if layer.activation in _STEPS and not how.joined:
         yield Saved(block, f"{name}: steps of {layer.activation}", c, _STEPS[layer.activation] * width, split=True)
     elif layer.activation != "relu":
         # Of ReLU the output is all it needs, and that is what the next matrix reads.

@@ -50,8 +50,10 @@ class How(NamedTuple):
     `amp` keeps weights and the residual stream in fp32 and computes matrices in `size` bytes. `trains` says whether the weights of
     the model are trained; `adapters` is rank and element size of low-rank adapters beside the matrices named in `targets`.
     With `inputs` frozen matrices keep what they read too, as nf4's did before bitsandbytes 0.45 (autograd/_functions.py
-    `MatMul4Bit`). `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads
-    in fp32 steps.
+    `MatMul4Bit`). With `adapter_dropout` each adapter reads a copy of its own, and keeps the mask. `joined` projects queries, keys
+    and values with one matrix, whose values stay a view of it, or are copied for all heads, and has one kernel for each GELU
+    (LitGPT 0.5, model.py). `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with
+    unequal heads in fp32 steps.
     """
 
     size: int = 2
@@ -66,6 +68,8 @@ class How(NamedTuple):
     cpu: bool = False
     inputs: bool = False
     capacity: int = 100
+    adapter_dropout: bool = False
+    joined: bool = False
 
     @property
     def reads(self) -> bool:

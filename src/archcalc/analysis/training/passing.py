@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archcalc.analysis.activations import How, Saved
 from archcalc.analysis.activations.saved import Block, linears_of
-from archcalc.model import Layer
+from archcalc.model import Architecture, Layer
 
 
 def passing_gradients(layer: Layer, how: How) -> tuple[Saved, ...]:
@@ -32,6 +32,19 @@ def passing_gradients(layer: Layer, how: How) -> tuple[Saved, ...]:
                 widest, block = size, "experts"
     residual = Saved("norm", "gradient of the residual stream", how.residual, 2 * _hidden(layer))
     return (Saved(block, "gradients inside the layer", 1, widest, split=True), residual)
+
+
+def read_by_matrices(a: Architecture, layer: Layer, how: How) -> int:
+    """Bytes a token of all that the matrices of a layer read, each tensor once."""
+    hidden, widths, seen = a.facts.hidden_size, 0, set[str]()
+    for x in linears_of(layer):
+        one = x.read == hidden and not x.row
+        block = "" if layer.parallel else "attention" if x.tensor.role == "attention" else "mlp"
+        if one and block in seen:
+            continue
+        seen.update({block} if one else ())
+        widths += x.read
+    return how.size * widths
 
 
 def _bytes(how: How, adapted: bool) -> int:

@@ -62,6 +62,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     def piece(t: Tensor, part: Part, copies: int) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
         takes = bitsandbytes_takes(t, part) or (run.quantized_experts and t.experts is not None and len(t.shape) == 3)
+        takes = takes or (run.quantized_head and part == "head" and len(t.shape) == 2)
         quantized = run.quant == "nf4" and takes
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
@@ -73,7 +74,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         for t in group.tensors:
             if run.loss == "scalar" and group.part == "head":
                 continue
-            if t.counted or (t.kind == "tied" and last > 0):
+            if t.counted or (t.kind == "tied" and (last > 0 or run.untied)):
                 stages[place].append(piece(t, group.part, 1))
     for stack in a.stacks:
         if stack.part == "mtp":

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
 from archcalc.analysis.activations.saved import FP32
-from archcalc.analysis.training.passing import passing_gradients
+from archcalc.analysis.training.passing import passing_gradients, read_by_matrices
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
 from archcalc.analysis.training.run import Memory, Run, Term
@@ -30,6 +30,7 @@ class _Layers(NamedTuple):
     again: tuple[Saved, ...]
     alone: tuple[Saved, ...]
     passing: tuple[Saved, ...]
+    read: int
 
 
 class _Stage(NamedTuple):
@@ -58,10 +59,20 @@ class _Moment(NamedTuple):
     logits: int
     again: int = 0
     step: int = 0
+    before: int = 0
 
     @property
     def bytes(self) -> int:
-        return self.gradients + sum(self.blocks.values()) + self.gathered + self.casts + self.logits + self.again + self.step
+        return (
+            self.gradients
+            + sum(self.blocks.values())
+            + self.gathered
+            + self.casts
+            + self.logits
+            + self.again
+            + self.step
+            + self.before
+        )
 
 
 class _Filled(NamedTuple):
@@ -121,7 +132,7 @@ class Planner:
         return How(
             size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
-            inputs=bool(run.quant) and run.nf4_inputs, capacity=run.capacity,
+            inputs=bool(run.quant) and run.nf4_inputs, capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
         )  # fmt: skip
 
     def pieces(self, run: Run) -> list[list[Piece]]:
@@ -136,6 +147,8 @@ class Planner:
             quant=run.quant,
             frozen=run.frozen,
             quantized_experts=run.quantized_experts,
+            quantized_head=run.quantized_head,
+            untied=run.untied,
             loss="scalar" if run.loss == "scalar" else "full",
         )
         if key not in self._pieces:
@@ -213,7 +226,16 @@ class Planner:
         for layer, n in layers:
             kept = self._kept(layer, how, plain, run, run.recompute)
             passing = () if run.implementation == "megatron" else passing_gradients(layer, how)
-            rows.append(_Layers(n, kept.kept, kept.again, self._kept(layer, how, plain, run, "none").kept, passing))
+            rows.append(
+                _Layers(
+                    n,
+                    kept.kept,
+                    kept.again,
+                    self._kept(layer, how, plain, run, "none").kept,
+                    passing,
+                    read_by_matrices(self.a, layer, how),
+                )
+            )
         positions = run.recompute != "full"
         outside: list[tuple[Saved, int]] = []
         for saved in self._kept_outside(how, plain, run):
@@ -232,8 +254,12 @@ class Planner:
         over, under = stage.flying
         blocks: dict[str, int] = {}
         working = last_one = 0
-        for n, kept, makes_again, alone, passing in stage.layers:
+        before = 0
+        for n, kept, makes_again, alone, passing, read in stage.layers:
             sizes = _by_block(kept, batch, tokens, split)
+            if run.pass_before and run.quant and run.nf4_inputs and run.recompute == "none":
+                # What a function keeps as an attribute lives as long as its node (bitsandbytes 0.42, `ctx.tensors`).
+                before += n * batch * tokens * read
             again = rank_bytes(makes_again, batch, tokens, split)
             if run.recompute == "full" and run.every > 1:
                 # One input for each group of layers; the group is made again as a whole.
@@ -257,7 +283,7 @@ class Planner:
             blocks[saved.block] -= rank_bytes((saved,), batch, tokens, split)
         for saved, times in stage.outside:
             blocks[saved.block] = blocks.get(saved.block, 0) + rank_bytes((saved,), batch, tokens, split) * times
-        logits = _logits(self.a, run) if stage.last else (0, 0, 0)
+        logits = _logits(self.a, run, stage.states.head) if stage.last else (0, 0, 0)
         if run.value_model:
             # Policy and value model run in one forward pass (PPO's `PolicyAndValueWrapper`).
             blocks = {block: 2 * size for block, size in blocks.items()}
@@ -265,7 +291,7 @@ class Planner:
         # Gradients that a step does not keep live between its backward pass and the optimizer alone.
         summed = x.gradients if run.keeps_gradients else 0
         moments = {
-            "end of the forward pass": _Moment(summed, blocks, x.gathered[0], stage.casts[0], logits[0]),
+            "end of the forward pass": _Moment(summed, blocks, x.gathered[0], stage.casts[0], logits[0], before=before),
             "start of the backward pass": _Moment(summed, blocks, x.gathered[0], stage.casts[1], logits[1]),
             "backward pass of a layer": _Moment(summed, blocks, x.gathered[1], stage.casts[2], logits[2], working + x.dequantized),
             "end of the backward pass": _Moment(x.gradients, {}, x.gathered[1], 0, 0, last_one + x.dequantized),
@@ -302,6 +328,7 @@ class Planner:
             Term(
                 "logits", "logits and loss", m.logits, _held_logits(self.a, run) if m.again else _logits_formula(self.a, run, late)
             ),
+            Term("activations", "the pass before", m.before, "inputs of nf4 matrices, which live as long as their graph"),
             Term("weights", "models beside it", states.reference, f"{run.frozen_models} frozen, in half precision"),
             Term("weights", "rollouts' engine", run.engine_bytes, "its share of the GPU"),
             Term("gradients", "communication buffers", run.buffers, "buckets of gradients and of gathered weights"),
@@ -345,12 +372,12 @@ def _in_flight(run: Run, stage: int) -> tuple[int, int]:
     return min(flying * run.interleave + run.pp - 1, run.micro_batches * run.interleave), run.interleave
 
 
-def _logits(a: Architecture, run: Run) -> tuple[int, int, int]:
+def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     """Logits and what the loss makes of them, at the end of the forward pass, the start of the backward pass, and later in it.
 
     transformers 5.23, loss/loss_utils.py `ForCausalLMLoss`: the model's output holds the logits to the end of the step; they are
     cast to fp32, whose log-softmax is kept; its backward pass makes two gradients of that size. `megatron` keeps fp32 logits alone
-    (Korthikanti et al. 2022, section 4.3: 4sbv/t).
+    (Korthikanti et al. 2022, section 4.3: 4sbv/t). `head` are the bytes of a dequantized head.
     """
     local = run.micro_batch * -(-min(run.seq, run.scored or run.seq) // run.cp)
     if run.loss == "scalar":
@@ -368,6 +395,17 @@ def _logits(a: Architecture, run: Run) -> tuple[int, int, int]:
     if run.loss == "full":
         upcast = 4 if c != 4 else 0
         return (c + upcast + 4) * n + targets, (c + 8 + 4) * n + targets, c * n
+    if run.loss == "chunked" and run.fp32_logits:
+        # Fabric casts whole logits to fp32 on their way out (Lightning 2.4, fabric/plugins/precision/half.py and bitsandbytes.py
+        # `convert_output`); the loss takes 128 tokens at a time, but frees nothing of them before all have run (LitGPT 0.5.3,
+        # utils.py `chunked_cross_entropy`). `logits` names those of the pass before until then.
+        old = FP32 * n if run.pass_before else 0
+        upcast = FP32 * n if c != FP32 else 0
+        return (
+            max(old + c * n + max(upcast, head), (FP32 + FP32) * n) + targets,
+            max(8 * n, 4 * n + share(4 * n, run.chunks)) + targets,
+            FP32 * n,
+        )
     if run.loss == "chunked":
         # A chunk at a time; logits and their gradients stay in the computing type (torchtune,
         # modules/loss/ce_chunked_output_loss.py).
@@ -401,6 +439,12 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         return f"4 B x {size}"
     if run.loss == "compiled":
         return f"{2 * run.size if late else run.size} B x {size} (logits" + (" and their gradient)" if late else ")")
+    if run.loss == "chunked" and run.fp32_logits:
+        return (
+            f"(4 logits + 4 log-softmax or gradients) B x {size}"
+            if late
+            else f"(4 of the pass before + {run.size} + 4) B x {size}, or the dequantized head"
+        )
     if run.loss == "chunked":
         chunk = f"8 / {run.chunks} for a chunk in fp32"
         return (

@@ -38,7 +38,11 @@ class Run(NamedTuple):
     arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
     half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
     routed experts in
-    nf4 too; `offload_inputs` moves the inputs that checkpointing keeps to the CPU; without `reshard` gathered weights stay whole
+    nf4 too; `offload_inputs` moves the inputs that checkpointing keeps to the CPU; `adapter_dropout` drops what adapters read, `joined`
+    has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where the model
+    shares it with the embedding. With `pass_before` the graph of the micro-batch before lives until its successor's logits are
+    there, with its logits and what is no saved tensor; `fp32_logits` casts whole
+    logits before a chunked loss. Without `reshard` gathered weights stay whole
     from the
     forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole
     gradients on every rank over micro-batches, `ends_apart` shards embedding and head as units of their own. `micro_batches` are
@@ -75,6 +79,12 @@ class Run(NamedTuple):
     double_quant: bool = True
     nf4_inputs: bool = False
     adapter_size: int = 4
+    adapter_dropout: bool = False
+    joined: bool = False
+    quantized_head: bool = False
+    untied: bool = False
+    pass_before: bool = False
+    fp32_logits: bool = False
     frozen: frozenset[str] = frozenset()
     offload: Offload = "none"
     dropout: bool = True

@@ -107,6 +107,7 @@ class States(NamedTuple):
     step: int
     cpu: int
     dequantized: int
+    head: int
     reference: int
     formulas: dict[str, str]
 
@@ -200,6 +201,7 @@ def states(run: Run, held: list[Piece]) -> States:
             gathered = gathered if any(gathered) else _gathered(run, held)
     # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used.
     dequantized = max((run.size * p.elements for p in held if p.quantized and not p.trains), default=0)
+    head = max((run.size * p.elements for p in held if p.quantized and not p.trains and p.part == "head"), default=0)
     # Frozen models beside it, in half precision, sharded as weights are.
     reference = run.frozen_models * sum(
         p.copies * -(-p.elements * min(weight, 2) // (expert_ways if p.tensor.experts else ways)[0]) for p in held
@@ -208,7 +210,7 @@ def states(run: Run, held: list[Piece]) -> States:
         weights, adapters, gradients, optimizer, ema = 2 * weights, 2 * adapters, 2 * gradients, 2 * optimizer, 2 * ema
         step, gathered = 2 * step, (2 * gathered[0], 2 * gathered[1])
     formulas = {name: str(found) + (", twice: the value model" if run.value_model else "") for name, found in sums.items()}
-    return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, reference, formulas)
+    return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, head, reference, formulas)
 
 
 def _gathered(run: Run, held: list[Piece]) -> tuple[int, int]:
