@@ -24,6 +24,7 @@ from archcalc.frameworks.framework import REGISTRY, Ask, framework, recognized
 from archcalc.frameworks.megatron import memory as megatron
 from archcalc.frameworks.megatron.arguments import Arguments, from_words
 from conftest import Run as Run_
+from foundry_runs import runs
 from training_rows import rows, why
 
 DATA = Path(__file__).parent / "data"
@@ -422,3 +423,11 @@ def test_accumulation_never_takes_less(name: str, steps: int, recompute: str, lo
     assert planner.total(run._replace(micro_batches=steps)) >= planner.total(run)
     # Where activations and the loss are the most, gradients come on top.
     assert planner.total(run._replace(micro_batches=steps, micro_batch=64)) > planner.total(run._replace(micro_batch=64))
+
+
+def test_published_runs_of_llm_foundry_fit() -> None:
+    """All of them ran: how many are told that they do not fit."""
+    found = list(runs())
+    assert len(found) == 209
+    assert all(abs(r["params"] / int(row["params"]) - 1) < 0.001 for row, r in found)
+    assert sum(not r["fits"] for _, r in found) <= 2
