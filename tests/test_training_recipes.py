@@ -23,6 +23,7 @@ from archcalc.frameworks.allocator import held
 from archcalc.frameworks.framework import REGISTRY, Ask, framework, recognized
 from archcalc.frameworks.megatron import memory as megatron
 from archcalc.frameworks.megatron.arguments import Arguments, from_words
+from archcalc.loader import load
 from conftest import Run as Run_
 from foundry_runs import runs
 from training_rows import rows, why
@@ -74,7 +75,7 @@ def test_published_peaks() -> None:
     """Asked through the command line; each that is off by more than a fifth has a reason in docs/training.md."""
     found = list(rows())
     errors = sorted(abs(error) for *_, error in found)
-    assert statistics.median(errors) <= 0.08
+    assert statistics.median(errors) <= 0.075
     assert errors[-(-9 * len(errors) // 10) - 1] <= 0.23
     assert all(why(row) for row, _, error in found if abs(error) > 0.2)
 
@@ -432,3 +433,39 @@ def test_published_runs_of_llm_foundry_fit() -> None:
     # Biases and learned positions, which MPT's published checkpoints have not, are not in the model that the recipe makes.
     assert all(0.7 < r["params"] / int(row["params"]) <= 1 for row, r in found)
     assert sum(not r["fits"] for _, r in found) <= 2
+
+
+@pytest.mark.parametrize(
+    ("version", "size"),
+    [("4.39", 4 + 8 + 4), ("4.45.0", 4 + 8 + 4), ("4.46.0", 2 + 8 + 4), ("4.48.3", 2 + 8 + 4), (None, 2 + 8 + 4)],
+)
+def test_what_a_release_of_transformers_holds_of_logits(cli: Run_, version: str | None, size: int) -> None:
+    """Logits, log-softmax and two gradients in fp32 at the start of the backward pass, by modeling_llama.py and loss_utils.py."""
+    words = [
+        "train",
+        "llama-2-7b",
+        "--seq",
+        "2k",
+        "--micro-batch",
+        "8",
+        "--lora",
+        "8",
+        "--checkpointing",
+        "full",
+        "--framework",
+        "transformers",
+    ]
+    done = cli(*words, *(["--framework-version", version] if version else []), "--format", "json")
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    assert found["per_gpu"]["logits_bytes"] == pytest.approx(size * 8 * 2048 * 32000, rel=0.001)
+
+
+def test_what_a_release_copies_at_the_end_of_the_forward_pass() -> None:
+    # 4.46 to 4.48: bf16 logits in the output, their fp32 copy, the shifted one, the log-softmax; from 4.49 without the shifted one.
+    planner = Planner(load("llama-2-7b", offline=True).architecture)
+    run = Run(2048, micro_batch=8, precision="pure", lora=8, recompute="full")
+    ends = {
+        rule: dict(planner.memory(run._replace(shifted=rule)).moments)["end of the forward pass"] for rule in ("labels", "logits")
+    }
+    assert ends["logits"] - ends["labels"] == 4 * 8 * 2048 * 32000

@@ -39,7 +39,7 @@ class Framework(Protocol):
         """Whether the file is a configuration of this framework."""
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields of a run as this framework sets them where options do not, `given` those that options set."""
+        """Fields of a run as this framework sets them where options do not, `given` those that options set, and its `version`."""
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         """The report of the run that the file starts. Raises errors that name the file and the key."""
@@ -92,7 +92,8 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     from archcalc.analysis.train_report import train_report
     from archcalc.loader import load
 
-    changes = {**(framework(name).defaults(ask.changes) if name else {}), **ask.changes}
+    asked_for = {**ask.changes, "version": ask.version}
+    changes = {**(framework(name).defaults(asked_for) if name else {}), **ask.changes}
     if "seq" not in changes:
         raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
     given = frozenset(changes)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
+from archcalc.engines._version import at_least
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -41,7 +42,8 @@ class Transformers:
         return any(key in file.data for key in ("per_device_train_batch_size", "model_name_or_path", "gradient_checkpointing"))
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"precision": "pure" if given.get("lora") or given.get("quant") else "amp", "optimizer": "adamw-fused"}
+        precision = "pure" if given.get("lora") or given.get("quant") else "amp"
+        return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(given.get("version"))}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -52,6 +54,18 @@ class Transformers:
 
 
 FRAMEWORK = Transformers()
+
+
+def shifted(version: str | None) -> str:
+    """What the loss of a release shifts by one token.
+
+    transformers 4.39 to 4.45, models/llama/modeling_llama.py `LlamaForCausalLM.forward`: `logits = logits.float()`, then
+    `shift_logits = logits[..., :-1, :].contiguous()`; 4.46, loss/loss_utils.py `ForCausalLMLoss`: the same copy, of logits that the
+    output does not hold; 4.49: the labels are padded instead.
+    """
+    if version is None or at_least(version, 4, 49):
+        return "labels"
+    return "logits" if at_least(version, 4, 46) else "fp32-logits"
 
 
 def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
@@ -73,6 +87,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "recompute": "full" if k.flag("gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
         "loss": "fused" if trl or k.flag("use_liger_kernel") else "full",
+        "shifted": shifted(ask.version),
         "offload_inputs": k.flag("activation_offloading") or None,
         "lora": (k.int("lora_r", default=16) or 16) if lora else None,
         "targets": k.names("lora_target_modules") or (("all-linear",) if lora else None),

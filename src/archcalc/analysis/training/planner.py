@@ -394,6 +394,12 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
         return c * n + targets, 2 * c * n + targets, c * n
     if run.loss == "full":
         upcast = 4 if c != 4 else 0
+        if run.shifted != "labels":
+            # A copy of all logits but the last token's, until the loss is there; the output holds them in fp32 up to 4.45, in the
+            # computing type beside the fp32 ones that are copied from 4.46 on.
+            held = FP32 if run.shifted == "fp32-logits" else c
+            beside = 0 if run.shifted == "fp32-logits" else upcast
+            return (held + beside + 4 + 4) * n + targets, (held + 4 + 8) * n + targets, held * n
         return (c + upcast + 4) * n + targets, (c + 8 + 4) * n + targets, c * n
     if run.loss == "chunked" and run.fp32_logits:
         # Fabric casts whole logits to fp32 on their way out (Lightning 2.4, fabric/plugins/precision/half.py and bitsandbytes.py
@@ -457,6 +463,12 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         head = "" if run.lora else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
         chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {a.facts.vocab_size:,} (a chunk's logits)"
         return f"{width} B x {tokens} x {hidden:,} (gradient of its input){head}{chunk}"
+    if run.shifted != "labels":
+        held = FP32 if run.shifted == "fp32-logits" else run.size
+        more = "" if held == FP32 else " + 4 fp32"
+        return (
+            f"({held} logits{' + 4 log-softmax + 2 x 4 gradients' if late else f'{more} + 4 shifted + 4 log-softmax'}) B x {size}"
+        )
     if late:
         return f"({run.size} logits + 4 log-softmax + 2 x 4 gradients) B x {size}"
     return f"({run.size} logits + {'4 fp32 + ' if run.size != 4 else ''}4 log-softmax) B x {size}"

@@ -41,8 +41,9 @@ class Run(NamedTuple):
     nf4 too; `offload_inputs` moves the inputs that checkpointing keeps to the CPU; `adapter_dropout` drops what adapters read, `joined`
     has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where the model
     shares it with the embedding. With `pass_before` the graph of the micro-batch before lives until its successor's logits are
-    there, with its logits and what is no saved tensor; `fp32_logits` casts whole
-    logits before a chunked loss. Without `reshard` gathered weights stay whole
+    there, with its logits and what is no saved tensor;
+    `shifted` says what a full loss shifts by one token: `labels`, or a copy of the `logits`, which with `fp32-logits` an output in
+    fp32 stands beside; `fp32_logits` casts whole logits before a chunked loss. Without `reshard` gathered weights stay whole
     from the
     forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole
     gradients on every rank over micro-batches, `ends_apart` shards embedding and head as units of their own. `micro_batches` are
@@ -85,6 +86,7 @@ class Run(NamedTuple):
     untied: bool = False
     pass_before: bool = False
     fp32_logits: bool = False
+    shifted: Literal["labels", "logits", "fp32-logits"] = "labels"
     frozen: frozenset[str] = frozenset()
     offload: Offload = "none"
     dropout: bool = True
