@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
+from matplotlib.text import Text
 
+import archcalc
 from archcalc import hardware
 from archcalc.analysis import charts
 from archcalc.analysis.fit import Ask
+from archcalc.errors import UsageError
 from archcalc.loader import load
+from archcalc.render import plot
 from archcalc.render.plot import colour
 from conftest import Run
 
@@ -112,3 +118,72 @@ def test_wrong_calls(arguments: list[str], said: str, run: Run) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _boxes(figure: Any) -> dict[str, Any]:
+    """Where each text of a figure stands, in pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    axes = figure.axes[0]
+    found = {"title": figure._suptitle, **{f"name {t.get_text()}": t for t in axes.texts}}
+    found |= {f"legend {n}": legend for n, legend in enumerate(figure.legends)}
+    # Of an annotation its text alone: the line to it may cross what it likes.
+    return {
+        name: Text.get_window_extent(t, renderer) if isinstance(t, Text) else t.get_window_extent(renderer)
+        for name, t in found.items()
+    }
+
+
+@pytest.mark.parametrize("shape", ["line", "stack"])
+def test_no_text_of_a_drawing_is_cut_or_overprinted(shape: Literal["line", "stack"]) -> None:
+    names = ("a-model-of-a-name-that-is-long", "another-model-of-a-name-that-is-long", "third", "fourth")
+    values = [(1.0, 2.0, 4.0), (1.0, 2.01), (3.0, 9.0, 4.02), (1.0, 0.01, 4.01)]
+    if shape == "stack":
+        values = [(*v, 0.0)[:3] for v in values]
+    series = tuple(charts.Series(name, v) for name, v in zip(names, values, strict=True))
+    title = "Memory of the fullest of 16 x NVIDIA RTX PRO 6000 Blackwell Workstation Edition, under an engine of a long name too"
+    figure = plot.figure_of(charts.Chart(title, "model", "GiB", ("first", "second", "third"), series, shape, note="a note " * 30))
+    boxes = _boxes(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert len(boxes) == (5 if shape == "line" else 2)
+    for name, box in boxes.items():
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, name
+    for (first, a), (second, b) in itertools.combinations(boxes.items(), 2):
+        assert not a.overlaps(b), (first, second)
+
+
+def test_axes_end_with_the_data_in_one_format() -> None:
+    series = (charts.Series("one", (1200.0, 64000.0)),)
+    figure = plot.figure_of(charts.Chart("t", "x", "tokens/s", ("1", "2", "4", "8"), series, "line"))
+    _boxes(figure)
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    assert 1200 / 1.5 < low < 1200 and 64000 < high < 64000 * 1.5
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "2"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["1,000", "2,000", "5,000", "10,000", "20,000", "50,000"]
+
+
+def test_sequences_of_a_gpu_are_what_fit_says_at_each_context() -> None:
+    model = load("llama-3.1-8b")
+    chart = charts.sequences([model, load("llama-3.1-70b")], Ask(hardware.parse_spec("2xh100"), "vllm", 8192))
+    assert chart.positions == ("1k", "2k", "4k", "8k")
+    r = archcalc.fit("llama-3.1-8b", gpu="2xh100", ctx="4k", offline=True)
+    assert chart.series[0].values[2] == pytest.approx(r.max_concurrency / 2, rel=1e-4)
+    with pytest.raises(UsageError, match=r"nothing to draw: llama-3\.1-70b"):
+        charts.sequences([load("llama-3.1-70b")], Ask(hardware.parse_spec("t4"), "vllm", 8192))
+
+
+def test_cost_is_the_rent_over_the_tokens_that_pareto_draws() -> None:
+    from archcalc.analysis.speed.plan import Wanted
+
+    asks = [Ask(hardware.parse_spec("h100"), "vllm", 2048)]
+    cost = charts.cost([load("llama-3.1-8b")], asks, Wanted())
+    tokens = charts.pareto([load("llama-3.1-8b")], asks, Wanted())
+    rent = hardware.offers("h100-sxm-80gb", 1)[0][0]
+    for dollars, rate in zip(cost.series[0].values, tokens.series[0].values, strict=True):
+        assert dollars * rate * 3600 / 1e6 == pytest.approx(rent)
+    low, high = cost.bands[0]
+    assert all(a <= b <= c for a, b, c in zip(low.values, cost.series[0].values, high.values, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc import hardware, units
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from archcalc.analysis.speed.plan import Wanted
 
 GIB = 1 << 30
-KINDS = ("kv", "memory", "params", "roofline", "pareto")
+KINDS = ("kv", "memory", "params", "roofline", "sequences", "pareto", "cost")
 
 
 class Series(NamedTuple):
@@ -148,66 +148,191 @@ USERS = (5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300)
 _STEPS = tuple(sorted({round(2 ** (i / 2)) for i in range(25)}))
 
 
+class Point(NamedTuple):
+    """One plan at one concurrency: tokens a second of one user, and of one GPU with the 80 % around it."""
+
+    user: float
+    gpu: float
+    low: float
+    high: float
+
+
+def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
+    """What is forecast over concurrencies and plans, and why where nothing is."""
+    from archcalc.analysis.fit import cannot, placements
+    from archcalc.analysis.speed.plan import of_fit
+    from archcalc.errors import ArchcalcError
+
+    made: list[Point] = []
+    why = "no plan fits"
+    try:
+        found = plans(m.architecture, ask, alternatives=0)
+    except ArchcalcError as error:
+        return [], error.message
+    for placement in placements(m.architecture, ask):
+        if cannot(found.model, placement, ask):
+            continue
+        for n in _STEPS:
+            if n < placement.dp:
+                continue
+            try:
+                fit = judge(found.model, placement, ask, found.best.context_tokens, n)
+            except ArchcalcError:
+                break
+            if not fit.fits:
+                break
+            speed = of_fit(found, fit, ask, wanted)
+            if speed.tpot is None or speed.tokens_per_s is None:
+                why = speed.why or why
+                break
+            rate, gpus = speed.tokens_per_s, ask.gpus.count
+            made.append(Point(1 / speed.tpot.value, rate.value / gpus, rate.low / gpus, rate.high / gpus))
+    return made, why
+
+
+def _forecasts(
+    models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted, lacking: list[str]
+) -> Iterator[tuple[str, Ask, list[Point]]]:
+    """For each model and machine the best plan that leaves each user so many tokens a second, as far as `USERS` is reached."""
+    for m in models:
+        for ask in asks:
+            name = f"{m.source.name} on {ask.gpus.count} x {ask.gpus.device.id}"
+            found, why = points(m, ask, wanted)
+            best = [max((p for p in found if p.user >= user), key=lambda p: p.gpu, default=None) for user in USERS]
+            reached = [p for p in best if p is not None]
+            if reached:
+                yield name, ask, reached
+            else:
+                lacking.append(f"{name}: {f'no user gets {USERS[0]} tokens/s' if found else why}")
+
+
+def _said(asks: Sequence[Ask], wanted: Wanted, lacking: Sequence[str]) -> str:
+    load = wanted.load(asks[0].context_tokens or 2048, 1)
+    said = f"{units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens; forecasts"
+    return f"{said}; none for {'; '.join(lacking)}" if lacking else said
+
+
 def pareto(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart:
     """The most tokens a second of a GPU that leave each user so many, over concurrencies and plans, forecast with its 80 %.
 
     Raises `UsageError` where nothing is forecast for any model and machine, with the reasons.
     """
-    from archcalc.analysis.fit import cannot, placements
-    from archcalc.analysis.speed.plan import of_fit
-    from archcalc.errors import ArchcalcError
-
-    series, bands, lacking = [], [], []
-    for m in models:
-        for ask in asks:
-            name = f"{m.source.name} on {ask.gpus.count} x {ask.gpus.device.id}"
-            points: list[tuple[float, float, float, float]] = []
-            why = "no plan fits"
-            try:
-                found = plans(m.architecture, ask, alternatives=0)
-            except ArchcalcError as error:
-                lacking.append(f"{name}: {error.message}")
-                continue
-            for placement in placements(m.architecture, ask):
-                if cannot(found.model, placement, ask):
-                    continue
-                for n in _STEPS:
-                    if n < placement.dp:
-                        continue
-                    try:
-                        fit = judge(found.model, placement, ask, found.best.context_tokens, n)
-                    except ArchcalcError:
-                        break
-                    if not fit.fits:
-                        break
-                    made = of_fit(found, fit, ask, wanted)
-                    if made.tpot is None or made.tokens_per_s is None:
-                        why = made.why or why
-                        break
-                    rate = made.tokens_per_s
-                    gpus = ask.gpus.count
-                    points.append((1 / made.tpot.value, rate.value / gpus, rate.low / gpus, rate.high / gpus))
-            if not points:
-                lacking.append(f"{name}: {why}")
-                continue
-            best = [max((p[1:] for p in points if p[0] >= user), default=None) for user in USERS]
-            reached = [b for b in best if b is not None]
-            values, low, high = zip(*reached, strict=True) if reached else ((), (), ())
-            series.append(Series(name, values))
-            bands.append((Series(name, low), Series(name, high)))
+    series, bands, lacking = [], [], list[str]()
+    for name, _, reached in _forecasts(models, asks, wanted, lacking):
+        series.append(Series(name, tuple(p.gpu for p in reached)))
+        bands.append((Series(name, tuple(p.low for p in reached)), Series(name, tuple(p.high for p in reached))))
     if not series:
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
-    load = wanted.load(asks[0].context_tokens or 2048, 1)
-    said = f"{units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens; forecasts"
-    note = f"{said}; none for {'; '.join(lacking)}" if lacking else said
     return Chart(
         "Tokens of a GPU against those of a user", "tokens/s of each user, at least", "tokens/s of a GPU", tuple(map(str, USERS)),
-        tuple(series), "line", note=note, bands=tuple(bands),
+        tuple(series), "line", note=_said(asks, wanted, lacking), bands=tuple(bands),
     )  # fmt: skip
 
 
-def machine(text: str | None) -> hardware.GpuSpec:
-    """The machine that a chart is about."""
-    if text is None:
-        raise UsageError("--gpu is missing: this chart is about a machine", "such as --gpu 8xH100")
+def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart:
+    """Dollars a million output tokens against the time between two tokens of a user, by the same plans as `pareto`, with its 80 %.
+
+    The rent is the cheapest offer of the catalog for that many GPUs. Raises `UsageError` where nothing is forecast or nothing is let.
+    """
+    series, bands, lacking = [], [], list[str]()
+    for name, ask, reached in _forecasts(models, asks, wanted, lacking):
+        offers = hardware.offers(ask.gpus.device.id, ask.gpus.count)
+        if not offers:
+            lacking.append(f"{name}: no price is known")
+            continue
+        a_second = offers[0][0] / 3600 / ask.gpus.count
+        series.append(Series(name, tuple(1e6 * a_second / p.gpu for p in reached)))
+        ends = [tuple(1e6 * a_second / getattr(p, end) for p in reached) for end in ("high", "low")]
+        bands.append((Series(name, ends[0]), Series(name, ends[1])))
+    if not series:
+        raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
+    return Chart(
+        "Cost of output against latency", "ms between a user's tokens, at most", "$ a million output tokens",
+        tuple(f"{1000 / user:.3g}" for user in USERS), tuple(series), "line", note=_said(asks, wanted, lacking), bands=tuple(bands),
+    )  # fmt: skip
+
+
+def sequences(models: Sequence[Loaded], ask: Ask) -> Chart:
+    """Sequences that one GPU holds against their context, every one as long as that, for the plan that `fit` chooses at each.
+
+    With several GPUs their number is shared out: sequences of the machine over its GPUs.
+    """
+    from archcalc.errors import ArchcalcError
+
+    own = [m.architecture.facts.context_tokens or 131072 for m in models]
+    most = ask.context_tokens or max(own)
+    lengths = [1 << i for i in range(10, most.bit_length()) if 1 << i <= most] or [most]
+    if lengths[-1] != most:
+        lengths.append(most)
+    series, lacking = [], []
+    for m, limit in zip(models, own, strict=True):
+        values: list[float] = []
+        why = "it does not fit"
+        for n in (n for n in lengths if n <= limit):
+            try:
+                best = plans(m.architecture, ask._replace(context_tokens=n), alternatives=0).best
+            except ArchcalcError as error:
+                why = error.message
+                break
+            if not best.fits:
+                break
+            values.append(best.max_concurrency / ask.gpus.count)
+        if values:
+            series.append(Series(m.source.name, tuple(values)))
+        else:
+            lacking.append(f"{m.source.name}: {why}")
+    if not series:
+        raise UsageError(f"nothing to draw: {'; '.join(lacking)}", "name a larger machine: --gpu 8xH100")
+    note = "every sequence as long as that; shorter ones leave room for more"
+    return Chart(
+        f"Sequences that a GPU of {ask.gpus.count} x {ask.gpus.device.name} holds, {ask.engine}", "context (tokens)", "sequences a GPU",
+        tuple(map(units.format_tokens, lengths)), tuple(series), "line",
+        note=f"{note}; not shown: {'; '.join(lacking)}" if lacking else note,
+    )  # fmt: skip
+
+
+_IDLE = {"kv": ("gpu", "vram", "engine"), "params": ("ctx", "gpu", "vram", "engine", "kv_dtype")}
+"""The options that a chart does not use."""
+FORECAST = ("pareto", "cost")
+"""The charts of forecasts: they take the lengths of requests, and several machines."""
+
+
+def check(kind: str, given: Mapping[str, object]) -> None:
+    """Raises `UsageError` for an option that changes nothing in a chart of this kind."""
+    for option in (*_IDLE.get(kind, ()), *(() if kind in FORECAST else ("isl", "osl", "quant"))):
+        if given.get(option) is not None:
+            raise UsageError(f"--{option.replace('_', '-')} changes nothing in a chart of {kind}", "leave it out")
+
+
+def drawn(
+    kind: str, models: Sequence[Loaded], machines: Sequence[hardware.GpuSpec], *, ctx: str | None, engine: str | None, isl: str | None,
+    osl: str | None, quant: str | None, kv_dtype: str | None,
+) -> Chart:  # fmt: skip
+    """The chart of that kind, its options written as on the command line. `check` has let them pass."""
+    from archcalc.engines.engine import DEFAULT, check_engine, servers
+
+    tokens = units.parse_tokens(ctx) if ctx is not None else None
+    if kind == "kv":
+        return kv(models, tokens, units.parse_dtype(kv_dtype) if kv_dtype else "bf16")
+    if kind == "params":
+        return params(models)
+    if not machines:
+        raise UsageError("--gpu is missing: this chart is about a machine", "such as --gpu 8xH100, or --gpu here")
+    known = check_engine(engine or DEFAULT, servers())
+    dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype else None
+    if kind in FORECAST:
+        from archcalc.analysis.speed.plan import Wanted
+
+        wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
+        context = tokens or (wanted.isl or 1024) + (wanted.osl or 1024)
+        asks = [Ask(one, known, context, kv_dtype=dtype, quant=quant) for one in machines]
+        return (pareto if kind == "pareto" else cost)(models, asks, wanted)
+    if len(machines) > 1:
+        raise UsageError(f"a chart of {kind} is about one machine", "name one with --gpu")
+    ask = Ask(machines[0], known, tokens, kv_dtype=dtype)
+    return {"memory": fit_memory, "roofline": decode, "sequences": sequences}[kind](models, ask)
+
+
+def machine(text: str) -> hardware.GpuSpec:
+    """A machine that a chart is about."""
     return hardware.parse_spec(text)
