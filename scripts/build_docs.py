@@ -260,7 +260,7 @@ def accuracy_page() -> str:
     import csv
     from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
-    from archcalc import api, units
+    from archcalc import questions, units
 
     golden = {
         path.stem: path.read_text(encoding="utf-8").splitlines() for path in sorted((ROOT / "tests" / "golden").glob("*.jsonl"))
@@ -280,7 +280,7 @@ def accuracy_page() -> str:
     )
     with (ROOT / "tests" / "data" / "published_active.tsv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            p = api.inspect(row["model"], offline=True).params
+            p = questions.inspect(row["model"], offline=True).params
             printed = Decimal(row["active"].removesuffix("B"))
             unit = Decimal(1).scaleb(int(printed.as_tuple().exponent))
             named = {"all parts": p.active, **p.active_by_convention}

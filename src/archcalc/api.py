@@ -1,4 +1,4 @@
-"""The library: `archcalc.load` and `archcalc.inspect`."""
+"""Reading a model (`archcalc.load`), and the schemas of reports. `archcalc.questions` asks about it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from archcalc import report, units
-from archcalc.engines.engine import TEXTBOOK
+from archcalc import report
 from archcalc.errors import ConfigError, UsageError
 from archcalc.loader import Loaded
-from archcalc.model import Architecture
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -54,47 +52,6 @@ def load(
         offline=offline,
         refresh=refresh,
         overrides=[f"{key}={_json(value)}" for key, value in (overrides or {}).items()],
-    )
-
-
-def inspect(
-    source: str | Mapping[str, Any] | Loaded | Architecture,
-    *,
-    context: int | str | None = None,
-    batch: int = 1,
-    dtype: str | None = None,
-    kv_dtype: str | None = None,
-    engine: str = TEXTBOOK,
-    offline: bool = False,
-    refresh: bool = False,
-    overrides: Mapping[str, Any] | None = None,
-) -> report.Inspection:
-    """The report that `archcalc inspect --format json` prints, typed.
-
-    `context` is tokens, as a number or as people write it (`"128k"`); the model's own maximum by default. Figures are integers, bytes
-    and tokens in the field's name; `status` says whether they are counted or guessed. `engine` is whose cache to tell of.
-
-    >>> report = inspect("deepseek-v3", context="128k", offline=True)
-    >>> report.params.total, report.params.active, report.status
-    (671026419200, 37552297472, 'counted')
-    >>> report.kv_cache.bytes
-    9210691584
-    """
-    from archcalc.analysis.inspect import inspect as analyse
-
-    if isinstance(source, Architecture):
-        source = Loaded(report.SourceInfo(source.model_type, "file", "hf-config"), source)
-    loaded = source if isinstance(source, Loaded) else load(source, offline=offline, refresh=refresh, overrides=overrides)
-    return analyse(
-        loaded.architecture,
-        loaded.source,
-        context_tokens=units.parse_tokens(context) if isinstance(context, str) else context,
-        batch=batch,
-        dtype=units.parse_dtype(dtype) if dtype else None,
-        kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype else None,
-        engine=engine,
-        note=loaded.note,
-        header=loaded.header,
     )
 
 

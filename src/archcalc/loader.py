@@ -29,6 +29,26 @@ class Loaded(NamedTuple):
     pinned: bool = False
 
 
+class Given(str):
+    """A SOURCE that was read already, by its name: what is asked of a config in memory."""
+
+    __slots__ = ("loaded",)
+    loaded: Loaded
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> Given:
+        made = cls(loaded.source.name)
+        made.loaded = loaded
+        return made
+
+
+class Kept:
+    """In place of a format of a command: reports are kept in `reports` and nothing is printed; an error is raised."""
+
+    def __init__(self) -> None:
+        self.reports: list[Any] = []
+
+
 def load(
     text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = (), reference: bool = False
 ) -> Loaded:
@@ -39,6 +59,8 @@ def load(
     `overrides` are `KEY=VALUE` texts, applied to the config before parsing. A bundled model without overrides comes from its
     generated spec, which a test holds equal to a fresh parse. Raises the errors of `archcalc.errors`.
     """
+    if isinstance(text, Given):
+        return text.loaded
     from archcalc import sources
 
     source = sources.resolve(text, offline=offline, refresh=refresh)

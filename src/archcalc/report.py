@@ -56,6 +56,54 @@ class Record:
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in vars(self).items())})"
 
 
+class Report(Record):
+    """What a question is answered with: as dicts, as JSON, as a frame, and as the page of the terminal in a notebook."""
+
+    _shown: ClassVar[tuple[str, ...]] = ("source",)
+
+    def __repr__(self) -> str:
+        """The fields that matter most: the whole is `to_dict()`."""
+        shown = (f"{name}={_short(getattr(self, name))}" for name in self._shown)
+        return f"{type(self).__name__}({', '.join(shown)}, ...)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As dicts, lists, numbers and strings: what the command prints with `--format json`."""
+        made: dict[str, Any] = to_plain(self)
+        return made
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The JSON that the command prints."""
+        import json
+
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """The rows that the command prints with `--format csv`, exact numbers by name."""
+        made: list[dict[str, Any]] = _notebook().rows(self)
+        return made
+
+    def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """`to_rows` as a pandas or polars DataFrame, pandas if both are installed and none is named.
+
+        Raises `archcalc.errors.UsageError` where none is installed.
+        """
+        return _notebook().frame(self.to_rows(), library)
+
+    def _repr_html_(self) -> str:
+        return str(_notebook().html(self))
+
+
+def _notebook() -> Any:
+    """How reports are shown. By name: a report is made without it, and what shows reports imports them."""
+    from importlib import import_module
+
+    return import_module("archcalc.render.notebook")
+
+
+def _short(value: object) -> str:
+    return repr(value.name if isinstance(value, SourceInfo) else value)
+
+
 class SourceInfo(Record):
     """Where the config came from."""
 
@@ -197,8 +245,10 @@ class ForwardMemory(Record):
     basis: Literal["formula"] = "formula"
 
 
-class Inspection(Record):
+class Inspection(Report):
     """What `archcalc inspect` says of one model."""
+
+    _shown = ("source", "status", "summary")
 
     schema_version: int
     source: SourceInfo
@@ -232,11 +282,13 @@ class KvFigure(Record):
     citation: str
 
 
-class KvReport(Record):
+class KvReport(Report):
     """What `archcalc kv` says of one model under one engine, for each of `gpus` GPUs.
 
     `rule` is the engine's rule in words, `details` its own figures by name (blocks, slots, cells).
     """
+
+    _shown = ("source", "engine", "context_tokens", "batch", "bytes")
 
     schema_version: int
     source: str
@@ -464,12 +516,14 @@ class FitFormat(Record):
     command: str
 
 
-class FitReport(Record):
+class FitReport(Report):
     """What `archcalc fit` says of one model on one machine.
 
     `own_context` is null where a context was asked for, `formats` is empty where one storage is all that is asked for or needed, `assumed`
     says what was taken for granted.
     """
+
+    _shown = ("source", "fits", "verdict")
 
     schema_version: int
     source: str
@@ -577,8 +631,10 @@ class Changes(Record):
     changes: list[Change]
 
 
-class Comparison(Record):
+class Comparison(Report):
     """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons."""
+
+    _shown = ("sources", "context_tokens")
 
     schema_version: int
     sources: list[str]
@@ -705,8 +761,10 @@ class TrainWork(Record):
     chinchilla_tokens: int
 
 
-class TrainReport(Record):
+class TrainReport(Report):
     """What `archcalc train` says of one model and one run."""
+
+    _shown = ("source", "fits", "verdict")
 
     schema_version: int
     source: str
@@ -923,8 +981,10 @@ class CheckError(Record):
     hint: str
 
 
-class CheckReport(Record):
+class CheckReport(Report):
     """What `archcalc check` says of all files together."""
+
+    _shown = ("files", "claims", "wrong", "doubtful")
 
     schema_version: int
     files: int

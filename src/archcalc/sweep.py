@@ -9,19 +9,26 @@ that the row names, so rows can be mapped over processes, threads or machines, i
 {'source': 'llama-3.1-8b', 'set': {'num_hidden_layers': 16}, 'context_tokens': 4096, 'gpu': '4090'}
 >>> [(row["set"]["num_hidden_layers"], row["context_tokens"], row["fits"]) for row in map(sweep.run, grid)]
 [(16, 4096, True), (16, 131072, True), (32, 4096, True), (32, 131072, False)]
+
+Called, the module does both, with the option names of the command:
+
+>>> sweep("llama-3.1-8b", gpu="4090", ctx=["4k", "128k"])
+Table(2 rows of 1 model)
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 
 from archcalc import units
 from archcalc.analysis import sweep as _sweep
 from archcalc.analysis.sweep import flat
 from archcalc.errors import UsageError
 
-__all__ = ["flat", "rows", "run", "run_all", "size"]
+__all__ = ["Table", "flat", "rows", "run", "run_all", "size"]
 
 Row = dict[str, Any]
 Number = int | str
@@ -146,3 +153,76 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "quant": _quant,
     "kv_dtype": units.parse_cache_dtype,
 }
+
+
+class Table(list[Row]):
+    """The rows of a sweep, each a dict. `to_frame` makes them a DataFrame."""
+
+    def __repr__(self) -> str:
+        models = len({row["source"] for row in self})
+        return f"Table({len(self):,} row{'s' * (len(self) != 1)} of {models:,} model{'s' * (models != 1)})"
+
+    def to_dict(self) -> list[Row]:
+        """The rows: what the command writes as JSON lines."""
+        return [dict(row) for row in self]
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The rows as a JSON array."""
+        import json
+
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def to_rows(self) -> list[Row]:
+        """The rows flat, a column for each config key that was set."""
+        return [flat(row) for row in self]
+
+    def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """`to_rows` as a DataFrame of pandas or polars. Raises `UsageError` where none is installed."""
+        from archcalc.render import notebook
+
+        return notebook.frame(self.to_rows(), library)
+
+    def _repr_html_(self) -> str:
+        from archcalc.render import notebook
+
+        return notebook.table(self.to_rows())
+
+
+class Sweep(ModuleType):
+    """This module as it is called: `archcalc.sweep(...)`."""
+
+    if TYPE_CHECKING:
+        rows = staticmethod(rows)
+        size = staticmethod(size)
+        run = staticmethod(run)
+        run_all = staticmethod(run_all)
+        flat = staticmethod(flat)
+
+    def __call__(
+        self,
+        source: str | Sequence[str],
+        *,
+        ctx: Number | Sequence[Number] | None = None,
+        concurrency: Number | Sequence[Number] | None = None,
+        gpu: str | Sequence[str] | None = None,
+        engine: str | Sequence[str] | None = None,
+        tp: Number | Sequence[Number] | None = None,
+        pp: Number | Sequence[Number] | None = None,
+        ep: Number | Sequence[Number] | None = None,
+        dp: Number | Sequence[Number] | None = None,
+        quant: str | Sequence[str | None] | None = None,
+        kv_dtype: str | Sequence[str] | None = None,
+        set: Mapping[str, Sequence[Any]] | None = None,
+    ) -> Table:
+        """Every combination of models, contexts, machines and config keys: one value of an option, or a list of them."""
+        lists = {
+            "context_tokens": ctx, "concurrency": concurrency, "gpu": gpu, "engine": engine, "tp": tp, "pp": pp, "ep": ep, "dp": dp,
+            "quant": quant, "kv_dtype": kv_dtype,
+        }  # fmt: skip
+        given = {name: [value] if isinstance(value, (str, int)) else value for name, value in lists.items() if value is not None}
+        made = axes(source=[source] if isinstance(source, str) else list(source), set=set, **given)
+        return Table(run_all(_sweep.grid(*made)))
+
+
+# What is imported as `archcalc.sweep` is this module, so the module itself is what is called.
+sys.modules[__name__].__class__ = Sweep

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
 from archcalc.errors import ArchcalcError, ConfigError, NoRoomError
+from archcalc.loader import Kept
 
 R = TypeVar("R")
 Command = Callable[..., None]
@@ -151,7 +152,7 @@ def failure(source: str, error: ArchcalcError) -> dict[str, Any]:
 def print_each(
     sources: Sequence[str],
     report: Callable[[str], R],
-    form: Format,
+    form: Format | Kept,
     *,
     plain: Callable[[R], Any],
     page: Callable[[R], None],
@@ -159,6 +160,9 @@ def print_each(
     csv: Callable[[Iterable[R]], None],
 ) -> None:
     """Print one report per source, in input order, and end with 1 if some failed (with 2 if the only one did)."""
+    if isinstance(form, Kept):
+        form.reports += map(report, sources)
+        return
     failed = 0
     results = each(sources, report)
     if form is Format.jsonl:

@@ -15,6 +15,7 @@ from archcalc.cli._command import given as command_given
 from archcalc.cli._options import SERVERS, KvDtype, Offline, Refresh, Set, bundled, engines, formats, gpus, kinds
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
 from archcalc.errors import ArchcalcError, ContextError, NoRoomError, UsageError
+from archcalc.loader import Kept
 from archcalc.report import FitReport, to_plain
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ Emitted = tuple[str, "str | None", "str | None"]
 
 
 class _Pair(str):
-    """A SOURCE and the machine that it is judged on."""
+    """A SOURCE, as it was given, and the machine that it is judged on."""
 
+    source: str
     machine: GpuSpec
 
 
@@ -288,7 +290,7 @@ def command(
     def report(text: str) -> FitReport:
         assert isinstance(text, _Pair)
         ask, wanted = asks[text.machine]
-        loaded = load(str(text), offline=offline, refresh=refresh, overrides=set_ or ())
+        loaded = load(text.source, offline=offline, refresh=refresh, overrides=set_ or ())
         alone = engine is not None or any((*placed.values(), *tuned.values(), kv_dtype))
         steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
         try:
@@ -346,7 +348,7 @@ def _pairs(sources: Iterable[str], specs: Sequence[GpuSpec]) -> list[str]:
     for source in sources:
         for spec in specs:
             pair = _Pair(source)
-            pair.machine = spec
+            pair.source, pair.machine = source, spec
             found.append(pair)
     return found
 
@@ -370,7 +372,7 @@ def _emit(pairs: list[str], report: Callable[[str], FitReport], emitted: Emitted
 
 
 def _print(
-    pairs: list[str], report: Callable[[str], FitReport], form: Forms, explain: bool, emitted: Emitted | None = None
+    pairs: list[str], report: Callable[[str], FitReport], form: Forms | Kept, explain: bool, emitted: Emitted | None = None
 ) -> None:
     """The reports in their format, and exit status 1 if one does not fit."""
     if emitted is not None:
@@ -420,8 +422,10 @@ def _print(
         if errors:
             leave(2 if len(pairs) == 1 and not all(isinstance(e, NoRoomError) for e in errors) else 1)
     else:
+        # The library's questions give what keeps the reports in place of a format.
+        chosen = form if isinstance(form, Kept) else Format(form.value)
         print_each(
-            pairs, report, Format(form.value), plain=lambda r: to_plain(noted(r)), page=page, markdown=markdown, csv=csv
+            pairs, report, chosen, plain=lambda r: to_plain(noted(r)), page=page, markdown=markdown, csv=csv
         )  # fmt: skip
     if missing:
         leave(1)

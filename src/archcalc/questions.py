@@ -1,0 +1,443 @@
+"""The questions of the command line as functions: the same options by the same names, and reports in place of pages.
+
+A command defines its options once, and these functions ask it: what it refuses, they refuse, with the same words
+(`archcalc.errors.ArchcalcError`, with `message` and `hint`). Values are written as on the command line (`ctx="128k"`, `gpu="8xH100"`);
+numbers may be numbers. A model is a bundled name, a Hub repo id, a path, a config as a mapping, or what `archcalc.load` made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
+
+from archcalc import api, report
+from archcalc.errors import UsageError
+from archcalc.loader import Given, Kept, Loaded
+from archcalc.model import Architecture
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from archcalc.analysis.charts import Chart
+
+Source: TypeAlias = Union[str, "os.PathLike[str]", Mapping[str, Any], Loaded, Architecture]
+Text: TypeAlias = str | int
+"""What may be a number or a text such as `"128k"`."""
+Number: TypeAlias = str | int | float
+
+
+def inspect(
+    source: Source,
+    *,
+    ctx: Text | None = None,
+    batch: int = 1,
+    dtype: str | None = None,
+    kv_dtype: str | None = None,
+    engine: str = "textbook",
+    explain: bool = False,
+    set: Mapping[str, Any] | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+    reference: bool = False,
+    context: Text | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> report.Inspection:
+    """What a model is made of: parameters by component, checkpoint, caches, knobs.
+
+    `ctx` is tokens, the model's own maximum by default (`context` and `overrides` are other names of `ctx` and `set`). Figures are
+    integers, bytes and tokens in the field's name; `status` says whether they are counted or guessed. `explain` fills `explain` with
+    every figure's formula and source.
+
+    >>> import archcalc
+    >>> r = archcalc.inspect("deepseek-v3", ctx="128k", offline=True)
+    >>> r.params.total, r.params.active, r.status
+    (671026419200, 37552297472, 'counted')
+    >>> r.kv_cache.bytes
+    9210691584
+    """
+    given = {**locals()}
+    for name, other in (("ctx", "context"), ("set", "overrides")):
+        second = given.pop(other)
+        if second is not None and given[name] is not None:
+            raise UsageError(f"{name} and {other} are one option", f"give {name} alone")
+        given[name] = second if given[name] is None else given[name]
+    return cast("report.Inspection", _ask("inspect", given))
+
+
+def kv(
+    source: Source,
+    *,
+    ctx: Text | None = None,
+    batch: int = 1,
+    kv_dtype: str | None = None,
+    engine: str = "textbook",
+    engine_version: str | None = None,
+    tp: int | None = None,
+    dcp: int | None = None,
+    pp: int | None = None,
+    block_size: int | None = None,
+    max_num_batched_tokens: int | None = None,
+    no_prefix_caching: bool = False,
+    capability: Number | None = None,
+    kv_cache_memory: Text | None = None,
+    page_size: int | None = None,
+    swa_full_tokens_ratio: Number | None = None,
+    np: int | None = None,
+    unified: bool = False,
+    ubatch: int | None = None,
+    swa_full: bool = False,
+    static: bool = False,
+    set: Mapping[str, Any] | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+) -> report.KvReport:
+    """What caches and recurrent states take as an engine allocates them, in bytes of one GPU, with the rule that made each figure.
+
+    `engine` is one of `archcalc.engines.engine.names()`, the textbook by default.
+
+    >>> import archcalc
+    >>> archcalc.kv("llama-3.1-8b", engine="vllm", ctx="8k", offline=True).bytes
+    1073741824
+    """
+    (found,) = _ask("kv", {**locals()}).found
+    return cast("report.KvReport", found)
+
+
+def fit(
+    source: Source,
+    *,
+    gpu: str | None = None,
+    vram: Text | None = None,
+    ctx: Text | None = None,
+    concurrency: int | None = None,
+    isl: Text | None = None,
+    osl: Text | None = None,
+    tpot: str | None = None,
+    ttft: str | None = None,
+    engine: str | None = None,
+    tp: int | None = None,
+    pp: int | None = None,
+    ep: int | None = None,
+    dp: int | None = None,
+    dcp: int = 1,
+    quant: str | None = None,
+    max_quant: str | None = None,
+    kv_dtype: str | None = None,
+    utilization: Number | None = None,
+    max_num_batched_tokens: int | None = None,
+    engine_version: str | None = None,
+    calibration: str | None = None,
+    ram: Text | None = None,
+    set: Mapping[str, Any] | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+) -> report.FitReport:
+    """Whether a model fits a machine under an engine, with what to spare, and how to start it.
+
+    Options given are constraints; those left out are chosen, and `plan` says what was: without `ctx` the longest context that fits, without
+    `gpu` this machine. `fits` is the verdict, `per_gpu` the fullest GPU in
+    bytes, `command` what starts the plan.
+
+    >>> import archcalc
+    >>> r = archcalc.fit("llama-3.1-8b", gpu="h100", ctx="32k", offline=True)
+    >>> r.fits, r.plan.tp
+    (True, 1)
+    """
+    return cast("report.FitReport", _ask("fit", {**locals()}))
+
+
+def train(
+    source: Source | None = None,
+    *,
+    seq: Text | None = None,
+    micro_batch: int | None = None,
+    accumulate: int | None = None,
+    optimizer: str | None = None,
+    precision: str | None = None,
+    checkpointing: str | None = None,
+    checkpoint_every: int | None = None,
+    attention: str | None = None,
+    implementation: str | None = None,
+    loss: str | None = None,
+    loss_chunks: int | None = None,
+    grad_dtype: str | None = None,
+    ema: bool = False,
+    offload: str | None = None,
+    capacity: Number | None = None,
+    dropout: bool | None = None,
+    dp: int | None = None,
+    fsdp: int | None = None,
+    zero: int | None = None,
+    tp: int | None = None,
+    sp: bool = False,
+    pp: int | None = None,
+    interleave: int | None = None,
+    cp: int | None = None,
+    ep: int | None = None,
+    lora: int | None = None,
+    lora_targets: str | None = None,
+    qlora: bool = False,
+    double_quant: bool | None = None,
+    freeze: str | None = None,
+    method: str | None = None,
+    completion: Text | None = None,
+    reference: bool | None = None,
+    rollout_share: Number | None = None,
+    gpu: str | None = None,
+    vram: Text | None = None,
+    tokens: Text | None = None,
+    mfu: Number = 0.4,
+    recipe: str | None = None,
+    framework: str | None = None,
+    framework_version: str | None = None,
+    set: Mapping[str, Any] | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+) -> report.TrainReport:
+    """What training takes of each GPU, term by term in bytes, whether it fits, and what it costs.
+
+    `recipe` is a framework's own configuration, which may name the model itself.
+
+    >>> import archcalc
+    >>> archcalc.train("llama-3.1-8b", seq="8k", lora=16, gpu="h100", offline=True).fits
+    True
+    """
+    return cast("report.TrainReport", _ask("train", {**locals()}))
+
+
+def compare(
+    *sources: Source,
+    ctx: Text | None = None,
+    kv_dtype: str | None = None,
+    baseline: Source | None = None,
+    rows: Sequence[str] | None = None,
+    set: Mapping[str, Any] | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+) -> report.Comparison:
+    """Models side by side: knobs, parameters, cache and weights; with `baseline` also what each changes against it.
+
+    `rows` are the keys of the rows to keep. The cache is of one sequence of `ctx` tokens, by default the longest that all have.
+
+    >>> import archcalc
+    >>> found = archcalc.compare("llama-3.1-8b", "qwen3-8b", rows=["total"], offline=True)
+    >>> found.rows[0].exact
+    [8030261248, 8190735360]
+    """
+    from archcalc import units
+    from archcalc.analysis.compare import compare as analyse
+
+    if not sources:
+        raise UsageError("no model is named: what should be compared?", 'such as archcalc.compare("llama-3.1-8b", "qwen3-8b")')
+    return analyse(
+        [_loaded(source, set, offline, refresh) for source in sources],
+        context_tokens=None if ctx is None else units.parse_tokens(str(ctx)),
+        kv_dtype="bf16" if kv_dtype is None else units.parse_cache_dtype(kv_dtype),
+        baseline=None if baseline is None else _loaded(baseline, None, offline, refresh),
+        rows=None if rows is None else list(rows),
+        failed=[],
+    )
+
+
+def check(
+    *file: str | os.PathLike[str],
+    model: str | None = None,
+    config: str | None = None,
+    tolerance: Number | None = None,
+    baseline: str | None = None,
+    offline: bool = False,
+) -> report.CheckReport:
+    """Hold the claims of model cards against configs: Markdown, JSON or YAML files, folders, glob patterns.
+
+    Nothing is rewritten. A file that cannot be read stands in `errors`. `tolerance` is a share, such as `"1%"`.
+    """
+    from archcalc.cards import baseline as standing
+    from archcalc.cards import check as cards
+    from archcalc.cards import settings
+    from archcalc.errors import ArchcalcError
+
+    found = settings.find(config)
+    names = [os.fspath(one) for one in file] or list(found.files)
+    if not names:
+        raise UsageError("no file is given", 'as in archcalc.check("README.md")')
+    if model is not None:
+        from archcalc.cards.models import load
+
+        load(model, offline)
+    share = None if tolerance is None else settings.tolerance(str(tolerance))
+    place = baseline or found.baseline
+    known = standing.read(place) if place else None
+    done, errors = [], []
+    for path in cards.expand(names, found.exclude):
+        try:
+            one = cards.check_file(path, found, offline=offline, tolerance=share, model=model)
+        except ArchcalcError as error:
+            errors.append(report.CheckError(path, 0, error.code, error.message, error.hint))
+            continue
+        done.append(one if known is None else standing.without(one, known)[0])
+    return cards.summarize(done, errors)
+
+
+def plot(
+    kind: Literal["kv", "memory", "params", "roofline", "pareto", "sequences", "cost"],
+    *sources: Source,
+    ctx: Text | None = None,
+    gpu: str | None = None,
+    engine: str | None = None,
+    isl: Text | None = None,
+    osl: Text | None = None,
+    quant: str | None = None,
+    kv_dtype: str | None = None,
+    set: Mapping[str, Any] | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+) -> Plot:
+    """A chart of models: what `archcalc plot` draws. A notebook shows it; `save` writes SVG or PNG, `to_frame` gives its points."""
+    from archcalc import hardware
+    from archcalc.analysis import charts
+
+    if kind not in charts.KINDS:
+        raise UsageError(f"kind={kind!r} is no chart", f"one of {', '.join(charts.KINDS)}")
+    if not sources:
+        raise UsageError("no model is named: what should be drawn?", 'such as archcalc.plot("kv", "llama-3.1-8b")')
+    options = {"ctx": ctx, "gpu": gpu, "engine": engine, "isl": isl, "osl": osl, "quant": quant, "kv_dtype": kv_dtype}
+    given = {name: None if value is None else str(value) for name, value in options.items()}
+    charts.check(kind, given)
+    machines = [charts.machine(one) for one in hardware.split_list(given.pop("gpu") or "") if one]
+    return Plot(charts.drawn(kind, [_loaded(source, set, offline, refresh) for source in sources], machines, **given))
+
+
+class Plot(NamedTuple):
+    """A chart, not drawn yet."""
+
+    chart: Chart
+
+    def __repr__(self) -> str:
+        return f"Plot({self.chart.title!r}, {len(self.chart.series)} series)"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Draw it to FILE.svg or FILE.png. Raises `UsageError` where matplotlib is missing."""
+        from archcalc.render import plot as render
+
+        render.write_file(self.chart, os.fspath(path))
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Its points: series, position, value."""
+        c = self.chart
+        return [
+            {"series": s.name, c.axis: position, c.unit: value}
+            for s in c.series
+            for position, value in zip(c.positions, s.values, strict=False)
+        ]
+
+    def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """`to_rows` as a DataFrame of pandas or polars."""
+        from archcalc.render import notebook
+
+        return notebook.frame(self.to_rows(), library)
+
+    def _repr_html_(self) -> str:
+        """The drawing where matplotlib is installed, else the chart of text."""
+        import io
+
+        from archcalc.render import notebook
+        from archcalc.render import plot as render
+
+        try:
+            return render.drawn(self.chart, "svg").decode()
+        except UsageError:
+            out = io.StringIO()
+            render.write_text(self.chart, out)
+            return notebook.preformatted(out.getvalue())
+
+
+def _loaded(source: Source, set_: Mapping[str, Any] | None, offline: bool, refresh: bool) -> Loaded:
+    if isinstance(source, Architecture):
+        source = Loaded(report.SourceInfo(source.model_type, "file", "hf-config"), source)
+    if isinstance(source, Loaded):
+        if set_:
+            raise UsageError("set is for a config that is yet to be read", "give it to archcalc.load")
+        return source
+    return api.load(source, offline=offline, refresh=refresh, overrides=set_)
+
+
+def _ask(name: str, options: dict[str, Any]) -> Any:
+    """The report of a command for these options.
+
+    The command is imported by its name, as the command line does: it alone defines what its options take.
+    """
+    from importlib import import_module
+    from inspect import signature
+    from types import SimpleNamespace
+
+    command = import_module(f"archcalc.cli.{name}").command
+    kept = Kept()
+    given: dict[str, Any] = {"form": kept}
+    known = _options(command)
+    if "call" in command.__annotations__:
+        given["call"] = SimpleNamespace(meta={})
+    source, set_ = options.pop("source"), options.pop("set")
+    sources = source if isinstance(source, list) else [] if source is None else [source]
+    texts = [one if isinstance(one, str) else os.fspath(one) for one in sources if isinstance(one, (str, os.PathLike))]
+    if len(texts) < len(sources):
+        texts = [Given.of(_loaded(one, set_, options["offline"], options["refresh"])) for one in sources]
+        set_ = None
+    given["source"] = texts
+    if set_:
+        import json
+
+        given["set_"] = [f"{key}={json.dumps(value)}" for key, value in set_.items()]
+    for option, value in options.items():
+        parameter, annotation = known[option]
+        if value is not None:
+            given[parameter] = _value(option, value, annotation)
+    asked = signature(command).bind(**given)
+    asked.apply_defaults()
+    command(*asked.args, **asked.kwargs)
+    if len(kept.reports) != 1:
+        raise UsageError(f"{name} is asked about one model and one machine here", "ask once for each, or use archcalc.sweep")
+    return kept.reports[0]
+
+
+def _options(command: Any) -> dict[str, tuple[str, Any]]:
+    """The options of a command by their names without dashes: the parameter, and its annotation."""
+    from typing import get_type_hints
+
+    found = {}
+    for parameter, hint in get_type_hints(command, include_extras=True).items():
+        info = getattr(hint, "__metadata__", (None,))[0]
+        # In an annotation the first name of an option stands where its default would.
+        words = (getattr(info, "default", None), *(getattr(info, "param_decls", None) or ()))
+        named = [text for text in words if isinstance(text, str) and text.startswith("--")]
+        found[named[0].partition("/")[0][2:].replace("-", "_") if named else parameter] = (parameter, hint)
+    return found
+
+
+def _value(option: str, value: Any, annotation: Any) -> Any:
+    """A value as the command takes it. Raises `UsageError` for one that the command line would refuse."""
+    from enum import Enum
+    from typing import get_args, get_origin
+
+    inner, info = get_args(annotation)[:2]
+    kinds = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
+    choices = next((kind for kind in kinds if issubclass(kind, Enum)), None)
+    if choices is not None:
+        names = [member.value for member in choices]
+        if value not in names:
+            raise UsageError(f"{option}={value!r} is no choice", f"one of {', '.join(names)}")
+        return choices(value)
+    if bool in kinds:
+        if not isinstance(value, bool):
+            raise UsageError(f"{option}={value!r}: True or False was expected")
+        return value
+    if int in kinds:
+        least, most = info.min, info.max
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or (least is not None and value < least) or (most is not None and value > most):
+            raise UsageError(f"{option}={value!r}: a whole number from {least:,} to {most:,} was expected")
+        return value
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise UsageError(f"{option}={value!r}: a text or a number was expected", "written as on the command line")
+    # What may be given several times on the command line is given once here.
+    return [str(value)] if any(get_origin(kind) is list for kind in (inner, *get_args(inner))) else str(value)
