@@ -32,6 +32,7 @@ COMMANDS = {
     "check": "The claims of model cards against configs.",
     "gpus": "The catalog of GPUs.",
     "verify": "The predicted tensors against a real checkpoint's headers.",
+    "mcp": "The questions as tools for an agent, over standard input and output.",
     "schema": "The JSON schema of what a command prints.",
     "new-adapter": "Start an adapter from a class of transformers, for developers.",
 }

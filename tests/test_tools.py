@@ -1,0 +1,87 @@
+"""`archcalc mcp`, asked by the client of the package `mcp`, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import anyio
+import pytest
+from mcp import ClientSession
+from mcp.client.stdio import StdioServerParameters, get_default_environment, stdio_client
+
+import archcalc
+from archcalc import tools
+from archcalc.errors import UsageError
+
+CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("inspect", {"source": "llama-3.1-8b", "ctx": "8k", "offline": True}),
+    ("kv", {"source": "llama-3.1-8b", "engine": "vllm", "ctx": 8192, "offline": True}),
+    ("fit", {"source": "llama-3.1-8b", "gpu": "h100", "ctx": "16k", "offline": True}),
+    ("train", {"source": "llama-3.1-8b", "seq": "4k", "gpu": "h100", "lora": 16, "offline": True}),
+    ("compare", {"sources": ["llama-3.1-8b", "qwen3-8b"], "rows": ["total"], "offline": True}),
+    ("sweep", {"source": ["gpt2"], "ctx": ["512", "1k"]}),
+    ("fit", {"source": "llama-3.1-8b", "gpu": "h1000", "offline": True}),
+    ("fit", {"source": "llama-3.1-8b", "gpus": "h100"}),
+    ("nothing", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def answers() -> tuple[list[Any], list[Any]]:
+    """The list of tools, and the answer to each call, of one server."""
+
+    async def ask() -> tuple[list[Any], list[Any]]:
+        environment = {**get_default_environment(), "PYTHONPATH": str(next(iter(archcalc.__path__))) + "/.."}
+        started = StdioServerParameters(command=sys.executable, args=["-m", "archcalc", "mcp"], env=environment)
+        async with stdio_client(started) as (read, write), ClientSession(read, write) as session:
+            await session.initialize()
+            listed = (await session.list_tools()).tools
+            return listed, [await session.call_tool(name, arguments) for name, arguments in CALLS]
+
+    return anyio.run(ask)
+
+
+def test_every_question_is_a_tool_with_schemas(answers: Any) -> None:
+    listed = {tool.name: tool for tool in answers[0]}
+    assert set(listed) == {"inspect", "kv", "fit", "train", "compare", "check", "sweep"}
+    fit = listed["fit"]
+    assert fit.input_schema["required"] == ["source"]
+    assert fit.input_schema["properties"]["tp"]["description"] == "Tensor parallelism."
+    assert {"fits", "per_gpu", "plan"} <= set(fit.output_schema["properties"])
+    assert all(tool.description and "_:" not in tool.description for tool in listed.values())
+
+
+def test_an_answer_is_the_report(answers: Any) -> None:
+    got = {name: answer for (name, _), answer in zip(CALLS[:6], answers[1][:6], strict=True)}
+    assert not any(answer.is_error for answer in got.values())
+    asked = dict(CALLS[:6])
+    for name in ("inspect", "kv", "fit", "train"):
+        assert got[name].structured_content == getattr(archcalc, name)(**asked[name]).to_dict()
+    assert json.loads(got["fit"].content[0].text) == got["fit"].structured_content
+    assert got["compare"].structured_content["rows"][0]["exact"] == [8030261248, 8190735360]
+    assert [row["context_tokens"] for row in got["sweep"].structured_content["rows"]] == [512, 1024]
+
+
+def test_a_refusal_says_what_to_do(answers: Any) -> None:
+    device, argument, tool = answers[1][6:]
+    assert all(answer.is_error for answer in (device, argument, tool))
+    assert "h1000" in device.content[0].text
+    assert "'gpus' is no argument of fit" in argument.content[0].text and "gpu," in argument.content[0].text
+    assert "one of inspect, kv, fit" in tool.content[0].text
+
+
+def test_a_sweep_of_too_many_rows_is_refused() -> None:
+    with pytest.raises(UsageError, match="1,001 rows"):
+        tools.call("sweep", {"source": ["gpt2"], "ctx": [str(n) for n in range(1, 1002)]})
+    with pytest.raises(UsageError, match="source is missing"):
+        tools.call("inspect", {})
+
+
+def test_without_the_package_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    monkeypatch.setitem(sys.modules, "mcp.types", None)
+    with pytest.raises(UsageError, match=r"mcp, which is not installed") as caught:
+        tools.server()
+    assert "archcalc[mcp]" in caught.value.hint
