@@ -255,6 +255,41 @@ def engines_part() -> str:
     return text
 
 
+def python_page() -> str:
+    """The library's functions and reports, from their signatures and docstrings."""
+    import inspect
+
+    import archcalc
+    from archcalc import report
+
+    text = (
+        "# Python API\n\nGenerated from the docstrings. Options are those of the commands, described in `archcalc COMMAND --help`;"
+        " [From Python](tasks/from-python.md) shows them at work.\n"
+    )
+    for name in archcalc.__all__:
+        found = getattr(archcalc, name)
+        if not callable(found):
+            continue
+        function = type(found).__call__ if inspect.ismodule(found) else found
+        said, _, example = (inspect.getdoc(function) or "").partition(">>>")
+        lines = [str(p) for p in inspect.signature(found).parameters.values()]
+        result = str(inspect.signature(found).return_annotation).removeprefix("report.")
+        text += (
+            f"\n## archcalc.{name}\n\n```text\n{name}(\n" + "".join(f"    {line},\n" for line in lines) + f") -> {result}\n```\n\n"
+        )
+        text += said.strip() + "\n"
+        if example:
+            text += f"\n```python\n>>> {example.strip()}\n\n```\n"
+    text += (
+        "\n## Reports\n\nEach has `to_dict()`, `to_json()`, `to_rows()` and `to_frame()`. Their fields are the keys of the JSON.\n"
+    )
+    for name, kind in vars(report).items():
+        if isinstance(kind, type) and issubclass(kind, report.Report) and kind is not report.Report:
+            text += f"\n### {name}\n\n{inspect.getdoc(kind)}\n\n| field | type |\n| --- | --- |\n"
+            text += "".join(f"| `{field}` | `{str(kind.__annotations__[field]).replace('|', 'or')}` |\n" for field in kind._fields)
+    return text
+
+
 def accuracy_page() -> str:
     """What the figures are compared with, and how active parameters are told."""
     import csv
@@ -403,6 +438,7 @@ def pages(only: list[Path], problems: list[str]) -> Iterator[tuple[Path, str]]:
     """Every generated file with what it should hold."""
     made = {
         ROOT / "docs" / "support.md": support_page,
+        ROOT / "docs" / "python-api.md": python_page,
         ROOT / "docs" / "accuracy.md": accuracy_page,
         ROOT / "docs" / "speed.md": speed_page,
     }

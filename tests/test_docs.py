@@ -115,7 +115,8 @@ def test_every_command_has_a_page(command: str) -> None:
     places = [text.index(f"{section}\n") for section in SECTIONS]
     assert places == sorted(places)
     assert f"$ archcalc {command} --help\n" in text
-    assert text.count(f"$ archcalc {command}") >= 3
+    # What waits for a client has one way to be started.
+    assert text.count(f"$ archcalc {command}") >= (2 if command == "mcp" else 3)
     assert f"({command}.md)" in (ROOT / "docs" / "commands" / "index.md").read_text(encoding="utf-8")
 
 
@@ -181,3 +182,25 @@ def test_places_in_the_code_that_the_documents_name_are_there() -> None:
     # Files and folders that stand alone.
     for path in re.findall(r"`((?:tests|scripts)/[\w.]+|[a-z]+/[\w/.]*)`", text):
         assert (ROOT / path).exists() or (ROOT / "src" / "archcalc" / path).exists(), path
+
+
+def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells in order, in one namespace, the last value of each shown as a notebook shows it."""
+    import ast
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    cells = [
+        c for c in json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"
+    ]
+    space: dict[str, object] = {}
+    shown = []
+    for cell in cells:
+        assert cell["outputs"] == [] and cell["execution_count"] is None
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "notebook", "exec"), space)
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), "notebook", "eval"), space)
+            shown.append(value._repr_html_() if hasattr(value, "_repr_html_") else repr(value))
+    assert len(shown) == len(cells)
+    assert "<pre" in shown[0] and shown[1] == "8030261248" and "<table" in shown[3] and "<svg" in shown[4]

@@ -29,7 +29,8 @@ def load(
 
     Raises `archcalc.errors.ArchcalcError`: its `message` and `hint` say what is wrong and what to do.
 
-    >>> loaded = load("deepseek-v3", offline=True)
+    >>> import archcalc
+    >>> loaded = archcalc.load("deepseek-v3", offline=True)
     >>> loaded.architecture.layers, loaded.architecture.facts.attention
     (61, 'MLA')
     """
