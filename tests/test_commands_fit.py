@@ -366,3 +366,30 @@ def test_a_draft_model_takes_its_weights_and_a_layer_of_cache(cli: Run, tmp_path
     )  # fmt: skip
     room = after["per_gpu"]["kv_room_bytes"]
     assert before["per_gpu"]["kv_room_bytes"] / before["kv_tokens"] * 33 / 32 == pytest.approx(room / after["kv_tokens"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("command", "used"),
+    [
+        # vLLM 0.33, config/cache.py: the size is that of all ranks together; config/offload.py: weights of each GPU.
+        ("vllm serve qwen3-8b --tensor-parallel-size 2 --kv-offloading-size 20", 20 * GIB),
+        ("vllm serve qwen3-8b --tensor-parallel-size 2 --cpu-offload-gb 2", 4 * GIB),
+        # SGLang 0.5.23, srt/mem_cache/pool_host/base.py: GB of each rank.
+        ("python -m sglang.launch_server --model-path qwen3-8b --tp 2 --enable-hierarchical-cache --hicache-size 30", 60 * 10**9),
+    ],
+)
+def test_what_a_cache_takes_of_the_cpu_s_memory(cli: Run, command: str, used: int) -> None:
+    found = fit(cli, "--gpu", "2xh100", "--ram", "64GiB", "--", *command.split())
+    assert (found["fits"], found["ram"]["used_bytes"], found["options"]["unmodelled"]) == (True, used, [])
+    short = fit(cli, "--gpu", "2xh100", "--ram", "3GiB", "--", *command.split())
+    assert not short["fits"] and "memory is too small" in short["start"]["limit"]
+
+
+def test_a_hierarchical_cache_is_a_multiple_of_the_gpus(cli: Run) -> None:
+    command = "python -m sglang.launch_server --model-path qwen3-8b --tp 2 --enable-hierarchical-cache"
+    found = fit(cli, "--gpu", "2xh100", "--", *command.split(), "--hicache-ratio", "1.5")
+    assert found["ram"]["used_bytes"] == 2 * int(1.5 * found["per_gpu"]["kv_room_bytes"])
+    # Since 0.5.21 it is a share of what is free in the machine where no size is given (srt/arg_groups/hicache_hook.py).
+    assert fit(cli, "--gpu", "2xh100", "--", *command.split())["options"]["unmodelled"] == ["--enable-hierarchical-cache"]
+    older = fit(cli, "--gpu", "2xh100", "--engine-version", "0.5.15", "--", *command.split())
+    assert older["ram"]["used_bytes"] == 4 * older["per_gpu"]["kv_room_bytes"]

@@ -119,7 +119,7 @@ def test_effects() -> None:
     assert effect("vllm", "--max-num-seqs") == "used"
     assert effect("vllm", "--port") == "inert"
     assert effect("vllm", "--kv-transfer-config") == "unmodelled"
-    assert effect("sglang", "--enable-hierarchical-cache") == "unmodelled"
+    assert effect("sglang", "--enable-hisparse") == "unmodelled"
 
 
 @given(st.lists(st.sampled_from(sorted(table("vllm").at(None))), max_size=4), st.text(max_size=8))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from archcalc import units
 from archcalc.arch import model_types, parse
 from archcalc.engines._allocation import Workload
 from archcalc.engines.llamacpp import cache as llamacpp
@@ -178,3 +179,19 @@ def test_more_gpus_hold_more_layers(run: Run) -> None:
         held.append(int(re.search(r"-ngl (\d+)", flag)[1]))  # type: ignore[index]
     assert 1.8 * held[0] <= held[1] <= 2.2 * held[0]
     assert 1.8 * held[1] <= held[2] <= 2.2 * held[1]
+
+
+@pytest.mark.parametrize("name", ["qwen3-30b-a3b", "gpt-oss-120b", "qwen3-235b-a22b"])
+def test_experts_are_offered_to_the_cpu_before_layers(name: str, run: Run) -> None:
+    machine = ["--gpu", "rtx-4090", "--quant", "q8_0", "--format", "json"]
+    got = json.loads(run("fit", name, *machine, "--engine", "llama.cpp", "--ctx", "8k").stdout)
+    ways = [c["options"] for c in got["would_fit"] if "llama-server" in c["options"]]
+    assert ways[0].startswith("--n-cpu-moe ") and ways[1].startswith("-ngl ")
+    n = int(ways[0].split()[1])
+    # What is offered starts, with the RAM that is named; experts of one layer fewer leave less than the margin that fit keeps.
+    command = ["llama-server", "-m", name, "-c", "8192", "-np", "1", "-ngl", "999", "--n-cpu-moe"]
+    enough = json.loads(run("fit", *machine, "--", *command, str(n)).stdout)
+    fewer = json.loads(run("fit", *machine, "--", *command, str(n - 1)).stdout)
+    assert enough["fits"] and enough["per_gpu"]["headroom_bytes"] >= 1 << 30 > fewer["per_gpu"]["headroom_bytes"]
+    said = next(c["what"] for c in got["would_fit"] if c["options"] == ways[0])
+    assert units.format_bytes(enough["ram"]["used_bytes"]) in said

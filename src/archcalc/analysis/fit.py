@@ -215,10 +215,9 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     if start.starts:
         start, notes = server(ask.engine).starts(ask, plan, pooled, context, sequences, tokens)
         taken = taken._replace(notes=(*taken.notes, *notes))
-    if start.starts and ask.ram_bytes is not None and weights.cpu_bytes > ask.ram_bytes:
-        start = Start(
-            False, f"the CPU's memory is too small: {weights.cpu_bytes:,} B of weights stay there, of {ask.ram_bytes:,} B", None
-        )
+    ram = server(ask.engine).ram(ask, placement, weights, plan)
+    if start.starts and ask.ram_bytes is not None and ram > ask.ram_bytes:
+        start = Start(False, f"the CPU's memory is too small: {ram:,} B stay there, of {ask.ram_bytes:,} B", None)
     return Fit(
         placement, weights, plan, context, concurrency, pooled.needed(context, sequences), most * placement.dp, tokens * placement.dp,
         pooled.dtype, pooled.rule, start, taken,

@@ -97,7 +97,7 @@ def fit_report(
         ],
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
-        ram=report.FitRam(ask.ram_bytes, best.weights.cpu_bytes),
+        ram=report.FitRam(ask.ram_bytes, server(ask.engine).ram(ask, best.placement, best.weights, best.budget)),
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
         assumed=assumed(found, ask, unsaid, own),
@@ -279,8 +279,11 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
         )
         for change in advice.would_fit(loaded.architecture, ask, found)
     ]
-    if spilled := server(ask.engine).spills(found.model, found.best, ask):
-        out.insert(min(2, len(out)), report.FitChange(*spilled, 0, float(ask.concurrency), None))
+    spilled = [
+        report.FitChange(*way, 0, float(ask.concurrency), None) for way in server(ask.engine).spills(found.model, ask, found.best)
+    ]
+    place = min(2, len(out))
+    out[place:place] = spilled
     return out
 
 

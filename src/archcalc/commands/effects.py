@@ -22,7 +22,8 @@ _USED: Mapping[Engine, str] = {
         --kv-cache-memory-bytes --kv-cache-dtype --tensor-parallel-size --pipeline-parallel-size --data-parallel-size
         --enable-expert-parallel --decode-context-parallel-size --enforce-eager --block-size --enable-prefix-caching
         --limit-mm-per-prompt --language-model-only --skip-mm-profiling --mamba-ssm-cache-dtype --mamba-cache-dtype
-        --cpu-offload-gb --speculative-config --spec-method --spec-model --spec-tokens --speculative-model
+        --cpu-offload-gb --kv-offloading-size --kv-offloading-backend
+        --speculative-config --spec-method --spec-model --spec-tokens --speculative-model
         --num-speculative-tokens --quantization --dtype --hf-overrides --rope-scaling --rope-theta --cudagraph-capture-sizes
         --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora --max-loras
         --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
@@ -37,7 +38,8 @@ _USED: Mapping[Engine, str] = {
         --max-mamba-cache-size --mamba-full-memory-ratio --mamba-ssm-dtype --mamba-radix-cache-strategy --mamba-scheduler-strategy
         --speculative-algorithm --speculative-num-draft-tokens --speculative-num-steps --speculative-eagle-topk
         --speculative-draft-model-path --quantization --dtype --json-model-override-args --language-only --language-model-only
-        --cpu-offload-gb --kt-num-gpu-experts --kt-weight-path --enable-symm-mem --device --enable-lora --lora-paths
+        --cpu-offload-gb --enable-hierarchical-cache --hicache-ratio --hicache-size
+        --kt-num-gpu-experts --kt-weight-path --enable-symm-mem --device --enable-lora --lora-paths
         --max-lora-rank --max-loras-per-batch --lora-target-modules
     """,
     "llama.cpp": """

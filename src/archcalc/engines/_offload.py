@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archcalc.engines.placement import Component, Placement, RankWeights, rank_weights
+from archcalc.engines.plan import Ask, machines
 from archcalc.engines.weights import Options, kept
 from archcalc.model import Architecture
 
@@ -36,3 +37,8 @@ def spared(found: RankWeights, size: int) -> RankWeights:
         bytes=found.bytes - size, tensor_bytes=found.tensor_bytes - size, components=tuple(components),
         stages=tuple(max(0, s - size) for s in found.stages), cpu_bytes=found.cpu_bytes + size,
     )  # fmt: skip
+
+
+def of_machine(ask: Ask, placement: Placement, each: int) -> int:
+    """The RAM of one machine where every rank keeps so much there."""
+    return each * -(-placement.tp * placement.pp * placement.dp // machines(ask.gpus))

@@ -233,6 +233,10 @@ class Server(Engine):
 
         return rank_weights(model.architecture, placement, model.options, model.tensors)
 
+    def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
+        """What one machine's CPU keeps of weights and cache, in bytes."""
+        return weights.cpu_bytes
+
     # Placements
 
     def runs_on(self, device: Device) -> str:
@@ -300,9 +304,9 @@ class Server(Engine):
         """Settings of the engine that leave more to the cache."""
         return ()
 
-    def spills(self, model: Candidate, fit: Fit, ask: Ask) -> tuple[str, str] | None:
-        """How a model that does not fit runs with a part of it in the CPU's memory: in words, and the options."""
-        return None
+    def spills(self, model: Candidate, ask: Ask, fit: Fit) -> Sequence[tuple[str, str]]:
+        """How a model that does not fit runs with a part of it in the CPU's memory: in words, and the options; the best way first."""
+        return ()
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         """What qualifies a plan of this engine; `stored` is the quantization that the checkpoint states."""

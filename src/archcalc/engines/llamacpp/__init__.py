@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archcalc.engines.engine import Server
@@ -143,17 +143,26 @@ class LlamaCpp(Server):
 
         return command(named, ask, fit)
 
-    def spills(self, model: Candidate, fit: Fit, ask: Ask) -> tuple[str, str] | None:
-        """Not where CPU and GPU share the memory, nor where the CPU's is known to be too small."""
+    def spills(self, model: Candidate, ask: Ask, fit: Fit) -> Sequence[tuple[str, str]]:
+        """Experts first, of which a token visits few; then whole layers. Not where CPU and GPU share the memory, nor more than the RAM."""
         from archcalc import units
-        from archcalc.engines.llamacpp.command import offload
+        from archcalc.engines.llamacpp.command import experts_away, offload
 
-        held = None if ask.gpus.device.shared_memory else offload(model, fit)
-        if not held or held[0] >= held[1] or (ask.ram_bytes is not None and held[2] > ask.ram_bytes):
-            return None
+        if ask.gpus.device.shared_memory:
+            return ()
+        limit = float("inf") if ask.ram_bytes is None else ask.ram_bytes
         gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
-        what = f"{held[0]} of {held[1]} layers in {model.quant} on the {gpus}, the rest in RAM: {units.format_bytes(held[2])} of it"
-        return what, f"-ngl {held[0]} (llama-server)"
+        ways = []
+        if (away := experts_away(model, ask, fit)) and away[2] <= limit:
+            ram = units.format_bytes(away[2])
+            what = f"the experts of {away[0]} of {away[1]} layers in the CPU's memory ({ram} there), all else on the {gpus}"
+            ways.append((what, f"--n-cpu-moe {away[0]} (llama-server)"))
+        held = offload(model, ask, fit)
+        if held and held[0] < held[1] and held[2] <= limit:
+            ram = units.format_bytes(held[2])
+            what = f"{held[0]} of {held[1]} layers on the {gpus}, the rest in the CPU's memory ({ram} there)"
+            ways.append((what, f"-ngl {held[0]} (llama-server)"))
+        return ways
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         from archcalc import units

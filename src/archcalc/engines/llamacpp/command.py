@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 
 from archcalc.engines._command import everywhere, not_set, word
-from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
+from archcalc.engines.llamacpp.layout import lay_out
+from archcalc.engines.llamacpp.settings import Settings
+from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, largest, machines
 
 
 def command(named: Named, ask: Ask, fit: Fit) -> Command:
@@ -27,9 +29,30 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
         yield f"-ctk {fit.kv_dtype} -ctv {fit.kv_dtype}"
 
 
-def offload(model: Candidate, fit: Fit) -> tuple[int, int, int] | None:
-    """How many of the layers fit on the GPUs beside their cache (`-ngl`, the head counting as one), how many there are, and the bytes of
-    weights and cache that the CPU's memory holds of the rest.
+def experts_away(model: Candidate, ask: Ask, fit: Fit) -> tuple[int, int, int] | None:
+    """The fewest layers whose routed experts have to leave the GPUs (`--n-cpu-moe`), of how many, and the RAM that all takes.
+
+    llama.cpp takes them from the first layer on (common/arg.cpp). None for a model without experts, or if that is not enough.
+    """
+    layers = model.architecture.layers
+    if not any(tensor.role == "experts" for tensor in model.tensors):
+        return None
+    whole = fit.budget.kv_room_bytes + fit.budget.weights_bytes
+    memories = [device.visible_bytes for device in ask.gpus.each]
+    cache = -(-fit.kv_needed_bytes // -(-layers // fit.placement.pp))
+
+    def with_away(n: int) -> tuple[bool, int]:
+        layout = lay_out(model.tensors, layers, len(memories), Settings(cpu_experts=n), memories)
+        held = [layout.caches.count(gpu) * cache for gpu in range(len(memories))]
+        return all(w + c <= whole for w, c in zip(layout.weights, held, strict=True)), layout.on_cpu
+
+    stay = largest(lambda n: with_away(layers - n)[0], layers - 1)
+    found, ram = with_away(layers - stay)
+    return (layers - stay, layers, ram) if found else None
+
+
+def offload(model: Candidate, ask: Ask, fit: Fit) -> tuple[int, int, int] | None:
+    """How many of the layers fit on the GPUs beside their cache (`-ngl`, the head counting as one), of how many, and all RAM that takes.
 
     Layers are taken from the last, as llama.cpp does, the head first: one GPU is filled after the other. None if nothing fits.
     """
@@ -58,4 +81,6 @@ def offload(model: Candidate, fit: Fit) -> tuple[int, int, int] | None:
         held += 1
     if room < 0 and not held:
         return None
-    return held + 1, layers + 1, sum(size + cache for size in each[: layers - held])
+    memories = [device.visible_bytes for device in ask.gpus.each]
+    ram = lay_out(model.tensors, layers, len(memories), Settings(gpu_layers=held + 1), memories).on_cpu + cache * (layers - held)
+    return held + 1, layers + 1, ram

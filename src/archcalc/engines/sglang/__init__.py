@@ -93,6 +93,14 @@ class Sglang(Server):
             found = added(found, draft_bytes(ask.own.draft, placement, model.options))
         return spared(found, ask.own.offload_bytes) if ask.own is not None and ask.own.offload_bytes else found
 
+    def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
+        """Every rank keeps its own: weights that are offloaded, and the hierarchical cache."""
+        from archcalc.engines._offload import of_machine
+
+        own = ask.own
+        cache = (own.host_bytes or int(max(0, budget.kv_room_bytes) * own.host_ratio)) if own is not None else 0
+        return of_machine(ask, placement, weights.cpu_bytes + cache)
+
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
         return _LOADING.get(quant)
 

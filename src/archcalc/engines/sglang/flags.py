@@ -10,7 +10,7 @@ from typing import Any
 
 from archcalc.commands.flags import Read
 from archcalc.engines.asked import Asked
-from archcalc.engines.sglang.rules import check_known
+from archcalc.engines.sglang.rules import check_known, since
 from archcalc.engines.sglang.settings import Settings
 from archcalc.engines.vllm.flags import flattened, json_of
 from archcalc.errors import UsageError
@@ -121,6 +121,8 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
         own["mtp"] = algorithm in _OWN_DRAFTS and draft is None
     if (size := read.get("--cpu-offload-gb")) is not None:
         own["offload_bytes"] = int(size) * _GIB
+    if read.get("--enable-hierarchical-cache"):
+        _hierarchy(read, own, unmodelled)
     own["symmetric"] = bool(read.get("--enable-symm-mem"))
     kinds = (
         "--kt-num-gpu-experts",
@@ -132,3 +134,20 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
     )
     unmodelled += [flag for flag in kinds if read.get(flag) not in (None, False)]
     return Settings(**own), draft
+
+
+def _hierarchy(read: Read, own: dict[str, Any], unmodelled: list[str]) -> None:
+    """A second cache in the CPU's memory, for each rank: GB, or a multiple of the GPU's pool (srt/mem_cache/pool_host/base.py).
+
+    Without either it is a share of the memory that is free, since 0.5.21 (`--hicache-host-memory-fraction`).
+    """
+    ratio, size = read.get("--hicache-ratio"), read.get("--hicache-size")
+    for flag, value in (("--hicache-ratio", ratio), ("--hicache-size", size)):
+        if value is not None and not 0 <= value < 1 << 20:
+            raise UsageError(f"{flag} {value:g}: a number above 0 was expected", "such as --hicache-ratio 2")
+    if size:
+        own["host_bytes"] = int(size) * 10**9
+    elif ratio or not since(read.version, 0, 5, 21):
+        own["host_ratio"] = float(ratio or 2.0)
+    else:
+        unmodelled.append("--enable-hierarchical-cache")

@@ -147,6 +147,14 @@ class Vllm(Server):
 
         return pooled(architecture, placement, ask, budget)
 
+    def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
+        """Weights that are offloaded are told of each GPU, the cache of all ranks of a replica (config/offload.py, config/cache.py)."""
+        from archcalc.engines._offload import of_machine
+        from archcalc.engines.plan import machines
+
+        cache = ask.own.offloaded_cache_bytes * placement.dp if ask.own is not None else 0
+        return of_machine(ask, placement, weights.cpu_bytes) + -(-cache // machines(ask.gpus))
+
     def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
         from archcalc.engines.vllm import start
 

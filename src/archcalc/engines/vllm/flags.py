@@ -183,6 +183,14 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
             own.setdefault("ssm_dtype", _DTYPES[dtype])
     if (offload := read.get("--cpu-offload-gb")) is not None:
         own["offload_bytes"] = int(float(offload) * _GIB)
+    if (size := read.get("--kv-offloading-size")) is not None:
+        if float(size) < 0:
+            raise UsageError(f"--kv-offloading-size {size}: GiB were expected", "such as 32")
+        # LMCache is a process of its own since 0.14, and takes what it is told itself (config/vllm.py `_post_init_kv_transfer_config`).
+        if str(read.get("--kv-offloading-backend") or "native") == "native":
+            own["offloaded_cache_bytes"] = int(float(size) * _GIB)
+        else:
+            unmodelled.append("--kv-offloading-size")
     draft = None
     if speculation := _speculation(read):
         drafted, draft = speculation, None

@@ -15,6 +15,7 @@ class Settings(NamedTuple):
     captured. `capture_sizes` are `--cudagraph-capture-sizes`, `largest_capture` the largest. `offline` is the `LLM` class. `limits` are
     items of a modality in a prompt. `cache_bytes` is `--kv-cache-memory-bytes`, `blocks` `--num-gpu-blocks-override`. `draft_tokens` are
     those of speculation, `mtp` whether the checkpoint's own MTP layers draft. `loras` adapters of `lora_rank` are kept on the GPU.
+    `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
     `profiles_images` False is `--skip-mm-profiling`. `draft` is a draft model of its own.
     """
 
@@ -35,6 +36,7 @@ class Settings(NamedTuple):
     blocks: int | None = None
     ssm_dtype: str | None = None
     offload_bytes: int = 0
+    offloaded_cache_bytes: int = 0
     draft_tokens: int = 0
     mtp: bool = False
     loras: int = 0
