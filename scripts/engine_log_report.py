@@ -1,5 +1,8 @@
 """Compare what archcalc predicts of a GPU's memory with what engines logged, and write docs/engine-logs.md.
 
+What counts is asked through the command line, as a user would: the engine's own command, the GPU and the release. Beside it stands what
+the budget says where the log's own activation and overhead are put into it.
+
     python scripts/engine_log_report.py           write the page
     python scripts/engine_log_report.py --rows    print every row instead
 
@@ -10,12 +13,17 @@ config a row's model is read by; `device` and `compute` which GPU of the catalog
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import statistics
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 from archcalc import hardware, zoo
 from archcalc.arch import parse
@@ -238,6 +246,182 @@ def _known(version: str | None) -> str | None:
     return "0.6.0" if version and version.startswith(("0.4", "0.5")) else version
 
 
+# Through the command line
+
+
+class Answer(NamedTuple):
+    """What `archcalc fit` says of a row's command: figures and their errors, or why there is none. `weights` and `room` in bytes."""
+
+    row: dict[str, Any]
+    command: str = ""
+    weights: int | None = None
+    room: int | None = None
+    tokens: int | None = None
+    fits: bool | None = None
+    why: str = ""
+
+    @property
+    def logged_tokens(self) -> int:
+        m = self.row["measured"]
+        return int(m.get("kv_tokens") or m.get("num_gpu_blocks", 0) * m.get("block_size", 0))
+
+    @property
+    def logged_room(self) -> float | None:
+        m = self.row["measured"]
+        room = m.get("kv_available_gib_per_gpu", m.get("kv_allocated_gib_per_gpu"))
+        return None if room is None or room <= 0 else room * GIB
+
+    @property
+    def weights_error(self) -> float | None:
+        logged = self.row["measured"].get("weights_gib_per_gpu")
+        return _error(self.weights, logged * GIB if logged else None)
+
+    @property
+    def room_error(self) -> float | None:
+        if self.logged_tokens:
+            return _error(self.tokens, self.logged_tokens)
+        return _error(self.room, self.logged_room)
+
+    @property
+    def wrong_verdict(self) -> bool:
+        outcome = self.row["measured"].get("outcome", "")
+        started = True if outcome.startswith("ok") else False if outcome in ("oom", "fail") else None
+        return started is not None and self.fits is not None and started != self.fits
+
+    @property
+    def apart(self) -> float:
+        """How far off the row is: a wrong verdict before any error."""
+        return 10.0 * self.wrong_verdict + max(abs(self.weights_error or 0.0), abs(self.room_error or 0.0))
+
+
+def words_of(row: dict[str, Any]) -> list[str]:
+    """The engine's command, as far as the log says it."""
+    vllm_words = {
+        "tp": "--tensor-parallel-size", "pp": "--pipeline-parallel-size", "dp": "--data-parallel-size",
+        "dcp": "--decode-context-parallel-size", "max_model_len": "--max-model-len", "gpu_mem_util": "--gpu-memory-utilization",
+        "max_num_batched_tokens": "--max-num-batched-tokens", "max_num_seqs": "--max-num-seqs", "eager": "--enforce-eager",
+    }  # fmt: skip
+    sglang_words = {
+        "tp": "--tp-size", "pp": "--pp-size", "dp": "--dp-size", "max_model_len": "--context-length",
+        "mem_fraction_static": "--mem-fraction-static",
+    }  # fmt: skip
+    spelled = vllm_words if row["engine"] == "vllm" else sglang_words
+    words = []
+    for key, flag in spelled.items():
+        value = row.get(key)
+        if value is True:
+            words.append(flag)
+        elif value and not (key in ("tp", "pp", "dp", "dcp") and value == 1):
+            words += [flag, str(value)]
+    if dtype := _KV.get(str(row.get("kv_dtype"))):
+        words += ["--kv-cache-dtype", {"bf16": "bfloat16"}.get(dtype, dtype)]
+    if row.get("prefix_caching") and row["engine"] == "vllm":
+        words.append("--enable-prefix-caching")
+    if (row.get("ep") or 1) > 1:
+        words += ["--enable-expert-parallel"] if row["engine"] == "vllm" else ["--ep-size", str(row["ep"])]
+    return words
+
+
+def ask(row: dict[str, Any], folder: Path) -> Answer:
+    """The row's command, put to `archcalc fit`."""
+    if row["engine"] not in ("vllm", "sglang"):
+        return Answer(row, why="another engine: its caches are compared in the tests of archcalc kv")
+    if "all" in row.get("reasons", {}):
+        return Answer(row, why=row["reasons"]["all"])
+    if "read_as" not in row:
+        return Answer(row, why="the config of this model is not to be had")
+    read_as, measured = row["read_as"], row["measured"]
+    config = folder / row["id"] / "config.json"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    if "config" in read_as:
+        stated = read_as["config"]
+    elif "config_file" in read_as:
+        stated = json.loads((DATA / "engine_configs" / read_as["config_file"]).read_text(encoding="utf-8"))
+    else:
+        stated = zoo.config(read_as["base"])
+    config.write_text(json.dumps(dict(stated)), encoding="utf-8")
+    options = [f"--set={key}={json.dumps(value)}" for key, value in read_as.get("set", {}).items()]
+    options += ["--quant", read_as["quant"]] if "quant" in read_as else []
+    total = measured.get("gpu_total_gib")
+    count = row["tp"] * row["pp"] * row["dp"]
+    if "device" in row:
+        options += ["--gpu", f"{count}x{row['device']}" if count > 1 else row["device"]]
+    if total is not None:
+        options += ["--vram", f"{total}GiB"]
+    if "device" not in row and total is None:
+        return Answer(row, why="the log does not say which GPU it was")
+    version = serving_of(row).version
+    options += ["--engine-version", version] if version else []
+    start = ["vllm", "serve"] if row["engine"] == "vllm" else ["python", "-m", "sglang.launch_server", "--model-path"]
+    words = words_of(row)
+    out, err = _run(["fit", "--offline", "--format", "json", *options, "--", *start, str(config.parent), *words])
+    shown = " ".join([*start, row["model"].split(" ")[0], *words])
+    try:
+        got = json.loads(out)
+    except ValueError:
+        said = " ".join((err or out).split()).replace(str(config.parent), row["id"])
+        return Answer(row, shown, why=said[:200])
+    return Answer(
+        row, shown, got["per_gpu"]["weights_bytes"], got["per_gpu"]["kv_room_bytes"], got["kv_tokens"],
+        got["fits"] if row.get("max_model_len") else None,
+    )  # fmt: skip
+
+
+def _run(arguments: list[str]) -> tuple[str, str]:
+    """The command line in this process: what it prints, and what it says of errors."""
+    from archcalc.cli import main as command_line
+
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.object(sys, "argv", ["archcalc", *arguments]), redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
+        command_line()
+    return out.getvalue(), err.getvalue()
+
+
+def answers() -> list[Answer]:
+    """All rows, those that are most wrong first."""
+    with tempfile.TemporaryDirectory() as folder:
+        return sorted((ask(row, Path(folder)) for row in rows()), key=lambda a: (bool(a.why), -a.apart, a.row["id"]))
+
+
+def _commands(found: Sequence[Answer]) -> list[str]:
+    """What users get: every row that can be asked, strict or not, the wrong ones first."""
+    weights = [abs(a.weights_error) for a in found if a.weights_error is not None]
+    rooms = [abs(a.room_error) for a in found if a.room_error is not None]
+    judged = [a for a in found if a.fits is not None and a.row["measured"].get("outcome", "")[:2] in ("ok", "oo", "fa")]
+    lines = [
+        "## Through the command line",
+        "",
+        "Each row is asked as a user would ask: `archcalc fit --gpu GPU --engine-version V -- COMMAND`, with what the log says of the",
+        "command and nothing else. Flags that a log does not show are not known, so some of these rows are wrong at their source. All rows",
+        "count, strict or not; the most wrong are first, a wrong verdict before any error.",
+        "",
+        "| figure | rows | reached |",
+        "| --- | ---: | --- |",
+        _row("weights within 1.5 %", str(len(weights)), f"{100 * sum(e <= 0.015 for e in weights) / len(weights):.0f} %"),
+        _row(
+            "tokens, or room", str(len(rooms)),
+            f"median {100 * statistics.median(rooms):.1f} %, 90th percentile {100 * percentile(rooms, 0.9):.1f} %",
+        ),
+        _row("verdicts", str(len(judged)), f"{sum(not a.wrong_verdict for a in judged)} agree"),
+        "",
+        *_table("row | strict | command | weights | room or tokens | verdict | why", "---|---|---|---:|---:|---|---"),
+    ]  # fmt: skip
+    for a in found:
+        if a.why:
+            continue
+        wrong = "wrong" if a.wrong_verdict else "" if a.fits is None else "agrees"
+        off = a.wrong_verdict or _over(a.weights_error, 0.015) or _over(a.room_error, 0.05)
+        reasons = " ".join(
+            f"{text}." for text in [*a.row.get("reasons", {}).values(), *([a.row["said"]] if "said" in a.row else [])]
+        )
+        why = reasons or "not explained" if off else ""
+        strict = "yes" if a.row["strict"] else ""
+        lines.append(_row(a.row["id"], strict, f"`{a.command}`", _percent(a.weights_error), _percent(a.room_error), wrong, why))
+    lines += ["", "Not asked:", ""]
+    lines += [f"- `{a.row['id']}`: {a.why.rstrip('.')}." for a in found if a.why]
+    return lines
+
+
 # The page
 
 
@@ -284,7 +468,7 @@ def _gib(value: float | None) -> str:
     return "-" if value is None else f"{value / GIB:.2f}"
 
 
-def page(results: Sequence[Result]) -> str:
+def page(results: Sequence[Result], asked: Sequence[Answer]) -> str:
     """docs/engine-logs.md."""
     s = score(results)
     within = sum(e <= 0.015 for e in s.weights)
@@ -296,8 +480,14 @@ def page(results: Sequence[Result]) -> str:
         "<!-- Made by scripts/engine_log_report.py: do not edit. -->",
         "",
         "Rows are log lines of vLLM and SGLang on real GPUs, from public issues, posts and repositories",
-        "(`tests/data/engine_logs.jsonl`, each with its source). The first table counts strict rows: those whose model, GPU,",
-        "version and split are beyond doubt.",
+        "(`tests/data/engine_logs.jsonl`, each with its source).",
+        "",
+        *_commands(asked),
+        "",
+        "## The terms by themselves",
+        "",
+        "What the budget says where the log's own activation and overhead are put in. This table counts strict rows: those whose model,",
+        "GPU, version and split are beyond doubt.",
         "",
         "| figure | rows | asked | reached |",
         "| --- | ---: | --- | --- |",
@@ -400,7 +590,7 @@ def main() -> None:
     parser.add_argument("--rows", action="store_true", help="print every row instead of writing the page")
     args = parser.parse_args()
     results = [evaluate(row) for row in rows()]
-    text = page(results)
+    text = page(results, answers())
     if args.rows:
         print(text)
     else:

@@ -85,8 +85,16 @@ def test_every_row_has_a_source() -> None:
     assert all(row["source_url"] for row in REPORT.rows())
 
 
-def test_the_page_is_up_to_date() -> None:
-    assert REPORT.PAGE.read_text(encoding="utf-8") == REPORT.page(RESULTS)
+def test_the_page_is_up_to_date_and_what_users_get_is_right() -> None:
+    asked = REPORT.answers()
+    assert REPORT.PAGE.read_text(encoding="utf-8") == REPORT.page(RESULTS, asked)
+    weights = [abs(a.weights_error) for a in asked if a.weights_error is not None]
+    rooms = [abs(a.room_error) for a in asked if a.room_error is not None]
+    assert sum(error <= 0.015 for error in weights) >= 0.9 * len(weights) >= 25
+    assert len(rooms) >= 25
+    assert statistics.median(rooms) <= 0.015
+    # A verdict that differs from the log's has its reason beside it.
+    assert all(a.row.get("reasons") for a in asked if a.wrong_verdict)
 
 
 # Laws
