@@ -3,8 +3,6 @@
 Source: transformers 5.23, configuration_utils.py `_LEGACY_LAYER_TYPE_REMAP`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from archcalc.arch._schema import per_layer

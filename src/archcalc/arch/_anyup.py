@@ -3,8 +3,6 @@
 Source: tiiuae/Falcon-Perception (GitHub), falcon_perception/anyup.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch._whisper import conv

@@ -6,8 +6,6 @@ What the decoder keeps of its own past is its cache; keys and values of the enco
 Source: transformers 5.23, models/bart/modeling_bart.py; relatives override what differs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

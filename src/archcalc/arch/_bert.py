@@ -4,8 +4,6 @@ head that predicts tokens, or another, as the class in `architectures` says.
 Source: transformers 5.24, models/bert/modeling_bert.py; relatives override what differs, and `_heads` says which heads there are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blt/modeling_blt.py (`BltTransformerLayer`, `BltCrossAttention`) and configuration_blt.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from archcalc.arch._decoder import group, join

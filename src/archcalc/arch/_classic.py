@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt2/modeling_gpt2.py; relatives override what differs.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import Derived, PlainSchema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/cohere/modeling_cohere.py and models/cohere2/modeling_cohere2.py, and their configurations (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes

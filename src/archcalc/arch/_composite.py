@@ -5,8 +5,6 @@ The hooks say what LLaVA does; an adapter overrides those in which its type diff
 Source: transformers 5.23, models/llava/modeling_llava.py; conversion_mapping.py (what older checkpoints call the parts).
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, TypeAlias

@@ -3,8 +3,6 @@
 Blocks yield what most types do; a type sets the odd knob in its own file.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from archcalc.model import (

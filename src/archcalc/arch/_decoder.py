@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llama/modeling_llama.py (`LlamaForCausalLM`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 

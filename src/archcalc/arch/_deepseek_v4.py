@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_v4/configuration_deepseek_v4.py (defa
 `mlp_layer_types`), conversion_mapping.py ("deepseek_v4").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

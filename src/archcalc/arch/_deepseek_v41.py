@@ -3,8 +3,6 @@
 Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/model.py (`Engram`, `ParallelEngramEmbedding`) and config.json.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/dots3_note/configuration_dots3_note.py (`Dots3NoteTextConfig`: defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, NamedTuple
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`, `CLIPModel`) and models/siglip/modeling_siglip.py.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar

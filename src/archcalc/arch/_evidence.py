@@ -8,8 +8,6 @@ Source: the keys of all config classes of transformers 5.24, models/*/configurat
 make of the types that archcalc does not read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

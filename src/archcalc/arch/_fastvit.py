@@ -3,8 +3,6 @@
 Source: Vasu et al. 2023, arXiv:2303.14189; timm 1.0, timm/models/fastvit.py (`fastvit_mci3`, `fastvit_mci4`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import TypeAlias
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/laguna/modeling_laguna.py and models/step3p7/modeling_step3p7.py.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/gemma4/modeling_gemma4.py and configuration_ge
 `kv_sharing_modes`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 

@@ -7,8 +7,6 @@ Source: transformers 5.24, models/llama/configuration_llama.py and modeling_llam
 older names of keys; models/qwen2_moe and models/glm4_moe (shared experts, dense layers first, QK-norm).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/granitemoehybrid/modeling_granitemoehybrid.py 
 fused experts as `input_linear` and `output_linear`).
 """
 
-from __future__ import annotations
-
 from archcalc.blocks._tensor import Block
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward

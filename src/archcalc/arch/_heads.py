@@ -8,8 +8,6 @@ Source: transformers 5.24, modeling_layers.py (`GenericForSequenceClassification
 (reward models).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple

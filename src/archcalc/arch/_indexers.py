@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm_moe_dsa/configuration_glm_moe_dsa.py (`indexer_types`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from archcalc.arch._mla import LatentSchema

@@ -4,8 +4,6 @@ Source: transformers 5.24, configuration_utils.py (`PreTrainedConfig`) and gener
 attributes that a config of either class writes; older releases wrote a model's way of generating into its config.json too.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/inkling/modeling_inkling.py and configuration_inkling.py (`InklingTextConfig`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/kimi_linear/modeling_kimi_linear.py and configuration_kimi_linear.py.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import ClassVar
 

@@ -8,8 +8,6 @@ Source: transformers 5.24, `__post_init__` of Qwen2VLConfig, Glm4vConfig, Paddle
 dicts"), and of Step3p7Config and LlavaConfig, which take the defaults.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple, get_args

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/bamba/configuration_bamba.py (defaults, `validate_architecture`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from archcalc.arch._decoder import DecoderSchema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/minimax_m3_vl/configuration_minimax_m3_vl.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/deepseek_v3/configuration_deepseek_v3.py; DeepSeek-V2, arXiv:2405.04434, section 2.1.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import DecoderSchema

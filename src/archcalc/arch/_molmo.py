@@ -3,8 +3,6 @@
 Source: allenai/Molmo-7B-D-0924, modeling_molmo.py (`VisionBackboneConfig`: the tower is fixed by the code).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch._decoder import group, join

@@ -4,8 +4,6 @@ Source: DeepSeek-V3, arXiv:2412.19437, section 2.2; deepseek-ai/DeepSeek-V3, REA
 vLLM 0.33, models/qwen3_next_mtp.py and models/qwen3_5_mtp.py (`mtp.*`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from archcalc.arch._decoder import group

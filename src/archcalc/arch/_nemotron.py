@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/nemotron_h/modeling_nemotron_h.py and configuration_nemotron_h.py (defaults, pattern letters).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

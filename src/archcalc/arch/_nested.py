@@ -4,8 +4,6 @@ Source: transformers 5.24, modeling_rope_utils.py (the checks of each scaling) a
 layers/quantization/ (awq.py, gptq.py, fp8.py, compressed_tensors/); published configs of these methods.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_
 models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeForConditionalGeneration`).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._composite import head_below

@@ -3,8 +3,6 @@
 Source: Qwen/Qwen-VL, visual.py (`VisionTransformer`, `Resampler`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join

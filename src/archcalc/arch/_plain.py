@@ -5,8 +5,6 @@ The hooks of `PlainSchema` say what Llama does; an adapter overrides those in wh
 Source: transformers 5.23, models/llama/modeling_llama.py; relatives override what differs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar
 

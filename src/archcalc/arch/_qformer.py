@@ -4,8 +4,6 @@ Source: Devlin et al. 2018, arXiv:1810.04805; Li et al. 2023, arXiv:2301.12597 (
 models/blip_2/modeling_blip_2.py (`Blip2QFormerModel`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch._schema import divided

@@ -7,8 +7,6 @@ Source: vLLM 0.33, layers/rotary_embedding/__init__.py `get_rope`, and `_compute
 yarn_scaling_rope.py, deepseek_scaling_rope.py, phi3_long_rope_scaled_rope.py and mrope.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

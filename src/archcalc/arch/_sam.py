@@ -3,8 +3,6 @@
 Source: deepseek-ai/DeepSeek-OCR, deepencoder.py (`ImageEncoderViT`; Kirillov et al. 2023, arXiv:2304.02643).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from archcalc.arch._decoder import group, join

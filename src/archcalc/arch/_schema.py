@@ -3,8 +3,6 @@
 Source: transformers 5.23, configuration_utils.py (the keys that every config may have) and modeling_rope_utils.py (scalings).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache

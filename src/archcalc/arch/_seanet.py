@@ -4,8 +4,6 @@ Source: Tagliasacchi et al. 2020, arXiv:2009.02095; transformers 5.23, models/mi
 `MimiConvDecoder`) and configuration_mimi.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch._schema import Few, Flag, Size, TowerSchema

@@ -3,8 +3,6 @@
 Source: deepseek-ai/DeepSeek-VL2, deepseek_vl2/models/siglip_vit.py (`VisionTransformer`, `AttentionPoolLatent`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """What no config of any type may hold, and what no architecture may come to: checked once, before and after any adapter."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from math import prod

@@ -3,8 +3,6 @@
 Source: openbmb/MiniCPM-V-2_6 and deepseek-ai/DeepSeek-OCR, config.json (the text model's keys beside the others).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2Model`
 (defaults); Baevski et al. 2020, arXiv:2006.11477. Relatives override what differs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Annotated, ClassVar, Literal
 

@@ -3,8 +3,6 @@
 Source: Radford et al. 2022, arXiv:2212.04356; transformers 5.23, models/qwen2_audio/modeling_qwen2_audio.py (`Qwen2AudioEncoder`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

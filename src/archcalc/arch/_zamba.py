@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/zamba2/modeling_zamba2.py (`get_layers`) and configuration_zamba2.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/afmoe/modeling_afmoe.py and configuration_afmoe.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 

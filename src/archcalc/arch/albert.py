@@ -4,8 +4,6 @@ Source: transformers 5.23, models/albert/modeling_albert.py (`AlbertForMaskedLM`
 Lan et al. 2019, arXiv:1909.11942.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 

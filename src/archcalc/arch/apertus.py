@@ -4,8 +4,6 @@ Source: transformers 5.23, models/apertus/modeling_apertus.py and configuration_
 (`XIELUActivation`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

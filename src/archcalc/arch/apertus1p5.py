@@ -4,8 +4,6 @@ Source: transformers 5.24, models/apertus1p5/modeling_apertus1p5.py (`Apertus1p5
 configuration_apertus1p5.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

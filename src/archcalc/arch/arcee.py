@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/arcee/modeling_arcee.py and configuration_arcee.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema

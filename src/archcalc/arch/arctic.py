@@ -3,8 +3,6 @@
 Source: Snowflake/snowflake-arctic-instruct, modeling_arctic.py and configuration_arctic.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/aria/modeling_aria.py and configuration_aria.py (defaults), conversion_mapping.py ("llava").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/aria/modeling_aria.py and configuration_aria.p
 ("aria_text": checkpoints name the fused experts `fc1` and `fc2`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

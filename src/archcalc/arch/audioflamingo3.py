@@ -4,8 +4,6 @@ Source: transformers 5.23, models/audioflamingo3/modeling_audioflamingo3.py and 
 conversion_mapping.py ("qwen2_audio").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/audioflamingo3/modeling_audioflamingo3.py (`Au
 configuration_audioflamingo3.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._whisper import WhisperTower as Schema
 
 __all__ = ["Schema"]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/axk1/modeling_axk1.py and configuration_axk1.py (defaults), conversion_mapping.py ("axk1").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

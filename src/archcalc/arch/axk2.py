@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/axk2/modeling_axk2.py and configuration_axk2.py (defaults), conversion_mapping.py ("axk2").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

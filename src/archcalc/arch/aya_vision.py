@@ -4,8 +4,6 @@ Source: transformers 5.23, models/aya_vision/modeling_aya_vision.py and configur
 ("llava").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: baichuan-inc/Baichuan2-7B-Base and Baichuan2-13B-Base, modeling_baichuan.py and configuration_baichuan.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._plain import PlainSchema, named

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/bailing_hybrid/modeling_bailing_hybrid.py and 
 `layer_types`), conversion_mapping.py; inclusionAI/Ling-mini-2.0, modeling_bailing_moe_v2.py (`BailingMoeV2MTPLayer`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -4,8 +4,6 @@ Source: inclusionAI/Ling-lite, modeling_bailing_moe.py and inclusionAI/Ling-mini
 `BailingMoeV2MTPLayer`); vLLM 0.33, models/bailing_moe.py and models/bailing_moe_mtp.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: mlx-lm 0.32, models/bailing_moe_linear.py; inclusionAI/Ring-mini-linear-2.0, modeling_bailing_moe_linear_v2.py (names).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar

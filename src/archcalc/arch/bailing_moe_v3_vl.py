@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/bailing_moe_v3_vl.py and transformers_utils/configs/bailing_moe_v3_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/bamba/modeling_bamba.py and configuration_bamba.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder

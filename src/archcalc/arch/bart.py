@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/bart/modeling_bart.py and configuration_bart.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/beam/modeling_beam.py and configuration_beam.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/bert/modeling_bert.py and configuration_bert.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bert import BertSchema

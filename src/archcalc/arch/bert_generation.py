@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/bert_generation/modeling_bert_generation.py and configuration_bert_generation.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/big_bird/modeling_big_bird.py and configuratio
 arXiv:2007.14062).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch import bert

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/bigbird_pegasus/modeling_bigbird_pegasus.py and configuration_bigbird_pegasus.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/biogpt/modeling_biogpt.py and configuration_biogpt.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

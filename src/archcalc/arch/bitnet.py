@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/bitnet/modeling_bitnet.py and configuration_bitnet.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blenderbot/modeling_blenderbot.py and configuration_blenderbot.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

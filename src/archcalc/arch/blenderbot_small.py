@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blenderbot_small/modeling_blenderbot_small.py and configuration_blenderbot_small.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

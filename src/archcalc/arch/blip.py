@@ -5,8 +5,6 @@ Source: transformers 5.24, models/blip/modeling_blip.py (`BlipForConditionalGene
 is tied where either config says so).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

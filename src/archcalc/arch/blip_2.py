@@ -4,8 +4,6 @@ Source: transformers 5.23, models/blip_2/modeling_blip_2.py (`Blip2ForConditiona
 language model's own flag ties its head).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, head_below

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/blip_2/modeling_blip_2.py (`Blip2QFormerModel`
 arXiv:2301.12597.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blip_2/modeling_blip_2.py (`Blip2VisionModel`) and configuration_blip_2.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import blip_vision_model
 from archcalc.arch._schema import Flag, Layers, Size
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blip/modeling_blip_text.py (`BlipTextLMHeadModel`) and configuration_blip.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes, computed

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blip/modeling_blip.py (`BlipVisionModel`) and configuration_blip.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blt/modeling_blt.py and configuration_blt.py (defaults; Pagnoni et al. 2024, arXiv:2412.09871).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._blt import Decoder, Encoder, Global, Patcher

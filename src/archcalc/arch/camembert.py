@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/camembert/modeling_camembert.py and configuration_camembert.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import roberta

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/chameleon/modeling_chameleon.py and configuration_chameleon.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 

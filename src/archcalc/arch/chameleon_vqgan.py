@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/chameleon/modeling_chameleon.py (`ChameleonVQVAE`) and configuration_chameleon.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch import janus_vqgan

@@ -3,8 +3,6 @@
 Source: THUDM/chatglm2-6b and THUDM/glm-4-9b, modeling_chatglm.py and configuration_chatglm.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPModel`) and config
 arXiv:2103.00020.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`) and configuration_clip.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._dual import TextTower

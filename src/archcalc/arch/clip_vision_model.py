@@ -4,8 +4,6 @@ Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPVisionModel`, `CLI
 configuration_clip.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from archcalc.arch._decoder import group, join

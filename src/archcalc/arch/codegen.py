@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/codegen/modeling_codegen.py and configuration_codegen.py (defaults: GPT-J's).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import gptj

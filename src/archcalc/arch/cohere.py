@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/cohere/modeling_cohere.py and configuration_cohere.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

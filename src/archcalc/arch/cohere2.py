@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/cohere2/modeling_cohere2.py and configuration_cohere2.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._cohere import CohereSchema

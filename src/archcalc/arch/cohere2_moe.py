@@ -4,8 +4,6 @@ Source: transformers 5.23, models/cohere2_moe/modeling_cohere2_moe.py and config
 `mlp_layer_types`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/cohere2_vision/modeling_cohere2_vision.py and configuration_cohere2_vision.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

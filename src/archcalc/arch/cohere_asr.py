@@ -4,8 +4,6 @@ Source: transformers 5.23, models/cohere_asr/modeling_cohere_asr.py (`CohereAsrF
 configuration_cohere_asr.py (defaults, those of the encoder among them).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

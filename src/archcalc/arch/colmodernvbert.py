@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/colmodernvbert/modeling_colmodernvbert.py and configuration_colmodernvbert.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import colpali

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/colpali/modeling_colpali.py and configuration_colpali.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT

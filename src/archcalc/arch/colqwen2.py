@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/colqwen2/modeling_colqwen2.py and configuration_colqwen2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import colpali

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/convbert/modeling_convbert.py (`ConvBertForMas
 Jiang et al. 2020, arXiv:2008.02496.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/cosmos3_edge/modeling_cosmos3_edge.py and conf
 conversion_mapping.py ("cosmos3_edge").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/cosmos3_edge/modeling_cosmos3_edge.py (`Cosmos
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema

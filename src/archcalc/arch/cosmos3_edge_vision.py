@@ -4,8 +4,6 @@ Source: transformers 5.23, models/cosmos3_edge/modeling_cosmos3_edge.py (`Cosmos
 (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import siglip2_vision_model
 from archcalc.arch._composite import both
 from archcalc.arch._encoder import area, within

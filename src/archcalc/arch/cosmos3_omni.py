@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/cosmos3_omni/modeling_cosmos3_omni.py and configuration_cosmos3_omni.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/ctrl/modeling_ctrl.py and configuration_ctrl.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes

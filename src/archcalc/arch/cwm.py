@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/cwm/modeling_cwm.py and configuration_cwm.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING

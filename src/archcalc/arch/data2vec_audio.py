@@ -4,8 +4,6 @@ Source: transformers 5.24, models/data2vec/modeling_data2vec_audio.py (`Data2Vec
 configuration_data2vec_audio.py (defaults); Baevski et al. 2022, arXiv:2202.03555.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

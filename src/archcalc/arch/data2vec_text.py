@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/data2vec/modeling_data2vec_text.py and configuration_data2vec_text.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import roberta

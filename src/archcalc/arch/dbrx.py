@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/dbrx/modeling_dbrx.py and configuration_dbrx.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deberta/modeling_deberta.py (`DebertaForMasked
 He et al. 2020, arXiv:2006.03654.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, ClassVar
 

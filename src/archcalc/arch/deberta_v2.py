@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/deberta_v2/modeling_deberta_v2.py (`DebertaV2ForMaskedLM`) and configuration_deberta_v2.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: deepseek-ai/deepseek-moe-16b-base, modeling_deepseek.py and configuration_deepseek.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_ocr2/modeling_deepseek_ocr2.py and co
 models/deepencoder2.py (`build_qwen2_decoder_as_encoder`: what the published config does not state of its tower).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 

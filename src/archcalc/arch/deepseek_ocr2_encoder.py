@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_ocr2/modeling_deepseek_ocr2.py (`Deep
 configuration_deepseek_ocr2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/deepseek_v2/modeling_deepseek_v2.py and configuration_deepseek_v2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_v3/modeling_deepseek_v3.py and config
 stored by deepseek-ai/DeepSeek-V3 (README_WEIGHTS.md: it follows the decoder's layers, with its own embedding, projection and head).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

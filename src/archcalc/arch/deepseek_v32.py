@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_v32/modeling_deepseek_v32.py and conf
 `mlp_layer_types`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

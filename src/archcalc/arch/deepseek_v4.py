@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_v4/modeling_deepseek_v4.py; vLLM 0.33
 its window, with two projections and a stream head, stored as `mtp.*`).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._alternating import SLIDING
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder

@@ -3,8 +3,6 @@
 Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/model.py (`Transformer`) and config.json.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._decoder import with_tower

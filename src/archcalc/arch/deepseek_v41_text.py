@@ -3,8 +3,6 @@
 Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/model.py (`Transformer`, `Block`, `Gate`, `DSparkBlock`); names are the checkpoint's.
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import decoder, join
 from archcalc.arch._deepseek_v41 import SharedSchema
 from archcalc.arch._schema import per_layer, rope_label

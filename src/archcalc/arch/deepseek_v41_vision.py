@@ -3,8 +3,6 @@
 Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/vision.py (`ViT`, `Aligner`).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import stated, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/deepseek_vl/modeling_deepseek_vl.py and configuration_deepseek_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: deepseek-ai/DeepSeek-OCR, modeling_deepseekocr.py and deepencoder.py (both towers' sizes are fixed there).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch import _sam, deepseek

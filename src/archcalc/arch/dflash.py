@@ -7,8 +7,6 @@ Source: SpecForge 0.2, specforge/modeling/draft/dflash.py `DFlashDraftModel`, do
 (GQA and MHA modes).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

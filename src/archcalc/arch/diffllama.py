@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/diffllama/modeling_diffllama.py and configuration_diffllama.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._plain import PlainSchema

@@ -6,8 +6,6 @@ Source: transformers 5.24, models/diffusion_gemma/modeling_diffusion_gemma.py (`
 `_tied_weights_keys`) and configuration_diffusion_gemma.py (defaults); vLLM 0.33, models/diffusion_gemma.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/diffusion_gemma/modeling_diffusion_gemma.py and configuration_diffusion_gemma.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch import gemma4_text

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/dinov2/modeling_dinov2.py (`Dinov2Model`, `Din
 (defaults); Oquab et al. 2023, arXiv:2304.07193.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/dinov2_with_registers/modeling_dinov2_with_reg
 configuration_dinov2_with_registers.py (defaults); Darcet et al. 2023, arXiv:2309.16588.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

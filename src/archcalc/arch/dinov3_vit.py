@@ -4,8 +4,6 @@ Source: transformers 5.24, models/dinov3_vit/modeling_dinov3_vit.py (`DINOv3ViTM
 Siméoni et al. 2025, arXiv:2508.10104.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces, Sides, both

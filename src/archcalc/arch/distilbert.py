@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/distilbert/modeling_distilbert.py (`DistilBertForMaskedLM`) and configuration_distilbert.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

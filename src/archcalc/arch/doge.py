@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/doge/modeling_doge.py and configuration_doge.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 

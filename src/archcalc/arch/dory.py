@@ -6,8 +6,6 @@ Source: transformers 5.24, models/dory/modeling_dory.py and configuration_dory.p
 layers of their own, two to one), conversion_mapping.py ("dory"); nGPT, arXiv:2410.01131.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/dots1/modeling_dots1.py and configuration_dots1.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/dots3_note/modeling_dots3_note.py and configuration_dots3_note.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

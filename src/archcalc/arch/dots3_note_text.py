@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/dots3_note/modeling_dots3_note.py.
 """
 
-from __future__ import annotations
-
 from archcalc.arch._alternating import INDEXED, SLIDING
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder

@@ -3,8 +3,6 @@
 Source: rednote-hilab/dots.ocr, modeling_dots_ocr.py and configuration_dots.py; vLLM 0.33, models/dots_ocr.py.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema

@@ -3,8 +3,6 @@
 Source: rednote-hilab/dots.ocr, modeling_dots_vision.py and configuration_dots.py (defaults); vLLM 0.33, models/dots_ocr.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -4,8 +4,6 @@ Source: Li et al. 2025, arXiv:2503.01840; SpecForge 0.2, specforge/modeling/draf
 queries, keys and values read embedding and hidden state side by side; `fc` joins three of the target's layers).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

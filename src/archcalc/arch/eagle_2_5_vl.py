@@ -3,8 +3,6 @@
 Source: nvidia/Eagle2-1B, modeling_eagle2_5_vl.py and configuration_eagle2_5_vl.py; vLLM 0.33, models/eagle2_5_vl.py (`_init_mlp1`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

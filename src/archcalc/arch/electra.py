@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/electra/modeling_electra.py (`ElectraForCausalLM`) and configuration_electra.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 

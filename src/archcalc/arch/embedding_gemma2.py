@@ -4,8 +4,6 @@ Source: transformers 5.23, models/embedding_gemma2/modeling_embedding_gemma2.py 
 tower unless its config is there).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import gemma4

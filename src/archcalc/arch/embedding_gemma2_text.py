@@ -4,8 +4,6 @@ Source: transformers 5.23, models/embedding_gemma2/modeling_embedding_gemma2.py 
 configuration_embedding_gemma2.py (defaults; `global_head_dim` and `num_global_key_value_heads` are those of full layers).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/emu3/modeling_emu3.py and configuration_emu3.py (defaults), conversion_mapping.py ("emu3").
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/emu3/modeling_emu3.py (`Emu3ForCausalLM`) and configuration_emu3.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import BiasedSchema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/emu3/modeling_emu3.py (`Emu3VQVAE`) and configuration_emu3.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -6,8 +6,6 @@ Source: transformers 5.24, models/encodec/modeling_encodec.py (`EncodecModel`) a
 2022, arXiv:2210.13438.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/encoder_decoder/modeling_encoder_decoder.py an
 ties its head; the encoder is its type's model without a head).
 """
 
-from __future__ import annotations
-
 from inspect import signature
 from typing import Annotated, ClassVar
 

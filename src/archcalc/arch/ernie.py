@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/ernie/modeling_ernie.py and configuration_ernie.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/ernie4_5/modeling_ernie4_5.py and configuration_ernie4_5.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/ernie4_5_moe/modeling_ernie4_5_moe.py and conf
 attribute_map), conversion_mapping.py ("ernie4_5_moe": checkpoints name the correction bias below the FFN, not the router).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

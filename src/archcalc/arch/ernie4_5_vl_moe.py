@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/ernie4_5_vl_moe/modeling_ernie4_5_vl_moe.py and configuration_ernie4_5_vl_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Annotated, ClassVar
 

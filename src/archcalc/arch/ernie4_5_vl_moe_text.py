@@ -4,8 +4,6 @@ Source: transformers 5.23, models/ernie4_5_vl_moe/modeling_ernie4_5_vl_moe.py (`
 configuration_ernie4_5_vl_moe.py (defaults). Active parameters are those of a text token.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

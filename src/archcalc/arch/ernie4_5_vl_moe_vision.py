@@ -4,8 +4,6 @@ Source: transformers 5.23, models/ernie4_5_vl_moe/modeling_ernie4_5_vl_moe.py (`
 configuration_ernie4_5_vl_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._composite import Pieces

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/esm/modeling_esm.py (`EsmForMaskedLM`) and con
 doi:10.1126/science.ade2574.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/esmc/modeling_esmc.py (`EsmcForMaskedLM`) and configuration_esmc.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/eurobert/modeling_eurobert.py (`EuroBertForMaskedLM`) and configuration_eurobert.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._plain import BiasedSchema

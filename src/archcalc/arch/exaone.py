@@ -4,8 +4,6 @@ Source: LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct, modeling_exaone.py and configurati
 as Llama (models/auto/modeling_auto.py), with Llama's biases.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._plain import BiasedSchema, Derived, named

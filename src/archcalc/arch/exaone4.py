@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/exaone4/modeling_exaone4.py and configuration_exaone4.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import WindowedSchema

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/exaone4_5/modeling_exaone4_5.py and configurat
 models/exaone4_5_mtp.py (`num_nextn_predict_layers` of the outer config: layers like the text model's, stored as `mtp.*`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import exaone4

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/exaone4_5/modeling_exaone4_5.py (`Exaone4_5_VisionModel`) and configuration_exaone4_5.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import qwen2_5_vl_vision
 from archcalc.arch._schema import Size, divided
 from archcalc.blocks.attention import GroupedQueryAttention

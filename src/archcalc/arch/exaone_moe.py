@@ -4,8 +4,6 @@ Source: transformers 5.23, models/exaone_moe/modeling_exaone_moe.py and configur
 `mlp_layer_types`); the MTP layer, a dense one, as vLLM 0.33, models/exaone_moe_mtp.py reads it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/falcon/modeling_falcon.py and configuration_falcon.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/falcon_h1/modeling_falcon_h1.py and configuration_falcon_h1.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import decoder

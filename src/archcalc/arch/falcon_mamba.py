@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/falcon_mamba/modeling_falcon_mamba.py and configuration_falcon_mamba.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import mamba

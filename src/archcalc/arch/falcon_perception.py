@@ -5,8 +5,6 @@ Norms have no weights but the last; sinks scale what each head gives.
 Source: tiiuae/Falcon-Perception (GitHub), falcon_perception/model.py and __init__.py (`ModelArgs`, defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

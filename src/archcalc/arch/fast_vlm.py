@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/fast_vlm/modeling_fast_vlm.py and configuration_fast_vlm.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/flaubert/modeling_flaubert.py (`FlaubertWithLMHeadModel`) and configuration_flaubert.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import xlm

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/flex_olmo/modeling_flex_olmo.py and configuration_flex_olmo.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import olmoe

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/flint/modeling_flint.py and configuration_flint.py (defaults), conversion_mapping.py ("flint").
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/florence2/modeling_florence2.py and configurat
 the head, the text model's own its embeddings).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/florence2/modeling_florence2.py (`Florence2Vis
 Ding et al. 2022, arXiv:2204.03645.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

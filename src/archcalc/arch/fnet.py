@@ -4,8 +4,6 @@ Source: transformers 5.24, models/fnet/modeling_fnet.py (`FNetForMaskedLM`) and 
 arXiv:2105.03824.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/fsmt/modeling_fsmt.py (`FSMTForConditionalGeneration`) and configuration_fsmt.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

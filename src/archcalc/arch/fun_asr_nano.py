@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/fun_asr_nano/modeling_fun_asr_nano.py and configuration_fun_asr_nano.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/fun_asr_nano/modeling_fun_asr_nano.py (`FunAsr
 (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import join
 from archcalc.arch._schema import Count, Layers, Size, TowerSchema, divided
 from archcalc.blocks.attention import GroupedQueryAttention

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/funnel/modeling_funnel.py (`FunnelForMaskedLM`
 2020, arXiv:2006.03236.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

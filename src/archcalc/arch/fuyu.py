@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/fuyu/modeling_fuyu.py and configuration_fuyu.py (defaults), conversion_mapping.py ("fuyu").
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma/modeling_gemma.py and configuration_gemma.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma2/modeling_gemma2.py and configuration_gemma2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma3/modeling_gemma3.py and configuration_gemma3.py (defaults), conversion_mapping.py ("llava").
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

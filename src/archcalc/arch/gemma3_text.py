@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma3/modeling_gemma3.py and configuration_gemma3.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import gemma2

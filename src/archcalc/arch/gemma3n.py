@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma3n/modeling_gemma3n.py and configuration_gemma3n.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

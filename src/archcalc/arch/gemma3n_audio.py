@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma3n/modeling_gemma3n.py (`Gemma3nAudioEncoder`) and configuration_gemma3n.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join

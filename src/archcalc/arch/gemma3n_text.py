@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma3n/modeling_gemma3n.py and configuration_gemma3n.py (defaults; `kv_sharing_modes`).
 """
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label

@@ -4,8 +4,6 @@ Source: timm 1.0, timm/models/mobilenetv5.py (`_gen_mobilenet_v5`, `MobileNetV5E
 models/gemma3n/configuration_gemma3n.py (defaults) and models/timm_wrapper/modeling_timm_wrapper.py.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import Field

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/gemma4/modeling_gemma4.py and configuration_ge
 there).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/gemma4_assistant/modeling_gemma4_assistant.py 
 configuration_gemma4_assistant.py (defaults); vLLM 0.33, models/gemma4_mtp.py (what checkpoints hold).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 

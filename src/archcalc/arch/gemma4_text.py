@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma4/modeling_gemma4.py and configuration_gemma4.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import SLIDING, mixed_label

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/gemma4_unified/modeling_gemma4_unified.py and 
 conversion_mapping.py ("gemma4_unified": checkpoints keep the patch layers in `vision_embedder`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/gemma4_unified_assistant/modeling_gemma4_unifi
 configuration_gemma4_unified_assistant.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import gemma4_assistant

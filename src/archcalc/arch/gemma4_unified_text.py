@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma4_unified/modeling_gemma4_unified.py and configuration_gemma4_unified.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import gemma4_text

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma4/modeling_gemma4.py (`Gemma4VisionModel`) and configuration_gemma4.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

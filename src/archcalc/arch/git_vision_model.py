@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/git/modeling_git.py (`GitVisionModel`) and configuration_git.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import clip_vision_model
 from archcalc.arch._composite import Pieces
 from archcalc.arch._schema import Size

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm/modeling_glm.py and configuration_glm.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm4/modeling_glm4.py and configuration_glm4.py (defaults: GLM's).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import glm

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm46v/configuration_glm46v.py (defaults), models/glm46v/modeling_glm46v.py.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import glm4v

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/glm4_moe/modeling_glm4_moe.py and configuratio
 zai-org/GLM-4.5 stores it (GLM-4.6, of the same config keys, leaves out the copies of embedding and head).
 """
 
-from __future__ import annotations
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._computes import Computes

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/glm4_moe_lite/modeling_glm4_moe_lite.py and co
 `mlp_layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import deepseek_v3

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm4v/modeling_glm4v.py and configuration_glm4v.py (defaults; tied where either config says so).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema

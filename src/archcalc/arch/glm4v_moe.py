@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm4v_moe/configuration_glm4v_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import glm4v

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm4v_moe/modeling_glm4v_moe.py (`Glm4vMoeTextModel`) and configuration_glm4v_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import glm4_moe
 from archcalc.arch._schema import Flag, Size, Tokens
 

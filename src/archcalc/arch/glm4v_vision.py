@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm4v/modeling_glm4v.py (`Glm4vVisionModel`) and configuration_glm4v.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm5_next/modeling_glm5_next.py and configuration_glm5_next.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/glm5_next/modeling_glm5_next.py and configurat
 `indexer_types`), conversion_mapping.py; the MTP layer as zai-org/GLM-5.3-Flash stores it, without streams and copies.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

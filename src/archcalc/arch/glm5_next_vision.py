@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm5_next/modeling_glm5_next.py (`Glm5NextVisionModel`) and configuration_glm5_next.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/glm_moe_dsa/modeling_glm_moe_dsa.py and config
 the MTP layer as zai-org/GLM-5 stores it, with an indexer and without copies of embedding and head.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import deepseek_v32

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glm_ocr/modeling_glm_ocr.py (`GlmOcrTextModel`) and configuration_glm_ocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import glm4

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/glmasr/modeling_glmasr.py and configuration_gl
 ("qwen2_audio").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/glmasr/modeling_glmasr.py (`GlmAsrEncoder`) and configuration_glmasr.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import heard
 from archcalc.arch._schema import Layers, Size, TowerSchema

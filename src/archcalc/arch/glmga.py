@@ -1,7 +1,5 @@
 """GLM-GA: GLM-4.6V's implementation under another name. Source: transformers 5.23, models/glmga/configuration_glmga.py."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import glm46v

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/got_ocr2/modeling_got_ocr2.py and configuratio
 ("llava").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/got_ocr2/modeling_got_ocr2.py (`GotOcr2VisionE
 Kirillov et al. 2023, arXiv:2304.02643; Li et al. 2022, arXiv:2203.16527.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch._composite import Pieces

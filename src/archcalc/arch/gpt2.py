@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt2/modeling_gpt2.py and configuration_gpt2.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

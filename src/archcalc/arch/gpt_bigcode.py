@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt_bigcode/modeling_gpt_bigcode.py and configuration_gpt_bigcode.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt_neo/modeling_gpt_neo.py and configuration_gpt_neo.py (defaults, `attention_layers`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

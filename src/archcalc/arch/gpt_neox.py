@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt_neox/modeling_gpt_neox.py and configuration_gpt_neox.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes

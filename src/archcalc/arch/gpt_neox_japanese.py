@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt_neox_japanese/modeling_gpt_neox_japanese.py and configuration_gpt_neox_japanese.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 

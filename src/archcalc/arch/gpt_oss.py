@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt_oss/modeling_gpt_oss.py and configuration_gpt_oss.py (defaults, `layer_types`, YaRN).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

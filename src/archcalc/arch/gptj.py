@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gptj/modeling_gptj.py and configuration_gptj.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes

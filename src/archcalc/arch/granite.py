@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granite/modeling_granite.py and configuration_granite.py (defaults: Llama's).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import llama

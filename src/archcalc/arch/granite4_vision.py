@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granite4_vision/modeling_granite4_vision.py and configuration_granite4_vision.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

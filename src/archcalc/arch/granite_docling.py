@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granite_docling/modeling_granite_docling.py and configuration_granite_docling.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

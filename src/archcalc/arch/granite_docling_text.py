@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granite_docling/configuration_granite_docling.py (`GraniteDoclingTextConfig`, defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import granite
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/granite_docling/modeling_granite_docling.py (`
 configuration_granite_docling.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch import idefics2_vision

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granite_speech/modeling_granite_speech.py and configuration_granite_speech.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/granite_speech/modeling_granite_speech.py (`Gr
 configuration_granite_speech.py (defaults); Gulati et al. 2020, arXiv:2005.08100.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/granite_speech_plus/modeling_granite_speech_pl
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import granite_speech

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granite_swa/modeling_granite_swa.py and configuration_granite_swa.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import granitemoe_swa

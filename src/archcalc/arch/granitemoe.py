@@ -4,8 +4,6 @@ Source: transformers 5.23, models/granitemoe/modeling_granitemoe.py and configur
 conversion_mapping.py ("granitemoe": checkpoints hold fused experts as `input_linear` and `output_linear`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granitemoe_swa/modeling_granitemoe_swa.py and configuration_granitemoe_swa.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import granitemoeshared

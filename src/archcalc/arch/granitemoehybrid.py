@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granitemoehybrid/modeling_granitemoehybrid.py and configuration_granitemoehybrid.py (defaults).
 """
 
-from __future__ import annotations
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import _granite

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granitemoeshared/modeling_granitemoeshared.py and configuration_granitemoeshared.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import granitemoe

@@ -3,8 +3,6 @@
 Source: microsoft/GRIN-MoE, modeling_grinmoe.py and configuration_grinmoe.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import phimoe

@@ -5,8 +5,6 @@ reference implementation its card names; a head of its own beside the embedding.
 `model_type: "git"`, so the class in `architectures` decides.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import DecoderSchema, decoder

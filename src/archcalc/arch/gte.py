@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gte/modeling_gte.py (`GteForMaskedLM`) and configuration_gte.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/h2ovl.py (`H2OVLChatModel`, a subclass of what reads InternVL).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import internvl_chat
 from archcalc.model import Architecture
 

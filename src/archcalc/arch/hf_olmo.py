@@ -4,8 +4,6 @@ Source: allenai/OLMo 0.4, olmo/config.py (`ModelConfig`, defaults) and olmo/mode
 (names); configs of allenai/OLMo-1B and allenai/OLMo-7B.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hrm_text/modeling_hrm_text.py and configuratio
 conversion_mapping.py ("hrm_text": checkpoints fuse gate, queries, keys and values).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

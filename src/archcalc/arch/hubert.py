@@ -4,8 +4,6 @@ Source: transformers 5.24, models/hubert/modeling_hubert.py (`HubertModel`, `Hub
 al. 2021, arXiv:2106.07447.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

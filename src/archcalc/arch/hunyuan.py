@@ -3,8 +3,6 @@
 Source: Tencent-Hunyuan/Hunyuan-A13B, models/config.json and models/hunyuan.py (`HunYuanMoEV1ForCausalLM`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import hunyuan_v1_moe

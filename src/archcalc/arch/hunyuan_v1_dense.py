@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/hunyuan_v1_dense/modeling_hunyuan_v1_dense.py and configuration_hunyuan_v1_dense.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._plain import PlainSchema

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hunyuan_v1_moe/modeling_hunyuan_v1_moe.py and 
 attribute_map).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hunyuan_vl/modeling_hunyuan_vl.py and configur
 conversion_mapping.py ("hunyuan_vl").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

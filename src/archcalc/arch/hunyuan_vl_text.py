@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/hunyuan_vl/modeling_hunyuan_vl.py (`HunYuanVLTextModel`) and configuration_hunyuan_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import hunyuan_v1_dense

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hunyuan_vl/modeling_hunyuan_vl.py (`HunYuanVLV
 (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

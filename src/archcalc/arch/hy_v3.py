@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hy_v3/modeling_hy_v3.py and configuration_hy_v
 vLLM 0.33, models/hy_v3_mtp.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

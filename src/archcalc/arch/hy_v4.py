@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hy_v4/modeling_hy_v4.py, configuration_hy_v4.p
 layers, without streams, by the names that vLLM's `HYV4MTP` reads (a config may count the decoder's own step too: 2 is one layer).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

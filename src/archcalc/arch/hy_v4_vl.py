@@ -4,8 +4,6 @@ Source: transformers 5.24, models/hy_v4_vl/modeling_hy_v4_vl.py and configuratio
 ("hy_v4_vl").
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import hunyuan_vl, hy_v4

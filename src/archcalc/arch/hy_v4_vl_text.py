@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/hy_v4_vl/modeling_hy_v4_vl.py and configuration_hy_v4_vl.py (`HYV4VLTextConfig`, defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import hy_v4
 from archcalc.arch._schema import Layers, Size
 

@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/hy_v4_vl/modeling_hy_v4_vl.py (`HYV4VLVisionModel`) and configuration_hy_v4_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

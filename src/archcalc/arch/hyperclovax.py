@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/hyperclovax/modeling_hyperclovax.py and configuration_hyperclovax.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

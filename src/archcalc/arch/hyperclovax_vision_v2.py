@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hyperclovax_vision_v2/modeling_hyperclovax_vis
 (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

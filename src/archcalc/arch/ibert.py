@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/ibert/modeling_ibert.py (`IBertForMaskedLM`) and configuration_ibert.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import roberta

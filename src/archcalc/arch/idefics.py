@@ -4,8 +4,6 @@ Source: transformers 5.23, models/idefics/modeling_idefics.py (`IdeficsForVision
 Alayrac et al. 2022, arXiv:2204.14198 (Flamingo).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/idefics2/modeling_idefics2.py and configuratio
 the text model's).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/idefics2/modeling_idefics2.py (`Idefics2PerceiverResampler`) and configuration_idefics2.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema
 from archcalc.blocks._tensor import prefixed

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/idefics2/modeling_idefics2.py (`Idefics2VisionTransformer`) and configuration_idefics2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import siglip_vision_model

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/idefics3/modeling_idefics3.py and configuration_idefics3.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

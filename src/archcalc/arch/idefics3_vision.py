@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/idefics3/modeling_idefics3.py (`Idefics3VisionTransformer`) and configuration_idefics3.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import idefics2_vision
 from archcalc.arch._schema import Size
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/idefics/vision.py (`IdeficsVisionTransformer`) and configuration_idefics.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import named

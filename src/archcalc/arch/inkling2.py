@@ -4,8 +4,6 @@ Source: transformers 5.23, models/inkling2/modeling_inkling2.py (`Inkling2ForCon
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, VisionSchema, moved

@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/inkling2_loop/modeling_inkling2_loop.py and configuration_inkling2_loop.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import inkling2, inkling2_loop_text

@@ -6,8 +6,6 @@ Source: transformers 5.24, models/inkling2_loop/modeling_inkling2_loop.py (`Inkl
 (defaults, `loop_config`), conversion_mapping.py ("inkling2_loop_text").
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field

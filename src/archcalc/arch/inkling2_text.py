@@ -4,8 +4,6 @@ Source: transformers 5.24, models/inkling2/modeling_inkling2.py and configuratio
 conversion_mapping.py ("inkling2_text").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

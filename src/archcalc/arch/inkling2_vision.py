@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/inkling2/modeling_inkling2.py (`Inkling2VisionModel`) and configuration_inkling2.py (defaults).
 """
 
-from __future__ import annotations
-
 from math import ceil
 from typing import ClassVar
 

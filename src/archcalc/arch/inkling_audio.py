@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/inkling/modeling_inkling.py (`InklingAudioModel`) and configuration_inkling.py (defaults).
 """
 
-from __future__ import annotations
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._composite import Pieces

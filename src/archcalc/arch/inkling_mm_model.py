@@ -4,8 +4,6 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py (`InklingForCondit
 the towers' output is the text model's width).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, moved

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py and configuration_
 conversion_mapping.py ("inkling_mm_model"); the MTP layers, all dense (`mtp_layer_types`), by the names that vLLM's `InklingMTP` reads.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import HYBRID, sparse_layers

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py (`InklingVisionMod
 (defaults).
 """
 
-from __future__ import annotations
-
 from itertools import accumulate, pairwise
 from math import ceil, log, prod
 from operator import mul

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/instructblip/modeling_instructblip.py and configuration_instructblip.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import blip_2

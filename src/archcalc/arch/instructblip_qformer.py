@@ -4,8 +4,6 @@ Source: transformers 5.23, models/instructblip/modeling_instructblip.py (`Instru
 (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import blip_2_qformer
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table

@@ -3,8 +3,6 @@
 Source: OpenGVLab/InternVL2-2B, modeling_intern_vit.py and configuration_intern_vit.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed

@@ -3,8 +3,6 @@
 Source: internlm/internlm-20b, modeling_internlm.py and configuration_internlm.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema

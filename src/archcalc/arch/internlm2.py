@@ -3,8 +3,6 @@
 Source: internlm/internlm2_5-7b-chat, modeling_internlm2.py and configuration_internlm2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._decoder import group

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/internlm3/configuration_internlm3.py (defaults, attribute_map), models/llama/modeling_llama.py.
 """
 
-from __future__ import annotations
-
 from archcalc.arch import llama
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens

@@ -4,8 +4,6 @@ Source: internlm/Intern-S1-mini, modeling_interns1.py and configuration_interns1
 (`InternS1MultiModalProjector`) and models/interns1_vit.py.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import internvl

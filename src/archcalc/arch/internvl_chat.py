@@ -3,8 +3,6 @@
 Source: OpenGVLab/InternVL2-2B, modeling_internvl_chat.py and configuration_internvl_chat.py.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

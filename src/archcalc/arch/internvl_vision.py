@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/internvl/modeling_internvl.py (`InternVLVisionModel`) and configuration_internvl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 

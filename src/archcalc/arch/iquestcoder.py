@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/iquestcoder/configuration_iquestcoder.py (defaults), models/llama/modeling_llama.py.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch import llama

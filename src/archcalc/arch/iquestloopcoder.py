@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/iquest_loopcoder.py (`LoopCoderAttention`, `LoopGateProjection`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import llama

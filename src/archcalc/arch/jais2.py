@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/jais2/modeling_jais2.py and configuration_jais2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import arcee

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/jamba/modeling_jamba.py and configuration_jamba.py (defaults, periods and offsets).
 """
 
-from __future__ import annotations
-
 from math import ceil
 from typing import ClassVar, Literal
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/janus/modeling_janus.py and configuration_janus.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

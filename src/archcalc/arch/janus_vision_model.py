@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/janus/modeling_janus.py (`JanusVisionModel`) and configuration_janus.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch._composite import Pieces

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/janus/modeling_janus.py (`JanusVQVAE`) and con
 arXiv:2012.09841.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/jina_embeddings_v3/modeling_jina_embeddings_v3
 configuration_jina_embeddings_v3.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/deepseek_v3/ (the published configs name DeepSeek-V3's classes).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import deepseek_v3

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kimi_k25/modeling_kimi_k25.py and configuratio
 ("kimi_k25": published checkpoints also fuse the tower's queries, keys and values into `wqkv`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

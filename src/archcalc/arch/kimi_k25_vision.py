@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kimi_k25/modeling_kimi_k25.py (`Kimi_K25Vision
 Published configs name some keys otherwise (`vt_hidden_size`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/kimi_k3/nvidia/model.py (`hf_to_vllm_mapper`: names) and transformers_utils/configs/kimi_k3.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: vLLM 0.33, models/kimi_k3/amd/linear.py (`KimiMoE`, `KimiMLAAttention`, 
 (`KimiK3DeltaAttention`) and transformers_utils/configs/kimi_linear.py (keys).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

@@ -4,8 +4,6 @@ Source: vLLM 0.33, models/kimi_k25_vit.py (`MoonViT3dPretrainedModel`, `KimiK25M
 transformers_utils/configs/kimi_k3.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kimi_linear/modeling_kimi_linear.py and config
 conversion_mapping.py ("kimi_linear").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -7,8 +7,6 @@ Source: moonshotai/Kimi-VL-A3B-Instruct, modeling_kimi_vl.py and configuration_k
 (`KimiVLMultiModalProjector`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

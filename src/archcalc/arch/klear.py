@@ -3,8 +3,6 @@
 Source: mlx-lm 0.32, models/Klear.py (`KlearSparseMoeBlock`); Kwai-Klear/Klear-46B-A2.5B-Instruct, config.json (keys).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kolibri1/modeling_kolibri1.py and configuratio
 conversion_mapping.py ("kolibri1").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

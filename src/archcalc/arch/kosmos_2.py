@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kosmos2/modeling_kosmos2.py (`Kosmos2ForCondit
 (defaults; tied where either config says so).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

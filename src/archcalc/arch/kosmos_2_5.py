@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5For
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import kosmos_2

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5TextForCausalLM`) and configuration_kosmos2_5.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch import kosmos_2_text_model

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5VisionModel`) and configuration_kosmos2_5.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import pix2struct_vision_model
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kosmos2/modeling_kosmos2.py (`Kosmos2TextForCa
 et al. 2022, arXiv:2210.06423 (Magneto).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/kosmos2/modeling_kosmos2.py (`Kosmos2VisionModel`) and configuration_kosmos2.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import clip_vision_model
 from archcalc.arch._composite import Pieces
 from archcalc.arch._schema import Layers, Size

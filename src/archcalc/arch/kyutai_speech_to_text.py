@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kyutai_speech_to_text/modeling_kyutai_speech_t
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch._composite import DEFAULT

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/laguna/modeling_laguna.py and configuration_laguna.py (defaults), conversion_mapping.py ("laguna").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import sparse_layers

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/lara_mini/modeling_lara_mini.py (rotary positi
 configuration_lara_mini.py (defaults, `layer_types`), conversion_mapping.py ("lara_mini": checkpoints fuse the linear projections).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._alternating import FULL, LINEAR, SLIDING, known_kinds
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/layoutlm/modeling_layoutlm.py (`LayoutLMForMaskedLM`) and configuration_layoutlm.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 

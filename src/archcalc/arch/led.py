@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/led/modeling_led.py and configuration_led.py (defaults); Beltagy et al. 2020, arXiv:2004.05150.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm2/modeling_lfm2.py and configuration_lfm2.py (defaults; the FFN's width is adjusted).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

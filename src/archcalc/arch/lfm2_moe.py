@@ -4,8 +4,6 @@ Source: transformers 5.23, models/lfm2_moe/modeling_lfm2_moe.py and configuratio
 ("lfm2_moe": experts are stored one by one).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import lfm2

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/lfm2_vl/modeling_lfm2_vl.py and configuration_
 `tie_word_embeddings`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

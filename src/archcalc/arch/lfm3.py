@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm3/modeling_lfm3.py and configuration_lfm3.py (defaults, `layer_types`), conversion_mapping.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm3_vl/modeling_lfm3_vl.py and configuration_lfm3_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

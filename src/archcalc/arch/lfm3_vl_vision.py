@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm3_vl/modeling_lfm3_vl.py (`Lfm3VlVisionModel`) and configuration_lfm3_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import area, within

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lighton_ocr/modeling_lighton_ocr.py and configuration_lighton_ocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

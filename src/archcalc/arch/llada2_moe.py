@@ -4,8 +4,6 @@ Source: inclusionAI/LLaDA2.0-mini, modeling_llada2_moe.py (the layers of Bailing
 srt/dllm/ (keys and values of finished blocks are cached).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import bailing_moe

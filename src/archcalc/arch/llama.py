@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llama/modeling_llama.py and configuration_llama.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer

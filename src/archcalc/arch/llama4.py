@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llama4/modeling_llama4.py and configuration_llama4.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llama4/modeling_llama4.py (`Llama4VisionModel`) and configuration_llama4.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join

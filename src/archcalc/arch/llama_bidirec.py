@@ -4,8 +4,6 @@ Source: nvidia/llama-nemotron-embed-1b-v2, llama_bidirectional_model.py (`LlamaB
 (`LlamaBidirectionalModel`, `LlamaBidirectionalForSequenceClassification`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import llama

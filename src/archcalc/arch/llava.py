@@ -4,8 +4,6 @@ Source: transformers 5.23, models/llava/modeling_llava.py and configuration_llav
 haotian-liu/LLaVA's own configs are flat: Llama's keys at the top level, and the tower by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: NVlabs/VILA, llava/model/multimodal_projector/base_projector.py (`mlp_downsample`) and llava_llama.py.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._decoder import group, with_tower

@@ -4,8 +4,6 @@ Source: haotian-liu/LLaVA, llava/model/language_model/llava_mistral.py, multimod
 multimodal_encoder/clip_encoder.py; microsoft/llava-med-v1.5-mistral-7b, config.json.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llava_next/modeling_llava_next.py and configuration_llava_next.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

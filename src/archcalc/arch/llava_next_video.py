@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llava_next_video/modeling_llava_next_video.py and configuration_llava_next_video.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llava_onevision/modeling_llava_onevision.py and configuration_llava_onevision.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import llava, llava_next

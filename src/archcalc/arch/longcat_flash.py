@@ -4,8 +4,6 @@ Source: transformers 5.23, models/longcat_flash/modeling_longcat_flash.py and co
 dense and with an embedding of its own, by the names that vLLM, models/longcat_flash_mtp.py reads.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: meituan-longcat/LongCat-Flash-Lite, modeling_longcat_ngram.py; vLLM 0.33
 for each length and split, each two rows longer than the one before, and a projection for each).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/longformer/modeling_longformer.py (`Longformer
 (defaults); Beltagy et al. 2020, arXiv:2004.05150.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/longt5/modeling_longt5.py and configuration_longt5.py (defaults); Guo et al. 2021, arXiv:2112.07916.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from archcalc.arch import t5

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/luke/modeling_luke.py (`LukeForMaskedLM`) and 
 arXiv:2010.01057.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/m2m_100/modeling_m2m_100.py and configuration_m2m_100.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

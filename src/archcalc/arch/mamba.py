@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mamba/modeling_mamba.py and configuration_mamba.py (defaults).
 """
 
-from __future__ import annotations
-
 from math import ceil
 from typing import ClassVar, Literal
 

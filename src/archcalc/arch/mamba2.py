@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mamba2/modeling_mamba2.py and configuration_mamba2.py (defaults, `validate_architecture`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import mamba

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mbart/modeling_mbart.py and configuration_mbart.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/megatron_bert/modeling_megatron_bert.py and configuration_megatron_bert.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/mellum/modeling_mellum.py and configuration_me
 skips, as Qwen3-Next stores it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -5,8 +5,6 @@ Its codebooks are buffers, so they are counted nowhere.
 Source: transformers 5.23, models/mimi/modeling_mimi.py (`MimiModel`) and configuration_mimi.py (defaults).
 """
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: XiaomiMiMo/MiMo-7B-Base, modeling_mimo.py (`MiMoMTPLayers`) and configuration_mimo.py (Qwen 2's).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import qwen2

@@ -5,8 +5,6 @@ XiaomiMiMo/MiMo-V2.5-Pro's element count is that of this structure with three MT
 Source: vLLM 0.33, models/mimo_v2.py (`MiMoV2FlashDecoderLayer`, `MiMoV2Attention`) and models/mimo_v2_mtp.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from archcalc.arch import mimo_v2_flash

@@ -5,8 +5,6 @@ conversion_mapping.py ("mimo_v2_flash"); the MTP layers, sliding and dense, by t
 models/mimo_v2_flash_mtp.py reads (pull request).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

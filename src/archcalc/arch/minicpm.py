@@ -4,8 +4,6 @@ Source: openbmb/MiniCPM-2B-sft-bf16, openbmb/MiniCPM-MoE-8x2B and openbmb/MiniCP
 configuration_minicpm.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

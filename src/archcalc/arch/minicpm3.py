@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/minicpm3/modeling_minicpm3.py and configuration_minicpm3.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._decoder import decoder

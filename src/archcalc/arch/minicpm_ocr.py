@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/minicpm_ocr/modeling_minicpm_ocr.py and configuration_minicpm_ocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import minicpmv4_6

@@ -4,8 +4,6 @@ Source: openbmb/MiniCPM-V-2_6 and openbmb/MiniCPM-V-4, modeling_minicpmv.py, res
 models/minicpmv.py (`get_version_by_config`; `MiniCPMV2_0`: timm's SigLIP without its head, positions of the queries stored).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 

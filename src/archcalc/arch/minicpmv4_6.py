@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/minicpmv4_6/modeling_minicpmv4_6.py and configuration_minicpmv4_6.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minicpmv4_6/modeling_minicpmv4_6.py (`MiniCPMV
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import siglip_vision_model

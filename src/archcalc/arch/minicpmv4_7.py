@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/minicpmv4_7/modeling_minicpmv4_7.py and configuration_minicpmv4_7.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import minicpmv4_6

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax/modeling_minimax.py and configuration_
 conversion_mapping.py ("mixtral": block_sparse_moe, w1 gate, w3 up, w2 down).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

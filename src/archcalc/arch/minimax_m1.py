@@ -3,8 +3,6 @@
 Source: MiniMaxAI/MiniMax-M1-80k, configuration_minimax_m1.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import minimax_text_01

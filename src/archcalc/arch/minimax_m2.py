@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax_m2/modeling_minimax_m2.py and configur
 conversion_mapping.py ("minimax_m2"). Configs announce MTP modules (`use_mtp`, `num_mtp_modules`), published checkpoints hold none.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

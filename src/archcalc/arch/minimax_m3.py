@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax_m3_vl; what only this config states is
 `use_routing_bias`, `attention_output_gate`). The checkpoint holds no layers of multi-token prediction, though the config counts some.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._minimax_m3 import BlockSparseSchema

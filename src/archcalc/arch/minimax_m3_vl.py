@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax_m3_vl/modeling_minimax_m3_vl.py and co
 either config says so), conversion_mapping.py ("minimax_m3_vl").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/minimax_m3_vl/modeling_minimax_m3_vl.py, conversion_mapping.py ("minimax_m3_vl").
 """
 
-from __future__ import annotations
-
 from archcalc.arch._alternating import FULL
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder

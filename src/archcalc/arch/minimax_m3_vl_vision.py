@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax_m3_vl/modeling_minimax_m3_vl.py (`Mini
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

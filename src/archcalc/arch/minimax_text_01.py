@@ -5,8 +5,6 @@ transformers 5.23, models/minimax/modeling_minimax.py. Routers are stored in flo
 912,210,767,872 bytes, and vLLM 0.33, models/minimax_text_01.py `MiniMaxText01MoE` makes the gate so.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from archcalc.arch import minimax

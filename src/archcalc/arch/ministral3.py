@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/ministral3/modeling_ministral3.py and configuration_ministral3.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import mistral
 from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.model import ROPE, Architecture

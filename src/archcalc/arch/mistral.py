@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mistral/modeling_mistral.py and configuration_mistral.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/mistral3/modeling_mistral3.py and configuratio
 ("llava").
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mistral4/modeling_mistral4.py and configuration_mistral4.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

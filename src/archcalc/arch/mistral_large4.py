@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mistral_large4/modeling_mistral_large4.py and configuration_mistral_large4.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch import mistral3

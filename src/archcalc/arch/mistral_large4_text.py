@@ -4,8 +4,6 @@ Source: transformers 5.24, models/mistral_large4/modeling_mistral_large4.py (`Mi
 configuration_mistral_large4.py (defaults, `kv_sharing_modes`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/mixtral/modeling_mixtral.py and configuration_
 (published names: block_sparse_moe, w1 gate, w3 up, w2 down).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mllama/modeling_mllama.py and configuration_mllama.py (defaults), conversion_mapping.py ("mllama").
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mllama/modeling_mllama.py (`MllamaTextModel`) and configuration_mllama.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import DecoderSchema, decoder, every

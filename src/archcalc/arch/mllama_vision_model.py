@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mllama/modeling_mllama.py (`MllamaVisionModel`) and configuration_mllama.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

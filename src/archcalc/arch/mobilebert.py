@@ -4,8 +4,6 @@ Source: transformers 5.23, models/mobilebert/modeling_mobilebert.py (`MobileBert
 (defaults); Sun et al. 2020, arXiv:2004.02984. Its `NoNorm` holds a gain and a bias as a LayerNorm does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

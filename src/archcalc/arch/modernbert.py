@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/modernbert/modeling_modernbert.py and configuration_modernbert.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/modernbert_decoder/modeling_modernbert_decoder
 (defaults, `layer_types`, `sliding_window`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/modernvbert/modeling_modernvbert.py (`ModernVB
 (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: allenai/Molmo-7B-D-0924, modeling_molmo.py and config_molmo.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

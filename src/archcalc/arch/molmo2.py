@@ -4,8 +4,6 @@ Source: transformers 5.23, models/molmo2/modeling_molmo2.py and configuration_mo
 `vit_config` states more layers than it has: those behind the last one that the adapter reads are not built.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/molmo2/modeling_molmo2.py (`Molmo2Adapter`) and configuration_molmo2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

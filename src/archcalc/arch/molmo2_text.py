@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/molmo2/modeling_molmo2.py (`Molmo2TextModel`) and configuration_molmo2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 from archcalc.arch._plain import PlainSchema, named

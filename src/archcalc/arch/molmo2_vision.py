@@ -4,8 +4,6 @@ Source: transformers 5.23, models/molmo2/modeling_molmo2.py (`Molmo2VisionModel`
 keys in released configs).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/moonshine/modeling_moonshine.py (`MoonshineFor
 configuration_moonshine.py (defaults; building the encoder overwrites the decoder's number of heads, so both must have the same).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

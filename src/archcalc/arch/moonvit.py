@@ -4,8 +4,6 @@ Source: moonshotai/Kimi-VL-A3B-Instruct, modeling_kimi_vl.py (`MoonVitPretrained
 transformers_utils/configs/moonvit.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

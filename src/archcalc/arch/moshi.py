@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/moshi/modeling_moshi.py (`MoshiForCausalLM`) and configuration_moshi.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/moss_transcribe_diarize/modeling_moss_transcri
 configuration_moss_transcribe_diarize.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

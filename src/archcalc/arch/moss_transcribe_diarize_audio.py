@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/moss_transcribe_diarize/configuration_moss_transcribe_diarize.py (defaults).
 """
 
-from __future__ import annotations
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._schema import Layers, Size

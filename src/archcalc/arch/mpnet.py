@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mpnet/modeling_mpnet.py (`MPNetForMaskedLM`) and configuration_mpnet.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mpt/modeling_mpt.py and configuration_mpt.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 from archcalc.arch._classic import ClassicSchema

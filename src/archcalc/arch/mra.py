@@ -4,8 +4,6 @@ Source: transformers 5.24, models/mra/modeling_mra.py (`MraForMaskedLM`) and con
 arXiv:2207.10284.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import yoso

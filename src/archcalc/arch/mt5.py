@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mt5/modeling_mt5.py and configuration_mt5.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import named

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/muse_glimmer/modeling_muse_glimmer.py and configuration_muse_glimmer.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

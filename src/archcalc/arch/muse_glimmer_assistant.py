@@ -4,8 +4,6 @@ Source: transformers 5.23, models/muse_glimmer_assistant/modeling_muse_glimmer_a
 and head are the target's) and configuration_muse_glimmer_assistant.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import SLIDING, mixed_label

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/muse_glimmer/modeling_muse_glimmer.py and configuration_muse_glimmer.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

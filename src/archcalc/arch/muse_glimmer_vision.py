@@ -4,8 +4,6 @@ Source: transformers 5.23, models/muse_glimmer/modeling_muse_glimmer.py (`MuseGl
 (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join

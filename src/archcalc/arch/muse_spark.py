@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/muse_spark/modeling_muse_spark.py and configuration_muse_spark.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import muse_glimmer

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/muse_spark/modeling_muse_spark.py (`MuseSparkTextModel`) and configuration_muse_spark.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

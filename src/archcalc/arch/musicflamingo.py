@@ -4,8 +4,6 @@ Source: transformers 5.24, models/musicflamingo/modeling_musicflamingo.py and co
 stated beside the text model's).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import audioflamingo3

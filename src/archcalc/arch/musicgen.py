@@ -4,8 +4,6 @@ Source: transformers 5.24, models/musicgen/modeling_musicgen.py (`MusicgenForCon
 (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/musicgen/modeling_musicgen.py (`MusicgenForCau
 configuration_musicgen.py (`MusicgenDecoderConfig`, defaults); Copet et al. 2023, arXiv:2306.05284.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes, computed

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/musicgen_melody/modeling_musicgen_melody.py (`
 configuration_musicgen_melody.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 

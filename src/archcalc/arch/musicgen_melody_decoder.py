@@ -4,8 +4,6 @@ Source: transformers 5.24, models/musicgen_melody/modeling_musicgen_melody.py (`
 configuration_musicgen_melody.py (`MusicgenMelodyDecoderConfig`, defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import musicgen_decoder

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mvp/modeling_mvp.py and configuration_mvp.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: mlx-lm 0.32, models/nanbeige.py (`effective_num_loops`, `make_cache`; what it refuses is refused here).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import llama

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nanochat/modeling_nanochat.py and configuratio
 nanochat/gpt.py `GPTConfig` (native keys) and scripts/base_train.py (width = 64 * depth, heads of 128).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import model_validator

@@ -4,8 +4,6 @@ Source: karpathy/nanoGPT, model.py `GPTConfig` (keys and defaults), `GPT` (tied 
 transposed as in GPT-2's Conv1D.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import gpt2

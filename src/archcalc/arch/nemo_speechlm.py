@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron3_5_transcribe/modeling_nemotron3_5_tr
 (`Nemotron3_5TranscribeForConditionalGeneration`, which ties nothing) and configuration_nemotron3_5_transcribe.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

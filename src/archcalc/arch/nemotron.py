@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/nemotron/modeling_nemotron.py and configuration_nemotron.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch import arcee

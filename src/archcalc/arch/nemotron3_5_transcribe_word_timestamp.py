@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron3_5_transcribe/modeling_nemotron3_5_tr
 and configuration_nemotron3_5_transcribe.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

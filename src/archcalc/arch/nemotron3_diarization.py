@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron3_diarization/modeling_nemotron3_diari
 (`Nemotron3DiarizationForAudioFrameClassification`) and configuration_nemotron3_diarization.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron3_diarization/modeling_nemotron3_diari
 configuration_nemotron3_diarization.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._schema import Layers, Size

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron_h/modeling_nemotron_h.py, conversion_
 step's layers as `mtp.layers.*`, with the projection in the first and a norm in the last).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label

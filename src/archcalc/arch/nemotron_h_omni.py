@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron_h_omni/modeling_nemotron_h_omni.py an
 names of keys in released configs; the language model's own flag ties its head).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: nvidia/Nemotron-Labs-Diffusion-8B, its model card and the sizes in its c
 models/ministral3/modeling_ministral3.py (the layers).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import llama

@@ -3,8 +3,6 @@
 Source: nvidia/Llama-3_3-Nemotron-Super-49B-v1, modeling_decilm.py and configuration_decilm.py (`block_configs`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import DecoderSchema, decoder

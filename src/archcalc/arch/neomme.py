@@ -4,8 +4,6 @@ Source: transformers 5.24, models/neomme/modeling_neomme.py (`NeoMMEForMaskedLM`
 configuration_neomme.py (defaults, `layer_types`, `per_layer_config`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 

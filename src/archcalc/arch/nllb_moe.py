@@ -4,8 +4,6 @@ Source: transformers 5.24, models/nllb_moe/modeling_nllb_moe.py (`NllbMoeForCond
 (defaults); NLLB Team 2022, arXiv:2207.04672.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import m2m_100

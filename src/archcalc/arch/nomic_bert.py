@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nomic_bert/modeling_nomic_bert.py (`NomicBertF
 (defaults), conversion_mapping.py ("nomic_bert": published files fuse queries, keys and values).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

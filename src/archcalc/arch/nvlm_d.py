@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/nvlm_d.py (`_init_mlp1`); nvidia/NVLM-D-72B, modeling_nvlm_d.py.
 """
 
-from __future__ import annotations
-
 from archcalc.arch import internvl_chat
 from archcalc.arch._decoder import group
 from archcalc.blocks._tensor import prefixed

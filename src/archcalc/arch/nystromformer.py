@@ -4,8 +4,6 @@ Source: transformers 5.24, models/nystromformer/modeling_nystromformer.py (`Nyst
 configuration_nystromformer.py (defaults); Xiong et al. 2021, arXiv:2102.03902.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import yoso

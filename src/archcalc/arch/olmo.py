@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmo/modeling_olmo.py and configuration_olmo.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes

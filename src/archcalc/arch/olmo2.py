@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmo2/modeling_olmo2.py and configuration_olmo2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmo3/modeling_olmo3.py and configuration_olmo3.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import olmo2

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmo_hybrid/modeling_olmo_hybrid.py and configuration_olmo_hybrid.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmoe/modeling_olmoe.py and configuration_olmoe.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/omniasr/modeling_omniasr.py (`OmniASRForConditionalGeneration`) and configuration_omniasr.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

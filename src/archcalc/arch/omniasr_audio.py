@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/omniasr/modeling_omniasr.py (`OmniASRAudioModel`) and configuration_omniasr.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/omniasr/modeling_omniasr.py (`OmniASRForCTC`) and configuration_omniasr.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

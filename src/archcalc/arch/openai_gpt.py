@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/openai/modeling_openai.py and configuration_openai.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._classic import ClassicSchema

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/openai_privacy_filter/modeling_openai_privacy_
 (`OpenAIPrivacyFilterForTokenClassification`) and configuration_openai_privacy_filter.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: apple/OpenELM-270M, modeling_openelm.py and configuration_openelm.py (`make_divisible`).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._decoder import decoder

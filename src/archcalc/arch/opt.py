@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/opt/modeling_opt.py and configuration_opt.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: OrionStarAI/Orion-14B-Base, modeling_orion.py and configuration_orion.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/ovis2/modeling_ovis2.py and configuration_ovis
 the outer config's sizes).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/ovis2/modeling_ovis2.py (`Ovis2VisionModel`) and configuration_ovis2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/paddleocr_vl/modeling_paddleocr_vl.py and conf
 config says so).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

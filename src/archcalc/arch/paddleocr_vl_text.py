@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/paddleocr_vl/configuration_paddleocr_vl.py (`PaddleOCRTextConfig`, defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import ernie4_5

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/paddleocr_vl/modeling_paddleocr_vl.py (`Paddle
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import idefics2_vision

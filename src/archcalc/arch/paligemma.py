@@ -4,8 +4,6 @@ Source: transformers 5.23, models/paligemma/modeling_paligemma.py and configurat
 ("llava").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

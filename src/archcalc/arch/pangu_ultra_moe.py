@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/openpangu.py (`OpenPanguMLAAttention`, `OpenPanguDecoderLayer`: `sandwich_norm`) and models/openpangu_mtp.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import deepseek_v3

@@ -3,8 +3,6 @@
 Source: FreedomIntelligence/openPangu-Embedded-7B, modeling_openpangu_dense.py (the same as InternLM's layer).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import internlm

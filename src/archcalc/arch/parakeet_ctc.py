@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/parakeet/modeling_parakeet.py (`ParakeetForCTC`) and configuration_parakeet.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

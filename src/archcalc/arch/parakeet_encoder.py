@@ -4,8 +4,6 @@ Source: transformers 5.23, models/parakeet/modeling_parakeet.py (`ParakeetEncode
 al. 2023, arXiv:2305.05084.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

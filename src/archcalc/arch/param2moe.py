@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/param2moe.py (names are those that it maps from).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import bailing_moe

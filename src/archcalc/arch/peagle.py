@@ -3,8 +3,6 @@
 Source: SpecForge 0.2, specforge/modeling/draft/peagle.py `PEagleDraftModel`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pegasus/modeling_pegasus.py and configuration_pegasus.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

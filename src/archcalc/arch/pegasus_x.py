@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pegasus_x/modeling_pegasus_x.py and configuration_pegasus_x.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

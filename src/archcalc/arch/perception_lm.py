@@ -4,8 +4,6 @@ Source: transformers 5.24, models/perception_lm/modeling_perception_lm.py (`Perc
 configuration_perception_lm.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/phi/modeling_phi.py and configuration_phi.py (defaults; half of each head turns).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, divided, rope_label

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/phi3/modeling_phi3.py and configuration_phi3.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes

@@ -4,8 +4,6 @@ Source: vLLM 0.33, models/phi3v.py (`Phi3HDImageEmbedding`, `CLIP_VIT_LARGE_PATC
 image_embedding_phi3_v.py and config.json.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 

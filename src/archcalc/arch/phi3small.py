@@ -3,8 +3,6 @@
 Source: microsoft/Phi-3-small-8k-instruct, modeling_phi3_small.py and configuration_phi3_small.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/phi4_multimodal/modeling_phi4_multimodal.py and configuration_phi4_multimodal.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import phi3

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/phi4_multimodal/modeling_phi4_multimodal.py (`
 configuration_phi4_multimodal.py (defaults); Gulati et al. 2020, arXiv:2005.08100.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/phi4_multimodal/modeling_phi4_multimodal.py (`
 configuration_phi4_multimodal.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import siglip_vision_model

@@ -4,8 +4,6 @@ Source: microsoft/Phi-4-reasoning-vision-15B, modeling_phi4_siglip.py (`mlp2x_ge
 (`Phi4ForCausalLMV`: names).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 

@@ -3,8 +3,6 @@
 Source: microsoft/phi-2 (revision of January 2024), modeling_phi.py and configuration_phi.py.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/phimoe/modeling_phimoe.py and configuration_ph
 (published names: block_sparse_moe, gate, w1 gate, w3 up, w2 down).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

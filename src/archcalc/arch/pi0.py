@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pi0/modeling_pi0.py (`PI0ForConditionalGeneration`) and configuration_pi0.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch import paligemma

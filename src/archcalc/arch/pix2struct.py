@@ -4,8 +4,6 @@ Source: transformers 5.23, models/pix2struct/modeling_pix2struct.py (`Pix2Struct
 configuration_pix2struct.py (defaults; the outer config's flag ties the head).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

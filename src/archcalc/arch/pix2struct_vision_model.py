@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pix2struct/modeling_pix2struct.py (`Pix2StructVisionModel`) and configuration_pix2struct.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pixtral/modeling_pixtral.py (`PixtralVisionModel`) and configuration_pixtral.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import group, join

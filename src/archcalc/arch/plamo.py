@@ -3,8 +3,6 @@
 Source: mlx-lm 0.32, models/plamo.py; pfnet/plamo-13b, modeling_plamo.py (the same).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes

@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/plamo3.py; pfnet/plamo-3-nict-8b-base, modeling_plamo.py (`interleaved_sliding_window`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/plbart/modeling_plbart.py and configuration_plbart.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema

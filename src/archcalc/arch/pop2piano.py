@@ -4,8 +4,6 @@ Source: transformers 5.24, models/pop2piano/modeling_pop2piano.py (`Pop2PianoFor
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import t5

@@ -1,7 +1,5 @@
 """PP-Chart2Table: GOT-OCR 2 under another name. Source: transformers 5.23, models/pp_chart2table/configuration_pp_chart2table.py."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import got_ocr2

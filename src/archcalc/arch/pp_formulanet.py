@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pp_formulanet/modeling_pp_formulanet.py and configuration_pp_formulanet.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/pp_formulanet/modeling_pp_formulanet.py (`PPFo
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import mbart

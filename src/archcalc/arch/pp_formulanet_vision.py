@@ -4,8 +4,6 @@ Source: transformers 5.23, models/pp_formulanet/modeling_pp_formulanet.py (`PPFo
 (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import got_ocr2_vision
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/prophetnet/modeling_prophetnet.py and configuration_prophetnet.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py and configuration_qianfan_ocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import internvl

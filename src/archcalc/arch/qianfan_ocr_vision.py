@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py (`QianfanO
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import internvl_vision

@@ -3,8 +3,6 @@
 Source: Qwen/Qwen-7B, modeling_qwen.py and configuration_qwen.py; the vision tower: Qwen/Qwen-VL, visual.py.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._decoder import with_tower

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen2/modeling_qwen2.py and configuration_qwen2.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._alternating import mixed_label

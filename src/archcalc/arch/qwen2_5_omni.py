@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_
 configuration_qwen2_5_omni.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT

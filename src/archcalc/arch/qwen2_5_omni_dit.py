@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_
 configuration_qwen2_5_omni.py (defaults); Desplanques et al. 2020, arXiv:2005.07143 (the speaker encoder).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen2_5_omni/configuration_qwen2_5_omni.py (`Qwen2_5OmniTextConfig`, defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import qwen2

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_5OmniToken2WavModel`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen2_5_vl/modeling_qwen2_5_vl.py (`Qwen2_5_Vi
 configuration_qwen2_5_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen2_audio/modeling_qwen2_audio.py and config
 tied), conversion_mapping.py ("qwen2_audio").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

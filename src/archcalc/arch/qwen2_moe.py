@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen2_moe/modeling_qwen2_moe.py and configuration_qwen2_moe.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen2_vl/modeling_qwen2_vl.py and configuratio
 ("Qwen2VLForConditionalGeneration": published checkpoints name the parts `model.*` and `visual.*`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field

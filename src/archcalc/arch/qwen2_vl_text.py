@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen2_vl/modeling_qwen2_vl.py and configuration_qwen2_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import qwen2

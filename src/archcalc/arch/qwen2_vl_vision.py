@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen2_vl/modeling_qwen2_vl.py (`Qwen2VisionTra
 configuration_qwen2_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

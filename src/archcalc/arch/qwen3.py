@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen3/modeling_qwen3.py and configuration_qwen3.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch import qwen2

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_5/modeling_qwen3_5.py and configuration_
 vLLM 0.33, models/qwen3_5_mtp.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

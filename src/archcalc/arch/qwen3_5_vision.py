@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen3_5/modeling_qwen3_5.py (`Qwen3_5VisionModel`) and configuration_qwen3_5.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import qwen3_vl_vision
 
 

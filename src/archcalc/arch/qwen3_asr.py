@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_asr/modeling_qwen3_asr.py and configurat
 implementation, a `thinker_config`, which the first configs have in place of both parts, is not read: convert it).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

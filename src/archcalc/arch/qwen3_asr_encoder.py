@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen3_asr/modeling_qwen3_asr.py (`Qwen3ASREncoder`) and configuration_qwen3_asr.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

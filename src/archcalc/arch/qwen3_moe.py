@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen3_moe/modeling_qwen3_moe.py and configuration_qwen3_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field

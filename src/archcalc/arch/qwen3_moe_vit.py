@@ -4,8 +4,6 @@ Source: vLLM 0.33, models/bailing_moe_v3_vl.py (`BailingMoeV3VisionTransformer`,
 transformers_utils/configs/bailing_moe_v3_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_next/modeling_qwen3_next.py and configur
 vLLM 0.33, models/qwen3_next_mtp.py (one MTP layer unless the config says how many).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qw
 configuration_qwen3_omni_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pydantic import AliasChoices, Field

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qw
 configuration_qwen3_omni_moe.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import qwen3

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qw
 configuration_qwen3_omni_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import qwen2_5_omni_thinker

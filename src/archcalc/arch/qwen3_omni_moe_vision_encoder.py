@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qw
 configuration_qwen3_omni_moe.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import qwen3_vl_vision
 from archcalc.arch._encoder import area, within
 from archcalc.model import Encoder, Group, Stack

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_vl_moe/modeling_qwen3_vl_moe.py and conf
 conversion_mapping.py ("qwen3_vl_moe").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py (`Qwen3VLVisionModel`) and configuration_qwen3_vl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

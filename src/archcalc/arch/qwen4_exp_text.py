@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py and configurat
 conversion_mapping.py ("qwen4_exp_text": the n-grams' table in pieces). The reference implementation leaves `mtp.*` out, and so does this.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR, ratio

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/radio/modeling_radio.py (`RadioModel`) and configuration_radio.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/recurrent_gemma/modeling_recurrent_gemma.py and configuration_recurrent_gemma.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

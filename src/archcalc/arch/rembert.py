@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/rembert/modeling_rembert.py and configuration_rembert.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 

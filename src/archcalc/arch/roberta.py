@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/roberta/modeling_roberta.py and configuration_roberta.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/roberta_prelayernorm/modeling_roberta_prelayernorm.py and configuration_roberta_prelayernorm.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

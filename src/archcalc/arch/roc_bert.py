@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/roc_bert/modeling_roc_bert.py and configuration_roc_bert.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

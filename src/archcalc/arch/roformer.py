@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/roformer/modeling_roformer.py and configuration_roformer.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/rwkv/modeling_rwkv.py and configuration_rwkv.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

@@ -3,8 +3,6 @@
 Source: RWKV/rwkv-5-world-3b, modeling_rwkv5.py and configuration_rwkv5.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import decoder

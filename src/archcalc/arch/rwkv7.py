@@ -4,8 +4,6 @@ Source: flash-linear-attention 0.4, fla/models/rwkv7/modeling_rwkv7.py (`RWKV7Fo
 older versions derive otherwise, are taken as configs state them.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import decoder

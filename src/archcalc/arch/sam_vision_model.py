@@ -1,7 +1,5 @@
 """SAM's encoder. Source: transformers 5.23, models/sam/modeling_sam.py (`SamVisionModel`) and configuration_sam.py (defaults)."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import got_ocr2_vision

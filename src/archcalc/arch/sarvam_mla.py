@@ -4,8 +4,6 @@ Source: transformers 5.24, models/sarvam_mla/configuration_sarvam_mla.py (defaul
 configs wrote for the latent's width).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import deepseek_v3

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/sarvam_moe/configuration_sarvam_moe.py (defaul
 ("sarvam_moe": checkpoints fuse queries, keys and values, and call the decoder's parts otherwise).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import glm4_moe

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/seed_oss/modeling_seed_oss.py and configuration_seed_oss.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/shieldgemma2/modeling_shieldgemma2.py and conf
 says so).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import gemma3

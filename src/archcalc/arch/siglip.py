@@ -4,8 +4,6 @@ Source: transformers 5.23, models/siglip/modeling_siglip.py (`SiglipModel`) and 
 arXiv:2303.15343.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/siglip2/modeling_siglip2.py (`Siglip2Model`) and configuration_siglip2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import siglip

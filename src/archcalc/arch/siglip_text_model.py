@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/siglip/modeling_siglip.py (`SiglipTextModel`) and configuration_siglip.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

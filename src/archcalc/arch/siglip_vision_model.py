@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/siglip/modeling_siglip.py (`SiglipVisionModel`) and configuration_siglip.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Sides, both

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/smollm3/modeling_smollm3.py and configuration_
 `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/smolvlm/modeling_smolvlm.py and configuration_smolvlm.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import idefics3

@@ -3,8 +3,6 @@
 Source: upstage/solar-pro-preview-instruct, modeling_solar.py and configuration_solar.py; vLLM 0.33, models/solar.py (`bskcn_*`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import llama

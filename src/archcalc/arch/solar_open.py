@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/solar_open/modeling_solar_open.py and configuration_solar_open.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

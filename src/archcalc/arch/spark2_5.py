@@ -3,8 +3,6 @@
 Source: XHToken/Spark-X2.5-4B, modeling_spark.py and configuration_spark.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

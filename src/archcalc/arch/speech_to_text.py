@@ -4,8 +4,6 @@ Source: transformers 5.24, models/speech_to_text/modeling_speech_to_text.py (`Sp
 configuration_speech_to_text.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/squeezebert/modeling_squeezebert.py (`SqueezeB
 (defaults); Iandola et al. 2020, arXiv:2006.11316.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

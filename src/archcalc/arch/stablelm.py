@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/stablelm/modeling_stablelm.py and configuration_stablelm.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/starcoder2/modeling_starcoder2.py and configuration_starcoder2.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

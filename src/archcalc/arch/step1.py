@@ -3,8 +3,6 @@
 Source: stepfun-ai/Step-Audio-TTS-3B, modeling_step1.py and configuration_step1.py; vLLM 0.33, models/step1.py.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._plain import BiasedSchema, named

@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/step3_text.py and transformers_utils/configs/step3_vl.py (defaults); Step-3, arXiv:2507.19427, section 3.1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/step3p7/modeling_step3p7.py and configuration_
 vLLM 0.33, models/step3p5_mtp.py (layers behind the decoder's, each with a head).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, Field

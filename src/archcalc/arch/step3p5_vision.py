@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/step3p7/modeling_step3p7.py (`Step3p7VisionModel`) and configuration_step3p7.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field

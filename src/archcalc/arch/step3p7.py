@@ -4,8 +4,6 @@ Source: transformers 5.23, models/step3p7/modeling_step3p7.py and configuration_
 `model_type` is dropped), conversion_mapping.py ("step3p7").
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

@@ -4,8 +4,6 @@ Source: stepfun-ai/Step3-VL-10B, modeling_step_vl.py and configuration_step_vl.p
 `StepVLForConditionalGeneration`: names).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import step3p7

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/switch_transformers/modeling_switch_transforme
 every how many layers there is a mixture); Fedus et al. 2021, arXiv:2101.03961.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import t5

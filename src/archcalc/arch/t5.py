@@ -6,8 +6,6 @@ they are not tied, as T5 1.1, Flan-T5 and mT5 do, its checkpoint holds a head of
 Source: transformers 5.23, models/t5/modeling_t5.py and configuration_t5.py (defaults); Raffel et al. 2020, arXiv:1910.10683.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes, computed

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/t5gemma/modeling_t5gemma.py (`T5GemmaEncoder`,
 (`T5GemmaModuleConfig`, defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import gemma2

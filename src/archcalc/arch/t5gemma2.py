@@ -4,8 +4,6 @@ Source: transformers 5.23, models/t5gemma2/modeling_t5gemma2.py (`T5Gemma2ForCon
 (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT

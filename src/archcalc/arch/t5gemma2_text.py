@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/t5gemma2/modeling_t5gemma2.py (`T5Gemma2TextEncoder`) and configuration_t5gemma2.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import gemma3_text

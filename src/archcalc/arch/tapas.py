@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/tapas/modeling_tapas.py (`TapasForMaskedLM`) and configuration_tapas.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar
 

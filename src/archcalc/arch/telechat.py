@@ -5,8 +5,6 @@ Source: Tele-AI/TeleChat2-7B, modeling_telechat2.py and configuration_telechat2.
 TeleChat-7B has it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar

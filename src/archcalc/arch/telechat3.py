@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/registry.py (`TeleChat3ForCausalLM` is read by llama.py).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import llama
 from archcalc.model import Architecture
 

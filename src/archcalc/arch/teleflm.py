@@ -3,8 +3,6 @@
 Source: CofeAI/Tele-FLM, modeling_teleflm.py and configuration_teleflm.py; vLLM 0.33, models/teleflm.py.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import llama

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/timm_wrapper/modeling_timm_wrapper.py (`TimmWr
 (`vit_pe_lang_*`) and timm/models/fastvit.py (`fastvit_mci3`, `fastvit_mci4`, fused for inference).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

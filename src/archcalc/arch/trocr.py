@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/trocr/modeling_trocr.py and configuration_trocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/udop/modeling_udop.py (`UdopForConditionalGeneration`) and configuration_udop.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._decoder import group

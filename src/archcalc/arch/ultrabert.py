@@ -4,8 +4,6 @@ Source: transformers 5.24, models/ultrabert/modeling_ultrabert.py (`UltrabertFor
 configuration_ultrabert.py (defaults, `attention_windows` and a list of bases in older configs).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

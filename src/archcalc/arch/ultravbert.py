@@ -4,8 +4,6 @@ Source: transformers 5.24, models/ultravbert/modeling_ultravbert.py (`UltraVBert
 (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/umt5/modeling_umt5.py and configuration_umt5.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch.mt5 import Schema as Mt5Schema

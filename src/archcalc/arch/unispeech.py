@@ -4,8 +4,6 @@ Source: transformers 5.24, models/unispeech/modeling_unispeech.py (`UniSpeechMod
 configuration_unispeech.py (defaults); Wang et al. 2021, arXiv:2101.07597.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/unispeech_sat/modeling_unispeech_sat.py (`UniS
 configuration_unispeech_sat.py (defaults); Chen et al. 2021, arXiv:2110.05752.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py and configuration_unlimited_ocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 

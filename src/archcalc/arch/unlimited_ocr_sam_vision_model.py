@@ -4,8 +4,6 @@ Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py (`Unli
 configuration_unlimited_ocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import got_ocr2_vision
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py (`Unli
 (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

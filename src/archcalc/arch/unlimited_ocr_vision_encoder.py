@@ -4,8 +4,6 @@ Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py (`Unli
 configuration_unlimited_ocr.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch import clip_vision_model
 from archcalc.arch._composite import Pieces
 from archcalc.arch._schema import Layers, Size

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/vaultgemma/modeling_vaultgemma.py and configuration_vaultgemma.py (defaults, `layer_types`).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._computes import Computes

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/vibevoice_acoustic_tokenizer/modeling_vibevoic
 (`VibeVoiceAcousticTokenizerEncoderModel`) and configuration_vibevoice_acoustic_tokenizer.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/vibevoice_asr/modeling_vibevoice_asr.py and configuration_vibevoice_asr.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of

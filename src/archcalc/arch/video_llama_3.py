@@ -4,8 +4,6 @@ Source: transformers 5.23, models/video_llama_3/modeling_video_llama_3.py and co
 either config says so).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/video_llama_3/modeling_video_llama_3.py (`Vide
 configuration_video_llama_3.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import idefics2_vision

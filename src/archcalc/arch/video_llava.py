@@ -4,8 +4,6 @@ Source: transformers 5.23, models/video_llava/modeling_video_llava.py and config
 conversion_mapping.py ("video_llava").
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from archcalc.arch import llava

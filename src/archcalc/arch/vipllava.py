@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/vipllava/modeling_vipllava.py and configuration_vipllava.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

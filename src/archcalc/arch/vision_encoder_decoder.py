@@ -4,8 +4,6 @@ Source: transformers 5.23, models/vision_encoder_decoder/modeling_vision_encoder
 configuration_vision_encoder_decoder.py (defaults; the decoder's own flag ties its head).
 """
 
-from __future__ import annotations
-
 from inspect import signature
 from typing import Annotated, ClassVar
 

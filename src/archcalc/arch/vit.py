@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/vit/modeling_vit.py (`ViTModel`) and configuration_vit.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._composite import Pieces, Sides, both

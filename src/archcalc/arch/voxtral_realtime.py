@@ -4,8 +4,6 @@ Source: transformers 5.23, models/voxtral_realtime/modeling_voxtral_realtime.py 
 conversion_mapping.py ("qwen2_audio").
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/voxtral_realtime/modeling_voxtral_realtime.py 
 configuration_voxtral_realtime.py (defaults).
 """
 
-from __future__ import annotations
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2Model`
 configuration_wav2vec2.py (defaults); Baevski et al. 2020, arXiv:2006.11477.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema

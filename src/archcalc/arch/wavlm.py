@@ -4,8 +4,6 @@ Source: transformers 5.24, models/wavlm/modeling_wavlm.py (`WavLMModel`, `WavLMF
 2021, arXiv:2110.13900.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

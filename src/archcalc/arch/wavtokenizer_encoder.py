@@ -6,8 +6,6 @@ Source: transformers 5.24, models/wavtokenizer/modeling_wavtokenizer.py (`WavTok
 (defaults); Ji et al. 2024, arXiv:2408.16532.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 

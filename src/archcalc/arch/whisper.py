@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/whisper/modeling_whisper.py and configuration_whisper.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/xglm/modeling_xglm.py and configuration_xglm.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch import biogpt

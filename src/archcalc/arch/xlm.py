@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/xlm/modeling_xlm.py and configuration_xlm.py (defaults, attribute_map).
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import computed

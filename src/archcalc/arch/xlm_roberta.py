@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/xlm_roberta/modeling_xlm_roberta.py and configuration_xlm_roberta.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch import roberta

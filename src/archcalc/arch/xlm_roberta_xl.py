@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/xlm_roberta_xl/modeling_xlm_roberta_xl.py and configuration_xlm_roberta_xl.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/xlstm/modeling_xlstm.py and configuration_xlstm.py (defaults, widths rounded up).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 

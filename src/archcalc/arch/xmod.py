@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/xmod/modeling_xmod.py and configuration_xmod.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Source: xverse/XVERSE-7B, modeling_xverse.py and configuration_xverse.py (defaults).
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/yoso/modeling_yoso.py (`YosoForMaskedLM`) and 
 arXiv:2111.09714.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar
 

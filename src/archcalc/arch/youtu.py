@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/youtu/modeling_youtu.py and configuration_youtu.py (defaults).
 """
 
-from __future__ import annotations
-
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens

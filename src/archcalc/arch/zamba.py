@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/zamba/modeling_zamba.py and configuration_zamba.py (defaults, `layers_block_type`).
 """
 
-from __future__ import annotations
-
 from math import ceil
 from typing import ClassVar, Literal
 

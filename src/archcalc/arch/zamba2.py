@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/zamba2/modeling_zamba2.py and configuration_zamba2.py (defaults, `layers_block_type`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/zaya/modeling_zaya.py and configuration_zaya.py (defaults).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from archcalc.arch._alternating import FULL, HYBRID, SLIDING, known_kinds, mixed_label
