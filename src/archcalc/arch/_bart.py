@@ -35,7 +35,6 @@ class BartSchema(ConfigSchema):
         "num_attention_heads", "encoder_cross_attention", "forced_bos_token_id", "output_past", "save_step", "layernorm_variant",
         "classif_dropout", "extra_layer_norm",
     )  # fmt: skip
-    name: ClassVar[str]
     root: ClassVar[str] = "model"
     # Whether the checkpoint holds what is added to the logits.
     logits_bias: ClassVar[bool] = True

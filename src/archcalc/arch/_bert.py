@@ -30,7 +30,6 @@ class BertSchema(DecoderSchema):
         "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
         "pooler_size_per_head", "pooler_type", "output_past", "model_max_length", "use_pooler", "classifier_activation",
     )  # fmt: skip
-    name: ClassVar[str]
     root: ClassVar[str]
     attention_norm: ClassVar[str] = "output.LayerNorm"
     ffn_norm: ClassVar[str] = "output.LayerNorm"

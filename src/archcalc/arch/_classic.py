@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt2/modeling_gpt2.py; relatives override what differs.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import Derived, PlainSchema
 from archcalc.arch._schema import Flag
 from archcalc.model import Architecture
@@ -13,10 +11,10 @@ from archcalc.model import Architecture
 class ClassicSchema(PlainSchema):
     """Below `transformer`, its layers as `h`."""
 
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "ln_f"
-    gated: ClassVar[bool] = False
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
+    last_norm = "ln_f"
+    gated = False
 
     intermediate_size: Derived = 0
     tie_word_embeddings: Flag = True

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/cohere/modeling_cohere.py and models/cohere2/modeling_cohere2.py, and their configurations (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -13,11 +11,11 @@ from archcalc.arch._schema import Flag, Layers, Size, Tokens
 class CohereSchema(PlainSchema):
     """A decoder as both generations have it."""
 
-    whole_heads: ClassVar[bool] = False
-    norms: ClassVar[tuple[str, ...]] = ("input_layernorm",)
-    layer_norms: ClassVar[bool] = True
-    norm_bias: ClassVar[bool] = False
-    norm_label: ClassVar[str] = PARALLEL
+    whole_heads = False
+    norms = ("input_layernorm",)
+    layer_norms = True
+    norm_bias = False
+    norm_label = PARALLEL
 
     vocab_size: Size = 256000
     hidden_size: Size = 8192

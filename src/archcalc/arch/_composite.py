@@ -48,7 +48,6 @@ class CompositeSchema(ConfigSchema):
     """A text model and what stands beside it."""
 
     core_keys: ClassVar[tuple[str, ...]] = ()
-    name: ClassVar[str]
     text_name: ClassVar[str] = "language_model"
     renames: ClassVar[tuple[tuple[str, str], ...]] = ()
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_v4/configuration_deepseek_v4.py (defa
 `mlp_layer_types`), conversion_mapping.py ("deepseek_v4").
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import SLIDING
@@ -51,7 +49,7 @@ RENAMES = (
 class CompressedSchema(DecoderSchema):
     """A decoder that compresses what its windows have left behind; defaults are DeepSeek-V4-Flash's."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attention_bias", "compress_rope_theta", "expert_dtype", "hc_sinkhorn_iters", "n_shared_experts",
     )  # fmt: skip
 

@@ -4,7 +4,6 @@ Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/model.py (`Engram`, `Parallel
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._decoder import DecoderSchema
 from archcalc.arch._plain import named
@@ -17,7 +16,7 @@ from archcalc.model import Shard, Tensor
 class SharedSchema(DecoderSchema):
     """A decoder whose layers share compressed rows."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attention_bias", "compress_rope_theta", "hc_sinkhorn_iters", "n_shared_experts", "candidate_topk_blocks",
         "candidate_block_size", "candidate_source_layer_id", "engram_vocab_size", "engram_compressed_vocab_size",
         "dspark_block_size", "dspark_noise_token_id", "gate_temp",

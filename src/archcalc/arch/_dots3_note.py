@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/dots3_note/configuration_dots3_note.py (`Dots3NoteTextConfig`: defaults, `layer_types`).
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from pydantic import AliasChoices, Field
 
@@ -25,7 +25,7 @@ class Dims(NamedTuple):
 
 
 class NoteSchema(LatentSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *LatentSchema.inert_keys, "base_config_key", "head_dim", "mlp_bias", "num_key_value_heads", "swa_head_dim",
         "swa_num_key_value_heads", "swa_rope_theta",
     )  # fmt: skip

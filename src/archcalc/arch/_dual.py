@@ -19,8 +19,7 @@ from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
 class TextTower(DecoderSchema):
     """CLIP's text tower, which keeps no cache. It states its width in the shared space, which its projection has."""
 
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    name: ClassVar[str]
+    core_keys = ()
     attention: ClassVar[str] = "MHA"
 
     vocab_size: Size = 49408
@@ -49,10 +48,9 @@ class TextTower(DecoderSchema):
 class DualSchema(ConfigSchema):
     """A text tower, a vision tower, and what scales their products."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim",
     )  # fmt: skip
-    name: ClassVar[str]
 
     text_config: Any
     vision_config: Any

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/laguna/modeling_laguna.py and models/step3p7/m
 """
 
 from abc import abstractmethod
-from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import DecoderSchema, attention_pattern
@@ -20,7 +19,7 @@ from archcalc.model import Facts, Layer, Moe, Position, Tensor
 class GatedSchema(DecoderSchema):
     """`gating` is true or "per-head" for one number a head, anything else for one a channel."""
 
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     head_dim: Size = 128
     attention_bias: Flag = False

@@ -26,7 +26,7 @@ RENAMES = ((".self_attn.forget_gate.", ".self_attn."),)
 class LinearConfig(ConfigSchema):
     """`linear_attn_config`: what published configs say of the linear layers. Kimi counts layers from 1."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("gate_lower_bound",)
+    inert_keys = ("gate_lower_bound",)
 
     head_dim: Size | None = None
     num_heads: Size | None = None
@@ -38,7 +38,6 @@ class LinearConfig(ConfigSchema):
 class DeltaSchema(LatentSchema):
     """A decoder of linear and latent layers, dense at first and with experts after."""
 
-    name: ClassVar[str]
     rotary: ClassVar[bool] = True
     # Whether the reference implementation ties the head at all.
     ties: ClassVar[bool] = False

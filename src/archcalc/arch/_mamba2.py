@@ -14,7 +14,7 @@ from archcalc.errors import ConfigError
 class Mamba2Schema(DecoderSchema):
     """A decoder with Mamba-2 layers among others."""
 
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
     inert_keys: ClassVar[tuple[str, ...]] = ("mamba_chunk_size", "num_logits_to_keep", "time_step_limit")
 
     mamba_n_heads: Size = 128

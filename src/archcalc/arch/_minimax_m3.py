@@ -17,7 +17,7 @@ SPARSE = "minimax_m3_sparse"
 class Sparse(ConfigSchema):
     """The older names of the index's keys, in a config of their own."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "sparse_disable_index_value", "sparse_init_block", "sparse_score_type", "use_sparse_attention",
     )  # fmt: skip
 

@@ -16,9 +16,8 @@ from archcalc.model import Architecture
 class OmniSchema(ConfigSchema):
     """`thinker_config`, `talker_config` and the config that `wave` names."""
 
-    core_keys: ClassVar[tuple[str, ...]] = ()
+    core_keys = ()
     inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "enable_audio_output_", "tie_word_embeddings")
-    name: ClassVar[str]
     wave: ClassVar[str]
 
     enable_audio_output: Flag = True

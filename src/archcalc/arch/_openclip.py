@@ -3,8 +3,6 @@
 Source: Qwen/Qwen-VL, visual.py (`VisionTransformer`, `Resampler`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import pooled, square, stated
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
@@ -15,7 +13,7 @@ from archcalc.model import Encoder, Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "image_start_id")
+    inert_keys = ("image_size", "image_start_id")
 
     heads: Size
     layers: Layers

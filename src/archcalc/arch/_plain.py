@@ -62,7 +62,6 @@ def sparse_layers(kinds: Sequence[str], layers: int, key: str = "mlp_layer_types
 class PlainSchema(DecoderSchema):
     """A decoder as its hooks say."""
 
-    name: ClassVar[str]
     norms: ClassVar[tuple[str, ...]] = ("input_layernorm", "post_attention_layernorm")
     norm_label: ClassVar[str] = "RMSNorm (pre)"
     layer_norms: ClassVar[bool] = False

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py and configuration_qwen4_exp.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import qwen3_5_moe_text, qwen3_next
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR, known_kinds
 from archcalc.arch._plain import Derived
@@ -19,7 +17,7 @@ INDEX = ("indexer_n_heads", "indexer_head_dim", "indexer_budget", "indexer_compr
 
 
 class StreamSchema(qwen3_5_moe_text.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_next.Schema.inert_keys, "seed", "number_of_conv_states", "indexer_kv_heads")
+    inert_keys = (*qwen3_next.Schema.inert_keys, "seed", "number_of_conv_states", "indexer_kv_heads")
 
     max_position_embeddings: Tokens = 32768
     tie_word_embeddings: Flag = False

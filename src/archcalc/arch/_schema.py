@@ -57,11 +57,18 @@ class ConfigSchema(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False)
 
+    # The type that this is the adapter of: what its file is called, where a class does not say otherwise.
+    name: ClassVar[str]
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
     fp32_modules: ClassVar[tuple[str, ...]] = ()
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" not in vars(cls):
+            cls.name = cls.__module__.rpartition(".")[2]
 
     @model_validator(mode="before")
     @classmethod
@@ -97,7 +104,7 @@ def _type_of(schema: ConfigSchema) -> str:
 class TowerSchema(ConfigSchema):
     """The base of schemas that describe a vision or audio tower."""
 
-    language: ClassVar[bool] = False
+    language = False
     # What stands behind a tower is `head_of`'s to say.
     own_heads: ClassVar[bool] = True
     # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.

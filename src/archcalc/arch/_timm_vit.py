@@ -4,7 +4,6 @@ Source: deepseek-ai/DeepSeek-VL2, deepseek_vl2/models/siglip_vit.py (`VisionTran
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
@@ -17,7 +16,7 @@ from archcalc.model import Group, Shard, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("model_name", "cls", "params", "select_layer", "weight_init", "deterministic")
+    inert_keys = ("model_name", "cls", "params", "select_layer", "weight_init", "deterministic")
 
     image_size: Size = 384
     patch_size: Size = 16

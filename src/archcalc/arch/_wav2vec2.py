@@ -26,7 +26,7 @@ Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 class Wav2Vec2Schema(TowerSchema):
     """An encoder as its hooks say."""
 
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "activation_dropout", "adapter_stride", "apply_spec_augment", "classifier_proj_size", "codevector_dim",
         "contrastive_logits_temperature", "conv_stride", "ctc_loss_reduction", "ctc_zero_infinity", "diversity_loss_weight",

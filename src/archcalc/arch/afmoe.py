@@ -4,32 +4,30 @@ Source: transformers 5.23, models/afmoe/modeling_afmoe.py and configuration_afmo
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.model import Shard, Tensor
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "afmoe"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "mup_enabled", "route_scale", "route_norm", "score_func", "n_group", "load_balance_coeff", "num_expert_groups",
         "num_limited_groups", "use_grouped_mm",
     )  # fmt: skip
-    fp32_modules: ClassVar[tuple[str, ...]] = (
+    fp32_modules = (
         "input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm", "q_norm", "k_norm", "norm",
     )  # fmt: skip
-    bare: ClassVar[bool] = True
-    qk_norm: ClassVar[QkNorm] = "head"
-    norms: ClassVar[tuple[str, ...]] = (
+    bare = True
+    qk_norm = "head"
+    norms = (
         "input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm",
     )  # fmt: skip
-    norm_label: ClassVar[str] = "RMSNorm (pre + post)"
+    norm_label = "RMSNorm (pre + post)"
 
     vocab_size: Size = 200192
     hidden_size: Size = 2048

@@ -5,7 +5,7 @@ Lan et al. 2019, arXiv:1909.11942.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Layers, Size
@@ -18,16 +18,15 @@ from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 
 class Schema(BertSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *BertSchema.inert_keys,
         "down_scale_factor",
         "gap_size",
         "net_structure_type",
         "num_memory_blocks",
     )
-    name: ClassVar[str] = "albert"
-    pooler: ClassVar[str] = "pooler"
-    root: ClassVar[str] = "albert"
+    pooler = "pooler"
+    root = "albert"
 
     vocab_size: Size = 30000
     embedding_size: Size = 128

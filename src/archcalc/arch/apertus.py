@@ -5,23 +5,20 @@ Source: transformers 5.23, models/apertus/modeling_apertus.py and configuration_
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.model import Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "apertus"
-    inert_keys: ClassVar[tuple[str, ...]] = ("mlp_bias", "post_norm", "qk_norm")
-    whole_heads: ClassVar[bool] = False
-    gated: ClassVar[bool] = False
-    qk_norm: ClassVar[QkNorm] = "head"
-    norms: ClassVar[tuple[str, ...]] = ("attention_layernorm", "feedforward_layernorm")
+    inert_keys = ("mlp_bias", "post_norm", "qk_norm")
+    whole_heads = False
+    gated = False
+    qk_norm = "head"
+    norms = ("attention_layernorm", "feedforward_layernorm")
 
     vocab_size: Size = 131072
     hidden_size: Size = 4096

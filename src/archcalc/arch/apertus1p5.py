@@ -4,7 +4,7 @@ Source: transformers 5.24, models/apertus1p5/modeling_apertus1p5.py (`Apertus1p5
 configuration_apertus1p5.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._schema import ConfigSchema, nested
@@ -14,8 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("audio_token_offset", "image_token_offset")
-    name: ClassVar[str] = "apertus1p5"
+    inert_keys = ("audio_token_offset", "image_token_offset")
 
     text_config: Annotated[ConfigSchema, nested("apertus1p5_text"), DEFAULT]
     vision_config: Annotated[Vision, nested("apertus1p5_vision_tokenizer", fixed=True), DEFAULT]

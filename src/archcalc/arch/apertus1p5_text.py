@@ -4,15 +4,13 @@ Source: transformers 5.24, models/apertus1p5/modeling_apertus1p5.py (`Apertus1p5
 (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import apertus
 from archcalc.arch._schema import Size
 
 
 class Schema(apertus.Schema):
-    name: ClassVar[str] = "apertus1p5_text"
-
     vocab_size: Size = 266752
     output_vocab_size: Size | None = None
 

@@ -5,7 +5,7 @@ Source: transformers 5.24, models/apertus1p5/modeling_apertus1p5.py (`Apertus1p5
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ from archcalc.model import Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("dropout", "spatial_scale_factor")
+    inert_keys = ("dropout", "spatial_scale_factor")
 
     codebook_size: Size = 131072
     embed_dim: Size = 256

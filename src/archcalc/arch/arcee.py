@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/arcee/modeling_arcee.py and configuration_arcee.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block
@@ -12,8 +10,7 @@ from archcalc.blocks.feedforward import FeedForward
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "arcee"
-    gated: ClassVar[bool] = False
+    gated = False
 
     vocab_size: Size = 32000
     hidden_size: Size = 2560

@@ -4,7 +4,6 @@ Source: Snowflake/snowflake-arctic-instruct, modeling_arctic.py and configuratio
 """
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -15,12 +14,11 @@ from archcalc.model import Tensor
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "enable_expert_tensor_parallelism", "moe_eval_capacity_factor", "moe_min_capacity", "moe_token_dropping",
         "moe_train_capacity_factor", "quantization", "sliding_window",
     )  # fmt: skip
-    name: ClassVar[str] = "arctic"
-    ffn_name: ClassVar[str] = "block_sparse_moe"
+    ffn_name = "block_sparse_moe"
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/aria/modeling_aria.py and configuration_aria.p
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import aria_text
 from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
@@ -16,9 +16,8 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("vision_feature_layer", "ignore_index")
-    name: ClassVar[str] = "aria"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (*LLAVA, *aria_text.RENAMES)
+    inert_keys = ("vision_feature_layer", "ignore_index")
+    renames = (*LLAVA, *aria_text.RENAMES)
 
     text_config: Annotated[ConfigSchema, nested("aria_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("idefics3_vision"), DEFAULT]

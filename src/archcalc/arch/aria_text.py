@@ -5,7 +5,7 @@ Source: transformers 5.23, models/aria/modeling_aria.py and configuration_aria.p
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
@@ -16,8 +16,7 @@ RENAMES = ((".mlp.experts.gate_up_proj", ".mlp.experts.fc1.weight"), (".mlp.expe
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "aria_text"
-    inert_keys: ClassVar[tuple[str, ...]] = ("moe_z_loss_coeff", "moe_aux_loss_coeff", "moe_intermediate_size")
+    inert_keys = ("moe_z_loss_coeff", "moe_aux_loss_coeff", "moe_intermediate_size")
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

@@ -16,7 +16,6 @@ from archcalc.model import Tensor
 
 class Schema(qwen2_audio.Schema):
     inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act", "audio_frame_step")
-    name: ClassVar[str] = "audioflamingo3"
 
     audio_config: Annotated[TowerSchema, nested("audioflamingo3_encoder", "musicflamingo_encoder"), DEFAULT]
     projector_bias: Flag = True

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/axk1/modeling_axk1.py and configuration_axk1.py (defaults), conversion_mapping.py ("axk1").
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import deepseek_v3
@@ -15,8 +13,7 @@ from archcalc.model import Architecture, Layer, Tensor
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "axk1"
-    inert_keys: ClassVar[tuple[str, ...]] = (*deepseek_v3.Schema.inert_keys, "head_dim")
+    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim")
 
     vocab_size: Size = 163840
     num_attention_heads: Size = 64

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/axk2/modeling_axk2.py and configuration_axk2.p
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -19,8 +18,7 @@ RENAMES = ((".self_attn.q_gate_proj.", ".self_attn.q_b_proj."), (".mlp.fc1.", ".
 
 
 class Schema(axk1.Schema):
-    fp32_modules: ClassVar[tuple[str, ...]] = ("indexer.weights_proj",)
-    name: ClassVar[str] = "axk2"
+    fp32_modules = ("indexer.weights_proj",)
 
     hidden_size: Size = 2048
     intermediate_size: Size = 5120

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/aya_vision/modeling_aya_vision.py and configur
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
 from archcalc.arch._encoder import pooled, tiled
@@ -22,9 +22,8 @@ SIGLIP = {
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("vision_feature_select_strategy", "vision_feature_layer", "max_splits_per_img")
-    name: ClassVar[str] = "aya_vision"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = LLAVA
+    inert_keys = ("vision_feature_select_strategy", "vision_feature_layer", "max_splits_per_img")
+    renames = LLAVA
 
     text_config: Annotated[ConfigSchema, nested("cohere2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", absent=SIGLIP), DEFAULT]

@@ -3,7 +3,7 @@
 Source: baichuan-inc/Baichuan2-7B-Base and Baichuan2-13B-Base, modeling_baichuan.py and configuration_baichuan.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Layers, Size, Tokens, rope_label
@@ -12,8 +12,7 @@ from archcalc.model import ALIBI
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("gradient_checkpointing", "z_loss_weight", "tokenizer_class", "user_token_id")
-    name: ClassVar[str] = "baichuan"
+    inert_keys = ("gradient_checkpointing", "z_loss_weight", "tokenizer_class", "user_token_id")
 
     vocab_size: Size = 125696
     hidden_size: Size = 4096

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/bailing_hybrid/modeling_bailing_hybrid.py and 
 `layer_types`), conversion_mapping.py; inclusionAI/Ling-mini-2.0, modeling_bailing_moe_v2.py (`BailingMoeV2MTPLayer`).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR
@@ -19,12 +17,11 @@ from archcalc.model import Shard, Stack, Tensor
 
 
 class Schema(DeltaSchema):
-    name: ClassVar[str] = "bailing_hybrid"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    renames = (
         *RENAMES, ("model.embed_tokens.", "model.word_embeddings."), (".self_attn.o_proj.", ".attention.dense."),
         (".self_attn.", ".attention."), (".gate.e_score_correction_bias", ".gate.expert_bias"),
     )  # fmt: skip
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *DeltaSchema.inert_keys, "kda_lower_bound", "kda_safe_gate", "mtp_loss_scaling_factor", "num_kv_heads_for_linear_attn",
     )  # fmt: skip
 

@@ -17,14 +17,13 @@ from archcalc.model import Architecture, Layer, Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "bailing_moe"
     core_keys: ClassVar[tuple[str, ...]] = (*PlainSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "norm_head", "norm_softmax", "multi_gate", "score_function", "router_dtype", "embedding_dropout", "use_rmsnorm",
         "moe_router_topk_scaling_factor", "mtp_loss_scaling_factor", "max_window_layers", "use_sliding_window", "rotary_dim",
         "output_dropout", "moe_router_enable_routed_scaling", "moe_router_enable_shared_expert", "using_split_qkv_in_self_attention",
     )  # fmt: skip
-    mixer_name: ClassVar[str] = "attention"
+    mixer_name = "attention"
 
     intermediate_size: Size
     num_hidden_layers: Layers

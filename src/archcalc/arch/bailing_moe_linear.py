@@ -5,7 +5,7 @@ Source: mlx-lm 0.32, models/bailing_moe_linear.py; inclusionAI/Ring-mini-linear-
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import bailing_moe
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label
@@ -37,9 +37,8 @@ class NamedLightning(LightningAttention):
 
 
 class Schema(bailing_moe.Schema):
-    name: ClassVar[str] = "bailing_moe_linear"
-    core_keys: ClassVar[tuple[str, ...]] = (*bailing_moe.Schema.core_keys, "layer_group_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (*bailing_moe.Schema.inert_keys, "group_norm_size", "linear_backend", "linear_silu")
+    core_keys = (*bailing_moe.Schema.core_keys, "layer_group_size")
+    inert_keys = (*bailing_moe.Schema.inert_keys, "group_norm_size", "linear_backend", "linear_silu")
 
     layer_group_size: Size
     kv_lora_rank: Size | None = None

@@ -4,7 +4,7 @@ Source: vLLM 0.33, models/bailing_moe_v3_vl.py and transformers_utils/configs/ba
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
@@ -13,11 +13,10 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
-    inert_keys: ClassVar[tuple[str, ...]] = ("mrope_section",)
-    name: ClassVar[str] = "bailing_moe_v3_vl"
-    tower_name: ClassVar[str] = "visual"
-    projector_name: ClassVar[str] = "linear_proj"
+    core_keys = ("text_config",)
+    inert_keys = ("mrope_section",)
+    tower_name = "visual"
+    projector_name = "linear_proj"
 
     text_config: Annotated[ConfigSchema, nested("bailing_hybrid"), DEFAULT]
     vision_config: Annotated[Vision, nested("qwen3_moe_vit", fixed=True), DEFAULT]

@@ -3,10 +3,8 @@
 Source: transformers 5.23, models/bart/modeling_bart.py and configuration_bart.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._bart import BartSchema
 
 
 class Schema(BartSchema):
-    name: ClassVar[str] = "bart"
+    pass

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/beam/modeling_beam.py and configuration_beam.p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._alternating import FULL, SLIDING, sparse_layers
 from archcalc.arch._computes import Computes
@@ -16,12 +16,11 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "beam"
-    whole_heads: ClassVar[bool] = False
-    norms: ClassVar[tuple[str, ...]] = (
+    whole_heads = False
+    norms = (
         "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
     )  # fmt: skip
-    norm_label: ClassVar[str] = "RMSNorm (pre + post)"
+    norm_label = "RMSNorm (pre + post)"
 
     vocab_size: Size = 151936
     hidden_size: Size = 5120

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/bert_generation/modeling_bert_generation.py an
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Layers, Size
@@ -14,8 +13,8 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(bert.Schema):
-    name: ClassVar[str] = "bert-generation"
-    pooler: ClassVar[str] = ""
+    name = "bert-generation"
+    pooler = ""
 
     vocab_size: Size = 50358
     hidden_size: Size = 1024

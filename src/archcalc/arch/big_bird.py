@@ -4,16 +4,15 @@ Source: transformers 5.23, models/big_bird/modeling_big_bird.py and configuratio
 arXiv:2007.14062).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Flag, Size
 
 
 class Schema(bert.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*bert.Schema.inert_keys, "rescale_embeddings", "is_encoder")
-    name: ClassVar[str] = "big_bird"
-    pooler: ClassVar[str] = "pooler"
+    inert_keys = (*bert.Schema.inert_keys, "rescale_embeddings", "is_encoder")
+    pooler = "pooler"
 
     vocab_size: Size = 50358
     hidden_act: str = "gelu_new"

@@ -3,19 +3,16 @@
 Source: transformers 5.23, models/bigbird_pegasus/modeling_bigbird_pegasus.py and configuration_bigbird_pegasus.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.model import Layer, Tensor
 
 
 class Schema(BartSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*BartSchema.inert_keys, "attention_type", "block_size", "num_random_blocks")
-    name: ClassVar[str] = "bigbird_pegasus"
-    offset: ClassVar[int] = 0
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    alone_tied: ClassVar[bool] = False
+    inert_keys = (*BartSchema.inert_keys, "attention_type", "block_size", "num_random_blocks")
+    offset = 0
+    norm_label = "LayerNorm (pre)"
+    alone_tied = False
 
     vocab_size: Size = 96103
     max_position_embeddings: Size = 4096

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/biogpt/modeling_biogpt.py and configuration_bi
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
@@ -16,14 +16,13 @@ from archcalc.model import LEARNED, Architecture, Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "biogpt"
-    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding",)
-    norms: ClassVar[tuple[str, ...]] = ("self_attn_layer_norm", "final_layer_norm")
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "layer_norm"
-    gated: ClassVar[bool] = False
-    ffn_name: ClassVar[str] = ""
+    inert_keys = ("scale_embedding",)
+    norms = ("self_attn_layer_norm", "final_layer_norm")
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
+    last_norm = "layer_norm"
+    gated = False
+    ffn_name = ""
 
     vocab_size: Size = 42384
     hidden_size: Size = 1024

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/bitnet/modeling_bitnet.py and configuration_bi
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -13,8 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "bitnet"
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 128256
     hidden_size: Size = 2560

@@ -3,18 +3,15 @@
 Source: transformers 5.23, models/blenderbot/modeling_blenderbot.py and configuration_blenderbot.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Layers, Size
 
 
 class Schema(BartSchema):
-    name: ClassVar[str] = "blenderbot"
-    offset: ClassVar[int] = 0
-    embedding_norm: ClassVar[bool] = False
-    last_norm: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    offset = 0
+    embedding_norm = False
+    last_norm = True
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 8008
     max_position_embeddings: Size = 128

@@ -3,15 +3,13 @@
 Source: transformers 5.23, models/blenderbot_small/modeling_blenderbot_small.py and configuration_blenderbot_small.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Layers, Size
 
 
 class Schema(BartSchema):
-    name: ClassVar[str] = "blenderbot-small"
-    offset: ClassVar[int] = 0
+    name = "blenderbot-small"
+    offset = 0
 
     max_position_embeddings: Size = 512
     d_model: Size = 512

@@ -18,11 +18,10 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "logit_scale_init_value", "label_smoothing",
     )  # fmt: skip
     own_heads: ClassVar[bool] = True
-    name: ClassVar[str] = "blip"
 
     text_config: Annotated[Text, nested("blip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("blip_vision_model", fixed=True), DEFAULT]

@@ -18,8 +18,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 class Schema(CompositeSchema):
     fp32_modules: ClassVar[tuple[str, ...]] = ("query_tokens", "qformer")
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_text_hidden_size", "use_decoder_only_language_model")
-    name: ClassVar[str] = "blip_2"
+    inert_keys = ("image_text_hidden_size", "use_decoder_only_language_model")
 
     text_config: Annotated[ConfigSchema, nested("opt"), DEFAULT]
     vision_config: Annotated[Vision, nested("blip_2_vision_model", fixed=True), DEFAULT]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blip/modeling_blip_text.py (`BlipTextLMHeadModel`) and configuration_blip.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import DecoderSchema, group, join
 from archcalc.arch._qformer import bert_layer
@@ -16,7 +14,7 @@ from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "label_smoothing")
+    inert_keys = ("projection_dim", "label_smoothing")
 
     vocab_size: Size = 30524
     hidden_size: Size = 768

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blip/modeling_blip.py (`BlipVisionModel`) and configuration_blip.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
@@ -17,7 +15,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "num_channels")
+    inert_keys = ("projection_dim", "num_channels")
 
     hidden_size: Size = 768
     intermediate_size: Size = 3072

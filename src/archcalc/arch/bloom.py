@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/bloom/modeling_bloom.py and configuration_bloom.py (defaults, attribute_map).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._classic import ClassicSchema
 from archcalc.arch._plain import named
@@ -15,12 +15,11 @@ from archcalc.model import ALIBI
 
 
 class Schema(ClassicSchema):
-    name: ClassVar[str] = "bloom"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "apply_residual_connection_post_layernorm", "attention_softmax_in_fp32", "bias_dropout_fusion", "masked_softmax_fusion",
         "n_inner", "offset_alibi", "skip_bias_add", "skip_bias_add_qkv", "slow_but_exact", "unk_token_id",
     )  # fmt: skip
-    mixer_name: ClassVar[str] = "self_attention"
+    mixer_name = "self_attention"
 
     vocab_size: Size = 250880
     hidden_size: Size = named(64, "n_embed", "hidden_size")

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/blt/modeling_blt.py and configuration_blt.py (defaults; Pagnoni et al. 2024, arXiv:2412.09871).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._blt import Decoder, Encoder, Global, Patcher
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import group, join
@@ -17,8 +15,8 @@ from archcalc.model import Architecture, Facts, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("encoder_config", "decoder_config", "global_config")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("encoder_config", "decoder_config", "global_config")
+    inert_keys = (
         "patching_mode", "patching_threshold", "patching_threshold_add", "patching_batch_size", "patching_device", "max_patch_length",
         "monotonicity", "realtime_patching", "patch_size", "attn_bias_type", "attn_impl",
     )  # fmt: skip

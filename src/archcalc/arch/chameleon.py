@@ -4,7 +4,7 @@ Source: transformers 5.23, models/chameleon/modeling_chameleon.py and configurat
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import with_tower
@@ -16,8 +16,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "chameleon"
-    inert_keys: ClassVar[tuple[str, ...]] = ("model_parallel_size", "vocabulary_map")
+    inert_keys = ("model_parallel_size", "vocabulary_map")
 
     vocab_size: Size = 65536
     hidden_size: Size = 4096

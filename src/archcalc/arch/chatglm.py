@@ -4,7 +4,7 @@ Source: THUDM/chatglm2-6b and THUDM/glm-4-9b, modeling_chatglm.py and configurat
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided
@@ -16,14 +16,13 @@ from archcalc.model import Architecture, Position, Tensor
 
 
 class Schema(PlainSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    inert_keys = (
         "apply_query_key_layer_scaling", "apply_residual_connection_post_layernorm", "attention_softmax_in_fp32", "attn_implementation",
         "bias_dropout_fusion", "fp32_residual_connection", "original_rope", "prefix_projection", "quantization_bit", "rope_ratio",
         "interleaved_qkv", "classifier_dropout", "kv_channels",
     )  # fmt: skip
-    name: ClassVar[str] = "chatglm"
-    mixer_name: ClassVar[str] = "self_attention"
+    mixer_name = "self_attention"
 
     vocab_size: Size = named(65024, "padded_vocab_size")
     hidden_size: Size = 4096

@@ -5,7 +5,7 @@ arXiv:2103.00020.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._dual import DualSchema
@@ -17,8 +17,6 @@ from archcalc.model import Tensor
 
 
 class Schema(DualSchema):
-    name: ClassVar[str] = "clip"
-
     text_config: Annotated[Text, nested("clip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("clip_vision_model", fixed=True), DEFAULT]
     projection_dim: Size = 512

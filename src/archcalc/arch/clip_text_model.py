@@ -3,11 +3,8 @@
 Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`) and configuration_clip.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._dual import TextTower
 
 
 class Schema(TextTower):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim",)
-    name: ClassVar[str] = "clip_text_model"
+    inert_keys = ("projection_dim",)

@@ -3,11 +3,8 @@
 Source: transformers 5.23, models/codegen/modeling_codegen.py and configuration_codegen.py (defaults: GPT-J's).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gptj
 
 
 class Schema(gptj.Schema):
-    name: ClassVar[str] = "codegen"
-    fused: ClassVar[str] = "qkv_proj"
+    fused = "qkv_proj"

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/cohere/modeling_cohere.py and configuration_co
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from archcalc.arch._cohere import CohereSchema
 from archcalc.arch._schema import Flag
@@ -13,8 +12,6 @@ from archcalc.model import Tensor
 
 
 class Schema(CohereSchema):
-    name: ClassVar[str] = "cohere"
-
     use_qk_norm: Flag | None = False
 
     def extra(self, variant: int) -> Iterable[Tensor]:

@@ -11,11 +11,10 @@ from archcalc.arch._schema import Size, Tokens
 
 
 class Schema(CohereSchema, WindowedSchema):
-    name: ClassVar[str] = "cohere2"
     inert_keys: ClassVar[tuple[str, ...]] = ("cache_implementation", "order_of_interleaved_layers", "position_embedding_type",
         "rotary_pct", "use_embedding_sharing", "use_gated_activation", "use_parallel_block", "use_parallel_embedding",
         "use_qk_norm")  # fmt: skip
-    bare: ClassVar[bool] = True
+    bare = True
 
     sliding_window: Tokens | None = 4096
     sliding_window_pattern: Size = 4

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/cohere2_moe/modeling_cohere2_moe.py and config
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import cohere2
 from archcalc.arch._alternating import FULL, SLIDING
@@ -18,8 +18,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 
 
 class Schema(cohere2.Schema):
-    name: ClassVar[str] = "cohere2_moe"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *cohere2.Schema.inert_keys,
         "shared_expert_combination_strategy",
         "expert_selection_fn",

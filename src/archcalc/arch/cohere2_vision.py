@@ -4,7 +4,7 @@ Source: transformers 5.23, models/cohere2_vision/modeling_cohere2_vision.py and 
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, tiled
@@ -16,8 +16,6 @@ SIGLIP = {"hidden_size": 1152, "intermediate_size": 3072, "image_size": 512, "nu
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "cohere2_vision"
-
     text_config: Annotated[ConfigSchema, nested("cohere2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", absent=SIGLIP), DEFAULT]
     downsample_factor: Size = 2

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/cohere_asr/modeling_cohere_asr.py (`CohereAsrF
 configuration_cohere_asr.py (defaults, those of the encoder among them).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -29,8 +29,7 @@ class Encoder(parakeet_encoder.Schema):
 
 
 class Schema(DecoderSchema):
-    name: ClassVar[str] = "cohere_asr"
-    inert_keys: ClassVar[tuple[str, ...]] = ("decoder_start_token_id",)
+    inert_keys = ("decoder_start_token_id",)
 
     encoder_config: Annotated[Encoder, Field(default={}, validate_default=True)]
     vocab_size: Size = 16384

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/cohere_compass/modeling_cohere_compass.py and configuration_cohere_compass.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,8 +13,7 @@ from archcalc.model import Encoder
 
 
 class Schema(qwen3_5.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    name: ClassVar[str] = "cohere_compass"
+    core_keys = ()
 
     text_config: Annotated[ConfigSchema, nested("cohere_compass_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[

@@ -3,16 +3,13 @@
 Source: transformers 5.23, models/cohere_compass/modeling_cohere_compass.py and configuration_cohere_compass.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import cohere2
 from archcalc.arch._alternating import FULL
 
 
 class Schema(cohere2.Schema):
-    name: ClassVar[str] = "cohere_compass_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (*cohere2.Schema.inert_keys, "pooling", "sliding_window_pattern")
-    bare: ClassVar[bool] = False
+    inert_keys = (*cohere2.Schema.inert_keys, "pooling", "sliding_window_pattern")
+    bare = False
 
     def kinds(self) -> list[str]:
         return self.layer_types or [FULL] * self.num_hidden_layers

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/colmodernvbert/modeling_colmodernvbert.py and configuration_colmodernvbert.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import colpali
 from archcalc.arch._composite import DEFAULT
@@ -11,6 +11,4 @@ from archcalc.arch._schema import ConfigSchema, nested
 
 
 class Schema(colpali.Schema):
-    name: ClassVar[str] = "colmodernvbert"
-
     vlm_config: Annotated[ConfigSchema, nested("modernvbert"), DEFAULT]

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/colpali/modeling_colpali.py and configuration_colpali.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import group, join
@@ -13,8 +13,7 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings",)
-    name: ClassVar[str] = "colpali"
+    inert_keys = ("tie_word_embeddings",)
 
     vlm_config: Annotated[ConfigSchema, nested("paligemma"), DEFAULT]
     embedding_dim: Size = 128

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/colqwen2/modeling_colqwen2.py and configuration_colqwen2.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import colpali
 from archcalc.arch._composite import DEFAULT
@@ -11,6 +11,4 @@ from archcalc.arch._schema import ConfigSchema, nested
 
 
 class Schema(colpali.Schema):
-    name: ClassVar[str] = "colqwen2"
-
     vlm_config: Annotated[ConfigSchema, nested("qwen2_vl"), DEFAULT]

@@ -5,7 +5,6 @@ Jiang et al. 2020, arXiv:2008.02496.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import electra
 from archcalc.arch._schema import Size, divided
@@ -15,8 +14,7 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(electra.Schema):
-    name: ClassVar[str] = "convbert"
-    root: ClassVar[str] = "convbert"
+    root = "convbert"
 
     embedding_size: Size = 768
     hidden_size: Size = 768

@@ -5,7 +5,7 @@ conversion_mapping.py ("cosmos3_edge").
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Size, nested
@@ -22,10 +22,9 @@ RENAMES = (
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "cosmos3_edge"
-    tower_name: ClassVar[str] = "visual"
-    projector_name: ClassVar[str] = "projector"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = RENAMES
+    tower_name = "visual"
+    projector_name = "projector"
+    renames = RENAMES
 
     text_config: Annotated[ConfigSchema, nested("cosmos3_edge_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("cosmos3_edge_vision", fixed=True), DEFAULT]

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/cosmos3_edge/modeling_cosmos3_edge.py (`Cosmos
 (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block
@@ -13,8 +11,7 @@ from archcalc.blocks.feedforward import FeedForward
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "cosmos3_edge_text"
-    gated: ClassVar[bool] = False
+    gated = False
 
     vocab_size: Size = 131072
     hidden_size: Size = 2048

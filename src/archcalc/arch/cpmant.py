@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/cpmant/modeling_cpmant.py and configuration_cpmant.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
@@ -14,13 +14,12 @@ from archcalc.model import Architecture, Position, Tensor, recached
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "cpmant"
     # The head is a matrix of its own whatever the config says, and no table is as long as it.
-    inert_keys: ClassVar[tuple[str, ...]] = ("mask_modules", "tie_word_embeddings", "dropout_p")
-    norms: ClassVar[tuple[str, ...]] = ("self_att.layernorm_before_attention", "ffn.layernorm_before_ffn")
-    last_norm: ClassVar[str] = "encoder.output_layernorm"
-    mixer_name: ClassVar[str] = "self_att.self_attention"
-    ffn_name: ClassVar[str] = "ffn.ffn"
+    inert_keys = ("mask_modules", "tie_word_embeddings", "dropout_p")
+    norms = ("self_att.layernorm_before_attention", "ffn.layernorm_before_ffn")
+    last_norm = "encoder.output_layernorm"
+    mixer_name = "self_att.self_attention"
+    ffn_name = "ffn.ffn"
 
     vocab_size: Size = 30720
     hidden_size: Size = 4096

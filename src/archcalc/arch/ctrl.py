@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/ctrl/modeling_ctrl.py and configuration_ctrl.py (defaults, attribute_map).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
@@ -14,15 +14,14 @@ from archcalc.model import SINUSOIDAL, Architecture
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "ctrl"
-    inert_keys: ClassVar[tuple[str, ...]] = ("n_ctx", "from_tf")
-    norms: ClassVar[tuple[str, ...]] = ("layernorm1", "layernorm2")
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "layernorm"
-    gated: ClassVar[bool] = False
-    mixer_name: ClassVar[str] = "multi_head_attention"
-    ffn_name: ClassVar[str] = "ffn"
+    inert_keys = ("n_ctx", "from_tf")
+    norms = ("layernorm1", "layernorm2")
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
+    last_norm = "layernorm"
+    gated = False
+    mixer_name = "multi_head_attention"
+    ffn_name = "ffn"
 
     vocab_size: Size = 246534
     max_position_embeddings: Size = named(256, "n_positions", "max_position_embeddings")

@@ -3,16 +3,13 @@
 Source: transformers 5.23, models/cwm/modeling_cwm.py and configuration_cwm.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "cwm"
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias",)
+    inert_keys = ("attention_bias",)
 
     vocab_size: Size = 128256
     hidden_size: Size = 6144

@@ -5,7 +5,6 @@ configuration_data2vec_audio.py (defaults); Baevski et al. 2022, arXiv:2202.0355
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._schema import Layers, Size, divided
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema
@@ -14,7 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(Wav2Vec2Schema):
-    root: ClassVar[str] = "data2vec_audio"
+    root = "data2vec_audio"
 
     num_conv_pos_embeddings: Layers = 5
     conv_pos_kernel_size: Size = 19

@@ -3,14 +3,12 @@
 Source: transformers 5.23, models/data2vec/modeling_data2vec_text.py and configuration_data2vec_text.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import roberta
 from archcalc.arch._schema import Size
 
 
 class Schema(roberta.Schema):
-    name: ClassVar[str] = "data2vec-text"
-    root: ClassVar[str] = "data2vec_text"
+    name = "data2vec-text"
+    root = "data2vec_text"
 
     vocab_size: Size = 30522

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/dbrx/modeling_dbrx.py and configuration_dbrx.p
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import Derived, PlainSchema, named
 from archcalc.arch._schema import ConfigSchema, Layers, Size, Tokens
@@ -15,16 +15,16 @@ from archcalc.model import Architecture, Experts, Layer, Shard, Tensor
 
 
 class Attention(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "rope_theta", "attn_pdrop")
+    inert_keys = ("clip_qkv", "rope_theta", "attn_pdrop")
     kv_n_heads: Size = 1
 
 
 class Activation(ConfigSchema):
-    name: str = "silu"
+    activation: str = named("silu", "name")
 
 
 class FeedForward(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "moe_normalize_expert_weights", "uniform_expert_assignment")
+    inert_keys = ("hidden_size", "moe_normalize_expert_weights", "uniform_expert_assignment")
     ffn_act_fn: Activation | str | None = None
     ffn_hidden_size: Size = 3584
     moe_num_experts: Size = 4
@@ -32,12 +32,11 @@ class FeedForward(ConfigSchema):
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "dbrx"
-    whole_heads: ClassVar[bool] = False
-    layer_norms: ClassVar[bool] = True
-    norm_bias: ClassVar[bool] = False
-    norm_label: ClassVar[str] = "LayerNorm (pre, no bias)"
-    last_norm: ClassVar[str] = "norm_f"
+    whole_heads = False
+    layer_norms = True
+    norm_bias = False
+    norm_label = "LayerNorm (pre, no bias)"
+    last_norm = "norm_f"
 
     vocab_size: Size = 32000
     hidden_size: Size = named(2048, "d_model", "hidden_size")
@@ -62,7 +61,7 @@ class Schema(PlainSchema):
 
     def experts(self) -> MixtureOfExperts:
         stated = self.ffn.ffn_act_fn or Activation()
-        activation = stated if isinstance(stated, str) else stated.name
+        activation = stated if isinstance(stated, str) else stated.activation
         return MixtureOfExperts(self.hidden_size, self.wide, self.ffn.moe_num_experts, self.ffn.moe_top_k, activation)
 
     def sparse(self) -> list[bool]:

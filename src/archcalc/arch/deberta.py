@@ -24,9 +24,8 @@ Kinds = Annotated[
 
 class Schema(BertSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (*BertSchema.inert_keys, "pooler_hidden_size", "pooler_hidden_act", "padding_idx")
-    name: ClassVar[str] = "deberta"
-    pooler: ClassVar[str] = ""
-    root: ClassVar[str] = "deberta"
+    pooler = ""
+    root = "deberta"
 
     vocab_size: Size = 50265
     embedding_size: Derived = 0

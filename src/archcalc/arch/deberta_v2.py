@@ -4,7 +4,6 @@ Source: transformers 5.23, models/deberta_v2/modeling_deberta_v2.py (`DebertaV2F
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch import deberta
 from archcalc.arch._schema import Count, Flag, Layers, Size
@@ -14,8 +13,7 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(deberta.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*deberta.Schema.inert_keys, "conv_act", "talking_head", "attention_head_size")
-    name: ClassVar[str] = "deberta_v2"
+    inert_keys = (*deberta.Schema.inert_keys, "conv_act", "talking_head", "attention_head_size")
 
     vocab_size: Size = 128100
     hidden_size: Size = 1536

@@ -4,7 +4,6 @@ Source: deepseek-ai/deepseek-moe-16b-base, modeling_deepseek.py and configuratio
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
@@ -12,8 +11,6 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "deepseek"
-
     vocab_size: Size = 102400
     hidden_size: Size = 4096
     intermediate_size: Size = 11008

@@ -5,7 +5,7 @@ models/deepencoder2.py (`build_qwen2_decoder_as_encoder`: what the published con
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
@@ -20,8 +20,7 @@ QWEN = {
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "deepseek_ocr2"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "language_config", "projector_config", "candidate_resolutions", "global_view_pos", "tile_tag",
     )  # fmt: skip
 

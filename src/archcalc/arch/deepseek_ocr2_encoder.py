@@ -4,8 +4,6 @@ Source: transformers 5.23, models/deepseek_ocr2/modeling_deepseek_ocr2.py (`Deep
 configuration_deepseek_ocr2.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
@@ -17,7 +15,7 @@ from archcalc.model import stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_sliding_window", "sliding_window", "max_window_layers", "layer_types")
+    inert_keys = ("use_sliding_window", "sliding_window", "max_window_layers", "layer_types")
 
     hidden_size: Size = 4096
     intermediate_size: Size = 22016

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/deepseek_ocr2/modeling_deepseek_ocr2.py (`Deep
 configuration_deepseek_ocr2.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -13,8 +13,7 @@ from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(unlimited_ocr_text.Schema):
-    name: ClassVar[str] = "deepseek_ocr2_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (*unlimited_ocr_text.Schema.inert_keys, "head_dim")
+    inert_keys = (*unlimited_ocr_text.Schema.inert_keys, "head_dim")
 
     vocab_size: Size = 102400
     hidden_size: Size = 4096

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/deepseek_ocr2/modeling_deepseek_ocr2.py (`DeepseekOcr2VisionModel`, which fixes how many queries).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._decoder import group, join
@@ -16,7 +16,7 @@ from archcalc.model import Encoder
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "mlp_ratio", "width", "model_name")
+    inert_keys = ("image_size", "mlp_ratio", "width", "model_name")
 
     sam_config: Annotated[Sam, nested("deepseek_ocr2_sam_vision_model", fixed=True), DEFAULT]
     encoder_config: Annotated[Queries, nested("deepseek_ocr2_encoder", fixed=True), DEFAULT]

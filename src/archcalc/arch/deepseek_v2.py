@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/deepseek_v2/modeling_deepseek_v2.py and configuration_deepseek_v2.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import deepseek_v3
@@ -13,8 +11,7 @@ from archcalc.model import Architecture
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "deepseek_v2"
-    correction_bias: ClassVar[str] = ""
+    correction_bias = ""
 
     vocab_size: Size = 102400
     hidden_size: Size = 4096

@@ -21,7 +21,6 @@ from archcalc.model import Architecture, Layer, Moe, Tensor
 
 
 class Schema(LatentSchema):
-    name: ClassVar[str] = "deepseek_v3"
     inert_keys: ClassVar[tuple[str, ...]] = (*LatentSchema.inert_keys, "moe_layer_freq")
     correction_bias: ClassVar[str] = "gate.e_score_correction_bias"
     mtp_copies: ClassVar[bool] = True

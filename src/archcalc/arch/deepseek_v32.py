@@ -23,8 +23,7 @@ def known(kinds: Sequence[str], key: str, *names: str) -> None:
 
 
 class Schema(deepseek_v3.Schema):
-    fp32_modules: ClassVar[tuple[str, ...]] = ("indexer.weights_proj",)
-    name: ClassVar[str] = "deepseek_v32"
+    fp32_modules = ("indexer.weights_proj",)
     inert_keys: ClassVar[tuple[str, ...]] = (*deepseek_v3.Schema.inert_keys, "mlp_bias")
 
     n_routed_experts: Size = Field(256, validation_alias=AliasChoices("num_experts", "num_local_experts", "n_routed_experts"))

@@ -3,7 +3,7 @@
 Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/model.py (`Transformer`) and config.json.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._decoder import with_tower
 from archcalc.arch._schema import ConfigSchema, nested
@@ -13,7 +13,7 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    core_keys = ("text_config",)
 
     text_config: Annotated[Text, nested("deepseek_v41_text")]
     vision_config: Vision | None = None

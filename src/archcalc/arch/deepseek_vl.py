@@ -4,7 +4,7 @@ Source: transformers 5.23, models/deepseek_vl/modeling_deepseek_vl.py and config
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import Flag, TowerSchema, nested
@@ -13,9 +13,8 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "deepseek_vl"
-    tower_name: ClassVar[str] = "vision_model"
-    projector_name: ClassVar[str] = "aligner"
+    tower_name = "vision_model"
+    projector_name = "aligner"
 
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     tie_word_embeddings: Flag | None = True

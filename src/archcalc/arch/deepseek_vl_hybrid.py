@@ -4,7 +4,7 @@ Source: transformers 5.23, models/deepseek_vl_hybrid/modeling_deepseek_vl_hybrid
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import deepseek_vl
 from archcalc.arch._composite import DEFAULT, Pieces, width_of
@@ -15,8 +15,6 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(deepseek_vl.Schema):
-    name: ClassVar[str] = "deepseek_vl_hybrid"
-
     high_res_vision_config: Annotated[TowerSchema, nested("sam_vision_model"), DEFAULT]
 
     @property

@@ -3,7 +3,7 @@
 Source: deepseek-ai/DeepSeek-VL2, deepseek_vl2/models/modeling_deepseek_vl_v2.py and siglip_vit.py.
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -32,7 +32,7 @@ def text(config: Any) -> Any:
 
 
 class Projector(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("token_pooling",)
+    inert_keys = ("token_pooling",)
 
     projector_type: str = "downsample_mlp_gelu"
     input_dim: Size = 1152
@@ -43,8 +43,8 @@ class Projector(ConfigSchema):
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("language_config", "vision_config", "projector_config")
-    inert_keys: ClassVar[tuple[str, ...]] = ("candidate_resolutions", "global_view_pos")
+    core_keys = ("language_config", "vision_config", "projector_config")
+    inert_keys = ("candidate_resolutions", "global_view_pos")
 
     language_config: Annotated[ConfigSchema, BeforeValidator(text)]
     vision_config: Vit

@@ -3,7 +3,7 @@
 Source: deepseek-ai/DeepSeek-OCR, modeling_deepseekocr.py and deepencoder.py (both towers' sizes are fixed there).
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import _sam, deepseek
 from archcalc.arch._decoder import group, join, with_tower
@@ -41,8 +41,8 @@ def clip_block() -> Layer:
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("vision_config", "projector_config", "hidden_size")
-    inert_keys: ClassVar[tuple[str, ...]] = OWN
+    core_keys = ("vision_config", "projector_config", "hidden_size")
+    inert_keys = OWN
 
     text_config: Annotated[deepseek.Schema, nested("deepseek")]
     projector_config: Projector

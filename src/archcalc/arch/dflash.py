@@ -8,7 +8,6 @@ Source: SpecForge 0.2, specforge/modeling/draft/dflash.py `DFlashDraftModel`, do
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import qwen3
 from archcalc.arch._alternating import mixed_label
@@ -23,7 +22,7 @@ from archcalc.model import Architecture, Shard, Tensor, stack
 
 
 class Options(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "block_size",
         "num_anchors",
         "shift_label",
@@ -44,8 +43,7 @@ class Options(ConfigSchema):
 
 
 class Schema(qwen3.Schema):
-    name: ClassVar[str] = "dflash"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *qwen3.Schema.inert_keys,
         "block_size",
         "tie_word_embeddings",

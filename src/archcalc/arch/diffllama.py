@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/diffllama/modeling_diffllama.py and configuration_diffllama.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -14,9 +14,8 @@ from archcalc.errors import ConfigError
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "diffllama"
-    inert_keys: ClassVar[tuple[str, ...]] = ("lambda_std_dev",)
-    whole_heads: ClassVar[bool] = False
+    inert_keys = ("lambda_std_dev",)
+    whole_heads = False
 
     vocab_size: Size = 32000
     hidden_size: Size = 2048

@@ -3,15 +3,13 @@
 Source: transformers 5.24, models/diffusion_gemma/modeling_diffusion_gemma.py and configuration_diffusion_gemma.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import gemma4_text
 from archcalc.arch._schema import Flag
 
 
 class Schema(gemma4_text.Schema):
-    name: ClassVar[str] = "diffusion_gemma_text"
-
     attention_k_eq_v: Flag = True
     final_logit_softcapping: float | None = 30.0
 

@@ -20,7 +20,7 @@ from archcalc.model import Architecture, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
     )  # fmt: skip
     root: ClassVar[str] = "dinov2"

@@ -5,7 +5,6 @@ configuration_dinov2_with_registers.py (defaults); Darcet et al. 2023, arXiv:230
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from archcalc.arch import dinov2
 from archcalc.arch._composite import Sides
@@ -14,7 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(dinov2.Schema):
-    root: ClassVar[str] = "dinov2_with_registers"
+    root = "dinov2_with_registers"
 
     patch_size: Sides = 16
     num_register_tokens: Count = 4

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/dinov3_vit/modeling_dinov3_vit.py (`DINOv3ViTM
 Siméoni et al. 2025, arXiv:2508.10104.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces, Sides, both
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema
@@ -18,7 +16,7 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
         "pos_embed_jitter", "pos_embed_rescale", "pos_embed_shift", "rope_theta", "return_class_token",
     )  # fmt: skip

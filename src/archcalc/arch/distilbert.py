@@ -4,7 +4,6 @@ Source: transformers 5.23, models/distilbert/modeling_distilbert.py (`DistilBert
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._plain import named
@@ -18,11 +17,10 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(BertSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertSchema.inert_keys, "tie_weights_")
-    name: ClassVar[str] = "distilbert"
-    pooler: ClassVar[str] = ""
-    root: ClassVar[str] = "distilbert"
-    layers_name: ClassVar[str] = "transformer.layer"
+    inert_keys = (*BertSchema.inert_keys, "tie_weights_")
+    pooler = ""
+    root = "distilbert"
+    layers_name = "transformer.layer"
 
     hidden_size: Size = named(768, "dim", "hidden_size")
     num_hidden_layers: Layers = named(6, "n_layers", "num_hidden_layers")

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/doge/modeling_doge.py and configuration_doge.p
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -15,9 +15,8 @@ from archcalc.model import Moe, Shard, Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "doge"
-    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_dropout",)
-    whole_heads: ClassVar[bool] = False
+    inert_keys = ("hidden_dropout",)
+    whole_heads = False
 
     vocab_size: Size = 32768
     hidden_size: Size = 1024

@@ -7,7 +7,7 @@ layers of their own, two to one), conversion_mapping.py ("dory"); nGPT, arXiv:24
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema
@@ -18,8 +18,7 @@ from archcalc.model import Architecture, Layer, Shard, Tensor
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "dory"
-    inert_keys: ClassVar[tuple[str, ...]] = ("ngpt_alpha_init",)
+    inert_keys = ("ngpt_alpha_init",)
 
     vocab_size: Size = 131072
     hidden_size: Size = 2560

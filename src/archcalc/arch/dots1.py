@@ -4,22 +4,19 @@ Source: transformers 5.23, models/dots1/modeling_dots1.py and configuration_dots
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema, named
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import ConfigError
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "dots1"
-    inert_keys: ClassVar[tuple[str, ...]] = ("moe_layer_freq", "ep_size")
-    whole_heads: ClassVar[bool] = False
-    qk_norm: ClassVar[QkNorm] = "head"
+    inert_keys = ("moe_layer_freq", "ep_size")
+    whole_heads = False
+    qk_norm = "head"
 
     vocab_size: Size = 152064
     hidden_size: Size = 4608

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/dots3_note/modeling_dots3_note.py and configuration_dots3_note.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    core_keys = ("text_config",)
 
     text_config: Annotated[ConfigSchema, nested("dots3_note_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("dots3_note_vision_encoder"), Field(default={}, validate_default=True)]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/dots3_note/modeling_dots3_note.py (`Dots3NoteAudioModel`) and configuration_dots3_note.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import whisper
@@ -26,7 +24,7 @@ _WHISPER = {
 class Whisper(ConfigSchema):
     """Whisper's names. What its config says of a decoder is not read."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = tuple(whisper.Schema.model_fields)
+    inert_keys = tuple(whisper.Schema.model_fields)
 
     d_model: Size | None = None
     encoder_attention_heads: Size | None = None
@@ -36,7 +34,7 @@ class Whisper(ConfigSchema):
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "base_config_key", "dropout", "head_dim", "hop_length", "num_key_value_heads", "samples_per_token", "sampling_rate",
         "tie_word_embeddings",
     )  # fmt: skip

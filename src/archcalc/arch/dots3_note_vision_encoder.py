@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/dots3_note/modeling_dots3_note.py (`Dots3NoteVisionModel`) and configuration_dots3_note.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import sparse_layers
@@ -24,7 +22,7 @@ _PYRAMID = [-1] * 25 + list(range(4, 65, 4)) + [64]
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "base_config_key", "is_causal", "router_scale", "router_scaling_factor", "spatial_merge_size", "tie_word_embeddings",
     )  # fmt: skip
 

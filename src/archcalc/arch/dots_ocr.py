@@ -3,7 +3,7 @@
 Source: rednote-hilab/dots.ocr, modeling_dots_ocr.py and configuration_dots.py; vLLM 0.33, models/dots_ocr.py.
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, nested
@@ -15,9 +15,8 @@ _OWN = ("model_type", "architectures", "vision_config", "image_token_id", "video
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("vision_config",)
-    name: ClassVar[str] = "dots_ocr"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (("model.language_model.", "model."), ("model.vision_tower.", "vision_tower."))
+    core_keys = ("vision_config",)
+    renames = (("model.language_model.", "model."), ("model.vision_tower.", "vision_tower."))
 
     text_config: Annotated[ConfigSchema, nested("qwen2", "dots_ocr"), DEFAULT]
     vision_config: Annotated[Vision, nested("dots_vit", fixed=True), DEFAULT]

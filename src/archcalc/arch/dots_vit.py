@@ -3,8 +3,6 @@
 Source: rednote-hilab/dots.ocr, modeling_dots_vision.py and configuration_dots.py (defaults); vLLM 0.33, models/dots_ocr.py.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import area, within
@@ -18,7 +16,7 @@ from archcalc.model import Encoder, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "temporal_patch_size", "is_causal", "init_merger_std", "attn_implementation", "gradient_checkpointing",
     )  # fmt: skip
 

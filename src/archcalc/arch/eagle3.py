@@ -5,7 +5,6 @@ queries, keys and values read embedding and hidden state side by side; `fc` join
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group
@@ -21,7 +20,7 @@ EMBEDDING_NOTE = "the embedding is the target's: not counted"
 
 
 class Eagle(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "use_aux_hidden_state",
         "use_input_layernorm_in_first_layer",
         "use_last_layernorm",
@@ -32,8 +31,7 @@ class Eagle(ConfigSchema):
 
 
 class Schema(DecoderSchema):
-    name: ClassVar[str] = "eagle3"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attention_bias", "mlp_bias", "decoder_sparse_step", "max_window_layers", "norm_before_residual", "norm_output",
         "original_max_position_embeddings", "pretraining_tp", "sliding_window", "target_model_type", "tie_word_embeddings",
         "use_sliding_window", "draft_vocab_size", "embd_layer", "resid_pdrop", "embd_pdrop", "eagle_aux_hidden_state_layer_ids",

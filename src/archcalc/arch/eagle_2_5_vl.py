@@ -4,7 +4,7 @@ Source: nvidia/Eagle2-1B, modeling_eagle2_5_vl.py and configuration_eagle2_5_vl.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -17,16 +17,15 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("text_config", "vision_config")
+    inert_keys = (
         "dynamic_image_size", "force_image_size", "image_token_index", "loss_version", "max_dynamic_tiles", "min_dynamic_tiles",
         "mlp_checkpoint", "pad2square", "ps_version", "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_thumbnail",
         "use_pixel_shuffle", "mlp_connector_layers",
     )  # fmt: skip
-    name: ClassVar[str] = "eagle_2_5_vl"
-    tower_name: ClassVar[str] = "vision_model.vision_model"
-    projector_name: ClassVar[str] = "mlp1"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    tower_name = "vision_model.vision_model"
+    projector_name = "mlp1"
+    renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
 

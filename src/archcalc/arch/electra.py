@@ -4,7 +4,6 @@ Source: transformers 5.23, models/electra/modeling_electra.py (`ElectraForCausal
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Size
@@ -14,10 +13,9 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(bert.Schema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "electra"
-    pooler: ClassVar[str] = ""
-    root: ClassVar[str] = "electra"
+    whole_heads = False
+    pooler = ""
+    root = "electra"
 
     embedding_size: Size = 128
     hidden_size: Size = 256

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/embedding_gemma2/modeling_embedding_gemma2.py 
 tower unless its config is there).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import gemma4
 from archcalc.arch._composite import DEFAULT
@@ -13,8 +13,7 @@ from archcalc.model import Architecture
 
 
 class Schema(gemma4.Schema):
-    name: ClassVar[str] = "embedding_gemma2"
-    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings", "eoa_token_index")
+    inert_keys = ("tie_word_embeddings", "eoa_token_index")
 
     text_config: Annotated[ConfigSchema, nested("embedding_gemma2_text"), DEFAULT]
 

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/embedding_gemma2/modeling_embedding_gemma2.py 
 configuration_embedding_gemma2.py (defaults; `global_head_dim` and `num_global_key_value_heads` are those of full layers).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder, join
@@ -21,8 +19,7 @@ from archcalc.model import Architecture, Group, Layer
 
 
 class Schema(TextSchema):
-    name: ClassVar[str] = "embedding_gemma2_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (*TextSchema.inert_keys, "tie_word_embeddings")
+    inert_keys = (*TextSchema.inert_keys, "tie_word_embeddings")
 
     hidden_size: Size = 512
     intermediate_size: Size = 2048

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/emu3/modeling_emu3.py and configuration_emu3.py (defaults), conversion_mapping.py ("emu3").
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._schema import ConfigSchema, nested
@@ -12,10 +12,9 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("vocabulary_map",)
-    name: ClassVar[str] = "emu3"
-    text_name: ClassVar[str] = "text_model"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    inert_keys = ("vocabulary_map",)
+    text_name = "text_model"
+    renames = (
         ("lm_head.", "text_model.lm_head."),
         ("model.text_model.", "text_model.model."),
         ("model.vqmodel.", "vqmodel."),

@@ -3,15 +3,12 @@
 Source: transformers 5.23, models/emu3/modeling_emu3.py (`Emu3ForCausalLM`) and configuration_emu3.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "emu3_text_model"
-    inert_keys: ClassVar[tuple[str, ...]] = ("boi_token_id", "img_token_id", "model_version")
+    inert_keys = ("boi_token_id", "img_token_id", "model_version")
 
     vocab_size: Size = 184622
     hidden_size: Size = 4096

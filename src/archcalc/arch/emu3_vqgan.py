@@ -4,7 +4,6 @@ Source: transformers 5.23, models/emu3/modeling_emu3.py (`Emu3VQVAE`) and config
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
@@ -18,7 +17,7 @@ from archcalc.model import Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("num_attention_heads",)
+    inert_keys = ("num_attention_heads",)
 
     codebook_size: Size = 32768
     embed_dim: Size = 4

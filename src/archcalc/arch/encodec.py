@@ -7,7 +7,6 @@ Source: transformers 5.24, models/encodec/modeling_encodec.py (`EncodecModel`) a
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import Field
 
@@ -20,7 +19,7 @@ from archcalc.model import Tensor
 
 
 class Schema(wavtokenizer_encoder.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *wavtokenizer_encoder.Schema.inert_keys, "chunk_length_s", "normalize", "overlap", "target_bandwidths", "trim_right_ratio",
     )  # fmt: skip
 

@@ -18,8 +18,8 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
-    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings", "tie_encoder_decoder")
+    core_keys = ("encoder", "decoder")
+    inert_keys = ("tie_word_embeddings", "tie_encoder_decoder")
     own_heads: ClassVar[bool] = True
 
     encoder: Annotated[ConfigSchema, nested("bert")]

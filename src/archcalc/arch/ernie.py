@@ -4,7 +4,6 @@ Source: transformers 5.23, models/ernie/modeling_ernie.py and configuration_erni
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Flag, Size
@@ -13,8 +12,7 @@ from archcalc.model import Tensor
 
 
 class Schema(bert.Schema):
-    name: ClassVar[str] = "ernie"
-    root: ClassVar[str] = "ernie"
+    root = "ernie"
 
     task_type_vocab_size: Size = 3
     use_task_id: Flag = False

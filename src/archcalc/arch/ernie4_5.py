@@ -3,15 +3,12 @@
 Source: transformers 5.23, models/ernie4_5/modeling_ernie4_5.py and configuration_ernie4_5.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "ernie4_5"
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 103424
     hidden_size: Size = 1024

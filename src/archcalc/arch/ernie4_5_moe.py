@@ -5,7 +5,7 @@ attribute_map), conversion_mapping.py ("ernie4_5_moe": checkpoints name the corr
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import ernie4_5
 from archcalc.arch._computes import Computes
@@ -19,8 +19,7 @@ from archcalc.model import Architecture, Group, Stack, Tensor, stack
 
 
 class Schema(ernie4_5.Schema):
-    name: ClassVar[str] = "ernie4_5_moe"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "moe_capacity", "moe_gate", "moe_norm_min", "moe_use_aux_free", "multi_token_pred_lambda", "fuse_swiglu", "fuse_ln",
     )  # fmt: skip
 

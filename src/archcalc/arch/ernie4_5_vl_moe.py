@@ -4,7 +4,7 @@ Source: transformers 5.23, models/ernie4_5_vl_moe/modeling_ernie4_5_vl_moe.py an
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, nested
@@ -16,8 +16,7 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "ernie4_5_vl_moe"
-    projector_name: ClassVar[str] = "resampler_model"
+    projector_name = "resampler_model"
 
     text_config: Annotated[ConfigSchema, nested("ernie4_5_vl_moe_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("ernie4_5_vl_moe_vision", fixed=True), DEFAULT]

@@ -5,7 +5,6 @@ configuration_ernie4_5_vl_moe.py (defaults). Active parameters are those of a te
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch import ernie4_5
 from archcalc.arch._computes import Computes
@@ -19,8 +18,7 @@ from archcalc.model import Layer
 
 
 class Schema(ernie4_5.Schema):
-    name: ClassVar[str] = "ernie4_5_vl_moe_text"
-    inert_keys: ClassVar[tuple[str, ...]] = ("moe_norm_min",)
+    inert_keys = ("moe_norm_min",)
 
     hidden_size: Size = 2560
     intermediate_size: Size = 12288

@@ -5,7 +5,7 @@ doi:10.1126/science.ade2574.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import roberta
 from archcalc.arch._schema import Flag, Size
@@ -17,15 +17,14 @@ from archcalc.model import LEARNED, ROPE, Shard, Tensor
 
 
 class Schema(roberta.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *(key for key in roberta.Schema.inert_keys if key != "position_embedding_type"),
         "mask_token_id", "token_dropout", "vocab_list", "esmfold_config", "emb_layer_norm_after",
     )  # fmt: skip
-    name: ClassVar[str] = "esm"
-    root: ClassVar[str] = "esm"
-    attention_norm: ClassVar[str] = "LayerNorm"
-    ffn_norm: ClassVar[str] = "LayerNorm"
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    root = "esm"
+    attention_norm = "LayerNorm"
+    ffn_norm = "LayerNorm"
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 33
     max_position_embeddings: Size = 1026

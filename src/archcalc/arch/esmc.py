@@ -4,22 +4,21 @@ Source: transformers 5.24, models/esmc/modeling_esmc.py (`EsmcForMaskedLM`) and 
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
-from archcalc.blocks.attention import QkNorm, head_sharing
+from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.model import Architecture, Group, Layer, Shard, Tensor
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "esmc"
-    inert_keys: ClassVar[tuple[str, ...]] = ("mask_token_id", "classifier_dropout")
-    qk_norm: ClassVar[QkNorm] = "full"
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    inert_keys = ("mask_token_id", "classifier_dropout")
+    qk_norm = "full"
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 64
     hidden_size: Size = 2560

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/eurobert/modeling_eurobert.py (`EuroBertForMaskedLM`) and configuration_eurobert.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
@@ -12,8 +12,7 @@ from archcalc.model import Layer
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "eurobert"
-    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "mask_token", "clf_pooling")
+    inert_keys = ("classifier_pooling", "mask_token", "clf_pooling")
 
     vocab_size: Size = 128256
     hidden_size: Size = 768

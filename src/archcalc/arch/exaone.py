@@ -4,7 +4,7 @@ Source: LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct, modeling_exaone.py and configurati
 as Llama (models/auto/modeling_auto.py), with Llama's biases.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import BiasedSchema, Derived, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -14,10 +14,9 @@ from archcalc.model import Architecture
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "exaone"
-    norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
-    last_norm: ClassVar[str] = "ln_f"
-    mixer_name: ClassVar[str] = "attn.attention"
+    norms = ("ln_1", "ln_2")
+    last_norm = "ln_f"
+    mixer_name = "attn.attention"
 
     vocab_size: Size = 102400
     max_position_embeddings: Tokens = 2048

@@ -7,17 +7,15 @@ from typing import ClassVar
 
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
-from archcalc.blocks.attention import QkNorm
 from archcalc.errors import ConfigError
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "exaone4"
-    whole_heads: ClassVar[bool] = False
-    bare: ClassVar[bool] = True
-    qk_norm: ClassVar[QkNorm] = "head"
+    whole_heads = False
+    bare = True
+    qk_norm = "head"
     norms: ClassVar[tuple[str, ...]] = ("post_attention_layernorm", "post_feedforward_layernorm")
-    norm_label: ClassVar[str] = "RMSNorm (post, inside the residual)"
+    norm_label = "RMSNorm (post, inside the residual)"
 
     vocab_size: Size = 102400
     hidden_size: Size = 4096

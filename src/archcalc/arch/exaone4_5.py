@@ -4,7 +4,7 @@ Source: transformers 5.23, models/exaone4_5/modeling_exaone4_5.py and configurat
 models/exaone4_5_mtp.py (`num_nextn_predict_layers` of the outer config: layers like the text model's, stored as `mtp.*`).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import exaone4
 from archcalc.arch._composite import DEFAULT, VisionSchema
@@ -14,8 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "exaone4_5"
-    tower_name: ClassVar[str] = "visual"
+    tower_name = "visual"
 
     text_config: Annotated[exaone4.Schema, nested("exaone4", "exaone4_5_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("exaone4_5_vision", fixed=True), DEFAULT]

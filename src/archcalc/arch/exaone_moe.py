@@ -5,7 +5,6 @@ Source: transformers 5.23, models/exaone_moe/modeling_exaone_moe.py and configur
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch import exaone4
 from archcalc.arch._computes import Computes
@@ -17,9 +16,8 @@ from archcalc.model import Architecture
 
 
 class Schema(exaone4.Schema):
-    name: ClassVar[str] = "exaone_moe"
-    norms: ClassVar[tuple[str, ...]] = ("input_layernorm", "post_attention_layernorm")
-    norm_label: ClassVar[str] = "RMSNorm (pre)"
+    norms = ("input_layernorm", "post_attention_layernorm")
+    norm_label = "RMSNorm (pre)"
 
     mlp_layer_types: list[str] | None = None
     first_k_dense_replace: Count = 1

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/falcon/modeling_falcon.py and configuration_fa
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
@@ -15,12 +15,11 @@ from archcalc.model import ALIBI, Architecture, recached
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "falcon"
-    inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm",)
-    layer_norms: ClassVar[bool] = True
-    last_norm: ClassVar[str] = "ln_f"
-    gated: ClassVar[bool] = False
-    mixer_name: ClassVar[str] = "self_attention"
+    inert_keys = ("apply_residual_connection_post_layernorm",)
+    layer_norms = True
+    last_norm = "ln_f"
+    gated = False
+    mixer_name = "self_attention"
 
     vocab_size: Size = 65024
     hidden_size: Size = named(4544, "n_embed", "hidden_size")

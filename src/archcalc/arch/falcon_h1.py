@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/falcon_h1/modeling_falcon_h1.py and configuration_falcon_h1.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mamba2 import Mamba2Schema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -17,7 +15,7 @@ from archcalc.model import Architecture
 
 
 class Schema(Mamba2Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *Mamba2Schema.inert_keys, "attention_in_multiplier", "attention_out_multiplier", "key_multiplier", "lm_head_multiplier",
         "mamba_norm_before_gate", "mamba_use_mlp", "mlp_multipliers", "mlp_expansion_factor", "ssm_in_multiplier",
         "ssm_multipliers", "ssm_out_multiplier",

@@ -3,10 +3,8 @@
 Source: transformers 5.23, models/falcon_mamba/modeling_falcon_mamba.py and configuration_falcon_mamba.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import mamba
 
 
 class Schema(mamba.Schema):
-    name: ClassVar[str] = "falcon_mamba"
+    pass

@@ -6,7 +6,7 @@ Source: tiiuae/Falcon-Perception (GitHub), falcon_perception/model.py and __init
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._anyup import upsampler
 from archcalc.arch._plain import PlainSchema, named
@@ -26,11 +26,10 @@ def boxes(name: str, dim: int, feature: int, wide: int, out: int) -> Iterator[Te
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "falcon_perception"
-    inert_keys: ClassVar[tuple[str, ...]] = ("eos_id", "img_id", "img_end_id", "img_start_id", "img_row_sep_id")
-    norms: ClassVar[tuple[str, ...]] = ()
-    mixer_name: ClassVar[str] = "attention"
-    ffn_name: ClassVar[str] = "feed_forward"
+    inert_keys = ("eos_id", "img_id", "img_end_id", "img_start_id", "img_row_sep_id")
+    norms = ()
+    mixer_name = "attention"
+    ffn_name = "feed_forward"
 
     vocab_size: Size = 65536
     hidden_size: Size = named(1024, "dim")

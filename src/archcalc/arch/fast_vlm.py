@@ -4,7 +4,7 @@ Source: transformers 5.24, models/fast_vlm/modeling_fast_vlm.py and configuratio
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
@@ -19,10 +19,9 @@ TEXT = {
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "vision_feature_layer",
     )  # fmt: skip
-    name: ClassVar[str] = "fast_vlm"
 
     text_config: Annotated[ConfigSchema, nested("qwen2", absent=TEXT), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("timm_wrapper", absent=TOWER), DEFAULT]

@@ -3,15 +3,12 @@
 Source: transformers 5.23, models/flaubert/modeling_flaubert.py (`FlaubertWithLMHeadModel`) and configuration_flaubert.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import xlm
 from archcalc.arch._schema import Flag
 
 
 class Schema(xlm.Schema):
-    name: ClassVar[str] = "flaubert"
-    inert_keys: ClassVar[tuple[str, ...]] = (*xlm.Schema.inert_keys, "mask_token_id", "layerdrop", "attention_bias")
+    inert_keys = (*xlm.Schema.inert_keys, "mask_token_id", "layerdrop", "attention_bias")
 
     pre_norm: Flag = False
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/flex_olmo/modeling_flex_olmo.py and configuration_flex_olmo.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import olmoe
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
@@ -12,9 +10,8 @@ from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(olmoe.Schema):
-    name: ClassVar[str] = "flex_olmo"
-    norms: ClassVar[tuple[str, ...]] = ("post_attention_layernorm", "post_feedforward_layernorm")
-    norm_label: ClassVar[str] = "RMSNorm (post, inside the residual)"
+    norms = ("post_attention_layernorm", "post_feedforward_layernorm")
+    norm_label = "RMSNorm (post, inside the residual)"
 
     vocab_size: Size = 100352
     hidden_size: Size = 4096

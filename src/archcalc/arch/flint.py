@@ -4,7 +4,7 @@ Source: transformers 5.23, models/flint/modeling_flint.py and configuration_flin
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._computes import Computes
@@ -15,8 +15,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "flint"
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 150144
     hidden_size: Size = 2048

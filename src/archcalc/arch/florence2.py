@@ -5,7 +5,7 @@ the head, the text model's own its embeddings).
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._composite import DEFAULT, VisionSchema
@@ -18,8 +18,7 @@ from archcalc.model import Architecture, Group, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "ignore_index")
-    name: ClassVar[str] = "florence2"
+    inert_keys = ("projection_dim", "ignore_index")
 
     text_config: Annotated[BartSchema, nested("bart", "florence2_language"), DEFAULT]
     vision_config: Annotated[Vision, nested("florence_vision", fixed=True), DEFAULT]

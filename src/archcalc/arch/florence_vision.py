@@ -5,7 +5,6 @@ Ding et al. 2022, arXiv:2204.03645.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -18,7 +17,7 @@ from archcalc.model import Attend, Encoder, Layer, Shard, Stack, Tensor, stack, 
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("drop_path_rate", "max_temporal_embeddings", "patch_padding", "patch_stride")
+    inert_keys = ("drop_path_rate", "max_temporal_embeddings", "patch_padding", "patch_stride")
 
     in_channels: Size = 3
     depths: tuple[Few, ...] = (1, 1, 9, 1)

@@ -5,7 +5,7 @@ arXiv:2105.03824.
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size
@@ -16,10 +16,9 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(BertSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertSchema.inert_keys, "tpu_short_seq_length", "use_tpu_fourier_optimizations")
-    name: ClassVar[str] = "fnet"
-    root: ClassVar[str] = "fnet"
+    core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
+    inert_keys = (*BertSchema.inert_keys, "tpu_short_seq_length", "use_tpu_fourier_optimizations")
+    root = "fnet"
 
     vocab_size: Size = 32000
     num_attention_heads: Size = 1  # there are none

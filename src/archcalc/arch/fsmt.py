@@ -3,21 +3,18 @@
 Source: transformers 5.24, models/fsmt/modeling_fsmt.py (`FSMTForConditionalGeneration`) and configuration_fsmt.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Size
-from archcalc.model import SINUSOIDAL, Group, Position, Stack
+from archcalc.model import SINUSOIDAL, Group, Stack
 
 
 class Schema(BartSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*BartSchema.inert_keys, "langs", "decoder")
-    name: ClassVar[str] = "fsmt"
-    logits_bias: ClassVar[bool] = False
-    embedding_norm: ClassVar[bool] = False
-    position: ClassVar[Position] = SINUSOIDAL
-    head_name: ClassVar[str] = "model.decoder.output_projection"
+    inert_keys = (*BartSchema.inert_keys, "langs", "decoder")
+    logits_bias = False
+    embedding_norm = False
+    position = SINUSOIDAL
+    head_name = "model.decoder.output_projection"
 
     src_vocab_size: Size = 42024
     vocab_size: Size = named(42024, "tgt_vocab_size", "vocab_size")

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/fun_asr_nano/modeling_fun_asr_nano.py and conf
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ TEXT = {
 
 
 class Adaptor(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
+    inert_keys = ("projector_hidden_act",)
 
     hidden_size: Size = 1024
     num_attention_heads: Size = 8
@@ -33,8 +33,6 @@ class Adaptor(ConfigSchema):
 
 
 class Schema(AudioSchema):
-    name: ClassVar[str] = "fun_asr_nano"
-
     text_config: Annotated[ConfigSchema, nested("qwen3", absent=TEXT), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("fun_asr_nano_encoder"), DEFAULT]
     adaptor_config: Adaptor = Field(default_factory=Adaptor)

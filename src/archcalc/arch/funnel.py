@@ -5,7 +5,7 @@ Source: transformers 5.24, models/funnel/modeling_funnel.py (`FunnelForMaskedLM`
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,8 +22,8 @@ from archcalc.model import Architecture, Facts, Kind, Layer, Position, Shard, Te
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("d_model", "n_head", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("d_model", "n_head", "vocab_size")
+    inert_keys = (
         "attention_type", "pool_q_only", "pooling_type", "separate_cls", "truncate_seq", "block_repeats", "type_vocab_size",
         "num_hidden_layers", "num_blocks", "max_position_embeddings", "initializer_std",
     )  # fmt: skip

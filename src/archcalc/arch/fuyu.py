@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/fuyu/modeling_fuyu.py and configuration_fuyu.py (defaults), conversion_mapping.py ("fuyu").
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of
 from archcalc.arch._decoder import group
@@ -13,9 +13,8 @@ from archcalc.model import Architecture, Encoder
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "num_key_value_heads")
-    name: ClassVar[str] = "fuyu"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    inert_keys = ("image_size", "num_key_value_heads")
+    renames = (
         ("lm_head.", "language_model.lm_head."),
         ("model.language_model.", "language_model.model."),
         ("model.", ""),

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma/modeling_gemma.py and configuration_gemma.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -16,7 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_bidirectional_attention",)
+    inert_keys = ("use_bidirectional_attention",)
 
     vocab_size: Size = 256000
     hidden_size: Size = 3072

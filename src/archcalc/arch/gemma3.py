@@ -24,7 +24,6 @@ RENAMES = (
 
 class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    name: ClassVar[str] = "gemma3"
 
     text_config: Annotated[ConfigSchema, nested("gemma3_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[SiglipVision, nested("siglip_vision_model"), Field(default={}, validate_default=True)]

@@ -3,16 +3,12 @@
 Source: transformers 5.23, models/gemma3/modeling_gemma3.py and configuration_gemma3.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gemma2
 from archcalc.arch._schema import Flag, Size, Tokens
-from archcalc.blocks.attention import QkNorm
 
 
 class Schema(gemma2.Schema):
-    name: ClassVar[str] = "gemma3_text"
-    qk_norm: ClassVar[QkNorm] = "head"
+    qk_norm = "head"
 
     vocab_size: Size = 262_208
     max_position_embeddings: Tokens = 131_072

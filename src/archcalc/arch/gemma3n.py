@@ -4,7 +4,7 @@ Source: transformers 5.23, models/gemma3n/modeling_gemma3n.py and configuration_
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ def embedder(name: str, tower: Vision | Audio, hidden: int) -> Iterator[Tensor]:
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config", "audio_config")
+    core_keys = ("text_config", "vision_config", "audio_config")
 
     text_config: Annotated[Text, nested("gemma3n_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision, nested("gemma3n_vision"), Field(default={}, validate_default=True)]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma3n/modeling_gemma3n.py (`Gemma3nAudioEncoder`) and configuration_gemma3n.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import heard
 from archcalc.arch._schema import Count, Layers, Size, TowerSchema, divided
@@ -16,7 +14,7 @@ Pair = tuple[Size, Size]
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "vocab_offset", "gradient_clipping", "conf_attention_logit_cap", "conf_reduction_factor", "conf_residual_weight",
     )  # fmt: skip
 

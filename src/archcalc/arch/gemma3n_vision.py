@@ -4,7 +4,7 @@ Source: timm 1.0, timm/models/mobilenetv5.py (`_gen_mobilenet_v5`, `MobileNetV5E
 models/gemma3n/configuration_gemma3n.py (defaults) and models/timm_wrapper/modeling_timm_wrapper.py.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ STAGES: tuple[tuple[FusedInverted | Inverted | MobileAttention, ...], ...] = (
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("do_pooling", "label_names", "num_classes", "vocab_offset")
+    inert_keys = ("do_pooling", "label_names", "num_classes", "vocab_offset")
 
     architecture_name: str = Field("mobilenetv5_300m_enc", validation_alias="architecture")
     model_args: dict[str, Any] | None = None

@@ -17,8 +17,7 @@ from archcalc.model import Architecture, Group, Part, Shard, Stack
 
 
 class Schema(ConfigSchema):
-    name: ClassVar[str] = "gemma4"
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    core_keys = ("text_config",)
     inert_keys: ClassVar[tuple[str, ...]] = ("vision_soft_tokens_per_image",)
 
     text_config: Annotated[ConfigSchema, nested("gemma4_text"), Field(default={}, validate_default=True)]

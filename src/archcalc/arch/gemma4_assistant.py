@@ -5,7 +5,7 @@ configuration_gemma4_assistant.py (defaults); vLLM 0.33, models/gemma4_mtp.py (w
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._computes import Computes
@@ -19,9 +19,8 @@ from archcalc.model import Architecture, Group, Layer, Tensor
 
 
 class Schema(ConfigSchema):
-    name: ClassVar[str] = "gemma4_assistant"
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "backbone_hidden_size")
-    inert_keys: ClassVar[tuple[str, ...]] = ("centroid_intermediate_top_k",)
+    core_keys = ("text_config", "backbone_hidden_size")
+    inert_keys = ("centroid_intermediate_top_k",)
 
     text_config: Annotated[Text, nested("gemma4_text"), DEFAULT]
     backbone_hidden_size: Size = 1536

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/gemma4/modeling_gemma4.py (`Gemma4AudioModel`)
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import heard
@@ -16,7 +15,7 @@ from archcalc.model import Attend, Encoder, Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attention_invalid_logits_value", "attention_logit_cap", "gradient_clipping", "residual_weight",
     )  # fmt: skip
 

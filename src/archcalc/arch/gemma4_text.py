@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma4/modeling_gemma4.py and configuration_gemma4.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import SLIDING, mixed_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
@@ -24,8 +22,6 @@ _ROPE = {"rope_type": "proportional", "partial_rotary_factor": 0.25}
 
 
 class Schema(TextSchema):
-    name: ClassVar[str] = "gemma4_text"
-
     vocab_size_per_layer_input: Size = 262_144
     hidden_size_per_layer_input: Count | None = 256
     enable_moe_block: Flag = False

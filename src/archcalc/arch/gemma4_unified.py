@@ -5,7 +5,7 @@ conversion_mapping.py ("gemma4_unified": checkpoints keep the patch layers in `v
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
@@ -23,7 +23,7 @@ RENAMES = (
 
 
 class Vision(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("model_patch_size", "num_soft_tokens")
+    inert_keys = ("model_patch_size", "num_soft_tokens")
 
     patch_size: Size = 16
     pooling_kernel_size: Size = 3
@@ -62,7 +62,7 @@ def projection(name: str, hidden: int, wide: int) -> Iterator[Tensor]:
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
+    core_keys = ("text_config",)
 
     text_config: Annotated[ConfigSchema, nested("gemma4_unified_text"), Field(default={}, validate_default=True)]
     vision_config: Vision | None = None

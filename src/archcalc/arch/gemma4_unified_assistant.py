@@ -4,7 +4,7 @@ Source: transformers 5.24, models/gemma4_unified_assistant/modeling_gemma4_unifi
 configuration_gemma4_unified_assistant.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import gemma4_assistant
 from archcalc.arch._composite import DEFAULT
@@ -13,7 +13,5 @@ from archcalc.arch.gemma4_unified_text import Schema as Text
 
 
 class Schema(gemma4_assistant.Schema):
-    name: ClassVar[str] = "gemma4_unified_assistant"
-
     text_config: Annotated[Text, nested("gemma4_unified_text"), DEFAULT]
     backbone_hidden_size: Size = 3840

@@ -3,15 +3,11 @@
 Source: transformers 5.23, models/gemma4_unified/modeling_gemma4_unified.py and configuration_gemma4_unified.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gemma4_text
 from archcalc.arch._schema import Tokens
 
 
 class Schema(gemma4_text.Schema):
-    name: ClassVar[str] = "gemma4_unified_text"
-
     max_position_embeddings: Tokens = 262_144
     sliding_window: Tokens = 1024
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gemma4/modeling_gemma4.py (`Gemma4VisionModel`) and configuration_gemma4.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from archcalc.arch._decoder import group, join
@@ -22,7 +20,7 @@ from archcalc.model import Encoder, Group, Layer, Stack, Tensor, stack
 
 class Schema(TowerSchema):
     # Pooling and its sizes weigh nothing.
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias", "default_output_length", "global_head_dim", "pooling_kernel_size")
+    inert_keys = ("attention_bias", "default_output_length", "global_head_dim", "pooling_kernel_size")
 
     hidden_size: Size = 768
     intermediate_size: Size = 3072

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/git/modeling_git.py (`GitForCausalLM`) and configuration_git.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._computes import computed
@@ -18,8 +18,8 @@ from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = ("position_embedding_type", "classifier_dropout")
+    core_keys = ()
+    inert_keys = ("position_embedding_type", "classifier_dropout")
 
     vision_config: Annotated[Vision, nested("git_vision_model", fixed=True), DEFAULT]
     vocab_size: Size = 30522

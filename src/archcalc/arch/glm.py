@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/glm/modeling_glm.py and configuration_glm.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
@@ -13,8 +13,6 @@ from archcalc.blocks.feedforward import GatedFeedForward
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "glm"
-
     vocab_size: Size = 151552
     hidden_size: Size = 4096
     intermediate_size: Size = 13696

@@ -3,14 +3,11 @@
 Source: transformers 5.23, models/glm4/modeling_glm4.py and configuration_glm4.py (defaults: GLM's).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import glm
 
 
 class Schema(glm.Schema):
-    name: ClassVar[str] = "glm4"
-    norms: ClassVar[tuple[str, ...]] = (
+    norms = (
         "input_layernorm", "post_attention_layernorm", "post_self_attn_layernorm", "post_mlp_layernorm",
     )  # fmt: skip
-    norm_label: ClassVar[str] = "RMSNorm (pre + post)"
+    norm_label = "RMSNorm (pre + post)"

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/glm46v/configuration_glm46v.py (defaults), models/glm46v/modeling_glm46v.py.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import glm4v
 from archcalc.arch._composite import DEFAULT
@@ -12,8 +12,6 @@ from archcalc.model import Architecture
 
 
 class Schema(glm4v.Schema):
-    name: ClassVar[str] = "glm46v"
-
     text_config: Annotated[ConfigSchema, nested("glm4v_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_vision"), DEFAULT]
 

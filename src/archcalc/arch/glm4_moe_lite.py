@@ -4,16 +4,12 @@ Source: transformers 5.23, models/glm4_moe_lite/modeling_glm4_moe_lite.py and co
 `mlp_layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import deepseek_v3
 from archcalc.arch._plain import named, sparse_layers
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "glm4_moe_lite"
-
     vocab_size: Size = 154880
     hidden_size: Size = 2048
     intermediate_size: Size = 10240

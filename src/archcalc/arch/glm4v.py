@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/glm4v/modeling_glm4v.py and configuration_glm4v.py (defaults; tied where either config says so).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
@@ -11,8 +11,7 @@ from archcalc.model import Architecture
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "glm4v"
-    tower_name: ClassVar[str] = "visual"
+    tower_name = "visual"
 
     text_config: Annotated[ConfigSchema, nested("glm4v_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_vision", fixed=True), DEFAULT]

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/glm4v_moe/configuration_glm4v_moe.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import glm4v
 from archcalc.arch._composite import DEFAULT
@@ -11,7 +11,5 @@ from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 
 
 class Schema(glm4v.Schema):
-    name: ClassVar[str] = "glm4v_moe"
-
     text_config: Annotated[ConfigSchema, nested("glm4v_moe_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_moe_vision", fixed=True), DEFAULT]

@@ -3,15 +3,12 @@
 Source: transformers 5.23, models/glm4v/modeling_glm4v.py (`Glm4vTextModel`) and configuration_glm4v.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import glm4
 from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(glm4.Schema):
-    name: ClassVar[str] = "glm4v_text"
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias", "head_dim")
+    inert_keys = ("attention_bias", "head_dim")
 
     vocab_size: Size = 151552
     hidden_size: Size = 4096

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/glm5_next/modeling_glm5_next.py and configuration_glm5_next.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
+    core_keys = ("text_config", "vision_config")
 
     text_config: Annotated[ConfigSchema, nested("glm5_next_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("glm5_next_vision"), Field(default={}, validate_default=True)]

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/glm5_next/modeling_glm5_next.py and configurat
 `indexer_types`), conversion_mapping.py; the MTP layer as zai-org/GLM-5.3-Flash stores it, without streams and copies.
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR
@@ -23,11 +21,10 @@ from archcalc.model import Layer, Stack, Tensor
 
 
 class Schema(DeltaSchema, IndexedSchema):
-    name: ClassVar[str] = "glm5_next_text"
-    rotary: ClassVar[bool] = False
-    ties: ClassVar[bool] = True
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (*RENAMES, (".attn_hc.", ".hc_attn_"), (".ffn_hc.", ".hc_ffn_"))
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    rotary = False
+    ties = True
+    renames = (*RENAMES, (".attn_hc.", ".hc_attn_"), (".ffn_hc.", ".hc_ffn_"))
+    inert_keys = (
         *DeltaSchema.inert_keys, "hc_sinkhorn_iters", "index_kpool_always_select_tail", "index_kpool_compress", "linear_lower_bound",
         "index_share_for_mtp_iteration", "indexer_rope_interleave", "mhc", "moe_router_dtype", "first_k_dense_replace",
         "base_model_ep_plan", "base_model_tp_plan",

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/glm5_next/modeling_glm5_next.py (`Glm5NextVisi
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -16,7 +15,7 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(glm4v_vision.Schema):
-    qk_norm: ClassVar[bool] = True
+    qk_norm = True
 
     hidden_size: Size = 1024
     attention_bias: Flag = True

@@ -4,19 +4,16 @@ Source: transformers 5.23, models/glm_moe_dsa/modeling_glm_moe_dsa.py and config
 the MTP layer as zai-org/GLM-5 stores it, with an indexer and without copies of embedding and head.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import deepseek_v32
 from archcalc.arch._indexers import own_indexers
 from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(deepseek_v32.Schema):
-    name: ClassVar[str] = "glm_moe_dsa"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *deepseek_v32.Schema.inert_keys, "index_share_for_mtp_iteration", "indexer_rope_interleave", "moe_router_dtype",
     )  # fmt: skip
-    mtp_copies: ClassVar[bool] = False
+    mtp_copies = False
 
     vocab_size: Size = 154880
     hidden_size: Size = 6144

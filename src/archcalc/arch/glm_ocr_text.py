@@ -3,15 +3,12 @@
 Source: transformers 5.23, models/glm_ocr/modeling_glm_ocr.py (`GlmOcrTextModel`) and configuration_glm_ocr.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import glm4
 from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(glm4.Schema):
-    name: ClassVar[str] = "glm_ocr_text"
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias",)
+    inert_keys = ("attention_bias",)
 
     vocab_size: Size = 59392
     hidden_size: Size = 1024

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/glm_ocr/modeling_glm_ocr.py (`GlmOcrVisionMode
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -20,7 +19,7 @@ class Schema(glm4v_vision.Schema):
     num_heads: Size = Field(16, validation_alias=AliasChoices("num_attention_heads", "num_heads"))
     out_hidden_size: Size = 1536
     intermediate_size: Size = 4096
-    qk_norm: ClassVar[bool] = True
+    qk_norm = True
 
     def merged_width(self) -> int:
         return self.out_hidden_size * self.in_channels

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/glmasr/modeling_glmasr.py and configuration_gl
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import qwen2_audio
 from archcalc.arch._composite import DEFAULT, AudioSchema, width_of
@@ -21,9 +21,8 @@ TEXT = {
 
 
 class Schema(AudioSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
-    name: ClassVar[str] = "glmasr"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = qwen2_audio.RENAMES
+    inert_keys = ("projector_hidden_act",)
+    renames = qwen2_audio.RENAMES
 
     text_config: Annotated[ConfigSchema, nested("llama", absent=TEXT, merged=True), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("glmasr_encoder"), DEFAULT]

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/got_ocr2/modeling_got_ocr2.py and configuratio
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
@@ -20,11 +20,8 @@ TEXT = {
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_length",)
-    name: ClassVar[str] = "got_ocr2"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = tuple(
-        (old, new.replace("vision_tower.vision_model.", "vision_tower.")) for old, new in LLAVA
-    )
+    inert_keys = ("image_seq_length",)
+    renames = tuple((old, new.replace("vision_tower.vision_model.", "vision_tower.")) for old, new in LLAVA)
 
     text_config: Annotated[ConfigSchema, nested("qwen2", absent=TEXT), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("got_ocr2_vision", fixed=True), DEFAULT]

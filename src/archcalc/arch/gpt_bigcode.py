@@ -4,7 +4,7 @@ Source: transformers 5.23, models/gpt_bigcode/modeling_gpt_bigcode.py and config
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._classic import ClassicSchema
 from archcalc.arch._plain import Derived, named
@@ -17,14 +17,13 @@ from archcalc.model import LEARNED, Architecture, Tensor
 
 
 class Schema(ClassicSchema):
-    name: ClassVar[str] = "gpt_bigcode"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attention_softmax_in_fp32", "inference_runner", "max_batch_size", "pad_key_length", "pre_allocate_kv_cache",
         "runner_max_sequence_length",
         "scale_attention_softmax_in_fp32", "scale_attn_weights", "validate_runner_input", "n_ctx",
     )  # fmt: skip
-    norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
-    mixer_name: ClassVar[str] = "attn"
+    norms = ("ln_1", "ln_2")
+    mixer_name = "attn"
 
     vocab_size: Size = 50257
     max_position_embeddings: Size = named(1024, "n_positions", "max_position_embeddings")

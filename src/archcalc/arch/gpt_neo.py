@@ -4,7 +4,7 @@ Source: transformers 5.23, models/gpt_neo/modeling_gpt_neo.py and configuration_
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._classic import ClassicSchema
 from archcalc.arch._computes import Computes
@@ -17,9 +17,8 @@ from archcalc.model import LEARNED, Architecture, Tensor, recached
 
 
 class Schema(ClassicSchema):
-    name: ClassVar[str] = "gpt_neo"
-    norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
-    mixer_name: ClassVar[str] = "attn.attention"
+    norms = ("ln_1", "ln_2")
+    mixer_name = "attn.attention"
 
     vocab_size: Size = 50257
     max_position_embeddings: Size = 2048

@@ -14,12 +14,11 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "gpt_neox"
     inert_keys: ClassVar[tuple[str, ...]] = ("rotary_emb_base",)
-    layer_norms: ClassVar[bool] = True
-    last_norm: ClassVar[str] = "final_layer_norm"
-    gated: ClassVar[bool] = False
-    mixer_name: ClassVar[str] = "attention"
+    layer_norms = True
+    last_norm = "final_layer_norm"
+    gated = False
+    mixer_name = "attention"
     head: ClassVar[str] = "lm_head"
 
     vocab_size: Size = 50432

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/gpt_neox_japanese/modeling_gpt_neox_japanese.p
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import gpt_neox
 from archcalc.arch._computes import Computes
@@ -16,8 +16,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(gpt_neox.Schema):
-    name: ClassVar[str] = "gpt_neox_japanese"
-    head: ClassVar[str] = "embed_out"
+    head = "embed_out"
 
     vocab_size: Size = 32000
     hidden_size: Size = 2560

@@ -3,7 +3,7 @@
 Source: LAION-AI/Open-Assistant, model/model_training/models/reward_model.py (`GPTNeoXRewardModel`).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import gpt_neox
 from archcalc.arch._decoder import group
@@ -12,8 +12,7 @@ from archcalc.model import Architecture
 
 
 class Schema(gpt_neox.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*gpt_neox.Schema.inert_keys, "pooling")
-    name: ClassVar[str] = "gpt_neox_reward_model"
+    inert_keys = (*gpt_neox.Schema.inert_keys, "pooling")
 
     def placed(self) -> dict[str, Any]:
         return {**super().placed(), "head": "", "renames": ()}

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/gpt_oss/modeling_gpt_oss.py and configuration_gpt_oss.py (defaults, `layer_types`, YaRN).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._computes import Computes
@@ -18,7 +16,7 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
-    fp32_modules: ClassVar[tuple[str, ...]] = ("post_attention_layernorm", "input_layernorm", "norm")
+    fp32_modules = ("post_attention_layernorm", "input_layernorm", "norm")
     vocab_size: Size = 201088
     hidden_size: Size = 2880
     intermediate_size: Size = 2880

@@ -14,14 +14,13 @@ from archcalc.model import ROPE, Architecture, Position
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "gptj"
-    inert_keys: ClassVar[tuple[str, ...]] = ("n_ctx", "rotary", "scale_attn_weights")
-    norms: ClassVar[tuple[str, ...]] = ("ln_1",)
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = PARALLEL
-    last_norm: ClassVar[str] = "ln_f"
-    gated: ClassVar[bool] = False
-    mixer_name: ClassVar[str] = "attn"
+    inert_keys = ("n_ctx", "rotary", "scale_attn_weights")
+    norms = ("ln_1",)
+    layer_norms = True
+    norm_label = PARALLEL
+    last_norm = "ln_f"
+    gated = False
+    mixer_name = "attn"
     fused: ClassVar[str] = ""
 
     vocab_size: Size = 50400

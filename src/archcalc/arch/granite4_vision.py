@@ -4,7 +4,7 @@ Source: transformers 5.23, models/granite4_vision/modeling_granite4_vision.py an
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces, VisionSchema
 from archcalc.arch._decoder import group
@@ -20,11 +20,10 @@ QFORMER = {"num_hidden_layers": 1, "cross_attention_frequency": 1, "max_position
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "vision_feature_select_strategy", "vision_feature_layer", "image_grid_pinpoints", "image_seq_length", "spatial_vision_layer",
         "spatial_target_layers", "projector_dropout", "use_image_newline_parameter",
     )  # fmt: skip
-    name: ClassVar[str] = "granite4_vision"
 
     text_config: Annotated[ConfigSchema, nested("granite4_vision_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("clip_vision_model"), DEFAULT]

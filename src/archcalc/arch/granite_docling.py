@@ -4,7 +4,7 @@ Source: transformers 5.23, models/granite_docling/modeling_granite_docling.py an
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, tiled
@@ -17,10 +17,9 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("density_router_threshold", "density_router_loss_weight")
-    name: ClassVar[str] = "granite_docling"
-    text_name: ClassVar[str] = "text_model"
-    tower_name: ClassVar[str] = "vision_model"
+    inert_keys = ("density_router_threshold", "density_router_loss_weight")
+    text_name = "text_model"
+    tower_name = "vision_model"
 
     text_config: Annotated[ConfigSchema, nested("granite_docling_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("granite_docling_vision", fixed=True), DEFAULT]

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/granite_speech/modeling_granite_speech.py and configuration_granite_speech.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group
@@ -14,8 +14,7 @@ from archcalc.model import Architecture, Group, Tensor
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("has_lora_adapter",)
-    name: ClassVar[str] = "granite_speech"
+    inert_keys = ("has_lora_adapter",)
 
     text_config: Annotated[ConfigSchema, nested("granite"), DEFAULT]
     encoder_config: Annotated[TowerSchema, nested("granite_speech_encoder", fixed=True), DEFAULT]

@@ -5,7 +5,6 @@ configuration_granite_speech.py (defaults); Gulati et al. 2020, arXiv:2005.08100
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -20,7 +19,7 @@ from archcalc.model import Attend, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("cat_hidden_layers",)
+    inert_keys = ("cat_hidden_layers",)
 
     input_dim: Size = Field(160, validation_alias=AliasChoices("num_mel_bins", "input_dim"))
     num_layers: Layers = Field(10, validation_alias=AliasChoices("num_hidden_layers", "num_layers"))

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/granite_speech_plus/modeling_granite_speech_pl
 (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import granite_speech
 from archcalc.arch._composite import DEFAULT
@@ -12,6 +12,4 @@ from archcalc.arch._schema import TowerSchema, nested
 
 
 class Schema(granite_speech.Schema):
-    name: ClassVar[str] = "granite_speech_plus"
-
     encoder_config: Annotated[TowerSchema, nested("granite_speech_plus_encoder", fixed=True), DEFAULT]

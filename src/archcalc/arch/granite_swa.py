@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granite_swa/modeling_granite_swa.py and configuration_granite_swa.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import granitemoe_swa
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block
@@ -14,8 +12,6 @@ from archcalc.model import Architecture
 
 
 class Schema(granitemoe_swa.Schema):
-    name: ClassVar[str] = "granite_swa"
-
     vocab_size: Size = 100352
     hidden_size: Size = 2560
     intermediate_size: Size = 8192

@@ -18,9 +18,8 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
-    name: ClassVar[str] = "granitemoe"
     sinks: ClassVar[bool] = False
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granitemoe_swa/modeling_granitemoe_swa.py and configuration_granitemoe_swa.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import granitemoeshared
 from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._computes import Computes
@@ -13,9 +11,8 @@ from archcalc.arch._schema import Tokens
 
 
 class Schema(granitemoeshared.Schema):
-    name: ClassVar[str] = "granitemoe_swa"
-    sinks: ClassVar[bool] = True
-    inert_keys: ClassVar[tuple[str, ...]] = ("layer_rope_theta",)
+    sinks = True
+    inert_keys = ("layer_rope_theta",)
 
     sliding_window: Tokens | None = 128
     layer_types: list[str] | None = None

@@ -3,15 +3,11 @@
 Source: transformers 5.23, models/granitemoeshared/modeling_granitemoeshared.py and configuration_granitemoeshared.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import granitemoe
 from archcalc.arch._schema import Count
 
 
 class Schema(granitemoe.Schema):
-    name: ClassVar[str] = "granitemoeshared"
-
     shared_intermediate_size: Count = 0
 
     def shared(self) -> int:

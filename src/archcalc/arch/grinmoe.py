@@ -3,14 +3,10 @@
 Source: microsoft/GRIN-MoE, modeling_grinmoe.py and configuration_grinmoe.py.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import phimoe
 from archcalc.arch._schema import Flag
 
 
 class Schema(phimoe.Schema):
-    name: ClassVar[str] = "grinmoe"
-
     attention_bias: Flag = True
     lm_head_bias: Flag = True

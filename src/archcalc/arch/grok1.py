@@ -5,8 +5,6 @@ reference implementation its card names; a head of its own beside the embedding.
 `model_type: "git"`, so the class in `architectures` decides.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Size, rope_label
 from archcalc.blocks._tensor import make_layer, prefixed
@@ -19,7 +17,7 @@ from archcalc.model import ROPE, Architecture, Moe
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "embedding_multiplier_scale", "output_multiplier_scale", "router_logit_softcapping", "attn_logit_softcapping_method",
         "attn_temperature_len", "rope_type", "scaling_factor", "extrapolation_factor", "attn_factor", "beta_fast", "beta_slow",
         "load_presharded_moe", "load_presharded_attn", "load_presharded_mlp", "load_presharded_embedding", "merge_gate_up",

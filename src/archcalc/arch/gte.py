@@ -4,7 +4,6 @@ Source: transformers 5.23, models/gte/modeling_gte.py (`GteForMaskedLM`) and con
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import nomic_bert
 from archcalc.arch._schema import Size
@@ -17,9 +16,8 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(nomic_bert.Schema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "gte"
-    root: ClassVar[str] = "gte"
+    whole_heads = False
+    root = "gte"
 
     vocab_size: Size = 250048
     hidden_act: str = "gelu"

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/helium/modeling_helium.py and configuration_helium.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -12,8 +10,6 @@ from archcalc.model import Layer
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "helium"
-
     vocab_size: Size = 48000
     hidden_size: Size = 2560
     intermediate_size: Size = 7040

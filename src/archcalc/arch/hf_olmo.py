@@ -4,8 +4,6 @@ Source: allenai/OLMo 0.4, olmo/config.py (`ModelConfig`, defaults) and olmo/mode
 (names); configs of allenai/OLMo-1B and allenai/OLMo-7B.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._plain import named
@@ -18,8 +16,8 @@ from archcalc.model import Architecture
 
 
 class Schema(DecoderSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    inert_keys = (
         "alibi", "alibi_bias_max", "attention_dropout", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv",
         "embedding_dropout", "flash_attention", "init_cutoff_factor", "init_device", "init_fn", "init_std", "low_cpu_fsdp", "precision",
         "residual_dropout", "rope", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",

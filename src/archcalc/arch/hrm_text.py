@@ -5,7 +5,7 @@ conversion_mapping.py ("hrm_text": checkpoints fuse gate, queries, keys and valu
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import join
@@ -19,8 +19,7 @@ MOST_PASSES = 10_000
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "hrm_text"
-    inert_keys: ClassVar[tuple[str, ...]] = ("L_bp_cycles", "embedding_scale", "prefix_lm", "num_key_value_heads")
+    inert_keys = ("L_bp_cycles", "embedding_scale", "prefix_lm", "num_key_value_heads")
 
     vocab_size: Size = 151808
     hidden_size: Size = 1536

@@ -5,7 +5,6 @@ al. 2021, arXiv:2106.07447.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._schema import Flag, divided
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema
@@ -15,7 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(Wav2Vec2Schema):
-    root: ClassVar[str] = "hubert"
+    root = "hubert"
 
     feat_proj_layer_norm: Flag = True
     conv_pos_batch_norm: Flag = False

@@ -3,8 +3,6 @@
 Source: Tencent-Hunyuan/Hunyuan-A13B, models/config.json and models/hunyuan.py (`HunYuanMoEV1ForCausalLM`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import hunyuan_v1_moe
 from archcalc.arch._schema import Flag
 from archcalc.errors import UnsupportedError
@@ -12,8 +10,7 @@ from archcalc.model import Architecture
 
 
 class Schema(hunyuan_v1_moe.Schema):
-    name: ClassVar[str] = "hunyuan"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *hunyuan_v1_moe.Schema.inert_keys, "anyres_pooling_size", "anyres_vit_two_views", "num_media_embeds", "pad_id", "skip_cls_token",
         "video_end_id", "video_start_id", "vit_add_patchemb_bias", "vit_input_resolution", "vit_mapping_type", "vit_norm_type", "vit_patch",
         "vit_remove_prenorm", "vit_token", "vit_used_rms_norm", "cla_share_factor",

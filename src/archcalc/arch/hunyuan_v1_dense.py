@@ -11,13 +11,12 @@ from archcalc.blocks._tensor import Mixer
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "hunyuan_v1_dense"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "attention_head_dim", "cla_share_factor", "eod_token_id", "im_end_id", "im_newline_id", "im_start_id", "mask_init_id",
         "norm_type", "org_vocab_size", "position_embedding_xdrope", "qk_norm", "sep_token_id", "text_end_id", "text_start_id",
         "use_cla", "use_qk_norm", "use_rotary_pos_emb", "add_classification_head", "class_num", "dense_list", "mlp_bias", "pool_type",
     )  # fmt: skip
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 290943
     hidden_size: Size = 4096

@@ -16,7 +16,6 @@ from archcalc.errors import UnsupportedError
 
 
 class Schema(hunyuan_v1_dense.Schema):
-    name: ClassVar[str] = "hunyuan_v1_moe"
     # The reference implementation's experts are as wide as intermediate_size, and one shared FFN stands beside them.
     inert_keys: ClassVar[tuple[str, ...]] = (
         *hunyuan_v1_dense.Schema.inert_keys, "moe_intermediate_size", "moe_drop_tokens", "moe_layer_num_skipped",

@@ -5,7 +5,7 @@ conversion_mapping.py ("hunyuan_vl").
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, nested
@@ -15,12 +15,11 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *Dense.inert_keys, "im_start_id", "im_end_id", "im_newline_id", "image_start_id", "image_newline_id",
     )  # fmt: skip
-    name: ClassVar[str] = "hunyuan_vl"
-    projector_name: ClassVar[str] = "vision_tower.patch_merger"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    projector_name = "vision_tower.patch_merger"
+    renames = (
         ("model.language_model.", "model."),
         ("model.vision_tower.patch_merger.proj_conv.", "vit.perceive.proj.0."),
         ("model.vision_tower.patch_merger.proj_out.", "vit.perceive.proj.2."),

@@ -5,7 +5,6 @@ Source: transformers 5.23, models/hunyuan_vl/modeling_hunyuan_vl.py (`HunYuanVLV
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -19,8 +18,8 @@ from archcalc.model import Encoder, Tensor, stack
 
 
 class Schema(TowerSchema):
-    whole: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    whole = False
+    inert_keys = (
         "interpolate_mode", "num_key_value_heads", "out_hidden_size", "temporal_patch_size", "img_max_token_num", "min_image_size",
         "max_vit_seq_len", "text_hidden_size", "add_patchemb_bias", "anyres_pooling_size", "cat_extra_token", "img_size",
         "video_max_image_size", "video_min_image_size", "anyres_vit_max_image_size", "anyres_vit_two_views", "max_vit_seq_len",

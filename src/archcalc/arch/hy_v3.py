@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hy_v3/modeling_hy_v3.py and configuration_hy_v
 vLLM 0.33, models/hy_v3_mtp.py.
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import sparse_layers
@@ -28,7 +26,7 @@ RENAMES = (
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "enable_moe_fp32_combine", "enable_attention_fp32_softmax", "enable_lm_head_fp32", "first_k_dense_replace", "qk_norm",
         "route_norm", "router_scaling_factor", "moe_router_enable_expert_bias", "moe_router_use_sigmoid", "use_grouped_mm",
         "expert_hidden_dim", "output_router_logits",

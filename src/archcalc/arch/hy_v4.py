@@ -4,8 +4,6 @@ Source: transformers 5.23, models/hy_v4/modeling_hy_v4.py, configuration_hy_v4.p
 layers, without streams, by the names that vLLM's `HYV4MTP` reads (a config may count the decoder's own step too: 2 is one layer).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import INDEXED, known_kinds, sparse_layers
@@ -31,7 +29,7 @@ RENAMES = (
 
 
 class Schema(LatentSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *LatentSchema.inert_keys, "hc_magnitude", "head_dim", "learnable_sink_init", "num_key_value_heads",
     )  # fmt: skip
 

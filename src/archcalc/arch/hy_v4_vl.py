@@ -4,7 +4,7 @@ Source: transformers 5.24, models/hy_v4_vl/modeling_hy_v4_vl.py and configuratio
 ("hy_v4_vl").
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import hunyuan_vl, hy_v4
 from archcalc.arch._composite import DEFAULT, VisionSchema, moved
@@ -15,8 +15,7 @@ from archcalc.model import Architecture
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "hy_v4_vl"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (*hunyuan_vl.Schema.renames, *moved(hy_v4.RENAMES))
+    renames = (*hunyuan_vl.Schema.renames, *moved(hy_v4.RENAMES))
 
     text_config: Annotated[ConfigSchema, nested("hy_v4_vl_text", "hy_v4"), DEFAULT]
     vision_config: Annotated[Vision, nested("hy_v4_vl_vision", fixed=True), DEFAULT]

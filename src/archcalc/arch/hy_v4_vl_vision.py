@@ -4,7 +4,6 @@ Source: transformers 5.24, models/hy_v4_vl/modeling_hy_v4_vl.py (`HYV4VLVisionMo
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import hunyuan_vl_vision
 from archcalc.arch._composite import Pieces
@@ -16,7 +15,7 @@ from archcalc.model import Tensor
 
 
 class Schema(hunyuan_vl_vision.Schema):
-    whole: ClassVar[bool] = True
+    whole = True
 
     hidden_size: Size = 1536
     intermediate_size: Size = 6144

@@ -4,15 +4,13 @@ Source: transformers 5.23, models/hyperclovax/modeling_hyperclovax.py and config
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "hyperclovax"
-
     vocab_size: Size = 32000
     hidden_size: Size = 4096
     intermediate_size: Size = 11008

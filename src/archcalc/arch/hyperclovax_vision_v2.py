@@ -5,7 +5,7 @@ Source: transformers 5.23, models/hyperclovax_vision_v2/modeling_hyperclovax_vis
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
@@ -14,8 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "hyperclovax_vision_v2"
-    tower_name: ClassVar[str] = "vision_model"
+    tower_name = "vision_model"
 
     text_config: Annotated[ConfigSchema, nested("hyperclovax"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("qwen2_5_vl_vision", "qwen2_5_vl"), DEFAULT]

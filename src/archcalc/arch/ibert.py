@@ -3,15 +3,12 @@
 Source: transformers 5.24, models/ibert/modeling_ibert.py (`IBertForMaskedLM`) and configuration_ibert.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import roberta
 from archcalc.arch._schema import Size
 
 
 class Schema(roberta.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*roberta.Schema.inert_keys, "quant_mode", "force_dequant")
-    name: ClassVar[str] = "ibert"
-    root: ClassVar[str] = "ibert"
+    inert_keys = (*roberta.Schema.inert_keys, "quant_mode", "force_dequant")
+    root = "ibert"
 
     vocab_size: Size = 30522

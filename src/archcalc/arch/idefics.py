@@ -5,7 +5,7 @@ Alayrac et al. 2022, arXiv:2204.14198 (Flamingo).
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._computes import Computes
@@ -23,8 +23,8 @@ from archcalc.model import Architecture, Kind, Tensor
 
 
 class Schema(DecoderSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ()
+    inert_keys = (
         "num_key_value_heads", "head_dim", "alpha_initializer", "alphas_initializer_range", "dropout", "freeze_text_layers",
         "freeze_text_module_exceptions", "freeze_lm_head", "freeze_vision_layers", "freeze_vision_module_exceptions",
     )  # fmt: skip

@@ -5,7 +5,7 @@ the text model's).
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces, VisionSchema
 from archcalc.arch._decoder import DecoderSchema
@@ -18,11 +18,10 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_len",)
-    name: ClassVar[str] = "idefics2"
-    text_name: ClassVar[str] = "text_model"
-    tower_name: ClassVar[str] = "vision_model"
-    projector_name: ClassVar[str] = "connector.modality_projection"
+    inert_keys = ("image_seq_len",)
+    text_name = "text_model"
+    tower_name = "vision_model"
+    projector_name = "connector.modality_projection"
 
     text_config: Annotated[DecoderSchema, nested("mistral", absent={"max_position_embeddings": 32768}), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("idefics2_vision", fixed=True), DEFAULT]

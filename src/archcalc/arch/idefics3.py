@@ -4,7 +4,7 @@ Source: transformers 5.23, models/idefics3/modeling_idefics3.py and configuratio
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, tiled
@@ -14,11 +14,10 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_seq_len",)
-    name: ClassVar[str] = "idefics3"
-    text_name: ClassVar[str] = "text_model"
-    tower_name: ClassVar[str] = "vision_model"
-    projector_name: ClassVar[str] = "connector.modality_projection"
+    inert_keys = ("image_seq_len",)
+    text_name = "text_model"
+    tower_name = "vision_model"
+    projector_name = "connector.modality_projection"
 
     vision_config: Annotated[TowerSchema, nested("idefics3_vision", fixed=True), DEFAULT]
     scale_factor: Size = 2

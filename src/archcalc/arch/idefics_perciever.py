@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/idefics/perceiver.py (`IdeficsPerceiverResampler`) and configuration_idefics.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
 from archcalc.blocks._tensor import prefixed
@@ -18,9 +16,9 @@ NAMES = ("q_proj", "k_proj", "v_proj", "output_proj")
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
+    core_keys = ()
     # The whole model's flag of this name decides.
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_resampler",)
+    inert_keys = ("use_resampler",)
 
     resampler_n_latents: Size = 64
     resampler_depth: Layers = 6

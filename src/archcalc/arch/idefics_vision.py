@@ -3,15 +3,13 @@
 Source: transformers 5.23, models/idefics/vision.py (`IdeficsVisionTransformer`) and configuration_idefics.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size
 from archcalc.arch.clip_vision_model import Schema as Clip
 
 
 class Schema(Clip):
-    inert_keys: ClassVar[tuple[str, ...]] = ("vision_model_name", "freeze_vision_layers")
+    inert_keys = ("vision_model_name", "freeze_vision_layers")
 
     hidden_size: Size = named(768, "embed_dim", "hidden_size")
     intermediate_size: Size = 5120

@@ -32,7 +32,6 @@ CHECKPOINT = (
 
 class Schema(VisionSchema):
     renames: ClassVar[tuple[tuple[str, str], ...]] = CHECKPOINT
-    name: ClassVar[str] = "inkling2"
 
     text_config: Annotated[ConfigSchema, nested("inkling2_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("inkling2_vision", fixed=True), DEFAULT]

@@ -3,7 +3,7 @@
 Source: transformers 5.24, models/inkling2_loop/modeling_inkling2_loop.py and configuration_inkling2_loop.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import inkling2, inkling2_loop_text
 from archcalc.arch._composite import DEFAULT
@@ -12,8 +12,7 @@ from archcalc.arch.inkling2_vision import Schema as Vision
 
 
 class Schema(inkling2.Schema):
-    name: ClassVar[str] = "inkling2_loop"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (*inkling2_loop_text.RENAMES[:4], *inkling2.CHECKPOINT)
+    renames = (*inkling2_loop_text.RENAMES[:4], *inkling2.CHECKPOINT)
 
     text_config: Annotated[ConfigSchema, nested("inkling2_loop_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("inkling2_vision", fixed=True, absent={"text_hidden_size": 2304}, merged=True), DEFAULT]

@@ -6,7 +6,7 @@ Source: transformers 5.24, models/inkling2_loop/modeling_inkling2_loop.py (`Inkl
 (defaults, `loop_config`), conversion_mapping.py ("inkling2_loop_text").
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -31,7 +31,7 @@ _OLD = {
 
 
 class Schema(inkling2_text.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*inkling2_text.Schema.inert_keys, "loop_config")
+    inert_keys = (*inkling2_text.Schema.inert_keys, "loop_config")
 
     hidden_size: Size = 2304
     intermediate_size: Size = Field(1152, validation_alias=AliasChoices("intermediate_size", "moe_intermediate_size"))

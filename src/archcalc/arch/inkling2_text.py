@@ -40,7 +40,7 @@ def called(t: Tensor) -> Tensor:
 
 
 class Schema(RelativeSchema):
-    clipped: ClassVar[bool] = True
+    clipped = True
     inert_keys: ClassVar[tuple[str, ...]] = (
         *RelativeSchema.inert_keys, "mlp_gate_softcap", "mlp_up_softcap", "number_of_conv_states", "qk_l2_clip_threshold",
         "rel_l2_clip_threshold", "n_layers_per_attn_res_block",

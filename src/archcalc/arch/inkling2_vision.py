@@ -4,7 +4,6 @@ Source: transformers 5.23, models/inkling2/modeling_inkling2.py (`Inkling2Vision
 """
 
 from math import ceil
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -20,7 +19,7 @@ from archcalc.model import Encoder, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("layer_scale_init_value",)
+    inert_keys = ("layer_scale_init_value",)
 
     hidden_size: Size = 1024
     intermediate_size: Size | None = None

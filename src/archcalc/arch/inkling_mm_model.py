@@ -4,7 +4,7 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py (`InklingForCondit
 the towers' output is the text model's width).
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, moved
 from archcalc.arch._inkling import RENAMES
@@ -29,9 +29,8 @@ MTP = (
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("mtp_config",)
-    renames: ClassVar[tuple[tuple[str, str], ...]] = CHECKPOINT
-    name: ClassVar[str] = "inkling_mm_model"
+    inert_keys = ("mtp_config",)
+    renames = CHECKPOINT
 
     text_config: Annotated[ConfigSchema, nested("inkling_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("inkling_vision", fixed=True), DEFAULT]

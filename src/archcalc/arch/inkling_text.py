@@ -4,8 +4,6 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py and configuration_
 conversion_mapping.py ("inkling_mm_model"); the MTP layers, all dense (`mtp_layer_types`), by the names that vLLM's `InklingMTP` reads.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import HYBRID, sparse_layers
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
@@ -20,7 +18,7 @@ from archcalc.model import Architecture, Group, Layer, Moe, Stack, Tensor, stack
 
 
 class Schema(RelativeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *RelativeSchema.inert_keys, "embedding_multiplier", "logits_mup_width_multiplier", "mtp_hidden_states_first", "mtp_layer_types",
         "mtp_mlp_layer_types", "number_of_conv_states", "rms_norm_eps_moe_gate", "shared_expert_sink",
     )  # fmt: skip

@@ -7,7 +7,7 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py (`InklingVisionMod
 from itertools import accumulate, pairwise
 from math import ceil, log, prod
 from operator import mul
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from pydantic import AliasChoices, Field
 
@@ -46,7 +46,7 @@ def assigned(costs: list[list[float]]) -> list[int]:
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_attention_heads")
+    inert_keys = ("hidden_size", "num_attention_heads")
 
     # The text model's width, whatever the config says.
     text_hidden_size: Size = 6144

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/instructblip/modeling_instructblip.py and configuration_instructblip.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import blip_2
 from archcalc.arch._composite import DEFAULT
@@ -13,8 +13,7 @@ from archcalc.arch.instructblip_qformer import Schema as QFormer
 
 
 class Schema(blip_2.Schema):
-    fp32_modules: ClassVar[tuple[str, ...]] = ("query_tokens",)
-    name: ClassVar[str] = "instructblip"
+    fp32_modules = ("query_tokens",)
 
     vision_config: Annotated[Vision, nested("instructblip_vision_model", fixed=True), DEFAULT]
     qformer_config: Annotated[QFormer, nested("instructblip_qformer", fixed=True), DEFAULT]

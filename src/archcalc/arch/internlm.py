@@ -3,15 +3,12 @@
 Source: internlm/internlm-20b, modeling_internlm.py and configuration_internlm.py.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("attn_implementation", "rotary")
-    name: ClassVar[str] = "internlm"
+    inert_keys = ("attn_implementation", "rotary")
 
     vocab_size: Size = 103168
     hidden_size: Size = 4096

@@ -3,7 +3,7 @@
 Source: internlm/internlm2_5-7b-chat, modeling_internlm2.py and configuration_internlm2.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import PlainSchema
@@ -14,11 +14,10 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("attn_implementation", "reward_token_id")
-    name: ClassVar[str] = "internlm2"
-    norms: ClassVar[tuple[str, ...]] = ("attention_norm", "ffn_norm")
-    mixer_name: ClassVar[str] = "attention"
-    ffn_name: ClassVar[str] = "feed_forward"
+    inert_keys = ("attn_implementation", "reward_token_id")
+    norms = ("attention_norm", "ffn_norm")
+    mixer_name = "attention"
+    ffn_name = "feed_forward"
 
     vocab_size: Size = 103168
     hidden_size: Size = 4096

@@ -4,7 +4,7 @@ Source: internlm/Intern-S1-mini, modeling_interns1.py and configuration_interns1
 (`InternS1MultiModalProjector`) and models/interns1_vit.py.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import internvl
 from archcalc.arch._composite import DEFAULT
@@ -12,9 +12,8 @@ from archcalc.arch._schema import ConfigSchema, Flag, nested
 
 
 class Schema(internvl.Schema):
-    name: ClassVar[str] = "interns1"
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
-    renames: ClassVar[tuple[tuple[str, str], ...]] = ()
+    core_keys = ("text_config",)
+    renames = ()
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
     tie_word_embeddings: Flag | None = False

@@ -18,10 +18,9 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "image_seq_length", "projector_hidden_act", "vision_feature_layer", "vision_feature_select_strategy",
     )  # fmt: skip
-    name: ClassVar[str] = "internvl"
     renames: ClassVar[tuple[tuple[str, str], ...]] = tuple(
         (old, new.replace("vision_tower.vision_model.", "vision_tower.")) for old, new in LLAVA
     )

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/iquestcoder/configuration_iquestcoder.py (defaults), models/llama/modeling_llama.py.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import llama
 from archcalc.arch._schema import Layers, Size, Tokens
@@ -12,7 +12,7 @@ from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("sliding_window", "max_window_layers")
+    inert_keys = ("sliding_window", "max_window_layers")
 
     vocab_size: Size = 76800
     hidden_size: Size = 5120

@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/iquest_loopcoder.py (`LoopCoderAttention`, `LoopGateProjection`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import llama
 from archcalc.arch._decoder import join
 from archcalc.arch._schema import Layers, Tokens
@@ -14,7 +12,7 @@ from archcalc.model import Architecture, Layer, Shard, Stack, stack
 
 
 class Schema(llama.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = (*llama.Schema.core_keys, "loop_num", "loop_window_size")
+    core_keys = (*llama.Schema.core_keys, "loop_num", "loop_window_size")
 
     loop_num: Layers = 2
     loop_window_size: Tokens = 64

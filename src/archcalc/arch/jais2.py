@@ -3,16 +3,13 @@
 Source: transformers 5.23, models/jais2/modeling_jais2.py and configuration_jais2.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import arcee
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(arcee.Schema):
-    name: ClassVar[str] = "jais2"
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 150272
     hidden_size: Size = 3328

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/jamba/modeling_jamba.py and configuration_jamb
 """
 
 from math import ceil
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 
@@ -22,8 +22,8 @@ from archcalc.model import NOPE, Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    whole_heads = False
+    inert_keys = (
         "calc_logits_for_entire_prompt", "mamba_inner_layernorms", "num_logits_to_keep", "use_associative_scan", "use_mamba_kernels",
         "use_mambapy",
     )  # fmt: skip

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/janus/modeling_janus.py and configuration_janu
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces, VisionSchema
 from archcalc.arch._schema import Flag, nested
@@ -22,8 +22,7 @@ def aligner(name: str, wide: int, out: int, depth: int) -> Iterable[Tensor]:
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "janus"
-    tower_name: ClassVar[str] = "vision_model"
+    tower_name = "vision_model"
 
     vision_config: Annotated[Vision, nested("janus_vision_model", fixed=True), DEFAULT]
     vq_config: Annotated[Vqgan, nested("janus_vqgan", fixed=True), DEFAULT]

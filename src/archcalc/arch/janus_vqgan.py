@@ -5,7 +5,6 @@ arXiv:2012.09841.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
@@ -37,7 +36,7 @@ def attention(name: str, width: int) -> Iterator[Tensor]:
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("num_patches", "beta")
+    inert_keys = ("num_patches", "beta")
 
     embed_dim: Size = 8
     num_embeddings: Size = 16384

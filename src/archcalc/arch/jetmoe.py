@@ -4,7 +4,7 @@ Source: transformers 5.23, models/jetmoe/modeling_jetmoe.py and configuration_je
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
@@ -16,9 +16,8 @@ from archcalc.model import Experts, Layer, Shard, Tensor
 
 
 class Schema(PlainSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = ("aux_loss_coef", "applied_layers", "glu", "num_layers")
-    name: ClassVar[str] = "jetmoe"
+    core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
+    inert_keys = ("aux_loss_coef", "applied_layers", "glu", "num_layers")
 
     vocab_size: Size = 32000
     hidden_size: Size = 2048

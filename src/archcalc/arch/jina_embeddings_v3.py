@@ -5,7 +5,7 @@ configuration_jina_embeddings_v3.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import roberta
 from archcalc.arch._schema import Layers, Size, rope_label
@@ -17,11 +17,10 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(roberta.Schema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "jina_embeddings_v3"
-    layers_name: ClassVar[str] = "layers"
-    offset: ClassVar[int] = 0
-    head_first: ClassVar[bool] = True
+    whole_heads = False
+    layers_name = "layers"
+    offset = 0
+    head_first = True
 
     vocab_size: Size = 250002
     hidden_size: Size = 1024

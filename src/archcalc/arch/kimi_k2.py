@@ -3,10 +3,8 @@
 Source: transformers 5.23, models/deepseek_v3/ (the published configs name DeepSeek-V3's classes).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import deepseek_v3
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "kimi_k2"
+    pass

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/kimi_k25/modeling_kimi_k25.py and configuratio
 ("kimi_k25": published checkpoints also fuse the tower's queries, keys and values into `wqkv`).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -18,8 +18,8 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index", "use_unified_vision_chunk", "video_placeholder")
+    core_keys = ("text_config", "vision_config")
+    inert_keys = ("ignore_index", "use_unified_vision_chunk", "video_placeholder")
 
     text_config: Annotated[ConfigSchema, nested("deepseek_v3"), Field(default={}, validate_default=True)]
     vision_config: Annotated[MoonVit, nested("kimi_k25_vision"), Field(default={}, validate_default=True)]

@@ -4,7 +4,7 @@ Source: vLLM 0.33, models/kimi_k3/nvidia/model.py (`hf_to_vllm_mapper`: names) a
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
@@ -13,11 +13,10 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index", "media_placeholder_token_id", "image_placeholder")
-    name: ClassVar[str] = "kimi_k3"
-    projector_name: ClassVar[str] = "mm_projector"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    core_keys = ("text_config", "vision_config")
+    inert_keys = ("ignore_index", "media_placeholder_token_id", "image_placeholder")
+    projector_name = "mm_projector"
+    renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
 

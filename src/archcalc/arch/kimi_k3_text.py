@@ -6,7 +6,6 @@ Source: vLLM 0.33, models/kimi_k3/amd/linear.py (`KimiMoE`, `KimiMLAAttention`, 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from pydantic import Field
 
@@ -61,8 +60,7 @@ class DeltaConfig(LinearConfig):
 
 
 class Schema(kimi_linear.Schema):
-    name: ClassVar[str] = "kimi_k3_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *kimi_linear.Schema.inert_keys, "activation_situ_beta", "activation_situ_linear_beta", "topk_method", "model_type",
     )  # fmt: skip
 

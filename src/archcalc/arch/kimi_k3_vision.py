@@ -5,7 +5,7 @@ transformers_utils/configs/kimi_k3.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch import moonvit
 from archcalc.arch._composite import Pieces
@@ -21,7 +21,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(moonvit.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *moonvit.Schema.inert_keys, "activation_func", "pos_emb_interpolation_mode", "projector_ln_eps", "mm_hidden_size",
         "_attn_implementation",
     )  # fmt: skip

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kimi_linear/modeling_kimi_linear.py and config
 conversion_mapping.py ("kimi_linear").
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR
@@ -17,11 +15,10 @@ from archcalc.errors import ConfigError
 
 
 class Schema(DeltaSchema):
-    name: ClassVar[str] = "kimi_linear"
-    rotary: ClassVar[bool] = False
-    stored: ClassVar[tuple[str, ...]] = ("w1", "w3", "w2")
+    rotary = False
+    stored = ("w1", "w3", "w2")
     # Only the mixtures have a name of their own in checkpoints.
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    renames = (
         *RENAMES, *((f".mlp.{name}.", f".block_sparse_moe.{name}.") for name in ("experts", "gate", "shared_experts")),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ Source: moonshotai/Kimi-VL-A3B-Instruct, modeling_kimi_vl.py and configuration_k
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
@@ -17,10 +17,9 @@ from archcalc.model import Architecture, Stack, Tensor
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
-    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index", "media_placeholder_token_id", "vocab_size")
-    name: ClassVar[str] = "kimi_vl"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    core_keys = ("text_config",)
+    inert_keys = ("ignore_index", "media_placeholder_token_id", "vocab_size")
+    renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
 

@@ -4,22 +4,20 @@ Source: mlx-lm 0.32, models/Klear.py (`KlearSparseMoeBlock`); Kwai-Klear/Klear-4
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.model import Layer
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "klear"
-    core_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = (
         *BiasedSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts",
     )  # fmt: skip
-    qk_norm: ClassVar[QkNorm] = "head"
+    qk_norm = "head"
 
     intermediate_size: Size
     num_hidden_layers: Layers

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/kolibri1/modeling_kolibri1.py and configuratio
 conversion_mapping.py ("kolibri1").
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
@@ -27,7 +25,7 @@ RENAMES = (
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("intermediate_size",)
+    inert_keys = ("intermediate_size",)
 
     vocab_size: Size = 128000
     hidden_size: Size = 2560

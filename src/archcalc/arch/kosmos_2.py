@@ -5,7 +5,7 @@ Source: transformers 5.23, models/kosmos2/modeling_kosmos2.py (`Kosmos2ForCondit
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of
 from archcalc.arch._decoder import group, join
@@ -19,8 +19,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(CompositeSchema):
-    name: ClassVar[str] = "kosmos_2"
-    text_name: ClassVar[str] = "text_model"
+    text_name = "text_model"
 
     text_config: Annotated[Text, nested("kosmos_2_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("kosmos_2_vision_model", fixed=True), DEFAULT]

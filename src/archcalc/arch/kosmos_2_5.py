@@ -4,7 +4,7 @@ Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5For
 (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import kosmos_2
 from archcalc.arch._composite import DEFAULT
@@ -14,8 +14,6 @@ from archcalc.model import Architecture
 
 
 class Schema(kosmos_2.Schema):
-    name: ClassVar[str] = "kosmos_2_5"
-
     text_config: Annotated[Text, nested("kosmos_2_5_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("kosmos_2_5_vision_model", fixed=True), DEFAULT]
     latent_query_num: Size = 2048

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5TextForCausalLM`) and configuration_kosmos2_5.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import kosmos_2_text_model
 from archcalc.arch._computes import Computes
@@ -13,9 +13,8 @@ from archcalc.blocks.vision import table
 
 
 class Schema(kosmos_2_text_model.Schema):
-    name: ClassVar[str] = "kosmos_2_5_text_model"
-    norm_label: ClassVar[str] = "LayerNorm (pre, and within the FFN)"
-    inner_norm: ClassVar[bool] = False
+    norm_label = "LayerNorm (pre, and within the FFN)"
+    inner_norm = False
 
     vocab_size: Size = 108481
     max_position_embeddings: Tokens = 4096

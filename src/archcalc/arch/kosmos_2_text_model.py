@@ -23,14 +23,13 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "kosmos_2_text_model"
-    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding", "layerdrop")
-    layer_norms: ClassVar[bool] = True
-    norms: ClassVar[tuple[str, ...]] = ("self_attn_layer_norm", "final_layer_norm")
-    norm_label: ClassVar[str] = "LayerNorm (pre, and within attention and FFN)"
-    last_norm: ClassVar[str] = "layer_norm"
-    gated: ClassVar[bool] = False
-    ffn_name: ClassVar[str] = "ffn"
+    inert_keys = ("scale_embedding", "layerdrop")
+    layer_norms = True
+    norms = ("self_attn_layer_norm", "final_layer_norm")
+    norm_label = "LayerNorm (pre, and within attention and FFN)"
+    last_norm = "layer_norm"
+    gated = False
+    ffn_name = "ffn"
     inner_norm: ClassVar[bool] = True
 
     vocab_size: Size = 65037

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/kyutai_speech_to_text/modeling_kyutai_speech_t
 (defaults).
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import with_tower
@@ -16,9 +16,8 @@ from archcalc.model import Architecture
 
 
 class Schema(Moshi):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = ("frame_size", "sampling_rate")
-    name: ClassVar[str] = "kyutai_speech_to_text"
+    core_keys = ()
+    inert_keys = ("frame_size", "sampling_rate")
 
     vocab_size: Size = 4001
     hidden_size: Size = 2048

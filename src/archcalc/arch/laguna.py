@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/laguna/modeling_laguna.py and configuration_laguna.py (defaults), conversion_mapping.py ("laguna").
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import sparse_layers
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
@@ -26,7 +24,7 @@ RENAMES = (
 
 class Schema(GatedSchema):
     # `gating_types` repeats `gating`, `mlp_only_layers` the dense ones of `mlp_layer_types`.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "decoder_sparse_step", "gating_types", "mlp_only_layers", "moe_router_logit_softcapping", "moe_routed_scaling_factor",
         "use_bidirectional_attention",
     )  # fmt: skip

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/layoutlm/modeling_layoutlm.py (`LayoutLMForMas
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Size
@@ -14,9 +14,8 @@ from archcalc.model import LEARNED, Tensor
 
 
 class Schema(bert.Schema):
-    name: ClassVar[str] = "layoutlm"
-    pooler: ClassVar[str] = ""
-    root: ClassVar[str] = "layoutlm"
+    pooler = ""
+    root = "layoutlm"
 
     max_2d_position_embeddings: Size = 1024
 

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/led/modeling_led.py and configuration_led.py (
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import named
@@ -21,9 +20,8 @@ NAMES = (f"{INNER}.query", f"{INNER}.key", f"{INNER}.value", "output")
 
 
 class Schema(BartSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*BartSchema.inert_keys, "attention_window", "num_beams")
-    name: ClassVar[str] = "led"
-    root: ClassVar[str] = "led"
+    inert_keys = (*BartSchema.inert_keys, "attention_window", "num_beams")
+    root = "led"
 
     max_encoder_position_embeddings: Size = 16384
     max_position_embeddings: Size = named(1024, "max_decoder_position_embeddings")

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm2/modeling_lfm2.py and configuration_lfm2.py (defaults; the FFN's width is adjusted).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
@@ -21,10 +19,9 @@ CONV = "conv"
 
 
 class Schema(DecoderSchema):
-    name: ClassVar[str] = "lfm2"
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
     # Published configs repeat widths and counts under the names of the first implementation, which is not read any more.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale", "block_use_swiglu", "block_use_xavier_init",
         "conv_dim", "conv_dim_out", "conv_use_xavier_init", "num_heads", "theta", "use_pos_enc",
     )  # fmt: skip

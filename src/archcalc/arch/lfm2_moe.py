@@ -4,8 +4,6 @@ Source: transformers 5.23, models/lfm2_moe/modeling_lfm2_moe.py and configuratio
 ("lfm2_moe": experts are stored one by one).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import lfm2
 from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Count, Flag, Size
@@ -15,8 +13,6 @@ from archcalc.model import Architecture, Moe, stack
 
 
 class Schema(lfm2.Schema):
-    name: ClassVar[str] = "lfm2_moe"
-
     hidden_size: Size = 2048
     intermediate_size: Size = 7168
     moe_intermediate_size: Size = 1792

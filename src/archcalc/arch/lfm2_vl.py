@@ -5,7 +5,7 @@ Source: transformers 5.23, models/lfm2_vl/modeling_lfm2_vl.py and configuration_
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema, both
 from archcalc.arch._encoder import encoder, stated
@@ -16,12 +16,11 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "projector_hidden_act", "do_image_splitting", "encoder_patch_size", "max_image_tokens", "min_image_tokens", "max_num_patches",
         "max_pixels_tolerance", "max_tiles", "min_tiles", "tile_size", "use_image_special_tokens", "use_thumbnail",
         "vision_feature_layer",
     )  # fmt: skip
-    name: ClassVar[str] = "lfm2_vl"
 
     text_config: Annotated[ConfigSchema, nested("lfm2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip2_vision_model"), DEFAULT]

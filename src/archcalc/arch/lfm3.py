@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm3/modeling_lfm3.py and configuration_lfm3.py (defaults, `layer_types`), conversion_mapping.py.
 """
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from archcalc.arch import lfm2
@@ -19,8 +17,6 @@ _ROPE = {"full_attention": {"rope_type": "proportional", "partial_rotary_factor"
 
 
 class Schema(lfm2.Schema):
-    name: ClassVar[str] = "lfm3"
-
     vocab_size: Size = 128000
     hidden_size: Size = 2048
     intermediate_size: Size = 7680

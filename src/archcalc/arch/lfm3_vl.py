@@ -4,7 +4,7 @@ Source: transformers 5.23, models/lfm3_vl/modeling_lfm3_vl.py and configuration_
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
@@ -15,8 +15,7 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
-    name: ClassVar[str] = "lfm3_vl"
+    inert_keys = ("projector_hidden_act",)
 
     text_config: Annotated[ConfigSchema, nested("lfm3"), DEFAULT]
     vision_config: Annotated[Vision, nested("lfm3_vl_vision", fixed=True), DEFAULT]

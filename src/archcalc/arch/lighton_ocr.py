@@ -4,7 +4,7 @@ Source: transformers 5.23, models/lighton_ocr/modeling_lighton_ocr.py and config
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled
@@ -26,9 +26,8 @@ PIXTRAL = {
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "lighton_ocr"
-    tower_name: ClassVar[str] = "vision_encoder"
-    projector_name: ClassVar[str] = "vision_projection"
+    tower_name = "vision_encoder"
+    projector_name = "vision_projection"
 
     text_config: Annotated[ConfigSchema, nested("qwen3", absent=TEXT), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pixtral", absent=PIXTRAL), DEFAULT]

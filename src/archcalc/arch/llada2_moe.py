@@ -4,8 +4,6 @@ Source: inclusionAI/LLaDA2.0-mini, modeling_llada2_moe.py (the layers of Bailing
 srt/dllm/ (keys and values of finished blocks are cached).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import bailing_moe
 from archcalc.model import Architecture
 
@@ -16,8 +14,7 @@ NOTE = (
 
 
 class Schema(bailing_moe.Schema):
-    name: ClassVar[str] = "llada2_moe"
-    inert_keys: ClassVar[tuple[str, ...]] = (*bailing_moe.Schema.inert_keys, "block_size", "mask_token_id")
+    inert_keys = (*bailing_moe.Schema.inert_keys, "block_size", "mask_token_id")
 
     def architecture(self, prefix: str = "model") -> Architecture:
         a = super().architecture(prefix)

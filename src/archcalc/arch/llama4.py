@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/llama4/modeling_llama4.py and configuration_llama4.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -17,9 +17,9 @@ from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
+    core_keys = ("text_config", "vision_config")
     # The text model, which has the head, goes by its own flag.
-    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings", "image_processor_config")
+    inert_keys = ("tie_word_embeddings", "image_processor_config")
 
     text_config: Annotated[Text, nested("llama4_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision, nested("llama4_vision_model"), Field(default={}, validate_default=True)]

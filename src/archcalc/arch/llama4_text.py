@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llama4/modeling_llama4.py and configuration_llama4.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import CHUNKED, FULL, mixed_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder, every, join
@@ -19,7 +17,7 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("attn_scale", "attn_temperature_tuning", "floor_scale", "for_llm_compressor")
+    inert_keys = ("attn_scale", "attn_temperature_tuning", "floor_scale", "for_llm_compressor")
 
     vocab_size: Size = 202048
     hidden_size: Size = 5120

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/llama4/modeling_llama4.py (`Llama4VisionModel`) and configuration_llama4.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
@@ -16,7 +14,7 @@ from archcalc.model import Group, Shard, Stack, Tensor, stack
 
 class Schema(TowerSchema):
     # The reference implementation takes the last layer, shuffles by a ratio that changes no width, and has no biases there.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "vision_feature_layer", "vision_feature_select_strategy", "pixel_shuffle_ratio", "multi_modal_projector_bias",
     )  # fmt: skip
 

@@ -27,7 +27,6 @@ class Schema(VisionSchema):
         "unfreeze_mm_vision_tower", "mm_hidden_size", "mm_projector_type", "mm_resampler_type", "mm_use_im_patch_token",
         "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower", "use_mm_proj",
     )  # fmt: skip
-    name: ClassVar[str] = "llava"
     renames: ClassVar[tuple[tuple[str, str], ...]] = LLAVA
 
     vision_config: Annotated[TowerSchema, nested("clip_vision_model", absent=CLIP), DEFAULT]

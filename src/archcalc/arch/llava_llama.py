@@ -3,7 +3,7 @@
 Source: NVlabs/VILA, llava/model/multimodal_projector/base_projector.py (`mlp_downsample`) and llava_llama.py.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._decoder import group, with_tower
 from archcalc.arch._encoder import pooled
@@ -18,14 +18,14 @@ from archcalc.model import Architecture, Encoder
 
 
 class Projector(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings",)
+    inert_keys = ("tie_word_embeddings",)
 
     mm_projector_type: str
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("llm_cfg", "vision_tower_cfg", "mm_projector_cfg")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("llm_cfg", "vision_tower_cfg", "mm_projector_cfg")
+    inert_keys = (
         "image_aspect_ratio", "interpolate_mode", "mm_hidden_size", "mm_projector_lr", "mm_use_im_patch_token",
         "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "model_dtype", "num_video_frames", "resume_path",
         "s2_max_split_size", "s2_scales", "tune_language_model", "tune_mm_projector", "tune_vision_tower", "vision_resolution",

@@ -6,7 +6,7 @@ multimodal_encoder/clip_encoder.py; microsoft/llava-med-v1.5-mistral-7b, config.
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import llava
 from archcalc.arch._composite import DEFAULT, VisionSchema
@@ -24,12 +24,11 @@ TOWERS = {"openai/clip-vit-large-patch14-336": llava.CLIP, "openai/clip-vit-larg
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "mm_vision_tower")
-    inert_keys: ClassVar[tuple[str, ...]] = _OWN
-    name: ClassVar[str] = "llava_mistral"
-    tower_name: ClassVar[str] = "vision_tower.vision_tower.vision_model"
-    projector_name: ClassVar[str] = "mm_projector"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (("model.language_model.", "model."),)
+    core_keys = ("hidden_size", "mm_vision_tower")
+    inert_keys = _OWN
+    tower_name = "vision_tower.vision_tower.vision_model"
+    projector_name = "mm_projector"
+    renames = (("model.language_model.", "model."),)
 
     text_config: Annotated[ConfigSchema, nested("mistral", "llava_mistral"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("clip_vision_model"), DEFAULT]

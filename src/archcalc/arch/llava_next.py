@@ -4,7 +4,6 @@ Source: transformers 5.23, models/llava_next/modeling_llava_next.py and configur
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from archcalc.arch import llava
 from archcalc.arch._encoder import pinpoints, tiled
@@ -12,8 +11,6 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(llava.Schema):
-    name: ClassVar[str] = "llava_next"
-
     def tied(self, text: Architecture) -> bool:
         return bool(self.tie_word_embeddings)
 

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/llava_next_video/modeling_llava_next_video.py 
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch import llava, llava_next
 from archcalc.arch._schema import Size
@@ -13,8 +13,6 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(llava_next.Schema):
-    name: ClassVar[str] = "llava_next_video"
-
     spatial_pool_mode: Literal["average", "max", "conv"] = "average"
     spatial_pool_stride: Size = 2
     spatial_pool_out_channels: Size | None = None

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/llava_onevision/modeling_llava_onevision.py and configuration_llava_onevision.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import llava, llava_next
 from archcalc.arch._composite import DEFAULT
@@ -19,8 +19,6 @@ SIGLIP = {
 
 
 class Schema(llava_next.Schema):
-    name: ClassVar[str] = "llava_onevision"
-
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", absent=SIGLIP), DEFAULT]
     vision_feature_layer: int | list[int] = -1

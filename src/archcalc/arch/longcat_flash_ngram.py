@@ -5,7 +5,6 @@ for each length and split, each two rows longer than the one before, and a proje
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import longcat_flash
 from archcalc.arch._decoder import group, join
@@ -15,13 +14,13 @@ from archcalc.model import Architecture, Shard, Tensor
 
 
 class Schema(longcat_flash.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = (
         *longcat_flash.Schema.core_keys,
         "ngram_vocab_size_ratio",
         "emb_neighbor_num",
         "emb_split_num",
     )
-    inert_keys: ClassVar[tuple[str, ...]] = (*longcat_flash.Schema.inert_keys, "oe_ignored_token_ids")
+    inert_keys = (*longcat_flash.Schema.inert_keys, "oe_ignored_token_ids")
 
     ngram_vocab_size_ratio: Size
     emb_neighbor_num: Size

@@ -5,7 +5,6 @@ Source: transformers 5.23, models/longformer/modeling_longformer.py (`Longformer
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from archcalc.arch import roberta
 from archcalc.arch._schema import Size
@@ -14,15 +13,14 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(roberta.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *roberta.Schema.inert_keys,
         "attention_window",
         "attention_mode",
         "ignore_attention_mask",
         "onnx_export",
     )
-    name: ClassVar[str] = "longformer"
-    root: ClassVar[str] = "longformer"
+    root = "longformer"
 
     vocab_size: Size = 30522
 

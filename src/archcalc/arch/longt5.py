@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/longt5/modeling_longt5.py and configuration_longt5.py (defaults); Guo et al. 2021, arXiv:2112.07916.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch import t5
 from archcalc.blocks.norm import rms_norm
@@ -11,9 +11,8 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(t5.Schema):
-    fp32_modules: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (*t5.Schema.inert_keys, "local_radius", "global_block_size")
-    name: ClassVar[str] = "longt5"
+    fp32_modules = ()
+    inert_keys = (*t5.Schema.inert_keys, "local_radius", "global_block_size")
 
     encoder_attention_type: Literal["local", "transient-global"] = "local"
 

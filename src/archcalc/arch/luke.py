@@ -5,7 +5,6 @@ arXiv:2010.01057.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch import roberta
 from archcalc.arch._schema import Flag, Size
@@ -16,9 +15,8 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(roberta.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*roberta.Schema.inert_keys, "cls_entity_prediction")
-    name: ClassVar[str] = "luke"
-    root: ClassVar[str] = "luke"
+    inert_keys = (*roberta.Schema.inert_keys, "cls_entity_prediction")
+    root = "luke"
 
     vocab_size: Size = 50267
     entity_vocab_size: Size = 500000

@@ -4,19 +4,17 @@ Source: transformers 5.23, models/m2m_100/modeling_m2m_100.py and configuration_
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Size
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import SINUSOIDAL, Position, Tensor
+from archcalc.model import SINUSOIDAL, Tensor
 
 
 class Schema(BartSchema):
-    name: ClassVar[str] = "m2m_100"
-    logits_bias: ClassVar[bool] = False
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    position: ClassVar[Position] = SINUSOIDAL
+    logits_bias = False
+    norm_label = "LayerNorm (pre)"
+    position = SINUSOIDAL
 
     vocab_size: Size = 128112
     activation_function: str = "relu"

@@ -15,8 +15,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
-    name: ClassVar[str] = "mamba"
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "vocab_size")
+    core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     # `d_inner` and its like are those of the first release.
     inert_keys: ClassVar[tuple[str, ...]] = (
         "d_inner", "d_model", "fused_add_norm", "n_layer", "rescale_prenorm_residual", "residual_in_fp32",

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mamba2/modeling_mamba2.py and configuration_mamba2.py (defaults, `validate_architecture`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import mamba
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks.mamba import Mamba2
@@ -12,8 +10,7 @@ from archcalc.errors import ConfigError
 
 
 class Schema(mamba.Schema):
-    name: ClassVar[str] = "mamba2"
-    inert_keys: ClassVar[tuple[str, ...]] = (*mamba.Schema.inert_keys, "norm_before_gate")
+    inert_keys = (*mamba.Schema.inert_keys, "norm_before_gate")
 
     vocab_size: Size = 32768
     hidden_size: Size = 4096

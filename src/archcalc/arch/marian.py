@@ -3,19 +3,16 @@
 Source: transformers 5.23, models/marian/modeling_marian.py and configuration_marian.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import Derived
 from archcalc.arch._schema import Flag, Size
-from archcalc.model import SINUSOIDAL, Group, Position, Stack
+from archcalc.model import SINUSOIDAL, Group, Stack
 
 
 class Schema(BartSchema):
-    name: ClassVar[str] = "marian"
-    offset: ClassVar[int] = 0
-    embedding_norm: ClassVar[bool] = False
-    position: ClassVar[Position] = SINUSOIDAL
+    offset = 0
+    embedding_norm = False
+    position = SINUSOIDAL
 
     vocab_size: Size = 58101
     decoder_vocab_size: Derived = 0

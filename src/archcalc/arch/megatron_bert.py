@@ -4,7 +4,6 @@ Source: transformers 5.23, models/megatron_bert/modeling_megatron_bert.py and co
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Layers, Size
@@ -14,10 +13,10 @@ from archcalc.model import Tensor
 
 
 class Schema(bert.Schema):
-    name: ClassVar[str] = "megatron-bert"
-    attention_norm: ClassVar[str] = "ln"
-    ffn_norm: ClassVar[str] = "ln"
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    name = "megatron-bert"
+    attention_norm = "ln"
+    ffn_norm = "ln"
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 29056
     hidden_size: Size = 1024

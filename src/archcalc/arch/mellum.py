@@ -5,23 +5,20 @@ skips, as Qwen3-Next stores it.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._alternating import FULL, SLIDING, sparse_layers
 from archcalc.arch._decoder import attention_pattern
 from archcalc.arch._mtp import apart
 from archcalc.arch._plain import WindowedSchema, named
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "mellum"
-    whole_heads: ClassVar[bool] = False
-    qk_norm: ClassVar[QkNorm] = "head"
+    whole_heads = False
+    qk_norm = "head"
 
     vocab_size: Size = 98304
     hidden_size: Size = 2304

@@ -6,7 +6,6 @@ Source: transformers 5.23, models/mimi/modeling_mimi.py (`MimiModel`) and config
 """
 
 import math
-from typing import ClassVar
 
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
@@ -23,8 +22,8 @@ from archcalc.model import Group, Layer, Stack, Tensor, stack
 class Half(ConfigSchema):
     """What the class derives from the keys beside it, and writes down again."""
 
-    language: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    language = False
+    inert_keys = (
         "attention_bias", "audio_channels", "codebook_dim", "codebook_size", "compress", "dilation_growth_rate", "frame_rate", "head_dim",
         "hidden_size", "intermediate_size", "kernel_size", "last_kernel_size", "layer_scale_initial_scale", "num_attention_heads",
         "num_filters", "num_hidden_layers", "num_key_value_heads", "num_quantizers", "num_residual_layers", "num_semantic_quantizers",
@@ -35,7 +34,7 @@ class Half(ConfigSchema):
 
 
 class Schema(SeanetTower):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "codebook_dim", "codebook_size", "dilation_growth_rate", "layer_scale_initial_scale", "max_position_embeddings", "norm_eps",
         "num_quantizers", "num_semantic_quantizers", "pad_mode", "sliding_window", "trim_right_ratio", "use_causal_conv",
         "use_streaming", "normalize", "_frame_rate",

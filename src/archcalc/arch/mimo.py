@@ -3,8 +3,6 @@
 Source: XiaomiMiMo/MiMo-7B-Base, modeling_mimo.py (`MiMoMTPLayers`) and configuration_mimo.py (Qwen 2's).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import qwen2
 from archcalc.arch._schema import Count, Flag
 from archcalc.blocks._tensor import linear, make_layer
@@ -16,8 +14,6 @@ NORMS = ("input_layernorm", "post_attention_layernorm", "token_layernorm", "hidd
 
 
 class Schema(qwen2.Schema):
-    name: ClassVar[str] = "mimo"
-
     attention_bias: Flag = True
     num_nextn_predict_layers: Count = 0
 

@@ -5,7 +5,7 @@ XiaomiMiMo/MiMo-V2.5-Pro's element count is that of this structure with three MT
 Source: vLLM 0.33, models/mimo_v2.py (`MiMoV2FlashDecoderLayer`, `MiMoV2Attention`) and models/mimo_v2_mtp.py.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch import mimo_v2_flash
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
@@ -20,10 +20,10 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(mimo_v2_flash.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = (
         *mimo_v2_flash.Schema.core_keys, "hybrid_layer_pattern", "moe_layer_freq", "swa_num_key_value_heads", "n_routed_experts",
     )  # fmt: skip
-    inert_keys: ClassVar[tuple[str, ...]] = (*mimo_v2_flash.Schema.inert_keys, "attention_projection_layout", "moe_router_dtype")
+    inert_keys = (*mimo_v2_flash.Schema.inert_keys, "attention_projection_layout", "moe_router_dtype")
 
     # 1 where a layer slides.
     hybrid_layer_pattern: list[Literal[0, 1]]

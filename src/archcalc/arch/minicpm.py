@@ -5,7 +5,6 @@ configuration_minicpm.py (defaults).
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
@@ -13,8 +12,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("scale_emb", "dim_model_base", "scale_depth", "sparse_config", "mup_denominator")
-    name: ClassVar[str] = "minicpm"
+    inert_keys = ("scale_emb", "dim_model_base", "scale_depth", "sparse_config", "mup_denominator")
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

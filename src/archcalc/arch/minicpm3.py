@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/minicpm3/modeling_minicpm3.py and configuration_minicpm3.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
@@ -17,7 +17,7 @@ from archcalc.model import Architecture
 
 
 class Schema(LatentSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*LatentSchema.inert_keys, "scale_emb", "scale_depth", "dim_model_base")
+    inert_keys = (*LatentSchema.inert_keys, "scale_emb", "scale_depth", "dim_model_base")
 
     vocab_size: Size = 73448
     hidden_size: Size = 2560

@@ -3,13 +3,9 @@
 Source: transformers 5.23, models/minicpm_ocr/modeling_minicpm_ocr.py and configuration_minicpm_ocr.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import minicpmv4_6
 from archcalc.arch._schema import Flag
 
 
 class Schema(minicpmv4_6.Schema):
-    name: ClassVar[str] = "minicpm_ocr"
-
     tie_word_embeddings: Flag | None = True

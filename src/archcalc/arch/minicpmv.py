@@ -5,7 +5,7 @@ models/minicpmv.py (`get_version_by_config`; `MiniCPMV2_0`: timm's SigLIP withou
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import _timm_vit
 from archcalc.arch._composite import DEFAULT, Pieces, width_of
@@ -41,8 +41,8 @@ class Timm(_timm_vit.Schema):
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "query_num")
-    inert_keys: ClassVar[tuple[str, ...]] = OWN
+    core_keys = ("hidden_size", "query_num")
+    inert_keys = OWN
 
     version: float | str | None = None
     text_config: Annotated[ConfigSchema, nested("llama")]

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/minicpmv4_6/modeling_minicpmv4_6.py and config
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, square, tiled
@@ -16,12 +16,11 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "insert_layer_id", "image_size", "drop_vision_last_layer", "downsample_mode", "merge_kernel_size", "patch_size",
         "image_start_id", "image_end_id", "slice_start_id", "slice_end_id", "newline_id",
     )  # fmt: skip
-    name: ClassVar[str] = "minicpmv4_6"
-    projector_name: ClassVar[str] = "merger.mlp"
+    projector_name = "merger.mlp"
 
     text_config: Annotated[ConfigSchema, nested("qwen3_5_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("minicpmv4_6_vision", fixed=True), DEFAULT]

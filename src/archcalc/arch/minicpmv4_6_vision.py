@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minicpmv4_6/modeling_minicpmv4_6.py (`MiniCPMV
 (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import siglip_vision_model
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
@@ -16,7 +14,7 @@ from archcalc.blocks.vision import projector, vit_attention
 
 
 class Schema(siglip_vision_model.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("insert_layer_id", "projection_dim", "vision_use_head")
+    inert_keys = ("insert_layer_id", "projection_dim", "vision_use_head")
 
     window_kernel_size: tuple[Size, Size] = (2, 2)
 

@@ -3,10 +3,8 @@
 Source: transformers 5.23, models/minicpmv4_7/modeling_minicpmv4_7.py and configuration_minicpmv4_7.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import minicpmv4_6
 
 
 class Schema(minicpmv4_6.Schema):
-    name: ClassVar[str] = "minicpmv4_7"
+    pass

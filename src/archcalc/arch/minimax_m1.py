@@ -3,10 +3,8 @@
 Source: MiniMaxAI/MiniMax-M1-80k, configuration_minimax_m1.py.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import minimax_text_01
 
 
 class Schema(minimax_text_01.Schema):
-    name: ClassVar[str] = "minimax_m1"
+    pass

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax_m2/modeling_minimax_m2.py and configur
 conversion_mapping.py ("minimax_m2"). Configs announce MTP modules (`use_mtp`, `num_mtp_modules`), published checkpoints hold none.
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._computes import Computes
@@ -19,7 +17,7 @@ from archcalc.model import Architecture, Moe
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attn_type_list", "layernorm_full_attention_beta", "layernorm_linear_attention_beta", "layernorm_mlp_beta",
         "mlp_intermediate_size", "mtp_transformer_layers", "num_mtp_modules", "qk_norm_type", "shared_intermediate_size",
         "shared_moe_mode", "sliding_window", "swa_rope_theta", "use_mtp", "use_qk_norm", "use_routing_bias",

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax_m3_vl; what only this config states is
 `use_routing_bias`, `attention_output_gate`). The checkpoint holds no layers of multi-token prediction, though the config counts some.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._minimax_m3 import BlockSparseSchema
 from archcalc.arch._schema import Flag
 from archcalc.arch.minimax_m3_vl_text import Schema as TextSchema
@@ -14,8 +12,8 @@ from archcalc.model import Architecture
 
 
 class Schema(TextSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_local_experts", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("hidden_size", "num_hidden_layers", "num_local_experts", "vocab_size")
+    inert_keys = (
         *BlockSparseSchema.inert_keys, "first_k_dense_replace", "moe_intermediate_size", "n_shared_experts", "num_mtp_modules",
         "num_nextn_predict_layers", "use_gemma_norm", "qk_norm_type",
     )  # fmt: skip

@@ -5,7 +5,7 @@ either config says so), conversion_mapping.py ("minimax_m3_vl").
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Size, nested
@@ -16,12 +16,11 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "merged_hidden_size", "projector_hidden_act", "multimodal_projector_bias", "img_token_compression_config",
         "image_grid_pinpoints", "image_seq_length", "process_image_mode", "vision_feature_layer", "vision_feature_select_strategy",
     )  # fmt: skip
-    name: ClassVar[str] = "minimax_m3_vl"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    renames = (
         ("lm_head.", "language_model.lm_head."),
         ("model.language_model.", "language_model.model."),
         ("model.vision_tower.embeddings.proj.", "vision_tower.vision_model.embeddings.patch_embedding."),

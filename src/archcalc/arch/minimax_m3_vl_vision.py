@@ -4,8 +4,6 @@ Source: transformers 5.23, models/minimax_m3_vl/modeling_minimax_m3_vl.py (`Mini
 (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import area, within
@@ -17,7 +15,7 @@ from archcalc.model import Encoder, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "img_token_compression_config", "position_embedding_type", "rope_mode")
+    inert_keys = ("image_size", "img_token_compression_config", "position_embedding_type", "rope_mode")
 
     hidden_size: Size = 1280
     intermediate_size: Size = 5120

@@ -5,7 +5,7 @@ transformers 5.23, models/minimax/modeling_minimax.py. Routers are stored in flo
 912,210,767,872 bytes, and vLLM 0.33, models/minimax_text_01.py `MiniMaxText01MoE` makes the gate so.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch import minimax
 from archcalc.arch._schema import Count, Size, per_layer, rope_label
@@ -14,9 +14,8 @@ from archcalc.model import Layer, Position
 
 
 class Schema(minimax.Schema):
-    name: ClassVar[str] = "minimax_text_01"
-    core_keys: ClassVar[tuple[str, ...]] = (*minimax.Schema.core_keys, "attn_type_list")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = (*minimax.Schema.core_keys, "attn_type_list")
+    inert_keys = (
         "layernorm_full_attention_alpha", "layernorm_full_attention_beta", "layernorm_linear_attention_alpha",
         "layernorm_linear_attention_beta", "layernorm_mlp_alpha", "layernorm_mlp_beta", "postnorm", "shared_moe_mode",
     )  # fmt: skip

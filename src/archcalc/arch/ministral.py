@@ -3,17 +3,14 @@
 Source: transformers 5.23, models/ministral/modeling_ministral.py and configuration_ministral.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "ministral"
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias", "mlp_bias")
-    whole_heads: ClassVar[bool] = False
+    inert_keys = ("attention_bias", "mlp_bias")
+    whole_heads = False
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

@@ -30,7 +30,7 @@ VISION: dict[str, Any] = {
 
 class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
+    inert_keys = ("projector_hidden_act",)
 
     text_config: Annotated[ConfigSchema, nested("mistral"), Field(default=TEXT, validate_default=True)]
     vision_config: Annotated[Pixtral, nested("pixtral"), Field(default=VISION, validate_default=True)]

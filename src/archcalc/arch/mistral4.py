@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mistral4/modeling_mistral4.py and configuration_mistral4.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import deepseek_v3
@@ -14,9 +12,8 @@ from archcalc.model import ROPE, Architecture
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "mistral4"
-    inert_keys: ClassVar[tuple[str, ...]] = (*deepseek_v3.Schema.inert_keys, "head_dim")
-    correction_bias: ClassVar[str] = ""
+    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim")
+    correction_bias = ""
 
     vocab_size: Size = 131072
     hidden_size: Size = 4096

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/mistral_large4/modeling_mistral_large4.py and configuration_mistral_large4.py (defaults).
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import mistral3
 from archcalc.arch._composite import DEFAULT
@@ -19,7 +19,7 @@ VISION: dict[str, Any] = {
 
 
 class Schema(mistral3.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
+    core_keys = ()
 
     text_config: Annotated[ConfigSchema, nested("mistral_large4_text", fixed=True), DEFAULT]
     vision_config: Annotated[Pixtral, nested("pixtral", absent=VISION), DEFAULT]

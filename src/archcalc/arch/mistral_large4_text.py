@@ -5,7 +5,6 @@ configuration_mistral_large4.py (defaults, `kv_sharing_modes`).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -26,9 +25,8 @@ STRETCHED = {"rope_scaling": {"rope_type": "yarn"}}
 
 
 class Schema(IndexedSchema):
-    fp32_modules: ClassVar[tuple[str, ...]] = ("indexer.weights_proj",)
-    name: ClassVar[str] = "mistral_large4_text"
-    inert_keys: ClassVar[tuple[str, ...]] = ("qk_head_dim", "head_dim", "layer_types")
+    fp32_modules = ("indexer.weights_proj",)
+    inert_keys = ("qk_head_dim", "head_dim", "layer_types")
 
     vocab_size: Size = 204800
     hidden_size: Size = 6144

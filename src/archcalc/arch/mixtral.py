@@ -4,7 +4,7 @@ Source: transformers 5.23, models/mixtral/modeling_mixtral.py and configuration_
 (published names: block_sparse_moe, w1 gate, w3 up, w2 down).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -19,8 +19,7 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "mixtral"
+    whole_heads = False
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

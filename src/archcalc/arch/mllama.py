@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/mllama/modeling_mllama.py and configuration_mllama.py (defaults), conversion_mapping.py ("mllama").
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,8 +22,8 @@ RENAMES = (
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings",)
+    core_keys = ("text_config", "vision_config")
+    inert_keys = ("tie_word_embeddings",)
 
     text_config: Annotated[ConfigSchema, nested("mllama_text_model"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision, nested("mllama_vision_model"), Field(default={}, validate_default=True)]

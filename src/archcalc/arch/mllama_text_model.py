@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/mllama/modeling_mllama.py (`MllamaTextModel`) and configuration_mllama.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import DecoderSchema, decoder, every
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
@@ -19,8 +17,8 @@ EXTRA_ROWS = 8
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("dropout", "head_dim")
+    whole_heads = False
+    inert_keys = ("dropout", "head_dim")
 
     vocab_size: Size = 128256
     hidden_size: Size = 4096

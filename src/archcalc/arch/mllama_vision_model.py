@@ -4,7 +4,6 @@ Source: transformers 5.23, models/mllama/modeling_mllama.py (`MllamaVisionModel`
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -18,7 +17,7 @@ from archcalc.model import Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("intermediate_layers_indices", "tie_word_embeddings")
+    inert_keys = ("intermediate_layers_indices", "tie_word_embeddings")
 
     hidden_size: Size = 1280
     hidden_act: str = "gelu"

@@ -5,7 +5,6 @@ Source: transformers 5.23, models/mobilebert/modeling_mobilebert.py (`MobileBert
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bert import NAMES, BertSchema
 from archcalc.arch._schema import Flag, Layers, Size
@@ -24,9 +23,8 @@ def dense(name: str, outer: int, inner: int) -> Iterator[Tensor]:
 
 
 class Schema(BertSchema):
-    name: ClassVar[str] = "mobilebert"
-    root: ClassVar[str] = "mobilebert"
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertSchema.inert_keys, "normalization_type", "true_hidden_size")
+    root = "mobilebert"
+    inert_keys = (*BertSchema.inert_keys, "normalization_type", "true_hidden_size")
 
     hidden_size: Size = 512
     num_hidden_layers: Layers = 24

@@ -15,7 +15,6 @@ from archcalc.model import Architecture, Group, Layer, Tensor
 
 
 class Schema(modernbert_decoder.Schema):
-    name: ClassVar[str] = "modernbert"
     own_heads: ClassVar[bool] = True
 
     architectures: list[str] | None = None

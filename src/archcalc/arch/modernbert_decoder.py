@@ -5,7 +5,7 @@ Source: transformers 5.23, models/modernbert_decoder/modeling_modernbert_decoder
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._decoder import attention_pattern
@@ -18,14 +18,14 @@ from archcalc.model import Architecture, Group, Layer, Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "modernbert-decoder"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    name = "modernbert-decoder"
+    inert_keys = (
         "classifier_activation", "deterministic_flash_attn", "global_rope_theta", "initializer_cutoff_factor", "local_rope_theta",
         "position_embedding_type", "reference_compile", "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction",
         "sliding_window", "classifier_pooling", "causal_mask",
     )  # fmt: skip
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 50368
     hidden_size: Size = 768

@@ -15,14 +15,13 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "modernvbert"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "classifier_pooling",
         "classifier_bias",
     )
-    text_name: ClassVar[str] = "text_model"
-    tower_name: ClassVar[str] = "vision_model"
-    projector_name: ClassVar[str] = "connector"
+    text_name = "text_model"
+    tower_name = "vision_model"
+    projector_name = "connector"
     # What the text model calls the parts of its head, and what this one does.
     head_names: ClassVar[tuple[tuple[str, str], ...]] = (("head.", "projection_head."), ("decoder.", "lm_head."))
 

@@ -4,7 +4,7 @@ Source: allenai/Molmo-7B-D-0924, modeling_molmo.py and config_molmo.py (defaults
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._encoder import through
 from archcalc.arch._molmo import PATCHES, backbone, clip_block
@@ -18,12 +18,11 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "use_position_ids", "tie_word_embeddings", "max_sequence_length")
-    name: ClassVar[str] = "molmo"
-    norms: ClassVar[tuple[str, ...]] = ("attn_norm", "ff_norm")
-    last_norm: ClassVar[str] = "ln_f"
-    mixer_name: ClassVar[str] = ""
-    ffn_name: ClassVar[str] = ""
+    inert_keys = ("clip_qkv", "use_position_ids", "tie_word_embeddings", "max_sequence_length")
+    norms = ("attn_norm", "ff_norm")
+    last_norm = "ln_f"
+    mixer_name = ""
+    ffn_name = ""
 
     vocab_size: Size = 50304
     embedding_size: Size | None = 50304

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/molmo2/modeling_molmo2.py and configuration_mo
 `vit_config` states more layers than it has: those behind the last one that the adapter reads are not built.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._encoder import film, pooled, square, tiled
@@ -16,8 +16,7 @@ from archcalc.model import Architecture, Encoder
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_patch_id", "use_frame_special_tokens")
-    name: ClassVar[str] = "molmo2"
+    inert_keys = ("image_patch_id", "use_frame_special_tokens")
 
     text_config: Annotated[ConfigSchema, nested("molmo2_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("molmo2_vision", fixed=True), DEFAULT]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/molmo2/modeling_molmo2.py (`Molmo2Adapter`) and configuration_molmo2.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import named
@@ -15,7 +13,7 @@ from archcalc.model import Shard
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_feature_dropout", "pooling_attention_mask", "float32_attention")
+    inert_keys = ("image_feature_dropout", "pooling_attention_mask", "float32_attention")
 
     vision_feature_layer: list[int] | None = named(None, "vit_layers", "vision_feature_layer")
     hidden_size: Size = 1152

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/molmo2/modeling_molmo2.py (`Molmo2TextModel`) and configuration_molmo2.py (defaults).
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
@@ -11,8 +11,7 @@ from archcalc.blocks._tensor import Mixer
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "molmo2_text"
-    inert_keys: ClassVar[tuple[str, ...]] = ("rope_scaling_layers", "use_qk_norm")
+    inert_keys = ("rope_scaling_layers", "use_qk_norm")
 
     vocab_size: Size = 151936
     additional_vocab_size: Count = 128

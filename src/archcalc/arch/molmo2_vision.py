@@ -4,8 +4,6 @@ Source: transformers 5.23, models/molmo2/modeling_molmo2.py (`Molmo2VisionModel`
 keys in released configs).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._plain import named
@@ -19,7 +17,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("float32_attention", "resize_mode")
+    inert_keys = ("float32_attention", "resize_mode")
 
     hidden_size: Size = 1152
     intermediate_size: Size = 4304

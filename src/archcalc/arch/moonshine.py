@@ -5,7 +5,6 @@ configuration_moonshine.py (defaults; building the encoder overwrites the decode
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
@@ -22,10 +21,9 @@ from archcalc.model import Architecture, Group, Layer, Tensor, stack
 
 
 class Schema(DecoderSchema):
-    name: ClassVar[str] = "moonshine"
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = ("pad_head_dim_to_multiple_of", "decoder_start_token_id")
-    whole_heads: ClassVar[bool] = False
+    core_keys = ("hidden_size", "vocab_size")
+    inert_keys = ("pad_head_dim_to_multiple_of", "decoder_start_token_id")
+    whole_heads = False
 
     vocab_size: Size = 32768
     hidden_size: Size = 288

@@ -21,7 +21,6 @@ class Schema(PlainSchema):
         "audio_encoder", "audio_encoder_config", "depth_decoder", "depth_decoder_config", "audio_vocab_size", "num_codebooks",
         "sampling_rate",
     )  # fmt: skip
-    name: ClassVar[str] = "moshi"
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

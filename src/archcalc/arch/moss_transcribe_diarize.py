@@ -5,7 +5,7 @@ configuration_moss_transcribe_diarize.py (defaults).
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, AudioSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
@@ -21,8 +21,7 @@ TEXT = {
 
 
 class Schema(AudioSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act", "audio_chunk_size")
-    name: ClassVar[str] = "moss_transcribe_diarize"
+    inert_keys = ("projector_hidden_act", "audio_chunk_size")
 
     text_config: Annotated[ConfigSchema, nested("qwen3", absent=TEXT), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("moss_transcribe_diarize_audio", fixed=True), DEFAULT]

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/mpnet/modeling_mpnet.py (`MPNetForMaskedLM`) a
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import roberta
 from archcalc.arch._schema import Size
@@ -16,8 +16,7 @@ from archcalc.model import LEARNED, Layer, Shard, Tensor
 
 
 class Schema(roberta.Schema):
-    name: ClassVar[str] = "mpnet"
-    root: ClassVar[str] = "mpnet"
+    root = "mpnet"
 
     vocab_size: Size = 30527
     relative_attention_num_buckets: Size = 32

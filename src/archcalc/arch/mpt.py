@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/mpt/modeling_mpt.py and configuration_mpt.py (defaults, attribute_map).
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from archcalc.arch._classic import ClassicSchema
 from archcalc.arch._plain import named
@@ -16,7 +16,7 @@ from archcalc.model import ALIBI
 class Attention(ConfigSchema):
     """`attn_config`: the reference has heads of their own keys and values, and no norms of either."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "alibi", "alibi_bias_max", "attn_impl", "attn_uses_sequence_id", "clip_qkv", "prefix_lm", "softmax_scale",
     )  # fmt: skip
 
@@ -25,19 +25,18 @@ class Attention(ConfigSchema):
 
 
 class Schema(ClassicSchema):
-    name: ClassVar[str] = "mpt"
     # The reference implementation's FFN is four times as wide whatever expansion_ratio says, and it has no learned positions.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "embedding_fraction", "expansion_ratio", "init_config", "init_device", "learned_pos_emb", "no_bias",
         "norm_type", "verbose", "attn_impl", "attn_uses_sequence_id", "alibi", "alibi_bias_max", "clip_qkv", "prefix_lm", "qk_ln",
         "softmax_scale", "max_position_embeddings",
     )  # fmt: skip
-    norms: ClassVar[tuple[str, ...]] = ("norm_1", "norm_2")
-    norm_bias: ClassVar[bool] = False
-    norm_label: ClassVar[str] = "LayerNorm (pre, no bias)"
-    last_norm: ClassVar[str] = "norm_f"
-    mixer_name: ClassVar[str] = "attn"
-    ffn_name: ClassVar[str] = "ffn"
+    norms = ("norm_1", "norm_2")
+    norm_bias = False
+    norm_label = "LayerNorm (pre, no bias)"
+    last_norm = "norm_f"
+    mixer_name = "attn"
+    ffn_name = "ffn"
 
     vocab_size: Size = 50368
     hidden_size: Size = named(2048, "d_model", "hidden_size")

@@ -4,19 +4,16 @@ Source: transformers 5.24, models/mra/modeling_mra.py (`MraForMaskedLM`) and con
 arXiv:2207.10284.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import yoso
 from archcalc.arch._schema import Size
 
 
 class Schema(yoso.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *yoso.Schema.inert_keys, "block_per_row", "approx_mode", "initial_prior_first_n_blocks", "initial_prior_diagonal_n_blocks",
     )  # fmt: skip
-    name: ClassVar[str] = "mra"
-    root: ClassVar[str] = "mra"
-    way: ClassVar[str] = "approximated in blocks"
+    root = "mra"
+    way = "approximated in blocks"
 
     max_position_embeddings: Size = 512
 

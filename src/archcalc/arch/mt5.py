@@ -3,16 +3,12 @@
 Source: transformers 5.23, models/mt5/modeling_mt5.py and configuration_mt5.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size
 from archcalc.arch.t5 import Schema as T5Schema
 
 
 class Schema(T5Schema):
-    name: ClassVar[str] = "mt5"
-
     vocab_size: Size = 250112
     d_ff: Size = 1024
     num_layers: Layers = named(8, "num_layers", "num_hidden_layers")

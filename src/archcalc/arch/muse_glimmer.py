@@ -16,7 +16,7 @@ from archcalc.model import Architecture, Shard
 
 class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
+    inert_keys = ("projector_hidden_act",)
 
     text_config: Annotated[ConfigSchema, nested("muse_glimmer_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("muse_glimmer_vision"), Field(default={}, validate_default=True)]

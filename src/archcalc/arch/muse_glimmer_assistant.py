@@ -4,8 +4,6 @@ Source: transformers 5.23, models/muse_glimmer_assistant/modeling_muse_glimmer_a
 and head are the target's) and configuration_muse_glimmer_assistant.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import SLIDING, mixed_label
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, group, join
@@ -19,9 +17,8 @@ from archcalc.model import Architecture, Layer, stack
 
 
 class Schema(DecoderSchema):
-    name: ClassVar[str] = "muse_glimmer_assistant"
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads")
-    inert_keys: ClassVar[tuple[str, ...]] = ("block_size", "mask_token_id", "vocab_size", "tie_word_embeddings")
+    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+    inert_keys = ("block_size", "mask_token_id", "vocab_size", "tie_word_embeddings")
 
     vocab_size: Size = 202_048
     hidden_size: Size = 6656

@@ -20,7 +20,6 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
-    name: ClassVar[str] = "muse_glimmer_text"
     inert_keys: ClassVar[tuple[str, ...]] = ("output_multiplier", "qk_scale_factor")
 
     vocab_size: Size = 202048

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/muse_glimmer/modeling_muse_glimmer.py (`MuseGl
 (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import stated, within
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided, per_layer
@@ -20,7 +18,7 @@ WINDOW, FULL = "window_attention", "full_attention"
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("merge_size",)
+    inert_keys = ("merge_size",)
 
     patch_size: Size = 14
     pos_emb_height: Size = 32

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/muse_spark/modeling_muse_spark.py and configuration_muse_spark.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import muse_glimmer
 from archcalc.arch._composite import DEFAULT
@@ -15,7 +15,7 @@ from archcalc.model import Architecture
 
 
 class Schema(muse_glimmer.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
+    core_keys = ()
 
     text_config: Annotated[ConfigSchema, nested("muse_spark_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("muse_spark_vision", fixed=True), DEFAULT]

@@ -5,7 +5,6 @@ Source: transformers 5.23, models/muse_spark/modeling_muse_spark.py (`MuseSparkT
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from archcalc.arch import muse_glimmer_text
 from archcalc.arch._plain import sparse_layers
@@ -51,8 +50,7 @@ class PooledExperts:
 
 
 class Schema(muse_glimmer_text.Schema):
-    name: ClassVar[str] = "muse_spark_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (*muse_glimmer_text.Schema.inert_keys, "residual_gate_temperature")
+    inert_keys = (*muse_glimmer_text.Schema.inert_keys, "residual_gate_temperature")
 
     hidden_size: Size = 8192
     intermediate_size: Size = 16384

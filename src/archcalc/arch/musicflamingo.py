@@ -4,12 +4,11 @@ Source: transformers 5.24, models/musicflamingo/modeling_musicflamingo.py and co
 stated beside the text model's).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import audioflamingo3
 
 
 class Schema(audioflamingo3.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    name = "audioflamingo3"
+    inert_keys = (
         *audioflamingo3.Schema.inert_keys, "head_dim", "max_position_embeddings", "rope_parameters", "rope_theta", "partial_rotary_factor",
     )  # fmt: skip

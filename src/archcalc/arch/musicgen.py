@@ -17,10 +17,9 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_encoder", "audio_encoder", "decoder")
+    core_keys = ("text_encoder", "audio_encoder", "decoder")
     own_heads: ClassVar[bool] = True
     inert_keys: ClassVar[tuple[str, ...]] = ("initializer_factor", "sampling_rate", "tie_encoder_decoder")
-    name: ClassVar[str] = "musicgen"
 
     text_encoder: Annotated[T5Schema, nested("t5")]
     audio_encoder: Annotated[TowerSchema, nested("encodec")]

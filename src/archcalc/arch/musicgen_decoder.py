@@ -22,15 +22,14 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    inert_keys = (
         "audio_channels",
         "scale_embedding",
         "layerdrop",
         "initializer_factor",
         "cross_attention_hidden_size",
     )
-    name: ClassVar[str] = "musicgen_decoder"
     crosses: ClassVar[bool] = True
 
     vocab_size: Size = 2048

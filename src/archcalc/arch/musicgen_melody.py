@@ -5,7 +5,7 @@ configuration_musicgen_melody.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import musicgen
 from archcalc.arch._decoder import join
@@ -16,8 +16,7 @@ from archcalc.model import Tensor
 
 
 class Schema(musicgen.Schema):
-    name: ClassVar[str] = "musicgen_melody"
-    inert_keys: ClassVar[tuple[str, ...]] = (*musicgen.Schema.inert_keys, "chroma_length")
+    inert_keys = (*musicgen.Schema.inert_keys, "chroma_length")
 
     decoder: Annotated[Decoder, nested("musicgen_melody_decoder", fixed=True)]
     num_chroma: Size = 12

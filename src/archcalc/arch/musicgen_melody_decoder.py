@@ -4,11 +4,8 @@ Source: transformers 5.24, models/musicgen_melody/modeling_musicgen_melody.py (`
 configuration_musicgen_melody.py (`MusicgenMelodyDecoderConfig`, defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import musicgen_decoder
 
 
 class Schema(musicgen_decoder.Schema):
-    name: ClassVar[str] = "musicgen_melody_decoder"
-    crosses: ClassVar[bool] = False
+    crosses = False

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/mvp/modeling_mvp.py and configuration_mvp.py (
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Flag, Size
@@ -14,8 +13,6 @@ from archcalc.model import Tensor
 
 
 class Schema(BartSchema):
-    name: ClassVar[str] = "mvp"
-
     vocab_size: Size = 50267
     use_prompt: Flag = False
     prompt_length: Size = 100

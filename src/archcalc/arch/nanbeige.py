@@ -3,8 +3,6 @@
 Source: mlx-lm 0.32, models/nanbeige.py (`effective_num_loops`, `make_cache`; what it refuses is refused here).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import llama
 from archcalc.arch._schema import Flag, Layers
 from archcalc.errors import UnsupportedError
@@ -12,7 +10,7 @@ from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("skip_loop_final_norm",)
+    inert_keys = ("skip_loop_final_norm",)
 
     num_loops: Layers = 1
     loop_loss_weights: list[float] | None = None

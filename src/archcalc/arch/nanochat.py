@@ -4,7 +4,7 @@ Source: transformers 5.23, models/nanochat/modeling_nanochat.py and configuratio
 nanochat/gpt.py `GPTConfig` (native keys) and scripts/base_train.py (width = 64 * depth, heads of 128).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import model_validator
 
@@ -23,8 +23,8 @@ _NATIVE = {
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
-    core_keys: ClassVar[tuple[str, ...]] = ()
+    whole_heads = False
+    core_keys = ()
 
     vocab_size: Size = 50304
     hidden_size: Size = 768

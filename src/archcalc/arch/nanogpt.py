@@ -4,20 +4,18 @@ Source: karpathy/nanoGPT, model.py `GPTConfig` (keys and defaults), `GPT` (tied 
 transposed as in GPT-2's Conv1D.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gpt2
 from archcalc.arch._schema import Flag, Size
 from archcalc.model import Architecture
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("meta_vocab_size", "dataset", "init_from", "out_dir")
+    inert_keys = ("meta_vocab_size", "dataset", "init_from", "out_dir")
 
     vocab_size: Size = 50304
     block_size: Size = 1024
     bias: Flag = True
-    transposed: ClassVar[bool] = False
+    transposed = False
     activation_function: str = "gelu"
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

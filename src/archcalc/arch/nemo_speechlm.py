@@ -4,7 +4,7 @@ Source: transformers 5.23, models/nemotron3_5_transcribe/modeling_nemotron3_5_tr
 (`Nemotron3_5TranscribeForConditionalGeneration`, which ties nothing) and configuration_nemotron3_5_transcribe.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group, join
@@ -33,8 +33,7 @@ NEMO = (
 
 
 class Schema(CompositeSchema):
-    name: ClassVar[str] = "nemo_speechlm"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = NEMO
+    renames = NEMO
 
     architectures: list[str] | None = None
     text_config: Annotated[ConfigSchema, nested("nemotron_h", absent=TEXT), DEFAULT]

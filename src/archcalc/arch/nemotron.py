@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/nemotron/modeling_nemotron.py and configuration_nemotron.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import arcee
 from archcalc.arch._computes import Computes
@@ -11,11 +11,10 @@ from archcalc.arch._schema import Fraction, Layers, Size, Tokens, rope_label
 
 
 class Schema(arcee.Schema):
-    name: ClassVar[str] = "nemotron"
-    inert_keys: ClassVar[tuple[str, ...]] = ("rope_percent", "rope_percentage")
-    whole_heads: ClassVar[bool] = False
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    inert_keys = ("rope_percent", "rope_percentage")
+    whole_heads = False
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 256000
     hidden_size: Size = 6144

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/nemotron3_5_transcribe/modeling_nemotron3_5_tr
 configuration_nemotron3_5_transcribe.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import group, join
@@ -17,7 +17,7 @@ from archcalc.model import Group, Stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("speaker_activity_threshold",)
+    inert_keys = ("speaker_activity_threshold",)
 
     asr_config: Annotated[Speech, nested("nemotron3_5_transcribe_asr_audio", fixed=True), DEFAULT]
     diarization_config: Annotated[Speakers, nested("nemotron3_diarization"), DEFAULT]

@@ -5,7 +5,6 @@ and configuration_nemotron3_5_transcribe.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._schema import Layers, Size
 from archcalc.arch._whisper import conv
@@ -14,7 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(Audio):
-    inert_keys: ClassVar[tuple[str, ...]] = (*Audio.inert_keys, "blank_token_id", "residual_scale")
+    inert_keys = (*Audio.inert_keys, "blank_token_id", "residual_scale")
 
     intermediate_size: Size = 640
     num_hidden_layers: Layers = 2

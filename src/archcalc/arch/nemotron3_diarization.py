@@ -4,7 +4,7 @@ Source: transformers 5.23, models/nemotron3_diarization/modeling_nemotron3_diari
 (`Nemotron3DiarizationForAudioFrameClassification`) and configuration_nemotron3_diarization.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from archcalc.model import Group, Stack, Tensor
 
 
 class Head(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("audio_hidden_size",)
+    inert_keys = ("audio_hidden_size",)
 
     hidden_size: Size = 192
     num_speakers: Size = 8
@@ -26,8 +26,8 @@ class Head(TowerSchema):
 
 
 class Schema(TowerSchema):
-    whole: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    whole = False
+    inert_keys = (
         "streaming_config", "chunk_length", "chunk_right_context", "chunk_left_context", "fifo_length", "speaker_cache_update_period",
     )  # fmt: skip
 

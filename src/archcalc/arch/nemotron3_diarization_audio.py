@@ -4,14 +4,12 @@ Source: transformers 5.23, models/nemotron3_diarization/modeling_nemotron3_diari
 configuration_nemotron3_diarization.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._schema import Layers, Size
 from archcalc.arch.nemotron3_5_transcribe_asr_audio import Schema as Audio
 
 
 class Schema(Audio):
-    qk_norms: ClassVar[bool] = False
+    qk_norms = False
 
     hidden_size: Size = 512
     intermediate_size: Size = 2048

@@ -5,7 +5,7 @@ names of keys in released configs; the language model's own flag ties its head).
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field
 
@@ -36,8 +36,8 @@ def relu_mlp(wide: int, inner: int, out: int, bias: bool = False) -> Iterator[Te
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ()
+    inert_keys = (
         "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type", "max_sequence_length",
         "img_context_token", "img_start_token", "img_end_token", "norm_mean", "norm_std", "patch_size", "use_thumbnail",
         "video_context_token", "sound_context_token", "min_num_patches", "max_num_patches",

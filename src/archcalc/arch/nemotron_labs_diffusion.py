@@ -4,15 +4,13 @@ Source: nvidia/Nemotron-Labs-Diffusion-8B, its model card and the sizes in its c
 models/ministral3/modeling_ministral3.py (the layers).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import llama
 from archcalc.arch.llada2_moe import NOTE
 from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("block_size", "mask_token_id")
+    inert_keys = ("block_size", "mask_token_id")
 
     def architecture(self, prefix: str = "model") -> Architecture:
         return super().architecture(prefix)._replace(model_type="nemotron_labs_diffusion", notes=(NOTE,))

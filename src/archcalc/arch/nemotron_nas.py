@@ -3,8 +3,6 @@
 Source: nvidia/Llama-3_3-Nemotron-Super-49B-v1, modeling_decilm.py and configuration_decilm.py (`block_configs`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._plain import Derived
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided, per_layer
@@ -17,7 +15,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Attention(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("unshifted_sink", "use_prefill_window_in_sink_attention", "sparsify", "llama4")
+    inert_keys = ("unshifted_sink", "use_prefill_window_in_sink_attention", "sparsify", "llama4")
 
     no_op: Flag = False
     replace_with_linear: Flag = False
@@ -27,7 +25,7 @@ class Attention(ConfigSchema):
 
 
 class FeedForward(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("sparsify", "moe", "hidden_act")
+    inert_keys = ("sparsify", "moe", "hidden_act")
 
     no_op: Flag = False
     replace_with_linear: Flag = False
@@ -41,7 +39,7 @@ class Block(ConfigSchema):
 
 
 class Schema(DecoderSchema):
-    core_keys: ClassVar[tuple[str, ...]] = (*DecoderSchema.core_keys, "block_configs")
+    core_keys = (*DecoderSchema.core_keys, "block_configs")
 
     intermediate_size: Derived = 0  # each block has its own
     num_hidden_layers: Layers

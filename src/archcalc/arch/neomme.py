@@ -5,7 +5,7 @@ configuration_neomme.py (defaults, `layer_types`, `per_layer_config`).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._alternating import FULL, SLIDING, known_kinds, mixed_label
 from archcalc.arch._computes import Computes
@@ -21,10 +21,9 @@ from archcalc.model import Architecture, Group, Kind, Layer, Shard, Tensor
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "neomme"
-    inert_keys: ClassVar[tuple[str, ...]] = ("residual_multiplier", "embedding_dim", "document_token_id", "image_token_id")
-    gated: ClassVar[bool] = False
-    norm_label: ClassVar[str] = "RMSNorm (no weights)"
+    inert_keys = ("residual_multiplier", "embedding_dim", "document_token_id", "image_token_id")
+    gated = False
+    norm_label = "RMSNorm (no weights)"
 
     vocab_size: Size = 131072
     embedding_rank: Size = 256

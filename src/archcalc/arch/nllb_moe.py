@@ -4,8 +4,6 @@ Source: transformers 5.24, models/nllb_moe/modeling_nllb_moe.py (`NllbMoeForCond
 (defaults); NLLB Team 2022, arXiv:2207.04672.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import m2m_100
 from archcalc.arch._schema import Count, Flag, Size
 from archcalc.blocks._tensor import prefixed
@@ -16,12 +14,11 @@ _NAMES = (("encoder_attn", "cross_attention"), ("final_layer_norm", "ff_layer_no
 
 
 class Schema(m2m_100.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *m2m_100.Schema.inert_keys, "batch_prioritized_routing", "expert_capacity", "moe_eval_capacity_token_fraction", "moe_token_dropout",
         "normalize_router_prob_before_dropping", "router_dtype", "router_ignore_padding_tokens", "router_z_loss_coef",
         "second_expert_policy", "router_type", "num_selected_experts",
     )  # fmt: skip
-    name: ClassVar[str] = "nllb_moe"
 
     num_experts: Size = 128
     encoder_sparse_step: Count = 4

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/nomic_bert/modeling_nomic_bert.py (`NomicBertF
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size, rope_label
@@ -30,10 +30,9 @@ RENAMES = (
 
 
 class Schema(BertSchema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "nomic_bert"
-    root: ClassVar[str] = "nomic_bert"
-    layers_name: ClassVar[str] = "layers"
+    whole_heads = False
+    root = "nomic_bert"
+    layers_name = "layers"
 
     vocab_size: Size = 30528
     hidden_act: str = "silu"

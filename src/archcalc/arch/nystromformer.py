@@ -4,19 +4,16 @@ Source: transformers 5.24, models/nystromformer/modeling_nystromformer.py (`Nyst
 configuration_nystromformer.py (defaults); Xiong et al. 2021, arXiv:2102.03902.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import yoso
 from archcalc.arch._schema import Count, Size
 
 
 class Schema(yoso.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *yoso.Schema.inert_keys, "segment_means_seq_len", "num_landmarks", "inv_coeff_init_option",
     )  # fmt: skip
-    name: ClassVar[str] = "nystromformer"
-    root: ClassVar[str] = "nystromformer"
-    way: ClassVar[str] = "through landmarks"
+    root = "nystromformer"
+    way = "through landmarks"
 
     vocab_size: Size = 30000
     max_position_embeddings: Size = 510

@@ -3,18 +3,15 @@
 Source: transformers 5.23, models/olmo/modeling_olmo.py and configuration_olmo.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "olmo"
-    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv",)
-    whole_heads: ClassVar[bool] = False
-    norm_label: ClassVar[str] = "LayerNorm (pre, no weights)"
+    inert_keys = ("clip_qkv",)
+    whole_heads = False
+    norm_label = "LayerNorm (pre, no weights)"
 
     vocab_size: Size = 50304
     hidden_size: Size = 4096

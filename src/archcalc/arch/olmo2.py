@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmo2/modeling_olmo2.py and configuration_olmo2.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -16,7 +14,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
     vocab_size: Size = 50304
     hidden_size: Size = 4096
     intermediate_size: Size = 11008

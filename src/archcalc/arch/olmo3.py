@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmo3/modeling_olmo3.py and configuration_olmo3.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import olmo2
 from archcalc.arch._decoder import attention_pattern, decoder
 from archcalc.arch._schema import Size
@@ -13,7 +11,7 @@ from archcalc.model import Architecture
 
 
 class Schema(olmo2.Schema):
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
     sliding_window: Size | None = 4096
     layer_types: list[str] | None = None
 

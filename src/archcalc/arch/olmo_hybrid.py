@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/olmo_hybrid/modeling_olmo_hybrid.py and configuration_olmo_hybrid.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder
@@ -19,8 +17,8 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    whole_heads = False
+    inert_keys = (
         "linear_a_log_max", "linear_a_log_min", "linear_allow_neg_eigval", "linear_dt_init_floor", "linear_dt_max", "linear_dt_min",
     )  # fmt: skip
 

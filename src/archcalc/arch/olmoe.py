@@ -4,19 +4,16 @@ Source: transformers 5.23, models/olmoe/modeling_olmoe.py and configuration_olmo
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "olmoe"
-    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv",)
-    whole_heads: ClassVar[bool] = False
-    qk_norm: ClassVar[QkNorm] = "full"
+    inert_keys = ("clip_qkv",)
+    whole_heads = False
+    qk_norm = "full"
 
     vocab_size: Size = 50304
     hidden_size: Size = 2048

@@ -3,7 +3,7 @@
 Source: transformers 5.24, models/omniasr/modeling_omniasr.py (`OmniASRForConditionalGeneration`) and configuration_omniasr.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group
@@ -19,9 +19,8 @@ LLAMA = {
 
 
 class Schema(CompositeSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config", "audio_config")
-    inert_keys: ClassVar[tuple[str, ...]] = ("num_special_tokens", "language_token_id", "language_mapping", "num_languages")
-    name: ClassVar[str] = "omniasr"
+    core_keys = ("text_config", "audio_config")
+    inert_keys = ("num_special_tokens", "language_token_id", "language_mapping", "num_languages")
 
     text_config: Annotated[ConfigSchema, nested("llama", absent=LLAMA), DEFAULT]
     audio_config: Annotated[Audio, nested("omniasr_audio", fixed=True), DEFAULT]

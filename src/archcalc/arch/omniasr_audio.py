@@ -3,8 +3,6 @@
 Source: transformers 5.24, models/omniasr/modeling_omniasr.py (`OmniASRAudioModel`) and configuration_omniasr.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Flag, Layers, Size
@@ -16,7 +14,7 @@ from archcalc.model import stack
 
 
 class Schema(Wav2Vec2Schema):
-    root: ClassVar[str] = ""
+    root = ""
 
     hidden_size: Size = 1024
     num_hidden_layers: Layers = 24

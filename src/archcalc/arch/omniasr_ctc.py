@@ -4,7 +4,7 @@ Source: transformers 5.24, models/omniasr/modeling_omniasr.py (`OmniASRForCTC`) 
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._schema import Size, TowerSchema, nested
@@ -14,7 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("blank_token_id", "ctc_loss_reduction", "ctc_zero_infinity")
+    inert_keys = ("blank_token_id", "ctc_loss_reduction", "ctc_zero_infinity")
 
     audio_config: Annotated[Audio, nested("omniasr_audio", fixed=True), DEFAULT]
     vocab_size: Size = 10288

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/openai/modeling_openai.py and configuration_openai.py (defaults, attribute_map).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._classic import ClassicSchema
 from archcalc.arch._plain import named
@@ -14,11 +14,11 @@ from archcalc.model import LEARNED, Tensor
 
 
 class Schema(ClassicSchema):
-    name: ClassVar[str] = "openai-gpt"
-    inert_keys: ClassVar[tuple[str, ...]] = ("n_ctx", "n_special", "predict_special_tokens")
-    norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
-    norm_label: ClassVar[str] = "LayerNorm (post)"
-    mixer_name: ClassVar[str] = "attn"
+    name = "openai-gpt"
+    inert_keys = ("n_ctx", "n_special", "predict_special_tokens")
+    norms = ("ln_1", "ln_2")
+    norm_label = "LayerNorm (post)"
+    mixer_name = "attn"
 
     vocab_size: Size = 40478
     max_position_embeddings: Size = named(512, "n_positions", "max_position_embeddings")

@@ -3,7 +3,7 @@
 Source: apple/OpenELM-270M, modeling_openelm.py and configuration_openelm.py (`make_divisible`).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._decoder import decoder
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided, per_layer
@@ -21,7 +21,7 @@ def make_divisible(value: float, by: int) -> int:
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = (
         "model_dim",
         "num_transformer_layers",
         "num_query_heads",
@@ -29,7 +29,7 @@ class Schema(ConfigSchema):
         "ffn_multipliers",
     )
     # What the numbers of heads were computed from.
-    inert_keys: ClassVar[tuple[str, ...]] = ("num_gqa_groups", "qkv_multipliers", "rope_freq_constant", "rope_max_length")
+    inert_keys = ("num_gqa_groups", "qkv_multipliers", "rope_freq_constant", "rope_max_length")
 
     vocab_size: Size = 32000
     max_context_length: Tokens = 2048

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/opt/modeling_opt.py and configuration_opt.py (
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._decoder import join
 from archcalc.arch._plain import Derived, PlainSchema, named
@@ -16,11 +16,10 @@ from archcalc.model import LEARNED, Architecture, Group, Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "opt"
-    norms: ClassVar[tuple[str, ...]] = ("self_attn_layer_norm", "final_layer_norm")
-    last_norm: ClassVar[str] = "final_layer_norm"
-    gated: ClassVar[bool] = False
-    ffn_name: ClassVar[str] = ""
+    norms = ("self_attn_layer_norm", "final_layer_norm")
+    last_norm = "final_layer_norm"
+    gated = False
+    ffn_name = ""
 
     vocab_size: Size = 50272
     hidden_size: Size = 768

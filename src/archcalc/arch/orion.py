@@ -3,17 +3,14 @@
 Source: OrionStarAI/Orion-14B-Base, modeling_orion.py and configuration_orion.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias", "bf16", "fp16")
-    name: ClassVar[str] = "orion"
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    inert_keys = ("attention_bias", "bf16", "fp16")
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 84608
     hidden_size: Size = 4096

@@ -5,7 +5,7 @@ the outer config's sizes).
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema, width_of
 from archcalc.arch._encoder import pooled, tiled
@@ -15,8 +15,7 @@ from archcalc.model import Architecture, Encoder, Group, Shard, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("visual_indicator_token_ids",)
-    name: ClassVar[str] = "ovis2"
+    inert_keys = ("visual_indicator_token_ids",)
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("ovis2_vision", fixed=True), DEFAULT]

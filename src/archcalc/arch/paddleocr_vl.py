@@ -5,7 +5,7 @@ config says so).
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
@@ -15,13 +15,12 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "use_bias", "compression_ratio", "ignored_index", "rope_is_neox_style", "use_3d_rope", "use_flash_attention",
         "weight_share_add_bias", "use_rmsnorm", "vision_start_token_id",
     )  # fmt: skip
-    name: ClassVar[str] = "paddleocr_vl"
-    tower_name: ClassVar[str] = "visual"
-    projector_name: ClassVar[str] = "projector"
+    tower_name = "visual"
+    projector_name = "projector"
 
     text_config: Annotated[ConfigSchema, nested("paddleocr_vl_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("paddleocr_vl_vision", fixed=True), DEFAULT]

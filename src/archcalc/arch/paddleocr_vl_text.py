@@ -3,10 +3,8 @@
 Source: transformers 5.23, models/paddleocr_vl/configuration_paddleocr_vl.py (`PaddleOCRTextConfig`, defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import ernie4_5
 
 
 class Schema(ernie4_5.Schema):
-    name: ClassVar[str] = "paddleocr_vl_text"
+    pass

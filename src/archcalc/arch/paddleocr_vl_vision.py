@@ -4,8 +4,6 @@ Source: transformers 5.23, models/paddleocr_vl/modeling_paddleocr_vl.py (`Paddle
 (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import idefics2_vision
 from archcalc.arch._composite import Pieces, Sides, both
 from archcalc.arch._encoder import area, within
@@ -14,7 +12,7 @@ from archcalc.model import Encoder
 
 
 class Schema(idefics2_vision.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *idefics2_vision.Schema.inert_keys, "pad_token_id", "tokens_per_second", "temporal_patch_size",
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/paligemma/modeling_paligemma.py and configurat
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
@@ -24,9 +24,8 @@ SIGLIP = {
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index",)
-    name: ClassVar[str] = "paligemma"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = LLAVA
+    inert_keys = ("ignore_index",)
+    renames = LLAVA
 
     text_config: Annotated[ConfigSchema, nested("gemma", absent=TEXT), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", absent=SIGLIP), DEFAULT]

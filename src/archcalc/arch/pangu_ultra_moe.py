@@ -3,8 +3,6 @@
 Source: vLLM 0.33, models/openpangu.py (`OpenPanguMLAAttention`, `OpenPanguDecoderLayer`: `sandwich_norm`) and models/openpangu_mtp.py.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import deepseek_v3
 from archcalc.arch._schema import Flag
 from archcalc.blocks.experts import MixtureOfExperts
@@ -13,8 +11,7 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "pangu_ultra_moe"
-    inert_keys: ClassVar[tuple[str, ...]] = (*deepseek_v3.Schema.inert_keys, "head_dim", "num_dense_layers", "param_sink_number")
+    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim", "num_dense_layers", "param_sink_number")
 
     sandwich_norm: Flag = False
     router_enable_expert_bias: Flag = False

@@ -3,10 +3,8 @@
 Source: FreedomIntelligence/openPangu-Embedded-7B, modeling_openpangu_dense.py (the same as InternLM's layer).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import internlm
 
 
 class Schema(internlm.Schema):
-    name: ClassVar[str] = "PanguEmbedded"
+    name = "PanguEmbedded"

@@ -4,7 +4,7 @@ Source: transformers 5.24, models/parakeet/modeling_parakeet.py (`ParakeetForCTC
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._schema import Size, TowerSchema, nested
@@ -14,7 +14,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("ctc_loss_reduction", "ctc_zero_infinity")
+    inert_keys = ("ctc_loss_reduction", "ctc_zero_infinity")
 
     encoder_config: Annotated[Encoder, nested("parakeet_encoder", fixed=True), DEFAULT]
     vocab_size: Size = 1025

@@ -4,15 +4,12 @@ Source: SpecForge 0.2, specforge/modeling/draft/peagle.py `PEagleDraftModel`.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import eagle3
 from archcalc.model import Layer, Tensor
 
 
 class Schema(eagle3.Schema):
-    name: ClassVar[str] = "peagle"
-
     def outside(self) -> Iterator[Tensor]:
         yield from super().outside()
         yield Tensor("mask_hidden", (1, 1, self.fused() * (self.target_hidden_size or self.hidden_size)), "other")

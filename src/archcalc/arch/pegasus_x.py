@@ -4,21 +4,19 @@ Source: transformers 5.23, models/pegasus_x/modeling_pegasus_x.py and configurat
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Layers, Size
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import SINUSOIDAL, Layer, Position, Tensor
+from archcalc.model import SINUSOIDAL, Layer, Tensor
 
 
 class Schema(BartSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*BartSchema.inert_keys, "block_size", "stagger_local_blocks")
-    name: ClassVar[str] = "pegasus_x"
-    logits_bias: ClassVar[bool] = False
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    position: ClassVar[Position] = SINUSOIDAL
+    inert_keys = (*BartSchema.inert_keys, "block_size", "stagger_local_blocks")
+    logits_bias = False
+    norm_label = "LayerNorm (pre)"
+    position = SINUSOIDAL
 
     vocab_size: Size = 96103
     max_position_embeddings: Size = 16384

@@ -5,7 +5,7 @@ configuration_perception_lm.py (defaults).
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled
@@ -15,9 +15,8 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("vision_config",)
-    inert_keys: ClassVar[tuple[str, ...]] = ("vision_use_cls_token",)
-    name: ClassVar[str] = "perception_lm"
+    core_keys = ("vision_config",)
+    inert_keys = ("vision_use_cls_token",)
 
     text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("timm_wrapper"), DEFAULT]

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/persimmon/modeling_persimmon.py and configuration_persimmon.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
@@ -13,11 +13,10 @@ from archcalc.blocks.feedforward import FeedForward
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "persimmon"
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "final_layernorm"
-    gated: ClassVar[bool] = False
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
+    last_norm = "final_layernorm"
+    gated = False
 
     vocab_size: Size = 262144
     hidden_size: Size = 4096

@@ -5,7 +5,7 @@ image_embedding_phi3_v.py and config.json.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import llava
 from archcalc.arch._composite import DEFAULT, VisionSchema
@@ -21,16 +21,16 @@ TOWER = "openai/clip-vit-large-patch14-336"
 
 
 class ImageProcessor(ConfigSchema):
-    language: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("name", "layer_idx", "type_feature", "num_img_tokens")
+    language = False
+    inert_keys = ("name", "layer_idx", "type_feature", "num_img_tokens")
 
     image_dim_out: Size = 1024
     model_name: str = TOWER
 
 
 class Embedding(ConfigSchema):
-    language: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("embedding_cls", "hd_transform_order", "image_embd_layer")
+    language = False
+    inert_keys = ("embedding_cls", "hd_transform_order", "image_embd_layer")
 
     projection_cls: str = "mlp"
     use_hd_transform: Flag = False
@@ -38,11 +38,10 @@ class Embedding(ConfigSchema):
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "img_processor", "embd_layer")
-    name: ClassVar[str] = "phi3_v"
-    tower_name: ClassVar[str] = "vision_embed_tokens.img_processor.vision_model"
-    projector_name: ClassVar[str] = "vision_embed_tokens"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (("model.language_model.", "model."),)
+    core_keys = ("hidden_size", "img_processor", "embd_layer")
+    tower_name = "vision_embed_tokens.img_processor.vision_model"
+    projector_name = "vision_embed_tokens"
+    renames = (("model.language_model.", "model."),)
 
     text_config: Annotated[ConfigSchema, nested("phi3", "phi3_v"), DEFAULT]
     vision_config: Annotated[Clip, nested("clip_vision_model", fixed=True, absent=llava.CLIP), DEFAULT]

@@ -4,7 +4,7 @@ Source: microsoft/Phi-3-small-8k-instruct, modeling_phi3_small.py and configurat
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, rope_label
@@ -15,16 +15,15 @@ from archcalc.model import Tensor
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attention_bias", "blocksparse_homo_head_pattern", "blocksparse_triton_kernel_block_size",
         "ff_dim_multiplier", "gegelu_limit", "gegelu_pad_to_256", "mup_attn_multiplier", "mup_embedding_multiplier", "mup_use_scaling",
         "mup_width_multiplier", "pad_sequence_to_multiple_of_64", "reorder_and_upcast_attn", "rope_embedding_base",
         "rope_position_scale", "dummy_token_indices",
     )  # fmt: skip
-    name: ClassVar[str] = "phi3small"
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    last_norm: ClassVar[str] = "final_layernorm"
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
+    last_norm = "final_layernorm"
 
     vocab_size: Size = 100352
     hidden_size: Size = 4096

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/phi4_multimodal/modeling_phi4_multimodal.py and configuration_phi4_multimodal.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import phi3
 from archcalc.arch._composite import DEFAULT
@@ -18,10 +18,10 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(phi3.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *phi3.Schema.inert_keys, "embd_layer", "img_processor", "audio_processor", "vision_lora", "speech_lora",
     )  # fmt: skip
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vision_config: Annotated[Vision, nested("phi4_multimodal_vision", fixed=True), DEFAULT]
     audio_config: Annotated[Audio, nested("phi4_multimodal_audio", fixed=True), DEFAULT]

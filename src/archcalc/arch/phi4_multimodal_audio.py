@@ -5,7 +5,6 @@ configuration_phi4_multimodal.py (defaults); Gulati et al. 2020, arXiv:2005.0810
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -21,7 +20,7 @@ from archcalc.model import Attend, Encoder, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_activation", "feature_layer",
     )  # fmt: skip
 

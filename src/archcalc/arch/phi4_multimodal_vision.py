@@ -4,15 +4,13 @@ Source: transformers 5.23, models/phi4_multimodal/modeling_phi4_multimodal.py (`
 configuration_phi4_multimodal.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import siglip_vision_model
 from archcalc.arch._composite import Sides
 from archcalc.arch._schema import Layers, Size
 
 
 class Schema(siglip_vision_model.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("crop_size", "feature_layer", "vision_use_head")
+    inert_keys = ("crop_size", "feature_layer", "vision_use_head")
 
     hidden_size: Size = 1152
     intermediate_size: Size = 4304

@@ -5,7 +5,7 @@ Source: microsoft/Phi-4-reasoning-vision-15B, modeling_phi4_siglip.py (`mlp2x_ge
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
@@ -24,12 +24,11 @@ TOWER = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27
 
 
 class Schema(VisionSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("mm_hidden_size", "hidden_size")
-    inert_keys: ClassVar[tuple[str, ...]] = _OWN
-    name: ClassVar[str] = "phi4_siglip"
-    tower_name: ClassVar[str] = "vision_tower.vision_tower.vision_model"
-    projector_name: ClassVar[str] = "mm_projector"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (("model.language_model.", "model."),)
+    core_keys = ("mm_hidden_size", "hidden_size")
+    inert_keys = _OWN
+    tower_name = "vision_tower.vision_tower.vision_model"
+    projector_name = "mm_projector"
+    renames = (("model.language_model.", "model."),)
 
     text_config: Annotated[ConfigSchema, nested("phi3", "phi4-siglip"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip2_vision_model", absent=TOWER, merged=True), DEFAULT]

@@ -3,7 +3,7 @@
 Source: microsoft/phi-2 (revision of January 2024), modeling_phi.py and configuration_phi.py.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
@@ -14,13 +14,13 @@ from archcalc.model import Architecture, Position
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("flash_rotary", "fused_dense", "img_processor")
-    name: ClassVar[str] = "phi-msft"
-    norms: ClassVar[tuple[str, ...]] = ("ln",)
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = PARALLEL
-    gated: ClassVar[bool] = False
-    mixer_name: ClassVar[str] = "mixer"
+    inert_keys = ("flash_rotary", "fused_dense", "img_processor")
+    name = "phi-msft"
+    norms = ("ln",)
+    layer_norms = True
+    norm_label = PARALLEL
+    gated = False
+    mixer_name = "mixer"
 
     vocab_size: Size = 50304
     max_position_embeddings: Size = named(2048, "n_positions")

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/phimoe/modeling_phimoe.py and configuration_ph
 (published names: block_sparse_moe, gate, w1 gate, w3 up, w2 down).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import mixtral
@@ -17,8 +15,6 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(mixtral.Schema):
-    name: ClassVar[str] = "phimoe"
-
     vocab_size: Size = 32064
     intermediate_size: Size = 6400
     num_local_experts: Size = Field(16, validation_alias=AliasChoices("num_local_experts", "num_experts"))

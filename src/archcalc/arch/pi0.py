@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/pi0/modeling_pi0.py (`PI0ForConditionalGeneration`) and configuration_pi0.py (defaults).
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import paligemma
 from archcalc.arch._composite import DEFAULT
@@ -24,8 +24,8 @@ DIT = {
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ()
+    inert_keys = (
         "chunk_size", "num_inference_steps", "time_sampling_beta_alpha", "time_sampling_beta_beta", "time_sampling_scale",
         "time_sampling_offset", "min_period", "max_period", "loss_reduction", "tie_word_embeddings",
     )  # fmt: skip

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/pix2struct/modeling_pix2struct.py (`Pix2Struct
 configuration_pix2struct.py (defaults; the outer config's flag ties the head).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import join
@@ -13,8 +13,7 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("is_vqa",)
-    name: ClassVar[str] = "pix2struct"
+    inert_keys = ("is_vqa",)
 
     text_config: Annotated[ConfigSchema, nested("pix2struct_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pix2struct_vision_model", fixed=True), DEFAULT]

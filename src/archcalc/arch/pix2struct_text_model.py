@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pix2struct/modeling_pix2struct.py (`Pix2StructTextModel`) and configuration_pix2struct.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import DecoderSchema, decoder, join
 from archcalc.arch._plain import named
@@ -20,7 +18,7 @@ NAMES = ("query", "key", "value", "output")
 
 
 class Schema(DecoderSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("relative_attention_max_distance", "d_kv", "encoder_hidden_size")
+    inert_keys = ("relative_attention_max_distance", "d_kv", "encoder_hidden_size")
 
     vocab_size: Size = 50244
     hidden_size: Size = 768

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pix2struct/modeling_pix2struct.py (`Pix2StructVisionModel`) and configuration_pix2struct.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import encoder
@@ -18,7 +16,7 @@ from archcalc.model import Encoder, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "relative_attention_num_buckets", "relative_attention_max_distance", "projection_dim", "image_size", "patch_size",
         "num_channels", "hidden_dropout_prob",
     )  # fmt: skip

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/pixtral/modeling_pixtral.py (`PixtralVisionModel`) and configuration_pixtral.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import square, stated
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
@@ -17,7 +15,7 @@ from archcalc.model import Encoder, Group, Stack, stack
 
 class Schema(TowerSchema):
     # Positions are rotary, so the image's size costs no weight; a head is the width split among heads, whatever the config states.
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "head_dim", "vocab_size")
+    inert_keys = ("image_size", "head_dim", "vocab_size")
 
     hidden_size: Size = 1024
     intermediate_size: Size = 4096

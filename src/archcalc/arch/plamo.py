@@ -3,7 +3,7 @@
 Source: mlx-lm 0.32, models/plamo.py; pfnet/plamo-13b, modeling_plamo.py (the same).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
@@ -11,9 +11,8 @@ from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "plamo"
-    norms: ClassVar[tuple[str, ...]] = ("norm",)
-    norm_label: ClassVar[str] = "RMSNorm (pre, one for attention and FFN in parallel)"
+    norms = ("norm",)
+    norm_label = "RMSNorm (pre, one for attention and FFN in parallel)"
 
     intermediate_size: Size
     num_hidden_layers: Layers

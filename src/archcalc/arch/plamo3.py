@@ -4,7 +4,6 @@ Source: vLLM 0.33, models/plamo3.py; pfnet/plamo-3-nict-8b-base, modeling_plamo.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._decoder import attention_pattern
 from archcalc.arch._plain import PlainSchema
@@ -14,15 +13,14 @@ from archcalc.blocks.feedforward import GatedFeedForward
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "plamo3"
-    core_keys: ClassVar[tuple[str, ...]] = (*PlainSchema.core_keys, "layer_types", "window_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = (*PlainSchema.core_keys, "layer_types", "window_size")
+    inert_keys = (
         "rope_local_theta", "interleaved_sliding_window", "sliding_window_pattern", "use_predefined_initial_state", "linear_type",
         "image_token_id", "image_feature_size", "image_proj_type", "linear_proj_type",
     )  # fmt: skip
-    mixer_name: ClassVar[str] = "mixer"
-    norms: ClassVar[tuple[str, ...]] = ("pre_mixer_norm", "post_mixer_norm", "pre_mlp_norm", "post_mlp_norm")
-    norm_label: ClassVar[str] = "RMSNorm (pre + post)"
+    mixer_name = "mixer"
+    norms = ("pre_mixer_norm", "post_mixer_norm", "pre_mlp_norm", "post_mlp_norm")
+    norm_label = "RMSNorm (pre + post)"
 
     intermediate_size: Size
     num_hidden_layers: Layers

@@ -3,15 +3,11 @@
 Source: transformers 5.23, models/plbart/modeling_plbart.py and configuration_plbart.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._schema import Layers, Size
 
 
 class Schema(BartSchema):
-    name: ClassVar[str] = "plbart"
-
     vocab_size: Size = 50005
     d_model: Size = 768
     encoder_layers: Layers = 6

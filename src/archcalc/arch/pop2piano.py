@@ -4,8 +4,6 @@ Source: transformers 5.24, models/pop2piano/modeling_pop2piano.py (`Pop2PianoFor
 (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import t5
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import Size
@@ -14,8 +12,7 @@ from archcalc.model import Architecture
 
 
 class Schema(t5.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*t5.Schema.inert_keys, "tie_word_embeddings")
-    name: ClassVar[str] = "pop2piano"
+    inert_keys = (*t5.Schema.inert_keys, "tie_word_embeddings")
 
     vocab_size: Size = 2400
     composer_vocab_size: Size = 21

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/pp_formulanet/modeling_pp_formulanet.py and configuration_pp_formulanet.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import join
@@ -12,8 +12,6 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
-    name: ClassVar[str] = "pp_formulanet"
-
     text_config: Annotated[ConfigSchema, nested("pp_formulanet_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pp_formulanet_vision", fixed=True), DEFAULT]
 

@@ -4,17 +4,14 @@ Source: transformers 5.23, models/pp_formulanet/modeling_pp_formulanet.py (`PPFo
 (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import mbart
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size
 
 
 class Schema(mbart.Schema):
-    name: ClassVar[str] = "pp_formulanet_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (*mbart.Schema.inert_keys, "decoder_layerdrop")
-    alone_tied: ClassVar[bool] = False
+    inert_keys = (*mbart.Schema.inert_keys, "decoder_layerdrop")
+    alone_tied = False
 
     vocab_size: Size = 50000
     max_position_embeddings: Size = 2560

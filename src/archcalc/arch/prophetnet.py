@@ -4,7 +4,6 @@ Source: transformers 5.23, models/prophetnet/modeling_prophetnet.py and configur
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import named
@@ -21,11 +20,10 @@ NAMES = ("query_proj", "key_proj", "value_proj", "out_proj")
 
 
 class Schema(BartSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_decoder_layers", "num_decoder_attention_heads", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("hidden_size", "num_decoder_layers", "num_decoder_attention_heads", "vocab_size")
+    inert_keys = (
         *BartSchema.inert_keys, "relative_max_distance", "disable_ngram_loss", "eps", "is_decoder",
     )  # fmt: skip
-    name: ClassVar[str] = "prophetnet"
 
     vocab_size: Size = 30522
     encoder_layers: Layers = named(12, "num_encoder_layers")

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py and configuration_qianfan_ocr.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import internvl
 from archcalc.arch._composite import DEFAULT
@@ -11,8 +11,7 @@ from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 
 
 class Schema(internvl.Schema):
-    name: ClassVar[str] = "qianfan_ocr"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = ()
+    renames = ()
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("qianfan_ocr_vision", fixed=True), DEFAULT]

@@ -4,14 +4,12 @@ Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py (`QianfanO
 (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import internvl_vision
 from archcalc.arch._schema import Flag
 
 
 class Schema(internvl_vision.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*internvl_vision.Schema.inert_keys, "drop_path_rate")
-    layers_name: ClassVar[str] = "layers"
+    inert_keys = (*internvl_vision.Schema.inert_keys, "drop_path_rate")
+    layers_name = "layers"
 
     attention_bias: Flag = True

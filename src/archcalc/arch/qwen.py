@@ -3,7 +3,7 @@
 Source: Qwen/Qwen-7B, modeling_qwen.py and configuration_qwen.py; the vision tower: Qwen/Qwen-VL, visual.py.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._decoder import with_tower
 from archcalc.arch._openclip import Schema as Visual
@@ -15,16 +15,15 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    inert_keys = (
         "activation", "apply_residual_connection_post_layernorm", "bf16", "bias_dropout_fusion", "fp16", "fp32", "n_inner", "onnx_safe",
         "padded_vocab_size", "params_dtype", "pos_emb", "rotary_emb_base", "rotary_pct", "scale_attn_weights", "tokenizer_type",
         "use_dynamic_ntk", "use_flash_attn", "use_logn_attn", "use_cache_kernel", "use_cache_quantization", "softmax_in_fp32",
     )  # fmt: skip
-    name: ClassVar[str] = "qwen"
-    norms: ClassVar[tuple[str, ...]] = ("ln_1", "ln_2")
-    last_norm: ClassVar[str] = "ln_f"
-    mixer_name: ClassVar[str] = "attn"
+    norms = ("ln_1", "ln_2")
+    last_norm = "ln_f"
+    mixer_name = "attn"
 
     vocab_size: Size = 151936
     hidden_size: Size = named(4096, "hidden_size", "n_embd")

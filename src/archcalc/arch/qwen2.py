@@ -17,8 +17,7 @@ from archcalc.model import Architecture, Moe
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "qwen2"
+    whole_heads = False
     inert_keys: ClassVar[tuple[str, ...]] = ("use_mrope",)
 
     vocab_size: Size = 151936

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_
 configuration_qwen2_5_omni.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._omni import OmniSchema
@@ -13,8 +13,7 @@ from archcalc.arch.qwen2_5_omni_talker import Schema as Talker
 
 
 class Schema(OmniSchema):
-    name: ClassVar[str] = "qwen2_5_omni"
-    wave: ClassVar[str] = "token2wav"
+    wave = "token2wav"
 
     thinker_config: Annotated[ConfigSchema, nested("qwen2_5_omni_thinker", fixed=True), DEFAULT]
     talker_config: Annotated[Talker, nested("qwen2_5_omni_talker", fixed=True), DEFAULT]

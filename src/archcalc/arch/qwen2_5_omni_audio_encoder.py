@@ -5,7 +5,6 @@ Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._schema import Size
 from archcalc.arch._whisper import WhisperTower, conv
@@ -16,7 +15,7 @@ from archcalc.model import Tensor
 
 
 class Schema(WhisperTower):
-    inert_keys: ClassVar[tuple[str, ...]] = (*WhisperTower.inert_keys, "n_window")
+    inert_keys = (*WhisperTower.inert_keys, "n_window")
 
     output_dim: Size = 3584
 

@@ -5,7 +5,6 @@ configuration_qwen2_5_omni.py (defaults); Lee et al. 2022, arXiv:2206.04658.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
@@ -27,7 +26,7 @@ def convolution(channels: int, kernel: int) -> Layer:
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_bias_at_final",)
+    inert_keys = ("use_bias_at_final",)
 
     mel_dim: Size = 80
     upsample_initial_channel: Size = 1536

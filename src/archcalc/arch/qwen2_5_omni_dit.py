@@ -5,7 +5,6 @@ configuration_qwen2_5_omni.py (defaults); Desplanques et al. 2020, arXiv:2005.07
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -19,7 +18,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "block_size", "look_ahead_layers", "look_backward_layers", "repeats", "enc_dilations", "depth", "dim", "heads",
         "enc_global_context", "enc_lin_neurons",
     )  # fmt: skip

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_
 configuration_qwen2_5_omni.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import qwen2
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
@@ -15,7 +13,8 @@ from archcalc.blocks.vision import table
 
 
 class Schema(qwen2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("position_id_per_seconds", "seconds_per_chunk", "spatial_merge_size", "use_mrope")
+    name = "qwen2"
+    inert_keys = ("position_id_per_seconds", "seconds_per_chunk", "spatial_merge_size", "use_mrope")
 
     vocab_size: Size = 8448
     embedding_size: Size = 3584

@@ -3,15 +3,12 @@
 Source: transformers 5.23, models/qwen2_5_omni/configuration_qwen2_5_omni.py (`Qwen2_5OmniTextConfig`, defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import qwen2
 from archcalc.arch._schema import Layers, Size
 
 
 class Schema(qwen2.Schema):
-    name: ClassVar[str] = "qwen2_5_omni_text"
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 152064
     hidden_size: Size = 3584

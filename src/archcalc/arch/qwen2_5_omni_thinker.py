@@ -4,7 +4,7 @@ Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_
 configuration_qwen2_5_omni.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
@@ -12,8 +12,7 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("position_id_per_seconds", "seconds_per_chunk", "ignore_index")
-    name: ClassVar[str] = "qwen2_5_omni_thinker"
+    inert_keys = ("position_id_per_seconds", "seconds_per_chunk", "ignore_index")
 
     text_config: Annotated[ConfigSchema, nested("qwen2_5_omni_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("qwen2_5_omni_vision_encoder", fixed=True), DEFAULT]

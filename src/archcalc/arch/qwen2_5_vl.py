@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qwen2_5_vl/modeling_qwen2_5_vl.py and configuration_qwen2_5_vl.py.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -12,6 +12,4 @@ from archcalc.arch._schema import TowerSchema, nested
 
 
 class Schema(qwen2_vl.Schema):
-    name: ClassVar[str] = "qwen2_5_vl"
-
     vision_config: Annotated[TowerSchema, nested("qwen2_5_vl_vision", "qwen2_5_vl"), Field(default={}, validate_default=True)]

@@ -5,7 +5,6 @@ configuration_qwen2_5_vl.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import qwen2_vl_vision
 from archcalc.arch._schema import Size
@@ -16,7 +15,7 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(qwen2_vl_vision.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("in_chans", "spatial_patch_size", "tokens_per_second")
+    inert_keys = ("in_chans", "spatial_patch_size", "tokens_per_second")
 
     hidden_act: str = "silu"
     intermediate_size: Size = 3420

@@ -21,8 +21,7 @@ RENAMES = (
 
 class Schema(AudioSchema):
     inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index",)
-    name: ClassVar[str] = "qwen2_audio"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = RENAMES
+    renames = RENAMES
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen2_audio_encoder"), DEFAULT]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen2_moe/modeling_qwen2_moe.py and configuration_qwen2_moe.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen2
@@ -14,8 +12,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen2.Schema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "qwen2_moe"
+    whole_heads = False
 
     hidden_size: Size = 2048
     intermediate_size: Size = 5632

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/qwen2_vl/modeling_qwen2_vl.py and configuratio
 ("Qwen2VLForConditionalGeneration": published checkpoints name the parts `model.*` and `visual.*`).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -14,8 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("vision_config",)
-    name: ClassVar[str] = "qwen2_vl"
+    core_keys = ("vision_config",)
 
     text_config: Annotated[ConfigSchema, nested("qwen2_vl_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen2_vl_vision", "qwen2_vl"), Field(default={}, validate_default=True)]

@@ -3,15 +3,11 @@
 Source: transformers 5.23, models/qwen2_vl/modeling_qwen2_vl.py and configuration_qwen2_vl.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import qwen2
 from archcalc.arch._schema import Count, Layers, Size, divided
 
 
 class Schema(qwen2.Schema):
-    name: ClassVar[str] = "qwen2_vl_text"
-
     vocab_size: Size = 152064
     hidden_size: Size = 8192
     intermediate_size: Size = 29568

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qwen3/modeling_qwen3.py and configuration_qwen3.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import qwen2
 from archcalc.arch._schema import Flag, Size
@@ -13,8 +13,6 @@ QK_NORM = {"more": (("QK-norm", "RMSNorm per head"),)}
 
 
 class Schema(qwen2.Schema):
-    name: ClassVar[str] = "qwen3"
-
     head_dim: Size | None = 128
     attention_bias: Flag = False
 

@@ -14,7 +14,6 @@ from archcalc.model import Architecture
 
 class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("text_config", "vision_config")
-    name: ClassVar[str] = "qwen3_5"
 
     text_config: Annotated[ConfigSchema, nested("qwen3_5_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_vision", "qwen3_5"), Field(default={}, validate_default=True)]

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qwen3_5_moe/modeling_qwen3_5_moe.py and configuration_qwen3_5_moe.py.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -12,7 +12,5 @@ from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 
 
 class Schema(qwen3_5.Schema):
-    name: ClassVar[str] = "qwen3_5_moe"
-
     text_config: Annotated[ConfigSchema, nested("qwen3_5_moe_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "qwen3_5_moe"), Field(default={}, validate_default=True)]

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qwen3_5_moe/modeling_qwen3_5_moe.py and configuration_qwen3_5_moe.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import qwen3_5_text
 from archcalc.arch._computes import Computes
@@ -11,8 +11,6 @@ from archcalc.arch._schema import Layers, Size
 
 
 class Schema(qwen3_5_text.Schema):
-    name: ClassVar[str] = "qwen3_5_moe_text"
-
     hidden_size: Size = 2048
     num_hidden_layers: Layers = 40
     num_key_value_heads: Size | None = 2

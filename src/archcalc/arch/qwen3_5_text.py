@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_5/modeling_qwen3_5.py and configuration_
 vLLM 0.33, models/qwen3_5_mtp.py.
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen3_next
@@ -14,8 +12,7 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen3_next.Schema):
-    name: ClassVar[str] = "qwen3_5_text"
-    fused: ClassVar[bool] = False
+    fused = False
 
     vocab_size: Size = 248320
     hidden_size: Size = 4096

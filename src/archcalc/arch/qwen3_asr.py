@@ -5,7 +5,7 @@ implementation, a `thinker_config`, which the first configs have in place of bot
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, AudioSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
@@ -20,8 +20,7 @@ TEXT = {
 
 
 class Schema(AudioSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("support_languages", "thinker_config", "token_classification_bias")
-    name: ClassVar[str] = "qwen3_asr"
+    inert_keys = ("support_languages", "thinker_config", "token_classification_bias")
 
     text_config: Annotated[ConfigSchema, nested("qwen3", absent=TEXT), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen3_asr_encoder"), DEFAULT]

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/qwen3_asr/modeling_qwen3_asr.py (`Qwen3ASREnco
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -17,7 +16,7 @@ from archcalc.model import Encoder, Layer, Tensor
 
 
 class Schema(WhisperTower):
-    inert_keys: ClassVar[tuple[str, ...]] = (*WhisperTower.inert_keys, "n_window", "n_window_infer", "conv_chunksize")
+    inert_keys = (*WhisperTower.inert_keys, "n_window", "n_window_infer", "conv_chunksize")
 
     d_model: Size = Field(1024, validation_alias=AliasChoices("hidden_size", "d_model"))
     encoder_layers: Layers = Field(24, validation_alias=AliasChoices("num_hidden_layers", "encoder_layers"))

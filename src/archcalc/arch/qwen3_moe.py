@@ -15,8 +15,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen2_moe.Schema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "qwen3_moe"
+    whole_heads = False
     inert_keys: ClassVar[tuple[str, ...]] = ("use_qk_norm",)
 
     intermediate_size: Size = 6144

@@ -5,7 +5,6 @@ transformers_utils/configs/bailing_moe_v3_vl.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import qwen3_vl_vision
 from archcalc.blocks.norm import layer_norm
@@ -14,8 +13,8 @@ from archcalc.model import Tensor
 
 
 class Schema(qwen3_vl_vision.Schema):
-    whole: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("deepstack_visual_indexes", "out_hidden_size")
+    whole = False
+    inert_keys = ("deepstack_visual_indexes", "out_hidden_size")
 
     def deepstack(self) -> int:
         return 0

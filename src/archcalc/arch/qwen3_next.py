@@ -25,7 +25,6 @@ LINEAR, FULL = "linear_attention", "full_attention"
 
 
 class Schema(qwen2_moe.Schema):
-    name: ClassVar[str] = "qwen3_next"
     fused: ClassVar[bool] = True
     inert_keys: ClassVar[tuple[str, ...]] = ("attn_output_gate", "output_gate_type")
 

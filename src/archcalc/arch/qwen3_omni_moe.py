@@ -4,7 +4,7 @@ Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qw
 configuration_qwen3_omni_moe.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._omni import OmniSchema
@@ -13,9 +13,8 @@ from archcalc.arch.qwen3_omni_moe_talker import Schema as Talker
 
 
 class Schema(OmniSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*OmniSchema.inert_keys, "assistant_token_id", "im_end_token_id", "im_start_token_id")
-    name: ClassVar[str] = "qwen3_omni_moe"
-    wave: ClassVar[str] = "code2wav"
+    inert_keys = (*OmniSchema.inert_keys, "assistant_token_id", "im_end_token_id", "im_start_token_id")
+    wave = "code2wav"
 
     thinker_config: Annotated[ConfigSchema, nested("qwen3_omni_moe_thinker", fixed=True), DEFAULT]
     talker_config: Annotated[Talker, nested("qwen3_omni_moe_talker", fixed=True), DEFAULT]

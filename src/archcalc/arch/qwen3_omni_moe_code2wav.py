@@ -5,7 +5,6 @@ configuration_qwen3_omni_moe.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group
@@ -31,7 +30,7 @@ def stretch(name: str, inner: int, outer: int, kernel: int) -> Iterator[Tensor]:
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("layer_scale_initial_scale", "codebook_dim", "num_semantic_quantizers",
+    inert_keys = ("layer_scale_initial_scale", "codebook_dim", "num_semantic_quantizers",
         "semantic_codebook_size", "vector_quantization_hidden_dimension")  # fmt: skip
 
     codebook_size: Size = 2048

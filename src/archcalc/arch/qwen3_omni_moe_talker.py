@@ -6,7 +6,7 @@ configuration_qwen3_omni_moe.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._decoder import group
@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "num_code_groups", "accept_hidden_layer", "codec_nothink_id", "codec_think_bos_id", "codec_think_eos_id", "codec_pad_id",
         "codec_bos_id", "codec_eos_token_id", "position_id_per_seconds", "speaker_id", "spatial_merge_size", "seconds_per_chunk",
     )  # fmt: skip

@@ -4,15 +4,12 @@ Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qw
 configuration_qwen3_omni_moe.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import qwen3
 from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(qwen3.Schema):
-    name: ClassVar[str] = "qwen3_omni_moe_talker_code_predictor"
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_sliding_window",)
+    inert_keys = ("use_sliding_window",)
 
     vocab_size: Size = 2048
     hidden_size: Size = 1024

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen3_omni_moe/configuration_qwen3_omni_moe.py (`Qwen3OmniMoeTalkerTextConfig`, defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen3_moe
@@ -13,9 +11,8 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "qwen3_omni_moe_talker_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, "decoder_sparse_step", "mlp_only_layers")
-    whole_heads: ClassVar[bool] = False
+    inert_keys = (*qwen3_moe.Schema.inert_keys, "decoder_sparse_step", "mlp_only_layers")
+    whole_heads = False
 
     vocab_size: Size = 3072
     hidden_size: Size = 1024

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/qwen3_omni_moe/configuration_qwen3_omni_moe.py (`Qwen3OmniMoeTextConfig`, defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen3_moe
@@ -13,8 +11,7 @@ from archcalc.arch._schema import Count, Layers, Size, Tokens
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "qwen3_omni_moe_text"
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 3584
     hidden_size: Size = 2048

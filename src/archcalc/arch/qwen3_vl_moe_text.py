@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen3_vl_moe/modeling_qwen3_vl_moe.py and conf
 conversion_mapping.py ("qwen3_vl_moe").
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen3_moe
@@ -15,8 +13,6 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "qwen3_vl_moe_text"
-
     intermediate_size: Size = 5632
     num_attention_heads: Size = 16
     num_key_value_heads: Size | None = 16

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py and configurat
 conversion_mapping.py ("qwen4_exp_text": the n-grams' table in pieces). The reference implementation leaves `mtp.*` out, and so does this.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR, ratio
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
@@ -18,8 +16,6 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(StreamSchema):
-    name: ClassVar[str] = "qwen4_exp_text"
-
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True)
 

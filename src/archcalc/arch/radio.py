@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/radio/modeling_radio.py (`RadioModel`) and configuration_radio.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema
@@ -17,7 +15,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "drop_path_rate", "image_size", "layerscale_value", "patch_dim", "video_patch_dim", "summary_idxs", "norm_mean", "norm_std",
     )  # fmt: skip
 

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/recurrent_gemma/modeling_recurrent_gemma.py and configuration_recurrent_gemma.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import LINEAR, SLIDING, hybrid_label
@@ -21,8 +19,8 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("final_w_init_variance_scale", "w_init_variance_scale")
+    whole_heads = False
+    inert_keys = ("final_w_init_variance_scale", "w_init_variance_scale")
 
     num_hidden_layers: Layers = 26
     vocab_size: Size = 256000

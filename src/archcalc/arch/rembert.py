@@ -4,7 +4,6 @@ Source: transformers 5.23, models/rembert/modeling_rembert.py and configuration_
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Flag, Layers, Size
@@ -14,9 +13,8 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(bert.Schema):
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "rembert"
-    root: ClassVar[str] = "rembert"
+    whole_heads = False
+    root = "rembert"
 
     vocab_size: Size = 250300
     hidden_size: Size = 1152

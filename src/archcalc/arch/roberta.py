@@ -4,7 +4,6 @@ Source: transformers 5.23, models/roberta/modeling_roberta.py and configuration_
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size
@@ -14,9 +13,8 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(BertSchema):
-    name: ClassVar[str] = "roberta"
-    root: ClassVar[str] = "roberta"
-    offset: ClassVar[int] = 2
+    root = "roberta"
+    offset = 2
 
     vocab_size: Size = 50265
 

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/roberta_prelayernorm/modeling_roberta_prelayer
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from archcalc.arch import roberta
 from archcalc.blocks.norm import layer_norm
@@ -12,11 +11,11 @@ from archcalc.model import Tensor
 
 
 class Schema(roberta.Schema):
-    name: ClassVar[str] = "roberta-prelayernorm"
-    root: ClassVar[str] = "roberta_prelayernorm"
-    attention_norm: ClassVar[str] = "LayerNorm"
-    ffn_norm: ClassVar[str] = "intermediate.LayerNorm"
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    name = "roberta-prelayernorm"
+    root = "roberta_prelayernorm"
+    attention_norm = "LayerNorm"
+    ffn_norm = "intermediate.LayerNorm"
+    norm_label = "LayerNorm (pre)"
 
     def beside(self) -> Iterable[Tensor]:
         return layer_norm("LayerNorm", self.hidden_size)

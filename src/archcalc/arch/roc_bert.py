@@ -4,7 +4,6 @@ Source: transformers 5.23, models/roc_bert/modeling_roc_bert.py and configuratio
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import bert
 from archcalc.arch._schema import Flag, Size
@@ -14,8 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(bert.Schema):
-    name: ClassVar[str] = "roc_bert"
-    root: ClassVar[str] = "roc_bert"
+    root = "roc_bert"
 
     enable_pronunciation: Flag = True
     enable_shape: Flag = True

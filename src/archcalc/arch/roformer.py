@@ -4,7 +4,7 @@ Source: transformers 5.23, models/roformer/modeling_roformer.py and configuratio
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import bert
 from archcalc.arch._plain import Derived
@@ -16,11 +16,10 @@ from archcalc.model import ROPE, Tensor
 
 
 class Schema(bert.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*bert.Schema.inert_keys, "rotary_value")
-    whole_heads: ClassVar[bool] = False
-    name: ClassVar[str] = "roformer"
-    pooler: ClassVar[str] = ""
-    root: ClassVar[str] = "roformer"
+    inert_keys = (*bert.Schema.inert_keys, "rotary_value")
+    whole_heads = False
+    pooler = ""
+    root = "roformer"
 
     vocab_size: Size = 50000
     embedding_size: Derived = 0

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/rwkv/modeling_rwkv.py and configuration_rwkv.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import decoder
@@ -16,9 +14,9 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
-    fp32_modules: ClassVar[tuple[str, ...]] = ("time_decay", "time_first")
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every",)
+    fp32_modules = ("time_decay", "time_first")
+    core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
+    inert_keys = ("rescale_every",)
 
     vocab_size: Size = 50277
     context_length: Tokens = Field(1024, validation_alias=AliasChoices("max_position_embeddings", "context_length"))

@@ -4,8 +4,6 @@ Source: flash-linear-attention 0.4, fla/models/rwkv7/modeling_rwkv7.py (`RWKV7Fo
 older versions derive otherwise, are taken as configs state them.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import decoder
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided
@@ -17,10 +15,10 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts, Layer
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = (
         "hidden_size", "num_hidden_layers", "vocab_size", "decay_low_rank_dim", "a_low_rank_dim", "v_low_rank_dim", "gate_low_rank_dim",
     )  # fmt: skip
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "attn_mode", "norm_first", "norm_bias", "norm_eps", "fuse_norm", "fuse_cross_entropy", "use_l2warp", "fuse_linear_cross_entropy",
         "num_heads", "hidden_act", "hidden_ratio", "value_dim",
     )  # fmt: skip

@@ -1,14 +1,12 @@
 """SAM's encoder. Source: transformers 5.23, models/sam/modeling_sam.py (`SamVisionModel`) and configuration_sam.py (defaults)."""
 
-from typing import ClassVar
-
 from archcalc.arch import got_ocr2_vision
 from archcalc.arch._composite import Pieces
 from archcalc.arch._schema import Size
 
 
 class Schema(got_ocr2_vision.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("num_pos_feats", "scale")
+    inert_keys = ("num_pos_feats", "scale")
 
     mlp_dim: Size | None = None
     mlp_ratio: float = 4.0

@@ -4,20 +4,17 @@ Source: transformers 5.24, models/sarvam_mla/configuration_sarvam_mla.py (defaul
 configs wrote for the latent's width).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import deepseek_v3
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Count, Layers, Size
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "sarvam_mla"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *deepseek_v3.Schema.inert_keys, "head_dim", "q_head_dim", "score_function", "moe_router_enable_expert_bias",
         "moe_shared_expert_intermediate_size", "output_router_logits",
     )  # fmt: skip
-    mtp_copies: ClassVar[bool] = False
+    mtp_copies = False
 
     vocab_size: Size = 262144
     hidden_size: Size = 4096

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/sarvam_moe/configuration_sarvam_moe.py (defaul
 ("sarvam_moe": checkpoints fuse queries, keys and values, and call the decoder's parts otherwise).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import glm4_moe
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size
@@ -22,7 +20,7 @@ RENAMES = (
 
 
 class Schema(glm4_moe.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "score_function", "moe_router_enable_expert_bias", "moe_shared_expert_intermediate_size", "moe_router_enable_routed_scaling",
         "output_router_logits",
     )  # fmt: skip

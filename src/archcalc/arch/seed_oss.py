@@ -3,15 +3,11 @@
 Source: transformers 5.23, models/seed_oss/modeling_seed_oss.py and configuration_seed_oss.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "seed_oss"
-
     vocab_size: Size = 155136
     hidden_size: Size = 4096
     intermediate_size: Size = 27648

@@ -4,17 +4,14 @@ Source: transformers 5.23, models/shieldgemma2/modeling_shieldgemma2.py and conf
 says so).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gemma3
 from archcalc.arch._schema import Flag
 from archcalc.model import Architecture
 
 
 class Schema(gemma3.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = ("mm_tokens_per_image", "yes_token_index", "no_token_index")
-    name: ClassVar[str] = "shieldgemma2"
+    core_keys = ()
+    inert_keys = ("mm_tokens_per_image", "yes_token_index", "no_token_index")
 
     tie_word_embeddings: Flag | None = False
 

@@ -5,7 +5,7 @@ arXiv:2303.15343.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._dual import DualSchema, TextTower
@@ -14,8 +14,6 @@ from archcalc.model import Tensor
 
 
 class Schema(DualSchema):
-    name: ClassVar[str] = "siglip"
-
     text_config: Annotated[TextTower, nested("siglip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", fixed=True), DEFAULT]
 

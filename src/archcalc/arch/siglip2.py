@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/siglip2/modeling_siglip2.py (`Siglip2Model`) and configuration_siglip2.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import siglip
 from archcalc.arch._composite import DEFAULT
@@ -12,7 +12,5 @@ from archcalc.arch._schema import TowerSchema, nested
 
 
 class Schema(siglip.Schema):
-    name: ClassVar[str] = "siglip2"
-
     text_config: Annotated[TextTower, nested("siglip2_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip2_vision_model", fixed=True), DEFAULT]

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/siglip/modeling_siglip.py (`SiglipTextModel`) 
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._dual import TextTower
 from archcalc.arch._plain import Derived
@@ -14,8 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(TextTower):
-    name: ClassVar[str] = "siglip_text_model"
-    attention: ClassVar[str] = "MHA, bidirectional"
+    attention = "MHA, bidirectional"
 
     vocab_size: Size = 32000
     hidden_size: Size = 768

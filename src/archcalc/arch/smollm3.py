@@ -4,8 +4,6 @@ Source: transformers 5.23, models/smollm3/modeling_smollm3.py and configuration_
 `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every
 from archcalc.arch._plain import turned_layers
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
@@ -17,7 +15,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
     vocab_size: Size = 128256
     hidden_size: Size = 2048
     intermediate_size: Size = 11008

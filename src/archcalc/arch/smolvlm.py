@@ -3,10 +3,8 @@
 Source: transformers 5.23, models/smolvlm/modeling_smolvlm.py and configuration_smolvlm.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import idefics3
 
 
 class Schema(idefics3.Schema):
-    name: ClassVar[str] = "smolvlm"
+    pass

@@ -3,14 +3,12 @@
 Source: upstage/solar-pro-preview-instruct, modeling_solar.py and configuration_solar.py; vLLM 0.33, models/solar.py (`bskcn_*`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import llama
 from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "bskcn_1",
         "bskcn_2",
         "bskcn_3",

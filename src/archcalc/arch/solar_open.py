@@ -4,7 +4,6 @@ Source: transformers 5.23, models/solar_open/modeling_solar_open.py and configur
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import Derived, PlainSchema, named
@@ -13,8 +12,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "solar_open"
-    inert_keys: ClassVar[tuple[str, ...]] = ("first_k_dense_replace", "use_qk_norm")
+    inert_keys = ("first_k_dense_replace", "use_qk_norm")
 
     vocab_size: Size = 196608
     hidden_size: Size = 4096

@@ -4,7 +4,7 @@ Source: XHToken/Spark-X2.5-4B, modeling_spark.py and configuration_spark.py.
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -14,8 +14,7 @@ from archcalc.model import Architecture, Shard, Tensor
 
 
 class Schema(WindowedSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("gate_attn_act_mode",)
-    name: ClassVar[str] = "spark2_5"
+    inert_keys = ("gate_attn_act_mode",)
 
     vocab_size: Size = 131072
     hidden_size: Size = 2560

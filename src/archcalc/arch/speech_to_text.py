@@ -5,7 +5,6 @@ configuration_speech_to_text.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._decoder import group
@@ -13,15 +12,14 @@ from archcalc.arch._plain import named
 from archcalc.arch._schema import Size, per_layer
 from archcalc.arch._whisper import conv
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import SINUSOIDAL, Group, Position, Stack, Tensor
+from archcalc.model import SINUSOIDAL, Group, Stack, Tensor
 
 
 class Schema(BartSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*BartSchema.inert_keys, "max_source_positions")
-    name: ClassVar[str] = "speech_to_text"
-    logits_bias: ClassVar[bool] = False
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    position: ClassVar[Position] = SINUSOIDAL
+    inert_keys = (*BartSchema.inert_keys, "max_source_positions")
+    logits_bias = False
+    norm_label = "LayerNorm (pre)"
+    position = SINUSOIDAL
 
     vocab_size: Size = 10000
     d_model: Size = named(256, "d_model", "hidden_size")

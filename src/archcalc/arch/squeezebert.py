@@ -5,7 +5,6 @@ Source: transformers 5.24, models/squeezebert/modeling_squeezebert.py (`SqueezeB
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size, divided
@@ -15,9 +14,8 @@ from archcalc.model import Layer, Role, Tensor
 
 
 class Schema(BertSchema):
-    name: ClassVar[str] = "squeezebert"
-    root: ClassVar[str] = "transformer"
-    layers_name: ClassVar[str] = "encoder.layers"
+    root = "transformer"
+    layers_name = "encoder.layers"
 
     embedding_size: Size = 768
     q_groups: Size = 4

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/stablelm/modeling_stablelm.py and configuratio
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, PlainSchema
@@ -14,8 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "stablelm"
-    layer_norms: ClassVar[bool] = True
+    layer_norms = True
 
     vocab_size: Size = 50304
     hidden_size: Size = 2560

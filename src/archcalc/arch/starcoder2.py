@@ -4,7 +4,6 @@ Source: transformers 5.23, models/starcoder2/modeling_starcoder2.py and configur
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -13,14 +12,13 @@ from archcalc.blocks.feedforward import FeedForward
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "starcoder2"
     # The reference implementation reads use_bias, and has norms of one kind.
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_bias", "mlp_bias", "mlp_type", "norm_type", "attention_softmax_in_fp32",
+    inert_keys = ("attention_bias", "mlp_bias", "mlp_type", "norm_type", "attention_softmax_in_fp32",
         "scale_attention_softmax_in_fp32", "scale_attn_weights")  # fmt: skip
-    whole_heads: ClassVar[bool] = False
-    layer_norms: ClassVar[bool] = True
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    gated: ClassVar[bool] = False
+    whole_heads = False
+    layer_norms = True
+    norm_label = "LayerNorm (pre)"
+    gated = False
 
     vocab_size: Size = 49152
     hidden_size: Size = 3072

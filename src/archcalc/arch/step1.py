@@ -3,7 +3,7 @@
 Source: stepfun-ai/Step-Audio-TTS-3B, modeling_step1.py and configuration_step1.py; vLLM 0.33, models/step1.py.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import BiasedSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -12,8 +12,6 @@ from archcalc.model import ALIBI
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "step1"
-
     intermediate_size: Size
     num_hidden_layers: Layers
     num_key_value_heads: Size | None = named(1, "num_attention_groups", "num_key_value_heads")

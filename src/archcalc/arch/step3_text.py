@@ -5,7 +5,7 @@ Source: vLLM 0.33, models/step3_text.py and transformers_utils/configs/step3_vl.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Layers, Size, Tokens
@@ -35,8 +35,7 @@ class FactorizedAttention(GroupedQueryAttention):
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "step3_text"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "norm_expert_weight",
         "max_position_embedding",
         "use_moe",

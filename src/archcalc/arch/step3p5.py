@@ -4,7 +4,7 @@ Source: transformers 5.23, models/step3p7/modeling_step3p7.py and configuration_
 vLLM 0.33, models/step3p5_mtp.py (layers behind the decoder's, each with a head).
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 
@@ -25,14 +25,14 @@ from archcalc.model import Architecture, Layer, Shard, Tensor
 class Other(ConfigSchema):
     """What differs in the layers that slide: the reference reads the number of heads alone."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("attention_type", "num_attention_groups", "head_dim", "true_head_dim")
+    inert_keys = ("attention_type", "num_attention_groups", "head_dim", "true_head_dim")
 
     num_attention_heads: Size | None = None
 
 
 class Schema(GatedSchema):
     # `num_local_experts` is another name that the reference implementation overwrites with its own default.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "moe_router_scaling_factor", "mtp_layer_types", "mtp_mlp_layer_types", "num_local_experts", "partial_rotary_factors",
         "swiglu_limits", "swiglu_limits_shared", "use_bidirectional_attention", "base_config_key",
     )  # fmt: skip

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/step3p7/modeling_step3p7.py (`Step3p7VisionModel`) and configuration_step3p7.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._decoder import group, join
@@ -17,7 +15,7 @@ from archcalc.model import Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("intermediate_size", "layer_scale_init_value", "ls_init_value", "use_cls_token")
+    inert_keys = ("intermediate_size", "layer_scale_init_value", "ls_init_value", "use_cls_token")
 
     hidden_size: Size = Field(1536, validation_alias=AliasChoices("width", "hidden_size"))
     num_hidden_layers: Layers = Field(47, validation_alias=AliasChoices("layers", "num_hidden_layers"))

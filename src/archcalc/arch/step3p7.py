@@ -4,8 +4,6 @@ Source: transformers 5.23, models/step3p7/modeling_step3p7.py and configuration_
 `model_type` is dropped), conversion_mapping.py ("step3p7").
 """
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from archcalc.arch._decoder import group, with_tower
@@ -29,7 +27,7 @@ RENAMES = (
 
 
 class Schema(ConfigSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("understand_projector_stride", "image_token_len", "patch_token_len")
+    inert_keys = ("understand_projector_stride", "image_token_len", "patch_token_len")
 
     text_config: Text = Field(default=Text(), validate_default=True)
     vision_config: Vision = Field(default=Vision(), validate_default=True)

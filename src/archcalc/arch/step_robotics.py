@@ -4,7 +4,7 @@ Source: stepfun-ai/Step3-VL-10B, modeling_step_vl.py and configuration_step_vl.p
 `StepVLForConditionalGeneration`: names).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import step3p7
 from archcalc.arch._composite import DEFAULT
@@ -23,8 +23,8 @@ RENAMES = (
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("text_config",)
-    inert_keys: ClassVar[tuple[str, ...]] = (*step3p7.Schema.inert_keys, "im_end_token", "im_patch_token", "im_start_token")
+    core_keys = ("text_config",)
+    inert_keys = (*step3p7.Schema.inert_keys, "im_end_token", "im_patch_token", "im_start_token")
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
     vision_config: Annotated[Vision, nested("step3p5_vision", fixed=True), DEFAULT]

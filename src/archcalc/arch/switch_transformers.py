@@ -4,8 +4,6 @@ Source: transformers 5.24, models/switch_transformers/modeling_switch_transforme
 every how many layers there is a mixture); Fedus et al. 2021, arXiv:2101.03961.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import t5
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Count, Flag, Layers, Size
@@ -15,12 +13,11 @@ from archcalc.model import Architecture, Layer, Moe, Stack, Tensor, stack
 
 
 class Schema(t5.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *t5.Schema.inert_keys, "add_router_probs", "decoder_sparse_step", "encoder_sparse_step", "expert_capacity", "router_dtype",
         "router_ignore_padding_tokens", "router_jitter_noise", "router_z_loss_coef", "feed_forward_proj", "is_gated_act",
         "batch_prioritized_routing", "num_selected_experts", "router_type",
     )  # fmt: skip
-    name: ClassVar[str] = "switch_transformers"
 
     d_model: Size = named(768, "d_model", "hidden_size")
     num_layers: Layers = named(12, "num_layers", "num_hidden_layers")

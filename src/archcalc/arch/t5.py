@@ -29,7 +29,6 @@ class Schema(ConfigSchema):
         "relative_attention_max_distance", "n_positions", "output_past", "dropout_rate", "gradient_checkpointing", "dense_act_fn",
         "scale_decoder_outputs",
     )  # fmt: skip
-    name: ClassVar[str] = "t5"
     # Whether each layer has its own relative positions, or the first alone.
     positions_everywhere: ClassVar[bool] = False
 

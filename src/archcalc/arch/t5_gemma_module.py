@@ -4,8 +4,6 @@ Source: transformers 5.23, models/t5gemma/modeling_t5gemma.py (`T5GemmaEncoder`,
 (`T5GemmaModuleConfig`, defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gemma2
 from archcalc.arch._composite import Pieces
 from archcalc.arch._computes import normed
@@ -16,8 +14,6 @@ from archcalc.model import Layer, Part, Shard, Tensor
 
 
 class Schema(gemma2.Schema):
-    name: ClassVar[str] = "t5_gemma_module"
-
     def cross(self, source: int) -> list[Tensor]:
         """Attention over the encoder's output, of width `source`, with as few keys and values as the layer's own."""
         h, dim, bias = self.hidden_size, self.head_size, self.attention_bias

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/t5gemma/modeling_t5gemma.py (`T5GemmaForCondit
 (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import join
@@ -14,8 +14,8 @@ from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = ("vocab_size", "classifier_dropout_rate")
+    core_keys = ()
+    inert_keys = ("vocab_size", "classifier_dropout_rate")
 
     encoder: Annotated[Half, nested("t5_gemma_module", fixed=True), DEFAULT]
     decoder: Annotated[Half, nested("t5_gemma_module", fixed=True), DEFAULT]

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/t5gemma2/modeling_t5gemma2.py (`T5Gemma2ForCon
 (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import join
@@ -16,8 +16,8 @@ from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = ("vocab_size", "classifier_dropout_rate")
+    core_keys = ()
+    inert_keys = ("vocab_size", "classifier_dropout_rate")
 
     encoder: Annotated[Encoder, nested("t5gemma2_encoder", fixed=True), DEFAULT]
     decoder: Annotated[Decoder, nested("t5gemma2_decoder", fixed=True), DEFAULT]

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/t5gemma2/modeling_t5gemma2.py (`T5Gemma2Encoder`) and configuration_t5gemma2.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces, width_of
 from archcalc.arch._decoder import group
@@ -15,7 +15,7 @@ from archcalc.model import Encoder, Group, Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("mm_tokens_per_image", "tie_word_embeddings")
+    inert_keys = ("mm_tokens_per_image", "tie_word_embeddings")
 
     text_config: Annotated[Text, nested("t5gemma2_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/t5gemma2/modeling_t5gemma2.py (`T5Gemma2TextEncoder`) and configuration_t5gemma2.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gemma3_text
 from archcalc.arch._composite import Pieces
 from archcalc.model import Group, Layer, Tensor
@@ -20,8 +18,6 @@ def renamed(t: Tensor) -> Tensor:
 
 
 class Schema(gemma3_text.Schema):
-    name: ClassVar[str] = "t5gemma2_text"
-
     def layer(self, window: int | None) -> Layer:
         layer = super().layer(window)
         return layer._replace(tensors=tuple(map(renamed, layer.tensors)))

@@ -4,7 +4,7 @@ Source: transformers 5.24, models/tapas/modeling_tapas.py (`TapasForMaskedLM`) a
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from archcalc.model import LEARNED, Tensor
 
 
 class Schema(BertSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *BertSchema.inert_keys, "aggregation_labels", "aggregation_loss_weight", "aggregation_temperature",
         "allow_empty_column_selection", "answer_loss_cutoff", "answer_loss_importance", "average_approximation_function",
         "average_logits_per_cell", "cell_selection_preference", "disable_per_token_loss", "huber_loss_delta",
@@ -25,8 +25,7 @@ class Schema(BertSchema):
         "use_answer_as_supervision", "use_gumbel_for_aggregation", "use_gumbel_for_cells", "use_normalized_answer_loss",
         "softmax_temperature",
     )  # fmt: skip
-    name: ClassVar[str] = "tapas"
-    root: ClassVar[str] = "tapas"
+    root = "tapas"
 
     max_position_embeddings: Size = 1024
     type_vocab_sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (3, 256, 256, 2, 256, 256, 10)

@@ -7,7 +7,7 @@ TeleChat-7B has it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -38,13 +38,12 @@ class Biased(GatedFeedForward):
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "telechat"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "flash_attn",
         "hidden_dropout", "attention_dropout", "unk_token_id", "layer_norm_epsilon", "seq_length", "offset_alibi", "semi_causal",
     )  # fmt: skip
-    mixer_name: ClassVar[str] = "self_attention"
-    last_norm: ClassVar[str] = "ln_f"
+    mixer_name = "self_attention"
+    last_norm = "ln_f"
 
     num_hidden_layers: Layers = named(30, "n_layer", "num_hidden_layers")
     num_attention_heads: Size = named(32, "n_head", "num_attention_heads")

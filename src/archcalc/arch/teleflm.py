@@ -3,14 +3,12 @@
 Source: CofeAI/Tele-FLM, modeling_teleflm.py and configuration_teleflm.py; vLLM 0.33, models/teleflm.py.
 """
 
-from typing import ClassVar
-
 from archcalc.arch import llama
 from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
+    inert_keys = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
 
     def architecture(self, prefix: str = "model") -> Architecture:
         return super().architecture(prefix)._replace(model_type="teleflm")

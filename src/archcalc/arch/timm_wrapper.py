@@ -5,7 +5,7 @@ Source: transformers 5.24, models/timm_wrapper/modeling_timm_wrapper.py (`TimmWr
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
@@ -36,7 +36,7 @@ HEADS, PATCH, IMAGE = 16, 14, 448
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "do_pooling", "label_names", "num_classes", "global_pool", "pretrained_cfg", "num_features", "hidden_size",
     )  # fmt: skip
 

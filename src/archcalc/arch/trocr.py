@@ -4,7 +4,6 @@ Source: transformers 5.23, models/trocr/modeling_trocr.py and configuration_troc
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import Derived
@@ -16,9 +15,8 @@ from archcalc.model import Tensor
 
 
 class Schema(BartSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*BartSchema.inert_keys, "activation_dropout", "cross_attention_hidden_size")
-    name: ClassVar[str] = "trocr"
-    head_name: ClassVar[str] = "output_projection"
+    inert_keys = (*BartSchema.inert_keys, "activation_dropout", "cross_attention_hidden_size")
+    head_name = "output_projection"
 
     max_position_embeddings: Size = 512
     use_learned_position_embeddings: Flag = True

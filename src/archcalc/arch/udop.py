@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/udop/modeling_udop.py (`UdopForConditionalGeneration`) and configuration_udop.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
@@ -16,7 +14,7 @@ from archcalc.model import Architecture, Kind, Shard, Tensor
 class Bias(ConfigSchema):
     """One of the relative biases."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "type",
         "scaling_factor",
         "bidirectional",
@@ -30,10 +28,9 @@ class Bias(ConfigSchema):
 
 
 class Schema(Text):
-    fp32_modules: ClassVar[tuple[str, ...]] = ("wo",)
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (*Text.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
-    name: ClassVar[str] = "udop"
+    fp32_modules = ("wo",)
+    core_keys = ()
+    inert_keys = (*Text.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
 
     vocab_size: Size = 33201
     d_model: Size = named(1024, "d_model", "hidden_size")

@@ -5,7 +5,7 @@ configuration_ultrabert.py (defaults, `attention_windows` and a list of bases in
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import attention_pattern
@@ -17,8 +17,7 @@ from archcalc.model import Architecture, Group, Layer
 
 
 class Schema(BiasedSchema):
-    name: ClassVar[str] = "ultrabert"
-    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "classifier_dropout")
+    inert_keys = ("classifier_pooling", "classifier_dropout")
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

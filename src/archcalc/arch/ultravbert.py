@@ -5,7 +5,7 @@ Source: transformers 5.24, models/ultravbert/modeling_ultravbert.py (`UltraVBert
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import modernvbert
 from archcalc.arch._composite import DEFAULT
@@ -15,9 +15,8 @@ from archcalc.model import Tensor
 
 
 class Schema(modernvbert.Schema):
-    name: ClassVar[str] = "ultravbert"
-    inert_keys: ClassVar[tuple[str, ...]] = (*modernvbert.Schema.inert_keys, "initializer_cutoff_factor", "classifier_dropout")
-    head_names: ClassVar[tuple[tuple[str, str], ...]] = (("head.decoder.", "lm_head."), ("head.", "projection_head."))
+    inert_keys = (*modernvbert.Schema.inert_keys, "initializer_cutoff_factor", "classifier_dropout")
+    head_names = (("head.decoder.", "lm_head."), ("head.", "projection_head."))
 
     text_config: Annotated[ConfigSchema, nested("ultrabert"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]

@@ -3,11 +3,8 @@
 Source: transformers 5.23, models/umt5/modeling_umt5.py and configuration_umt5.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch.mt5 import Schema as Mt5Schema
 
 
 class Schema(Mt5Schema):
-    name: ClassVar[str] = "umt5"
-    positions_everywhere: ClassVar[bool] = True
+    positions_everywhere = True

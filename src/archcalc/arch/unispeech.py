@@ -4,10 +4,8 @@ Source: transformers 5.24, models/unispeech/modeling_unispeech.py (`UniSpeechMod
 configuration_unispeech.py (defaults); Wang et al. 2021, arXiv:2101.07597.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema
 
 
 class Schema(Wav2Vec2Schema):
-    root: ClassVar[str] = "unispeech"
+    root = "unispeech"

@@ -4,11 +4,9 @@ Source: transformers 5.24, models/unispeech_sat/modeling_unispeech_sat.py (`UniS
 configuration_unispeech_sat.py (defaults); Chen et al. 2021, arXiv:2110.05752.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema
 
 
 class Schema(Wav2Vec2Schema):
-    root: ClassVar[str] = "unispeech_sat"
-    always_masked: ClassVar[bool] = True
+    root = "unispeech_sat"
+    always_masked = True

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py and co
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
@@ -14,14 +14,13 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "language_config",
         "sliding_window",
         "candidate_resolutions",
         "global_view_pos",
         "tile_tag",
     )
-    name: ClassVar[str] = "unlimited_ocr"
 
     text_config: Annotated[ConfigSchema, nested("unlimited_ocr_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("unlimited_ocr_vision", fixed=True), DEFAULT]

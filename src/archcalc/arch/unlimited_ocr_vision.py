@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py (`UnlimitedOcrVisionModel`).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._encoder import encoder
@@ -14,7 +14,7 @@ from archcalc.model import Encoder
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "mlp_ratio", "width", "model_name")
+    inert_keys = ("image_size", "mlp_ratio", "width", "model_name")
 
     sam_config: Annotated[Sam, nested("unlimited_ocr_sam_vision_model", fixed=True), DEFAULT]
     encoder_config: Annotated[Clip, nested("unlimited_ocr_vision_encoder", fixed=True), DEFAULT]

@@ -3,16 +3,13 @@
 Source: transformers 5.23, models/vaultgemma/modeling_vaultgemma.py and configuration_vaultgemma.py (defaults, `layer_types`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import WindowedSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "vaultgemma"
-    norms: ClassVar[tuple[str, ...]] = ("input_layernorm", "pre_feedforward_layernorm")
+    norms = ("input_layernorm", "pre_feedforward_layernorm")
 
     vocab_size: Size = 256000
     hidden_size: Size = 2304

@@ -5,7 +5,6 @@ Source: transformers 5.23, models/vibevoice_acoustic_tokenizer/modeling_vibevoic
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import Few, Size, TowerSchema
@@ -17,7 +16,7 @@ from archcalc.model import Group, Stack, Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("layer_scale_init_value", "vae_std")
+    inert_keys = ("layer_scale_init_value", "vae_std")
 
     channels: Size = 1
     hidden_size: Size = 64

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/vibevoice_asr/modeling_vibevoice_asr.py and configuration_vibevoice_asr.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces, width_of
 from archcalc.arch._decoder import group, join
@@ -16,8 +16,7 @@ ENCODER = "vibevoice_acoustic_tokenizer_encoder"
 
 
 class Schema(CompositeSchema):
-    name: ClassVar[str] = "vibevoice_asr"
-    inert_keys: ClassVar[tuple[str, ...]] = ("acoustic_tokenizer_chunk_size",)
+    inert_keys = ("acoustic_tokenizer_chunk_size",)
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     acoustic_tokenizer_encoder_config: Annotated[TowerSchema, nested(ENCODER), DEFAULT]

@@ -5,7 +5,7 @@ either config says so).
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
@@ -14,9 +14,8 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(VisionSchema):
-    name: ClassVar[str] = "video_llama_3"
-    tower_name: ClassVar[str] = "vision_model"
-    projector_name: ClassVar[str] = "projector"
+    tower_name = "vision_model"
+    projector_name = "projector"
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("video_llama_3_vision", fixed=True), DEFAULT]

@@ -4,8 +4,6 @@ Source: transformers 5.23, models/video_llama_3/modeling_video_llama_3.py (`Vide
 configuration_video_llama_3.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import idefics2_vision
 from archcalc.arch._composite import Pieces, Sides, both
 from archcalc.arch._encoder import area, within
@@ -13,7 +11,7 @@ from archcalc.model import Encoder, Group
 
 
 class Schema(idefics2_vision.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*idefics2_vision.Schema.inert_keys, "image_size")
+    inert_keys = (*idefics2_vision.Schema.inert_keys, "image_size")
 
     patch_size: Sides = 16
 

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/video_llava/modeling_video_llava.py and config
 conversion_mapping.py ("video_llava").
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import llava
 from archcalc.arch._composite import DEFAULT, Pieces
@@ -15,9 +15,8 @@ CLIP = {**llava.CLIP, "image_size": 224}
 
 
 class Schema(llava.Schema):
-    name: ClassVar[str] = "video_llava"
-    tower_name: ClassVar[str] = "image_tower"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = (
+    tower_name = "image_tower"
+    renames = (
         ("lm_head.", "language_model.lm_head."),
         ("model.language_model.", "language_model.model."),
         ("model.image_tower.", "image_tower.vision_model."),

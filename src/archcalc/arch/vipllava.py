@@ -4,7 +4,6 @@ Source: transformers 5.23, models/vipllava/modeling_vipllava.py and configuratio
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from pydantic import AliasChoices, Field
 
@@ -14,8 +13,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(llava.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*llava.Schema.inert_keys, "multimodal_projector_bias")
-    name: ClassVar[str] = "vipllava"
+    inert_keys = (*llava.Schema.inert_keys, "multimodal_projector_bias")
 
     vision_feature_layer: int | list[int] = Field(
         [-2, -5, -8, -11, 6], validation_alias=AliasChoices("vision_feature_layers", "vision_feature_layer")

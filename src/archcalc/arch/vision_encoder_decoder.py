@@ -5,7 +5,7 @@ configuration_vision_encoder_decoder.py (defaults; the decoder's own flag ties i
 """
 
 from inspect import signature
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, head_below, width_of
 from archcalc.arch._decoder import group, join, with_tower
@@ -17,8 +17,8 @@ BERT = {"is_decoder": True, "add_cross_attention": True}
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = ("tie_word_embeddings",)
+    core_keys = ()
+    inert_keys = ("tie_word_embeddings",)
 
     encoder: Annotated[TowerSchema, nested("vit"), DEFAULT]
     decoder: Annotated[ConfigSchema, nested("bert", absent=BERT), DEFAULT]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/vit/modeling_vit.py (`ViTModel`) and configuration_vit.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._composite import Pieces, Sides, both
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
@@ -17,7 +15,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("encoder_stride", "pooler_act")
+    inert_keys = ("encoder_stride", "pooler_act")
 
     hidden_size: Size = 768
     num_hidden_layers: Layers = 12

@@ -5,7 +5,7 @@ conversion_mapping.py ("qwen2_audio").
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import qwen2_audio
 from archcalc.arch._composite import DEFAULT, width_of
@@ -21,8 +21,7 @@ TEXT = {
 
 
 class Schema(qwen2_audio.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projector_hidden_act",)
-    name: ClassVar[str] = "voxtral"
+    inert_keys = ("projector_hidden_act",)
 
     text_config: Annotated[ConfigSchema, nested("llama", absent=TEXT, merged=True), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("voxtral_encoder"), DEFAULT]

@@ -5,7 +5,7 @@ conversion_mapping.py ("qwen2_audio").
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import qwen2_audio
 from archcalc.arch._composite import DEFAULT, AudioSchema, width_of
@@ -21,11 +21,10 @@ TEXT = {
 
 
 class Schema(AudioSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "projector_hidden_act", "audio_length_per_tok", "default_num_delay_tokens",
     )  # fmt: skip
-    name: ClassVar[str] = "voxtral_realtime"
-    renames: ClassVar[tuple[tuple[str, str], ...]] = qwen2_audio.RENAMES
+    renames = qwen2_audio.RENAMES
 
     text_config: Annotated[ConfigSchema, nested("voxtral_realtime_text", absent=TEXT, merged=True), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("voxtral_realtime_encoder"), DEFAULT]

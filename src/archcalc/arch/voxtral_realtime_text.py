@@ -5,7 +5,6 @@ configuration_voxtral_realtime.py (defaults).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Layers, Size, Tokens
@@ -14,8 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "voxtral_realtime_text"
-    whole_heads: ClassVar[bool] = False
+    whole_heads = False
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

@@ -4,10 +4,8 @@ Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2Model`
 configuration_wav2vec2.py (defaults); Baevski et al. 2020, arXiv:2006.11477.
 """
 
-from typing import ClassVar
-
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema
 
 
 class Schema(Wav2Vec2Schema):
-    root: ClassVar[str] = "wav2vec2"
+    root = "wav2vec2"

@@ -5,7 +5,6 @@ Source: transformers 5.24, models/wavlm/modeling_wavlm.py (`WavLMModel`, `WavLMF
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from archcalc.arch._schema import Size
 from archcalc.arch._wav2vec2 import Wav2Vec2Schema
@@ -14,8 +13,8 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(Wav2Vec2Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*Wav2Vec2Schema.inert_keys, "max_bucket_distance")
-    root: ClassVar[str] = "wavlm"
+    inert_keys = (*Wav2Vec2Schema.inert_keys, "max_bucket_distance")
+    root = "wavlm"
 
     num_buckets: Size = 320
 

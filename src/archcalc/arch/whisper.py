@@ -4,7 +4,6 @@ Source: transformers 5.23, models/whisper/modeling_whisper.py and configuration_
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._encoder import through
@@ -18,14 +17,13 @@ from archcalc.model import Encoder, Group, Stack, Tensor, stack
 
 
 class Schema(BartSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *BartSchema.inert_keys, "use_weighted_layer_sum", "classifier_proj_size", "apply_spec_augment", "median_filter_width",
         "mask_time_prob", "mask_time_length", "mask_time_min_masks", "mask_feature_prob", "mask_feature_length",
         "mask_feature_min_masks", "alignment_heads", "lang_ids", "suppress_ids", "suppress_ids_begin", "num_key_value_heads",
     )  # fmt: skip
-    name: ClassVar[str] = "whisper"
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
-    head_name: ClassVar[str] = "proj_out"
+    norm_label = "LayerNorm (pre)"
+    head_name = "proj_out"
 
     vocab_size: Size = 51865
     num_mel_bins: Size = 80

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/xglm/modeling_xglm.py and configuration_xglm.py (defaults, attribute_map).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import biogpt
 from archcalc.arch._plain import named
@@ -12,8 +12,6 @@ from archcalc.model import SINUSOIDAL, Architecture
 
 
 class Schema(biogpt.Schema):
-    name: ClassVar[str] = "xglm"
-
     vocab_size: Size = 256008
     max_position_embeddings: Size = 2048
     hidden_size: Size = named(1024, "d_model", "hidden_size")

@@ -19,8 +19,7 @@ from archcalc.model import LEARNED, Architecture, Facts, Group, Layer, Shard, Te
 
 
 class Schema(ConfigSchema):
-    name: ClassVar[str] = "xlm"
-    core_keys: ClassVar[tuple[str, ...]] = ("emb_dim", "n_layers", "n_heads", "vocab_size")
+    core_keys = ("emb_dim", "n_layers", "n_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "sinusoidal_embeddings", "causal", "unk_index", "mask_index", "start_n_top", "end_n_top", "lang_id", "bos_index", "eos_index",
         "pad_index", "id2lang", "lang2id", "max_vocab", "min_count", "same_enc_dec", "share_inout_emb", "encoder_only",

@@ -3,14 +3,12 @@
 Source: transformers 5.23, models/xlm_roberta/modeling_xlm_roberta.py and configuration_xlm_roberta.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import roberta
 from archcalc.arch._schema import Size
 
 
 class Schema(roberta.Schema):
-    name: ClassVar[str] = "xlm-roberta"
-    head_first: ClassVar[bool] = True
+    name = "xlm-roberta"
+    head_first = True
 
     vocab_size: Size = 30522

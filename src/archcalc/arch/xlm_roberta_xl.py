@@ -4,7 +4,6 @@ Source: transformers 5.23, models/xlm_roberta_xl/modeling_xlm_roberta_xl.py and 
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch import roberta
 from archcalc.arch._schema import Layers, Size
@@ -14,10 +13,10 @@ from archcalc.model import Tensor
 
 
 class Schema(roberta.Schema):
-    name: ClassVar[str] = "xlm-roberta-xl"
-    attention_norm: ClassVar[str] = "self_attn_layer_norm"
-    ffn_norm: ClassVar[str] = "LayerNorm"
-    norm_label: ClassVar[str] = "LayerNorm (pre)"
+    name = "xlm-roberta-xl"
+    attention_norm = "self_attn_layer_norm"
+    ffn_norm = "LayerNorm"
+    norm_label = "LayerNorm (pre)"
 
     vocab_size: Size = 250880
     hidden_size: Size = 2560

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/xlnet/modeling_xlnet.py and configuration_xlnet.py (defaults, attribute_map).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import join
@@ -18,8 +18,8 @@ from archcalc.model import Architecture, Facts, Group, Position, Shard, Tensor, 
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("d_model", "n_layer", "n_head", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("d_model", "n_layer", "n_head", "vocab_size")
+    inert_keys = (
         "attn_type", "mem_len", "reuse_len", "use_mems_eval", "use_mems_train", "bi_data", "clamp_len", "same_length", "start_n_top",
         "end_n_top", "untie_r", "use_mems",
     )  # fmt: skip

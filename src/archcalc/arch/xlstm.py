@@ -4,7 +4,7 @@ Source: transformers 5.23, models/xlstm/modeling_xlstm.py and configuration_xlst
 """
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch._decoder import decoder
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
@@ -22,8 +22,8 @@ def rounded(width: float, multiple: int) -> int:
 
 
 class Schema(ConfigSchema):
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "num_heads")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    core_keys = ("hidden_size", "vocab_size", "num_heads")
+    inert_keys = (
         "add_out_norm", "autocast_kernel_dtype", "chunk_size", "chunkwise_kernel", "gate_soft_cap", "inference_state_dtype",
         "max_inference_chunksize", "mode", "norm_reduction_force_float32", "output_logit_soft_cap", "return_last_states",
         "sequence_kernel", "step_kernel", "tie_word_embeddings", "mlstm_round_up_to_multiple_of", "force_bos_token_insert",

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/xmod/modeling_xmod.py and configuration_xmod.p
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import roberta
 from archcalc.arch._schema import Flag, Size
@@ -14,13 +14,12 @@ from archcalc.model import Tensor
 
 
 class Schema(roberta.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *roberta.Schema.inert_keys,
         "default_language",
         "adapter_reuse_layer_norm",
         "ln_before_adapter",
     )
-    name: ClassVar[str] = "xmod"
 
     vocab_size: Size = 30522
     pre_norm: Flag = False

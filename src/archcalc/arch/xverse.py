@@ -3,15 +3,12 @@
 Source: xverse/XVERSE-7B, modeling_xverse.py and configuration_xverse.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("max_tokenizer_truncation",)
-    name: ClassVar[str] = "xverse"
+    inert_keys = ("max_tokenizer_truncation",)
 
     vocab_size: Size = 100278
     hidden_size: Size = 5120

@@ -18,9 +18,8 @@ class Schema(BertSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
         *BertSchema.inert_keys, "use_expectation", "hash_code_len", "num_hash", "use_fast_hash", "lsh_backward",
     )  # fmt: skip
-    name: ClassVar[str] = "yoso"
-    pooler: ClassVar[str] = ""
-    root: ClassVar[str] = "yoso"
+    pooler = ""
+    root = "yoso"
     way: ClassVar[str] = "estimated by hashing"
 
     vocab_size: Size = 50265

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/zamba/modeling_zamba.py and configuration_zamb
 """
 
 from math import ceil
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch._alternating import HYBRID, LINEAR, hybrid_label
 from archcalc.arch._decoder import decoder
@@ -19,7 +19,7 @@ from archcalc.model import NOPE, Architecture
 
 
 class Schema(SharedLayerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "hidden_mamba_act", "mamba_inner_layernorms", "num_logits_to_keep", "time_step_floor", "time_step_max", "time_step_min",
         "use_associative_scan", "use_mamba_kernels",
     )  # fmt: skip

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/zamba2/modeling_zamba2.py and configuration_za
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._alternating import HYBRID, LINEAR, hybrid_label
 from archcalc.arch._decoder import decoder
@@ -20,7 +19,7 @@ from archcalc.model import NOPE, Architecture, Layer, Tensor
 
 class Schema(SharedLayerSchema):
     # `kv_channels` and its like are Megatron's names for what other keys say; the convolution always has a bias.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "chunk_size", "ft_lora", "kv_channels", "lora_rank", "mamba_headdim", "num_logits_to_keep", "num_query_groups",
         "rescale_prenorm_residual", "time_step_floor", "time_step_limit", "time_step_max", "time_step_min", "use_conv_bias",
         "use_long_context", "use_mamba_kernels", "use_mem_eff_path", "use_shared_block_lora", "use_shared_mlp_lora", "vocab_file",
