@@ -55,7 +55,7 @@ class ConfigSchema(BaseModel):
     reference keeps in float32 in a float16 model (its class's `_keep_in_fp32_modules`).
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False, defer_build=True)
 
     # The type that this is the adapter of: what its file is called, where a class does not say otherwise.
     name: ClassVar[str]
