@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import io
 import json
 import os
@@ -178,20 +177,18 @@ def with_examples(text: str, problems: list[str]) -> str:
 
 def support_page() -> str:
     """The table of adapters, from their own docstrings."""
-    from archcalc.arch import model_types
+    from archcalc.arch import described, model_types, schema_of
     from archcalc.arch._schema import TowerSchema
 
     rows, towers = [], []
     for name in sorted(model_types()):
-        module = importlib.import_module(f"archcalc.arch.{name}")
-        text = " ".join((module.__doc__ or "").split())
-        what, _, source = text.partition("Source:")
+        what, _, source = described(name).partition("Source:")
         line = f"| `{name}` | {what.strip()} | {source.strip()} |"
-        (towers if issubclass(module.Schema, TowerSchema) else rows).append(line)
+        (towers if issubclass(schema_of(name), TowerSchema) else rows).append(line)
     head = "| model type | what it is | source |\n| --- | --- | --- |\n"
     return (
         "# Supported architectures\n\n"
-        "Generated from the adapters in `src/archcalc/arch/`: one file a `model_type`, with `-` and `.` written `_`.\n"
+        "Generated from the adapters in `src/archcalc/arch/`: one file a structure; `-` and `.` in a `model_type` are written `_`.\n"
         f"\n## Models ({len(rows)})\n\n{head}"
         + "\n".join(rows)
         + f"\n\n## Towers that models hold ({len(towers)})\n\n{head}"

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archcalc.analysis.params import components
-from archcalc.arch import adapter_name, model_types, parse
+from archcalc.arch import adapter_name, described, model_types, parse, schema_of
+from archcalc.arch._within import WITHIN
 from archcalc.model import Architecture, Tensor
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,11 +77,18 @@ def test_tensors_equal_the_reference(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", sorted(model_types()))
 def test_every_adapter_cites_its_source(name: str) -> None:
-    module = __import__(f"archcalc.arch.{name}", fromlist=["Schema"])
-    assert "source:" in (module.__doc__ or "").lower()
+    assert "source:" in described(name).lower()
+    module = sys.modules[schema_of(name).__module__]
     text = Path(module.__file__).read_text(encoding="utf-8").replace(module.__doc__ or "", "")
     lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) < 100, "an adapter is under 100 lines"
+
+
+@pytest.mark.parametrize("name", sorted(WITHIN))
+def test_a_type_in_another_s_file_is_its_own(name: str) -> None:
+    own = schema_of(name)
+    assert re.sub(r"[-.]", "_", own.name).lower() == name
+    assert own is not schema_of(WITHIN[name])
 
 
 def test_every_golden_file_has_its_adapter() -> None:

@@ -1,4 +1,4 @@
-"""The adapters, one file per `model_type`: the files of this directory are the support list.
+"""The adapters, one file per structure: the files of this directory and the types in `_within` are the support list.
 
 An adapter is a module with a `Schema` that parses a config and says, in blocks, what the model is made of.
 """
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from archcalc.arch._within import WITHIN
 from archcalc.errors import ArchcalcError, ConfigError, json_text
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ _UNCOMPARED = frozenset(
 @cache
 def model_types() -> frozenset[str]:
     """The names of all adapters: model types with `-` and `.` written `_`."""
-    return frozenset(name[:-3] for name in os.listdir(os.path.dirname(__file__)) if name.endswith(".py") and name[0] != "_")
+    files = (name[:-3] for name in os.listdir(os.path.dirname(__file__)) if name.endswith(".py") and name[0] != "_")
+    return frozenset((*files, *WITHIN))
 
 
 def adapter_name(config: Mapping[str, Any]) -> str | None:
@@ -72,8 +74,16 @@ def schema_of(name: str) -> type[ConfigSchema]:
     """The schema of one adapter. `name` must be one of `model_types()`."""
     if name not in model_types():
         raise KeyError(name)
-    schema: type[ConfigSchema] = importlib.import_module(f"archcalc.arch.{name}").Schema
+    module = importlib.import_module(f"archcalc.arch.{WITHIN.get(name, name)}")
+    schema: type[ConfigSchema] = getattr(module, "".join(map(str.capitalize, name.split("_"))) if name in WITHIN else "Schema")
     return schema
+
+
+def described(name: str) -> str:
+    """What an adapter says of its type and of where that was read."""
+    schema = schema_of(name)
+    own = schema if name in WITHIN else importlib.import_module(f"archcalc.arch.{name}")
+    return " ".join((own.__doc__ or "").split())
 
 
 def parse(config: Mapping[str, Any]) -> Architecture:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import Field
 
 from archcalc.arch._decoder import group, join, with_tower
-from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested, type_of
 from archcalc.blocks._tensor import prefixed
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Group, Stack, Tensor
@@ -40,7 +40,7 @@ def width_of(config: ConfigSchema, key: str = "hidden_size") -> int:
     """A width that the projector needs of a tower, whatever the tower's type."""
     value = getattr(config, key, None)
     if not isinstance(value, int):
-        raise UnsupportedError(f"{type(config).__module__.rpartition('.')[2]} states no {key}, which the projector needs")
+        raise UnsupportedError(f"{type_of(config)} states no {key}, which the projector needs")
     return value
 
 

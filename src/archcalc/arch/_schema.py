@@ -55,7 +55,9 @@ class ConfigSchema(BaseModel):
     reference keeps in float32 in a float16 model (its class's `_keep_in_fp32_modules`).
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False, defer_build=True
+    )
 
     # The type that this is the adapter of: what its file is called, where a class does not say otherwise.
     name: ClassVar[str]
@@ -83,7 +85,7 @@ class ConfigSchema(BaseModel):
     def architecture(self, prefix: str = "model") -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
         raise UnsupportedError(
-            f"{_type_of(self)} is the type of a part of a model, such as a tower, and not of a model",
+            f"{type_of(self)} is the type of a part of a model, such as a tower, and not of a model",
             "give the config of the whole model: it holds this one, and the figures of the part are among its own",
         )
 
@@ -97,8 +99,9 @@ class ConfigSchema(BaseModel):
         return tuple(encoder for value in values if isinstance(value, ConfigSchema) for encoder in value.encoders())
 
 
-def _type_of(schema: ConfigSchema) -> str:
-    return type(schema).__module__.rpartition(".")[2]
+def type_of(schema: ConfigSchema) -> str:
+    """The adapter's name, as `model_types` has it."""
+    return re.sub(r"[-.]", "_", schema.name).lower()
 
 
 class TowerSchema(ConfigSchema):
@@ -112,7 +115,7 @@ class TowerSchema(ConfigSchema):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         """The tower's tensors, named below `prefix`."""
-        raise UnsupportedError(f"{_type_of(self)} states no tensors of its own: give the config of the whole model")
+        raise UnsupportedError(f"{type_of(self)} states no tensors of its own: give the config of the whole model")
 
     def encoders(self) -> tuple[Encoder, ...]:
         """By default one image of the size that the config states; towers whose processors decide otherwise say so themselves."""
@@ -145,7 +148,7 @@ class TowerSchema(ConfigSchema):
                 "counted as it stands in the whole model: the class of this part alone has other tensors too, or lacks some"
             )
         return Architecture(
-            _type_of(self), tuple(g for g in groups if g.tensors), tuple(stacks), facts, status=status, notes=tuple(notes)
+            type_of(self), tuple(g for g in groups if g.tensors), tuple(stacks), facts, status=status, notes=tuple(notes)
         )
 
     def class_name(self) -> str:
@@ -245,7 +248,7 @@ def _config_error(error: ValidationError, where: str) -> ConfigError:
     if first["type"] == "missing":
         return ConfigError(f"{path} is missing{more}", f'add "{path}" to the config, or give it with --set {path}=VALUE', path)
     if isinstance(part := first.get("input"), ConfigSchema):
-        message = f"{path} is the config of a {_type_of(part)}: another kind of model was expected there{more}"
+        message = f"{path} is the config of a {type_of(part)}: another kind of model was expected there{more}"
         return ConfigError(message, "correct its model_type, or leave that out", path)
     return ConfigError(
         f"{path} is {json_text(first.get('input'))}: {_expected(first)}{more}",

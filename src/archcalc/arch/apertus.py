@@ -5,6 +5,7 @@ Source: transformers 5.23, models/apertus/modeling_apertus.py and configuration_
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -39,3 +40,16 @@ class Schema(PlainSchema):
         if self.hidden_act == "xielu":
             for name in ("alpha_p", "alpha_n"):
                 yield Tensor(f"mlp.act_fn.{name}", (1,), "mlp")
+
+
+class Apertus1p5Text(Schema):
+    """The text model of Apertus 1.5: Apertus with codes of images and audio in its vocabulary, and a head that may leave those out.
+    Source: transformers 5.24, models/apertus1p5/modeling_apertus1p5.py (`Apertus1p5TextForCausalLM`) and configuration_apertus1p5.py
+    (defaults)."""
+
+    name = "apertus1p5_text"
+    vocab_size: Size = 266752
+    output_vocab_size: Size | None = None
+
+    def placed(self) -> dict[str, Any]:
+        return {"head_rows": self.output_vocab_size}

@@ -79,3 +79,13 @@ class Schema(PlainSchema):
             vocab=self.vocab_size, copies=False, norm="final_layernorm",
         )  # fmt: skip
         return a._replace(stacks=(*a.stacks, *mtp))
+
+
+class Param2moe(Schema):
+    """Param 2: Ling 2's structure: GQA with QK-norm, leading dense layers, fine-grained experts beside shared ones.
+    Source: vLLM 0.33, models/param2moe.py (names are those that it maps from)."""
+
+    name = "param2moe"
+    num_shared_experts: Count = 1
+    moe_router_enable_expert_bias: Flag = True
+    first_k_dense_replace: Count = 1

@@ -6,6 +6,7 @@ configuration_clip.py (defaults).
 
 from collections.abc import Iterable
 
+from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
@@ -44,3 +45,19 @@ class Schema(TowerSchema):
         layer = clip_layer(h, self.num_attention_heads, self.intermediate_size, self.hidden_act)
         layers = stack(join(prefix, "encoder.layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+
+class Kosmos2VisionModel(Schema):
+    """The vision tower of Kosmos-2: CLIP's.
+    Source: transformers 5.23, models/kosmos2/modeling_kosmos2.py (`Kosmos2VisionModel`) and configuration_kosmos2.py (defaults).
+    """
+
+    name = "kosmos_2_vision_model"
+    hidden_size: Size = 1024
+    intermediate_size: Size = 4096
+    num_hidden_layers: Layers = 24
+    num_attention_heads: Size = 16
+    patch_size: Size = 14
+
+    def tower(self, prefix: str) -> Pieces:
+        return super().tower(f"{prefix}.model")

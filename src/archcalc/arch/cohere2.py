@@ -5,6 +5,7 @@ Source: transformers 5.23, models/cohere2/modeling_cohere2.py and configuration_
 
 from typing import ClassVar
 
+from archcalc.arch._alternating import FULL
 from archcalc.arch._cohere import CohereSchema
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Size, Tokens
@@ -21,3 +22,16 @@ class Schema(CohereSchema, WindowedSchema):
 
     def period(self) -> int:
         return self.sliding_window_pattern
+
+
+class CohereCompassText(Schema):
+    """The text model of Cohere Compass: Cohere 2's layers, all of which see everything unless `layer_types` says otherwise.
+    Source: transformers 5.23, models/cohere_compass/modeling_cohere_compass.py and configuration_cohere_compass.py (defaults).
+    """
+
+    name = "cohere_compass_text"
+    inert_keys = (*Schema.inert_keys, "pooling", "sliding_window_pattern")
+    bare = False
+
+    def kinds(self) -> list[str]:
+        return self.layer_types or [FULL] * self.num_hidden_layers

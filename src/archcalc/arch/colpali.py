@@ -26,3 +26,20 @@ class Schema(ConfigSchema):
         facts = a.facts._replace(tied_embeddings=False, more=(*a.facts.more, ("head", f"vectors of {self.embedding_dim}")))
         body = tuple(g for g in a.groups if g.part not in ("head", "mtp"))
         return a._replace(model_type=self.name, groups=(*body, head), facts=facts, renames=())
+
+
+class Colmodernvbert(Schema):
+    """ColModernVBERT: ModernVBERT without its head; a projection makes a short vector of each token, for search.
+    Source: transformers 5.23, models/colmodernvbert/modeling_colmodernvbert.py and configuration_colmodernvbert.py (defaults).
+    """
+
+    name = "colmodernvbert"
+    vlm_config: Annotated[ConfigSchema, nested("modernvbert"), DEFAULT]
+
+
+class Colqwen2(Schema):
+    """ColQwen2: Qwen2-VL without its head; a projection makes a short vector of each token, for search.
+    Source: transformers 5.23, models/colqwen2/modeling_colqwen2.py and configuration_colqwen2.py (defaults)."""
+
+    name = "colqwen2"
+    vlm_config: Annotated[ConfigSchema, nested("qwen2_vl"), DEFAULT]

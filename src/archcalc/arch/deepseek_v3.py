@@ -83,3 +83,10 @@ class Schema(LatentSchema):
         moe = Moe(e.experts, e.active, e.shared, sum(sparse), e.intermediate) if any(sparse) else None
         facts = self.facts(attention="MLA", moe=moe, more=self.more())
         return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)
+
+
+class KimiK2(Schema):
+    """Kimi K2: DeepSeek-V3's structure with more experts and fewer heads, without MTP.
+    Source: transformers 5.23, models/deepseek_v3/ (the published configs name DeepSeek-V3's classes)."""
+
+    name = "kimi_k2"

@@ -10,7 +10,7 @@ from typing import ClassVar
 from archcalc.arch._composite import Pieces, Sides, both
 from archcalc.arch._decoder import group, join
 from archcalc.arch._heads import labels_of
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
+from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema
 from archcalc.blocks._tensor import Block, linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward
@@ -73,3 +73,19 @@ class Schema(TowerSchema):
     def architecture(self, prefix: str = "") -> Architecture:
         named = self.class_name()
         return super().architecture(self.root if named.endswith("Classification") else "")
+
+
+class Dinov2WithRegisters(Schema):
+    """DINOv2 with registers: tokens that belong to no patch.
+    Source: transformers 5.24, models/dinov2_with_registers/modeling_dinov2_with_registers.py (`Dinov2WithRegistersModel`) and
+    configuration_dinov2_with_registers.py (defaults); Darcet et al. 2023, arXiv:2309.16588."""
+
+    name = "dinov2_with_registers"
+    root = "dinov2_with_registers"
+
+    patch_size: Sides = 16
+    num_register_tokens: Count = 4
+
+    def registers(self) -> Iterable[Tensor]:
+        if self.num_register_tokens:
+            yield Tensor("embeddings.register_tokens", (1, self.num_register_tokens, self.hidden_size), "embedding")

@@ -99,3 +99,18 @@ class Schema(DecoderSchema):
         groups = (group("embedding", (embedding,)), group("decoder", self.outside()), group("head", head), group("other", tables))
         made = Architecture(self.name, groups, (stack(where, "decoder", layers),), facts, renames=renames, notes=(EMBEDDING_NOTE,))
         return computed(made, self.computes())
+
+
+class Peagle(Schema):
+    """P-EAGLE draft models: EAGLE-3's first layer, plain layers behind it, and a learned state for tokens that are still masked.
+    Source: SpecForge 0.2, specforge/modeling/draft/peagle.py `PEagleDraftModel`."""
+
+    name = "peagle"
+
+    def outside(self) -> Iterator[Tensor]:
+        yield from super().outside()
+        yield Tensor("mask_hidden", (1, 1, self.fused() * (self.target_hidden_size or self.hidden_size)), "other")
+
+    def stacked(self) -> tuple[str, list[Layer], tuple[tuple[str, str], ...]]:
+        plain = self.layer(first=False)
+        return "layers", [self.layer(first=True), *[plain] * (self.num_hidden_layers - 1)], ()

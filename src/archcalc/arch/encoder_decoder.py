@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._composite import head_below
 from archcalc.arch._decoder import group, join, with_tower
-from archcalc.arch._schema import ConfigSchema, nested
+from archcalc.arch._schema import ConfigSchema, nested, type_of
 from archcalc.arch._vlm import under
 from archcalc.blocks._tensor import linear
 from archcalc.errors import UnsupportedError
@@ -28,7 +28,7 @@ class Schema(ConfigSchema):
     def bare(self) -> Architecture:
         encoder = self.encoder
         if not isinstance(encoder, BertSchema):
-            kind = type(encoder).__module__.rpartition(".")[2]
+            kind = type_of(encoder)
             raise UnsupportedError(f"encoder.model_type is {kind}: archcalc knows BERT and its relatives there")
         return encoder.model_copy(update={"architectures": [f"{encoder.name.replace('_', '')}Model"]}).architecture()
 

@@ -26,3 +26,10 @@ class Schema(PlainSchema):
 
     def ffn_bias(self) -> bool:
         return bool(self.use_bias)
+
+
+class PaddleocrVlText(Schema):
+    """The text model of PaddleOCR-VL: ERNIE 4.5's layer.
+    Source: transformers 5.23, models/paddleocr_vl/configuration_paddleocr_vl.py (`PaddleOCRTextConfig`, defaults)."""
+
+    name = "paddleocr_vl_text"

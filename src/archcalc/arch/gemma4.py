@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._schema import ConfigSchema, Flag, nested
 from archcalc.arch.gemma4_audio import Schema as Audio
@@ -42,3 +43,20 @@ class Schema(ConfigSchema):
                 groups += [*outside, group(part, projection)]
                 stacks += layers
         return with_tower(text, self.name, groups, stacks, tied=self.tied())
+
+
+class EmbeddingGemma2(Schema):
+    """EmbeddingGemma 2: Gemma 4's towers beside an encoder that makes one vector of text, pictures and sound.
+    Source: transformers 5.23, models/embedding_gemma2/modeling_embedding_gemma2.py and configuration_embedding_gemma2.py (defaults: no
+    tower unless its config is there)."""
+
+    name = "embedding_gemma2"
+    inert_keys = ("tie_word_embeddings", "eoa_token_index")
+
+    text_config: Annotated[ConfigSchema, nested("embedding_gemma2_text"), DEFAULT]
+
+    def tied(self) -> bool | None:
+        return None
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)

@@ -76,3 +76,14 @@ class Schema(DecoderSchema):
         return decoder(
             "glm4_moe", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind
         )
+
+
+class Glm4vMoeText(Schema):
+    """The text model of GLM-4.5V and 4.6V: GLM-4.5's with biases and without MTP.
+    Source: transformers 5.23, models/glm4v_moe/modeling_glm4v_moe.py (`Glm4vMoeTextModel`) and configuration_glm4v_moe.py (defaults).
+    """
+
+    name = "glm4v_moe_text"
+    vocab_size: Size = 151424
+    max_position_embeddings: Tokens = 65536
+    attention_bias: Flag = True

@@ -32,3 +32,9 @@ class Schema(VisionSchema):
         yield Tensor("conv_upsampler1.weight", (2 * channels, channels, 3, 3), "other")
         yield Tensor("conv_upsampler2.weight", (hidden, 2 * channels, 3, 3), "other")
         yield from linear("multimodal_projector", hidden, hidden, "other", bias=True)
+
+
+class PpChart2table(Schema):
+    """PP-Chart2Table: GOT-OCR 2 under another name. Source: transformers 5.23, models/pp_chart2table/configuration_pp_chart2table.py."""
+
+    name = "pp_chart2table"

@@ -76,3 +76,19 @@ class Schema(TowerSchema):
         side = (self.image_size // self.patch_size) ** 2
         bias = self.num_attention_heads * side**2 if self.use_rel_pos else 0
         return pooled(square(self, bias=bias, chunk=side), 16)
+
+
+class SamVisionModel(Schema):
+    """SAM's encoder. Source: transformers 5.23, models/sam/modeling_sam.py (`SamVisionModel`) and configuration_sam.py (defaults)."""
+
+    name = "sam_vision_model"
+    inert_keys = ("num_pos_feats", "scale")
+
+    mlp_dim: Size | None = None
+    mlp_ratio: float = 4.0
+
+    def ffn_width(self) -> int:
+        return self.mlp_dim or int(self.hidden_size * self.mlp_ratio)
+
+    def tower(self, prefix: str) -> Pieces:
+        return super().tower(f"{prefix}.vision_encoder")

@@ -6,9 +6,10 @@ Source: transformers 5.23, models/gpt_neox/modeling_gpt_neox.py and configuratio
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes
+from archcalc.arch._decoder import group
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
-from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks._tensor import Block, Mixer, linear
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.model import Architecture
 
@@ -59,3 +60,18 @@ class Schema(PlainSchema):
 
     def architecture(self, prefix: str = "gpt_neox") -> Architecture:
         return super().architecture(prefix)
+
+
+class GptNeoxRewardModel(Schema):
+    """A reward model on GPT-NeoX: one output in place of the head.
+    Source: LAION-AI/Open-Assistant, model/model_training/models/reward_model.py (`GPTNeoXRewardModel`)."""
+
+    name = "gpt_neox_reward_model"
+    inert_keys = (*Schema.inert_keys, "pooling")
+
+    def placed(self) -> dict[str, Any]:
+        return {**super().placed(), "head": "", "renames": ()}
+
+    def architecture(self, prefix: str = "gpt_neox") -> Architecture:
+        a = super().architecture(prefix)
+        return a._replace(groups=(*a.groups, group("head", linear("out_proj", 1, self.hidden_size, "head", bias=True))))

@@ -60,3 +60,11 @@ class Schema(PlainSchema):
 
     def architecture(self, prefix: str = "transformer") -> Architecture:
         return super().architecture(prefix)
+
+
+class Codegen(Schema):
+    """CodeGen: GPT-J with one projection for queries, keys and values.
+    Source: transformers 5.23, models/codegen/modeling_codegen.py and configuration_codegen.py (defaults: GPT-J's)."""
+
+    name = "codegen"
+    fused = "qkv_proj"

@@ -34,3 +34,12 @@ class Schema(CompositeSchema):
         ]
         groups += [Group("audio", g.tensors) for g in inner]
         return [*groups, group("audio", outside)], stacks + [s._replace(part="audio") for s in layers]
+
+
+class GraniteSpeechPlus(Schema):
+    """Granite Speech Plus: Granite Speech whose Q-Former may read several of the tower's layers at once.
+    Source: transformers 5.23, models/granite_speech_plus/modeling_granite_speech_plus.py and configuration_granite_speech_plus.py
+    (defaults)."""
+
+    name = "granite_speech_plus"
+    encoder_config: Annotated[TowerSchema, nested("granite_speech_plus_encoder", fixed=True), DEFAULT]

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/hunyuan_v1_dense/modeling_hunyuan_v1_dense.py 
 
 from typing import Any, ClassVar
 
-from archcalc.arch._plain import PlainSchema
+from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Mixer
 
@@ -32,3 +32,14 @@ class Schema(PlainSchema):
 
     def more(self) -> dict[str, Any]:
         return {"more": (("QK-norm", "RMSNorm per head"),)}
+
+
+class HunyuanVlText(Schema):
+    """The text model of Hunyuan-OCR: Hunyuan's dense decoder, tied.
+    Source: transformers 5.23, models/hunyuan_vl/modeling_hunyuan_vl.py (`HunYuanVLTextModel`) and configuration_hunyuan_vl.py (defaults).
+    """
+
+    name = "hunyuan_vl_text"
+    vocab_size: Size = named(290943, "vocab_size", "org_vocab_size")
+    head_dim: Size | None = named(None, "head_dim", "attention_head_dim")
+    tie_word_embeddings: Flag = True

@@ -6,7 +6,9 @@ Source: transformers 5.23, models/idefics2/modeling_idefics2.py (`Idefics2Vision
 from typing import ClassVar
 
 from archcalc.arch import siglip_vision_model
-from archcalc.arch._composite import Sides
+from archcalc.arch._composite import Pieces, Sides, both
+from archcalc.arch._encoder import area, within
+from archcalc.model import Encoder, Group
 
 
 class Schema(siglip_vision_model.Schema):
@@ -17,3 +19,24 @@ class Schema(siglip_vision_model.Schema):
 
     def pooled(self) -> bool:
         return False
+
+
+class VideoLlama3Vision(Schema):
+    """The vision tower of VideoLLaMA 3: SigLIP's layers with rotary positions alone.
+    Source: transformers 5.23, models/video_llama_3/modeling_video_llama_3.py (`VideoLlama3VisionModel`) and
+    configuration_video_llama_3.py (defaults)."""
+
+    name = "video_llama_3_vision"
+    inert_keys = (*Schema.inert_keys, "image_size")
+
+    patch_size: Sides = 16
+
+    def tower(self, prefix: str) -> Pieces:
+        groups, stacks = super().tower(prefix)
+        kept = [Group(g.part, tuple(t for t in g.tensors if not t.name.endswith(".position_embedding.weight"))) for g in groups]
+        return kept, stacks
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it; only those of videos are merged."""
+        source = "transformers 5.24, models/video_llama_3/image_processing_video_llama_3.py `size`, `merge_size`"
+        return within(self, area(28**2 * 1280, both(self.patch_size)[0], 1), 1, source, rotated=True)

@@ -30,3 +30,10 @@ class Schema(VisionSchema):
         # The longest edge is four tiles long.
         source = "transformers 5.24, models/idefics3/image_processing_idefics3.py `size`, `max_image_size`"
         return tiled(pooled(super().encoders(), self.scale_factor**2), 17, None, source)
+
+
+class Smolvlm(Schema):
+    """SmolVLM: Idefics 3 with a smaller text model.
+    Source: transformers 5.23, models/smolvlm/modeling_smolvlm.py and configuration_smolvlm.py (defaults)."""
+
+    name = "smolvlm"

@@ -20,3 +20,10 @@ class Schema(PlainSchema):
 
     def biases(self) -> tuple[bool, bool]:
         return self.bias, self.bias
+
+
+class Panguembedded(Schema):
+    """openPangu Embedded: Llama's layer with biases on all of attention.
+    Source: FreedomIntelligence/openPangu-Embedded-7B, modeling_openpangu_dense.py (the same as InternLM's layer)."""
+
+    name = "PanguEmbedded"

@@ -41,3 +41,28 @@ class Schema(VisionSchema):
         tile = pooled(super().encoders(), int(1 / self.downsample_ratio) ** 2)
         frames = (e for t in tile for e in film([t], t.tokens, "vLLM 0.33, models/interns1.py `get_num_frames_with_most_features`"))
         return (*tiled(tile, 13, None, source), *frames)
+
+
+class Interns1(Schema):
+    """Intern-S1: InternVL's structure over Qwen 3.
+    Source: internlm/Intern-S1-mini, modeling_interns1.py and configuration_interns1.py; vLLM 0.33, models/interns1.py
+    (`InternS1MultiModalProjector`) and models/interns1_vit.py."""
+
+    name = "interns1"
+    core_keys = ("text_config",)
+    renames = ()
+
+    text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
+    tie_word_embeddings: Flag | None = False
+
+
+class QianfanOcr(Schema):
+    """Qianfan-OCR: InternVL's form with Qwen 3.
+    Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py and configuration_qianfan_ocr.py (defaults)."""
+
+    name = "qianfan_ocr"
+    renames = ()
+
+    text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("qianfan_ocr_vision", fixed=True), DEFAULT]
+    tie_word_embeddings: Flag | None = False

@@ -50,3 +50,38 @@ class Schema(ConfigSchema):
             return image
         source = "vLLM 0.33, models/internvl.py `ctx_video_token`, `get_num_frames_with_most_features`"
         return (*image, *(frame for tile in images for frame in film([tile], tile.tokens, source)))
+
+
+class H2ovlChat(Schema):
+    """H2OVL: InternVL's structure.
+    Source: vLLM 0.33, models/h2ovl.py (`H2OVLChatModel`, a subclass of what reads InternVL)."""
+
+    name = "h2ovl_chat"
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)._replace(model_type="h2ovl_chat")
+
+
+class NvlmD(Schema):
+    """NVLM-D: InternVL's structure, whose projector is as wide inside as the text model's FFN and has no biases.
+    Source: vLLM 0.33, models/nvlm_d.py (`_init_mlp1`); nvidia/NVLM-D-72B, modeling_nvlm_d.py."""
+
+    name = "nvlm_d"
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        a = super().architecture(prefix)
+        joined, hidden = self.vision_config.hidden_size * int(1 / self.downsample_ratio) ** 2, a.facts.hidden_size
+        inner = a.facts.intermediate_size or hidden
+        tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, inner, hidden), bias=False))
+        kept = tuple(g for g in a.groups if not any(t.name.startswith("mlp1.") for t in g.tensors))
+        return a._replace(model_type="nvlm_d", groups=(*kept, group("vision", prefixed("mlp1", tensors))))
+
+
+class SkyworkChat(Schema):
+    """Skywork R1V: InternVL's structure.
+    Source: vLLM 0.33, models/skyworkr1v.py (`SkyworkR1VChatModel`, a subclass of what reads InternVL)."""
+
+    name = "skywork_chat"
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)._replace(model_type="skywork_chat")

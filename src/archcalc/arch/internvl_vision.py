@@ -67,3 +67,15 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, self.layers_name), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+
+class QianfanOcrVision(Schema):
+    """The vision tower of Qianfan-OCR: InternViT with biased queries, keys and values.
+    Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py (`QianfanOCRVisionModel`) and configuration_qianfan_ocr.py
+    (defaults)."""
+
+    name = "qianfan_ocr_vision"
+    inert_keys = (*Schema.inert_keys, "drop_path_rate")
+    layers_name = "layers"
+
+    attention_bias: Flag = True

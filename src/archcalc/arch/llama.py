@@ -31,3 +31,46 @@ class Schema(DecoderSchema):
         )
         layers = [layer] * self.num_hidden_layers
         return decoder("llama", layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+
+
+class Solar(Schema):
+    """Solar Pro (preview): Llama's layers, some of which read again what earlier ones made; that has no weights.
+    Source: upstage/solar-pro-preview-instruct, modeling_solar.py and configuration_solar.py; vLLM 0.33, models/solar.py (`bskcn_*`).
+    """
+
+    name = "solar"
+    inert_keys = (
+        "bskcn_1",
+        "bskcn_2",
+        "bskcn_3",
+        "bskcn_4",
+        "bskcn_tv",
+        "pretraining_tp",
+        "sliding_window",
+    )
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        more = ("skips", "hidden states of earlier layers mixed into later ones")
+        return a._replace(model_type="solar", facts=a.facts._replace(more=(*a.facts.more, more)))
+
+
+class Telechat3(Schema):
+    """TeleChat 3: Llama's layers.
+    Source: vLLM 0.33, models/registry.py (`TeleChat3ForCausalLM` is read by llama.py)."""
+
+    name = "telechat3"
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        return super().architecture(prefix)._replace(model_type="telechat3")
+
+
+class Teleflm(Schema):
+    """Tele-FLM: Llama's layers, logits and embeddings scaled by fixed numbers.
+    Source: CofeAI/Tele-FLM, modeling_teleflm.py and configuration_teleflm.py; vLLM 0.33, models/teleflm.py."""
+
+    name = "teleflm"
+    inert_keys = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        return super().architecture(prefix)._replace(model_type="teleflm")

@@ -63,3 +63,10 @@ class Schema(ConfigSchema):
         facts = self.facts("Mamba-2" if self.name == "mamba2" else "Mamba")
         layers, norm = [layer] * self.num_hidden_layers, [rms_norm("norm_f", h)]
         return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=norm)
+
+
+class FalconMamba(Schema):
+    """Falcon Mamba: Mamba with norms that have no weights.
+    Source: transformers 5.23, models/falcon_mamba/modeling_falcon_mamba.py and configuration_falcon_mamba.py (defaults)."""
+
+    name = "falcon_mamba"

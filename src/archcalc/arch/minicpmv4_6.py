@@ -8,7 +8,7 @@ from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, square, tiled
-from archcalc.arch._schema import ConfigSchema, Layers, TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
@@ -39,3 +39,18 @@ class Schema(VisionSchema):
         images = square(self.vision_config, 448)
         source = "transformers 5.24, models/minicpmv4_6/image_processing_minicpmv4_6.py `max_slice_nums`, and the overview"
         return tiled(pooled(images, 4 * 4**self.merger_times), 10, None, source)
+
+
+class MinicpmOcr(Schema):
+    """MiniCPM-OCR: MiniCPM-V 4.6 with a tied head.
+    Source: transformers 5.23, models/minicpm_ocr/modeling_minicpm_ocr.py and configuration_minicpm_ocr.py (defaults)."""
+
+    name = "minicpm_ocr"
+    tie_word_embeddings: Flag | None = True
+
+
+class Minicpmv47(Schema):
+    """MiniCPM-V 4.7: MiniCPM-V 4.6 with positions over the whole canvas.
+    Source: transformers 5.23, models/minicpmv4_7/modeling_minicpmv4_7.py and configuration_minicpmv4_7.py (defaults)."""
+
+    name = "minicpmv4_7"

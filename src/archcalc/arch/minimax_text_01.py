@@ -38,3 +38,10 @@ class Schema(minimax.Schema):
 
     def position(self) -> Position:
         return rope_label(self.model_extra or {}, self.rotary_dim / self.head_size if self.rotary_dim else None)
+
+
+class MinimaxM1(Schema):
+    """MiniMax-M1: Text-01's structure.
+    Source: MiniMaxAI/MiniMax-M1-80k, configuration_minimax_m1.py."""
+
+    name = "minimax_m1"

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Size, TowerSchema, nested
+from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import projector
 from archcalc.model import Architecture, Encoder, Tensor
 
@@ -48,3 +49,20 @@ class Schema(VisionSchema):
         """Sixteen tiles and the whole image."""
         source = "transformers 5.24, models/idefics3/image_processing_idefics3.py `size`, `max_image_size`"
         return tiled(pooled(super().encoders(), self.pixel_shuffle_factor**2), 17, None, source)
+
+
+class Ultravbert(Schema):
+    """UltraVBERT: UltraBERT with SigLIP, whose patches are merged, projected by one linear layer and normalized.
+    Source: transformers 5.24, models/ultravbert/modeling_ultravbert.py (`UltraVBertForMaskedLM`) and configuration_ultravbert.py
+    (defaults)."""
+
+    name = "ultravbert"
+    inert_keys = (*Schema.inert_keys, "initializer_cutoff_factor", "classifier_dropout")
+    head_names = (("head.decoder.", "lm_head."), ("head.", "projection_head."))
+
+    text_config: Annotated[ConfigSchema, nested("ultrabert"), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        yield from super().projection(wide, hidden)
+        yield rms_norm("norm", hidden)

@@ -33,3 +33,12 @@ class Schema(mixtral.Schema):
             self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
             head_bias=self.lm_head_bias, renames=((".mlp.router.", ".block_sparse_moe.gate."), (".mlp.", ".block_sparse_moe.")),
         )  # fmt: skip
+
+
+class Grinmoe(Schema):
+    """GRIN-MoE: the layers of Phi-3.5-MoE.
+    Source: microsoft/GRIN-MoE, modeling_grinmoe.py and configuration_grinmoe.py."""
+
+    name = "grinmoe"
+    attention_bias: Flag = True
+    lm_head_bias: Flag = True

@@ -6,6 +6,7 @@ Source: transformers 5.23, models/pix2struct/modeling_pix2struct.py (`Pix2Struct
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import encoder
+from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size, TowerSchema
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -50,3 +51,17 @@ class Schema(TowerSchema):
     def encoders(self) -> tuple[Encoder, ...]:
         """An image of as many patches as there are positions."""
         return (encoder(self, self.seq_len, self.seq_len, self.patch_embed_hidden_size, "the config's seq_len"),)
+
+
+class Kosmos25VisionModel(Schema):
+    """The vision tower of Kosmos-2.5: Pix2Struct's.
+    Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5VisionModel`) and configuration_kosmos2_5.py (defaults).
+    """
+
+    name = "kosmos_2_5_vision_model"
+    hidden_size: Size = 1536
+    d_ff: Size = named(3968, "intermediate_size")
+    d_kv: Size = named(64, "head_dim")
+    num_hidden_layers: Layers = 18
+    num_attention_heads: Size = 24
+    seq_len: Size = named(4096, "max_num_patches")

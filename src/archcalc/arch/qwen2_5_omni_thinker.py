@@ -22,3 +22,14 @@ class Schema(CompositeSchema):
         audio, audio_layers = self.audio_config.tower(f"{prefix}.audio_tower")
         vision, vision_layers = self.vision_config.tower(f"{prefix}.visual")
         return audio + vision, audio_layers + vision_layers
+
+
+class Qwen3OmniMoeThinker(Schema):
+    """The thinker of Qwen3-Omni: Qwen 3 with experts, an audio and a vision tower.
+    Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeThinkerForConditionalGeneration`) and
+    configuration_qwen3_omni_moe.py (defaults)."""
+
+    name = "qwen3_omni_moe_thinker"
+    text_config: Annotated[ConfigSchema, nested("qwen3_omni_moe_text", fixed=True), DEFAULT]
+    vision_config: Annotated[TowerSchema, nested("qwen3_omni_moe_vision_encoder", fixed=True), DEFAULT]
+    audio_config: Annotated[TowerSchema, nested("qwen3_omni_moe_audio_encoder", fixed=True), DEFAULT]

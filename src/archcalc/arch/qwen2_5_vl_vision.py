@@ -7,7 +7,8 @@ configuration_qwen2_5_vl.py (defaults).
 from collections.abc import Iterator
 
 from archcalc.arch import qwen2_vl_vision
-from archcalc.arch._schema import Size
+from archcalc.arch._schema import Size, divided
+from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.vision import encoder_layer
@@ -36,3 +37,34 @@ class Schema(qwen2_vl_vision.Schema):
         side = max(self.window_size // self.spatial_merge_size // self.patch_size, 1) * self.spatial_merge_size
         windowed, full = (encoder_layer(self.attention(w), ffn, norms, attention_name="attn") for w in (side**2, None))
         return [full if i in self.fullatt_block_indexes else windowed for i in range(self.depth)]
+
+
+class Exaone45Vision(Schema):
+    """The vision tower of EXAONE 4.5: Qwen2.5-VL's with fewer keys and values than queries.
+    Source: transformers 5.23, models/exaone4_5/modeling_exaone4_5.py (`Exaone4_5_VisionModel`) and configuration_exaone4_5.py (defaults).
+    """
+
+    name = "exaone4_5_vision"
+    hidden_size: Size = 3584
+    num_key_value_heads: Size = 8
+
+    def attention(self, window: int | None = None) -> GroupedQueryAttention:
+        h, n, kv = self.hidden_size, self.num_heads, self.num_key_value_heads
+        head_dim = divided(h, n, "vision_config.hidden_size", "vision_config.num_heads")
+        return GroupedQueryAttention(
+            h, n, kv, head_dim, True, True, window, window is not None, fused="qkv", names=("", "", "", "proj")
+        )
+
+
+class Qwen25OmniVisionEncoder(Schema):
+    """The vision tower of Qwen2.5-Omni: Qwen2.5-VL's with queries, keys and values apart.
+    Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_5OmniVisionEncoder`) and configuration_qwen2_5_omni.py
+    (defaults)."""
+
+    name = "qwen2_5_omni_vision_encoder"
+    hidden_size: Size = 3584
+
+    def attention(self, window: int | None = None) -> GroupedQueryAttention:
+        h, n = self.hidden_size, self.num_heads
+        head_dim = divided(h, n, "vision_config.hidden_size", "vision_config.num_heads")
+        return GroupedQueryAttention(h, n, n, head_dim, True, True, window, window is not None, names=("q", "k", "v", "proj"))

@@ -6,7 +6,7 @@ Source: transformers 5.23, models/qwen3/modeling_qwen3.py and configuration_qwen
 from typing import Any
 
 from archcalc.arch import qwen2
-from archcalc.arch._schema import Flag, Size
+from archcalc.arch._schema import Flag, Size, Tokens
 from archcalc.blocks.attention import GroupedQueryAttention
 
 QK_NORM = {"more": (("QK-norm", "RMSNorm per head"),)}
@@ -24,3 +24,11 @@ class Schema(qwen2.Schema):
 
     def more(self) -> dict[str, Any]:
         return QK_NORM
+
+
+class Qwen3VlText(Schema):
+    """The text model of Qwen3-VL: Qwen 3's.
+    Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py and configuration_qwen3_vl.py (defaults)."""
+
+    name = "qwen3_vl_text"
+    max_position_embeddings: Tokens = 128000

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from archcalc.arch._decoder import with_tower
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
@@ -23,3 +23,60 @@ class Schema(ConfigSchema):
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.visual")
         return with_tower(text, self.name, groups, stacks, tied=self.tie_word_embeddings)
+
+
+class CohereCompass(Schema):
+    """Cohere Compass, with vision: its text model and Qwen3-VL's tower.
+    Source: transformers 5.23, models/cohere_compass/modeling_cohere_compass.py and configuration_cohere_compass.py (defaults).
+    """
+
+    name = "cohere_compass"
+    core_keys = ()
+
+    text_config: Annotated[ConfigSchema, nested("cohere_compass_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[
+        TowerSchema, nested("cohere_compass_vision", "cohere_compass"), Field(default={}, validate_default=True)
+    ]
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """An image as large as the processor leaves it."""
+        source = "transformers 5.24, models/cohere_compass/image_processing_cohere_compass.py `size`"
+        # The frames of a patch hold the same pixels.
+        most = (28**2 * 1280 * 6 // e.pixels // 4 for e in super().encoders())
+        return tuple(e._replace(patches=4 * n, tokens=n, source=source) for e, n in zip(super().encoders(), most, strict=True))
+
+
+class Qwen35Moe(Schema):
+    """Qwen 3.5, 3.6 and 3.8 with experts and their vision tower.
+    Source: transformers 5.23, models/qwen3_5_moe/modeling_qwen3_5_moe.py and configuration_qwen3_5_moe.py."""
+
+    name = "qwen3_5_moe"
+    text_config: Annotated[ConfigSchema, nested("qwen3_5_moe_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "qwen3_5_moe"), Field(default={}, validate_default=True)]
+
+
+class Qwen3Vl(Schema):
+    """Qwen3-VL, dense.
+    Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py and configuration_qwen3_vl.py."""
+
+    name = "qwen3_vl"
+    text_config: Annotated[ConfigSchema, nested("qwen3_vl_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[TowerSchema, nested("qwen3_vl_vision", "qwen3_vl"), Field(default={}, validate_default=True)]
+
+
+class Qwen3VlMoe(Schema):
+    """Qwen3-VL with experts.
+    Source: transformers 5.23, models/qwen3_vl_moe/modeling_qwen3_vl_moe.py and configuration_qwen3_vl_moe.py."""
+
+    name = "qwen3_vl_moe"
+    text_config: Annotated[ConfigSchema, nested("qwen3_vl_moe_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[TowerSchema, nested("qwen3_vl_moe_vision", "qwen3_vl_moe"), Field(default={}, validate_default=True)]
+
+
+class Qwen4Exp(Schema):
+    """Qwen4, experimental, with its vision tower.
+    Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py and configuration_qwen4_exp.py."""
+
+    name = "qwen4_exp"
+    text_config: Annotated[ConfigSchema, nested("qwen4_exp_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[TowerSchema, nested("qwen4_exp_vision", "qwen4_exp"), Field(default={}, validate_default=True)]

@@ -12,6 +12,7 @@ from archcalc.arch._schema import Layers, Size
 from archcalc.arch._whisper import WhisperTower, conv, whisper_layer
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
 from archcalc.model import Encoder, Layer, Tensor
 
 
@@ -44,3 +45,19 @@ class Schema(WhisperTower):
         # 13 rows stand for a second of 100 frames.
         source = "transformers 5.24, models/qwen3_asr/modeling_qwen3_asr.py `_get_feat_extract_output_lengths`, for 30 seconds"
         return heard(self, 390, 390, 8 * self.num_mel_bins, source)
+
+
+class Qwen3OmniMoeAudioEncoder(Schema):
+    """The audio tower of Qwen3-Omni: Qwen3-ASR's with its projection into the text model.
+    Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeAudioEncoder`) and
+    configuration_qwen3_omni_moe.py (defaults)."""
+
+    name = "qwen3_omni_moe_audio_encoder"
+    d_model: Size = Field(1280, validation_alias=AliasChoices("hidden_size", "d_model"))
+    encoder_layers: Layers = Field(32, validation_alias=AliasChoices("num_hidden_layers", "encoder_layers"))
+    encoder_attention_heads: Size = Field(20, validation_alias=AliasChoices("num_attention_heads", "encoder_attention_heads"))
+    encoder_ffn_dim: Size = Field(5120, validation_alias=AliasChoices("intermediate_size", "encoder_ffn_dim"))
+
+    def behind(self) -> Iterator[Tensor]:
+        yield from super().behind()
+        yield from projector(("proj1", "proj2"), (self.d_model, self.d_model, self.output_dim))

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/roberta/modeling_roberta.py and configuration_roberta.py (defaults).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size
@@ -24,3 +24,59 @@ class Schema(BertSchema):
         yield from linear("lm_head.dense", h, h, "head", bias=True)
         yield from layer_norm("lm_head.layer_norm", h)
         yield from self.matrix("lm_head.decoder", h)
+
+
+class Camembert(Schema):
+    """CamemBERT: RoBERTa.
+    Source: transformers 5.23, models/camembert/modeling_camembert.py and configuration_camembert.py (defaults)."""
+
+    name = "camembert"
+    head_first = True
+
+    vocab_size: Size = 30522
+
+
+class Data2vecText(Schema):
+    """data2vec, the text model: RoBERTa.
+    Source: transformers 5.23, models/data2vec/modeling_data2vec_text.py and configuration_data2vec_text.py (defaults)."""
+
+    name = "data2vec-text"
+    root = "data2vec_text"
+
+    vocab_size: Size = 30522
+
+
+class Ibert(Schema):
+    """I-BERT: RoBERTa, whose integer arithmetic changes no weight.
+    Source: transformers 5.24, models/ibert/modeling_ibert.py (`IBertForMaskedLM`) and configuration_ibert.py (defaults)."""
+
+    name = "ibert"
+    inert_keys = (*Schema.inert_keys, "quant_mode", "force_dequant")
+    root = "ibert"
+
+    vocab_size: Size = 30522
+
+
+class RobertaPrelayernorm(Schema):
+    """RoBERTa with norms before attention and FFN.
+    Source: transformers 5.23, models/roberta_prelayernorm/modeling_roberta_prelayernorm.py and configuration_roberta_prelayernorm.py.
+    """
+
+    name = "roberta-prelayernorm"
+    root = "roberta_prelayernorm"
+    attention_norm = "LayerNorm"
+    ffn_norm = "intermediate.LayerNorm"
+    norm_label = "LayerNorm (pre)"
+
+    def beside(self) -> Iterable[Tensor]:
+        return layer_norm("LayerNorm", self.hidden_size)
+
+
+class XlmRoberta(Schema):
+    """XLM-RoBERTa: RoBERTa.
+    Source: transformers 5.23, models/xlm_roberta/modeling_xlm_roberta.py and configuration_xlm_roberta.py (defaults)."""
+
+    name = "xlm-roberta"
+    head_first = True
+
+    vocab_size: Size = 30522

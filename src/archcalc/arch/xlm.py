@@ -79,3 +79,17 @@ class Schema(ConfigSchema):
             for name, part in parts.items()
         )
         return computed(Architecture(self.name, groups, tuple(stacks), facts), self.computes())
+
+
+class Flaubert(Schema):
+    """FlauBERT: XLM's layers, for French; `pre_norm` moves the norms and adds none.
+    Source: transformers 5.23, models/flaubert/modeling_flaubert.py (`FlaubertWithLMHeadModel`) and configuration_flaubert.py (defaults).
+    """
+
+    name = "flaubert"
+    inert_keys = (*Schema.inert_keys, "mask_token_id", "layerdrop", "attention_bias")
+
+    pre_norm: Flag = False
+
+    def norm_label(self) -> str:
+        return "LayerNorm (pre)" if self.pre_norm else super().norm_label()

@@ -44,3 +44,43 @@ class Schema(BertSchema):
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED, "attention": f"MHA, bidirectional, {self.way}"}
+
+
+class Mra(Schema):
+    """MRA: BERT whose attention is computed block by block at several resolutions. Positions start at 2.
+    Source: transformers 5.24, models/mra/modeling_mra.py (`MraForMaskedLM`) and configuration_mra.py (defaults); Zeng et al. 2022,
+    arXiv:2207.10284."""
+
+    name = "mra"
+    inert_keys = (
+        *Schema.inert_keys, "block_per_row", "approx_mode", "initial_prior_first_n_blocks", "initial_prior_diagonal_n_blocks",
+    )  # fmt: skip
+    root = "mra"
+    way = "approximated in blocks"
+
+    max_position_embeddings: Size = 512
+
+    def convolution(self) -> int | None:
+        return None
+
+
+class Nystromformer(Schema):
+    """Nyströmformer: BERT whose attention goes through landmarks, beside a convolution over the values. Positions start at 2.
+    Source: transformers 5.24, models/nystromformer/modeling_nystromformer.py (`NystromformerForMaskedLM`) and
+    configuration_nystromformer.py (defaults); Xiong et al. 2021, arXiv:2102.03902."""
+
+    name = "nystromformer"
+    inert_keys = (
+        *Schema.inert_keys, "segment_means_seq_len", "num_landmarks", "inv_coeff_init_option",
+    )  # fmt: skip
+    root = "nystromformer"
+    way = "through landmarks"
+
+    vocab_size: Size = 30000
+    max_position_embeddings: Size = 510
+    type_vocab_size: Size = 2
+    hidden_act: str = "gelu_new"
+    conv_kernel_size: Count | None = 65
+
+    def convolution(self) -> int | None:
+        return self.conv_kernel_size
