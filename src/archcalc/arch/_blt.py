@@ -100,4 +100,3 @@ class Patcher(Transformer):
     num_attention_heads: Size = 12
     intermediate_size: Derived = 2048
     sliding_window: Size | None = 512
-    vocab_size: Size = 260

@@ -47,7 +47,6 @@ def width_of(config: ConfigSchema, key: str = "hidden_size") -> int:
 class CompositeSchema(ConfigSchema):
     """A text model and what stands beside it."""
 
-    core_keys: ClassVar[tuple[str, ...]] = ()
     text_name: ClassVar[str] = "language_model"
     renames: ClassVar[tuple[tuple[str, str], ...]] = ()
 

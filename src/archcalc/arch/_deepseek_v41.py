@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from archcalc.arch._decoder import DecoderSchema
 from archcalc.arch._plain import named
-from archcalc.arch._schema import Count, Layers, Size, Tokens, per_layer
+from archcalc.arch._schema import Count, Size, Tokens, per_layer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.shared_latent import SharedLatentAttention
 from archcalc.model import Shard, Tensor
@@ -22,11 +22,7 @@ class SharedSchema(DecoderSchema):
         "dspark_block_size", "dspark_noise_token_id", "gate_temp",
     )  # fmt: skip
 
-    vocab_size: Size
-    hidden_size: Size
     intermediate_size: Size = named(2304, "moe_intermediate_size")
-    num_hidden_layers: Layers
-    num_attention_heads: Size
     num_key_value_heads: Size | None = 1
     head_dim: Size = 512
     max_position_embeddings: Tokens = 1048576

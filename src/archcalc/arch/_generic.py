@@ -12,7 +12,7 @@ from typing import Any
 
 from archcalc.arch import _evidence, _inert, adapter_name, schema_of
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, stored_dtype, validate
+from archcalc.arch._schema import Count, Flag, Size, Tokens, stored_dtype, validate
 from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.experts import MixtureOfExperts
@@ -64,11 +64,7 @@ _HINT = (
 
 
 class _Usual(DecoderSchema):
-    intermediate_size: Size
-    num_attention_heads: Size
-    num_hidden_layers: Layers
     max_position_embeddings: Tokens = 2048
-    tie_word_embeddings: Flag = False
     num_experts: Size | None = None
     num_experts_per_tok: Size | None = None
     moe_intermediate_size: Size | None = None

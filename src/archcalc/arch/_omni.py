@@ -16,7 +16,6 @@ from archcalc.model import Architecture
 class OmniSchema(ConfigSchema):
     """`thinker_config`, `talker_config` and the config that `wave` names."""
 
-    core_keys = ()
     inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "enable_audio_output_", "tie_word_embeddings")
     wave: ClassVar[str]
 

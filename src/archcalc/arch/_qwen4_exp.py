@@ -6,7 +6,7 @@ Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py and configurat
 from archcalc.arch import qwen3_5_moe_text, qwen3_next
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR, known_kinds
 from archcalc.arch._plain import Derived
-from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size, Tokens, divided, per_layer
+from archcalc.arch._schema import Count, Fraction, Layers, Size, divided, per_layer
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.attention import KeyIndex
 from archcalc.blocks.ngram import NGrams
@@ -19,8 +19,6 @@ INDEX = ("indexer_n_heads", "indexer_head_dim", "indexer_budget", "indexer_compr
 class StreamSchema(qwen3_5_moe_text.Schema):
     inert_keys = (*qwen3_next.Schema.inert_keys, "seed", "number_of_conv_states", "indexer_kv_heads")
 
-    max_position_embeddings: Tokens = 32768
-    tie_word_embeddings: Flag = False
     partial_rotary_factor: Fraction = 1.0
     num_experts_per_tok: Size = 10
     num_experts: Count = 512

@@ -40,7 +40,6 @@ class Jais2(Schema):
     vocab_size: Size = 150272
     hidden_size: Size = 3328
     intermediate_size: Size = 26624
-    num_hidden_layers: Layers = 32
     num_attention_heads: Size = 26
     max_position_embeddings: Tokens = 8192
     attention_bias: Flag = True

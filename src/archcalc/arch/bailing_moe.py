@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from archcalc.arch._mtp import behind_decoder
 from archcalc.arch._plain import PlainSchema, named
-from archcalc.arch._schema import Count, Flag, Fraction, Layers, Size, Tokens, rope_label
+from archcalc.arch._schema import Count, Flag, Fraction, Size, rope_label
 from archcalc.blocks._tensor import Block, Mixer, make_layer
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -25,9 +25,6 @@ class Schema(PlainSchema):
     )  # fmt: skip
     mixer_name = "attention"
 
-    intermediate_size: Size
-    num_hidden_layers: Layers
-    max_position_embeddings: Tokens
     use_bias: Flag = False
     use_qkv_bias: Flag = False
     use_qk_norm: Flag = False

@@ -16,7 +16,6 @@ from archcalc.model import Architecture, Position, Tensor
 
 
 class Schema(PlainSchema):
-    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
     inert_keys = (
         "apply_query_key_layer_scaling", "apply_residual_connection_post_layernorm", "attention_softmax_in_fp32", "attn_implementation",
         "bias_dropout_fusion", "fp32_residual_connection", "original_rope", "prefix_projection", "quantization_bit", "rope_ratio",

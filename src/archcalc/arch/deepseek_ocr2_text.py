@@ -24,8 +24,6 @@ class Schema(unlimited_ocr_text.Schema):
     max_position_embeddings: Tokens = 2048
     n_routed_experts: Size = Field(64, validation_alias=AliasChoices("num_local_experts", "num_experts", "n_routed_experts"))
     # The reference has no default for either of the two, and cannot do without them.
-    num_experts_per_tok: Size = 6
-    mlp_layer_types: list[str] | None = None
     moe_intermediate_size: Size = 1407
     sliding_window: Tokens | None = None
 

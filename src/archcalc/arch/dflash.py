@@ -13,7 +13,7 @@ from archcalc.arch import qwen3
 from archcalc.arch._alternating import mixed_label
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import attention_pattern, group
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, Tokens
+from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import rms_norm
@@ -52,7 +52,6 @@ class Schema(qwen3.Schema):
     )
 
     num_hidden_layers: Layers = 1
-    max_position_embeddings: Tokens = 32768
     num_target_layers: Size | None = None
     dflash_config: Options | None = None
 

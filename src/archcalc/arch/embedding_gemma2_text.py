@@ -8,7 +8,7 @@ from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder, join
 from archcalc.arch._gemma4 import TextSchema
-from archcalc.arch._schema import Count, Layers, Size, Tokens
+from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.arch.gemma2 import NORMS
 from archcalc.blocks import altup
 from archcalc.blocks._tensor import linear, make_layer, prefixed
@@ -29,7 +29,6 @@ class Schema(TextSchema):
     max_position_embeddings: Tokens = 262_144
     sliding_window_pattern: Size = 6
     num_global_key_value_heads: Size | None = 1
-    num_kv_shared_layers: Count = 0
     hidden_size_per_layer_input: Size = 512
     embedding_dim: Size = 768
 

@@ -17,7 +17,6 @@ class Schema(deepseek_v3.Schema):
     num_hidden_layers: Layers = 47
     num_attention_heads: Size = 20
     num_key_value_heads: Size | None = 20
-    n_shared_experts: Count | None = 1
     n_routed_experts: Size | None = named(64, "num_local_experts", "n_routed_experts")
     q_lora_rank: Size | None = 768
     v_head_dim: Size = 256

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/glm_ocr/modeling_glm_ocr.py (`GlmOcrTextModel`
 """
 
 from archcalc.arch import glm4
-from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.arch._schema import Layers, Size
 
 
 class Schema(glm4.Schema):
@@ -17,7 +17,6 @@ class Schema(glm4.Schema):
     num_attention_heads: Size = 16
     num_key_value_heads: Size | None = 8
     head_dim: Size | None = None
-    max_position_embeddings: Tokens = 131072
 
     @property
     def head_size(self) -> int:

@@ -93,7 +93,6 @@ class Nanogpt(Schema):
 
     vocab_size: Size = 50304
     block_size: Size = 1024
-    bias: Flag = True
     transposed = False
     activation_function: str = "gelu"
 

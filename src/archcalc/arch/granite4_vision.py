@@ -9,7 +9,7 @@ from typing import Annotated
 from archcalc.arch._composite import DEFAULT, Pieces, VisionSchema
 from archcalc.arch._decoder import group
 from archcalc.arch._encoder import pinpoints, tiled
-from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, nested
 from archcalc.arch.blip_2_qformer import Schema as Qformer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
@@ -26,7 +26,6 @@ class Schema(VisionSchema):
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("granite4_vision_text"), DEFAULT]
-    vision_config: Annotated[TowerSchema, nested("clip_vision_model"), DEFAULT]
     qformer_config: Annotated[Qformer, nested("blip_2_qformer", absent=QFORMER), DEFAULT]
     # The reference has no default for either of the two, and cannot do without them.
     downsample_rate: str

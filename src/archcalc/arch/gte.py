@@ -16,7 +16,6 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(nomic_bert.Schema):
-    whole_heads = False
     root = "gte"
 
     vocab_size: Size = 250048

@@ -16,7 +16,6 @@ from archcalc.model import Architecture
 
 
 class Schema(DecoderSchema):
-    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
     inert_keys = (
         "alibi", "alibi_bias_max", "attention_dropout", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv",
         "embedding_dropout", "flash_attention", "init_cutoff_factor", "init_device", "init_fn", "init_std", "low_cpu_fsdp", "precision",

@@ -16,7 +16,6 @@ NAMES = ("q_proj", "k_proj", "v_proj", "output_proj")
 
 
 class Schema(ConfigSchema):
-    core_keys = ()
     # The whole model's flag of this name decides.
     inert_keys = ("use_resampler",)
 

@@ -12,10 +12,8 @@ from archcalc.model import Architecture
 
 class Schema(llama.Schema):
     vocab_size: Size = 128512
-    hidden_size: Size = 4096
     intermediate_size: Size = 10240
     num_hidden_layers: Layers = 48
-    num_attention_heads: Size = 32
     num_key_value_heads: Size | None = 2
     head_dim: Size | None = 128
     max_position_embeddings: Tokens = 32768

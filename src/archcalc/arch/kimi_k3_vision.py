@@ -11,7 +11,7 @@ from archcalc.arch import moonvit
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._plain import named
-from archcalc.arch._schema import Flag, Layers, Size, divided
+from archcalc.arch._schema import Flag, Size, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
@@ -27,7 +27,6 @@ class Schema(moonvit.Schema):
     )  # fmt: skip
 
     num_attention_heads: Size = named(12, "num_attention_heads", "vt_num_attention_heads")
-    num_hidden_layers: Layers = named(27, "num_hidden_layers", "vt_num_hidden_layers")
     hidden_size: Size = named(1024, "hidden_size", "vt_hidden_size")
     intermediate_size: Size = named(4096, "intermediate_size", "vt_intermediate_size")
     qkv_hidden_size: Size = 1536

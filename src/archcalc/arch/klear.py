@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archcalc.arch._plain import BiasedSchema
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.model import Layer
@@ -19,10 +19,6 @@ class Schema(BiasedSchema):
     )  # fmt: skip
     qk_norm = "head"
 
-    intermediate_size: Size
-    num_hidden_layers: Layers
-    max_position_embeddings: Tokens
-    tie_word_embeddings: Flag = False
     mlp_only_layers: list[int] = []  # noqa: RUF012
     decoder_sparse_step: Size = 1
     num_experts: Size

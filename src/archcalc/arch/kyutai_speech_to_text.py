@@ -27,7 +27,6 @@ class Schema(Moshi):
     sliding_window: Tokens | None = 375
     num_codebooks: Few = 32
     codebook_vocab_size: Size = 2049
-    architectures: list[str] | None = None
     codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]
 
     def placed(self) -> dict[str, Any]:

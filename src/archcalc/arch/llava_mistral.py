@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from archcalc.arch import llava
 from archcalc.arch._composite import DEFAULT, VisionSchema
-from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
 from archcalc.arch._vlm import flat
 from archcalc.blocks.vision import projector
 from archcalc.errors import UnsupportedError, json_text
@@ -31,7 +31,6 @@ class Schema(VisionSchema):
     renames = (("model.language_model.", "model."),)
 
     text_config: Annotated[ConfigSchema, nested("mistral", "llava_mistral"), DEFAULT]
-    vision_config: Annotated[TowerSchema, nested("clip_vision_model"), DEFAULT]
     mm_vision_tower: str
     mm_projector_type: str = "linear"
     mm_hidden_size: Size = 1024

@@ -22,7 +22,6 @@ LINEAR, FULL = "linear_attention", "full_attention"
 
 
 class Schema(mixtral.Schema):
-    whole_heads = False
     # Weights of the residual sums, and how many tokens a kernel takes at a time.
     inert_keys: ClassVar[tuple[str, ...]] = (
         "block_size", "full_attn_alpha_factor", "full_attn_beta_factor", "linear_attn_alpha_factor", "linear_attn_beta_factor",

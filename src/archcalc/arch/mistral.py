@@ -46,7 +46,6 @@ class Ministral3(Schema):
 
     name = "ministral3"
     vocab_size: Size = 131072
-    hidden_size: Size = 4096
     num_hidden_layers: Layers = 34
     num_key_value_heads: Size = 8
     head_dim: Size = 128

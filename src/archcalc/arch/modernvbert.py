@@ -61,7 +61,6 @@ class Ultravbert(Schema):
     head_names = (("head.decoder.", "lm_head."), ("head.", "projection_head."))
 
     text_config: Annotated[ConfigSchema, nested("ultrabert"), DEFAULT]
-    vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         yield from super().projection(wide, hidden)

@@ -7,7 +7,7 @@ from typing import Any
 
 from archcalc.arch import arcee
 from archcalc.arch._computes import Computes
-from archcalc.arch._schema import Fraction, Layers, Size, Tokens, rope_label
+from archcalc.arch._schema import Fraction, Size, rope_label
 
 
 class Schema(arcee.Schema):
@@ -19,9 +19,7 @@ class Schema(arcee.Schema):
     vocab_size: Size = 256000
     hidden_size: Size = 6144
     intermediate_size: Size = 24576
-    num_hidden_layers: Layers = 32
     num_attention_heads: Size = 48
-    max_position_embeddings: Tokens = 4096
     partial_rotary_factor: Fraction = 0.5
 
     def computes(self) -> Computes:

@@ -36,7 +36,6 @@ def relu_mlp(wide: int, inner: int, out: int, bias: bool = False) -> Iterator[Te
 
 
 class Schema(ConfigSchema):
-    core_keys = ()
     inert_keys = (
         "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type", "max_sequence_length",
         "img_context_token", "img_start_token", "img_end_token", "norm_mean", "norm_std", "patch_size", "use_thumbnail",

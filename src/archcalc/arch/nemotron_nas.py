@@ -5,7 +5,7 @@ Source: nvidia/Llama-3_3-Nemotron-Super-49B-v1, modeling_decilm.py and configura
 
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._plain import Derived
-from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided, per_layer
+from archcalc.arch._schema import ConfigSchema, Flag, Size, Tokens, divided, per_layer
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -42,7 +42,6 @@ class Schema(DecoderSchema):
     core_keys = (*DecoderSchema.core_keys, "block_configs")
 
     intermediate_size: Derived = 0  # each block has its own
-    num_hidden_layers: Layers
     max_position_embeddings: Tokens = 2048
     attention_bias: Flag = False
     mlp_bias: Flag = False

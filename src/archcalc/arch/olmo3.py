@@ -11,7 +11,6 @@ from archcalc.model import Architecture
 
 
 class Schema(olmo2.Schema):
-    whole_heads = False
     sliding_window: Size | None = 4096
     layer_types: list[str] | None = None
 

@@ -51,7 +51,6 @@ class FlexOlmo(Schema):
     intermediate_size: Size = 11008
     num_hidden_layers: Layers = 32
     num_attention_heads: Size = 32
-    max_position_embeddings: Tokens = 4096
     num_experts_per_tok: Size = 5
     num_experts: Size = named(7, "num_local_experts", "num_experts")
 

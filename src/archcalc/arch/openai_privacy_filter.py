@@ -6,8 +6,6 @@ Source: transformers 5.23, models/openai_privacy_filter/modeling_openai_privacy_
 
 from typing import ClassVar
 
-from pydantic import AliasChoices, Field
-
 from archcalc.arch import gpt_oss
 from archcalc.arch._alternating import SLIDING
 from archcalc.arch._decoder import group
@@ -30,7 +28,6 @@ class Schema(gpt_oss.Schema):
     num_hidden_layers: Layers = 8
     num_attention_heads: Size = 14
     num_key_value_heads: Size | None = 2
-    num_local_experts: Size = Field(128, validation_alias=AliasChoices("num_local_experts", "num_experts"))
 
     def kinds(self) -> list[str]:
         return [SLIDING] * self.num_hidden_layers

@@ -4,7 +4,7 @@ Source: OrionStarAI/Orion-14B-Base, modeling_orion.py and configuration_orion.py
 """
 
 from archcalc.arch._plain import PlainSchema
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
@@ -19,4 +19,3 @@ class Schema(PlainSchema):
     num_attention_heads: Size = 40
     num_key_value_heads: Size | None = 40
     max_position_embeddings: Tokens = 4096
-    tie_word_embeddings: Flag = False

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled
-from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.arch._schema import Flag, Size, TowerSchema, nested
 from archcalc.blocks.vision import projector
 from archcalc.model import Architecture, Encoder, Tensor
 
@@ -18,7 +18,6 @@ class Schema(VisionSchema):
     core_keys = ("vision_config",)
     inert_keys = ("vision_use_cls_token",)
 
-    text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("timm_wrapper"), DEFAULT]
     projector_pooling_ratio: Size = 1
     tie_word_embeddings: Flag | None = None

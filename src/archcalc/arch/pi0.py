@@ -24,7 +24,6 @@ DIT = {
 
 
 class Schema(ConfigSchema):
-    core_keys = ()
     inert_keys = (
         "chunk_size", "num_inference_steps", "time_sampling_beta_alpha", "time_sampling_beta_beta", "time_sampling_scale",
         "time_sampling_offset", "min_period", "max_period", "loss_reduction", "tie_word_embeddings",

@@ -7,18 +7,15 @@ from typing import Any
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Size, Tokens
 
 
 class Schema(PlainSchema):
     norms = ("norm",)
     norm_label = "RMSNorm (pre, one for attention and FFN in parallel)"
 
-    intermediate_size: Size
-    num_hidden_layers: Layers
     n_shared_head: Size = 8
     max_position_embeddings: Tokens = 4096
-    tie_word_embeddings: Flag = False
 
     def computes(self) -> Computes:
         return super().computes()._replace(parallel=True)

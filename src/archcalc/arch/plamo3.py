@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from archcalc.arch._decoder import attention_pattern
 from archcalc.arch._plain import PlainSchema
-from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.arch._schema import Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
 
@@ -22,9 +22,6 @@ class Schema(PlainSchema):
     norms = ("pre_mixer_norm", "post_mixer_norm", "pre_mlp_norm", "post_mlp_norm")
     norm_label = "RMSNorm (pre + post)"
 
-    intermediate_size: Size
-    num_hidden_layers: Layers
-    max_position_embeddings: Tokens
     layer_types: list[str]
     window_size: Tokens
 

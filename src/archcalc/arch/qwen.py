@@ -15,7 +15,6 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
     inert_keys = (
         "activation", "apply_residual_connection_post_layernorm", "bf16", "bias_dropout_fusion", "fp16", "fp32", "n_inner", "onnx_safe",
         "padded_vocab_size", "params_dtype", "pos_emb", "rotary_emb_base", "rotary_pct", "scale_attn_weights", "tokenizer_type",

@@ -97,7 +97,6 @@ class Qwen25OmniText(Schema):
     Source: transformers 5.23, models/qwen2_5_omni/configuration_qwen2_5_omni.py (`Qwen2_5OmniTextConfig`, defaults)."""
 
     name = "qwen2_5_omni_text"
-    whole_heads = False
 
     vocab_size: Size = 152064
     hidden_size: Size = 3584

@@ -45,7 +45,6 @@ class Exaone45Vision(Schema):
     """
 
     name = "exaone4_5_vision"
-    hidden_size: Size = 3584
     num_key_value_heads: Size = 8
 
     def attention(self, window: int | None = None) -> GroupedQueryAttention:
@@ -62,7 +61,6 @@ class Qwen25OmniVisionEncoder(Schema):
     (defaults)."""
 
     name = "qwen2_5_omni_vision_encoder"
-    hidden_size: Size = 3584
 
     def attention(self, window: int | None = None) -> GroupedQueryAttention:
         h, n = self.hidden_size, self.num_heads

@@ -12,8 +12,6 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen2.Schema):
-    whole_heads = False
-
     hidden_size: Size = 2048
     intermediate_size: Size = 5632
     num_hidden_layers: Layers = 24

@@ -18,7 +18,6 @@ class Schema(qwen3_next.Schema):
     hidden_size: Size = 4096
     intermediate_size: Size = 12288
     num_hidden_layers: Layers = 32
-    num_attention_heads: Size = 16
     num_key_value_heads: Size | None = 4
     # Published configs state it; the reference implementation has no such key, so its absence means no MTP.
     mtp_layers: Count = Field(0, validation_alias=AliasChoices("mtp_num_hidden_layers", "num_nextn_predict_layers"))

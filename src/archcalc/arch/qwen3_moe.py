@@ -15,7 +15,6 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen2_moe.Schema):
-    whole_heads = False
     inert_keys: ClassVar[tuple[str, ...]] = ("use_qk_norm",)
 
     intermediate_size: Size = 6144

@@ -28,7 +28,6 @@ class Schema(qwen2_moe.Schema):
     fused: ClassVar[bool] = True
     inert_keys: ClassVar[tuple[str, ...]] = ("attn_output_gate", "output_gate_type")
 
-    intermediate_size: Size = 5632
     num_hidden_layers: Layers = 48
     num_key_value_heads: Size | None = 2
     head_dim: Size | None = 256

@@ -5,7 +5,7 @@ configuration_qwen3_omni_moe.py (defaults, `layer_types`).
 """
 
 from archcalc.arch import qwen3
-from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.arch._schema import Layers, Size
 
 
 class Schema(qwen3.Schema):
@@ -17,6 +17,5 @@ class Schema(qwen3.Schema):
     num_hidden_layers: Layers = 5
     num_attention_heads: Size = 16
     num_key_value_heads: Size | None = 8
-    max_position_embeddings: Tokens = 32768
     sliding_window: Size | None = None
     num_code_groups: Size = 32

@@ -3,16 +3,13 @@
 Source: transformers 5.23, models/qwen3_omni_moe/configuration_qwen3_omni_moe.py (`Qwen3OmniMoeTalkerTextConfig`, defaults).
 """
 
-from pydantic import AliasChoices, Field
-
 from archcalc.arch import qwen3_moe
-from archcalc.arch._schema import Count, Layers, Size, Tokens
+from archcalc.arch._schema import Count, Layers, Size
 from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(qwen3_moe.Schema):
     inert_keys = (*qwen3_moe.Schema.inert_keys, "decoder_sparse_step", "mlp_only_layers")
-    whole_heads = False
 
     vocab_size: Size = 3072
     hidden_size: Size = 1024
@@ -20,9 +17,7 @@ class Schema(qwen3_moe.Schema):
     num_hidden_layers: Layers = 20
     num_attention_heads: Size = 16
     num_key_value_heads: Size | None = 2
-    max_position_embeddings: Tokens = 32768
     moe_intermediate_size: Size = 384
-    num_experts: Count = Field(128, validation_alias=AliasChoices("num_local_experts", "num_experts"))
     # Without a default in the reference, which cannot do without it.
     shared_expert_intermediate_size: Count = 768
 

@@ -6,17 +6,14 @@ Source: stepfun-ai/Step-Audio-TTS-3B, modeling_step1.py and configuration_step1.
 from typing import Any
 
 from archcalc.arch._plain import BiasedSchema, named
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Size, Tokens
 from archcalc.blocks._tensor import Mixer
 from archcalc.model import ALIBI
 
 
 class Schema(BiasedSchema):
-    intermediate_size: Size
-    num_hidden_layers: Layers
     num_key_value_heads: Size | None = named(1, "num_attention_groups", "num_key_value_heads")
     max_position_embeddings: Tokens = named(4096, "max_seq_len", "max_position_embeddings")
-    tie_word_embeddings: Flag = False
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return super().attention(window, 1)

@@ -24,7 +24,6 @@ class Schema(t5.Schema):
     num_decoder_layers: Layers | None = 12
     num_heads: Size = named(12, "num_heads", "num_attention_heads")
     feed_forward_proj: str = named("relu", "dense_act_fn")
-    is_gated_act: Flag | None = None
     num_experts: Size = 8
     router_bias: Flag = False
     num_sparse_encoder_layers: Count = 3

@@ -14,7 +14,6 @@ from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    core_keys = ()
     inert_keys = ("vocab_size", "classifier_dropout_rate")
 
     encoder: Annotated[Half, nested("t5_gemma_module", fixed=True), DEFAULT]

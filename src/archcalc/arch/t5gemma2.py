@@ -16,7 +16,6 @@ from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    core_keys = ()
     inert_keys = ("vocab_size", "classifier_dropout_rate")
 
     encoder: Annotated[Encoder, nested("t5gemma2_encoder", fixed=True), DEFAULT]

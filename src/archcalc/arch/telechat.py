@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer, linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -48,7 +48,6 @@ class Schema(PlainSchema):
     num_hidden_layers: Layers = named(30, "n_layer", "num_hidden_layers")
     num_attention_heads: Size = named(32, "n_head", "num_attention_heads")
     intermediate_size: Size = named(12288, "ffn_hidden_size", "intermediate_size")
-    num_key_value_heads: Size | None = None
     max_position_embeddings: Tokens = named(8192, "seq_length", "max_position_embeddings")
     tie_word_embeddings: Flag = True
 

@@ -28,7 +28,6 @@ class Bias(ConfigSchema):
 
 
 class Schema(Text):
-    fp32_modules = ("wo",)
     core_keys = ()
     inert_keys = (*Text.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
 

@@ -17,7 +17,6 @@ BERT = {"is_decoder": True, "add_cross_attention": True}
 
 
 class Schema(ConfigSchema):
-    core_keys = ()
     inert_keys = ("tie_word_embeddings",)
 
     encoder: Annotated[TowerSchema, nested("vit"), DEFAULT]
