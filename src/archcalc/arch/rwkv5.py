@@ -3,6 +3,8 @@
 Source: RWKV/rwkv-5-world-3b, modeling_rwkv5.py and configuration_rwkv5.py (defaults).
 """
 
+from typing import ClassVar
+
 from archcalc.arch._decoder import decoder
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided
@@ -15,7 +17,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 class Schema(ConfigSchema):
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys = ("rescale_every", "model_version", "num_attention_heads")
+    inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every", "model_version", "num_attention_heads")
 
     vocab_size: Size = 65536
     context_length: Tokens = named(4096, "context_length", "max_position_embeddings")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
-from archcalc.arch._schema import Layers, Size, Tokens
+from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer, linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
