@@ -3,6 +3,8 @@
 Source: transformers 5.23, models/nemotron_h/modeling_nemotron_h.py and configuration_nemotron_h.py (defaults, pattern letters).
 """
 
+from typing import ClassVar
+
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR, known_kinds
@@ -24,7 +26,7 @@ _LETTERS = {"M": LINEAR, "E": MOE, "*": FULL, "-": MLP}
 class PatternSchema(DecoderSchema):
     """One kind of block a layer, under one norm."""
 
-    core_keys = ("hidden_size", "vocab_size", "num_attention_heads")
+    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "num_attention_heads")
     inert_keys = (
         "attention_bias", "attention_head_dim", "chunk_size", "expand", "mamba_expand", "mamba_chunk_size", "mamba_hidden_act",
         "mamba_proj_bias", "moe_shared_expert_overlap", "num_logits_to_keep", "rescale_prenorm_residual",
