@@ -192,7 +192,10 @@ def no_kernels(model: Candidate, ask: Ask) -> str | None:
     quantization = model.architecture.quantization
     if not quantization:
         return None
-    return server(ask.engine).lacks_kernels(ask.version, method_of(quantization), capability(ask.gpus.device))
+    engine = server(ask.engine)
+    return engine.lacks_format(ask.version, quantization) or engine.lacks_kernels(
+        ask.version, method_of(quantization), capability(ask.gpus.device)
+    )
 
 
 def _pooled(model: Candidate, placement: Placement, ask: Ask, plan: Budget) -> Pooled:

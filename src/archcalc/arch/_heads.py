@@ -265,6 +265,15 @@ _NAMED = {"gpt_sw3": "gpt2", "glmga": "glm46v", "inkling_mm_model": "inkling", "
 _LABELS = {"bart": 3}
 
 
+_ODDLY_NAMED = frozenset(
+    {
+        "DiffusionGemmaForBlockDiffusion", "FalconPerceptionForSegmentation", "IdeficsForVisionText2Text", "MiniCPMV", "MiniCPMO",
+        "NemotronH_Omni_Reasoning_V3",
+    }
+)  # fmt: skip
+"""Whole models whose names do not end as others' do: their types' usual classes."""
+
+
 def task_of(classes: object) -> Task:
     """What the first class does, `""` where it predicts tokens or none is named."""
     first = classes[0] if isinstance(classes, Sequence) and classes else None
@@ -337,8 +346,10 @@ def fitted(a: Architecture, config: Mapping[str, Any], name: str) -> Architectur
     classes = config.get("architectures")
     task = task_of(classes)
     old = [t for g in a.groups if g.part == "head" for t in g.tensors]
-    if task in ("", "pretraining", "unknown") or name in _WHOLE or not isinstance(classes, list):
+    if task in ("", "pretraining") or name in _WHOLE or not isinstance(classes, list):
         return a
+    if task == "unknown":
+        return a if classes[0] in _ODDLY_NAMED else otherwise(a, classes[0])
     if not old and (task == "bare" or name not in _BY_TYPE):
         return a if task == "bare" else otherwise(a, classes[0])
     if task == "bare" and not any(t.shape[0] == a.facts.vocab_size or "lm_head" in t.name for t in old):

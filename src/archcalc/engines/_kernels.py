@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class Least(NamedTuple):
@@ -17,3 +18,11 @@ def lacking(title: str, method: str, least: int | None, capability: tuple[int, i
     if capability is None or least is None or capability[0] * 10 + capability[1] >= least:
         return None
     return f"{title} runs {method} from compute capability {least / 10:g} on, and this GPU has {capability[0]}.{capability[1]}"
+
+
+def marlin_alone(title: str, quantization: Mapping[str, Any]) -> str | None:
+    """Why an engine whose kernels for GPTQ are Marlin's alone loads no weights of these bits; None where it does."""
+    bits, symmetric = quantization.get("bits"), bool(quantization.get("sym", True))
+    if bits in (4, 8) and symmetric:
+        return None
+    return f"{title} loads GPTQ of 4 or 8 bits, symmetric, and this checkpoint has bits {bits}, sym {str(symmetric).lower()}"

@@ -215,6 +215,10 @@ class Server(Engine):
         """Why weights stored so do not run in that release on that GPU; None where they do, or where it is not known."""
         return None
 
+    def lacks_format(self, version: str | None, quantization: Mapping[str, Any]) -> str | None:
+        """Why that release loads no weights that a config describes so; None where it does, or where it is not known."""
+        return None
+
     def lacks_cache_kernels(self, version: str | None, dtype: str, capability: tuple[int, int] | None) -> str | None:
         """The same of a cache kept so."""
         return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from archcalc.errors import UsageError
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture
 
 
@@ -14,6 +17,7 @@ def as_stored(architecture: Architecture, quant: str | None, title: str) -> tupl
     from archcalc.quant import method_of, quantize_as
 
     own = architecture.quantization
+    refuse_mlx(own, title)
     if quant is not None:
         made = quantize_as(architecture, quant)
         if made.quantization and method_of(made.quantization) == "mlx":
@@ -22,6 +26,16 @@ def as_stored(architecture: Architecture, quant: str | None, title: str) -> tupl
     if own:
         return architecture, str(own.get("file_type", "gguf")) if method_of(own) == "gguf" else method_of(own)
     return architecture, half(base_dtype(architecture)[0])
+
+
+def refuse_mlx(own: Mapping[str, Any] | None, title: str) -> None:
+    """MLX's files name no `quant_method` and pack what they hold in their own way. Raises `UnsupportedError`."""
+    from archcalc.quant import method_of
+
+    if own and method_of(own) == "mlx":
+        raise UnsupportedError(
+            f"{title} reads no MLX weights, as this checkpoint's are", "--engine mlx does; or give the model's own repository"
+        )
 
 
 def half(dtype: str) -> str:

@@ -40,6 +40,12 @@ def stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     if not isinstance(found, Mapping):
         raise ConfigError(f"quantization_config is {json_text(found)}: an object was expected", "correct it", "quantization_config")
+    if "bits" in found and "group_size" in found and method_of(found) == "mlx" and "quantization" not in config:
+        raise ConfigError(
+            "quantization_config names no quant_method: how its weights are stored is not known",
+            'give "quant_method" in it, as in --set quantization_config.quant_method=gptq',
+            "quantization_config.quant_method",
+        )
     extra = {"within": within} if within else {}
     if "expert_dtype" in config:
         extra["expert_dtype"] = config["expert_dtype"]

@@ -26,6 +26,11 @@ MAX_SEQUENCES, MAX_DEVICES = 256, 16
 # What ggml calls the same numbers, each as a file type of its own.
 _FILE_TYPES = {"mxfp4": "mxfp4_moe"}
 
+_CONVERTED = frozenset(
+    {"bitnet", "fp8", "mxfp8", "gptq", "compressed-tensors", "modelopt", "modelopt_fp4", "modelopt_mixed", "nvfp4", "mxfp4"}
+)
+"""Methods whose checkpoints the converter reads (llama.cpp at 0c1e57098, conversion/base.py `dequant_model` and `prepare_tensors`)."""
+
 
 class LlamaCpp(Server):
     name = "llama.cpp"
@@ -54,7 +59,7 @@ class LlamaCpp(Server):
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         """One GGUF file: of the type asked for, as it is, or as the converter makes it."""
-        from archcalc.errors import UsageError
+        from archcalc.errors import UnsupportedError, UsageError
         from archcalc.figures.checkpoint import as_gguf
         from archcalc.quant import canonical, check_name, file_type_of, is_plain, method_of, quantize_as
 
@@ -70,6 +75,11 @@ class LlamaCpp(Server):
             return quantize_as(architecture, wanted), quant
         if own and method_of(own) == "gguf":
             return architecture, str(own.get("file_type", "gguf"))
+        if own and method_of(own) not in _CONVERTED:
+            raise UnsupportedError(
+                f"llama.cpp's converter reads no {method_of(own)} checkpoint",
+                "give the model's own repository, of which GGUF files are made; --quant q4_k_m and the like name one",
+            )
         return as_gguf(architecture)
 
     def keep(self, architecture: Architecture, options: Options) -> Keep:

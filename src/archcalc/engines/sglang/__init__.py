@@ -30,6 +30,9 @@ _LOADING = {
 # `get_min_capability` of each method's config, times ten (SGLang 0.5.23, srt/model_loader/loader.py `_initialize_model`).
 _CAPABILITY = {"awq": 75, "gptq": 60, "fp8": 80, "compressed-tensors": 70, "mxfp4": 80, "bitsandbytes": 70}
 
+_OTHERWISE = frozenset({"autoround", "nvfp4"})
+"""Methods that configs name otherwise than SGLang does."""
+
 
 class Sglang(Server):
     name = "sglang"
@@ -103,6 +106,18 @@ class Sglang(Server):
 
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
         return _LOADING.get(quant)
+
+    def lacks_format(self, version: str | None, quantization: Mapping[str, Any]) -> str | None:
+        from archcalc.engines._kernels import marlin_alone
+        from archcalc.engines.served import listed, served
+        from archcalc.quant import method_of
+
+        table, method = served("sglang"), method_of(quantization)
+        if method not in _OTHERWISE and not listed(table.methods.get(method), "SGLang", table.releases, version):
+            return f"SGLang {version or table.releases[-1]} lists no {method} among its quantization methods"
+        # What earlier releases did with other bits was not read.
+        newest = version is None or version == table.releases[-1]
+        return marlin_alone("SGLang", quantization) if method == "gptq" and newest else None
 
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines._kernels import lacking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from archcalc.engines.loading import half
+from archcalc.engines.loading import half, refuse_mlx
 from archcalc.engines.plan import capability
 from archcalc.engines.weights import Keep
 from archcalc.errors import UsageError
@@ -26,6 +26,7 @@ class TransformersKeep(Keep):
 def load(architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
     """The model as it is held on a device, and what that storage is called. Raises `UsageError` for one that it never holds."""
     own = architecture.quantization
+    refuse_mlx(own, "transformers")
     stored = str(own.get("file_type", "gguf")) if own and method_of(own) == "gguf" else ""
     if quant is None and stored:
         check_name(stored)

@@ -108,6 +108,11 @@ class Vllm(Server):
 
         return loading.plugin(version, method)
 
+    def lacks_format(self, version: str | None, quantization: Mapping[str, Any]) -> str | None:
+        from archcalc.engines.vllm import served
+
+        return served.lacks_format(version, quantization)
+
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines.vllm import served, start
 

@@ -6,6 +6,10 @@ config/model.py `_SUFFIX_TO_DEFAULTS`, model_executor/models/transformers/base.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.engines._kernels import marlin_alone
 from archcalc.engines.served import Registry, listed, served, spans
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
 
@@ -29,11 +33,27 @@ _NAMED = frozenset({"fp8", "mxfp4", "torchao", "compressed-tensors", "quark"})
 """Methods that a config names as vLLM lists them; what plugins read, and what configs name otherwise, is not looked up."""
 
 
+_OTHERWISE = frozenset({"mxfp8", "nvfp4", "modelopt", "modelopt_fp4", "modelopt_mixed", "gguf", "bitsandbytes"})
+"""Methods that configs name otherwise than vLLM does, or that a plugin reads."""
+WHOLE_GPTQ = (0, 22)
+"""Since then one method reads all of GPTQ, with Marlin's kernels alone: 4 and 8 bits, symmetric (layers/quantization/auto_gptq.py
+`TYPE_MAP`); before, gptq.py read 2, 3, 4 and 8 bits."""
+
+
+def lacks_format(version: str | None, quantization: Mapping[str, Any]) -> str | None:
+    """Why the release does not load weights of these bits; None where it does, or where it is not known."""
+    if quantization.get("quant_method") != "gptq" or not at_least(version, *WHOLE_GPTQ):
+        return None
+    return marlin_alone("vLLM", quantization)
+
+
 def lacks_method(version: str | None, method: str) -> str | None:
     """Why the release does not load weights stored so; None where it does, or where it is not known."""
     names = _METHODS.get(method, (method,) if method in _NAMED else ())
     lists = served("vllm").methods
     found = [lists[name] for name in names if name in lists]
+    if method not in lists and method not in _METHODS and method not in _NAMED and method not in _OTHERWISE:
+        return f"no release of vLLM lists {method} among its quantization methods"
     if not found or any(listed(text, ENGINE, RELEASES, version) for text in found):
         return None
     first = spans(found[0])[0].first
