@@ -49,11 +49,9 @@ def test_the_json_is_that_of_the_yaml(builder: ModuleType) -> None:
     assert (DATA / "catalog.json").read_text(encoding="utf-8") == builder.text(), "run python scripts/build_hardware.py"
 
 
-def test_size_of_the_catalog() -> None:
-    assert len(hardware.devices()) == 142
-    assert len(hardware.instances()) == 146
-    assert len({d.id for d in hardware.devices()}) == 142
-    assert len({i.id for i in hardware.instances()}) == 146
+def test_no_name_stands_for_two() -> None:
+    assert len({d.id for d in hardware.devices()}) == len(hardware.devices()) > 100
+    assert len({i.id for i in hardware.instances()}) == len(hardware.instances()) > 100
 
 
 @pytest.mark.parametrize("device", hardware.devices(), ids=lambda d: d.id)
@@ -438,7 +436,7 @@ def test_any_text_is_a_gpu_or_an_error(text: str) -> None:
 def test_search() -> None:
     assert [d.id for d in hardware.search("m4 max")] == ["apple-m4-max"]
     assert {d.id for d in hardware.search("h100")} >= {"h100-sxm-80gb", "h100-pcie-80gb", "h100-nvl-94gb"}
-    assert len(hardware.search()) == 142
+    assert len(hardware.search()) == len(hardware.devices())
     big = hardware.search(vendor="AMD", min_memory=250 * GB)
     assert big
     assert all(d.vendor == "amd" and d.driver_bytes >= 250 * GB for d in big)

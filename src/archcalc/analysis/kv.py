@@ -9,7 +9,7 @@ from archcalc import report, units
 from archcalc.analysis.refusals import refuse_headers, refuse_part
 from archcalc.engines._allocation import Allocation, Workload
 from archcalc.engines.engine import check_engine, engine, names
-from archcalc.errors import ArchcalcError, UsageError
+from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
 
@@ -138,7 +138,7 @@ def compare(
 ) -> Comparison:
     """The cache under one engine, or under all where none is named; one that cannot hold the model stands with its reason.
 
-    Raises the error of the last engine if none can.
+    Raises the engine's error where one is named, and one that tells all of theirs where none can.
     """
     tokens = context(loaded.architecture, context_tokens)
     found: list[report.KvReport | Skipped] = []
@@ -149,5 +149,9 @@ def compare(
             found.append(Skipped(each, error))
     reports = [item for item in found if isinstance(item, report.KvReport)]
     if not reports:
-        raise [item.error for item in found if isinstance(item, Skipped)][-1]
+        errors = [item.error for item in found if isinstance(item, Skipped)]
+        if len(errors) == 1:
+            raise errors[0]
+        said = "; ".join(dict.fromkeys(error.message for error in errors))
+        raise UnsupportedError(f"{loaded.source.name}: no engine holds it: {said}", errors[0].hint)
     return Comparison(loaded.source, tokens, batch, found, notes(loaded.architecture, tokens))

@@ -146,8 +146,9 @@ def _basis(a: Architecture) -> Literal["counted", "formula", "guessed"]:
     formula."""
     if a.status == "guessed":
         return "guessed"
-    states = any(c.kind in ("state", "index") for s in a.stacks for layer in s.kinds for c in layer.caches)
-    return "formula" if states else "counted"
+    softmax = ("full", "sliding", "chunked", "latent")
+    counted = all(c.kind in softmax for s in a.stacks for layer in s.kinds for c in layer.caches)
+    return "counted" if counted else "formula"
 
 
 def verdict(total: int, taken: int, budget: int | None, gpus: hardware.GpuSpec | None) -> str:

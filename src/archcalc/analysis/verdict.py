@@ -226,7 +226,7 @@ def why(found: Plans, ask: Ask) -> str:
         return "tensor parallelism over all GPUs: they share a machine, and every GPU works on every token"
     parts = []
     if p.tp > 1:
-        parts.append(f"tensor parallelism of {p.tp}, the widest that the model and the machine take")
+        parts.append(f"tensor parallelism of {p.tp}, the widest that the model, the machine and what is asked for take")
     if p.pp > 1:
         parts.append(f"{p.pp} pipeline stages over the rest")
     if p.dp > 1:

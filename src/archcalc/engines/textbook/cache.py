@@ -1,4 +1,4 @@
-"""The textbook cache as an engine of its own, so that it stands beside the others. The rule itself is `analysis.memory.textbook`."""
+"""The textbook cache as an engine of its own, so that it stands beside the others. The rule itself is `figures.memory.textbook`."""
 
 from __future__ import annotations
 

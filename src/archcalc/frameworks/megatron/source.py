@@ -161,13 +161,17 @@ def _ssm(layer: Layer, cache: Cache) -> ml.Ssm:
     return ml.Ssm(heads, head_dim, (convolved - heads * head_dim) // (2 * state), state)
 
 
+_ATTENDED = frozenset({"full", "sliding", "chunked", "latent"})
+"""Kinds of caches whose layers are its attention modules."""
+
+
 def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
     """The modules of one layer."""
     block = ml.NOTHING
     state = next((c for c in layer.caches if c.kind == "state"), None)
     if state is not None and state.recurrence == "mamba2":
         return ml.mamba(r, _ssm(layer, state))
-    if any(cache.kind in ("state", "index") for cache in layer.caches) or len(layer.attends) > 1:
+    if any(cache.kind not in _ATTENDED for cache in layer.caches) or len(layer.attends) > 1:
         raise UnsupportedError(f"Megatron-LM's module for {layer.mixer} is not modelled", "--implementation transformers")
     for x in layer.attends:
         latent = next((c for c in layer.caches if c.kind == "latent"), None)
