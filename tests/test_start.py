@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,7 +238,8 @@ def test_no_plan_with_a_cache_that_the_gpu_has_no_kernels_for(run: Run) -> None:
         ("torchao", "0.8.3", "torchao weights from 0.8.4"),
         ("awq", "0.6.0", None),
         ("awq", None, None),
-        ("a-method-of-tomorrow", "0.10.0", None),
+        ("bitnet", "0.10.0", "no release of vLLM lists bitnet"),
+        ("modelopt", "0.10.0", None),
     ],
 )
 def test_a_release_lists_its_methods(method: str, version: str | None, said: str | None) -> None:
@@ -337,3 +340,44 @@ def test_the_memory_that_linux_must_show_is_what_the_engine_takes_its_share_of(a
     pages = next(int(m[1]) for note in got["notes"] if (m := re.search(r"ttm\.pages_limit=(\d+)", note)))
     need = sum(got["per_gpu"][key] for key in ("weights_bytes", "activation_bytes", "overhead_bytes", "kv_needed_bytes"))
     assert share * pages * 4096 >= need
+
+
+LLAMA8 = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256, "max_position_embeddings": 131072,
+    "torch_dtype": "bfloat16",
+}  # fmt: skip
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}
+MLX = {"bits": 4, "group_size": 64}
+
+
+@pytest.mark.parametrize(
+    ("keys", "words", "status", "said"),
+    [
+        # transformers 5.24, quantizers/auto.py `supports_quant_method`; SGLang 0.5.23, srt/configs/model_config.py.
+        ({"quantization": MLX, "quantization_config": MLX}, "--engine vllm", 2, "reads no MLX weights"),
+        ({"quantization": MLX, "quantization_config": MLX}, "--engine sglang", 2, "reads no MLX weights"),
+        ({"quantization": MLX, "quantization_config": MLX}, "--engine transformers", 2, "reads no MLX weights"),
+        ({"quantization": MLX, "quantization_config": MLX}, "--engine llama.cpp", 2, "reads no mlx checkpoint"),
+        ({"quantization_config": MLX}, "--engine vllm", 2, "names no quant_method"),
+        # vLLM 0.22, layers/quantization/auto_gptq.py `TYPE_MAP`; gptq.py until then.
+        ({"quantization_config": GPTQ}, "--engine vllm", 0, "fits"),
+        ({"quantization_config": {**GPTQ, "bits": 3}}, "--engine vllm", 1, "bits 3, sym true"),
+        ({"quantization_config": {**GPTQ, "sym": False}}, "--engine vllm", 1, "bits 4, sym false"),
+        ({"quantization_config": {**GPTQ, "bits": 3}}, "--engine vllm --engine-version 0.21.0", 0, "fits"),
+        ({"quantization_config": {**GPTQ, "bits": 2}}, "--engine sglang", 1, "bits 2, sym true"),
+        # SGLang 0.5.23, layers/quantization/__init__.py `BASE_QUANTIZATION_METHODS`.
+        ({"quantization_config": {"quant_method": "bitnet"}}, "--engine sglang", 1, "lists no bitnet"),
+        ({"quantization_config": {"quant_method": "bitnet"}}, "--engine vllm", 1, "lists bitnet"),
+        ({"quantization_config": {"quant_method": "fbgemm_fp8"}}, "--engine sglang", 1, "lists no fbgemm_fp8"),
+        # llama.cpp, conversion/base.py `dequant_model`.
+        ({"quantization_config": {**GPTQ, "quant_method": "awq"}}, "--engine llama.cpp", 2, "reads no awq checkpoint"),
+    ],
+)
+def test_a_checkpoint_that_the_engine_does_not_load(
+    keys: dict[str, Any], words: str, status: int, said: str, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA8, **keys}), encoding="utf-8")
+    done = run("fit", "config.json", "--gpu", "1xh100", "--ctx", "8k", *words.split())
+    assert done.returncode == status, done.stdout + done.stderr
+    assert said in " ".join((done.stdout + done.stderr).split())
