@@ -323,7 +323,7 @@ def test_more_and_other_gpus_are_named_as_they_are_typed(call: str, asked: Asked
 def test_layers_go_to_ram_only_where_there_is_enough(asked: Asked) -> None:
     call = "llama-3.1-70b --gpu 4090 --ctx 8k --engine llama.cpp --quant q4_k_m"
     (change,) = [c for c in asked(call, 1)["would_fit"] if "-ngl" in c["options"]]
-    assert "RAM" in change["what"]
+    assert "CPU's memory" in change["what"]
     assert any("-ngl" in c["options"] for c in asked(f"{call} --ram 64GiB", 1)["would_fit"])
     assert not any("-ngl" in c["options"] for c in asked(f"{call} --ram 8GiB", 1)["would_fit"])
     # A Mac has one memory.

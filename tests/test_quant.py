@@ -30,7 +30,9 @@ Q_PROJ, K_PROJ, DOWN = (f"model.layers.1.{name}" for name in ("self_attn.q_proj"
 
 def stored(quantization: dict[str, Any], module: str = K_PROJ, config: dict[str, Any] | None = None) -> dict[str, tuple[Any, ...]]:
     """What stands in the checkpoint for one module: dtype and shape by the end of the name."""
-    architecture = parse({**(config or LLAMA), "quantization_config": quantization})
+    # mlx-lm writes the same twice.
+    twice = {"quantization": quantization} if "bits" in quantization and "quant_method" not in quantization else {}
+    architecture = parse({**(config or LLAMA), "quantization_config": quantization, **twice})
     return {name[len(module) :]: (dtype, *shape) for name, shape, dtype in expand(architecture) if name.startswith(module)}
 
 

@@ -275,7 +275,7 @@ def test_colours_can_be_read() -> None:
 
 
 def test_three_models_stay_small(run: Run, tmp_path: Path) -> None:
-    done = run("report", "deepseek-v3", "qwen3-next-80b-a3b", "gpt-oss-120b", "-o", "three.html")
+    done = run("report", "deepseek-v3", "qwen3.5-27b", "gpt-oss-120b", "-o", "three.html")
     assert done.returncode == 0, done.stderr
     assert "three.html written" in done.stderr
     assert (tmp_path / "three.html").stat().st_size < 1_000_000

@@ -240,7 +240,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     context = context_of(architecture, ask)
     model = model or candidate(architecture, ask)
     found = _fewer(model, ask, context, alternatives)
-    if found.best.budget.kv_room_bytes <= 0 and ask.own is None:
+    if ask.own is None and all(f.budget.kv_room_bytes <= 0 for f in (found.best, *found.others)):
         for settings in _could_be_set(ask, found):
             tried = _fewer(model, found._replace(sequences=ask.sequences, settings=settings).asked(ask), context, alternatives)
             if tried.best.fits:

@@ -252,9 +252,10 @@ def tables(loaded: Loaded) -> dict[str, Any]:
         return rows, reasons, fit.budget_of(model, placement, held, ask, limit, 1, shared).budget_bytes
 
     def tight(made: _Placed) -> bool:
-        """Whether some placement leaves no room at the longest context."""
+        """Whether no placement leaves room at the longest context."""
         steps = stair.entries()
-        return any(made.share - row[4] - height(steps[row[5]], limit) - height(steps[row[6]], limit) <= 0 for row in made.rows)
+        rooms = (made.share - row[4] - height(steps[row[5]], limit) - height(steps[row[6]], limit) for row in made.rows)
+        return all(room <= 0 for room in rooms)
 
     def placed(ask: fit.Ask, kernels: _Kernels) -> _Placed:
         """Every placement in the order of preference, and the same with fewer sequences, the most first."""
@@ -287,7 +288,12 @@ def tables(loaded: Loaded) -> dict[str, Any]:
         if held is None:
             return
         plan = fit.budget_of(model, placement, held, ask, limit, 1)
-        for chosen in fit.ways_to_set(server(ENGINE).settings(ask, plan)):
+        settings = server(ENGINE).settings(ask, plan)
+        shares = [
+            plan.budget_bytes,
+            *(int(plan.memory_bytes * s.values["utilization"]) for s in settings if "utilization" in s.values),
+        ]
+        for chosen in fit.ways_to_set(settings) if least < max(shares) else ():
             values = {name: value for setting in chosen for name, value in setting.values.items()}
             made = placed(ask._replace(**values), kernels)
             if made.rows and least < made.share:

@@ -7,6 +7,7 @@ engine/arg_utils.py `get_batch_defaults`; 0.6.4, worker/worker.py `determine_num
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from archcalc import units
@@ -193,6 +194,7 @@ def _overhead(device: Device, placement: Placement, serving: Serving, v0: bool) 
     return terms
 
 
+@lru_cache(maxsize=256)
 def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> tuple[int, int]:
     """How many batch sizes are captured piecewise, and how many whole: those asked for, or the usual ones up to the largest.
 

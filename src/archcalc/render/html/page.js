@@ -80,7 +80,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
   let best = tried.find((f) => f.fits) ?? tried.filter((f) => !f.row[ROW.fewer]).reduce((a, b) => (b.headroom > a.headroom ? b : a));
   let { budget } = machine;
-  if (best.room <= 0) {
+  if (!best.fits && tried.every((f) => f.row[ROW.fewer] || f.room <= 0)) {
     // The engine's settings that leave more are chosen where its defaults leave nothing.
     for (const [share, plans, less] of here.settings) {
       const found = [...plans, ...less.map((row) => fewer(plans, row))]
