@@ -62,15 +62,15 @@ def test_encoders_of_old_libraries_hold_the_numbers_of_positions() -> None:
     assert "I64" not in checkpoint.summary(parse({**config, "transformers_version": "4.31.0"})).by_dtype
 
 
-# The Hub's count of LGAI-EXAONE/EXAONE-4.5-33B-FP8, one MTP layer among it.
+# vLLM 0.33, models/exaone4_5_mtp.py: a layer like the text model's behind a projection of two rows to one, and three norms.
 def test_exaone_4_5_counts_its_mtp_layer() -> None:
+    h, kv, wide = 5120, 8 * 128, 27392
     text = {
-        "model_type": "exaone4_5_text", "num_hidden_layers": 64, "hidden_size": 5120, "num_attention_heads": 40,
-        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 27392, "vocab_size": 153600,
+        "model_type": "exaone4_5_text", "num_hidden_layers": 4, "hidden_size": h, "num_attention_heads": 40,
+        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": wide, "vocab_size": 1536,
     }  # fmt: skip
-    vision = {
-        "model_type": "exaone4_5_vision", "out_hidden_size": 5120, "hidden_size": 2048, "intermediate_size": 5120, "depth": 28,
-        "num_heads": 32, "num_key_value_heads": 8,
-    }  # fmt: skip
-    a = parse({"model_type": "exaone4_5", "num_nextn_predict_layers": 1, "text_config": text, "vision_config": vision})
-    assert (checkpoint.summary(a).elements, a.mtp_layers) == (34_350_097_664, 1)
+    config = {"model_type": "exaone4_5", "text_config": text}
+    without, a = (parse({**config, "num_nextn_predict_layers": n}) for n in (0, 1))
+    layer = 2 * h * h + 2 * h * kv + 2 * 128 + 3 * h * wide + 2 * h
+    assert a.mtp_layers == 1
+    assert checkpoint.summary(a).elements - checkpoint.summary(without).elements == layer + 2 * h * h + 3 * h

@@ -1,7 +1,7 @@
 """Published peaks of training runs (`data/training_rows.jsonl`), asked through the command line with options that a user can type.
 
-`flag` is the framework that `--framework` names; `version` its release, where no row states it taken from the date of the benchmark
-(March 2024: transformers 4.39). What a row's own configuration says beyond options is not known to it.
+`flag` is the framework that `--framework` names; `version` its release: no row states one, and that of fsdp_qlora's is inferred from the
+date in its file's name (March 2024: transformers 4.39). What a row's own configuration says beyond options is not known to it.
 """
 
 from __future__ import annotations

@@ -38,10 +38,11 @@ _BY_KEYS = (
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    baichuan bailing_moe_linear codeshell dream falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
-    iquestloopcoder jais joyai_llm_flash kimi_k3 kimi_k3_text kimi_k3_vision klear llada llada_moe llava_llama maincoder
-    maple nanbeige nemotron_h_puzzle nvlm_d orion pangu_ultra_moe panguembedded param2moe peagle phi3_v plamo plamo3 plm
-    rnd1 rwkv5 rwkv6 sdar sdar_moe skywork_chat smallthinker spark2_5 step3_text youtu_llm
+    baichuan bailing_moe_linear codeshell dream falcon_perception gpt_neox_reward_model gpt_refact grove_moe
+    h2ovl_chat iquestloopcoder jais joyai_llm_flash kimi_k3 kimi_k3_text kimi_k3_vision klear llada llada_moe
+    llava_llama maincoder maple minicpm nanbeige nemotron_h_puzzle nvlm_d orion pangu_ultra_moe panguembedded
+    param2moe peagle phi3_v plamo plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe skywork_chat smallthinker spark2_5
+    step3_text youtu_llm
     """.split()
 )
 

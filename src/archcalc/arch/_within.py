@@ -74,4 +74,5 @@ WITHIN = {
     "ultravbert": "modernvbert",
     "video_llama_3_vision": "idefics2_vision",
     "xlm_roberta": "roberta",
+    "youtu_llm": "youtu",
 }

@@ -22,15 +22,33 @@ class Schema(LatentSchema):
     max_position_embeddings: Tokens = 131072
     tie_word_embeddings: Flag = True
 
+    def dense(self) -> GatedFeedForward:
+        return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act)
+
     def architecture(self, prefix: str = "model") -> Architecture:
-        h, ffn = self.hidden_size, GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act)
-        layer = make_layer(self.attention(), ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
+        h = self.hidden_size
+        layer = make_layer(
+            self.attention(), self.dense(), (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
+        )
         facts = self.facts(attention="MLA", more=self.more())
         return decoder(
-            "youtu",
+            self.name,
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),
             prefix=prefix,
             final_norm=[rms_norm("norm", h)],
         )
+
+
+class YoutuLlm(Schema):
+    """Youtu-LLM by its publisher's name.
+    Source: mlx-lm 0.32, mlx_lm/models/youtu_llm.py (defaults and names)."""
+
+    name = "youtu_llm"
+    inert_keys = (*LatentSchema.inert_keys, "rope_traditional")
+
+    mlp_bias: Flag = False
+
+    def dense(self) -> GatedFeedForward:
+        return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, self.mlp_bias)

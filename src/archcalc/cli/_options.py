@@ -87,3 +87,11 @@ Context = Annotated[str | None, typer.Option("--ctx", metavar="TOKENS", help="Co
 Batch = Annotated[int, typer.Option("--batch", min=1, max=1_000_000, help="Sequences.")]
 KvDtype = Annotated[str | None, typer.Option("--kv-dtype", metavar="DTYPE", help="What the cache is kept in, such as bf16 or fp8.")]
 Dtype = Annotated[str | None, typer.Option("--dtype", metavar="DTYPE", help="What the weights would take if stored so.")]
+Vram = Annotated[str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")]
+ServerEngine = Annotated[
+    str | None, typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines)
+]
+Tp = Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")]
+Pp = Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")]
+Ep = Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")]
+Osl = Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")]

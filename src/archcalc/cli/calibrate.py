@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import SERVERS, FormatOption, KvDtype, Offline, Set, bundled, engines, formats, gpus
+from archcalc.cli._options import (
+    Ep,
+    FormatOption,
+    KvDtype,
+    Offline,
+    Pp,
+    ServerEngine,
+    Set,
+    Tp,
+    Vram,
+    bundled,
+    formats,
+    gpus,
+)
 from archcalc.cli._run import Format
 
 
@@ -23,19 +36,14 @@ def command(
             "--gpu", metavar="SPEC", help="The machine: 8xH100, 2x4090, m4-max-128gb; this one by default.", autocompletion=gpus
         ),
     ] = None,
-    vram: Annotated[
-        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines),
-    ] = None,
+    vram: Vram = None,
+    engine: ServerEngine = None,
     quant: Annotated[
         str | None, typer.Option("--quant", metavar="NAME", help="How the weights were stored.", autocompletion=formats)
     ] = None,
-    tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
-    pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
-    ep: Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")] = None,
+    tp: Tp = None,
+    pp: Pp = None,
+    ep: Ep = None,
     dp: Annotated[int | None, typer.Option("--dp", min=1, max=4096, help="Replicas.")] = None,
     kv_dtype: KvDtype = None,
     set_: Set = None,

@@ -12,7 +12,22 @@ import typer
 
 from archcalc.cli._command import calibrated, question, refuse
 from archcalc.cli._command import given as command_given
-from archcalc.cli._options import SERVERS, KvDtype, Offline, Refresh, Set, bundled, engines, formats, gpus, kinds
+from archcalc.cli._options import (
+    Ep,
+    KvDtype,
+    Offline,
+    Osl,
+    Pp,
+    Refresh,
+    ServerEngine,
+    Set,
+    Tp,
+    Vram,
+    bundled,
+    formats,
+    gpus,
+    kinds,
+)
 from archcalc.cli._run import Format, complain, each, failure, leave, print_each
 from archcalc.errors import ArchcalcError, ContextError, NoRoomError, UsageError
 from archcalc.loader import Kept
@@ -77,9 +92,7 @@ def command(
             help="8xH100, 2x4090, m4-max-128gb, p5.48xlarge, or several: 8xH100,8xH200; this machine by default.",
         ),
     ] = None,
-    vram: Annotated[
-        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
-    ] = None,
+    vram: Vram = None,
     ctx: Annotated[
         str | None, typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; by default the longest that fits.")
     ] = None,
@@ -89,20 +102,17 @@ def command(
     isl: Annotated[
         str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default.")
     ] = None,
-    osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")] = None,
+    osl: Osl = None,
     tpot: Annotated[
         str | None, typer.Option("--tpot", metavar="TIME", help="Most requests at once that keep this time per token: 30ms.")
     ] = None,
     ttft: Annotated[
         str | None, typer.Option("--ttft", metavar="TIME", help="The same for the time to the first token: 2s.")
     ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines),
-    ] = None,
-    tp: Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.")] = None,
-    pp: Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.")] = None,
-    ep: Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.")] = None,
+    engine: ServerEngine = None,
+    tp: Tp = None,
+    pp: Pp = None,
+    ep: Ep = None,
     dp: Annotated[
         int | None, typer.Option("--dp", min=1, max=4096, help="Replicas (of attention, where experts are shared).")
     ] = None,

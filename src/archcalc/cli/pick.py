@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import SERVERS, FormatOption, KvDtype, Offline, engines, formats, gpus
+from archcalc.cli._options import FormatOption, KvDtype, Offline, Osl, ServerEngine, Vram, formats, gpus
 from archcalc.cli._run import Format, leave
 from archcalc.report import to_plain
 
@@ -30,9 +30,7 @@ def command(
             "--gpu", metavar="SPEC", help="The machine: 8xH100, 4090, m4-max-128gb; this one by default.", autocompletion=gpus
         ),
     ] = None,
-    vram: Annotated[
-        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
-    ] = None,
+    vram: Vram = None,
     ctx: Annotated[
         str | None, typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; by default the longest that fits.")
     ] = None,
@@ -42,16 +40,13 @@ def command(
         str | None, typer.Option("--max-tpot", metavar="TIME", help="Time per token of each sequence: 30ms.")
     ] = None,
     isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default.")] = None,
-    osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")] = None,
+    osl: Osl = None,
     tpot: Annotated[
         str | None, typer.Option("--tpot", metavar="TIME", help="The same, kept by the forecast with its margin: 30ms.")
     ] = None,
     ttft: Annotated[str | None, typer.Option("--ttft", metavar="TIME", help="Time to the first token: 2s.")] = None,
     license_: Annotated[str | None, typer.Option("--license", metavar="WORD", help="Only models under that license.")] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines),
-    ] = None,
+    engine: ServerEngine = None,
     max_quant: Annotated[
         str | None,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archcalc.cli._options import SERVERS, Context, KvDtype, Offline, Refresh, Set, Sources, engines, formats, gpus
+from archcalc.cli._options import SERVERS, Context, KvDtype, Offline, Refresh, Set, Sources, Vram, engines, formats, gpus
 from archcalc.cli._run import complain, each, leave
 from archcalc.errors import ArchcalcError
 
@@ -36,9 +36,7 @@ def command(
         str | None,
         typer.Option("--gpu", metavar="SPEC", help="The machine; several, with commas, for pareto and cost.", autocompletion=gpus),
     ] = None,
-    vram: Annotated[
-        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
-    ] = None,
+    vram: Vram = None,
     engine: Annotated[
         str | None,
         typer.Option("--engine", metavar=SERVERS, help="The engine; vllm by default.", autocompletion=engines),

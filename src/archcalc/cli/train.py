@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from archcalc.cli._options import FormatOption, Offline, Refresh, Set, bundled, gpus
+from archcalc.cli._options import FormatOption, Offline, Refresh, Set, Vram, bundled, gpus
 from archcalc.cli._records import options
 from archcalc.cli._run import Format, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
@@ -247,9 +247,7 @@ class Machine(NamedTuple):
         str | None,
         typer.Option("--gpu", metavar="SPEC", help="8xH100, 4090, p5.48xlarge; here is this machine.", autocompletion=gpus),
     ] = None
-    vram: Annotated[
-        str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")
-    ] = None
+    vram: Vram = None
     tokens: Annotated[str | None, typer.Option("--tokens", metavar="N", help="Train on so many: 1T.", rich_help_panel=COST)] = None
     mfu: Annotated[str, typer.Option("--mfu", metavar="SHARE", help="Of the peak rate.", rich_help_panel=COST)] = "0.4"
 

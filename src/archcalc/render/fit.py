@@ -394,20 +394,27 @@ def _shown(r: dict[str, Any], concurrency: int) -> dict[str, Any]:
 
 def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: TextIO) -> None:
     """Models and machines as one table, with what it stands on below; a dictionary is the line of one that was refused."""
-    from archcalc.render.rows import write_html, write_latex, write_table
-
     made = [r for r in reports if not isinstance(r, dict)]
     lines = [_shown(r if isinstance(r, dict) else table_row(r), 1) for r in reports]
     notes = list(_table_notes(made))
+    _write(form, FITS, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
+
+
+def _write(
+    form: str, columns: Sequence[Column], lines: list[dict[str, Any]], title: str, notes: Sequence[str], out: TextIO
+) -> None:
+    """A table in one of its forms, with what qualifies it below."""
+    from archcalc.render.rows import write_html, write_latex, write_table
+
     if form == "latex":
-        write_latex(FITS, lines, out, notes)
+        write_latex(columns, lines, out, notes)
     elif form == "html":
-        write_html(FITS, lines, out, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes)
+        write_html(columns, lines, out, title, notes)
     elif form == "markdown":
-        write_markdown(FITS, lines, out)
+        write_markdown(columns, lines, out)
         out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
     else:
-        write_table(FITS, lines, out)
+        write_table(columns, lines, out)
         page = console(out)
         page.print()
         for note in notes:
@@ -460,7 +467,7 @@ def write_list(
     unsaid: Sequence[str],
 ) -> None:
     """Models on one machine; `most` lines, of those that fit, unless that is None."""
-    from archcalc.render.rows import write_csv, write_html, write_latex, write_table
+    from archcalc.render.rows import write_csv
 
     fitting = [r for r in rows if r["fits"]]
     kept = list(rows) if most is None or form == "csv" else fitting[:most]
@@ -493,16 +500,4 @@ def write_list(
     notes.append(f"taken for granted: {'; '.join(usual)}" if usual else "")
     notes.append("tokens/s: forecast of all sequences together, 1k prompt and 1k output tokens; <= is a bound")
     notes = [note for note in notes if note]
-    if form == "latex":
-        write_latex(columns, lines, out, notes)
-    elif form == "html":
-        write_html(columns, lines, out, f"What runs on {spec.named}", notes)
-    elif form == "markdown":
-        write_markdown(columns, lines, out)
-        out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
-    else:
-        write_table(columns, lines, out)
-        page = console(out)
-        page.print()
-        for note in notes:
-            page.print(note, style="dim")
+    _write(form, columns, lines, f"What runs on {spec.named}", notes, out)
