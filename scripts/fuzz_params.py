@@ -41,7 +41,7 @@ LEFT = (
     "theta",
 )
 ROPE = ("rope_parameters", "rope_scaling")
-BIASES = ("e_score_correction_bias", "expert_bias", "correction_bias", "score_correction_bias")
+BIASES = ("balancing_biases", "e_score_correction_bias", "expert_bias", "correction_bias", "score_correction_bias")
 SECONDS = 30
 
 

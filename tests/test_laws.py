@@ -76,6 +76,12 @@ def test_folding_layers_keeps_their_order(kinds: list[int]) -> None:
     assert sorted(i for k in range(len(folded.kinds)) for i in folded.indices(k)) == list(range(len(kinds)))
 
 
+def test_folding_takes_no_new_layer_for_one_that_is_gone() -> None:
+    """Layers made on the way live at the addresses of those dropped before."""
+    folded = stack("layers", "decoder", (Layer(str(i % 3), "", ()) for i in range(3000)))
+    assert [folded.kinds[k].mixer for k in folded.pattern] == [str(i % 3) for i in range(3000)]
+
+
 @settings(max_examples=60)
 @given(
     st.integers(1, 8), st.integers(1, 6), st.integers(1, 16), st.integers(1, 64), st.integers(1, 32), st.booleans(), st.booleans()

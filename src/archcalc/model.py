@@ -516,16 +516,15 @@ def recached(architecture: Architecture, **changes: Any) -> Architecture:
 def stack(prefix: str, part: Part, layers: Iterable[Layer], start: int = 0) -> Stack:
     """Fold a sequence of layers into its distinct kinds and their order."""
     kinds: list[Layer] = []
-    seen: dict[int, int] = {}
+    seen: dict[int, tuple[Layer, int]] = {}  # holds the layers, so that no other gets the address of one that was dropped
     pattern: list[int] = []
     for layer in layers:
-        k = seen.get(id(layer))
-        if k is None:
+        if id(layer) not in seen:
             k = next((i for i, other in enumerate(kinds) if other == layer), len(kinds))
             if k == len(kinds):
                 kinds.append(layer)
-            seen[id(layer)] = k
-        pattern.append(k)
+            seen[id(layer)] = layer, k
+        pattern.append(seen[id(layer)][1])
     return Stack(prefix, part, tuple(kinds), tuple(pattern), start)
 
 

@@ -55,8 +55,8 @@ Maker = Callable[[Sizes], Iterable[Tensor]]
 class Head(NamedTuple):
     """What a class has beside the body: the tensors of `made`, and the body's pooler where `pooled`.
 
-    `labels` are fixed, or None where the config says them. `kept` renames the tensors of the vocabulary's head that this one has too;
-    `vocabulary` says that it has all of them.
+    `labels` are fixed, or None where the config says them. `without` is a stack of the body that this class does not build. `kept`
+    renames the tensors of the vocabulary's head that this one has too; `vocabulary` says that it has all of them.
     """
 
     made: Maker
@@ -64,6 +64,7 @@ class Head(NamedTuple):
     labels: int | None = None
     kept: tuple[str, str] | None = None
     vocabulary: bool = False
+    without: str = ""
 
 
 def nothing(s: Sizes) -> Iterable[Tensor]:
@@ -240,6 +241,16 @@ _BY_TYPE: Mapping[str, Heads] = {
         "sequence": Head(summary("sequence_summary", "logits_proj")), "token": Head(CLASSIFIER), "simple questions": Head(ANSWERS),
         "questions": Head(spans("")), "choice": Head(summary("sequence_summary", "logits_proj"), labels=1),
     },
+    "funnel": {
+        "sequence": Head(deep("", "classifier.linear_hidden", "classifier.linear_out"), without="decoder"),
+        "choice": Head(deep("", "classifier.linear_hidden", "classifier.linear_out"), labels=1, without="decoder"),
+        "token": Head(CLASSIFIER), "questions": Head(ANSWERS),
+        "pretraining": Head(
+            deep("", "discriminator_predictions.dense", "discriminator_predictions.dense_prediction"), labels=1
+        ),
+    },
+    "esmc": {"sequence": Head(deep("classifier")), "token": Head(CLASSIFIER)},
+    **dict.fromkeys(("ultrabert", "ultravbert"), dict.fromkeys(("sequence", "token"), Head(CLASSIFIER))),
     "eurobert": {"sequence": Head(deep("", "dense", "classifier")), "token": Head(CLASSIFIER)},
     "modernbert_decoder": {"sequence": Head(asked("classifier", "classifier_bias"), kept=("lm_head.", "head."))},
     "modernvbert": dict.fromkeys(("sequence", "token"), Head(CLASSIFIER, kept=("projection_head.", "head."))),
@@ -346,15 +357,16 @@ def fitted(a: Architecture, config: Mapping[str, Any], name: str) -> Architectur
     classes = config.get("architectures")
     task = task_of(classes)
     old = [t for g in a.groups if g.part == "head" for t in g.tensors]
-    if task in ("", "pretraining") or name in _WHOLE or not isinstance(classes, list):
+    heads = heads_of(name)
+    if task == "" or name in _WHOLE or not isinstance(classes, list):
         return a
-    if task == "unknown":
+    if task == "unknown" or (task == "pretraining" and task not in heads):
         return a if classes[0] in _ODDLY_NAMED else otherwise(a, classes[0])
     if not old and (task == "bare" or name not in _BY_TYPE):
         return a if task == "bare" else otherwise(a, classes[0])
     if task == "bare" and not any(t.shape[0] == a.facts.vocab_size or "lm_head" in t.name for t in old):
         return a
-    head = heads_of(name).get(task, Head(nothing) if task == "bare" and is_bare(classes[0], name) else None)
+    head = heads.get(task, Head(nothing) if task == "bare" and is_bare(classes[0], name) else None)
     if head is None:
         return otherwise(a, classes[0])
     width = next((t.shape[1] for t in old if len(t.shape) == 2 and t.name.endswith(".weight")), a.facts.hidden_size)
@@ -368,7 +380,7 @@ def fitted(a: Architecture, config: Mapping[str, Any], name: str) -> Architectur
     rest = tuple(g for g in a.groups if g.part not in ("head", "mtp"))
     fitted = a._replace(
         groups=(*rest, Group("head", tuple(tensors))) if tensors else rest,
-        stacks=tuple(s for s in a.stacks if s.part != "mtp"),
+        stacks=tuple(s for s in a.stacks if s.part != "mtp" and not (head.without and head.without in s.prefix.split("."))),
         facts=a.facts._replace(tied_embeddings=False, more=(*a.facts.more, said(tensors, sizes.labels))),
     )
     return fitted if tensors else unrooted(fitted)

@@ -32,8 +32,8 @@ class Schema(electra.Schema):
         """Queries, keys and values of the attention, and the convolutions beside it."""
         h, heads, kernel = self.hidden_size, self.heads(), self.conv_kernel_size
         divided(h, self.num_attention_heads, "hidden_size", "num_attention_heads")
-        # A ratio beyond the heads leaves one, of a narrower width.
-        wide = h // self.num_attention_heads * heads if self.head_ratio <= self.num_attention_heads else h // self.head_ratio
+        # A head has half the width of one of so many, whatever the ratio.
+        wide = h // heads // 2 * heads
         rows = Shard(0, heads)
         for name in ("query", "key", "value"):
             yield from linear(name, wide, h, "attention", bias=True, shard=rows)

@@ -8,9 +8,10 @@ from typing import Any
 
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
-from archcalc.blocks._tensor import linear
+from archcalc.blocks._tensor import Mixer, linear
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import layer_norm, rms_norm
+from archcalc.errors import ConfigError
 from archcalc.model import Architecture, Group, Layer, Shard, Tensor
 
 
@@ -31,6 +32,13 @@ class Schema(BiasedSchema):
         # The last one has no bias.
         return (rms_norm(name, self.hidden_size),) if name == self.last_norm else layer_norm(name, self.hidden_size)
 
+    def attention(self, window: int | None, variant: int) -> Mixer:
+        for heads, key in ((self.num_attention_heads, "num_attention_heads"), (self.kv_heads, "num_key_value_heads")):
+            if heads * self.head_size != self.hidden_size:
+                why = f"{key} x head_dim is {heads * self.head_size}: queries and keys are normalized over hidden_size, {self.hidden_size}"
+                raise ConfigError(why, f"correct {key} or head_dim", key)
+        return super().attention(window, variant)
+
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
         return super().layer(window, sparse, variant)._replace(caches=())
 
@@ -41,7 +49,9 @@ class Schema(BiasedSchema):
         return {"head": "lm_head.decoder"}
 
     def architecture(self, prefix: str = "esmc") -> Architecture:
-        a, h, v = super().architecture(prefix), self.hidden_size, self.vocab_size
+        # Its head is tied to nothing.
+        untied = self.model_copy(update={"tie_word_embeddings": False})
+        a, h, v = super(Schema, untied).architecture(prefix), self.hidden_size, self.vocab_size
         beside = (
             *linear("lm_head.dense", h, h, "head", bias=True), *layer_norm("lm_head.layer_norm", h),
             Tensor("lm_head.decoder.bias", (v,), "head", Shard(0, v)),

@@ -24,5 +24,5 @@ class Schema(BartSchema):
     def both(self) -> tuple[list[Group], list[Stack]]:
         groups, stacks = super().both()
         # Each side has its own table, or the encoder's is the decoder's.
-        own = self.words("model.encoder.embed_tokens", self.src_vocab_size)
+        own = self.words("model.encoder.embed_tokens", self.src_vocab_size, "tied" if self.tie_word_embeddings else "param")
         return [Group("embedding", (own,)), *groups[1:]], stacks

@@ -7,13 +7,14 @@ Source: transformers 5.23, models/mobilebert/modeling_mobilebert.py (`MobileBert
 from collections.abc import Iterator
 
 from archcalc.arch._bert import NAMES, BertSchema
+from archcalc.arch._heads import Head, Sizes
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import linear, make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Layer, Shard, Tensor
+from archcalc.model import Architecture, Layer, Shard, Tensor
 
 
 def dense(name: str, outer: int, inner: int) -> Iterator[Tensor]:
@@ -24,7 +25,7 @@ def dense(name: str, outer: int, inner: int) -> Iterator[Tensor]:
 
 class Schema(BertSchema):
     root = "mobilebert"
-    inert_keys = (*BertSchema.inert_keys, "normalization_type", "true_hidden_size")
+    inert_keys = (*BertSchema.inert_keys, "normalization_type")
 
     hidden_size: Size = 512
     num_hidden_layers: Layers = 24
@@ -35,6 +36,8 @@ class Schema(BertSchema):
     trigram_input: Flag = True
     use_bottleneck: Flag = True
     intra_bottleneck_size: Size = 128
+    true_hidden_size: Size | None = None
+    classifier_activation: Flag = True
     use_bottleneck_attention: Flag = False
     key_query_shared_bottleneck: Flag = True
     num_feedforward_networks: Layers = 4
@@ -45,8 +48,8 @@ class Schema(BertSchema):
 
     @property
     def narrow(self) -> int:
-        """The width of attention and FFNs."""
-        return self.intra_bottleneck_size if self.use_bottleneck else self.hidden_size
+        """The width of attention and FFNs: a stored one is taken as it stands."""
+        return self.true_hidden_size or (self.intra_bottleneck_size if self.use_bottleneck else self.hidden_size)
 
     @property
     def head_size(self) -> int:
@@ -67,9 +70,9 @@ class Schema(BertSchema):
         for i in range(self.num_feedforward_networks - 1):
             extra += prefixed(f"ffn.{i}", (*ffn.tensors(), *layer_norm("output.LayerNorm", narrow)))
         if self.use_bottleneck:
-            extra += (*dense("bottleneck.input", narrow, h), *dense("output.bottleneck", h, narrow))
+            extra += (*dense("bottleneck.input", self.intra_bottleneck_size, h), *dense("output.bottleneck", h, narrow))
             if self.key_query_shared_bottleneck:
-                extra += dense("bottleneck.attention", narrow, h)
+                extra += dense("bottleneck.attention", self.intra_bottleneck_size, h)
         made = make_layer(attention, ffn, mixer_name="attention", ffn_name="", extra=extra)
         wide = narrow if self.use_bottleneck_attention else h
         # Values read the whole width unless the bottleneck is theirs too; the output, what the heads need not fill.
@@ -80,6 +83,10 @@ class Schema(BertSchema):
         tensors = (t._replace(shape=shapes.get(t.name, t.shape)) for t in made.tensors)
         ffns = f"{self.num_feedforward_networks} x {made.ffn}" if self.num_feedforward_networks > 1 else made.ffn
         return made._replace(ffn=ffns, tensors=tuple(tensors), caches=())
+
+    def built(self, spec: Head, sizes: Sizes, prefix: str) -> Architecture:
+        # The pooler is a layer only where what it makes is activated.
+        return super().built(spec._replace(pooled=spec.pooled and self.classifier_activation), sizes, prefix)
 
     def head(self) -> Iterator[Tensor]:
         h, rows, wide = self.hidden_size, self.vocab_size, self.embedding_size

@@ -26,7 +26,7 @@ class Schema(CompositeSchema):
     audio_config: Annotated[Audio, nested("omniasr_audio", fixed=True), DEFAULT]
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return False
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = self.audio_config.tower(f"{prefix}.audio_tower")

@@ -10,6 +10,7 @@ from archcalc.arch._decoder import group
 from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.vision import table
+from archcalc.model import Architecture
 
 
 class Schema(qwen2.Schema):
@@ -26,10 +27,22 @@ class Schema(qwen2.Schema):
     head_dim: Size | None = 128
     sliding_window: Size | None = 32768
 
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a, h, wide, root = super().architecture(prefix), self.hidden_size, self.embedding_size, prefix.removesuffix("model")
+        return a._replace(
+            groups=(
+                group("embedding", (table(f"{prefix}.embed_tokens", self.vocab_size, wide),)),
+                *(g for g in a.groups if g.part == "decoder"),
+                # The projection stands beside the head, outside the model that has neither.
+                group("head", (
+                    *linear(f"{root}thinker_to_talker_proj", h, wide, "other", bias=True),
+                    *linear(f"{root}codec_head", self.vocab_size, h, "head"),
+                )),
+            ),
+            facts=a.facts._replace(tied_embeddings=False),
+        )  # fmt: skip
+
     def tower(self, prefix: str) -> Pieces:
-        text, h, wide = self.architecture(f"{prefix}.model"), self.hidden_size, self.embedding_size
-        outside = [t for g in text.groups if g.part == "decoder" for t in g.tensors]
-        outside += [table(f"{prefix}.model.embed_tokens", self.vocab_size, wide)]
-        outside += linear(f"{prefix}.thinker_to_talker_proj", h, wide, "other", bias=True)
-        outside += linear(f"{prefix}.codec_head", self.vocab_size, h, "head")
+        text = self.architecture(f"{prefix}.model")
+        outside = [t for g in text.groups for t in g.tensors]
         return [group("audio", outside)], [s._replace(part="audio") for s in text.stacks]

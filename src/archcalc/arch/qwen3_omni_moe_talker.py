@@ -29,18 +29,16 @@ class Schema(TowerSchema):
     thinker_hidden_size: Size = 2048
 
     def outside(self, text: Architecture, predictor: Architecture) -> Iterator[Tensor]:
-        t, p = self.text_config, self.code_predictor_config
-        for a in (text, predictor):
-            for g in a.groups:
-                yield from g.tensors if g.part == "decoder" else ()
+        t = self.text_config
+        for g in text.groups:
+            yield from g.tensors if g.part == "decoder" else ()
+        for g in predictor.groups:
+            yield from g.tensors
         yield table("model.codec_embedding", t.vocab_size, t.hidden_size)
         for name in ("text_projection", "hidden_projection"):
             widths = (self.thinker_hidden_size, t.intermediate_size, t.hidden_size)
             yield from projector((f"{name}.linear_fc1", f"{name}.linear_fc2"), widths)
         yield from linear("codec_head", t.vocab_size, t.hidden_size, "head")
-        for i in range(p.num_code_groups - 1):
-            yield table(f"code_predictor.model.codec_embedding.{i}", p.vocab_size, p.hidden_size)
-            yield from linear(f"code_predictor.lm_head.{i}", p.vocab_size, p.hidden_size, "head")
 
     def tower(self, prefix: str) -> Pieces:
         text, predictor = self.text_config.architecture("model"), self.code_predictor_config.architecture("code_predictor.model")
