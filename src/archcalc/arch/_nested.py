@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from archcalc.arch._inert import PATTERN, says_nothing
+from archcalc.quant import is_closed
 
 _ROPE = frozenset(
     """
@@ -40,9 +41,6 @@ _ARGUMENTS = frozenset(
     num_bits type symmetric group_size strategy block_structure dynamic actorder observer observer_kwargs scale_dtype zp_dtype is_dynamic
     """.split()
 )
-# Methods whose keys are a closed set; others describe themselves freely (Quark, AutoRound, torchao).
-_METHODS = ("awq", "bitsandbytes", "compressed-tensors", "fbgemm_fp8", "fp8", "gptq", "modelopt", "mxfp4")
-
 
 def unread(config: Mapping[str, Any], where: str = "") -> Iterator[str]:
     """The keys inside scalings and quantization, at any level of the config, that nothing here knows."""
@@ -53,7 +51,7 @@ def unread(config: Mapping[str, Any], where: str = "") -> Iterator[str]:
         if key in ("rope_scaling", "rope_parameters"):
             yield from _rope(value, place)
         elif key in ("quantization_config", "compression_config"):
-            if value.get("quant_method", "modelopt" if "quant_algo" in value else None) in _METHODS:
+            if is_closed(value.get("quant_method", "modelopt" if "quant_algo" in value else None)):
                 yield from (f"{place}.{name}" for name, held in value.items() if name not in _QUANT and _says(name, held))
                 yield from _groups(value.get("config_groups"), f"{place}.config_groups")
         elif key not in ("auto_map", "id2label", "label2id", "task_specific_params"):

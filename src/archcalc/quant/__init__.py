@@ -22,6 +22,13 @@ METHODS = {
     "torchao": "torchao", "quark": "quark", "bitnet": "bitnet", "mlx": "mlx", "gguf": "gguf",
 }  # fmt: skip
 """Which module of this package reads the config of which method."""
+OPEN = frozenset({"auto_round", "bitnet", "gguf", "mlx", "quark", "torchao"})
+"""Modules of methods whose configs describe themselves freely: a key that is not known in one of the others is told of."""
+
+
+def is_closed(method: object) -> bool:
+    """Whether the keys of a method's config are a closed set."""
+    return isinstance(method, str) and METHODS.get(method, "gguf") not in OPEN
 
 
 def stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
