@@ -101,3 +101,22 @@ def test_every_golden_file_has_its_adapter() -> None:
 )
 def test_model_type_imports_nothing_of_its_choice(hostile: str) -> None:
     assert adapter_name({"model_type": hostile}) is None
+
+
+QUERY_NORMS = ("q_norm", "query_norm", "q_layernorm", "query_layernorm")
+
+
+def test_norms_of_queries_are_told_as_their_tensors_have_them() -> None:
+    """The fact that is printed, against the reference's tensors, in the first row of every type."""
+    found = 0
+    for path in sorted(GOLDEN.glob("*.jsonl")):
+        row = json.loads(path.open(encoding="utf-8").readline())
+        a = parse(row["config"])
+        said = [words for what, words in a.facts.more if what == "QK-norm"]
+        for k in (k for s in a.stacks if s.part == "decoder" for k in s.kinds if len(k.attends) == 1):
+            for t in (t for t in k.tensors if t.name.split(".")[-2:-1] and t.name.split(".")[-2] in QUERY_NORMS):
+                found += 1
+                assert len(said) == 1, path.stem
+                one = t.shape == (k.attends[0].qk_dim,)
+                assert ("per head" in said[0]) == one, (path.stem, said, t.shape)
+    assert found > 100

@@ -42,6 +42,7 @@ _ARGUMENTS = frozenset(
     """.split()
 )
 
+
 def unread(config: Mapping[str, Any], where: str = "") -> Iterator[str]:
     """The keys inside scalings and quantization, at any level of the config, that nothing here knows."""
     for key, value in config.items():

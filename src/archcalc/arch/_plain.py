@@ -14,7 +14,7 @@ from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every
 from archcalc.arch._schema import Flag, Tokens, per_layer, rope_label
 from archcalc.blocks._tensor import Block, Mixer, make_layer
-from archcalc.blocks.attention import GroupedQueryAttention, QkNorm, head_sharing
+from archcalc.blocks.attention import NORMALIZED, GroupedQueryAttention, QkNorm, head_sharing
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
@@ -136,6 +136,11 @@ class PlainSchema(DecoderSchema):
         e = self.experts()
         return Moe(e.experts, e.active, e.shared, layers, e.intermediate)
 
+    def normalized(self) -> tuple[tuple[str, str], ...]:
+        """How queries and keys are normalized, as a fact: what the attention of the first layer says."""
+        words = NORMALIZED.get(getattr(self.attention(self.windows()[0], self.variants()[0]), "qk_norm", "none"))
+        return (("QK-norm", words),) if words else ()
+
     def placed(self) -> dict[str, Any]:
         """What `decoder` is told beyond the layers, the facts and the final norm."""
         return {}
@@ -158,6 +163,7 @@ class PlainSchema(DecoderSchema):
             "moe": self.moe(),
             **self.more(),
         }
+        changes["more"] = (*self.normalized(), *changes.get("more", ()))
         facts, final = self.facts(gated=self.gated, **changes), self.norm(self.last_norm)
         told = {"prefix": prefix, "final_norm": final, "computes": self.computes(), **self.placed()}
         return decoder(self.name, layers, facts, **told)

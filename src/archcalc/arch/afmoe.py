@@ -69,4 +69,4 @@ class Schema(WindowedSchema):
         )  # fmt: skip
 
     def more(self) -> dict[str, Any]:
-        return {**super().more(), "more": (("attention output", "gated by its input"), ("QK-norm", "RMSNorm per head"))}
+        return {**super().more(), "more": (("attention output", "gated by its input"),)}

@@ -59,8 +59,7 @@ class Schema(PlainSchema):
         return [i >= self.first_k_dense_replace for i in range(self.num_hidden_layers)]
 
     def more(self) -> dict[str, Any]:
-        norm = "RMSNorm per head" if self.use_qk_norm else "none"
-        return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor), "more": (("QK-norm", norm),)}
+        return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor)}
 
     def placed(self) -> dict[str, Any]:
         return {"embed": "word_embeddings"}

@@ -78,5 +78,5 @@ class Schema(WindowedSchema):
 
     def more(self) -> dict[str, Any]:
         cap = self.final_logit_softcapping
-        facts = [("output gate", "one a channel"), ("QK-norm", "RMSNorm per head")]
+        facts = [("output gate", "one a channel")]
         return {**super().more(), "more": (*facts, *([("soft-capping", f"logits {cap:g}")] if cap else []))}

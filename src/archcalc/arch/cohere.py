@@ -14,6 +14,9 @@ from archcalc.model import Tensor
 class Schema(CohereSchema):
     use_qk_norm: Flag | None = False
 
+    def normalized(self) -> tuple[tuple[str, str], ...]:
+        return (("QK-norm", "LayerNorm, a gain for each head"),) if self.use_qk_norm else ()
+
     def extra(self, variant: int) -> Iterable[Tensor]:
         if self.use_qk_norm:
             # Each head has a gain of its own.

@@ -58,4 +58,4 @@ class Schema(PlainSchema):
 
     def more(self) -> dict[str, Any]:
         kept = ("dynamic mask", f"a query sees the {self.keep_window_size} tokens that the values rate highest")
-        return {"more": (kept, ("QK-norm", "RMSNorm per head"))}
+        return {"more": (kept,)}

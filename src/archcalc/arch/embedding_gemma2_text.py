@@ -66,6 +66,7 @@ class Schema(TextSchema):
             sliding_window=self.sliding_window if SLIDING in self.kinds() else None,
             tied_embeddings=False,
             more=(
+                ("QK-norm", "RMSNorm per head"),
                 ("full layers", f"{order[-1][2]} KV heads of {order[-1][1]}"),
                 ("per-layer embeddings", f"{width} of the embedding for each layer, no table"),
                 ("head", f"vectors of {self.embedding_dim}"),

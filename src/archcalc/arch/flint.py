@@ -59,7 +59,7 @@ class Schema(WindowedSchema):
         )  # fmt: skip
 
     def more(self) -> dict[str, Any]:
-        return {**super().more(), "more": (("QK-norm", "RMSNorm per head"), ("sinks", "one a head"))}
+        return {**super().more(), "more": (("sinks", "one a head"),)}
 
     def placed(self) -> dict[str, Any]:
         return {"renames": ((".self_attn.sinks", ".self_attn.softmax_offset"),)}

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/hunyuan_v1_dense/modeling_hunyuan_v1_dense.py and configuration_hunyuan_v1_dense.py (defaults).
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
@@ -29,9 +29,6 @@ class Schema(PlainSchema):
     def attention(self, window: int | None, variant: int) -> Mixer:
         bias, names = self.attention_bias, ("query_layernorm", "key_layernorm")
         return self.gqa(bias=bias, output_bias=bias, qk_norm="head", norm_names=names)
-
-    def more(self) -> dict[str, Any]:
-        return {"more": (("QK-norm", "RMSNorm per head"),)}
 
 
 class HunyuanVlText(Schema):

@@ -90,8 +90,10 @@ class Schema(RelativeSchema):
             else None
         )
         embed_norm, (mtp, mtp_groups) = [rms_norm("embed_tokens.embed_norm", self.hidden_size)], self.mtp(prefix)
+        facts = self.relative_facts(kinds, moe)
+        facts = facts._replace(more=(("QK-norm", "RMSNorm per head"), *facts.more))
         return decoder(
-            "inkling_text", [built[what] for what in order], self.relative_facts(kinds, moe), computes=self.computes(), prefix=prefix,
+            "inkling_text", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)], extra_embedding=embed_norm, renames=RENAMES,
             mtp=mtp, mtp_groups=mtp_groups,
         )  # fmt: skip

@@ -4,7 +4,6 @@ Source: mlx-lm 0.32, models/Klear.py (`KlearSparseMoeBlock`); Kwai-Klear/Klear-4
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Size
@@ -41,6 +40,3 @@ class Schema(BiasedSchema):
         layer = super().layer(window, sparse, variant)
         weights = linear("mlp.coefficient", 2, self.hidden_size, "router", bias=True) if sparse else ()
         return layer._replace(tensors=(*layer.tensors, *weights))
-
-    def more(self) -> dict[str, Any]:
-        return {"more": (("QK-norm", "RMSNorm per head"),)}

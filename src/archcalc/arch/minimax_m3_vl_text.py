@@ -58,7 +58,10 @@ class Schema(BlockSparseSchema):
             activation="SwiGLU (clamped)",
             position=rope_label(self.model_extra or {}, 0.5),
             moe=Moe(self.num_local_experts, self.num_experts_per_tok, 1, sparse, self.intermediate_size) if sparse else None,
-            more=(("sparse attention index", f"{heads} heads x {dim}, {topk} tokens"),) if chosen else (),
+            more=(
+                ("QK-norm", "RMSNorm per head"),
+                *([("sparse attention index", f"{heads} heads x {dim}, {topk} tokens")] if chosen else []),
+            ),
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(

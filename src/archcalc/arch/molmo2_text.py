@@ -33,10 +33,8 @@ class Schema(PlainSchema):
         return {"embed_rows": self.vocab_size + self.additional_vocab_size, "head_rows": self.vocab_size}
 
     def more(self) -> dict[str, Any]:
-        norm = "RMSNorm per head" if self.qk_norm_type == "qwen3" else "RMSNorm over all heads"
         return {
             "norm": "RMSNorm (post, inside the residual)" if self.norm_after else "RMSNorm (pre)",
             "position": rope_label(self.model_extra or {}),
             "tied_embeddings": False,
-            "more": (("QK-norm", norm),),
         }

@@ -45,5 +45,4 @@ class Schema(PlainSchema):
         return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
 
     def more(self) -> dict[str, Any]:
-        norm = (("QK-norm", "LayerNorm per head"),) if self.qk_layernorm else ()
-        return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor), "more": norm}
+        return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor)}

@@ -34,6 +34,9 @@ class Schema(PlainSchema):
     def biases(self) -> tuple[bool, bool]:
         return self.use_qkv_bias, False
 
+    def normalized(self) -> tuple[tuple[str, str], ...]:
+        return (("QK-norm", "LayerNorm, a gain for each head"),) if self.qk_layernorm else ()
+
     def norm_names(self) -> Iterable[str]:
         return ("input_layernorm",) if self.use_parallel_residual else self.norms
 
@@ -48,5 +51,4 @@ class Schema(PlainSchema):
         return {
             "norm": PARALLEL if self.use_parallel_residual else "LayerNorm (pre)",
             "position": rope_label(self.model_extra or {}, self.partial_rotary_factor),
-            "more": (("QK-norm", "LayerNorm per head"),) if self.qk_layernorm else (),
         }

@@ -6,7 +6,7 @@ arXiv:2305.13245 (GQA); Beltagy et al. 2020, arXiv:2004.05150 (sliding window); 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,10 @@ from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.model import Attend, Cache, CacheKind, Rotation, Scores, Shard, Step, Tensor
 
 QkNorm = Literal["head", "full", "layernorm-head", "none"]
+NORMALIZED: Mapping[QkNorm, str] = {
+    "head": "RMSNorm per head", "full": "RMSNorm over all heads", "layernorm-head": "LayerNorm per head",
+}  # fmt: skip
+"""How queries and keys are normalized, in words."""
 
 
 def head_sharing(heads: int, kv_heads: int) -> str:
