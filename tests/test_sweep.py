@@ -66,6 +66,11 @@ def test_a_mac_runs_what_fit_runs_there(run: Run) -> None:
 def test_a_row_that_cannot_be_says_why(run: Run) -> None:
     rows = lines(run("sweep", "llama-3.1-8b", "gpt-oss-20b", "--gpu", "8xh100", "--tp", "3").stdout)
     assert all("tp 3" in str(r["error"]) for r in rows)
+    # What does not depend on the machine is told all the same.
+    assert [r["params_total"] for r in rows] == [
+        json.loads(run("inspect", name, "--format", "json").stdout)["params"]["total"] for name in ("llama-3.1-8b", "gpt-oss-20b")
+    ]
+    assert all(r["kv_bytes"] and r["fits"] is None for r in rows)
     done = run("sweep", "no-such-model", "gpt2")
     assert [(r["error"] is None) for r in lines(done.stdout)] == [False, True]
     assert done.returncode == 1

@@ -67,11 +67,12 @@ def point(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with its figures and `error`.
 
     Always parameters, checkpoint and textbook cache; with a `gpu` also the verdict, the plan and the room on the fullest GPU. The
-    columns are the same whatever comes out: a row that cannot be has None in all but `error`.
+    columns are the same whatever comes out: a row that cannot be says why in `error`, and has None in what was not reached.
     """
     out = {**row, **dict.fromkeys((*_MODEL, *_CACHE, *(_FIT if row.get("gpu") else ()), "error"))}
     try:
-        out.update(_figures(row))
+        for figures in _figures(row):
+            out.update(figures)
     except ArchcalcError as error:
         out["error"] = error.message
     return out
@@ -82,12 +83,13 @@ def points(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [point(row) for row in rows]
 
 
-def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of the model, then of its cache, then of the fit."""
     from archcalc.figures import memory
 
     overrides = json.dumps(row.get("set") or {}, sort_keys=True)
     a = _loaded(row["source"], overrides).architecture
-    figures = dict(zip(_MODEL, _model(row["source"], overrides), strict=True))
+    yield dict(zip(_MODEL, _model(row["source"], overrides), strict=True))
     context = row.get("context_tokens") or a.facts.context_tokens
     if context:
         dtype = row.get("kv_dtype") or "bf16"
@@ -96,12 +98,10 @@ def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"kv_dtype {dtype}: without a GPU the cache is the textbook's, in {', '.join(memory.DTYPE_BYTES)}")
         if width is not None:
             kinds = memory.textbook(a, context, row.get("concurrency") or 1, width)
-            figures["kv_bytes"] = sum(k.bytes for k in kinds)
-            figures["kv_bytes_per_token"] = sum(k.bytes_per_token for k in kinds)
-            figures["kv_state_bytes"] = sum(k.state_bytes for k in kinds)
+            made = sum(k.bytes for k in kinds), sum(k.bytes_per_token for k in kinds), sum(k.state_bytes for k in kinds)
+            yield dict(zip(_CACHE, made, strict=True))
     if row.get("gpu"):
-        figures.update(_fit(row, overrides))
-    return figures
+        yield _fit(row, overrides)
 
 
 @lru_cache(maxsize=256)
