@@ -146,6 +146,19 @@ def test_an_unknown_kind_is_no_figure_of_the_planner_either() -> None:
             allocate(strange, Workload(4096))
 
 
+def test_an_engine_that_states_less_than_it_must_is_named() -> None:
+    class Bare(Abacus):
+        pass
+
+    Bare()
+    del Abacus.kinds
+    try:
+        with pytest.raises(TypeError, match="Bare states no kinds"):
+            Bare()
+    finally:
+        Abacus.kinds = frozenset({"full"})
+
+
 def test_the_registry_imports_no_engine() -> None:
     import subprocess
 

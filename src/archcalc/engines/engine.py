@@ -112,6 +112,12 @@ class Engine(ABC):
     recurrences: ClassVar[frozenset[str]]
     absent: ClassVar[frozenset[str]] = frozenset()
 
+    def __init__(self) -> None:
+        """Raises `TypeError` that names what an engine leaves unsaid, as for a method that it leaves out."""
+        lacks = [name for name in ("name", "title", "kinds", "recurrences") if not hasattr(self, name)]
+        if lacks:
+            raise TypeError(f"engine {type(self).__name__} states no {', '.join(lacks)}")
+
     @abstractmethod
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         """The cache of a workload on one GPU, with the engine's own options by the names of its record.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from archcalc.engines.engine import Engine
+from archcalc.model import CacheKind, Recurrence
 
 if TYPE_CHECKING:
     from archcalc.engines._allocation import Allocation, Workload
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 class Textbook(Engine):
     name = "textbook"
     title = "the textbook"
-    kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
-    recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"})
+    # Its formula is the cache's own: it has a rule for whatever there is.
+    kinds = frozenset(get_args(CacheKind))
+    recurrences = frozenset(get_args(Recurrence))
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.textbook import cache
