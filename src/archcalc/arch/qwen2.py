@@ -33,9 +33,13 @@ class Schema(DecoderSchema):
     layer_types: list[str] | None = None
 
     @property
+    def windowed(self) -> bool:
+        """Whether `sliding_window` holds."""
+        return bool(self.use_sliding_window)
+
+    @property
     def window(self) -> int | None:
-        """`sliding_window`, void unless `use_sliding_window`."""
-        return self.sliding_window if self.use_sliding_window else None
+        return self.sliding_window if self.windowed else None
 
     def kinds(self) -> list[str]:
         """`layer_types`, or by default windows from layer `max_window_layers` on."""
@@ -75,7 +79,7 @@ class Schema(DecoderSchema):
     def architecture(self, prefix: str = "model") -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
         kinds, notes = self.kinds(), []
-        if not self.use_sliding_window and "sliding_attention" in kinds:
+        if not self.windowed and "sliding_attention" in kinds:
             kinds = ["full_attention" if kind == "sliding_attention" else kind for kind in kinds]
             notes.append("use_sliding_window is off: the layers that layer_types calls sliding see every token")
         windows = attention_pattern(kinds, n, self.window)

@@ -24,6 +24,11 @@ class Schema(qwen3.Schema):
     sliding_window: Size | None = None
     num_code_groups: Size = 32
 
+    @property
+    def windowed(self) -> bool:
+        """The class has no `use_sliding_window`: a window holds wherever it is stated."""
+        return True
+
     def architecture(self, prefix: str = "model") -> Architecture:
         a, h, v, codes = super().architecture(prefix), self.hidden_size, self.vocab_size, range(self.num_code_groups - 1)
         root = prefix.removesuffix("model")

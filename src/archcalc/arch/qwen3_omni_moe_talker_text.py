@@ -3,13 +3,13 @@
 Source: transformers 5.23, models/qwen3_omni_moe/configuration_qwen3_omni_moe.py (`Qwen3OmniMoeTalkerTextConfig`, defaults).
 """
 
-from archcalc.arch import qwen3_moe
 from archcalc.arch._schema import Count, Layers, Size
+from archcalc.arch.qwen3_omni_moe_text import OmniSchema
 from archcalc.blocks.experts import MixtureOfExperts
 
 
-class Schema(qwen3_moe.Schema):
-    inert_keys = (*qwen3_moe.Schema.inert_keys, "decoder_sparse_step", "mlp_only_layers")
+class Schema(OmniSchema):
+    inert_keys = (*OmniSchema.inert_keys, "decoder_sparse_step", "mlp_only_layers")
 
     vocab_size: Size = 3072
     hidden_size: Size = 1024

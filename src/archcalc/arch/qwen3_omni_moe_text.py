@@ -8,7 +8,18 @@ from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Layers, Size
 
 
-class Schema(qwen3_moe.Schema):
+class OmniSchema(qwen3_moe.Schema):
+    """What the decoders of thinker and talker share."""
+
+    sliding_window: Size | None = None
+
+    @property
+    def windowed(self) -> bool:
+        """The class has no `use_sliding_window`: a window holds wherever it is stated."""
+        return True
+
+
+class Schema(OmniSchema):
     vocab_size: Size = 3584
     intermediate_size: Size = 18944
     num_hidden_layers: Layers = 28
