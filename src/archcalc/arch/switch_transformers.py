@@ -9,12 +9,12 @@ from archcalc.arch._plain import named
 from archcalc.arch._schema import Count, Flag, Layers, Size
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.experts import ApartExperts
-from archcalc.model import Architecture, Layer, Moe, Stack, Tensor, stack
+from archcalc.model import Architecture, Kind, Layer, Moe, Stack, Tensor, stack
 
 
 class Schema(t5.Schema):
     inert_keys = (
-        *t5.Schema.inert_keys, "add_router_probs", "decoder_sparse_step", "encoder_sparse_step", "expert_capacity", "router_dtype",
+        *t5.Schema.inert_keys, "add_router_probs", "expert_capacity", "router_dtype",
         "router_ignore_padding_tokens", "router_jitter_noise", "router_z_loss_coef", "feed_forward_proj", "is_gated_act",
         "batch_prioritized_routing", "num_selected_experts", "router_type",
     )  # fmt: skip
@@ -28,6 +28,8 @@ class Schema(t5.Schema):
     router_bias: Flag = False
     num_sparse_encoder_layers: Count = 3
     num_sparse_decoder_layers: Count = 3
+    encoder_sparse_step: Count | None = None
+    decoder_sparse_step: Count | None = None
 
     def gated(self) -> bool:
         return False
@@ -38,8 +40,10 @@ class Schema(t5.Schema):
         )  # fmt: skip
 
     def sparse(self, name: str, layers: int) -> list[bool]:
-        """Without any sparse layers the reference's step is the number of layers, which makes the second one sparse."""
-        step = layers // (getattr(self, f"num_sparse_{name}_layers") or 1)
+        """A stored step is taken as it stands; without any sparse layers the reference's is the number of layers, which makes the second
+        one sparse."""
+        stored: int | None = getattr(self, f"{name}_sparse_step")
+        step = layers // (getattr(self, f"num_sparse_{name}_layers") or 1) if stored is None else stored
         return [step == 1 or (step > 1 and i % step == 1) for i in range(layers)]
 
     def mixed(self, layer: Layer, sparse: bool) -> Layer:
@@ -63,4 +67,9 @@ class Schema(t5.Schema):
         a = super().architecture(prefix)
         sparse = sum(self.sparse("decoder", self.num_decoder_layers or self.num_layers))
         moe = Moe(self.num_experts, 1, 0, sparse, self.d_ff)
-        return a._replace(facts=a.facts._replace(moe=moe if sparse else None))
+        # Where nothing is tied each half has a table of its own.
+        kind: Kind = "tied" if self.tie_word_embeddings else "param"
+        groups = (
+            g._replace(tensors=tuple(t._replace(kind=kind) if "embed_tokens" in t.name else t for t in g.tensors)) for g in a.groups
+        )
+        return a._replace(groups=tuple(groups), facts=a.facts._replace(moe=moe if sparse else None))
