@@ -207,9 +207,11 @@ _HEADS = re.compile(
 def engines_part() -> str:
     """The classes that each engine's newest release serves: how many have a type that is read, and the names of the others.
 
-    A class is a type's where transformers builds it of that type, where a config among the tests states both, or where its name without
-    the head is the type's.
+    A class is a type's where transformers builds it of that type, where a config among the tests states both, where its name without
+    the head is the type's, or where class_types.tsv says, with its source, of which type the configs are that it reads.
     """
+    import csv
+
     from archcalc import zoo
     from archcalc.arch import _BY_CLASS, adapter_name, model_types
     from archcalc.engines.served import listed, served
@@ -226,9 +228,13 @@ def engines_part() -> str:
     for config in (*filter(None, configs), *map(zoo.config, zoo.names())):
         if adapter_name(config) is not None:
             read.update(name for name in config.get("architectures") or () if isinstance(name, str))
+    with (ROOT / "scripts" / "class_types.tsv").open(encoding="utf-8") as file:
+        stated = {row["class"]: row["model_type"] for row in csv.DictReader(file, delimiter="\t")}
 
     def known_by_name(cls: str) -> bool:
         name = cls.rpartition(".")[2]
+        if name in stated:
+            return adapter_name({"model_type": stated[name], "architectures": [name]}) is not None
         name = re.sub(r"_?(MTP|NextN)(Model)?$", "", name)
         return name in read or re.sub(r"[_.]", "", _HEADS.sub("", name)).lower() in known or name.replace("_", "").lower() in known
 
