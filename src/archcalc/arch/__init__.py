@@ -27,6 +27,12 @@ _BY_CLASS = {
     # Draft models: their configs carry the type of the layers that they are made of.
     "LlamaForCausalLMEagle3": "eagle3", "Eagle3LlamaForCausalLM": "eagle3", "PEagleDraftModel": "peagle",
     "DFlashDraftModel": "dflash", "DominoDraftModel": "dflash", "DSparkDraftModel": "dflash",
+    **dict.fromkeys(("Eagle3Qwen2_5vlForCausalLM", "Eagle3Qwen3vlForCausalLM", "Eagle3MiniMaxM2ForCausalLM"), "eagle3"),
+    "Eagle3Qwen3ForCausalLM": "eagle3_qwen3", "PeagleLlamaForCausalLM": "peagle",
+    **dict.fromkeys(("Eagle3DeepseekV2ForCausalLM", "Eagle3DeepseekV3ForCausalLM"), "eagle3_deepseek"),
+    **dict.fromkeys(("LlamaForCausalLMEagle", "EagleLlamaForCausalLM"), "eagle"), "Qwen2ForCausalLMEagle": "eagle_qwen2",
+    **dict.fromkeys(("Qwen3DSparkModel", "Qwen3OmniDSparkModel", "LingDSparkModel", "Lfm2DSparkDraftModel"), "dspark"),
+    "DFlash2DraftModel": "dflash2",
 }  # fmt: skip
 # Native configs without a model_type, known by keys that only they have together.
 _BY_KEYS = (
@@ -38,11 +44,11 @@ _BY_KEYS = (
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    baichuan bailing_moe_linear codeshell dream falcon_perception gpt_neox_reward_model gpt_refact grove_moe
-    h2ovl_chat iquestloopcoder jais joyai_llm_flash kimi_k3 kimi_k3_text kimi_k3_vision klear llada llada_moe
-    llava_llama maincoder maple minicpm nanbeige nemotron_h_puzzle nvlm_d orion pangu_ultra_moe panguembedded
-    param2moe peagle phi3_v plamo plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe skywork_chat smallthinker spark2_5
-    step3_text youtu_llm
+    baichuan bailing_moe_linear codeshell dflash2 dream dspark eagle eagle3_deepseek eagle3_qwen3 eagle_qwen2
+    falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat iquestloopcoder jais
+    joyai_llm_flash kimi_k3 kimi_k3_text kimi_k3_vision klear llada llada_moe llava_llama maincoder maple
+    minicpm nanbeige nemotron_h_puzzle nvlm_d orion pangu_ultra_moe panguembedded param2moe peagle phi3_v
+    plamo plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe skywork_chat smallthinker spark2_5 step3_text youtu_llm
     """.split()
 )
 

@@ -7,14 +7,15 @@ Source: SpecForge 0.2, specforge/modeling/draft/dflash.py `DFlashDraftModel`, do
 (GQA and MHA modes).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
 from archcalc.arch import qwen3
 from archcalc.arch._alternating import mixed_label
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import attention_pattern, group
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size
-from archcalc.blocks._tensor import linear, make_layer
+from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, divided
+from archcalc.blocks._tensor import linear, make_layer, prefixed
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError, UnsupportedError, json_text
@@ -28,6 +29,11 @@ class Options(ConfigSchema):
         "shift_label",
         "confidence_head_alpha",
         "pure_draft_prefix_len",
+        "selector_top_k",
+        "output_multiplier",
+        "final_logit_softcapping",
+        "input_embedding_scale",
+        "causal",
     )
 
     projector_type: str | None = None
@@ -38,6 +44,9 @@ class Options(ConfigSchema):
     markov_head_type: str = "vanilla"
     enable_confidence_head: Flag = True
     confidence_head_with_markov: Flag = True
+    conv_kernel_size: Count = 0
+    conv_group_size: Count = 0
+    selector_rank: Size | None = None
     attention_mode: str = "gqa"
     attention_modes: list[str] | None = None
 
@@ -50,6 +59,8 @@ class Schema(qwen3.Schema):
         "emb_dim",
         "target_hidden_size",
     )
+
+    markov_kinds: ClassVar[tuple[str, ...]] = ("vanilla",)
 
     num_hidden_layers: Layers = 1
     num_target_layers: Size | None = None
@@ -85,16 +96,25 @@ class Schema(qwen3.Schema):
             yield from linear("embed_proj.2", vocab, narrow, "head", shard=Shard(0, vocab))
         elif kind == "dspark":
             rank = options.markov_rank or 0
-            if rank and options.markov_head_type != "vanilla":
-                raise UnsupportedError(f"dflash_config.markov_head_type is {options.markov_head_type!r}: vanilla is known here")
             if rank:
-                yield Tensor("markov_head.markov_w1.weight", (vocab, rank), "head", Shard(0, vocab))
-                yield Tensor("markov_head.markov_w2.weight", (vocab, rank), "head", Shard(0, vocab))
+                yield from self.pairs(rank)
             if options.enable_confidence_head:
                 paired = rank if options.confidence_head_with_markov else 0
                 yield from linear("confidence_head.proj", 1, h + paired, "head", bias=True)
         elif kind is not None:
             raise UnsupportedError(f"dflash_config.projector_type is {json_text(kind)}: domino and dspark are known here")
+
+    def pairs(self, rank: int) -> Iterator[Tensor]:
+        """A low-rank table of which token follows which."""
+        kind, vocab = self.options.markov_head_type, self.vocab_size
+        if kind not in self.markov_kinds:
+            raise UnsupportedError(f"dflash_config.markov_head_type is {kind!r}: {', '.join(self.markov_kinds)} known here")
+        yield Tensor("markov_head.markov_w1.weight", (vocab, rank), "head", Shard(0, vocab))
+        yield Tensor("markov_head.markov_w2.weight", (vocab, rank), "head", Shard(0, vocab))
+
+    def beside(self) -> Iterable[Tensor]:
+        """What a layer has beside Qwen 3's."""
+        return ()
 
     def architecture(self, prefix: str = "") -> Architecture:
         modes = self.options.attention_modes or [self.options.attention_mode]
@@ -102,7 +122,10 @@ class Schema(qwen3.Schema):
             raise UnsupportedError(f"dflash_config.attention_mode is {modes}: gqa and mha are known here")
         h, windows = self.hidden_size, attention_pattern(self.kinds(), self.num_hidden_layers, self.window)
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
-        built = {window: make_layer(self.attention(window), self.ffn(sparse=False), norms) for window in set(windows)}
+        built = {
+            window: make_layer(self.attention(window), self.ffn(sparse=False), norms, extra=self.beside())
+            for window in set(windows)
+        }
         outside = (*linear("fc", h, self.joined() * h, "other"), rms_norm("hidden_norm", h), rms_norm("norm", h))
         facts = self.facts(
             attention=mixed_label(self.kinds(), head_sharing(self.num_attention_heads, self.kv_heads)),
@@ -113,3 +136,49 @@ class Schema(qwen3.Schema):
         notes = ("embedding and head are the target's: not counted",)
         layers = stack("layers", "decoder", [built[window] for window in windows])
         return computed(Architecture(self.name, groups, (layers,), facts, notes=notes), self.computes())
+
+
+class Dspark(Schema):
+    """DSpark draft models as DeepSpec writes their configs: what DFlash's hold in `dflash_config` stands at the top.
+    Source: SGLang 0.5.23, srt/models/dspark.py (`build_markov_head`, `GatedMarkovHead`, `RNNHead`, `LingDSparkModel`,
+    `Lfm2DSparkDraftModel`) and srt/speculative/dspark_components/dspark_config.py; vLLM 0.33, models/qwen3_dspark.py."""
+
+    name = "dspark"
+    markov_kinds = ("vanilla", "gated", "rnn")
+    inert_keys = (*Schema.inert_keys, "mask_token_id", "num_anchors", "target_model_type")
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        moved = {key: config[key] for key in Options.model_fields if key in config}
+        rest = {key: value for key, value in config.items() if key not in moved}
+        held = config.get("dflash_config")
+        held = held if isinstance(held, dict) else {}
+        return super().newest({**rest, "dflash_config": {**held, **moved, "projector_type": "dspark"}})
+
+    def pairs(self, rank: int) -> Iterator[Tensor]:
+        yield from super().pairs(rank)
+        kind, h = self.options.markov_head_type, self.hidden_size
+        if kind == "gated":
+            yield from linear("markov_head.gate_proj", rank, h + rank, "head", bias=True)
+        elif kind == "rnn":
+            yield from linear("markov_head.joint_proj", 3 * rank, 2 * rank + h, "head", bias=True)
+
+
+class Dflash2(Schema):
+    """DFlash 2: convolutions around attention and FFN whose kernels each token shifts, and a table that chooses among candidates.
+    Source: vLLM 0.33, models/qwen3_dflash2.py (`DFlashGroupedConv`, `CandidateSelector`); SGLang 0.5.23, srt/models/dflash.py."""
+
+    name = "dflash2"
+    inert_keys = (*Schema.inert_keys, "target_model_type")
+
+    def beside(self) -> Iterator[Tensor]:
+        h, taps, size = self.hidden_size, self.option("conv_kernel_size"), self.option("conv_group_size")
+        groups = divided(h, size or h, "hidden_size", "dflash_config.conv_group_size")
+        for name in ("attention_conv", "mlp_conv") if taps else ():
+            yield Tensor(f"{name}.base_kernel", (2, taps, h), "other")
+            yield from linear(f"{name}.kernel_projection", 2 * taps * groups, h, "other")
+
+    def heads(self) -> Iterator[Tensor]:
+        rank, vocab = self.option("selector_rank"), self.vocab_size
+        tables = (Tensor(f"{name}_codebook", (vocab, rank), "head", Shard(0, vocab)) for name in ("predecessor", "successor"))
+        yield from prefixed("candidate_selector", (*tables, *linear("hidden_projection", rank, self.hidden_size, "head")))

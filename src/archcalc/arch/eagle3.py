@@ -5,16 +5,18 @@ queries, keys and values read embedding and hidden state side by side; `fc` join
 """
 
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group
+from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens
-from archcalc.blocks._tensor import linear, make_layer
-from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks._tensor import Mixer, linear, make_layer
+from archcalc.blocks.attention import GroupedQueryAttention, QkNorm
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.model import Architecture, Layer, Shard, Tensor, stack
+from archcalc.model import Architecture, Facts, Layer, Shard, Tensor, stack
 
 EMBEDDING_NOTE = "the embedding is the target's: not counted"
 
@@ -37,6 +39,8 @@ class Schema(DecoderSchema):
         "use_sliding_window", "draft_vocab_size", "embd_layer", "resid_pdrop", "embd_pdrop", "eagle_aux_hidden_state_layer_ids",
     )  # fmt: skip
 
+    qk_norm: ClassVar[QkNorm] = "none"
+
     num_hidden_layers: Layers = 1
     max_position_embeddings: Tokens = 2048
     draft_vocab_size: Size | None = None
@@ -51,18 +55,23 @@ class Schema(DecoderSchema):
             raise ConfigError("eagle_config.eagle_aux_hidden_state_layer_ids should list layers", "correct it", "eagle_config")
         return len(listed) if listed else 3
 
+    def mixer(self) -> Mixer:
+        return GroupedQueryAttention(
+            self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size, qk_norm=self.qk_norm
+        )
+
     def layer(self, first: bool) -> Layer:
         """The first layer reads the embedding and the hidden state side by side, each with a norm of its own."""
         h = self.hidden_size
         made = make_layer(
-            GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size),
+            self.mixer(),
             GatedFeedForward(h, self.intermediate_size, self.hidden_act),
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
             extra=(rms_norm("hidden_norm", h),) if first else (),
         )
         if not first:
             return made
-        wide = ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
+        wide = tuple(f"self_attn.{name}.weight" for name in ("q_proj", "k_proj", "v_proj", "q_a_proj", "kv_a_proj_with_mqa"))
         tensors = (t._replace(shape=(t.shape[0], 2 * h)) if t.name in wide else t for t in made.tensors)
         return made._replace(tensors=tuple(tensors))
 
@@ -114,3 +123,29 @@ class Peagle(Schema):
     def stacked(self) -> tuple[str, list[Layer], tuple[tuple[str, str], ...]]:
         plain = self.layer(first=False)
         return "layers", [self.layer(first=True), *[plain] * (self.num_hidden_layers - 1)], ()
+
+
+class Eagle3Qwen3(Schema):
+    """EAGLE-3 with Qwen 3's layer, which normalizes queries and keys.
+    Source: vLLM 0.33, models/qwen3_eagle3.py (`Eagle3Qwen3ForCausalLM`)."""
+
+    name = "eagle3_qwen3"
+    qk_norm = "head"
+
+
+class Eagle3Deepseek(LatentSchema, Schema):
+    """EAGLE-3 with DeepSeek's multi-head latent attention and a dense FFN.
+    Source: vLLM 0.33, models/deepseek_eagle3.py (`Eagle3DeepseekV2ForCausalLM`); SGLang 0.5.23, srt/models/kimi_k25_eagle3.py."""
+
+    name = "eagle3_deepseek"
+    inert_keys = (
+        *Schema.inert_keys, *LatentSchema.inert_keys, "first_k_dense_replace", "moe_intermediate_size", "n_group", "topk_group",
+        "n_routed_experts", "n_shared_experts", "num_experts_per_tok", "num_nextn_predict_layers", "moe_layer_freq", "ep_size",
+        "norm_topk_prob", "routed_scaling_factor", "scoring_func", "topk_method", "aux_loss_alpha", "seq_aux",
+    )  # fmt: skip
+
+    def mixer(self) -> Mixer:
+        return self.attention()
+
+    def facts(self, *, gated: bool = True, **changes: Any) -> Facts:
+        return super().facts(gated=gated, **{"attention": "MLA", **changes})
