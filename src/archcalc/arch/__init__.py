@@ -33,6 +33,8 @@ _BY_CLASS = {
     **dict.fromkeys(("LlamaForCausalLMEagle", "EagleLlamaForCausalLM"), "eagle"), "Qwen2ForCausalLMEagle": "eagle_qwen2",
     **dict.fromkeys(("Qwen3DSparkModel", "Qwen3OmniDSparkModel", "LingDSparkModel", "Lfm2DSparkDraftModel"), "dspark"),
     "DFlash2DraftModel": "dflash2",
+    **dict.fromkeys(("Ovis2_5", "Ovis2_6ForCausalLM", "Ovis2_6_MoeForCausalLM"), "ovis2_5"),
+    "HCXVisionV2ForCausalLM": "hyperclovax_vision_v2",
 }  # fmt: skip
 # Native configs without a model_type, known by keys that only they have together.
 _BY_KEYS = (
@@ -44,11 +46,13 @@ _BY_KEYS = (
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    baichuan bailing_moe_linear codeshell dflash2 dream dspark eagle eagle3_deepseek eagle3_qwen3 eagle_qwen2
-    falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat iquestloopcoder jais
-    joyai_llm_flash kimi_k3 kimi_k3_text kimi_k3_vision klear llada llada_moe llava_llama maincoder maple
-    minicpm nanbeige nemotron_h_puzzle nvlm_d orion pangu_ultra_moe panguembedded param2moe peagle phi3_v
-    plamo plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe skywork_chat smallthinker spark2_5 step3_text youtu_llm
+    aimv2_alone baichuan bailing_moe_linear c_radio codeshell dflash2 dream dspark eagle eagle3_deepseek
+    eagle3_qwen3 eagle_qwen2 falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
+    iquestloopcoder jais joyai_llm_flash keye keye_vision keyevl1_5 kimi_k3 kimi_k3_text kimi_k3_vision klear
+    llada llada_moe llama_nemotron_nano_vl llava_llama maincoder maple minicpm nanbeige nemotron_h_puzzle
+    nemotronh_nano_vl_v2 nvlm_d orion ovis ovis2_5 pangu_ultra_moe panguembedded param2moe peagle phi3_v plamo
+    plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe siglip2_navit skywork_chat smallthinker spark2_5 step3_text
+    step3_vision_encoder step3_vl youtu_llm
     """.split()
 )
 

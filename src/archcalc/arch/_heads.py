@@ -278,8 +278,20 @@ _LABELS = {"bart": 3}
 
 _ODDLY_NAMED = frozenset(
     {
-        "DiffusionGemmaForBlockDiffusion", "FalconPerceptionForSegmentation", "IdeficsForVisionText2Text", "MiniCPMV", "MiniCPMO",
+        "DiffusionGemmaForBlockDiffusion",
+        "FalconPerceptionForSegmentation",
+        "HfMoondream",
+        "IdeficsForVisionText2Text",
+        "Llama_Nemotron_Nano_VL",
+        "MiniCPMO",
+        "MiniCPMV",
+        "NemotronH_Nano_Omni_Reasoning_V3",
+        "NemotronH_Nano_VL_V2",
         "NemotronH_Omni_Reasoning_V3",
+        "NemotronH_Super_Omni_Reasoning_V3",
+        "Ovis",
+        "Ovis2_5",
+        "UltravoxModel",
     }
 )  # fmt: skip
 """Whole models whose names do not end as others' do: their types' usual classes."""

@@ -14,6 +14,7 @@ from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._encoder import encoder, film, stated
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch.parakeet_encoder import Schema as Parakeet
+from archcalc.arch.radio import CRadio
 from archcalc.arch.radio import Schema as Radio
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm, rms_norm
@@ -89,3 +90,21 @@ class Schema(ConfigSchema):
         together = self.video_temporal_patch_size
         frames = image._replace(patches=frame, pixels=pixels * together, chunk=frame * max(128 // together, 1))
         return (image, *film([frames], frame // merged, source))
+
+
+class NemotronhNanoVlV2(Schema):
+    """Nemotron Nano 2 VL: what Nemotron 3 Nano Omni grew from, with C-RADIO as its publisher describes it and no second embedding of video.
+    Source: vLLM 0.33, models/nano_nemotron_vl.py (`NemotronH_Nano_VL_V2`); SGLang 0.5.23, srt/configs/nano_nemotron_vl.py."""
+
+    name = "nemotronh_nano_vl_v2"
+
+    vision_config: Annotated[CRadio, nested("c_radio", fixed=True)]
+    video_temporal_patch_size: Size | None = None  # type: ignore[assignment]
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        name = join(prefix, "language_model")
+        text = head_below(self.text_config.architecture(f"{name}.model"), name)
+        return with_tower(text, self.name, *self.parts(prefix, text.facts.hidden_size))
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        return ()

@@ -1,0 +1,33 @@
+"""Llama Nemotron Nano VL: Llama with C-RADIO, pixel shuffle and two linear layers between them.
+
+Source: vLLM 0.33, models/nemotron_vl.py (`LlamaNemotronVLChatModel`, `_init_mlp1`).
+"""
+
+from typing import Annotated
+
+from archcalc.arch import internvl_chat
+from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._schema import ConfigSchema, Size, nested
+from archcalc.arch._vlm import under
+from archcalc.arch.radio import CRadio
+from archcalc.blocks._tensor import prefixed
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture
+
+
+class Schema(internvl_chat.Schema):
+    inert_keys = (*internvl_chat.Schema.inert_keys, "vision_config.args", "attn_implementation")
+
+    llm_config: Annotated[ConfigSchema, nested("llama")]
+    vision_config: Annotated[CRadio, nested("c_radio", fixed=True)]  # type: ignore[assignment]
+    vit_hidden_size: Size = 1280
+    projector_hidden_size: Size = 4096
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        text = under(self.llm_config.architecture(), "language_model")
+        groups, stacks = self.vision_config.tower("vision_model.radio_model.model")
+        joined, inner = self.vit_hidden_size * int(1 / self.downsample_ratio) ** 2, self.projector_hidden_size
+        tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, inner, text.facts.hidden_size)))
+        groups.append(group("vision", prefixed("mlp1", tensors)))
+        return with_tower(text, self.name, groups, stacks)
