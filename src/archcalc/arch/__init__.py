@@ -49,10 +49,10 @@ _UNCOMPARED = frozenset(
     aimv2_alone baichuan bailing_moe_linear c_radio codeshell dflash2 dream dspark eagle eagle3_deepseek
     eagle3_qwen3 eagle_qwen2 falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
     iquestloopcoder jais joyai_llm_flash keye keye_vision keyevl1_5 kimi_k3 kimi_k3_text kimi_k3_vision klear
-    llada llada_moe llama_nemotron_nano_vl llava_llama maincoder maple minicpm nanbeige nemotron_h_puzzle
-    nemotronh_nano_vl_v2 nvlm_d orion ovis ovis2_5 pangu_ultra_moe panguembedded param2moe peagle phi3_v plamo
-    plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe siglip2_navit skywork_chat smallthinker spark2_5 step3_text
-    step3_vision_encoder step3_vl youtu_llm
+    llada llada_moe llama_nemotron_nano_vl llava_llama maincoder maple minicpm minicpmo nanbeige
+    nemotron_h_puzzle nemotronh_nano_vl_v2 nvlm_d orion ovis ovis2_5 pangu_ultra_moe panguembedded param2moe
+    peagle phi3_v plamo plamo3 plm rnd1 rwkv5 rwkv6 sdar sdar_moe siglip2_navit skywork_chat smallthinker
+    spark2_5 step3_text step3_vision_encoder step3_vl ultravox youtu_llm
     """.split()
 )
 

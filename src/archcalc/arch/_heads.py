@@ -268,7 +268,7 @@ _BY_TYPE: Mapping[str, Heads] = {
 # Types whose adapter counts the one class there is, whatever it is called.
 _WHOLE = frozenset({
     "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dspark", "eagle", "eagle3", "eagle3_deepseek",
-    "eagle3_qwen3", "eagle_qwen2", "internvl_chat", "llava_llama", "peagle", "shieldgemma2", "vision_encoder_decoder",
+    "eagle3_qwen3", "eagle_qwen2", "internvl_chat", "llava_llama", "openvla", "peagle", "shieldgemma2", "vision_encoder_decoder",
 })  # fmt: skip
 # Types whose classes go by the name of another.
 _NAMED = {"gpt_sw3": "gpt2", "glmga": "glm46v", "inkling_mm_model": "inkling", "nemo_speechlm": "nemotron3_5_transcribe"}

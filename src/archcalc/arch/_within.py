@@ -46,6 +46,7 @@ WITHIN = {
     "kosmos_2_5_vision_model": "pix2struct_vision_model",
     "kosmos_2_vision_model": "clip_vision_model",
     "minicpm_ocr": "minicpmv4_6",
+    "minicpmo": "minicpmv",
     "minicpmv4_7": "minicpmv4_6",
     "minimax_m1": "minimax_text_01",
     "minimax_m3": "minimax_m3_vl_text",

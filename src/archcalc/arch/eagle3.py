@@ -33,7 +33,7 @@ class Eagle(ConfigSchema):
 
 
 class Schema(DecoderSchema):
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "attention_bias", "mlp_bias", "decoder_sparse_step", "max_window_layers", "norm_before_residual", "norm_output",
         "original_max_position_embeddings", "pretraining_tp", "sliding_window", "target_model_type", "tie_word_embeddings",
         "use_sliding_window", "draft_vocab_size", "embd_layer", "resid_pdrop", "embd_pdrop", "eagle_aux_hidden_state_layer_ids",

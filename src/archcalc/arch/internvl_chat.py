@@ -3,7 +3,7 @@
 Source: OpenGVLab/InternVL2-2B, modeling_internvl_chat.py and configuration_internvl_chat.py.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ from archcalc.model import Architecture, Encoder
 
 class Schema(ConfigSchema):
     core_keys = ("llm_config", "vision_config")
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "dynamic_image_size", "force_image_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
         "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_thumbnail", "tie_word_embeddings", "system_message",
         "image_fold", "output_attentions",

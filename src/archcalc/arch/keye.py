@@ -69,4 +69,3 @@ class Keyevl15(Schema):
 
     def joined(self, wide: int) -> int:
         return 4 * wide
-

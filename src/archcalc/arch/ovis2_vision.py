@@ -3,6 +3,8 @@
 Source: transformers 5.23, models/ovis2/modeling_ovis2.py (`Ovis2VisionModel`) and configuration_ovis2.py (defaults).
 """
 
+from typing import ClassVar
+
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Count, Flag, Layers, Size, TowerSchema, divided
@@ -15,7 +17,7 @@ from archcalc.model import stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("tokenize_function", "backbone_config", "backbone_kwargs", "depths", "tau")
+    inert_keys: ClassVar[tuple[str, ...]] = ("tokenize_function", "backbone_config", "backbone_kwargs", "depths", "tau")
 
     hidden_size: Size = 1024
     intermediate_size: Size = 2816

@@ -9,7 +9,7 @@ microsoft/Phi-4-multimodal-instruct, config.json and modeling_phi4mm.py.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from archcalc.arch import phi4_multimodal
+from archcalc.arch import phi3, phi4_multimodal
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import ConfigSchema, Size
 from archcalc.errors import UnsupportedError, json_text
@@ -42,7 +42,7 @@ class Lora(ConfigSchema):
 
 class Schema(phi4_multimodal.Schema):
     core_keys = (*phi4_multimodal.Schema.core_keys, "audio_processor", "vision_lora", "speech_lora")
-    inert_keys = ("embd_layer", "audio_processor", *phi4_multimodal.phi3.Schema.inert_keys)
+    inert_keys = ("embd_layer", "audio_processor", *phi3.Schema.inert_keys)
 
     vision_lora: Lora
     speech_lora: Lora

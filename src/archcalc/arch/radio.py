@@ -4,7 +4,7 @@ Source: transformers 5.23, models/radio/modeling_radio.py (`RadioModel`) and con
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -19,7 +19,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "drop_path_rate", "image_size", "layerscale_value", "patch_dim", "video_patch_dim", "summary_idxs", "norm_mean", "norm_std",
     )  # fmt: skip
 

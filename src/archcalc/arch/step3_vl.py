@@ -46,7 +46,14 @@ class Step3VisionEncoder(TowerSchema):
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = ("understand_projector_stride", "image_token_id", "image_token_len", "patch_token_len", "hidden_size", "vocab_size")
+    inert_keys = (
+        "understand_projector_stride",
+        "image_token_id",
+        "image_token_len",
+        "patch_token_len",
+        "hidden_size",
+        "vocab_size",
+    )
     tower_name = "vision_model"
 
     text_config: Annotated[ConfigSchema, nested("step3_text"), DEFAULT]
