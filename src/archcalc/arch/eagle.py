@@ -26,6 +26,8 @@ class Schema(DecoderSchema):
         "tie_word_embeddings", "truncated_vocab_size", "original_max_position_embeddings", "logit_scale",
     )  # fmt: skip
     qkv_bias: ClassVar[bool] = False
+    # Whether the first layer has a norm before attention, and the last one behind it.
+    normed: ClassVar[bool] = False
 
     num_hidden_layers: Layers = 1
     max_position_embeddings: Tokens = 2048
@@ -43,9 +45,10 @@ class Schema(DecoderSchema):
     def architecture(self, prefix: str = "") -> Architecture:
         vocab, h = self.vocab_size, self.hidden_size
         plain = self.layer(first=False)
-        layers = [self.layer(first=True), *[plain] * (self.num_hidden_layers - 1)]
+        layers = [self.layer(first=not self.normed), *[plain] * (self.num_hidden_layers - 1)]
         embedding = Tensor("embed_tokens.weight", (vocab, h), "embedding", Shard(0, vocab), kind="tied")
-        groups = (group("embedding", (embedding,)), group("decoder", linear("fc", h, 2 * h, "other", bias=self.bias)))
+        outside = (*linear("fc", h, 2 * h, "other", bias=self.bias), *((rms_norm("norm", h),) if self.normed else ()))
+        groups = (group("embedding", (embedding,)), group("decoder", outside))
         facts = self.facts(tied_embeddings=False)
         notes = (EMBEDDING_NOTE, "the head is the target's: not counted")
         return computed(Architecture(self.name, groups, (stack("layers", "decoder", layers),), facts, notes=notes), self.computes())
@@ -57,3 +60,13 @@ class EagleQwen2(Schema):
 
     name = "eagle_qwen2"
     qkv_bias = True
+
+
+class EagleMistral(Schema):
+    """EAGLE for Mistral's models: every norm is there, and the projection has no bias.
+    Source: vLLM 0.33, models/mistral_eagle.py (`EagleMistralModel`); SGLang 0.5.23, srt/models/mistral_eagle.py."""
+
+    name = "eagle_mistral"
+    normed = True
+
+    bias: Flag = False

@@ -149,3 +149,12 @@ class Eagle3Deepseek(LatentSchema, Schema):
 
     def facts(self, *, gated: bool = True, **changes: Any) -> Facts:
         return super().facts(gated=gated, **{"attention": "MLA", **changes})
+
+
+class PeagleQwen3(Peagle):
+    """P-EAGLE with Qwen 3's layer.
+    Source: vLLM 0.33, models/qwen3_eagle3.py (`Eagle3Qwen3ForCausalLM`) and transformers_utils/configs/speculators/algos.py
+    (`update_peagle`)."""
+
+    name = "peagle_qwen3"
+    qk_norm = "head"

@@ -4,14 +4,16 @@ Source: transformers 5.23, models/gte/modeling_gte.py (`GteForMaskedLM`) and con
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from archcalc.arch import nomic_bert
-from archcalc.arch._schema import Size
+from archcalc.arch._schema import Count, Flag, Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Layer, Shard, Tensor
 
 
@@ -37,3 +39,30 @@ class Schema(nomic_bert.Schema):
         yield from layer_norm("lm_head.layer_norm", h)
         yield Tensor("lm_head.decoder.weight", (v, h), "head", Shard(0, v), kind=self.tied())
         yield Tensor("lm_head.decoder.bias", (v,), "head", Shard(0, v))
+
+
+class New(Schema):
+    """GTE as first published (`new`): queries, keys and values in one projection, the FFN's two ways in in another.
+    Source: vLLM 0.33, models/bert_with_rope.py (`GteNewModel`, `GteNewForSequenceClassification`); Alibaba-NLP/new-impl, configuration.py
+    and modeling.py."""
+
+    name = "new"
+    inert_keys = (
+        *Schema.inert_keys, "logn_attention_clip1", "logn_attention_scale", "unpad_inputs", "use_memory_efficient_attention",
+        "classifier_dropout", "pack_qkv", "layer_norm_type", "mask_token_id",
+    )  # fmt: skip
+
+    vocab_size: Size = 30528
+    type_vocab_size: Count = 1
+    position_embedding_type: str = "rope"
+    tie_word_embeddings: Flag = True
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        for key, known in (("position_embedding_type", "rope"), ("layer_norm_type", "layer_norm")):
+            if config.get(key, known) != known:
+                raise UnsupportedError(f"{key} is {json_text(config[key])}: {known} is known here")
+        return config
+
+    def tables(self) -> Iterator[Tensor]:
+        yield from (t for t in super().tables() if t.shape[0])

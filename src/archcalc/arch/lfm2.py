@@ -3,10 +3,13 @@
 Source: transformers 5.23, models/lfm2/modeling_lfm2.py and configuration_lfm2.py (defaults; the FFN's width is adjusted).
 """
 
+from typing import ClassVar
+
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
 from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._heads import unrooted
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, per_layer
 from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
@@ -88,3 +91,18 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("embedding_norm", self.hidden_size)]
         return decoder(self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+
+
+class Lfm2Bidirec(Schema):
+    """LFM2 that sees both ways, as an embedding model: it has no head and caches nothing.
+    Source: vLLM 0.33, models/lfm2.py (`Lfm2BidirectionalModel`, `Lfm2BidirectionalShortConv`)."""
+
+    name = "lfm2_bidirec"
+    own_heads: ClassVar[bool] = True
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
+        facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
+        groups = tuple(g for g in a.groups if g.part != "head")
+        return unrooted(a._replace(model_type=self.name, groups=groups, stacks=stacks, facts=facts))

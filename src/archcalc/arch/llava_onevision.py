@@ -3,13 +3,16 @@
 Source: transformers 5.23, models/llava_onevision/modeling_llava_onevision.py and configuration_llava_onevision.py (defaults).
 """
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
 
 from archcalc.arch import llava, llava_next
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._encoder import pinpoints
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
-from archcalc.model import Architecture, Encoder
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture, Encoder, Tensor
 
 # What an absent vision_config stands for.
 SIGLIP = {
@@ -35,3 +38,25 @@ class Schema(llava_next.Schema):
         return tuple(
             e._replace(patches=e.patches * (tiles + 1), tokens=e.patches * (min(tiles, 9) + 1), source=source) for e in images
         )
+
+
+class Bee(Schema):
+    """Bee: LLaVA-OneVision with a norm before the projector, which is four times as wide inside.
+    Source: vLLM 0.33, models/bee.py (`BeeMultiModalProjector`)."""
+
+    name = "bee"
+    wider: ClassVar[int] = 4
+
+    text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
+
+    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("pre_norm", wide)
+        yield from projector(("linear_1", "linear_2"), (wide, hidden * self.wider, hidden))
+
+
+class Rvl(Bee):
+    """R-4B: LLaVA-OneVision with a norm before the projector.
+    Source: vLLM 0.33, models/rvl.py (`RVLMultiModalProjector`)."""
+
+    name = "rvl"
+    wider = 1

@@ -43,7 +43,7 @@ class Timm(_timm_vit.Schema):
 
 class Schema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "query_num")
-    inert_keys = OWN
+    inert_keys: ClassVar[tuple[str, ...]] = OWN
 
     version: float | str | None = None
     text_config: Annotated[ConfigSchema, nested("llama")]

@@ -5,10 +5,11 @@ Source: transformers 5.23, models/qwen3_5/modeling_qwen3_5.py and configuration_
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
-from archcalc.arch._decoder import with_tower
-from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
+from archcalc.arch._decoder import group, with_tower
+from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture, Encoder
 
 
@@ -80,3 +81,53 @@ class Qwen4Exp(Schema):
     name = "qwen4_exp"
     text_config: Annotated[ConfigSchema, nested("qwen4_exp_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen4_exp_vision", "qwen4_exp"), Field(default={}, validate_default=True)]
+
+
+class Colqwen3(Qwen3Vl):
+    """ColQwen3: Qwen3-VL whose tokens are projected to short vectors, in place of the vocabulary's head.
+    Source: vLLM 0.33, models/colqwen3.py (`ColQwen3Model`) and transformers_utils/configs/colqwen3.py."""
+
+    name = "colqwen3"
+    inert_keys = ("pooling", "initializer_range", "padding_side")
+    own_heads: ClassVar[bool] = True
+
+    embed_dim: Size | None = Field(None, validation_alias=AliasChoices("embed_dim", "dims", "dim", "projection_dim", "colbert_dim"))
+    projected: ClassVar[str] = "embedding_proj_layer"
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        kept = tuple(g for g in a.groups if g.part != "head")
+        notes = a.notes
+        if self.embed_dim is None:
+            notes = (*notes, "no embed_dim is stated: the projection to short vectors is not counted")
+        else:
+            kept = (*kept, group("head", linear(self.projected, self.embed_dim, a.facts.hidden_size, "head", bias=True)))
+        return a._replace(groups=kept, facts=a.facts._replace(tied_embeddings=False), notes=notes)
+
+
+class OpsColqwen3(Colqwen3):
+    """Ops-Colqwen3: ColQwen3 under ColPali's name for the projection.
+    Source: vLLM 0.33, transformers_utils/configs/colqwen3.py (`OpsColQwen3Config`)."""
+
+    name = "ops_colqwen3"
+    projected = "custom_text_proj"
+
+
+class Qwen3VlNemotronEmbed(Colqwen3):
+    """Nemotron ColEmbed: Qwen3-VL whose hidden states are the vectors.
+    Source: vLLM 0.33, transformers_utils/configs/colqwen3.py (`Qwen3VLNemotronEmbedConfig`)."""
+
+    name = "qwen3_vl_nemotron_embed"
+
+
+class InternS2Preview(Qwen35Moe):
+    """Intern-S2 Preview: Qwen 3.5 with experts. What reads time series is not counted.
+    Source: vLLM 0.33, models/interns2_preview.py (`InternS2PreviewForConditionalGeneration`: the weights below `time_series` are not
+    loaded)."""
+
+    name = "intern_s2_preview"
+    inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        return a._replace(notes=(*a.notes, "what reads time series is not counted"))
