@@ -39,12 +39,16 @@ AS = {
     "teleflm": ("small/llama-plain", {"model_type": "TeleFLM"}),
     # Tencent-Hunyuan/Hunyuan-A13B, models/: what transformers has as hunyuan_v1_moe.
     "hunyuan": ("small/hunyuan_v1_moe", {"model_type": "hunyuan"}),
+    # llama.cpp 0c1e57098, conversion/stablelm.py: one converter for both classes.
+    "stablelm_epoch": ("default/stablelm", {"model_type": "stablelm_epoch"}),
     # vLLM 0.33, models/minimax_m3: one code for the text model alone and inside the multimodal one.
     "minimax_m3": ("default/minimax_m3_vl_text", {"model_type": "minimax_m3"}),
 }
 ELSEWHERE = {
     "eagle3": "tests/test_formats.py: the size of a published draft",
     "grok1": "the bundled grok-2, whose index says that its total is the published one; no count is stored here",
+    "refinedweb": "tests/test_types_of_engines.py: Falcon's rows under the keys that it was first published with",
+    "refinedwebmodel": "the same",
     "nanogpt": "below: it loads openai-community/gpt2, model.py `GPT.from_pretrained`",
 }
 

@@ -5,6 +5,8 @@ Source: llama.cpp (llama-cpp-python 0.3.36), src/models/*.cpp `load_arch_tensors
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from archcalc.arch import parse
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
+from test_golden import listed, wanted
 
 H, V, N, KV, D, I, E = 64, 320, 4, 2, 16, 48, 8  # noqa: E741
 PLAIN = {
@@ -133,3 +136,130 @@ def test_diffusion_over_the_whole_text_caches_nothing() -> None:
         a = parse({"model_type": kind, **CASES[kind][0]})
         assert not any(layer.caches for s in a.stacks for layer in s.kinds), kind
     assert all(layer.caches for s in parse({"model_type": "sdar", **PLAIN}).stacks for layer in s.kinds)
+
+
+# What configs of older classes state, and the row of the reference under the newer keys.
+FIRST: dict[str, dict[str, Any]] = {
+    "tiiuae/falcon-40b": {
+        "model_type": "RefinedWeb", "hidden_size": 8192, "n_head": 128, "n_head_kv": 8, "n_layer": 60, "vocab_size": 65024,
+        "parallel_attn": True, "alibi": False, "bias": False,
+    },
+    "default/falcon": {
+        "model_type": "RefinedWebModel", "hidden_size": 4544, "n_head": 71, "n_layer": 32, "vocab_size": 65024, "multi_query": True,
+        "parallel_attn": True, "alibi": False, "bias": False,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", FIRST)
+def test_falcon_as_first_published_has_the_reference_s_tensors(row: str) -> None:
+    lines = (Path(__file__).parent / "golden" / "falcon.jsonl").read_text(encoding="utf-8").splitlines()
+    reference = next(r for r in map(json.loads, lines) if r["id"] == row)
+    a = parse(FIRST[row])
+    assert listed(a) == wanted(reference)
+    assert (a.status, a.unmodelled_keys) == ("counted", ())
+
+
+# One layer of Qwen 3 as wide as above, without the tables and norms outside.
+LAYER = QKV + OUT + FFN + 2 * D + 2 * H
+DRAFT = {**PLAIN, "num_hidden_layers": 1}
+EAGLE_LAYER = QKV + OUT + FFN + H
+DRAFTS: dict[str, tuple[dict[str, Any], int]] = {
+    # SGLang 0.5.23, srt/models/llama_eagle.py and qwen2_eagle.py: a projection with a bias, no norm before attention.
+    "LlamaForCausalLMEagle": ({"model_type": "llama"}, EAGLE_LAYER + 2 * H * H + H),
+    "Qwen2ForCausalLMEagle": ({"model_type": "qwen2"}, EAGLE_LAYER + (N + 2 * KV) * D + 2 * H * H + H),
+    # vLLM 0.33, models/llama_eagle.py, where the config says that there is no bias, and mistral_eagle.py.
+    "EagleLlamaForCausalLM": ({"model_type": "llama", "bias": False}, EAGLE_LAYER + 2 * H * H),
+    "EagleMistralForCausalLM": ({"model_type": "mistral"}, EAGLE_LAYER + 2 * H * H + 2 * H),
+    # vLLM 0.33, models/qwen3_eagle3.py: the layer reads two vectors, with a norm each; queries and keys are normalized.
+    "Eagle3Qwen3ForCausalLM": ({"model_type": "qwen3"}, LAYER + QKV + H + 3 * H * H + H + V * H),
+    # SGLang 0.5.23, srt/models/dspark.py: two tables of token pairs, a head that says what is accepted, one of three kinds of tables.
+    "Qwen3DSparkModel": (
+        {"model_type": "qwen3", "markov_rank": 8, "markov_head_type": "vanilla", "target_layer_ids": [1, 3],
+         "confidence_head_with_markov": True},
+        LAYER + 2 * H * H + 2 * H + 2 * V * 8 + H + 8 + 1,
+    ),
+    "LingDSparkModel": (
+        {"model_type": "qwen3", "markov_rank": 8, "markov_head_type": "rnn", "target_layer_ids": [1], "enable_confidence_head": False},
+        LAYER + H * H + 2 * H + 2 * V * 8 + 3 * 8 * (2 * 8 + H) + 3 * 8,
+    ),
+    # vLLM 0.33, models/qwen3_dflash2.py: two convolutions a layer and three matrices that choose.
+    "DFlash2DraftModel": (
+        {"model_type": "qwen3", "dflash_config": {"target_layer_ids": [1], "conv_kernel_size": 3, "conv_group_size": 16,
+                                                  "selector_rank": 4, "selector_top_k": 2}},
+        LAYER + H * H + 2 * H + 2 * (2 * 3 * H + 2 * 3 * (H // 16) * H) + 2 * V * 4 + 4 * H,
+    ),
+    # vLLM 0.33, models/laguna_dflash.py: a norm for each layer of the target, and a gate for each head.
+    "DFlashLagunaForCausalLM": (
+        {"model_type": "laguna", "dflash_config": {"target_layer_ids": [1, 3]}}, LAYER + 2 * H * H + 2 * H + 2 * H + N * H,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAFTS)
+def test_drafts_have_the_tensors_that_the_engine_reads(name: str) -> None:
+    config, elements = DRAFTS[name]
+    a = parse({**DRAFT, **config, "architectures": [name]})
+    assert (total(a), a.status, a.unmodelled_keys) == (elements, "partial", ())
+
+
+def test_a_draft_of_another_kind_is_refused() -> None:
+    config = {**DRAFT, "model_type": "qwen3", "architectures": ["Qwen3DSparkModel"], "markov_rank": 8, "markov_head_type": "zzz"}
+    with pytest.raises(ArchcalcError, match="markov_head_type is 'zzz'"):
+        parse(config)
+    with pytest.raises(ArchcalcError, match="selector_rank is missing"):
+        parse({**DRAFT, "model_type": "qwen3", "architectures": ["DFlash2DraftModel"]})
+
+
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "patch_size": 4,
+    "image_size": 16,
+}
+TEXT = {**PLAIN, "model_type": "qwen3"}
+WHOLE = OUTSIDE + 2 * LAYER
+# SigLIP's layer and what stands before and behind the layers (transformers 5.24, models/siglip/modeling_siglip.py).
+SIGLIP = 2 * (4 * 32 * 32 + 4 * 32 + 2 * 32 * 48 + 48 + 32 + 4 * 32) + 3 * 16 * 32 + 32 + 16 * 32 + 2 * 32
+
+
+@pytest.mark.parametrize(
+    ("config", "elements"),
+    [
+        # vLLM 0.33, models/ovis2_5.py: a mixture of visual words, and a table of them.
+        ({"model_type": "ovis2_5", "llm_config": TEXT, "vit_config": {**VISION, "hidden_stride": 2}, "visual_vocab_size": 20},
+         WHOLE + SIGLIP + 15 * 128 + 2 * 15 + 20 * H),
+        # vLLM 0.33, models/bee.py and rvl.py: a norm before the projector, four times as wide or not.
+        ({"architectures": ["BeeForConditionalGeneration"], "model_type": "bee", "text_config": TEXT, "vision_config": VISION},
+         WHOLE + SIGLIP + 2 * 32 + 32 * 4 * H + 4 * H + 4 * H * H + H + H),
+        ({"architectures": ["RForConditionalGeneration"], "model_type": "R", "text_config": TEXT, "vision_config": VISION},
+         WHOLE + SIGLIP + 2 * 32 + 32 * H + H + H * H + H + H),
+        # SGLang 0.5.23, srt/models/nvila.py and nvila_lite.py.
+        ({"model_type": "nvila", "text_config": TEXT, "vision_config": {**VISION, "vision_use_head": False}},
+         WHOLE + SIGLIP + 2 * 128 + 128 * H + H + H * H + H),
+        ({"model_type": "nvila_lite", "text_config": TEXT, "vision_config": {**VISION, "vision_use_head": False}},
+         WHOLE + SIGLIP + 2 * 288 + 288 * 96 + 96 + 2 * 96 + 96 * H + H + H * H + H),
+        # SGLang 0.5.23, srt/models/locate_anything.py, over MoonViT's norms and fused projections.
+        ({"model_type": "locateanything", "text_config": TEXT,
+          "vision_config": {**{k: n for k, n in VISION.items() if k != "image_size"}, "init_pos_emb_height": 4, "init_pos_emb_width": 4, "merge_kernel_size": [2, 2]}},
+         WHOLE + SIGLIP + 2 * 128 + 128 * H + H + H * H + H),
+        # vLLM 0.33, models/ultravox.py: a norm over eight frames, two matrices of which the second reads half, a norm between.
+        ({"model_type": "ultravox", "text_config": TEXT, "hidden_size": 40, "projector_ln_mid": True,
+          "audio_config": {"d_model": 32, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 48, "num_mel_bins": 8,
+                           "max_source_positions": 10}},
+         WHOLE + 3 * 8 * 32 + 32 + 3 * 32 * 32 + 32 + 10 * 32 + 2 * 32 + 4 * 32 * 32 + 3 * 32 + 2 * 32 * 48 + 48 + 32 + 4 * 32
+         + 256 + 256 * 40 + 20 * H + 20),
+    ],
+)  # fmt: skip
+def test_parts_beside_a_text_model_are_those_that_the_engine_reads(config: dict[str, Any], elements: int) -> None:
+    if "vision_config" in config and config["model_type"] in ("bee", "R"):
+        config = {**config, "vision_config": {**VISION, "model_type": "siglip_vision_model", "vision_use_head": False}}
+    a = parse(config)
+    assert (total(a), a.status, a.unmodelled_keys) == (elements, "partial", ())
+
+
+def test_ultravox_that_only_names_its_parts_is_refused() -> None:
+    with pytest.raises(ArchcalcError, match="text_model_id"):
+        parse({"model_type": "ultravox", "text_model_id": "meta-llama/Llama-3.2-1B-Instruct"})

@@ -267,9 +267,9 @@ _BY_TYPE: Mapping[str, Heads] = {
 }  # fmt: skip
 # Types whose adapter counts the one class there is, whatever it is called.
 _WHOLE = frozenset({
-    "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dspark", "eagle", "eagle3", "eagle3_deepseek",
-    "eagle3_qwen3", "eagle_mistral", "eagle_qwen2", "internvl_chat", "llava_llama", "openvla", "peagle", "peagle_qwen3",
-    "shieldgemma2", "vision_encoder_decoder",
+    "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
+    "eagle3_deepseek", "eagle3_qwen3", "eagle_mistral", "eagle_qwen2", "internvl_chat", "llava_llama", "openvla", "peagle",
+    "peagle_qwen3", "shieldgemma2", "vision_encoder_decoder",
 })  # fmt: skip
 # Types whose classes go by the name of another.
 _NAMED = {"gpt_sw3": "gpt2", "glmga": "glm46v", "inkling_mm_model": "inkling", "nemo_speechlm": "nemotron3_5_transcribe"}

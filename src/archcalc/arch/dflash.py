@@ -116,6 +116,13 @@ class Schema(qwen3.Schema):
         """What a layer has beside Qwen 3's."""
         return ()
 
+    def outside(self) -> Iterator[Tensor]:
+        """What joins the target's hidden states, and the norms outside the layers."""
+        h = self.hidden_size
+        yield from linear("fc", h, self.joined() * h, "other")
+        yield rms_norm("hidden_norm", h)
+        yield rms_norm("norm", h)
+
     def architecture(self, prefix: str = "") -> Architecture:
         modes = self.options.attention_modes or [self.options.attention_mode]
         if not set(map(str, modes)) <= {"gqa", "mha"}:
@@ -126,13 +133,12 @@ class Schema(qwen3.Schema):
             window: make_layer(self.attention(window), self.ffn(sparse=False), norms, extra=self.beside())
             for window in set(windows)
         }
-        outside = (*linear("fc", h, self.joined() * h, "other"), rms_norm("hidden_norm", h), rms_norm("norm", h))
         facts = self.facts(
             attention=mixed_label(self.kinds(), head_sharing(self.num_attention_heads, self.kv_heads)),
             sliding_window=self.window if any(windows) else None,
             more=(("QK-norm", "RMSNorm per head"), ("target layers read", str(self.joined()))),
         )
-        groups = (group("decoder", outside), group("head", self.heads()))
+        groups = (group("decoder", self.outside()), group("head", self.heads()))
         notes = ("embedding and head are the target's: not counted",)
         layers = stack("layers", "decoder", [built[window] for window in windows])
         return computed(Architecture(self.name, groups, (layers,), facts, notes=notes), self.computes())
@@ -182,3 +188,26 @@ class Dflash2(Schema):
         rank, vocab = self.option("selector_rank"), self.vocab_size
         tables = (Tensor(f"{name}_codebook", (vocab, rank), "head", Shard(0, vocab)) for name in ("predecessor", "successor"))
         yield from prefixed("candidate_selector", (*tables, *linear("hidden_projection", rank, self.hidden_size, "head")))
+
+
+class DflashLaguna(Schema):
+    """DFlash for Laguna: a norm for each of the target's layers before they are joined, and attention that is gated.
+    Source: vLLM 0.33, models/laguna_dflash.py (`DFlashLagunaModel`); SGLang 0.5.23, srt/models/dflash.py (`DFlashLagunaForCausalLM`)."""
+
+    name = "dflash_laguna"
+    inert_keys = (*Schema.inert_keys, "target_layer_count", "target_model_type", "mask_token_id", "partial_rotary_factor")
+
+    gating: bool | str | None = True
+
+    def outside(self) -> Iterator[Tensor]:
+        yield from super().outside()
+        yield from (rms_norm(f"aux_hidden_norms.{i}", self.hidden_size) for i in range(self.joined()))
+
+    def beside(self) -> Iterator[Tensor]:
+        """The gate: a number for each channel, or one for each head."""
+        wide = {True: 1, "per-head": 1, "per-element": self.head_size, False: 0, None: 0, "disabled": 0}
+        if self.gating not in wide:
+            raise UnsupportedError(f"gating is {json_text(self.gating)}: true, false, per-element and per-head are known here")
+        if wide[self.gating]:
+            rows = self.num_attention_heads * wide[self.gating]
+            yield from linear("self_attn.g_proj", rows, self.hidden_size, "attention", shard=Shard(0, self.num_attention_heads))

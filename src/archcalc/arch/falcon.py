@@ -4,7 +4,7 @@ Source: transformers 5.23, models/falcon/modeling_falcon.py and configuration_fa
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
@@ -15,7 +15,7 @@ from archcalc.model import ALIBI, Architecture, recached
 
 
 class Schema(PlainSchema):
-    inert_keys = ("apply_residual_connection_post_layernorm",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm",)
     layer_norms = True
     last_norm = "ln_f"
     gated = False
@@ -84,3 +84,26 @@ class Schema(PlainSchema):
         # Configs that do not state the tying are of checkpoints that hold the tied head all the same.
         head = a.groups[-1]
         return a._replace(groups=(*a.groups[:-1], head._replace(tensors=tuple(t._replace(stored=(t.name,)) for t in head.tensors))))
+
+
+class Refinedweb(Schema):
+    """Falcon as first published (`RefinedWeb`): the width's older names.
+    Source: vLLM 0.33, transformers_utils/configs/falcon.py (`RWConfig`); llama.cpp 0c1e57098, conversion/falcon.py."""
+
+    name = "refinedweb"
+    inert_keys = (*Schema.inert_keys, "n_head_kv")
+
+    num_key_value_heads: Size | None = named(None, "num_kv_heads", "n_head_kv")
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        # Falcon 40B states the number of heads alone; its layers are those of the newer form.
+        newer = config.get("n_head_kv") is not None and not config.get("multi_query")
+        return {"new_decoder_architecture": newer, **config}
+
+
+class Refinedwebmodel(Refinedweb):
+    """Falcon 7B as first published (`RefinedWebModel`).
+    Source: vLLM 0.33, transformers_utils/configs/falcon.py (`RWConfig`)."""
+
+    name = "refinedwebmodel"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from archcalc.arch._computes import Computes
-from archcalc.arch._plain import PARALLEL, PlainSchema
+from archcalc.arch._plain import PARALLEL, PlainSchema, named
 from archcalc.arch._schema import Flag, Fraction, Layers, Size, Tokens, rope_label
 from archcalc.blocks.norm import gain
 from archcalc.model import Tensor
@@ -52,3 +52,13 @@ class Schema(PlainSchema):
             "norm": PARALLEL if self.use_parallel_residual else "LayerNorm (pre)",
             "position": rope_label(self.model_extra or {}, self.partial_rotary_factor),
         }
+
+
+class StablelmEpoch(Schema):
+    """StableLM 3B as first published (`stablelm_epoch`).
+    Source: llama.cpp 0c1e57098, conversion/stablelm.py; stabilityai/stablelm-3b-4e1t, configuration_stablelm_epoch.py."""
+
+    name = "stablelm_epoch"
+    inert_keys = ("num_heads", "rotary_scaling_factor", "norm_eps", "rope_theta", "rope_pct")
+
+    partial_rotary_factor: Fraction = named(0.25, "rope_pct", "partial_rotary_factor")

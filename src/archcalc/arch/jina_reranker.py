@@ -1,0 +1,76 @@
+"""Jina's reranker v3: Qwen 3 whose tokens two linear layers turn into short vectors, in place of the vocabulary's head.
+
+Source: vLLM 0.33, models/jina.py (`JinaForRanking`); jinaai/jina-reranker-v3, modeling.py.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from archcalc.arch import llama, qwen2_vl, qwen3
+from archcalc.arch._decoder import group
+from archcalc.arch._heads import labels_of
+from archcalc.arch._schema import Size
+from archcalc.blocks._tensor import linear
+from archcalc.blocks.vision import projector
+from archcalc.model import Architecture, Tensor
+
+
+def headed(a: Architecture, name: str, tensors: Iterable[Tensor]) -> Architecture:
+    """The model with these in place of the vocabulary's head."""
+    groups = tuple(g for g in a.groups if g.part != "head")
+    return a._replace(model_type=name, groups=(*groups, group("head", tensors)), facts=a.facts._replace(tied_embeddings=False))
+
+
+class Schema(qwen3.Schema):
+    own_heads: ClassVar[bool] = True
+
+    embedding_size: Size = 512
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        h, half = self.hidden_size, self.hidden_size // 2
+        tensors = (*linear("projector.0", half, h, "head"), *linear("projector.2", self.embedding_size, half, "head"))
+        return headed(super().architecture(prefix), self.name, tensors)
+
+
+class JinaVlReranker(qwen2_vl.Schema):
+    """Jina's reranker m0: Qwen2-VL with two linear layers that give one score.
+    Source: vLLM 0.33, models/jina_vl.py (`JinaVLScorer`, `JinaVLForSequenceClassification`)."""
+
+    name = "jina_vl_reranker"
+    own_heads: ClassVar[bool] = True
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        h = a.facts.hidden_size
+        return headed(a, self.name, (*linear("score.0", h, h, "head", bias=True), *linear("score.2", 1, h, "head", bias=True)))
+
+
+class VoyageQwen3(qwen3.Schema):
+    """Voyage 4 nano: Qwen 3 that sees both ways, with one linear layer that makes the vector; it caches nothing.
+    Source: vLLM 0.33, models/voyage.py (`VoyageQwen3BidirectionalEmbedModel`)."""
+
+    name = "voyage_qwen3"
+    own_heads: ClassVar[bool] = True
+    inert_keys = (*qwen3.Schema.inert_keys, "num_labels", "use_bidirectional_attention")
+
+    num_labels: Size = 2048
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        a = super().architecture(prefix)
+        stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
+        a = a._replace(stacks=stacks, facts=a.facts._replace(attention=f"{a.facts.attention}, bidirectional"))
+        return headed(a, self.name, linear("linear", self.num_labels, self.hidden_size, "head"))
+
+
+class LlamaWeighted(llama.Schema):
+    """Llama's reward model with weights: a score and three linear layers that weigh it.
+    Source: SGLang 0.5.23, srt/models/llama_reward.py (`LlamaForSequenceClassificationWithNormal_Weights`)."""
+
+    name = "llama_weighted"
+    own_heads: ClassVar[bool] = True
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        h, labels = self.hidden_size, labels_of(self.model_extra or {})
+        weights = projector(("weights.fc.0", "weights.fc.2", "weights.fc.4"), (h, h, h, labels // 2))
+        score = linear("score", labels, h, "head")
+        return headed(super().architecture(prefix), self.name, (*score, *(t._replace(role="head") for t in weights)))
