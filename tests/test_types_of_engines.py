@@ -243,7 +243,8 @@ SIGLIP = 2 * (4 * 32 * 32 + 4 * 32 + 2 * 32 * 48 + 48 + 32 + 4 * 32) + 3 * 16 * 
          WHOLE + SIGLIP + 2 * 288 + 288 * 96 + 96 + 2 * 96 + 96 * H + H + H * H + H),
         # SGLang 0.5.23, srt/models/locate_anything.py, over MoonViT's norms and fused projections.
         ({"model_type": "locateanything", "text_config": TEXT,
-          "vision_config": {**{k: n for k, n in VISION.items() if k != "image_size"}, "init_pos_emb_height": 4, "init_pos_emb_width": 4, "merge_kernel_size": [2, 2]}},
+          "vision_config": {**{k: n for k, n in VISION.items() if k != "image_size"}, "init_pos_emb_height": 4,
+                            "init_pos_emb_width": 4, "merge_kernel_size": [2, 2]}},
          WHOLE + SIGLIP + 2 * 128 + 128 * H + H + H * H + H),
         # vLLM 0.33, models/ultravox.py: a norm over eight frames, two matrices of which the second reads half, a norm between.
         ({"model_type": "ultravox", "text_config": TEXT, "hidden_size": 40, "projector_ln_mid": True,

@@ -208,6 +208,7 @@ _BY_TYPE: Mapping[str, Heads] = {
                      "xlm_roberta", "xlm_roberta_xl", "xmod", "esm"), ROBERTA),
     **dict.fromkeys(("nomic_bert", "gte", "new"), NOMIC),
     **dict.fromkeys(("deberta", "deberta_v2"), DEBERTA),
+    "jina_bert": dict.fromkeys(("", "bare"), Head(nothing, pooled=True)),
     "albert": {**BERT, "pretraining": Head(plain("sop_classifier.classifier"), pooled=True, vocabulary=True)},
     "roc_bert": {**BERT, "pretraining": Head(nothing, pooled=True, vocabulary=True)},
     "bert_generation": {"": BERT[""], "decoder": BERT[""], "bare": BERT["bare"]},
@@ -268,8 +269,8 @@ _BY_TYPE: Mapping[str, Heads] = {
 # Types whose adapter counts the one class there is, whatever it is called.
 _WHOLE = frozenset({
     "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
-    "eagle3_deepseek", "eagle3_qwen3", "eagle_mistral", "eagle_qwen2", "internvl_chat", "llava_llama", "openvla", "peagle",
-    "peagle_qwen3", "shieldgemma2", "vision_encoder_decoder",
+    "eagle3_deepseek", "eagle3_qwen3", "eagle3_speculator", "eagle_mistral", "eagle_qwen2", "internvl_chat", "llava_llama",
+    "openvla", "peagle", "peagle_qwen3", "shieldgemma2", "vision_encoder_decoder",
 })  # fmt: skip
 # Types whose classes go by the name of another.
 _NAMED = {"gpt_sw3": "gpt2", "glmga": "glm46v", "inkling_mm_model": "inkling", "nemo_speechlm": "nemotron3_5_transcribe"}

@@ -22,6 +22,7 @@ WITHIN = {
     "dspark": "dflash",
     "eagle3_deepseek": "eagle3",
     "eagle3_qwen3": "eagle3",
+    "eagle3_speculator": "eagle3",
     "eagle_mistral": "eagle",
     "eagle_qwen2": "eagle",
     "embedding_gemma2": "gemma4",

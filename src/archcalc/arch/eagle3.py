@@ -4,7 +4,7 @@ Source: Li et al. 2025, arXiv:2503.01840; SpecForge 0.2, specforge/modeling/draf
 queries, keys and values read embedding and hidden state side by side; `fc` joins three of the target's layers).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from archcalc.arch._computes import computed
@@ -19,6 +19,10 @@ from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Facts, Layer, Shard, Tensor, stack
 
 EMBEDDING_NOTE = "the embedding is the target's: not counted"
+
+
+# What a config of the speculators library says beside its layer's keys.
+_SPECULATOR = ("draft_vocab_size", "target_hidden_size", "norm_before_fc", "fc_norm", "dtype", "torch_dtype", "quantization_config")
 
 
 class Eagle(ConfigSchema):
@@ -47,6 +51,20 @@ class Schema(DecoderSchema):
     target_hidden_size: Size | None = None
     eagle_config: Eagle | None = None
     fc_norm: Flag = False
+    norm_before_fc: Flag = False
+    layer_type: str | None = None
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """What vLLM's speculators write: the layer's keys in a config of their own."""
+        held = config.get("transformer_layer_config")
+        if not isinstance(held, Mapping):
+            return config
+        mine = {key: config[key] for key in (*_SPECULATOR, "eagle_aux_hidden_state_layer_ids") if key in config}
+        listed = config.get("eagle_aux_hidden_state_layer_ids")
+        eagle = {"eagle_config": {"eagle_aux_hidden_state_layer_ids": listed}} if listed else {}
+        layer = {key: value for key, value in held.items() if key not in ("model_type", "architectures")}
+        return {**layer, **mine, **eagle, "layer_type": held.get("model_type")}
 
     def fused(self) -> int:
         """How many of the target's layers are joined: those that the config lists, or three."""
@@ -56,9 +74,10 @@ class Schema(DecoderSchema):
         return len(listed) if listed else 3
 
     def mixer(self) -> Mixer:
-        return GroupedQueryAttention(
-            self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size, qk_norm=self.qk_norm
-        )
+        if self.layer_type not in (None, "llama", "qwen3"):
+            raise UnsupportedError(f"transformer_layer_config.model_type is {self.layer_type!r}: llama and qwen3 are known here")
+        norm: QkNorm = "head" if self.layer_type == "qwen3" else self.qk_norm
+        return GroupedQueryAttention(self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size, qk_norm=norm)
 
     def layer(self, first: bool) -> Layer:
         """The first layer reads the embedding and the hidden state side by side, each with a norm of its own."""
@@ -79,6 +98,8 @@ class Schema(DecoderSchema):
         """What joins the target's hidden states, and the final norm."""
         joined, target = self.fused(), self.target_hidden_size or self.hidden_size
         yield from linear("fc", self.hidden_size, joined * target, "other")
+        if self.norm_before_fc:
+            yield rms_norm("input_norm", joined * target)
         if self.fc_norm:
             yield from (rms_norm(f"fc_norm.{i}", target) for i in range(joined))
         yield rms_norm("norm", self.hidden_size)
@@ -158,3 +179,12 @@ class PeagleQwen3(Peagle):
 
     name = "peagle_qwen3"
     qk_norm = "head"
+
+
+class Eagle3Speculator(Schema):
+    """EAGLE-3 as the speculators library writes it: the layer in a config of its own.
+    Source: vLLM 0.33, transformers_utils/configs/speculators/algos.py (`update_eagle3`) and base.py; llama.cpp 0c1e57098,
+    conversion/llama.py (`Eagle3Speculator`)."""
+
+    name = "eagle3_speculator"
+    core_keys = ("transformer_layer_config",)
