@@ -250,7 +250,7 @@ def engines_part() -> str:
         classes = [name for name, span in table.classes.items() if not many or listed(span, folder, table.releases, None)]
         classes = [name for name in classes if not name.startswith(("Transformers", "TorchNative", "MindSpore", "Terratorch"))]
         if folder == "mlx":
-            left = [name for name in classes if re.sub(r"[-.]", "_", name).lower() not in model_types()]
+            left = [name for name in classes if adapter_name({"model_type": stated.get(name, name)}) is None]
         else:
             left = [name for name in classes if not known_by_name(name)]
         names = ", ".join(f"`{name}`" for name in left)

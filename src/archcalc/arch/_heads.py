@@ -269,7 +269,8 @@ _BY_TYPE: Mapping[str, Heads] = {
 # Types whose adapter counts the one class there is, whatever it is called.
 _WHOLE = frozenset({
     "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
-    "eagle3_deepseek", "eagle3_qwen3", "eagle3_speculator", "eagle_mistral", "eagle_qwen2", "internvl_chat", "llava_llama",
+    "eagle3_deepseek", "eagle3_qwen3", "eagle3_speculator", "eagle_mistral",
+    "eagle_mistral_large3", "eagle_qwen2", "internvl_chat", "llava_llama",
     "openvla", "peagle", "peagle_qwen3", "shieldgemma2", "vision_encoder_decoder",
 })  # fmt: skip
 # Types whose classes go by the name of another.
