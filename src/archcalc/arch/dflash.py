@@ -8,57 +8,25 @@ Source: SpecForge 0.2, specforge/modeling/draft/dflash.py `DFlashDraftModel`, do
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from archcalc.arch import qwen3
 from archcalc.arch._alternating import mixed_label
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import attention_pattern, group
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, divided
-from archcalc.blocks._tensor import linear, make_layer, prefixed
+from archcalc.arch._dflash import Options
+from archcalc.arch._schema import Layers, Size
+from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Shard, Tensor, stack
 
 
-class Options(ConfigSchema):
-    inert_keys = (
-        "block_size",
-        "num_anchors",
-        "shift_label",
-        "confidence_head_alpha",
-        "pure_draft_prefix_len",
-        "selector_top_k",
-        "output_multiplier",
-        "final_logit_softcapping",
-        "input_embedding_scale",
-        "causal",
-    )
-
-    projector_type: str | None = None
-    target_layer_ids: list[int] | None = None
-    gru_hidden_dim: Size | None = None
-    emb_dim: Size | None = None
-    markov_rank: Count | None = 256
-    markov_head_type: str = "vanilla"
-    enable_confidence_head: Flag = True
-    confidence_head_with_markov: Flag = True
-    conv_kernel_size: Count = 0
-    conv_group_size: Count = 0
-    selector_rank: Size | None = None
-    attention_mode: str = "gqa"
-    attention_modes: list[str] | None = None
-
-
 class Schema(qwen3.Schema):
     inert_keys = (
-        *qwen3.Schema.inert_keys,
-        "block_size",
-        "tie_word_embeddings",
-        "emb_dim",
-        "target_hidden_size",
-    )
+        *qwen3.Schema.inert_keys, "block_size", "tie_word_embeddings", "emb_dim", "target_hidden_size",
+    )  # fmt: skip
 
     markov_kinds: ClassVar[tuple[str, ...]] = ("vanilla",)
 
@@ -142,72 +110,3 @@ class Schema(qwen3.Schema):
         notes = ("embedding and head are the target's: not counted",)
         layers = stack("layers", "decoder", [built[window] for window in windows])
         return computed(Architecture(self.name, groups, (layers,), facts, notes=notes), self.computes())
-
-
-class Dspark(Schema):
-    """DSpark draft models as DeepSpec writes their configs: what DFlash's hold in `dflash_config` stands at the top.
-    Source: SGLang 0.5.23, srt/models/dspark.py (`build_markov_head`, `GatedMarkovHead`, `RNNHead`, `LingDSparkModel`,
-    `Lfm2DSparkDraftModel`) and srt/speculative/dspark_components/dspark_config.py; vLLM 0.33, models/qwen3_dspark.py."""
-
-    name = "dspark"
-    markov_kinds = ("vanilla", "gated", "rnn")
-    inert_keys = (*Schema.inert_keys, "mask_token_id", "num_anchors", "target_model_type")
-
-    @classmethod
-    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
-        moved = {key: config[key] for key in Options.model_fields if key in config}
-        rest = {key: value for key, value in config.items() if key not in moved}
-        held = config.get("dflash_config")
-        held = held if isinstance(held, dict) else {}
-        return super().newest({**rest, "dflash_config": {**held, **moved, "projector_type": "dspark"}})
-
-    def pairs(self, rank: int) -> Iterator[Tensor]:
-        yield from super().pairs(rank)
-        kind, h = self.options.markov_head_type, self.hidden_size
-        if kind == "gated":
-            yield from linear("markov_head.gate_proj", rank, h + rank, "head", bias=True)
-        elif kind == "rnn":
-            yield from linear("markov_head.joint_proj", 3 * rank, 2 * rank + h, "head", bias=True)
-
-
-class Dflash2(Schema):
-    """DFlash 2: convolutions around attention and FFN whose kernels each token shifts, and a table that chooses among candidates.
-    Source: vLLM 0.33, models/qwen3_dflash2.py (`DFlashGroupedConv`, `CandidateSelector`); SGLang 0.5.23, srt/models/dflash.py."""
-
-    name = "dflash2"
-    inert_keys = (*Schema.inert_keys, "target_model_type")
-
-    def beside(self) -> Iterator[Tensor]:
-        h, taps, size = self.hidden_size, self.option("conv_kernel_size"), self.option("conv_group_size")
-        groups = divided(h, size or h, "hidden_size", "dflash_config.conv_group_size")
-        for name in ("attention_conv", "mlp_conv") if taps else ():
-            yield Tensor(f"{name}.base_kernel", (2, taps, h), "other")
-            yield from linear(f"{name}.kernel_projection", 2 * taps * groups, h, "other")
-
-    def heads(self) -> Iterator[Tensor]:
-        rank, vocab = self.option("selector_rank"), self.vocab_size
-        tables = (Tensor(f"{name}_codebook", (vocab, rank), "head", Shard(0, vocab)) for name in ("predecessor", "successor"))
-        yield from prefixed("candidate_selector", (*tables, *linear("hidden_projection", rank, self.hidden_size, "head")))
-
-
-class DflashLaguna(Schema):
-    """DFlash for Laguna: a norm for each of the target's layers before they are joined, and attention that is gated.
-    Source: vLLM 0.33, models/laguna_dflash.py (`DFlashLagunaModel`); SGLang 0.5.23, srt/models/dflash.py (`DFlashLagunaForCausalLM`)."""
-
-    name = "dflash_laguna"
-    inert_keys = (*Schema.inert_keys, "target_layer_count", "target_model_type", "mask_token_id", "partial_rotary_factor")
-
-    gating: bool | str | None = True
-
-    def outside(self) -> Iterator[Tensor]:
-        yield from super().outside()
-        yield from (rms_norm(f"aux_hidden_norms.{i}", self.hidden_size) for i in range(self.joined()))
-
-    def beside(self) -> Iterator[Tensor]:
-        """The gate: a number for each channel, or one for each head."""
-        wide = {True: 1, "per-head": 1, "per-element": self.head_size, False: 0, None: 0, "disabled": 0}
-        if self.gating not in wide:
-            raise UnsupportedError(f"gating is {json_text(self.gating)}: true, false, per-element and per-head are known here")
-        if wide[self.gating]:
-            rows = self.num_attention_heads * wide[self.gating]
-            yield from linear("self_attn.g_proj", rows, self.hidden_size, "attention", shard=Shard(0, self.num_attention_heads))

@@ -4,25 +4,20 @@ Source: Li et al. 2025, arXiv:2503.01840; SpecForge 0.2, specforge/modeling/draf
 queries, keys and values read embedding and hidden state side by side; `fc` joins three of the target's layers).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group
-from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Mixer, linear, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, QkNorm
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.model import Architecture, Facts, Layer, Shard, Tensor, stack
+from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 EMBEDDING_NOTE = "the embedding is the target's: not counted"
-
-
-# What a config of the speculators library says beside its layer's keys.
-_SPECULATOR = ("draft_vocab_size", "target_hidden_size", "norm_before_fc", "fc_norm", "dtype", "torch_dtype", "quantization_config")
 
 
 class Eagle(ConfigSchema):
@@ -52,19 +47,6 @@ class Schema(DecoderSchema):
     eagle_config: Eagle | None = None
     fc_norm: Flag = False
     norm_before_fc: Flag = False
-    layer_type: str | None = None
-
-    @classmethod
-    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """What vLLM's speculators write: the layer's keys in a config of their own."""
-        held = config.get("transformer_layer_config")
-        if not isinstance(held, Mapping):
-            return config
-        mine = {key: config[key] for key in (*_SPECULATOR, "eagle_aux_hidden_state_layer_ids") if key in config}
-        listed = config.get("eagle_aux_hidden_state_layer_ids")
-        eagle = {"eagle_config": {"eagle_aux_hidden_state_layer_ids": listed}} if listed else {}
-        layer = {key: value for key, value in held.items() if key not in ("model_type", "architectures")}
-        return {**layer, **mine, **eagle, "layer_type": held.get("model_type")}
 
     def fused(self) -> int:
         """How many of the target's layers are joined: those that the config lists, or three."""
@@ -74,10 +56,9 @@ class Schema(DecoderSchema):
         return len(listed) if listed else 3
 
     def mixer(self) -> Mixer:
-        if self.layer_type not in (None, "llama", "qwen3"):
-            raise UnsupportedError(f"transformer_layer_config.model_type is {self.layer_type!r}: llama and qwen3 are known here")
-        norm: QkNorm = "head" if self.layer_type == "qwen3" else self.qk_norm
-        return GroupedQueryAttention(self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size, qk_norm=norm)
+        return GroupedQueryAttention(
+            self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size, qk_norm=self.qk_norm
+        )
 
     def layer(self, first: bool) -> Layer:
         """The first layer reads the embedding and the hidden state side by side, each with a norm of its own."""
@@ -131,60 +112,9 @@ class Schema(DecoderSchema):
         return computed(made, self.computes())
 
 
-class Peagle(Schema):
-    """P-EAGLE draft models: EAGLE-3's first layer, plain layers behind it, and a learned state for tokens that are still masked.
-    Source: SpecForge 0.2, specforge/modeling/draft/peagle.py `PEagleDraftModel`."""
-
-    name = "peagle"
-
-    def outside(self) -> Iterator[Tensor]:
-        yield from super().outside()
-        yield Tensor("mask_hidden", (1, 1, self.fused() * (self.target_hidden_size or self.hidden_size)), "other")
-
-    def stacked(self) -> tuple[str, list[Layer], tuple[tuple[str, str], ...]]:
-        plain = self.layer(first=False)
-        return "layers", [self.layer(first=True), *[plain] * (self.num_hidden_layers - 1)], ()
-
-
 class Eagle3Qwen3(Schema):
     """EAGLE-3 with Qwen 3's layer, which normalizes queries and keys.
     Source: vLLM 0.33, models/qwen3_eagle3.py (`Eagle3Qwen3ForCausalLM`)."""
 
     name = "eagle3_qwen3"
     qk_norm = "head"
-
-
-class Eagle3Deepseek(LatentSchema, Schema):
-    """EAGLE-3 with DeepSeek's multi-head latent attention and a dense FFN.
-    Source: vLLM 0.33, models/deepseek_eagle3.py (`Eagle3DeepseekV2ForCausalLM`); SGLang 0.5.23, srt/models/kimi_k25_eagle3.py."""
-
-    name = "eagle3_deepseek"
-    inert_keys = (
-        *Schema.inert_keys, *LatentSchema.inert_keys, "first_k_dense_replace", "moe_intermediate_size", "n_group", "topk_group",
-        "n_routed_experts", "n_shared_experts", "num_experts_per_tok", "num_nextn_predict_layers", "moe_layer_freq", "ep_size",
-        "norm_topk_prob", "routed_scaling_factor", "scoring_func", "topk_method", "aux_loss_alpha", "seq_aux",
-    )  # fmt: skip
-
-    def mixer(self) -> Mixer:
-        return self.attention()
-
-    def facts(self, *, gated: bool = True, **changes: Any) -> Facts:
-        return super().facts(gated=gated, **{"attention": "MLA", **changes})
-
-
-class PeagleQwen3(Peagle):
-    """P-EAGLE with Qwen 3's layer.
-    Source: vLLM 0.33, models/qwen3_eagle3.py (`Eagle3Qwen3ForCausalLM`) and transformers_utils/configs/speculators/algos.py
-    (`update_peagle`)."""
-
-    name = "peagle_qwen3"
-    qk_norm = "head"
-
-
-class Eagle3Speculator(Schema):
-    """EAGLE-3 as the speculators library writes it: the layer in a config of its own.
-    Source: vLLM 0.33, transformers_utils/configs/speculators/algos.py (`update_eagle3`) and base.py; llama.cpp 0c1e57098,
-    conversion/llama.py (`Eagle3Speculator`)."""
-
-    name = "eagle3_speculator"
-    core_keys = ("transformer_layer_config",)

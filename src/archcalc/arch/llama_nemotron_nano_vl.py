@@ -10,7 +10,7 @@ from archcalc.arch._decoder import group, with_tower
 from archcalc.arch._heads import labels_of, task_of
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch._vlm import under
-from archcalc.arch.radio import CRadio
+from archcalc.arch.c_radio import Schema as CRadio
 from archcalc.arch.siglip_vision_model import Schema as Siglip
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm

@@ -13,8 +13,8 @@ from archcalc.arch._composite import Pieces, head_below
 from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._encoder import encoder, film, stated
 from archcalc.arch._schema import ConfigSchema, Size, nested
+from archcalc.arch.c_radio import Schema as CRadio
 from archcalc.arch.parakeet_encoder import Schema as Parakeet
-from archcalc.arch.radio import CRadio
 from archcalc.arch.radio import Schema as Radio
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm, rms_norm

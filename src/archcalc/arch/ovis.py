@@ -7,7 +7,6 @@ AIDC-AI/Ovis2-1B, modeling_ovis.py.
 from collections.abc import Iterator
 from typing import Annotated
 
-from archcalc.arch import ovis2_vision
 from archcalc.arch._composite import DEFAULT, Pieces, width_of
 from archcalc.arch._decoder import group, with_tower
 from archcalc.arch._encoder import pooled
@@ -30,19 +29,6 @@ def spoken(prefix: str, wide: int, vocabulary: int) -> Iterator[Tensor]:
         raise ConfigError(f"the visual vocabulary has {vocabulary} words, {INDICATORS} of which are no patches", "correct it")
     yield from linear(f"{prefix}.0", vocabulary - INDICATORS, wide, "other")
     yield from layer_norm(f"{prefix}.1", vocabulary - INDICATORS)
-
-
-class Aimv2Alone(ovis2_vision.Schema):
-    """AIMv2 without a head, as Ovis 2 holds it.
-    Source: vLLM 0.33, models/aimv2.py (`AIMv2Model`); apple/aimv2-large-patch14-448, modeling_aimv2.py."""
-
-    name = "aimv2_alone"
-    inert_keys = (*ovis2_vision.Schema.inert_keys, "use_bias", "attention_dropout", "projection_dropout", "is_native", "use_head")
-
-    def tower(self, prefix: str) -> Pieces:
-        groups, stacks = super().tower(prefix)
-        kept = (group(g.part, (t for t in g.tensors if ".head_" not in t.name)) for g in groups)
-        return list(kept), stacks
 
 
 class Tokenizer(ConfigSchema):

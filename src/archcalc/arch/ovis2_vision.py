@@ -56,3 +56,16 @@ class Schema(TowerSchema):
         )  # fmt: skip
         layers = stack(join(prefix, "transformer.encoder.layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+
+class Aimv2Alone(Schema):
+    """AIMv2 without a head, as Ovis 2 holds it.
+    Source: vLLM 0.33, models/aimv2.py (`AIMv2Model`); apple/aimv2-large-patch14-448, modeling_aimv2.py."""
+
+    name = "aimv2_alone"
+    inert_keys = (*Schema.inert_keys, "use_bias", "attention_dropout", "projection_dropout", "is_native", "use_head")
+
+    def tower(self, prefix: str) -> Pieces:
+        groups, stacks = super().tower(prefix)
+        kept = (group(g.part, (t for t in g.tensors if ".head_" not in t.name)) for g in groups)
+        return list(kept), stacks
