@@ -45,6 +45,7 @@ WITHIN = {
     "keye_vision": "keye",
     "keyevl1_5": "keye",
     "kimi_k2": "deepseek_v3",
+    "kormo": "llama",
     "kosmos_2_5_vision_model": "pix2struct_vision_model",
     "kosmos_2_vision_model": "clip_vision_model",
     "lfm2_bidirec": "lfm2",

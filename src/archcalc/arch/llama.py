@@ -55,6 +55,20 @@ class Solar(Schema):
         return a._replace(model_type="solar", facts=a.facts._replace(more=(*a.facts.more, more)))
 
 
+class Kormo(Schema):
+    """KORMo: Llama's layers, whose norms have other names.
+    Source: llama.cpp 0c1e57098, conversion/qwen.py (`KORMoForCausalLM`) and gguf-py/gguf/tensor_mapping.py."""
+
+    name = "kormo"
+
+    def architecture(self, prefix: str = "model") -> Architecture:
+        renames = (
+            (".input_layernorm.", ".pre_attention_layernorm."),
+            (".post_attention_layernorm.", ".pre_mlp_layernorm."),
+        )
+        return super().architecture(prefix)._replace(model_type="kormo", renames=renames)
+
+
 class Telechat3(Schema):
     """TeleChat 3: Llama's layers.
     Source: vLLM 0.33, models/registry.py (`TeleChat3ForCausalLM` is read by llama.py)."""
