@@ -22,7 +22,7 @@ class Schema(qwen3.Schema):
     num_attention_heads: Size = 16
     num_key_value_heads: Size | None = 8
     sliding_window: Size | None = None
-    num_code_groups: Size = 32
+    num_code_groups: Layers = 32
 
     @property
     def windowed(self) -> bool:
