@@ -1,6 +1,6 @@
 """Baichuan-M1: Baichuan's layer with a convolution of two tokens over keys and values, and windows with heads of their own number.
 
-Source: mlx-lm 0.32, mlx_lm/models/baichuan_m1.py; baichuan-inc/Baichuan-M1-14B-Instruct, config.json.
+Source: mlx-lm 0.32, mlx_lm/models/baichuan_m1.py.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""C-RADIO as published: the arguments that trained it describe it, its residuals are not scaled, and it keeps what images are
-normalized by. The elements of nvidia/Llama-3.1-Nemotron-Nano-VL-8B-V1 are those of this tower with eight tokens beside the patches.
+"""C-RADIO as published: the arguments that trained it describe it, its residuals are not
+scaled, and it keeps what images are normalized by.
 
 Source: vLLM 0.33, transformers_utils/configs/radio.py (`VIT_TIMM_DIM_BY_NAME`) and model_executor/models/radio.py (`ClsToken`,
 `RadioInternVisionModel`); SGLang 0.5.23, srt/configs/nano_nemotron_vl.py (`create_radio_config`).

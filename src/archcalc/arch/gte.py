@@ -43,8 +43,7 @@ class Schema(nomic_bert.Schema):
 
 class New(Schema):
     """GTE as first published (`new`): queries, keys and values in one projection, the FFN's two ways in in another.
-    Source: vLLM 0.33, models/bert_with_rope.py (`GteNewModel`, `GteNewForSequenceClassification`); Alibaba-NLP/new-impl, configuration.py
-    and modeling.py."""
+    Source: vLLM 0.33, models/bert_with_rope.py (`GteNewModel`, `GteNewForSequenceClassification`)."""
 
     name = "new"
     inert_keys = (

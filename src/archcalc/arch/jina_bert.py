@@ -3,8 +3,8 @@
 Configs state BERT's type and the class for masked words; the checkpoints hold the body and its pooler, and no head
 (jinaai/jina-embeddings-v2-base-en: 137,368,320 elements).
 
-Source: jinaai/jina-bert-implementation, modeling_bert.py (`JinaBertModel`, `JinaBertGLUMLP`); llama.cpp 0c1e57098, conversion/bert.py
-(`JinaBertV2Model`).
+Source: jinaai/jina-bert-implementation, modeling_bert.py (not opened: the count above is what this was compared
+with); llama.cpp 0c1e57098, conversion/bert.py (`JinaBertV2Model`).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """Jina's reranker v3: Qwen 3 whose tokens two linear layers turn into short vectors, in place of the vocabulary's head.
 
-Source: vLLM 0.33, models/jina.py (`JinaForRanking`); jinaai/jina-reranker-v3, modeling.py.
+Source: vLLM 0.33, models/jina.py (`JinaForRanking`).
 """
 
 from collections.abc import Iterable

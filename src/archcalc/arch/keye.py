@@ -1,7 +1,7 @@
 """Keye-VL: Qwen 3 with SigLIP, which reads images of any size: a second table of positions, and rotary ones, beside its own.
 
 Source: vLLM 0.33, models/keye.py (`KeyeVisionEmbeddings`, `Projector`: the checkpoint's pooling head is not loaded) and keye_vl1_5.py
-(`KeyeVL1_5Projector`); Kwai-Keye/Keye-VL-8B-Preview, config.json.
+(`KeyeVL1_5Projector`).
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Lille 130M: Llama's layer under GPT's keys, each norm inside its block, an FFN of two thirds of four widths, a tied head.
 
-Source: mlx-lm 0.32, mlx_lm/models/lille-130m.py; Nikity/lille-130m-instruct, config.json.
+Source: mlx-lm 0.32, mlx_lm/models/lille-130m.py.
 """
 
 from typing import Any

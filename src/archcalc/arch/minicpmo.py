@@ -1,7 +1,7 @@
 """MiniCPM-o 2.6 and 4.5: MiniCPM-V with Whisper's encoder and two linear layers behind it. What speaks is not counted.
 
-Source: vLLM 0.33, models/minicpmo.py (`MiniCPMOBaseModel.init_audio_module`, `MultiModalProjector`; the weights below `tts` are not
-loaded); openbmb/MiniCPM-o-2_6, config.json.
+Source: vLLM 0.33, models/minicpmo.py (`MiniCPMOBaseModel.init_audio_module`, `MultiModalProjector`; the weights
+below `tts` are not loaded).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """NeoBERT: an encoder of RMSNorm before each block, rotary positions, a SwiGLU of two thirds of the stated width, and no biases.
 
-Source: chandar-lab/NeoBERT, model.py (`NeoBERT`, `NeoBERTLMHead`, `NeoBERTForSequenceClassification`); llama.cpp 0c1e57098,
+Source: chandar-lab/NeoBERT, model.py (the heads; not opened); llama.cpp 0c1e57098,
 conversion/bert.py (`NeoBert`: the FFN's width) and gguf-py/gguf/constants.py (the tensors).
 """
 

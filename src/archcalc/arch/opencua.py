@@ -1,7 +1,6 @@
 """OpenCUA: Qwen 2 with Qwen2.5-VL's tower, whose text positions have one dimension.
 
-Source: vLLM 0.33, models/opencua.py (`OpenCUAForConditionalGeneration`, a subclass of Qwen2.5-VL's); xlangai/OpenCUA-7B,
-configuration_opencua.py.
+Source: vLLM 0.33, models/opencua.py (`OpenCUAForConditionalGeneration`, a subclass of Qwen2.5-VL's).
 """
 
 from typing import Annotated, ClassVar

@@ -1,6 +1,6 @@
 """OpenVLA: Llama 2 with DINOv2 and SigLIP beside each other, whose patches are joined and projected by three linear layers.
 
-The headers of openvla/openvla-7b hold 7,541,237,184 elements.
+The Hub counts 7,541,237,184 elements in openvla/openvla-7b.
 
 Source: vLLM 0.33, models/openvla.py (`PrismaticVisionBackbone`, `PrismaticProjector`: the only pair of towers that it reads) and
 transformers_utils/configs/openvla.py; timm 0.9.10, models/vision_transformer.py (`vit_large_patch14_reg4_dinov2`,

@@ -1,7 +1,6 @@
 """Ovis 1.6 and 2 as published: any text model, whose images are words of a visual vocabulary with embeddings of their own.
 
-Source: vLLM 0.33, models/ovis.py (`VisualTokenizer`, `VisualEmbedding`), models/aimv2.py and transformers_utils/configs/ovis.py;
-AIDC-AI/Ovis2-1B, modeling_ovis.py.
+Source: vLLM 0.33, models/ovis.py (`VisualTokenizer`, `VisualEmbedding`), models/aimv2.py and transformers_utils/configs/ovis.py.
 """
 
 from collections.abc import Iterator
@@ -95,7 +94,7 @@ class Siglip2Navit(Siglip):
 
 class Ovis25(ConfigSchema):
     """Ovis 2.5 and 2.6: Qwen 3, dense or with experts, with SigLIP 2 for images of any size.
-    Source: vLLM 0.33, models/ovis2_5.py (`VisualTokenizer`, `Ovis2_5`); AIDC-AI/Ovis2.5-2B, config.json."""
+    Source: vLLM 0.33, models/ovis2_5.py (`VisualTokenizer`, `Ovis2_5`)."""
 
     name = "ovis2_5"
     core_keys = ("llm_config", "vit_config")

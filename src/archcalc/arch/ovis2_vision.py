@@ -60,7 +60,7 @@ class Schema(TowerSchema):
 
 class Aimv2Alone(Schema):
     """AIMv2 without a head, as Ovis 2 holds it.
-    Source: vLLM 0.33, models/aimv2.py (`AIMv2Model`); apple/aimv2-large-patch14-448, modeling_aimv2.py."""
+    Source: vLLM 0.33, models/aimv2.py (`AIMv2Model`)."""
 
     name = "aimv2_alone"
     inert_keys = (*Schema.inert_keys, "use_bias", "attention_dropout", "projection_dropout", "is_native", "use_head")

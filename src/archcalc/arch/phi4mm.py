@@ -3,7 +3,7 @@
 The headers of microsoft/Phi-4-multimodal-instruct hold 5,574,460,384 elements, 160 of them the mean and the deviation of a spectrogram.
 
 Source: vLLM 0.33, models/phi4mm.py, phi4mm_audio.py (`AudioEmbedding`) and phi4mm_utils.py (`MeanVarianceNormLayer`);
-microsoft/Phi-4-multimodal-instruct, config.json and modeling_phi4mm.py.
+the keys of microsoft/Phi-4-multimodal-instruct's config.
 """
 
 from collections.abc import Iterator, Mapping

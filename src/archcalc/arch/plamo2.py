@@ -1,7 +1,7 @@
 """PLaMo 2: Mamba-2 layers whose step, input and output are normalized, in turn with attention over a window; norms around each block.
 
-Source: mlx-lm 0.32, mlx_lm/models/plamo2.py (defaults, `is_mamba`); llama.cpp 0c1e57098, conversion/plamo.py; pfnet/plamo-2-1b,
-modeling_plamo.py (windows but for the layers of `full_attention_idx`).
+Source: mlx-lm 0.32, mlx_lm/models/plamo2.py (defaults, `is_mamba`); llama.cpp 0c1e57098, conversion/plamo.py. Windows but for the layers
+of `full_attention_idx` are the config's to state; neither engine applies them.
 """
 
 from collections.abc import Iterator

@@ -56,7 +56,7 @@ class Schema(PlainSchema):
 
 class StablelmEpoch(Schema):
     """StableLM 3B as first published (`stablelm_epoch`).
-    Source: llama.cpp 0c1e57098, conversion/stablelm.py; stabilityai/stablelm-3b-4e1t, configuration_stablelm_epoch.py."""
+    Source: llama.cpp 0c1e57098, conversion/stablelm.py."""
 
     name = "stablelm_epoch"
     inert_keys = ("num_heads", "rotary_scaling_factor", "norm_eps", "rope_theta", "rope_pct")
