@@ -58,6 +58,7 @@ class Settings(NamedTuple):
     layer_wise: bool
     group: int
     deferred: int
+    overlapped: bool
 
     @property
     def dp(self) -> int:
@@ -197,6 +198,7 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"), layer_wise,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
+        a.flag("overlap-moe-expert-parallel-comm"),
     )  # fmt: skip
     for name in (
         "moe-token-dispatcher-type",
@@ -377,15 +379,19 @@ def _mtp(a: Arguments, s: Settings, layer: Block) -> Block:
     return Block(whole.weights * depths, whole.kept * s.mtp)
 
 
-def chunks(a: Arguments, s: Settings, number: int) -> list[list[int]]:
+Chunks = list[list[int]]
+"""The layers of one rank of the pipeline, chunk by chunk: one without interleaving."""
+
+
+def chunks(a: Arguments, s: Settings, number: int) -> list[Chunks]:
     """The layers of each rank of the pipeline."""
     parts = layout(a, s.pp)
     if parts is not None:
-        out: list[list[int]] = [[] for _ in range(s.pp)]
+        out: list[Chunks] = [[] for _ in range(s.pp)]
         at = 0
         for i, part in enumerate(parts):
             n = part.count("t")
-            out[i % s.pp] += range(at, at + n)
+            out[i % s.pp].append(list(range(at, at + n)))
             at += n
         if at != number:
             raise UsageError(f"{a.path}: --pipeline-model-parallel-layout places {at} layers, and there are {number}")
@@ -397,17 +403,31 @@ def chunks(a: Arguments, s: Settings, number: int) -> list[list[int]]:
         if middle < 0 or rest < 0 or (middle and rest % middle) or (not middle and rest):
             raise UsageError(f"{a.path}: {rest} layers between the first and the last stage do not divide over {middle} stages")
         counts = [*([first] if first else []), *[rest // middle] * middle, *([last] if last else [])]
-        return [list(range(sum(counts[:i]), sum(counts[: i + 1]))) for i in range(s.pp)]
+        if s.virtual > 1 and any(n % s.virtual for n in counts):
+            raise UsageError(f"{a.path}: {counts} layers of the stages do not divide over {s.virtual} chunks each")
+        starts = [sum(counts[:i]) for i in range(s.pp)]
+        return [_cut(range(start, start + n), s.virtual) for start, n in zip(starts, counts, strict=True)]
     ends = a.flag("account-for-embedding-in-pipeline-split"), a.flag("account-for-loss-in-pipeline-split")
     if s.pp > 1 and any(ends):
         return _counted_ends(a, s, number, ends)
     if number % (s.pp * s.virtual):
         raise UsageError(f"{a.path}: {number} layers do not divide over {s.pp} stages of {s.virtual} chunks")
-    n = number // (s.pp * s.virtual)
-    return [[i for v in range(s.virtual) for i in range((v * s.pp + rank) * n, (v * s.pp + rank + 1) * n)] for rank in range(s.pp)]
+    return spread(number, s.pp, s.virtual)
 
 
-def _counted_ends(a: Arguments, s: Settings, number: int, ends: tuple[bool, bool]) -> list[list[int]]:
+def _cut(layers: Sequence[int], parts: int) -> Chunks:
+    """Layers in equal parts."""
+    n = len(layers) // parts
+    return [list(layers[i * n : (i + 1) * n]) for i in range(parts)]
+
+
+def spread(number: int, pp: int, virtual: int) -> list[Chunks]:
+    """The layers of each rank, where `virtual` chunks on each of them are alike."""
+    n = number // (pp * virtual)
+    return [[list(range((v * pp + rank) * n, (v * pp + rank + 1) * n)) for v in range(virtual)] for rank in range(pp)]
+
+
+def _counted_ends(a: Arguments, s: Settings, number: int, ends: tuple[bool, bool]) -> list[Chunks]:
     """The layers of each rank where embedding and loss stand for a layer each (core/transformer/transformer_block.py
     `get_num_layers_to_build`)."""
     chunks, whole = s.pp * s.virtual, number + sum(ends)
@@ -419,18 +439,38 @@ def _counted_ends(a: Arguments, s: Settings, number: int, ends: tuple[bool, bool
     counts[0] -= ends[0]
     counts[-1] -= ends[1]
     starts = [sum(counts[:i]) for i in range(chunks)]
-    return [[i for c in range(rank, chunks, s.pp) for i in range(starts[c], starts[c] + counts[c])] for rank in range(s.pp)]
+    return [[list(range(starts[c], starts[c] + counts[c])) for c in range(rank, chunks, s.pp)] for rank in range(s.pp)]
 
 
-def in_flight(s: Settings, stage: int) -> float:
-    """Micro-batches of a stage that are between their passes: with 1F1B one for each stage from here on; interleaved 2 (p - r - 1) +
-    (v - 1) p + 1 chunks (core/pipeline_parallel/schedules.py `get_pp_rank_microbatches`)."""
-    if s.pp == 1:
-        return 1.0
-    if s.virtual == 1:
-        return float(min(s.pp - stage, s.micro_batches))
-    ahead = (s.pp - stage - 1) * 2 + (s.virtual - 1) * (s.group or s.pp) + 1
-    return min(ahead, s.micro_batches * s.virtual) / s.virtual
+def in_flight(s: Settings, stage: int, sizes: Sequence[int]) -> list[int]:
+    """Micro-batches of each chunk of a stage that are between their passes when they take most, a chunk taking `sizes` bytes.
+
+    With 1F1B one for each stage from here on. Interleaved, chunks run forward in the order of the schedule's table, 2 (p - r - 1) +
+    (v - 1) g of them before the first runs backward, and from then on one forward, one backward (core/pipeline_parallel/schedules.py
+    `get_pp_rank_microbatches`, `get_schedule_table`). Where the experts' exchange hides behind another micro-batch it is one more, and
+    layers of both run in turns, so that one is freed for each that is filled (combined_1f1b.py; core/models/common/
+    model_chunk_schedule_plan.py `TransformerModelChunkSchedulePlan.run`).
+    """
+    if s.virtual == 1 or s.pp == 1:
+        return [min(s.pp - stage, s.micro_batches)]
+    group = s.group or s.pp
+    ahead = (s.pp - stage - 1) * 2 + (s.virtual - 1) * group + int(s.overlapped)
+    # The steps repeat with each group of micro-batches.
+    batches = min(s.micro_batches, ahead // s.virtual + 2 * group)
+    order = [
+        chunk for start in range(0, batches, group) for chunk in range(s.virtual) for _ in range(start, min(start + group, batches))
+    ]
+    held, most, now = [0] * s.virtual, [0] * s.virtual, -1
+    for step, chunk in enumerate(order):
+        held[chunk] += 1
+        if s.overlapped and step >= ahead:
+            held[s.virtual - 1 - order[step - ahead]] -= 1
+        taken = sum(n * size for n, size in zip(held, sizes, strict=True))
+        if taken > now:
+            most, now = list(held), taken
+        if not s.overlapped and step >= ahead:
+            held[s.virtual - 1 - order[step - ahead]] -= 1
+    return most
 
 
 def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> int:
@@ -500,9 +540,10 @@ def _blocks(s: Settings, held: Sequence[Weight], size: int) -> tuple[int, int]:
     return weights, pool.allocated - weights
 
 
-def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], device: Device | None, env: Mapping[str, str]) -> Stage:
+def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Device | None, env: Mapping[str, str]) -> Stage:
     """The memory of one pipeline rank."""
     r = s.rank
+    layers = [i for chunk in chunks for i in chunk]
     first, last = stage == 0, stage == s.pp - 1
     held = [w for i in layers for w in model.layers[i].weights]
     held += [w for w in model.first.weights if first]
@@ -548,35 +589,45 @@ def stage_of(s: Settings, model: Model, stage: int, layers: Sequence[int], devic
         if last and s.tied:
             shapes.add((s.vocab * r.hidden // s.tp, False))
         buffers += HALF * sum(elements for elements, _ in shapes)
-    flying = in_flight(s, stage)
     blocks: dict[str, int] = {}
-    again = 0
+    again = logits = 0
 
     def add(kept: Sequence[Kept], times: float) -> None:
         for k in kept:
             blocks[k.block] = blocks.get(k.block, 0) + int(k.bytes * times)
 
-    each = max(1, len(layers) // s.virtual)
-    for place, i in enumerate(layers):
-        kept = model.layers[i].kept
-        # Of `block` the first layers of each chunk are made again, one by one; `uniform` makes groups of them again.
-        group = s.recompute_layers if s.recompute_method == "uniform" else 1
-        if s.recompute == "full" and (s.recompute_method != "block" or place % each < s.recompute_layers):
-            add((Kept("norm", "layer's input", HALF * r.hidden * r.local),), flying / group)
-            again = max(again, group * sum(k.bytes for k in kept))
-            continue
-        if s.recompute == "selective":
-            left, made = _selective(kept, s.modules)
-            kept = tuple(left)
-            again = max(again, made)
-        add(kept, flying)
-    if first:
-        add(model.first.kept, flying)
-    logits = 0
+    # What a micro-batch keeps of each chunk: storages, and how often.
+    held_by: list[list[tuple[tuple[Kept, ...], float]]] = []
+    for chunk in chunks:
+        held_by.append([])
+        for place, i in enumerate(chunk):
+            kept = model.layers[i].kept
+            # Of `block` the first layers of each chunk are made again, one by one; `uniform` makes groups of them again.
+            group = s.recompute_layers if s.recompute_method == "uniform" else 1
+            if s.recompute == "full" and (s.recompute_method != "block" or place < s.recompute_layers):
+                held_by[-1].append(((Kept("norm", "layer's input", HALF * r.hidden * r.local),), 1 / group))
+                again = max(again, group * sum(k.bytes for k in kept))
+                continue
+            if s.recompute == "selective":
+                left, made = _selective(kept, s.modules)
+                kept = tuple(left)
+                again = max(again, made)
+            held_by[-1].append((kept, 1))
+    sizes = [int(sum(times * sum(k.bytes for k in kept) for kept, times in rows)) for rows in held_by]
     if last:
+        logits = _logits(s)
+        sizes[-1] += logits + sum(k.bytes for k in (*model.last.kept, *model.mtp.kept))
+    flying = in_flight(s, stage, sizes)
+    for rows, number in zip(held_by, flying, strict=True):
+        for kept, times in rows:
+            add(kept, times * number)
+    if first:
+        add(model.first.kept, flying[0])
+    if not last or not flying[-1]:
+        logits = 0
+    if logits:
         add(model.last.kept, 1)
         add(model.mtp.kept, 1)
-        logits = _logits(s)
         # A layer is made again after the logits are gone.
         again = max(0, again - logits)
     return Stage(

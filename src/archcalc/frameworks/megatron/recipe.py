@@ -56,7 +56,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     from archcalc.analysis.train_report import OVERHEAD_BYTES, reserved, verdict
 
     s, model = mm.read(a, gpus.count)
-    chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [list(range(len(model.layers)))]
+    chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [[list(range(len(model.layers)))]]
     stages = [mm.stage_of(s, model, i, layers, gpus.device, dict(a.env)) for i, layers in enumerate(chunks)]
     fullest = max(range(len(stages)), key=lambda i: stages[i].total)
     f = stages[fullest]

@@ -46,16 +46,18 @@ class MegatronPlanner(Planner):
         s, model = modules(self.a, run)
         self._settings = s
         n = len(model.layers)
-        each = n // (run.pp * run.interleave)
-        if each * run.pp * run.interleave == n:
-            spread = [
-                [i for v in range(run.interleave) for i in range((v * run.pp + rank) * each, (v * run.pp + rank + 1) * each)]
-                for rank in range(run.pp)
-            ]
+        if n % (run.pp * run.interleave) == 0:
+            spread = mm.spread(n, run.pp, run.interleave)
         else:
             bounds = [n * rank // run.pp for rank in range(run.pp + 1)]
-            spread = [list(range(a, b)) for a, b in pairwise(bounds)]
+            spread = [_uneven(range(a, b), run.interleave) for a, b in pairwise(bounds)]
         return [mm.stage_of(s, model, i, layers, self.device, {}) for i, layers in enumerate(spread)]
+
+
+def _uneven(layers: range, parts: int) -> mm.Chunks:
+    """Layers in parts as even as can be."""
+    bounds = [len(layers) * i // parts for i in range(parts + 1)]
+    return [list(layers[a:b]) for a, b in pairwise(bounds)]
 
 
 def covers(a: Architecture, run: Run) -> bool:
@@ -124,7 +126,7 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         run.micro_batches, run.zero == 1, 1, "fp32" if run.precision == "fp32" else "bf16", run.grad_size or 4,
         {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every,
         ("core_attn",), vocab,
-        f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", False, 0, 0,
+        f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", False, 0, 0, False,
     )  # fmt: skip
     word = Weight(vocab * f.hidden_size // run.tp, split=True)
     first = Block(
