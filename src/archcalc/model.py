@@ -223,12 +223,15 @@ class Scores(NamedTuple):
     The softmax is taken in fp32 or in the model's `own` dtype; `products` is the dtype of the queries and keys that are multiplied.
     `capped` scores pass through a tanh. Sinks are one more `column` of the scores, from which with `column-max` the largest of the row is
     subtracted first (`max`: it is, without a column); or a `scale` of the output by the sigmoid of the scores' sum against them.
+    `floored` scores are raised to the least number of their dtype where they are masked; a `learned` mask has a gradient.
     """
 
     softmax: Softmax = "fp32"
     products: Softmax = "own"
     capped: bool = False
     sinks: Sinks = "none"
+    floored: bool = False
+    learned: bool = False
 
 
 class Routing(NamedTuple):
@@ -236,17 +239,30 @@ class Routing(NamedTuple):
 
     `softmax` over all, of which the largest are taken; `normalized`: those, or sigmoids, divided by their sum in fp32; `wide`: in fp32
     from fp32 weights; `grouped`: so too, with groups of experts; `chosen`: a softmax over the chosen alone; `all`: every expert computes
-    every token.
+    every token. A router whose own weights are in fp32 `reads` its input so. One that is not
+    `linear` is a module of a class of its own, which adapters do not go on by its name.
     """
 
     kind: RouterKind
+    reads: Softmax = "own"
+    linear: bool = True
 
 
 class Clamped(NamedTuple):
-    """Experts whose gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and raised by one."""
+    """Gated FFNs, experts among them, whose gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and
+    raised by one."""
 
 
-Step = Bare | Rotation | Scores | Routing | Clamped
+class Differential(NamedTuple):
+    """Heads attend twice, to one half of the values and to the other, and one output is taken from the other (Ye et al. 2024,
+    arXiv:2410.05258, equation 1)."""
+
+
+class Widened(NamedTuple):
+    """A dense FFN whose activation and product are computed in fp32."""
+
+
+Step = Bare | Rotation | Scores | Routing | Clamped | Differential | Widened
 """What a layer computes beyond what its tensors show."""
 
 
@@ -429,9 +445,9 @@ class Architecture(NamedTuple):
     caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
     model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
     context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
-    outside the layers; `capped` says that logits pass through a tanh; `crosses` that layers of the decoder read what an encoder made
-    beside the tokens, and so keep keys and values of it. `uncounted` are kinds of tensors that the publisher's own total of parameters,
-    which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the library that saved the
+    outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
+    what an encoder made beside the tokens, and so keep keys and values of it. `uncounted` are kinds of tensors that the publisher's own
+    total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the library that saved the
     checkpoint stored beside; nothing loads them.
     """
 
@@ -456,6 +472,7 @@ class Architecture(NamedTuple):
     crosses: bool = False
     uncounted: frozenset[Kind] = frozenset()
     buffers: tuple[Buffer, ...] = ()
+    capped_in: Softmax = "own"
 
     @property
     def model_types(self) -> frozenset[str]:

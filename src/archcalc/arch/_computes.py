@@ -9,6 +9,7 @@ from archcalc.model import (
     Architecture,
     Bare,
     BareKind,
+    Clamped,
     Layer,
     NormKind,
     Position,
@@ -20,6 +21,7 @@ from archcalc.model import (
     Softmax,
     Step,
     Tensor,
+    Widened,
 )  # fmt: skip
 
 
@@ -30,8 +32,9 @@ class Computes(NamedTuple):
     attention and FFN, and those of `bare_outside`. `bare_heads` normalizes queries and keys where they turn, or in all layers of a type
     without rotary positions; `bare_values` the values of layers that cache their own. `joined` puts queries and keys together of two
     parts even where the whole head turns, and `tables` is the dtype of the cosines and sines. `softmax`, `products`, `capped` and `sinks`
-    are those of `Scores`; `capped_logits` says that logits pass through a tanh. `parallel` says that attention and FFN read one residual
-    stream. `routing` is how routers weigh experts, where not by a softmax over all.
+    are those of `Scores`; `capped_logits` says that logits pass through a tanh, in the dtype of `capped_in`. `parallel` says that attention
+    and FFN read one residual stream. `routing` is how routers weigh experts, where not by a softmax over all; `router_reads`, `floored` and
+    `learned` are those of `Routing` and `Scores`; `widened` has a dense FFN's activation in fp32, `clamped` the gates of all FFNs clamped.
     """
 
     norm: NormKind | None = None
@@ -48,6 +51,12 @@ class Computes(NamedTuple):
     sinks: Sinks = "none"
     parallel: bool = False
     routing: RouterKind | None = None
+    router_reads: Softmax = "own"
+    floored: bool = False
+    learned: bool = False
+    clamped: bool = False
+    capped_in: Softmax = "own"
+    widened: bool = False
 
 
 USUAL = Computes()
@@ -86,14 +95,18 @@ def stepped(layer: Layer, how: Computes, position: Position, hidden: int) -> Lay
         cache = next((c for c in layer.caches if c.heads), None)
         if how.bare_values is not None and cache is not None:
             steps.append(Bare("v_norm", how.bare_values, cache.heads * attend.v_dim, cache.heads, inner=True))
-        made = Scores(how.softmax, how.products, how.capped, sinks)
+        made = Scores(how.softmax, how.products, how.capped, sinks, how.floored, how.learned)
         if made != Scores():
             steps.append(made)
     for step in layer.steps:
-        if isinstance(step, Routing) and how.routing is not None:
-            steps.append(Routing(how.routing))
+        if isinstance(step, Routing):
+            steps.append(Routing(how.routing or step.kind, how.router_reads, step.linear))
         elif not isinstance(step, (Rotation, Scores, Bare)):
             steps.append(step)
+    if how.clamped and Clamped() not in steps:
+        steps.append(Clamped())
+    if how.widened and any(t.role == "mlp" for t in layer.tensors):
+        steps.append(Widened())
     return layer._replace(tensors=normed(layer.tensors, how), steps=tuple(steps), parallel=how.parallel)
 
 
@@ -109,4 +122,5 @@ def computed(a: Architecture, how: Computes) -> Architecture:
         stacks=tuple(stacks),
         steps=tuple(Bare(what, how.bare, hidden) for what in how.bare_outside) if how.bare is not None else (),
         capped=how.capped_logits,
+        capped_in=how.capped_in,
     )

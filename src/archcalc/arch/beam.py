@@ -42,7 +42,14 @@ class Schema(WindowedSchema):
         return (
             super()
             .computes()
-            ._replace(capped_logits=bool(self.final_logit_softcapping), norm="rms-fp32", tables="fp32", routing="grouped")
+            ._replace(
+                capped_logits=bool(self.final_logit_softcapping),
+                norm="rms-fp32",
+                tables="fp32",
+                routing="grouped",
+                widened=True,
+                capped_in="fp32",
+            )
         )
 
     def kinds(self) -> list[str]:

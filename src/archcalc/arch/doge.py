@@ -6,6 +6,7 @@ Source: transformers 5.23, models/doge/modeling_doge.py and configuration_doge.p
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer, linear
@@ -31,6 +32,9 @@ class Schema(PlainSchema):
     is_moe: Flag = False
     num_experts: Size = 16384
     num_experts_per_tok: Size = 64
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(learned=True)
 
     def windows(self) -> Sequence[int | None]:
         return [self.sliding_window] * self.num_hidden_layers

@@ -28,7 +28,7 @@ class Schema(gpt_neox.Schema):
     rotary_pct: Fraction = 1.0
 
     def computes(self) -> Computes:
-        return super().computes()._replace(softmax="own", joined=True)
+        return super().computes()._replace(softmax="own", joined=True, parallel=False)
 
     @property
     def wide(self) -> int:

@@ -41,7 +41,7 @@ class Schema(DecoderSchema):
         )
         experts = MixtureOfExperts(
             h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act,
-            router="router", router_bias=True, expert_bias=True, transposed=True, stored=(), clamped=True,
+            router="router", router_bias=True, expert_bias=True, transposed=True, stored=(), clamped=True, linear=False,
         )  # fmt: skip
         return make_layer(attention, experts, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
 

@@ -27,7 +27,7 @@ class Schema(hunyuan_v1_dense.Schema):
     moe_topk: Size | list[Size] = named(1, "moe_topk", "num_experts_per_tok")
 
     def computes(self) -> Computes:
-        return super().computes()._replace(routing="normalized")
+        return super().computes()._replace(routing="normalized", router_reads="fp32")
 
     def sparse(self) -> Sequence[bool]:
         return [True] * self.num_hidden_layers

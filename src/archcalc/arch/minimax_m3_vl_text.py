@@ -27,7 +27,7 @@ RENAMES = (
 
 class Schema(BlockSparseSchema):
     def computes(self) -> Computes:
-        return super().computes()._replace(norm="rms-1p", joined=True, routing="normalized")
+        return super().computes()._replace(norm="rms-1p", joined=True, routing="normalized", clamped=True)
 
     def layer(self, kind: str, sparse: bool) -> Layer:
         h, heads, kv_heads, dim = self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_dim

@@ -6,6 +6,7 @@ Source: transformers 5.23, models/xglm/modeling_xglm.py and configuration_xglm.p
 from typing import Any
 
 from archcalc.arch import biogpt
+from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.model import SINUSOIDAL, Architecture
@@ -20,6 +21,9 @@ class Schema(biogpt.Schema):
     num_attention_heads: Size = named(16, "attention_heads", "num_attention_heads")
     hidden_act: str = named("gelu", "activation_function")
     add_cross_attention: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(floored=True)
 
     def crossed(self) -> bool:
         return self.add_cross_attention

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from archcalc.model import Attend, Cache, Experts, Layer, Role, Shard, Step, Tensor
 
 # Activations that the reference implementation computes in steps (transformers 5.23, activations.py), not with one kernel.
-STEPWISE = ("gelu_new", "gelu_fast", "quick_gelu")
+STEPWISE = ("gelu_new", "gelu_fast", "quick_gelu", "xielu")
 # ReLU's output is all that its derivative needs.
 TOLD = (*STEPWISE, "relu")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archcalc.blocks.attention import GroupedQueryAttention
-from archcalc.model import Attend, Tensor
+from archcalc.model import Attend, Differential, Step, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,10 @@ class DifferentialAttention(GroupedQueryAttention):
         yield from GroupedQueryAttention.tensors(self)
         for name in ("lambda_q1", "lambda_k1", "lambda_q2", "lambda_k2"):
             yield Tensor(name, (self.head_dim,), "attention")
+
+    def steps(self) -> Iterator[Step]:
+        yield from GroupedQueryAttention.steps(self)
+        yield Differential()
 
     def attends(self) -> Iterator[Attend]:
         """Every map meets the values of both heads of its pair."""

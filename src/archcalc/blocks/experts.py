@@ -24,7 +24,7 @@ class MixtureOfExperts:
     checkpoints (`()` where those are fused too). `transposed` fuses them [experts, in, out]; `turned` says that checkpoints alone do.
     `correction_bias` names the router's correction bias, if it has one; `correction_kind` is `param` where the reference
     implementation registers it as one, `correction_rows` a leading dimension it may have. `shared` is how many experts the shared
-    FFN stands for. `clamped` is said of their activation (`Clamped`).
+    FFN stands for. `clamped` is said of their activation (`Clamped`), `linear` of the router (`Routing`).
     """
 
     hidden: int
@@ -47,10 +47,11 @@ class MixtureOfExperts:
     stored: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
     turned: bool = False
     clamped: bool = False
+    linear: bool = True
 
     def steps(self) -> Iterator[Step]:
         """A softmax over all experts, where the type does not say otherwise."""
-        yield Routing("softmax")
+        yield Routing("softmax", linear=self.linear)
         if self.clamped:
             yield Clamped()
 

@@ -13,6 +13,7 @@ import typer
 from archcalc.cli._command import calibrated, question, refuse
 from archcalc.cli._command import given as command_given
 from archcalc.cli._options import (
+    SPLIT,
     Ep,
     KvDtype,
     Offline,
@@ -114,9 +115,10 @@ def command(
     pp: Pp = None,
     ep: Ep = None,
     dp: Annotated[
-        int | None, typer.Option("--dp", min=1, max=4096, help="Replicas (of attention, where experts are shared).")
+        int | None,
+        typer.Option("--dp", min=1, max=4096, help="Replicas (of attention, where experts are shared).", rich_help_panel=SPLIT),
     ] = None,
-    dcp: Annotated[int, typer.Option("--dcp", min=1, max=4096, help="Context parallelism in decoding.")] = 1,
+    dcp: Annotated[int, typer.Option("--dcp", min=1, max=4096, help="Context parallelism in decoding.", rich_help_panel=SPLIT)] = 1,
     quant: Annotated[
         str | None,
         typer.Option(

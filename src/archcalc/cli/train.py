@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from archcalc.cli._options import FormatOption, Offline, Refresh, Set, Vram, bundled, gpus
+from archcalc.cli._options import SPLIT, Ep, FormatOption, Offline, Pp, Refresh, Set, Tp, Vram, bundled, gpus
 from archcalc.cli._records import options
 from archcalc.cli._run import Format, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
@@ -102,7 +102,6 @@ class Frameworks(str, Enum):
     transformers = "transformers"
 
 
-SPLIT = "Parallelism"
 ADAPT = "Adapters and frozen parts"
 COST = "Cost"
 COMPUTE = "What is kept and computed"
@@ -176,12 +175,12 @@ class Split(NamedTuple):
     dp: Annotated[int | None, _number("--dp", 1, 1 << 20, "Replicas.", SPLIT)] = None
     fsdp: Annotated[int | None, _number("--fsdp", 1, 1 << 20, "Ranks that share a replica (with --dp: hybrid).", SPLIT)] = None
     zero: Annotated[int | None, _number("--zero", 0, 3, "1: optimizer, 2: gradients too, 3: weights too, over dp.", SPLIT)] = None
-    tp: Annotated[int | None, _number("--tp", 1, 4096, "Tensor parallelism.", SPLIT)] = None
+    tp: Tp = None
     sp: Annotated[bool, typer.Option("--sp", help="Sequence parallelism over the ranks of tp.", rich_help_panel=SPLIT)] = False
-    pp: Annotated[int | None, _number("--pp", 1, 4096, "Pipeline stages, 1F1B.", SPLIT)] = None
+    pp: Pp = None
     interleave: Annotated[int | None, _number("--interleave", 1, 4096, "Chunks of a stage.", SPLIT)] = None
     cp: Annotated[int | None, _number("--cp", 1, 4096, "Context parallelism.", SPLIT)] = None
-    ep: Annotated[int | None, _number("--ep", 1, 4096, "Ranks of dp, fsdp and cp that share the experts.", SPLIT)] = None
+    ep: Ep = None
 
 
 class Trained(NamedTuple):

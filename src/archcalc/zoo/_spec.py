@@ -17,6 +17,7 @@ from archcalc.model import (
     Buffer,
     Cache,
     Clamped,
+    Differential,
     Encoder,
     Experts,
     Facts,
@@ -32,6 +33,7 @@ from archcalc.model import (
     State,
     Tensor,
     TextModel,
+    Widened,
 )
 
 VERSION = 2
@@ -130,7 +132,9 @@ def _each(read: Callable[[Any], Any]) -> Callable[[list[Any]], tuple[Any, ...]]:
 _tensor = _reader(Tensor, shape=tuple, shard=Shard._make, experts=lambda row: Experts(*row), stored=tuple)
 _state = _reader(State, shape=tuple)
 _cache = _reader(Cache, states=_each(_state))
-_STEPS: dict[str, Callable[[list[Any]], Any]] = {cls.__name__: _reader(cls) for cls in (Bare, Rotation, Scores, Routing, Clamped)}
+_STEPS: dict[str, Callable[[list[Any]], Any]] = {
+    cls.__name__: _reader(cls) for cls in (Bare, Rotation, Scores, Routing, Clamped, Differential, Widened)
+}
 
 
 def _step(row: list[Any]) -> Any:

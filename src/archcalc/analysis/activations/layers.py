@@ -8,7 +8,20 @@ from typing import get_args
 from archcalc.analysis.activations.saved import FP32, INT64, Block, How, Linear, Saved, linears_of
 from archcalc.analysis.activations.scans import RECOMPUTED, scan_saved
 from archcalc.errors import UnsupportedError, unknown
-from archcalc.model import Architecture, Attend, Bare, BareKind, Clamped, Layer, NormKind, Scores, Step, Tensor
+from archcalc.model import (
+    Architecture,
+    Attend,
+    Bare,
+    BareKind,
+    Clamped,
+    Differential,
+    Layer,
+    NormKind,
+    Scores,
+    Step,
+    Tensor,
+    Widened,
+)
 
 STEPS = get_args(Step)
 
@@ -75,6 +88,14 @@ def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
     seen_inputs = 0
     norms: list[tuple[NormKind | BareKind, str]] = [(norm_of(a, t), t.name[: -len(".weight")]) for t in wide_norms(layer, hidden)]
     norms += ((s.kind, s.name) for s in layer.steps if isinstance(s, Bare) and not s.inner)
+    for t in layer.tensors:
+        # A norm whose output is multiplied with what two small matrices make of it, in fp32.
+        if t.name.endswith("norm.mlp.fc1.weight") and how.trains:
+            yield Saved("norm", f"{t.name[:-7]}: input", how.size, t.shape[1])
+            yield Saved("norm", f"{t.name[:-7]}: before the activation, after it", how.size, 2 * t.shape[0])
+            yield Saved("norm", f"{t.name[:-15]}: gate in fp32", FP32, t.shape[1])
+        if t.role == "other" and t.shape == (hidden,) and t.name.endswith("_residual") and how.trains:
+            yield Saved("norm", f"{t.name}: residual that it scales", how.residual, hidden)
     for kind, name in norms:
         for saved in norm_saved(kind, how, name, hidden, hidden, how.residual):
             if layer.parallel and saved.name.endswith(": input"):
@@ -154,38 +175,84 @@ def _attention(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -
     queries, values = attend.heads * attend.qk_dim, attend.heads * attend.v_dim
     kv_heads = next((cache.heads for cache in layer.caches if cache.heads and not latent), attend.heads)
     keys, kv_values = kv_heads * attend.qk_dim, kv_heads * attend.v_dim
+    out = next((x for x in own if x.row), None)
+    gate = next((x.write for x in first if "gate" in x.leaf or x.leaf == "g_proj"), 0)
+    gate = gate or next((x.write - queries for x in first if x.leaf == "q_proj" and x.write == 2 * queries), 0)
+    fused = next((x.write for x in first if x.write >= queries + keys + kv_values and len(first) == 1), 0)
+    # A matrix for queries and gate at once, behind a norm of its own.
+    behind = next((x.write - queries for x in own if x.leaf == "q_gate_proj" and x.read != hidden and x.write > queries), 0)
+    viewed = normed = False
     for t in layer.tensors:
         if t.role == "norm" and _inner(t) and t.name.endswith(".weight"):
-            yield from _inner_norm(a, how, t, attend, queries, keys)
+            normed |= t.name.endswith("sub_norm.weight")
+            for saved in _inner_norm(a, how, t, attend, queries, keys):
+                # Queries and keys are views of the one projection, as long as nothing is cast.
+                if fused and not latent and saved.name.endswith(": input"):
+                    viewed = True
+                    continue
+                yield saved
     for step in layer.steps:
         if isinstance(step, Bare) and step.inner:
             yield from norm_saved(step.kind, how, step.name, step.width, 0, c, step.groups, "attention")
-    out = next((x for x in own if x.row), None)
-    gated = next((x.write for x in first if x.leaf == "q_proj"), 0) == 2 * queries or any("gate" in x.leaf for x in first)
-    fused = next((x.write for x in first if x.write >= queries + keys + kv_values and len(first) == 1), 0)
     if latent:
         # Values are a view of what the latent is projected up to, beside the keys.
         fused = next((x.write for x in own if not x.row and x.leaf.startswith("kv_b")), 0)
     if how.joined and not latent and kv_heads == attend.heads:
         fused = queries + keys + kv_values
+    if viewed and (how.attention == "eager" or not fused):
+        yield Saved("attention", "projection that queries and keys are views of", c, fused, split=True)
+    if any(isinstance(step, Differential) for step in layer.steps):
+        yield from _differential(how, attend, queries, keys, kv_values, values)
+        if out is not None:
+            yield from _input(how, "attention", out.name, [out], out.read, c, split=True)
+        return
     rotation, own_kv = layer.rotation(), bool(layer.caches)
     copied = rotation is not None and rotation.joined
     yield from _scores(layer.scores(), how, attend, queries, keys, kv_values, values, fused, rotation is not None, own_kv)
-    eager = how.attention == "eager" or _stepwise(how, attend)
-    if gated:
-        # Sigmoid of the gate, and what it is multiplied with where that is no storage of its own yet.
-        yield Saved("attention", "gate", c, (2 if eager or copied else 1) * values, split=True)
+    eager = how.attention == "eager" or _stepwise(how, attend, layer.scores())
+    if gate:
+        yield Saved("attention", "sigmoid of the gate", c, gate, split=True)
+        if gate < values:
+            yield Saved("attention", "gate of each head in fp32", FP32, gate, split=True)
+        if eager or copied:
+            # What it is multiplied with, where that is no storage of its own yet.
+            yield Saved("attention", "gated output", c, values, split=True)
+    if behind:
+        yield Saved("attention", "sigmoid of the gate in fp32", FP32, behind, split=True)
+        yield Saved("attention", "gated output", c, values, split=True)
     if out is not None:
-        fresh = eager or copied or gated
+        fresh = eager or copied or bool(gate) or normed or behind > 0
         if how.reads and fresh:
-            yield Saved("attention", f"{out.name}: input", c, values, split=True)
+            yield Saved("attention", f"{out.name}: input", c, out.read, split=True)
         bare = how._replace(trains=False, inputs=False)
-        yield from _input(bare, "attention", out.name, [out], values, c, split=True, kept_already=how.reads or not fresh)
+        yield from _input(bare, "attention", out.name, [out], out.read, c, split=True, kept_already=how.reads or not fresh)
 
 
-def _stepwise(how: How, attend: Attend) -> bool:
-    """Whether SDPA computes in steps: on the CPU, where values are not as wide as keys."""
-    return how.cpu and how.attention != "eager" and attend.qk_dim != attend.v_dim
+def _differential(how: How, attend: Attend, queries: int, keys: int, kv_values: int, values: int) -> Iterator[Saved]:
+    """Two passes over halves of the values (transformers 5.24, models/diffllama/modeling_diffllama.py: one call of the kernel for each,
+    and two products of the one softmax, which eager attention takes twice), and their outputs side by side."""
+    c = how.size
+    if how.attention == "eager":
+        yield Saved("scores", "queries and keys", c, 4 * queries, split=True)
+        yield Saved("scores", "softmax", FP32, per_pair=2 * attend.heads, split=True)
+        yield Saved("scores", "probabilities", c, per_pair=2 * attend.heads, split=True)
+        yield Saved("scores", "halves of the values", c, values, split=True)
+    else:
+        yield Saved("scores", "queries", c, queries, split=True)
+        yield Saved("scores", "keys", c, keys, split=True)
+        yield Saved("scores", "halves of the values", c, kv_values, split=True)
+        yield Saved("scores", "outputs", c, values, split=True)
+        yield Saved("scores", "logs of the softmaxes' sums", FP32, 2 * attend.heads, split=True)
+    yield Saved("attention", "both outputs", c, values, split=True)
+    yield from norm_saved("bare-rms", how, "norm of the difference", values // 2, 0, c, attend.heads // 2, "attention")
+
+
+_WIDEST = 256
+
+
+def _stepwise(how: How, attend: Attend, scores: Scores) -> bool:
+    """Whether SDPA computes in steps: on the CPU, where values are not as wide as keys, or the mask has a gradient."""
+    return how.cpu and how.attention != "eager" and (attend.qk_dim != attend.v_dim or scores.learned)
 
 
 def _inner_norm(a: Architecture, how: How, t: Tensor, attend: Attend, queries: int, keys: int) -> Iterator[Saved]:
@@ -212,7 +279,7 @@ def _scores(
 ) -> Iterator[Saved]:  # fmt: skip
     c = how.size
     repeats = attend.heads > (kv_values // attend.v_dim if attend.v_dim else attend.heads)
-    if how.attention == "eager" or _stepwise(how, attend):
+    if how.attention == "eager" or _stepwise(how, attend, scores):
         s = FP32 if how.attention != "eager" else c
         if fused and not turned and how.batch == 1 and not repeats:
             yield Saved("scores", "queries, keys and values", s, fused, split=True)
@@ -222,6 +289,8 @@ def _scores(
             whole = fused if fused and how.batch == 1 and not repeats and s == c and how.attention == "eager" else values
             yield Saved("scores", "values", s, whole, split=True)
         in_own_type = how.attention == "eager" and scores.softmax == "own"
+        if scores.floored:
+            yield Saved("scores", "scores and their floor", c, per_pair=attend.heads, split=True)
         if scores.capped:
             yield Saved("scores", "capped scores", c, per_pair=attend.heads, split=True)
         yield from _sinks(scores, how, attend, values)
@@ -230,11 +299,15 @@ def _scores(
         if how.attention == "eager" and (c != FP32 or in_own_type):
             yield Saved("scores", "probabilities", c, per_pair=attend.heads, split=True)
         return
-    masked = how.attention != "flash" and (
-        how.attention == "sdpa-mask" or (attend.window is not None and how.tokens > attend.window)
+    masked = (
+        how.attention != "flash"
+        and not scores.learned
+        and (how.attention == "sdpa-mask" or (attend.window is not None and how.tokens > attend.window))
     )
     # LitGPT, model.py `CausalSelfAttention.forward`: `k.expand(...)`, then `reshape`.
-    expanded = (masked or how.joined) and repeats
+    # transformers 5.24, integrations/sdpa_attention.py `use_gqa_in_sdpa`: the kernel repeats no heads that are wider than 256.
+    wide = how.attention != "flash" and not attend.qk_dim == attend.v_dim <= _WIDEST
+    expanded = (masked or how.joined or wide or scores.learned) and repeats
     if fused and not turned:
         yield Saved("scores", "queries, keys and values", c, fused, split=True)
     else:
@@ -246,6 +319,8 @@ def _scores(
     yield Saved("scores", "log of the softmax's sum", FP32, attend.heads, split=True)
     if masked:
         yield Saved("scores", "mask", c, per_pair=1)
+    if scores.learned:
+        yield Saved("scores", "learned mask", c, per_pair=kv_values // attend.v_dim, split=True)
 
 
 def _sinks(scores: Scores, how: How, attend: Attend, values: int) -> Iterator[Saved]:
@@ -278,22 +353,27 @@ def _sinks(scores: Scores, how: How, attend: Attend, values: int) -> Iterator[Sa
 
 def _activated(how: How, layer: Layer, width: int, storage: int, block: Block, name: str, gated: bool) -> Iterator[Saved]:
     """What the activation keeps, and with a gate the product; `storage` is what the projection wrote that the activation reads."""
-    c = how.size
+    c = FP32 if block == "mlp" and any(isinstance(step, Widened) for step in layer.steps) else how.size
     if gated:
         yield Saved(block, f"{name}: gate" + (" and up" if storage > width else ""), c, storage, split=True)
         yield Saved(block, f"{name}: activated gate", c, width, split=True)
+        if any(isinstance(step, Clamped) for step in layer.steps):
+            yield Saved(block, f"{name}: steps of the clamped gate", c, 3 * width, split=True)
         if storage == width:
             yield Saved(block, f"{name}: up", c, width, split=True)
         return
     if layer.activation in _STEPS and not how.joined:
-        yield Saved(block, f"{name}: steps of {layer.activation}", c, _STEPS[layer.activation] * width, split=True)
+        steps, masks = _STEPS[layer.activation]
+        yield Saved(block, f"{name}: steps of {layer.activation}", c, steps * width, split=True)
+        if masks:
+            yield Saved(block, f"{name}: where {layer.activation} turns", 1, masks * width, split=True)
     elif layer.activation != "relu":
         # Of ReLU the output is all it needs, and that is what the next matrix reads.
         yield Saved(block, f"{name}: before the activation", c, width, split=True)
 
 
 # Activations that are computed in steps, each of which keeps its factors (transformers 5.23, activations.py).
-_STEPS = {"gelu_new": 4, "gelu_fast": 7, "quick_gelu": 2}
+_STEPS = {"gelu_new": (4, 0), "gelu_fast": (7, 0), "quick_gelu": (2, 0), "xielu": (4, 1)}
 
 
 def _ffn(a: Architecture, how: How, layer: Layer, linears: list[Linear], shared_norm: bool) -> Iterator[Saved]:
@@ -312,17 +392,25 @@ def _ffn(a: Architecture, how: How, layer: Layer, linears: list[Linear], shared_
         fused = any(x.write == 2 * down.read for x in ups)
         gated = fused or len(ups) > 1
         yield from _activated(how, layer, down.read, 2 * down.read if fused else down.read, block, prefix or "FFN", gated)
+        for t in layer.tensors:
+            if t.role == "norm" and prefix and t.name == f"{prefix}.ffn_sub_norm.weight":
+                yield from norm_saved(norm_of(a, t), how, t.name[:-7], down.read, down.read, c, block=block)
         if how.reads:
             yield Saved(block, f"{down.name}: input", c, down.read, split=True)
         yield from _input(how._replace(trains=False, inputs=False), block, down.name, [down], down.read, c, split=True)
+    stems = dict.fromkeys(x.name.rpartition(".")[0] for x in downs if x.tensor.role == "mlp")
+    if routed and len(stems) > 1:
+        for stem in stems:
+            yield from _input(how, "mlp", stem, [x for x in firsts if x.name.startswith(f"{stem}.")], hidden, how.residual)
     for x in mine:
         if x.write == 1:
             yield Saved("experts", "shared expert's gate and output", c, hidden + 1)
 
 
-def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False) -> Iterator[Saved]:
+def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False, shared_norm: bool = False) -> Iterator[Saved]:
     """Routed experts in one grouped product: each token is copied to each expert it visits. Without `grouped` as the reference
-    implementation computes them, which for some types is every expert on every token."""
+    implementation computes them, which for some types is every expert on every token. With `shared_norm` the attention's matrices
+    read what the router reads, and keep it."""
     routed = [t for t in layer.tensors if t.experts and len(t.shape) == 3]
     if not routed:
         return
@@ -341,7 +429,9 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False)
     wide, read = down.shape[inner], down.shape[3 - inner]
     gated = 2 * wide in up.shape[1:] and "gate" in up.name
     shared = any(t.role == "shared_experts" for t in layer.tensors)
-    if how.trains and (kind not in ("grouped", "wide") or shared):
+    if routing.reads == "fp32" and how.trains and c != FP32 and not how.amp:
+        yield Saved("experts", "router: input in fp32", FP32, hidden)
+    if how.trains and (kind not in ("grouped", "wide") or shared) and (not shared_norm or how.amp):
         yield Saved("experts", "router and shared experts: input", c, hidden)
     fine = FP32 if kind in ("normalized", "grouped", "wide") else c
     if kind in ("grouped", "wide") and c != FP32 and not how.amp:
@@ -363,12 +453,15 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False)
     yield Saved("experts", "experts: order of the tokens", INT64, 3 * k)
     yield Saved("experts", "experts: tokens of each", FP32, fixed=total)
     room = how.capacity
+    # Tokens that visit an expert which does nothing have rows too, of their input and its weight alone.
+    held = experts.held or total
 
-    def buffer(width: int) -> int:
-        return k * width * room // 100
+    def buffer(width: int, computed: bool = True) -> int:
+        rows = k * width * room // 100
+        return rows * held // total if computed else rows
 
     if how.trains:
-        yield Saved("experts", "experts: input", c, buffer(read))
+        yield Saved("experts", "experts: input", c, buffer(read, False))
     if gated:
         yield Saved("experts", "experts: gate and up", c, buffer(2 * wide), split=True)
         yield Saved("experts", "experts: activated gate", c, buffer(wide), split=True)
@@ -383,7 +476,7 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False)
     if how.rank and names & how.targets:
         # The adapter is added to the weights, and the sum kept (PEFT 0.21, tuners/lora/layer.py `ParamWrapper`).
         yield Saved("adapters", "experts: weights with the adapter", c, fixed=sum(t.elements for t in routed), split=True)
-    yield Saved("experts", "experts: output", c, buffer(read))
+    yield Saved("experts", "experts: output", c, buffer(read, False))
     yield Saved("experts", "experts: weights of the visits", fine, k)
 
 
@@ -420,6 +513,21 @@ def recurrence_saved(a: Architecture, how: How, layer: Layer, linears: list[Line
 # Layers and the rest
 
 
+def _per_layer(how: How, layer: Layer) -> Iterator[Saved]:
+    """A vector of each layer's own, gated by the residual stream and added to it (transformers 5.24, models/gemma4/modeling_gemma4.py
+    `Gemma4TextDecoderLayer.forward`)."""
+    gate = next((t for t in layer.tensors if t.name.endswith("per_layer_input_gate.weight")), None)
+    if gate is None:
+        return
+    width, read = gate.shape
+    if how.trains:
+        yield Saved("mlp", "per-layer gate: input", how.size, read)
+    yield Saved("mlp", "per-layer gate: before the activation, after it", how.size, 2 * width)
+    yield Saved("mlp", "per-layer vector", how.size, width)
+    if how.trains:
+        yield Saved("mlp", "per-layer projection: input", how.size, width)
+
+
 def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What one layer keeps, as transformers computes it."""
     for step in layer.steps:
@@ -428,14 +536,20 @@ def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     linears = linears_of(layer)
     out = list(_norms(a, how, layer))
     if layer.attends and not (len(layer.attends) == 1 and layer.attends[0].heads == 0):
-        out += _attention(a, how, layer, linears)
+        # One attention behind the other in one layer have names of their own.
+        own = [x for x in linears if x.tensor.role == "attention" and x.row and len(layer.attends) > 1]
+        prefixes = [name for name in dict.fromkeys(x.name.rpartition(".")[0] for x in own) if name[-1:].isdecimal()]
+        for prefix in prefixes if len(prefixes) > 1 else ("",):
+            part = layer._replace(tensors=tuple(t for t in layer.tensors if t.name.startswith(prefix)))
+            out += _attention(a, how, part, [x for x in linears if x.name.startswith(prefix)])
     if any(cache.kind == "state" for cache in layer.caches):
         out += recurrence_saved(a, how, layer, linears)
     out += _ffn(a, how, layer, linears, _one_norm(a, layer))
-    out += expert_saved(a, how, layer)
+    out += expert_saved(a, how, layer, shared_norm=_one_norm(a, layer))
+    out += _per_layer(how, layer)
     return [saved for saved in out if saved.per_token or saved.per_pair or saved.per_position or saved.fixed]
 
 
 def _one_norm(a: Architecture, layer: Layer) -> bool:
     """Whether attention and FFN read the output of one norm."""
-    return len(wide_norms(layer, a.facts.hidden_size)) == 1 and bool(layer.attends) and layer.ffn != "none"
+    return layer.parallel and len(wide_norms(layer, a.facts.hidden_size)) == 1 and bool(layer.attends) and layer.ffn != "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archcalc.analysis.activations.checkpointing import layer_kept, rank_bytes
-from archcalc.analysis.activations.layers import norm_saved, unreached
+from archcalc.analysis.activations.layers import norm_of, norm_saved, unreached
 from archcalc.analysis.activations.saved import FP32, INT64, How, Loss, Saved
 from archcalc.model import Architecture
 
@@ -29,12 +29,31 @@ def outside(a: Architecture, how: How) -> list[Saved]:
     for group in a.groups:
         if group.part in ("embedding", "decoder"):
             for t in group.tensors:
+                if t.name.endswith("per_layer_model_projection.weight") and how.trains:
+                    # One vector a layer, projected from what the first layer reads, normalized by itself.
+                    out.append(Saved("embedding", "projection for each layer: input", how.size, t.shape[1]))
+                    each = next((x for x in group.tensors if x.name.endswith("per_layer_projection_norm.weight")), None)
+                    if each is not None:
+                        groups = t.shape[0] // each.elements
+                        out += norm_saved(norm_of(a, each), how, each.name[:-7], t.shape[0], each.elements, how.residual, groups)
+                if t.name.endswith("per_layer_projection_norm.weight"):
+                    continue
                 if t.kind == "param" and t.norm is not None and t.shape == (hidden,):
                     out += norm_saved(t.norm, how, t.name.removesuffix(".weight"), hidden, hidden, how.residual)
+    for group in a.groups:
+        # A head that is more than one matrix: another before it, an activation, a norm.
+        inner = [t for t in group.tensors if t.norm is not None]
+        if group.part == "head" and inner and how.trains:
+            for t in group.tensors:
+                if len(t.shape) == 2 and t.shape[0] != a.facts.vocab_size and t.name.endswith(".weight"):
+                    out.append(Saved("head", f"{t.name[:-7]}: input", how.size, t.shape[1]))
+                    out.append(Saved("head", f"{t.name[:-7]}: before the activation", how.size, t.shape[0]))
+            for t in inner:
+                out += norm_saved(norm_of(a, t), how, t.name[:-7], t.elements, t.elements, how.residual, block="head")
     if how.trains:
         out.append(Saved("head", "head: input", how.size, hidden))
     if a.capped:
-        out.append(Saved("head", "capped logits", how.size, a.facts.vocab_size, split=True))
+        out.append(Saved("head", "capped logits", FP32 if a.capped_in == "fp32" else how.size, a.facts.vocab_size, split=True))
     return out
 
 

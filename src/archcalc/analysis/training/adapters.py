@@ -137,8 +137,8 @@ def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
                 add(t, g.part, "", ())
     fused = {t.name.rpartition(".")[2]: pieces for t in tensors if (pieces := unfused(t)) is not None}
     apart = {name: tensor for tensor, names in fused.items() for name in names}
-    # A class of its own, and no linear module.
-    routed = list(routers.values()) if apart or a.model_type != "gpt_oss" else []
+    linear_routers = all((routing := layer.routing()) is None or routing.linear for s in a.stacks for layer in s.kinds)
+    routed = list(routers.values()) if apart or linear_routers else []
     linear = list(modules.values())
     plain = [m for m in linear if leaf(m.name) not in apart]
     pieces_of: set[str] = set()
