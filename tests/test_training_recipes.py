@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import hardware, zoo
+from archcalc.analysis.activations import How, layer_kept
 from archcalc.analysis.train_report import OVERHEAD_BYTES, RESERVED
 from archcalc.analysis.training import Planner, Run
 from archcalc.analysis.training.choose import choose
@@ -488,3 +489,41 @@ def test_what_a_release_copies_at_the_end_of_the_forward_pass() -> None:
         rule: dict(planner.memory(run._replace(shifted=rule)).moments)["end of the forward pass"] for rule in ("labels", "logits")
     }
     assert ends["logits"] - ends["labels"] == 4 * 8 * 2048 * 32000
+
+
+def _said(cli: Run_, *words: str) -> dict[str, Any]:
+    return dict(json.loads(cli("train", *words, "--format", "json", "--offline").stdout))
+
+
+def test_experts_in_nf4_where_no_framework_is_named(cli: Run_) -> None:
+    """axolotl's example of GLM-4.5-Air states 63.4 GiB reserved on one GPU (examples/glm45, quantize_moe_experts); plain transformers 5
+    would hold its experts in bf16, which no single GPU has room for."""
+    words = ("glm-4.5-air", "--seq", "2048", "--micro-batch", "2", "--precision", "pure", "--checkpointing", "full", "--attention",
+             "flash", "--loss", "fused", "--lora", "16", "--lora-targets", "attention", "--qlora", "--optimizer", "adamw-8bit")  # fmt: skip
+    usual, plain = _said(cli, *words), _said(cli, *words, "--framework", "transformers")
+    assert usual["per_gpu"]["total_bytes"] / 2**30 == pytest.approx(63.4, rel=0.1)
+    assert plain["per_gpu"]["weights_bytes"] > 2.5 * usual["per_gpu"]["weights_bytes"]
+    assert any("experts in nf4" in note for note in usual["notes"])
+    assert not any("experts in nf4" in note for note in _said(cli, "llama-3.1-8b", *words[1:])["notes"])
+
+
+@pytest.mark.parametrize(("more", "loss"), [
+    (("--fsdp", "8"), "compiled"), (("--gpu", "8xH200"), "compiled"), (("--fsdp", "8", "--loss", "full"), "full"), ((), "full"),
+    (("--dp", "8", "--zero", "3"), "full"), (("--fsdp", "8", "--lora", "16"), "full"), (("--fsdp", "8", "--precision", "pure"), "full"),
+])  # fmt: skip
+def test_the_loss_where_no_framework_is_named(cli: Run_, more: tuple[str, ...], loss: str) -> None:
+    r = _said(cli, "llama-3.1-8b", "--seq", "4k", *more)
+    assert r["plan"]["loss"] == loss
+    assert any("torchtitan" in note for note in r["notes"]) == (loss == "compiled")
+
+
+def test_selective_checkpointing_makes_grouped_products_again() -> None:
+    """torchtitan, distributed/activation_checkpoint.py `_get_default_save_ops`: no grouped product is kept; what all-to-all gives is, of
+    the way there and back, where experts are on several ranks. PyTorch's own list has no grouped product either."""
+    a = load("qwen3-30b-a3b", offline=True).architecture
+    layer, how = a.stacks[0].kinds[0], How(attention="flash", tokens=4096)
+    alone = sum(s.per_token * s.size for s in layer_kept(a, layer, how, recompute="selective").kept)
+    spread = sum(s.per_token * s.size for s in layer_kept(a, layer, how._replace(exchanged=True), recompute="selective").kept)
+    # The layer's input, queries, values, gate and attention's output, of 2,048 channels, 32 heads and 4 keys of 128, in bf16.
+    assert alone == 2 * (2048 + 32 * 128 + 4 * 128 + 32 * 128) + 4 * 32
+    assert spread - alone == 2 * 2 * 8 * 2048

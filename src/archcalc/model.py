@@ -447,8 +447,8 @@ class Architecture(NamedTuple):
     context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
     outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
     what an encoder made beside the tokens, and so keep keys and values of it. `uncounted` are kinds of tensors that the publisher's own
-    total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the library that saved the
-    checkpoint stored beside; nothing loads them.
+    total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the
+    library that saved the checkpoint stored beside; nothing loads them.
     """
 
     model_type: str

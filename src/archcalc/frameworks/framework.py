@@ -87,13 +87,42 @@ def planner_of(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Plan
     return MegatronPlanner(a, gpus.device if gpus else None) if covers(a, run) else None
 
 
+def usual(given: Mapping[str, Any], gpus: int) -> dict[str, Any]:
+    """What options leave open where no framework is named, as those that publish such runs have it.
+
+    Full training over several GPUs with fp32 shards is torchtitan's: a compiled loss, embedding and head as units of their own. Routed
+    experts are in nf4 beside other matrices that are: axolotl and unsloth quantize them, and so did transformers up to 4.57, whose
+    experts were linear modules; transformers 5 alone leaves them.
+    """
+    if given.get("quant"):
+        return {"quantized_experts": True}
+    alone = gpus * given.get("fsdp", 1) * given.get("dp", 1) * given.get("tp", 1) * given.get("pp", 1) == 1
+    own = given.get("lora") or given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
+    if alone or own or given.get("precision", "mixed") != "mixed":
+        return {}
+    return {"loss": "compiled", "ends_apart": True}
+
+
+def _said(a: Architecture, run: Run, taken: Mapping[str, Any]) -> list[str]:
+    """Which of the usual conventions the run has."""
+    notes = []
+    if taken.get("quantized_experts") and any(t.experts for s in a.stacks for layer in s.kinds for t in layer.tensors):
+        notes.append(
+            "routed experts in nf4 too, as axolotl and unsloth have them; --framework transformers leaves them as they are"
+        )
+    if "loss" in taken and run.loss == taken["loss"]:
+        notes.append("no framework is named: torchtitan's compiled loss, 4 bytes a logit; --loss full for the Trainer's 14")
+    return notes
+
+
 def asked(name: str | None, ask: Ask) -> report.TrainReport:
     """The report of a SOURCE and options alone, by the conventions of a framework where one is named."""
     from archcalc.analysis.train_report import train_report
     from archcalc.loader import load
 
     asked_for = {**ask.changes, "version": ask.version}
-    changes = {**(framework(name).defaults(asked_for) if name else {}), **ask.changes}
+    taken = framework(name).defaults(asked_for) if name else usual(ask.changes, ask.gpus.count if ask.gpus else 1)
+    changes = {**taken, **ask.changes}
     if "seq" not in changes:
         raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
     given = frozenset(changes)
@@ -102,6 +131,8 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     assert ask.source is not None
     loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
     run, notes = with_method(Run(**changes), ask.method or Asked())
+    if not name:
+        notes = [*notes, *_said(loaded.architecture, run, taken)]
     planner = planner_of(loaded.architecture, run, ask.gpus)
     r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner)
     r.notes[:0] = notes

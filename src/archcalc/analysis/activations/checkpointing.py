@@ -65,8 +65,9 @@ def checkpointed(
 
     `full` keeps the layer's input and makes the rest again. `selective` means what it means where it comes from: in Megatron the
     products and the softmax of the scores are made again (Korthikanti et al. 2022, section 5); in PyTorch every second matrix's
-    output and that of the attention are kept, and the rest is made again from them (torchtitan 2024-12,
-    parallelisms/parallelize_llama.py `_apply_ac_to_transformer_block`).
+    output and that of the attention are kept, and the rest is made again from them (torchtitan, main of 2026-08,
+    distributed/activation_checkpoint.py `_get_default_save_ops`, `SelectiveAC`): grouped products are not among what is kept, the rows
+    that experts on other ranks send and get are, and the router's matrix is made again.
     """
     if recompute == "none":
         return Kept(every, ())
@@ -77,17 +78,15 @@ def checkpointed(
         scores = tuple(s for s in every if s.per_pair and s.split)
         return Kept(tuple(s for s in every if s not in scores), scores)
     outputs = [start]
-    for i, x in enumerate(linears_of(layer)):
+    for i, x in enumerate(x for x in linears_of(layer) if x.tensor.role != "router"):
         if i % 2 == 0:
             outputs.append(Saved(block_of(x), f"{x.name}: output", how.size, x.write, split=not x.row))
     for attend in layer.attends:
         outputs.append(Saved("scores", "attention's output", how.size, attend.heads * attend.v_dim, split=True))
         outputs.append(Saved("scores", "log of the softmax's sum", FP32, attend.heads, split=True))
-    for t in layer.tensors:
-        if t.experts and len(t.shape) == 3:
-            inner = t.shard.axis if t.shard else 1
-            write = t.shape[inner] if "down" not in t.name else t.shape[3 - inner]
-            outputs.append(Saved("experts", f"{t.name}: output", how.size, t.experts.active * write, split="down" not in t.name))
+    experts = next((t.experts for t in layer.tensors if t.experts and len(t.shape) == 3), None)
+    if experts is not None and how.exchanged:
+        outputs.append(Saved("experts", "rows sent and got", how.size, 2 * experts.active * a.facts.hidden_size))
     kept = tuple(outputs)
     # Where little would be saved, keeping all is never worse.
     return Kept(kept, every) if rank_bytes(kept, 1, how.tokens or 1) < rank_bytes(every, 1, how.tokens or 1) else Kept(every, ())
