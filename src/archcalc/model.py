@@ -250,7 +250,10 @@ class Routing(NamedTuple):
 
 class Clamped(NamedTuple):
     """Gated FFNs, experts among them, whose gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and
-    raised by one."""
+    raised by one; those that are not `scaled` are clamped alone, and FFNs that all tokens visit are not where not `shared`."""
+
+    scaled: bool = True
+    shared: bool = True
 
 
 class Differential(NamedTuple):

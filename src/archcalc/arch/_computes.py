@@ -34,7 +34,8 @@ class Computes(NamedTuple):
     parts even where the whole head turns, and `tables` is the dtype of the cosines and sines. `softmax`, `products`, `capped` and `sinks`
     are those of `Scores`; `capped_logits` says that logits pass through a tanh, in the dtype of `capped_in`. `parallel` says that attention
     and FFN read one residual stream. `routing` is how routers weigh experts, where not by a softmax over all; `router_reads`, `floored` and
-    `learned` are those of `Routing` and `Scores`; `widened` has a dense FFN's activation in fp32, `clamped` the gates of all FFNs clamped.
+    `learned` are those of `Routing` and `Scores`; `widened` has a dense FFN's activation in fp32, `clamped` the gates of FFNs
+    clamped. `bare_queries` normalizes queries alone.
     """
 
     norm: NormKind | None = None
@@ -54,7 +55,8 @@ class Computes(NamedTuple):
     router_reads: Softmax = "own"
     floored: bool = False
     learned: bool = False
-    clamped: bool = False
+    clamped: Clamped | None = None
+    bare_queries: BareKind | None = None
     capped_in: Softmax = "own"
     widened: bool = False
 
@@ -87,6 +89,8 @@ def stepped(layer: Layer, how: Computes, position: Position, hidden: int) -> Lay
                 Bare(name, how.bare_heads, heads * attend.qk_dim, heads, inner=True)
                 for name, heads in (("q_norm", attend.heads), ("k_norm", keys))
             )
+        if how.bare_queries is not None:
+            steps.append(Bare("q_norm", how.bare_queries, attend.heads * attend.qk_dim, attend.heads, inner=True))
         sinks = scores.sinks
         if sinks != "none" and how.sinks != "none":
             sinks = how.sinks
@@ -103,8 +107,8 @@ def stepped(layer: Layer, how: Computes, position: Position, hidden: int) -> Lay
             steps.append(Routing(how.routing or step.kind, how.router_reads, step.linear))
         elif not isinstance(step, (Rotation, Scores, Bare)):
             steps.append(step)
-    if how.clamped and Clamped() not in steps:
-        steps.append(Clamped())
+    if how.clamped is not None and how.clamped not in steps:
+        steps.append(how.clamped)
     if how.widened and any(t.role == "mlp" for t in layer.tensors):
         steps.append(Widened())
     return layer._replace(tensors=normed(layer.tensors, how), steps=tuple(steps), parallel=how.parallel)

@@ -14,12 +14,14 @@ from archcalc.blocks.compressed import CompressedAttention
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.hyper import hyper_connection, hyper_head, widened
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Moe, Stack, Tensor, stack
+from archcalc.model import Architecture, Clamped, Layer, Moe, Stack, Tensor, stack
 
 
 class Schema(CompressedSchema):
     def computes(self) -> Computes:
-        return super().computes()._replace(norm="rms-fp32", softmax="own", sinks="column-max")
+        return (
+            super().computes()._replace(norm="rms-fp32", sinks="column-max", clamped=Clamped(scaled=False), bare_queries="bare-rms")
+        )
 
     def layer(self, kind: str, ffn: str, extra: tuple[Tensor, ...] = ()) -> Layer:
         h, heads, dim, streams, wide = (

@@ -18,7 +18,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.hyper import hyper_connection, hyper_head, widened
 from archcalc.blocks.latent import Indexer, LatentAttention
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Layer, Moe, Shard, Stack, Tensor, stack
+from archcalc.model import Architecture, Clamped, Layer, Moe, Shard, Stack, Tensor, stack
 
 RENAMES = (
     *((f".{ours}_hc.", f".hc_{theirs}_layer.hc_pre.hc_") for ours, theirs in (("attn", "attn"), ("ffn", "mlp"))),
@@ -56,7 +56,7 @@ class Schema(LatentSchema):
     num_nextn_predict_layers: Count = 0
 
     def computes(self) -> Computes:
-        return super().computes()._replace(softmax="own", sinks="column-max", routing="grouped")
+        return super().computes()._replace(sinks="column-max", routing="grouped", clamped=Clamped(scaled=False, shared=False))
 
     def layer(self, indexed: bool, sparse: bool, mtp: bool = False) -> Layer:
         h, heads, rank, topk, streams = self.hidden_size, self.num_attention_heads, self.q_lora_rank, self.index_topk, self.hc_mult

@@ -15,7 +15,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.together import MixersTogether, Together
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Layer, Moe
+from archcalc.model import Architecture, Clamped, Layer, Moe
 
 RENAMES = (
     *((f".mlp.{name}.", f".block_sparse_moe.{name}.") for name in ("experts", "shared_experts")),
@@ -27,7 +27,7 @@ RENAMES = (
 
 class Schema(BlockSparseSchema):
     def computes(self) -> Computes:
-        return super().computes()._replace(norm="rms-1p", joined=True, routing="normalized", clamped=True)
+        return super().computes()._replace(norm="rms-1p", joined=True, routing="normalized", clamped=Clamped())
 
     def layer(self, kind: str, sparse: bool) -> Layer:
         h, heads, kv_heads, dim = self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_dim

@@ -170,13 +170,14 @@ def _attention(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -
     yield from _input(how, "attention", "queries, keys, values", first, hidden, how.residual)
     for x in own:
         if not x.row and x.read != hidden:
-            yield from _input(how, "attention", x.name, [x], x.read, c)
+            # A projection in groups reads the output of all heads.
+            yield from _input(how, "attention", x.name, [x], attend.heads * attend.v_dim if x.leaf == "o_a_proj" else x.read, c)
     latent = any(cache.kind == "latent" for cache in layer.caches)
     queries, values = attend.heads * attend.qk_dim, attend.heads * attend.v_dim
     kv_heads = next((cache.heads for cache in layer.caches if cache.heads and not latent), attend.heads)
     keys, kv_values = kv_heads * attend.qk_dim, kv_heads * attend.v_dim
     out = next((x for x in own if x.row), None)
-    gate = next((x.write for x in first if "gate" in x.leaf or x.leaf == "g_proj"), 0)
+    gate = next((x.write for x in first if ("gate" in x.leaf or x.leaf == "g_proj") and ".compressor." not in x.name), 0)
     gate = gate or next((x.write - queries for x in first if x.leaf == "q_proj" and x.write == 2 * queries), 0)
     fused = next((x.write for x in first if x.write >= queries + keys + kv_values and len(first) == 1), 0)
     # A matrix for queries and gate at once, behind a norm of its own.
@@ -357,8 +358,9 @@ def _activated(how: How, layer: Layer, width: int, storage: int, block: Block, n
     if gated:
         yield Saved(block, f"{name}: gate" + (" and up" if storage > width else ""), c, storage, split=True)
         yield Saved(block, f"{name}: activated gate", c, width, split=True)
-        if any(isinstance(step, Clamped) for step in layer.steps):
-            yield Saved(block, f"{name}: steps of the clamped gate", c, 3 * width, split=True)
+        clamped = next((step for step in layer.steps if isinstance(step, Clamped)), None)
+        if clamped is not None and clamped.shared:
+            yield Saved(block, f"{name}: steps of the clamped gate", c, (3 if clamped.scaled else 2) * width, split=True)
         if storage == width:
             yield Saved(block, f"{name}: up", c, width, split=True)
         return
@@ -465,9 +467,9 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
     if gated:
         yield Saved("experts", "experts: gate and up", c, buffer(2 * wide), split=True)
         yield Saved("experts", "experts: activated gate", c, buffer(wide), split=True)
-        if any(isinstance(step, Clamped) for step in layer.steps):
+        if (clamped := next((step for step in layer.steps if isinstance(step, Clamped)), None)) is not None:
             # The gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and raised by one.
-            yield Saved("experts", "experts: steps of the clamped gate", c, buffer(3 * wide), split=True)
+            yield Saved("experts", "experts: steps of the clamped gate", c, buffer((3 if clamped.scaled else 2) * wide), split=True)
     else:
         yield Saved("experts", "experts: before the activation", c, buffer(wide), split=True)
     if how.trains:
@@ -528,6 +530,33 @@ def _per_layer(how: How, layer: Layer) -> Iterator[Saved]:
         yield Saved("mlp", "per-layer projection: input", how.size, width)
 
 
+_ROUNDS = 20
+"""Rounds of Sinkhorn's algorithm: DeepSeek-V4's default (transformers 5.24, configuration_deepseek_v4.py `hc_sinkhorn_iters`)."""
+
+
+def streams_saved(t: Tensor, how: How, hidden: int, normed: bool = False) -> Iterator[Saved]:
+    """What a hyper-connection around a block keeps whose weights are `t`: all streams in fp32, and the mixtures made of them
+    (transformers 5.24, models/deepseek_v4/modeling_deepseek_v4.py `DeepseekV4HyperConnection.forward`,
+    models/hy_v4/modeling_hy_v4.py). Where the streams are mixed they are `normed` first; elsewhere what is made of them is scaled by their deviation."""
+    if t.role != "other" or len(t.shape) != 2 or not t.name.endswith(("hc.fn", "hc_fn", "hc_head.hc_fn", "hc_head_fn")):
+        return
+    out, wide = t.shape
+    n, name = wide // hidden, t.name
+    if not how.trains or n < 2:
+        return
+    mixes, head = out == (2 + n) * n, out == n
+    yield Saved("norm", f"{name}: streams in fp32", FP32, (2 if mixes or normed else 1) * wide)
+    yield Saved("norm", f"{name}: deviation", FP32, 1)
+    yield Saved("norm", f"{name}: weights of the streams", FP32, out + (4 if mixes or not head else 3) * n)
+    if how.residual != FP32:
+        yield Saved("norm", f"{name}: streams", how.residual, wide)
+    if mixes:
+        yield Saved("norm", f"{name}: rounds that make mixtures doubly stochastic", FP32, _ROUNDS * 2 * (n * n + n))
+    if not head:
+        # A block's output is spread over the streams.
+        yield Saved("norm", f"{name}: output of the block", how.size if mixes else FP32, hidden + n + (n * n if mixes else 0))
+
+
 def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What one layer keeps, as transformers computes it."""
     for step in layer.steps:
@@ -547,6 +576,8 @@ def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     out += _ffn(a, how, layer, linears, _one_norm(a, layer))
     out += expert_saved(a, how, layer, shared_norm=_one_norm(a, layer))
     out += _per_layer(how, layer)
+    for t in layer.tensors:
+        out += streams_saved(t, how, a.facts.hidden_size)
     return [saved for saved in out if saved.per_token or saved.per_pair or saved.per_position or saved.fixed]
 
 

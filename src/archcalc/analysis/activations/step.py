@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archcalc.analysis.activations.checkpointing import layer_kept, rank_bytes
-from archcalc.analysis.activations.layers import norm_of, norm_saved, unreached
+from archcalc.analysis.activations.layers import norm_of, norm_saved, streams_saved, unreached
 from archcalc.analysis.activations.saved import FP32, INT64, How, Loss, Saved
 from archcalc.model import Architecture
 
@@ -24,11 +24,16 @@ def outside(a: Architecture, how: How) -> list[Saved]:
         out.append(Saved("position", "cosines and sines", size, per_position=2 * width))
         if interleaved:
             break
+    layers = (layer for s in a.stacks if s.part == "decoder" for layer in s.kinds)
+    mixed = any(
+        s.name.endswith("doubly stochastic") for layer in layers for t in layer.tensors for s in streams_saved(t, how, hidden)
+    )
     for step in a.steps:
         out += norm_saved(step.kind, how, step.name, hidden, 0, how.residual)
     for group in a.groups:
         if group.part in ("embedding", "decoder"):
             for t in group.tensors:
+                out += streams_saved(t, how, hidden, mixed)
                 if t.name.endswith("per_layer_model_projection.weight") and how.trains:
                     # One vector a layer, projected from what the first layer reads, normalized by itself.
                     out.append(Saved("embedding", "projection for each layer: input", how.size, t.shape[1]))
