@@ -527,3 +527,11 @@ def test_selective_checkpointing_makes_grouped_products_again() -> None:
     # The layer's input, queries, values, gate and attention's output, of 2,048 channels, 32 heads and 4 keys of 128, in bf16.
     assert alone == 2 * (2048 + 32 * 128 + 4 * 128 + 32 * 128) + 4 * 32
     assert spread - alone == 2 * 2 * 8 * 2048
+
+
+@pytest.mark.parametrize(("name", "quantized"), [("qwen3-30b-a3b", True), ("gpt-oss-20b", False)])
+def test_experts_of_transformers_before_release_5(cli: Run_, name: str, quantized: bool) -> None:
+    """4.52, models/qwen3_moe/modeling_qwen3_moe.py: a list of modules whose matrices bitsandbytes takes; gpt-oss's were fused there too."""
+    words = (name, "--seq", "2k", "--lora", "16", "--qlora", "--lora-targets", "attention", "--framework", "transformers")
+    old, new = (_said(cli, *words, "--framework-version", v)["per_gpu"]["weights_bytes"] for v in ("4.57", "5.24"))
+    assert (old < new / 3) if quantized else old == new

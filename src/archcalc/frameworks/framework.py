@@ -91,8 +91,8 @@ def usual(given: Mapping[str, Any], gpus: int) -> dict[str, Any]:
     """What options leave open where no framework is named, as those that publish such runs have it.
 
     Full training over several GPUs with fp32 shards is torchtitan's: a compiled loss, embedding and head as units of their own. Routed
-    experts are in nf4 beside other matrices that are: axolotl and unsloth quantize them, and so did transformers up to 4.57, whose
-    experts were linear modules; transformers 5 alone leaves them.
+    experts are in nf4 beside other matrices that are: axolotl quantizes them, and so did transformers before release 5, whose experts
+    were linear modules (4.52, models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
     """
     if given.get("quant"):
         return {"quantized_experts": True}
@@ -107,9 +107,7 @@ def _said(a: Architecture, run: Run, taken: Mapping[str, Any]) -> list[str]:
     """Which of the usual conventions the run has."""
     notes = []
     if taken.get("quantized_experts") and any(t.experts for s in a.stacks for layer in s.kinds for t in layer.tensors):
-        notes.append(
-            "routed experts in nf4 too, as axolotl and unsloth have them; --framework transformers leaves them as they are"
-        )
+        notes.append("routed experts in nf4 too, as axolotl has them; --framework transformers leaves them as they are")
     if "loss" in taken and run.loss == taken["loss"]:
         notes.append("no framework is named: torchtitan's compiled loss, 4 bytes a logit; --loss full for the Trainer's 14")
     return notes

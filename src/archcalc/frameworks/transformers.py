@@ -43,7 +43,11 @@ class Transformers:
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         precision = "pure" if given.get("lora") or given.get("quant") else "amp"
-        return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(given.get("version"))}
+        version = given.get("version")
+        # Experts were linear modules before release 5, but where checkpoints hold them fused.
+        linear = given.get("quant") and version is not None and not at_least(version, 5, 0)
+        more = {"quantized_experts": "apart"} if linear else {}
+        return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(version), **more}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)

@@ -535,9 +535,11 @@ _ROUNDS = 20
 
 
 def streams_saved(t: Tensor, how: How, hidden: int, normed: bool = False) -> Iterator[Saved]:
-    """What a hyper-connection around a block keeps whose weights are `t`: all streams in fp32, and the mixtures made of them
-    (transformers 5.24, models/deepseek_v4/modeling_deepseek_v4.py `DeepseekV4HyperConnection.forward`,
-    models/hy_v4/modeling_hy_v4.py). Where the streams are mixed they are `normed` first; elsewhere what is made of them is scaled by their deviation."""
+    """What a hyper-connection around a block keeps whose weights are `t`: all streams in fp32, and the mixtures made of them.
+
+    Where the streams are mixed they are `normed` first; elsewhere what is made of them is scaled by their deviation (transformers 5.24,
+    models/deepseek_v4/modeling_deepseek_v4.py `DeepseekV4HyperConnection.forward`, models/hy_v4/modeling_hy_v4.py).
+    """
     if t.role != "other" or len(t.shape) != 2 or not t.name.endswith(("hc.fn", "hc_fn", "hc_head.hc_fn", "hc_head_fn")):
         return
     out, wide = t.shape

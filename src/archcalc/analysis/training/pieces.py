@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from archcalc.analysis.training.adapters import ADAPTED, adapted, adapter_elements, targeted
+from archcalc.analysis.training.adapters import ADAPTED, adapted, adapter_elements, targeted, unfused
 from archcalc.analysis.training.run import Run
 from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer, Part, Tensor
@@ -61,7 +61,9 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
 
     def piece(t: Tensor, part: Part, copies: int) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
-        takes = bitsandbytes_takes(t, part) or (run.quantized_experts and t.experts is not None and len(t.shape) == 3)
+        takes = bitsandbytes_takes(t, part)
+        if run.quantized_experts and (held := unfused(t)) is not None:
+            takes = takes or run.quantized_experts != "apart" or bool(held)
         takes = takes or (run.quantized_head and part == "head" and len(t.shape) == 2)
         quantized = run.quant == "nf4" and takes
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
