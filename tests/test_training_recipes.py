@@ -47,13 +47,15 @@ def last_stage(row: dict[str, Any]) -> megatron.Stage:
 
 REFUSED = {
     "modelopt_distill": "--export-kd-cfg", "flextron": "--flextron", "mimo": "--model-provider", "llava": "--img-h",
-    "dist_muon_param_layout": "--optimizer",
 }  # fmt: skip
 
 
 def test_recorded_runs_of_megatron() -> None:
-    """Static bytes within 1 % and the peak within 5 % on nine of ten runs whose arguments are modelled; the rest is refused by name. The
-    rows of releases older than the source read keep no empty gradients (docs/training.md)."""
+    """Static bytes within 1 % and the peak within 5 % on nine of ten runs whose arguments are modelled; the rest is refused by name.
+
+    The rows of releases older than the source read keep no empty gradients (docs/training.md). The recipe of Muon's layout, of one node
+    of GB200 as all others of its name, has 4 GPUs.
+    """
     right = modelled = 0
     for row in recorded():
         try:
@@ -68,7 +70,7 @@ def test_recorded_runs_of_megatron() -> None:
         static, peak = stage.static / row["allocated_bytes"] - 1, stage.total / row["max_allocated_bytes"] - 1
         right += abs(static) <= 0.01 and abs(peak) <= 0.05
         assert abs(static) <= 0.07 and abs(peak) <= 0.07, row["id"]
-    assert modelled == 101
+    assert modelled == 102
     assert right >= 92
 
 

@@ -166,11 +166,9 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     if optimizer not in ("adam", "muon", "dist_muon", "sgd", "lion"):
         raise UnsupportedError(f"{a.path}: --optimizer {optimizer} is not modelled", "adam, muon, lion and sgd are")
     layer_wise = optimizer == "dist_muon" or (optimizer == "muon" and a.flag("use-distributed-optimizer"))
-    if layer_wise and not a.flag("no-use-layer-wise-param-layout"):
-        raise UnsupportedError(
-            f"{a.path}: --optimizer {optimizer} with --use-distributed-optimizer lays tensors out in buckets, which is not modelled",
-            "--no-use-layer-wise-param-layout deals them to ranks, which is; so is --optimizer muon alone",
-        )
+    # Its own layout of buffers gives each rank whole matrices, about as many elements on each, and the rest to the distributed optimizer
+    # (core/optimizer/layer_wise_optimizer.py `_compute_per_buffer_param_layout`, __init__.py `use_separate_distributed_optimizer`).
+    laid_out = layer_wise and not a.flag("no-use-layer-wise-param-layout")
     optimizer = "muon" if optimizer == "dist_muon" else optimizer
     recompute = a.text("recompute-granularity", "selective" if a.flag("recompute-activations") else "none")
     modules = tuple(a.text("recompute-modules", "core_attn").replace("[", "").replace("]", "").replace(",", " ").split())
@@ -189,13 +187,14 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
     settings = Settings(
-        family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches, a.flag("use-distributed-optimizer") and not layer_wise,
+        family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches, laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),
         a.int("num-distributed-optimizer-instances", 1), "bf16" if bf16 else "fp16" if fp16 else "fp32",
         2 if fp16 or a.flag("grad-reduce-in-bf16") else 4, optimizer, recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
         a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0, 64),
-        not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"), layer_wise,
+        not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"),
+        layer_wise and not laid_out,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
         a.flag("overlap-moe-expert-parallel-comm"),
