@@ -187,7 +187,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
     settings = Settings(
-        family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches, laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),
+        family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches,
+        laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),
         a.int("num-distributed-optimizer-instances", 1), "bf16" if bf16 else "fp16" if fp16 else "fp32",
         2 if fp16 or a.flag("grad-reduce-in-bf16") else 4, optimizer, recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
