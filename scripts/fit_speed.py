@@ -25,6 +25,7 @@ from scipy.optimize import least_squares
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.speed import terms as t
 from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, device_class
+from archcalc.analysis.speed.forecast import MARGIN
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.placement import Placement, rank_weights
 from archcalc.errors import ArchcalcError
@@ -47,6 +48,7 @@ PRIOR = {
     "prompt_products": (1.5, 0.5, 0.3), "prompt_experts": (1.5, 0.5, 0.3),
     "prompt_rows": (60.0, 0.8, 0.3), "prompt_scores": (2.0, 0.5, 0.3),
     "prompt_read": (1.2, 0.3, 0.1), "prompt_layer": (20 * US, 0.8, 0.4),
+    "prompt_moe_layer": (300 * US, 1.0, 0.4),
     "own_prompt": (3.0, 0.6, 0.4), "waiting": (1.0, 1.0, 0.4), "first": (0.03, 0.8, 0.4),
 }  # fmt: skip
 PAIR = 0.55  # Effects of an engine on a class of devices are drawn to none by as much less.
@@ -143,6 +145,9 @@ def built(r: dict[str, Any], configs: Path, made: dict[tuple[Any, ...], Any]) ->
     if weights > device.visible_bytes:
         return None, "the weights are more than the memory: some of it ran elsewhere"
     load_ = t.Load(r.get("isl") or r.get("depth") or 0, max(1, r.get("osl") or 1), max(1, int(r.get("concurrency") or 1)))
+    held = weights + load_.concurrency / dp * w.cache_bytes(load_.isl + load_.osl) / pp
+    if r["kind"] == "served" and held > device.visible_bytes:
+        return None, "more requests than the cache has room for: some waited"
     try:
         if r["phase"] == "prefill":
             parts = t.prefill(w, device, quant, load_.isl, engine)
@@ -326,9 +331,19 @@ def left_out(rows: list[Row], folds: int) -> dict[str, float]:
     return found
 
 
-def ends(errors: dict[str, list[float]], share: float = 0.8) -> tuple[float, float]:
-    """What to multiply a forecast by so that so many measurements lie between, every source counting at most eight times."""
-    pairs = sorted((-e, min(1.0, 8 / len(found))) for found in errors.values() for e in found)
+def weighed(errors: dict[str, list[float]], total: float | None = None) -> list[tuple[float, float]]:
+    """What a forecast was to be multiplied by, as a logarithm, with its weight: every source counts at most eight times.
+
+    With `total` the weights are scaled to that sum.
+    """
+    pairs = [(-e, min(1.0, 8 / len(found))) for found in errors.values() for e in found]
+    scale = 1.0 if total is None else total / (sum(w for _, w in pairs) or 1.0)
+    return [(e, w * scale) for e, w in pairs]
+
+
+def ends(pairs: list[tuple[float, float]], share: float) -> tuple[float, float]:
+    """The ends, as logarithms, between which so many of the weights lie."""
+    pairs = sorted(pairs)
     total, tail = sum(w for _, w in pairs), (1 - share) / 2
     at, low, high = 0.0, pairs[0][0], pairs[-1][0]
     for e, w in pairs:
@@ -337,24 +352,52 @@ def ends(errors: dict[str, list[float]], share: float = 0.8) -> tuple[float, flo
         at += w
         if at <= (1 - tail) * total:
             high = e
-    return math.exp(min(low, -0.02)), math.exp(max(high, 0.02))
+    return min(low, -0.02), max(high, 0.02)
 
 
-POOLED = 5
-"""With fewer sources of its own, a pair takes its interval from those of the engine on other devices too."""
+OTHERS = 8.0
+"""The weight that the errors of all other classes of the kind or the engine have in an interval: as much as one source's."""
 
 
-def covered(errors: dict[str, list[float]], share: float, own: set[str]) -> float:
-    """The share of the rows of a source that the interval of the other sources covers, over the sources named."""
+def covered(errors: dict[str, list[float]], others: list[tuple[float, float]], share: float) -> float:
+    """The share of the rows of a source that the interval without that source covers."""
     inside = rows = 0.0
     for group, found in errors.items():
-        if group not in own:
-            continue
-        low, high = ends({g: e for g, e in errors.items() if g != group}, share)
+        low, high = ends(weighed({g: e for g, e in errors.items() if g != group}) + others, share)
         weight = min(1.0, 8 / len(found))
-        inside += weight * sum(low <= math.exp(-e) <= high for e in found)
+        inside += weight * sum(low <= -e <= high for e in found)
         rows += weight * len(found)
     return inside / rows
+
+
+def interval(errors: dict[str, list[float]], others: dict[str, list[float]]) -> tuple[float, float, float]:
+    """What to multiply a forecast by for the ends of 80 %, and the share of rows of unseen sources between them.
+
+    The share of the seen rows that is taken is the one whose interval covers nearest to 80 % of those of a source that it has not seen.
+    """
+    pool = weighed(others, OTHERS)
+    found = [(covered(errors, pool, s / 100), s) for s in range(40, 98)]
+    inside, share = min(found, key=lambda f: (abs(f[0] - 0.8), abs(f[1] - 80)))
+    low, high = ends(weighed(errors) + pool, share / 100)
+    return math.exp(low), math.exp(high), inside
+
+
+def rank(rows: list[Row], apart: dict[str, float]) -> list[float]:
+    """Spearman's correlation of forecast and measured time in each sweep of four concurrencies or more.
+
+    Source: Spearman 1904, doi:10.2307/1412159.
+    """
+    sweeps: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
+    for row in rows:
+        if row.raw["kind"] == "served" and row.raw["id"] in apart:
+            sweeps[(row.group, *key(row.raw)[:-1])].append(row)
+    found = []
+    for sweep in sweeps.values():
+        if len({row.raw["concurrency"] for row in sweep}) >= 4:
+            measured = np.argsort(np.argsort([row.seconds for row in sweep]))
+            made = np.argsort(np.argsort([row.seconds * math.exp(apart[row.raw["id"]]) for row in sweep]))
+            found.append(float(np.corrcoef(measured, made)[0, 1]))
+    return found
 
 
 def main() -> None:
@@ -374,6 +417,8 @@ def main() -> None:
     if a.doubts:
         for r, why in out:
             print(r["id"], r["group"], r["model"], r["value"], r["metric"], why)
+    sweeps: list[float] = []
+    broken = 0.0
     classes: dict[str, Any] = {}
     out_lines = []
     # Each phase is fitted alone, the time to the first token on what the prompt was found to take.
@@ -399,14 +444,12 @@ def main() -> None:
             if len(carried[0]) < FEWEST_SOURCES or (len(carried[1]) < FEWEST_SOURCES and len(sources) < 2):
                 out_lines.append(f"{line}: refused, fewer than {FEWEST_SOURCES} sources")
                 continue
-            own = set(errors)
-            if len(errors) < POOLED:
-                for row in some:
-                    if row.engine == engine and row.pair != pair and row.raw["id"] in apart:
-                        errors[row.group].append(apart[row.raw["id"]])
-            share = min((abs(covered(errors, s / 100, own) - 0.8), s / 100) for s in range(70, 97))[1]
-            low, high = ends(errors, share)
-            inside = covered(errors, share, own)
+            others: dict[str, list[float]] = collections.defaultdict(list)
+            for row in some:
+                alike = row.raw["kind"] == found[0].raw["kind"] or row.engine == engine
+                if alike and row.pair != pair and row.raw["id"] in apart:
+                    others[row.group].append(apart[row.raw["id"]])
+            low, high, inside = interval(errors, others)
             out_lines.append(f"{line}; interval x {low:.2f} to x {high:.2f} covers {100 * inside:.0f} %")
             entry = classes.setdefault(pair, {"years": "", "terms": {}, "errors": {}})
             for term in dict.fromkeys(name for row in some for name in row.terms if row.engine == engine):
@@ -436,6 +479,15 @@ def main() -> None:
                 print(
                     f"{phase} {kind}: {len(found)} rows, median {found[len(found) // 2]:.1%}, p90 {found[9 * len(found) // 10]:.1%}"
                 )
+        if phase == "decode" and (ranks := rank(some, apart)):
+            within = sorted(ranks)
+            sweeps = [len(ranks), round(sum(ranks) / len(ranks), 3), round(within[len(within) // 2], 3)]
+            print(f"{sweeps[0]} sweeps of concurrency: rank correlation {sweeps[1]} on average, {sweeps[2]} in the middle")
+            late = [
+                apart[row.raw["id"]] < -math.log(MARGIN) for row in some if row.raw["kind"] == "served" and row.raw["id"] in apart
+            ]
+            broken = round(sum(late) / len(late), 3)
+            print(f"{100 * broken:.1f} % of rows take longer than the forecast x {MARGIN}")
         if a.worst:
             for pair, found in sorted(by_pair.items()):
                 for group in sorted({row.group for row in found}):
@@ -457,7 +509,11 @@ def main() -> None:
     print("\n".join(out_lines))
     if a.write:
         OUT.write_text(
-            json.dumps({"schema": 1, "overall": overall, "left_out": dict(left), "classes": classes}, indent=1) + "\n",
+            json.dumps(
+                {"schema": 1, "overall": overall, "sweeps": sweeps, "broken": broken, "left_out": dict(left), "classes": classes},
+                indent=1,
+            )
+            + "\n",
             encoding="utf-8",
         )
         print(f"wrote {OUT}")

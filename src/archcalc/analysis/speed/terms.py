@@ -58,7 +58,7 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     terms = [
         Term("weights", weights / bandwidth, _weights(work, share, bandwidth)),
         Term("cache", cache / bandwidth, f"{each:g} sequences x {work.cache_bytes(context):,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
-        Term("layer", float(work.layers), f"{work.layers} layers"),
+        Term("layer", work.layers, f"{work.layers:g} layers"),
         Term("moe_layer", float(work.moe_layers), f"{work.moe_layers} layers of experts"),
         Term("recurrent_layer", float(work.recurrent), f"{work.recurrent} layers with a state"),
         Term("step", 1.0, "once a step"),
@@ -71,10 +71,10 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     if ranks > 1:
         link = link_bytes_per_s(device)
         sent = 2 * work.layers * each * work.sent_bytes * 2 * (ranks - 1) / ranks
-        terms.append(Term("message", 2.0 * work.layers, f"2 x {work.layers} layers"))
+        terms.append(Term("message", 2.0 * work.layers, f"2 x {work.layers:g} layers"))
         terms.append(
             Term(
-                "sent", sent / link, f"2 x {work.layers} layers x {each:g} x {work.sent_bytes:,} B x 2 x {ranks - 1}/{ranks} / link"
+                "sent", sent / link, f"2 x {work.layers:g} layers x {each:g} x {work.sent_bytes:,} B x 2 x {ranks - 1}/{ranks} / link"
             )
         )
     if each > 1:
@@ -124,7 +124,8 @@ def prefill(work: Work, device: Device, quant: str, isl: int, engine: str) -> li
         ),
         Term("prompt_scores", scores / half, f"{scores:.3g} operations of attention / {half:.3g} a second (16 bits)"),
         Term("prompt_read", read, f"{passes} passes over the weights"),
-        Term("prompt_layer", float(work.layers * passes), f"{work.layers} layers x {passes} passes"),
+        Term("prompt_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
+        Term("prompt_moe_layer", float(work.moe_layers * passes), f"{work.moe_layers} layers of experts x {passes} passes"),
     ]
 
 

@@ -49,7 +49,7 @@ class Work(NamedTuple):
     scores: tuple[Reads, ...]
     prefill_scores: tuple[Reads, ...]
     head_flops: int
-    layers: int
+    layers: float
     moe_layers: int
     recurrent: int
     indexed: int
@@ -122,7 +122,7 @@ def work(architecture: Architecture, components: Iterable[Component], placement:
         if stack.part != "decoder":
             continue
         for layer, n in zip(stack.kinds, stack.counts(), strict=True):
-            layers += n
+            layers += n * ((layer.mixer != "none") + (layer.ffn != "none")) / 2
             moe_layers += n if any(t.experts is not None for t in layer.tensors) else 0
             recurrent += n if any(c.kind == "state" for c in layer.caches) else 0
             latent += n if any(c.kind == "latent" for c in layer.caches) else 0
@@ -152,7 +152,7 @@ def work(architecture: Architecture, components: Iterable[Component], placement:
         scores=_decode_scores(architecture, prefill),
         prefill_scores=prefill,
         head_flops=head_flops(architecture),
-        layers=int(layers),
+        layers=layers,
         moe_layers=int(moe_layers),
         recurrent=int(recurrent),
         indexed=int(indexed),
