@@ -130,7 +130,7 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     )  # fmt: skip
     if ask.own is not None:
         options = options._replace(**engine.weight_options(ask.own))
-    return Candidate(held, options, kept(held, options), name, {}, {}, {})
+    return Candidate(held, options, kept(held, options), name, {}, {}, {}, {})
 
 
 def budget_of(

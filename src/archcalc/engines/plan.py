@@ -104,7 +104,7 @@ class Candidate(NamedTuple):
     """A model with weights as they would be stored, and all that does not depend on the placement.
 
     `weights`, `caches` and `refused` keep what was made for placements already judged, and why others cannot be: many contexts and
-    concurrencies share them.
+    concurrencies share them. `works` keeps what a step asks of a rank, by placement and type of the cache.
     """
 
     architecture: Architecture
@@ -114,6 +114,7 @@ class Candidate(NamedTuple):
     weights: dict[Placement, RankWeights]
     caches: dict[tuple[Placement, str | None, int, int], Pooled]
     refused: dict[Placement, str]
+    works: dict[tuple[Placement, str], tuple[RankWeights, Any]]
 
 
 class Fit(NamedTuple):

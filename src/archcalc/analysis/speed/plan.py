@@ -64,6 +64,15 @@ class Wanted(NamedTuple):
 def work_of(found: Plans, fit: Fit) -> Work:
     """What a step asks of one rank of all stages."""
     p = fit.placement
+    of, held = found.model.works.get((p, fit.kv_dtype), (None, None))
+    if held is None or of is not fit.weights:
+        held = _work(found, fit)
+        found.model.works[p, fit.kv_dtype] = fit.weights, held
+    return held
+
+
+def _work(found: Plans, fit: Fit) -> Work:
+    p = fit.placement
     if p.pp == 1:
         weights = fit.weights
     else:

@@ -7,6 +7,8 @@ FP4 products where the device has them, wider ones else).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from archcalc.analysis.roofline import Rate
 from archcalc.hardware import Device
 
@@ -31,6 +33,7 @@ def formats(quant: str) -> tuple[str, ...]:
     return ("int8", "bf16", "fp16")
 
 
+@lru_cache(256)
 def peak(device: Device, quant: str) -> Rate | None:
     """The fastest of those rates; None where the device has matrix units whose rate nobody states."""
     rates = device.tflops._asdict()
