@@ -152,6 +152,10 @@ def command(
         str | None, typer.Option("--calibration", metavar="FILE", help="What calibrate or diagnose kept of this host.")
     ] = None,
     ram: Annotated[str | None, typer.Option("--ram", metavar="BYTES", help="The CPU's memory, a budget of its own: 64GiB.")] = None,
+    ram_bandwidth: Annotated[
+        str | None,
+        typer.Option("--ram-bandwidth", metavar="BYTES", help="What it reads a second, for weights that lie there: 80GB."),
+    ] = None,
     emit: Annotated[
         str | None,
         typer.Option(
@@ -219,11 +223,18 @@ def command(
         refuse(own_options)
         # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
         specs = machines_of(gpu, vram, alone=True, mixed=own.engine in ("llama.cpp", "ollama"))
+        wanted = _wanted(isl, osl, None, None, calibration, None)
+        if ram_bandwidth is not None:
+            wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(ram_bandwidth))
+            if not wanted.ram_bytes_per_s:
+                raise UsageError(f"--ram-bandwidth {ram_bandwidth}: no memory reads nothing a second", "write it like 80GB")
         _of_command(
-            own, specs, engine_version, quant, concurrency or 1, ram, calibration, _wanted(isl, osl, None, None, calibration, None),
+            own, specs, engine_version, quant, concurrency or 1, ram, calibration, wanted,
             set_ or [], form, offline, refresh, explain, emitted,
         )  # fmt: skip
         return
+    if ram_bandwidth is not None:
+        raise UsageError("--ram-bandwidth is for an engine's own command that leaves weights to the CPU", "leave it out")
     if emit is not None:
         engine = named
     listing = {"--min-params": min_params, "--family": family, "--license": license_, "--sort": sort, "--all": all_}

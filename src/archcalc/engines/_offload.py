@@ -28,14 +28,15 @@ def draft_bytes(draft: Architecture, placement: Placement, options: Options) -> 
 def spared(found: RankWeights, size: int) -> RankWeights:
     """So many bytes of the layers stay in the CPU's memory (vLLM, model_executor/models/utils.py `maybe_offload_to_cpu`)."""
     size = min(size, sum(c.bytes for c in found.components if c.part == "decoder"))
-    left, components = size, []
+    rest, components, left = size, [], []
     for c in found.components:
-        cut = min(left, c.bytes) if c.part == "decoder" else 0
-        left -= cut
+        cut = min(rest, c.bytes) if c.part == "decoder" else 0
+        rest -= cut
         components.append(c._replace(bytes=c.bytes - cut))
+        left += [c._replace(bytes=cut)] if cut else []
     return found._replace(
         bytes=found.bytes - size, tensor_bytes=found.tensor_bytes - size, components=tuple(components),
-        stages=tuple(max(0, s - size) for s in found.stages), cpu_bytes=found.cpu_bytes + size,
+        stages=tuple(max(0, s - size) for s in found.stages), cpu_bytes=found.cpu_bytes + size, left=(*found.left, *left),
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ class RankWeights(NamedTuple):
 
     `bytes` is the sum of `tensor_bytes` (of which `components` are the parts), `tables_bytes` (cosines and sines) and `rounding_bytes`
     (what PyTorch's allocator adds). `stages` are the same sum for each stage. `total_bytes` is what all GPUs hold of tensors,
-    `cpu_bytes` what the engine leaves to the CPU.
+    `cpu_bytes` what the engine leaves to the CPU, of which `left` is multiplied at each step.
     """
 
     bytes: int
@@ -67,6 +67,7 @@ class RankWeights(NamedTuple):
     fullest: int
     total_bytes: int
     cpu_bytes: int
+    left: tuple[Component, ...] = ()
 
 
 def evenly(layers: int, stages: int, spare: int = -1) -> tuple[tuple[int, int], ...]:

@@ -74,16 +74,21 @@ class Calibration(NamedTuple):
     rows: int
 
 
-def bound_tokens_per_s(work: Work, device: Device, load: Load) -> float | None:
-    """The most tokens a second of all sequences: each step reads the weights once, of the experts those of one token at least."""
+def bound_tokens_per_s(work: Work, device: Device, load: Load, away: int | None = None) -> float | None:
+    """The most tokens a second of all sequences: each step reads the weights once, of the experts those of one token at least.
+
+    `away` is the bandwidth to weights in the CPU's memory; where it is not known, they are taken to be read as fast as the GPU's own.
+    """
     bandwidth = device.bandwidth_bytes_per_s
     p = work.placement
     each = -(-load.concurrency // p.dp)
     read = work.floor_bytes(each, load.isl, each)
     if bandwidth is None or not read or not work.decodes:
         return None
+    far = work.floor_away() if away is not None else 0.0
+    seconds = (read - far) / bandwidth + (far / away if away else 0.0)
     # Stages work on different sequences at once, where there are as many.
-    return p.dp * each * bandwidth * min(p.pp, each) / read
+    return p.dp * each * min(p.pp, each) / seconds
 
 
 def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
@@ -94,15 +99,28 @@ def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
 
 
 def forecast(
-    work: Work, device: Device, quant: str, engine: str, load: Load, calibration: Calibration | None = None, parts: bool = False
+    work: Work,
+    device: Device,
+    quant: str,
+    engine: str,
+    load: Load,
+    calibration: Calibration | None = None,
+    parts: bool = False,
+    away: int | None = None,
 ) -> Forecast:
-    """Forecast a plan that fits. With `parts` every term is kept."""
-    bound, floor = bound_tokens_per_s(work, device, load), floor_s(work, device, quant, load.isl)
+    """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory."""
+    bound, floor = bound_tokens_per_s(work, device, load, away), floor_s(work, device, quant, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
         return none._replace(why="an encoder decodes no tokens, and none was measured reading its input")
     if device.bandwidth_bytes_per_s is None:
         return none._replace(why=f"no bandwidth is published for {device.name}")
+    if work.away:
+        held = (
+            f"{work.away / 2**30:.3g} GiB of the weights lie in the CPU's memory: no measurements of that stand behind a forecast"
+        )
+        slow = f"the bound reads them at {away / 1e9:,.0f} GB/s" if away else "the bound takes it to be as fast as the GPU's own"
+        return none._replace(why=f"{held}; {slow}")
     known = fitted(engine, device_class(device))
     if known is None:
         return none._replace(why=f"no measurements of {engine} on such a device ({device_class(device)}) stand behind a forecast")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from archcalc import report
@@ -18,7 +19,8 @@ from archcalc.analysis.speed.forecast import (
 )
 from archcalc.analysis.speed.terms import Load
 from archcalc.analysis.speed.work import Work, work
-from archcalc.engines.placement import Placement, rank_weights
+from archcalc.engines.engine import server
+from archcalc.engines.placement import Component, Placement, rank_weights
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import offers
 
@@ -44,7 +46,8 @@ USUAL = 1024
 class Wanted(NamedTuple):
     """What is asked of speed beside the plan.
 
-    `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds.
+    `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds. `ram_bytes_per_s` is the
+    bandwidth of the CPU's memory, for weights that lie there.
     """
 
     isl: int | None = None
@@ -53,6 +56,7 @@ class Wanted(NamedTuple):
     tpot: float | None = None
     ttft: float | None = None
     calibration: Calibration | None = None
+    ram_bytes_per_s: int | None = None
 
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context."""
@@ -72,17 +76,13 @@ def work_of(found: Plans, fit: Fit) -> Work:
 
 
 def _work(found: Plans, fit: Fit) -> Work:
-    p = fit.placement
+    p, model, weights = fit.placement, found.model, fit.weights
     if p.pp == 1:
-        weights = fit.weights
+        components: Iterable[Component] = (*weights.components, *weights.left)
     else:
-        one = p._replace(pp=1)
-        known = found.model.weights.get(one)
-        if known is None:
-            known = rank_weights(found.model.architecture, one, found.model.options, found.model.tensors)
-            found.model.weights[one] = known
-        weights = known
-    return work(found.model.architecture, weights.components, p, _ELEMENT.get(fit.kv_dtype, 2.0))
+        # The fullest stage is not all of them.
+        components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components
+    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left)
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False) -> Forecast:
@@ -91,8 +91,26 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
     if not fit.fits:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
     return forecast(
-        work_of(found, fit), ask.gpus.device, found.model.quant, wanted.engine or ask.engine, load, wanted.calibration, parts
+        work_of(found, fit),
+        ask.gpus.device,
+        found.model.quant,
+        wanted.engine or ask.engine,
+        load,
+        wanted.calibration,
+        parts,
+        away_bytes_per_s(ask, wanted),
     )
+
+
+def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
+    """How fast weights in the CPU's memory are read: by the CPU where the engine computes with them there, over PCIe by the GPU else.
+
+    None where nobody says. Sources: llama.cpp 0c1e57098, ggml/src/ggml-backend.cpp `ggml_backend_sched_split_graph` (an operation runs
+    where its weights are); vLLM 0.33, model_executor/offloader/uva.py (the GPU reads the CPU's memory at each use).
+    """
+    if server(ask.engine).torch:
+        return ask.gpus.device.pcie_bytes_per_s
+    return wanted.ram_bytes_per_s
 
 
 class Target(NamedTuple):
@@ -256,7 +274,7 @@ def at_context(found: Plans, fit: Fit, ask: Ask) -> Forecast:
     device = ask.gpus.device
     return Forecast(
         load,
-        bound_tokens_per_s=bound_tokens_per_s(made, device, load),
+        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, Wanted())),
         floor_s=floor_s(made, device, found.model.quant, load.isl),
     )
 

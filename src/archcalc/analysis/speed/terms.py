@@ -74,7 +74,9 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
         terms.append(Term("message", 2.0 * work.layers, f"2 x {work.layers:g} layers"))
         terms.append(
             Term(
-                "sent", sent / link, f"2 x {work.layers:g} layers x {each:g} x {work.sent_bytes:,} B x 2 x {ranks - 1}/{ranks} / link"
+                "sent",
+                sent / link,
+                f"2 x {work.layers:g} layers x {each:g} x {work.sent_bytes:,} B x 2 x {ranks - 1}/{ranks} / link",
             )
         )
     if each > 1:

@@ -33,10 +33,11 @@ class Work(NamedTuple):
     `dense_bytes` are read by every step; `expert_bytes` are all routed experts that the rank holds, `experts` of which a layer has and
     `active` a token visits. `state_bytes` is the recurrent state of a sequence, read and written by each step. `flops_per_token` is
     for one token, of all ranks of a replica; `scores` are operations for each visible row, by window, in decoding, `prefill_scores` in
-    prefill. `recurrent` are the layers that keep a state, `indexed` those that choose by an index what they attend to, `latent` those of
-    latent attention, `routed_flops` what
-    of `flops_per_token` is of routed experts, `sent_bytes` what a token's activations take at each crossing of ranks. `decodes` is
-    false of an encoder, which reads its whole input at once and keeps nothing of it.
+    prefill. `layers` are pairs of a mixer and an FFN: one that stands alone is half of one. `recurrent` are the layers that keep a
+    state, `indexed` those that choose by an index what they attend to, `latent` those of latent attention, `routed_flops` what of
+    `flops_per_token` is of routed experts, `sent_bytes` what a token's activations take at each crossing of ranks. `decodes` is false
+    of an encoder, which reads its whole input at once and keeps nothing of it. `away_bytes` and `away_expert_bytes` are what of the
+    weights, which the others count too, lies in the CPU's memory.
     """
 
     dense_bytes: int
@@ -58,6 +59,13 @@ class Work(NamedTuple):
     sent_bytes: int
     placement: Placement
     decodes: bool = True
+    away_bytes: int = 0
+    away_expert_bytes: int = 0
+
+    @property
+    def away(self) -> int:
+        """Bytes of the weights in the CPU's memory."""
+        return self.away_bytes + self.away_expert_bytes
 
     def cache_bytes(self, tokens: float) -> float:
         """What a step reads of one sequence of so many tokens, and writes of its state, on one rank."""
@@ -71,8 +79,15 @@ class Work(NamedTuple):
 
     def floor_bytes(self, tokens: int, context: int, sequences: int) -> float:
         """The fewest bytes that a step can read on a rank: at least one token's experts, however many tokens choose alike."""
-        share = self.active / self.experts if self.experts else 0.0
-        return self.dense_bytes + self.expert_bytes * share + sequences * self.cache_bytes(context)
+        return self.dense_bytes + self.expert_bytes * self._least + sequences * self.cache_bytes(context)
+
+    def floor_away(self) -> float:
+        """What of them a step reads of the CPU's memory, at least."""
+        return self.away_bytes + self.away_expert_bytes * self._least
+
+    @property
+    def _least(self) -> float:
+        return self.active / self.experts if self.experts else 0.0
 
     def decode_flops(self, context: float) -> float:
         """Operations for a token that sees so many tokens."""
@@ -97,8 +112,15 @@ def _visible(tokens: int, before: int, s: Reads) -> float:
     return growing * (first + s.window) / 2 + (tokens - growing) * s.window
 
 
-def work(architecture: Architecture, components: Iterable[Component], placement: Placement, kv_bytes: float) -> Work:
-    """The work of a step. `components` are the weights of one rank over all stages, `kv_bytes` the bytes of a cached element."""
+def work(
+    architecture: Architecture,
+    components: Iterable[Component],
+    placement: Placement,
+    kv_bytes: float,
+    left: Iterable[Component] = (),
+) -> Work:
+    """The work of a step. `components` are the weights of one rank over all stages, those of them in the CPU's memory too, which `left`
+    are; `kv_bytes` the bytes of a cached element."""
     facts = architecture.facts
     moe = facts.moe
     dense = experts = head = tied = 0
@@ -112,6 +134,8 @@ def work(architecture: Architecture, components: Iterable[Component], placement:
             head += c.bytes if c.part == "head" else 0
     if facts.tied_embeddings and not head:
         dense += round(tied * head_share(architecture))
+    away = sum(c.bytes for c in left if c.part in ("decoder", "head"))
+    away_experts = sum(c.bytes for c in left if c.part == "decoder" and c.role == "experts")
     total = decode_flops(architecture, 0)
     tp = placement.tp
     reads: dict[tuple[int | None, int], float] = {}
@@ -161,6 +185,8 @@ def work(architecture: Architecture, components: Iterable[Component], placement:
         sent_bytes=2 * facts.hidden_size,
         placement=placement,
         decodes=any(layer.caches for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds),
+        away_bytes=away - away_experts,
+        away_expert_bytes=away_experts,
     )
 
 

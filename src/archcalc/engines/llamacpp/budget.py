@@ -94,10 +94,14 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
     total = sum(held.layout.weights)
     parts: dict[tuple[str, str], int] = {}
     for tensor in model.tensors:
-        key = (tensor.part, tensor.role)
-        parts[key] = parts.get(key, 0) + sum(p.bytes for p in tensor.pieces) * (len(tensor.layers) or tensor.copies)
+        if tensor.gpu:
+            key = (tensor.part, tensor.role)
+            parts[key] = parts.get(key, 0) + sum(p.bytes for p in tensor.pieces) * (len(tensor.layers) or tensor.copies)
+    for of, away in held.layout.left.items():
+        parts[of] -= away
     whole = max(1, sum(parts.values()))
     components = [Component(part, role, n * size // whole) for (part, role), n in parts.items()]  # type: ignore[arg-type]
     if components:
         components[0] = components[0]._replace(bytes=components[0].bytes + size - sum(c.bytes for c in components))
-    return RankWeights(size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu)
+    left = tuple(Component(part, role, n) for (part, role), n in held.layout.left.items())  # type: ignore[arg-type]
+    return RankWeights(size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, left)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -28,11 +28,15 @@ _NAMES = {
 
 
 class Layout(NamedTuple):
-    """Bytes of weights on each GPU and in the CPU's memory, and the device of each layer's cache (-1 is the CPU)."""
+    """Bytes of weights on each GPU and in the CPU's memory, and the device of each layer's cache (-1 is the CPU).
+
+    `left` is what of the CPU's is multiplied at each step, by part and role: not the table of the input.
+    """
 
     weights: tuple[int, ...]
     on_cpu: int
     caches: tuple[int, ...]
+    left: Mapping[tuple[str, str], int] = {}
 
 
 def devices_of(layers: int, gpus: int, own: Settings, free: Sequence[int]) -> list[int]:
@@ -74,11 +78,14 @@ def lay_out(tensors: Sequence[Kept], layers: int, gpus: int, own: Settings, free
     places = devices_of(layers, gpus, own, free)
     weights = [0] * gpus
     on_host = 0
+    left: dict[tuple[str, str], int] = {}
 
-    def put(device: int, size: int) -> None:
+    def put(device: int, size: int, tensor: Kept) -> None:
         nonlocal on_host
         if device == CPU:
             on_host += size
+            key = tensor.part, tensor.role
+            left[key] = left.get(key, 0) + size
         else:
             weights[device] += size
 
@@ -89,9 +96,10 @@ def lay_out(tensors: Sequence[Kept], layers: int, gpus: int, own: Settings, free
         elif tensor.layers:
             for layer in tensor.layers:
                 away = round(size * on_cpu(own, tensor.role, layer)) if places[layer] != CPU else 0
-                put(places[layer], size - away)
-                on_host += away
+                put(places[layer], size - away, tensor)
+                if away:
+                    put(CPU, away, tensor)
         else:
-            put(places[-1], size * tensor.copies)
+            put(places[-1], size * tensor.copies, tensor)
     caches = tuple(CPU if own.cache_on_cpu else place for place in places[:layers])
-    return Layout(tuple(weights), on_host, caches)
+    return Layout(tuple(weights), on_host, caches, left)
