@@ -19,6 +19,8 @@ from archcalc.analysis.speed.forecast import MARGIN, forecast
 from archcalc.analysis.speed.plan import Wanted, of_fit, work_of
 from archcalc.analysis.speed.rates import peak
 from archcalc.analysis.speed.terms import Load
+from archcalc.analysis.speed.work import work
+from archcalc.engines.placement import Placement
 from archcalc.errors import UsageError
 from archcalc.hardware import device, parse_spec
 from archcalc.loader import load
@@ -322,3 +324,82 @@ def test_cost_is_price_over_rate() -> None:
     assert c["usd_per_million_output_tokens"] == pytest.approx(c["usd_per_hour"] / 3600 / s["decode_tokens_per_s"] * 1e6, rel=1e-3)
     assert c["usd_per_million_output_tokens_low"] < c["usd_per_million_output_tokens"] < c["usd_per_million_output_tokens_high"]
     assert "GPU" in c["of"]
+
+
+def test_a_layer_of_a_mixer_or_an_ffn_alone_is_half_of_one() -> None:
+    """Nemotron-H writes its mixers and FFNs as layers of their own: a model cut so is not slower for it."""
+    whole = load("llama-3.1-8b").architecture
+    stack = next(s for s in whole.stacks if s.part == "decoder")
+    (layer,) = stack.kinds
+    ffn = tuple(t for t in layer.tensors if t.role == "mlp")
+    halves = (
+        layer._replace(ffn="none", tensors=tuple(t for t in layer.tensors if t.role != "mlp")),
+        layer._replace(mixer="none", tensors=ffn, caches=(), attends=()),
+    )
+    cut = stack._replace(kinds=halves, pattern=(0, 1) * len(stack.pattern))
+    apart = whole._replace(stacks=tuple(cut if s is stack else s for s in whole.stacks))
+    of = [work(a, (), Placement(1, 1, 1, 1), 2) for a in (whole, apart)]
+    assert of[0].layers == of[1].layers == 32
+    assert of[0].decode_flops(1024) == of[1].decode_flops(1024)
+
+
+# Decoding with weights in the CPU's memory, that memory's published rate, and tokens a second as measured.
+AWAY = [
+    # ikawrakow/ik_llama.cpp#829: RTX 4080, Ryzen Threadripper PRO 5975WX, eight channels of DDR4-3200, all experts away.
+    ("rtx-4080", "gpt-oss-120b --n-cpu-moe 100", "204.8GB", 24.96),
+    # AlexsJones/llmfit#778: RTX 2080, Core i9-10900X, four channels of DDR4-2933.
+    ("rtx-2080", "deepseek-v2-lite:q4_k_m --n-cpu-moe 16", "93.9GB", 49.6),
+    ("rtx-2080", "qwen2.5-14b:q4_k_m -ngl 42", "93.9GB", 20.8),
+]
+
+
+def _served(gpu: str, words: str, *more: str) -> Any:
+    model, *flags = words.split()
+    model, _, quant = model.partition(":")
+    given = ("--quant", quant) if quant else ()
+    command = ("--", "llama-server", "-m", model, "-c", "4096", "-np", "1", *flags)
+    return json.loads(cli("fit", "--gpu", gpu, "--format", "json", "--offline", *given, *more, *command).stdout)["speed"]
+
+
+@pytest.mark.parametrize(("gpu", "words", "ram", "measured"), AWAY)
+def test_weights_in_the_memory_of_the_cpu_are_read_there(gpu: str, words: str, ram: str, measured: float) -> None:
+    said = _served(gpu, words, "--ram-bandwidth", ram)
+    assert said["basis"] == "bound" and said["tpot_ms"] is None and "CPU's memory" in said["why"]
+    assert measured < said["bound_tokens_per_s"] < 5 * measured
+    assert _served(gpu, words)["bound_tokens_per_s"] > said["bound_tokens_per_s"]
+
+
+def test_more_layers_away_are_no_faster() -> None:
+    rates = [
+        _served("4090", f"gpt-oss-20b --n-cpu-moe {n}", "--ram-bandwidth", "80GB")["bound_tokens_per_s"] for n in (0, 6, 12, 24)
+    ]
+    assert rates == sorted(rates, reverse=True) and rates[0] > 2 * rates[-1]
+
+
+def test_vllm_reads_weights_in_the_memory_of_the_cpu_over_pcie() -> None:
+    command = ("--", "vllm", "serve", "llama-3.1-8b", "--max-model-len", "4096", "--cpu-offload-gb", "8")
+    said = json.loads(cli("fit", "--gpu", "4090", "--format", "json", "--offline", *command).stdout)["speed"]
+    # 8 GiB at PCIe 4.0 x16's 31.5 GB/s are 273 ms a step.
+    assert said["bound_tokens_per_s"] == pytest.approx(1 / 0.273, rel=0.05)
+
+
+def test_the_work_of_a_placement_is_made_once() -> None:
+    found = _plans()
+    assert work_of(found, found.best) is work_of(found, found.best)
+    other = found.best._replace(weights=found.best.weights._replace(components=found.best.weights.components[:1]))
+    assert work_of(found, other) != work_of(found, found.best)
+
+
+def test_the_fit_keeps_what_is_said_of_it() -> None:
+    """Errors, coverage, rank and margin are of sources that a fit had not seen."""
+    from archcalc.analysis.speed import coefficients
+
+    raw = json.loads((Path(coefficients.__file__).parent / "coefficients.json").read_text())
+    for name, median, p90 in (("local decode", 0.1, 0.35), ("served decode", 0.14, 0.45), ("local prefill", 0.25, 0.6)):
+        assert raw["overall"][name][1] <= median and raw["overall"][name][2] <= p90
+    assert raw["sweeps"][1] >= 0.95
+    assert 0.05 <= raw["broken"] <= 0.15
+    for pair, entry in raw["classes"].items():
+        for phase, errors in entry["errors"].items():
+            if errors[6] >= 3:
+                assert 0.75 <= errors[4] <= 0.85, (pair, phase)
