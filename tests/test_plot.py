@@ -187,3 +187,11 @@ def test_cost_is_the_rent_over_the_tokens_that_pareto_draws() -> None:
         assert dollars * rate * 3600 / 1e6 == pytest.approx(rent)
     low, high = cost.bands[0]
     assert all(a <= b <= c for a, b, c in zip(low.values, cost.series[0].values, high.values, strict=True))
+
+
+def test_pareto_sets_storages_side_by_side() -> None:
+    given = {"ctx": None, "engine": "vllm", "isl": "1k", "osl": "1k", "kv_dtype": None}
+    made = charts.drawn("pareto", [load("llama-3.1-8b")], [hardware.parse_spec("h100")], quant="fp8,bf16", **given)
+    assert [s.name for s in made.series] == [f"llama-3.1-8b in {q} on 1 x h100-sxm-80gb" for q in ("fp8", "bf16")]
+    with pytest.raises(UsageError, match="no quantization"):
+        charts.drawn("pareto", [load("llama-3.1-8b")], [hardware.parse_spec("h100")], quant="fp8,zz", **given)

@@ -196,7 +196,8 @@ def _forecasts(
     """For each model and machine the best plan that leaves each user so many tokens a second, as far as `USERS` is reached."""
     for m in models:
         for ask in asks:
-            name = f"{m.source.name} on {ask.gpus.count} x {ask.gpus.device.id}"
+            stored = f" in {ask.quant}" if ask.quant else ""
+            name = f"{m.source.name}{stored} on {ask.gpus.count} x {ask.gpus.device.id}"
             found, why = points(m, ask, wanted)
             best = [max((p for p in found if p.user >= user), key=lambda p: p.gpu, default=None) for user in USERS]
             reached = [p for p in best if p is not None]
@@ -322,10 +323,14 @@ def drawn(
     dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype else None
     if kind in FORECAST:
         from archcalc.analysis.speed.plan import Wanted
+        from archcalc.quant import check_name
 
         wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
         context = tokens or (wanted.isl or 1024) + (wanted.osl or 1024)
-        asks = [Ask(one, known, context, kv_dtype=dtype, quant=quant) for one in machines]
+        quants = [name.strip() for name in quant.split(",")] if quant else [None]
+        for name in filter(None, quants):
+            check_name(name)
+        asks = [Ask(one, known, context, kv_dtype=dtype, quant=name) for one in machines for name in quants]
         return (pareto if kind == "pareto" else cost)(models, asks, wanted)
     if len(machines) > 1:
         raise UsageError(f"a chart of {kind} is about one machine", "name one with --gpu")

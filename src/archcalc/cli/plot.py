@@ -44,7 +44,10 @@ def command(
     isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for pareto and cost.")] = None,
     osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request, for pareto and cost.")] = None,
     quant: Annotated[
-        str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so, for pareto and cost.", autocompletion=formats)
+        str | None,
+        typer.Option(
+            "--quant", metavar="NAME", help="Weights stored so, for pareto and cost; several with commas.", autocompletion=formats
+        ),
     ] = None,
     kv_dtype: KvDtype = None,
     set_: Set = None,
