@@ -359,13 +359,13 @@ OTHERS = 8.0
 """The weight that the errors of all other classes of the kind or the engine have in an interval: as much as one source's."""
 
 
-def covered(errors: dict[str, list[float]], others: list[tuple[float, float]], share: float) -> float:
-    """The share of the rows of a source that the interval without that source covers."""
+def covered(errors: dict[str, list[float]], others: list[tuple[float, float]], share: float, wider: float) -> float:
+    """The share of the rows of a source that the interval without that source covers, its ends `wider` times as far away."""
     inside = rows = 0.0
     for group, found in errors.items():
         low, high = ends(weighed({g: e for g, e in errors.items() if g != group}) + others, share)
         weight = min(1.0, 8 / len(found))
-        inside += weight * sum(low <= -e <= high for e in found)
+        inside += weight * sum(wider * low <= -e <= wider * high for e in found)
         rows += weight * len(found)
     return inside / rows
 
@@ -373,13 +373,15 @@ def covered(errors: dict[str, list[float]], others: list[tuple[float, float]], s
 def interval(errors: dict[str, list[float]], others: dict[str, list[float]]) -> tuple[float, float, float]:
     """What to multiply a forecast by for the ends of 80 %, and the share of rows of unseen sources between them.
 
-    The share of the seen rows that is taken is the one whose interval covers nearest to 80 % of those of a source that it has not seen.
+    The share of the seen rows that is taken is the one whose interval covers nearest to 80 % of those of a source that it has not seen;
+    where even nearly all of them cover less, the ends are moved out.
     """
     pool = weighed(others, OTHERS)
-    found = [(covered(errors, pool, s / 100), s) for s in range(40, 98)]
-    inside, share = min(found, key=lambda f: (abs(f[0] - 0.8), abs(f[1] - 80)))
-    low, high = ends(weighed(errors) + pool, share / 100)
-    return math.exp(low), math.exp(high), inside
+    ways = [(s / 100, 1.0) for s in range(40, 98)] + [(0.97, 1 + k / 10) for k in range(1, 11)]
+    found = [(covered(errors, pool, *way), *way) for way in ways]
+    inside, share, wider = min(found, key=lambda f: (abs(f[0] - 0.8), f[2], abs(f[1] - 0.8)))
+    low, high = ends(weighed(errors) + pool, share)
+    return math.exp(wider * low), math.exp(wider * high), inside
 
 
 def rank(rows: list[Row], apart: dict[str, float]) -> list[float]:

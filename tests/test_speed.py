@@ -403,3 +403,37 @@ def test_the_fit_keeps_what_is_said_of_it() -> None:
         for phase, errors in entry["errors"].items():
             if errors[6] >= 3:
                 assert 0.75 <= errors[4] <= 0.85, (pair, phase)
+
+
+def test_training_is_as_fast_as_its_framework_was_published_to_be(tmp_path: Path) -> None:
+    """llm-foundry 8c8dd48, scripts/train/benchmarking/README.md: MPT-7B on 128 H100 in amp_bf16, 10,475 tokens/s a GPU."""
+    recipe = tmp_path / "run.yaml"
+    shape = {"d_model": 4096, "n_heads": 32, "n_layers": 32, "max_seq_len": 2048, "vocab_size": 50368}
+    run = {
+        "max_seq_len": 2048, "model": {"name": "mpt_causal_lm", **shape}, "optimizer": {"name": "decoupled_adamw"},
+        "max_duration": "12ba", "global_train_batch_size": 768, "device_train_microbatch_size": 6, "precision": "amp_bf16",
+        "fsdp_config": {"sharding_strategy": "FULL_SHARD", "mixed_precision": "DEFAULT", "activation_checkpointing": False},
+    }  # fmt: skip
+    recipe.write_text(json.dumps(run))
+    words = ("train", "--recipe", str(recipe), "--gpu", "128xH100", "--format", "json")
+    made = json.loads(cli(*words).stdout)
+    assert made["work"]["tokens_per_s"] / 128 == pytest.approx(10475, rel=0.2)
+    assert any("70 runs of this framework" in note for note in made["notes"])
+    named = json.loads(cli(*words, "--mfu", "0.5").stdout)
+    assert named["work"]["mfu"] == 0.5 and not any("runs of this framework" in note for note in named["notes"])
+    # Nothing is published of it on such a card.
+    other = json.loads(cli(*words[:-4], "--gpu", "8x4090", "--format", "json").stdout)
+    assert other["work"]["mfu"] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("fit", "llama-3.1-8b", "--gpu", "4090", "--ram-bandwidth", "80GB"), "an engine's own command"),
+        (("fit", "--gpu", "4090", "--ram-bandwidth", "0GB", "--", "llama-server", "-m", "gpt-oss-20b"), "sizes from 1 byte"),
+        (("fit", "--gpu", "4090", "--ram-bandwidth", "fast", "--", "llama-server", "-m", "gpt-oss-20b"), "not a size in bytes"),
+    ],
+)  # fmt: skip
+def test_a_bandwidth_of_the_cpu_s_memory_is_of_a_command(words: tuple[str, ...], said: str) -> None:
+    done = cli(*words, "--offline")
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr

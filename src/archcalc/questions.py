@@ -187,7 +187,7 @@ def train(
     gpu: str | None = None,
     vram: Text | None = None,
     tokens: Text | None = None,
-    mfu: Number = 0.4,
+    mfu: Number | None = None,
     recipe: str | None = None,
     framework: str | None = None,
     framework_version: str | None = None,

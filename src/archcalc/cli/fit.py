@@ -226,8 +226,6 @@ def command(
         wanted = _wanted(isl, osl, None, None, calibration, None)
         if ram_bandwidth is not None:
             wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(ram_bandwidth))
-            if not wanted.ram_bytes_per_s:
-                raise UsageError(f"--ram-bandwidth {ram_bandwidth}: no memory reads nothing a second", "write it like 80GB")
         _of_command(
             own, specs, engine_version, quant, concurrency or 1, ram, calibration, wanted,
             set_ or [], form, offline, refresh, explain, emitted,

@@ -248,7 +248,15 @@ class Machine(NamedTuple):
     ] = None
     vram: Vram = None
     tokens: Annotated[str | None, typer.Option("--tokens", metavar="N", help="Train on so many: 1T.", rich_help_panel=COST)] = None
-    mfu: Annotated[str, typer.Option("--mfu", metavar="SHARE", help="Of the peak rate.", rich_help_panel=COST)] = "0.4"
+    mfu: Annotated[
+        str | None,
+        typer.Option(
+            "--mfu",
+            metavar="SHARE",
+            help="Of the peak rate; what the framework was published to reach, else 0.4.",
+            rich_help_panel=COST,
+        ),
+    ] = None
 
 
 @options
@@ -288,19 +296,20 @@ def command(
     nanochat. Exit status 0, or 1 if a run does not fit the GPUs named.
     """
     from archcalc import units
+    from archcalc.analysis.train_report import MFU
     from archcalc.frameworks.framework import Ask
 
     spec = _machine(machine)
     changes = _changes(computed, split, trained, alone=recipe is None)
     method = _method(learned, spec)
-    share = units.parse_share(machine.mfu, "--mfu")
+    share = None if machine.mfu is None else units.parse_share(machine.mfu, "--mfu")
     count = units.parse_count(machine.tokens) if machine.tokens is not None else None
     if count is not None and spec is None:
         raise UsageError("--tokens changes nothing in this call", "give --gpu 8xH100 with it, or leave it out")
     if not source and recipe is None:
         raise UsageError("SOURCE is missing: which model?", "such as llama-3.1-8b; or --recipe FILE, which may name it")
-    ask = Ask(None, spec, tuple(set_ or ()), changes, share, count, offline, refresh, framework_version, method)
-    report = _report_of(recipe, framework.value if framework else None, ask)
+    ask = Ask(None, spec, tuple(set_ or ()), changes, share or MFU, count, offline, refresh, framework_version, method)
+    report = _report_of(recipe, framework.value if framework else None, ask, share is None)
     missing: list[str] = []
 
     def noted(r: TrainReport) -> TrainReport:
@@ -319,20 +328,36 @@ def command(
         leave(1)
 
 
-def _report_of(recipe: str | None, framework: str | None, ask: Ask) -> Callable[[str], TrainReport]:
-    """How one SOURCE, or the recipe alone, is reported."""
+def _report_of(recipe: str | None, framework: str | None, ask: Ask, usual: bool) -> Callable[[str], TrainReport]:
+    """How one SOURCE, or the recipe alone, is reported; at what such runs were published to reach, if `usual`."""
+    from archcalc.analysis.speed.training import reached
     from archcalc.frameworks import framework as frameworks
+
+    known = None
+
+    def told(r: TrainReport) -> TrainReport:
+        if known is not None and r.work.tokens_per_s is not None:
+            r.notes.append(
+                f"speed is at {known.share:.0%} of the peak: {known.runs} of this framework on such GPUs lay between {known.low:.0%} "
+                f"and {known.high:.0%} ({known.source}); --mfu names another"
+            )
+        return r
 
     if recipe is not None:
         from archcalc.frameworks import files
 
         file = files.read(recipe)
         chosen = frameworks.framework(framework) if framework else frameworks.recognized(file)
-        return lambda text: chosen.report(file, ask._replace(source=None if text == recipe else text))
+        known = reached(chosen.name, ask.gpus.device) if usual and ask.gpus else None
+        ask = ask._replace(mfu=known.share) if known else ask
+        return lambda text: told(chosen.report(file, ask._replace(source=None if text == recipe else text)))
+
+    known = reached(framework, ask.gpus.device) if usual and ask.gpus else None
+    ask = ask._replace(mfu=known.share) if known else ask
 
     def report(text: str) -> TrainReport:
         try:
-            return frameworks.asked(framework, ask._replace(source=text))
+            return told(frameworks.asked(framework, ask._replace(source=text)))
         except ArchcalcError as error:
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
