@@ -440,9 +440,9 @@ FP16 with FP16 accumulation where a device has them.
 _BESIDE = """
 ## Beside another simulator
 
-AIConfigurator 0.12.0, the last release of AISimulate that the package registry's files install (0.13.0 of the new name has no build),
-was asked for the time per token of 68 published rows of vLLM, SGLang and TensorRT-LLM (`aiconfigurator cli estimate`, its own tables where
-it has them, else its estimates: `--database-mode HYBRID`). It answered 56, with a median error of 23 % and 65 % at the 90th percentile.
+AIConfigurator 0.12.0 (AISimulate by its former name; 0.13.0 could not be installed) was asked for the time per token of 68 published
+rows of vLLM, SGLang and TensorRT-LLM (`aiconfigurator cli estimate --database-mode HYBRID`: its own tables where
+it has them, else its estimates). It answered 56, with a median error of 23 % and 65 % at the 90th percentile.
 Of those, 37 rows are in the fit of this page, each forecast by a fit without its source: 15 % and 42 %, and 22 % and 51 % for
 AIConfigurator on the same 37.
 """
