@@ -211,6 +211,11 @@ def inconsistent(rows: list[Row]) -> tuple[list[Row], list[tuple[dict[str, Any],
         if row.raw["kind"] == "served" and row.phase == "decode":
             sweeps[(row.group, *key(row.raw)[:-1])].append(row)
     bad: dict[str, str] = {}
+    first = {(row.group, *key(row.raw)): row.seconds for row in rows if row.phase == "ttft"}
+    for row in rows:
+        # Little 1961, doi:10.1287/opre.9.3.383: fewer than half of the requests decoded at once.
+        if row.phase == "decode" and first.get((row.group, *key(row.raw)), 0.0) > max(1, row.raw["osl"]) * row.seconds:
+            bad[row.raw["id"]] = "most of the requests waited for their first token"
     alike: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
     for row in rows:
         if row.raw["kind"] == "local":
