@@ -382,7 +382,7 @@ def interval(errors: dict[str, list[float]], others: dict[str, list[float]]) -> 
     where even nearly all of them cover less, the ends are moved out.
     """
     pool = weighed(others, OTHERS)
-    ways = [(s / 100, 1.0) for s in range(40, 98)] + [(0.97, 1 + k / 10) for k in range(1, 11)]
+    ways = [(s / 400, 1.0) for s in range(160, 389)] + [(0.97, 1 + k / 10) for k in range(1, 11)]
     found = [(covered(errors, pool, *way), *way) for way in ways]
     inside, share, wider = min(found, key=lambda f: (abs(f[0] - 0.8), f[2], abs(f[1] - 0.8)))
     low, high = ends(weighed(errors) + pool, share)
