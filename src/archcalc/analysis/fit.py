@@ -6,7 +6,7 @@ which placements are tried, and in what order they are preferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -168,18 +168,41 @@ class Settled(NamedTuple):
     taken: Taken
 
 
-def settle(model: Candidate, placement: Placement, weights: RankWeights, ask: Ask, context: int, sequences: int) -> Settled:
-    """What a placement leaves for the cache once the engine starts. `sequences` are those of one replica."""
+def pooled_of(model: Candidate, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
+    """The cache of a placement, made once for a candidate."""
+    # All that a cache depends on beside the model, its engine and its GPU, which a candidate is made for.
+    key = placement, ask.kv_dtype, plan.batched_tokens, plan.sequences
+    found = model.caches.get(key)
+    if found is None:
+        found = model.caches[key] = server(ask.engine).pooled(model.architecture, placement, ask, plan)
+    return found
+
+
+def settle(
+    model: Candidate,
+    placement: Placement,
+    weights: RankWeights,
+    ask: Ask,
+    context: int,
+    sequences: int,
+    *,
+    budgets: Callable[..., Budget] = budget_of,
+    pools: Callable[[Candidate, Placement, Ask, Budget], Pooled] = pooled_of,
+) -> Settled:
+    """What a placement leaves for the cache once the engine starts. `sequences` are those of one replica.
+
+    `budgets` and `pools` are those functions or the like of them, for callers that keep what was made for other GPUs.
+    """
     engine = server(ask.engine)
-    plan = budget_of(model, placement, weights, ask, context, sequences)
+    plan = budgets(model, placement, weights, ask, context, sequences)
     start, taken = engine.settles(ask, placement, plan, sequences)
     if taken != Taken():
-        plan = budget_of(model, placement, weights, ask, context, sequences, taken)
-    pooled = _pooled(model, placement, ask, plan)
+        plan = budgets(model, placement, weights, ask, context, sequences, taken)
+    pooled = pools(model, placement, ask, plan)
     further = engine.fits_pool(ask, plan, pooled, sequences, taken)
     if further.sequences != taken.sequences:
-        plan = budget_of(model, placement, weights, ask, context, sequences, further)
-        pooled = _pooled(model, placement, ask, plan)
+        plan = budgets(model, placement, weights, ask, context, sequences, further)
+        pooled = pools(model, placement, ask, plan)
     if start.starts and (lacking := no_kernels(model, ask)):
         start = Start(False, lacking, None)
     return Settled(plan, pooled, start, further)
@@ -196,15 +219,6 @@ def no_kernels(model: Candidate, ask: Ask) -> str | None:
     return engine.lacks_format(ask.version, quantization) or engine.lacks_kernels(
         ask.version, method_of(quantization), capability(ask.gpus.device)
     )
-
-
-def _pooled(model: Candidate, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
-    # All that a cache depends on beside the model, its engine and its GPU, which a candidate is made for.
-    key = placement, ask.kv_dtype, plan.batched_tokens, plan.sequences
-    found = model.caches.get(key)
-    if found is None:
-        found = model.caches[key] = server(ask.engine).pooled(model.architecture, placement, ask, plan)
-    return found
 
 
 def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> Fit:

@@ -16,8 +16,9 @@ from archcalc.analysis import fit, verdict
 from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
-from archcalc.engines.placement import Placement, RankWeights, rank_weights
-from archcalc.engines.plan import Taken, capability
+from archcalc.engines.placement import Placement, RankWeights
+from archcalc.engines.plan import Pooled, Taken
+from archcalc.engines.plan import machines as of_machines
 from archcalc.errors import ArchcalcError
 from archcalc.figures import memory
 from archcalc.hardware import Device, GpuSpec
@@ -42,6 +43,7 @@ UNSTATED_CONTEXT = 1 << 20
 Run = tuple[int, int, int, int]
 Staircase = tuple[Run, ...]
 _MARK = 918273645
+_NOTHING = Taken()
 
 
 def height(stairs: Staircase, n: int) -> int:
@@ -79,7 +81,10 @@ def staircase(of: Callable[[int], int], last: int) -> Staircase:
             at = first + n * width
             return at <= last and of(at) == value + n * step and of(at - 1) == value + (n - 1) * step
 
-        steps = fit.largest(regular, last)
+        # Most rise evenly up to their last value, and stay there.
+        steps = (of(last) - value) // step
+        if steps < 1 or not regular(steps) or regular(steps + 1):
+            steps = fit.largest(regular, last)
         runs.append((first, value, width, step))
         first += steps * width
 
@@ -107,6 +112,8 @@ def _joined(runs: list[Run], of: Callable[[int], int], last: int) -> Staircase:
 
 # What commands are cut at: their flags, with their values, are few.
 _FLAG = " --"
+# Where a plan's own flags stand in a command that is written once for all of them.
+_OWN_FLAGS = "--flags-of-the-plan"
 
 
 class _Interned:
@@ -129,6 +136,26 @@ class _Kernels(NamedTuple):
     compute: str | None
 
 
+class _Weighed(NamedTuple):
+    """A model on GPUs of one kind of kernels. `number` is the same wherever it is kept in the same way; `stop` why it does not start."""
+
+    model: fit.Candidate
+    number: int
+    stop: str
+
+
+class _Pooled(NamedTuple):
+    """A pool and its place; -1 and why for one that the engine refuses."""
+
+    place: int
+    said: str
+    made: Pooled | None = None
+
+    @property
+    def states(self) -> bool:
+        return self.made is not None and self.made.pool is not None and self.made.pool.states
+
+
 class _Placed(NamedTuple):
     """Rows of placements, what differs with fewer sequences, why cache dtypes and placements are refused, and the engine's share."""
 
@@ -147,6 +174,261 @@ def machines() -> Iterator[tuple[Device, list[int]]]:
         yield device, [n for n in COUNTS if n <= most]
 
 
+class _Tables:
+    """The tables of one model. What GPUs have in common is made once: they differ by their memory, and few by more."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.limit = loaded.architecture.facts.context_tokens or UNSTATED_CONTEXT
+        self.stair, self.pool, self.command, self.word, self.several = (_Interned() for _ in range(5))
+        self._models: dict[_Kernels, _Weighed] = {}
+        self._weights: dict[tuple[int, Placement], RankWeights] = {}
+        self._budgets: dict[tuple[Any, ...], Budget] = {}
+        self._pools: dict[tuple[Any, ...], _Pooled] = {}
+        self._alike: dict[tuple[Any, ...], int] = {}
+        self._rows: dict[tuple[Any, ...], list[list[Any]]] = {}
+        self._commands: dict[tuple[Any, ...], str] = {}
+        self._kinds: dict[str, Any] = {}
+        self._refused: dict[tuple[Any, ...], str] = {}
+
+    def weighed(self, ask: fit.Ask) -> _Weighed:
+        """The model on that GPU. Raises what the engine says of it."""
+        device = ask.gpus.device
+        kernels = _Kernels(device.vendor, device.compute)
+        if kernels not in self._models:
+            made = fit.candidate(self.loaded.architecture, ask)
+            number = len(self._models)
+            for other in self._models.values():
+                if (made.quant, made.architecture, made.tensors) == (
+                    other.model.quant,
+                    other.model.architecture,
+                    other.model.tensors,
+                ):
+                    number = other.number
+            self._models[kernels] = _Weighed(made, number, fit.no_kernels(made, ask) or "")
+        return self._models[kernels]
+
+    def weights(self, at: _Weighed, placement: Placement, ask: fit.Ask) -> RankWeights:
+        key = at.number, placement
+        if key not in self._weights:
+            self._weights[key] = server(ENGINE).weigh(at.model, placement, ask)
+        return self._weights[key]
+
+    def _kind(self, device: Device) -> Any:
+        """What of a GPU decides activations and overhead, as a number."""
+        if device.id not in self._kinds:
+            shared = device.free_bytes is None or not server(ENGINE).reads_free
+            kind = server(ENGINE).budget_kind(device, self.loaded.architecture, None) if shared else device
+            self._kinds[device.id] = kind
+        return self._kinds[device.id]
+
+    def budget(self, at: _Weighed, placement: Placement, ask: fit.Ask, context: int, taken: Taken = _NOTHING) -> Budget:
+        """As `fit.budget_of` says, out of that of another GPU of the kind."""
+        device = ask.gpus.device
+        key = (
+            at.number, self._kind(device), placement, context, ask.utilization, ask.batched_tokens, taken.utilization, taken.sequences,
+        )  # fmt: skip
+        made = self._budgets.get(key)
+        if made is None:
+            held = self.weights(at, placement, ask)
+            made = self._budgets[key] = fit.budget_of(at.model, placement, held, ask, context, 1, taken)
+        memory = device.visible_bytes
+        if made.memory_bytes == memory:
+            return made
+        share = int(memory * made.utilization)
+        return made._replace(
+            memory_bytes=memory,
+            budget_bytes=share,
+            kv_room_bytes=share - made.weights_bytes - made.activation_bytes - made.overhead_bytes,
+        )
+
+    def pooled(self, at: _Weighed, placement: Placement, ask: fit.Ask, plan: Budget) -> _Pooled:
+        device = ask.gpus.device
+        key = (placement.tp, placement.pp, plan.batched_tokens, ask.kv_dtype, server(ENGINE).pool_kind(device))
+        found = self._pools.get(key) or self._pools.get((*key, device.compute))
+        if found is not None:
+            return found
+        try:
+            made = server(ENGINE).pooled(at.model.architecture, placement, ask, plan)
+        except ArchcalcError as error:
+            # Words of a refusal may name the GPU.
+            found = self._pools[*key, device.compute] = _Pooled(-1, error.message)
+            return found
+        shape: tuple[Any, ...] = (0, 0, None, (), made.dtype)
+        if made.pool is not None:
+            p = made.pool
+            groups = tuple(self.stair(staircase(group, self.limit)) for group in p.groups)
+            shape = (p.block_bytes, p.null_blocks, p.tokens_per_block, groups, made.dtype)
+        found = self._pools[key] = _Pooled(self.pool(shape), made.dtype, made)
+        return found
+
+    def stairs_of(self, of: Callable[[int], int], *key: Any) -> int:
+        """Functions of one key that agree at both ends are taken for the same."""
+        key = (*key, of(1), of(self.limit))
+        if key not in self._alike:
+            self._alike[key] = self.stair(staircase(of, self.limit))
+        return self._alike[key]
+
+    def settled(self, at: _Weighed, placement: Placement, ask: fit.Ask, context: int) -> fit.Settled:
+        """What a placement leaves where each sequence needs a block of state, of which there may be too few."""
+
+        def budgets(
+            _model: Any, _place: Any, _held: Any, asked: fit.Ask, tokens: int, _sequences: int, taken: Taken = _NOTHING
+        ) -> Budget:
+            return self.budget(at, placement, asked, tokens, taken)
+
+        # Of the pool only the bytes of a block are asked, which do not depend on the tokens of a step.
+        pool = self.pooled(at, placement, ask, self.budget(at, placement, ask, self.limit)).made
+
+        def pools(*_of: Any) -> Pooled:
+            assert pool is not None
+            return pool
+
+        held = self.weights(at, placement, ask)
+        return fit.settle(at.model, placement, held, ask, context, 1, budgets=budgets, pools=pools)
+
+    def budget_stairs(
+        self, at: _Weighed, placement: Placement, ask: fit.Ask, taken: Taken | None, key: tuple[Any, ...]
+    ) -> tuple[int, int]:
+        """Activations and overhead over the context, with what the plan takes; None where that depends on the context."""
+
+        @cache
+        def budget(context: int) -> Budget:
+            if taken is None:
+                return self.settled(at, placement, ask, context).budget
+            return self.budget(at, placement, ask, context, taken)
+
+        # The widest layer of all stages counts for every one, and what is captured of a stage does not depend on how a layer is split.
+        one_stage, stages = placement._replace(pp=1), placement.pp
+        active = self.stairs_of(lambda context: budget(context).activation_bytes, "activation", one_stage, *key)
+        return active, self.stairs_of(lambda context: budget(context).overhead_bytes, "overhead", stages, *key)
+
+    def command_of(self, at: _Weighed, placement: Placement, ask: fit.Ask, dtype: str, taken: Taken, plan: Budget) -> int:
+        """The place of the command, `{}` for the context. It is written once for all that a plan may set."""
+        key = placement, ask.kv_dtype, dtype, ask.utilization, ask.batched_tokens, at.model.quant, of_machines(ask.gpus)
+        text = self._commands.get(key)
+        if text is None:
+            held = self.weights(at, placement, ask)
+            judged = fit.Fit(placement, held, plan, _MARK, 1, 0, 0.0, 0, dtype, "", taken=Taken(flags=(_OWN_FLAGS,)))
+            text = verdict.command(self.loaded, ask, fit.Plans(at.model, judged, (), ())).replace(str(_MARK), "{}")
+            self._commands[key] = text
+        own = " ".join(taken.flags)
+        text = text.replace(_OWN_FLAGS, own) if own else text.replace(f" {_OWN_FLAGS}", "")
+        return self.command(tuple(map(self.word, text.split(_FLAG))))
+
+    def rows_of(self, ask: fit.Ask, placement: Placement) -> tuple[list[list[Any]], list[str], int]:
+        """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory."""
+        at = self.weighed(ask)
+        plan = self.budget(at, placement, ask, self.limit)
+        start, shared = server(ENGINE).settles(ask, placement, plan, 1)
+        if ask.sequences is not None and shared.sequences is None:
+            return [], [], 0
+        shared = shared._replace(notes=())
+        stop = start.limit or at.stop
+        asks = [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
+        pools = [self.pooled(at, placement, asked, plan) for asked in asks]
+        reasons = ["" if p.place >= 0 else p.said for p in pools]
+        share = self.budget(at, placement, ask, self.limit, shared).budget_bytes
+        places = tuple(p.place for p in pools)
+        key = (
+            at.number, stop, self._kind(ask.gpus.device), of_machines(ask.gpus), placement, ask.utilization, ask.batched_tokens, shared, places,
+        )  # fmt: skip
+        states = any(p.states for p in pools)
+        if states or key not in self._rows:
+            self._rows[key] = list(self._made_rows(at, placement, asks, pools, plan, shared, stop))
+        return self._rows[key], reasons, share
+
+    def _made_rows(
+        self,
+        at: _Weighed,
+        placement: Placement,
+        asks: Sequence[fit.Ask],
+        pools: Sequence[_Pooled],
+        plan: Budget,
+        shared: Taken,
+        stop: str,
+    ) -> Iterator[list[Any]]:
+        found: dict[Taken, list[int]] = {}
+        for i, (asked, pool) in enumerate(zip(asks, pools, strict=True)):
+            if pool.place >= 0:
+                taken = self.settled(at, placement, asked, self.limit).taken if pool.states else shared
+                found.setdefault(taken._replace(notes=()), []).append(i)
+        held = self.weights(at, placement, asks[0])
+        for taken, places in found.items():
+            key: tuple[Any, ...] = at.number, plan.batched_tokens, plan.sequences, taken.sequences
+            first = places[0]
+            always: Taken | None = taken
+            if pools[first].states and self.settled(at, placement, asks[first], 1).taken._replace(notes=()) != taken:
+                # What the room leaves to a context decides how many sequences there are: it shrinks as the context grows.
+                key, always = (*key, placement, plan.budget_bytes, pools[first].place), None
+            active, over = self.budget_stairs(at, placement, asks[first], always, key)
+            nothing = self.command(())
+            commands = [
+                self.command_of(at, placement, asks[i], pools[i].said, taken, plan) if i in places else nothing
+                for i in range(len(pools))
+            ]
+            yield [
+                placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
+                plan.sequences, self.several(tuple(pools[i].place if i in places else -1 for i in range(len(pools)))),
+                self.several(tuple(commands)), stop,
+            ]  # fmt: skip
+
+    def tight(self, made: _Placed) -> bool:
+        """Whether no placement leaves room at the longest context."""
+        steps = self.stair.entries()
+        rooms = (made.share - row[4] - height(steps[row[5]], self.limit) - height(steps[row[6]], self.limit) for row in made.rows)
+        return all(room <= 0 for room in rooms)
+
+    def placed(self, ask: fit.Ask) -> _Placed:
+        """Every placement in the order of preference, and the same with fewer sequences, the most first."""
+        at, device = self.weighed(ask), ask.gpus.device
+        rows: list[list[Any]] = []
+        less: list[list[Any]] = []
+        errors, refused, share = [""] * len(KV_DTYPES), "", 0
+        for placement in sorted(fit.placements(at.model.architecture, ask), key=lambda p: fit.preference(p, device)):
+            key = at.number, of_machines(ask.gpus), placement
+            if key not in self._refused:
+                self._refused[key] = fit.cannot(at.model, placement, ask)
+            if why := self._refused[key]:
+                refused = refused or why
+                continue
+            made, reasons, share = self.rows_of(ask, placement)
+            errors = [a or b for a, b in zip(errors, reasons, strict=True)]
+            # Where the weights alone are too much, no number of sequences helps.
+            light = bool(made) and made[0][4] < share
+            for sequences in server(ENGINE).fewer_sequences if light else ():
+                for row in self.rows_of(ask._replace(sequences=sequences), placement)[0]:
+                    other = [row[8]] if row[8] != made[0][8] else []
+                    less.append([len(rows), row[5], row[6], row[9], sequences, *other])
+            rows += made
+        less.sort(key=lambda row: -row[4])
+        return _Placed(rows, less, errors, refused, share)
+
+    def with_settings(self, ask: fit.Ask, least: int) -> Iterator[list[Any]]:
+        """The placements with each of the engine's settings and with all of them, where the weights leave the defaults no room."""
+        at = self.weighed(ask)
+        placement = min(fit.placements(at.model.architecture, ask), key=lambda p: fit.preference(p, ask.gpus.device))
+        if (at.number, placement) not in self._weights:
+            return
+        plan = self.budget(at, placement, ask, self.limit)
+        settings = server(ENGINE).settings(ask, plan)
+        shares = [
+            plan.budget_bytes,
+            *(int(plan.memory_bytes * s.values["utilization"]) for s in settings if "utilization" in s.values),
+        ]
+        for chosen in fit.ways_to_set(settings) if least < max(shares) else ():
+            values = {name: value for setting in chosen for name, value in setting.values.items()}
+            made = self.placed(ask._replace(**values))
+            if made.rows and least < made.share:
+                yield [made.share, made.rows, made.fewer]
+
+    def machine(self, ask: fit.Ask) -> tuple[_Placed, list[list[Any]]]:
+        """The placements on one machine, and those with settings."""
+        made = self.placed(ask)
+        least = min((row[4] for row in made.rows), default=0)
+        return made, list(self.with_settings(ask, least)) if least and self.tight(made) else []
+
+
 def tables(loaded: Loaded) -> dict[str, Any]:
     """Every plan of a model, as plain data. Raises what `archcalc fit` raises for the model on any machine.
 
@@ -161,167 +443,24 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     """
     architecture = loaded.architecture
     refuse_guess(architecture)
-    limit = architecture.facts.context_tokens or UNSTATED_CONTEXT
-    stair, pool, command, word, several = _Interned(), _Interned(), _Interned(), _Interned(), _Interned()
-    models: dict[_Kernels, fit.Candidate] = {}
-    weights: dict[tuple[_Kernels, Placement], RankWeights] = {}
-    pools: dict[tuple[Any, ...], tuple[int, str, bool]] = {}
-    alike: dict[tuple[Any, ...], int] = {}
-
-    def stairs_of(of: Callable[[int], int], *key: Any) -> int:
-        """With a key, functions of one key that agree at both ends are taken for the same."""
-        if not key:
-            return stair(staircase(of, limit))
-        key = (*key, of(1), of(limit))
-        if key not in alike:
-            alike[key] = stair(staircase(of, limit))
-        return alike[key]
-
-    def pool_of(model: fit.Candidate, placement: Placement, ask: fit.Ask, plan: Any) -> tuple[int, str, bool]:
-        """Its place, the cache's dtype, and whether sequences need blocks of state; -1 and why for one that the engine refuses."""
-        key = (placement.tp, placement.pp, plan.batched_tokens, capability(ask.gpus.device), ask.kv_dtype)
-        if key not in pools:
-            try:
-                made = server(ENGINE).pooled(model.architecture, placement, ask, plan)
-                if made.pool is None:
-                    pools[key] = pool((0, 0, None, (), made.dtype)), made.dtype, False
-                else:
-                    p = made.pool
-                    groups = tuple(map(stairs_of, p.groups))
-                    place = pool((p.block_bytes, p.null_blocks, p.tokens_per_block, groups, made.dtype))
-                    pools[key] = place, made.dtype, p.states
-            except ArchcalcError as error:
-                pools[key] = -1, error.message, False
-        return pools[key]
-
-    def budget_stairs(
-        model: fit.Candidate, placement: Placement, held: RankWeights, ask: fit.Ask, taken: Taken | None, key: tuple[Any, ...]
-    ) -> tuple[int, int]:
-        """Activations and overhead over the context, with what the plan takes; None where that depends on the context."""
-
-        @cache
-        def budget(context: int) -> Budget:
-            if taken is None:
-                return fit.settle(model, placement, held, ask, context, 1).budget
-            return fit.budget_of(model, placement, held, ask, context, 1, taken)
-
-        active = stairs_of(lambda context: budget(context).activation_bytes, "activation", *key)
-        return active, stairs_of(lambda context: budget(context).overhead_bytes, "overhead", *key)
-
-    def rows_of(ask: fit.Ask, kernels: _Kernels, placement: Placement) -> tuple[list[list[Any]], list[str], int]:
-        """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory."""
-        model = models[kernels]
-        if (kernels, placement) not in weights:
-            weights[kernels, placement] = rank_weights(model.architecture, placement, model.options, model.tensors)
-        held = weights[kernels, placement]
-        plan = fit.budget_of(model, placement, held, ask, limit, 1)
-        start, shared = server(ENGINE).settles(ask, placement, plan, 1)
-        if ask.sequences is not None and shared.sequences is None:
-            return [], [], 0
-        stop = start.limit or fit.no_kernels(model, ask) or ""
-        found: dict[Taken, list[int]] = {}
-        reasons, dtypes = [], []
-        for i, dtype in enumerate(KV_DTYPES):
-            asked = ask._replace(kv_dtype=dtype)
-            place, said, states = pool_of(model, placement, asked, plan)
-            reasons.append("" if place >= 0 else said)
-            dtypes.append((place, said, asked, states))
-            if place >= 0:
-                taken = fit.settle(model, placement, held, asked, limit, 1).taken if states else shared
-                found.setdefault(taken._replace(notes=()), []).append(i)
-        rows = []
-        for taken, places in found.items():
-            asked, states = dtypes[places[0]][2:]
-            key = placement, plan.batched_tokens, plan.sequences, taken
-            active, over = budget_stairs(model, placement, held, asked, None if states else taken, key)
-            judged = fit.Fit(placement, held, plan, _MARK, 1, 0, 0.0, 0, "", "", taken=taken)
-            commands = []
-            for i, (_, said, asked, _) in enumerate(dtypes):
-                text = ""
-                if i in places:
-                    chosen = fit.Plans(model, judged._replace(kv_dtype=said), (), ())
-                    text = verdict.command(loaded, asked, chosen).replace(str(_MARK), "{}")
-                commands.append(command(tuple(map(word, text.split(_FLAG)))))
-            rows.append(
-                [
-                    placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
-                    plan.sequences, several(tuple(dtypes[i][0] if i in places else -1 for i in range(len(dtypes)))),
-                    several(tuple(commands)), stop,
-                ]
-            )  # fmt: skip
-        return rows, reasons, fit.budget_of(model, placement, held, ask, limit, 1, shared).budget_bytes
-
-    def tight(made: _Placed) -> bool:
-        """Whether no placement leaves room at the longest context."""
-        steps = stair.entries()
-        rooms = (made.share - row[4] - height(steps[row[5]], limit) - height(steps[row[6]], limit) for row in made.rows)
-        return all(room <= 0 for room in rooms)
-
-    def placed(ask: fit.Ask, kernels: _Kernels) -> _Placed:
-        """Every placement in the order of preference, and the same with fewer sequences, the most first."""
-        model, device = models[kernels], ask.gpus.device
-        rows: list[list[Any]] = []
-        less: list[list[Any]] = []
-        errors, refused, share = [""] * len(KV_DTYPES), "", 0
-        for placement in sorted(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, device)):
-            why = fit.cannot(model, placement, ask)
-            if why:
-                refused = refused or why
-                continue
-            made, reasons, share = rows_of(ask, kernels, placement)
-            errors = [a or b for a, b in zip(errors, reasons, strict=True)]
-            # Where the weights alone are too much, no number of sequences helps.
-            light = bool(made) and made[0][4] < share
-            for sequences in server(ENGINE).fewer_sequences if light else ():
-                for row in rows_of(ask._replace(sequences=sequences), kernels, placement)[0]:
-                    other = [row[8]] if row[8] != made[0][8] else []
-                    less.append([len(rows), row[5], row[6], row[9], sequences, *other])
-            rows += made
-        less.sort(key=lambda row: -row[4])
-        return _Placed(rows, less, errors, refused, share)
-
-    def with_settings(ask: fit.Ask, kernels: _Kernels, least: int) -> Iterator[list[Any]]:
-        """The placements with each of the engine's settings and with all of them, where the weights leave the defaults no room."""
-        model = models[kernels]
-        placement = min(fit.placements(model.architecture, ask), key=lambda p: fit.preference(p, ask.gpus.device))
-        held = weights.get((kernels, placement))
-        if held is None:
-            return
-        plan = fit.budget_of(model, placement, held, ask, limit, 1)
-        settings = server(ENGINE).settings(ask, plan)
-        shares = [
-            plan.budget_bytes,
-            *(int(plan.memory_bytes * s.values["utilization"]) for s in settings if "utilization" in s.values),
-        ]
-        for chosen in fit.ways_to_set(settings) if least < max(shares) else ():
-            values = {name: value for setting in chosen for name, value in setting.values.items()}
-            made = placed(ask._replace(**values), kernels)
-            if made.rows and least < made.share:
-                yield [made.share, made.rows, made.fewer]
-
+    made_of = _Tables(loaded)
     out: dict[str, Any] = {}
     failed: ArchcalcError | None = None
     quant = ""
     for device, counts in machines():
-        kernels = _Kernels(device.vendor, device.compute)
         machine: dict[str, Any] = {"budget": 0, "counts": {}}
         for n in counts:
-            ask = fit.Ask(GpuSpec(device, n), ENGINE, limit)
+            ask = fit.Ask(GpuSpec(device, n), ENGINE, made_of.limit)
             made = _Placed([], [], [""] * len(KV_DTYPES), "", 0)
             settings: list[list[Any]] = []
             try:
-                if kernels not in models:
-                    models[kernels] = fit.candidate(architecture, ask)
-                machine["quant"] = quant = models[kernels].quant
-                made = placed(ask, kernels)
+                machine["quant"] = quant = made_of.weighed(ask).model.quant
+                made, settings = made_of.machine(ask)
                 machine["budget"] = made.share or machine["budget"]
-                least = min((row[4] for row in made.rows), default=0)
-                if least and tight(made):
-                    settings = list(with_settings(ask, kernels, least))
             except ArchcalcError as error:
                 failed = error
                 made = made._replace(errors=[error.message] * len(KV_DTYPES))
-            lists = several.entries()
+            lists = made_of.several.entries()
             errors = list(made.errors)
             for i in range(len(KV_DTYPES)):
                 errors[i] = "" if any(lists[r[8]][i] >= 0 for r in made.rows) else errors[i] or made.refused
@@ -334,8 +473,9 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     if failed is not None and not any(c["plans"] for m in out.values() for c in m["counts"].values()):
         raise failed
     return {
-        "quant": quant, "limit": limit, "context": architecture.facts.context_tokens, "machines": out, "stairs": stair.entries(),
-        "pools": pool.entries(), "commands": command.entries(), "words": word.entries(), "lists": several.entries(),
+        "quant": quant, "limit": made_of.limit, "context": architecture.facts.context_tokens, "machines": out,
+        "stairs": made_of.stair.entries(), "pools": made_of.pool.entries(), "commands": made_of.command.entries(),
+        "words": made_of.word.entries(), "lists": made_of.several.entries(),
     }  # fmt: skip
 
 

@@ -8,7 +8,8 @@ outside this package compares an engine's name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
@@ -73,6 +74,7 @@ def engine(name: str) -> Engine:
     return found
 
 
+@cache
 def server(name: str) -> Server:
     """The engine of that name, which serves. Raises `UsageError` where there is none."""
     check_engine(name, servers())
@@ -282,6 +284,14 @@ class Server(Engine):
     @abstractmethod
     def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
         """What sequences take of the fullest GPU, and what a room holds."""
+
+    def budget_kind(self, device: Device, architecture: Architecture, version: str | None) -> Hashable:
+        """All of a GPU that activations and overhead depend on: GPUs alike in this differ by the share of their memory alone."""
+        return device
+
+    def pool_kind(self, device: Device) -> Hashable:
+        """All of a GPU that a pool depends on, beside the budget it is of and the words of a refusal."""
+        return device
 
     # The start
 

@@ -6,7 +6,7 @@ what is kept, `loading` what is quantized, `start` what stops it, `served.json` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archcalc.engines.engine import Server
@@ -151,6 +151,18 @@ class Vllm(Server):
         from archcalc.engines.vllm.pool import pooled
 
         return pooled(architecture, placement, ask, budget)
+
+    def budget_kind(self, device: Device, architecture: Architecture, version: str | None) -> Hashable:
+        from archcalc.engines.vllm.budget import kind
+
+        return kind(device, architecture, version)
+
+    def pool_kind(self, device: Device) -> Hashable:
+        """Kernels go by the GPU's generation: no rule of `cache` or `start.CACHE_KERNELS` parts two GPUs of one."""
+        from archcalc.engines.plan import capability
+
+        found = capability(device)
+        return found and found[0]
 
     def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
         """Weights that are offloaded are told of each GPU, the cache of all ranks of a replica (config/offload.py, config/cache.py)."""

@@ -7,6 +7,7 @@ engine/arg_utils.py `get_batch_defaults`; 0.6.4, worker/worker.py `determine_num
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,16 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     # The cache is given, whatever the profiling says (v1/worker/gpu_worker.py `determine_available_memory`).
     whole = made.weights_bytes + made.activation_bytes + made.overhead_bytes + own.cache_bytes
     return made._replace(budget_bytes=whole, kv_room_bytes=own.cache_bytes, utilization=whole / memory)
+
+
+def kind(device: Device, architecture: Architecture, version: str | None) -> Hashable:
+    """What `budget` reads of a device, but for the share of its memory."""
+    v0, batches = runs_v0(device, version), rules(version).batches
+    return (
+        v0, capability(device) < (8, 0), device.vendor, _workspace(device), cuda_context(device), collectives(device, 2, v0=v0).bytes,
+        _batches(device, batches, False), _batches(device, batches, True),
+        device.visible_bytes if any(e.row_bytes for e in architecture.encoders) else None,
+    )  # fmt: skip
 
 
 def runs_v0(device: Device, version: str | None) -> bool:
