@@ -252,7 +252,7 @@ class _Tables:
             made = server(ENGINE).pooled(at.model.architecture, placement, ask, plan)
         except ArchcalcError as error:
             # Words of a refusal may name the GPU.
-            found = self._pools[*key, device.compute] = _Pooled(-1, error.message)
+            found = self._pools[(*key, device.compute)] = _Pooled(-1, error.message)
             return found
         shape: tuple[Any, ...] = (0, 0, None, (), made.dtype)
         if made.pool is not None:
@@ -331,7 +331,8 @@ class _Tables:
         share = self.budget(at, placement, ask, self.limit, shared).budget_bytes
         places = tuple(p.place for p in pools)
         key = (
-            at.number, stop, self._kind(ask.gpus.device), of_machines(ask.gpus), placement, ask.utilization, ask.batched_tokens, shared, places,
+            at.number, stop, self._kind(ask.gpus.device), of_machines(ask.gpus), placement, ask.utilization, ask.batched_tokens, shared,
+            places,
         )  # fmt: skip
         states = any(p.states for p in pools)
         if states or key not in self._rows:
@@ -367,11 +368,17 @@ class _Tables:
                 self.command_of(at, placement, asks[i], pools[i].said, taken, plan) if i in places else nothing
                 for i in range(len(pools))
             ]
+            cells = tuple(p.place if i in places else -1 for i, p in enumerate(pools))
             yield [
                 placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
-                plan.sequences, self.several(tuple(pools[i].place if i in places else -1 for i in range(len(pools)))),
-                self.several(tuple(commands)), stop,
+                self._most(pools[first], plan, taken), self.several(cells), self.several(tuple(commands)), stop,
             ]  # fmt: skip
+
+    @staticmethod
+    def _most(pool: _Pooled, plan: Budget, taken: Taken) -> int:
+        """How many sequences the plan is for: where each is one block of state, `archcalc fit` plans as many as are asked for."""
+        alone = pool.made is not None and pool.made.pool is not None and pool.made.pool.lasting
+        return taken.sequences or plan.sequences if alone else plan.sequences
 
     def tight(self, made: _Placed) -> bool:
         """Whether no placement leaves room at the longest context."""

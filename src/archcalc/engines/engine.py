@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
@@ -74,7 +74,7 @@ def engine(name: str) -> Engine:
     return found
 
 
-@cache
+@lru_cache
 def server(name: str) -> Server:
     """The engine of that name, which serves. Raises `UsageError` where there is none."""
     check_engine(name, servers())

@@ -86,6 +86,11 @@ class Pool(NamedTuple):
     tokens_per_block: int | None
     states: bool = False
 
+    @property
+    def lasting(self) -> bool:
+        """Whether a sequence holds one block of recurrent state, and nothing that grows."""
+        return self.states and sum(blocks(1) for blocks in self.groups) == 1
+
 
 class Pooled(NamedTuple):
     """What sequences take under an engine, and what a room holds, as functions of the context.

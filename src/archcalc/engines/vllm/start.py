@@ -209,7 +209,9 @@ def fits_pool(ask: Ask, plan: Budget, pooled: Pooled, sequences: int, taken: Tak
     if pooled.pool is None or not pooled.pool.states or (ask.own is not None and rules(ask.version).states_checked == "error"):
         return taken
     blocks = max(0, plan.kv_room_bytes) // pooled.pool.block_bytes
-    fewer, why = state_sequences(ask.version, plan.sequences, blocks, sequences)
+    # More sequences than half of the blocks never fit where each holds another block besides that of its state.
+    wanted = sequences if pooled.pool.lasting else 1
+    fewer, why = state_sequences(ask.version, plan.sequences, blocks, wanted)
     if ask.own is not None:
         return taken
     if fewer < plan.sequences:
