@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import http.client
+import json
 import os
 import re
 import signal
@@ -13,10 +16,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlencode
 
 import pytest
 
 from archcalc import server, zoo
+from archcalc.analysis.inspect import inspect
+from archcalc.loader import load
+from archcalc.render import html
 from conftest import listen
 
 Answer = tuple[int, str]
@@ -30,9 +37,9 @@ def made() -> list[tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def serving(made: list[tuple[str, ...]]) -> Iterator[server.Server]:
-    def make(names: Sequence[str]) -> str:
+    def make(names: Sequence[str]) -> html.Page:
         made.append(tuple(names))
-        return f"<title>{', '.join(names)}</title>"
+        return html.Page("default-src 'none'", iter(["<title>", ", ".join(names), "</title>"]))
 
     running = server.Server(0, make)
     thread = threading.Thread(target=running.serve_forever, daemon=True)
@@ -80,10 +87,17 @@ def test_pages_are_made_once(serving: server.Server, made: list[tuple[str, ...]]
 
 
 def test_kept_pages_are_few() -> None:
-    pages = server.Pages(lambda names: names[0])
+    pages = server.Pages(lambda names: html.Page("", iter(names)))
     for n in range(100):
-        pages.get([str(n)])
+        list(pages.get([str(n)]).parts)
     assert len(pages._kept) <= 64
+    assert gzip.decompress(pages.get(["99"]).whole) == b"99"
+
+
+def test_a_page_that_was_left_in_the_middle_is_not_kept() -> None:
+    pages = server.Pages(lambda names: html.Page("", iter(["a", "b"])))
+    assert next(pages.get(["x"]).parts) == "a"
+    assert pages.get(["x"]).whole == b""
 
 
 @pytest.mark.parametrize(
@@ -100,9 +114,126 @@ def test_no_path_leaves_the_list(path: str, serving: server.Server, made: list[t
     assert made == before
 
 
-@pytest.mark.parametrize("path", ["/compare", "/compare?m=gpt2&m=gpt2&m=gpt2&m=gpt2&m=gpt2", "/?" + "&".join(["q=x"] * 30)])
+FIVE = ("gpt2", "qwen3-8b", "llama-3.1-8b", "gemma-3-27b", "deepseek-v3")
+
+
+@pytest.mark.parametrize("path", ["/compare", server.compare_path(FIVE), "/?" + "&".join(["q=x"] * 30)])
 def test_what_cannot_be_answered_is_said(path: str, serving: server.Server) -> None:
     assert get(serving, path)[0].status == 400
+
+
+def test_a_fifth_model_is_told_on_the_list(serving: server.Server) -> None:
+    """With what was ticked still ticked, so that one can be taken off."""
+    _, body = get(serving, server.compare_path(FIVE))
+    assert "5 models are ticked, and up to 4 stand side by side: untick 1 of them." in body
+    ticked = re.findall(r'<input type="checkbox" name="m" value="([^"]+)"[^>]* checked>', body)
+    assert sorted(ticked) == sorted(FIVE)
+    assert 'action="/compare"' in body
+
+
+@pytest.mark.parametrize("key", ["total", "active", "context"])
+def test_the_list_is_sorted_without_script(key: str, serving: server.Server) -> None:
+    _, body = get(serving, f"/?sort={key}")
+    values = [int(n) for n in re.findall(rf'data-{key}="(\d+)"', body)]
+    assert values == sorted(values, reverse=True)
+    assert len(values) == len(zoo.names())
+    first = re.search(r'<tr data-text=.*?data-name="([^"]+)".*?</tr>', body)
+    assert first is not None
+    m = load(first[1])
+    r = inspect(m.architecture, m.source)
+    assert values[0] == {"total": r.params.total, "active": r.params.active, "context": r.architecture.context_tokens}[key]
+    assert f'<th scope="col" class="n" aria-sort="descending"><a href="/?sort={key}"' in body
+
+
+def test_nothing_frames_the_pages_or_runs_in_them(serving: server.Server) -> None:
+    """The header allows the very styles and scripts of the page, none beside them, and no frame around it."""
+    for path in ("/", "/model/gpt2", "/nothing"):
+        headers = get(serving, path)[0].headers
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "same-origin"
+    response, body = get(serving, "/")
+    for tag in ("style", "script"):
+        for text in re.findall(rf"<{tag}>(.*?)</{tag}>", body, re.DOTALL):
+            known = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            assert f"'sha256-{known}'" in response.headers["Content-Security-Policy"]
+
+
+CONFIG = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
+    "intermediate_size": 128, "max_position_embeddings": 512, "rms_norm_eps": 1e-6, "torch_dtype": "bfloat16",
+}  # fmt: skip
+
+
+def post(
+    serving: server.Server, fields: list[tuple[str, str]], path: str = "/config", **headers: str
+) -> tuple[http.client.HTTPResponse, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", serving.server_address[1], timeout=60)
+    sent = {"Content-Type": "application/x-www-form-urlencoded", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    connection.request("POST", path, urlencode(fields), sent)
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    return response, body
+
+
+def test_a_config_that_is_dropped_gets_its_page(serving: server.Server, made: list[tuple[str, ...]]) -> None:
+    before = list(made)
+    origin = f"http://127.0.0.1:{serving.server_address[1]}"
+    fields = [("config", json.dumps(CONFIG)), ("name", "<b>mine.json"), ("m", "gpt2")]
+    response, body = post(serving, fields, Origin=origin)
+    assert response.status == 200
+    assert "<h1>&lt;b&gt;mine.json, gpt2</h1>" in body
+    assert "Dense, MHA, 2 layers" in body
+    assert body.endswith("</html>\n")
+    # It is kept nowhere: not by browsers, and not among the pages.
+    assert response.headers["Cache-Control"] == "no-store"
+    assert made == before
+    assert all("mine.json" not in " ".join(key) for key in serving.pages._kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "is empty"), ("[1]", "holds a list"), ("{", "JSON"), ('{"hidden_size": 8}', "mine.json"), ('{"weight_map": {}}', "not a config")],
+)  # fmt: skip
+def test_what_is_no_config_is_told_on_the_list(text: str, said: str, serving: server.Server) -> None:
+    response, body = post(serving, [("config", text), ("name", "mine.json"), ("m", "gpt2")])
+    assert response.status == 422
+    found = re.search(r'<p id="wrong" role="alert">(.*?)</p>', body)
+    assert found is not None
+    assert said in found[1]
+    assert 'value="gpt2" aria-label="compare gpt2" checked' in body
+
+
+def test_only_its_own_list_sends_a_config(serving: server.Server) -> None:
+    fields = [("config", json.dumps(CONFIG))]
+    assert post(serving, fields, Origin="http://evil.example")[0].status == 403
+    assert post(serving, fields, Origin="null")[0].status == 403
+    assert post(serving, fields, Host="evil.example")[0].status == 403
+    assert post(serving, fields, Content_Type="text/plain")[0].status == 415
+    assert post(serving, fields, path="/model/gpt2")[0].status == 404
+    assert post(serving, [*fields, ("m", "../../etc/passwd")])[0].status == 404
+    assert post(serving, [*fields, *(("m", name) for name in FIVE[:4])])[0].status == 400
+    assert post(serving, [("config", "x" * (9 << 20))])[0].status == 413
+
+
+def test_the_panel_can_answer_before_all_of_the_page_is_there() -> None:
+    """The plans of the first GPU come before the script, those of the others one after the other behind it."""
+    parts = list(server.make_page(["gpt2"]).parts)
+    script = next(i for i, part in enumerate(parts) if part.startswith("<script>"))
+    assert 'id="data"' in parts[script - 2]
+    assert '"device":"h100-sxm-80gb"' in parts[script - 1]
+    assert len(parts) > script + 30
+
+
+def test_old_clients_get_the_page_to_its_end(serving: server.Server) -> None:
+    with socket.create_connection(serving.server_address[:2], timeout=10) as client:
+        client.sendall(b"GET /model/qwen3-8b HTTP/1.0\r\nHost: 127.0.0.1:%d\r\n\r\n" % serving.server_address[1])
+        got = b""
+        while more := client.recv(65536):
+            got += more
+    assert got.endswith(b"\r\n\r\n<title>qwen3-8b</title>")
 
 
 def test_it_answers_to_its_own_name_alone(serving: server.Server) -> None:
@@ -116,7 +247,7 @@ def test_it_listens_on_loopback_alone(serving: server.Server) -> None:
 
 
 def test_other_methods_are_refused(serving: server.Server) -> None:
-    assert get(serving, "/", "POST")[0].status == 501
+    assert get(serving, "/", "PUT")[0].status == 501
     response, body = get(serving, "/", "HEAD")
     assert (response.status, body) == (200, "")
 
@@ -161,7 +292,7 @@ def test_a_taken_port_is_told() -> None:
 
 
 def test_a_client_that_leaves_shows_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    made = server.Server(0, lambda names: "<h1>x</h1>" * 10**6)
+    made = server.Server(0, lambda names: html.Page("", iter(["<h1>x</h1>" * 10**6])))
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     for sent in (b"GET /mod", b"GET /model/gpt2 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % made.server_address[1]):

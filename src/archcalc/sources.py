@@ -275,6 +275,11 @@ def _best_in(folder: str, text: str) -> str:
     raise SourceNotFoundError(f"{text} is a folder without a config.json", hint)
 
 
+def given(data: bytes, name: str) -> Source:
+    """A config that is in memory. Raises `FormatError` and `UnsupportedError` for what is none."""
+    return _from_bytes(data, name, "stdin", name)
+
+
 def _from_bytes(data: bytes, name: str, kind: Kind, label: str) -> Source:
     config = read_json(data, label)
     return Source(name, kind, _format_of(config, label), None, config)

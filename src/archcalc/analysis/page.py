@@ -81,9 +81,9 @@ def staircase(of: Callable[[int], int], last: int) -> Staircase:
             at = first + n * width
             return at <= last and of(at) == value + n * step and of(at - 1) == value + (n - 1) * step
 
-        # Most rise evenly up to their last value, and stay there.
+        # Most rise evenly up to their last value, and stay there: that needs no search.
         steps = (of(last) - value) // step
-        if steps < 1 or not regular(steps) or regular(steps + 1):
+        if steps < 1 or not all(map(regular, (*(1 << i for i in range(steps.bit_length())), steps))) or regular(steps + 1):
             steps = fit.largest(regular, last)
         runs.append((first, value, width, step))
         first += steps * width
@@ -245,15 +245,16 @@ class _Tables:
     def pooled(self, at: _Weighed, placement: Placement, ask: fit.Ask, plan: Budget) -> _Pooled:
         device = ask.gpus.device
         key = (placement.tp, placement.pp, plan.batched_tokens, ask.kv_dtype, server(ENGINE).pool_kind(device))
-        found = self._pools.get(key) or self._pools.get((*key, device.compute))
+        of_one = *key, device.compute
+        found = self._pools.get(key) or self._pools.get(of_one)
         if found is not None:
             return found
         try:
             made = server(ENGINE).pooled(at.model.architecture, placement, ask, plan)
         except ArchcalcError as error:
             # Words of a refusal may name the GPU.
-            found = self._pools[(*key, device.compute)] = _Pooled(-1, error.message)
-            return found
+            refused = self._pools[of_one] = _Pooled(-1, error.message)
+            return refused
         shape: tuple[Any, ...] = (0, 0, None, (), made.dtype)
         if made.pool is not None:
             p = made.pool
@@ -436,8 +437,11 @@ class _Tables:
         return made, list(self.with_settings(ask, least)) if least and self.tight(made) else []
 
 
-def tables(loaded: Loaded) -> dict[str, Any]:
-    """Every plan of a model, as plain data. Raises what `archcalc fit` raises for the model on any machine.
+_LISTS = ("stairs", "pools", "commands", "words", "lists")
+
+
+def opening(loaded: Loaded) -> dict[str, Any]:
+    """The tables of a model, as plain data, without a machine yet. Raises what `archcalc fit` raises for the model on any machine.
 
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
@@ -448,42 +452,46 @@ def tables(loaded: Loaded) -> dict[str, Any]:
     each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is
     left. `commands` are places in `words`, which `--` joins.
     """
-    architecture = loaded.architecture
-    refuse_guess(architecture)
+    refuse_guess(loaded.architecture)
+    context = loaded.architecture.facts.context_tokens
+    return {"limit": context or UNSTATED_CONTEXT, "context": context, "machines": {}, **{name: [] for name in _LISTS}}
+
+
+def pieces(loaded: Loaded) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The machines of a device, one device after the other, each with the entries of the lists that are new with it."""
     made_of = _Tables(loaded)
-    out: dict[str, Any] = {}
-    failed: ArchcalcError | None = None
-    quant = ""
+    interned = (made_of.stair, made_of.pool, made_of.command, made_of.word, made_of.several)
+    told = [0] * len(interned)
     for device, counts in machines():
-        machine: dict[str, Any] = {"budget": 0, "counts": {}}
-        for n in counts:
-            ask = fit.Ask(GpuSpec(device, n), ENGINE, made_of.limit)
-            made = _Placed([], [], [""] * len(KV_DTYPES), "", 0)
-            settings: list[list[Any]] = []
-            try:
-                machine["quant"] = quant = made_of.weighed(ask).model.quant
-                made, settings = made_of.machine(ask)
-                machine["budget"] = made.share or machine["budget"]
-            except ArchcalcError as error:
-                failed = error
-                made = made._replace(errors=[error.message] * len(KV_DTYPES))
-            lists = made_of.several.entries()
-            errors = list(made.errors)
-            for i in range(len(KV_DTYPES)):
-                errors[i] = "" if any(lists[r[8]][i] >= 0 for r in made.rows) else errors[i] or made.refused
-            offers = hardware.offers(device.id, n)
-            machine["counts"][n] = {
-                "plans": made.rows, "fewer": made.fewer, "settings": settings, "errors": errors, "usd": offers[0][0] if offers else None,
-                "instance": offers[0][2].id if offers else None,
-            }  # fmt: skip
-        out[device.id] = machine
-    if failed is not None and not any(c["plans"] for m in out.values() for c in m["counts"].values()):
-        raise failed
-    return {
-        "quant": quant, "limit": made_of.limit, "context": architecture.facts.context_tokens, "machines": out,
-        "stairs": made_of.stair.entries(), "pools": made_of.pool.entries(), "commands": made_of.command.entries(),
-        "words": made_of.word.entries(), "lists": made_of.several.entries(),
-    }  # fmt: skip
+        piece: dict[str, Any] = {"machine": _machine(made_of, device, counts)}
+        for i, (name, known) in enumerate(zip(_LISTS, interned, strict=True)):
+            piece[name] = known.entries()[told[i] :]
+            told[i] += len(piece[name])
+        yield device.id, piece
+
+
+def _machine(made_of: _Tables, device: Device, counts: Sequence[int]) -> dict[str, Any]:
+    machine: dict[str, Any] = {"budget": 0, "quant": "", "counts": {}}
+    for n in counts:
+        ask = fit.Ask(GpuSpec(device, n), ENGINE, made_of.limit)
+        made = _Placed([], [], [""] * len(KV_DTYPES), "", 0)
+        settings: list[list[Any]] = []
+        try:
+            machine["quant"] = made_of.weighed(ask).model.quant
+            made, settings = made_of.machine(ask)
+            machine["budget"] = made.share or machine["budget"]
+        except ArchcalcError as error:
+            made = made._replace(errors=[error.message] * len(KV_DTYPES))
+        lists = made_of.several.entries()
+        errors = list(made.errors)
+        for i in range(len(KV_DTYPES)):
+            errors[i] = "" if any(lists[r[8]][i] >= 0 for r in made.rows) else errors[i] or made.refused
+        offers = hardware.offers(device.id, n)
+        machine["counts"][n] = {
+            "plans": made.rows, "fewer": made.fewer, "settings": settings, "errors": errors, "usd": offers[0][0] if offers else None,
+            "instance": offers[0][2].id if offers else None,
+        }  # fmt: skip
+    return machine
 
 
 def devices() -> list[dict[str, Any]]:

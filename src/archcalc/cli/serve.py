@@ -24,6 +24,7 @@ def command(
             f"cannot listen on {HOST}:{port}: {error.strerror}", "name another --port, or --port 0 for a free one"
         ) from None
     print(f"archcalc: serving on {server.url} - Ctrl-C ends it", flush=True)
+    server.warm()
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -1,17 +1,21 @@
 """A page in one file: anatomy, knobs, parameters, cache and fit of models side by side. It needs no network.
 
 The page's skeleton, styles and script are files of their own beside this one. All but the fit panel is written here and stands without
-the script.
+the script. A page is written in parts: what is read comes first, then the plans of one GPU after the other, so that a page that is served
+stands there at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from hashlib import sha256
+from itertools import chain, islice
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 from archcalc import __version__, report, units
 from archcalc.analysis import page
@@ -28,7 +32,7 @@ _HERE = os.path.dirname(__file__)
 _VENDORS = {"nvidia": "NVIDIA", "amd": "AMD", "intel": "Intel"}
 _TOWERS = {"vision": "vision tower", "audio": "audio tower"}
 _SECTIONS = (
-    ("glance", "At a glance"), ("anatomy", "Anatomy"), ("parameters", "Parameters"), ("cache", "KV cache"), ("fit", "Does it fit?"),
+    ("fit", "Does it fit?"), ("glance", "At a glance"), ("parameters", "Parameters"), ("cache", "KV cache"), ("anatomy", "Anatomy"),
     ("notes", "Notes"),
 )  # fmt: skip
 
@@ -40,15 +44,56 @@ def asset(name: str) -> str:
         return file.read()
 
 
-def document(title: str, header: str, nav: str, main: str, script: str = "") -> str:
-    """A whole page around its parts, which are HTML already; the title is text."""
-    return Template(asset("page.html")).substitute(
-        version=__version__, title=escape(title), css=asset("page.css"), header=header, nav=nav, main=main, script=script
+class Page(NamedTuple):
+    """A page in parts, and the content security policy that it needs and that it states itself."""
+
+    policy: str
+    parts: Iterator[str]
+
+
+def policy(styles: Sequence[str], scripts: Sequence[str], forms: bool = False) -> str:
+    """Nothing but these very styles and scripts, and forms where there are some, to where the page is from."""
+
+    def hashes(texts: Sequence[str]) -> str:
+        return " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in texts) or "'none'"
+
+    sent = "'self'" if forms else "'none'"
+    return (
+        f"default-src 'none'; style-src {hashes(styles)}; script-src {hashes(scripts)}; img-src data:; base-uri 'none'; "
+        f"form-action {sent}"
     )
+
+
+def document(
+    title: str, header: str, nav: str, main: str, script: str = "", *, style: str = "", forms: bool = False,
+    before: Iterable[str] = (), after: Iterable[str] = (),
+) -> Page:  # fmt: skip
+    """A whole page around its parts, which are HTML already; the title is text. `before` and `after` stand around the script."""
+    styles = [text for text in (asset("page.css"), style) if text]
+    scripts = [script] if script else []
+    said = policy(styles, scripts, forms)
+    begin, end = Template(asset("page.html")).substitute(
+        version=__version__, title=escape(title), policy=said, styles="".join(f"<style>{text}</style>\n" for text in styles),
+        header=header, nav=nav, main=main, more="\0",
+    ).split("\0")  # fmt: skip
+
+    def parts() -> Iterator[str]:
+        yield begin
+        yield from before
+        yield from (f"<script>{text}</script>\n" for text in scripts)
+        yield from after
+        yield end
+
+    return Page(said, parts())
 
 
 def write_page(models: Sequence[Loaded], home: str = "") -> str:
     """The page on these models. `home` is where a list of models stands, for a page that is served."""
+    return "".join(make_page(models, home).parts)
+
+
+def make_page(models: Sequence[Loaded], home: str = "") -> Page:
+    """The same in parts: the plans of each GPU are made when their part is asked for."""
     inspected = [inspect(m.architecture, m.source, note=m.note) for m in models]
     names = [r.source.name for r in inspected]
     title = ", ".join(names)
@@ -57,34 +102,49 @@ def write_page(models: Sequence[Loaded], home: str = "") -> str:
     nav = "".join(f'<li><a href="#{key}">{escape(text)}</a></li>' for key, text in _SECTIONS)
     if home:
         nav += f'<li><a href="{escape(home)}">All models</a></li>'
-    data = _data(models)
+    fits = [_opening(m) for m in models]
+    devices = page.devices()
+    data = {
+        "engine": page.ENGINE, "devices": devices, "dtypes": [name or "" for name in page.KV_DTYPES],
+        "models": [{"name": name, "fit": fit} for name, fit in zip(names, fits, strict=True)],
+    }  # fmt: skip
+    series = page.caches(models, _CACHE)
     bodies = {
-        "glance": _glance(models),
-        "anatomy": _anatomies(models, inspected),
-        "parameters": f'<div class="models">{"".join(map(_params, inspected))}</div>',
-        "cache": _cache(models),
         "fit": _panel(data, names),
+        "glance": _glance(models),
+        "parameters": f'<div class="models">{"".join(map(_params, inspected))}</div>',
+        "cache": _cache(models, series),
+        "anatomy": _anatomies(models, inspected),
         "notes": "".join(map(_notes, inspected)),
     }
     main = "\n".join(
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{escape(text)}</h2>\n{bodies[key]}</section>'
         for key, text in _SECTIONS
     )
+    pieces = _pieces([m if "error" not in fit else None for m, fit in zip(models, fits, strict=True)], [d["id"] for d in devices])
+    # The panel answers for the GPU that it begins with before the plans of the others are there.
+    first = chain([_block(data, 'id="data"')], islice(pieces, 1))
+    style = chart.styles(series)
+    return document(f"{title} - archcalc", header, nav, main, asset("page.js"), style=style, before=first, after=pieces)
+
+
+def _opening(m: Loaded) -> dict[str, Any]:
+    try:
+        return page.opening(m)
+    except ArchcalcError as error:
+        return {"error": error.message}
+
+
+def _pieces(models: Sequence[Loaded | None], devices: Sequence[str]) -> Iterator[str]:
+    """What the fit panel calculates with, device by device; None for a model that no verdict stands on."""
+    made = [None if m is None else page.pieces(m) for m in models]
+    for device in devices:
+        yield _block({"device": device, "models": [None if of is None else next(of)[1] for of in made]}, 'class="piece"')
+
+
+def _block(data: Any, attributes: str) -> str:
     packed = plain(json.dumps(data, separators=(",", ":"), ensure_ascii=False)).replace("<", "\\u003c")
-    script = f'<script type="application/json" id="data">{packed}</script>\n<script>\n{asset("page.js")}</script>'
-    return document(f"{title} - archcalc", header, nav, main, script)
-
-
-def _data(models: Sequence[Loaded]) -> dict[str, Any]:
-    """What the fit panel calculates with."""
-    out = []
-    for m in models:
-        try:
-            fit = page.tables(m)
-        except ArchcalcError as error:
-            fit = {"error": error.message}
-        out.append({"name": m.source.name, "fit": fit})
-    return {"engine": page.ENGINE, "devices": page.devices(), "dtypes": [name or "" for name in page.KV_DTYPES], "models": out}
+    return f'<script type="application/json" {attributes}>{packed}</script>\n'
 
 
 def _scroll(label: str, table: str) -> str:
@@ -101,15 +161,24 @@ def _glance(models: Sequence[Loaded]) -> str:
     made = compare(models)
     rows = []
     for row in made.rows:
-        cls = "" if len(models) == 1 else ' class="same"' if row.same else ' class="differs"'
-        cells = "".join(f"<td{cls}>{escape(value)}</td>" for value in row.values)
+        cells = "".join(f"<td{_stands_out(value, row.values)}>{escape(value)}</td>" for value in row.values)
         rows.append(f'<tr><th scope="row">{escape(row.label)}</th>{cells}</tr>')
-    caption = "Knobs and sizes" + ("; where the models differ, in bold" if len(models) > 1 else "")
+    several = {2: "; what differs in bold"}.get(len(models), "; in bold what most of the others do not share")
+    caption = "Knobs and sizes" + (several if len(models) > 1 else "")
     table = (
         f'<table><caption>{caption}</caption><thead><tr><th scope="col">knob</th>{_heads(made.sources)}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
     return _scroll(caption, table)
+
+
+def _stands_out(value: str, values: Sequence[str]) -> str:
+    """Bold for what most of the models do not share, and grey for what all of them do."""
+    if len(values) == 1:
+        return ""
+    if len(set(values)) == 1:
+        return ' class="same"'
+    return "" if values.count(value) * 2 > len(values) else ' class="differs"'
 
 
 def _anatomies(models: Sequence[Loaded], inspected: Sequence[report.Inspection]) -> str:
@@ -167,7 +236,10 @@ def _params(r: report.Inspection) -> str:
     most = max(total for _, total, _ in rows)
     body = []
     for name, total, active in rows:
-        bar = f'<span class="share" style="width:{100 * total / most:.2f}%"></span>'
+        bar = (
+            '<svg class="share" aria-hidden="true" viewBox="0 0 100 1" preserveAspectRatio="none">'
+            f'<rect width="{max(0.2, 100 * total / most):.2f}" height="1"/></svg>'
+        )
         more = f'<td class="n">{guess}{active:,}</td>' if moe else ""
         share = units.format_share(total, p.total)
         body.append(
@@ -176,12 +248,13 @@ def _params(r: report.Inspection) -> str:
     total_more = f'<td class="n">{guess}{p.active:,}</td>' if moe else ""
     foot = f'<tr><th scope="row">total</th><td class="n">{guess}{p.total:,}</td><td></td>{total_more}</tr>'
     if p.mtp:
-        foot += f'<tr><th scope="row">MTP, beside</th><td class="n">{guess}{p.mtp:,}</td><td></td>{"<td></td>" if moe else ""}</tr>'
+        mtp = "multi-token prediction, not in the total"
+        foot += f'<tr><th scope="row">{mtp}</th><td class="n">{guess}{p.mtp:,}</td><td></td>{"<td></td>" if moe else ""}</tr>'
     active_head = '<th scope="col" class="n">active</th>' if moe else ""
     said = ""
     if moe:
         others = [f"{name} {guess}{units.format_count(n)}" for name, n in p.active_by_convention.items() if n != p.active]
-        said = f'<p class="note">Active as others count: {escape(", ".join(others))}.</p>' if others else ""
+        said = f'<p class="note">Active by other conventions: {escape(", ".join(others))}.</p>' if others else ""
     stored = ""
     if r.checkpoint:
         dtypes = ", ".join(f"{units.format_count(n)} {name}" for name, n in r.checkpoint.by_dtype.items())
@@ -194,29 +267,31 @@ def _params(r: report.Inspection) -> str:
     return f"<div><h3>{escape(r.source.name)}</h3>{_scroll(f'Parameters of {r.source.name}', table)}{said}{stored}</div>"
 
 
-def _cache(models: Sequence[Loaded]) -> str:
-    dtype = "bf16"
-    series = page.caches(models, dtype)
+_CACHE = "bf16"
+"""What caches are told in."""
+
+
+def _cache(models: Sequence[Loaded], series: Sequence[page.Line]) -> str:
+    dtype = _CACHE
     by_length = [dict(line.points) for line in series]
     if not any(size for line in series for _, size in line.points):
         return "<p>These models keep no cache.</p>"
     rows = []
     for n in page.lengths(models):
-        cells = "".join(
-            f'<td class="n">{units.format_bytes(sizes[n]) if n in sizes else "beyond its context"}</td>' for sizes in by_length
-        )
+        cells = "".join(f'<td class="n">{units.format_bytes(sizes[n]) if n in sizes else "–"}</td>' for sizes in by_length)
         rows.append(f'<tr><th scope="row">{units.format_tokens(n)}</th>{cells}</tr>')
-    caption = f"Cache of one sequence by context, {dtype}"
+    caption = f"Cache of one sequence by context, {dtype}; – is beyond the model's own"
     heads = _heads([line.name for line in series], numbers=True)
     table = (
         f'<table><caption>{caption}</caption><thead><tr><th scope="col">tokens</th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
     drawn = (
-        f"<figure>{chart.lines(series, dtype)}<figcaption>Every token a layer can see, once; engines reserve more, which the fit below "
-        "counts. Both axes double from line to line.</figcaption></figure>"
+        f"<figure>{chart.lines(series, dtype)}<figcaption>Every token a layer can see, once; engines reserve more, which the fit above "
+        "counts. Both axes are logarithmic.</figcaption></figure>"
     )
-    return f'<div class="models">{drawn}{_scroll(caption, table)}</div>'
+    # Beside a drawing there is no room for the columns of many.
+    return f'<div class="{"models" if len(models) < 3 else "one"}">{drawn}{_scroll(caption, table)}</div>'
 
 
 def _panel(data: dict[str, Any], names: Sequence[str]) -> str:
@@ -233,9 +308,7 @@ def _panel(data: dict[str, Any], names: Sequence[str]) -> str:
     contexts = "".join(
         f'<option value="{units.format_tokens(1 << i)}"></option>' for i in range(10, longest.bit_length()) if 1 << i <= longest
     )
-    dtypes = "".join(
-        f'<option value="{i}">{escape(name or "what the engine chooses")}</option>' for i, name in enumerate(data["dtypes"])
-    )
+    dtypes = "".join(f'<option value="{i}">{escape(name or "the default")}</option>' for i, name in enumerate(data["dtypes"]))
     return Template(asset("panel.html")).substitute(
         engine="vLLM", gpus="".join(gpus), context=units.format_tokens(min(8192, shortest)), contexts=contexts, dtypes=dtypes,
         heads=_heads(names),

@@ -10,21 +10,25 @@ from archcalc.analysis.page import Line
 from archcalc.render.html._text import escape
 from archcalc.render.plot import colour
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 340, 66, 10, 26, 40
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 340, 66, 26, 40
+_LETTER = 6.6
+# Of names below each other.
+_APART = 16
 _DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 
 def lines(series: Sequence[Line], dtype: str) -> str:
-    """All models in one drawing; each line ends with its model's own context."""
+    """All models in one drawing; each line ends with its model's own context, and its name stands beside its end."""
     points = [point for line in series for point in line.points if point[1]]
     if not points:
         return ""
     x0, x1 = log2(min(n for n, _ in points)), log2(max(n for n, _ in points))
     y0, y1 = floor(log2(min(size for _, size in points))), ceil(log2(max(size for _, size in points)))
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+    right = round(min(260, 44 + _LETTER * max(len(line.name) for line in series)))
 
     def at(n: int, size: int) -> tuple[float, float]:
-        x = _LEFT + (log2(n) - x0) / (x1 - x0) * (_WIDTH - _LEFT - _RIGHT)
+        x = _LEFT + (log2(n) - x0) / (x1 - x0) * (_WIDTH - _LEFT - right)
         y = _TOP + (y1 - log2(size)) / (y1 - y0) * (_HEIGHT - _TOP - _BOTTOM)
         return round(x, 1), round(y, 1)
 
@@ -32,7 +36,7 @@ def lines(series: Sequence[Line], dtype: str) -> str:
     step = max(1, ceil((y1 - y0) / 8))
     for power in range(int(y0), int(y1) + 1, step):
         _, y = at(1 << int(x0), 1 << power)
-        parts.append(f'<path class="grid" style="stroke-width:1;stroke:var(--line)" d="M{_LEFT} {y}H{_WIDTH - _RIGHT}"/>')
+        parts.append(f'<path class="grid" d="M{_LEFT} {y}H{_WIDTH - right}"/>')
         parts.append(f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{_short(1 << power)}</text>')
     step = max(1, ceil((x1 - x0) / 8))
     for power in range(ceil(x0), floor(x1) + 1, step):
@@ -40,23 +44,41 @@ def lines(series: Sequence[Line], dtype: str) -> str:
         parts.append(f'<text class="mid" x="{x}" y="{_HEIGHT - _BOTTOM + 18}">{units.format_tokens(1 << power)}</text>')
     parts.append(f'<text class="mid soft" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}">context (tokens)</text>')
     parts.append(f'<text class="soft" x="2" y="12">cache of one sequence, {escape(dtype)}</text>')
+    ends = {i: at(*line.points[-1])[1] for i, line in enumerate(series) if line.points[-1][1]}
+    places = _apart(ends, _TOP + 4, _HEIGHT - _BOTTOM)
     for i, line in enumerate(series):
         found = [at(*point) for point in line.points if point[1]]
         if not found:
             continue
-        style = f"--c:{colour(line.name, i)};--d:{lighter(line.name, i)}"
         dash = f' stroke-dasharray="{_DASHES[i % 4]}"' if i % 4 else ""
-        parts.append(f'<g style="{style}"><path{dash} d="M{"L".join(f"{x} {y}" for x, y in found)}"/>')
+        parts.append(f'<g class="s{i}"><path{dash} d="M{"L".join(f"{x} {y}" for x, y in found)}"/>')
         parts += [_dot(i, x, y) for x, y in found]
-        x, y = _LEFT + 12, _TOP + 12 + 18 * i
+        x, y = _WIDTH - right + 6, places[i]
         parts.append(
-            f'<path{dash} d="M{x} {y}h30"/>{_dot(i, x + 15, y)}<text x="{x + 38}" y="{y + 4}">{escape(line.name)}</text></g>'
+            f'<path{dash} d="M{x} {y}h24"/>{_dot(i, x + 12, y)}<text x="{x + 30}" y="{y + 4}">{escape(line.name)}</text></g>'
         )
-    label = escape(f"KV cache against context for {', '.join(line.name for line in series)}; the table below has the numbers")
+    label = escape(f"KV cache against context for {', '.join(line.name for line in series)}; the table beside it has the numbers")
     return (
         f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
         f"{''.join(parts)}</svg>"
     )
+
+
+def _apart(ends: dict[int, float], top: float, bottom: float) -> dict[int, float]:
+    """Places for names beside the ends of lines, none over another: from the top down, and moved up where the bottom is reached."""
+    places: dict[int, float] = {}
+    last = top - _APART
+    for i in sorted(ends, key=lambda i: ends[i]):
+        last = places[i] = max(ends[i], last + _APART)
+    last = bottom + _APART
+    for i in sorted(ends, key=lambda i: -places[i]):
+        last = places[i] = round(min(places[i], last - _APART), 1)
+    return places
+
+
+def styles(series: Sequence[Line]) -> str:
+    """The colour of each line, on light and on dark ground: a style sheet, as a strict policy takes no styles of elements."""
+    return "".join(f".s{i} {{ --c: {colour(line.name, i)}; --d: {lighter(line.name, i)}; }}\n" for i, line in enumerate(series))
 
 
 def _dot(place: int, x: float, y: float) -> str:

@@ -254,12 +254,12 @@ def strip(r: Inspection) -> str:
     layers = len(pattern["mixer"])
     for first in range(0, layers, _PER_LINE):
         last = min(first + _PER_LINE, layers)
-        parts.append(f'<text class="soft" x="{left}" y="{y - 3}" style="text-anchor:start">{first}</text>')
+        parts.append(f'<text class="soft start" x="{left}" y="{y - 3}">{first}</text>')
         if last - first > 3:
             end = left + (last - first) * size
-            parts.append(f'<text class="soft" x="{end}" y="{y - 3}" style="text-anchor:end">{last - 1}</text>')
+            parts.append(f'<text class="soft end" x="{end}" y="{y - 3}">{last - 1}</text>')
         for name, letters in rows:
-            parts.append(f'<text class="soft" x="0" y="{y + 12}" style="text-anchor:start">{name}</text>')
+            parts.append(f'<text class="soft start" x="0" y="{y + 12}">{name}</text>')
             for i, letter in enumerate(letters[first:last]):
                 x = left + i * size
                 parts.append(f'<rect class="{_cls(letter)}" x="{x}" y="{y}" width="{size}" height="16"/>')

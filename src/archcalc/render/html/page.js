@@ -58,6 +58,23 @@ function judge(fit, budget, row, dtype, context, concurrency) {
   return { row, sequences, activation, overhead, room, needed, headroom, fits: headroom >= 0n && !row[ROW.limit] && (!row[ROW.fewer] || sequences <= row[ROW.fewer]), most: most * dp, tokens: tokens * dp, kvDtype };
 }
 
+/** What the page holds so far, out of the texts of its blocks: the plans of one device after the other. */
+function assemble(opening, pieces) {
+  const data = JSON.parse(opening);
+  for (const piece of pieces) add(data, piece);
+  return data;
+}
+
+function add(data, piece) {
+  const { device, models } = JSON.parse(piece);
+  models.forEach((made, i) => {
+    if (!made) return;
+    const { fit } = data.models[i];
+    fit.machines[device] = made.machine;
+    for (const list of ["stairs", "pools", "commands", "words", "lists"]) fit[list].push(...made[list]);
+  });
+}
+
 /** What `archcalc fit --format json` says, or `{error}`. `dtype` is a place in `data.dtypes`, `context` tokens or null for the model's own. */
 function answer(data, model, deviceId, count, context, concurrency, dtype) {
   const fit = model.fit;
@@ -70,6 +87,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   if (tokens > fit.limit) return { error: `this page goes up to ${group(fit.limit)} tokens` };
   const device = data.devices.find((d) => d.id === deviceId);
   const machine = fit.machines[deviceId];
+  if (!machine) return { error: "its plans on this GPU are not here yet", waits: true };
   const here = machine.counts[count];
   const rows = [...here.plans, ...here.fewer.map((row) => fewer(here.plans, row))].filter((row) => fit.lists[row[ROW.pools]][dtype] >= 0);
   const most = Math.min(...rows.filter((row) => !row[ROW.fewer]).map((row) => row[ROW.sequences]));
@@ -103,7 +121,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   return {
     fits: best.fits,
     verdict: verdict(best, device, count, tokens, concurrency, data.engine),
-    plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: machine.quant ?? fit.quant, kv_dtype: best.kvDtype },
+    plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: machine.quant, kv_dtype: best.kvDtype },
     per_gpu: {
       memory_bytes: device.memory,
       budget_bytes: budget,
@@ -230,32 +248,49 @@ function element(name, attributes = {}, ...children) {
 }
 
 /** The memory of the fullest GPU, to scale: each part a span, hidden from readers as the table says the same. */
-function bar(result) {
+function bar(result, width) {
   const g = result.per_gpu;
   const used = PARTS.reduce((sum, [key]) => sum + Number(g[key]), 0);
   const whole = Math.max(used, g.memory_bytes);
   const made = element("div", { class: "bar", "aria-hidden": "true" });
   for (const [key, name] of PARTS) {
     const share = (100 * Number(g[key])) / whole;
-    const part = element("span", { class: `part ${key.split("_")[0]}`, style: `width:${share}%` });
-    if (share > 9) part.append(name);
+    const part = element("span", { class: `part ${key.split("_")[0]}` });
+    part.style.width = `${share}%`;
+    // Words that do not stand in it whole are left to the legend.
+    if ((share / 100) * width > 12 + 8 * name.length) part.append(name);
     made.append(part);
   }
-  const edge = element("span", { class: "edge", style: `left:${(100 * g.memory_bytes) / whole}%` });
-  const share = element("span", { class: "edge share", style: `left:${(100 * g.budget_bytes) / whole}%` });
-  made.append(edge, share);
+  for (const [name, bytes] of [["edge", g.memory_bytes], ["edge share", g.budget_bytes]]) {
+    const edge = element("span", { class: name });
+    edge.style.left = `${(100 * bytes) / whole}%`;
+    made.append(edge);
+  }
   return made;
 }
 
-function commandLine(model, device, count, context, concurrency, dtype) {
-  const words = ["archcalc fit", /\s/.test(model.name) ? `'${model.name}'` : model.name, `--gpu ${count}x${device}`];
-  if (context !== null) words.push(`--ctx ${formatTokens(context).replaceAll(",", "")}`);
+/** A word as a shell takes it. */
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+
+/** The command that answers the same: what the panel takes for granted is named in it. */
+function commandLine(data, model, device, count, context, concurrency, dtype) {
+  const tokens = context ?? model.fit.context;
+  const words = ["archcalc fit", quoted(model.name), `--gpu ${count}x${device}`, `--engine ${data.engine}`, "--max-quant none"];
+  if (tokens) words.push(`--ctx ${formatTokens(tokens).replaceAll(",", "")}`);
   if (concurrency !== 1) words.push(`--concurrency ${concurrency}`);
   if (dtype) words.push(`--kv-dtype ${dtype}`);
   return words.join(" ");
 }
 
-function start(data) {
+function start() {
+  const data = assemble(document.getElementById("data").textContent, []);
+  let read = 0;
+  /** Takes in what has come since. */
+  function collect() {
+    const found = document.getElementsByClassName("piece");
+    // The last one may not be here to its end.
+    for (; read < found.length && (found[read].nextSibling || document.readyState !== "loading"); read++) add(data, found[read].textContent);
+  }
   const form = document.getElementById("fit-form");
   if (!form) return;
   const { gpu, count, context, concurrency, dtype } = form.elements;
@@ -292,12 +327,14 @@ function start(data) {
     message.textContent = wrong.join(" ");
     if (wrong.length) return;
     const place = Number(dtype.value);
+    collect();
     const results = data.models.map((m) => answer(data, m, gpu.value, Number(count.value), tokens, sequences, place));
+    if (results.some((r) => r.waits) && document.readyState === "loading") setTimeout(show, 100);
     out.replaceChildren(
       ...results.map((r, i) => {
         const item = element("li", { class: r.error ? "refused" : r.fits ? "fits" : "misses" });
         item.append(element("strong", {}, data.models[i].name), " ", element("span", {}, r.error ?? r.verdict));
-        if (!r.error) item.append(bar(r));
+        if (!r.error) item.append(bar(r, out.clientWidth));
         return item;
       }),
     );
@@ -318,19 +355,21 @@ function start(data) {
       ),
     );
     lines.textContent = data.models
-      .map((m) => commandLine(m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]))
+      .map((m) => commandLine(data, m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]))
       .join("\n");
   }
 
   /** The smallest number of GPUs that holds every model, to begin with. */
   function begin() {
     offer();
+    collect();
     const counts = device().counts;
     const good = counts.find((n) => data.models.every((m) => answer(data, m, gpu.value, n, parseTokens(context.value), 1, 0).fits));
     count.value = String(good ?? counts[counts.length - 1]);
     show();
   }
 
+  document.addEventListener("DOMContentLoaded", show);
   gpu.addEventListener("change", offer);
   form.addEventListener("input", show);
   form.addEventListener("change", show);
@@ -338,5 +377,5 @@ function start(data) {
   begin();
 }
 
-if (typeof module === "object") module.exports = { answer, at, largest, formatBytes, formatTokens, parseTokens, rounded };
-else start(JSON.parse(document.getElementById("data").textContent));
+if (typeof module === "object") module.exports = { answer, assemble, at, commandLine, largest, formatBytes, formatTokens, parseTokens, rounded };
+else start();
