@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from archcalc.cli._options import (
 from archcalc.cli._run import Format, print_each
 from archcalc.engines.engine import TEXTBOOK, check_engine
 from archcalc.report import Inspection, to_plain
+
+if TYPE_CHECKING:
+    from archcalc.analysis.sizes import Size
 
 
 def command(
@@ -58,6 +61,9 @@ def command(
     weights = units.parse_dtype(dtype) if dtype is not None else None
     cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
 
+    # Only the page tells what weights take in other formats: lists of thousands of models need not wait for it.
+    sized: dict[int, list[Size]] = {}
+
     def report(text: str) -> Inspection:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or (), reference=reference)
         made = inspect(
@@ -75,15 +81,18 @@ def command(
             from archcalc.analysis.explain import explained
 
             made.explain = list(explained(loaded.architecture, made))
+        if form is Format.table:
+            from archcalc.analysis.sizes import sizes
+
+            sized[id(made)] = sizes(loaded.architecture)
         return made
 
-    print_each(source, report, form, plain=to_plain, page=_page, markdown=_markdown, csv=_csv)
+    def page(r: Inspection) -> None:
+        from archcalc.render.page import write_page
 
+        write_page(r, sys.stdout, sized.get(id(r), ()))
 
-def _page(r: Inspection) -> None:
-    from archcalc.render.page import write_page
-
-    write_page(r, sys.stdout)
+    print_each(source, report, form, plain=to_plain, page=page, markdown=_markdown, csv=_csv)
 
 
 def _markdown(r: Inspection) -> None:

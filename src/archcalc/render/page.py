@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from archcalc import units
@@ -10,6 +11,7 @@ from archcalc.render.terminal import console, plain_table, write_notes
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from archcalc.analysis.sizes import Size
     from archcalc.report import ArchitectureInfo, Inspection
 
 _LABEL = 12
@@ -75,18 +77,21 @@ def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
     if a.context_tokens:
         out.append(("context", f"{a.context_tokens:,} tokens"))
     if a.mtp_layers:
-        out.append(("MTP", f"{a.mtp_layers} layer{'s' if a.mtp_layers > 1 else ''} beside the decoder"))
+        layers = "1 layer" if a.mtp_layers == 1 else f"{a.mtp_layers} layers"
+        out.append(("MTP", f"{layers} for multi-token prediction, after the decoder"))
     return out
 
 
-def write_page(r: Inspection, out: TextIO) -> None:
-    """One inspection, as text."""
+def write_page(r: Inspection, out: TextIO, sizes: Sequence[Size] = ()) -> None:
+    """One inspection, as text: what it takes first, then what it is made of. `sizes` are its weights in several formats."""
     page = console(out)
     _title(page, r)
+    _weights(page, r, sizes)
+    _cache(page, r)
+    _params(page, r)
     _knobs(page, r)
     _layers(page, r)
-    _params(page, r)
-    _memory(page, r)
+    _compute(page, r)
     if r.explain:
         page.print("\nHow", style="bold")
         said = ""
@@ -120,7 +125,7 @@ def _knobs(page: Console, r: Inspection) -> None:
     table.add_column(overflow="fold")
     for label, value in knobs(r.architecture):
         table.add_row(label, value)
-    page.print()
+    page.print("\nAnatomy", style="bold")
     page.print(table)
 
 
@@ -179,32 +184,68 @@ def _params(page: Console, r: Inspection) -> None:
     total_row = ["total", guess + units.format_exact(p.total), ""]
     table.add_row(*total_row, *([guess + units.format_exact(p.active), ""] if moe else []), style="bold")
     if p.mtp:
-        table.add_row("MTP, beside", guess + units.format_exact(p.mtp), *([""] * (3 if moe else 1)))
+        table.add_row("not in it: MTP", guess + units.format_exact(p.mtp), *([""] * (3 if moe else 1)))
     page.print(table)
     if moe:
         c = p.active_by_convention
-        known = [f"{name} {guess}{units.format_count(value)}" for name, value in c.items() if value != p.active]
-        page.print(f"active as others count: {', '.join(known)}", style="dim")
+        known = [f"{guess}{units.format_count(value)} {name}" for name, value in c.items() if value != p.active]
+        if known:
+            page.print(f"active by other conventions: {', '.join(known)}", style="dim")
 
 
-def _memory(page: Console, r: Inspection) -> None:
+_FORMATS = {"w4a16": "4 bits (w4a16)"}
+
+
+def _weights(page: Console, r: Inspection, sizes: Sequence[Size]) -> None:
+    """What the files take, and once loaded each format with the smallest machine that holds it."""
     guess = "~" if r.status == "guessed" else ""
-    if r.checkpoint:
-        c = r.checkpoint
-        page.print("\nCheckpoint", style="bold")
+    c = r.checkpoint
+    if c is None and not sizes:
+        return
+    page.print("\nWeights", style="bold")
+    if c is not None:
         table = plain_table(heads=False)
         table.add_column(min_width=_LABEL)
         table.add_column(justify="right", no_wrap=True)
         table.add_column(overflow="fold")
-        for dtype, elements in c.by_dtype.items():
-            table.add_row(dtype, f"{guess}{units.format_exact(elements)}", "elements")
+        several = len(c.by_dtype) > 1
+        held = next(iter(c.by_dtype), "") if not several else ""
         table.add_row(
             "on disk",
             f"{guess}{units.format_bytes(c.bytes)}",
-            f"{guess}{units.format_exact(c.elements)} elements, as the Hub counts",
+            f"{guess}{units.format_exact(c.elements)} elements{f' of {held}' if held else ''}",
             style="bold",
         )
+        for dtype, elements in c.by_dtype.items() if several else ():
+            table.add_row("", "", f"{guess}{units.format_exact(elements)} elements of {dtype}")
         page.print(table)
+    if sizes:
+        from archcalc import hardware
+        from archcalc.analysis.sizes import CARDS, CONTEXT, ENGINE
+        from archcalc.engines.engine import server
+
+        page.print()
+
+        table = plain_table()
+        table.add_column("", min_width=_LABEL)
+        table.add_column("loaded", justify="right", no_wrap=True)
+        for card in CARDS:
+            device = hardware.device(card)
+            table.add_column(f"{device.name.removeprefix('NVIDIA ').removeprefix('GeForce ')}", justify="right")
+        for size in sizes:
+            name = _FORMATS.get(size.quant, size.quant)
+            cells = ["more than 16" if n is None else str(n) for n in size.cards]
+            table.add_row(f"published: {name}" if size.published else name, units.format_bytes(size.bytes), *cells)
+        page.print(table)
+        context = units.format_tokens(min(CONTEXT, r.architecture.context_tokens or CONTEXT))
+        page.print(
+            f"GPUs that hold it under {server(ENGINE).title} with one sequence of {context} tokens; archcalc fit answers for all others",
+            style="dim",
+        )
+
+
+def _cache(page: Console, r: Inspection) -> None:
+    guess = "~" if r.status == "guessed" else ""
     if r.kv_cache:
         k = r.kv_cache
         rule = "textbook: every token a layer can see, once" if k.engine == "textbook" else f"as {k.engine} allocates it"
@@ -233,6 +274,10 @@ def _memory(page: Console, r: Inspection) -> None:
             table.add_row(f"batch {k.batch}", f"{guess}{units.format_bytes(k.bytes)} at {units.format_tokens(k.context_tokens)}")
         if table.row_count:
             page.print(table)
+
+
+def _compute(page: Console, r: Inspection) -> None:
+    guess = "~" if r.status == "guessed" else ""
     table = plain_table(heads=False)
     table.add_column(min_width=_LABEL)
     table.add_column(overflow="fold")

@@ -1,0 +1,76 @@
+"""The terminal page of `inspect`: what people came for stands first, equals what `fit` says, and has its words whole."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from archcalc import hardware
+from archcalc.analysis import sizes
+from archcalc.analysis.fit import Ask
+from archcalc.analysis.verdict import fit_report
+from archcalc.loader import load
+from conftest import Run
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The formats of the page's second table, with what is loaded and the number of each card."""
+    lines = text[text.index("loaded") :].splitlines()[1:]
+    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("GPUs that hold it"))]
+    return {cells[0]: cells[1:] for cells in (re.split(r"\s{2,}", line.strip()) for line in table)}
+
+
+@pytest.mark.parametrize("name", ["llama-3.1-8b", "gpt-oss-120b", "qwen3-next-80b-a3b"])
+def test_formats_and_machines_are_those_of_fit(name: str) -> None:
+    made = sizes.sizes(load(name).architecture)
+    assert [size.published for size in made] == [True] + [False] * (len(made) - 1)
+    for size in made:
+        for card, count in zip(sizes.CARDS, size.cards, strict=True):
+            for n in {count or 16, max((k for k in sizes.COUNTS if k < (count or 17)), default=1)}:
+                quant = None if size.published else size.quant
+                ask = Ask(hardware.parse_spec(f"{n}x{card}"), "vllm", 8192, quant=quant)
+                said = fit_report(load(name), ask, brief=True)
+                assert said.fits is (count is not None and n >= count), (size.quant, card, n)
+                if n == 1:
+                    assert said.per_gpu.weights_bytes == size.bytes
+
+
+def test_the_page_begins_with_what_people_came_for(run: Run) -> None:
+    text = run("inspect", "deepseek-v3").stdout
+    heads = [
+        line for line in text.splitlines() if re.fullmatch(r"Weights|KV cache,.*|Parameters|Anatomy|Layers|Compute|Notes", line)
+    ]
+    assert [head.partition(",")[0] for head in heads] == [
+        "Weights",
+        "KV cache",
+        "Parameters",
+        "Anatomy",
+        "Layers",
+        "Compute",
+        "Notes",
+    ]
+    assert text.splitlines()[1].startswith("MoE, MLA, 61 layers, 671.0 B total, 37.6 B active")
+    # Stored in fp8 as published: the files are the larger for their MTP layer and scales.
+    assert rows(text)["published: fp8"] == ["628.8 GiB", "more than 16", "16"]
+    assert not re.search("as the Hub counts|beside|as others count", text)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", ["deepseek-v3", "qwen3.5-27b", "gemma-3n-e4b", "gpt2"])
+def test_the_page_stays_within_the_terminal(name: str, width: int, run: Run) -> None:
+    text = run("inspect", name, env={"COLUMNS": str(width)}).stdout
+    assert all(len(line) <= width for line in text.splitlines())
+    assert "…" not in text
+
+
+def test_what_the_engine_does_not_hold_is_left_out(tmp_path_factory: pytest.TempPathFactory, run: Run) -> None:
+    folder = tmp_path_factory.mktemp("guess")
+    (folder / "guess.json").write_text(json.dumps({
+        "model_type": "never-heard-of", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
+        "intermediate_size": 128, "max_position_embeddings": 512, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+    }))  # fmt: skip
+    text = run("inspect", str(folder / "guess.json")).stdout
+    assert "on disk" in text
+    assert "GPUs that hold it" not in text
