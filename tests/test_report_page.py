@@ -470,6 +470,7 @@ def test_the_list_sorts_and_says_what_is_too_many(tmp_path: Path) -> None:
     assert seen.count('aria-sort="descending"') == 1
     assert re.search(r'<p id="wrong" role="alert">Up to 4 models stand side by side: untick one', seen)
     assert "4 of up to 4" in seen
+    assert "untick 1 of them" in browse("".join(server.index(wrong="untick 1 of them").parts), tmp_path)
 
 
 def test_what_differs_stands_out_and_nothing_else(written: str) -> None:

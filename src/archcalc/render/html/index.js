@@ -33,7 +33,7 @@ function count(event) {
   const status = document.getElementById("ticked");
   const most = Number(status.dataset.most);
   const ticked = document.querySelectorAll("#models input:checked").length;
-  message.textContent = "";
+  if (event) message.textContent = "";
   if (ticked > most && event) {
     event.target.checked = false;
     message.textContent = `Up to ${most} models stand side by side: untick one to compare ${event.target.value}.`;
