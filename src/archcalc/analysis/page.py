@@ -79,7 +79,8 @@ def staircase(of: Callable[[int], int], last: int) -> Staircase:
 
         def regular(n: int, first: int = first, value: int = value, width: int = width, step: int = step) -> bool:
             at = first + n * width
-            return at <= last and of(at) == value + n * step and of(at - 1) == value + (n - 1) * step
+            # Where steps are wider than one, the one before ends just before this.
+            return at <= last and of(at) == value + n * step and (width == 1 or of(at - 1) == value + (n - 1) * step)
 
         # Most rise evenly up to their last value, and stay there: that needs no search.
         steps = (of(last) - value) // step
