@@ -259,7 +259,9 @@ class _Tables:
         shape: tuple[Any, ...] = (0, 0, None, (), made.dtype)
         if made.pool is not None:
             p = made.pool
-            groups = tuple(self.stair(staircase(group, self.limit)) for group in p.groups)
+            # Windows and blocks of other sizes part within these.
+            probes = [min(n, self.limit) for n in (17, 257, 4097, self.limit // 2 + 1)]
+            groups = tuple(self.stairs_of(group, "blocks", *map(group, probes)) for group in p.groups)
             shape = (p.block_bytes, p.null_blocks, p.tokens_per_block, groups, made.dtype)
         found = self._pools[key] = _Pooled(self.pool(shape), made.dtype, made)
         return found
@@ -361,13 +363,15 @@ class _Tables:
             key: tuple[Any, ...] = at.number, plan.batched_tokens, plan.sequences, taken.sequences
             first = places[0]
             always: Taken | None = taken
+            told = taken
             if pools[first].states and self.settled(at, placement, asks[first], 1).taken._replace(notes=()) != taken:
                 # What the room leaves to a context decides how many sequences there are: it shrinks as the context grows.
                 key, always = (*key, placement, plan.budget_bytes, pools[first].place), None
+                told = self._by_context(at, placement, asks[first], taken, key)
             active, over = self.budget_stairs(at, placement, asks[first], always, key)
             nothing = self.command(())
             commands = [
-                self.command_of(at, placement, asks[i], pools[i].said, taken, plan) if i in places else nothing
+                self.command_of(at, placement, asks[i], pools[i].said, told, plan) if i in places else nothing
                 for i in range(len(pools))
             ]
             cells = tuple(p.place if i in places else -1 for i, p in enumerate(pools))
@@ -375,6 +379,14 @@ class _Tables:
                 placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
                 self._most(pools[first], plan, taken), self.several(cells), self.several(tuple(commands)), stop,
             ]  # fmt: skip
+
+    def _by_context(self, at: _Weighed, placement: Placement, ask: fit.Ask, taken: Taken, key: tuple[Any, ...]) -> Taken:
+        """With the staircase of the sequences in place of their number in the flags; 0 is where the flag is not needed."""
+        place = self.stairs_of(lambda context: self.settled(at, placement, ask, context).taken.sequences or 0, "sequences", *key)
+        number = f" {taken.sequences}"
+        return taken._replace(
+            flags=tuple(f"{f.removesuffix(number)} {{{place}}}" if f.endswith(number) else f for f in taken.flags)
+        )
 
     @staticmethod
     def _most(pool: _Pooled, plan: Budget, taken: Taken) -> int:
@@ -451,7 +463,8 @@ def opening(loaded: Loaded) -> dict[str, Any]:
     activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it differs]`. `settings` are `[the engine's
     share, plans, fewer]` with each of its settings, to be looked at where the best plan leaves no room. Pools and commands of
     each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is
-    left. `commands` are places in `words`, which `--` joins.
+    left. `commands` are places in `words`, which `--` joins: `{}` in one is the context, `{12}` what that staircase says of it, 0 a word
+    that is left out.
     """
     refuse_guess(loaded.architecture)
     context = loaded.architecture.facts.context_tokens

@@ -139,8 +139,15 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     kv_tokens: best.tokens,
     usd_per_hour: here.usd,
     instance: here.instance,
-    command: best.fits ? fit.commands[fit.lists[row[ROW.commands]][dtype]].map((word) => fit.words[word]).join(" --").replace("{}", tokens) : "",
+    command: best.fits ? commandOf(fit, row, dtype, tokens) : "",
   };
+}
+
+/** The words of the engine's command; a number of sequences may depend on the context, and where it is 0 its flag is not needed. */
+function commandOf(fit, row, dtype, tokens) {
+  const words = fit.commands[fit.lists[row[ROW.commands]][dtype]].map((word) => fit.words[word].replace("{}", tokens));
+  const filled = words.map((word) => word.replace(/\{(\d+)\}/, (_, place) => at(fit.stairs[place], tokens)));
+  return filled.filter((word, i) => word === words[i] || !word.endsWith(" 0")).join(" --");
 }
 
 function verdict(best, device, count, tokens, concurrency, engine) {
