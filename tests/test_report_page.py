@@ -26,6 +26,9 @@ from archcalc.analysis import page
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.inspect import inspect
 from archcalc.analysis.verdict import fit_report
+from archcalc.engines.budget import Serving
+from archcalc.engines.engine import server as server_of
+from archcalc.engines.placement import Placement, RankWeights
 from archcalc.errors import ArchcalcError
 from archcalc.loader import load
 from archcalc.render import html as pages
@@ -49,6 +52,7 @@ MODELS = (
     "gemma-3n-e4b",
     "kimi-k2.5",
 )
+WEIGHTLESS = RankWeights(0, 0, 0, 0, (), (0,), 0, 0, 0)
 SCRIPT = Path(pages.__file__).parent / "page.js"
 COMPARED = (
     "fits", "verdict", "plan", "per_gpu", "context_tokens", "concurrency", "max_context_tokens", "max_concurrency", "kv_tokens",
@@ -220,6 +224,29 @@ def test_page_and_command_line_agree(written: str, tmp_path: Path, run: Run) -> 
             assert got["error"]["message"] == f"{name}: {answer['error']}"
         else:
             assert answer == {key: got[key] for key in COMPARED}, case
+
+
+@pytest.mark.parametrize("name", ["llama-3.1-8b", "deepseek-v3", "gemma-4-31b", "qwen3.5-27b"])
+def test_gpus_of_a_kind_differ_by_their_memory_alone(name: str) -> None:
+    """Of the whole catalog: activations and overhead, with the engine's own sequences and with fewer."""
+    architecture = load(name).architecture
+    engine = server_of("vllm")
+    found: dict[Any, tuple[str, list[tuple[int, int, int, int]]]] = {}
+    alike = 0
+    for device in hardware.devices():
+        if engine.runs_on(device):
+            continue
+        made = []
+        for placement in (Placement(), Placement(tp=2), Placement(tp=2, pp=2), Placement(dp=2)):
+            for sequences in (None, 32):
+                for context in (8, 4096):
+                    serving = Serving("vllm", context_tokens=context, sequences=sequences)
+                    b = engine.budget(device, architecture, placement, WEIGHTLESS, serving)
+                    made.append((b.activation_bytes, b.overhead_bytes, b.batched_tokens, b.sequences))
+        other, same = found.setdefault(engine.budget_kind(device, architecture, None), (device.id, made))
+        alike += other != device.id
+        assert made == same, (device.id, other)
+    assert alike > len(found) or any(e.row_bytes for e in architecture.encoders)
 
 
 @given(
