@@ -119,6 +119,17 @@ CELLS = [
     ("Llama 3 8B", "KV cache per token", "128 KiB", "kv_per_token=128 KiB"),
     ("Llama 3 8B", "Weights in BF16", "16 GB", "weights=16 GB"),
     ("Llama 3 8B", "Weights in BF16", "32 GB", "weights=32 GB!"),
+    # B alone counts parameters, unless the label or the digits speak of bytes.
+    ("DeepSeek-V3", "Weights", "685B", "total_params=685B"),
+    ("DeepSeek-V3", "Model weights", "671B", "total_params=671B"),
+    ("DeepSeek-V3", "Weights", "400B", "total_params=400B!"),
+    ("Qwen3-14B", "Weights", "14.8B (29.5 GB)", "total_params=14.8B; weights=29.5 GB"),
+    ("Qwen3-14B", "Weights", "29.5G", "weights=29.5G"),
+    ("Qwen3-14B", "Weights", "29.5B", "weights=29.5B"),
+    ("Qwen3-14B", "Weights (GB)", "14.8", "weights=14.8!"),
+    ("Qwen3-14B", "Size on disk", "14.8B", "weights=14.8B!"),
+    ("Qwen3-8B", "KV cache per token", "147,456 B", "kv_per_token=147,456 B"),
+    ("Qwen3-8B", "KV cache per token", "147,466 B", "kv_per_token=147,466 B!"),
     ("Llama 3 8B", "FLOPs per token", "16 GFLOPs", "flops=16 GFLOPs"),
     # Words, yes and no.
     ("OLMo 2 7B", "Norm", "RMSNorm (post)", "norm=RMSNorm; norm=post"),

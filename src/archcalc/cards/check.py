@@ -368,6 +368,10 @@ class _Checker:
             verdict, judgement = "unknown-model", Judgement("unverifiable", why=resolved.problem)
         else:
             judgement = self._judge(slot, claim, resolved, table)
+            for field in claim.also if judgement.verdict != "ok" else ():
+                other = claim._replace(field=field, also=())
+                if (found := self._judge(slot, other, resolved, table)).verdict == "ok":
+                    claim, judgement = other, found
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict

@@ -502,6 +502,8 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
         other = "none" if re.search(r"without|no ", whole) else "full" if re.search(r"checkpointing|recomput", whole) else ""
         if stated := re.search(r"\bbatch(?: size)?(?: of)?\s*=?\s*(\d+)", whole):
             batch = int(stated[1])
+    if re.search(r"\b(?:v?ram|memory|footprint|disk|download|file|storage|bytes?)\b", whole):
+        other = other or "bytes"
     span = ""
     if re.search(r"\bnative|\bconfig|max_position_embeddings", whole):
         span = "native"

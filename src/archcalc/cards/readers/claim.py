@@ -15,7 +15,7 @@ class Claim(NamedTuple):
     """One thing that a cell says. `start` and `end` are its place in the cell's text.
 
     `number`, `word` with `flag`, `ratio` or `every` hold the value, as `form` says. `scope` are the members of a family that the cell
-    says it of; `listed` marks one of several values that a family takes.
+    says it of; `listed` marks one of several values that a family takes; `also` are fields that it may be of if it is none of its own.
     """
 
     field: str
@@ -30,6 +30,7 @@ class Claim(NamedTuple):
     every: int = 0
     scope: tuple[str, ...] = ()
     listed: bool = False
+    also: tuple[str, ...] = ()
 
 
 EMPTY = re.compile(

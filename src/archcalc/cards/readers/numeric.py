@@ -94,11 +94,23 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     found = [n for n in numbers(text) if n.unit not in ("%", "x") and "flop" not in n.unit]
     found = [n for n in found if not _MACHINE.search(text, 0, n.start)]
     for i, number in enumerate(found):
-        if number.unit or ((quals.unit or number.scale) and not i):
+        if number.suffix == "B" and not number.decimals and number.mantissa >= (10**6 if field == "weights" else 1000):
+            # 147,456 B is written out: B are bytes.
+            number = number._replace(scale=0, unit="b", suffix="")  # noqa: PLW2901
+        if _many(field, number, quals):
+            # 685B under "Weights" counts parameters, as a size without a unit does.
+            yield of("total_params", number, quals)._replace(also=("weights",))
+        elif number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
             if field == "kv_cache" and re.match(r"\s*(?:/|per)\s*tok", near):
                 field = "kv_per_token"
             yield of(field, number, quals._replace(dtype=dtype_in(near) or quals.dtype))
+
+
+def _many(field: str, number: Number, quals: Quals) -> bool:
+    """Whether a number under "weights" says how many, and nothing says how large: B and M are billions and millions, G is giga."""
+    of_bytes = number.unit or quals.unit or quals.dtype or quals.other
+    return field == "weights" and number.scale >= 6 and number.suffix not in ("G", "g") and not of_bytes
 
 
 def read_flops(field: str, text: str, quals: Quals) -> Iterator[Claim]:
