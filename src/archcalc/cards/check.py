@@ -16,11 +16,9 @@ from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
-from archcalc.cards.models import Model
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
-from archcalc.cards.text import Cell
 from archcalc.errors import ArchcalcError, FormatError, SourceError
 
 MAX_BYTES = 2 * 2**20
@@ -104,8 +102,8 @@ def check_text(
     checker.pins()
     for number, table in enumerate(found.tables):
         checker.table(table, number)
-    checker.settle()
-    return Checked(path, checker.results, checker.errors, checker.edits, text)
+    results, edits = checker.settle()
+    return Checked(path, results, checker.errors, edits, text)
 
 
 def _explained(slot: Slot, claim: Claim) -> bool:
@@ -129,6 +127,20 @@ def _in_brackets(text: str, end: int) -> names.Said | None:
     return next((n for n in said if behind and behind.start(1) <= n.start and n.end <= behind.end(1)), None)
 
 
+class _Owner:
+    """Those whom claims are about, and what their cells say: cells repeat, and are read and judged once."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self.resolved = resolved
+        self.label = resolved.label
+        self.models = tuple(model for group in resolved.groups for model in group)
+        self.who = tuple(model.name for model in self.models)
+        self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
+        self.read: dict[tuple[Label, str], Sequence[Claim]] = {}
+        self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
+        """By the claim's identity, which the claim beside it keeps: to hash one takes as long as to judge it."""
+
+
 class _Checker:
     def __init__(self, path: str, found: Document, resolver: Resolver, settings: Settings, tolerance: Fraction) -> None:
         self.path = path
@@ -136,17 +148,15 @@ class _Checker:
         self.resolver = resolver
         self.settings = settings
         self.tolerance = tolerance
-        self.results: list[report.CheckResult] = []
         self.errors: list[report.CheckError] = []
-        self.edits: list[Edit] = []
         self.findings: list[confirm.Finding] = []
-        self._edits: list[tuple[int, Edit]] = []
-        self._blocks: dict[int, str] = {}
         self._before_dates: frozenset[str] | None = None
         self._by_line: dict[int, list[confirm.Finding]] = {}
         self._failed: set[str] = set()
-        self._judged: dict[tuple[tuple[tuple[Model, ...], ...], Claim, Rules], Judgement] = {}
-        self._outright: dict[tuple[layout.Subject | None, tuple[tuple[Model, ...], ...], str], confirm.Named] = {}
+        self._labels: dict[int, str] = {}
+        self._owners: dict[int, _Owner] = {}
+        self._alike: dict[Resolved, _Owner] = {}
+        self._kept: list[Resolved] = []
         self._nameless: dict[tuple[tuple[Label, str], ...], Resolved | None] = {}
 
     def pins(self) -> None:
@@ -180,11 +190,14 @@ class _Checker:
             if resolved.failed is not None:
                 self.fail(slot.cell.line or table.line, resolved.failed)
             for part, whose in self._each(slot, resolved, table):
-                for claim in self._claims(part, whose):
-                    if table.kind == "list" and _explained(part, claim):
-                        continue
-                    other = self._named_behind(part.cell.text, claim.end, table) if claim.form == "number" else None
-                    self.claim(part, claim, other or whose, table, number)
+                owner = self._owner(whose)
+                for claim in self._claims(part, owner):
+                    other = None
+                    if table.kind == "list":
+                        if _explained(part, claim):
+                            continue
+                        other = self._named_behind(part.cell.text, claim.end, table) if claim.form == "number" else None
+                    self.claim(part, claim, self._owner(other) if other else owner, table, number)
                 if table.kind == "table" and _WORDY.search(part.cell.text):
                     self.mentioned(layout.Text(part.subject, part.cell), whose, table, number)
         if table.kind == "prose":
@@ -193,6 +206,16 @@ class _Checker:
         for text in layout.texts(table):
             resolved = self.resolver.subject(text.subject, table.context) if text.subject is not None else around()
             self.mentioned(text, resolved, table, number)
+
+    def _owner(self, resolved: Resolved) -> _Owner:
+        owner = self._owners.get(id(resolved))
+        if owner is None:
+            # The same name in another table is another object, which the list keeps with its identity.
+            self._kept.append(resolved)
+            if (owner := self._alike.get(resolved)) is None:
+                owner = self._alike[resolved] = _Owner(resolved)
+            self._owners[id(resolved)] = owner
+        return owner
 
     def _by_figures(self, slots: Sequence[Slot], table: Table) -> Resolved | None:
         """The one model that the page names somewhere and that nearly all figures of a table without a name are right of."""
@@ -207,10 +230,11 @@ class _Checker:
             resolved = self.resolver.subject(layout.Subject(name), table.context)
             if len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
                 continue
+            owner = self._owner(resolved)
             judged = [
-                self._judge(slot, claim, resolved, table).verdict
+                self._judge(claim, owner, table).verdict
                 for slot in slots
-                for claim in self._claims(slot, resolved)
+                for claim in self._claims(slot, owner)
                 if claim.form == "number"
             ]
             right = judged.count("ok")
@@ -252,16 +276,17 @@ class _Checker:
 
     def _named_behind(self, text: str, end: int, table: Table) -> Resolved | None:
         """The model that brackets behind a figure of an item name: "up to 128K tokens (Llama 3.1)" under Llama 3."""
-        name = _in_brackets(text, end) if table.kind == "list" else None
+        name = _in_brackets(text, end)
         return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
 
     def _words(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
         """A short item that says a known word and no figure: "No QK LayerNorm", "Rotary embeddings (RoPE)"."""
+        owner = self._owner(resolved)
         for kind in ("attention", "norm", "activation", "position"):
             slot = Slot(text.subject, Label((kind,)), text.cell, kind, False)
             for claim in reading.read(slot.label, slot.cell):
-                if claim.form == "word" and claim.word in _CERTAIN and self._judge(slot, claim, resolved, table).verdict == "ok":
-                    self.claim(slot, claim, resolved, table, number)
+                if claim.form == "word" and claim.word in _CERTAIN and self._judge(claim, owner, table).verdict == "ok":
+                    self.claim(slot, claim, owner, table, number)
 
     def prose(self, table: Table, number: int, around: Callable[[], Resolved]) -> None:
         """The figures of sentences: right of the model that is named last before them, or of that which the page is about."""
@@ -292,44 +317,51 @@ class _Checker:
     def _mention(
         self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
     ) -> bool:
-        # What the words leave open the figure settles.
+        """A figure said without a label. What the words around it leave open the figure settles."""
         fields = (mention.field, *(mention.also if resolved.groups else ()))
-        return any(self._read_mention(text, mention._replace(field=f), resolved, table, number, taken) for f in fields)
+        return any(self._mention_of(field, text, mention, resolved, table, number, taken) for field in fields)
 
-    def _read_mention(
-        self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
+    def _mention_of(
+        self,
+        field: str,
+        text: layout.Text,
+        mention: mentions.Mention,
+        resolved: Resolved,
+        table: Table,
+        number: int,
+        taken: set[int],
     ) -> bool:
         said = False
-        cell = text.cell.part(mention.start, mention.end)
-        label = Label((mention.field,))
-        slot = Slot(text.subject, label, document.placed(self.document.lines, cell), mention.field, False)
-        for claim in reading.read(label, slot.cell):
-            if claim.field != mention.field or claim.form not in ("number", "word"):
+        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
+        slot = Slot(text.subject, Label((field,)), cell, field, False)
+        for claim in reading.read(slot.label, cell):
+            if claim.field != field or claim.form not in ("number", "word"):
                 continue
             if claim.number is not None and claim.number.mantissa in taken:
                 continue
+            owner = self._owner(resolved)
             if resolved.family and len(resolved.groups) == 1:
-                right = [m for m in resolved.groups[0] if self._judge(slot, claim, resolved.of((m,)), table).verdict == "ok"]
+                members = resolved.groups[0]
+                right = tuple(m for m in members if self._judge(claim, _Owner(resolved.of((m,))), table).verdict == "ok")
                 if not right:
                     continue
-                self.claim(slot, claim, resolved.of(tuple(right)), table, number)
-                said = True
+                owner = _Owner(resolved.of(right))
+            elif resolved.groups and self._judge(claim, owner, table).verdict != "ok":
                 continue
-            if resolved.groups and self._judge(slot, claim, resolved, table).verdict != "ok":
-                continue
-            self.claim(slot, claim, resolved, table, number)
+            self.claim(slot, claim, owner, table, number)
             said = True
         return said
 
-    def _claims(self, slot: Slot, resolved: Resolved) -> Sequence[Claim]:
-        if not resolved.several:
-            return reading.read(slot.label, slot.cell)
-        members = tuple(model.name for group in resolved.groups for model in group)
-        return reading.read(slot.label, slot.cell, lambda text: names.members_named(text, members))
+    def _claims(self, slot: Slot, owner: _Owner) -> Sequence[Claim]:
+        key = (slot.label, slot.cell.text)
+        found = owner.read.get(key)
+        if found is None:
+            found = owner.read[key] = reading.read(slot.label, slot.cell, owner.scope)
+        return found
 
-    def _each(self, slot: Slot, resolved: Resolved, table: Table) -> list[tuple[Slot, Resolved]]:
+    def _each(self, slot: Slot, resolved: Resolved, table: Table) -> Sequence[tuple[Slot, Resolved]]:
         """The slot itself; or, of "32 / 80" under "8B / 70B", one for each model, if that way all of it is right."""
-        whole = [(slot, resolved)]
+        whole = ((slot, resolved),)
         count = len(resolved.groups)
         if count < 2 or len(slot.label.fields) > 1:
             return whole
@@ -345,20 +377,21 @@ class _Checker:
 
     def _wrong(self, parts: Iterable[tuple[Slot, Resolved]], table: Table) -> bool:
         return any(
-            self._judge(slot, claim, resolved, table).verdict == "wrong"
-            for slot, resolved in parts
-            for claim in self._claims(slot, resolved)
+            self._judge(claim, owner, table).verdict == "wrong"
+            for slot, owner in ((slot, _Owner(resolved)) for slot, resolved in parts)
+            for claim in self._claims(slot, owner)
             if claim.form != "unknowable"
         )
 
-    def claim(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table, number: int) -> None:
+    def claim(self, slot: Slot, claim: Claim, owner: _Owner, table: Table, number: int) -> None:
         """One claim: judged, and noted unless the settings say to leave it alone."""
-        name = slot.subject.text if slot.subject is not None else resolved.label or table.context.stated
+        resolved, cell = owner.resolved, slot.cell
         if claim.form == "unread" and not resolved.groups:
             return
-        cell = slot.cell
+        place = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
+        line, column = self.document.lines.place(place[0]) if place is not None else (cell.line, cell.column)
+        name = slot.subject.text if slot.subject is not None else owner.label or table.context.stated
         text = cell.text[claim.start : claim.end].strip() or cell.text
-        line, column = self._place(cell, claim)
         if any(rule.covers(self.path, name, claim.field, text, line) for rule in self.settings.ignore):
             return
         verdict: report.Verdict = "unverifiable"
@@ -367,125 +400,64 @@ class _Checker:
         elif not resolved.groups:
             verdict, judgement = "unknown-model", Judgement("unverifiable", why=resolved.problem)
         else:
-            judgement = self._judge(slot, claim, resolved, table)
+            judgement = self._judge(claim, owner, table)
             for field in claim.also if judgement.verdict != "ok" else ():
                 other = claim._replace(field=field, also=())
-                if (found := self._judge(slot, other, resolved, table)).verdict == "ok":
+                if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict
-        why = judgement.why
-        if resolved.note and resolved.tuned and verdict != "ok" and claim.form not in ("unread", "unknowable"):
-            why = f"{why}; {resolved.note}"
-        # What is wrong of one of several models may be right of another.
-        fix = _fix(claim, judgement.fix, cell.text) if verdict == "wrong" and len(resolved.groups) == 1 else None
-        if fix is not None:
-            self._edit(cell, claim, fix)
-        # What a sentence says rightly confirms no alarm: it may be of something else.
-        said = "said" if table.kind == "prose" else verdict
-        finding = self._finding(slot, claim, resolved, table, number, line, said)
+        finding = confirm.Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)
         self._by_line.setdefault(line, []).append(finding)
-        self.results.append(
-            report.CheckResult(
-                file=self.path,
-                line=line,
-                column=column,
-                model=_line(name),
-                resolved=resolved.label or None,
-                field=claim.field,
-                claimed=_line(text),
-                actual=judgement.actual or None,
-                verdict=verdict,
-                why=why,
-                fix=fix,
-            )
-        )
 
     def _as_written(self, resolved: Resolved, line: int) -> bool:
         """Whether a line of a generated section is one that the card of its model has: a word that no reading knows yet."""
         from archcalc.cards import write
 
         models = [model for group in resolved.groups for model in group]
-        lines = self.document.lines
-        said = lines.text[lines.start(line - 1) : lines.start(line)].strip()
-        return len(models) == 1 and said in {each.strip() for each in write.section(models[0], "x").splitlines()}
+        return len(models) == 1 and self.source_line(line).strip() in map(str.strip, write.section(models[0], "x").splitlines())
 
-    def _judge(self, slot: Slot, claim: Claim, resolved: Resolved, table: Table) -> Judgement:
-        rules = Rules(
-            bool(table.context.begin), self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
-        )
+    def _judge(self, claim: Claim, owner: _Owner, table: Table) -> Judgement:
+        resolved, strict = owner.resolved, bool(table.context.begin)
         if claim.form == "relation":
             other = self.resolver.subject(layout.Subject(claim.quals.other.split("|", 2)[2]), table.context)
             if not other.groups:
                 return Judgement("unverifiable", why=other.problem)
             return relate(resolved.groups[0][0], other.groups[0][0], claim)
-        key = (resolved.groups, claim, rules)
-        if key not in self._judged:
-            self._judged[key] = judge_all(resolved.groups, claim, rules)
-        return self._judged[key]
+        judged = owner.judged.get((id(claim), strict))
+        if judged is None:
+            rules = Rules(strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed)
+            judged = owner.judged[id(claim), strict] = claim, judge_all(resolved.groups, claim, rules)
+        return judged[1]
 
-    def _place(self, cell: Cell, claim: Claim) -> tuple[int, int]:
-        found = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
-        if found is None:
-            return cell.line, cell.column
-        return self.document.lines.place(found[0])
-
-    def _edit(self, cell: Cell, claim: Claim, fix: str) -> None:
-        start, end = claim.start, claim.end
-        if claim.number is not None:
+    def _edit(self, f: confirm.Finding, fix: str) -> Iterator[Edit]:
+        start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
+        if number is not None:
             # Bounds and units stay; digits and the letter of their scale are rewritten together.
-            width = claim.number.end - claim.number.start
-            end = start + width
-            if claim.number.suffix:
-                end = cell.text.index(claim.number.suffix, end) + len(claim.number.suffix)
+            end = start + number.end - number.start
+            if number.suffix:
+                end = cell.text.index(number.suffix, end) + len(number.suffix)
         found = cell.locate(start, end)
-        if found is not None:
-            old = self.document.lines.text[found[0] : found[1]]
-            if old != fix:
-                self._edits.append((len(self.results), Edit(*found, old, fix)))
+        if found is not None and (old := self.document.lines.text[found[0] : found[1]]) != fix:
+            yield Edit(*found, old, fix)
 
-    def _finding(
-        self, slot: Slot, claim: Claim, resolved: Resolved, table: Table, number: int, line: int, verdict: str
-    ) -> confirm.Finding:
-        context = table.context
+    # What the signs of `confirm` ask of a page
+
+    def source_line(self, line: int) -> str:
+        """A line of the file, from 1."""
         lines = self.document.lines
-        labelled = slot.heading if slot.labelled else ""
-        # Keys of a tree are labels, and its model is stated as one.
-        pinned = resolved.pinned or table.kind == "tree"
-        return confirm.Finding(
-            line=line,
-            verdict=verdict,
-            claim=claim,
-            label=slot.label,
-            heading=labelled,
-            cell=slot.cell.text,
-            models=tuple(model for group in resolved.groups for model in group),
-            table=number,
-            listed=table.kind == "list",
-            block=self._block(table, number),
-            line_text=lines.text[lines.start(line - 1) : lines.start(line)],
-            around=" ".join((*context.headings[-1:], context.caption)),
-            named="pinned" if pinned else self._how_named(slot, resolved),
-            strict=bool(context.begin),
-        )
+        return lines.text[lines.start(line - 1) : lines.start(line)]
 
-    def _block(self, table: Table, number: int) -> str:
+    def labels(self, table: Table) -> str:
         """The labels of a table or list."""
-        if number not in self._blocks:
+        if id(table) not in self._labels:
             heads = [cell.text for row in table.rows[: table.heads] for cell in row] if table.kind == "table" else []
-            sides = [row[0].text for row in table.rows if row]
-            self._blocks[number] = " | ".join([*heads, *sides])
-        return self._blocks[number]
+            self._labels[id(table)] = " | ".join([*heads, *(row[0].text for row in table.rows if row)])
+        return self._labels[id(table)]
 
-    def _how_named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
-        key = (slot.subject, resolved.groups, resolved.named)
-        if key not in self._outright:
-            self._outright[key] = self._named(slot, resolved)
-        return self._outright[key]
-
-    def _named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
+    def named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
         """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer
         one that the page says elsewhere."""
         name, size = (slot.subject.text, slot.subject.size) if slot.subject is not None else (resolved.named, "")
@@ -505,19 +477,32 @@ class _Checker:
             self._before_dates = frozenset(said[m.start() :] for said in before for m in re.finditer(r"\b", said))
         return self._before_dates
 
-    def settle(self) -> None:
-        """Leave out settings of runs, and doubt what nothing confirms."""
+    def settle(self) -> tuple[list[report.CheckResult], list[Edit]]:
+        """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
         fields = confirm.block_fields(self.findings)
-        left_out = {i for i, f in enumerate(self.findings) if confirm.is_setting(f, fields[f.table])}
-        kept = [f for i, f in enumerate(self.findings) if i not in left_out]
+        kept = [f for f in self.findings if not confirm.is_setting(f, fields[f.table])]
         doubts = {id(f): why for f, near in confirm.near(kept) if (why := confirm.doubt(f, near))}
-        for i, f in enumerate(self.findings):
-            if why := doubts.get(id(f), ""):
-                r = self.results[i]
-                r.verdict, r.why, r.fix = "doubtful", f"{r.why}; not an alarm, as {why}", None
-        self.edits = [edit for i, edit in self._edits if i not in left_out and self.results[i].verdict == "wrong"]
-        kept_results = [r for i, r in enumerate(self.results) if i not in left_out]
-        self.results[:] = sorted(kept_results, key=lambda r: (r.line, r.column))
+        edits: list[Edit] = []
+        results = []
+        for f in kept:
+            verdict, judgement, resolved = f.shown, f.judgement, f.owner.resolved
+            why, fix = judgement.why, None
+            if resolved.note and resolved.tuned and verdict != "ok" and f.claim.form not in ("unread", "unknowable"):
+                why = f"{why}; {resolved.note}"
+            if doubted := doubts.get(id(f), ""):
+                verdict, why = "doubtful", f"{why}; not an alarm, as {doubted}"
+            # What is wrong of one of several models may be right of another.
+            elif verdict == "wrong" and len(resolved.groups) == 1:
+                fix = _fix(f.claim, judgement.fix, f.cell)
+                edits += self._edit(f, fix) if fix is not None else ()
+            results.append(
+                report.CheckResult(
+                    self.path, f.line, f.column, _line(f.name), f.owner.label or None, f.claim.field, _line(f.text),
+                    judgement.actual or None, verdict, why, fix,
+                )
+            )  # fmt: skip
+        results.sort(key=lambda r: (r.line, r.column))
+        return results, edits
 
 
 _YES_NO = (
@@ -539,7 +524,7 @@ def _fix(claim: Claim, fix: str, cell: str) -> str | None:
 
 def _line(text: str) -> str:
     """Text on one line, without what would steer a terminal."""
-    return re.sub(r"[\0-\x1f\x7f-\x9f]", " ", text)
+    return text if text.isprintable() else re.sub(r"[\0-\x1f\x7f-\x9f]", " ", text)
 
 
 _STRONG = {

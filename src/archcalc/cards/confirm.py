@@ -11,12 +11,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from archcalc.cards import truth, words
+from archcalc.cards.document import Table
+from archcalc.cards.judge import Judgement
 from archcalc.cards.labels import WORDS, Label, Quals
+from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model
 from archcalc.cards.readers.claim import NO, YES, Claim
+from archcalc.cards.resolve import Resolved
+from archcalc.report import Verdict
 
 NEAR = 12
 """Lines around a claim of a list that speak of the same model."""
@@ -26,38 +31,92 @@ THRESHOLD = 2
 Named = Literal["pinned", "outright", "loosely", "around"]
 
 
-class Finding:
-    """One claim, judged, and where it stands.
+class Owner(Protocol):
+    """Those whom a claim is about."""
 
-    `table` is the number of the table or list in the document, `block` all labels of that table, `line_text` the line of the file,
-    `around` the heading and caption that the claim stands under. `heading` is the label as written, empty where the claim has none.
-    `named` is how the model is: `pinned` by a comment, a link or the caller, `outright` by a whole name, `loosely` by a name that other
-    releases go by too, or only `around` the claim.
+    resolved: Resolved
+    label: str
+    models: tuple[Model, ...]
+    who: tuple[str, ...]
+
+
+class Page(Protocol):
+    """What a file says around a claim."""
+
+    def source_line(self, line: int) -> str: ...
+    def labels(self, table: Table) -> str: ...
+    def named(self, slot: Slot, resolved: Resolved) -> Named: ...
+
+
+class Finding:
+    """One claim, judged, and where it stands; what stands around it is looked up for those that are not right.
+
+    `table` is the number of `where`, the table or list, in the document; `name` and `text` are what the page calls the model and claims.
     """
 
     def __init__(
-        self, *, line: int, verdict: str, claim: Claim, label: Label, heading: str, cell: str, models: tuple[Model, ...], table: int,
-        listed: bool, block: str, line_text: str, around: str, named: Named, strict: bool,
+        self, page: Page, slot: Slot, claim: Claim, owner: Owner, where: Table, table: int, line: int, column: int, name: str,
+        text: str, shown: Verdict, judgement: Judgement,
     ) -> None:  # fmt: skip
-        self.line = line
-        self.verdict = verdict
+        self.page = page
+        self.slot = slot
         self.claim = claim
-        self.label = label
-        self.heading = heading
-        self.cell = cell
-        self.models = models
+        self.owner = owner
+        self.where = where
         self.table = table
-        self.listed = listed
-        self.block = block
-        self.line_text = line_text
-        self.around = around
-        self.named = named
-        self.strict = strict
+        self.line = line
+        self.column = column
+        self.name = name
+        self.text = text
+        self.shown = shown
+        self.judgement = judgement
+        # What a sentence says rightly confirms no alarm: it may be of something else.
+        self.verdict = "said" if where.kind == "prose" else shown
+        self.cell = slot.cell.text
+        self.heading = slot.heading if slot.labelled else ""
+        """The label as written, empty where the claim has none."""
+
+    @property
+    def label(self) -> Label:
+        """What the heading was read as."""
+        return self.slot.label
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """All models that it is of."""
+        return self.owner.models
+
+    @property
+    def listed(self) -> bool:
+        """Whether it stands in a list."""
+        return self.where.kind == "list"
+
+    @property
+    def strict(self) -> bool:
+        """Whether it stands in a generated section."""
+        return bool(self.where.context.begin)
+
+    @property
+    def block(self) -> str:
+        """All labels of its table or list."""
+        return self.page.labels(self.where)
+
+    @property
+    def around(self) -> str:
+        """The heading and caption that it stands under."""
+        return " ".join((*self.where.context.headings[-1:], self.where.context.caption))
+
+    @property
+    def line_text(self) -> str:
+        """Its line of the file."""
+        return self.page.source_line(self.line)
 
     @cached_property
-    def who(self) -> tuple[str, ...]:
-        """The models' names."""
-        return tuple(model.name for model in self.models)
+    def named(self) -> Named:
+        """How the model is named: `pinned` by a comment, a link or the caller, `outright` by a whole name, `loosely` by a name that
+        other releases go by too, or only `around` the claim. Keys of a tree are labels, and its model is stated as one."""
+        resolved = self.owner.resolved
+        return "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
 
     @cached_property
     def nearly(self) -> bool:
@@ -127,11 +186,13 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
     if finding.strict or finding.verdict in ("ok", "said"):
         return False
+    if finding.claim.field not in _SET_BY_RUNS:
+        return False
     if finding.claim.field == "context" and "_" in finding.heading and _STORED.search(finding.around):
         return False
     if finding.claim.field == "context" and _SERVED.search(finding.heading):
         return True
-    sampled = finding.claim.field in _SET_BY_RUNS and _SAMPLER.search(finding.block) and not _MOST.search(finding.heading)
+    sampled = _says(_SAMPLER, finding.block) and not _MOST.search(finding.heading)
     if not (sampled or _may_be_setting(finding, _NOTHING)):
         return False
     of_run = {match[0].lower() for match in _RUN.finditer(f"{finding.block} {finding.around}")}
@@ -371,35 +432,37 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
     columns: dict[tuple[int, str], set[tuple[str, ...]]] = {}
     nearly: dict[tuple[int, str], set[tuple[str, ...]]] = {}
     for f in findings:
-        field = f.claim.field
+        if f.verdict not in ("ok", "wrong"):
+            continue
+        who, field = f.owner.who, f.claim.field
         for said in (
-            by_table.setdefault((f.who, f.table), _Said(set(), set())),
-            by_line.setdefault((f.who, f.line), _Said(set(), set())),
+            by_table.get((who, f.table)) or by_table.setdefault((who, f.table), _Said(set(), set())),
+            by_line.get((who, f.line)) or by_line.setdefault((who, f.line), _Said(set(), set())),
         ):
-            if f.verdict == "ok":
-                said.right.add(field)
-            elif f.verdict == "wrong":
-                said.wrong.add(field)
+            (said.right if f.verdict == "ok" else said.wrong).add(field)
         if f.verdict == "ok":
-            stated.setdefault((f.who, f.line, field), set()).add((f.cell, f.heading))
-            columns.setdefault((f.table, field), set()).add(f.who)
-        elif f.verdict == "wrong" and f.nearly:
-            nearly.setdefault((f.table, field), set()).add(f.who)
+            stated.setdefault((who, f.line, field), set()).add((f.cell, f.heading))
+            columns.setdefault((f.table, field), set()).add(who)
+        elif f.nearly:
+            nearly.setdefault((f.table, field), set()).add(who)
+    together: dict[tuple[tuple[str, ...], int, int], _Said] = {}
     for f in findings:
         if f.verdict != "wrong":
             continue
-        field = f.claim.field
-        around = [by_table[f.who, f.table]]
-        around += [by_line[f.who, line] for line in range(f.line - NEAR, f.line + NEAR + 1) if (f.who, line) in by_line]
-        right = set[str]().union(*(said.right for said in around)) - {field}
-        wrong = set[str]().union(*(said.wrong for said in around)) - {field}
+        who, field = f.owner.who, f.claim.field
+        near_by = together.get((who, f.table, f.line))
+        if near_by is None:
+            around = [by_table[who, f.table]]
+            around += [by_line[who, line] for line in range(f.line - NEAR, f.line + NEAR + 1) if (who, line) in by_line]
+            near_by = _Said(set().union(*(one.right for one in around)), set().union(*(one.wrong for one in around)))
+            together[who, f.table, f.line] = near_by
         rightly = any(
             f.claim.form == "number" if cell == f.cell else heading != f.heading
-            for cell, heading in stated.get((f.who, f.line, field), ())
+            for cell, heading in stated.get((who, f.line, field), ())
         )
-        column = bool(columns.get((f.table, field), set()) - {f.who})
-        beside = len(nearly.get((f.table, field), set()) - {f.who}) if f.nearly else 0
-        yield f, Near(len(right), len(wrong), column and not f.listed, rightly, beside)
+        column = not f.listed and any(other != who for other in columns.get((f.table, field), ()))
+        beside = len(nearly.get((f.table, field), set()) - {who}) if f.nearly else 0
+        yield f, Near(len(near_by.right - {field}), len(near_by.wrong - {field}), column, rightly, beside)
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

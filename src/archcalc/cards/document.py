@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, plain_cell
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
     from markdown_it.token import Token
 
 _DIRECTIVE = re.compile(r"<!--\s*archcalc:((?:(?!<!--|-->)[\s\S])*)-->")
@@ -90,7 +92,30 @@ def _blocks() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.disable(["inline", "text_join"])
+    parser.block.ruler.at("table", _table_rule, {"alt": ["paragraph", "reference"]})
     return parser
+
+
+def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A pipe table as one token with its lines: markdown-it would make three of each cell, whose place it does not know."""
+    from markdown_it.rules_block.table import table
+
+    if not table(state, start, end, True):
+        return False
+    if not silent:
+        parent, state.parentType = state.parentType, "table"
+        ends = state.md.block.ruler.getRules("blockquote")
+        line = start + 2
+        while line < end and not (
+            state.sCount[line] < state.blkIndent
+            or state.isEmpty(line)
+            or state.is_code_block(line)
+            or any(rule(state, line, end, True) for rule in ends)
+        ):
+            line += 1
+        state.parentType, state.line = parent, line
+        state.push("table", "table", 0).map = [start, line]
+    return True
 
 
 def _parse(text: str) -> tuple[list[Token], tuple[int, int] | None]:
@@ -198,8 +223,9 @@ class _Reader:
             if token.type == "heading_open":
                 self._heading(token, tokens[i + 1])
                 i += 3
-            elif token.type == "table_open":
-                i = self._table(tokens, i)
+            elif token.type == "table":
+                self._table(token)
+                i += 1
             elif token.type in ("bullet_list_open", "ordered_list_open"):
                 i = self._list(tokens, i)
             elif token.type == "paragraph_open":
@@ -286,48 +312,26 @@ class _Reader:
             self.caption = ""
         return after
 
-    def _table(self, tokens: list[Token], i: int) -> int:
-        rows: list[tuple[Cell, ...]] = []
-        heads = 0
-        start = tokens[i].map or (0, 0)
-        line = 0
-        contents: list[str] = []
-        while tokens[i].type != "table_close":
-            token = tokens[i]
-            if token.type == "tr_open":
-                line, contents = (token.map or (0, 0))[0], []
-            elif token.type == "inline":
-                contents.append(token.content)
-            elif token.type == "tr_close":
-                rows.append(tuple(self._row(line, contents)))
-            elif token.type == "thead_close":
-                heads = len(rows)
-            i += 1
-        self.tables.append(Table("table", start[0] + 1, tuple(rows), self.context(), heads))
-        return i + 1
+    def _table(self, token: Token) -> None:
+        first, last = token.map or (0, 0)
+        rows = [tuple(self._row(line)) for line in range(first, last) if line != first + 1]
+        width = len(rows[0])
+        self.tables.append(Table("table", first + 1, tuple(row[:width] for row in rows), self.context(), 1))
 
-    def _row(self, line: int, contents: list[str]) -> Iterator[Cell]:
-        """The cells of a row, found in their line one after the other: the parser gives their text and not their columns."""
+    def _row(self, line: int) -> Iterator[Cell]:
+        """The cells of a line. What stands before the first bar is one, unless it is blank or the mark of a quote or list."""
         text, start, end = self.lines.text, self.lines.start(line), self.lines.start(line + 1)
-        while end > start and text[end - 1] in "\r\n":
+        while end > start and text[end - 1].isspace():
             end -= 1
         bars = [match.start() for match in _BAR.finditer(text, start, end)]
-        if not bars:
-            bounds = [(start, end)]
-        else:
-            # What stands before the first bar is a cell, unless it is blank or the mark of a quote or list.
-            outer = _MARKS.fullmatch(text, start, bars[0])
-            edges = bars if outer else [start - 1, *bars]
-            bounds = [(a + 1, b) for a, b in zip(edges, [*edges[1:], end], strict=True)]
-        for k, content in enumerate(contents):
-            if k >= len(bounds):
-                yield EMPTY._replace(line=line + 1, column=end - start + 1, start=end, end=end)
-                continue
-            a, b = bounds[k]
-            if not content:
-                yield EMPTY._replace(line=line + 1, column=a - start + 1, start=a, end=a)
-                continue
-            yield plain_cell(self.lines, a, b)
+        edges = bars if bars and _MARKS.fullmatch(text, start, bars[0]) else [start - 1, *bars]
+        if edges[-1] < end - 1 or len(edges) == 1:
+            edges.append(end)
+        for a, b in pairwise(edges):
+            if text[a + 1 : b].isspace() or a + 1 == b:
+                yield EMPTY._replace(line=line + 1, column=a + 2 - start, start=a + 1, end=a + 1)
+            else:
+                yield plain_cell(self.lines, a + 1, b)
 
     def _list(self, tokens: list[Token], i: int) -> int:
         """A list and those inside it, as rows of label and value under the labels of the items around them."""
@@ -338,7 +342,7 @@ class _Reader:
         line = (tokens[i].map or (0, 0))[0] + 1
         fresh = False
         last = ""
-        tables: list[int] = []
+        tables: list[Token] = []
         pinned: list[tuple[int, str]] = []
         pins: list[str] = []
         while True:
@@ -358,10 +362,8 @@ class _Reader:
             elif token.type == "list_item_close":
                 while pinned and pinned[-1][0] >= depth:
                     pinned.pop()
-            elif token.type == "table_open":
-                tables.append(i)
-                while tokens[i].type != "table_close":
-                    i += 1
+            elif token.type == "table":
+                tables.append(token)
             elif token.type == "html_block" and (source := self._pin_of_item(token)):
                 pinned.append((depth, source))  # a line that begins with a comment
             elif token.type == "inline" and tokens[i - 1].type == "paragraph_open" and fresh:
@@ -388,8 +390,8 @@ class _Reader:
             for pin, kept in by_pin.items():
                 its = context._replace(pin=pin) if pin else context
                 self.tables.append(Table("list", line, tuple(rows[k] for k in kept), its, 0, tuple(groups[k] for k in kept)))
-        for k in tables:
-            self._table(tokens, k)
+        for token in tables:
+            self._table(token)
         return i + 1
 
     def _pin_of_item(self, token: Token) -> str:

@@ -286,6 +286,7 @@ def _smaller(number: Number) -> list[tuple[int, str]]:
     return out
 
 
+@lru_cache(maxsize=4096)
 def _show(field: str, value: int | Fraction) -> str:
     """A value for people, exact where it is short."""
     kind = NUMERIC.get(field, "int")

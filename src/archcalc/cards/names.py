@@ -27,6 +27,7 @@ _QUANTIZED = re.compile(
     r"(?<![-_ ])[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
     re.IGNORECASE,
 )
+_BY_VENDOR = tuple(f"{vendor}{mark}" for vendor in _VENDORS for mark in " -/")
 # A date behind a name is that of a release of its own: Mistral's by their version, Qwen's tuned anew.
 _DATED = re.compile(r"(?i)(\S.*)[-_ ]2[3-9](?:0[1-9]|1[0-2])")
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
@@ -194,7 +195,8 @@ def _one(name: str) -> Match:
 
 def _spellings(name: str) -> tuple[str, ...]:
     lower = name.lower()
-    vendors = [v for v in _VENDORS if lower.startswith((f"{v} ", f"{v}-", f"{v}/")) and not lower.startswith("meta-llama/")]
+    by_vendor = lower.startswith(_BY_VENDOR) and not lower.startswith("meta-llama/")
+    vendors = [v for v in _VENDORS if lower.startswith(v) and lower[len(v) : len(v) + 1] in (" ", "-", "/")] if by_vendor else []
     # "Phi 4 Mini", "phi-4 mini" and "Phi4-mini" differ by separators alone, which `zoo.find` folds.
     mixture = re.sub(r"(?i)\bmistral(?=[- ]?\d+x\d+b)", "Mixtral", name)  # by the publisher's name
     return (name, *(name[len(vendor) + 1 :] for vendor in vendors), *((mixture,) if mixture != name else ()))

@@ -65,6 +65,7 @@ class Resolver:
                 self.named[names.clean(pin.name).lower()] = (pin.source, self.folder)
         self.default_source = ""
         self.default_folder: str | None = None
+        self._outright: dict[Subject, Resolved | None] = {}
         self._subjects: dict[tuple[Subject, Context], Resolved] = {}
         self._contexts: dict[Context, Resolved] = {}
         self._sources: dict[str, Resolved] = {}
@@ -94,12 +95,16 @@ class Resolver:
 
     def subject(self, subject: Subject, context: Context) -> Resolved:
         """The models that a cell names."""
+        if subject not in self._outright:
+            self._outright[subject] = self._named_outright(subject)
+        if (outright := self._outright[subject]) is not None:
+            return outright
         key = (subject, context)
         if key not in self._subjects:
-            self._subjects[key] = self._subject(subject, context)
+            self._subjects[key] = self._in_context(names.clean(subject.text), context)
         return self._subjects[key]
 
-    def _subject(self, subject: Subject, context: Context) -> Resolved:
+    def _named_outright(self, subject: Subject) -> Resolved | None:
         for comment in subject.comments:
             if match := re.match(r"<!--\s*archcalc:\s*(.+?)\s*-->", comment):
                 return self.source(match[1])
@@ -118,8 +123,10 @@ class Resolver:
             return several
         if found.kind == "family":
             return self._bundled((found.names,), found.note, family=True, closed=(names.closed(subject.text),))
-        if is_repo(plain):
-            return self._repo(plain)
+        return self._repo(plain) if is_repo(plain) else None
+
+    def _in_context(self, plain: str, context: Context) -> Resolved:
+        """A part of a name, for the rest of which what stands above must do."""
         # A size alone is a member of the family that the headings name.
         if re.fullmatch(r"(?i)[~\s]*\d+(?:\.\d+)?\s*[bmt](?:[- ]?a\d+(?:\.\d+)?b)?(?:[- ](?:base|instruct|chat|model))?", plain):
             for text in (context.caption, *reversed(context.headings)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -94,6 +95,8 @@ def command(
     place = baseline or (None if write_baseline else found.baseline)
     known = standing.read(place) if place else None
     stands = 0
+    # Hundreds of thousands of small records, of which none is garbage: to look for it every 700 takes a third of the time.
+    gc.set_threshold(200_000, 20, 100)
     errors: list[CheckError] = []
     done: list[Checked] = []
     changed = 0

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
+from archcalc.render.plain import plain
 from archcalc.render.rows import Column, text
 from archcalc.report import CheckReport, CheckResult
 
@@ -57,13 +58,17 @@ def summary(r: CheckReport) -> str:
 
 def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
     """Wrong claims by file, with `explain` all claims and how each is known; then the counts."""
+    from archcalc.render.terminal import console, known_width
+
+    if known_width(out) is None:
+        # A pipe: a line for each, which to lay out would take longer than to check.
+        out.writelines(f"{plain(line).rstrip()}\n" for line in _page(r, explain))
+        return
     from rich.text import Text
 
-    from archcalc.render.terminal import console
-
-    page = console(out, pipe_width=1000)
+    page = console(out)
     styles = {"wrong": "bold red", "doubtful": "magenta", "ok": "green", "unverifiable": "dim", "unknown-model": "yellow"}
-    shown = [x for x in r.results if explain or x.verdict in ("wrong", "doubtful")]
+    shown = [x for x in r.results if explain or x.verdict in _SHOWN]
     file = ""
     for x in shown:
         if x.file != file:
@@ -81,6 +86,21 @@ def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
     if shown:
         page.print()
     page.print(Text(summary(r), style="bold"))
+
+
+def _page(r: CheckReport, explain: bool) -> Iterator[str]:
+    """The lines of the page."""
+    file = ""
+    for x in r.results:
+        if explain or x.verdict in _SHOWN:
+            if x.file != file:
+                yield from ("", x.file) if file else (x.file,)
+                file = x.file
+            yield f"{f'  {x.line}:{x.column}'.ljust(10)}{x.verdict.ljust(14)}{sentence(x)}"
+    yield from unknown(r) if not explain else ()
+    if file:
+        yield ""
+    yield summary(r)
 
 
 def _unknown(page: Any, r: CheckReport) -> None:
