@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast, get_args
 
+from archcalc.cards import vocabulary
 from archcalc.cards.quantity import Kind, numbers
 
 Part = Literal["", "text", "vision", "linear", "mtp"]
 
 NUMERIC: dict[str, Kind] = {
-    "total_params": "count", "active_params": "count", "embedding_params": "count", "mtp_params": "count", "vision_params": "count",
-    "attention_params": "count", "ffn_params": "count", "expert_params": "count", "shared_expert_params": "count",
-    "router_params": "count", "norm_params": "count", "head_params": "count", "audio_params": "count",
-    "layers": "int", "dense_layers": "int", "moe_layers": "int", "full_layers": "int", "window_layers": "int", "linear_layers": "int",
-    "nope_layers": "int", "mtp_layers": "int", "hidden_size": "int", "intermediate_size": "int", "expert_size": "int",
-    "shared_expert_size": "int", "heads": "int", "kv_heads": "int", "head_dim": "int", "q_rank": "int", "kv_rank": "int",
-    "rope_dim": "int", "nope_dim": "int", "v_dim": "int", "experts": "int", "active_experts": "int", "shared_experts": "int",
-    "linear_heads": "int", "linear_qk_heads": "int", "linear_head_dim": "int", "rope_theta": "int", "window": "tokens",
-    "vocab": "tokens", "context": "tokens", "original_context": "tokens", "kv_cache": "bytes", "kv_per_token": "bytes",
-    "weights": "bytes", "activations": "bytes", "flops": "flops", "expert_share": "share", "active_share": "share", "sparsity": "factor",
-    "layer_ratio": "factor", "gqa_ratio": "factor", "ffn_ratio": "factor", "conv_size": "int", "index_topk": "int",
-}  # fmt: skip
-"""Fields whose values are numbers, with the kind of number."""
-
-WORDS = ("type", "attention", "norm", "activation", "position", "ffn", "moe")
-"""Fields whose values are words, or words with numbers."""
-
-FLAGS = (
-    "tied", "qk_norm", "attention_bias", "bias", "sinks", "mtp", "shared_expert", "gqa", "mla", "ple", "dsa", "norm_params",
-    "dense_path", "pre_norm", "post_norm",
-)  # fmt: skip
-"""Fields whose values are yes or no."""
-
-UNKNOWABLE = {
-    "license": "a config states no license",
-    "release": "a config states no date",
-    "data": "a config says nothing of training data",
-    "tokenizer": "a config does not name the tokenizer",
-    "matformer": "a config does not say what can be sliced out of a model",
+    name: cast("Kind", field.kinds[0]) for name, field in vocabulary.fields().items() if field.kinds[0] in get_args(Kind)
 }
+"""Fields whose values are numbers, with the kind of number."""
+WORDS = vocabulary.named("words")
+"""Fields whose values are words, or words with numbers."""
+FLAGS = vocabulary.named("flag")
+"""Fields whose values are yes or no."""
+UNKNOWABLE = {name: vocabulary.fields()[name].basis for name in vocabulary.named("unknowable")}
 """Fields that no config can settle, with the reason."""
 
 
@@ -75,25 +53,6 @@ class Label(NamedTuple):
 
 
 _PARAMS = ("param", "parameter", "paramater", "parameter count", "param count", "parameter size")
-# Labels with any words behind them.
-_OPEN = (
-    (
-        "kv_cache",
-        re.compile(r"(?:kv|key value)(?: cache)?(?: size| memory)?(?: (?:of|for|at|with|one|full|\d).*)|cache (?:at|for) .*"),
-    ),
-    ("activations", re.compile(r"training activation .*|activation memory .*")),
-    ("flops", re.compile(r"(?:forward |inference |decode )?flop(?: per token| token)? (?:at|in) .*")),
-    ("weights", re.compile(r"(?:model )?weight(?: size| memory)? (?:in|at|as) .*")),
-    ("norm", re.compile(r"norm (?:around|before|after) .*")),
-    (
-        "layer_ratio",
-        re.compile(
-            r"(?:local|sliding|swa|sliding window|linear|gated delta ?net|lightning|mamba|gdn|linear attention|lightning attention)"
-            r"(?: layer| attention)?(?: to)? (?:global|full|ga|gated attention|full attention|softmax|softmax attention|attention"
-            r"|global attention)(?: layer)?(?: ratio)?"
-        ),
-    ),
-)
 _NOISE = re.compile(r"^(?:(?:the|total)? ?(?:number|num|no|count|amount) (?:of )?|n |# ?|of |the |a )+")
 _BLOCKED = re.compile(
     r"\b(?:encoder|audio|draft|teacher|student|trainable|lora|adapter|output|generation|speculative|reranker|batch|warmup|steps|epochs?"
@@ -125,31 +84,17 @@ _DTYPES = {
 
 
 @cache
-def _lines() -> tuple[tuple[str, str], ...]:
-    """The lines of labels.txt that hold phrases, each with the field, or the `@role`, that they ask for."""
-    out = []
-    field = ""
-    with open(os.path.join(os.path.dirname(__file__), "labels.txt"), encoding="utf-8") as file:
-        for line in file:
-            if line[0] == " ":
-                out.append((field, line.strip()))
-            elif line.strip() and line[0] != "#":
-                field = line.strip()
-    return tuple(out)
-
-
-@cache
 def _phrases() -> dict[str, str]:
-    """Every phrase of labels.txt with what it asks for."""
+    """Every phrase with what it asks for."""
     out: dict[str, str] = {}
-    for field, line in _lines():
+    for field, line in vocabulary.section("labels"):
         for phrase in _expanded(line):
             out.setdefault(phrase if field[0] != "@" else f"{field[0]}{phrase}", field)
     return out
 
 
 def _tokens(phrase: str) -> Iterator[list[str]]:
-    """The words of a line of labels.txt, each with all that may stand in its place."""
+    """The words of a line of labels, each with all that may stand in its place."""
     for token in re.findall(r"\[[^\]]*\]|\([^)]*\)|\S+", phrase):
         options = (token[1:-1] if token[0] in "[(" else token).split("|")
         if "<params>" in options:
@@ -158,7 +103,7 @@ def _tokens(phrase: str) -> Iterator[list[str]]:
 
 
 def _expanded(phrase: str) -> list[str]:
-    """All that a line of labels.txt stands for.
+    """All that a line of labels stands for.
 
     >>> _expanded("[total] (layer|block)")
     ['layer', 'block', 'total layer', 'total block']
@@ -198,7 +143,7 @@ def parse(text: str, group: str = "") -> Label | None:
     text = _plain_symbols(text.strip())
     if not text or len(text) > 120 or _TUNING.fullmatch(text):
         return None
-    if field := _SYMBOLS.get(re.sub(r"[*\s$]", "", text).lower()):
+    if field := _symbols().get(re.sub(r"[*\s$]", "", text).lower()):
         return Label((field,))
     inside = " ".join(re.findall(r"[(\[（]([^()\[\]（）]*)[)\]）]", text)).lower()
     main = normal(re.sub(r"[(\[（][^()\[\]（）]*[)\]）]", " ", text))
@@ -248,7 +193,9 @@ def _relation(text: str) -> str:
 
 
 def _field(main: str) -> str | None:
-    found = _phrases().get(main) or next((field for field, pattern in _OPEN if pattern.fullmatch(main)), None)
+    found = _phrases().get(main) or next(
+        (field for field, pattern in vocabulary.section("open labels") if re.fullmatch(pattern, main)), None
+    )
     if found is None and main.endswith(" num"):
         found = _phrases().get(main[:-4])  # layer_num
     if found is None and (symbol := re.fullmatch(r"(.*\w\w) [a-jl-z]", main)):
@@ -312,7 +259,7 @@ def _word_set(words: Iterable[str], sizes: bool) -> frozenset[str]:
 def _word_sets(sizes: bool) -> dict[frozenset[str], str]:
     """The fields of phrases of two words and more, whatever their order and spelling; with `sizes` of widths alone."""
     out: dict[frozenset[str], str] = {}
-    for field, line in _lines():
+    for field, line in vocabulary.section("labels"):
         if field[0] != "@" and (not sizes or field in _SIZED):
             # Spellings are folded before phrases are made of them: a tenth as many.
             found = {frozenset[str]()}
@@ -359,11 +306,12 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     return (base,)
 
 
-_SYMBOLS = {"#tp": "total_params", "#ap": "active_params", "#total": "total_params", "#activated": "active_params",
-            "n_h": "heads", "n_{h}": "heads", "n_kv": "kv_heads", "n_{kv}": "kv_heads", "d_h": "head_dim", "d_{h}": "head_dim",
-            "n_r": "experts", "n_{r}": "experts", "k_r": "active_experts", "k_{r}": "active_experts", "n_s": "shared_experts",
-            "n_{s}": "shared_experts", "d_c": "kv_rank", "d_{c}": "kv_rank"}  # fmt: skip
-"""Heads that mean a field by their mark; TP alone is tensor parallelism."""
+@cache
+def _symbols() -> dict[str, str]:
+    """Heads that mean a field by their mark; TP alone is tensor parallelism."""
+    return {symbol: field for field, line in vocabulary.section("symbols") for symbol in line.split()}
+
+
 _TUNING = re.compile(r"(?i)\W*(?:q-?lora|lora|full[- ]parameters?)(?:\s*\([^()]*\))?\W*")
 """Ways to tune, whose rows hold memory and speed."""
 _KEY = re.compile(r"(?<![A-Za-z])[A-Za-z]+(?:_[A-Za-z]+)+")
@@ -382,22 +330,6 @@ def _by_keys(text: str) -> tuple[str, ...] | None:
     return (max(dict.fromkeys(found), key=found.count),) if found else None
 
 
-@cache
-def _composition() -> tuple[tuple[str, tuple[frozenset[str], ...]], ...]:
-    """compositions.txt: fields, and the parts that a label of a language without blanks must have for each."""
-    out = []
-    with open(os.path.join(os.path.dirname(__file__), "compositions.txt"), encoding="utf-8") as file:
-        for line in file:
-            field, _, parts = line.partition(":")
-            if parts.strip() and line[0] != "#":
-                out.append((field.strip(), tuple(frozenset(part.split("|")) for part in parts.split())))
-    return tuple(out)
-
-
-_SOME = re.compile(
-    r"视觉|图像|音频|草稿|每(?:张|块)?(?:卡|gpu|设备|节点)|每个(?:gpu|设备|节点)|冗余|冻结|卸载|加载|微调|训练|部署|并行"
-)
-"""Of a part, of one device or of a run: vision, audio, a draft, each card, spare, frozen, offloaded, tuned, trained, deployed."""
 _LABEL = 40
 """A longer Chinese text says something of its own."""
 
@@ -411,11 +343,9 @@ def _composed(main: str) -> tuple[str, ...] | None:
     if main.isascii() or not re.search(r"[\u4e00-\u9fff]", main) or re.search(r"[，；。]|\d", main) or len(main) > _LABEL:
         return None
     text = main.replace(" ", "")
-    if _SOME.search(text):
-        return None
-    for field, parts in _composition():
-        if all(any(word[1:] not in text if word[0] == "!" else word in text for word in part) for part in parts):
-            return (field,)
+    for field, parts in vocabulary.section("parts of labels"):
+        if all(any(word[1:] not in text if word[0] == "!" else word in text for word in part.split("|")) for part in parts.split()):
+            return (field,) if field != "-" else None
     return None
 
 
@@ -437,18 +367,14 @@ def _plain_symbols(text: str) -> str:
 
 def _role_of(base: str, piece: str) -> str | None:
     """The field that one piece of `(Total / Activated)` adds to the field before it."""
-    table = {
-        "heads": {"q": "heads", "query": "heads", "total": "heads", "kv": "kv_heads", "k v": "kv_heads", "key value": "kv_heads",
-                  "heads": "heads", "q heads": "heads", "kv heads": "kv_heads"},
-        "linear_heads": {"v": "linear_heads", "value": "linear_heads", "qk": "linear_qk_heads", "key": "linear_qk_heads",
-                         "k": "linear_qk_heads"},
-        "experts": {"total": "experts", "routed": "experts", "all": "experts", "activated": "active_experts", "active": "active_experts",
-                    "selected": "active_experts", "top k": "active_experts", "shared": "shared_experts", "routed shared": "active_experts"},
-        "total_params": {"total": "total_params", "activated": "active_params", "active": "active_params"},
-        "layers": {"total": "layers", "swa": "window_layers", "sliding": "window_layers", "local": "window_layers", "ga": "full_layers",
-                   "global": "full_layers", "full": "full_layers", "dense": "dense_layers", "moe": "moe_layers", "linear": "linear_layers"},
-    }  # fmt: skip
-    return table.get(base.rstrip("?"), {}).get(piece)
+    return next(
+        (
+            line.split()[0]
+            for base_, line in vocabulary.section("roles")
+            if base_ == base.rstrip("?") and piece in line.partition(" ")[2].split("|")
+        ),
+        None,
+    )
 
 
 def _several(text: str) -> tuple[str, ...] | None:
@@ -457,7 +383,9 @@ def _several(text: str) -> tuple[str, ...] | None:
     for body in bodies:
         for separator in (";", "/", ",", "&", "+"):
             pieces = [piece for piece in body.split(separator) if piece.strip()]
-            fields = [_SYMBOLS.get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces]
+            fields = [
+                _symbols().get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces
+            ]
             if len(pieces) > 1 and all(fields):
                 return tuple(str(field) for field in fields)
     return None

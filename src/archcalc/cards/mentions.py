@@ -6,13 +6,12 @@ where no model is known; it never raises an alarm, since a sentence may speak of
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from archcalc.cards import words
+from archcalc.cards import vocabulary, words
 from archcalc.cards.labels import NUMERIC
 from archcalc.cards.quantity import numbers
 
@@ -51,17 +50,13 @@ _OTHER = re.compile(
 
 @cache
 def _patterns() -> tuple[list[tuple[str, re.Pattern[str]]], list[tuple[str, re.Pattern[str]]]]:
-    """The lines of mentions.txt: what may stand behind a number, and what before it."""
-    after, before = [], []
-    with open(os.path.join(os.path.dirname(__file__), "mentions.txt"), encoding="utf-8") as file:
-        for line in file:
-            side, _, rest = line.strip().partition(" ")
-            field, _, pattern = rest.partition(" ")
-            spaced = pattern.replace(" ", r"[-\s]*")
-            if side == ">":
-                after.append((field, re.compile(rf"(?i)[-\s]*(?:{spaced})")))
-            elif side == "<":
-                before.append((field, re.compile(rf"(?i)(?<![A-Za-z])(?:{spaced})[-\s:=]*(?:[为是达]?约?为?|~|≈)?\s*$")))
+    """What may stand behind a number, and what before it."""
+    spaced = r"[-\s]*"
+    after = [(f, re.compile(rf"(?i)[-\s]*(?:{p.replace(' ', spaced)})")) for f, p in vocabulary.section("behind a number")]
+    tail = r"[-\s:=]*(?:[为是达]?约?为?|~|≈)?\s*$"
+    before = [
+        (f, re.compile(rf"(?i)(?<![A-Za-z])(?:{p.replace(' ', spaced)}){tail}")) for f, p in vocabulary.section("before a number")
+    ]
     return after, before
 
 

@@ -9,26 +9,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
+from archcalc.cards import vocabulary
 from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, WORDS, Label, Quals
 from archcalc.cards.labels import parse as parse_label
+from archcalc.cards.readers import experts, heads, layers, numeric, params, wording
 from archcalc.cards.readers.claim import EMPTY, Claim
 from archcalc.cards.readers.counted import counted
-from archcalc.cards.readers.experts import read_experts, read_moe, read_share, read_type
-from archcalc.cards.readers.heads import read_head_dim, read_heads, read_kv_heads
-from archcalc.cards.readers.layers import read_layer_ratio, read_layers, read_ratio
-from archcalc.cards.readers.numeric import (
-    read_bytes,
-    read_context,
-    read_ffn_size,
-    read_flops,
-    read_number,
-    read_theta,
-    read_vocab,
-    read_width,
-    read_window,
-)
-from archcalc.cards.readers.params import read_params
-from archcalc.cards.readers.wording import read_fit, read_flag, read_norm_params, read_relation, read_words
 from archcalc.cards.text import Cell
 
 MAX_CELL = 400
@@ -216,54 +202,21 @@ def _moved(claims: list[Claim], offset: int) -> list[Claim]:
 
 
 def _read(field: str, text: str, quals: Quals) -> list[Claim]:
-    reader = _READERS.get(field)
     if field in UNKNOWABLE:
         return [Claim(field, "unknowable", 0, len(text), quals)]
     if ":" in field:  # a part of the model that is not the text model
         return []
-    if reader is not None:
-        claims = list(reader(field, text, quals))
-    elif field in NUMERIC:
-        claims = list(read_number(field, text, quals))
-    elif field in FLAGS:
-        claims = list(read_flag(field, text, quals))
-    else:
-        claims = list(read_words(field, text, quals))
+    own = vocabulary.fields()[field].reader
+    reader = own if own != "-" else "number" if field in NUMERIC else "flag" if field in FLAGS else "words"
+    claims = list(_READERS[reader](field, text, quals))
     if claims:
         return claims
     return [Claim(field, "unread", 0, len(text), quals)]
 
 
 _READERS: dict[str, Callable[[str, str, Quals], Iterator[Claim]]] = {
-    field: reader
-    for reader, fields in (
-        (
-            read_params,
-            "total_params active_params active embedding_params mtp_params vision_params attention_params ffn_params expert_params"
-            " shared_expert_params router_params head_params audio_params",
-        ),
-        (read_norm_params, "norm_params"),
-        (read_fit, "fit"),
-        (read_layers, "layers dense_layers moe_layers window_layers full_layers linear_layers nope_layers"),
-        (read_layer_ratio, "layer_ratio"),
-        (read_ratio, "gqa_ratio"),
-        (read_heads, "heads linear_heads"),
-        (read_kv_heads, "kv_heads"),
-        (read_head_dim, "head_dim"),
-        (read_experts, "experts active_experts shared_experts"),
-        (read_moe, "moe routing"),
-        (read_share, "expert_share active_share"),
-        (read_type, "type"),
-        (read_context, "context"),
-        (read_window, "window"),
-        (read_vocab, "vocab"),
-        (read_theta, "rope_theta"),
-        (read_width, "hidden_size"),
-        (read_ffn_size, "intermediate_size"),
-        (read_bytes, "kv_cache kv_per_token weights activations"),
-        (read_flops, "flops"),
-        (read_flag, "tied"),
-        (read_relation, "relation"),
-    )
-    for field in fields.split()
+    name.removeprefix("read_"): function
+    for module in (experts, heads, layers, numeric, params, wording)
+    for name, function in vars(module).items()
+    if name.startswith("read_")
 }

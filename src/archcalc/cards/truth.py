@@ -6,10 +6,13 @@ them all is the judge's business.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
+from typing import Any
 
+from archcalc.cards import vocabulary
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
 from archcalc.cards.truths.value import Find, Value
@@ -20,7 +23,21 @@ _FILES = ("params", "layers", "widths", "lengths", "sizes")
 
 @cache
 def _finders() -> dict[str, Find]:
-    return {field: find for name in _FILES for field, find in import_module(f"archcalc.cards.truths.{name}").FIELDS.items()}
+    plain = {name: _figure(field) for name, field in vocabulary.fields().items() if field.source}
+    return plain | {field: find for name in _FILES for field, find in import_module(f"archcalc.cards.truths.{name}").FIELDS.items()}
+
+
+def _figure(field: vocabulary.Field) -> Find:
+    """A figure of `archcalc inspect`, by its place."""
+
+    def find(model: Model, _: Quals) -> Iterator[Value]:
+        value: Any = model.report
+        for key in field.source.split("."):
+            value = value[key] if isinstance(value, Mapping) else getattr(value, key)
+        if value or not field.some:
+            yield Value(value, field.basis)
+
+    return find
 
 
 def values(model: Model, field: str, quals: Quals) -> list[Value]:

@@ -11,6 +11,7 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from archcalc.cards import vocabulary
 from archcalc.cards.models import Model
 
 
@@ -335,118 +336,26 @@ JUDGES: dict[str, Callable[[Model], Verdict]] = {
     "dense_path": _dense_path, "multimodal": _multimodal,
 }  # fmt: skip
 
-_ATTENTION = (
-    ("mla", r"mla\b|multi[- ]?head latent(?: attention)?|latent attention"),
-    ("gqa", r"gqa\b|group(?:ed)?[- ]quer(?:y|ies)(?: attention)?|그룹 쿼리(?: 어텐션)?|分组查询注意力|グループクエリ"),
-    ("mqa", r"mqa\b|multi[- ]quer(?:y|ies)(?: attention)?"),
-    ("mha", r"mha\b|multi[- ]?head(?:ed)?(?: self)?[- ]?attention|standard multi[- ]head|멀티 ?헤드 어텐션|多头注意力"),
-    (
-        "alternating",
-        r"alt(?:ernat\w*|\.)?\s+(?:dense|full|global)\s*(?:/|and|&)\s*(?:(?:locally )?(?:banded )?sparse|sliding|local)\w*",
-    ),
-    (
-        "window",
-        r"sliding[- ]window(?:[- ]attention)?|sliding|swa\b|windowed|local(?:\s*[/+&]\s*global|[- ]global| attention)|\blocal\b",
-    ),
-    ("chunked", r"chunk(?:ed)?(?: attention)?\b"),
-    ("deltanet", r"gated[- ]?delta[- ]?net(?:work)?s?|gated delta networks?|gdn\b|delta[- ]?net"),
-    ("lightning", r"lightning(?: attention)?"),
-    ("mamba", r"mamba[- ]?2?\b"),
-    ("kda", r"kda\b|kimi delta attention"),
-    ("rwkv", r"rwkv"),
-    ("linear", r"linear attention"),
-    ("hybrid", r"hybrid"),
-    ("index", r"dsa\b|deepseek sparse attention|lightning indexer|sparse attention(?! \(local)"),
-    ("sinks", r"(?:attention )?sinks?\b"),
-    ("qk_norm", r"qk[- ]?(?:layer)?norm(?:alization)?"),
-    ("gated_attention", r"gated attention"),
-    ("attention_bias", r"(?:attention )?qkv[- ]bias|attention bias"),
-    ("nope", r"nope\b"),
-)
-_NORM = (
-    ("rmsnorm", r"rms ?norm(?:alization)?|rms"),
-    ("layernorm", r"layer ?norm(?:alization)?|\bln\b"),
-    ("qk_norm", r"qk[- ]?norm"),
-    ("inside", r"inside the residual|within the residual|inside residual"),
-    ("no_norm_weights", r"non[- ]?parametric|without weights|no (?:learnable |learned )?(?:weights|params|parameters|scale|gain)"),
-    ("pre", r"\bpre(?:[- ]?(?:norm(?:alization)?|ln|rmsnorm|layernorm))?\b"),
-    ("post", r"\bpost(?:[- ]?(?:norm(?:alization)?|ln|rmsnorm|layernorm|attention|ffn))?\b|sandwich"),
-)
-_ACTIVATION = (
-    ("swiglu", r"swi[- ]?glu"),
-    ("geglu", r"gel?u?[- ]?glu\b|geglu"),
-    ("reglu", r"reglu"),
-    ("relu2", r"relu\s*(?:²|\^2|2\b|squared)|squared relu"),
-    ("silu", r"silu\b|swish"),
-    ("gelu", r"gelu\b(?:_new|_pytorch_tanh|_tanh)?"),
-    ("relu", r"relu\b"),
-)
-_POSITION = (
-    ("longrope", r"long[- ]?rope|\bsu\b"),
-    ("mrope", r"m[- ]?rope|multimodal rope"),
-    ("nope", r"nope\b|no positional"),
-    ("rope", r"i?rope\b|rotary(?: position(?:al)?)?(?: embeddings?)?"),
-    ("yarn", r"yarn\b"),
-    ("llama3_scaling", r"llama ?3(?:\.1)? (?:rope )?scaling"),
-    ("linear_scaling", r"linear scaling|position interpolation"),
-    ("learned", r"learned(?: absolute)?(?: positions?| positional)?|absolute"),
-    ("alibi", r"alibi\b"),
-    ("sinusoidal", r"sinusoidal"),
-    ("partial", r"partial"),
-    ("window", r"sliding(?: window)?|swa\b"),
-)
-_FFN = (
-    *_ACTIVATION,
-    ("deepseek_moe", r"deepseek[- ]?moe"),
-    ("moe", r"moe\b|mixture[- ]of[- ]experts"),
-    ("shared", r"shared(?: experts?)?"),
-    ("fine_grained", r"fine[- ]grained"),
-    ("dense", r"\bdense\b"),
-)
-_TYPE = (
-    ("moe", r"(?:sparse )?moe\b|mixture[- ]of[- ]experts|\bsparse\b"),
-    ("dense", r"\bdense\b"),
-    ("deltanet", r"gated[- ]?delta[- ]?net(?:work)?s?|gated delta networks?"),
-    ("mla", r"mla\b|multi[- ]?head latent attention"),
-    ("gqa", r"\bgqa\b|group(?:ed)?[- ]query attention"),
-    ("mha", r"\bmha\b|multi[- ]head attention"),
-    ("mamba", r"mamba[- ]?2?\b"),
-    ("lightning", r"lightning(?: attention)?"),
-    ("hybrid", r"hybrid"),
-    ("rope", r"\brope\b"),
-    *(_ACTIVATION[:2]),
-    ("rmsnorm", r"\brmsnorm\b"),
-    ("qk_norm", r"qk[- ]?norm"),
-    ("attention_bias", r"(?:attention )?qkv[- ]bias"),
-    ("tied", r"(?<!un)tied (?:word )?embeddings?|shared input(?: and |/| & )output embeddings?"),
-)
-_MOE = (
-    ("deepseek_moe", r"deepseek[- ]?moe"),
-    ("shared", r"shared(?: experts?)?"),
-    ("fine_grained", r"fine[- ]grained"),
-    ("moe", r"(?:sparse )?moe\b|mixture[- ]of[- ]experts|\bsparse\b"),
-    ("dense", r"\bdense\b"),
-    ("lightning", r"lightning(?: attention)?"),
-    ("deltanet", r"gated[- ]?delta[- ]?net(?:work)?s?|gated delta networks?"),
-)
-_TIED = (("untied", r"\buntied\b|not tied|separate"), ("tied", r"\btied\b|shared"))
-VOCABULARY: dict[str, tuple[tuple[str, str], ...]] = {
-    "attention": _ATTENTION, "norm": _NORM, "activation": _ACTIVATION, "position": _POSITION, "ffn": _FFN, "type": _TYPE, "moe": _MOE,
-    "routing": _MOE, "tied": _TIED,
-}  # fmt: skip
+
+@cache
+def known(field: str) -> tuple[tuple[str, str], ...]:
+    """The words of a field, each with the expression for it, in the order in which they are looked for."""
+    field = "moe" if field == "routing" else field
+    lines = [line.split(" ", 1) for kind, line in vocabulary.section("words") if kind == field]
+    return tuple((word, pattern) for word, pattern in lines)
 
 
 @cache
 def _pattern(field: str) -> re.Pattern[str]:
-    body = "|".join(f"(?P<w{i}>{pattern})" for i, (_, pattern) in enumerate(VOCABULARY[field]))
+    body = "|".join(f"(?P<w{i}>{pattern})" for i, (_, pattern) in enumerate(known(field)))
     return re.compile(rf"(?P<no>\b(?:no|not|without|w/o|non)[- ]+)?(?<![A-Za-z])(?:{body})", re.IGNORECASE)
 
 
 def hits(field: str, text: str) -> Iterator[Hit]:
     """The known words of a field in a text, longest meanings first where they overlap."""
     for match in _pattern(field).finditer(text):
-        index = next(i for i in range(len(VOCABULARY[field])) if match[f"w{i}"] is not None)
-        yield Hit(VOCABULARY[field][index][0], match.start(f"w{index}"), match.end(f"w{index}"), match["no"] is not None)
+        group = match.lastgroup or ""
+        yield Hit(known(field)[int(group[1:])][0], match.start(group), match.end(group), match["no"] is not None)
 
 
 def judge(model: Model, word: str) -> Verdict:

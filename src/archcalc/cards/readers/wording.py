@@ -19,7 +19,7 @@ _SAYS = {
 
 
 def read_words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
-    known = field if field in words.VOCABULARY else "type"
+    known = field if words.known(field) else "type"
     found = list(words.hits(known, text))
     names = {hit.word for hit in found}
     said = {hit.word for hit in found if not hit.negated}
@@ -95,7 +95,7 @@ def read_flag(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     ):
         yield Claim("norm", "word", kind.start, kind.end, quals, word=kind.word, flag=not kind.negated)
         return
-    if field in words.VOCABULARY:
+    if words.known(field):
         for hit in words.hits(field, text):
             flag = (hit.word == "untied") == hit.negated
             yield Claim(field, "word", hit.start, hit.end, quals, word="tied", flag=flag)

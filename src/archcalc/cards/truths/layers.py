@@ -62,10 +62,6 @@ def _nope(model: Model, _: Quals) -> Iterator[Value]:
     yield Value(len(indices(model, "nope_layers") or ()), "layers without positions")
 
 
-def _mtp_layers(model: Model, _: Quals) -> Iterator[Value]:
-    yield Value(model.architecture.mtp_layers, "MTP layers beside the decoder")
-
-
 def _layer_ratio(model: Model, _: Quals) -> Iterator[Value]:
     if stated := re.search(r"\((\d+):(\d+)\)", model.report.architecture.attention):
         yield Value(Fraction(int(stated[1]), int(stated[2])), "the period of the layer pattern")
@@ -83,6 +79,5 @@ FIELDS: dict[str, Find] = {
     "window_layers": _by_mixer("WC", "layers with a window or chunk"),
     "linear_layers": _by_mixer("LH", "layers that carry a state"),
     "nope_layers": _nope,
-    "mtp_layers": _mtp_layers,
     "layer_ratio": _layer_ratio,
 }

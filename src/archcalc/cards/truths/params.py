@@ -131,24 +131,6 @@ def _active_share(model: Model, _: Quals) -> Iterator[Value]:
     yield Value(Fraction(p.active - left_out, p.total - left_out), "active over total, without the embedding and the head")
 
 
-def _mtp(model: Model, _: Quals) -> Iterator[Value]:
-    yield Value(model.report.params.mtp, "MTP layers beside the decoder")
-
-
-def _of_role(role: str) -> Find:
-    def find(model: Model, _: Quals) -> Iterator[Value]:
-        yield Value(model.report.params.by_role[role], "every part of the model together")
-
-    return find
-
-
-def _of_part(part: str) -> Find:
-    def find(model: Model, _: Quals) -> Iterator[Value]:
-        yield Value(model.report.params.by_part[part], f"the {part} tower")
-
-    return find
-
-
 def _ffn(model: Model, _: Quals) -> Iterator[Value]:
     by_role = model.report.params.by_role
     dense = by_role["mlp"]
@@ -161,15 +143,7 @@ def _ffn(model: Model, _: Quals) -> Iterator[Value]:
 
 
 FIELDS: dict[str, Find] = {
-    "attention_params": _of_role("attention"),
     "ffn_params": _ffn,
-    "expert_params": _of_role("experts"),
-    "shared_expert_params": _of_role("shared_experts"),
-    "router_params": _of_role("router"),
-    "norm_params": _of_role("norm"),
-    "head_params": _of_part("head"),
-    "audio_params": _of_part("audio"),
-    "mtp_params": _mtp,
     "active_share": _active_share,
     "total_params": _total,
     "active_params": _active,

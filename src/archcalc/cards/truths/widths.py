@@ -11,15 +11,6 @@ from archcalc.cards.models import Model
 from archcalc.cards.truths.value import Find, Value
 
 
-def _fact(name: str, basis: str) -> Find:
-    def find(model: Model, _: Quals) -> Iterator[Value]:
-        value = getattr(model.report.architecture, name)
-        if value:
-            yield Value(value, basis)
-
-    return find
-
-
 def _gated(model: Model) -> bool:
     return model.report.architecture.activation.split()[0].endswith("GLU") or "GLU" in model.report.architecture.activation
 
@@ -212,11 +203,9 @@ def _ffn_ratio(model: Model, quals: Quals) -> Iterator[Value]:
 
 
 FIELDS: dict[str, Find] = {
-    "hidden_size": _fact("hidden_size", "hidden_size"),
     "intermediate_size": _intermediate,
     "expert_size": _expert,
     "shared_expert_size": _shared_expert_size,
-    "heads": _fact("heads", "num_attention_heads"),
     "kv_heads": _kv_heads,
     "head_dim": _head_dim,
     "q_rank": _q_rank,

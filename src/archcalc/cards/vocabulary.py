@@ -1,0 +1,60 @@
+"""The data that reading goes by: what a claim may be about (fields.txt), and what that is called (a file for each of languages/)."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import NamedTuple
+
+_HERE = os.path.dirname(__file__)
+
+
+class Field(NamedTuple):
+    """A line of fields.txt. `source` is the figure of `archcalc inspect` that is true, `basis` what it is called; of an unknowable field
+    `basis` is the reason. `some` if nought means that there is none."""
+
+    kinds: tuple[str, ...]
+    reader: str
+    source: str = ""
+    basis: str = ""
+    some: bool = False
+
+
+def _lines(path: str) -> list[str]:
+    with open(os.path.join(_HERE, path), encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in file if line.strip() and line[0] != "#"]
+
+
+@cache
+def fields() -> dict[str, Field]:
+    """All fields by name."""
+    out = {}
+    for line in _lines("fields.txt"):
+        name, kinds, reader, *rest = line.split(maxsplit=5)
+        source, basis = (rest[1], rest[2]) if rest and rest[0][0] == "=" else ("", " ".join(rest))
+        out[name] = Field(tuple(kinds.split("+")), reader, source, basis, rest[:1] == ["=?"])
+    return out
+
+
+def named(*kinds: str) -> tuple[str, ...]:
+    """The fields of some kinds."""
+    return tuple(name for name, field in fields().items() if set(kinds) & set(field.kinds))
+
+
+@cache
+def section(title: str) -> tuple[tuple[str, str], ...]:
+    """The lines of a section, English first and then by language, each with the field before it or above it."""
+    out = []
+    files = sorted(os.listdir(os.path.join(_HERE, "languages")), key=lambda name: (name != "en.txt", name))
+    for name in files:
+        here = field = ""
+        for line in _lines(f"languages/{name}") if name.endswith(".txt") else ():
+            if line[0] == "[":
+                here = line.strip("[]")
+            elif line[0] == " ":
+                out.append((here, field, line.strip()))
+            elif here in ("labels", "words"):
+                field = line
+            else:
+                out.append((here, *line.split(" ", 1)))  # type: ignore[arg-type]
+    return tuple((field, text) for here, field, text in out if here == title)
