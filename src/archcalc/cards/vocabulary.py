@@ -20,7 +20,8 @@ class Field(NamedTuple):
     some: bool = False
 
 
-def _lines(path: str) -> list[str]:
+def lines(path: str) -> list[str]:
+    """The lines of a file of data that say something."""
     with open(os.path.join(_HERE, path), encoding="utf-8") as file:
         return [line.rstrip("\n") for line in file if line.strip() and line[0] != "#"]
 
@@ -29,7 +30,7 @@ def _lines(path: str) -> list[str]:
 def fields() -> dict[str, Field]:
     """All fields by name."""
     out = {}
-    for line in _lines("fields.txt"):
+    for line in lines("fields.txt"):
         name, kinds, reader, *rest = line.split(maxsplit=5)
         source, basis = (rest[1], rest[2]) if rest and rest[0][0] == "=" else ("", " ".join(rest))
         out[name] = Field(tuple(kinds.split("+")), reader, source, basis, rest[:1] == ["=?"])
@@ -48,7 +49,7 @@ def section(title: str) -> tuple[tuple[str, str], ...]:
     files = sorted(os.listdir(os.path.join(_HERE, "languages")), key=lambda name: (name != "en.txt", name))
     for name in files:
         here = field = ""
-        for line in _lines(f"languages/{name}") if name.endswith(".txt") else ():
+        for line in lines(f"languages/{name}") if name.endswith(".txt") else ():
             if line[0] == "[":
                 here = line.strip("[]")
             elif line[0] == " ":
