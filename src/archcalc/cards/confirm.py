@@ -7,7 +7,6 @@ mended. In generated sections every mismatch is wrong.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -21,6 +20,7 @@ from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved
+from archcalc.cards.vocabulary import mark
 from archcalc.report import Verdict
 
 NEAR = 12
@@ -151,34 +151,8 @@ class Sign(NamedTuple):
     holds: Callable[[Finding, Near], bool]
 
 
-# What is said of a run and not of the model.
-_RUN = re.compile(
-    r"(?i)\btemperature\b|\b(?:top|min)[-_ ]?p\b|\blearning[-_ ]rate\b|\blr\b|\bbatch\b|\b[gm]bs\b|\bgpus?\b|\b(?:tp|pp|ep|dp|cp|vp)\b"
-    r"|\btok(?:en)?s?\s?/\s?s|throughput|\btflops?\b|\boptimi[sz]er\b|\bepochs?\b|\bwarm-?up\b|\bseed\b|penalty|\blatency\b|\bspeed-?up\b"
-    r"|学习率|批(?:次|量)?大小"
-)
-_SETTING = re.compile(
-    r"(?i)\bseq(?:uence)?[-_ ]?len(?:gth)?s?\b|\bmax[-_ ]?(?:new[-_ ])?tokens?\b|\bmax[-_ ](?:model[-_ ])?len(?:gth)?\b|\bmax[-_ ]seq\w*"
-    r"|\btop[-_ ]?k\b|\b(?:num|n)[-_]ctx\b|\bctx[-_ ]size\b|\btokens?\b"
-)
-_OF_THE_MODEL = re.compile(
-    r"(?i)expert|rout(?:er|ing|ed)|moe|position|context|window|native|vocab|supports?|trained|[(（,、]\s*n_ctx\b|专家|上下文"
-)
-_SAMPLER = re.compile(r"(?i)\btemperature\b|\b(?:top|min)[-_ ]?p\b")
-_SERVED = re.compile(r"(?i)recommend|suggest|\bserv|\btested\b|\bdeploy|推荐|建议|部署|实测|测试")
-_STORED = re.compile(r"(?i)\bembedded\b|\bmetadata\b|\bconfig\.json\b")
-"""Keys under such a heading are what a file holds."""
-_MOST = re.compile(r"(?i)nativ|max|supported|window|limit|原生|最大")
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
-_PART = re.compile(
-    r"(?i)\b(?:vision|visual|vit|siglip|image|audio|speech)\b|\bmtp\b|multi-token prediction"
-    r"|\b(?:draft\w*|speculators?|eagle|medusa)\b|\b(?:adapter|projector|lora)\b|视觉"
-)
-_QUANTIZED = re.compile(
-    r"(?i)(?<![a-z0-9])(?:i?q\d(?:_\w+)?|gguf|awq|gptq|int[2-8]|\d[- ]?bit|nvfp4|mxfp4|bnb|nf4|fp8|llamafile|codebook)(?![a-z])"
-    r"|weight-\d|quanti[sz]|量化"
-)
 _SIZES = frozenset({"total_params", "weights", "active_params"})
 
 
@@ -188,14 +162,14 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
         return False
     if finding.claim.field not in _SET_BY_RUNS:
         return False
-    if finding.claim.field == "context" and "_" in finding.heading and _STORED.search(finding.around):
-        return False
-    if finding.claim.field == "context" and _SERVED.search(finding.heading):
+    if finding.claim.field == "context" and "_" in finding.heading and _says("stored", finding.around):
+        return False  # keys under such a heading are what a file holds
+    if finding.claim.field == "context" and _says("served", finding.heading):
         return True
-    sampled = _says(_SAMPLER, finding.block) and not _MOST.search(finding.heading)
+    sampled = _says("sampler", finding.block) and not _says("most", finding.heading)
     if not (sampled or _may_be_setting(finding, _NOTHING)):
         return False
-    of_run = {match[0].lower() for match in _RUN.finditer(f"{finding.block} {finding.around}")}
+    of_run = {match[0].lower() for match in mark("run").finditer(f"{finding.block} {finding.around}")}
     return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
 
 
@@ -259,24 +233,30 @@ def _plain_label(finding: Finding, _near: Near) -> bool:
 
 def _may_be_setting(finding: Finding, _near: Near) -> bool:
     label = finding.heading
-    return finding.claim.field in _SET_BY_RUNS and _says(_SETTING, label) and not _says(_OF_THE_MODEL, label)
-
-
-def _size_of_file(finding: Finding, _near: Near) -> bool:
-    return finding.claim.field in _SIZES and _says(_QUANTIZED, finding.line_text)
+    return finding.claim.field in _SET_BY_RUNS and _says("setting", label) and not _says("of-the-model", label)
 
 
 def _of_part(finding: Finding, _near: Near) -> bool:
     if ":" in finding.claim.field or finding.claim.field in ("vision_params", "mtp_params", "mtp_layers", "audio_params", "mtp"):
         return False
     item = finding.line_text if finding.listed else finding.cell
-    return any(_says(_PART, text) for text in (finding.heading, item, finding.around))
+    return any(_says("part", text) for text in (finding.heading, item, finding.around))
 
 
 @lru_cache(maxsize=4096)
-def _says(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether a text holds a pattern: labels, headings and lines are asked again for each figure beside them."""
-    return pattern.search(text) is not None
+def _says(name: str, text: str) -> bool:
+    """Whether a text holds a mark: labels, headings and lines are asked again for each figure beside them."""
+    return mark(name).search(text) is not None
+
+
+def _marked(name: str, place: Literal["line_text", "block", "cell"], *fields: str) -> Callable[[Finding, Near], bool]:
+    """A sign of some fields that what stands around them gives."""
+    return lambda f, _near: f.claim.field in fields and _says(name, getattr(f, place))
+
+
+def _share(f: Finding, _near: Near) -> bool:
+    """What one of several devices has."""
+    return _says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40])
 
 
 def _rounding(finding: Finding, _near: Near) -> bool:
@@ -288,44 +268,10 @@ def _rounding(finding: Finding, _near: Near) -> bool:
     return any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
 
 
-_SHARE = re.compile(
-    r"(?i)(?:\bper|/|\beach|\bevery|\bon (?:one|each)|\ba)[-_ ]?(?:gpu|rank|device|node|card|chip|stage|shard)\b"
-    r"|每(?:张|块)?(?:卡|GPU|设备)"
-)
-_GIVEN = re.compile(r"(?i)(?<![\w-])--[a-z][\w-]+|\bset (?:with|by|to|at|via)\b|\bwe (?:use|serve|run|set|limit)\b|\bserved\b")
-_PRICED = re.compile(
-    r"(?i)[$€¥]|\bprices?\b|\bpricing\b|\bcosts?\b|\bmax(?:imum)? output\b|\brate limits?\b"
-    r"|/\s?1?m(?:tok)?\b|per (?:million|1m)|\bproviders?\b|价格|元"
-)
-_KV = re.compile(r"(?i)kv|key|cache|缓存")
 _NEARLY = 100
 """A figure off by less than this part of it may be counted in another way."""
 _PAD = 64
 """Embeddings are padded to a multiple of this at least: Megatron's `make_vocab_size_divisible_by` is 128, nanoGPT's 64."""
-
-
-def _share(finding: Finding, _near: Near) -> bool:
-    """What one of several devices has."""
-    claim = finding.claim
-    return _says(_SHARE, finding.heading) or _says(_SHARE, finding.cell[claim.start : claim.end + 40])
-
-
-def _given(finding: Finding, _near: Near) -> bool:
-    """A length that a command sets."""
-    return finding.claim.field in _SET_BY_RUNS and _says(_GIVEN, finding.cell)
-
-
-def _offered(finding: Finding, _near: Near) -> bool:
-    """A context that a service offers, in a table of prices."""
-    return finding.claim.field == "context" and _says(_PRICED, finding.block)
-
-
-_MACHINE = re.compile(r"(?i)\b(?:gpus?|vram|hardware|machines?|devices?|quant\w*)\b|显卡|显存|硬件")
-
-
-def _fitted(finding: Finding, _near: Near) -> bool:
-    """A context in a table of machines: what fits there."""
-    return finding.claim.field == "context" and not finding.listed and _says(_MACHINE, finding.block)
 
 
 def _as_configured(finding: Finding, _near: Near) -> bool:
@@ -340,7 +286,7 @@ def _of_no_cache(finding: Finding, _near: Near) -> bool:
     """Bytes a token that nothing says are a cache's: those of the weights read."""
     if finding.claim.field != "kv_per_token":
         return False
-    return not any(_says(_KV, text) for text in (finding.block, finding.cell, finding.around))
+    return not any(_says("cache", text) for text in (finding.block, finding.cell, finding.around))
 
 
 def _between(finding: Finding, _near: Near) -> bool:
@@ -390,14 +336,14 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-2, "it is too far off to be of this model", _far),
     Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),
-    Sign(-3, "it may be the size of a quantized file", _size_of_file),
+    Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text", *_SIZES)),
     Sign(-4, "it may be of another part of the model", _of_part),
     Sign(-4, "it is what one device has", _share),
-    Sign(-3, "it is a setting of a run", _given),
+    Sign(-3, "it is a setting of a run", _marked("given", "cell", *_SET_BY_RUNS)),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded),
-    Sign(-4, "it may be what a service offers", _offered),
-    Sign(-3, "it may be what fits a machine", _fitted),
+    Sign(-4, "it may be what a service offers", _marked("priced", "block", "context")),
+    Sign(-3, "it may be what fits a machine", lambda f, n: not f.listed and _marked("machine", "block", "context")(f, n)),
     Sign(-6, "the config says so under that key", _as_configured),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache),
     Sign(-4, "it lies between two ways to count", _between),

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, plain_cell
+from archcalc.cards.vocabulary import mark
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -22,10 +23,6 @@ _DIRECTIVE = re.compile(r"<!--\s*archcalc:((?:(?!<!--|-->)[\s\S])*)-->")
 _BAR = re.compile(r"(?<!\\)\|")
 _MARKS = re.compile(r"[\s>]*(?:[-+*]|\d+[.)])?[\s>]*")
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*(?:\r\n?|\n)(.*?)^---[ \t]*(?:\r\n?|\n|\Z)", re.DOTALL | re.MULTILINE)
-STATES = re.compile(
-    r"(?i)(?:base |hf |hub |hugging ?face )?(?:model|repo(?:sitory)?|checkpoint)(?: (?:id|name|repo(?:sitory)?|path))?"
-    r"|hugging ?face(?: (?:id|model))?|模型(?:名称)?"
-)
 _HTML_HEADING = re.compile(r"<(?:h([1-6])|title|summary)[^<>]*>", re.IGNORECASE)
 _SUMMARY = 7
 """The level of what `<summary>` says: below every heading, until its `</details>`."""
@@ -411,7 +408,7 @@ class _Reader:
     def _state(self, rows: list[tuple[Cell, ...]]) -> None:
         """Note what `Model: X` or `Repository: X` among pairs says."""
         for label, value in rows:
-            if STATES.fullmatch(label.text.strip()) and 1 < len(value.text) < 80:
+            if mark("states").fullmatch(label.text.strip()) and 1 < len(value.text) < 80:
                 found = (self.headings[-1][0] if self.headings else 0, value.text)
                 if label.text.strip().lower().startswith("base"):
                     self.base = found

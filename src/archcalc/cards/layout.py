@@ -7,26 +7,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from archcalc.cards import labels, names
-from archcalc.cards.document import STATES, Context, Table
+from archcalc.cards.document import Context, Table
 from archcalc.cards.labels import Label
 from archcalc.cards.readers.counted import counted
 from archcalc.cards.text import EMPTY, Cell
+from archcalc.cards.vocabulary import mark
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*[GM]i?B")
 
 
-_TOWER = re.compile(
-    r"(?i)\b(?:vision|visual|vit|image|audio|speech|talker)\b(?![- ]language)[\w ()-]{0,20}"
-    r"(?:encoder|tower|stack|transformer|module|backbone|side|part|config\w*|architecture)\b|(?:视觉|音频|语音)(?:编码器|塔|模块)"
-)
-
-
 def of_tower(context: Context) -> bool:
     """Whether what stands above a list or table is about a part that is not the text model."""
     last = context.caption.rstrip().splitlines()[-1:] if context.caption.rstrip().endswith((":", "：")) else []
-    return any(_TOWER.search(text) and not names.in_sentence(text) for text in (*context.headings[-1:], *last))
+    return any(mark("tower").search(text) and not names.in_sentence(text) for text in (*context.headings[-1:], *last))
 
 
 class Subject(NamedTuple):
@@ -72,38 +67,28 @@ def texts(table: Table) -> Iterator[Text]:
             owner = _leading(row[1].text) if not row[0].text else ""
             owner = owner or owner_of((*groups, row[0].text)) or (_said_once(row[1].text) if not row[0].text else "")
             subject = Subject(owner) if owner else None
-            if _LINKS.fullmatch(row[0].text.strip()):
+            if mark("links").fullmatch(row[0].text.strip()):
                 continue
             if re.search(r"\d", row[0].text):
                 yield Text(subject, row[0])
             yield Text(subject, row[1], row[0].text)
         return
     head = _head(table)
-    if re.fullmatch(r"module|component|part|block|模块|组件", _key(head[0].text)):
-        notes = [k for k, cell in enumerate(head) if k and _NOTES.fullmatch(_key(cell.text))]
-        own = [row for row in table.rows[table.heads :] if _TEXT_MODEL.search(row[0].text) and "alker" not in row[0].text]
+    if mark("parts").fullmatch(_key(head[0].text)):
+        notes = [k for k, cell in enumerate(head) if k and mark("notes").fullmatch(_key(cell.text))]
+        own = [row for row in table.rows[table.heads :] if mark("text-model").search(row[0].text) and "alker" not in row[0].text]
         yield from (Text(None, row[k]) for row in own for k in notes if k < len(row))
         return
-    if not _NAMES_MODELS.fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
+    if not mark("names-models").fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
         return
-    notes = [k for k, cell in enumerate(head) if k and _NOTES.fullmatch(_key(cell.text))]
+    notes = [k for k, cell in enumerate(head) if k and mark("notes").fullmatch(_key(cell.text))]
     for row in table.rows[table.heads :]:
         for k in notes:
             if k < len(row) and row[0].text.strip():
                 yield Text(_subject(row[0]), row[k])
 
 
-_LINKS = re.compile(
-    r"(?i)(?:tech(?:nical)? )?(?:blogs?|papers?|videos?|demos?|websites?|docs|links?|news|reports?|colab|notebooks?)"
-)
-"""Labels of links, whose texts are titles."""
 _CORNER = 24
-_NAMES_MODELS = re.compile(r"model|name|model name|variant|version|模型|模型名称|series|family|")
-_TEXT_MODEL = re.compile(r"(?i)\b(?:text|language|llm|backbone|decoder|transformer)\b|语言|主干")
-_NOTES = re.compile(
-    r"note|description|feature|key feature|highlight|remark|comment|detail|architecture|architecture detail|key spec|spec|summary"
-    r"|key structure|structure|备注|说明|特点|描述|要点|结构要点|架构要点|结构|架构|特性|亮点"
-)
 
 
 def _leading(text: str) -> str:
@@ -136,7 +121,7 @@ def surroundings(table: Table) -> Context:
         if len(row) < 2:
             continue
         label, value = row[0].text.strip(), row[1].text
-        if table.kind == "table" and STATES.fullmatch(label) and 1 < len(value) < 80:
+        if table.kind == "table" and mark("states").fullmatch(label) and 1 < len(value) < 80:
             return context._replace(base=value) if label.lower().startswith("base") else context._replace(stated=value)
         said = _SAYS.match(value)
         if table.kind == "list" and said is not None and names.match(said[1]).kind in ("exact", "tuned"):
@@ -216,10 +201,6 @@ def _labelled(table: Table) -> Iterator[Slot]:
         yield from _by_column(table, head, columns, body, side, side_labels)
 
 
-_WEIGHTS = re.compile(
-    r"(?i)weights?[- ]only|weights? (?:size|footprint|memory)|(?:size|footprint|memory) (?:of|for) (?:the )?(?:model )?weights"
-    r"|the weights need"
-)
 _DTYPE_HEAD = re.compile(
     r"(?i)(?:vram|memory|size|weights)?\W*(?:awq |gptq |gguf )?\(?(?P<dtype>[a-z]+\d+(?:_\w+)?|\d+[- ]bit)\)?(?: vram| memory| size)?"
 )
@@ -248,7 +229,7 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
             named = _DTYPE_HEAD.fullmatch(head[k].text.strip())
             stated = named["dtype"].lower() if named else ""
             dtype = labels.dtype_in(stated) or (stated if _FILE.fullmatch(stated) else "")
-            if dtype and _WEIGHTS.search(around):
+            if dtype and mark("weights").search(around):
                 out[k] = Label(("weights",), labels.Quals(dtype=dtype))
             elif dtype and not re.search(r"(?i)vram|memory", head[k].text):
                 out[k] = Label(("weights",), labels.Quals(dtype=dtype, other=LOOSE))
@@ -557,7 +538,7 @@ def _pairs(table: Table) -> Iterator[Slot]:
     tower = "vision encoder" if of_tower(table.context) else ""
     for row, groups in zip(table.rows, table.groups, strict=True):
         group = " ".join(groups[-2:]) or tower
-        if _LINKS.fullmatch(row[0].text.strip()):
+        if mark("links").fullmatch(row[0].text.strip()):
             continue
         if not row[0].text:
             if group == tower != "":
@@ -575,13 +556,12 @@ def _pairs(table: Table) -> Iterator[Slot]:
         elif (start := row[1].text.find("(")) > 0 and names.match(row[1].text[:start]).kind in ("exact", "tuned"):
             # Base model: Kimi-K2 (1T params, 32B active)
             yield from _counts(Subject(row[1].text[:start].strip()), row[1], start)
-        elif (label is None or not label.role) and len(row[1].text) <= _ITEM and not _NO_MODEL.search(row[0].text):
+        elif (label is None or not label.role) and len(row[1].text) <= _ITEM and not mark("no-model").search(row[0].text):
             is_name = names.match(row[0].text).kind in ("exact", "tuned", "family")
             yield from _counts(Subject(row[0].text) if is_name else None, row[1])
 
 
 _KEYS = re.compile(r"(?:^|(?<=[,;\s]))(?P<key>[a-z]\w*_\w+)\s*=\s*(?P<value>\d[\d_,.]*\d|\d|True|False|true|false)(?=$|[\s,;)])")
-_NO_MODEL = re.compile(r"(?i)\bmtp\b|multi[- ]token prediction|\bdraft\b|\bv?ram\b|budget|\+ ?mmproj")
 _ITEM = 100
 """An item longer than this is a sentence."""
 

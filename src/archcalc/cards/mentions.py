@@ -14,6 +14,7 @@ from typing import NamedTuple
 from archcalc.cards import vocabulary, words
 from archcalc.cards.labels import NUMERIC
 from archcalc.cards.quantity import numbers
+from archcalc.cards.vocabulary import mark
 
 MAX_TEXT = 600
 """Longer items are pages of their own."""
@@ -34,18 +35,8 @@ _TO = re.compile(r"\s*(?:to|→|->|(?:提升|扩展|增加)?[到至]了?)\s*")
 _SEPARATOR = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|\band\b|\bwith\b|\bplus\b|→|->")
 _SCALED = frozenset({"total_params", "active_params"})
 _NAMES = re.compile(r"(?i)\b(?:top|first)[- ]$")
-_MTP = re.compile(r"(?i)\bmtp\b|multi[- ]token prediction|nextn")
 _TOP = re.compile(r"(?i)\btop[-\s]*$")
-_ROUTED = re.compile(r"(?i)expert|rout|moe|gat(?:e|ing)")
 _ACTIVE = re.compile(r"(?i)\bactivat\w+(?: only| just)?\W*$")
-_SERVED = re.compile(
-    r"(?i)recommend|suggest|\bserv(?:e|ed|ing)\b|\bset\b|\bused?\b|--|\btested\b|\bdefault\b|\btry\b|\bstart\b|\brun(?:s|ning)?\b|output|generation"
-)
-_OTHER = re.compile(
-    r"(?i)\b(?:gpus?|nodes?|steps?|epochs?|hours?|days?|languages|benchmarks?|trillion tokens|tokens? of|images?|samples?"
-    r"|vision(?![- ]language)|vit|encoder|audio|draft|adapter|lora|batch|speed|faster|score|accuracy"
-    r"|frozen|skipped|pruned|cycles?|periods?|match|logits)\b"
-)
 
 
 @cache
@@ -80,7 +71,7 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
         last = number.after
         if re.search(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$", ahead):
             continue  # layer 0, layers 1–19
-        if _MTP.search(f"{label} {text[max(0, number.start - 50) : number.start]}") and re.match(
+        if mark("mtp").search(f"{label} {text[max(0, number.start - 50) : number.start]}") and re.match(
             r"(?i)[-\s]*(?:layer|module|depth)", behind
         ):
             yield Mention("mtp_layers", number.start, number.after)
@@ -99,7 +90,7 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
         if field.endswith("?") and not known:
             continue
         field = field.rstrip("?")
-        if field == "active_experts" and _TOP.search(ahead) and not _ROUTED.search(f"{label} {text}"):
+        if field == "active_experts" and _TOP.search(ahead) and not mark("routed").search(f"{label} {text}"):
             continue
         if field == "active_experts" and number.scale >= 6:
             field = "active_params"
@@ -107,9 +98,9 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             field = "active_params"
         if not field or (field in _SCALED and number.scale < 6) or number.unit or (number.decimals and NUMERIC[field] == "int"):
             continue
-        if _OTHER.search(_SEPARATOR.split(behind)[0]) or (field != "mtp_layers" and re.search(r"(?i)\bmtp\b", ahead)):
+        if mark("other").search(_SEPARATOR.split(behind)[0]) or (field != "mtp_layers" and re.search(r"(?i)\bmtp\b", ahead)):
             continue
-        if field == "context" and _SERVED.search(f"{label} {text}"):
+        if field == "context" and mark("in-use").search(f"{label} {text}"):
             continue
         if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -59,3 +60,9 @@ def section(title: str) -> tuple[tuple[str, str], ...]:
             else:
                 out.append((here, *line.split(" ", 1)))  # type: ignore[arg-type]
     return tuple((field, text) for here, field, text in out if here == title)
+
+
+@cache
+def mark(name: str) -> re.Pattern[str]:
+    """The words of every language that mark the same thing."""
+    return re.compile("|".join(f"(?:{pattern})" for found, pattern in section("marks") if found == name), re.IGNORECASE)
