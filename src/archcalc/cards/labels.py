@@ -54,10 +54,6 @@ class Label(NamedTuple):
 
 _PARAMS = ("param", "parameter", "paramater", "parameter count", "param count", "parameter size")
 _NOISE = re.compile(r"^(?:(?:the|total)? ?(?:number|num|no|count|amount) (?:of )?|n |# ?|of |the |a )+")
-_BLOCKED = re.compile(
-    r"\b(?:encoder|audio|draft|teacher|student|trainable|lora|adapter|output|generation|speculative|reranker|batch|warmup|steps|epochs?"
-    r"|benchmark|score|accuracy|latency|throughput|speed|tokens s|tok s|price|cost|gpus?|nodes|downloads|max new|dropout|learning|lr)\b"
-)
 _UNITS = {
     "b": 9, "bn": 9, "billion": 9, "billions": 9, "in billions": 9, "m": 6, "million": 6, "millions": 6, "in millions": 6, "k": 3,
     "thousand": 3, "thousands": 3, "t": 12, "trillion": 12, "gb": 9, "mb": 6, "kb": 3, "tb": 12,
@@ -141,7 +137,7 @@ def parse(text: str, group: str = "") -> Label | None:
     True
     """
     text = _plain_symbols(text.strip())
-    if not text or len(text) > 120 or _TUNING.fullmatch(text):
+    if not text or len(text) > 120 or vocabulary.mark("tuning").fullmatch(text):
         return None
     if field := _symbols().get(re.sub(r"[*\s$]", "", text).lower()):
         return Label((field,))
@@ -162,7 +158,9 @@ def parse(text: str, group: str = "") -> Label | None:
     if fields is None:
         role = _phrases().get(f"@{main}", "")
         return Label((), role=role[1:]) if role else None
-    if _BLOCKED.search(re.sub(r"\bbatch(?: size)? 1\b", "", normal(inside))) and not re.search(r"in ?out|input", inside):
+    if vocabulary.mark("blocked").search(re.sub(r"\bbatch(?: size)? 1\b", "", normal(inside))) and not re.search(
+        r"in ?out|input", inside
+    ):
         return None
     weak = fields[0].endswith("?")
     clean = tuple(field.rstrip("?") for field in fields)
@@ -202,9 +200,9 @@ def _field(main: str) -> str | None:
         found = _phrases().get(symbol[1])  # "layers L"
     if found is not None or not main.isascii():
         return found
-    if _BLOCKED.search(main):
+    if vocabulary.mark("blocked").search(main):
         return None
-    words = [word for word in _WORD_SPLIT.sub(r"\1 \2", main).split() if word not in _IDLE]
+    words = [word for word in _WORD_SPLIT.sub(r"\1 \2", main).split() if not vocabulary.mark("idle").fullmatch(word)]
     if not 1 < len(words) < 7:
         return _phrases().get(words[0]) if len(words) == 1 and words[0] != main else None
     found = _word_sets(False).get(_word_set(words, False)) or _word_sets(True).get(_word_set(words, True))
@@ -218,27 +216,7 @@ def _field(main: str) -> str | None:
 
 
 _WORD_SPLIT = re.compile(r"\b(seq|max|ctx)(len|length|seq|position)")
-_IDLE = {
-    "known",
-    "official",
-    "reported",
-    "estimated",
-    "approx",
-    "approximate",
-    "actual",
-    "used",
-    "our",
-    "value",
-    "llm",
-}
 _SAID = re.compile(r"bf16|fp16|float16|fp32|fp8|int8|int4|at|for|with|of|in|context|ctx|token|seq|\d+k?|\d+m")
-_SAME = {
-    "attn": "attention", "emb": "embedding", "embed": "embedding", "embd": "embedding", "param": "parameter", "paramater": "parameter",
-    "ctx": "context", "len": "length", "maximum": "max", "seq": "sequence", "activated": "active", "feed": "ffn", "forward": "ffn",
-    "feedforward": "ffn", "mlp": "ffn", "pos": "position", "positional": "position", "normalization": "norm", "normalisation": "norm",
-    "vocabulary": "vocab", "k": "key", "v": "value", "q": "query", "block": "layer", "encoding": "embedding", "func": "function",
-    "fn": "function", "neuron": "unit",
-}  # fmt: skip
 _LENGTHS = {"size", "dimension", "width", "dim", "dimensionality"}
 _SIZED = (
     "hidden_size", "intermediate_size", "expert_size", "shared_expert_size", "head_dim", "q_rank", "kv_rank", "rope_dim", "nope_dim",
@@ -246,12 +224,15 @@ _SIZED = (
 )  # fmt: skip
 
 
-_NOT_COUNTED = {"count", "number", "num", "per", "in", "of"}
+@cache
+def _spellings() -> dict[str, str]:
+    """The word that each spelling of it stands for; what tells no labels apart stands for nothing."""
+    return {one: word.strip("-") for word, line in vocabulary.section("spellings") for one in line.split()}
 
 
 def _word_set(words: Iterable[str], sizes: bool) -> frozenset[str]:
     """The words that tell labels apart, one spelling of each; with `sizes` any word for size is the same."""
-    same = frozenset(_SAME.get(word, word) for word in words) - _NOT_COUNTED
+    same = frozenset(_spellings().get(word, word) for word in words) - {""}
     return frozenset("dim" if word in _LENGTHS else word for word in same) if sizes else same
 
 
@@ -312,19 +293,13 @@ def _symbols() -> dict[str, str]:
     return {symbol: field for field, line in vocabulary.section("symbols") for symbol in line.split()}
 
 
-_TUNING = re.compile(r"(?i)\W*(?:q-?lora|lora|full[- ]parameters?)(?:\s*\([^()]*\))?\W*")
-"""Ways to tune, whose rows hold memory and speed."""
 _KEY = re.compile(r"(?<![A-Za-z])[A-Za-z]+(?:_[A-Za-z]+)+")
-_OF_SOME = re.compile(
-    r"\b(?:vision|visual|vit|image|audio|speech|mtp|draft|per (?:gpu|rank|device|node|card|chip|stage|shard)|local)\b"
-)
-"""Words that make a key one of a part, or of a share: `vision hidden_size`, `num_heads per rank`."""
 
 
 def _by_keys(text: str) -> tuple[str, ...] | None:
     """The field of a label that holds keys of configs beside words that are not known: the one that most of them ask for."""
     beside = normal(_KEY.sub(" ", text))
-    if _OF_SOME.search(beside) or _BLOCKED.search(beside):
+    if vocabulary.mark("of-some").search(beside) or vocabulary.mark("blocked").search(beside):
         return None
     found = [field.rstrip("?") for key in _KEY.findall(text) if (field := _field(normal(key)))]
     return (max(dict.fromkeys(found), key=found.count),) if found else None

@@ -12,32 +12,24 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from archcalc import zoo
+from archcalc.cards import vocabulary
 
 Kind = Literal["exact", "tuned", "family", "ambiguous", "none"]
 
-_VENDORS = (
-    "meta", "meta-llama", "google", "google deepmind", "openai", "microsoft", "mistral ai", "mistralai", "alibaba", "moonshot",
-    "moonshot ai", "zhipu", "zhipu ai", "z.ai", "zai", "deepseek-ai", "deepseek ai", "ai2", "allenai", "xai", "minimax ai", "hugging face",
-    "huggingface", "01.ai", "01-ai", "eleutherai", "tii",
-)  # fmt: skip
-_TUNED = re.compile(
-    r"(?<![-_ ])[-_ ]+(?:instruct|inst\.?|chat|it|base|hf|pt|pretrained|sft|thinking|non-thinking|preview)$", re.IGNORECASE
-)
-_QUANTIZED = re.compile(
-    r"(?<![-_ ])[-_ ]+(?:fp8(?:[-_]dynamic)?|int[48]|awq|gptq(?:[-_]int[48])?|nvfp4|mxfp4|[48][- ]?bit|w\d+a\d+|bnb|gguf|i?q\d(?:_\w+)?)$",
-    re.IGNORECASE,
-)
+
+def _listed(title: str) -> tuple[str, ...]:
+    return tuple(vocabulary.listed("names.txt")[title])
+
+
+_VENDORS = _listed("vendors")
+_TUNED = re.compile(rf"(?<![-_ ])[-_ ]+(?:{'|'.join(_listed('tuned'))})$", re.IGNORECASE)
+_QUANTIZED = re.compile(rf"(?<![-_ ])[-_ ]+(?:{'|'.join(_listed('quantized'))})$", re.IGNORECASE)
 _BY_VENDOR = tuple(f"{vendor}{mark}" for vendor in _VENDORS for mark in " -/")
 # A date behind a name is that of a release of its own: Mistral's by their version, Qwen's tuned anew.
 _DATED = re.compile(r"(?i)(\S.*)[-_ ]2[3-9](?:0[1-9]|1[0-2])")
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
 _SIZE = re.compile(r"(?i)^~?\d+(?:\.\d+)?\s*[bmt]$")
-_GENERIC = {
-    "text", "only", "text-only", "dense", "moe", "ours", "base", "instruct", "chat", "non-thinking", "thinking", "latest", "open",
-    "new", "us", "this", "work", "released", "reference",
-    "reasoning", "pretrained", "high", "medium", "low", "instruction-tuned", "pre-trained", "bf16", "fp16",
-    "original", "official", "mha", "gqa", "mqa", "mla",
-}  # fmt: skip
+_GENERIC = frozenset(_listed("generic"))
 
 
 class Match(NamedTuple):
@@ -153,16 +145,9 @@ def bare(text: str) -> str:
     return _without_brackets(clean(text))[0]
 
 
-# Names that several releases go by, though the index gives them to one.
-_RELEASES = {
-    "mistral7b": ("mistral-7b-v0.1", "mistral-7b-v0.2", "mistral-7b-v0.3"),
-    "mistral7binstruct": ("mistral-7b-v0.1", "mistral-7b-v0.2", "mistral-7b-v0.3"),
-}
-_SHORT = ("mixtral", "gpt2")
-"""Short names that are those of families too."""
-
-_COMPLETE = ("Llama 3", "Llama 3.1", "Llama 4", "Mixtral", "Gemma 2", "Qwen3", "gpt-oss", "GLM-4.5", "DeepSeek-V2")
-"""Families of which every published size is bundled."""
+_RELEASES = {name: tuple(releases.split()) for name, _, releases in (line.partition(" = ") for line in _listed("shared"))}
+_SHORT = _listed("short")
+_COMPLETE = _listed("complete")
 
 
 @lru_cache(maxsize=8192)
@@ -336,12 +321,7 @@ def _is_moe(name: str) -> bool:
     return spec is not None and spec.facts.moe is not None
 
 
-_GENERIC_WORDS = re.compile(
-    r"(?i)\b(?:model|models|card|cards|for|of|the|a|an|architecture|architectures|overview|summary|details?|specs?|specifications?|config|configuration|"
-    r"information|info|about|introduction|to|introducing|series|family|parameters|hyperparameters|technical|report|language|llm|at|glance|"
-    r"structure|layout|key|facts|table|our|open|release|released|highlights|general|design|and|dimensions|numbers|features|in|numbers|has|following|is|"
-    r"with|described|briefly|as|follows|settings?|is|following)\b"
-)
+_GENERIC_WORDS = re.compile(rf"(?i)\b(?:{'|'.join(_listed('headings'))})\b")
 
 
 @lru_cache(maxsize=8192)

@@ -44,6 +44,18 @@ def named(*kinds: str) -> tuple[str, ...]:
 
 
 @cache
+def listed(path: str) -> dict[str, list[str]]:
+    """What stands between commas, by the heads above it."""
+    out: dict[str, list[str]] = {}
+    for line in lines(path):
+        if line[0] == "[" and line[-1] == "]":
+            last = out.setdefault(line.strip("[]"), [])
+        else:
+            last += line.split(", ")
+    return out
+
+
+@cache
 def section(title: str) -> tuple[tuple[str, str], ...]:
     """The lines of a section, English first and then by language, each with the field before it or above it."""
     out = []
