@@ -65,11 +65,6 @@ family-index.md: three members and their two sizes in one cell, under a head tha
 - llama-4-maverick total_params=400
 - llama-4-scout active_params=17
 - llama-4-scout total_params=109
-model-tags.md: Phi-3 has no size in its names, so that 3.8b and 14b name no member
-+ ? total_params=14b
-+ ? total_params=3.8b
-- phi-3-mini+phi-3-medium total_params=14b
-- phi-3-mini+phi-3-medium total_params=3.8b
 llama31-kv-issue.md: the sizes that name the rows are read as sizes too
 + llama-3.1-405b total_params=405B
 + llama-3.1-70b total_params=70B

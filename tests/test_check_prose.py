@@ -130,3 +130,30 @@ def test_a_size_that_no_bundled_member_has_is_not_known() -> None:
         for claim in told("| Model | Sizes |\n|---|---|\n| OLMo 2 | 1B, 7B, 13B, 32B |\n")
         if "wrong" in claim or "doubt" in claim
     ]
+
+
+FAMILIES = [
+    # A name that several releases begin with is all of them: a figure is right if it is right of one, and sizes name members.
+    ("| Qwen3.5 | 397B | 60 |", "qwen3.5-397b-a17b total_params=397B;qwen3.5-397b-a17b layers=60"),
+    ("| qwen3.5 | 0.8B | 24 |", "qwen3.5-0.8b total_params=0.8B;qwen3.5-0.8b layers=24"),
+    ("| Gemma-3n | E2B, E4B | 30 |", "gemma-3n-e2b, gemma-3n-e2b-it, gemma-3n-e4b layers=30"),
+    ("| Qwen3-Coder | 30B | 48 |", "qwen3-coder-30b-a3b total_params=30B;qwen3-coder-30b-a3b layers=48"),
+    ("| Qwen3-Coder | 480B / 30B | 62 |",
+     "qwen3-coder-480b-a35b, qwen3-coder-30b-a3b total_params=480B;qwen3-coder-480b-a35b, qwen3-coder-30b-a3b total_params=30B;"
+     "qwen3-coder-480b-a35b, qwen3-coder-30b-a3b layers=62"),
+    ("| Phi-3 | 3.8B, 14B | 40 |",
+     "phi-3-mini, phi-3-medium total_params=3.8B;phi-3-mini, phi-3-medium total_params=14B;phi-3-mini, phi-3-medium layers=40"),
+    # Digits keep their boundaries.
+    ("| Qwen 34B | 34B | 48 |", "None total_params=34B unknown-model;None layers=48 unknown-model"),
+    ("| Mistral-8*7B | 47B | 32 |", "None total_params=47B unknown-model;None layers=32 unknown-model"),
+    # A name that another release's begins with means itself, and raises no alarm for what is right of the other.
+    ("| DeepSeek-V2 | 236B | 60 |", "deepseek-v2 total_params=236B;deepseek-v2 layers=60"),
+    ("| DeepSeek-V2 | 15.7B | 27 |", "deepseek-v2 total_params=15.7B doubtful;deepseek-v2 layers=27 doubtful"),
+    ("| DeepSeek-V2 | 236B | 61 |", "deepseek-v2 total_params=236B;deepseek-v2 layers=61 wrong"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "claims"), FAMILIES)
+def test_a_family_is_a_set(row: str, claims: str) -> None:
+    got = [claim for claim in told(f"| Model | Params | Layers |\n| --- | --- | --- |\n{row}\n") if "unverifiable" not in claim]
+    assert got == claims.split(";")

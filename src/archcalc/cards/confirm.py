@@ -14,10 +14,11 @@ from typing import Literal, NamedTuple, Protocol
 
 from archcalc.cards import truth, words
 from archcalc.cards.document import Table
-from archcalc.cards.judge import Judgement
+from archcalc.cards.judge import Judgement, Rules, judge
 from archcalc.cards.labels import WORDS, Label, Quals
 from archcalc.cards.layout import Slot
-from archcalc.cards.models import Model
+from archcalc.cards.models import Model, load
+from archcalc.cards.names import siblings
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved
 from archcalc.cards.vocabulary import mark
@@ -322,6 +323,20 @@ def _padded(finding: Finding, _near: Near) -> bool:
     return False
 
 
+def _of_sibling(finding: Finding, _near: Near) -> bool:
+    """A figure that is right of a release whose name goes on: 15.7B of DeepSeek-V2-Lite, which pages call DeepSeek-V2 too."""
+    # Contexts of namesakes stand in contexts.json.
+    if len(finding.models) != 1 or finding.models[0].source.kind != "bundled" or finding.claim.field == "context":
+        return False
+    sizes = ("total_params", "active_params")
+    fields = sizes if finding.claim.field in sizes else (finding.claim.field,)
+    return any(
+        judge(load(name, True), finding.claim._replace(field=field), Rules()).verdict == "ok"
+        for name in siblings(finding.models[0].name)
+        for field in fields
+    )
+
+
 SIGNS: tuple[Sign, ...] = (
     Sign(2, "the model is pinned", lambda f, _n: f.named == "pinned"),
     Sign(1, "the model is named outright", lambda f, _n: f.named == "outright"),
@@ -333,6 +348,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
     Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
     Sign(-2, "it is another figure of the model", _another_fact),
+    Sign(-4, "it is right of another release of that name", _of_sibling),
     Sign(-2, "it is too far off to be of this model", _far),
     Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),

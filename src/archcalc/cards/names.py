@@ -107,14 +107,21 @@ def match(text: str, size: str = "") -> Match:
     sizes = [one.replace(" ", "") for text_ in (*brackets, size) for one in re.findall(r"(?<!\d)\d+(?:\.\d+)?\s*[BMTbmt]\b", text_)]
     if not sizes:
         return Match("family", members, f"every bundled {plain}" if is_generation(plain) else f"{_BRAND} {plain}")
-    found_members = dict.fromkeys(name for one in sizes for name in _one(f"{plain} {one}").names)
+    # "gpt-oss" of 116B: the member that has so many; "Phi-3" of 3.8B and 14B: those that have.
+    each = [_one(f"{plain} {one}") for one in sizes]
+    of_one = zoo.key(plain) in _sets() or (is_generation(plain) and not any(said.names for said in each))
+    found_members = tuple(
+        dict.fromkeys(
+            name
+            for one, said in zip(sizes, each, strict=True)
+            for name in said.names or (m for m in members if of_one and (_sized(m, one) or _agrees(m, one)))
+        )
+    )
+    if not found_members:
+        return NONE
     if len(found_members) == 1 == len(sizes):
-        return _one(f"{plain} {next(one for one in sizes if _one(f'{plain} {one}').names)}")
-    if found_members:
-        return Match("family", tuple(found_members), f"{plain} of {', '.join(sizes)}")
-    # "gpt-oss" of 116B: the one member that has so many.
-    agreeing = [name for name in members if len(sizes) == 1 and _agrees(name, sizes[0])] if is_generation(plain) else []
-    return Match("exact", (agreeing[0],), f"{plain} of {sizes[0]}") if len(agreeing) == 1 else NONE
+        return each[0] if each[0].names else Match("exact", found_members, f"{plain} of {sizes[0]}")
+    return Match("family", found_members, f"{plain} of {', '.join(sizes)}")
 
 
 def _known_bracket(text: str) -> bool:
@@ -200,6 +207,11 @@ def _agrees(name: str, size: str) -> bool:
     return compare(number, total, 10**number.scale) is not None or (near and number.scale == 6)
 
 
+def _sized(name: str, size: str) -> bool:
+    """Whether a size is one of the words of a name: E2B of gemma-3n-e2b."""
+    return re.search(rf"-e?{re.escape(size.lower())}(?:-|$)", name) is not None
+
+
 @cache
 def _total(name: str) -> int | None:
     from archcalc.analysis.params import components
@@ -215,8 +227,33 @@ def _total(name: str) -> int | None:
 def known(text: str) -> zoo.Entry | None:
     """The bundled model that a page means by a name. Releases and variants that are bundled without a card are not looked for in pages:
     what their publishers say of them was not held against them yet."""
-    entry = zoo.find(text)
-    return entry if entry is not None and entry.card else None
+    entry, key = zoo.find(text), zoo.key(text)
+    if entry is None or not entry.card or key in _sets():
+        return None
+    # Separators are folded, and digits keep their boundaries: "Qwen 34B" is no Qwen3-4B.
+    said = re.findall(r"\d+", text)
+    return (
+        entry
+        if any(zoo.key(n) == key and re.findall(r"\d+", n) == said for n in (entry.name, entry.repo, *entry.aliases))
+        else None
+    )
+
+
+@cache
+def _sets() -> dict[str, tuple[str, ...]]:
+    """Aliases that are the beginning of several names, with all of those: "Qwen3-Coder" is the one of 480B and that of 30B."""
+    found = {}
+    for entry in _of_families():
+        for alias in entry.aliases:
+            others = tuple(e.name for e in zoo.entries() if e.name.startswith(f"{alias}-") and not e.name.startswith(entry.name))
+            if others and entry.name.startswith(f"{alias}-"):
+                found[zoo.key(alias)] = (entry.name, *others)
+    return found
+
+
+def siblings(name: str) -> tuple[str, ...]:
+    """Bundled models whose names go on where this one ends: DeepSeek-V2-Lite beside DeepSeek-V2."""
+    return tuple(entry.name for entry in zoo.entries() if entry.name.startswith(f"{name}-"))
 
 
 def _of_families() -> tuple[zoo.Entry, ...]:
@@ -248,8 +285,8 @@ def family(text: str) -> tuple[str, ...]:
     name = clean(_without_brackets(text)[0])
     for spelling in _spellings(name):
         plain = re.sub(r"(?i)\b(?:family|series|models?|collection|herd)\b", "", spelling).strip()
-        members = _families().get(zoo.key(plain))
-        if members:
+        key = zoo.key(plain)
+        if members := tuple(dict.fromkeys((*_families().get(key, ()), *_sets().get(key, ())))):
             return members
     return ()
 
