@@ -75,6 +75,7 @@ NO_ALARM = {
         "| Config | gemma-3-4b-it | gemma-3-12b-it |\n| --- | --- | --- |\n| num_hidden_layers | 34 | 48 |\n| hidden_size | 2560 | 3840 |\n"
         "| head_dim | 256 | 256 |\n| vision hidden_size | 1152 | 1152 |\n"
     ),
+    "an engine's word for layers that carry a state": "# Qwen3.5-9B\n\n- model type: hybrid attention + Mamba cache\n- Layers: 32\n",
     "what one device has": (
         "# DeepSeek-R1\n\n- Model: deepseek-ai/DeepSeek-R1\n- Layers: 61\n- num_heads per rank: 8\n- Experts per rank: 16\n"
         "- heads: 128/16 = 8 query heads per GPU\n"

@@ -242,6 +242,8 @@ def judge(model: Model, word: str) -> Verdict:
     place, pattern = _looked_for()[word]
     stated, why = _PLACES[place][0](model), _PLACES[place][1]
     true = re.search(pattern, stated) is not None
+    if word == "mamba" and not true and set(model.report.architecture.pattern["mixer"]) & set("LH"):
+        return Verdict(None, model.report.architecture.attention, "engines call every layer that carries a state so")
     if place in ("norm", "activation", "position"):
         return Verdict(true, stated, why)
     if place == "attention" or place == "layers" or word in ("gated_attention", "chunked"):
