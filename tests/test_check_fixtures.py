@@ -23,6 +23,11 @@ MARKS = {"!": "wrong", "?": "unverifiable"}
 # A page, why its reading differs, and the claims: - for one that is missed, + for one that is read and not there, ~ for a verdict that
 # differs from what the page's config says.
 KNOWN = """
+olmo2-first.md: a size in a sentence about a family
+- olmo-2-7b total_params=7B
+qwen3-report.md: of a sentence about all models of a family with experts, one more is right that is not meant
++ qwen3-30b-a3b+qwen3-235b-a22b+qwen3-coder-480b-a35b active_experts=8
+- qwen3-30b-a3b+qwen3-235b-a22b active_experts=8
 gpt3-llama.md: LLaMA, the first of its name, is not bundled, and alone the name is that of the whole family
 + llama-2-7b+llama-3-8b+llama-3-70b+llama-3.1-8b+llama-3.1-70b and 4 more context=2,048
 + llama-2-7b+llama-3-8b+llama-3-70b+llama-3.1-8b+llama-3.1-70b and 4 more vocab=32,000
@@ -75,7 +80,10 @@ tutorial-bullets.md: "positional encoding" behind "rotary" in a sentence of a mo
 - ? position=rotarypositionalencoding
 cpu-runtime.md: NTK is not among the words for positions
 - qwen2.5-7b position=NTK-aware
-llama31-finetune.md: the licence is read with the reference mark that a chat program left
+llama31-finetune.md: the licence is read with the reference mark that a chat program left, and half of a sentence is not
+- llama-3.1-70b total_params=70B
+- llama-3.1-8b context=128K
+- llama-3.1-8b total_params=8B
 + llama-3.1-8b license=Llama3.1CommunityLicense(customcommercial):contentReference[oaicite:5]{index=5}
 - llama-3.1-8b license=Llama3.1CommunityLicense(customcommercial)
 granite4-nano.md: layers of two kinds in one cell, and the FFN of a hybrid, of models that are not bundled
@@ -97,7 +105,8 @@ phi4-mini-card.md: the dates of the training are read as a release
 + phi-4-mini release=TrainedbetweenNovemberandDecember2024
 kimi26-quant.md: counts in brackets behind the name of a model that is not bundled; a share of experts in a note
 + ? active_experts=8
-deepseek-v32-nvfp4.md: the size of the original, in a table about the quantization
+deepseek-v32-nvfp4.md: the size of the original, in a table about the quantization, and parts that were left as they were
++ deepseek-v3.2 norm=RMSnorm
 - deepseek-v3.2 weights=642GB
 qwen3-coder-gpu.md: a word in front of its label, and a type under "Architecture"
 - qwen3-coder-480b-a35b type=MoE
