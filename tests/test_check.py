@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 from archcalc import report, zoo
 from archcalc.api import schema_model
+from archcalc.cards import labels, reading, truth, vocabulary, words
 from archcalc.cards.check import check_text
+from archcalc.cards.models import load
 from archcalc.cards.quantity import compare, numbers
 from archcalc.cards.settings import Settings
 from archcalc.cards.settings import find as find_settings
@@ -925,3 +927,45 @@ def test_many_edits_of_which_one_does_not_hold(cli: Run, tmp_path: Path) -> None
     after = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert after == re.sub(r"<td>\d\d</td>", "<td>32</td>", text)
     assert "20 cells rewritten" in done.stderr
+
+
+SECTIONS = ("labels", "words", "behind a number", "before a number", "parts of labels", "open labels", "symbols", "roles")
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_what_languages_name_is_a_field(title: str) -> None:
+    named = {re.split("[?!]", field)[0] for field, _ in vocabulary.section(title) if field[0] not in "@-"}
+    named |= {line.split()[0] for field, line in vocabulary.section(title) if title == "roles"}
+    assert named
+    assert named <= vocabulary.fields().keys()
+
+
+def test_every_word_has_a_meaning_and_every_field_a_reader_and_a_truth() -> None:
+    model = load("qwen3-8b", offline=True)
+    for kind, line in vocabulary.section("words"):
+        assert words.judge(model, line.split()[0]).why, (kind, line)
+    for name, field in vocabulary.fields().items():
+        assert field.reader == "-" or field.reader in reading._READERS, name
+        if field.kinds[0] in ("count", "int", "tokens", "bytes", "flops", "share", "factor"):
+            assert name in truth._finders(), name
+
+
+@pytest.mark.parametrize(
+    ("language", "label", "field"),
+    [
+        ("de", "Größe", "total_params"),
+        ("fr", "Nombre de couches", "layers"),
+        ("es", "Cabezas de atención", "heads"),
+        ("pt", "Janela de contexto", "context"),
+        ("it", "Contesto", "context"),
+        ("ru", "Число слоев", "layers"),
+        ("ja", "語彙サイズ", "vocab"),
+        ("ko", "어텐션 헤드 수", "heads"),
+        ("zh", "隐藏层大小", "hidden_size"),
+        ("zh", "每 token 激活的路由专家数", "active_experts"),
+    ],
+)
+def test_labels_of_other_languages(language: str, label: str, field: str) -> None:
+    found = labels.parse(label)
+    assert found is not None
+    assert found.fields == (field,)

@@ -84,7 +84,7 @@ def _phrases() -> dict[str, str]:
     """Every phrase with what it asks for."""
     out: dict[str, str] = {}
     for field, line in vocabulary.section("labels"):
-        for phrase in _expanded(line):
+        for phrase in (" ".join(map(_singular, one.split())) for one in _expanded(line)):
             out.setdefault(phrase if field[0] != "@" else f"{field[0]}{phrase}", field)
     return out
 
