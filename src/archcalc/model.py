@@ -449,7 +449,8 @@ class Architecture(NamedTuple):
     model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
     context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
     outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
-    what an encoder made beside the tokens, and so keep keys and values of it. `uncounted` are kinds of tensors that the publisher's own
+    what an encoder made beside the tokens, and so keep keys and values of it; `coded` that code beside the
+    checkpoint gives it a class. `uncounted` are kinds of tensors that the publisher's own
     total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the
     library that saved the checkpoint stored beside; nothing loads them.
     """
@@ -473,6 +474,7 @@ class Architecture(NamedTuple):
     steps: tuple[Bare, ...] = ()
     capped: bool = False
     crosses: bool = False
+    coded: bool = False
     uncounted: frozenset[Kind] = frozenset()
     buffers: tuple[Buffer, ...] = ()
     capped_in: Softmax = "own"

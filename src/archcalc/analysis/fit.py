@@ -216,7 +216,8 @@ def no_kernels(model: Candidate, ask: Ask) -> str | None:
     if not quantization:
         return None
     engine = server(ask.engine)
-    return engine.lacks_format(ask.version, quantization) or engine.lacks_kernels(
+    experts = model.architecture.facts.moe is not None
+    return engine.lacks_format(ask.version, quantization, experts=experts) or engine.lacks_kernels(
         ask.version, method_of(quantization), capability(ask.gpus.device)
     )
 

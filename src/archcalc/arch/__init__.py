@@ -172,6 +172,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         encoders=_encoder.of(schema, architecture),
         text=_levels.text_model(stated_config),
         classes=_levels.classes(stated_config),
+        coded=_levels.coded(stated_config),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled or name in _UNCOMPARED else architecture.status,
     )

@@ -53,6 +53,12 @@ def classes(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
 
 
+def coded(config: Mapping[str, Any]) -> bool:
+    """Whether the config's `auto_map` names a class of a model in code beside the checkpoint."""
+    given = config.get("auto_map")
+    return isinstance(given, Mapping) and any(isinstance(key, str) and key.startswith("AutoModel") for key in given)
+
+
 def text_model(config: Mapping[str, Any]) -> TextModel | None:
     """What the config says of the innermost text model that it holds."""
     inner = next((config[name] for name in LANGUAGE if isinstance(config.get(name), Mapping)), None)

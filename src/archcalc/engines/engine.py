@@ -223,8 +223,9 @@ class Server(Engine):
         """Why weights stored so do not run in that release on that GPU; None where they do, or where it is not known."""
         return None
 
-    def lacks_format(self, version: str | None, quantization: Mapping[str, Any]) -> str | None:
-        """Why that release loads no weights that a config describes so; None where it does, or where it is not known."""
+    def lacks_format(self, version: str | None, quantization: Mapping[str, Any], *, experts: bool = False) -> str | None:
+        """Why that release loads no weights that a config describes so, of a model with routed `experts` or without; None where it does,
+        or where it is not known."""
         return None
 
     def lacks_cache_kernels(self, version: str | None, dtype: str, capability: tuple[int, int] | None) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
@@ -104,7 +105,8 @@ class Registry(NamedTuple):
     """An engine whose releases keep a registry of classes.
 
     `suffixes` are those of classes that stand for one another: a class for another task is made of the one that generates. `backend` is the
-    release from which models without a class of their own run on transformers' own. `hint` is what to try where none serves a model.
+    release from which models without a class of their own run on transformers' own. `hint` is what to try where none serves a model,
+    `overrides` the option that changes what a config says.
     """
 
     title: str
@@ -115,6 +117,7 @@ class Registry(NamedTuple):
     backend: str = ""
     asks_version: bool = False
     hint: str = "try --engine transformers"
+    overrides: str = "--hf-overrides"
 
 
 def check(registry: Registry, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
@@ -159,9 +162,46 @@ def _backend(registry: Registry, architecture: Architecture, names: tuple[str, .
         what = f"the recurrent layers of {architecture.model_type}"
     elif not registry.backend or (version is not None and parse(registry.title, version).numbers < _numbers(registry.backend)):
         what = architecture.model_type
+    elif not architecture.coded and not _built(names):
+        return _nowhere(registry, architecture, name, version)
     else:
         return (f"{registry.title} has no {name} of its own: it starts if its Transformers backend takes the model",)
     raise UnsupportedError(f"{registry.title} has no code for {what}: no release read has {name}", registry.hint)
+
+
+@cache
+def _stems() -> frozenset[str]:
+    return frozenset(map(_stem, served("transformers").classes.values()))
+
+
+def _stem(name: str) -> str:
+    """The part of a class's name that all classes of one model begin with.
+
+    >>> _stem("Qwen3ForCausalLM"), _stem("CLIPTextModelWithProjection"), _stem("T5EncoderModel")
+    ('Qwen3', 'CLIP', 'T5')
+    """
+    return _TASK.sub("", name)
+
+
+_TASK = re.compile(r"(For[A-Z]\w*|(Text|Vision|Audio|Encoder|Decoder|LMHead|DoubleHeads)*Model([A-Z]\w*)?)$")
+
+
+def _built(names: Collection[str]) -> bool:
+    """Whether transformers has a class of one of these names, as far as the classes that it makes by itself tell."""
+    return not names or any(_stem(name) in _stems() for name in names)
+
+
+def _nowhere(registry: Registry, architecture: Architecture, name: str, version: str | None) -> tuple[str, ...]:
+    """A class that neither the engine nor transformers has, without code beside the checkpoint. Engines do not start on it; where they
+    have the class that transformers makes of the model's type, or one with a longer name, the config can be told to name that."""
+    lists, task = served(registry.folder).classes, _TASK.search(name)
+    longer = sorted(other for other in lists if _stem(other).startswith(_stem(name)) and task and other.endswith(task[0]))
+    known = next((other for other in (built_of(architecture.model_type), *longer) if _lists(registry, other, version)), None)
+    told = f"neither {registry.title} nor transformers has {name}, and the config's auto_map names no code for it"
+    if known:
+        way = f'{registry.overrides} \'{{"architectures": ["{known}"]}}\''
+        return (f"{told}: it does not start as it is; {registry.title} has {known}, which {way} names",)
+    raise UnsupportedError(f"{told}: it does not start", "its publisher's own code runs it")
 
 
 def _other_release(registry: Registry, name: str, found: str, version: str | None, planned: bool) -> tuple[str, ...]:

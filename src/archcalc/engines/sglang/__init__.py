@@ -63,7 +63,13 @@ class Sglang(Server):
 
         releases = served("sglang").releases
         registry = Registry(
-            "SGLang", "sglang", releases[-1], releases, backend=releases[0], hint="try --engine vllm or transformers"
+            "SGLang",
+            "sglang",
+            releases[-1],
+            releases,
+            backend=releases[0],
+            hint="try --engine vllm or transformers",
+            overrides="--json-model-override-args",
         )
         return check(registry, architecture, version, planned=planned)
 
@@ -107,7 +113,7 @@ class Sglang(Server):
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
         return _LOADING.get(quant)
 
-    def lacks_format(self, version: str | None, quantization: Mapping[str, Any]) -> str | None:
+    def lacks_format(self, version: str | None, quantization: Mapping[str, Any], *, experts: bool = False) -> str | None:
         from archcalc.engines._kernels import marlin_alone
         from archcalc.engines.served import listed, served
         from archcalc.quant import method_of

@@ -108,15 +108,21 @@ class Vllm(Server):
 
         return loading.plugin(version, method)
 
-    def lacks_format(self, version: str | None, quantization: Mapping[str, Any]) -> str | None:
+    def lacks_format(self, version: str | None, quantization: Mapping[str, Any], *, experts: bool = False) -> str | None:
         from archcalc.engines.vllm import served
 
-        return served.lacks_format(version, quantization)
+        return served.lacks_format(version, quantization, experts=experts)
 
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines.vllm import served, start
 
         return served.lacks_method(version, method) or start.kernels(version, method, capability)
+
+    def runs_on(self, device: Device) -> str:
+        """Its own platforms are NVIDIA's, AMD's and Intel's GPUs, TPUs and CPUs (vLLM 0.33, platforms/)."""
+        if device.vendor != "apple":
+            return ""
+        return f"vLLM has no code of its own for {device.name}'s GPU: {_PLUGINS['apple']} brings it, whose memory rules are not modelled"
 
     def spans(self, layers: int, stages: int) -> tuple[tuple[int, int], ...]:
         """Layers left over go to the stages before the last (vLLM 0.33, distributed/utils.py `get_pp_indices`)."""

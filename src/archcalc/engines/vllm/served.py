@@ -40,11 +40,29 @@ WHOLE_GPTQ = (0, 22)
 `TYPE_MAP`); before, gptq.py read 2, 3, 4 and 8 bits."""
 
 
-def lacks_format(version: str | None, quantization: Mapping[str, Any]) -> str | None:
+PACKED_EXPERTS = (0, 10)
+"""Since then bitsandbytes reads routed experts; before, its config has no method for them (layers/quantization/bitsandbytes.py
+`get_quant_method`, read in 0.8.5 and 0.9.2)."""
+
+
+def lacks_format(version: str | None, quantization: Mapping[str, Any], *, experts: bool = False) -> str | None:
     """Why the release does not load weights of these bits; None where it does, or where it is not known."""
+    if experts and quantization.get("quant_method") == "bitsandbytes":
+        return _lacks_packed_experts(version, quantization)
     if quantization.get("quant_method") != "gptq" or not at_least(version, *WHOLE_GPTQ):
         return None
     return marlin_alone("vLLM", quantization)
+
+
+def _lacks_packed_experts(version: str | None, quantization: Mapping[str, Any]) -> str | None:
+    """Routed experts that bitsandbytes packed: those of 8 bits are refused at loading in every release that reads the method itself
+        (vLLM 0.10.0 to 0.27, model_loader/bitsandbytes_loader.py `_get_bnb_target_modules`), and by the plugin that does since
+    (vllm-bnb-plugin 0.0.3, the same function)."""
+    if not at_least(version, *PACKED_EXPERTS):
+        return f"vLLM {version} has no bitsandbytes for routed experts: 0.10.0 and later have it"
+    if quantization.get("load_in_8bit"):
+        return f"vLLM {version or NEWEST} refuses routed experts that bitsandbytes packed in 8 bits"
+    return None
 
 
 def lacks_method(version: str | None, method: str) -> str | None:

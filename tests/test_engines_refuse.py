@@ -1,0 +1,76 @@
+"""What engines refuse at loading, by their own source: a class that none has, packed experts, a chip without code for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archcalc.arch import parse
+from archcalc.engines.served import check
+from archcalc.engines.vllm.served import REGISTRY, lacks_format
+from archcalc.errors import UnsupportedError
+from archcalc.zoo import config
+from conftest import Run
+
+_EIGHT, _FOUR = ({"quant_method": "bitsandbytes", key: True} for key in ("load_in_8bit", "load_in_4bit"))
+
+
+# vLLM, model_executor/model_loader/bitsandbytes_loader.py `_get_bnb_target_modules`: "Prequant BitsAndBytes 8bit models with FusedMoE is
+# not supported yet." in 0.10.1, 0.20.0 and 0.27.0, and in vllm-bnb-plugin 0.0.3; before 0.10.0 its config has no method for experts.
+@pytest.mark.parametrize("version", ["0.10.1", "0.16.0", "0.20.0", "0.27.0", None])
+def test_vllm_loads_no_experts_of_8_bits_that_bitsandbytes_packed(version: str | None) -> None:
+    assert "routed experts" in str(lacks_format(version, _EIGHT, experts=True))
+    assert lacks_format(version, _EIGHT) is None
+    assert lacks_format(version, _FOUR, experts=True) is None
+
+
+def test_vllm_before_0_10_has_no_bitsandbytes_for_experts() -> None:
+    assert "0.10.0" in str(lacks_format("0.9.2", _FOUR, experts=True))
+    assert lacks_format("0.9.2", _FOUR) is None
+
+
+def test_packed_experts_do_not_fit(cli: Run) -> None:
+    asked = ("--gpu", "h100", "--engine", "vllm", "--engine-version", "0.20.0", "--quant", "bnb-int8", "--offline")
+    done = cli("fit", "qwen3-30b-a3b", *asked)
+    assert done.returncode == 1
+    assert "8 bits" in done.stdout
+    assert cli("fit", "qwen3-8b", *asked).returncode == 0
+
+
+def test_vllm_does_not_run_on_a_mac_by_the_rules_of_others(cli: Run) -> None:
+    done = cli("fit", "qwen3-8b", "--gpu", "m4-max", "--engine", "vllm", "--offline")
+    assert done.returncode == 2
+    assert "vLLM-Metal" in done.stderr
+    assert "not modelled" in done.stderr
+
+
+def _config(name: str, **changes: Any) -> dict[str, Any]:
+    found = config(name)
+    assert found is not None
+    return {**found, **changes}
+
+
+def test_a_class_that_nobody_has_does_not_start(cli: Run, tmp_path: Path) -> None:
+    """vLLM 0.33, models/registry.py `_try_resolve_transformers`: no attribute of transformers, and no AutoModel in `auto_map`."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(_config("llama-3.1-8b", architectures=["NobodysForCausalLM"])))
+    done = cli("fit", str(path), "--gpu", "h100", "--engine", "vllm")
+    assert "it does not start as it is" in " ".join(done.stdout.split())
+    assert "LlamaForCausalLM" in done.stdout
+    path.write_text(
+        json.dumps(_config("llama-3.1-8b", architectures=["NobodysForCausalLM"], auto_map={"AutoModelForCausalLM": "m.N"}))
+    )
+    done = cli("fit", str(path), "--gpu", "h100", "--engine", "vllm")
+    assert "it starts if its Transformers backend takes the model" in " ".join(done.stdout.split())
+
+
+def test_a_class_without_any_like_it_is_refused() -> None:
+    made = parse(_config("llama-3.1-8b"))._replace(model_type="nobodys", classes=("NobodysForCausalLM",))
+    with pytest.raises(UnsupportedError, match="it does not start"):
+        check(REGISTRY, made, None)
+    assert "Transformers backend" in check(REGISTRY, made._replace(coded=True), None)[0]
+    # transformers makes it, whatever its task.
+    assert "Transformers backend" in check(REGISTRY, made._replace(classes=("CLIPTextModelWithProjection",)), None)[0]
