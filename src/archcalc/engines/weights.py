@@ -195,6 +195,20 @@ class JoinedKeep(Keep):
         super().__init__(architecture, options)
         half = architecture.dtype if architecture.dtype in _HALF else "BF16"
         self.dtype = options.dtype or half
+        self.keys_as_values = _keys_as_values(architecture)
+
+    def pieces(self, entry: Entry) -> tuple[Piece, ...]:
+        """Keys that are values too fill both places of the joined projection (vLLM 0.19 to 0.33, models/gemma4.py; SGLang 0.5.23,
+        srt/models/gemma4_causal.py `load_weights`)."""
+        pieces = super().pieces(entry)
+        if (
+            entry.layers
+            and entry.part == "decoder"
+            and ".k_proj." in entry.tensor.name
+            and self.keys_as_values.issuperset(entry.layers)
+        ):
+            return pieces + pieces
+        return pieces
 
     def up_projection(self, entry: Entry) -> bool:
         """Whether the tensor is MLA's up-projection, or the part of one that holds its numbers."""
@@ -202,6 +216,20 @@ class JoinedKeep(Keep):
         if tensor.shard is None or not tensor.name.endswith("kv_b_proj.weight") or "scale" in name[-20:]:
             return False
         return name.endswith(("weight", "weight_packed"))
+
+
+def _keys_as_values(architecture: Architecture) -> frozenset[int]:
+    """The layers that project keys, and no values."""
+    found: set[int] = set()
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        lacking = [
+            any(".k_proj." in f".{t.name}" for t in layer.tensors) and not any(".v_proj." in f".{t.name}" for t in layer.tensors)
+            for layer in stack.kinds
+        ]
+        found.update(i for i, kind in enumerate(stack.pattern) if lacking[kind])
+    return frozenset(found)
 
 
 class Tiles(NamedTuple):

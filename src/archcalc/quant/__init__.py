@@ -139,6 +139,9 @@ _SYNTHETIC: dict[str, dict[str, Any]] = {
     "mlx-int3": {"bits": 3, "group_size": 64},
     "nvfp4": {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head"]},
 }  # fmt: skip
+_SPARE_TOWERS = frozenset({"fp8", "fp8-dynamic", "int8", "w4a16", "mxfp4", "mxfp8", "nvfp4"})
+"""Storages whose published checkpoints leave towers for images and audio alone: the lists of all those of vision models that were found
+name them (nvidia's NVFP4 of Qwen3.5-122B, Kimi-K2.6 and GLM-5.3-Flash, RedHatAI's FP8 of Llama-4-Scout, Qwen's and Z.ai's own FP8)."""
 _ALIASES = {
     "w8a8": "int8", "fp8-block": "fp8", "w8a8-fp8": "fp8-dynamic", "int4": "w4a16", "bnb": "nf4", "bnb-4bit": "nf4",
     "bnb-8bit": "bnb-int8", "bitsandbytes": "nf4", "gptq-int4": "gptq", "awq-int4": "awq", "fp4": "nvfp4", "qlora": "nf4-dq",
@@ -213,5 +216,8 @@ def quantize_as(architecture: Architecture, name: str) -> Architecture:
         return architecture._replace(quantization=None, dtype=_PLAIN[wanted])
     half = "F16" if architecture.dtype == "F16" else "BF16"
     if wanted in _SYNTHETIC:
-        return architecture._replace(quantization=_SYNTHETIC[wanted], dtype=half)
+        config = _SYNTHETIC[wanted]
+        if wanted in _SPARE_TOWERS and any(s.part in ("vision", "audio") for s in architecture.stacks):
+            config = {**config, "within": "text_config"}
+        return architecture._replace(quantization=config, dtype=half)
     return architecture._replace(quantization={"quant_method": "gguf", "file_type": _file_type(wanted)}, dtype=half)

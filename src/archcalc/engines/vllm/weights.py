@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from archcalc.engines._offload import added, draft_bytes, spared
@@ -32,6 +33,11 @@ class VllmKeep(JoinedKeep):
         # Scales of Marlin's FP8 kernels, for GPUs without FP8 units, are of the model's dtype, one to each column and group.
         # vLLM 0.33, quantization/utils/marlin_utils_fp8.py `prepare_fp8_layer_for_marlin`, `prepare_moe_fp8_layer_for_marlin`.
         self.marlin_fp8 = (cuda(options.device) or (9, 0)) < (8, 9)
+        # Scales of bitsandbytes' blocks: 8 bits where the checkpoint has them so, or where vLLM itself quantizes; since 0.9.2 they are
+        # widened at loading (model_loader/bitsandbytes_loader.py `dequantize_dq`, `_unquantized_generator`; 0.9.0 and 0.9.1 have none).
+        states = architecture.quantization or {}
+        widened, nested = at_least(version, 0, 9, 2), states.get("bnb_4bit_use_double_quant", "load_in_4bit" in states)
+        self.scale_bytes = 4 if widened or not nested else 1
 
     def latent_copy(self, entry: Entry) -> Piece | None:
         """vLLM 0.33, layers/attention/mla_attention.py `process_weights_after_loading`: views of the weight, unless it was quantized."""
@@ -46,6 +52,8 @@ class VllmKeep(JoinedKeep):
             if entry.tensor.experts is not None and entry.experts:
                 out //= len(entry.tensor.stored) or 1
             return out * -(-width // 128) * (entry.experts or 1) * 2
+        if entry.name.endswith("weight.absmax"):
+            return self.scale_bytes * prod(entry.shape) * (entry.experts or 1)
         return super().bytes(entry)
 
 
