@@ -14,7 +14,10 @@ ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama
 """Whose rules hold for each kind of command."""
 
 
-_DRAFTS = frozenset({"--speculative-config", "--speculative-model", "--spec-model", "--speculative-draft-model-path"})
+_DRAFTS = frozenset(
+    "--speculative-config --speculative-model --spec-model --speculative-draft-model-path --model-draft --spec-draft-model"
+    " --spec-draft-hf --hf-repo-draft".split()
+)
 
 
 class Understood(NamedTuple):

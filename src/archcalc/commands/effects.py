@@ -47,7 +47,8 @@ _USED: Mapping[Engine, str] = {
         --override-tensor --n-cpu-moe --cpu-moe --cache-type-k --cache-type-v --flash-attn --swa-full --batch-size --ubatch-size
         --mmproj --mmproj-url --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
         --kv-offload --fit --fit-target --fit-ctx --model-draft --spec-draft-model --spec-draft-hf --spec-draft-ngl
-        --gpu-layers-draft --embeddings --embedding --reranking --n-prompt --n-gen --n-depth --cache-ram --main-gpu --device
+        --gpu-layers-draft --spec-draft-n-max --spec-draft-type-k --spec-draft-type-v --op-offload --no-op-offload
+        --embeddings --embedding --reranking --n-prompt --n-gen --n-depth --cache-ram --main-gpu --device
     """,
     "ollama": "--num_ctx --num_gpu --num_batch --use_mmap --use_mlock",
     "mlx": """
@@ -120,8 +121,8 @@ _INERT: Mapping[Engine, str] = {
         --escape --cont-batching --no-cont-batching --context-shift --no-context-shift --cache-prompt --no-cache-prompt
         --cache-reuse --numa --check-tensors --offline --hf-token --model-url --list-devices --simple-io --display* --no-display*
         --system-prompt* --skip-chat* --prefill-assistant --no-prefill-assistant --repetitions --output* --delay --progress
-        --repack --no-repack --op-offload --no-op-offload --lazy-mode --load-mode --direct-io --sleep-idle* --models-* --tools*
-        --mcp* --media-path --image --audio --image-*-tokens --pooling --attention --override-kv --sse* --spec-draft-n-m*
+        --repack --no-repack --lazy-mode --load-mode --direct-io --sleep-idle* --models-* --tools*
+        --mcp* --media-path --image --audio --image-*-tokens --pooling --attention --override-kv --sse* --spec-draft-n-min
         --spec-draft-p* --draft* --rope* --yarn* --ctx-checkpoints --checkpoint* --swa-checkpoints --no-host --color -npp -ntg
         -npl -pps -tgs -pg
     """,

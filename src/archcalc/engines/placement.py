@@ -55,7 +55,9 @@ class RankWeights(NamedTuple):
 
     `bytes` is the sum of `tensor_bytes` (of which `components` are the parts), `tables_bytes` (cosines and sines) and `rounding_bytes`
     (what PyTorch's allocator adds). `stages` are the same sum for each stage. `total_bytes` is what all GPUs hold of tensors,
-    `cpu_bytes` what the engine leaves to the CPU, of which `left` is multiplied at each step.
+    `cpu_bytes` what the engine leaves to the CPU; of those, `streamed_bytes` and `streamed_head_bytes` are the largest weight and the head
+    that a GPU multiplies with all the same, `left` what is multiplied at each step. `heads_gpu` is the one that the head lies on, where
+    that is known.
     """
 
     bytes: int
@@ -67,6 +69,9 @@ class RankWeights(NamedTuple):
     fullest: int
     total_bytes: int
     cpu_bytes: int
+    streamed_bytes: int = 0
+    streamed_head_bytes: int = 0
+    heads_gpu: int | None = None
     left: tuple[Component, ...] = ()
 
 

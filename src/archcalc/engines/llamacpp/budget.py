@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from archcalc.engines._allocation import Workload
 from archcalc.engines.budget import GIB, Budget, Serving, Term, budgeted, cuda_context
 from archcalc.engines.llamacpp import cache as llamacpp
-from archcalc.engines.llamacpp.layout import CPU, Layout, lay_out
+from archcalc.engines.llamacpp.layout import CPU, Layout, devices_of, lay_out, on_cpu
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.placement import Component, RankWeights
+from archcalc.figures.checkpoint import inventory, storage_bytes
 from archcalc.model import Architecture
 
 if TYPE_CHECKING:
@@ -25,34 +27,93 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
     own: Settings | None = serving.own
     context = serving.context_tokens or architecture.facts.context_tokens or 4096
     sequences = serving.sequences or 1
-    cache = llamacpp.allocate(architecture, Workload(context, sequences), options_of(own, sequences))
-    compute = int(cache.details["compute_buffer_bytes"])
-    batch = own.ubatch if own else 512
-    buffer = Term(
-        "compute buffer",
-        compute,
-        "cited",
-        f"a batch of {batch:,} over {context:,} cells",
-        "llama.cpp, src/llama-context.cpp `graph_reserve`",
+    copies = llamacpp.PIPELINE_COPIES if in_pipeline(architecture, own, len(weights.stages)) else 1
+    options = options_of(own, sequences)._replace(
+        copies=copies,
+        streamed_bytes=weights.streamed_bytes,
+        streamed_head_bytes=weights.streamed_head_bytes,
+        head_here=weights.heads_gpu in (None, CPU, weights.fullest),
     )
+    batch = own.ubatch if own else 512
+    text = f"a batch of {batch:,} over {context:,} cells"
+    if copies > 1:
+        text += f", its inputs in {copies} copies"
+    if weights.streamed_bytes:
+        text += f", and a weight of {weights.streamed_bytes:,} B from the CPU's memory"
+    source = "llama.cpp, src/llama-context.cpp `sched_reserve`"
+    buffers = [Term("compute buffer", _compute(architecture, context, sequences, options), "cited", text, source)]
+    if own is not None and own.draft is not None:
+        size = _compute(own.draft, context, sequences, draft_options(own, sequences))
+        buffers.append(
+            Term("compute buffer of the draft model", size, "cited", f"a batch of {batch:,}", "llama.cpp, common/speculative.cpp")
+        )
     lost = [Term("context", cuda_context(device), "fitted", "one process", "fitted to logs: docs/engine-logs.md")]
     share = serving.utilization or 1.0
     margin = own.margin_bytes if own is not None else GIB if serving.utilization is None else 0
     if margin:
         lost.append(Term("margin", margin, "cited", "--fit-target", "llama.cpp, common/fit.cpp"))
     memory = device.visible_bytes
-    made = budgeted(memory, share, int(memory * share), weights.bytes, [buffer], lost, batch, sequences)
+    made = budgeted(memory, share, int(memory * share), weights.bytes, buffers, lost, batch, sequences)
     return made._replace(gpu=weights.fullest)
+
+
+def _compute(architecture: Architecture, context: int, sequences: int, options: llamacpp.Options) -> int:
+    return int(llamacpp.allocate(architecture, Workload(context, sequences), options).details["compute_buffer_bytes"])
+
+
+def in_pipeline(architecture: Architecture, own: Settings | None, gpus: int) -> bool:
+    """Whether GPUs run micro-batches one behind the other: several that hold all layers, and no tensor elsewhere.
+
+    Source: llama.cpp 0c1e57098, src/llama-context.cpp `llama_context` (`pipeline_parallel`).
+    """
+    own = own or Settings()
+    whole = own.gpu_layers is None or own.gpu_layers > architecture.layers
+    return gpus > 1 and whole and own.split and not (own.cache_on_cpu or own.overrides or own.cpu_experts)
 
 
 def options_of(own: Settings | None, sequences: int) -> llamacpp.Options:
     """The cache's options that a command sets."""
     if own is None:
         return llamacpp.Options()
+    # A draft is verified with the token before it (tools/server/server-context.cpp `server_output_limits`).
+    outputs = own.slots * (1 + own.draft_tokens) if own.serves else 0
     return llamacpp.Options(
         n_parallel=own.slots if own.unified else sequences, kv_unified=own.unified, n_ubatch=own.ubatch, swa_full=own.swa_full,
-        flash_attn=own.flash, cache_type_v=own.type_v, n_outputs=own.slots if own.serves else 0,
+        flash_attn=own.flash, cache_type_v=own.type_v, n_outputs=outputs,
     )  # fmt: skip
+
+
+# Drafts
+
+
+def draft_options(own: Settings, sequences: int) -> llamacpp.Options:
+    """A draft's context is the target's, but for the types of its cache and the logits of one row a slot.
+
+    Source: llama.cpp 0c1e57098, common/speculative.cpp `common_base_params_to_speculative`, `common_speculative_init_result`.
+    """
+    options = options_of(own, sequences)
+    return options._replace(cache_type_v=own.draft_type_v, n_outputs=own.slots if own.serves else 0)
+
+
+def draft_cache(own: Settings, context: int, sequences: int) -> int:
+    """The draft's cache, all of it."""
+    if own.draft is None:
+        return 0
+    work = Workload(context, sequences, own.draft_type_k)
+    return llamacpp.allocate(own.draft, work, draft_options(own, sequences)).bytes
+
+
+def draft_weights(ask: Ask) -> tuple[int, int]:
+    """What GPUs hold of the draft, in the model's own file type, and what the CPU does."""
+    from archcalc.engines.engine import server
+    from archcalc.engines.weights import Options, kept
+
+    own: Settings = ask.own
+    assert own.draft is not None
+    held, _ = server("llama.cpp").load(own.draft, ask.quant, ask.gpus.device)
+    tensors = kept(held, Options("llama.cpp", ask.version, ask.gpus.device, towers=False))
+    layout = lay_out(tensors, held.layers, 1, Settings(gpu_layers=own.draft_layers), [1])
+    return layout.weights[0], layout.on_cpu
 
 
 class Held(NamedTuple):
@@ -86,9 +147,11 @@ def on_gpus(model: Candidate, ask: Ask, layout: Layout, context: int, sequences:
 
 
 def weigh(model: Candidate, ask: Ask) -> RankWeights:
-    """The weights of the fullest GPU, and what the CPU's memory holds."""
+    """The weights of the fullest GPU, and what the CPU's memory holds. A draft model lies on the fullest too: the most that it takes."""
+    from archcalc.engines._offload import added
     from archcalc.engines.plan import context_of
 
+    own: Settings = ask.own or Settings()
     held = fullest(model, ask, context_of(model.architecture, ask), ask.concurrency)
     size = held.layout.weights[held.gpu]
     total = sum(held.layout.weights)
@@ -104,4 +167,38 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
     if components:
         components[0] = components[0]._replace(bytes=components[0].bytes + size - sum(c.bytes for c in components))
     left = tuple(Component(part, role, n) for (part, role), n in held.layout.left.items())  # type: ignore[arg-type]
-    return RankWeights(size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, left)
+    streamed, head = (0, 0) if ask.gpus.device.shared_memory or not own.streams else streamed_weights(model, ask)
+    found = RankWeights(
+        size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, streamed, head,
+        held.layout.head, left,
+    )  # fmt: skip
+    if own.draft is None:
+        return found
+    gpu, cpu = draft_weights(ask)
+    return added(found, gpu)._replace(total_bytes=total + gpu, cpu_bytes=found.cpu_bytes + cpu)
+
+
+def streamed_weights(model: Candidate, ask: Ask) -> tuple[int, int]:
+    """The largest tensor of a layer that lies in the CPU's memory, and the head's bytes where that lies there.
+
+    A GPU multiplies with them for all but small batches (ggml/src/ggml-backend.cpp `ggml_backend_sched_backend_id_from_cur`).
+    """
+    own: Settings = ask.own or Settings()
+    memories = [d.visible_bytes for d in ask.gpus.each]
+    places = devices_of(model.architecture.layers, len(memories), own, memories)
+    if CPU not in places and not own.cpu_experts and not own.overrides:
+        return 0, 0
+    layer = head = 0
+    for entry in inventory(model.architecture):
+        tensor = entry.tensor
+        if len(tensor.shape) < 2 or entry.part not in ("decoder", "head", "embedding"):
+            continue
+        # Experts whose gate and up the publisher joins are two tensors of a file.
+        names = len(tensor.stored) if tensor.experts is not None and len(entry.shape) == len(tensor.shape) else 1
+        size = storage_bytes(entry.dtype, prod(entry.shape) * (entry.experts or 1)) // max(1, names)
+        if entry.part == "decoder":
+            away = any(places[i] == CPU or on_cpu(own, tensor.role, i) for i in entry.layers if i < len(places))
+            layer = max(layer, size if away else 0)
+        elif places[-1] == CPU and (entry.part == "head" or model.architecture.facts.tied_embeddings):
+            head = max(head, size)
+    return layer, head

@@ -77,7 +77,11 @@ _NOT_MODELLED = frozenset({"dots3note"})
 
 class Options(NamedTuple):
     """llama.cpp's own options: slots (`-np`; the workload's sequences by default), `-kvu`, `-ub`, `--swa-full`, `-fa`, cache types of keys
-    and values, and states kept for speculative rollback."""
+    and values, and states kept for speculative rollback. `n_outputs` are the rows of logits that are reserved, 0 for one of each token.
+
+    `copies` are those of a graph's inputs, `streamed_bytes` the largest weight in the CPU's memory that the GPU multiplies with, and
+    `streamed_head_bytes` the head where it lies there. `head_here` is False on a GPU that has no head, of several.
+    """
 
     n_parallel: int | None = None
     kv_unified: bool = False
@@ -87,6 +91,10 @@ class Options(NamedTuple):
     cache_type_v: str | None = None
     n_rs_seq: int = 0
     n_outputs: int = 0
+    copies: int = 1
+    streamed_bytes: int = 0
+    streamed_head_bytes: int = 0
+    head_here: bool = True
 
 
 class Row(NamedTuple):
@@ -388,32 +396,51 @@ def _inner(layer: Layer) -> int:
 
 
 # Bytes of a mask's cell: fp32 and a copy in fp16, until the middle of 2026; fp16 alone since 0c1e57098.
-_MASK_BYTES = 6
+_MASK_BYTES, _MASK_UPLOAD = 6, 4
 # Rows of the hidden state that attention holds at once, of four bytes: fitted to logs with flash attention, and without.
 _STREAMS, _STREAMS_PLAIN = 6, 3
 # Bytes of each element of the widest layer's inside where logits are few: fitted to logs of three models of 2026.
 _WIDEST = 15
+# Copies of a graph's inputs where GPUs run micro-batches one behind the other (ggml/src/ggml-backend.cpp `GGML_SCHED_MAX_COPIES`), and
+# the fewest rows for which a weight in the CPU's memory is brought to the GPU (ggml/src/ggml-cuda/ggml-cuda.cu `offload_op`).
+PIPELINE_COPIES, OFFLOADED_ROWS = 4, 32
 
 
 def compute_buffer(architecture: Architecture, rows: Sequence[Row], grid: Cells, options: Options) -> int:
     """What a graph of one micro-batch needs: the larger of two moments, which are not alive together.
 
     Logits of every token with the hidden state they are made of; or the masks of all cells (without flash attention every head's scores)
-    beside a few rows of the hidden state. llama-server since 2026 asks for the logits of its slots alone, where that is less.
+    beside a few rows of the hidden state. llama-server since 2026 asks for the logits of its slots alone, where that is less. A weight
+    that lies in the CPU's memory is copied to the GPU for a batch, one at a time, and freed before the next. Where GPUs run
+    micro-batches one behind the other, masks and the hidden state that comes in are kept in four copies throughout.
 
-    Sources: llama.cpp, src/llama-context.cpp `graph_reserve`, src/llama-graph.cpp `build_attn_inp_kq_mask`; logs of 2025 and 2026
-    (tests/test_budget.py), within 10 %.
+    Sources: llama.cpp 0c1e57098, src/llama-context.cpp `sched_reserve`, src/llama-graph.cpp `build_attn_inp_kq_mask`,
+    ggml/src/ggml-backend.cpp `ggml_backend_sched_split_graph`; logs of 2024 to 2026 (tests/test_budget.py), within 10 %.
     """
     facts, batch = architecture.facts, options.n_ubatch
     outputs = min(batch, options.n_outputs or batch)
-    depths = {grid.of(row) for row in rows}
-    logits = outputs * (facts.vocab_size + facts.hidden_size) * 4
-    if options.flash_attn and options.n_outputs:
-        # Builds that reserve logits of their slots alone keep masks in fp16, and the widest layer's inside is what is left.
+    cells, row = sum({grid.of(row) for row in rows}), facts.hidden_size * 4
+    short = options.flash_attn and bool(options.n_outputs)
+    # Builds that reserve logits of their slots alone keep masks in fp16.
+    upload = cells * batch * (2 if short else _MASK_UPLOAD) + batch * row
+    kept = options.copies * upload if options.copies > 1 else 0
+    beside = (options.copies - 1) * upload
+    streamed = options.streamed_bytes if batch >= OFFLOADED_ROWS else 0
+    inside = 0
+    if short or streamed:
         widest = max((_inner(layer) for s in architecture.stacks if s.part == "decoder" for layer in s.kinds), default=0)
-        attention = sum(depths) * batch * 2 + _WIDEST * batch * widest
+        inside = _WIDEST * batch * widest
+    if short:
+        # The widest layer's inside is what is left.
+        attention = cells * batch * 2 + inside + streamed
     elif options.flash_attn:
-        attention = sum(depths) * batch * _MASK_BYTES + _STREAMS * batch * facts.hidden_size * 4
+        attention = cells * batch * _MASK_BYTES + max(_STREAMS * batch * row, inside) + streamed
     else:
-        attention = max(depths, default=0) * batch * 4 * (facts.heads + 1) + _STREAMS_PLAIN * batch * facts.hidden_size * 4
-    return max(logits, attention)
+        depth = max((grid.of(row) for row in rows), default=0)
+        scores = depth * batch * 4 * facts.heads + _STREAMS_PLAIN * batch * row
+        attention = depth * batch * 4 + max(scores, inside + streamed)
+    logits = outputs * (facts.vocab_size + facts.hidden_size) * 4 if options.head_here else 0
+    if options.streamed_head_bytes:
+        # Few rows are multiplied where the head lies.
+        logits = logits + options.streamed_head_bytes if outputs >= OFFLOADED_ROWS else 0
+    return max(logits + kept, attention + beside)

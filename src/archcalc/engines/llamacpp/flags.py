@@ -19,7 +19,10 @@ from archcalc.errors import UsageError
 # The first build that is known to reserve logits of a server's slots alone (Ollama 0.30 was made with it).
 LOGITS_OF_SLOTS = 9452
 _AUTO_SLOTS = 4
-_NOT_YET = ("--model-draft", "--spec-draft-model", "--spec-draft-hf", "--hf-repo-draft", "--main-gpu", "--device")
+_NOT_YET = ("--main-gpu", "--device")
+_DRAFTS = ("--model-draft", "--spec-draft-model", "--spec-draft-hf", "--hf-repo-draft")
+# Tokens that a draft model drafts at once (common/common.h `common_params_speculative_draft`; 16 before 2026).
+_DRAFTED = 3
 _OFF = frozenset({"off", "disabled", "false", "0"})
 
 
@@ -77,12 +80,37 @@ def asked(read: Read) -> Asked:
     )
     own["mapped"] = not (read.get("--no-mmap") or read.get("--mmap") is False)
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
+    own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
     own["towers"] = bool(read.get("--mmproj") or read.get("--mmproj-url")) and not read.get("--no-mmproj-offload")
     if own.get("gpu_layers") is None and str(read.get("--fit") or "on").lower() not in _OFF and not bench:
         own["margin_bytes"] = _margin(read)
     unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None]
     values = _values(own, quant)
-    return Asked("llama.cpp", model, read.version, values, Settings(**own), unmodelled=tuple(unmodelled), notes=tuple(notes))
+    draft = _draft(read, own, unmodelled, notes)
+    return Asked(
+        "llama.cpp", model, read.version, values, Settings(**own), draft=draft, unmodelled=tuple(unmodelled), notes=tuple(notes)
+    )
+
+
+def _draft(read: Read, own: dict[str, Any], unmodelled: list[str], notes: list[str]) -> str | None:
+    """The draft model, and what is set of it."""
+    given = {flag: str(value) for flag in _DRAFTS if (value := read.get(flag)) is not None}
+    if not given:
+        return None
+    if len(set(given.values())) > 1:
+        raise UsageError(f"the command names two draft models: {' and '.join(given.values())[:120]}", "leave one of them out")
+    unmodelled += given
+    flag, draft = next(iter(given.items()))
+    if "hf" in flag:
+        draft = draft.partition(":")[0]
+    own["draft_tokens"] = _whole(read, "--spec-draft-n-max", _DRAFTED, least=0)
+    for name in ("--spec-draft-ngl", "--gpu-layers-draft"):
+        if str(read.get(name) or "").isdecimal():
+            own["draft_layers"] = int(str(read.get(name)))
+    own["draft_type_k"] = str(read.get("--spec-draft-type-k", "--cache-type-k-draft") or "f16")
+    own["draft_type_v"] = str(read.get("--spec-draft-type-v", "--cache-type-v-draft") or "f16")
+    notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
+    return draft
 
 
 def _values(own: Mapping[str, Any], quant: str | None) -> dict[str, Any]:

@@ -28,7 +28,8 @@ _NAMES = {
 
 
 class Layout(NamedTuple):
-    """Bytes of weights on each GPU and in the CPU's memory, and the device of each layer's cache (-1 is the CPU).
+    """Bytes of weights on each GPU and in the CPU's memory, the device of each layer's cache (-1 is the CPU), and
+    that of the head.
 
     `left` is what of the CPU's is multiplied at each step, by part and role: not the table of the input.
     """
@@ -36,6 +37,7 @@ class Layout(NamedTuple):
     weights: tuple[int, ...]
     on_cpu: int
     caches: tuple[int, ...]
+    head: int
     left: Mapping[tuple[str, str], int] = {}
 
 
@@ -102,4 +104,4 @@ def lay_out(tensors: Sequence[Kept], layers: int, gpus: int, own: Settings, free
         else:
             put(places[-1], size * tensor.copies, tensor)
     caches = tuple(CPU if own.cache_on_cpu else place for place in places[:layers])
-    return Layout(tuple(weights), on_host, caches, left)
+    return Layout(tuple(weights), on_host, caches, places[-1], left)

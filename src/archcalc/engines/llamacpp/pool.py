@@ -5,7 +5,7 @@ from __future__ import annotations
 from archcalc.engines._allocation import Workload
 from archcalc.engines.budget import Budget
 from archcalc.engines.llamacpp import cache as llamacpp
-from archcalc.engines.llamacpp.budget import options_of
+from archcalc.engines.llamacpp.budget import draft_cache, options_of
 from archcalc.engines.llamacpp.layout import CPU, devices_of
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.plan import Ask, Pooled, largest
@@ -24,7 +24,7 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
         for place, size, state in zip(places, caches, states, strict=True):
             if place != CPU and not own.cache_on_cpu:
                 found[place] += size + state
-        return found[plan.gpu]
+        return found[plan.gpu] + draft_cache(own, context, sequences)
 
     def held(room: int, context: int) -> tuple[float, int]:
         if own.unified:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from archcalc.model import Architecture
+
 
 class Settings(NamedTuple):
     """llama.cpp's settings by their flags.
@@ -11,7 +13,9 @@ class Settings(NamedTuple):
     `cells` is `-c`, 0 for the trained length; `slots` is `-np`. `gpu_layers` is `-ngl`, None for as many as fit. `shares` are `-ts`.
     `cpu_experts` is how many layers' routed experts stay in the CPU's memory. `overrides` are `-ot`'s patterns and the devices that they
     send tensors to. `serves` is whether slots alone have logits: a server of a build that reserves them so. `mapped` is False for
-    `--no-mmap`. `cache_on_cpu` is `--no-kv-offload`.
+    `--no-mmap`. `cache_on_cpu` is `--no-kv-offload`. `streams` is False for `--no-op-offload`: the CPU multiplies with what lies in its
+    memory. `draft` is a draft model of its own, with `draft_layers` of it on GPUs and its cache in types of its own; `draft_tokens` are
+    those that it drafts at once.
     """
 
     cells: int = 0
@@ -33,3 +37,9 @@ class Settings(NamedTuple):
     cache_on_cpu: bool = False
     towers: bool = False
     margin_bytes: int = 0
+    streams: bool = True
+    draft: Architecture | None = None
+    draft_layers: int | None = None
+    draft_type_k: str = "f16"
+    draft_type_v: str = "f16"
+    draft_tokens: int = 0

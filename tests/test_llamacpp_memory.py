@@ -1,0 +1,99 @@
+"""llama.cpp's memory under a command: weights that lie in the CPU's memory and are multiplied on the GPU, and draft models."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from archcalc.engines.llamacpp.budget import in_pipeline
+from archcalc.engines.llamacpp.settings import Settings
+from archcalc.zoo import spec
+from conftest import Run
+
+MIB = 1 << 20
+# Experts of Qwen3 30B A3B: 128 of 2,048 x 768, the down-projection of half the layers in Q6_K, all others in Q4_K.
+Q6_K, Q4_K = (128 * 2048 * 768 * block // 256 for block in (210, 144))
+# A key and a value of 8 heads of 64 in 16 layers: Llama 3.2 1B, in half precision.
+DRAFT_TOKEN = 16 * 2 * 8 * 64 * 2
+
+
+def asked(cli: Run, gpu: str, command: str, *options: str) -> dict[str, Any]:
+    done = cli("fit", "--gpu", gpu, "--quant", "q4_k_m", *options, "--offline", "--format", "json", "--", *command.split())
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_experts_in_the_cpus_memory_are_brought_to_the_gpu_one_at_a_time(cli: Run) -> None:
+    """ggml/src/ggml-backend.cpp `ggml_backend_sched_split_graph`: each starts a split of its own, and its memory is used again."""
+    base = "llama-server -m qwen3-30b-a3b -c 131072 -ngl 99"
+    here, away, kept = (
+        asked(cli, "h100", f"{base} {more}")["per_gpu"]["activation_bytes"]
+        for more in ("", "--n-cpu-moe 20", "--n-cpu-moe 20 --no-op-offload")
+    )
+    assert kept == here
+    assert Q6_K <= away - here < Q6_K + 40 * MIB
+    few = asked(cli, "h100", f"{base} --n-cpu-moe 20 -ub 16 -b 16")["per_gpu"]["activation_bytes"]
+    assert few < Q4_K
+
+
+def test_a_whole_layer_in_the_cpus_memory_is_streamed_too(cli: Run) -> None:
+    whole, part = (
+        asked(cli, "h100", f"llama-server -m llama-3.1-8b -c 131072 -ngl {n}")["per_gpu"]["activation_bytes"] for n in (33, 10)
+    )
+    # The down-projection in Q6_K.
+    assert 14336 * 4096 * 210 // 256 <= part - whole < 14336 * 4096 * 210 // 256 + 80 * MIB
+
+
+@pytest.mark.parametrize(("flags", "bytes_per_token"), [("", DRAFT_TOKEN), ("-ctkd q8_0 -ctvd q8_0", DRAFT_TOKEN * 34 // 64)])
+def test_a_draft_model_is_counted_with_its_cache_and_its_buffer(cli: Run, flags: str, bytes_per_token: int) -> None:
+    """common/speculative.cpp: its context is as long as the target's, its cache in types of its own."""
+    base = "llama-server -m llama-3.1-8b -c 32768 -np 1"
+    alone, drafted = asked(cli, "3090", base), asked(cli, "3090", f"{base} -md llama-3.2-1b {flags}")
+    own = asked(cli, "3090", "llama-server -m llama-3.2-1b -c 32768 -np 1")
+    more = {key: drafted["per_gpu"][key] - alone["per_gpu"][key] for key in alone["per_gpu"]}
+    assert more["weights_bytes"] == own["per_gpu"]["weights_bytes"]
+    assert more["kv_needed_bytes"] == 32768 * bytes_per_token
+    assert more["activation_bytes"] == own["per_gpu"]["activation_bytes"]
+    assert "--spec-draft-model" in drafted["options"]["used"]
+
+
+def test_a_server_reserves_logits_for_what_is_drafted(cli: Run) -> None:
+    """tools/server/server-context.cpp `server_output_limits`: a row of each slot for the token before, and one for each drafted."""
+    base = "llama-server -m llama-3.1-8b -c 1024 -np 200 -ub 1024 -b 2048"
+    two, four = (
+        asked(cli, "h100", f"{base} -md llama-3.2-1b --spec-draft-n-max {n}", "--engine-version", "b9500") for n in (2, 4)
+    )
+    assert four["per_gpu"]["activation_bytes"] - two["per_gpu"]["activation_bytes"] == 400 * (128256 + 4096) * 4
+
+
+def test_a_draft_that_is_not_to_be_had_is_named(cli: Run) -> None:
+    found = asked(cli, "3090", "llama-server -m llama-3.1-8b -c 4096 -hfd nobody/nothing:Q8_0")
+    assert found["options"]["unmodelled"] == ["--spec-draft-hf"]
+    assert any("nobody/nothing is not counted" in note for note in found["notes"])
+    done = cli("fit", "--gpu", "3090", "--", *"llama-server -m llama-3.1-8b -md qwen3-0.6b -hfd nobody/nothing".split())
+    assert done.returncode == 2
+    assert "two draft models" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("own", "gpus", "piped"),
+    [
+        (None, 2, True), (None, 1, False), (Settings(gpu_layers=99), 2, True), (Settings(gpu_layers=32), 2, False),
+        (Settings(split=False), 2, False), (Settings(cpu_experts=1), 2, False), (Settings(overrides=(("exps", "CPU"),)), 2, False),
+        (Settings(cache_on_cpu=True), 2, False),
+    ],
+)  # fmt: skip
+def test_which_commands_run_gpus_one_behind_the_other(own: Settings | None, gpus: int, piped: bool) -> None:
+    """llama.cpp 0c1e57098, src/llama-context.cpp: `pipeline_parallel`."""
+    model = spec("llama-3.1-8b")
+    assert model is not None
+    assert in_pipeline(model, own, gpus) is piped
+
+
+def test_two_gpus_keep_inputs_in_four_copies(cli: Run) -> None:
+    base = "llama-server -m llama-3.1-8b -c 65536 -np 1"
+    piped, plain = (asked(cli, "2x3090", base + more)["per_gpu"]["activation_bytes"] for more in (" -ngl 33", " -ngl 33 -ot x=CPU"))
+    assert piped - plain == 3 * 512 * (65536 * 4 + 4096 * 4)
