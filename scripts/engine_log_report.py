@@ -300,6 +300,7 @@ def words_of(row: dict[str, Any]) -> list[str]:
         "tp": "--tensor-parallel-size", "pp": "--pipeline-parallel-size", "dp": "--data-parallel-size",
         "dcp": "--decode-context-parallel-size", "max_model_len": "--max-model-len", "gpu_mem_util": "--gpu-memory-utilization",
         "max_num_batched_tokens": "--max-num-batched-tokens", "max_num_seqs": "--max-num-seqs", "eager": "--enforce-eager",
+        "language_model_only": "--language-model-only",
     }  # fmt: skip
     sglang_words = {
         "tp": "--tp-size", "pp": "--pp-size", "dp": "--dp-size", "max_model_len": "--context-length",

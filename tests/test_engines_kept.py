@@ -56,3 +56,29 @@ def test_a_checkpoints_own_wide_scales_stay_wide() -> None:
     model = candidate(made._replace(quantization=single), Ask(hardware.parse_spec("h100"), "vllm", version="0.8.5"))
     found = rank_weights(model.architecture, Placement(), model.options, model.tensors).tensor_bytes
     assert found == pytest.approx(held("phi-4", "vllm", "nf4", "0.9.2"), rel=1e-3)
+
+
+def test_a_tied_head_is_kept_once_though_the_checkpoint_holds_it() -> None:
+    """AutoAWQ saves it. A log of vLLM 0.13 has 1.1018 GiB for Qwen2.5 1.5B, of which the embedding is 0.435."""
+    held_bytes = held("qwen2.5-1.5b", "vllm", "awq", "0.13.0")
+    stored = sum(
+        e.copies * storage_bytes(e.dtype, e.elements) for e in inventory(quantize_as(parse(config("qwen2.5-1.5b")), "awq"))
+    )
+    assert held_bytes / GIB == pytest.approx(1.1018, rel=0.03)
+    assert stored - held_bytes > 0.9 * 151936 * 1536 * 2
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_layers_that_share_keys_and_values_keep_their_own_projection_of_them(engine: str) -> None:
+    """Twenty of Gemma 4 E2B's 35 layers use another's: four of them with a head of 512, the others of 256, over 1,536 columns."""
+    own = (16 * 256 + 4 * 512) * 2 * 1536 * 2
+    assert abs(held("gemma-4-e2b", engine) - held("gemma-4-e2b", "transformers") - own) < 0.02 * own
+
+
+def test_proportional_rotation_has_a_column_for_every_pair_of_the_wide_head() -> None:
+    """vLLM 0.33, layers/rotary_embedding/gemma4_rope.py: `rotary_dim` is the head's size, whatever share of it turns.
+
+    A log of vLLM 0.21 has 8.89 GiB for Gemma 4 E2B without towers, one of 0.19 15.77 GiB for 26B in NVFP4.
+    """
+    for name, positions in (("gemma-4-e2b", 131072), ("gemma-4-26b-a4b", 262144)):
+        assert sorted(parse(config(name)).rotary) == [(positions, 256), (positions, 512)]

@@ -63,9 +63,7 @@ def test_a_draft_model_is_counted_with_its_cache_and_its_buffer(cli: Run, flags:
 def test_a_server_reserves_logits_for_what_is_drafted(cli: Run) -> None:
     """tools/server/server-context.cpp `server_output_limits`: a row of each slot for the token before, and one for each drafted."""
     base = "llama-server -m llama-3.1-8b -c 1024 -np 200 -ub 1024 -b 2048"
-    two, four = (
-        asked(cli, "h100", f"{base} -md llama-3.2-1b --spec-draft-n-max {n}", "--engine-version", "b9500") for n in (2, 4)
-    )
+    two, four = (asked(cli, "h100", f"{base} -md llama-3.2-1b --spec-draft-n-max {n}", "--engine-version", "b9500") for n in (2, 4))
     assert four["per_gpu"]["activation_bytes"] - two["per_gpu"]["activation_bytes"] == 400 * (128256 + 4096) * 4
 
 

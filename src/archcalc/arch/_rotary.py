@@ -4,7 +4,7 @@ Positions that are interpolated past their original range have a row each; M-RoP
 LongRoPE one table for each of its two sets of factors. Layers of other kinds with another base have a table of their own.
 
 Source: vLLM 0.33, layers/rotary_embedding/__init__.py `get_rope`, and `_compute_cos_sin_cache` of linear_scaling_rope.py,
-yarn_scaling_rope.py, deepseek_scaling_rope.py, phi3_long_rope_scaled_rope.py and mrope.py.
+yarn_scaling_rope.py, deepseek_scaling_rope.py, phi3_long_rope_scaled_rope.py, mrope.py and gemma4_rope.py.
 """
 
 from collections.abc import Mapping
@@ -75,6 +75,10 @@ def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> i
 
 
 def _width(text: Mapping[str, Any], rope: Mapping[str, Any], facts: Facts) -> int:
+    if rope.get("rope_type", rope.get("type")) == "proportional":
+        # Every pair of the wide head has a column, those that are not rotated too.
+        wide = text.get("global_head_dim")
+        return wide if isinstance(wide, int) else facts.head_dim
     shared = text.get("qk_rope_head_dim")
     if isinstance(shared, int):
         return shared

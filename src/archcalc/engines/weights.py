@@ -95,7 +95,8 @@ def kept(architecture: Architecture, options: Options) -> list[Kept]:
     found: dict[tuple[object, ...], Kept] = {}
     for entry in inventory(architecture):
         tensor, part = entry.tensor, entry.part
-        stored_again = tensor.kind == "copy" or (tensor.kind == "tied" and tensor.stored)
+        # A tied head is the embedding, though some tools store it all the same.
+        stored_again = tensor.kind == "tied" or (tensor.kind == "copy" and not keep.keeps_copy(entry))
         if stored_again or (part == "mtp" and not options.mtp) or (part in ("vision", "audio") and not options.towers):
             continue
         layers = tuple(entry.layers) if part == "decoder" else ()
@@ -174,6 +175,10 @@ class Keep:
             return Piece(queries, self.heads), Piece(size - queries, units)
         return (Piece(size, units),)
 
+    def keeps_copy(self, entry: Entry) -> bool:
+        """Whether a tensor that the model itself never uses is kept as others are."""
+        return False
+
     def latent_copy(self, entry: Entry) -> Piece | None:
         """The parts of MLA's up-projection once more, where the engine lays them out for decoding."""
         return None
@@ -209,6 +214,11 @@ class JoinedKeep(Keep):
         ):
             return pieces + pieces
         return pieces
+
+    def keeps_copy(self, entry: Entry) -> bool:
+        """Layers that use another's keys and values have their part of the joined projection all the same (vLLM 0.21,
+        models/gemma4.py `Gemma4Attention`, and 0.11, gemma3n.py; SGLang 0.5.23, srt/models/gemma4_causal.py, gemma3n_causal.py)."""
+        return entry.part == "decoder" and entry.tensor.name.endswith(("k_proj.weight", "v_proj.weight"))
 
     def up_projection(self, entry: Entry) -> bool:
         """Whether the tensor is MLA's up-projection, or the part of one that holds its numbers."""
