@@ -95,3 +95,16 @@ def test_two_gpus_keep_inputs_in_four_copies(cli: Run) -> None:
     base = "llama-server -m llama-3.1-8b -c 65536 -np 1"
     piped, plain = (asked(cli, "2x3090", base + more)["per_gpu"]["activation_bytes"] for more in (" -ngl 33", " -ngl 33 -ot x=CPU"))
     assert piped - plain == 3 * 512 * (65536 * 4 + 4096 * 4)
+
+
+def test_mtp_layers_draft_in_a_context_of_their_own(cli: Run) -> None:
+    """A log of 2026 (Qwen3.6 27B Q4_K_M, one slot of 32,768 tokens, three drafted): the file's buffer 15,339.44 MiB with its MTP layer, the
+    cache 2,048, states of four tokens 598.5, the draft's cache 128, and compute buffers 154.02 and 130.02."""
+    command = "llama-server -m qwen3.5-27b -c 32768 -np 1 --spec-type draft-mtp"
+    found = asked(cli, "3090", command, "--engine-version", "b10800")
+    assert found["per_gpu"]["weights_bytes"] / MIB == pytest.approx(15339.44, rel=0.001)
+    assert found["per_gpu"]["kv_needed_bytes"] / MIB == pytest.approx(2048 + 598.5 + 128, rel=0.001)
+    assert found["per_gpu"]["activation_bytes"] / MIB == pytest.approx(154.02 + 130.02, rel=0.15)
+    assert found["options"]["used"]["--spec-type"] == "draft-mtp"
+    other = asked(cli, "3090", "llama-server -m qwen3.5-27b -c 32768 --spec-type draft-eagle3")
+    assert other["options"]["unmodelled"] == ["--spec-type"]

@@ -42,8 +42,8 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
         text += f", and a weight of {weights.streamed_bytes:,} B from the CPU's memory"
     source = "llama.cpp, src/llama-context.cpp `sched_reserve`"
     buffers = [Term("compute buffer", _compute(architecture, context, sequences, options), "cited", text, source)]
-    if own is not None and own.draft is not None:
-        size = _compute(own.draft, context, sequences, draft_options(own, sequences))
+    if own is not None and (draft := drafting(own, architecture)) is not None:
+        size = _compute(draft, context, sequences, draft_options(own, sequences))
         buffers.append(
             Term("compute buffer of the draft model", size, "cited", f"a batch of {batch:,}", "llama.cpp, common/speculative.cpp")
         )
@@ -79,11 +79,20 @@ def options_of(own: Settings | None, sequences: int) -> llamacpp.Options:
     outputs = own.slots * (1 + own.draft_tokens) if own.serves else 0
     return llamacpp.Options(
         n_parallel=own.slots if own.unified else sequences, kv_unified=own.unified, n_ubatch=own.ubatch, swa_full=own.swa_full,
-        flash_attn=own.flash, cache_type_v=own.type_v, n_outputs=outputs,
+        flash_attn=own.flash, cache_type_v=own.type_v, n_rs_seq=own.draft_tokens if own.rolls_back else 0, n_outputs=outputs,
     )  # fmt: skip
 
 
 # Drafts
+
+
+def drafting(own: Settings, architecture: Architecture) -> Architecture | None:
+    """What drafts: a model of its own, or the MTP layers, which have a context of their own (src/llama-model.cpp `create_memory`)."""
+    if own.draft is not None or not own.mtp:
+        return own.draft
+    stacks = tuple(s._replace(part="decoder") for s in architecture.stacks if s.part == "mtp")
+    groups = tuple(g._replace(part="decoder") for g in architecture.groups if g.part == "mtp")
+    return architecture._replace(stacks=stacks, groups=groups) if stacks else None
 
 
 def draft_options(own: Settings, sequences: int) -> llamacpp.Options:
@@ -92,25 +101,25 @@ def draft_options(own: Settings, sequences: int) -> llamacpp.Options:
     Source: llama.cpp 0c1e57098, common/speculative.cpp `common_base_params_to_speculative`, `common_speculative_init_result`.
     """
     options = options_of(own, sequences)
-    return options._replace(cache_type_v=own.draft_type_v, n_outputs=own.slots if own.serves else 0)
+    return options._replace(cache_type_v=own.draft_type_v, n_rs_seq=0, n_outputs=own.slots if own.serves else 0)
 
 
-def draft_cache(own: Settings, context: int, sequences: int) -> int:
+def draft_cache(own: Settings, architecture: Architecture, context: int, sequences: int) -> int:
     """The draft's cache, all of it."""
-    if own.draft is None:
+    draft = drafting(own, architecture)
+    if draft is None:
         return 0
     work = Workload(context, sequences, own.draft_type_k)
-    return llamacpp.allocate(own.draft, work, draft_options(own, sequences)).bytes
+    return llamacpp.allocate(draft, work, draft_options(own, sequences)).bytes
 
 
-def draft_weights(ask: Ask) -> tuple[int, int]:
+def draft_weights(draft: Architecture, ask: Ask) -> tuple[int, int]:
     """What GPUs hold of the draft, in the model's own file type, and what the CPU does."""
     from archcalc.engines.engine import server
     from archcalc.engines.weights import Options, kept
 
     own: Settings = ask.own
-    assert own.draft is not None
-    held, _ = server("llama.cpp").load(own.draft, ask.quant, ask.gpus.device)
+    held = draft if own.draft is None else server("llama.cpp").load(draft, ask.quant, ask.gpus.device)[0]
     tensors = kept(held, Options("llama.cpp", ask.version, ask.gpus.device, towers=False))
     layout = lay_out(tensors, held.layers, 1, Settings(gpu_layers=own.draft_layers), [1])
     return layout.weights[0], layout.on_cpu
@@ -172,9 +181,10 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
         size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, streamed, head,
         held.layout.head, left,
     )  # fmt: skip
-    if own.draft is None:
+    draft = drafting(own, model.architecture)
+    if draft is None:
         return found
-    gpu, cpu = draft_weights(ask)
+    gpu, cpu = draft_weights(draft, ask)
     return added(found, gpu)._replace(total_bytes=total + gpu, cpu_bytes=found.cpu_bytes + cpu)
 
 

@@ -23,6 +23,8 @@ _NOT_YET = ("--main-gpu", "--device")
 _DRAFTS = ("--model-draft", "--spec-draft-model", "--spec-draft-hf", "--hf-repo-draft")
 # Tokens that a draft model drafts at once (common/common.h `common_params_speculative_draft`; 16 before 2026).
 _DRAFTED = 3
+# Ways of drafting for which recurrent states are kept to go back to (common/common.h `need_n_rs_seq`).
+_ROLLING = frozenset({"draft-mtp", "draft-eagle3", "draft-dflash", "draft-dspark"})
 _OFF = frozenset({"off", "disabled", "false", "0"})
 
 
@@ -95,20 +97,27 @@ def asked(read: Read) -> Asked:
 def _draft(read: Read, own: dict[str, Any], unmodelled: list[str], notes: list[str]) -> str | None:
     """The draft model, and what is set of it."""
     given = {flag: str(value) for flag in _DRAFTS if (value := read.get(flag)) is not None}
-    if not given:
-        return None
     if len(set(given.values())) > 1:
         raise UsageError(f"the command names two draft models: {' and '.join(given.values())[:120]}", "leave one of them out")
-    unmodelled += given
-    flag, draft = next(iter(given.items()))
-    if "hf" in flag:
-        draft = draft.partition(":")[0]
+    kinds = {kind.strip() for kind in str(read.get("--spec-type") or "").split(",")}
+    own["mtp"] = "draft-mtp" in kinds and not given
+    own["rolls_back"] = bool(kinds & _ROLLING)
+    if not given and kinds & _ROLLING - {"draft-mtp"}:
+        unmodelled.append("--spec-type")
+    if not given and not own["mtp"]:
+        return None
     own["draft_tokens"] = _whole(read, "--spec-draft-n-max", _DRAFTED, least=0)
     for name in ("--spec-draft-ngl", "--gpu-layers-draft"):
         if str(read.get(name) or "").isdecimal():
             own["draft_layers"] = int(str(read.get(name)))
     own["draft_type_k"] = str(read.get("--spec-draft-type-k", "--cache-type-k-draft") or "f16")
     own["draft_type_v"] = str(read.get("--spec-draft-type-v", "--cache-type-v-draft") or "f16")
+    if not given:
+        return None
+    unmodelled += given
+    flag, draft = next(iter(given.items()))
+    if "hf" in flag:
+        draft = draft.partition(":")[0]
     notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
     return draft
 

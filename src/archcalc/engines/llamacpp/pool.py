@@ -24,7 +24,7 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
         for place, size, state in zip(places, caches, states, strict=True):
             if place != CPU and not own.cache_on_cpu:
                 found[place] += size + state
-        return found[plan.gpu] + draft_cache(own, context, sequences)
+        return found[plan.gpu] + draft_cache(own, architecture, context, sequences)
 
     def held(room: int, context: int) -> tuple[float, int]:
         if own.unified:

@@ -15,7 +15,8 @@ class Settings(NamedTuple):
     send tensors to. `serves` is whether slots alone have logits: a server of a build that reserves them so. `mapped` is False for
     `--no-mmap`. `cache_on_cpu` is `--no-kv-offload`. `streams` is False for `--no-op-offload`: the CPU multiplies with what lies in its
     memory. `draft` is a draft model of its own, with `draft_layers` of it on GPUs and its cache in types of its own; `draft_tokens` are
-    those that it drafts at once.
+    those that it drafts at once. `mtp` is whether the file's MTP layers draft, and `rolls_back` whether states are kept for every
+    drafted token.
     """
 
     cells: int = 0
@@ -43,3 +44,5 @@ class Settings(NamedTuple):
     draft_type_k: str = "f16"
     draft_type_v: str = "f16"
     draft_tokens: int = 0
+    mtp: bool = False
+    rolls_back: bool = False
