@@ -390,3 +390,12 @@ def test_towers_stay_as_they_are_where_publishers_leave_them(name: str) -> None:
 
     assert size(made, "vision") == size(plain, "vision") > 0
     assert size(made, "decoder") < 0.6 * size(plain, "decoder")
+
+
+def test_nvfp4_leaves_gated_deltanet_alone() -> None:
+    """As nvidia's list of Qwen3.5-122B-A10B does; with it a log of RedHatAI's Qwen3.6-35B-A3B has 21.86 GiB."""
+    plain = parse(config("qwen3.6-35b-a3b"))
+    for made, spared in ((quantize_as(plain, "nvfp4"), True), (quantize_as(plain, "w4a16"), False)):
+        found = [e.dtype for e in inventory(made) if "linear_attn.in_proj_qkv.weight" in e.name and "scale" not in e.name]
+        assert found
+        assert (set(found) == {"BF16"}) is spared
