@@ -520,7 +520,7 @@ def page(results: Sequence[Result], asked: Sequence[Answer]) -> str:
             unit = "GiB" if r.what == "room" else "tokens"
             errors = _percent(r.given_error), _percent(r.predicted_error)
             lines.append(_row(r.row["id"], _strict(r), unit, logged, given, errors[0], predicted, errors[1]))
-    lines += ["", "## What the fitted terms rest on", "", *_fits(results), "", "## Exceptions", ""]
+    lines += ["", "## What the fitted terms rest on", "", *_fits(results), "", *_stands(results), "", "## Exceptions", ""]
     for r in results:
         if r.strict and (_over(r.weights_error, 0.015) or _over(r.given_error, 0.10) or _over(r.predicted_error, 0.15)):
             lines.append(f"- `{r.row['id']}`: {_reason(r) or 'not explained'}")
@@ -550,6 +550,34 @@ def _room(value: float | None, what: str) -> str:
 def _asked(name: str, errors: list[float], median: float, tail: float) -> str:
     reached = f"{100 * statistics.median(errors):.1f} %, {100 * percentile(errors, 0.9):.1f} %"
     return _row(name, str(len(errors)), f"median {100 * median:.0f} %, 90th percentile {100 * tail:.0f} %", reached)
+
+
+# Constants of llama.cpp's compute buffers, the logs of tests/test_budget.py that they stand on, and how many wrote those.
+_BUFFERS = (
+    ("llama.cpp: masks of 6 bytes a cell and 6 rows of the hidden state", 6, 5),
+    ("llama.cpp: 3 rows of the hidden state without flash attention", 3, 3),
+    ("llama.cpp: 15 bytes of the widest layer's inside, where slots alone have logits", 3, 3),
+    ("llama.cpp: inputs in 4 copies (from the source)", 1, 1),
+    ("llama.cpp: a weight streamed from the CPU's memory (from the source)", 3, 3),
+)
+
+
+def _stands(results: Sequence[Result]) -> list[str]:
+    """How many logs with other memory than weights and activations each fitted term is in, and of how many sources."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for r in results:
+        if r.budget is None:
+            continue
+        m = r.row["measured"]
+        split = m.get("non_torch_gib") is not None or m.get("weights_plus_non_torch_gib") is not None
+        for term in r.budget.overhead_terms:
+            logged = m.get("cuda_graph_gib") is not None if term.name == "CUDA graphs" else split
+            if term.basis == "fitted" and logged:
+                found.setdefault(f"{r.row['engine']}: {term.name}", set()).add((r.row["id"], r.row["source_url"]))
+    lines = ["Each fitted constant, the logs that say something of it, and their sources:", ""]
+    lines += _table("constant | logs | sources", "---|---:|---:")
+    lines += [_row(name, str(len(rows)), str(len({url for _, url in rows}))) for name, rows in sorted(found.items())]
+    return [*lines, *(_row(name, str(logs), str(sources)) for name, logs, sources in _BUFFERS)]
 
 
 def _over(error: float | None, limit: float) -> bool:

@@ -108,3 +108,11 @@ def test_mtp_layers_draft_in_a_context_of_their_own(cli: Run) -> None:
     assert found["options"]["used"]["--spec-type"] == "draft-mtp"
     other = asked(cli, "3090", "llama-server -m qwen3.5-27b -c 32768 --spec-type draft-eagle3")
     assert other["options"]["unmodelled"] == ["--spec-type"]
+
+
+def test_a_draft_of_another_file_type(cli: Run) -> None:
+    base = "llama-server -m llama-3.1-8b -c 4096 -np 1"
+    alone = asked(cli, "3090", base)["per_gpu"]["weights_bytes"]
+    drafted = asked(cli, "3090", f"{base} -hfd llama-3.2-1b:Q8_0")["per_gpu"]["weights_bytes"]
+    own = cli("fit", "llama-3.2-1b", "--gpu", "3090", "--engine", "llama.cpp", "--quant", "q8_0", "--offline", "--format", "json")
+    assert drafted - alone == json.loads(own.stdout)["per_gpu"]["weights_bytes"]

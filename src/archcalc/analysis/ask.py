@@ -75,7 +75,7 @@ def with_draft(found: Understood, *, offline: bool = False, refresh: bool = Fals
     used = {**found.options.used, **dict.fromkeys(flags, asked.draft)}
     options = found.options._replace(used=used, unmodelled=[flag for flag in found.options.unmodelled if flag not in flags])
     notes = tuple(note for note in found.notes if not note.startswith(f"the draft model {asked.draft} "))
-    counted = f"the draft model {asked.draft} is counted: its weights as they are stored, and its layers' cache"
+    counted = f"the draft model {asked.draft} is counted: its weights, and its layers' cache"
     return found._replace(asked=asked._replace(own=own), options=options, notes=(*notes, counted))
 
 

@@ -114,12 +114,14 @@ def draft_cache(own: Settings, architecture: Architecture, context: int, sequenc
 
 
 def draft_weights(draft: Architecture, ask: Ask) -> tuple[int, int]:
-    """What GPUs hold of the draft, in the model's own file type, and what the CPU does."""
+    """What GPUs hold of the draft, in its own file type or else the model's, and what the CPU does."""
     from archcalc.engines.engine import server
     from archcalc.engines.weights import Options, kept
+    from archcalc.quant import method_of
 
     own: Settings = ask.own
-    held = draft if own.draft is None else server("llama.cpp").load(draft, ask.quant, ask.gpus.device)[0]
+    as_it_is = own.draft is None or method_of(draft.quantization or {}) == "gguf"
+    held = draft if as_it_is else server("llama.cpp").load(draft, own.draft_quant or ask.quant, ask.gpus.device)[0]
     tensors = kept(held, Options("llama.cpp", ask.version, ask.gpus.device, towers=False))
     layout = lay_out(tensors, held.layers, 1, Settings(gpu_layers=own.draft_layers), [1])
     return layout.weights[0], layout.on_cpu

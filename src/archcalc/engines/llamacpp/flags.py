@@ -117,7 +117,8 @@ def _draft(read: Read, own: dict[str, Any], unmodelled: list[str], notes: list[s
     unmodelled += given
     flag, draft = next(iter(given.items()))
     if "hf" in flag:
-        draft = draft.partition(":")[0]
+        draft, _, kind = draft.partition(":")
+        own["draft_quant"] = kind.lower() or None
     notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
     return draft
 
