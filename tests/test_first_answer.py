@@ -438,3 +438,20 @@ def test_no_is_said_of_the_least_context(asked: Asked) -> None:
     got = asked("llama-3.1-405b --gpu h100", 1)
     assert got["verdict"].startswith("does not fit: not even 4k tokens")
     assert (got["context_tokens"], got["own_context"]["fits"], got["command"]) == (LEAST, False, "")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [("gemma-3-27b", "3x4060", "q3_k_m"), ("qwen3-14b", "2x4060", "q4_k_m"), ("llama-3.3-70b", "3x3090", "q4_k_m")],
+)
+def test_the_context_that_is_chosen_is_judged_as_if_it_were_asked_for(asked: tuple[str, str, str], cli: Run) -> None:
+    """Where layers lie on several GPUs another one may be the fullest at another length: the last has the head."""
+    source, gpu, quant = asked
+    question = ("fit", source, "--gpu", gpu, "--engine", "llama.cpp", "--quant", quant, "--format", "json")
+    chosen = json.loads(cli(*question).stdout)
+    context = chosen["context_tokens"]
+    given = json.loads(cli(*question, "--ctx", str(context)).stdout)
+    assert chosen["fits"] and given["fits"]
+    assert chosen["per_gpu"] == given["per_gpu"]
+    longer = json.loads(cli(*question, "--ctx", str(context + 1024)).stdout)
+    assert not longer["fits"] and context <= longer["max_context_tokens"] < context + 1024

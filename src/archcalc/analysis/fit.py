@@ -171,7 +171,7 @@ class Settled(NamedTuple):
 def pooled_of(model: Candidate, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
     """The cache of a placement, made once for a candidate."""
     # All that a cache depends on beside the model, its engine and its GPU, which a candidate is made for.
-    key = placement, ask.kv_dtype, plan.batched_tokens, plan.sequences
+    key = placement, ask.kv_dtype, plan.batched_tokens, plan.sequences, plan.gpu
     found = model.caches.get(key)
     if found is None:
         found = model.caches[key] = server(ask.engine).pooled(model.architecture, placement, ask, plan)
@@ -224,9 +224,12 @@ def no_kernels(model: Candidate, ask: Ask) -> str | None:
 
 def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> Fit:
     """One placement. Raises what the engine's rules raise."""
-    weights = model.weights.get(placement)
+    # Where layers and their caches lie apart, another GPU is the fullest at another length.
+    apart = server(ask.engine).by_layers and ask.gpus.count > 1
+    weights = None if apart else model.weights.get(placement)
     if weights is None:
-        weights = model.weights[placement] = server(ask.engine).weigh(model, placement, ask)
+        asked = ask._replace(context_tokens=context, concurrency=concurrency) if apart else ask
+        weights = model.weights[placement] = server(ask.engine).weigh(model, placement, asked)
     sequences = -(-concurrency // placement.dp)
     plan, pooled, start, taken = settle(model, placement, weights, ask, context, sequences)
     most, tokens = pooled.held(max(0, plan.kv_room_bytes), context)

@@ -62,7 +62,8 @@ class Budget(NamedTuple):
 
     `memory_bytes` is what the engine sees of it, `budget_bytes` the share it takes for itself: weights, activations, overhead (graphs,
     communication, libraries) and the room left for the cache, which is negative where the rest does not fit. `terms` explain
-    activations and overhead; what each is adds up to `activation_bytes` and `overhead_bytes`. `gpu` is which one is the fullest.
+    activations and overhead; what each is adds up to `activation_bytes` and `overhead_bytes`. `gpu` is which one is the fullest, and
+    `stages` the weights of each GPU where they lie apart from each other.
     """
 
     memory_bytes: int
@@ -78,6 +79,7 @@ class Budget(NamedTuple):
     overhead_terms: tuple[Term, ...]
     notes: tuple[str, ...] = ()
     gpu: int = 0
+    stages: tuple[int, ...] = ()
 
 
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:

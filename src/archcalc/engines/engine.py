@@ -159,8 +159,9 @@ class Engine(ABC):
 class Server(Engine):
     """An engine that people run.
 
-    Weights and placements. `layered`: it gives each GPU whole layers, and splits none. `dense_over_replicas`: where attention is
-    in data parallelism, what is neither attention nor expert is split over all ranks, not over those of a replica.
+    Weights and placements. `layered`: it gives each GPU whole layers, and splits none; `by_layers`: the caches lie with them, so that
+    another GPU is the fullest at another length. `dense_over_replicas`: where attention is in data parallelism, what is neither attention
+    nor expert is split over all ranks, not over those of a replica.
     `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
     for images and audio are loaded with the rest. `longer`: a context beyond the model's own is no
     error. `one_file`: a model is one GGUF file.
@@ -175,6 +176,7 @@ class Server(Engine):
     """
 
     layered: ClassVar[bool] = False
+    by_layers: ClassVar[bool] = False
     dense_over_replicas: ClassVar[bool] = False
     torch: ClassVar[bool] = True
     keeps_rotary: ClassVar[bool] = False

@@ -117,7 +117,7 @@ class Candidate(NamedTuple):
     tensors: list[Kept]
     quant: str
     weights: dict[Placement, RankWeights]
-    caches: dict[tuple[Placement, str | None, int, int], Pooled]
+    caches: dict[tuple[Placement, str | None, int, int, int], Pooled]
     refused: dict[Placement, str]
     works: dict[tuple[Placement, str], tuple[RankWeights, Any]]
 

@@ -44,6 +44,7 @@ class LlamaCpp(Server):
     kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv"})
     layered = True
+    by_layers = True
     torch = False
     runs_alone = True
     towers = False

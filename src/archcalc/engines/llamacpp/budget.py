@@ -54,7 +54,7 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
         lost.append(Term("margin", margin, "cited", "--fit-target", "llama.cpp, common/fit.cpp"))
     memory = device.visible_bytes
     made = budgeted(memory, share, int(memory * share), weights.bytes, buffers, lost, batch, sequences)
-    return made._replace(gpu=weights.fullest)
+    return made._replace(gpu=weights.fullest, stages=weights.stages)
 
 
 def _compute(architecture: Architecture, context: int, sequences: int, options: llamacpp.Options) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import add
+
 from archcalc.engines._allocation import Workload
 from archcalc.engines.budget import Budget
 from archcalc.engines.llamacpp import cache as llamacpp
@@ -16,15 +18,19 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
     own: Settings = ask.own or Settings()
     memories = [d.visible_bytes for d in ask.gpus.each]
     places = devices_of(architecture.layers, len(memories), own, memories)[: architecture.layers]
+    # What each GPU has less than the fullest: one that has the head may be full first at another length.
+    left = [memory - size for memory, size in zip(memories, plan.stages, strict=True)]
+    less = [left[plan.gpu] - each for each in left]
 
     def needed(context: int, sequences: int) -> int:
+        """What the cache needs of the fullest GPU, or as much as makes another the fullest."""
         work = Workload(context, sequences, ask.kv_dtype)
         caches, states = llamacpp.layer_bytes(architecture, work, options_of(ask.own, sequences))
         found = [0] * len(memories)
         for place, size, state in zip(places, caches, states, strict=True):
             if place != CPU and not own.cache_on_cpu:
                 found[place] += size + state
-        return found[plan.gpu] + draft_cache(own, architecture, context, sequences)
+        return int(max(map(add, found, less))) + draft_cache(own, architecture, context, sequences)
 
     def held(room: int, context: int) -> tuple[float, int]:
         if own.unified:
