@@ -193,6 +193,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
         return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"
     if own is not None and own.tokens > fit.context_tokens:
         what = f"not even {what}"
+    if fit.headroom_bytes >= 0 and fit.start.starts:
+        return f"does not fit: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0:
         return f"does not start: {what}; {fit.start.limit}"
     if fit.budget.kv_room_bytes < 0:
@@ -204,6 +206,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
 def _start(best: Fit, ask: Ask, longest: int) -> report.FitStart:
     """Whether the engine starts so. Where the plan takes flags for that, what they are for."""
     start, taken = best.start, best.taken
+    if start.starts and not start.serves:
+        return report.FitStart(True, start.limit, start.flag)
     if start.starts:
         return report.FitStart(True, "; ".join(taken.notes) or None, " ".join(taken.flags) or None)
     flag = start.flag

@@ -27,10 +27,12 @@ _USED: Mapping[Engine, str] = {
         --num-speculative-tokens --quantization --dtype --hf-overrides --rope-scaling --rope-theta --cudagraph-capture-sizes
         --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora --max-loras
         --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
+        --enable-chunked-prefill
     """,
     "sglang": """
         --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests
-        --max-total-tokens --page-size --kv-cache-dtype --disable-radix-cache --tp-size --tensor-parallel-size --pp-size
+        --max-total-tokens --max-prefill-tokens --page-size --kv-cache-dtype --disable-radix-cache
+        --tp-size --tensor-parallel-size --pp-size
         --pipeline-parallel-size --dp-size --data-parallel-size --ep-size --expert-parallel-size --enable-ep-moe
         --enable-deepep-moe --enable-dp-attention --dcp-size --disable-cuda-graph --cuda-graph-max-bs --cuda-graph-max-bs-decode
         --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph --disable-piecewise-cuda-graph
@@ -77,10 +79,10 @@ _INERT: Mapping[Engine, str] = {
         --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --task --runner --convert --pooler-config
         --override-pooler-config --model-impl --media-io-kwargs --mm-processor-cache* --mm-cache* --disable-mm-preprocessor*
         --mm-hasher* --mm-shm* --interleave-mm* --io-processor* --swap-space --max-cpu-loras --lora-modules --lora-dtype
-        --use-v2-block-manager --disable-async-output* --enable-chunked-prefill --max-num-partial-prefills --max-long-partial*
+        --use-v2-block-manager --disable-async-output* --max-num-partial-prefills --max-long-partial*
         --long-prefill* --disable-chunked-mm* --num-lookahead-slots --async-scheduling --speculative-disable-by*
         --speculative-disable-mqa* --spec-decoding* --typical-acceptance* --disable-logprobs* --ngram-prompt*
-        --disable-cascade-attn --calculate-kv-scales --quantization-param-path --disable-sliding-window --enable-trace* --jit*
+        --disable-cascade-attn --calculate-kv-scales --quantization-param-path --enable-trace* --jit*
         --max-seq-len-to-capture --max-context-len-to-capture --max-num-queued* --prefill-schedule-interval --max-log-len
         --aggregate-engine* --kv-events-config --show-hidden* --additional-config --allow-deprecated* --expert-placement*
         --fail-on* --video-pruning* --watermark* --enable-log-deltas --tokens-only --enable-return-routed* --watchdog*
@@ -93,7 +95,7 @@ _INERT: Mapping[Engine, str] = {
         --custom-weight* --served-model-name --chat-template --completion-template --default-chat* --hf-chat* --tool* --reasoning*
         --strip-thinking* --enable-strict-thinking --grammar* --constrained* --sampling* --schedule-* --stream*
         --preferred-sampling* --watchdog* --soft-watchdog* --dist-init-addr --dist-timeout --nccl-port --nnodes --node-rank
-        --base-gpu-id --gpu-id-step --numa-node --use-ray --load-balance* --prefill-round* --max-prefill-tokens
+        --base-gpu-id --gpu-id-step --numa-node --use-ray --load-balance* --prefill-round*
         --max-queued-requests --num-continuous-decode-steps --enable-mixed-chunk --disable-overlap-schedule
         --enable-overlap-schedule --disable-jump* --enable-cache-report --collect-tokens* --prompt-tokens* --generation-tokens*
         --bucket* --extra-metric* --export-metrics* --otlp* --oltp* --enable-trace --trace* --kv-events* --warmups

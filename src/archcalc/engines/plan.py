@@ -49,11 +49,15 @@ class Ask(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that."""
+    """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that.
+
+    `serves` is False of one that starts and then holds no sequence of the context.
+    """
 
     starts: bool = True
     limit: str | None = None
     flag: str | None = None
+    serves: bool = True
 
 
 class Taken(NamedTuple):
@@ -149,7 +153,7 @@ class Fit(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        return self.headroom_bytes >= 0 and self.start.starts
+        return self.headroom_bytes >= 0 and self.start.starts and self.start.serves
 
 
 class Setting(NamedTuple):

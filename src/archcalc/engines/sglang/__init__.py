@@ -180,6 +180,9 @@ class Sglang(Server):
         room = budget.kv_room_bytes
         if room < 0 or tokens <= 0:
             return Start(False, "the weights leave no memory for the pool", None), ()
+        if ask.own is not None and ask.own.tokens is not None and tokens < context and pooled.needed(context, 1) <= room:
+            limit = f"SGLang starts, with a pool of {tokens:,} tokens that serves sequences of up to so many"
+            return Start(True, limit, f"--max-total-tokens {context}", serves=False), ()
         if pooled.needed(context, 1) <= room:
             return Start(), ()
         return Start(), (

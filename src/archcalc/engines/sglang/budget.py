@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from archcalc.hardware import Device
 
 
+PREFILL_TOKENS = 16384
+"""SGLang 0.5.23, srt/arg_groups/fields/schedule.py `max_prefill_tokens`; what is set aside for them: memory_hook.py."""
+
+
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:
     """`--mem-fraction-static` of what is free before loading; activations and graphs live outside of it, unmeasured."""
     logs = "fitted to logs: docs/engine-logs.md"
@@ -40,8 +44,11 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     if placement.dp > 1 and shared:
         tokens //= placement.dp if since(version, 0, 4, 5) else 2
     tokens, sequences = serving.batched_tokens or tokens, serving.sequences or own.graph_batch or sequences
+    longest = 0
     if own.chunk is not None:
-        tokens = own.chunk or architecture.facts.context_tokens or tokens
+        # Without chunks memory is set aside for a batch, and one prompt may be longer.
+        tokens = own.chunk or own.prefill_tokens or PREFILL_TOKENS
+        longest = 0 if own.chunk else serving.context_tokens or architecture.facts.context_tokens or 0
     if own.running is not None and own.graph_batch is None and since(version, 0, 5, 22):
         sequences = min(sequences, own.running)
     wanted = Reserve(
@@ -53,11 +60,12 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     if tp * placement.pp > 1:
         lost.append(collectives(device, tp * placement.pp))
     free = device.visible_bytes - sum(t.bytes for t in lost)
-    forward = forward_peak(architecture, placement, tokens)
+    step = max(tokens, longest)
+    forward = forward_peak(architecture, placement, step)
     left = int(free * (1 - share))
     notes: tuple[str, ...] = ()
     if forward > left:
-        notes = (f"a prefill chunk of {tokens:,} tokens may need {forward:,} B, and --mem-fraction-static leaves {left:,} B",)
+        notes = (f"a prefill chunk of {step:,} tokens may need {forward:,} B, and --mem-fraction-static leaves {left:,} B",)
     room = free - left - weights.bytes
     reserve = Term(
         "reserve", left, "cited", f"(1 - {share:g}) x {free:,} B free before loading", "SGLang, srt/arg_groups/memory_hook.py"

@@ -20,7 +20,8 @@ _CACHES = {"fp8_e4m3": "fp8_e4m3", "fp8_e5m2": "fp8_e5m2", "bf16": "bf16", "bflo
 _ONLINE = {"fp8": "fp8", "w8a8_fp8": "fp8", "mxfp8": "mxfp8", "bitsandbytes": "nf4"}
 _OWN_DRAFTS = frozenset({"EAGLE", "NEXTN", "FROZEN_KV_MTP"})
 _NUMBERS = {
-    "--max-running-requests": "running", "--max-total-tokens": "tokens", "--page-size": "page", "--max-mamba-cache-size": "state_slots",
+    "--max-running-requests": "running", "--max-total-tokens": "tokens", "--max-prefill-tokens": "prefill_tokens",
+    "--page-size": "page", "--max-mamba-cache-size": "state_slots",
 }  # fmt: skip
 _GIB = 1 << 30
 
@@ -61,6 +62,11 @@ def asked(read: Read) -> Asked:
     if (cache := read.get("--kv-cache-dtype")) not in (None, "auto"):
         values["kv_dtype"] = _CACHES.get(str(cache), str(cache))
     method, dtype = read.get("--quantization"), read.get("--dtype")
+    if _DTYPES.get(str(dtype)) == "fp32":
+        unmodelled.append("--dtype")
+        notes.append(
+            "--dtype float32: the cache is counted in half precision, and SGLang keeps it in the model's dtype, twice as much"
+        )
     if method in _ONLINE:
         values["quant"] = f"?{_ONLINE[method]}"
     elif method is None and dtype not in (None, "auto"):

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 class Settings(NamedTuple):
     """SGLang's settings by their flags; None is the release's default.
 
-    `chunk` is `--chunked-prefill-size` (0 turns chunks off), `running` `--max-running-requests`, `tokens` `--max-total-tokens`,
+    `chunk` is `--chunked-prefill-size` (0 turns chunks off, and `prefill_tokens`, `--max-prefill-tokens`, bounds a
+    batch of whole prompts), `running` `--max-running-requests`, `tokens` `--max-total-tokens`,
     `graph_batch` the largest batch captured, `graphs` and `prefill_graphs` whether decoding and prefills are. `state_slots` is
     `--max-mamba-cache-size`, `state_share` `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one.
     `one_pool` is `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft.
@@ -20,6 +21,7 @@ class Settings(NamedTuple):
     """
 
     chunk: int | None = None
+    prefill_tokens: int | None = None
     running: int | None = None
     tokens: int | None = None
     page: int | None = None

@@ -18,6 +18,7 @@ from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
 from archcalc.engines.vllm.settings import Settings
+from archcalc.engines.vllm.start import whole_prompts
 from archcalc.model import Architecture
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def batch_defaults(device: Device, architecture: Architecture, serving: Serving)
     sequences = serving.sequences or sequences
     if serving.batched_tokens is None and rule.short_batches and context:
         tokens = min(tokens, sequences * context)
+    if whole_prompts(serving.own, serving.version):
+        tokens = max(tokens, context)
     tokens = serving.batched_tokens or tokens
     if serving.sequences is None and rule.few_sequences:
         sequences = min(sequences, tokens)

@@ -62,6 +62,7 @@ class Options(NamedTuple):
     dcp: int = 1
     block_size: int | None = None
     max_num_batched_tokens: int = 8192
+    model_dtype: str | None = None
     prefix_caching: bool | None = None
     hybrid_kv_cache_manager: bool = True
     mamba_ssm_cache_dtype: str | None = None
@@ -218,6 +219,12 @@ def served_dtype(architecture: Architecture, version: str | None, generation: in
     return half
 
 
+def _model_dtype(architecture: Architecture, options: Options) -> str:
+    """What `--dtype` says, in which a cache that is left to the engine is kept too (vLLM 0.33, utils/torch_utils.py
+    `get_kv_cache_torch_dtype`); else what is served by itself."""
+    return options.model_dtype or served_dtype(architecture, options.version, _generation(options))
+
+
 def _generation(options: Options) -> int | None:
     return options.capability[0] if options.capability else None
 
@@ -348,7 +355,7 @@ def specs(architecture: Architecture, dtype: str, options: Options, rule: Rules)
 def _frame(architecture: Architecture, dtype: str, options: Options, rule: Rules) -> tuple[Frame, list[str]]:
     """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
     # float32 configs are served in half precision (config/model.py, `_resolve_auto_dtype`).
-    model_bytes = DTYPE_BYTES[served_dtype(architecture, options.version, _generation(options))]
+    model_bytes = DTYPE_BYTES[_model_dtype(architecture, options)]
     frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture), is_one_of(architecture, PACKED_ROWS))
     if frame.packed:
         return frame._replace(block=_PACKED_BLOCK), []
@@ -568,7 +575,7 @@ def allocate(
     rule = f"{blocks:,} blocks a request of {each:,} bytes each, out of one pool"
     if len(fullest) > 1:
         rule += f" that {len(fullest)} groups of layers share"
-    dtype = made.dtype if made.dtype != "auto" else served_dtype(architecture, options.version, _generation(options))
+    dtype = made.dtype if made.dtype != "auto" else _model_dtype(architecture, options)
     return Allocation(
         "vllm",
         options.version or NEWEST,

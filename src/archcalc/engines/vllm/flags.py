@@ -164,6 +164,10 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
     caching = read.get("--enable-prefix-caching")
     if caching is not None:
         own["prefix_caching"] = bool(caching) and str(caching).lower() not in ("false", "0")
+    if (dtype := read.get("--dtype")) not in (None, "auto"):
+        own["dtype"] = _DTYPES.get(str(dtype))
+    if (chunked := read.get("--enable-chunked-prefill")) is not None:
+        own["chunked"] = bool(chunked) and str(chunked).lower() not in ("false", "0")
     if (block := read.get("--block-size")) is not None:
         own["block_size"] = _positive("--block-size", int(block))
     if read.get("--disable-hybrid-kv-cache-manager"):

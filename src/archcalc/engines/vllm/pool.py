@@ -26,12 +26,13 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         options = options._replace(
             block_size=own.block_size, prefix_caching=own.prefix_caching, hybrid_kv_cache_manager=own.hybrid_manager,
             mamba_ssm_cache_dtype=own.ssm_dtype, num_speculative_tokens=own.draft_tokens, mtp=own.mtp, draft=own.draft,
+            model_dtype=own.dtype,
         )  # fmt: skip
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
     dtype = (
-        cache.served_dtype(architecture, options.version, options.capability and options.capability[0])
+        options.model_dtype or cache.served_dtype(architecture, options.version, options.capability and options.capability[0])
         if made.dtype == "auto"
         else made.dtype
     )

@@ -16,7 +16,8 @@ class Settings(NamedTuple):
     items of a modality in a prompt. `cache_bytes` is `--kv-cache-memory-bytes`, `blocks` `--num-gpu-blocks-override`. `draft_tokens` are
     those of speculation, `mtp` whether the checkpoint's own MTP layers draft. `loras` adapters of `lora_rank` are kept on the GPU.
     `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
-    `profiles_images` False is `--skip-mm-profiling`. `draft` is a draft model of its own.
+    `chunked` False is `--no-enable-chunked-prefill`, `dtype` is `--dtype`. `profiles_images` False is `--skip-mm-profiling`. `draft` is
+    a draft model of its own.
     """
 
     sequences: int | None = None
@@ -30,6 +31,8 @@ class Settings(NamedTuple):
     profiles_images: bool = True
     limits: tuple[tuple[str, int], ...] = ()
     prefix_caching: bool | None = None
+    chunked: bool = True
+    dtype: str | None = None
     block_size: int | None = None
     hybrid_manager: bool = True
     cache_bytes: int | None = None

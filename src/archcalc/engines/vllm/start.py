@@ -13,6 +13,7 @@ from archcalc.engines._kernels import Least, lacking
 from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
 from archcalc.engines.vllm.rules import at_least, rules
+from archcalc.engines.vllm.settings import Settings
 
 # Sequences against blocks of state
 
@@ -161,6 +162,28 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
     return Start(), Taken(notes=(note,))
 
 
+def whole_prompts(own: Settings | None, version: str | None) -> bool:
+    """Whether a step takes prompts whole: chunks are turned off, which releases before 0.12 do by themselves again (0.11,
+    engine/arg_utils.py `_set_default_args`)."""
+    return own is not None and not own.chunked and at_least(version, 0, 12)
+
+
+CHECKS_OVERRIDE = (0, 21)
+"""Since then the blocks that are asked for are compared with one request; before, the engine started and served none so long
+(v1/core/kv_cache_utils.py and kv_cache_planning.py `get_kv_cache_configs`)."""
+
+
+def few_blocks(ask: Ask, pooled: Pooled, context: int) -> Start | None:
+    """What is wrong with fewer blocks than one sequence takes; None where they are not so few."""
+    if ask.own.blocks is None or pooled.pool is None:
+        return None
+    needed = pooled.needed(context, 1) // pooled.pool.block_bytes
+    if needed <= ask.own.blocks:
+        return None
+    limit = f"one sequence of {context:,} tokens takes {needed:,} blocks, and {ask.own.blocks:,} are asked for"
+    return Start(not at_least(ask.version, *CHECKS_OVERRIDE), limit, f"--num-gpu-blocks-override {needed}", serves=False)
+
+
 def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start, tuple[str, ...]]:
     """The check at start: one sequence of the whole context, or what the release takes for that."""
     room = plan.kv_room_bytes
@@ -168,6 +191,11 @@ def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start,
         return Start(False, "the cache asked for is more than weights and activations leave of the memory", None), ()
     if ask.own is not None and (why := states_short(ask, plan, pooled)):
         return why, ()
+    if whole_prompts(ask.own, ask.version) and plan.batched_tokens < context:
+        limit = f"without chunked prefill a step of {plan.batched_tokens:,} tokens takes no prompt of {context:,}"
+        return Start(False, limit, f"--max-num-batched-tokens {context}"), ()
+    if ask.own is not None and (few := few_blocks(ask, pooled, context)):
+        return few, ()
     if pooled.needed(context, 1) <= room:
         return Start(), ()
     if room < 0:

@@ -1,0 +1,63 @@
+"""What stops an engine, or a request, although memory is left: limits that a command sets itself, each where the engine's source has it.
+
+vLLM 0.33: v1/core/kv_cache_planning.py `get_kv_cache_configs` (blocks against one request), config/scheduler.py `verify_max_model_len`
+(a step against the longest prompt), utils/torch_utils.py `get_kv_cache_torch_dtype`. SGLang 0.5.23: mem_cache/kv_cache_configurator.py
+(`max_total_tokens`), arg_groups/memory_hook.py (what is set aside without chunks).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from conftest import Run
+
+
+def fit(cli: Run, command: str, *options: str) -> tuple[int, dict[str, Any]]:
+    done = cli("fit", "--format", "json", "--offline", *options, "--", *command.split())
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("command", "starts", "flag"),
+    [
+        ("vllm serve qwen3-8b --num-gpu-blocks-override 100", False, "--num-gpu-blocks-override 2561"),
+        ("vllm serve qwen3-8b --max-num-batched-tokens 2048 --no-enable-chunked-prefill", False, "--max-num-batched-tokens 40960"),
+        ("python -m sglang.launch_server --model-path qwen3-8b --max-total-tokens 1000", True, "--max-total-tokens 40960"),
+    ],
+)
+def test_a_limit_of_the_command_s_own_is_no_fit(cli: Run, command: str, starts: bool, flag: str) -> None:
+    status, got = fit(cli, command, "--gpu", "h100")
+    assert (status, got["fits"]) == (1, False)
+    assert (got["start"]["starts"], got["start"]["flag"]) == (starts, flag)
+    name, value = flag.split()
+    words = command.split()
+    words[words.index(name) + 1] = value
+    assert fit(cli, " ".join(words), "--gpu", "h100")[1]["fits"]
+
+
+def test_without_chunks_a_step_is_the_longest_prompt(cli: Run) -> None:
+    whole = fit(cli, "vllm serve llama-3.1-8b --no-enable-chunked-prefill", "--gpu", "a100-40gb")[1]
+    named = fit(cli, "vllm serve llama-3.1-8b --max-num-batched-tokens 131072", "--gpu", "a100-40gb")[1]
+    assert whole["per_gpu"] == named["per_gpu"] and not whole["fits"]
+    # Releases whose first engine is gone chunk all the same until 0.12.
+    old = fit(cli, "vllm serve llama-3.1-8b --no-enable-chunked-prefill", "--gpu", "a100-40gb", "--engine-version", "0.11.0")[1]
+    assert old["fits"]
+
+
+def test_a_cache_is_kept_in_the_dtype_that_is_asked_for(cli: Run) -> None:
+    half, full = (
+        fit(cli, f"vllm serve llama-3.1-8b --dtype {dtype} --max-model-len 32768", "--gpu", "h100")[1]
+        for dtype in ("bfloat16", "float32")
+    )
+    assert full["kv_tokens"] and half["per_gpu"]["kv_needed_bytes"] * 2 == pytest.approx(
+        full["per_gpu"]["kv_needed_bytes"], rel=0.001
+    )
+
+
+def test_sglang_without_chunks_sets_a_batch_aside_and_no_context(cli: Run) -> None:
+    command = "python -m sglang.launch_server --model-path llama-3.1-8b --chunked-prefill-size"
+    without, largest = fit(cli, f"{command} -1", "--gpu", "h100")[1], fit(cli, f"{command} 16384", "--gpu", "h100")[1]
+    assert without["fits"] and without["per_gpu"] == largest["per_gpu"]
