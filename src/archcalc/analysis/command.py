@@ -123,16 +123,18 @@ def _loads(loaded: Loaded, ask: Ask, found: Plans) -> _Loads:
     if words is not None:
         note = engine.plugin(ask.version, method_of(held.quantization or {}))
         return _Loads(named._replace(how=words), (*_missing(named), *([note] if note else [])))
+    plugin = engine.plugin(ask.version, method_of(held.quantization or {}))
+    plugins = (plugin,) if plugin else ()
     known = _published(loaded, ask, found)
     if known:
-        return _Loads(Named(known), (f"{known} is the checkpoint in {ask.quant} that the command loads",))
+        return _Loads(Named(known), (f"{known} is the checkpoint in {ask.quant} that the command loads", *plugins))
     name = os.path.basename(named.name.rstrip("/").strip("<>")) or "the-model"
     needed = f"<{name}-in-{ask.quant}>"
     why = "is stored in another quantization" if own else f"is not stored so, and {engine.name} does not quantize so as it loads"
     note = (
         f"the command needs a checkpoint in {ask.quant}: {named.name.strip('<>')} {why}; put its repository or folder for {needed}"
     )
-    return _Loads(Named(needed, None, False), (note,))
+    return _Loads(Named(needed, None, False), (note, *plugins))
 
 
 def _missing(named: Named) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ def preference(placement: Placement, device: Device) -> tuple[int, ...]:
 
 
 def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
-    """Why the engine cannot place the model so; empty where it can. What an engine quantizes as it loads has no blocks to cut."""
+    """Why the engine cannot place the model so; empty where it can."""
     known = model.refused.get(placement)
     if known is None:
         known = model.refused[placement] = _cannot(model, placement, ask)
@@ -113,24 +113,41 @@ def _cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     count = machines(ask.gpus)
     if not why and count > 1:
         why = server(ask.engine).over_machines(placement, count, model.architecture.facts.moe is not None)
-    loads = ask.quant is not None and (model.architecture.quantization or {}).get("quant_method") == "fp8"
-    return why or ("" if loads else cuts_blocks(model.architecture, placement, model.options))
+    return why or cuts_blocks(model.architecture, placement, model.options)
 
 
 def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     """The model as the engine would load it. Raises `UnsupportedError` for a model that the release does not serve, and for a storage
     that is not known."""
+    from archcalc.quant import canonical
+
     engine, device = server(ask.engine), ask.gpus.device
     if why := engine.runs_on(device):
         raise UnsupportedError(why, "leave --engine out to have one chosen")
     engine.check(architecture, ask.version)
-    held, name = engine.load(architecture, ask.quant, device)
+    quant = asked_anew(architecture, ask)
+    held, name = engine.load(architecture, quant, device)
+    online = quant is not None and not architecture.quantization and engine.loading(ask.version, canonical(quant)) is not None
     options = WeightOptions(
-        ask.engine, ask.version, device, engine.converts_to(held, ask.quant), towers=engine.towers
+        ask.engine, ask.version, device, engine.converts_to(held, quant), towers=engine.towers, online=online
     )  # fmt: skip
     if ask.own is not None:
         options = options._replace(**engine.weight_options(ask.own))
     return Candidate(held, options, kept(held, options), name, {}, {}, {}, {})
+
+
+def asked_anew(architecture: Architecture, ask: Ask) -> str | None:
+    """The storage asked for; None where it is that of the checkpoint itself, by whatever name, and the engine holds it so."""
+    quant, own = ask.quant, architecture.quantization
+    if quant is None or not own:
+        return quant
+    from archcalc.quant import method_of
+    from archcalc.quant._published import names_it
+
+    if not names_it(own, quant):
+        return quant
+    held = server(ask.engine).load(architecture, None, ask.gpus.device)[0].quantization or {}
+    return None if method_of(held) == method_of(own) or "held" in held else quant
 
 
 def budget_of(
@@ -212,10 +229,11 @@ def no_kernels(model: Candidate, ask: Ask) -> str | None:
     """Why the engine cannot run the weights, in this release or on this GPU, where it cannot."""
     from archcalc.quant import method_of
 
-    quantization = model.architecture.quantization
+    quantization, engine = model.architecture.quantization, server(ask.engine)
+    if ask.own is not None and (why := engine.lacks_start(ask, model)):
+        return why
     if not quantization:
         return None
-    engine = server(ask.engine)
     experts = model.architecture.facts.moe is not None
     return engine.lacks_format(ask.version, quantization, experts=experts) or engine.lacks_kernels(
         ask.version, method_of(quantization), capability(ask.gpus.device)

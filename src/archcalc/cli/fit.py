@@ -478,7 +478,9 @@ def _of_command(
         notes = found.notes
         if known:
             as_it_is = server(asked.engine).load(loaded.architecture, None, text.machine.device)[1]
-            asked = asked._replace(quant=asked.quant or (None if as_it_is == known[1] else known[1]))
+            # What is stored so is not quantized again as it loads.
+            own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
+            asked = asked._replace(quant=own_quant or (None if as_it_is == known[1] else known[1]))
             notes = (*notes, f"{text} is not here, and taken for {known[0]} in {known[1]}")
         if asked.quant is not None and asked.quant.startswith("?"):
             # Quantized as it loads, unless the checkpoint is quantized already.

@@ -230,6 +230,12 @@ class Server(Engine):
         or where it is not known."""
         return None
 
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        """Why a command's own flags stop the start with this checkpoint on this GPU, whatever the memory; None where they do not.
+
+        Raises `UnsupportedError` for flags whose effect is not known."""
+        return None
+
     def lacks_cache_kernels(self, version: str | None, dtype: str, capability: tuple[int, int] | None) -> str | None:
         """The same of a cache kept so."""
         return None

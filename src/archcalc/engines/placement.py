@@ -122,7 +122,7 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
     if tp > 1 and (why := _tp_cannot(architecture, tp, engine)):
         return why
     columns = tp * dp // ep
-    if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns)):
+    if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns, online=options.online)):
         return why
     if dcp > 1:
         return _dcp_cannot(architecture, tp, dcp)
@@ -131,13 +131,14 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
 
 def cuts_blocks(architecture: Architecture, placement: Placement, options: Options) -> str:
     """Why the blocks or groups that share a scale cannot be split so, for weights quantized as the config says; empty where they can.
+    What an engine quantizes as it loads has its blocks within each rank.
 
     Source: vLLM 0.33, quantization/utils/fp8_utils.py `validate_fp8_block_shape`, quantization/auto_awq.py `create_weights`,
     quantization/utils/marlin_utils.py `verify_marlin_supports_shape`; SGLang 0.5.23, srt/layers/quantization/fp8.py and awq/awq.py.
     """
     quantization, tp = architecture.quantization or {}, placement.tp
     method = str(quantization.get("quant_method"))
-    if tp == 1 or not server(options.engine).whole_blocks or method not in ("fp8", "awq", "gptq"):
+    if tp == 1 or options.online or not server(options.engine).whole_blocks or method not in ("fp8", "awq", "gptq"):
         return ""
     group = quantization.get("group_size", quantization.get("q_group_size"))
     block = quantization.get("weight_block_size") if method == "fp8" else [1, group]
@@ -191,15 +192,18 @@ def _tp_cannot(architecture: Architecture, tp: int, engine: Server) -> str:
     return ""
 
 
-def _experts_cannot(architecture: Architecture, ranks: int) -> str:
-    """The columns of an expert must divide, and whole blocks of scales too."""
+def _experts_cannot(architecture: Architecture, ranks: int, *, online: bool = False) -> str:
+    """The columns of an expert must divide, and whole blocks of scales too where the checkpoint is stored in blocks; an engine that makes
+    them `online` has them within each rank (vLLM 0.33, layers/quantization/online/fp8.py `maybe_roundup_sizes`; SGLang 0.5.23,
+    srt/layers/quantization/fp8.py `Fp8MoEMethod.create_weights`)."""
     quantization = architecture.quantization or {}
     if quantization.get("quant_method") == "mxfp4":
         # The kernels' padding takes any split into groups of 32.
         return ""
     block = quantization.get("weight_block_size")
     first = block[0] if isinstance(block, (list, tuple)) and block else None
-    rows = first if isinstance(first, int) and first > 0 and quantization.get("quant_method") == "fp8" else 1
+    blocks = quantization.get("quant_method") == "fp8" and not online
+    rows = first if isinstance(first, int) and first > 0 and blocks else 1
     for stack in architecture.stacks:
         for layer in stack.kinds if stack.part == "decoder" else ():
             for tensor in layer.tensors:

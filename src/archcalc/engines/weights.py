@@ -78,7 +78,7 @@ class Options(NamedTuple):
 
     `version` is the engine's, None for the newest known. Without a `device` the kernels are those of a current NVIDIA GPU. `dtype` is what
     weights that are not quantized are converted to ("BF16"); None is the engine's choice. `mtp` loads the MTP layers, `towers` those
-    for images and audio.
+    for images and audio. `online`: the engine quantizes the weights as it loads them.
     """
 
     engine: str = DEFAULT
@@ -87,6 +87,7 @@ class Options(NamedTuple):
     dtype: str | None = None
     mtp: bool = False
     towers: bool = True
+    online: bool = False
 
 
 def kept(architecture: Architecture, options: Options) -> list[Kept]:

@@ -90,6 +90,9 @@ def read(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     return plan
 
 
+_EXPERTS = r"re:.*\.experts\..*"
+_LOADED = frozenset({"fp8-tensor", "int8-experts", "nvfp4-experts"})
+"""Storages that no checkpoint has, and engines make as they load: read in their commands, and not among the names to ask for."""
 # What each method's own tool does when it is given no more than a model: the config that it would write.
 _SYNTHETIC: dict[str, dict[str, Any]] = {
     "fp8": {"quant_method": "fp8", "weight_block_size": [128, 128], "activation_scheme": "dynamic"},
@@ -99,6 +102,23 @@ _SYNTHETIC: dict[str, dict[str, Any]] = {
             "targets": ["Linear"],
             "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": True, "dynamic": False},
             "input_activations": {"num_bits": 8, "type": "float", "strategy": "token", "symmetric": True, "dynamic": True},
+        }},
+    },
+    "fp8-tensor": {"quant_method": "fp8", "activation_scheme": "dynamic"},
+    "int8-experts": {
+        "quant_method": "compressed-tensors", "format": "int-quantized",
+        "config_groups": {"group_0": {
+            "targets": [_EXPERTS],
+            "weights": {"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": True, "dynamic": False},
+        }},
+    },
+    "nvfp4-experts": {
+        "quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized",
+        "config_groups": {"group_0": {
+            "targets": [_EXPERTS],
+            "weights": {
+                "num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16, "symmetric": True, "dynamic": False,
+            },
         }},
     },
     "mxfp8": {"quant_method": "mxfp8", "weight_block_size": [1, 32], "activation_scheme": "dynamic"},
@@ -140,7 +160,7 @@ _SYNTHETIC: dict[str, dict[str, Any]] = {
     # Gated DeltaNet is left alone: by nvidia's list of Qwen3.5-122B, and by a log of RedHatAI's Qwen3.6-35B (21.86 GiB).
     "nvfp4": {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head", "*linear_attn*"]},
 }  # fmt: skip
-_SPARE_TOWERS = frozenset({"fp8", "fp8-dynamic", "int8", "w4a16", "mxfp4", "mxfp8", "nvfp4"})
+_SPARE_TOWERS = frozenset({"fp8", "fp8-tensor", "fp8-dynamic", "int8", "w4a16", "mxfp4", "mxfp8", "nvfp4"})
 """Storages whose published checkpoints leave towers for images and audio alone: the lists of all those of vision models that were found
 name them (nvidia's NVFP4 of Qwen3.5-122B, Kimi-K2.6 and GLM-5.3-Flash, RedHatAI's FP8 of Llama-4-Scout, Qwen's and Z.ai's own FP8)."""
 _ALIASES = {
@@ -165,7 +185,7 @@ def quantizations() -> tuple[str, ...]:
     """The names that `quantize_as` takes."""
     from archcalc.quant.gguf import FILE_TYPES
 
-    return (*sorted({*_PLAIN, *_SYNTHETIC, *_ALIASES}), *(name for name in FILE_TYPES if name not in _PLAIN))
+    return (*sorted({*_PLAIN, *_SYNTHETIC, *_ALIASES} - _LOADED), *(name for name in FILE_TYPES if name not in _PLAIN))
 
 
 def check_name(name: str) -> None:

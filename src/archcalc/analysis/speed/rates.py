@@ -13,7 +13,7 @@ from archcalc.analysis.roofline import Rate
 from archcalc.hardware import Device
 
 _SIXTEEN = frozenset({"bf16", "fp16", "f16", "fp32", "f32"})
-_EIGHT_BITS = frozenset({"fp8", "fp8-dynamic", "mxfp8", "fbgemm-fp8", "modelopt-fp8"})
+_EIGHT_BITS = frozenset({"fp8", "fp8-tensor", "fp8-dynamic", "mxfp8", "fbgemm-fp8", "modelopt-fp8"})
 _FOUR_BITS = frozenset({"nvfp4", "mxfp4", "mxfp4-moe", "modelopt", "modelopt-fp4"})
 _WIDENED = frozenset({"awq", "gptq", "int4", "w4a16", "nf4", "auto-round", "bitsandbytes", "hqq"})
 

@@ -125,6 +125,13 @@ class Sglang(Server):
         newest = version is None or version == table.releases[-1]
         return marlin_alone("SGLang", quantization) if method == "gptq" and newest else None
 
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        from archcalc.engines.sglang import quantization
+
+        if ask.own.method is None:
+            return None
+        return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
+
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines._kernels import lacking
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from archcalc.commands.flags import Read
 from archcalc.engines.asked import Asked
+from archcalc.engines.sglang.quantization import ONLINE
 from archcalc.engines.sglang.rules import check_known, since
 from archcalc.engines.sglang.settings import Settings
 from archcalc.engines.vllm.flags import flattened, json_of
@@ -17,7 +18,6 @@ from archcalc.errors import UsageError
 
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 _CACHES = {"fp8_e4m3": "fp8_e4m3", "fp8_e5m2": "fp8_e5m2", "bf16": "bf16", "bfloat16": "bf16"}
-_ONLINE = {"fp8": "fp8", "w8a8_fp8": "fp8", "mxfp8": "mxfp8", "bitsandbytes": "nf4"}
 _OWN_DRAFTS = frozenset({"EAGLE", "NEXTN", "FROZEN_KV_MTP"})
 _NUMBERS = {
     "--max-running-requests": "running", "--max-total-tokens": "tokens", "--max-prefill-tokens": "prefill_tokens",
@@ -67,8 +67,8 @@ def asked(read: Read) -> Asked:
         notes.append(
             "--dtype float32: the cache is counted in half precision, and SGLang keeps it in the model's dtype, twice as much"
         )
-    if method in _ONLINE:
-        values["quant"] = f"?{_ONLINE[method]}"
+    if method in ONLINE:
+        values["quant"] = f"?{ONLINE[method]}"
     elif method is None and dtype not in (None, "auto"):
         values["quant"] = _DTYPES.get(str(dtype), str(dtype))
     overrides: tuple[str, ...] = ()
@@ -90,7 +90,9 @@ def _positive(flag: str, value: Any) -> int:
 
 
 def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings, str | None]:
-    own: dict[str, Any] = {"attention_dp": shared, "radix_cache": not read.get("--disable-radix-cache")}
+    method = read.get("--quantization")
+    own: dict[str, Any] = {"method": None if method in (None, "unquant") else str(method).lower()}
+    own |= {"attention_dp": shared, "radix_cache": not read.get("--disable-radix-cache")}
     for flag, name in _NUMBERS.items():
         if (value := read.get(flag)) is not None:
             if value < 1:

@@ -16,8 +16,8 @@ class Settings(NamedTuple):
     `graph_batch` the largest batch captured, `graphs` and `prefill_graphs` whether decoding and prefills are. `state_slots` is
     `--max-mamba-cache-size`, `state_share` `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one.
     `one_pool` is `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft.
-    `draft` is a draft model of its own. The hierarchical cache keeps `host_ratio` times the GPU's pool, or `host_bytes`, of each rank in
-    the CPU's memory.
+    `draft` is a draft model of its own. `method` is `--quantization`. The hierarchical cache keeps `host_ratio` times the GPU's pool, or
+    `host_bytes`, of each rank in the CPU's memory.
     """
 
     chunk: int | None = None
@@ -45,3 +45,4 @@ class Settings(NamedTuple):
     host_bytes: int = 0
     symmetric: bool = False
     draft: Architecture | None = None
+    method: str | None = None

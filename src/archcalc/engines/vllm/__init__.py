@@ -113,6 +113,19 @@ class Vllm(Server):
 
         return served.lacks_format(version, quantization, experts=experts)
 
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        from archcalc.engines.plan import capability
+        from archcalc.engines.vllm import quantization
+
+        method, architecture = ask.own.method, model.architecture
+        if method is None:
+            return None
+        cuda, stored = capability(ask.gpus.device), None if model.options.online else architecture.quantization
+        return quantization.refused(
+            ask.version, method, stored, architecture.model_type, moe=architecture.facts.moe is not None, major=cuda and cuda[0],
+            amd=ask.gpus.device.vendor == "amd",
+        )  # fmt: skip
+
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines.vllm import served, start
 

@@ -12,21 +12,13 @@ from typing import Any
 
 from archcalc.commands.flags import Read
 from archcalc.engines.asked import Asked
+from archcalc.engines.vllm.quantization import online
 from archcalc.engines.vllm.rules import RELEASES, at_least
 from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UsageError
 
 _GIB = 1 << 30
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
-# What `--quantization` says of a checkpoint that is stored so already, or of how it is run.
-_STORED = frozenset(
-    "awq awq_marlin gptq gptq_marlin gptq_marlin_24 compressed-tensors fbgemm_fp8 modelopt modelopt_fp4 modelopt_mxfp8 mxfp4 gguf"
-    " auto-round torchao quark auto_awq auto_gptq inc moe_wna16 ipex hqq marlin deepspeedfp aqlm squeezellm gpt_oss_mxfp4 humming".split()
-)
-_ONLINE = {
-    "bitsandbytes": "nf4", "fp8": "fp8", "fp8_per_tensor": "fp8", "fp8_per_block": "fp8", "fp8_per_channel": "fp8-dynamic",
-    "mxfp8": "mxfp8",
-}  # fmt: skip
 _MTP = frozenset(
     "mtp deepseek_mtp mimo_mtp glm4_moe_mtp ernie_mtp qwen3_next_mtp qwen3_5_mtp longcat_flash_mtp step3p5_mtp nemotron_h_mtp"
     " exaone_moe_mtp pangu_ultra_moe_mtp".split()
@@ -68,7 +60,7 @@ def asked(read: Read) -> Asked:
     cache = read.get("--kv-cache-dtype")
     if cache is not None and cache != "auto":
         values["kv_dtype"] = str(cache)
-    if quant := _quantization(read, unmodelled, notes):
+    if quant := _quantization(read):
         values["quant"] = quant
     own, draft = _settings(read, program, unmodelled, notes)
     if draft is not None:
@@ -135,23 +127,23 @@ def _overrides(read: Read, unmodelled: list[str]) -> Iterator[str]:
         yield f"rope_theta={theta}"
 
 
-def _quantization(read: Read, unmodelled: list[str], notes: list[str]) -> str | None:
-    """The storage that weights are quantized to as they load, or the dtype that they are converted to."""
+def _method(read: Read) -> str | None:
+    """`--quantization`."""
     method = read.get("--quantization")
+    return None if method in (None, "None") else str(method)
+
+
+def _quantization(read: Read) -> str | None:
+    """The storage that weights are quantized to as they load, or the dtype that they are converted to."""
+    if (method := _method(read)) is not None:
+        made = online(read.version, method)
+        return f"?{made}" if made else None
     dtype = read.get("--dtype")
-    if method in (None, "None"):
-        return None if dtype in (None, "auto") else _DTYPES.get(str(dtype))
-    if method in _ONLINE:
-        return f"?{_ONLINE[method]}"
-    if method in _STORED:
-        return None
-    unmodelled.append("--quantization")
-    notes.append(f"--quantization {str(method)[:40]} is not known here: weights are counted as they are stored")
-    return None
+    return None if dtype in (None, "auto") else _DTYPES.get(str(dtype))
 
 
 def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str]) -> tuple[Settings, str | None]:
-    own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench"))}
+    own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench")), "method": _method(read)}
     if (sequences := read.get("--max-num-seqs")) is not None:
         own["sequences"] = _positive("--max-num-seqs", sequences)
     own |= _graphs(read, notes)

@@ -28,9 +28,14 @@ def _flag(name: str) -> tuple[str, ...]:
 _ROWS = (
     _Row("fp8", (), (0, 20), _flag("fp8")),
     _Row("fp8", (0, 20), None, _flag("fp8_per_block")),
+    _Row("fp8-tensor", (), (0, 20), _flag("fp8")),
+    _Row("fp8-tensor", (0, 20), None, _flag("fp8_per_tensor")),
     _Row("fp8-dynamic", (0, 24), None, _flag("fp8_per_channel")),
     _Row("mxfp8", (0, 20), None, _flag("mxfp8")),
     _Row("mxfp4", (0, 28), None, _flag("mxfp4")),
+    _Row("int8-experts", (), (0, 20), _flag("experts_int8")),
+    _Row("int8-experts", (0, 20), None, _flag("int8_per_channel_weight_only")),
+    _Row("nvfp4-experts", (0, 26), None, _flag("nvfp4_per_token")),
     _Row("nf4", (), None, _flag("bitsandbytes")),
 )
 

@@ -17,7 +17,7 @@ class Settings(NamedTuple):
     those of speculation, `mtp` whether the checkpoint's own MTP layers draft. `loras` adapters of `lora_rank` are kept on the GPU.
     `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
     `chunked` False is `--no-enable-chunked-prefill`, `dtype` is `--dtype`. `profiles_images` False is `--skip-mm-profiling`. `draft` is
-    a draft model of its own.
+    a draft model of its own. `method` is `--quantization`.
     """
 
     sequences: int | None = None
@@ -45,3 +45,4 @@ class Settings(NamedTuple):
     loras: int = 0
     lora_rank: int = 16
     draft: Architecture | None = None
+    method: str | None = None

@@ -33,6 +33,10 @@ class VllmKeep(JoinedKeep):
         # Scales of Marlin's FP8 kernels, for GPUs without FP8 units, are of the model's dtype, one to each column and group.
         # vLLM 0.33, quantization/utils/marlin_utils_fp8.py `prepare_fp8_layer_for_marlin`, `prepare_moe_fp8_layer_for_marlin`.
         self.marlin_fp8 = (cuda(options.device) or (9, 0)) < (8, 9)
+        # Blocks that are made as the weights load are whole on each rank: its columns are rounded up (vLLM 0.25 to 0.33,
+        # quantization/online/fp8.py `Fp8PerBlockOnlineMoEMethod.maybe_roundup_sizes`).
+        block = (architecture.quantization or {}).get("weight_block_size") if options.online and at_least(version, 0, 25) else None
+        self.column_block = block[0] if block else 1
         # Scales of bitsandbytes' blocks: 8 bits where the checkpoint has them so, or where vLLM itself quantizes; since 0.9.2 they are
         # widened at loading (model_loader/bitsandbytes_loader.py `dequantize_dq`, `_unquantized_generator`; 0.9.0 and 0.9.1 have none).
         states = architecture.quantization or {}
@@ -45,6 +49,12 @@ class VllmKeep(JoinedKeep):
         if tensor.shard is None or not self.up_projection(entry) or entry.dtype in FLOATS:
             return None
         return Piece(2 * tensor.elements, tensor.shard.units)
+
+    def pieces(self, entry: Entry) -> tuple[Piece, ...]:
+        pieces, tensor = super().pieces(entry), entry.tensor
+        if self.column_block == 1 or tensor.experts is None or tensor.shard is None:
+            return pieces
+        return tuple(piece._replace(align=self.column_block) if piece.units == tensor.shard.units else piece for piece in pieces)
 
     def bytes(self, entry: Entry) -> int:
         if self.marlin_fp8 and entry.name.endswith("weight_scale_inv"):

@@ -1,0 +1,54 @@
+"""What SGLang's `--quantization` does to a checkpoint: quantizes it as it loads, names how it is stored, or stops the start.
+
+Sources: SGLang 0.5.23, srt/configs/model_config.py `_verify_quantization`, srt/model_loader/weight_utils.py `get_quant_config`, each
+method's `override_quantization_method`, `get_config_filenames` and `__init__` in srt/layers/quantization/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.engines.served import listed, served
+from archcalc.errors import UnsupportedError
+
+ONLINE = {"fp8": "fp8", "w8a8_fp8": "fp8", "mxfp8": "mxfp8", "bitsandbytes": "nf4"}
+"""What a name makes of weights as they load, by `quant.quantize_as`."""
+_OWN_FILE = frozenset("awq awq_marlin gptq gptq_marlin gptq_marlin_24 marlin moe_wna16 auto-round petit_nvfp4".split())
+_OWN_CONFIG = frozenset("compressed-tensors fbgemm_fp8 qoq gguf".split())
+_REQUANTIZES = frozenset({"quark_mxfp4", "humming"})
+_PACKED = frozenset("w8a8_int8 w8a8_fp8 auto-round-int8 compressed_tensors".split())
+_TAKEN: Mapping[str, frozenset[str]] = {
+    "awq": frozenset("awq_marlin marlin moe_wna16".split()),
+    "gptq": frozenset("gptq_marlin marlin moe_wna16".split()),
+    "fp8": frozenset("modelopt_fp4 nvfp4_online".split()),
+    "mxfp8": frozenset({"minimax_m3_nvfp4"}),
+    "compressed-tensors": _PACKED,
+    "compressed_tensors": _PACKED | {"compressed-tensors"},
+    "modelopt": frozenset("modelopt_fp8 modelopt_fp4 modelopt_mixed petit_nvfp4 nvfp4_online".split()),
+}
+
+
+def refused(version: str | None, method: str, stored: Mapping[str, Any] | None) -> str | None:
+    """Why the release does not start with this `--quantization`; None where it does. `stored` is the checkpoint's own quantization.
+
+    Raises `UnsupportedError` for what is not known."""
+    from archcalc.quant import method_of
+
+    table, flag = served("sglang"), f"--quantization {method[:40]}"
+    if not listed(table.methods.get(method), "SGLang", table.releases, version):
+        return f"SGLang {version or table.releases[-1]} has no {method[:40]} among its quantization methods: leave {flag} out"
+    if stored:
+        own = method_of(stored)
+        if method in (own, *_TAKEN.get(own, ()), *_REQUANTIZES) or (own.startswith("modelopt") and method.startswith("modelopt")):
+            return None
+        return f"the checkpoint is stored in {own}, and SGLang refuses {flag}, which does not match it: leave the flag out"
+    if method in ONLINE:
+        return None
+    if method in _OWN_FILE or method in _OWN_CONFIG:
+        lacks = "is no GGUF file" if method == "gguf" else f"is not quantized, and SGLang finds no config of {method}"
+        return f"the checkpoint {lacks}: leave {flag} out, or name a checkpoint that is stored so"
+    raise UnsupportedError(
+        f"what {flag} makes of a checkpoint that is not quantized is not known here",
+        "leave it out to judge the weights as they are stored",
+    )

@@ -1,0 +1,108 @@
+"""What `--quantization` does to a checkpoint, release by release: quantizes it as it loads, names how it is stored, or stops the start.
+
+Sources, each read in vLLM 0.8.5 to 0.33: config/model.py `_verify_quantization` (what a checkpoint's method takes beside its own
+name) and each method's `override_quantization_method`; model_executor/model_loader/weight_utils.py `get_quant_config` (a checkpoint
+without a config of its quantization), each method's `get_config_filenames` and `__init__`; config/quantization.py `_ONLINE_SHORTHANDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from archcalc.engines.served import listed, served
+from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
+from archcalc.errors import UnsupportedError
+
+
+class _Online(NamedTuple):
+    """What a name of the flag makes of weights as they load, from a release on."""
+
+    method: str
+    since: tuple[int, ...]
+    quant: str
+
+
+_ONLINE = (
+    _Online("fp8", (), "fp8-tensor"),
+    _Online("fp8_per_tensor", (0, 20), "fp8-tensor"),
+    _Online("fp8_per_block", (0, 20), "fp8"),
+    _Online("fp8_per_channel", (0, 24), "fp8-dynamic"),
+    _Online("ptpc_fp8", (), "fp8-dynamic"),
+    _Online("mxfp8", (0, 19), "mxfp8"),
+    _Online("mxfp4", (0, 28), "mxfp4"),
+    _Online("experts_int8", (), "int8-experts"),
+    _Online("int8_per_channel_weight_only", (0, 20), "int8-experts"),
+    _Online("nvfp4_per_token", (0, 26), "nvfp4-experts"),
+    _Online("bitsandbytes", (), "nf4"),
+)
+_PLUGINS = {"gguf": (0, 24), "bitsandbytes": (0, 28)}
+"""Methods that a plugin has registered since then."""
+_OWN_FILE = frozenset(
+    "awq awq_marlin auto_awq cpu_awq gptq gptq_marlin gptq_marlin_24 auto_gptq cpu_gptq gptq_bitblas bitblas marlin moe_wna16 modelopt"
+    " modelopt_fp4 modelopt_mxfp8 modelopt_mixed nvfp4 petit_nvfp4 auto-round inc hqq qqq ipex squeezellm deepspeedfp".split()
+)
+"""Methods that look for a file of their own where config.json states no quantization."""
+_OWN_CONFIG = frozenset("compressed-tensors fbgemm_fp8 torchao quark aqlm".split())
+"""Methods whose config cannot be made without what config.json states."""
+_TAKEN: Mapping[str, frozenset[str]] = {
+    "awq": frozenset("awq_marlin auto_awq cpu_awq marlin moe_wna16 ipex".split()),
+    "gptq": frozenset("gptq_marlin gptq_marlin_24 auto_gptq cpu_gptq gptq_bitblas bitblas marlin moe_wna16 ipex".split()),
+    "fp8": frozenset({"deepseek_v4_fp8"}),
+    "auto-round": frozenset({"inc"}),
+    "mxfp4": frozenset({"gpt_oss_mxfp4"}),
+}
+"""What a stored method takes beside its own name."""
+
+
+def online(version: str | None, method: str) -> str | None:
+    """The storage that a name of the flag quantizes to as weights load, by `quant.quantize_as`; None where it does not."""
+    return next((row.quant for row in _ONLINE if row.method == method and at_least(version, *row.since)), None)
+
+
+def _any_name(version: str | None, stored: str, model_type: str) -> bool:
+    """Whether a stored method puts itself in place of whatever the flag says."""
+    if stored.startswith("modelopt"):
+        return at_least(version, 0, 10)
+    if stored in ("auto-round", "autoround"):
+        return at_least(version, 0, 16)
+    if stored == "mxfp4":
+        return model_type == "gpt_oss" and at_least(version, 0, 20)
+    return stored == "fp8" and model_type.startswith("deepseek_v4") and at_least(version, 0, 20)
+
+
+def refused(
+    version: str | None, method: str, stored: Mapping[str, Any] | None, model_type: str, *, moe: bool, major: int | None, amd: bool
+) -> str | None:
+    """Why the release does not start with this `--quantization`; None where it does.
+
+    `stored` is the quantization of the checkpoint, None where it has none; `major` is the GPU's compute capability, None where it has none.
+    Raises `UnsupportedError` for what is not known."""
+    from archcalc.quant import method_of
+
+    flag, release = f"--quantization {method[:40]}", f"vLLM {version or NEWEST}"
+    plugged = method in _PLUGINS and at_least(version, *_PLUGINS[method])
+    if not plugged and not listed(served("vllm").methods.get(method), ENGINE, RELEASES, version):
+        return f"{release} has no {method[:40]} among its quantization methods: leave {flag} out"
+    if stored:
+        own = method_of(stored)
+        if method in (own, *_TAKEN.get(own, ())) or _any_name(version, own, model_type):
+            return None
+        if method == "humming" and own != "mxfp4":
+            return None
+        return f"the checkpoint is stored in {own}, and vLLM refuses {flag}, which does not match it: leave the flag out"
+    if made := online(version, method):
+        if made == "nvfp4-experts" and major not in (None, 10):
+            return f"{flag} has kernels for compute capability 10.x alone"
+        if method == "ptpc_fp8" and not amd:
+            return f"{flag} is for AMD's GPUs alone: --quantization fp8 is for any"
+        return None
+    if method in _OWN_FILE or method in _OWN_CONFIG or method == "gguf":
+        lacks = "is no GGUF file" if method == "gguf" else f"is not quantized, and vLLM finds no config of {method}"
+        return f"the checkpoint {lacks}: leave {flag} out, or name a checkpoint that is stored so"
+    if method in ("mxfp4", "gpt_oss_mxfp4"):
+        return f"the checkpoint has no MXFP4 experts, and {release} makes none as it loads: leave {flag} out" if moe else None
+    raise UnsupportedError(
+        f"what {flag} makes of a checkpoint that is not quantized is not known here",
+        "leave it out to judge the weights as they are stored",
+    )

@@ -1,0 +1,206 @@
+"""How a checkpoint is stored, what a command's flag makes of it, and what its engine refuses, as the engine's source has it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from archcalc import hardware, zoo
+from archcalc.analysis.fit import Ask, candidate, cannot, judge
+from archcalc.engines.placement import Placement
+from archcalc.engines.sglang import quantization as sglang
+from archcalc.engines.vllm import quantization as vllm
+from archcalc.errors import UnsupportedError, UsageError
+from archcalc.quant._published import names_it
+from conftest import Run
+
+FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128}
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128}
+NVFP4 = {"quant_method": "modelopt", "quant_algo": "NVFP4"}
+MXFP4 = {"quant_method": "mxfp4"}
+PACKED = {
+    "quant_method": "compressed-tensors", "format": "pack-quantized",
+    "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32}}},
+}  # fmt: skip
+
+
+def report(done: Any) -> dict[str, Any]:
+    assert done.returncode in (0, 1), done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "stored", "said"),
+    [
+        # weight_utils.py `get_quant_config`: no file of the method's own beside a checkpoint that states no quantization.
+        *((None, method, None, "is not quantized") for method in ("awq", "gptq", "moe_wna16", "modelopt", "compressed-tensors")),
+        ("0.10.0", "gptq_marlin", None, "is not quantized"),
+        (None, "gguf", None, "is no GGUF file"),
+        ("0.23.0", "gguf", None, "is no GGUF file"),
+        (None, "hqq", None, "no hqq among"),
+        ("0.19.0", "fp8_per_block", None, "no fp8_per_block among"),
+        (None, "ptpc_fp8", None, "no ptpc_fp8 among"),
+        ("0.10.0", "ptpc_fp8", None, "AMD's GPUs alone"),
+        ("0.10.1", "mxfp4", None, "no MXFP4 experts"),
+        (None, "nvfp4_per_token", None, "10.x alone"),
+        *((None, method, None, None) for method in ("fp8", "fp8_per_block", "mxfp8", "mxfp4", "bitsandbytes", "experts_int8")),
+        # config/model.py `_verify_quantization` and each `override_quantization_method`.
+        *((None, method, FP8, "does not match") for method in ("awq", "fp8_per_block", "fp8_per_tensor", "mxfp8", "bitsandbytes")),
+        (None, "fp8", FP8, None),
+        (None, "humming", FP8, None),
+        (None, "fp8", AWQ, "does not match"),
+        *((None, method, AWQ, None) for method in ("awq", "awq_marlin", "auto_awq", "moe_wna16")),
+        *((None, method, GPTQ, None) for method in ("gptq", "gptq_marlin", "auto_gptq", "moe_wna16")),
+        ("0.10.0", "marlin", GPTQ, None),
+        (None, "marlin", GPTQ, "no marlin among"),
+        (None, "awq", GPTQ, "does not match"),
+        # ModelOpt's methods put themselves in place of what was asked for since 0.10.
+        (None, "awq", NVFP4, None),
+        ("0.9.2", "awq", NVFP4, "does not match"),
+        ("0.11.0", "fp8", MXFP4, "does not match"),
+        (None, "mxfp4", MXFP4, None),
+    ],
+)
+def test_what_vllm_makes_of_its_flag(version: str | None, method: str, stored: dict[str, Any] | None, said: str | None) -> None:
+    found = vllm.refused(version, method, stored, "qwen3_moe", moe=True, major=9, amd=False)
+    assert found is None if said is None else said in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("method", "stored", "said"),
+    [
+        ("awq", None, "is not quantized"), ("gguf", None, "is no GGUF file"), ("fp8", None, None), ("bitsandbytes", None, None),
+        ("nonsense", None, "no nonsense among"), ("awq", FP8, "does not match"), ("modelopt_fp4", FP8, None), ("fp8", FP8, None),
+        ("awq_marlin", AWQ, None), ("w8a8_fp8", PACKED, None), ("awq", PACKED, "does not match"),
+    ],
+)  # fmt: skip
+def test_what_sglang_makes_of_its_flag(method: str, stored: dict[str, Any] | None, said: str | None) -> None:
+    found = sglang.refused(None, method, stored)
+    assert found is None if said is None else said in (found or "")
+
+
+@pytest.mark.parametrize("ask", [(vllm.refused, {"moe": True, "major": 9, "amd": False}), (sglang.refused, {})])
+def test_what_is_not_known_of_a_flag_is_refused(ask: Any) -> None:
+    refused, rest = ask
+    with pytest.raises(UnsupportedError, match="--quantization humming"):
+        refused(None, "humming", None, *(("qwen3",) if rest else ()), **rest)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--gpu b200 -- vllm serve Qwen/Qwen3-32B --quantization awq",
+        "--gpu 8xh200 -- vllm serve deepseek-ai/DeepSeek-V3 -tp 8 --quantization fp8_per_block",
+        "--gpu h100 -- python -m sglang.launch_server --model-path llama-3.1-8b --quantization awq",
+    ],
+)
+def test_a_flag_that_stops_the_engine_is_no_fit(cli: Run, command: str) -> None:
+    done = cli("fit", "--format", "json", "--offline", *command.split())
+    got = report(done)
+    assert (done.returncode, got["fits"], got["start"]["starts"]) == (1, False, False)
+    assert "--quantization" in got["start"]["limit"]
+
+
+def test_what_vllm_quantizes_as_it_loads_is_read_back(cli: Run) -> None:
+    """A printed command is judged as the plan that it was printed for; INT8 and NVFP4 experts beside linear layers in bf16."""
+
+    def weights(*words: str) -> int:
+        return int(report(cli("fit", "--format", "json", "--offline", "--gpu", "b200", *words))["per_gpu"]["weights_bytes"])
+
+    def served(method: str) -> int:
+        return weights("--", "vllm", "serve", "Qwen/Qwen3-30B-A3B", "--quantization", method)
+
+    for quant in ("mxfp4", "mxfp8", "fp8", "fp8-dynamic"):
+        got = report(cli("fit", "qwen3-30b-a3b", "--format", "json", "--offline", "--gpu", "b200", "--quant", quant))
+        method = got["command"].split("--quantization ")[1].split()[0]
+        assert served(method) == got["per_gpu"]["weights_bytes"]
+    whole = weights("--", "vllm", "serve", "Qwen/Qwen3-30B-A3B")
+    experts = 48 * 128 * 3 * 2048 * 768
+    for method, bits in (("int8_per_channel_weight_only", 8), ("nvfp4_per_token", 4.5)):
+        assert served(method) == pytest.approx(whole - experts * (2 - bits / 8), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "quant", "aliases"),
+    [
+        ("gpt-oss-20b", "mxfp4", ("MXFP4",)),
+        ("kimi-k2.5", "w4a16", ("int4", "compressed-tensors")),
+        ("deepseek-v3", "fp8", ("fp8-block",)),
+    ],
+)
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "transformers", "llama.cpp"])
+def test_the_published_format_by_name_is_the_published_checkpoint(
+    name: str, quant: str, aliases: tuple[str, ...], engine: str
+) -> None:
+    architecture, machine = zoo.spec(name), hardware.parse_spec("h200")
+    assert architecture is not None
+    if (engine, quant) == ("llama.cpp", "fp8"):
+        with pytest.raises(UsageError, match="GGUF, which has no fp8"):
+            candidate(architecture, Ask(machine, engine, quant=quant))
+        return
+    published = candidate(architecture, Ask(machine, engine))
+    for asked in (quant, *aliases):
+        made = candidate(architecture, Ask(machine, engine, quant=asked))
+        assert (made.architecture, made.tensors) == (published.architecture, published.tensors)
+
+
+@pytest.mark.parametrize(
+    ("stored", "names", "others"),
+    [
+        (AWQ, ("awq", "AWQ", "int4", "awq-int4"), ("gptq", "w4a16", "fp8")),
+        ({**GPTQ, "bits": 8}, ("gptq-int8", "gptq", "int8"), ("awq", "int4")),
+        (PACKED, ("w4a16", "int4", "compressed_tensors"), ("awq", "int8")),
+        (NVFP4, ("nvfp4", "fp4", "modelopt"), ("mxfp4", "fp8")),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, ("bnb-int8", "bnb-8bit", "bitsandbytes"), ("nf4",)),
+        ({"load_in_4bit": True, "bnb_4bit_use_double_quant": True}, ("nf4", "nf4-dq", "qlora", "bnb"), ("bnb-int8",)),
+        ({"quant_method": "fbgemm_fp8"}, ("fp8", "fbgemm-fp8", "fp8-dynamic"), ("mxfp8",)),
+    ],
+)
+def test_names_of_a_storage(stored: dict[str, Any], names: tuple[str, ...], others: tuple[str, ...]) -> None:
+    assert [name for name in (*names, *others) if names_it(stored, name)] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("method", "columns"),
+    [
+        # 1,536 columns on 8 ranks are 192; blocks of 128 that are made within a rank round them up to 256, and one scale for all does not.
+        ("fp8_per_tensor", 192), ("fp8", 192), ("fp8_per_block", 256),
+    ],
+)  # fmt: skip
+def test_experts_that_are_quantized_as_they_load_are_split(cli: Run, method: str, columns: int) -> None:
+    words = f"vllm serve Qwen/Qwen3-235B-A22B -tp 8 --quantization {method}".split()
+    got = report(cli("fit", "--format", "json", "--offline", "--gpu", "8xh200", "--", *words))
+    assert got["fits"]
+    ones = report(
+        cli("fit", "--format", "json", "--offline", "--gpu", "8xh200", "--", *words[:-2], "--enable-expert-parallel", *words[-2:])
+    )
+    experts = 94 * 128 * 3 * 4096
+    assert got["per_gpu"]["weights_bytes"] - ones["per_gpu"]["weights_bytes"] == pytest.approx(
+        experts * (columns - 192), abs=40 << 20
+    )
+
+
+def test_blocks_that_are_stored_are_not_cut(cli: Run) -> None:
+    for engine, version in (("vllm", None), ("vllm", "0.10.0"), ("sglang", None)):
+        architecture = zoo.spec("qwen3-235b-a22b")
+        assert architecture is not None
+        ask = Ask(hardware.parse_spec("8xh200"), engine, version=version, quant="fp8", context_tokens=1024)
+        assert judge(candidate(architecture, ask), Placement(8), ask, 1024, 1).fits
+        stored = architecture._replace(quantization=FP8)
+        assert "blocks of 128" in cannot(candidate(stored, ask), Placement(8), ask)
+
+
+@pytest.mark.parametrize(
+    ("quant", "package"), [("q4_k_m", "vllm-gguf-plugin"), ("bnb-int8", "vllm-bnb-plugin"), ("nf4", "vllm-bnb-plugin")]
+)
+def test_a_plugin_is_named_with_the_checkpoint_that_needs_it(cli: Run, quant: str, package: str) -> None:
+    done = cli("fit", "qwen3-32b", "--gpu", "2xl40s", "--quant", quant, "--offline", "--ctx", "4k")
+    assert package in done.stdout
+    assert (
+        "plugin"
+        not in cli("fit", "qwen3-32b", *f"--gpu 2xl40s --quant {quant} --offline --ctx 4k --engine-version 0.20.0".split()).stdout
+    )
