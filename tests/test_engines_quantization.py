@@ -11,6 +11,7 @@ from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, candidate, cannot, judge
 from archcalc.engines.placement import Placement
 from archcalc.engines.sglang import quantization as sglang
+from archcalc.engines.vllm import attention
 from archcalc.engines.vllm import quantization as vllm
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.quant._published import names_it
@@ -204,3 +205,49 @@ def test_a_plugin_is_named_with_the_checkpoint_that_needs_it(cli: Run, quant: st
         "plugin"
         not in cli("fit", "qwen3-32b", *f"--gpu 2xl40s --quant {quant} --offline --ctx 4k --engine-version 0.20.0".split()).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "dtype", "block", "major", "said"),
+    [
+        # Each release's v1/attention/backends/: `supported_kv_cache_dtypes`, `get_supported_kernel_block_sizes`, `supports_combination`.
+        *(("deepseek-v3", None, dtype, None, 9, "for MLA") for dtype in ("int8_per_token_head", "fp8_per_token_head", "fp8_e5m2")),
+        *(("deepseek-v3", None, dtype, None, 9, None) for dtype in ("auto", "bfloat16", "fp8", "fp8_e4m3")),
+        ("deepseek-v3", "0.17.0", "fp8", None, 8, "for MLA"), ("deepseek-v3", "0.18.0", "fp8", None, 8, None),
+        ("deepseek-v3", "0.17.0", "fp8", None, 9, None), ("deepseek-v3.2", None, "fp8_per_token_head", None, 10, "for sparse MLA"),
+        ("gpt-oss-20b", None, "nvfp4", None, 9, "heads of 64 with sinks"), ("gpt-oss-20b", None, "nvfp4", None, 10, None),
+        ("qwen3-8b", None, "nvfp4", None, 9, None), ("qwen3-8b", None, "int8_per_token_head", None, 9, None),
+        ("phi-2", None, "nvfp4", None, 10, "heads of 80"),
+        ("qwen3-8b", None, "auto", 17, 9, "multiple of 16"), ("qwen3-8b", None, "auto", 8, 9, "multiple of 16"),
+        ("qwen3-8b", None, "auto", 48, 9, None), ("qwen3-8b", "0.14.0", "auto", 17, 9, "takes 1, 8, 16"),
+        # FlexAttention took any block until 0.21, without sinks and in half precision.
+        ("qwen3-8b", "0.20.0", "auto", 8, 9, None), ("qwen3-8b", "0.21.0", "auto", 8, 9, "multiple of 16"),
+        ("qwen3-8b", "0.20.0", "fp8", 8, 9, "multiple of 16"), ("gpt-oss-20b", "0.20.0", "auto", 8, 9, "multiple of 16"),
+        ("deepseek-v3", None, "auto", 8, 9, "multiple of 16"), ("deepseek-v3", "0.14.0", "auto", 1, 9, None),
+        ("deepseek-v3.2", None, "auto", 32, 9, "multiple of 64"), ("deepseek-v3", None, "fp8_e5m2", None, None, None),
+    ],
+)  # fmt: skip
+def test_a_cache_needs_a_backend_that_reads_it(
+    name: str, version: str | None, dtype: str, block: int | None, major: int | None, said: str | None
+) -> None:
+    architecture = zoo.spec(name)
+    assert architecture is not None
+    found = attention.lacks(architecture, version, dtype, block, major, "--kv-cache-dtype")
+    assert found is None if said is None else said in " ".join(found or ())
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "--gpu 8xh200 -- vllm serve deepseek-ai/DeepSeek-V3 -tp 8 --kv-cache-dtype int8_per_token_head",
+            "--kv-cache-dtype int8_per",
+        ),
+        ("deepseek-v3 --gpu 8xh200 --kv-dtype fp8_e5m2", "--kv-dtype fp8_e5m2"),
+        ("--gpu h100 -- vllm serve openai/gpt-oss-20b --kv-cache-dtype nvfp4", "--kv-cache-dtype nvfp4"),
+        ("--gpu h100 -- vllm serve Qwen/Qwen3-8B --block-size 17", "--block-size 17"),
+    ],
+)
+def test_what_no_backend_reads_is_refused_by_its_flag(cli: Run, command: str, said: str) -> None:
+    done = cli("fit", "--offline", *command.split())
+    assert (done.returncode, said in done.stderr) == (2, True)

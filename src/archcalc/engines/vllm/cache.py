@@ -198,6 +198,16 @@ def cache_dtype(architecture: Architecture, asked: str | None, options: Options)
     return dtype
 
 
+def asked_dtype(architecture: Architecture, asked: str, options: Options) -> str:
+    """The dtype that backends are asked for: as it is named, and packed where the class's own config turns it into that."""
+    made = cache_dtype(architecture, asked, options)
+    packs = is_one_of(architecture, PACKED_ROWS) or (
+        is_one_of(architecture, _PACKED_SPARSE) and rules(options.version).sparse_rows != "by backend"
+    )
+    dtype = _ALIASES.get(asked, asked)
+    return made if packs or dtype not in rules(options.version).dtypes else dtype
+
+
 _HALVES = {"fp16": "float16", "bf16": "bfloat16"}
 
 

@@ -8,7 +8,7 @@ from archcalc.engines._allocation import Workload
 from archcalc.engines.budget import Budget
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pool, Pooled, capability
-from archcalc.engines.vllm import cache, planner, start
+from archcalc.engines.vllm import attention, cache, planner, start
 from archcalc.engines.vllm.rules import NEWEST
 from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UnsupportedError
@@ -31,6 +31,11 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
+    asked = "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
+    flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
+    major = options.capability and options.capability[0]
+    if why := attention.lacks(architecture, ask.version, asked, options.block_size, major, flag):
+        raise UnsupportedError(*why)
     dtype = (
         options.model_dtype or cache.served_dtype(architecture, options.version, options.capability and options.capability[0])
         if made.dtype == "auto"

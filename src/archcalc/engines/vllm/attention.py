@@ -1,0 +1,112 @@
+"""Which attention backends a release has for a kind of attention on NVIDIA's GPUs, and what they read: dtypes of the cache, blocks, heads.
+
+vLLM takes the first backend that takes all, and refuses to start where none does (platforms/cuda.py `get_attn_backend_cls`).
+
+Sources, each read in vLLM 0.11.1 to 0.33: v1/attention/backends/ and its mla/, `supported_kv_cache_dtypes`,
+`get_supported_kernel_block_sizes` (a block is a multiple of one of them), `get_supported_head_sizes`, `supports_compute_capability`,
+`supports_combination`, `supports_sink`; config/cache.py `BlockSize`. Until then v1/attention/backends/flash_attn.py `get_kv_cache_shape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from archcalc.engines._allocation import held_caches
+from archcalc.engines.served import is_one_of
+from archcalc.engines.vllm.cache import PACKED_ROWS
+from archcalc.engines.vllm.rules import NEWEST, at_least
+from archcalc.model import Architecture
+
+_HALF = "auto float16 bfloat16"
+_FP8 = f"{_HALF} fp8 fp8_e4m3"
+
+
+class _Backend(NamedTuple):
+    """From release `since` on, up to but without `until`. `majors` are of the compute capability, none for all; `sinks`: takes them."""
+
+    since: tuple[int, ...]
+    until: tuple[int, ...] | None
+    dtypes: str
+    block: int
+    majors: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
+    sinks: bool = True
+
+
+_FULL = (
+    # Triton's takes whatever FlashAttention's and FlashInfer's do, but for NVFP4.
+    _Backend((), (0, 20), f"{_FP8} fp8_e5m2", 16),
+    _Backend((0, 20), (0, 25), f"{_FP8} fp8_e5m2 int8_per_token_head fp8_per_token_head", 16),
+    _Backend((0, 25), None, f"{_FP8} fp8_e5m2 int4_per_token_head int8_per_token_head fp8_per_token_head", 16),
+    _Backend((0, 21), (0, 22), "nvfp4", 16, heads=(64, 128, 256)),
+    _Backend((0, 22), (0, 32), "nvfp4", 16, heads=(64, 128, 256, 512)),
+    _Backend((0, 32), None, "nvfp4", 16, (10,), (64, 128, 256, 512)),
+    _Backend((0, 32), None, "nvfp4", 16, (8, 9, 12), (128, 256, 512), sinks=False),
+    # FlexAttention.
+    _Backend((0, 12), (0, 21), _HALF, 1, sinks=False),
+)
+_LATENT = (
+    _Backend((), (0, 18), _HALF, 1),
+    _Backend((0, 18), None, _FP8, 16),
+    _Backend((), (0, 12), _FP8, 1, (9, 10)),
+    _Backend((0, 12), None, _FP8, 64, (9, 10)),
+    _Backend((0, 12), None, _FP8, 32, (10,)),
+)
+# The indexer's pages are of 64 tokens.
+_SPARSE = (_Backend((), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64),)
+_BLOCKS = ((0, 18), (1, 8, 16, 32, 64, 128, 256))
+"""Until then `--block-size` is one of these."""
+_READ = (0, 11, 1)
+
+
+def lacks(
+    architecture: Architecture, version: str | None, dtype: str, block: int | None, major: int | None, flag: str
+) -> tuple[str, str] | None:
+    """Why no backend of the release takes a cache of that dtype in blocks of so many tokens, and what to change; None where one does, or
+    where it is not known. `flag` is what names the dtype, `major` the GPU's compute capability."""
+    if block is not None and not at_least(version, *_BLOCKS[0]) and block not in _BLOCKS[1]:
+        listed = ", ".join(map(str, _BLOCKS[1]))
+        return f"--block-size {block}: vLLM {version} takes {listed}", "name one of them, or leave --block-size out"
+    if major is None or is_one_of(architecture, PACKED_ROWS):
+        # Other platforms have backends of their own, and so have these classes.
+        return None
+    release = f"vLLM {version or NEWEST}"
+    for what, size, sinks, rows in _attention(architecture):
+        if rows is not _FULL and not at_least(version, *_READ):
+            continue
+        there = [
+            row for row in rows
+            if at_least(version, *row.since) and not (row.until and at_least(version, *row.until))
+            and (not row.majors or major in row.majors) and (not row.heads or size in row.heads) and (row.sinks or not sinks)
+        ]  # fmt: skip
+        reading = [row for row in there if dtype in row.dtypes.split()]
+        if not reading and at_least(version, *_READ):
+            known = list(dict.fromkeys(" ".join(row.dtypes for row in there).split()))
+            return (
+                f"{flag} {dtype}: {release} has no attention backend that reads it for {what} on this GPU",
+                f"leave {flag} out, or name one of {', '.join(known)}",
+            )
+        if block is not None and reading and all(block % row.block for row in reading):
+            least = min(row.block for row in reading)
+            return (
+                f"--block-size {block}: {release} has no attention backend with such blocks for {what} on this GPU",
+                f"name a multiple of {least}, or leave --block-size out",
+            )
+    return None
+
+
+def _attention(architecture: Architecture) -> Iterator[tuple[str, int, bool, tuple[_Backend, ...]]]:
+    """Each kind of attention that has a cache: in words, its head size, whether it has sinks, and the backends."""
+    caches = [held.cache for held in held_caches(architecture)]
+    sparse = any(cache.kind == "index" for cache in caches)
+    sinks = any(tensor.name.endswith("sinks") for _, tensor, _ in architecture.each_tensor())
+    seen = set()
+    for cache in caches:
+        if cache.kind in ("index", "state") or (cache.kind, cache.key_dim) in seen:
+            continue
+        seen.add((cache.kind, cache.key_dim))
+        if cache.kind == "latent":
+            yield ("sparse MLA", cache.key_dim, False, _SPARSE) if sparse else ("MLA", cache.key_dim, False, _LATENT)
+        else:
+            yield f"heads of {cache.key_dim}{' with sinks' if sinks else ''}", cache.key_dim, sinks, _FULL
