@@ -158,6 +158,8 @@ def test_the_published_format_by_name_is_the_published_checkpoint(
         (NVFP4, ("nvfp4", "fp4", "modelopt"), ("mxfp4", "fp8")),
         ({"quant_method": "bitsandbytes", "load_in_8bit": True}, ("bnb-int8", "bnb-8bit", "bitsandbytes"), ("nf4",)),
         ({"load_in_4bit": True, "bnb_4bit_use_double_quant": True}, ("nf4", "nf4-dq", "qlora", "bnb"), ("bnb-int8",)),
+        # DeepSeek-V4's experts are in FP4: FP8 is what its base models are in.
+        ({**FP8, "expert_dtype": "fp4"}, (), ("fp8", "fp4", "mxfp4")),
         ({"quant_method": "fbgemm_fp8"}, ("fp8", "fbgemm-fp8", "fp8-dynamic"), ("mxfp8",)),
     ],
 )

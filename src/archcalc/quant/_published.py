@@ -19,6 +19,9 @@ def names_it(quantization: Mapping[str, Any], name: str) -> bool:
     """Whether `name`, as a user writes it, is the storage that a quantization config states."""
     from archcalc.quant import canonical, method_of
 
+    if str(quantization.get("expert_dtype", "")).lower() == "fp4":
+        # FP4 experts beside the rest in FP8 are neither.
+        return False
     plain = name.lower().replace("_", "-")
     return (
         plain == method_of(quantization).replace("_", "-")
