@@ -253,3 +253,45 @@ def test_a_cache_needs_a_backend_that_reads_it(
 def test_what_no_backend_reads_is_refused_by_its_flag(cli: Run, command: str, said: str) -> None:
     done = cli("fit", "--offline", *command.split())
     assert (done.returncode, said in done.stderr) == (2, True)
+
+
+def test_a_dtype_leaves_what_is_quantized_as_it_is(cli: Run) -> None:
+    for words in (
+        "vllm serve deepseek-ai/DeepSeek-V3 -tp 8",
+        "python -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3 --tp 8",
+    ):
+        plain, asked = (
+            report(cli("fit", "--format", "json", "--offline", "--gpu", "8xh200", "--", *words.split(), *dtype))
+            for dtype in ((), ("--dtype", "bfloat16"))
+        )
+        assert asked["per_gpu"] == plain["per_gpu"]
+        assert asked["fits"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored", "online", "capability", "said"),
+    [
+        ("fp32", FP8, False, (9, 0), "float32"), ("fp32", FP8, True, (9, 0), "float32"), ("fp32", PACKED, False, (9, 0), None),
+        ("fp32", None, False, (9, 0), None), ("fp16", MXFP4, False, (9, 0), "float16"), ("fp16", AWQ, False, (7, 5), None),
+        ("bf16", None, False, (7, 5), "8.0 and newer"), ("bf16", MXFP4, False, (8, 0), None), ("bf16", None, False, None, None),
+    ],
+)  # fmt: skip
+def test_dtypes_that_stop_vllm(
+    dtype: str, stored: dict[str, Any] | None, online: bool, capability: tuple[int, int] | None, said: str | None
+) -> None:
+    found = vllm.dtype_refused(dtype, stored, online, capability)
+    assert found is None if said is None else said in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("--gpu h100 -- vllm serve openai/gpt-oss-20b --dtype float16", 1, "--dtype float16"),
+        ("--gpu t4 -- vllm serve qwen3-0.6b --dtype bfloat16", 1, "--dtype bfloat16"),
+        ("--gpu h100 -- vllm serve qwen3-8b --dtype int8", 2, "--dtype int8"),
+        ("--gpu h100 -- python -m sglang.launch_server --model-path qwen3-8b --dtype int8", 2, "--dtype int8"),
+    ],
+)
+def test_a_dtype_that_stops_the_engine_is_told(cli: Run, command: str, status: int, said: str) -> None:
+    done = cli("fit", "--offline", *command.split())
+    assert (done.returncode, said in (done.stderr if status == 2 else done.stdout)) == (status, True)

@@ -70,7 +70,10 @@ def asked(read: Read) -> Asked:
     if method in ONLINE:
         values["quant"] = f"?{ONLINE[method]}"
     elif method is None and dtype not in (None, "auto"):
-        values["quant"] = _DTYPES.get(str(dtype), str(dtype))
+        if dtype not in _DTYPES:
+            raise UsageError(f"--dtype {str(dtype)[:40]}: SGLang has no such dtype", f"one of auto, {', '.join(_DTYPES)}")
+        # What is quantized stays so.
+        values["quant"] = f"?{_DTYPES[str(dtype)]}"
     overrides: tuple[str, ...] = ()
     if (given := read.get("--json-model-override-args")) is not None:
         text = given[-1] if isinstance(given, list) else given

@@ -117,14 +117,17 @@ class Vllm(Server):
         from archcalc.engines.plan import capability
         from archcalc.engines.vllm import quantization
 
-        method, architecture = ask.own.method, model.architecture
-        if method is None:
-            return None
-        cuda, stored = capability(ask.gpus.device), None if model.options.online else architecture.quantization
-        return quantization.refused(
-            ask.version, method, stored, architecture.model_type, moe=architecture.facts.moe is not None, major=cuda and cuda[0],
-            amd=ask.gpus.device.vendor == "amd",
-        )  # fmt: skip
+        own, architecture, online = ask.own, model.architecture, model.options.online
+        cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
+        why = None
+        if own.method is not None:
+            why = quantization.refused(
+                ask.version, own.method, stored, architecture.model_type, moe=architecture.facts.moe is not None,
+                major=cuda and cuda[0], amd=ask.gpus.device.vendor == "amd",
+            )  # fmt: skip
+        if why is None and own.dtype is not None:
+            why = quantization.dtype_refused(own.dtype, architecture.quantization, online, cuda)
+        return why
 
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines.vllm import served, start

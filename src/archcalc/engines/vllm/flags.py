@@ -138,12 +138,20 @@ def _quantization(read: Read) -> str | None:
     if (method := _method(read)) is not None:
         made = online(read.version, method)
         return f"?{made}" if made else None
+    dtype = _dtype(read)
+    return f"?{dtype}" if dtype else None
+
+
+def _dtype(read: Read) -> str | None:
+    """`--dtype`: what is not quantized is converted to it."""
     dtype = read.get("--dtype")
-    return None if dtype in (None, "auto") else _DTYPES.get(str(dtype))
+    if dtype not in (None, "auto", *_DTYPES):
+        raise UsageError(f"--dtype {str(dtype)[:40]}: vLLM has no such dtype", f"one of auto, {', '.join(_DTYPES)}")
+    return _DTYPES.get(str(dtype))
 
 
 def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str]) -> tuple[Settings, str | None]:
-    own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench")), "method": _method(read)}
+    own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench")), "method": _method(read), "dtype": _dtype(read)}
     if (sequences := read.get("--max-num-seqs")) is not None:
         own["sequences"] = _positive("--max-num-seqs", sequences)
     own |= _graphs(read, notes)
@@ -156,8 +164,6 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
     caching = read.get("--enable-prefix-caching")
     if caching is not None:
         own["prefix_caching"] = bool(caching) and str(caching).lower() not in ("false", "0")
-    if (dtype := read.get("--dtype")) not in (None, "auto"):
-        own["dtype"] = _DTYPES.get(str(dtype))
     if (chunked := read.get("--enable-chunked-prefill")) is not None:
         own["chunked"] = bool(chunked) and str(chunked).lower() not in ("false", "0")
     if (block := read.get("--block-size")) is not None:

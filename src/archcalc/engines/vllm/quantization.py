@@ -106,3 +106,25 @@ def refused(
         f"what {flag} makes of a checkpoint that is not quantized is not known here",
         "leave it out to judge the weights as they are stored",
     )
+
+
+_FLOAT32 = frozenset({"torchao", "compressed-tensors", "bitsandbytes", "gguf"})
+"""Methods that run with float32 beside the weights, as `get_supported_act_dtypes` lists it (vLLM 0.10.1 to 0.33)."""
+
+
+def dtype_refused(dtype: str, stored: Mapping[str, Any] | None, online: bool, capability: tuple[int, int] | None) -> str | None:
+    """Why vLLM does not start with this `--dtype`: config/vllm.py `_get_quantization_config`, platforms/cuda.py `check_if_supports_dtype`.
+
+    `stored` is how the weights are quantized, as they load where `online`."""
+    from archcalc.quant import method_of
+
+    if dtype == "bf16" and capability is not None and capability < (8, 0):
+        return f"--dtype bfloat16 is for compute capability 8.0 and newer, and this GPU has {capability[0]}.{capability[1]}"
+    if not stored:
+        return None
+    method = method_of(stored)
+    if dtype == "fp32" and (method not in _FLOAT32 or (online and method != "bitsandbytes")):
+        return "vLLM refuses --dtype float32 with these weights: bfloat16 and float16 run them"
+    if dtype == "fp16" and method == "mxfp4" and not online:
+        return "vLLM refuses --dtype float16 with mxfp4 weights: bfloat16 runs them"
+    return None
