@@ -203,6 +203,8 @@ def test_blocks_that_are_stored_are_not_cut(cli: Run) -> None:
 def test_a_plugin_is_named_with_the_checkpoint_that_needs_it(cli: Run, quant: str, package: str) -> None:
     done = cli("fit", "qwen3-32b", "--gpu", "2xl40s", "--quant", quant, "--offline", "--ctx", "4k")
     assert package in done.stdout
+    if quant == "nf4":
+        assert package in cli("fit", *"--gpu l40s --offline -- vllm serve qwen3-8b --quantization bitsandbytes".split()).stdout
     assert (
         "plugin"
         not in cli("fit", "qwen3-32b", *f"--gpu 2xl40s --quant {quant} --offline --ctx 4k --engine-version 0.20.0".split()).stdout

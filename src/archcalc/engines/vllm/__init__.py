@@ -233,7 +233,11 @@ class Vllm(Server):
         return found
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
-        device = ask.gpus.device
+        from archcalc.quant import method_of
+
+        device, held = ask.gpus.device, model.architecture.quantization
+        if ask.own is not None and held and (needed := self.plugin(ask.version, method_of(held))):
+            yield needed
         if device.vendor in _PLUGINS:
             way = f"vLLM reaches them with {_PLUGINS[device.vendor]}"
             yield f"vllm keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known ({way})"
