@@ -57,7 +57,9 @@ def read(path: Path) -> list[dict[str, Any]]:
     eager = bodies.get("eager_attention_forward", "")
     soft = re.search(r"softmax\(([^\n]*)", eager)
     if soft and layers and ".float()" not in eager:
-        found["softmax"] = "fp32" if "float32" in soft[1] or "query.to(torch.float32)" in eager else "own"
+        # Sinks that are kept in fp32 make the scores that they are joined to fp32 too.
+        wide = "sinks" in eager and re.search(r"self\.sinks = nn\.Parameter\([^\n]*float32", text) is not None
+        found["softmax"] = "fp32" if wide or "float32" in soft[1] or "query.to(torch.float32)" in eager else "own"
     turn = bodies.get("apply_rotary_pos_emb", "")
     if turn and layers:
         found["joined"] = bool(re.search(r"cat\(\[[^\]]*(?:pass|nope)", turn))
