@@ -278,7 +278,7 @@ def test_a_name_is_one_model_or_none(name: str) -> None:
     assert result.resolved == NAMES[name]
     assert (result.verdict == "unknown-model") == (NAMES[name] is None)
     if NAMES[name] is None:
-        assert "names no model that archcalc knows" in result.why
+        assert "names no model that the check knows" in result.why
 
 
 KV = "| Field | Value |\n| --- | --- |\n| Layers | 12 |\n"
@@ -469,7 +469,7 @@ def test_the_table(card: Path, cli: Run) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == card.name
     assert lines[1].split() == "3:16 wrong Llama 3 8B: layers is '33' and should be '32': layers of the decoder: 32".split()
-    assert "names no model that archcalc knows" in done.stdout
+    assert "names no model that the check knows" in done.stdout
     assert lines[-1] == "1 file, 4 claims: 1 right, 1 wrong, 1 not verifiable, 1 of unknown models"
     explained = cli("check", card.name, "--explain", "--offline")
     assert explained.returncode == 1
@@ -513,7 +513,7 @@ def test_github_annotations(card: Path, cli: Run) -> None:
     done = cli("check", card.name, "absent.md", "--format", "github", "--offline")
     assert done.returncode == 1
     *commands, unknown, _ = done.stdout.splitlines()
-    assert "names no model that archcalc knows (1 claim not judged)" in unknown
+    assert "names no model that the check knows (1 claim not judged)" in unknown
     commands = [re.fullmatch(r"::(\w+) ([^:]*)::(.*)", line) for line in commands]
     assert all(commands)
     found = []

@@ -310,3 +310,22 @@ def test_ignore_takes_a_text_or_a_line(cli: Run, tmp_path: Path) -> None:
         assert cli("check", "card.md", "--offline").returncode == status
     (tmp_path / "archcalc.toml").write_text('[[ignore]]\nline = "3"\n', encoding="utf-8")
     assert cli("check", "card.md", "--offline").returncode == 2
+
+
+def test_what_is_of_a_batch_or_of_another_release_is_no_alarm(cli: Run, tmp_path: Path) -> None:
+    """A cache of several sequences, one rank's share of it, and an item that begins with another name: none is mended."""
+    page = (
+        "<!-- archcalc: deepseek-v3 -->\n# DeepSeek-V3\n\n- 671B total, 37B active, 61 layers\n\nOthers:\n\n"
+        "* MiniMax-M2: 230B total, 10B active\n* GLM-4.6: 355B/A32B, 200K context\n\n## Memory\n\n"
+        "| Model | Batch | Context | KV cache |\n| --- | --- | --- | --- |\n| Llama-3.1-8B | 16 | 8192 | 16 GiB |\n"
+        "| Llama-3.1-70B | 16 | 8192 | 40 GiB |\n\n| Llama-3.1-8B | |\n| --- | --- |\n| KV cache per token (TP 2) | 64 KB |\n"
+        "| Layers | 32 |\n| KV 缓存（32K，批大小 8） | 34.4 GB |\n"
+    )  # fmt: skip
+    (tmp_path / "page.md").write_text(page, encoding="utf-8")
+    done = cli("check", "page.md", "--offline")
+    assert done.returncode == 0 and " wrong  " not in done.stdout and "doubtful" in done.stdout
+    cli("check", "page.md", "--offline", "--fix")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == page
+    # What no batch explains stands.
+    (tmp_path / "page.md").write_text(page.replace("61 layers", "62 layers"), encoding="utf-8")
+    assert cli("check", "page.md", "--offline").returncode == 1

@@ -7,6 +7,7 @@ mended. In generated sections every mismatch is wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -260,6 +261,38 @@ def _share(f: Finding, _near: Near) -> bool:
     return _says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40])
 
 
+def _of_batch(f: Finding, _near: Near) -> bool:
+    """A cache where a batch, users or ranks are stated: in its cell or label, in a label of its table, or above it."""
+    if f.claim.field not in ("kv_cache", "kv_per_token"):
+        return False
+    return any(_says("batch", text) for text in (f.heading, f.cell, f.line_text, f.block, f.around))
+
+
+_RELEASE = re.compile(
+    r"\s*(?:[-*+•]|\d+[.)])?\s*[*_`\[]{0,3}([A-Za-z][\w.+/ -]*?[A-Za-z]-?\d[\w.+-]*(?: [\w.+-]+){0,2})"
+    r"[*_`\]]{0,3}\s*(?:\([^)]*\))?\s*[:：|—–]"
+)
+"""A name with a number in it, as releases have, at the head of an item."""
+
+
+def _names_another(f: Finding, _near: Near) -> bool:
+    """A list's item, or a table's corner, that begins with the name of another release, known or not."""
+    if f.listed:
+        head = _RELEASE.match(f.line_text)
+    else:
+        corner = f.where.rows[0][0].text if f.where.kind == "table" and f.where.heads and f.where.rows[0] else ""
+        head = _RELEASE.match(f"{corner}:")
+    if head is None or (f.heading and f.heading.casefold() in head[1].casefold()):
+        return False
+    said = _plain(head[1])
+    return not any(said in _plain(name) or _plain(name) in said for model in f.models for name in (model.name, f.name))
+
+
+def _plain(name: str) -> str:
+    """A name without case and marks."""
+    return re.sub(r"[^a-z0-9]", "", name.rpartition("/")[2].casefold())
+
+
 def _rounding(finding: Finding, _near: Near) -> bool:
     """Bytes within a twentieth: parameters rounded before they were multiplied, or GiB under GB."""
     number = finding.claim.number
@@ -355,6 +388,8 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text", *_SIZES)),
     Sign(-4, "it may be of another part of the model", _of_part),
     Sign(-4, "it is what one device has", _share),
+    Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch),
+    Sign(-6, "its item or table begins with another name", _names_another),
     Sign(-3, "it is a setting of a run", _marked("given", "cell", *_SET_BY_RUNS)),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded),

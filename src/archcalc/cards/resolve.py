@@ -148,7 +148,7 @@ class Resolver:
             around = self.around(context)
             if around.groups:
                 return around
-        return Resolved(problem=f"{plain or 'the row'!r} names no model that archcalc knows")
+        return Resolved(problem=f"{plain or 'the row'!r} names no model that the check knows")
 
     def _linked(self, subject: Subject) -> Resolved | None:
         repos = hub_repos(subject.links)
@@ -259,9 +259,9 @@ class Resolver:
             if found is not None and (found.groups or found.problem):
                 return found
         if stranger:
-            return Resolved(problem=f"{names.clean(stranger)!r} names no model that archcalc knows")
+            return Resolved(problem=f"{names.clean(stranger)!r} names no model that the check knows")
         stated = names.clean(context.stated)
-        return Resolved(problem=f"{stated!r} names no model that archcalc knows" if stated else "nothing around names a model")
+        return Resolved(problem=f"{stated!r} names no model that the check knows" if stated else "nothing around names a model")
 
     def _text(self, text: str) -> Resolved | None:
         pinned = self.named.get(names.clean(text).lower())
