@@ -8,6 +8,7 @@ vLLM 0.33: v1/core/kv_cache_planning.py `get_kv_cache_configs` (blocks against o
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +62,16 @@ def test_sglang_without_chunks_sets_a_batch_aside_and_no_context(cli: Run) -> No
     command = "python -m sglang.launch_server --model-path llama-3.1-8b --chunked-prefill-size"
     without, largest = fit(cli, f"{command} -1", "--gpu", "h100")[1], fit(cli, f"{command} 16384", "--gpu", "h100")[1]
     assert without["fits"] and without["per_gpu"] == largest["per_gpu"]
+
+
+@pytest.mark.parametrize("variable", ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"])
+def test_a_command_has_the_gpus_that_its_environment_leaves(cli: Run, variable: str, tmp_path: Path) -> None:
+    """CUDA and HIP number the devices of a process by these variables: others do not exist for it."""
+    alone = fit(cli, f"env {variable}=0 llama-server -m qwen3-8b -c 8192", "--gpu", "2x4090")[1]
+    assert alone["gpus"] == 1 and any(variable in note for note in alone["notes"])
+    (tmp_path / "serve.sh").write_text(f"export {variable}=1\nvllm serve qwen3-0.6b -tp 2\n", encoding="utf-8")
+    done = cli("fit", "--offline", "--gpu", "2x4090", "--command-file", "serve.sh")
+    assert done.returncode == 2 and f"runs on 2 GPUs, and {variable}=1 leaves it 1 GPU" in done.stderr
+    done = cli("fit", "--offline", "--gpu", "4090", "--", f"{variable}=0,1", "llama-server", "-m", "qwen3-8b", "-c", "8192")
+    assert done.returncode == 2 and "leaves the command 2 GPUs, and 1 is named" in done.stderr
+    assert fit(cli, f"{variable}=0,1 vllm serve qwen3-0.6b", "--gpu", "4090")[1]["fits"]

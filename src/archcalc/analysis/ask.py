@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from archcalc.commands.effects import effect
@@ -21,12 +23,33 @@ _DRAFTS = frozenset(
 
 
 class Understood(NamedTuple):
-    """A command with what it asks for, and what to say of its flags. `line` is the command on one line."""
+    """A command with what it asks for, and what to say of its flags. `line` is the command on one line, `visible` how many GPUs its
+    environment leaves to it and the variable that says so, where one does."""
 
     asked: Asked
     options: Options
     notes: tuple[str, ...]
     line: str
+    visible: tuple[int, str] | None = None
+
+
+_VISIBLE = (
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "ASCEND_RT_VISIBLE_DEVICES",
+    "GPU_DEVICE_ORDINAL",
+)
+
+
+def _visible(environment: Sequence[tuple[str, str]]) -> tuple[int, str] | None:
+    """How many GPUs the environment leaves to a command, by the last variable that says so; a value that a shell would make is none."""
+    found = None
+    for name, value in environment:
+        ids = [each.strip() for each in value.strip("\"' ").split(",")]
+        if name in _VISIBLE and all(re.fullmatch(r"[\w-]*", each) for each in ids):
+            found = sum(1 for each in ids if each not in ("", "-1")), f"{name}={value}"
+    return found
 
 
 def understand(command: Command, version: str | None = None) -> Understood:
@@ -55,7 +78,9 @@ def understand(command: Command, version: str | None = None) -> Understood:
             f"{named} is of another release of {NAMES[command.engine]}: without --engine-version the newest one's rules hold"
         )
     line = " ".join(shlex.quote(w) for w in (*command.program.split(), *command.words))
-    return Understood(asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line)
+    return Understood(
+        asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, _visible(command.environment)
+    )
 
 
 def with_draft(found: Understood, *, offline: bool = False, refresh: bool = False) -> Understood:

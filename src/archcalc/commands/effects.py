@@ -139,12 +139,6 @@ _INERT: Mapping[Engine, str] = {
         --trust-remote-code --use-default* --prompt-concurrency --cache-limit-gb
     """,
 }  # fmt: skip
-ENVIRONMENT_USED = frozenset(
-    "OLLAMA_CONTEXT_LENGTH OLLAMA_NUM_PARALLEL OLLAMA_FLASH_ATTENTION OLLAMA_KV_CACHE_TYPE OLLAMA_GPU_OVERHEAD LLAMA_ARG_CTX_SIZE"
-    " LLAMA_ARG_N_PARALLEL LLAMA_ARG_N_GPU_LAYERS LLAMA_ARG_MODEL LLAMA_ARG_HF_REPO LLAMA_ARG_FLASH_ATTN LLAMA_ARG_CACHE_TYPE_K"
-    " LLAMA_ARG_CACHE_TYPE_V LLAMA_ARG_UBATCH LLAMA_ARG_BATCH".split()
-)
-"""Variables of the environment that the figures take into account."""
 
 
 @cache
