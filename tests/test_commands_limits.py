@@ -75,3 +75,25 @@ def test_a_command_has_the_gpus_that_its_environment_leaves(cli: Run, variable: 
     done = cli("fit", "--offline", "--gpu", "4090", "--", f"{variable}=0,1", "llama-server", "-m", "qwen3-8b", "-c", "8192")
     assert done.returncode == 2 and "leaves the command 2 GPUs, and 1 is named" in done.stderr
     assert fit(cli, f"{variable}=0,1 vllm serve qwen3-0.6b", "--gpu", "4090")[1]["fits"]
+
+
+def test_a_length_that_vllm_lowers_by_itself_starts(cli: Run) -> None:
+    """vLLM 0.14, v1/core/kv_cache_utils.py `_auto_fit_max_model_len`; 0.13 has no such function."""
+    status, got = fit(cli, "vllm serve llama-3.1-8b --max-model-len auto", "--gpu", "4090")
+    assert status == 0 and 4096 < got["context_tokens"] < 131072 and got["own_context"]["tokens"] == 131072
+    assert fit(cli, "vllm serve llama-3.1-8b --max-model-len -1", "--gpu", "4090")[1]["context_tokens"] == got["context_tokens"]
+    done = cli(
+        "fit",
+        "--offline",
+        "--gpu",
+        "4090",
+        "--engine-version",
+        "0.13.0",
+        "--",
+        "vllm",
+        "serve",
+        "llama-3.1-8b",
+        "--max-model-len",
+        "-1",
+    )
+    assert done.returncode == 2 and "takes numbers" in done.stderr

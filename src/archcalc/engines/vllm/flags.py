@@ -154,6 +154,11 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
     own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench")), "method": _method(read), "dtype": _dtype(read)}
     if (sequences := read.get("--max-num-seqs")) is not None:
         own["sequences"] = _positive("--max-num-seqs", sequences)
+    if str(read.get("--max-model-len")) in ("-1", "auto"):
+        # vLLM 0.14, v1/core/kv_cache_utils.py `_auto_fit_max_model_len`; before, these are no lengths.
+        if not at_least(read.version, 0, 14):
+            raise UsageError(f"--max-model-len {read.get('--max-model-len')}: vLLM {read.version} takes numbers", "name the tokens")
+        own["lowers_context"] = True
     own |= _graphs(read, notes)
     if read.get("--language-model-only"):
         own["text_alone"] = True

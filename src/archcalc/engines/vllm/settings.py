@@ -16,7 +16,8 @@ class Settings(NamedTuple):
     items of a modality in a prompt. `cache_bytes` is `--kv-cache-memory-bytes`, `blocks` `--num-gpu-blocks-override`. `draft_tokens` are
     those of speculation, `mtp` whether the checkpoint's own MTP layers draft. `loras` adapters of `lora_rank` are kept on the GPU.
     `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
-    `chunked` False is `--no-enable-chunked-prefill`, `dtype` is `--dtype`. `profiles_images` False is `--skip-mm-profiling`. `draft` is
+    `chunked` False is `--no-enable-chunked-prefill`, `dtype` is `--dtype`, `lowers_context` is
+    `--max-model-len auto`. `profiles_images` False is `--skip-mm-profiling`. `draft` is
     a draft model of its own. `method` is `--quantization`.
     """
 
@@ -32,6 +33,7 @@ class Settings(NamedTuple):
     limits: tuple[tuple[str, int], ...] = ()
     prefix_caching: bool | None = None
     chunked: bool = True
+    lowers_context: bool = False
     dtype: str | None = None
     block_size: int | None = None
     hybrid_manager: bool = True
