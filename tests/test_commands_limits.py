@@ -80,7 +80,7 @@ def test_a_command_has_the_gpus_that_its_environment_leaves(cli: Run, variable: 
 def test_a_length_that_vllm_lowers_by_itself_starts(cli: Run) -> None:
     """vLLM 0.14, v1/core/kv_cache_utils.py `_auto_fit_max_model_len`; 0.13 has no such function."""
     status, got = fit(cli, "vllm serve llama-3.1-8b --max-model-len auto", "--gpu", "4090")
-    assert status == 0 and 4096 < got["context_tokens"] < 131072 and got["own_context"]["tokens"] == 131072
+    assert status == 0 and 4096 < got["context_tokens"] < 131072 and got["own_context"]["context_tokens"] == 131072
     assert fit(cli, "vllm serve llama-3.1-8b --max-model-len -1", "--gpu", "4090")[1]["context_tokens"] == got["context_tokens"]
     done = cli(
         "fit",
