@@ -122,7 +122,7 @@ class Vllm(Server):
         why = None
         if own.method is not None:
             why = quantization.refused(
-                ask.version, own.method, stored, architecture.model_type, moe=architecture.facts.moe is not None,
+                ask.version, own.method, stored, architecture, moe=architecture.facts.moe is not None,
                 major=cuda and cuda[0], amd=ask.gpus.device.vendor == "amd",
             )  # fmt: skip
         if why is None and own.dtype is not None:

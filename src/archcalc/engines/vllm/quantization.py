@@ -8,11 +8,14 @@ without a config of its quantization), each method's `get_config_filenames` and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from archcalc.engines.served import listed, served
+from archcalc.engines.served import is_one_of, listed, served
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
 from archcalc.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from archcalc.model import Architecture
 
 
 class _Online(NamedTuple):
@@ -53,6 +56,11 @@ _TAKEN: Mapping[str, frozenset[str]] = {
     "mxfp4": frozenset({"gpt_oss_mxfp4"}),
 }
 """What a stored method takes beside its own name."""
+_OWN_METHOD: Mapping[str, frozenset[str]] = {
+    "mxfp4": frozenset({"GptOssForCausalLM"}),
+    "fp8": frozenset({"DeepseekV4ForCausalLM", "DeepseekV4ForConditionalGeneration", "DeepseekV41ForCausalLM"}),
+}
+"""Classes whose stored method is replaced by one of their own, whatever the flag says (`override_quantization_method`)."""
 
 
 def online(version: str | None, method: str) -> str | None:
@@ -60,19 +68,24 @@ def online(version: str | None, method: str) -> str | None:
     return next((row.quant for row in _ONLINE if row.method == method and at_least(version, *row.since)), None)
 
 
-def _any_name(version: str | None, stored: str, model_type: str) -> bool:
+def _any_name(version: str | None, stored: str, architecture: Architecture) -> bool:
     """Whether a stored method puts itself in place of whatever the flag says."""
     if stored.startswith("modelopt"):
         return at_least(version, 0, 10)
     if stored in ("auto-round", "autoround"):
         return at_least(version, 0, 16)
-    if stored == "mxfp4":
-        return model_type == "gpt_oss" and at_least(version, 0, 20)
-    return stored == "fp8" and model_type.startswith("deepseek_v4") and at_least(version, 0, 20)
+    return is_one_of(architecture, _OWN_METHOD.get(stored, ())) and at_least(version, 0, 20)
 
 
 def refused(
-    version: str | None, method: str, stored: Mapping[str, Any] | None, model_type: str, *, moe: bool, major: int | None, amd: bool
+    version: str | None,
+    method: str,
+    stored: Mapping[str, Any] | None,
+    architecture: Architecture,
+    *,
+    moe: bool,
+    major: int | None,
+    amd: bool,
 ) -> str | None:
     """Why the release does not start with this `--quantization`; None where it does.
 
@@ -86,7 +99,7 @@ def refused(
         return f"{release} has no {method[:40]} among its quantization methods: leave {flag} out"
     if stored:
         own = method_of(stored)
-        if method in (own, *_TAKEN.get(own, ())) or _any_name(version, own, model_type):
+        if method in (own, *_TAKEN.get(own, ())) or _any_name(version, own, architecture):
             return None
         if method == "humming" and own != "mxfp4":
             return None
