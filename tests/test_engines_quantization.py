@@ -9,6 +9,7 @@ import pytest
 
 from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, candidate, cannot, judge
+from archcalc.arch import parse
 from archcalc.engines.placement import Placement
 from archcalc.engines.sglang import quantization as sglang
 from archcalc.engines.vllm import attention
@@ -32,6 +33,13 @@ def report(done: Any) -> dict[str, Any]:
     assert done.returncode in (0, 1), done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+MIXTURE = parse({
+    "model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96, "moe_intermediate_size": 32, "num_experts": 8,
+    "num_experts_per_tok": 2, "vocab_size": 256,
+})  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,7 @@ def report(done: Any) -> dict[str, Any]:
     ],
 )
 def test_what_vllm_makes_of_its_flag(version: str | None, method: str, stored: dict[str, Any] | None, said: str | None) -> None:
-    found = vllm.refused(version, method, stored, "qwen3_moe", moe=True, major=9, amd=False)
+    found = vllm.refused(version, method, stored, MIXTURE, moe=True, major=9, amd=False)
     assert found is None if said is None else said in (found or "")
 
 
@@ -88,7 +96,7 @@ def test_what_sglang_makes_of_its_flag(method: str, stored: dict[str, Any] | Non
 def test_what_is_not_known_of_a_flag_is_refused(ask: Any) -> None:
     refused, rest = ask
     with pytest.raises(UnsupportedError, match="--quantization humming"):
-        refused(None, "humming", None, *(("qwen3",) if rest else ()), **rest)
+        refused(None, "humming", None, *((MIXTURE,) if rest else ()), **rest)
 
 
 @pytest.mark.parametrize(
