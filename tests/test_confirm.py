@@ -329,3 +329,10 @@ def test_what_is_of_a_batch_or_of_another_release_is_no_alarm(cli: Run, tmp_path
     # What no batch explains stands.
     (tmp_path / "page.md").write_text(page.replace("61 layers", "62 layers"), encoding="utf-8")
     assert cli("check", "page.md", "--offline").returncode == 1
+
+
+def test_a_long_corner_is_read_in_time(cli: Run, tmp_path: Path) -> None:
+    """What looks for a name at the head of an item or table goes back over it: it is given the beginning alone."""
+    table = f"| {'a1' * 30_000}§ | value |\n| --- | --- |\n| Attention heads | 32 |\n| Layers | 99 |\n"
+    (tmp_path / "long.md").write_text(f"<!-- archcalc: llama-3.1-8b -->\n# Llama\n\n{table}", encoding="utf-8")
+    assert "layers '99' is not '32'" in cli("check", "long.md", "--offline").stdout

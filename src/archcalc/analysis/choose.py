@@ -146,7 +146,7 @@ def held(
 ) -> Held:
     """The plans at the context asked for, else at the model's own, else at the longest that fits; `model` as for `analysis.fit.plans`."""
     found = plans(architecture, ask, alternatives, model)
-    if ask.context_tokens is not None or (ask.own is not None and not getattr(ask.own, "lowers_context", False)):
+    if ask.context_tokens is not None or (ask.own is not None and not server(ask.engine).lowers_context(ask)):
         return Held(found, ask, None, published)
     best = found.best
     own = Own(best.context_tokens, found)

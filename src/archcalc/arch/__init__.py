@@ -57,14 +57,14 @@ _UNCOMPARED = frozenset(
     aimv2_alone baichuan baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 dflash2 dflash_laguna
     dream dspark eagle eagle3_deepseek eagle3_qwen3 eagle3_speculator eagle_mistral eagle_mistral_large3
     eagle_qwen2 falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat intern_s2_preview
-    iquestloopcoder jais jina_reranker jina_vl_reranker joyai_llm_flash keye keye_vision keyevl1_5 kimi_k3
-    kimi_k3_text kimi_k3_vision klear kormo lfm2_bidirec lille_130m llada llada_moe llama_nemotron_nano_vl
-    llama_nemotron_vl llama_weighted llava_llama llava_qwen locateanything maincoder maple minicpm minicpmo
-    moondream3 moondream3_text moondream3_vision nanbeige nemotron_h_puzzle nemotronh_nano_vl_v2 neobert nvila
-    nvila_lite nvlm_d opencua ops_colqwen3 orion ovis ovis2_5 pangu_ultra_moe panguembedded param2moe peagle
-    peagle_qwen3 phi3_v plamo plamo2 plamo3 plm qwen3_vl_nemotron_embed rnd1 rvl rwkv5 rwkv6 sarashina2_vision
-    sdar sdar_moe siglip2_navit skywork_chat smallthinker spark2_5 step3_text step3_vision_encoder step3_vl
-    talkie ultravox voyage_qwen3 youtu_llm
+    iquestloopcoder jais jina_bert jina_reranker jina_vl_reranker joyai_llm_flash keye keye_vision keyevl1_5
+    kimi_k3 kimi_k3_text kimi_k3_vision klear kormo lfm2_bidirec lille_130m llada llada_moe
+    llama_nemotron_nano_vl llama_nemotron_vl llama_weighted llava_llama llava_qwen locateanything maincoder
+    maple minicpm minicpmo moondream3 moondream3_text moondream3_vision nanbeige nemotron_h_puzzle
+    nemotronh_nano_vl_v2 neobert new nvila nvila_lite nvlm_d opencua openvla ops_colqwen3 orion ovis ovis2_5
+    pangu_ultra_moe panguembedded param2moe peagle peagle_qwen3 phi3_v phi4mm plamo plamo2 plamo3 plm
+    qwen3_vl_nemotron_embed rnd1 rvl rwkv5 rwkv6 sarashina2_vision sdar sdar_moe siglip2_navit skywork_chat
+    smallthinker spark2_5 step3_text step3_vision_encoder step3_vl talkie ultravox voyage_qwen3 youtu_llm
     """.split()
 )
 

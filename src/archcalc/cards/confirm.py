@@ -272,16 +272,17 @@ _RELEASE = re.compile(
     r"\s*(?:[-*+•]|\d+[.)])?\s*[*_`\[]{0,3}([A-Za-z][\w.+/ -]*?[A-Za-z]-?\d[\w.+-]*(?: [\w.+-]+){0,2})"
     r"[*_`\]]{0,3}\s*(?:\([^)]*\))?\s*[:：|—–]"
 )
-"""A name with a number in it, as releases have, at the head of an item."""
+"""A name with a number in it, as releases have, at the head of an item; looked for in so many characters, as it backtracks."""
+_HEAD = 120
 
 
 def _names_another(f: Finding, _near: Near) -> bool:
     """A list's item, or a table's corner, that begins with the name of another release, known or not."""
     if f.listed:
-        head = _RELEASE.match(f.line_text)
+        head = _RELEASE.match(f.line_text[:_HEAD])
     else:
         corner = f.where.rows[0][0].text if f.where.kind == "table" and f.where.heads and f.where.rows[0] else ""
-        head = _RELEASE.match(f"{corner}:")
+        head = _RELEASE.match(f"{corner[:_HEAD]}:")
     if head is None or (f.heading and f.heading.casefold() in head[1].casefold()):
         return False
     said = _plain(head[1])

@@ -230,6 +230,10 @@ class Server(Engine):
         or where it is not known."""
         return None
 
+    def lowers_context(self, ask: Ask) -> bool:
+        """Whether a command leaves the length to the engine, which takes the longest that it has memory for."""
+        return False
+
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         """Why a command's own flags stop the start with this checkpoint on this GPU, whatever the memory; None where they do not.
 

@@ -113,6 +113,9 @@ class Vllm(Server):
 
         return served.lacks_format(version, quantization, experts=experts)
 
+    def lowers_context(self, ask: Ask) -> bool:
+        return ask.own is not None and ask.own.lowers_context
+
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.plan import capability
         from archcalc.engines.vllm import quantization
