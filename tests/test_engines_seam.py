@@ -31,6 +31,7 @@ class Abacus(Server):
     title = "Abacus"
     kinds = frozenset({"full"})
     recurrences = frozenset({""})
+    axes = frozenset({"tp", "pp", "dp"})
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         size = architecture.layers * work.context_tokens * work.batch
@@ -127,7 +128,7 @@ def engines() -> Iterator[Engine]:
     ("cache", "said"),
     [
         (Cache("holographic", 8, 128, 128), "'holographic'"),  # type: ignore[arg-type]
-        (Cache("state", recurrence="tidal"), "tidal"),  # type: ignore[arg-type]
+        (Cache("state", recurrence="tidal"), "tidal|kind 'state'"),  # type: ignore[arg-type]
     ],
 )
 def test_an_unknown_kind_is_refused_by_name_by_every_engine(cache: Cache, said: str) -> None:
@@ -151,12 +152,26 @@ def test_an_engine_that_states_less_than_it_must_is_named() -> None:
         pass
 
     Bare()
-    del Abacus.kinds
-    try:
-        with pytest.raises(TypeError, match="Bare states no kinds"):
-            Bare()
-    finally:
-        Abacus.kinds = frozenset({"full"})
+    for name in ("kinds", "axes"):
+        kept = getattr(Abacus, name)
+        delattr(Abacus, name)
+        try:
+            with pytest.raises(TypeError, match=f"Bare states no {name}"):
+                Bare()
+        finally:
+            setattr(Abacus, name, kept)
+
+
+@pytest.mark.usefixtures("abacus")
+def test_no_plan_takes_a_parallelism_that_the_engine_lacks(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Abacus, "axes", frozenset({"tp"}))
+    asked = ("fit", "llama-3.1-8b", "--engine", "abacus", "--gpu", "8xh100", "--ctx", "1k", "--format", "json")
+    found = json.loads(cli(*asked).stdout)
+    assert (found["plan"]["tp"], found["plan"]["pp"], found["plan"]["dp"]) == (8, 1, 1)
+    assert not found["runners_up"]
+    for flag in ("--pp", "--dp"):
+        done = cli(*asked, flag, "2")
+        assert done.returncode == 2 and f"{flag[2:]} is 2, and Abacus has tp alone" in done.stderr
 
 
 def test_the_registry_imports_no_engine() -> None:

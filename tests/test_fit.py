@@ -286,6 +286,9 @@ def test_a_plan_uses_exactly_the_gpus_named(
         if count % made or (tp and pp and dp and made != count):
             assert f"{count} GPU" in error.message
         return
+    except UnsupportedError as error:
+        assert "has no rule for" in error.message
+        return
     for fit in (found.best, *found.others):
         p = fit.placement
         assert p.tp * p.pp * p.dp == count

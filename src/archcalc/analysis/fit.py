@@ -49,17 +49,17 @@ def placements(architecture: Architecture, ask: Ask) -> Iterator[Placement]:
     Raises `UsageError` where the options given leave no such way.
     """
     for tp, pp, dp in splits(ask):
-        spread = architecture.facts.moe and tp * dp > 1 and not server(ask.engine).layered
+        spread = architecture.facts.moe and tp * dp > 1 and "ep" in server(ask.engine).axes
         for ep in [ask.ep] if ask.ep else [1, tp * dp] if spread else [1]:
             yield Placement(tp, pp, ep, dp, ask.dcp)
 
 
 def splits(ask: Ask) -> list[tuple[int, int, int]]:
     """Every tp, pp and dp that the constraints allow and whose product is the number of GPUs; raises `UsageError` if there is none."""
-    n, alone = ask.gpus.count, 1 if server(ask.engine).layered else None
+    n, axes = ask.gpus.count, server(ask.engine).axes
     found = []
-    for tp in _ways(ask.tp, n, alone):
-        for dp in _ways(ask.dp, n // tp, alone):
+    for tp in _ways(ask.tp, n, "tp" in axes):
+        for dp in _ways(ask.dp, n // tp, "dp" in axes):
             pp = n // (tp * dp)
             if tp * dp * pp == n and ask.pp in (None, pp):
                 found.append((tp, pp, dp))
@@ -68,11 +68,11 @@ def splits(ask: Ask) -> list[tuple[int, int, int]]:
     return found
 
 
-def _ways(asked: int | None, of: int, alone: int | None) -> list[int]:
-    """What a number of ways can be, of so many GPUs: as asked, the only one there is, or any divisor."""
+def _ways(asked: int | None, of: int, there: bool) -> list[int]:
+    """What a number of ways can be, of so many GPUs: as asked, 1 where the engine has no other, or any divisor."""
     if asked:
         return [asked]
-    return [alone] if alone else [d for d in range(1, of + 1) if of % d == 0]
+    return [1] if not there else [d for d in range(1, of + 1) if of % d == 0]
 
 
 def _other_count(ask: Ask) -> UsageError:

@@ -106,6 +106,7 @@ class Engine(ABC):
     known to have no code for.
     """
 
+    required: ClassVar[tuple[str, ...]] = ("name", "title", "kinds", "recurrences")
     name: ClassVar[str]
     title: ClassVar[str]
     newest: ClassVar[str] = ""
@@ -116,7 +117,7 @@ class Engine(ABC):
 
     def __init__(self) -> None:
         """Raises `TypeError` that names what an engine leaves unsaid, as for a method that it leaves out."""
-        lacks = [name for name in ("name", "title", "kinds", "recurrences") if not hasattr(self, name)]
+        lacks = [name for name in self.required if not hasattr(self, name)]
         if lacks:
             raise TypeError(f"engine {type(self).__name__} states no {', '.join(lacks)}")
 
@@ -159,7 +160,8 @@ class Engine(ABC):
 class Server(Engine):
     """An engine that people run.
 
-    Weights and placements. `layered`: it gives each GPU whole layers, and splits none; `by_layers`: the caches lie with them, so that
+    Weights and placements. `axes` are the kinds of parallelism that it has, by `Placement`'s names, and every other is refused; with `pp`
+    alone it is `layered`: it gives each GPU whole layers, and splits none. `by_layers`: the caches lie with them, so that
     another GPU is the fullest at another length. `dense_over_replicas`: where attention is in data parallelism, what is neither attention
     nor expert is split over all ranks, not over those of a replica.
     `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
@@ -175,7 +177,8 @@ class Server(Engine):
     the most aggressive.
     """
 
-    layered: ClassVar[bool] = False
+    required = (*Engine.required, "axes")
+    axes: ClassVar[frozenset[str]]
     by_layers: ClassVar[bool] = False
     dense_over_replicas: ClassVar[bool] = False
     torch: ClassVar[bool] = True
@@ -192,6 +195,10 @@ class Server(Engine):
     towers: ClassVar[bool] = True
     one_file: ClassVar[bool] = False
     longer: ClassVar[bool] = False
+
+    @property
+    def layered(self) -> bool:
+        return self.axes == {"pp"}
 
     # Weights
 

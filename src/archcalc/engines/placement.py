@@ -111,6 +111,9 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
         if tp * ep * dp * dcp > 1:
             return f"{engine.name} spreads layers over GPUs, and splits none of them: only pp can be more than 1"
         return ""
+    for name, ways in zip(Placement._fields, placement, strict=True):
+        if ways > 1 and name not in engine.axes:
+            return f"{name} is {ways}, and {engine.title} has {', '.join(n for n in Placement._fields if n in engine.axes)} alone"
     moe = facts.moe
     if ep > 1:
         if moe is None:

@@ -43,7 +43,7 @@ class LlamaCpp(Server):
     }
     kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv"})
-    layered = True
+    axes = frozenset({"pp"})
     by_layers = True
     torch = False
     runs_alone = True

@@ -33,7 +33,7 @@ class Mlx(Server):
     # No layers of Mamba here: the dtype of their states follows what is multiplied, and was not measured.
     kinds = frozenset({"full", "sliding", "latent", "state"})
     recurrences = frozenset({"", "gated-delta", "kda", "short-conv"})
-    layered = True
+    axes = frozenset({"pp"})
     torch = False
     runs_alone = True
     towers = False

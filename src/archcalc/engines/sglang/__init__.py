@@ -45,6 +45,7 @@ class Sglang(Server):
     }
     kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "short-conv"})
+    axes = frozenset({"tp", "pp", "ep", "dp", "dcp"})
     absent = frozenset({"rg-lru", "rwkv", "xlstm"})
     dense_over_replicas = True
     takes = frozenset({"engine_version"})

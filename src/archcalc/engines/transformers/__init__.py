@@ -35,7 +35,7 @@ class Transformers(Server):
     options: ClassVar[Mapping[str, str]] = {"static": "static", "engine_version": "version"}
     kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"})
-    layered = True
+    axes = frozenset({"pp"})
     runs_alone = True
     takes = frozenset({"max_num_batched_tokens"})
     ladder = ("bnb-int8", "nf4")

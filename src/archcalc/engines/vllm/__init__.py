@@ -38,6 +38,7 @@ class Vllm(Server):
     }  # fmt: skip
     kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "short-conv"})
+    axes = frozenset({"tp", "pp", "ep", "dp", "dcp"})
     absent = frozenset({"rg-lru", "rwkv", "xlstm"})
     keeps_rotary = True
     whole_blocks = True
