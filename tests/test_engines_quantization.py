@@ -281,7 +281,7 @@ def test_a_dtype_leaves_what_is_quantized_as_it_is(cli: Run) -> None:
 @pytest.mark.parametrize(
     ("dtype", "stored", "online", "capability", "said"),
     [
-        ("fp32", FP8, False, (9, 0), "float32"), ("fp32", FP8, True, (9, 0), "float32"), ("fp32", PACKED, False, (9, 0), None),
+        ("fp32", FP8, False, (9, 0), "float32"), ("fp32", FP8, True, (9, 0), "float32"), ("fp32", PACKED, False, (9, 0), "float32"),
         ("fp32", None, False, (9, 0), None), ("fp16", MXFP4, False, (9, 0), "float16"), ("fp16", AWQ, False, (7, 5), None),
         ("bf16", None, False, (7, 5), "8.0 and newer"), ("bf16", MXFP4, False, (8, 0), None), ("bf16", None, False, None, None),
     ],
@@ -305,3 +305,32 @@ def test_dtypes_that_stop_vllm(
 def test_a_dtype_that_stops_the_engine_is_told(cli: Run, command: str, status: int, said: str) -> None:
     done = cli("fit", "--offline", *command.split())
     assert (done.returncode, said in (done.stderr if status == 2 else done.stdout)) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        # vLLM, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS` as read in 0.8.5 to 0.33.
+        ("--gpu h100 -- vllm serve google/gemma-3-4b-it --dtype float16 --max-model-len 8192", 1, "refuses float16"),
+        ("--gpu h100 -- vllm serve gemma-2-9b --dtype half", 1, "refuses float16"),
+        ("gemma-3-12b --gpu h100 --ctx 8k --engine vllm --quant fp16", 1, "refuses float16"),
+        ("gemma-2-9b --gpu h100 --ctx 8k --engine vllm --quant fp16 --engine-version 0.9.0", 0, ""),
+        ("gemma-3-1b --gpu h100 --ctx 8k --engine vllm --quant fp16 --engine-version 0.10.1", 0, ""),
+        ("gemma-3-1b --gpu h100 --ctx 8k --engine vllm --quant fp16 --engine-version 0.10.2", 1, "refuses float16"),
+        ("gemma-3n-e2b --gpu h100 --ctx 8k --engine vllm --quant fp16", 0, ""),
+        ("qwen3-4b --gpu t4 --ctx 4k --engine vllm --quant bf16", 1, "8.0 and newer"),
+        # What is refused in float16 is float32 on a GPU without bfloat16, which FP8 weights do not run with.
+        ("gemma-3-4b --gpu t4 --ctx 8k --engine vllm --quant fp8", 1, "takes float32"),
+        ("--gpu t4 -- vllm serve gemma-3-1b --quantization fp8", 1, "takes float32"),
+        ("qwen3-4b --gpu t4 --ctx 4k --engine vllm --quant fp8", 0, ""),
+        # SGLang 0.5.23, load_model_utils.py `maybe_downgrade_dtype_for_legacy_gpu`.
+        ("qwen3-4b --gpu v100-pcie-32gb --ctx 8k --engine sglang", 2, "7.5 and newer"),
+        ("--gpu v100-pcie-32gb -- python -m sglang.launch_server --model qwen3-4b", 2, "7.5 and newer"),
+        ("qwen3-4b --gpu t4 --ctx 4k --engine sglang", 0, ""),
+    ],
+)
+def test_a_dtype_or_gpu_that_an_engine_refuses_is_no_plan(arguments: str, status: int, said: str, run: Run) -> None:
+    before, dashes, command = arguments.partition(" -- ")
+    done = run("fit", *before.split(), *(["--", *command.split()] if dashes else []))
+    assert done.returncode == status, done.stdout + done.stderr
+    assert said in " ".join((done.stdout + done.stderr).split())

@@ -230,7 +230,7 @@ def no_kernels(model: Candidate, ask: Ask) -> str | None:
     from archcalc.quant import method_of
 
     quantization, engine = model.architecture.quantization, server(ask.engine)
-    if ask.own is not None and (why := engine.lacks_start(ask, model)):
+    if why := engine.lacks_start(ask, model):
         return why
     if not quantization:
         return None

@@ -242,7 +242,7 @@ class Server(Engine):
         return False
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
-        """Why a command's own flags stop the start with this checkpoint on this GPU, whatever the memory; None where they do not.
+        """Why flags or a dtype stop the start with this checkpoint on this GPU, whatever the memory; None where they do not.
 
         Raises `UnsupportedError` for flags whose effect is not known."""
         return None

@@ -225,6 +225,16 @@ def is_plain(name: str) -> bool:
     return canonical(name) in _PLAIN
 
 
+def plain(name: str | None) -> str | None:
+    """The short name of a float's dtype, None of what is no float's.
+
+    >>> plain("float16"), plain("awq")
+    ('fp16', None)
+    """
+    found = _PLAIN.get(canonical(name)) if name else None
+    return {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}[found] if found else None
+
+
 def quantize_as(architecture: Architecture, name: str) -> Architecture:
     """The same architecture as a checkpoint quantized so would hold it: `fp8`, `awq`, `gptq`, `nf4`, `nvfp4`, `q4_k_m`, …
 

@@ -126,10 +126,19 @@ class Sglang(Server):
         newest = version is None or version == table.releases[-1]
         return marlin_alone("SGLang", quantization) if method == "gptq" and newest else None
 
+    def runs_on(self, device: Device) -> str:
+        """SGLang 0.5.23, srt/model_executor/model_runner_components/load_model_utils.py `maybe_downgrade_dtype_for_legacy_gpu`."""
+        from archcalc.engines.plan import capability
+
+        cuda = capability(device)
+        if cuda is None or cuda >= (7, 5):
+            return ""
+        return f"SGLang runs on compute capability 7.5 and newer, and {device.name} has {cuda[0]}.{cuda[1]}"
+
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.sglang import quantization
 
-        if ask.own.method is None:
+        if ask.own is None or ask.own.method is None:
             return None
         return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
 

@@ -123,15 +123,21 @@ class Vllm(Server):
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
-        why = None
-        if own.method is not None:
+        if own is not None and own.method is not None:
             why = quantization.refused(
                 ask.version, own.method, stored, architecture, moe=architecture.facts.moe is not None,
                 major=cuda and cuda[0], amd=ask.gpus.device.vendor == "amd",
             )  # fmt: skip
-        if why is None and own.dtype is not None:
-            why = quantization.dtype_refused(own.dtype, architecture.quantization, online, cuda)
-        return why
+            if why is not None:
+                return why
+        from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
+        from archcalc.quant import plain
+
+        asked = own.dtype if own is not None else plain(ask.quant)
+        return quantization.dtype_refused(
+            asked or served_dtype(architecture, ask.version, cuda[0] if cuda else None), architecture.quantization, online, cuda,
+            overflows=overflows_in_fp16(architecture, ask.version), chosen=asked is None,
+        )  # fmt: skip
 
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines.vllm import served, start

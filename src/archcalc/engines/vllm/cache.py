@@ -116,8 +116,13 @@ _NOT_MODELLED = frozenset(
     Inkling2ForCausalLM Inkling2ForConditionalGeneration Qwen4ExpForCausalLM Qwen4ExpForConditionalGeneration
     """.split()
 )
-# Classes that overflow in float16 (vLLM 0.30, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`), by what their names begin with.
-_NO_FP16 = ("Gemma2", "Gemma3", "Glm4For")
+# Classes that overflow in float16, by what their names begin with, the release that lists the type first and the one that does so no
+# more (vLLM 0.8.5 to 0.33, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`).
+_NO_FP16: tuple[tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]], ...] = (
+    (("Gemma2For", "Gemma2Model", "Gemma3ForConditional", "Gemma3Model", "Glm4For", "Glm4Model"), (0, 9, 1), ()),
+    (("Gemma3ForCausalLM", "Gemma3ForSequence", "Gemma3Text"), (0, 10, 2), ()),
+    (("Plamo2For",), (0, 9, 1), (0, 27)),
+)
 
 
 class Row(NamedTuple):
@@ -221,12 +226,24 @@ def served_dtype(architecture: Architecture, version: str | None, generation: in
     GPUs before Ampere have no bfloat16: float16 there, and float32 for what overflows in float16. `generation` is the major compute
     capability. Source: vLLM 0.30, config/model.py `_get_and_verify_dtype`, `_resolve_auto_dtype`.
     """
-    overflows = any(name.startswith(_NO_FP16) for name in classes_of(architecture))
-    half = default_dtype(architecture) if architecture.dtype != "F32" or overflows else rules(version).half_first
+    overflows = overflows_in_fp16(architecture, version)
+    half = default_dtype(architecture) if architecture.dtype != "F32" else "bf16" if overflows else rules(version).half_first
+    if half == "fp16" and overflows:
+        half = "bf16"
     if half == "bf16" and generation is not None and generation < 8:
         # Read in 0.10.0; 0.8.5 asks for --dtype half whatever the model.
-        return "fp32" if overflows and at_least(version, 0, 10) else "fp16"
+        return "fp32" if overflows else "fp16"
     return half
+
+
+def overflows_in_fp16(architecture: Architecture, version: str | None) -> bool:
+    """Whether the release takes the class in float16 for unstable, and refuses it."""
+    names = classes_of(architecture)
+    return any(
+        name.startswith(begins) and at_least(version, *since) and not (until and at_least(version, *until))
+        for begins, since, until in _NO_FP16
+        for name in names
+    )
 
 
 def _model_dtype(architecture: Architecture, options: Options) -> str:

@@ -121,23 +121,41 @@ def refused(
     )
 
 
-_FLOAT32 = frozenset({"torchao", "compressed-tensors", "bitsandbytes", "gguf"})
-"""Methods that run with float32 beside the weights, as `get_supported_act_dtypes` lists it (vLLM 0.10.1 to 0.33)."""
+_FLOAT32 = frozenset({"torchao", "bitsandbytes", "gguf"})
+"""Methods that run with float32 beside the weights: `get_supported_act_dtypes` lists it (vLLM 0.10.1 to 0.33). It does so of
+compressed-tensors too, whose kernels take half precision alone (0.33, csrc/quantization/marlin/marlin.cu `marlin_gemm`)."""
 
 
-def dtype_refused(dtype: str, stored: Mapping[str, Any] | None, online: bool, capability: tuple[int, int] | None) -> str | None:
-    """Why vLLM does not start with this `--dtype`: config/vllm.py `_get_quantization_config`, platforms/cuda.py `check_if_supports_dtype`.
+def dtype_refused(
+    dtype: str,
+    stored: Mapping[str, Any] | None,
+    online: bool,
+    capability: tuple[int, int] | None,
+    *,
+    overflows: bool = False,
+    chosen: bool = False,
+) -> str | None:
+    """Why vLLM does not start with this dtype: config/vllm.py `_get_quantization_config`, platforms/cuda.py `check_if_supports_dtype`,
+    config/model.py `_check_valid_dtype`.
 
-    `stored` is how the weights are quantized, as they load where `online`."""
+    `stored` is how the weights are quantized, as they load where `online`; `overflows` is true of a class that is refused in float16, and
+    `chosen` of a dtype that vLLM takes by itself."""
     from archcalc.quant import method_of
 
     if dtype == "bf16" and capability is not None and capability < (8, 0):
         return f"--dtype bfloat16 is for compute capability 8.0 and newer, and this GPU has {capability[0]}.{capability[1]}"
+    if dtype == "fp16" and overflows:
+        return "vLLM refuses float16 with this class of model, which it takes for unstable there: bfloat16 and float32 run it"
     if not stored:
         return None
     method = method_of(stored)
     if dtype == "fp32" and (method not in _FLOAT32 or (online and method != "bitsandbytes")):
-        return "vLLM refuses --dtype float32 with these weights: bfloat16 and float16 run them"
+        if chosen:
+            return (
+                "vLLM takes float32 here, as the GPU has no bfloat16 and the class is refused in float16, and these weights do not run "
+                "with float32"
+            )
+        return "vLLM does not run --dtype float32 with these weights: bfloat16 and float16 run them"
     if dtype == "fp16" and method == "mxfp4" and not online:
         return "vLLM refuses --dtype float16 with mxfp4 weights: bfloat16 runs them"
     return None
