@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archcalc.commands.words import Command, of_arguments, of_text
 from archcalc.errors import ArchcalcError, UsageError
+from conftest import Run
 
 SERVE = ("Qwen/Qwen3-8B", "--max-model-len", "32768", "--tensor-parallel-size", "2")
 WORDS = " ".join(SERVE)
@@ -64,7 +68,7 @@ def test_the_tag_of_an_image_is_its_version(text: str, engine: str, version: str
     [
         ("python3 -m vllm.entrypoints.openai.api_server --model a", "vllm", "vllm serve"),
         ("vllm bench throughput --model a", "vllm", "vllm bench throughput"),
-        ("python -m sglang.launch_server --model-path a", "sglang", "sglang serve"),
+        ("python -m sglang.launch_server --model-path a", "sglang", "python -m sglang.launch_server"),
         ("sglang serve --model-path a", "sglang", "sglang serve"),
         ("./build/bin/llama-server -m a.gguf", "llama.cpp", "llama-server"),
         ("C:\\llama\\llama-server.exe -m a.gguf", "llama.cpp", "llama-server"),
@@ -143,3 +147,101 @@ def test_any_text_gives_a_command_or_one_message(text: str) -> None:
         of_text(text)
     except ArchcalcError as error:
         assert error.message
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("LEN=$((1024*16))\nvllm serve a --max-model-len $LEN", ("a", "--max-model-len", "16384")),
+        ("K=1024\nexport LEN=$(( (K + 0) * 4 ))\nvllm serve a --max-model-len ${LEN}", ("a", "--max-model-len", "4096")),
+        ("vllm serve a -tp $((7/2))", ("a", "-tp", "3")),
+        ("MODEL=${1:-b}\nvllm serve $MODEL", ("b",)),
+        ('vllm serve ${MODEL:-$((1<<3))} "$@"', ("8",)),
+    ],
+)
+def test_a_shells_sums_and_defaults_are_read(script: str, words: tuple[str, ...]) -> None:
+    found = of_text(script)
+    assert (found.words, found.unknown) == (words, ())
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("TP=$(nvidia-smi -L | wc -l)\nvllm serve a -tp $TP", "nvidia-smi -L | wc -l"),
+        ("D=$(cat dt)\nvllm serve a --kv-cache-dtype $D", "cat dt"),
+        ("export D=`cat dt`\nvllm serve a --kv-cache-dtype ${D}", "cat dt"),
+        ("T=$((N+1))\nvllm serve a -tp $T", "$((N+1))"),
+        ("A=$B; C=${A}x\nvllm serve a --max-model-len $C", "$B"),
+        ("T=$((1/0))\nvllm serve a -tp $T", "$((1/0))"),
+        ("T=$((9**999999))\nvllm serve a -tp $T", "$((9**999999))"),
+        ("from vllm import LLM\nLLM('a', max_model_len=int(input()))", "int(input())"),
+        ("from vllm import LLM\nN = 1\nN = 2\nLLM('a', tensor_parallel_size=N)", "N"),
+        ("from vllm import LLM\nfor N in (1, 2):\n    LLM('a', tensor_parallel_size=N)", "N"),
+        ("from vllm import LLM\ndef f(n):\n    LLM('a', tensor_parallel_size=n)", "n"),
+    ],
+)
+def test_what_only_a_run_would_say_is_named(script: str, said: str, run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "script"
+    place.write_text(script)
+    done = run("fit", "--gpu", "h100", "--command-file", str(place))
+    assert done.returncode == 2
+    assert said in done.stderr and "not known here" in done.stderr
+
+
+def test_a_programs_own_names_and_sums_are_read() -> None:
+    found = of_text("from vllm import LLM\nM: str = 'a'\nK = 1024\nN = 8 * K\nLLM(M, max_model_len=N * 2, enforce_eager=True)")
+    assert found.words == ("--model", "a", "--max-model-len", "16384", "--enforce-eager")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("python -m vllm.entrypoints.openai.api_server --port 1 --model a -tp 2", ("a", "--port", "1", "-tp", "2")),
+        ("docker run vllm/vllm-openai:v0.11.0 --model=a -tp 2", ("a", "-tp", "2")),
+        ("vllm serve --model a -tp 2", ("--model", "a", "-tp", "2")),
+    ],
+)
+def test_a_model_stands_where_vllm_serve_takes_it(command: str, words: tuple[str, ...]) -> None:
+    assert of_arguments(command.split()).words == words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        # vLLM, `parse_args` of `FlexibleArgumentParser`: an error up to 0.11.0, a warning since 0.11.1.
+        ("--engine-version 0.11.0 -- vllm serve --model Qwen/Qwen3-8B", 2, "vllm serve Qwen/Qwen3-8B"),
+        ("--engine-version 0.11.1 -- vllm serve --model Qwen/Qwen3-8B", 0, ""),
+        (
+            "--engine-version 0.8.5 -- python -m vllm.entrypoints.openai.api_server --model Qwen/Qwen3-8B",
+            0,
+            "vllm serve Qwen/Qwen3-8B",
+        ),
+        # SGLang's console script came between 0.5.4 and 0.5.6.
+        ("--engine-version 0.5.2 -- sglang serve --model-path Qwen/Qwen3-8B", 2, "launch_server"),
+        (
+            "-- docker run lmsysorg/sglang:v0.5.3 python3 -m sglang.launch_server --model Qwen/Qwen3-8B",
+            0,
+            "python -m sglang.launch_server",
+        ),
+        ("--engine-version 0.5.6 -- sglang serve --model-path Qwen/Qwen3-8B", 0, "sglang serve"),
+    ],
+)
+def test_what_is_printed_is_a_program_of_the_release(arguments: str, status: int, said: str, run: Run) -> None:
+    done = run("fit", "--gpu", "h100", *arguments.split())
+    assert done.returncode == status, done.stderr
+    assert said in done.stdout + done.stderr
+
+
+def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "serve.yaml"
+    place.write_text("model: Qwen/Qwen3-8B\nmax-model-len: 8192\ntensor_parallel_size: 2\nenforce-eager: true\nport: 1\n")
+    for command in (f"vllm serve --config {place} -tp 1", f"vllm serve Qwen/Qwen3-8B -tp=1 --config={place}"):
+        found = json.loads(run("fit", "--gpu", "h100", "--format", "json", "--", *command.split()).stdout)
+        assert (found["context_tokens"], found["plan"]["tp"], found["gpus"]) == (8192, 1, 1)
+        assert found["options"]["used"]["--enforce-eager"] == "true"
+        assert "--config" not in found["command"]
+    done = run("fit", "--gpu", "h100", "--", "vllm", "serve", "--config", str(tmp_path / "not.yaml"))
+    assert done.returncode == 2 and "not.yaml is not here" in done.stderr
+    place.write_text("- a\n- b\n")
+    done = run("fit", "--gpu", "h100", "--", "vllm", "serve", "a", "--config", str(place))
+    assert done.returncode == 2 and "holds no flags" in done.stderr

@@ -88,7 +88,9 @@ def understand(command: Command, version: str | None = None) -> Understood:
         notes.append(
             f"{named} is of another release of {NAMES[command.engine]}: without --engine-version the newest one's rules hold"
         )
-    line = " ".join(shlex.quote(w) for w in (*command.program.split(), *command.words))
+    unknown = (*command.unknown, *[""] * (len(command.words) - len(command.unknown)))
+    words = (f'"{w}"' if what and "$" in w else shlex.quote(w) for w, what in zip(command.words, unknown, strict=True))
+    line = " ".join((*command.program.split(), *words))
     return Understood(
         asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, _visible(command.environment)
     )

@@ -28,12 +28,28 @@ def given(call: typer.Context, file: str | None) -> Command | None:
         return None
     if words is not None and file is not None:
         raise UsageError("a command stands behind -- and another in --command-file", "give one of them")
+    from archcalc.commands.config_file import merged
     from archcalc.commands.words import of_arguments, of_text
 
     if words is not None:
-        return of_arguments(words)
+        return merged(of_arguments(words), lambda name: _here(name, ""))
     assert file is not None
-    return of_text(_text(file), "" if file == "-" else file)
+    folder = "" if file == "-" else str(Path(file).expanduser().parent)
+    return merged(of_text(_text(file), "" if file == "-" else file), lambda name: _here(name, folder))
+
+
+def _here(name: str, folder: str) -> str | None:
+    """A file that a command names, where it stands here or beside the script; None where it does not."""
+    from archcalc.commands.shell import MOST_BYTES
+    from archcalc.files import open_regular
+
+    for place in (Path(name).expanduser(), Path(folder, name)):
+        try:
+            with open_regular(place) as opened:
+                return opened.read(MOST_BYTES).decode("utf-8-sig", "replace")
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def _text(file: str) -> str:

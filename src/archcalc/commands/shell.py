@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from archcalc.commands.arithmetic import whole
 from archcalc.errors import FormatError
 
 MOST_BYTES = 1 << 20
@@ -46,6 +47,7 @@ class _Reader:
     def __init__(self, text: str, variables: dict[str, str]) -> None:
         self.text, self.at = text.replace("\r\n", "\n"), 0
         self.variables = variables
+        self.missing: dict[str, str] = {}
         self.set: dict[str, str] = {}
         self.arrays: dict[str, list[Word]] = {}
         self.heredocs: list[tuple[str, bool]] = []
@@ -54,16 +56,24 @@ class _Reader:
         found: list[Simple] = []
         words: list[Word] = []
         local: list[tuple[str, str]] = []
+        lacking: dict[str, str] = {}
         fresh = True
 
         def close() -> None:
-            nonlocal words, local, fresh
+            nonlocal words, local, lacking, fresh
             if words:
                 found.append(Simple(tuple(words), (*self.set.items(), *local)))
             else:
                 for name, value in local:
-                    self.variables[name] = self.set[name] = value
-            words, local, fresh = [], [], True
+                    assign(name, value)
+            words, local, lacking, fresh = [], [], {}, True
+
+        def assign(name: str, value: str) -> None:
+            self.variables[name] = self.set[name] = value
+            if name in lacking:
+                self.missing[name] = lacking[name]
+            else:
+                self.missing.pop(name, None)
 
         while self.at < len(self.text):
             c = self.text[self.at]
@@ -92,11 +102,15 @@ class _Reader:
                         self.at += 1
                         self.arrays[name] = [*(self.arrays.get(name, []) if assigned[2] else []), *self._array()]
                         continue
-                    value = " ".join(w.text for w in self._word(split=False))
+                    made = self._word(split=False)
+                    value = " ".join(w.text for w in made)
+                    unknown = next((u for w in made for u in w.unknown), None)
                     if assigned[2]:
-                        value = self.variables.get(name, "") + value
+                        value, unknown = self.variables.get(name, "") + value, unknown or self.missing.get(name)
+                    if unknown:
+                        lacking[name] = unknown
                     if exporting:
-                        self.variables[name] = self.set[name] = value
+                        assign(name, value)
                     else:
                         local.append((name, value))
                 else:
@@ -252,6 +266,9 @@ class _Reader:
                     break
             self.at = i
             raw = self.text[start:i]
+            if raw.startswith("$((") and raw.endswith("))"):
+                found = whole(raw[3:-2], self.variables)
+                return None, (raw, raw) if found is None else (str(found), None)
             # Kubernetes writes a variable so, and shells a command whose output is meant.
             name = raw[2:-1]
             if _NAME.fullmatch(name) and name in self.variables:
@@ -284,7 +301,7 @@ class _Reader:
         if m is None:
             return None, ("${" + inner + "}", inner)
         name, index, op = m["name"], m["index"], m["op"] or ""
-        if name in "@*#?!-" or name.isdecimal():
+        if (name in "@*#?!-" or name.isdecimal()) and not (name.isdecimal() and op):
             return [], ("", None)
         if index in ("[@]", "[*]") and name in self.arrays:
             return self.arrays[name], ("", None)
@@ -292,6 +309,7 @@ class _Reader:
         empty = missing is not None or (op.startswith(":") and not value)
         if op.endswith(("-", "=")) and empty:
             inside = _Reader(m["word"], self.variables)
+            inside.missing = self.missing
             made = inside._word(split=False) if m["word"] else []
             return None, (" ".join(w.text for w in made), next((u for w in made for u in w.unknown), None))
         if op.endswith("+"):
@@ -300,7 +318,7 @@ class _Reader:
 
     def _value(self, name: str) -> tuple[str, str | None]:
         if name in self.variables:
-            return self.variables[name], None
+            return self.variables[name], self.missing.get(name)
         if name in self.arrays:
             return (self.arrays[name][0].text if self.arrays[name] else ""), None
         return f"${name}", f"${name}"

@@ -37,7 +37,8 @@ class Command(NamedTuple):
         if what.startswith(("$(", "`")):
             raise UsageError(f"{what[:60]}: what that command prints is not known here", "put in what it would print")
         if what:
-            raise UsageError(f"{what} stands for a value that is not known here", "put in its value, or let a shell expand it")
+            shell = ", or let a shell expand it" if what.startswith("$") else ""
+            raise UsageError(f"{what} stands for a value that is not known here", f"put in its value{shell}")
 
 
 KNOWN = (
@@ -52,7 +53,7 @@ _MODULES: Mapping[str, tuple[Engine, str]] = {
     "vllm.entrypoints.openai.api_server": ("vllm", "vllm serve"),
     "vllm.entrypoints.api_server": ("vllm", "vllm serve"),
     "vllm.entrypoints.cli.main": ("vllm", "vllm"),
-    "sglang.launch_server": ("sglang", "sglang serve"),
+    "sglang.launch_server": ("sglang", "python -m sglang.launch_server"),
     "sglang.bench_one_batch": ("sglang", "sglang bench"),
     "sglang.bench_offline_throughput": ("sglang", "sglang bench"),
     "mlx_lm.server": ("mlx", "mlx_lm.server"),
@@ -333,6 +334,7 @@ def _python(text: str) -> Iterator[Command]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise FormatError("the program is not Python that can be read", "give the engine's command after --") from error
+    names = _constants(tree)
     for node in ast.walk(tree):
         name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
         name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else name
@@ -344,7 +346,7 @@ def _python(text: str) -> Iterator[Command]:
         words: list[str] = []
         unknown: list[str] = []
         if node.args:
-            words += ["--model-path" if engine == "sglang" else "--model", _literal(node.args[0], unknown, 1)]
+            words += ["--model-path" if engine == "sglang" else "--model", str(_literal(node.args[0], names, unknown, 1))]
         for keyword in node.keywords:
             unknown += [""] * (len(words) - len(unknown))
             if keyword.arg is None:
@@ -352,10 +354,7 @@ def _python(text: str) -> Iterator[Command]:
                     f"**{ast.unparse(keyword.value)[:40]}: what it holds is not known here", "give the engine's command after --"
                 )
             flag = "--" + keyword.arg.replace("_", "-")
-            try:
-                value = ast.literal_eval(keyword.value)
-            except ValueError:
-                value = _literal(keyword.value, unknown, len(words) + 1)
+            value = _literal(keyword.value, names, unknown, len(words) + 1)
             if value is None:
                 continue
             if value is True:
@@ -366,18 +365,60 @@ def _python(text: str) -> Iterator[Command]:
                 words += [flag, json.dumps(value)]
             else:
                 words += [flag, str(value)]
-        program = "LLM" if name == "LLM" else "vllm serve" if engine == "vllm" else "sglang serve"
-        yield Command(engine, program, tuple(words), unknown=tuple(unknown))
+        program = "LLM" if name == "LLM" else "vllm serve" if engine == "vllm" else "python -m sglang.launch_server"
+        made = Command(engine, program, tuple(words), unknown=tuple(unknown))
+        yield made if program == "LLM" else _model_first(made)
 
 
-def _literal(node: Any, unknown: list[str], at: int) -> str:
+def _constants(tree: Any) -> dict[str, Any]:
+    """The names that a program gives one value, and no other; sums of whole numbers and of other names are read too."""
     import ast
 
+    given: dict[str, list[Any]] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value):
+                given.setdefault(name, []).append(value)
+            case ast.Name(id=name, ctx=ast.Store()):
+                given.setdefault(name, [])
+            case ast.AugAssign(target=ast.Name(id=name)) | ast.arg(arg=name):
+                given.setdefault(name, []).append(None)
+    names: dict[str, Any] = {}
+    for _ in range(4):
+        for name, values in given.items():
+            if len(values) == 1 and values[0] is not None and name not in names:
+                found = _constant(values[0], names)
+                if found is not _UNKNOWN:
+                    names[name] = found
+    return names
+
+
+_UNKNOWN: Any = object()
+
+
+def _constant(node: Any, names: Mapping[str, Any]) -> Any:
+    import ast
+
+    from archcalc.commands import arithmetic
+
     try:
-        return str(ast.literal_eval(node))
-    except ValueError:
-        unknown += [""] * (at - len(unknown)) + [ast.unparse(node)[:60]]
-        return "?"
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        pass
+    if isinstance(node, ast.Name) and node.id in names:
+        return names[node.id]
+    found = arithmetic.of(node, names.get)
+    return _UNKNOWN if found is None else found
+
+
+def _literal(node: Any, names: Mapping[str, Any], unknown: list[str], at: int) -> Any:
+    import ast
+
+    found = _constant(node, names)
+    if found is not _UNKNOWN:
+        return found
+    unknown += [""] * (at - len(unknown)) + [ast.unparse(node)[:60]]
+    return "$?"
 
 
 # Commands
@@ -409,8 +450,8 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
                     key, equals, value = assignment.partition("=")
                     if equals and key.isidentifier():
                         environment[key] = value
-            rest = words[i + skip :]
-            yield _made(engine, program, rest, environment, None)
+            made = _made(engine, program, words[i + skip :], environment, None)
+            yield made if base == "vllm" else _model_first(made)
             return
         if re.match(r"[A-Za-z_]\w*=", text):
             key, _, value = text.partition("=")
@@ -425,6 +466,23 @@ def _made(engine: Engine, program: str, rest: Iterable[Word], environment: Mappi
     return Command(
         engine, program, tuple(w.text for w in rest), tuple(environment.items()), version, "", unknown if any(unknown) else ()
     )
+
+
+def _model_first(command: Command) -> Command:
+    """vLLM's server as a module, an image or a record of arguments takes `--model`; `vllm serve` has it in front."""
+    words = command.words
+    if command.program != "vllm serve" or not words or not words[0].startswith("-"):
+        return command
+    at = next((i for i, word in enumerate(words) if word.partition("=")[0] == "--model"), None)
+    if at is None:
+        return command
+    taken = 1 if "=" in words[at] else 2
+    if at + taken > len(words):
+        return command
+    order = [at + taken - 1, *(i for i in range(len(words)) if not at <= i < at + taken)]
+    unknown = [*command.unknown, *[""] * (len(words) - len(command.unknown))]
+    moved = [words[i].partition("=")[2] if i == at and taken == 1 else words[i] for i in order]
+    return command._replace(words=tuple(moved), unknown=tuple(unknown[i] for i in order) if any(unknown) else ())
 
 
 def _base(text: str) -> str:
@@ -446,7 +504,7 @@ def _program(texts: Sequence[str], i: int) -> tuple[Engine, str, int] | None:
     if base == "sglang" and following == "serve":
         return "sglang", "sglang serve", 2
     if base in ("launch_server.py", "api_server.py"):
-        return ("sglang", "sglang serve", 1) if base == "launch_server.py" else ("vllm", "vllm serve", 1)
+        return ("sglang", "python -m sglang.launch_server", 1) if base == "launch_server.py" else ("vllm", "vllm serve", 1)
     if _LLAMA.fullmatch(base):
         return "llama.cpp", base, 1
     if base == "ollama" and following in ("run", "serve", "start"):
@@ -513,7 +571,7 @@ def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environme
         words = words[1:]
     if words and not program:
         return
-    yield _made(engine, program, words, environment, version)
+    yield _model_first(_made(engine, program, words, environment, version))
 
 
 def _image(image: str) -> tuple[Engine | None, str | None, str]:

@@ -32,6 +32,8 @@ _TRUE = ("1", "true", "yes", "y")
 def asked(read: Read) -> Asked:
     """What the command asks for. Raises `UsageError` where it names no model, or two."""
     check_known(read.version)
+    if read.command.program == "sglang serve" and not since(read.version, 0, 5, 5):
+        raise UsageError(f"SGLang {read.version} has no sglang serve", "start it with python -m sglang.launch_server")
     unmodelled: list[str] = []
     notes: list[str] = []
     named = list(dict.fromkeys([*read.positional, *([str(read.get("--model-path"))] if read.get("--model-path") else [])]))

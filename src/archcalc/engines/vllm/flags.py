@@ -25,6 +25,8 @@ _MTP = frozenset(
     "mtp deepseek_mtp mimo_mtp glm4_moe_mtp ernie_mtp qwen3_next_mtp qwen3_5_mtp longcat_flash_mtp step3p5_mtp nemotron_h_mtp"
     " exaone_moe_mtp pangu_ultra_moe_mtp".split()
 )
+# The release from which `vllm serve --model` is a warning, and no error (utils/argparse_utils.py `parse_args`; 0.11.0, utils/__init__.py).
+_MODEL_FLAG = (0, 11, 1)
 _DRAFTLESS = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
 
 
@@ -99,8 +101,15 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
 def _model(read: Read) -> str:
     named = [*read.positional, *([str(read.get("--model"))] if read.get("--model") is not None else [])]
     named = list(dict.fromkeys(named))
+    if not named and (file := read.get("--config")) is not None:
+        raise UsageError(f"{read.command.program} names no model, and {file} is not here", "give it where the command looks for it")
     if not named:
         raise UsageError(f"{read.command.program} names no model", "vllm serve MODEL --its-flags")
+    if read.positional == () and read.command.program == "vllm serve" and not at_least(read.version, *_MODEL_FLAG):
+        raise UsageError(
+            f"vllm serve of {read.version} takes no --model: the model stands alone behind it",
+            f"vllm serve {named[0][:80]} --its-flags",
+        )
     if len(named) > 1:
         raise UsageError(
             f"the command names {len(named)} models: {' and '.join(named)[:120]}",
