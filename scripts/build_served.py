@@ -63,7 +63,21 @@ def vllm(source: Path) -> dict[str, Any]:
             methods.update(texts(value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]))
         elif name == "QUANTIZATION_METHODS" and isinstance(value, ast.List | ast.Dict):
             methods.update(texts(value.elts if isinstance(value, ast.List) else value.keys))
-    return {"classes": classes, "methods": methods, "gone": gone, "plugins": plugins}
+    return {"classes": classes, "methods": methods, "gone": gone, "plugins": plugins, "sets": {"configs": vllm_configs(source)}}
+
+
+def vllm_configs(source: Path) -> list[str]:
+    """The types of config that a release has a class of its own for."""
+    path = source / "vllm" / "transformers_utils" / "config.py"
+    found = set[str]()
+    for name, value in assigned(tree(path)) if path.exists() else ():
+        if name == "_CONFIG_REGISTRY":
+            for node in ast.walk(value):
+                if isinstance(node, ast.keyword) and node.arg:
+                    found.add(node.arg)
+                elif isinstance(node, ast.Dict):
+                    found.update(texts(node.keys))
+    return sorted(found)
 
 
 def sglang(source: Path) -> dict[str, Any]:
@@ -80,6 +94,7 @@ def sglang(source: Path) -> dict[str, Any]:
             methods.update(texts(node.keys))
     overrides = folder / "arg_groups" / "overrides.py"
     sets = {"slides": _slides(folder / "configs" / "model_config.py"), "tracked": _tracked(overrides)} if overrides.exists() else {}
+    sets["configs"] = sglang_configs(source)
     return {"classes": classes, "methods": methods, "sets": sets}
 
 
@@ -147,12 +162,26 @@ def llamacpp(source: Path) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def sglang_configs(source: Path) -> list[str]:
+    """The types of config that a release has a class of its own for: those of its folder, and those named beside it."""
+    folder, found = source / "sglang" / "srt", set[str]()
+    for path in (*(folder / "configs").rglob("*.py"), *(folder / "utils" / "hf_transformers").rglob("*.py")):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                found.update(
+                    text for name, value in assigned(ast.Module(node.body, [])) if name == "model_type" for text in texts([value])
+                )
+            elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "_CONFIG_REGISTRY":
+                found.update(texts([node.slice]))
+    return sorted(found - {""})
+
+
 # The mappings whose classes make text, those of whole models first.
 _AUTO = ("IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SPEECH_SEQ_2_SEQ", "SEQ_TO_SEQ_CAUSAL_LM", "CAUSAL_LM", "PRETRAINING", "MASKED_LM")
 
 
-def transformers(source: Path) -> dict[str, str]:
-    """The class that each model type is built as: the one that generates, else its base model's."""
+def transformers(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The class that each model type is built as: the one that generates, else its base model's. And all types of configs."""
     module = dict(assigned(tree(source / "transformers" / "models" / "auto" / "modeling_auto.py")))
     found: dict[str, str] = {}
     for name in (*(f"MODEL_FOR_{kind}_MAPPING_NAMES" for kind in _AUTO), "MODEL_MAPPING_NAMES"):
@@ -163,7 +192,15 @@ def transformers(source: Path) -> dict[str, str]:
         for pair in pairs.elts:
             if isinstance(pair, ast.Tuple) and len(both := texts(pair.elts)) == 2:
                 found.setdefault(*both)
-    return dict(sorted(found.items()))
+    folder = source / "transformers" / "models" / "auto"
+    configs = set[str]()
+    for path in (folder / "configuration_auto.py", folder / "auto_mappings.py"):
+        for name, value in assigned(tree(path)) if path.exists() else ():
+            if name == "CONFIG_MAPPING_NAMES" and isinstance(value, ast.Call):
+                for node in ast.walk(value):
+                    if isinstance(node, ast.Tuple) and len(both := texts(node.elts)) == 2:
+                        configs.add(both[0])
+    return dict(sorted(found.items())), {"configs": sorted(configs)}
 
 
 def mlx(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:

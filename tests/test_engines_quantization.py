@@ -334,3 +334,25 @@ def test_a_dtype_or_gpu_that_an_engine_refuses_is_no_plan(arguments: str, status
     done = run("fit", *before.split(), *(["--", *command.split()] if dashes else []))
     assert done.returncode == status, done.stdout + done.stderr
     assert said in " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "flag"),
+    [
+        # Types that neither transformers 5.24 (CONFIG_MAPPING_NAMES) nor the engine's own registry of configs has.
+        ("minicpm-v-2.6 --engine vllm --ctx 2k --gpu h100", 0, "--trust-remote-code"),
+        ("deepseek-moe-16b --engine sglang --ctx 2k --gpu h100", 0, "--trust-remote-code"),
+        ("phi-3-small --engine transformers --ctx 2k --gpu h100", 0, "trust_remote_code=True"),
+        ("--gpu h100 -- vllm serve openbmb/MiniCPM-V-2_6 --max-model-len 2048", 1, "--trust-remote-code alone"),
+        ("--gpu h100 -- vllm serve openbmb/MiniCPM-V-2_6 --max-model-len 2048 --trust-remote-code", 0, ""),
+        # Code beside the checkpoint that nobody needs to run.
+        ("deepseek-v2-lite --engine vllm --ctx 2k --gpu h100", 0, ""),
+        ("kimi-k2 --engine vllm --ctx 2k --gpu 16xh200", 0, ""),
+    ],
+)
+def test_code_of_a_repository_runs_where_it_is_asked_for(arguments: str, status: int, flag: str, run: Run) -> None:
+    before, dashes, command = arguments.partition(" -- ")
+    done = run("fit", *before.split(), "--offline", *(["--", *command.split()] if dashes else []))
+    assert done.returncode == status, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert flag in said if flag else ("trust" not in said or "--trust-remote-code" in command)

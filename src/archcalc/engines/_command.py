@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterator
 
 from archcalc.engines.plan import Named
+from archcalc.engines.served import TRUST, needs_code
+from archcalc.model import Architecture
 
 TORCH = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 """What PyTorch calls a dtype of safetensors."""
@@ -33,6 +35,13 @@ def not_set(title: str, named: Named) -> tuple[str, ...]:
         return ()
     keys = ", ".join(key for key, _ in named.overrides)
     return (f"the command loads the model as published: {title} has no flag that sets {keys}",)
+
+
+def trusted(folder: str, architecture: Architecture) -> tuple[list[str], tuple[str, ...]]:
+    """The flag that lets a repository's own code run, where a start needs it, and a note that it does."""
+    if not needs_code(folder, architecture):
+        return [], ()
+    return [TRUST], (f"{TRUST} lets the repository's own code run, which holds the class of its config: read it first",)
 
 
 def everywhere(machines: int) -> tuple[str, str]:

@@ -73,6 +73,31 @@ def built_of(model_type: str) -> str:
     return served("transformers").classes.get(model_type, "")
 
 
+@cache
+def _configs(folder: str) -> frozenset[str]:
+    return frozenset(served(folder).sets["configs"])
+
+
+def needs_code(folder: str, architecture: Architecture) -> bool:
+    """Whether the class of a model's config is code beside the checkpoint: neither transformers nor the engine has one for the type, as
+    far as their newest releases tell. Engines run such code only where they are told to.
+
+    Source: vLLM 0.33, transformers_utils/config.py `HFConfigParser.parse`; SGLang 0.5.23, srt/utils/hf_transformers/config.py.
+    """
+    types = _configs("transformers") if folder == "transformers" else _configs("transformers") | _configs(folder)
+    return architecture.model_type not in types
+
+
+TRUST = "--trust-remote-code"
+
+
+def untrusted(folder: str, title: str, architecture: Architecture) -> str | None:
+    """Why an engine that is not told to run a checkpoint's code does not start; None where it needs none."""
+    if not needs_code(folder, architecture):
+        return None
+    return f"the class of this config is code of its repository, which {title} runs with {TRUST} alone"
+
+
 def is_one_of(architecture: Architecture, classes: Collection[str]) -> bool:
     """Whether the model is of one of these classes."""
     return any(name in classes for name in classes_of(architecture))

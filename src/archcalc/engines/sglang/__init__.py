@@ -142,8 +142,11 @@ class Sglang(Server):
         return f"SGLang runs on compute capability 7.5 and newer, and {device.name} has {cuda[0]}.{cuda[1]}"
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        from archcalc.engines.served import untrusted
         from archcalc.engines.sglang import quantization
 
+        if ask.own is not None and not ask.own.trusts and (why := untrusted("sglang", self.title, model.architecture)):
+            return why
         if ask.own is None or ask.own.method is None:
             return None
         return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)

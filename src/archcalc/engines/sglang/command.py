@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.engines._command import everywhere, overrides, revision, word
+from archcalc.engines._command import everywhere, overrides, revision, trusted, word
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 
 _CACHES = {"fp16": "auto", "fp32": "auto"}
 
 
 def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+    trust, notes = trusted("sglang", model.architecture)
     words = [
-        *_words(named, ask, model, fit), *named.how, *overrides("--json-model-override-args", named), *fit.taken.flags,
+        *_words(named, ask, model, fit), *trust, *named.how, *overrides("--json-model-override-args", named), *fit.taken.flags,
     ]  # fmt: skip
     count = machines(ask.gpus)
     if count == 1:
-        return Command(" ".join(words))
+        return Command(" ".join(words), notes)
     each, ranks = everywhere(count)
     words += [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
-    return Command(" ".join(words), (f"{each}, run the same with --node-rank {ranks}",))
+    return Command(" ".join(words), (f"{each}, run the same with --node-rank {ranks}", *notes))
 
 
 def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:

@@ -159,6 +159,7 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
         "--enable-symm-mem",
     )
     unmodelled += [flag for flag in kinds if read.get(flag) not in (None, False)]
+    own["trusts"] = bool(read.get("--trust-remote-code"))
     return Settings(**own), draft
 
 

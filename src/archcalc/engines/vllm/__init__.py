@@ -124,10 +124,13 @@ class Vllm(Server):
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.plan import capability
+        from archcalc.engines.served import untrusted
         from archcalc.engines.vllm import lengths, quantization
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
+        if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
+            return why
         if own is not None and (why := lengths.window_refused(architecture, ask.version, own)):
             return why
         if own is not None and own.method is not None:
@@ -231,7 +234,7 @@ class Vllm(Server):
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.vllm.command import command
 
-        return command(named, ask, fit)
+        return command(named, ask, model, fit)
 
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
         """A larger share of the memory, and smaller steps."""

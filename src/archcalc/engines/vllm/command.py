@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.engines._command import everywhere, overrides, revision, word
+from archcalc.engines._command import everywhere, overrides, revision, trusted, word
 from archcalc.engines.placement import even
-from archcalc.engines.plan import Ask, Command, Fit, Named, machines
+from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.vllm.loading import takes_nodes
 
 _CACHES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "auto"}
 
 
-def command(named: Named, ask: Ask, fit: Fit) -> Command:
-    words = [*_words(named, ask, fit), *named.how, *overrides("--hf-overrides", named), *fit.taken.flags]
+def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+    trust, notes = trusted("vllm", model.architecture)
+    words = [*_words(named, ask, fit), *trust, *named.how, *overrides("--hf-overrides", named), *fit.taken.flags]
     count = machines(ask.gpus)
     if count == 1:
-        return Command(" ".join(words))
+        return Command(" ".join(words), notes)
     more, note = _machines(count, ask, fit)
-    return Command(" ".join([*words, *more]), (note,))
+    return Command(" ".join([*words, *more]), (note, *notes))
 
 
 def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
