@@ -253,6 +253,23 @@ def cpp(path: Path) -> dict[str, Flag]:
     return found
 
 
+_ENV = re.compile(r'set_env\("([A-Z][A-Z0-9_]+)"\)')
+
+
+def variables(path: Path) -> str:
+    """The environment variables of llama.cpp's flags, each with the flag that it stands for."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    starts = [*_CALL.finditer(text)]
+    found: dict[str, str] = {}
+    for m, end in zip(starts, [*(s.start() for s in starts[1:]), len(text)], strict=True):
+        names = sorted((n for n in _STRING.findall(m["args"]) if n.startswith("-")), key=lambda n: not n.startswith("--"))
+        named = _ENV.search(text, m.end(), end)
+        if named and names:
+            found.setdefault(named[1], names[0])
+    lines = ["# Environment variables of llama.cpp's flags, made by scripts/build_flags.py: variable, flag."]
+    return "\n".join([*lines, *(f"{name}\t{flag}" for name, flag in sorted(found.items()))]) + "\n"
+
+
 # Releases
 
 
@@ -340,6 +357,9 @@ def main() -> None:
         sys.exit(path.read_text(encoding="utf-8") != text)
     path.write_text(text, encoding="utf-8")
     print(f"{path}: {text.count(chr(10)) - 2} lines")
+    if a.engine == "llama.cpp":
+        newest = max((p for p in a.folder.iterdir() if p.is_dir()), key=lambda p: _key(p.name))
+        (TABLES / "llama.cpp.env.tsv").write_text(variables(newest / "common" / "arg.cpp"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ def read(source: Source, config: Mapping[str, Any], info: SourceInfo, offline: b
     if reading.notes or not reading.context:
         notes, facts = (*architecture.notes, *reading.notes), architecture.facts
         if not reading.context:
-            facts, architecture = facts._replace(context_tokens=None), architecture._replace(stretched=None)
+            facts = facts._replace(context_tokens=None)
+            architecture = architecture._replace(stretched=None, lengths=None)
         architecture = architecture._replace(notes=notes, facts=facts)
     if header is not None and header.format == "gguf":
         architecture = _as_held(architecture, header)

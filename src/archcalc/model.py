@@ -425,6 +425,30 @@ class TextModel(NamedTuple):
     class_name: str | None = None
 
 
+class Rope(NamedTuple):
+    """What a config says of how positions are scaled: the method ("default" without one), by how much, and from how many positions."""
+
+    kind: str
+    factor: float | None = None
+    original: int | None = None
+
+
+class Lengths(NamedTuple):
+    """What a config says of how many tokens its text model reads, as engines read it.
+
+    `keys` are those that state a length, as they stand, `ropes` the scalings of the kinds of layers, `nested` whether they are stated by
+    kinds of layers, `original` the positions before scaling where they stand beside the scaling, `window` that of sliding layers. `scaled`
+    is true where what is stated counts the scaling already.
+    """
+
+    keys: tuple[tuple[str, int], ...] = ()
+    ropes: tuple[Rope, ...] = ()
+    nested: bool = False
+    original: int | None = None
+    window: int | None = None
+    scaled: bool = False
+
+
 class Buffer(NamedTuple):
     """A tensor that checkpoints of an old library hold beside the model's own.
 
@@ -447,7 +471,8 @@ class Architecture(NamedTuple):
     table of cosines and sines that engines keep. `whole_latents` is true of a GGUF file whose MLA is not absorbed: what reads the file
     caches every head's keys and values in place of the latents. `encoders` are those whose largest input is known. `text` is the text
     model that the config holds, where it names one. `stretched` is the positions that scaled rotary embeddings reach, where the config's
-    context is of those before scaling. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
+    context is of those before scaling, `lengths` what the config says of lengths itself, None where that is not
+    known. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
     outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
     what an encoder made beside the tokens, and so keep keys and values of it; `coded` that code beside the
     checkpoint gives it a class. `uncounted` are kinds of tensors that the publisher's own
@@ -478,6 +503,7 @@ class Architecture(NamedTuple):
     uncounted: frozenset[Kind] = frozenset()
     buffers: tuple[Buffer, ...] = ()
     capped_in: Softmax = "own"
+    lengths: Lengths | None = None
 
     @property
     def model_types(self) -> frozenset[str]:

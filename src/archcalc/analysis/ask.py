@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from archcalc.commands import environment
 from archcalc.commands.effects import effect
 from archcalc.commands.flags import Read, read
 from archcalc.commands.words import NAMES, Command
@@ -71,6 +72,16 @@ def understand(command: Command, version: str | None = None) -> Understood:
             inert.append(each.name)
         else:
             unmodelled.append(each.name)
+    stands_for = {name for name, *_ in environment.as_flags(command.environment)} if command.engine == "llama.cpp" else set()
+    for name, value in command.environment:
+        does = None if name in stands_for else environment.effect(command.engine, name)
+        if does == "used" and name not in asked.passed_over:
+            used[name] = value
+        elif does == "unmodelled" and value.strip():
+            unmodelled.append(name)
+        elif does is not None:
+            inert.append(name)
+    inert = list(dict.fromkeys(inert))
     notes = list(asked.notes)
     if found.gone:
         named = " and ".join(found.gone)

@@ -14,7 +14,20 @@ from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget, Serving, Term, budget
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, why_not
-from archcalc.engines.plan import Ask, Candidate, Fit, Pooled, Setting, Start, Taken, capability, context_of, largest, machines
+from archcalc.engines.plan import (
+    Ask,
+    Candidate,
+    Fit,
+    Pooled,
+    Setting,
+    Start,
+    Taken,
+    capability,
+    context_of,
+    largest,
+    longest_of,
+    machines,
+)
 from archcalc.engines.weights import Options as WeightOptions
 from archcalc.engines.weights import kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
@@ -355,7 +368,7 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
 
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
     """The longest context at this concurrency, up to the model's own; 0 where not even one token fits."""
-    limit = model.architecture.longest or fit.context_tokens
+    limit = longest_of(model.architecture, ask) or max(model.architecture.longest or 0, fit.context_tokens)
     sequences = -(-fit.concurrency // fit.placement.dp)
 
     def holds(tokens: int) -> bool:

@@ -11,6 +11,7 @@ from archcalc.analysis.params import components
 from archcalc.analysis.speed.forecast import MARGIN
 from archcalc.analysis.speed.plan import Wanted
 from archcalc.analysis.verdict import fit_report
+from archcalc.engines.plan import longest_of
 from archcalc.errors import ArchcalcError
 from archcalc.loader import Loaded, load
 from archcalc.model import Architecture
@@ -55,7 +56,7 @@ def pick(
         elif task == "code" and not any(word in entry.name for word in _CODE):
             why = OTHER_TASK
         loaded = load(entry.name)
-        longest = loaded.architecture.longest
+        longest = longest_of(loaded.architecture, ask)
         longest_of_all = max(longest_of_all, longest or 0)
         if not why and ask.context_tokens and longest and ask.context_tokens > longest:
             why = SHORTER

@@ -115,7 +115,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _encoder, _heads, _levels, _nested, _old_buffers, _rotary, _schema, _values
+    from archcalc.arch import _encoder, _heads, _lengths, _levels, _nested, _old_buffers, _rotary, _schema, _values
     from archcalc.quant import stated
 
     _values.check(config)
@@ -169,6 +169,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),
         stretched=_rotary.stretched(config, architecture.facts),
+        lengths=_lengths.of(config),
         encoders=_encoder.of(schema, architecture),
         text=_levels.text_model(stated_config),
         classes=_levels.classes(stated_config),

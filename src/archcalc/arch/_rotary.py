@@ -18,7 +18,7 @@ def tables(config: Mapping[str, Any], facts: Facts) -> tuple[tuple[int, int], ..
     positions = facts.context_tokens
     if positions is None or facts.position.kind != "rotary":
         return ()
-    text = _text(config)
+    text = text_of(config)
     rope = text.get("rope_parameters") or text.get("rope_scaling")
     rope = rope if isinstance(rope, Mapping) else {}
     kinds = [kind for kind in rope.values() if isinstance(kind, Mapping)] or [rope]
@@ -38,7 +38,7 @@ def tables(config: Mapping[str, Any], facts: Facts) -> tuple[tuple[int, int], ..
 def stretched(config: Mapping[str, Any], facts: Facts) -> int | None:
     """The positions that linear or dynamic scaling reaches: engines multiply the context by the factor, but for Gemma 3, which states the
     scaled one (vLLM 0.33, config/model.py `_get_and_verify_max_len`; SGLang, hf_transformers/common.py `get_context_length`)."""
-    positions, text = facts.context_tokens, _text(config)
+    positions, text = facts.context_tokens, text_of(config)
     rope = text.get("rope_parameters") or text.get("rope_scaling")
     if positions is None or not isinstance(rope, Mapping) or "gemma3" in str(config.get("model_type")):
         return None
@@ -49,11 +49,11 @@ def stretched(config: Mapping[str, Any], facts: Facts) -> int | None:
     return int(positions * factor)
 
 
-def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def text_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The config of the text model, which may be nested."""
     for key, value in config.items():
         if isinstance(value, Mapping) and key in ("text_config", "llm_config", "language_config", "thinker_config", "decoder"):
-            return _text(value)
+            return text_of(value)
     return config
 
 

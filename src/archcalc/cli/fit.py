@@ -606,6 +606,7 @@ def _list(
     from archcalc.analysis.choose import listed_steps
     from archcalc.analysis.params import components
     from archcalc.analysis.verdict import fit_report
+    from archcalc.engines.plan import longest_of
     from archcalc.loader import load
     from archcalc.render.fit import list_row, write_list
 
@@ -624,7 +625,7 @@ def _list(
         def report(name: str) -> dict[str, Any] | None:
             loaded = load(name)
             total = sum(c.total for c in components(loaded.architecture) if c.part != "mtp")
-            longest = loaded.architecture.longest
+            longest = longest_of(loaded.architecture, ask)  # noqa: B023
             if total < min_params or (ask.context_tokens and longest and ask.context_tokens > longest):  # noqa: B023
                 return None
             limit = None if max_quant == "none" else max_quant

@@ -138,7 +138,12 @@ def command(
 
     def report(text: str) -> Comparison:
         loaded = load(text, offline=offline, refresh=refresh, overrides=overrides)
-        return kv.compare(loaded, name, context_tokens=tokens, batch=batch, kv_dtype=cache, options=options)
+        length = tokens
+        if length is None and found is not None:
+            from archcalc.engines.engine import server
+
+            length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
+        return kv.compare(loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=options)
 
     def page(c: Comparison) -> None:
         from archcalc.render.kv import write_page

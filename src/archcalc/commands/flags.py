@@ -14,6 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from archcalc.commands.environment import as_flags
 from archcalc.commands.words import NAMES, Command, Engine
 from archcalc.errors import UsageError
 
@@ -256,6 +257,27 @@ class _Reader:
                 self.positional.append(word)
                 continue
             self._flag(word, at)
+        if self.engine == "llama.cpp":
+            self._environment()
+
+    def _environment(self) -> None:
+        """Variables in place of flags that the command leaves out."""
+        for name, flag, negated, text in as_flags(self.command.environment):
+            row = self.flags[flag][0] if flag in self.flags else None
+            value = text.strip("\"' ")
+            if row is None or row.name in self.given or (not value and not negated):
+                continue
+            on = value in ("on", "enabled", "true", "1")
+            made: Value = on
+            if negated:
+                made = False
+            elif row.kind == "switch" and not on and value not in ("off", "disabled", "false", "0"):
+                raise UsageError(f"{name}={value[:40]}: on or off was expected", f"such as {name}=1")
+            elif row.kind == "none" and not on:
+                continue
+            elif row.kind not in ("switch", "none"):
+                made = _typed(self.engine, row, name, [value])
+            self.given[row.name] = Given(row.name, made, f"{name}={value}", len(self.words))
 
     def _flag(self, word: str, at: int) -> None:
         name, equals, value = word.partition("=")

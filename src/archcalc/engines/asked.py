@@ -11,7 +11,8 @@ class Asked(NamedTuple):
 
     `model` is its SOURCE, `overrides` what it sets in the config (`KEY=VALUE`), `values` fields of `plan.Ask`, `own` the engine's own
     settings record, `draft` the SOURCE of a draft model. `gpus` is how many GPUs it runs on, None for as many as there are. `unmodelled`
-    are flags of this command that change memory and are not taken into account, `notes` what was taken for what.
+    are flags of this command that change memory and are not taken into account, `notes` what was taken for what. `passed_over` are
+    variables of the environment that change nothing in this release.
     """
 
     engine: str
@@ -24,6 +25,7 @@ class Asked(NamedTuple):
     gpus: int | None = None
     unmodelled: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    passed_over: frozenset[str] = frozenset()
 
 
 class Options(NamedTuple):

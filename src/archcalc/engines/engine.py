@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Setting, Start, Taken
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -192,6 +192,13 @@ class Server(Engine):
     towers: ClassVar[bool] = True
     one_file: ClassVar[bool] = False
     longer: ClassVar[bool] = False
+
+    def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
+        """How long sequences are where a command names no length, and at most. `own` are the settings of a command, None without one."""
+        from archcalc.engines.plan import Length
+
+        tokens = architecture.facts.context_tokens
+        return Length(tokens, None if self.longer and own is not None else architecture.longest)
 
     # Weights
 

@@ -200,17 +200,50 @@ def largest(holds: Callable[[int], bool], limit: int) -> int:
     return low
 
 
+class Length(NamedTuple):
+    """The sequences that an engine takes of a model, in tokens: `usual` of a command that names none, `longest` the most, each None where
+    there is none. `lifts` is the variable that lifts the most, `allowed` whether a command sets it."""
+
+    usual: int | None
+    longest: int | None
+    lifts: str = ""
+    allowed: bool = False
+
+
+def length_of(architecture: Architecture, ask: Ask) -> Length:
+    """What the engine makes of the config's length in the release asked about."""
+    return server(ask.engine).length(architecture, ask.version, ask.own)
+
+
+def longest_of(architecture: Architecture, ask: Ask) -> int | None:
+    """The most tokens that may be asked for, None where nothing is known to limit them."""
+    length = length_of(architecture, ask)
+    return None if length.allowed else length.longest
+
+
 def context_of(architecture: Architecture, ask: Ask) -> int:
-    """The context asked for, else the model's own. Raises `UsageError` beyond what the model was made for."""
-    longest = architecture.longest
-    tokens = ask.context_tokens or architecture.facts.context_tokens
+    """The context asked for, else what the engine takes where a command leaves it open, else the model's own.
+
+    Raises `UsageError` beyond what the engine takes."""
+    length = length_of(architecture, ask)
+    longest = None if length.allowed else length.longest
+    stated = architecture.facts.context_tokens
+    own = length.usual if ask.own is not None else stated and min(stated, longest or stated)
+    tokens = ask.context_tokens or own
     if tokens is None:
         raise UsageError("the config states no context", "give --ctx")
-    if longest is not None and tokens > longest and not (ask.own is not None and server(ask.engine).longer):
+    if longest is not None and tokens > longest:
+        engine = server(ask.engine)
+        release = f"{engine.title} {ask.version}" if ask.version else engine.title
+        of = "the model's" if longest == architecture.facts.context_tokens else f"what {release} takes of the model,"
+        hint = f"ask for --ctx {longest} or less, or set its key with --set"
+        if ask.own is not None:
+            flag = engine.context_flag or "--ctx"
+            hint = f"{flag} {longest} or less" + (f", or {length.lifts} in front of the command" if length.lifts else "")
         how = stretching(architecture)
         raise ContextError(
-            f"a context of {tokens:,} tokens is beyond the model's {longest:,}{f': {how}' if how else ''}",
-            f"ask for --ctx {longest} or less, or set its key with --set",
+            f"a context of {tokens:,} tokens is beyond {of} {longest:,}{f': {how}' if how and longest == architecture.stretched else ''}",
+            hint,
             tokens,
             longest,
         )

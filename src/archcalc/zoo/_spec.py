@@ -23,8 +23,10 @@ from archcalc.model import (
     Facts,
     Group,
     Layer,
+    Lengths,
     Moe,
     Position,
+    Rope,
     Rotation,
     Routing,
     Scores,
@@ -155,5 +157,6 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "classes": tuple,
     "steps": _each(_step),
     "uncounted": frozenset,
+    "lengths": _reader(Lengths, keys=_each(tuple), ropes=_each(_reader(Rope))),
     "buffers": _each(_reader(Buffer, layers=tuple, tensor=_tensor)),
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -50,6 +50,7 @@ class Sglang(Server):
     takes = frozenset({"engine_version"})
     keeps_rotary = True
     whole_blocks = True
+    context_flag = "--context-length"
     smaller_caches = ("fp8_e4m3",)
     ladder = ("fp8", "w4a16")
 
@@ -72,6 +73,11 @@ class Sglang(Server):
             overrides="--json-model-override-args",
         )
         return check(registry, architecture, version, planned=planned)
+
+    def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
+        from archcalc.engines.sglang.lengths import length
+
+        return length(architecture, version, own)
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored

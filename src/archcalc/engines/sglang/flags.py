@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from archcalc.commands.environment import true
 from archcalc.commands.flags import Read
 from archcalc.engines.asked import Asked
+from archcalc.engines.sglang.lengths import LIFTS
 from archcalc.engines.sglang.quantization import ONLINE
 from archcalc.engines.sglang.rules import check_known, since
 from archcalc.engines.sglang.settings import Settings
@@ -24,6 +26,7 @@ _NUMBERS = {
     "--page-size": "page", "--max-mamba-cache-size": "state_slots",
 }  # fmt: skip
 _GIB = 1 << 30
+_TRUE = ("1", "true", "yes", "y")
 
 
 def asked(read: Read) -> Asked:
@@ -79,11 +82,21 @@ def asked(read: Read) -> Asked:
         text = given[-1] if isinstance(given, list) else given
         overrides = tuple(flattened("--json-model-override-args", json_of("--json-model-override-args", text)))
     own, draft = _settings(read, shared, unmodelled)
+    own = _environment(read, own)
     if draft is not None:
         unmodelled.append("--speculative-draft-model-path")
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
     gpus = ranks * pp * (1 if shared else dp)
     return Asked("sglang", model, read.version, values, own, overrides, draft, gpus, tuple(unmodelled), tuple(notes))
+
+
+def _environment(read: Read, own: Settings) -> Settings:
+    """What variables say: a switch is true as `get_bool_env_var` and, since 0.5.4, srt/environ.py `EnvBool` read it; 0.3 took any text."""
+    given = dict(read.command.environment)
+    if (value := given.get(LIFTS.partition("=")[0])) is not None:
+        own = own._replace(allows_longer=bool(value) if not since(read.version, 0, 4) else true(value, words=_TRUE))
+    ssm = given.get("SGLANG_MAMBA_SSM_DTYPE", "").strip()
+    return own._replace(ssm_dtype=_DTYPES.get(ssm, ssm)) if ssm and own.ssm_dtype is None else own
 
 
 def _positive(flag: str, value: Any) -> int:

@@ -17,7 +17,7 @@ class Settings(NamedTuple):
     `--max-mamba-cache-size`, `state_share` `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one.
     `one_pool` is `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft.
     `draft` is a draft model of its own. `method` is `--quantization`. The hierarchical cache keeps `host_ratio` times the GPU's pool, or
-    `host_bytes`, of each rank in the CPU's memory.
+    `host_bytes`, of each rank in the CPU's memory. `allows_longer` is `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`.
     """
 
     chunk: int | None = None
@@ -46,3 +46,4 @@ class Settings(NamedTuple):
     symmetric: bool = False
     draft: Architecture | None = None
     method: str | None = None
+    allows_longer: bool | None = None

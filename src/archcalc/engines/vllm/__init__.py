@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Setting, Start, Taken
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -62,6 +62,11 @@ class Vllm(Server):
         from archcalc.engines.vllm.served import REGISTRY
 
         return check(REGISTRY, architecture, version, planned=planned)
+
+    def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
+        from archcalc.engines.vllm.lengths import length
+
+        return length(architecture, version, own)
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored
@@ -118,12 +123,12 @@ class Vllm(Server):
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.plan import capability
-        from archcalc.engines.vllm import quantization
+        from archcalc.engines.vllm import lengths, quantization
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
-        why = None
-        if own.method is not None:
+        why = lengths.window_refused(architecture, ask.version, own)
+        if why is None and own.method is not None:
             why = quantization.refused(
                 ask.version, own.method, stored, architecture, moe=architecture.facts.moe is not None,
                 major=cuda and cuda[0], amd=ask.gpus.device.vendor == "amd",

@@ -43,7 +43,7 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
         images=serving.images and own.profiles_images and not own.text_alone,
     )  # fmt: skip
     share = serving.utilization or rule.utilization
-    v0 = runs_v0(device, version)
+    v0 = runs_v0(device, version, own)
     tokens, sequences = batch_defaults(device, architecture, serving)
     memory = device.visible_bytes
     peak, note = vllm_peak(device, architecture, placement, serving, tokens, sequences)
@@ -78,9 +78,11 @@ def kind(device: Device, architecture: Architecture, version: str | None) -> Has
     )  # fmt: skip
 
 
-def runs_v0(device: Device, version: str | None) -> bool:
-    """Whether vLLM runs its first engine: before 0.8 always, and until 0.11 on GPUs older than Ampere."""
+def runs_v0(device: Device, version: str | None, own: Settings | None = None) -> bool:
+    """Whether vLLM runs its first engine: before 0.8 always, and until 0.11 on GPUs older than Ampere, or where it is told to."""
     where = rules(version).first_engine
+    if where == "old GPUs" and own is not None and own.first_engine is not None:
+        return own.first_engine
     return where == "always" or (where == "old GPUs" and device.vendor == "nvidia" and capability(device) < (8, 0))
 
 
@@ -92,7 +94,7 @@ def batch_defaults(device: Device, architecture: Architecture, serving: Serving)
     """
     rule = rules(serving.version)
     context = serving.context_tokens or architecture.facts.context_tokens or 0
-    if runs_v0(device, serving.version):
+    if runs_v0(device, serving.version, serving.own):
         tokens = max(context, 2048)
         if context > 32768:
             tokens = 2048 if at_least(serving.version, 0, 6, 5) else 512
@@ -145,7 +147,9 @@ def vllm_peak(
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
     passes = _SORTING if rules(serving.version).sorted_sampling else _FUSED
     logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens
-    seen = encoding(device.visible_bytes, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version))
+    seen = encoding(
+        device.visible_bytes, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own)
+    )
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
     note, text_alone = seen.note, max(forward, logits)
     more = max(seen.peak - text_alone, seen.kept)
@@ -172,7 +176,7 @@ def forward_peak(device: Device, architecture: Architecture, placement: Placemen
 
     XFormers, which GPUs older than Ampere run, keeps its input besides.
     """
-    if runs_v0(device, serving.version):
+    if runs_v0(device, serving.version, serving.own):
         return shared.forward_peak(architecture, placement, tokens, 4 if capability(device) < (8, 0) else 3)
     return shared.forward_peak(architecture, placement, tokens) + _latent_context(architecture, placement, serving, tokens)
 

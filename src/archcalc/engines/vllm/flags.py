@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from archcalc.commands.environment import true
 from archcalc.commands.flags import Read
 from archcalc.engines.asked import Asked
+from archcalc.engines.vllm.lengths import LIFTS
 from archcalc.engines.vllm.quantization import online
-from archcalc.engines.vllm.rules import RELEASES, at_least
+from archcalc.engines.vllm.rules import RELEASES, at_least, rules
 from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UsageError
 
@@ -63,6 +65,7 @@ def asked(read: Read) -> Asked:
     if quant := _quantization(read):
         values["quant"] = quant
     own, draft = _settings(read, program, unmodelled, notes)
+    own, passed_over = _environment(read, own)
     if draft is not None:
         unmodelled.append("--speculative-model" if read.get("--speculative-model") else "--speculative-config")
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
@@ -70,7 +73,27 @@ def asked(read: Read) -> Asked:
     if version is not None and not at_least(version, 0, 6):
         notes.append(f"vLLM {version} is older than {RELEASES[0]}, whose rules hold here: no older release was read")
         version = RELEASES[0]
-    return Asked("vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes))
+    return Asked(
+        "vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes), passed_over
+    )
+
+
+def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
+    """What variables say (envs.py), and those that this release looks at no more."""
+    given = dict(read.command.environment)
+    backend = given.get("VLLM_ATTENTION_BACKEND", "").strip("\"' ")
+    own = own._replace(
+        allows_longer=true(given.get(LIFTS.partition("=")[0])),
+        caps_to_window=bool(read.get("--disable-sliding-window")),
+        capped_by_backend=backend if backend in rules(read.version).interleaved_window else "",
+    )
+    engine = given.get("VLLM_USE_V1")
+    if engine is None:
+        return own, frozenset()
+    if not at_least(read.version, 0, 8) or at_least(read.version, 0, 11):
+        # 0.7 had the second engine for a trial, the first is gone since 0.11.
+        return own, frozenset({"VLLM_USE_V1"})
+    return own._replace(first_engine=engine.strip() == "0"), frozenset()
 
 
 def _model(read: Read) -> str:
@@ -212,6 +235,9 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
     if read.get("--enable-lora"):
         own["loras"] = int(read.get("--max-loras") or 1)
         own["lora_rank"] = int(read.get("--max-lora-rank") or 16)
+    if read.get("--disable-sliding-window"):
+        # The length is capped; that layers keep no window is not taken into account.
+        unmodelled.append("--disable-sliding-window")
     if str(read.get("--device") or "auto") not in ("auto", "cuda"):
         unmodelled.append("--device")
     return Settings(**own), draft

@@ -64,6 +64,11 @@ class Rules(NamedTuple):
     Budget. `first_engine`: where the first engine runs. `utilization`, `graphs_counted`, `penalties`, `sorted_sampling`: see
     `engines.budget`. `batches`: defaults of batched tokens and sequences; `few_sequences`: no more sequences than tokens of a batch;
     `short_batches`: no more tokens than all sequences have. `encoder_items`: how many images the profile run encodes.
+
+    Lengths. `longrope_original`: without a length, a model of LongRoPE serves the positions before scaling. `yarn_length`: YaRN reaches
+    its original positions times its factor, or what the config states. `original_outside`: those stated beside the scaling count first.
+    `window_with_scaling`: sliding windows may be switched off though positions are scaled. `interleaved_window`: which attention
+    backends switch them off by themselves.
     """
 
     groups: bool = False
@@ -109,6 +114,11 @@ class Rules(NamedTuple):
     few_sequences: bool = False
     short_batches: bool = False
     encoder_items: Literal["rounded up", "whole"] = "rounded up"
+    longrope_original: bool = False
+    yarn_length: Literal["original times factor", "as stated"] = "original times factor"
+    original_outside: bool = False
+    window_with_scaling: bool = False
+    interleaved_window: tuple[str, ...] = ("XFORMERS", "FLASHINFER")
 
 
 class Change(NamedTuple):
@@ -126,6 +136,7 @@ _CONFIG = "model_executor/models/config.py"
 _ARGS = "engine/arg_utils.py"
 _CUDA = "platforms/cuda.py check_and_update_config"
 _CACHE = "config/cache.py CacheDType"
+_LENGTH = "config/model.py _get_and_verify_max_len"
 _8_BITS = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
 
 CHANGES: tuple[Change, ...] = (
@@ -165,6 +176,10 @@ CHANGES: tuple[Change, ...] = (
         "envs.py VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE",
     ),
     Change("0.10.1", "few_sequences", True, "no more sequences than tokens of a batch", f"{_ARGS} _set_default_args_v1"),
+    Change(
+        "0.10.1", "interleaved_window", (), "interleaved windows stay with every attention backend of this engine",
+        "config/__init__.py ModelConfig.__post_init__",
+    ),
     Change("0.10.1", "mla_block", 128, "MLA on Blackwell is CUTLASS's: blocks of 128", _CUDA),
     Change("0.10.1", "mla_block_narrow", 128, "MLA on Blackwell is CUTLASS's: blocks of 128", _CUDA),
     Change(
@@ -185,6 +200,9 @@ CHANGES: tuple[Change, ...] = (
         f"{_CONFIG} DeepseekV32ForCausalLM",
     ),
     Change("0.11.0", "dtypes", (*_8_BITS, "bfloat16"), "`--kv-cache-dtype bfloat16`", _CACHE),
+    Change(
+        "0.11.1", "longrope_original", True, "LongRoPE without a length serves the positions before scaling", _LENGTH,
+    ),
     Change("0.11.1", "dtypes", (*_8_BITS, "bfloat16", "fp8_ds_mla"), "`fp8_ds_mla`", _CACHE),
     Change(
         "0.11.1", "sparse_rows", "packed if fp8", "DeepSeek-V3.2 keeps bfloat16 unless told fp8",
@@ -206,6 +224,11 @@ CHANGES: tuple[Change, ...] = (
     Change(
         "0.11.1", "state_block_wide", 32, "and of 32 on Blackwell for heads of 256",
         f"{_CONFIG} HybridAttentionMambaModelConfig",
+    ),
+    Change("0.12.0", "window_with_scaling", True, "windows may be switched off though positions are scaled", _LENGTH),
+    Change(
+        "0.12.0", "original_outside", True, "positions before scaling that stand beside it count first",
+        "transformers_utils/config.py patch_rope_parameters",
     ),
     Change(
         "0.12.0", "slack", 1.25, "groups have the most layers of a kind if less than 1.25 times the fewest",
@@ -349,6 +372,7 @@ CHANGES: tuple[Change, ...] = (
         "0.29.0", "penalties", True, "Model Runner V2 keeps penalties of every sequence",
         "v1/worker/gpu/sample/penalties.py PenaltiesState",
     ),
+    Change("0.30.0", "yarn_length", "as stated", "YaRN's factor is no part of the length", _LENGTH),
     Change(
         "0.30.0", "dtypes",
         (

@@ -18,7 +18,9 @@ class Settings(NamedTuple):
     `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
     `chunked` False is `--no-enable-chunked-prefill`, `dtype` is `--dtype`, `lowers_context` is
     `--max-model-len auto`. `profiles_images` False is `--skip-mm-profiling`. `draft` is
-    a draft model of its own. `method` is `--quantization`.
+    a draft model of its own. `method` is `--quantization`. `allows_longer` is `VLLM_ALLOW_LONG_MAX_MODEL_LEN`, `caps_to_window`
+    `--disable-sliding-window`, `capped_by_backend` an attention backend that does the same to models of two kinds of layers.
+    `first_engine` is `VLLM_USE_V1`, reversed.
     """
 
     sequences: int | None = None
@@ -48,3 +50,7 @@ class Settings(NamedTuple):
     lora_rank: int = 16
     draft: Architecture | None = None
     method: str | None = None
+    allows_longer: bool = False
+    caps_to_window: bool = False
+    capped_by_backend: str = ""
+    first_engine: bool | None = None
