@@ -131,6 +131,8 @@ def _predicted(
     overrides: tuple[str, ...], notes: list[str],
 ) -> Predicted | None:  # fmt: skip
     """The prediction of the same command on the same machine; None, and a note, where something that it needs is not known."""
+    from archcalc.engines.engine import server
+
     if command is None:
         notes.append("the log names no model: give --model with its repository or config.json for a prediction")
         return None
@@ -163,6 +165,7 @@ def _predicted(
     if wanted != spec.count:
         spec = spec._replace(count=wanted)
     try:
+        notes += server(understood.asked.engine).released(understood.asked.version)
         ask = _Ask(gpus=spec, engine=understood.asked.engine, version=understood.asked.version, own=understood.asked.own, **values)
         return Predicted(loaded, ask, plans(loaded.architecture, ask, alternatives=0), understood)
     except ArchcalcError as error:

@@ -53,6 +53,12 @@ class LlamaCpp(Server):
     smaller_caches = ("q8_0", "q4_0")
     ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 
+    def released(self, version: str | None) -> tuple[str, ...]:
+        """Builds are numbered by commits, as b9452."""
+        from archcalc.engines.llamacpp.flags import released
+
+        return released(version)
+
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.llamacpp import cache
 

@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc.commands.flags import Read
+from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.errors import UsageError
 
 # The first build that is known to reserve logits of a server's slots alone (Ollama 0.30 was made with it).
 LOGITS_OF_SLOTS = 9452
+FIRST_BUILD, NEWEST_BUILD = 1046, 10969
+"""The first build that reads GGUF, and the newest that a log is known of."""
 _AUTO_SLOTS = 4
 _NOT_YET = ("--main-gpu", "--device")
 _DRAFTS = ("--model-draft", "--spec-draft-model", "--spec-draft-hf", "--hf-repo-draft")
@@ -32,6 +35,7 @@ def asked(read: Read) -> Asked:
     """What the command asks for. Raises `UsageError` where it names no model, or two."""
     if read.command.engine == "ollama":
         return _ollama(read)
+    released(read.version)
     unmodelled: list[str] = []
     notes: list[str] = []
     bench = read.command.program == "llama-bench"
@@ -92,6 +96,20 @@ def asked(read: Read) -> Asked:
     return Asked(
         "llama.cpp", model, read.version, values, Settings(**own), draft=draft, unmodelled=tuple(unmodelled), notes=tuple(notes)
     )
+
+
+def released(version: str | None) -> tuple[str, ...]:
+    """What to say of a build that no rule was read for. Raises `UsageError` for what is no build."""
+    if version is None:
+        return ()
+    build = re.fullmatch(r"b(\d{1,6})", version.strip())
+    if build is None or int(build[1]) < FIRST_BUILD:
+        known = f"known are builds from b{FIRST_BUILD} on, as llama-server --version and tags of images name them"
+        what = "is older than the rules known here" if build else "is no build of llama.cpp"
+        raise UsageError(f"{version[:40]} {what}", known)
+    if int(build[1]) <= NEWEST_BUILD:
+        return ()
+    return (f"llama.cpp {version} is newer than b{NEWEST_BUILD}, the newest build that is known here: the newest rules hold",)
 
 
 def _draft(read: Read, own: dict[str, Any], unmodelled: list[str], notes: list[str]) -> str | None:
@@ -196,9 +214,13 @@ def _override(text: str) -> tuple[str, str]:
 _TYPES = {"f16": "f16", "q8_0": "q8_0", "q4_0": "q4_0", "": "f16"}
 
 
+_OLLAMA = "0.1.0", "0.33.0"
+"""The first and the newest release that anything is known of."""
+
+
 def _ollama(read: Read) -> Asked:
     environment = dict(read.command.environment)
-    notes: list[str] = []
+    notes: list[str] = [*of_release("Ollama", read.version, *_OLLAMA)]
     if not read.positional:
         raise UsageError(f"{read.command.program} names no model: it loads what is asked of it", "ollama run MODEL, or a Modelfile")
     model = read.positional[0]

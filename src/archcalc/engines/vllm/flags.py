@@ -20,6 +20,8 @@ from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UsageError
 
 _GIB = 1 << 30
+FIRST_FLAGS = (0, 4, 0)
+"""No log of an older release is known; flags are those of 0.5.3, rules those of 0.6."""
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 _MTP = frozenset(
     "mtp deepseek_mtp mimo_mtp glm4_moe_mtp ernie_mtp qwen3_next_mtp qwen3_5_mtp longcat_flash_mtp step3p5_mtp nemotron_h_mtp"
@@ -71,6 +73,9 @@ def asked(read: Read) -> Asked:
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
     version = read.version
     if version is not None and not at_least(version, 0, 6):
+        if not at_least(version, *FIRST_FLAGS):
+            first = ".".join(map(str, FIRST_FLAGS))
+            raise UsageError(f"vLLM {version} is older than what is known here", f"known from {first} to {RELEASES[-1]}")
         notes.append(f"vLLM {version} is older than {RELEASES[0]}, whose rules hold here: no older release was read")
         version = RELEASES[0]
     return Asked(
