@@ -167,7 +167,8 @@ def _predicted(
     try:
         notes += server(understood.asked.engine).released(understood.asked.version)
         ask = _Ask(gpus=spec, engine=understood.asked.engine, version=understood.asked.version, own=understood.asked.own, **values)
-        return Predicted(loaded, ask, plans(loaded.architecture, ask, alternatives=0), understood)
+        found = plans(loaded.architecture, ask, alternatives=0)
+        return Predicted(loaded, found.asked(ask), found, understood)
     except ArchcalcError as error:
         notes.append(f"predicted: {error.message}")
         return None

@@ -251,6 +251,10 @@ class Server(Engine):
         """Whether a command leaves the length to the engine, which takes the longest that it has memory for."""
         return False
 
+    def fitted(self, model: Candidate, ask: Ask) -> Ask:
+        """The question with what the engine itself sets to fit the memory where a command leaves it open; the same where nothing."""
+        return ask
+
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         """Why a command's own flags stop the start with this checkpoint on this GPU, whatever the memory; None where they do not.
 

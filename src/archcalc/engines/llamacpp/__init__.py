@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start, Taken
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start, Taken
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -98,6 +98,19 @@ class LlamaCpp(Server):
         from archcalc.engines.llamacpp.flags import asked
 
         return asked(read)
+
+    def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
+        """Every slot gets the trained length where `--fit` is on; else all share it, or what an old build takes."""
+        found = super().length(architecture, version, own)
+        if own is None or own.fits or found.usual is None:
+            return found
+        cells = found.usual if own.unset is None else own.unset
+        return found._replace(usual=cells if own.unified else max(1, cells // own.slots))
+
+    def fitted(self, model: Candidate, ask: Ask) -> Ask:
+        from archcalc.engines.llamacpp.fitting import fitted
+
+        return fitted(model, ask)
 
     def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
         from archcalc.engines.llamacpp.budget import weigh
@@ -185,6 +198,8 @@ class LlamaCpp(Server):
         from archcalc import units
         from archcalc.figures.checkpoint import inventory, storage_bytes
 
+        if ask.own is not None:
+            yield from ask.own.fitted
         entries = inventory(model.architecture)
         beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in entries if e.part in ("vision", "audio"))
         if beside:

@@ -19,6 +19,9 @@ from archcalc.errors import UsageError
 
 # The first build that is known to reserve logits of a server's slots alone (Ollama 0.30 was made with it).
 LOGITS_OF_SLOTS = 9452
+FITS_NOT_UP_TO, FITS_FROM = 7300, 7710
+"""Builds of early December 2025 and of January 2026, between which `--fit` came, and with it the trained length where no `-c` is given."""
+OLD_CONTEXT = 4096
 FIRST_BUILD, NEWEST_BUILD = 1046, 10969
 """The first build that reads GGUF, and the newest that a log is known of."""
 _AUTO_SLOTS = 4
@@ -46,6 +49,7 @@ def asked(read: Read) -> Asked:
     if bench:
         cells = sum(int(read.get(flag) or usual) for flag, usual in (("--n-prompt", 512), ("--n-gen", 128), ("--n-depth", 0)))
     own["cells"] = cells
+    own |= _fitting(read, bench, notes)
     asked_slots = read.get("--parallel")
     slots = _whole(read, "--parallel", 1, least=-1)
     unified = bool(read.get("--kv-unified"))
@@ -88,8 +92,8 @@ def asked(read: Read) -> Asked:
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
     own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
     own["towers"] = bool(read.get("--mmproj") or read.get("--mmproj-url")) and not read.get("--no-mmproj-offload")
-    if own.get("gpu_layers") is None and str(read.get("--fit") or "on").lower() not in _OFF and not bench:
-        own["margin_bytes"] = _margin(read)
+    if own.get("gpu_layers") is None and own["fits"]:
+        own["margin_bytes"] = own["targets"][0]
     unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None]
     values = _values(own, quant)
     draft = _draft(read, own, unmodelled, notes)
@@ -178,12 +182,34 @@ def _whole(read: Read, flag: str, usual: int, least: int) -> int:
     return value
 
 
-def _margin(read: Read) -> int:
-    """What `--fit` leaves free of each GPU while it chooses how many layers to put there: 1,024 MiB (common/common.h)."""
-    text = str(read.get("--fit-target") or "1024").partition(",")[0]
-    if not text.isdecimal():
-        raise UsageError(f"--fit-target {text[:40]}: MiB were expected", "such as 1024")
-    return int(text) << 20
+def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:
+    """What `--fit` adjusts, and what a build without it does.
+
+    Sources: common/common.h; ggml-org/llama.cpp#16653 of 2025-12 brought it, #19070 leaves `-c 0` alone."""
+    given = read.get("--ctx-size")
+    build = int(read.version[1:]) if read.version else None
+    fits = not bench and str(read.get("--fit") or "on").lower() not in _OFF
+    own: dict[str, Any] = {"fits": fits, "targets": _targets(read), "least": _whole(read, "--fit-ctx", 4096, least=0)}
+    own["keeps_context"] = given == 0
+    if build is None or bench or build >= FITS_FROM:
+        return own
+    if build > FITS_NOT_UP_TO:
+        notes.append(f"--fit came between b{FITS_NOT_UP_TO} and b{FITS_FROM}: that {read.version} has it is taken for granted")
+        return own
+    return {**own, "fits": False, "unset": None if given == 0 else OLD_CONTEXT}
+
+
+def _targets(read: Read) -> tuple[int, ...]:
+    """What `--fit` leaves free of each GPU: 1,024 MiB (common/common.h), one number for all or one for each."""
+    found = []
+    for text in re.split(r"[,/]", str(read.get("--fit-target") or "1024")):
+        if not text.strip().isdecimal():
+            raise UsageError(f"--fit-target {text[:40]}: MiB were expected", "such as 1024")
+        found.append(int(text) << 20)
+    if len(found) > 1:
+        # GPUs that are not named keep the default.
+        found.append(1 << 30)
+    return tuple(found)
 
 
 def _shares(text: str) -> tuple[float, ...]:
