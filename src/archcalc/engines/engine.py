@@ -269,6 +269,10 @@ class Server(Engine):
         """What a command of the engine asks for, its flags read. Raises `UsageError` where the engine would refuse it."""
         raise UnsupportedError(f"fit reads no commands of {self.title}", "give its options as archcalc's own: archcalc fit --help")
 
+    def check_command(self, version: str | None) -> None:
+        """Raises `UsageError` for a version whose commands are not known."""
+        self.released(version)
+
     def weight_options(self, own: Any) -> dict[str, Any]:
         """What a command's settings say of the weights that are loaded, as fields of `weights.Options`."""
         return {}

@@ -38,7 +38,6 @@ def asked(read: Read) -> Asked:
     """What the command asks for. Raises `UsageError` where it names no model, or two."""
     if read.command.engine == "ollama":
         return _ollama(read)
-    released(read.version)
     unmodelled: list[str] = []
     notes: list[str] = []
     bench = read.command.program == "llama-bench"
@@ -244,9 +243,14 @@ _OLLAMA = "0.1.0", "0.33.0"
 """The first and the newest release that anything is known of."""
 
 
+def of_ollama(version: str | None) -> tuple[str, ...]:
+    """The same of a release of Ollama."""
+    return of_release("Ollama", version, *_OLLAMA)
+
+
 def _ollama(read: Read) -> Asked:
     environment = dict(read.command.environment)
-    notes: list[str] = [*of_release("Ollama", read.version, *_OLLAMA)]
+    notes: list[str] = [*of_ollama(read.version)]
     if not read.positional:
         raise UsageError(f"{read.command.program} names no model: it loads what is asked of it", "ollama run MODEL, or a Modelfile")
     model = read.positional[0]

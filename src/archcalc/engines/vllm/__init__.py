@@ -90,6 +90,11 @@ class Vllm(Server):
 
         return asked(read)
 
+    def check_command(self, version: str | None) -> None:
+        from archcalc.engines.vllm.flags import check_known
+
+        check_known(version)
+
     def weight_options(self, own: Any) -> dict[str, Any]:
         from archcalc.engines.vllm.weights import options_of
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from archcalc.commands.environment import true
 from archcalc.commands.flags import Read
+from archcalc.engines._version import released
 from archcalc.engines.asked import Asked
 from archcalc.engines.vllm.lengths import LIFTS
 from archcalc.engines.vllm.quantization import online
@@ -20,7 +21,7 @@ from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UsageError
 
 _GIB = 1 << 30
-FIRST_FLAGS = (0, 4, 0)
+FIRST_FLAGS = "0.4.0"
 """No log of an older release is known; flags are those of 0.5.3, rules those of 0.6."""
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 _MTP = frozenset(
@@ -73,14 +74,16 @@ def asked(read: Read) -> Asked:
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
     version = read.version
     if version is not None and not at_least(version, 0, 6):
-        if not at_least(version, *FIRST_FLAGS):
-            first = ".".join(map(str, FIRST_FLAGS))
-            raise UsageError(f"vLLM {version} is older than what is known here", f"known from {first} to {RELEASES[-1]}")
         notes.append(f"vLLM {version} is older than {RELEASES[0]}, whose rules hold here: no older release was read")
         version = RELEASES[0]
     return Asked(
         "vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes), passed_over
     )
+
+
+def check_known(version: str | None) -> None:
+    """Raises `UsageError` for a version whose commands are not known: older than any that a log is known of, or none."""
+    released("vLLM", version, FIRST_FLAGS, RELEASES[-1])
 
 
 def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
