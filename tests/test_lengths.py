@@ -360,9 +360,9 @@ def test_an_unset_context_is_interpolated(cli: Run, vram: str) -> None:
         # Where not even the least does, layers go to the CPU's memory.
         ("4GiB", (), None, 4096, True, True),
         ("4GiB", ("--fit-ctx", "8192"), None, 8192, True, True),
-        # A context that is set stays, and so does -c 0.
-        ("8GiB", ("-c", "32768"), None, 32768, True, True),
-        ("8GiB", ("-c", "0"), None, 40960, True, True),
+        # A context that is set stays, and so does -c 0: layers move, and the engine starts.
+        ("8GiB", ("-c", "32768"), None, 32768, True, False),
+        ("8GiB", ("-c", "0"), None, 40960, True, False),
         # A placement that is set stays.
         ("8GiB", ("-c", "32768", "-ngl", "99"), None, 32768, False, False),
         ("8GiB", ("--fit", "off"), None, 40960, False, False),
@@ -377,8 +377,11 @@ def test_what_fit_sets(
     found = _server(cli, vram, *flags, version=version)
     assert (found["context_tokens"], found["start"]["starts"]) == (context, starts)
     assert any("layers on the GPUs" in note for note in found["notes"]) == moved
-    if starts:
-        assert found["per_gpu"]["headroom_bytes"] >= 0
+    if starts and found["start"]["limit"] is None:
+        assert found["fits"] and found["per_gpu"]["headroom_bytes"] >= 0
+    elif starts:
+        # What was asked for is more than the GPU holds.
+        assert not found["fits"] and "layers on the GPUs" in found["start"]["limit"]
 
 
 def test_slots_with_buffers_of_their_own_share_what_there_is(cli: Run) -> None:

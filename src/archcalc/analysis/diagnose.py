@@ -166,7 +166,11 @@ def _predicted(
         spec = spec._replace(count=wanted)
     try:
         notes += server(understood.asked.engine).released(understood.asked.version)
-        ask = _Ask(gpus=spec, engine=understood.asked.engine, version=understood.asked.version, own=understood.asked.own, **values)
+        own = understood.asked.own
+        if log.engine in ("llama.cpp", "ollama"):
+            # What the engine set by itself stands in its log.
+            own = own._replace(fits=False)
+        ask = _Ask(gpus=spec, engine=understood.asked.engine, version=understood.asked.version, own=own, **values)
         found = plans(loaded.architecture, ask, alternatives=0)
         return Predicted(loaded, found.asked(ask), found, understood)
     except ArchcalcError as error:

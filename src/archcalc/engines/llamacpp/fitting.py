@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from archcalc import units
 from archcalc.engines.budget import cuda_context
 from archcalc.engines.llamacpp import cache as llamacpp
 from archcalc.engines.llamacpp.budget import (
@@ -83,14 +84,20 @@ class _Fit:
             # Where a placement is asked for, it is not touched, and no margin is kept.
             return self.made(self.own._replace(margin_bytes=0), notes)
         own = self.settings(self.filled())
-        away = len(own.experts_on_cpu)
-        layers = min(own.gpu_layers or 0, self.layers + 1)
+        if not self.auto or self.own.keeps_context:
+            # What is asked for is more than the GPUs hold, and is judged so; the engine starts all the same.
+            return self.made(self.own._replace(moved=self.told(own)), notes)
+        return self.made(own, [*notes, self.told(own)])
+
+    def told(self, own: Settings) -> str:
+        away, layers = len(own.experts_on_cpu), min(own.gpu_layers or 0, self.layers + 1)
         text = f"--fit puts {layers} of {self.layers + 1} layers on the GPUs, the head counting as one"
         if away:
             text += f", and the experts of {away} of them into the CPU's memory"
         if own.overrides:
             text += ", those of one more in part"
-        return self.made(own, [*notes, text])
+        held = lay_out(self.model.tensors, self.layers, len(self.devices), own, self.memories)
+        return f"{text}: {units.format_bytes(held.on_cpu)} of weights stay there"
 
     def made(self, own: Settings, notes: list[str]) -> Ask:
         tokens = self.cells // self.streams

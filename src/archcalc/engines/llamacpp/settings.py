@@ -21,7 +21,7 @@ class Settings(NamedTuple):
     `fits` is whether `--fit` adjusts what is not set, `targets` what it leaves free of each GPU, the last of all others, and `least` the
     context that it keeps. `keeps_context` is `-c 0`, which it does not lower. `unset` is the context where none is given and nothing
     adjusts it, None for the trained length of each slot. `experts_on_cpu` are layers whose routed experts it put into the CPU's memory,
-    and `fitted` what it changed, in words.
+    and `fitted` what it changed, in words. `moved` tells of layers that it moves where what is asked for exceeds the GPUs.
     """
 
     cells: int = 0
@@ -59,3 +59,4 @@ class Settings(NamedTuple):
     unset: int | None = None
     experts_on_cpu: frozenset[int] = frozenset()
     fitted: tuple[str, ...] = ()
+    moved: str = ""
