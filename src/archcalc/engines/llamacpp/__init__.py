@@ -165,7 +165,7 @@ class LlamaCpp(Server):
         if pooled.needed(context, sequences) <= room:
             return Start(), ()
         if ask.own is not None and ask.own.moved:
-            return Start(True, f"all of it does not fit the GPUs: {ask.own.moved}", None), ()
+            return Start(), (f"llama.cpp starts all the same: {ask.own.moved}",)
         if room < 0:
             return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
         return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()

@@ -93,11 +93,11 @@ class _Fit:
         away, layers = len(own.experts_on_cpu), min(own.gpu_layers or 0, self.layers + 1)
         text = f"--fit puts {layers} of {self.layers + 1} layers on the GPUs, the head counting as one"
         if away:
-            text += f", and the experts of {away} of them into the CPU's memory"
+            text += f", {away} of them without their experts"
         if own.overrides:
-            text += ", those of one more in part"
+            text += ", one more without a part of its own"
         held = lay_out(self.model.tensors, self.layers, len(self.devices), own, self.memories)
-        return f"{text}: {units.format_bytes(held.on_cpu)} of weights stay there"
+        return f"{text}; {units.format_bytes(held.on_cpu)} of weights stay in the CPU's memory"
 
     def made(self, own: Settings, notes: list[str]) -> Ask:
         tokens = self.cells // self.streams
