@@ -397,6 +397,26 @@ def test_experts_leave_the_gpu_before_layers_do(cli: Run) -> None:
     assert found["per_gpu"]["headroom_bytes"] < (found["per_gpu"]["weights_bytes"] + found["ram"]["used_bytes"]) // 48
 
 
+@pytest.mark.parametrize(
+    ("vram", "words", "version", "context"),
+    [
+        # By the GPUs' memory since 0.15.5 (server/routes.go), and no more than the trained length.
+        ("16GiB", ("ollama", "run", "qwen3-8b"), None, 4096),
+        ("24GiB", ("ollama", "run", "qwen3-8b"), None, 32768),
+        ("80GiB", ("ollama", "run", "qwen3-8b"), None, 40960),
+        ("80GiB", ("ollama", "run", "qwen3-8b"), "0.15.0", 4096),
+        ("80GiB", ("ollama", "run", "qwen3-8b"), "0.6.6", 2048),
+        ("16GiB", ("OLLAMA_CONTEXT_LENGTH=8192", "ollama", "run", "qwen3-8b"), None, 8192),
+        ("80GiB", ("OLLAMA_CONTEXT_LENGTH=100000", "ollama", "run", "qwen3-8b"), None, 40960),
+        # What is kept free counts as not there.
+        ("24GiB", ("OLLAMA_GPU_OVERHEAD=2147483648", "ollama", "run", "qwen3-8b"), None, 4096),
+    ],
+)
+def test_the_context_that_ollama_takes(cli: Run, vram: str, words: tuple[str, ...], version: str | None, context: int) -> None:
+    asked = ("--engine-version", version) if version else ()
+    assert _fit(cli, "--vram", vram, *asked, "--", *words)["context_tokens"] == context
+
+
 # Versions
 
 

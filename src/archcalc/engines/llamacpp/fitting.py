@@ -23,6 +23,7 @@ from archcalc.engines.llamacpp.budget import (
     options_of,
     streamed_weights,
 )
+from archcalc.engines.llamacpp.flags import ollama_batch
 from archcalc.engines.llamacpp.layout import CPU, lay_out
 from archcalc.engines.llamacpp.settings import Settings
 
@@ -54,9 +55,30 @@ def fitted(model: Candidate, ask: Ask) -> Ask:
     """The question with what the engine sets by itself, and the same where it sets nothing."""
     own: Settings | None = ask.own
     trained = model.architecture.facts.context_tokens
-    if own is None or not own.fits or trained is None:
+    if own is None or trained is None:
+        return ask
+    ask, own = _of_ollama(ask, own, trained)
+    if not own.fits:
         return ask
     return _Fit(model, ask, own, trained).run()
+
+
+def _of_ollama(ask: Ask, own: Settings, trained: int) -> tuple[Ask, Settings]:
+    """The context that Ollama asks for: by the GPUs' memory where none is named, and no more than the trained length."""
+    tokens, said = ask.context_tokens, own.fitted
+    if own.tiers and tokens is None:
+        memory = sum(device.visible_bytes for device in ask.gpus.each) - own.margin_bytes
+        tokens = next(context for limit, context in own.tiers if memory < limit)
+        said = (*said, f"Ollama takes a context of {min(tokens, trained):,} tokens with {units.format_bytes(memory)} of GPU memory")
+    if not own.clamps or tokens is None:
+        return ask, own
+    if tokens > trained:
+        tokens = trained
+        said = said or (f"Ollama serves no more than the trained {trained:,} tokens",)
+    own = own._replace(fitted=said, tiers=(), clamps=False)
+    if own.batch_by_context:
+        own = own._replace(batch=ollama_batch(tokens), ubatch=ollama_batch(tokens))
+    return ask._replace(context_tokens=tokens, own=own), own
 
 
 class _Fit:
@@ -101,7 +123,7 @@ class _Fit:
 
     def made(self, own: Settings, notes: list[str]) -> Ask:
         tokens = self.cells // self.streams
-        return self.ask._replace(context_tokens=tokens, own=own._replace(fits=False, fitted=tuple(notes)))
+        return self.ask._replace(context_tokens=tokens, own=own._replace(fits=False, fitted=(*own.fitted, *notes)))
 
     def shorter(self, spare: list[int], notes: list[str]) -> bool:
         """Lower the context; whether that is enough. Linear between what the least and the longest take."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc.commands.flags import Read
+from archcalc.engines._version import at_least
 from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
 from archcalc.engines.llamacpp.settings import Settings
@@ -243,6 +244,19 @@ _OLLAMA = "0.1.0", "0.33.0"
 """The first and the newest release that anything is known of."""
 
 
+_TIERS: tuple[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], ...] = (
+    ((0, 15, 5), ((23 << 30, 4096), (47 << 30, 32768), (1 << 62, 262144))),
+    ((0, 6, 7), ((1 << 62, 4096),)),
+    ((0,), ((1 << 62, 2048),)),
+)
+"""The context that Ollama takes by the memory of all GPUs, since a release (server/routes.go, envconfig/config.go)."""
+
+
+def ollama_batch(context: int) -> int:
+    """The batch that Ollama starts llama-server with (llm/llama_server.go)."""
+    return 2048 if context > 32768 else 1024 if context > 4096 else 512
+
+
 def of_ollama(version: str | None) -> tuple[str, ...]:
     """The same of a release of Ollama."""
     return of_release("Ollama", version, *_OLLAMA)
@@ -258,18 +272,19 @@ def _ollama(read: Read) -> Asked:
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True}
+    own["clamps"] = True
+    # Since 0.30 it starts llama-server, which chooses the layers (docs: llm/llama_server.go).
+    own["fits"] = at_least(read.version, 0, 30)
     if context is None:
-        notes.append(
-            "Ollama takes 4,096 tokens below 23 GiB of GPU memory, 32,768 below 47 GiB and 262,144 from there on (since 0.15.5)"
-        )
+        own["tiers"] = next(tiers for since, tiers in _TIERS if at_least(read.version, *since))
         context = -1
     kind = environment.get("OLLAMA_KV_CACHE_TYPE", "")
     own["type_k"] = own["type_v"] = _TYPES.get(kind.lower(), kind.lower())
     own["cells"] = context * slots if context > 0 else 0
     own["flash"] = environment.get("OLLAMA_FLASH_ATTENTION", "1") not in ("0", "false")
     # The batch grows with the context (llm/llama_server.go).
-    batch = read.get("--num_batch") or (2048 if context > 32768 else 1024 if context > 4096 else 512)
-    own["batch"] = own["ubatch"] = batch
+    own["batch"] = own["ubatch"] = read.get("--num_batch") or ollama_batch(context)
+    own["batch_by_context"] = read.get("--num_batch") is None
     if (layers := read.get("--num_gpu")) is not None and layers >= 0:
         own["gpu_layers"] = layers
     if overhead := _number(environment, "OLLAMA_GPU_OVERHEAD"):

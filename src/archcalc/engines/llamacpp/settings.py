@@ -22,6 +22,9 @@ class Settings(NamedTuple):
     context that it keeps. `keeps_context` is `-c 0`, which it does not lower. `unset` is the context where none is given and nothing
     adjusts it, None for the trained length of each slot. `experts_on_cpu` are layers whose routed experts it put into the CPU's memory,
     and `fitted` what it changed, in words. `moved` tells of layers that it moves where what is asked for exceeds the GPUs.
+
+    `tiers` are Ollama's contexts where none is asked for, each with the memory of all GPUs below which it holds; the last holds from there
+    on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
     """
 
     cells: int = 0
@@ -60,3 +63,6 @@ class Settings(NamedTuple):
     experts_on_cpu: frozenset[int] = frozenset()
     fitted: tuple[str, ...] = ()
     moved: str = ""
+    tiers: tuple[tuple[int, int], ...] = ()
+    clamps: bool = False
+    batch_by_context: bool = False
