@@ -384,6 +384,19 @@ def test_what_fit_sets(
         assert not found["fits"] and "layers on the GPUs" in found["start"]["limit"]
 
 
+def test_more_memory_never_shortens_the_context(cli: Run) -> None:
+    found = [_server(cli, f"{size}GiB")["context_tokens"] for size in range(4, 15)]
+    assert found == sorted(found) and found[0] == 4096 and found[-1] == 40960
+    assert all(tokens % 256 == 0 for tokens in found)
+
+
+def test_several_gpus_share_one_context(cli: Run) -> None:
+    """Sums over the GPUs decide, less some layers that may not come out even (common/fit.cpp, step 2)."""
+    found = _fit(cli, "--gpu", "2x4090", "--", "llama-server", "-m", "llama-3.3-70b-Q4_K_M.gguf")
+    assert found["fits"] and 4096 < found["context_tokens"] < 131072 and found["context_tokens"] % 256 == 0
+    assert any("81 of 81 layers" in note for note in found["notes"])
+
+
 def test_slots_with_buffers_of_their_own_share_what_there_is(cli: Run) -> None:
     one, two = _server(cli, "8GiB"), _server(cli, "8GiB", "-np", "2")
     assert two["concurrency"] == 2 and one["context_tokens"] - 512 <= 2 * two["context_tokens"] <= one["context_tokens"] + 512
@@ -455,6 +468,7 @@ def test_a_version_of_the_future_is_told(
             ("fit", "--gpu", "h100", "--engine-version", "b7", "--", "llama-server", "-m", "llama-3.1-8b"),
             "known are builds from b1046",
         ),
+        (("fit", "--gpu", "h100", "--engine-version", "0.1.dev16944", "--", "vllm", "serve", "llama-3.1-8b"), "names no release"),
         (("fit", "--gpu", "h100", "--engine-version", "new", "--", "ollama", "run", "llama-3.1-8b"), "not a version of Ollama"),
     ],
 )

@@ -66,6 +66,9 @@ def released(engine: str, version: str | None, first: str, newest: str) -> tuple
     except UsageError as error:
         raise UsageError(error.message, f"{error.hint}; {known}") from None
     if asked.numbers < parse(engine, first).numbers:
+        if asked.before_release:
+            # What is built of a tree without tags is 0.1.dev and the number of commits.
+            raise UsageError(f"{engine} {version} is a build that names no release", f"name the release that it leads to; {known}")
         raise UsageError(f"{engine} {version} is older than the rules known here", known)
     if asked.numbers <= parse(engine, newest).numbers:
         return ()
