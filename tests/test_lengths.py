@@ -390,6 +390,12 @@ def test_more_memory_never_shortens_the_context(cli: Run) -> None:
     assert all(tokens % 256 == 0 for tokens in found)
 
 
+def test_what_a_straight_line_misses_comes_out_of_the_margin(cli: Run) -> None:
+    """Sliding layers and the larger of two phases make no line; the engine does not measure again once a context is found."""
+    found = _server(cli, "12GiB", model="gemma-3-12b-Q4_K_M.gguf")
+    assert found["fits"] and 4096 < found["context_tokens"] < 131072 and found["per_gpu"]["headroom_bytes"] == 0
+
+
 def test_several_gpus_share_one_context(cli: Run) -> None:
     """Sums over the GPUs decide, less some layers that may not come out even (common/fit.cpp, step 2)."""
     found = _fit(cli, "--gpu", "2x4090", "--", "llama-server", "-m", "llama-3.3-70b-Q4_K_M.gguf")

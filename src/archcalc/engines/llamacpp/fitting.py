@@ -123,6 +123,9 @@ class _Fit:
 
     def made(self, own: Settings, notes: list[str]) -> Ask:
         tokens = self.cells // self.streams
+        if own.margin_bytes and not own.moved and (short := min(self.heads(own, self.cells))) < 0:
+            # It does not measure again: what the straight line missed comes out of the margin.
+            own = own._replace(margin_bytes=max(0, own.margin_bytes + short))
         return self.ask._replace(context_tokens=tokens, own=own._replace(fits=False, fitted=(*own.fitted, *notes)))
 
     def shorter(self, spare: list[int], notes: list[str]) -> bool:
@@ -213,7 +216,9 @@ class _Fit:
     def with_experts(self, placed: list[_Device]) -> list[_Device]:
         """Layers without their experts, taken from the last GPUs that have any, are made whole on the first."""
         count = len(placed)
-        start = next(gpu for gpu in range(count) if all(d.layers for d in placed[gpu:]))
+        start = next((gpu for gpu in range(count) if all(d.layers for d in placed[gpu:])), None)
+        if start is None:
+            return placed
         for gpu in range(start + 1):
             if gpu > start:
                 break
