@@ -256,7 +256,10 @@ def test_a_draft_model_that_is_not_counted_is_said(cli: Run) -> None:
         (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "-tp", "2"], "runs on 2 GPUs, and 1 is named"),
         (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--max-model-len", "999999"], "beyond the model's"),
         (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--max-modle-len", "9"], "no flag --max-modle-len"),
-        (["--gpu", "h100", "--engine-version", "0.3.0", "--", "sglang", "serve", "--model-path", "llama-3.1-8b"], "before 0.3.6"),
+        (
+            ["--gpu", "h100", "--engine-version", "0.3.0", "--", "sglang", "serve", "--model-path", "llama-3.1-8b"],
+            "known from 0.3.6",
+        ),
         (["--gpu", "h100", "--command-file", "nowhere.sh"], "no such file"),
         (["--gpu", "h100", "--command-file", "x", "--", "vllm", "serve", "a"], "another in --command-file"),
         (["--gpu", "h100", "--", "llama-server", "-m", "qwen3-8b", "-ot", "("], "--override-tensor"),

@@ -57,9 +57,16 @@ def understand(command: Command, version: str | None = None) -> Understood:
     """Read a command against its engine's release. Raises `UsageError` where it names no model, or what the engine would refuse."""
     import shlex
 
+    engine = server(ENGINES[command.engine])
+    if command.engine == "ollama":
+        from archcalc.engines.llamacpp.flags import of_ollama
+
+        of_ollama(version or command.version)
+    else:
+        engine.check_command(version or command.version)
     found = read(command, version)
     _refuse_unknown(found)
-    asked = server(ENGINES[command.engine]).asked(found)
+    asked = engine.asked(found)
     used, inert = dict[str, str](), list[str]()
     unmodelled = list(asked.unmodelled)
     for each in found.given:

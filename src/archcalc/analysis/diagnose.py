@@ -131,6 +131,8 @@ def _predicted(
     overrides: tuple[str, ...], notes: list[str],
 ) -> Predicted | None:  # fmt: skip
     """The prediction of the same command on the same machine; None, and a note, where something that it needs is not known."""
+    from archcalc.engines.engine import server
+
     if command is None:
         notes.append("the log names no model: give --model with its repository or config.json for a prediction")
         return None
@@ -163,8 +165,14 @@ def _predicted(
     if wanted != spec.count:
         spec = spec._replace(count=wanted)
     try:
-        ask = _Ask(gpus=spec, engine=understood.asked.engine, version=understood.asked.version, own=understood.asked.own, **values)
-        return Predicted(loaded, ask, plans(loaded.architecture, ask, alternatives=0), understood)
+        notes += server(understood.asked.engine).released(understood.asked.version)
+        own = understood.asked.own
+        if log.engine in ("llama.cpp", "ollama"):
+            # What the engine set by itself stands in its log.
+            own = own._replace(fits=False)
+        ask = _Ask(gpus=spec, engine=understood.asked.engine, version=understood.asked.version, own=own, **values)
+        found = plans(loaded.architecture, ask, alternatives=0)
+        return Predicted(loaded, found.asked(ask), found, understood)
     except ArchcalcError as error:
         notes.append(f"predicted: {error.message}")
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget, Serving, Term, budget
@@ -40,7 +40,8 @@ __all__ = ["Ask", "Candidate", "Fit", "Plans", "candidate", "judge", "largest", 
 class Plans(NamedTuple):
     """The placement chosen, the others that the engine allows, best first, and why the rest are not.
 
-    `sequences` is what of `Ask.sequences` was chosen for all of them, and `settings` are the engine's that were chosen beside it.
+    `sequences` is what of `Ask.sequences` was chosen for all of them, and `settings` are the engine's that were chosen beside it. `own` and
+    `context_tokens` are a command's settings and its context where the engine itself set some of them to fit the memory.
     """
 
     model: Candidate
@@ -49,10 +50,14 @@ class Plans(NamedTuple):
     refused: tuple[str, ...]
     sequences: int | None = None
     settings: tuple[Setting, ...] = ()
+    own: Any = None
+    context_tokens: int | None = None
 
     def asked(self, ask: Ask) -> Ask:
         """With what was chosen, as if it had been asked for."""
         values = {name: value for setting in self.settings for name, value in setting.values.items()}
+        if self.own is not None:
+            values |= {"own": self.own, "context_tokens": self.context_tokens}
         return ask._replace(sequences=self.sequences, **values)
 
 
@@ -288,6 +293,9 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     refuse_guess(architecture)
     context = context_of(architecture, ask)
     model = model or candidate(architecture, ask)
+    given, fitted = ask.own, server(ask.engine).fitted(model, ask)
+    if fitted is not ask:
+        ask, context = fitted, context_of(architecture, fitted)
     found = _fewer(model, ask, context, alternatives)
     if ask.own is None and all(f.budget.kv_room_bytes <= 0 for f in (found.best, *found.others)):
         for settings in _could_be_set(ask, found):
@@ -295,6 +303,8 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
             if tried.best.fits:
                 found = tried._replace(settings=settings)
                 break
+    if fitted.own is not None and fitted.own is not given:
+        found = found._replace(own=fitted.own, context_tokens=fitted.context_tokens)
     return found._replace(others=found.others[:alternatives])
 
 

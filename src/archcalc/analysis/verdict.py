@@ -301,6 +301,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     engine = server(ask.engine)
     if found.best.context_tokens == found.model.architecture.facts.context_tokens and (how := stretching(found.model.architecture)):
         yield f"{how}: --ctx {found.model.architecture.longest} plans for them"
+    yield from engine.released(ask.version)
     yield from engine.serves(found.model.architecture, ask.version)
     yield from engine.notes(ask, found.model, stored)
     if found.settings:

@@ -93,6 +93,7 @@ def command(
     from archcalc.analysis import kv
     from archcalc.cli._command import cache_options, given, refuse
     from archcalc.loader import load
+    from archcalc.report import KvReport
 
     own = given(call, command_file)
     if own is not None:
@@ -109,14 +110,16 @@ def command(
         )
     elif not source:
         raise UsageError("no SOURCE is named", "name a model, or an engine's command: archcalc kv -- vllm serve MODEL")
-    found = None
+    found, said = None, tuple[str, ...]()
     if own is not None:
         from archcalc.analysis.ask import understand
+        from archcalc.engines.engine import server
 
         found = understand(own, engine_version)
+        said = server(found.asked.engine).released(found.asked.version)
     ratio = None if swa_full_tokens_ratio is None else units.parse_share(swa_full_tokens_ratio, "--swa-full-tokens-ratio")
     asked: dict[str, Any] = {
-        "engine_version": engine_version, "tp": tp, "dcp": dcp, "pp": pp, "block_size": block_size,
+        "engine_version": None if found is not None else engine_version, "tp": tp, "dcp": dcp, "pp": pp, "block_size": block_size,
         "max_num_batched_tokens": max_num_batched_tokens, "prefix_caching": False if no_prefix_caching else None,
         "capability": _capability(capability), "kv_cache_memory": units.parse_bytes(kv_cache_memory) if kv_cache_memory else None,
         "page_size": page_size, "swa_full_tokens_ratio": ratio, "np": np, "unified": unified or None,
@@ -140,10 +143,15 @@ def command(
         loaded = load(text, offline=offline, refresh=refresh, overrides=overrides)
         length = tokens
         if length is None and found is not None:
-            from archcalc.engines.engine import server
-
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
-        return kv.compare(loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=options)
+        made = kv.compare(loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=options)
+        if found is None:
+            return made
+        # Engines of one set of rules are not told the version.
+        for each in made.found:
+            if isinstance(each, KvReport):
+                each.notes += [note for note in (*found.notes, *said) if note not in each.notes]
+        return made
 
     def page(c: Comparison) -> None:
         from archcalc.render.kv import write_page

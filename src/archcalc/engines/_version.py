@@ -54,6 +54,29 @@ def leads_to(version: Version, releases: Sequence[str]) -> tuple[int, ...]:
     return numbers[place] if place < len(numbers) else version.numbers
 
 
+def released(engine: str, version: str | None, first: str, newest: str) -> tuple[str, ...]:
+    """What to say of a version beyond the newest whose source was read, whose rules hold for it.
+
+    Raises `UsageError` for what is no version, and for one before the first."""
+    if version is None:
+        return ()
+    known = f"known from {first} to {newest}"
+    try:
+        asked = parse(engine, version)
+    except UsageError as error:
+        raise UsageError(error.message, f"{error.hint}; {known}") from None
+    if asked.numbers < parse(engine, first).numbers:
+        if asked.before_release:
+            # What is built of a tree without tags is 0.1.dev and the number of commits.
+            raise UsageError(f"{engine} {version} is a build that names no release", f"name the release that it leads to; {known}")
+        raise UsageError(f"{engine} {version} is older than the rules known here", known)
+    if asked.numbers <= parse(engine, newest).numbers:
+        return ()
+    return (
+        f"{engine} {version} is newer than {newest}, the newest release whose source was read: the rules of that one hold here",
+    )
+
+
 def at_least(version: str | None, *wanted: int) -> bool:
     """Whether a version ("0.11.2") is this one or newer; None is the newest."""
     return version is None or parse("the engine", version).numbers >= _padded(wanted)

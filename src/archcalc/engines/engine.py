@@ -100,7 +100,7 @@ def unknown(engine: str, what: str, kind: NoReturn) -> NoReturn:
 class Engine(ABC):
     """How caches are allocated.
 
-    `name` is the registry's, `title` what people write, `newest` the version whose rules hold where none is named, "" for none.
+    `name` is the registry's, `title` what people write.
     `options` are those of `archcalc kv`, each with its name in the engine's own record. `kinds` and `recurrences` are the caches that
     there is a rule for: any other is refused by its name, and never counted as one of these. `absent` are recurrences that the engine is
     known to have no code for.
@@ -109,7 +109,6 @@ class Engine(ABC):
     required: ClassVar[tuple[str, ...]] = ("name", "title", "kinds", "recurrences")
     name: ClassVar[str]
     title: ClassVar[str]
-    newest: ClassVar[str] = ""
     options: ClassVar[Mapping[str, str]] = {}
     kinds: ClassVar[frozenset[str]]
     recurrences: ClassVar[frozenset[str]]
@@ -150,7 +149,18 @@ class Engine(ABC):
                         raise UnsupportedError(f"{self.title} has no {cache.recurrence} layers", "try --engine transformers")
                     if cache.recurrence not in self.recurrences:
                         raise UnsupportedError(f"{self.title} has no rule for {cache.recurrence} layers", "try another --engine")
-        return self.serves(architecture, version, planned=planned)
+        return (*self.released(version), *self.serves(architecture, version, planned=planned))
+
+    def released(self, version: str | None) -> tuple[str, ...]:
+        """What to say of a version that no rule was read for. Raises `UsageError` for what is no version, and for one that is too old."""
+        from archcalc.engines._version import released
+
+        first, newest = self.span()
+        return released(self.title, version, first, newest) if first else ()
+
+    def span(self) -> tuple[str, str]:
+        """The first and the newest release whose source was read; empty where the engine has rules of one version alone."""
+        return "", ""
 
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         """The same of the release's own registry alone."""
@@ -248,6 +258,10 @@ class Server(Engine):
         """Whether a command leaves the length to the engine, which takes the longest that it has memory for."""
         return False
 
+    def fitted(self, model: Candidate, ask: Ask) -> Ask:
+        """The question with what the engine itself sets to fit the memory where a command leaves it open; the same where nothing."""
+        return ask
+
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         """Why flags or a dtype stop the start with this checkpoint on this GPU, whatever the memory; None where they do not.
 
@@ -261,6 +275,10 @@ class Server(Engine):
     def asked(self, read: Read) -> Asked:
         """What a command of the engine asks for, its flags read. Raises `UsageError` where the engine would refuse it."""
         raise UnsupportedError(f"fit reads no commands of {self.title}", "give its options as archcalc's own: archcalc fit --help")
+
+    def check_command(self, version: str | None) -> None:
+        """Raises `UsageError` for a version whose commands are not known."""
+        self.released(version)
 
     def weight_options(self, own: Any) -> dict[str, Any]:
         """What a command's settings say of the weights that are loaded, as fields of `weights.Options`."""

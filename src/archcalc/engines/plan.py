@@ -235,14 +235,15 @@ def context_of(architecture: Architecture, ask: Ask) -> int:
     if longest is not None and tokens > longest:
         engine = server(ask.engine)
         release = f"{engine.title} {ask.version}" if ask.version else engine.title
-        of = "the model's" if longest == architecture.facts.context_tokens else f"what {release} takes of the model,"
+        told = "" if longest in (architecture.facts.context_tokens, architecture.stretched) else f" as {release} reads its config"
         hint = f"ask for --ctx {longest} or less, or set its key with --set"
         if ask.own is not None:
             flag = engine.context_flag or "--ctx"
             hint = f"{flag} {longest} or less" + (f", or {length.lifts} in front of the command" if length.lifts else "")
         how = stretching(architecture)
         raise ContextError(
-            f"a context of {tokens:,} tokens is beyond {of} {longest:,}{f': {how}' if how and longest == architecture.stretched else ''}",
+            f"a context of {tokens:,} tokens is beyond the model's {longest:,}{told}"
+            + (f": {how}" if how and longest == architecture.stretched else ""),
             hint,
             tokens,
             longest,

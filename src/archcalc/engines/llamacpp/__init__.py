@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start, Taken
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start, Taken
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -52,6 +52,12 @@ class LlamaCpp(Server):
     longer = True
     smaller_caches = ("q8_0", "q4_0")
     ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
+
+    def released(self, version: str | None) -> tuple[str, ...]:
+        """Builds are numbered by commits, as b9452."""
+        from archcalc.engines.llamacpp.flags import released
+
+        return released(version)
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.llamacpp import cache
@@ -92,6 +98,19 @@ class LlamaCpp(Server):
         from archcalc.engines.llamacpp.flags import asked
 
         return asked(read)
+
+    def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
+        """Every slot gets the trained length where `--fit` is on; else all share it, or what an old build takes."""
+        found = super().length(architecture, version, own)
+        if own is None or own.fits or found.usual is None:
+            return found
+        cells = found.usual if own.unset is None else own.unset
+        return found._replace(usual=cells if own.unified else max(1, cells // own.slots))
+
+    def fitted(self, model: Candidate, ask: Ask) -> Ask:
+        from archcalc.engines.llamacpp.fitting import fitted
+
+        return fitted(model, ask)
 
     def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
         from archcalc.engines.llamacpp.budget import weigh
@@ -145,6 +164,8 @@ class LlamaCpp(Server):
         room = budget.kv_room_bytes
         if pooled.needed(context, sequences) <= room:
             return Start(), ()
+        if ask.own is not None and ask.own.moved:
+            return Start(), (f"llama.cpp starts all the same: {ask.own.moved}",)
         if room < 0:
             return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
         return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()
@@ -179,6 +200,8 @@ class LlamaCpp(Server):
         from archcalc import units
         from archcalc.figures.checkpoint import inventory, storage_bytes
 
+        if ask.own is not None:
+            yield from ask.own.fitted
         entries = inventory(model.architecture)
         beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in entries if e.part in ("vision", "audio"))
         if beside:

@@ -41,9 +41,9 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
     if weights.streamed_bytes:
         text += f", and a weight of {weights.streamed_bytes:,} B from the CPU's memory"
     source = "llama.cpp, src/llama-context.cpp `sched_reserve`"
-    buffers = [Term("compute buffer", _compute(architecture, context, sequences, options), "cited", text, source)]
+    buffers = [Term("compute buffer", compute(architecture, context, sequences, options), "cited", text, source)]
     if own is not None and (draft := drafting(own, architecture)) is not None:
-        size = _compute(draft, context, sequences, draft_options(own, sequences))
+        size = compute(draft, context, sequences, draft_options(own, sequences))
         buffers.append(
             Term("compute buffer of the draft model", size, "cited", f"a batch of {batch:,}", "llama.cpp, common/speculative.cpp")
         )
@@ -57,7 +57,8 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
     return made._replace(gpu=weights.fullest, stages=weights.stages)
 
 
-def _compute(architecture: Architecture, context: int, sequences: int, options: llamacpp.Options) -> int:
+def compute(architecture: Architecture, context: int, sequences: int, options: llamacpp.Options) -> int:
+    """The buffer of one computation, in bytes."""
     return int(llamacpp.allocate(architecture, Workload(context, sequences), options).details["compute_buffer_bytes"])
 
 
@@ -68,7 +69,7 @@ def in_pipeline(architecture: Architecture, own: Settings | None, gpus: int) -> 
     """
     own = own or Settings()
     whole = own.gpu_layers is None or own.gpu_layers > architecture.layers
-    return gpus > 1 and whole and own.split and not (own.cache_on_cpu or own.overrides or own.cpu_experts)
+    return gpus > 1 and whole and own.split and not (own.cache_on_cpu or own.overrides or own.cpu_experts or own.experts_on_cpu)
 
 
 def options_of(own: Settings | None, sequences: int) -> llamacpp.Options:
@@ -198,7 +199,7 @@ def streamed_weights(model: Candidate, ask: Ask) -> tuple[int, int]:
     own: Settings = ask.own or Settings()
     memories = [d.visible_bytes for d in ask.gpus.each]
     places = devices_of(model.architecture.layers, len(memories), own, memories)
-    if CPU not in places and not own.cpu_experts and not own.overrides:
+    if CPU not in places and not (own.cpu_experts or own.experts_on_cpu or own.overrides):
         return 0, 0
     layer = head = 0
     for entry in inventory(model.architecture):

@@ -12,12 +12,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc.commands.flags import Read
+from archcalc.engines._version import at_least
+from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.errors import UsageError
 
 # The first build that is known to reserve logits of a server's slots alone (Ollama 0.30 was made with it).
 LOGITS_OF_SLOTS = 9452
+FITS_NOT_UP_TO, FITS_FROM = 7300, 7710
+"""Builds of early December 2025 and of January 2026, between which `--fit` came, and with it the trained length where no `-c` is given."""
+OLD_CONTEXT = 4096
+FIRST_BUILD, NEWEST_BUILD = 1046, 10969
+"""The first build that reads GGUF, and the newest that a log is known of."""
 _AUTO_SLOTS = 4
 _NOT_YET = ("--main-gpu", "--device")
 _DRAFTS = ("--model-draft", "--spec-draft-model", "--spec-draft-hf", "--hf-repo-draft")
@@ -42,6 +49,7 @@ def asked(read: Read) -> Asked:
     if bench:
         cells = sum(int(read.get(flag) or usual) for flag, usual in (("--n-prompt", 512), ("--n-gen", 128), ("--n-depth", 0)))
     own["cells"] = cells
+    own |= _fitting(read, bench, notes)
     asked_slots = read.get("--parallel")
     slots = _whole(read, "--parallel", 1, least=-1)
     unified = bool(read.get("--kv-unified"))
@@ -84,14 +92,28 @@ def asked(read: Read) -> Asked:
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
     own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
     own["towers"] = bool(read.get("--mmproj") or read.get("--mmproj-url")) and not read.get("--no-mmproj-offload")
-    if own.get("gpu_layers") is None and str(read.get("--fit") or "on").lower() not in _OFF and not bench:
-        own["margin_bytes"] = _margin(read)
+    if own.get("gpu_layers") is None and own["fits"]:
+        own["margin_bytes"] = own["targets"][0]
     unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None]
     values = _values(own, quant)
     draft = _draft(read, own, unmodelled, notes)
     return Asked(
         "llama.cpp", model, read.version, values, Settings(**own), draft=draft, unmodelled=tuple(unmodelled), notes=tuple(notes)
     )
+
+
+def released(version: str | None) -> tuple[str, ...]:
+    """What to say of a build that no rule was read for. Raises `UsageError` for what is no build."""
+    if version is None:
+        return ()
+    build = re.fullmatch(r"b(\d{1,6})", version.strip())
+    if build is None or int(build[1]) < FIRST_BUILD:
+        known = f"known are builds from b{FIRST_BUILD} on, as llama-server --version and tags of images name them"
+        what = "is older than the rules known here" if build else "is no build of llama.cpp"
+        raise UsageError(f"{version[:40]} {what}", known)
+    if int(build[1]) <= NEWEST_BUILD:
+        return ()
+    return (f"llama.cpp {version} is newer than b{NEWEST_BUILD}, the newest build that is known here: the newest rules hold",)
 
 
 def _draft(read: Read, own: dict[str, Any], unmodelled: list[str], notes: list[str]) -> str | None:
@@ -160,12 +182,34 @@ def _whole(read: Read, flag: str, usual: int, least: int) -> int:
     return value
 
 
-def _margin(read: Read) -> int:
-    """What `--fit` leaves free of each GPU while it chooses how many layers to put there: 1,024 MiB (common/common.h)."""
-    text = str(read.get("--fit-target") or "1024").partition(",")[0]
-    if not text.isdecimal():
-        raise UsageError(f"--fit-target {text[:40]}: MiB were expected", "such as 1024")
-    return int(text) << 20
+def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:
+    """What `--fit` adjusts, and what a build without it does.
+
+    Sources: common/common.h; ggml-org/llama.cpp#16653 of 2025-12 brought it, #19070 leaves `-c 0` alone."""
+    given = read.get("--ctx-size")
+    build = int(read.version[1:]) if read.version else None
+    fits = not bench and str(read.get("--fit") or "on").lower() not in _OFF
+    own: dict[str, Any] = {"fits": fits, "targets": _targets(read), "least": _whole(read, "--fit-ctx", 4096, least=0)}
+    own["keeps_context"] = given == 0
+    if build is None or bench or build >= FITS_FROM:
+        return own
+    if build > FITS_NOT_UP_TO:
+        notes.append(f"--fit came between b{FITS_NOT_UP_TO} and b{FITS_FROM}: that {read.version} has it is taken for granted")
+        return own
+    return {**own, "fits": False, "unset": None if given == 0 else OLD_CONTEXT}
+
+
+def _targets(read: Read) -> tuple[int, ...]:
+    """What `--fit` leaves free of each GPU: 1,024 MiB (common/common.h), one number for all or one for each."""
+    found = []
+    for text in re.split(r"[,/]", str(read.get("--fit-target") or "1024")):
+        if not text.strip().isdecimal():
+            raise UsageError(f"--fit-target {text[:40]}: MiB were expected", "such as 1024")
+        found.append(int(text) << 20)
+    if len(found) > 1:
+        # GPUs that are not named keep the default.
+        found.append(1 << 30)
+    return tuple(found)
 
 
 def _shares(text: str) -> tuple[float, ...]:
@@ -196,9 +240,31 @@ def _override(text: str) -> tuple[str, str]:
 _TYPES = {"f16": "f16", "q8_0": "q8_0", "q4_0": "q4_0", "": "f16"}
 
 
+_OLLAMA = "0.1.0", "0.33.0"
+"""The first and the newest release that anything is known of."""
+
+
+_TIERS: tuple[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], ...] = (
+    ((0, 15, 5), ((23 << 30, 4096), (47 << 30, 32768), (1 << 62, 262144))),
+    ((0, 6, 7), ((1 << 62, 4096),)),
+    ((0,), ((1 << 62, 2048),)),
+)
+"""The context that Ollama takes by the memory of all GPUs, since a release (server/routes.go, envconfig/config.go)."""
+
+
+def ollama_batch(context: int) -> int:
+    """The batch that Ollama starts llama-server with (llm/llama_server.go)."""
+    return 2048 if context > 32768 else 1024 if context > 4096 else 512
+
+
+def of_ollama(version: str | None) -> tuple[str, ...]:
+    """The same of a release of Ollama."""
+    return of_release("Ollama", version, *_OLLAMA)
+
+
 def _ollama(read: Read) -> Asked:
     environment = dict(read.command.environment)
-    notes: list[str] = []
+    notes: list[str] = [*of_ollama(read.version)]
     if not read.positional:
         raise UsageError(f"{read.command.program} names no model: it loads what is asked of it", "ollama run MODEL, or a Modelfile")
     model = read.positional[0]
@@ -206,18 +272,19 @@ def _ollama(read: Read) -> Asked:
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True}
+    own["clamps"] = True
+    # Since 0.30 it starts llama-server, which chooses the layers (docs: llm/llama_server.go).
+    own["fits"] = at_least(read.version, 0, 30)
     if context is None:
-        notes.append(
-            "Ollama takes 4,096 tokens below 23 GiB of GPU memory, 32,768 below 47 GiB and 262,144 from there on (since 0.15.5)"
-        )
+        own["tiers"] = next(tiers for since, tiers in _TIERS if at_least(read.version, *since))
         context = -1
     kind = environment.get("OLLAMA_KV_CACHE_TYPE", "")
     own["type_k"] = own["type_v"] = _TYPES.get(kind.lower(), kind.lower())
     own["cells"] = context * slots if context > 0 else 0
     own["flash"] = environment.get("OLLAMA_FLASH_ATTENTION", "1") not in ("0", "false")
     # The batch grows with the context (llm/llama_server.go).
-    batch = read.get("--num_batch") or (2048 if context > 32768 else 1024 if context > 4096 else 512)
-    own["batch"] = own["ubatch"] = batch
+    own["batch"] = own["ubatch"] = read.get("--num_batch") or ollama_batch(context)
+    own["batch_by_context"] = read.get("--num_batch") is None
     if (layers := read.get("--num_gpu")) is not None and layers >= 0:
         own["gpu_layers"] = layers
     if overhead := _number(environment, "OLLAMA_GPU_OVERHEAD"):

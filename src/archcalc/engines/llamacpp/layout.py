@@ -61,7 +61,7 @@ def devices_of(layers: int, gpus: int, own: Settings, free: Sequence[int]) -> li
 
 def on_cpu(own: Settings, role: str, layer: int) -> float:
     """The share of a layer's tensors of one role that flags send to the CPU."""
-    if role == "experts" and layer < own.cpu_experts:
+    if role == "experts" and (layer < own.cpu_experts or layer in own.experts_on_cpu):
         return 1.0
     names = _NAMES.get(role, ())
     if not own.overrides or not names:

@@ -17,6 +17,14 @@ class Settings(NamedTuple):
     memory. `draft` is a draft model of its own, with `draft_layers` of it on GPUs, of the file type `draft_quant`, its cache in types
     of its own; `draft_tokens` are those that it drafts at once. `mtp` is whether the file's MTP layers draft, and `rolls_back` whether
     states are kept for every drafted token.
+
+    `fits` is whether `--fit` adjusts what is not set, `targets` what it leaves free of each GPU, the last of all others, and `least` the
+    context that it keeps. `keeps_context` is `-c 0`, which it does not lower. `unset` is the context where none is given and nothing
+    adjusts it, None for the trained length of each slot. `experts_on_cpu` are layers whose routed experts it put into the CPU's memory,
+    and `fitted` what it changed, in words. `moved` tells of layers that it moves where what is asked for exceeds the GPUs.
+
+    `tiers` are Ollama's contexts where none is asked for, each with the memory of all GPUs below which it holds; the last holds from there
+    on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
     """
 
     cells: int = 0
@@ -47,3 +55,14 @@ class Settings(NamedTuple):
     draft_tokens: int = 0
     mtp: bool = False
     rolls_back: bool = False
+    fits: bool = False
+    targets: tuple[int, ...] = (1 << 30,)
+    least: int = 4096
+    keeps_context: bool = False
+    unset: int | None = None
+    experts_on_cpu: frozenset[int] = frozenset()
+    fitted: tuple[str, ...] = ()
+    moved: str = ""
+    tiers: tuple[tuple[int, int], ...] = ()
+    clamps: bool = False
+    batch_by_context: bool = False

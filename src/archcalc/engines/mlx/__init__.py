@@ -40,6 +40,11 @@ class Mlx(Server):
     smaller_caches = ("int8", "int4")
     ladder = ("mlx-int8", "mlx-int4")
 
+    def span(self) -> tuple[str, str]:
+        from archcalc.engines.mlx.cache import VERSION
+
+        return "0.19.3", VERSION
+
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         from archcalc.engines.mlx.cache import module_of
 

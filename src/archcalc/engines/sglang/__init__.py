@@ -60,6 +60,11 @@ class Sglang(Server):
 
         return cache.allocate(architecture, work, cache.Options(**options))
 
+    def span(self) -> tuple[str, str]:
+        from archcalc.engines.sglang.rules import FIRST, NEWEST
+
+        return FIRST, NEWEST
+
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         from archcalc.engines.served import Registry, check, served
 

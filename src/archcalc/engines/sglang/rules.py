@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from archcalc.engines._version import parse
-from archcalc.errors import UsageError
+from archcalc.engines._version import parse, released
 
 FIRST, NEWEST = "0.3.6", "0.5.23"
 Key = tuple[int, int, int, int]
@@ -28,8 +27,7 @@ def key(version: str | None) -> Key:
 
 def check_known(version: str | None) -> None:
     """Raises `UsageError` for a version before the first whose source was read."""
-    if version is not None and not key(FIRST) <= key(version):
-        raise UsageError(f"SGLang {version} is before {FIRST}, the first release whose rules are known", f"name {FIRST} or later")
+    released("SGLang", version, FIRST, NEWEST)
 
 
 def since(version: str | None, *wanted: int) -> bool:

@@ -45,6 +45,11 @@ class Transformers(Server):
 
         return cache.allocate(architecture, work, cache.Options(**options))
 
+    def span(self) -> tuple[str, str]:
+        from archcalc.engines.transformers.cache import NEWEST, VERSIONS
+
+        return VERSIONS[0].since, NEWEST
+
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.transformers.weights import load
 

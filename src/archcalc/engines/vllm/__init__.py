@@ -58,6 +58,11 @@ class Vllm(Server):
         own = {name: value for name, value in options.items() if name != "available_bytes"}
         return cache.allocate(architecture, work, cache.Options(**own), options.get("available_bytes"))
 
+    def span(self) -> tuple[str, str]:
+        from archcalc.engines.vllm.rules import NEWEST, RELEASES
+
+        return RELEASES[0], NEWEST
+
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         from archcalc.engines.served import check
         from archcalc.engines.vllm.served import REGISTRY
@@ -85,6 +90,11 @@ class Vllm(Server):
         from archcalc.engines.vllm.flags import asked
 
         return asked(read)
+
+    def check_command(self, version: str | None) -> None:
+        from archcalc.engines.vllm.flags import check_known
+
+        check_known(version)
 
     def weight_options(self, own: Any) -> dict[str, Any]:
         from archcalc.engines.vllm.weights import options_of

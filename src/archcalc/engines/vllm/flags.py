@@ -12,6 +12,7 @@ from typing import Any
 
 from archcalc.commands.environment import true
 from archcalc.commands.flags import Read
+from archcalc.engines._version import released
 from archcalc.engines.asked import Asked
 from archcalc.engines.vllm.lengths import LIFTS
 from archcalc.engines.vllm.quantization import online
@@ -20,6 +21,8 @@ from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UsageError
 
 _GIB = 1 << 30
+FIRST_FLAGS = "0.4.0"
+"""No log of an older release is known; flags are those of 0.5.3, rules those of 0.6."""
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 _MTP = frozenset(
     "mtp deepseek_mtp mimo_mtp glm4_moe_mtp ernie_mtp qwen3_next_mtp qwen3_5_mtp longcat_flash_mtp step3p5_mtp nemotron_h_mtp"
@@ -78,6 +81,11 @@ def asked(read: Read) -> Asked:
     return Asked(
         "vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes), passed_over
     )
+
+
+def check_known(version: str | None) -> None:
+    """Raises `UsageError` for a version whose commands are not known: older than any that a log is known of, or none."""
+    released("vLLM", version, FIRST_FLAGS, RELEASES[-1])
 
 
 def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
