@@ -356,3 +356,36 @@ def test_code_of_a_repository_runs_where_it_is_asked_for(arguments: str, status:
     assert done.returncode == status, done.stdout + done.stderr
     said = " ".join(done.stdout.split())
     assert flag in said if flag else ("trust" not in said or "--trust-remote-code" in command)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        # vLLM 0.11.0 to 0.33, v1/attention/backends/mla: sparse backends are for 9.x and 10.x, since 0.24 for 12.x too.
+        ("deepseek-v3.2 --gpu 16xa100-sxm4-80gb --ctx 8k", 1, "no attention backend for sparse MLA on compute capability 8.x"),
+        ("deepseek-v3.2 --gpu 8xh200 --ctx 8k", 0, ""),
+        ("deepseek-v3.2 --gpu 8xrtx-pro-6000-blackwell-server --ctx 8k --engine-version 0.23.0", 1, "compute capability 12.x"),
+        # `get_min_capability` of the schemes of compressed-tensors.
+        ("llama-3.1-8b --gpu v100-pcie-32gb --quant w4a16 --engine vllm --ctx 8k", 1, "pack-quantized from compute capability 7.5"),
+        ("llama-3.1-8b --gpu v100-pcie-32gb --quant int8 --engine vllm --ctx 8k", 1, "int-quantized from compute capability 7.5"),
+        ("llama-3.1-8b --gpu t4 --quant w4a16 --engine vllm --ctx 4k --engine-version 0.11.2", 1, "from compute capability 8"),
+        ("llama-3.1-8b --gpu t4 --quant w4a16 --engine vllm --ctx 4k --engine-version 0.12.0", 0, ""),
+        # llama.cpp, src/llama-quant.cpp: FP4 is not quantized anew, and the converter keeps it.
+        ("gpt-oss-20b --gpu t4 --ctx 8k", 0, "MXFP4_MOE.gguf"),
+        ("gemma-3-27b --gpu gaudi3-128gb --ctx 32k", 0, "vllm-gaudi"),
+    ],
+)
+def test_kernels_and_formats_that_are_not_there(arguments: str, status: int, said: str, run: Run) -> None:
+    done = run("fit", *arguments.split(), "--offline")
+    assert done.returncode == status, done.stdout + done.stderr
+    assert said in " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_a_class_that_is_nowhere_is_named_anew_by_the_command(engine: str, run: Run) -> None:
+    flag = {"vllm": "--hf-overrides", "sglang": "--json-model-override-args"}[engine]
+    found = json.loads(run("fit", "minimax-m3", "--gpu", "8xb300", "--ctx", "32k", "--engine", engine, "--format", "json").stdout)
+    assert f'{flag} \'{{"architectures": ["MiniMaxM3Sparse' in found["command"]
+    told = "vllm serve minimax-m3 -tp 8" if engine == "vllm" else "python -m sglang.launch_server --model minimax-m3 --tp 8"
+    done = run("fit", "--gpu", "8xb300", "--", *told.split(), "--trust-remote-code")
+    assert done.returncode == 1 and flag in done.stdout

@@ -53,13 +53,14 @@ def _config(name: str, **changes: Any) -> dict[str, Any]:
     return {**found, **changes}
 
 
-def test_a_class_that_nobody_has_does_not_start(cli: Run, tmp_path: Path) -> None:
+def test_a_class_that_nobody_has_is_named_anew_or_does_not_start(cli: Run, tmp_path: Path) -> None:
     """vLLM 0.33, models/registry.py `_try_resolve_transformers`: no attribute of transformers, and no AutoModel in `auto_map`."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(_config("llama-3.1-8b", architectures=["NobodysForCausalLM"])))
     done = cli("fit", str(path), "--gpu", "h100", "--engine", "vllm")
-    assert "it does not start as it is" in " ".join(done.stdout.split())
-    assert "LlamaForCausalLM" in done.stdout
+    assert '--hf-overrides \'{"architectures": ["LlamaForCausalLM"]}\'' in " ".join(done.stdout.split())
+    done = cli("fit", "--gpu", "h100", "--", "vllm", "serve", str(path))
+    assert done.returncode == 1 and "vLLM has no NobodysForCausalLM" in " ".join(done.stdout.split())
     path.write_text(
         json.dumps(_config("llama-3.1-8b", architectures=["NobodysForCausalLM"], auto_map={"AutoModelForCausalLM": "m.N"}))
     )

@@ -83,9 +83,9 @@ def _tokens(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Chan
 
 def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
     engine = server(ask.engine)
-    if ask.quant is None and (engine.one_file or not architecture.quantization):
-        for quant in engine.ladder:
-            if fit := _tried(architecture, ask._replace(quant=quant)):
+    if ask.quant is None:
+        for quant in engine.storages(architecture):
+            if quant is not None and (fit := _tried(architecture, ask._replace(quant=quant))):
                 # A reader should know that this is another download, where the engine does not quantize as it loads.
                 as_is = engine.loading(ask.version, canonical(quant)) is not None
                 what = f"weights quantized to {quant}" if as_is else f"a checkpoint in {quant}"

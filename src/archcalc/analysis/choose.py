@@ -65,10 +65,10 @@ class Choice(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A storage to try, and the engine that holds it so."""
+    """A storage to try, and the engine that holds it so; None is what the engine makes of what is published."""
 
     engine: str
-    quant: str
+    quant: str | None
 
 
 def choose(
@@ -86,7 +86,7 @@ def choose(
     for step in steps:
         under = tried.setdefault(step.engine, [])
         done = any(each.enough for each in under) if brief else under and under[-1].whole
-        if done or not may_store(architecture, step.engine):
+        if done or step.quant not in server(step.engine).storages(architecture):
             continue
         try:
             under.append(held(architecture, _under(ask, step), None, alternatives, published=False))
@@ -111,11 +111,6 @@ def choose(
     return Choice(best, tuple(told) if len(told) > 1 else ())
 
 
-def may_store(architecture: Architecture, engine: str) -> bool:
-    """Whether the engine holds the model in another storage than its own: one file is made anew, a quantized checkpoint is not."""
-    return server(engine).one_file or not architecture.quantization
-
-
 def steps_of(device: Device, engine: str, *, alone: bool) -> tuple[Step, ...]:
     """The storages that are tried where none is named: on a machine of one's own all that its engine has, and those of GGUF files unless
     the engine stands `alone`, as one that was named does; on others none."""
@@ -123,7 +118,7 @@ def steps_of(device: Device, engine: str, *, alone: bool) -> tuple[Step, ...]:
         return ()
     found = [Step(engine, quant) for quant in server(engine).ladder]
     if not alone and engine != LOCAL and not server(LOCAL).runs_on(device):
-        found += [Step(LOCAL, quant) for quant in server(LOCAL).ladder]
+        found += [Step(LOCAL, quant) for quant in (None, *server(LOCAL).ladder)]
     return tuple(found)
 
 

@@ -229,6 +229,11 @@ class Server(Engine):
     def keep(self, architecture: Architecture, options: Options) -> Keep:
         """How tensors are kept after loading."""
 
+    def storages(self, architecture: Architecture) -> tuple[str | None, ...]:
+        """The storages that the model may be held in beside the one that is published, the gentlest first: None is what the engine makes of
+        that by itself. A quantized checkpoint is not quantized anew, where no file is made of it."""
+        return self.ladder if self.one_file or not architecture.quantization else ()
+
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         """The dtype that weights are converted to where the engine's own choice is overruled."""
         return None

@@ -216,16 +216,44 @@ def _built(names: Collection[str]) -> bool:
     return not names or any(_stem(name) in _stems() for name in names)
 
 
+def _stand_in(registry: Registry, architecture: Architecture, name: str, version: str | None) -> str | None:
+    """A class of the release that a config may name in place of one that is nowhere: the one that transformers makes of the model's type,
+    or one with a longer name."""
+    lists, task = served(registry.folder).classes, _TASK.search(name)
+    longer = sorted(other for other in lists if _stem(other).startswith(_stem(name)) and task and other.endswith(task[0]))
+    return next((other for other in (built_of(architecture.model_type), *longer) if _lists(registry, other, version)), None)
+
+
+def renamed(registry: Registry, architecture: Architecture, version: str | None) -> str | None:
+    """The class that a config has to be told to name, as its own is nowhere; None where it needs no such word."""
+    names, lists = classes_of(architecture), served(registry.folder)
+    if not names or architecture.crosses or architecture.coded or _built(names):
+        return None
+    stems = {name.removesuffix(suffix) + other for name in names for suffix in registry.suffixes for other in registry.suffixes}
+    if any(name in lists.classes or name in lists.gone or name in lists.plugins for name in (*names, *stems)):
+        return None
+    return _stand_in(registry, architecture, names[0], version)
+
+
+def misnamed(registry: Registry, architecture: Architecture, version: str | None) -> str | None:
+    """Why a command that leaves the config as it is does not start."""
+    known = renamed(registry, architecture, version)
+    if known is None:
+        return None
+    return f"{registry.title} has no {classes_of(architecture)[0]}, and {known}, which {way_to_name(registry, known)} names"
+
+
+def way_to_name(registry: Registry, known: str) -> str:
+    return f'{registry.overrides} \'{{"architectures": ["{known}"]}}\''
+
+
 def _nowhere(registry: Registry, architecture: Architecture, name: str, version: str | None) -> tuple[str, ...]:
     """A class that neither the engine nor transformers has, without code beside the checkpoint. Engines do not start on it; where they
     have the class that transformers makes of the model's type, or one with a longer name, the config can be told to name that."""
-    lists, task = served(registry.folder).classes, _TASK.search(name)
-    longer = sorted(other for other in lists if _stem(other).startswith(_stem(name)) and task and other.endswith(task[0]))
-    known = next((other for other in (built_of(architecture.model_type), *longer) if _lists(registry, other, version)), None)
+    known = _stand_in(registry, architecture, name, version)
     told = f"neither {registry.title} nor transformers has {name}, and the config's auto_map names no code for it"
     if known:
-        way = f'{registry.overrides} \'{{"architectures": ["{known}"]}}\''
-        return (f"{told}: it does not start as it is; {registry.title} has {known}, which {way} names",)
+        return (f"{told}: {registry.title} has {known}, which {way_to_name(registry, known)} names",)
     raise UnsupportedError(f"{told}: it does not start", "its publisher's own code runs it")
 
 

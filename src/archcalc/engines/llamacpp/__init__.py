@@ -89,6 +89,25 @@ class LlamaCpp(Server):
             )
         return as_gguf(architecture)
 
+    def storages(self, architecture: Architecture) -> tuple[str | None, ...]:
+        """What is published in FP4 is kept so by the converter, and llama-quantize refuses to store it otherwise (llama.cpp 0c1e57098,
+        src/llama-quant.cpp `llama_tensor_get_type`, "requantizing from type ... is disabled")."""
+        from archcalc.quant import method_of
+        from archcalc.quant.gguf import four_bit_type
+
+        own = architecture.quantization
+        if (
+            own
+            and method_of(own) != "gguf"
+            and method_of(own) in _CONVERTED
+            and four_bit_type(method_of(own), own) in ("MXFP4", "NVFP4")
+        ):
+            from archcalc.figures.checkpoint import as_gguf
+
+            if "held" in (as_gguf(architecture)[0].quantization or {}):
+                return (None,)
+        return self.ladder
+
     def keep(self, architecture: Architecture, options: Options) -> Keep:
         from archcalc.engines.llamacpp.weights import LlamaKeep
 

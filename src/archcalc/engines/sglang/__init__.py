@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start
+    from archcalc.engines.served import Registry
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -32,6 +33,16 @@ _CAPABILITY = {"awq": 75, "gptq": 60, "fp8": 80, "compressed-tensors": 70, "mxfp
 
 _OTHERWISE = frozenset({"autoround", "nvfp4"})
 """Methods that configs name otherwise than SGLang does."""
+
+
+def registry() -> Registry:
+    from archcalc.engines.served import Registry, served
+
+    releases = served("sglang").releases
+    return Registry(
+        "SGLang", "sglang", releases[-1], releases, backend=releases[0], hint="try --engine vllm or transformers",
+        overrides="--json-model-override-args",
+    )  # fmt: skip
 
 
 class Sglang(Server):
@@ -66,19 +77,9 @@ class Sglang(Server):
         return FIRST, NEWEST
 
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
-        from archcalc.engines.served import Registry, check, served
+        from archcalc.engines.served import check
 
-        releases = served("sglang").releases
-        registry = Registry(
-            "SGLang",
-            "sglang",
-            releases[-1],
-            releases,
-            backend=releases[0],
-            hint="try --engine vllm or transformers",
-            overrides="--json-model-override-args",
-        )
-        return check(registry, architecture, version, planned=planned)
+        return check(registry(), architecture, version, planned=planned)
 
     def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
         from archcalc.engines.sglang.lengths import length
@@ -147,10 +148,12 @@ class Sglang(Server):
         return f"SGLang runs on compute capability 7.5 and newer, and {device.name} has {cuda[0]}.{cuda[1]}"
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
-        from archcalc.engines.served import untrusted
+        from archcalc.engines.served import misnamed, untrusted
         from archcalc.engines.sglang import quantization
 
         if ask.own is not None and not ask.own.trusts and (why := untrusted("sglang", self.title, model.architecture)):
+            return why
+        if ask.own is not None and (why := misnamed(registry(), model.architecture, ask.version)):
             return why
         if ask.own is None or ask.own.method is None:
             return None
@@ -227,7 +230,7 @@ class Sglang(Server):
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         device = ask.gpus.device
-        if device.vendor in ("apple", "google", "aws"):
+        if device.vendor in ("apple", "google", "aws") or device.architecture.startswith("Gaudi"):
             yield f"sglang keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known"
 
 

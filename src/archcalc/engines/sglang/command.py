@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from archcalc.engines._command import everywhere, overrides, revision, trusted, word
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
+from archcalc.engines.served import renamed
 
 _CACHES = {"fp16": "auto", "fp32": "auto"}
 
 
 def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+    from archcalc.engines.sglang import registry
+
     trust, notes = trusted("sglang", model.architecture)
+    if known := renamed(registry(), model.architecture, ask.version):
+        named = named._replace(overrides=(*named.overrides, ("architectures", [known])))
     words = [
         *_words(named, ask, model, fit), *trust, *named.how, *overrides("--json-model-override-args", named), *fit.taken.flags,
     ]  # fmt: skip

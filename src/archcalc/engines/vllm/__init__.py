@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archcalc.hardware import Device
     from archcalc.model import Architecture
 
-_PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron plugin"}
+_PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron plugin", "gaudi": "vllm-gaudi"}
 """What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
 # What vLLM's own recipes go up to, and the steps of its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
 _LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
@@ -134,12 +134,15 @@ class Vllm(Server):
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.plan import capability
-        from archcalc.engines.served import untrusted
-        from archcalc.engines.vllm import lengths, quantization
+        from archcalc.engines.served import misnamed, untrusted
+        from archcalc.engines.vllm import attention, lengths, quantization, start
+        from archcalc.engines.vllm.served import REGISTRY
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
         if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
+            return why
+        if own is not None and (why := misnamed(REGISTRY, architecture, ask.version)):
             return why
         if own is not None and (why := lengths.window_refused(architecture, ask.version, own)):
             return why
@@ -153,6 +156,11 @@ class Vllm(Server):
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
         from archcalc.quant import plain
 
+        why = attention.missing(architecture, ask.version, cuda and cuda[0])
+        if why is None and not online:
+            why = start.scheme_kernels(ask.version, architecture.quantization, cuda)
+        if why is not None:
+            return why
         asked = own.dtype if own is not None else plain(ask.quant)
         return quantization.dtype_refused(
             asked or served_dtype(architecture, ask.version, cuda[0] if cuda else None), architecture.quantization, online, cuda,
@@ -268,8 +276,9 @@ class Vllm(Server):
         device, held = ask.gpus.device, model.architecture.quantization
         if ask.own is not None and held and (needed := self.plugin(ask.version, method_of(held))):
             yield needed
-        if device.vendor in _PLUGINS:
-            way = f"vLLM reaches them with {_PLUGINS[device.vendor]}"
+        kind = "gaudi" if device.architecture.startswith("Gaudi") else device.vendor
+        if kind in _PLUGINS:
+            way = f"vLLM reaches them with {_PLUGINS[kind]}"
             yield f"vllm keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known ({way})"
 
 

@@ -53,11 +53,31 @@ _LATENT = (
     _Backend((0, 12), None, _FP8, 64, (9, 10)),
     _Backend((0, 12), None, _FP8, 32, (10,)),
 )
-# The indexer's pages are of 64 tokens.
-_SPARSE = (_Backend((), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64),)
+# The indexer's pages are of 64 tokens. FlashMLA's and its like are for Hopper and the data centre's Blackwell, FlashInfer's for others.
+_SPARSE = (
+    _Backend((), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (9, 10)),
+    _Backend((0, 24), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (12,)),
+)
 _BLOCKS = ((0, 18), (1, 8, 16, 32, 64, 128, 256))
 """Until then `--block-size` is one of these."""
 _READ = (0, 11, 1)
+
+
+def missing(architecture: Architecture, version: str | None, major: int | None) -> str | None:
+    """Why the release has no attention backend for the model on this GPU, whatever its cache is kept in; None where it has one, or where it
+    is not known."""
+    if major is None or is_one_of(architecture, PACKED_ROWS):
+        return None
+    for what, size, sinks, rows in _attention(architecture):
+        if rows is _SPARSE and not any(_takes(row, version, major, size, sinks=sinks) for row in rows):
+            return f"vLLM {version or NEWEST} has no attention backend for {what} on compute capability {major}.x"
+    return None
+
+
+def _takes(row: _Backend, version: str | None, major: int, size: int, *, sinks: bool) -> bool:
+    if not at_least(version, *row.since) or (row.until and at_least(version, *row.until)):
+        return False
+    return (not row.majors or major in row.majors) and (not row.heads or size in row.heads) and (row.sinks or not sinks)
 
 
 def lacks(
@@ -75,13 +95,9 @@ def lacks(
     for what, size, sinks, rows in _attention(architecture):
         if rows is not _FULL and not at_least(version, *_READ):
             continue
-        there = [
-            row for row in rows
-            if at_least(version, *row.since) and not (row.until and at_least(version, *row.until))
-            and (not row.majors or major in row.majors) and (not row.heads or size in row.heads) and (row.sinks or not sinks)
-        ]  # fmt: skip
+        there = [row for row in rows if _takes(row, version, major, size, sinks=sinks)]
         reading = [row for row in there if dtype in row.dtypes.split()]
-        if not reading and at_least(version, *_READ):
+        if there and not reading and at_least(version, *_READ):
             known = list(dict.fromkeys(" ".join(row.dtypes for row in there).split()))
             return (
                 f"{flag} {dtype}: {release} has no attention backend that reads it for {what} on this GPU",

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from archcalc.engines._command import everywhere, overrides, revision, trusted, word
 from archcalc.engines.placement import even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
+from archcalc.engines.served import renamed
 from archcalc.engines.vllm.loading import takes_nodes
+from archcalc.engines.vllm.served import REGISTRY
 
 _CACHES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "auto"}
 
 
 def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     trust, notes = trusted("vllm", model.architecture)
+    if known := renamed(REGISTRY, model.architecture, ask.version):
+        named = named._replace(overrides=(*named.overrides, ("architectures", [known])))
     words = [*_words(named, ask, fit), *trust, *named.how, *overrides("--hf-overrides", named), *fit.taken.flags]
     count = machines(ask.gpus)
     if count == 1:

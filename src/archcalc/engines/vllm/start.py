@@ -9,6 +9,9 @@ length).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from archcalc.engines._kernels import Least, lacking
 from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
@@ -86,6 +89,33 @@ def kernels(version: str | None, method: str, capability: tuple[int, int] | None
     rows = CAPABILITY.get(method, ())
     least = next((row.capability for row in rows if at_least(version, *row.since)), None)
     return lacking("vLLM", method, least, capability)
+
+
+SCHEMES: dict[str, tuple[Least, ...]] = {
+    "pack-quantized": (Least((0, 12), 75), Least((0,), 80)),
+    "int-quantized": (Least((0,), 75),),
+    "float-quantized": CAPABILITY["fp8"],
+    "nvfp4-pack-quantized": (Least((0, 16), 75), Least((0,), 80)),
+    "mxfp4-pack-quantized": (Least((0,), 80),),
+}
+"""The same of the schemes of compressed-tensors, by the format that a config states, where its own least is below them: vLLM 0.8.5 to 0.33,
+layers/quantization/compressed_tensors/schemes/ and compressed_tensors.py `_check_scheme_supported`."""
+
+
+def scheme_kernels(version: str | None, stored: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:
+    """Why a scheme of compressed-tensors has no kernels on this GPU; None where it has, or where it is not known."""
+    if not stored or stored.get("quant_method") != "compressed-tensors":
+        return None
+    groups = stored.get("config_groups")
+    formats = (
+        [group.get("format") for group in groups.values() if isinstance(group, Mapping)] if isinstance(groups, Mapping) else []
+    )
+    for name in dict.fromkeys(str(each) for each in (stored.get("format"), *formats) if each):
+        rows = SCHEMES.get(name, ())
+        least = next((row.capability for row in rows if at_least(version, *row.since)), None)
+        if why := lacking("vLLM", name, least, capability):
+            return why
+    return None
 
 
 CACHE_KERNELS: dict[str, tuple[tuple[tuple[int, ...], int, int], ...]] = {
