@@ -194,6 +194,13 @@ def test_importing_the_library_is_cheap() -> None:
     assert done.stdout.split() == ["archcalc"]
 
 
+def test_every_type_says_where_it_was_read() -> None:
+    from archcalc.analysis.explain import adapter_source
+    from archcalc.arch import model_types
+
+    assert [name for name in model_types() if not adapter_source(name)] == []
+
+
 def test_explain_gives_formulas_that_come_out(run: Run) -> None:
     """Each formula of a parameter count is arithmetic over names and numbers: computed, it is the figure."""
     import re

@@ -56,7 +56,7 @@ def flags(command: str, version: str | None = None) -> dict[str, Any]:
         ("llama-server -m a.gguf --no-kv-unified", {"--model": "a.gguf", "--kv-unified": False}),
         ("llama-bench -m a.gguf -p 512,2048 -fa 1", {"--model": "a.gguf", "--n-prompt": 2048, "--flash-attn": "on"}),
         ("mlx_lm.server --model a --prompt-cache-size 4", {"--model": "a", "--prompt-cache-size": 4}),
-        ("ollama run a --num_ctx 8192", {"--num_ctx": 8192}),
+        ("ollama create a --num_ctx 8192", {"--num_ctx": 8192}),
     ],
 )
 def test_values(command: str, expected: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def test_values(command: str, expected: dict[str, Any]) -> None:
         ("sglang serve --model-path a --mem-fraction-statik 1", None, "no flag --mem-fraction-statik", "--mem-fraction-static"),
         ("llama-server -m a -ctx 3", None, "no flag -ctx", ""),
         ("llama-bench -m a --ctx 3", None, "llama-bench has no flag", ""),
-        ("ollama run a --num_ctxx 3", None, "no parameter num_ctxx", "--num_ctx"),
+        ("ollama create a --num_ctxx 3", None, "no parameter num_ctxx", "--num_ctx"),
     ],
 )
 def test_one_message(command: str, version: str | None, said: str, hint: str) -> None:

@@ -245,3 +245,50 @@ def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -
     place.write_text("- a\n- b\n")
     done = run("fit", "--gpu", "h100", "--", "vllm", "serve", "a", "--config", str(place))
     assert done.returncode == 2 and "holds no flags" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("llama3.1:8b-instruct-q8_0", 0, "llama-3.1-8b in q8_0"),
+        ("qwen3:30b-a3b", 0, "qwen3-30b-a3b in q4_k_m"),
+        ("phi4", 0, "phi-4 in q4_k_m"),
+        ("phi4:latest", 0, "phi-4 in q4_k_m"),
+        # MXFP4 stays so in GGUF.
+        ("gpt-oss:20b", 0, "gpt-oss-20b in mxfp4_moe"),
+        # A tag with a size names another model of the family, which the family's first is not.
+        ("deepseek-r1:32b", 2, "deepseek-r1-distill-qwen-32b"),
+        ("deepseek-coder-v2:16b", 2, "no bundled model has that name and size"),
+        ("deepseek-r1:671b", 1, "deepseek-r1 in q4_k_m"),
+        ("llama3.1", 2, "names no size"),
+        ("kimi-k2:1t-cloud", 2, "Ollama's own machines"),
+        ("qwen3:8b --num_ctx 8192", 2, "OLLAMA_CONTEXT_LENGTH"),
+    ],
+)
+def test_a_name_of_ollamas_library_is_the_model_of_that_size_or_none(name: str, status: int, said: str, run: Run) -> None:
+    done = run("fit", "--offline", "--gpu", "4090", "--format", "json", "--", "ollama", "run", *name.split())
+    assert done.returncode == status, done.stdout + done.stderr
+    if status == 2:
+        assert said in done.stderr
+    else:
+        found = json.loads(done.stdout)
+        assert f"{found['source']} in {found['plan']['quant']}" == said
+
+
+def test_a_modelfile_is_started_by_what_reads_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Modelfile").write_text("FROM qwen3:8b\nPARAMETER num_ctx 8192\n")
+    found = json.loads(run("fit", "--gpu", "4090", "--format", "json", "--command-file", str(tmp_path / "Modelfile")).stdout)
+    assert found["context_tokens"] == 8192
+    made = ("--", "ollama", "create", "mine", "-f", str(tmp_path / "Modelfile"))
+    assert json.loads(run("fit", "--gpu", "4090", "--format", "json", *made).stdout)["context_tokens"] == 8192
+    assert found["command"] == "ollama create qwen3-8b -f Modelfile && ollama run qwen3-8b"
+
+
+def test_devices_drafts_and_lengths_of_llama_server(run: Run) -> None:
+    head = ("fit", "--offline", "--gpu", "2x4090", "--format", "json", "--", "llama-server")
+    one = json.loads(run(*head, "-m", "Llama-3.3-70B-Instruct-Q4_K_M.gguf", "-c", "8192", "-dev", "CUDA0").stdout)
+    assert (one["gpus"], one["fits"]) == (1, False)
+    drafted = json.loads(run(*head, "-m", "Qwen3-8B-Q4_K_M.gguf", "-c", "8192", "-md", "Qwen3-0.6B-Q8_0.gguf").stdout)
+    assert not drafted["options"]["unmodelled"]
+    beyond = json.loads(run(*head, "-m", "Qwen3-8B-Q4_K_M.gguf", "-c", "65536", "-np", "1").stdout)
+    assert any("no more than the 40,960 trained" in note for note in beyond["notes"])

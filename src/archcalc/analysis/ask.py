@@ -9,7 +9,7 @@ from typing import NamedTuple
 from archcalc.commands import environment
 from archcalc.commands.effects import effect
 from archcalc.commands.flags import Read, read
-from archcalc.commands.words import NAMES, Command
+from archcalc.commands.words import MODELFILE, NAMES, Command
 from archcalc.engines.asked import Asked, Options
 from archcalc.engines.engine import server
 
@@ -67,12 +67,24 @@ def understand(command: Command, version: str | None = None) -> Understood:
     found = read(command, version)
     _refuse_unknown(found)
     asked = engine.asked(found)
+    taken: tuple[str, ...] = ()
+    if command.engine == "ollama":
+        from archcalc.analysis.library import of_library
+
+        name, taken = of_library(asked.model)
+        asked = asked._replace(model=name)
+    visible = _visible(command.environment)
+    if command.engine == "llama.cpp" and (devices := _devices(found)) is not None:
+        visible = devices
+        asked = asked._replace(unmodelled=tuple(flag for flag in asked.unmodelled if flag != "--device"))
     used, inert = dict[str, str](), list[str]()
     unmodelled = list(asked.unmodelled)
     for each in found.given:
         what = effect(command.engine, each.name)
         if each.name in asked.unmodelled:
             continue
+        if each.name == "--device" and visible is not None and visible[1].startswith("-"):
+            what = "used"
         if what == "used":
             used[each.name] = _shown(each.text, each.value)
         elif what == "inert":
@@ -89,7 +101,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
         elif does is not None:
             inert.append(name)
     inert = list(dict.fromkeys(inert))
-    notes = list(asked.notes)
+    notes = [*taken, *asked.notes]
     if found.gone:
         named = " and ".join(found.gone)
         notes.append(
@@ -98,9 +110,19 @@ def understand(command: Command, version: str | None = None) -> Understood:
     unknown = (*command.unknown, *[""] * (len(command.words) - len(command.unknown)))
     words = (f'"{w}"' if what and "$" in w else shlex.quote(w) for w, what in zip(command.words, unknown, strict=True))
     line = " ".join((*command.program.split(), *words))
-    return Understood(
-        asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, _visible(command.environment)
-    )
+    if command.program == MODELFILE:
+        name = shlex.quote(re.sub(r"[^a-z0-9.-]+", "-", command.words[0].rpartition("/")[2].lower().removesuffix(".gguf")))
+        line = f"ollama create {name} -f Modelfile && ollama run {name}"
+    return Understood(asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible)
+
+
+def _devices(found: Read) -> tuple[int, str] | None:
+    """How many GPUs `--device CUDA0,CUDA1` leaves to llama.cpp, and what says so (common/arg.cpp `parse_device_list`); None where it names
+    none of its own kind, or is not given."""
+    value = found.get("--device")
+    names = [each.strip() for one in (value if isinstance(value, list) else [value]) for each in str(one or "").split(",")]
+    own = {name for name in names if re.fullmatch(r"(?:CUDA|ROCm|Vulkan|SYCL|HIP|MUSA)\d+", name)}
+    return (len(own), f"--device {','.join(names)}") if own and len(own) == len(set(names)) else None
 
 
 def with_draft(found: Understood, *, offline: bool = False, refresh: bool = False) -> Understood:
@@ -111,11 +133,14 @@ def with_draft(found: Understood, *, offline: bool = False, refresh: bool = Fals
     asked = found.asked
     if asked.draft is None:
         return found
+    known = stands_for(asked.draft)
     try:
-        draft = load(asked.draft, offline=offline, refresh=refresh).architecture
+        draft = load(known[0] if known else asked.draft, offline=offline, refresh=refresh).architecture
     except ArchcalcError as error:
         return found._replace(notes=(*found.notes, f"{asked.draft}: {error.message}"))
     own = asked.own._replace(draft=draft)
+    if known and getattr(own, "draft_quant", "") is None:
+        own = own._replace(draft_quant=known[1])
     flags = set(asked.unmodelled) & _DRAFTS
     used = {**found.options.used, **dict.fromkeys(flags, asked.draft)}
     options = found.options._replace(used=used, unmodelled=[flag for flag in found.options.unmodelled if flag not in flags])

@@ -158,6 +158,9 @@ def _predicted(
         values["quant"] = quant
     elif log.engine in ("llama.cpp", "ollama") and "quant" not in values and (kind := _file_type(log.model or "")):
         values["quant"] = kind
+    if str(values.get("quant", "")).startswith("~"):
+        usual = values["quant"][1:]
+        values["quant"] = usual if usual in server("llama.cpp").storages(loaded.architecture) else None
     if str(values.get("quant", "")).startswith("?"):
         values["quant"] = values["quant"][1:] if loaded.architecture.quantization is None else None
     values.setdefault("concurrency", 1)

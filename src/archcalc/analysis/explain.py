@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 
 from archcalc import report
@@ -60,13 +59,12 @@ def explained(a: Architecture, r: report.Inspection) -> Iterator[report.Explaine
 
 def adapter_source(model_type: str) -> str:
     """What the adapter of a model type cites."""
-    from archcalc.arch import adapter_name, model_types
+    from archcalc.arch import adapter_name, described, model_types
 
     name = model_type if model_type in model_types() else adapter_name({"model_type": model_type})
     if name is None:
         return "no adapter: read by the usual keys"
-    doc = importlib.import_module(f"archcalc.arch.{name}").__doc__ or ""
-    return " ".join(doc.partition("Source:")[2].split()).rstrip(".")
+    return described(name).partition("Source:")[2].strip().rstrip(".")
 
 
 def _sum(a: Architecture, part: Part | str, role: Role | str) -> str:

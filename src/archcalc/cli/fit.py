@@ -482,6 +482,10 @@ def _of_command(
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
             asked = asked._replace(quant=own_quant or (None if as_it_is == known[1] else known[1]))
             notes = (*notes, f"{text} is not here, and taken for {known[0]} in {known[1]}")
+        if asked.quant is not None and asked.quant.startswith("~"):
+            # The usual type, where the file is made anew.
+            usual = asked.quant[1:]
+            asked = asked._replace(quant=usual if usual in server(asked.engine).storages(loaded.architecture) else None)
         if asked.quant is not None and asked.quant.startswith("?"):
             # Quantized as it loads, unless the checkpoint is quantized already.
             asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)

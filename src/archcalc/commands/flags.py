@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from archcalc.commands.environment import as_flags
-from archcalc.commands.words import NAMES, Command, Engine
+from archcalc.commands.words import MODELFILE, NAMES, Command, Engine
 from archcalc.errors import UsageError
 
 Value = Any
@@ -532,6 +532,9 @@ def _read_ollama(command: Command, version: str | None) -> Read:
                 f"Ollama has no {'parameter ' + name[2:] if '_' in name else 'flag ' + name}",
                 f"the nearest is {near[0]}" if near else "docs: Modelfile, PARAMETER",
             )
+        if "_" in name and command.program != MODELFILE:
+            way = "OLLAMA_CONTEXT_LENGTH of the server, or " if name == "--num_ctx" else ""
+            raise UsageError(f"{command.program} has no flag {name}", f"{way}PARAMETER {name[2:]} of a Modelfile sets it")
         if not equals:
             if at >= len(words):
                 raise UsageError(f"{name} needs a value", "the command ends")

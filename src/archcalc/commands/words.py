@@ -49,6 +49,8 @@ KNOWN = (
 _LLAMA = re.compile(
     r"llama-(?:server|cli|bench|batched-bench|completion|run|simple|parallel|perplexity|mtmd-cli|embedding|speculative)$"
 )
+MODELFILE = "ollama create"
+"""The program that a Modelfile is for, whose parameters are written as flags here."""
 _MODULES: Mapping[str, tuple[Engine, str]] = {
     "vllm.entrypoints.openai.api_server": ("vllm", "vllm serve"),
     "vllm.entrypoints.api_server": ("vllm", "vllm serve"),
@@ -286,7 +288,7 @@ def _modelfile(text: str) -> Command:
             words += [f"--{name}", given.strip().strip('"')]
     if not model:
         raise FormatError("the Modelfile names no model", "it needs a line: FROM the-model")
-    return Command("ollama", "ollama run", (model, *words))
+    return Command("ollama", MODELFILE, (model, *words))
 
 
 def _dockerfile(text: str) -> Iterator[Command]:
@@ -507,7 +509,7 @@ def _program(texts: Sequence[str], i: int) -> tuple[Engine, str, int] | None:
         return ("sglang", "python -m sglang.launch_server", 1) if base == "launch_server.py" else ("vllm", "vllm serve", 1)
     if _LLAMA.fullmatch(base):
         return "llama.cpp", base, 1
-    if base == "ollama" and following in ("run", "serve", "start"):
+    if base == "ollama" and following in ("run", "serve", "start", "create"):
         return "ollama", f"ollama {following}", 2
     if base.startswith("mlx_lm"):
         if base in ("mlx_lm.server", "mlx_lm.generate", "mlx_lm.chat"):

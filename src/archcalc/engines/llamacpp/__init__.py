@@ -221,6 +221,11 @@ class LlamaCpp(Server):
 
         if ask.own is not None:
             yield from ask.own.fitted
+            each = ask.own.cells if ask.own.unified else ask.own.cells // ask.own.slots
+            trained = model.architecture.facts.context_tokens
+            if trained and each > trained:
+                # tools/server/server-context.cpp `load_model`: "exceeds the training context of the model - capping".
+                yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} trained"
         entries = inventory(model.architecture)
         beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in entries if e.part in ("vision", "audio"))
         if beside:

@@ -268,7 +268,10 @@ def _ollama(read: Read) -> Asked:
     if not read.positional:
         raise UsageError(f"{read.command.program} names no model: it loads what is asked of it", "ollama run MODEL, or a Modelfile")
     model = read.positional[0]
-    name, _, tag = model.partition(":") if not model.startswith(("/", ".")) else (model, "", "")
+    tag = "" if model.startswith(("/", ".")) else model.rpartition("/")[2].partition(":")[2]
+    if tag.endswith("cloud"):
+        raise UsageError(f"{model} runs on Ollama's own machines, and not here", "name a tag without cloud")
+    path = model.startswith(("/", ".", "~")) or model.endswith(".gguf")
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True}
@@ -290,7 +293,9 @@ def _ollama(read: Read) -> Asked:
     if overhead := _number(environment, "OLLAMA_GPU_OVERHEAD"):
         own["margin_bytes"] = overhead
     quant = next((part for part in re.findall(r"(?:i?q\d\w*|mxfp4|fp16|bf16|f16)", tag.lower())), None)
-    values = _values(own, quant or ("q4_k_m" if tag else None))
+    # A tag of the library that names no type is mostly Q4_K_M, and what is published in FP4 stays so.
+    values = _values(own, quant or (None if path else "~q4_k_m"))
+    name = model.partition(":")[0] if "/" in model and not path else model
     return Asked("llama.cpp", name, None, values, Settings(**own), notes=tuple(notes))
 
 
