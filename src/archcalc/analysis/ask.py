@@ -73,7 +73,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
 
         name, taken = of_library(asked.model)
         asked = asked._replace(model=name)
-    visible = _visible(command.environment)
+    visible = _visible(command.environment) or command.given
     if command.engine == "llama.cpp" and (devices := _devices(found)) is not None:
         visible = devices
         asked = asked._replace(unmodelled=tuple(flag for flag in asked.unmodelled if flag != "--device"))

@@ -19,6 +19,8 @@ NAMES: Mapping[Engine, str] = {"vllm": "vLLM", "sglang": "SGLang", "llama.cpp": 
 class Command(NamedTuple):
     """An engine's command. `words` follow the program; `version` is what the image's tag says. `where` is the service or container.
 
+    `given` is how many GPUs its container is given, and what says so.
+
     `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
     known.
     """
@@ -30,6 +32,7 @@ class Command(NamedTuple):
     version: str | None = None
     where: str = ""
     unknown: tuple[str, ...] = ()
+    given: tuple[int, str] | None = None
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -240,8 +243,55 @@ def _container(name: str, c: Mapping[str, Any], *, compose: bool) -> Iterator[Co
     image = str(c.get("image") or "")
     if compose:
         image = "".join(w.text for w in _expanded(image, {}))
+    gpus = _reserved(c) if compose else _limited(c)
     for command in _in_image(image, head, rest, environment):
-        yield command._replace(where=name)
+        yield command._replace(where=name, given=gpus)
+
+
+_GPU_RESOURCES = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe")
+
+
+def _limited(c: Mapping[str, Any]) -> tuple[int, str] | None:
+    """How many GPUs a container of Kubernetes may have: limits, and requests where they are equal to them."""
+    resources = c.get("resources")
+    for kind in ("limits", "requests"):
+        held = resources.get(kind) if isinstance(resources, dict) else None
+        for name in _GPU_RESOURCES:
+            count = held.get(name) if isinstance(held, dict) else None
+            if str(count).isdecimal():
+                return int(str(count)), f"{name}: {count}"
+    return None
+
+
+def _reserved(c: Mapping[str, Any]) -> tuple[int, str] | None:
+    """How many GPUs a service of compose has (compose-spec, deploy.md, `devices`, and `gpus`); None for all."""
+    held: Any = c
+    for key in ("deploy", "resources", "reservations", "devices"):
+        held = held.get(key) if isinstance(held, dict) else None
+    for listed in (held, c.get("gpus")):
+        for device in listed if isinstance(listed, list) else ():
+            if not isinstance(device, dict):
+                continue
+            ids, count = device.get("device_ids"), device.get("count")
+            if isinstance(ids, list):
+                return len(ids), f"device_ids: {', '.join(map(str, ids))}"
+            if str(count).isdecimal():
+                return int(str(count)), f"count: {count}"
+    return None
+
+
+def _docker_gpus(value: str) -> tuple[int, str] | None:
+    """What `--gpus` gives: all, a number, or devices (docker/cli, opts/gpus.go)."""
+    text = value.strip("\"' ")
+    if text.isdecimal():
+        return int(text), f"--gpus {text}"
+    found = re.search(r"(?:^|,)\"?(count|device)=([^\"]*)", text)
+    if found is None:
+        return None
+    if found[1] == "count":
+        return (int(found[2]), f"--gpus {text}") if found[2].isdecimal() else None
+    ids = [each for each in re.split(r",(?!\w+=)", found[2]) if each and "=" not in each]
+    return len(ids), f"--gpus {text}"
 
 
 def _words_of(value: Any, environment: Mapping[str, str], compose: bool) -> list[Word]:
@@ -533,6 +583,7 @@ def _subcommand(engine: Engine, texts: Sequence[str], at: int) -> str:
 def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
     entry: list[Word] = []
     inside: dict[str, str] = {}
+    gpus: tuple[int, str] | None = None
     i = 0
     while i < len(words) and words[i].text.startswith("-"):
         flag, equals, value = words[i].text.partition("=")
@@ -546,12 +597,15 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
         elif flag.startswith("-e") and len(flag) > 2 and not flag.startswith("--"):
             key, _, held = words[i].text[2:].partition("=")
             inside[key] = held
+        elif flag == "--gpus":
+            gpus = _docker_gpus(value)
         elif flag == "--entrypoint":
             entry = [Word(t.text, t.unknown) for s in simple_commands(value) for t in s.words]
         i += 1
     if i >= len(words):
         return
-    yield from _in_image(words[i].text, entry, list(words[i + 1 :]), inside)
+    for command in _in_image(words[i].text, entry, list(words[i + 1 :]), inside):
+        yield command._replace(given=gpus)
 
 
 def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
