@@ -409,7 +409,8 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
         old = FP32 * n if run.pass_before else 0
         upcast = FP32 * n if c != FP32 else 0
         return (
-            max(old + c * n + max(upcast, head), (FP32 + FP32) * n) + targets,
+            # The head is whole again for each chunk, beside the chunks before.
+            max(old + c * n + upcast, old + c * n - share(c * n, run.chunks) + head, (FP32 + FP32) * n) + targets,
             max(8 * n, 4 * n + share(4 * n, run.chunks)) + targets,
             FP32 * n,
         )

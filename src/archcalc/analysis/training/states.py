@@ -199,9 +199,11 @@ def states(run: Run, held: list[Piece]) -> States:
             cpu += weights + gradients
             weights, gradients = 0, 0
             gathered = gathered if any(gathered) else _gathered(run, held)
-    # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used.
-    dequantized = max((run.size * p.elements for p in held if p.quantized and not p.trains), default=0)
-    head = max((run.size * p.elements for p in held if p.quantized and not p.trains and p.part == "head"), default=0)
+    # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used, and before in
+    # the type that it was quantized from, where that is another.
+    whole = run.size + (2 if run.nf4_half else 0)
+    dequantized = max((whole * p.elements for p in held if p.quantized and not p.trains), default=0)
+    head = max((whole * p.elements for p in held if p.quantized and not p.trains and p.part == "head"), default=0)
     # Frozen models beside it, in half precision, sharded as weights are.
     reference = run.frozen_models * sum(
         p.copies * -(-p.elements * min(weight, 2) // (expert_ways if p.tensor.experts else ways)[0]) for p in held
