@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from archcalc import hardware, report
 from archcalc.analysis.training import Planner, Run
 from archcalc.analysis.training.method import Asked, with_method
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
 from archcalc.model import Architecture
 
@@ -159,6 +159,11 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     elif not name:
         notes = [*notes, *_said(loaded.architecture, run, taken)]
     planner = planner_of(loaded.architecture, run, ask.gpus)
+    if run.modules and planner is None:
+        raise UnsupportedError(
+            "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
+            "--implementation megatron without adapters and FSDP, or leave it out",
+        )
     r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner)
     r.notes[:0] = notes
     return r

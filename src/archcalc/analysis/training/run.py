@@ -44,7 +44,8 @@ class Run(NamedTuple):
     loss shifts by one token: `labels`, or a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside;
     `fp32_logits` casts whole logits before a chunked loss. Without `reshard` gathered weights stay whole from the forward to the
     backward pass, `buffers` are bytes of communication; `no_sync` sums whole gradients on every rank over micro-batches, `ends_apart`
-    shards embedding and head as units of their own. `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed
+    shards embedding and head as units of their own. `modules` are what selective checkpointing makes again by
+    Megatron's accounting, its attention where they are empty. `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed
     experts; they are taken from `dp`, `fsdp` and `cp`.
     """
 
@@ -55,6 +56,7 @@ class Run(NamedTuple):
     implementation: act.Implementation = "transformers"
     attention: act.Attention = "sdpa"
     recompute: act.Recompute = "none"
+    modules: tuple[str, ...] = ()
     every: int = 1
     loss: Loss = "full"
     chunks: int = 8

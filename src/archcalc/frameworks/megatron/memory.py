@@ -652,13 +652,14 @@ def _logits(s: Settings) -> int:
     return whole + min(s.deferred, s.micro_batches) * HALF * (local + r.hidden * r.local)
 
 
-_MADE_AGAIN = {
+MADE_AGAIN = {
     "core_attn": ("scores",),
     "layernorm": (),
     "mla_up_proj": (),
     "mlp": ("mlp",),
     "moe": ("experts",),
     "moe_act": (),
+    "shared_experts": (),
 }
 
 
@@ -667,10 +668,15 @@ def _selective(kept: Sequence[Kept], modules: Sequence[str]) -> tuple[list[Kept]
     `recompute_modules`)."""
     gone: list[Kept] = []
     for module in modules:
-        if module not in _MADE_AGAIN:
-            raise UnsupportedError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(_MADE_AGAIN)}")
+        if module not in MADE_AGAIN:
+            raise UnsupportedError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(MADE_AGAIN)}")
         for k in kept:
-            hit = k.block in _MADE_AGAIN[module]
+            # The dense FFN's module is another than that of the experts all tokens visit, which is part of `moe`
+            # (core/transformer/moe/moe_layer.py `forward`, `custom_forward`).
+            shared = k.name.startswith("shared expert")
+            hit = (
+                shared if module in ("moe", "shared_experts") and k.block == "mlp" else k.block in MADE_AGAIN[module] and not shared
+            )
             hit |= module == "layernorm" and k.name.endswith("norm: output")
             hit |= module == "moe_act" and k.name == "rows: after the activation"
             hit |= module == "mla_up_proj" and k.name in ("queries", "keys", "keys and values projected up")
