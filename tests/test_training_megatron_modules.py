@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from archcalc import hardware
 from archcalc.analysis.training import Run
 from archcalc.errors import UsageError
+from archcalc.frameworks.megatron import memory as mm
+from archcalc.frameworks.megatron.arguments import Arguments
 from archcalc.frameworks.megatron.source import MegatronPlanner
 from archcalc.loader import load
 
@@ -56,3 +59,70 @@ def test_rows_of_experts_follow_the_capacity() -> None:
 def test_a_module_that_is_not_known_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="--recompute-modules attention"):
         _kept(_planner(), "attention")
+
+
+_DENSE = {
+    "num-layers": 2, "hidden-size": 512, "num-attention-heads": 8, "micro-batch-size": 1, "global-batch-size": 8, "seq-length": 1024,
+    "max-position-embeddings": 1024, "vocab-size": 50257, "bf16": True, "use-distributed-optimizer": True,
+}  # fmt: skip
+
+
+def _stage(**more: object) -> mm.Stage:
+    values = {**_DENSE, **{name.replace("_", "-"): value for name, value in more.items()}}
+    a = Arguments("run.yaml", values, {})
+    a.refuse()
+    s, model = mm.read(a, 8)
+    return mm.stage_of(s, model, s.pp - 1, mm.chunks(a, s, 2)[-1], hardware.parse_spec("h100").device, {})
+
+
+@pytest.mark.parametrize(
+    ("more", "states", "between"),
+    [
+        ({}, 12, 0),
+        ({"grad_reduce_in_bf16": True}, 12, 4),
+        # The 16 bits that bf16 weights do not have, and both moments (core/optimizer/optimizer_config.py).
+        ({"use_precision_aware_optimizer": True}, 10, 0),
+        ({"use_precision_aware_optimizer": True, "exp_avg_dtype": "bf16", "exp_avg_sq_dtype": "bf16"}, 6, 0),
+        ({"use_precision_aware_optimizer": True, "exp_avg_dtype": "fp8", "exp_avg_sq_dtype": "fp16"}, 5, 0),
+        ({"use_precision_aware_optimizer": True, "no_store_param_remainders": True}, 12, 0),
+        ({"use_precision_aware_optimizer": True, "main_params_dtype": "fp16", "exp_avg_dtype": "bf16"}, 8, 0),
+        # Gradients are read where they are.
+        ({"use_precision_aware_optimizer": True, "main_grads_dtype": "bf16"}, 10, 0),
+    ],
+)
+def test_states_of_the_precision_aware_optimizer(more: dict[str, object], states: int, between: int) -> None:
+    stage = _stage(**more)
+    assert stage.optimizer == pytest.approx(stage.params * states / 8, rel=1e-6)
+    assert stage.between == pytest.approx(stage.params * between / 8, rel=1e-6)
+    half = more.keys() & {"grad_reduce_in_bf16", "main_grads_dtype"}
+    assert stage.gradients == stage.params * (2 if half else 4)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"exp_avg_dtype": "bf16"}, "--exp-avg-dtype bf16"),
+        ({"use_precision_aware_optimizer": True, "exp_avg_dtype": "int8"}, "--exp-avg-dtype int8"),
+        ({"use_precision_aware_optimizer": True, "optimizer": "sgd"}, "--use-precision-aware-optimizer"),
+    ],
+)
+def test_types_that_the_optimizer_does_not_take_are_named(more: dict[str, object], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        _stage(**more)
+
+
+def test_overlapped_tensor_parallelism_has_three_work_spaces() -> None:
+    # Transformer Engine 2, pytorch/module/base.py `initialize_ub`: `get_workspace().repeat(_NUM_MAX_UB_STREAMS)`.
+    common = {"tensor_model_parallel_size": 2, "sequence_parallel": True}
+    assert _stage(**common, tp_comm_overlap=True).static - _stage(**common).static == 2 * (32 << 20)
+
+
+@pytest.mark.parametrize(
+    ("more", "plain"),
+    [
+        ({"hierarchical_context_parallel_sizes": [2, 2]}, {"context_parallel_size": 4, "attention_backend": "flash"}),
+        ({"use_mup": True, "mup_base_hidden_size": 256}, {}),
+    ],
+)
+def test_arguments_that_change_no_memory(more: dict[str, object], plain: dict[str, object]) -> None:
+    assert _stage(**plain, **more) == _stage(**plain)

@@ -45,8 +45,8 @@ class LitGPT:
         spread = {"no_sync": True, "micro_batches": steps} if ranks > 1 and not given.get("lora") else {}
         return {
             **spread, "precision": "pure", "adapter_size": 2, "adapter_dropout": True, "joined": True, "untied": True,
-            "nf4_inputs": True, "nf4_half": True, "quantized_head": True, "pass_before": True, "attention": "flash", "loss": "chunked", "chunks": 4,
-            "fp32_logits": True, "keep_gradients": True,
+            "nf4_inputs": True, "nf4_half": True, "quantized_head": True, "pass_before": True, "attention": "flash",
+            "loss": "chunked", "chunks": 4, "fp32_logits": True, "keep_gradients": True,
         }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
