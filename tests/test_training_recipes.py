@@ -537,3 +537,24 @@ def test_experts_of_transformers_before_release_5(cli: Run_, name: str, quantize
     words = (name, "--seq", "2k", "--lora", "16", "--qlora", "--lora-targets", "attention", "--framework", "transformers")
     old, new = (_said(cli, *words, "--framework-version", v)["per_gpu"]["weights_bytes"] for v in ("4.57", "5.24"))
     assert (old < new / 3) if quantized else old == new
+
+
+@pytest.mark.parametrize(
+    ("changes", "less"),
+    [({}, 2), ({"precision": "fp32"}, 4), ({"shifted": "fp32-logits"}, 4), ({"shifted": "logits"}, 2), ({"loss": "fused"}, 0)],
+)
+def test_the_trainer_lets_go_of_the_output(changes: dict[str, Any], less: int) -> None:
+    """transformers 5.24, trainer.py `training_step`: `compute_loss` returns the loss alone, before `backward`."""
+    a = load("llama-3.1-8b", offline=True).architecture
+    planner, run = Planner(a), Run(512, precision="pure", lora=8, recompute="full")._replace(**changes)
+    held, freed = (dict(planner.memory(run._replace(output_freed=yes)).moments) for yes in (False, True))
+    late = "start of the backward pass"
+    assert held[late] - freed[late] == less * 512 * a.facts.vocab_size
+    assert held["end of the forward pass"] == freed["end of the forward pass"]
+
+
+@pytest.mark.parametrize("name", ["axolotl", "llama-factory"])
+def test_frameworks_on_the_trainer_free_the_output_of_a_full_loss_alone(name: str) -> None:
+    run = Run(512, **{k: v for k, v in framework(name).defaults({}).items() if k in Run._fields})
+    assert run.output_freed
+    assert not with_method(run, Asked("dpo"))[0].output_freed

@@ -10,8 +10,8 @@ from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.files import File, unresolved
 
 # Groups of megatron/training/arguments.py and megatron/training/config/*.py (main of 2026-08) that change no memory of the GPU.
-# (Hierarchical context parallelism exchanges heads for tokens, as many bytes on each rank; muP's scaled embeddings and logits take the place of those they are
-# made of, core/models/common/language_module/language_module.py `_scale_logits`.)
+# (Hierarchical context parallelism exchanges heads for tokens, as many bytes on each rank; muP's scaled embeddings and logits take
+# the place of those they are made of, core/models/common/language_module/language_module.py `_scale_logits`.)
 INERT = frozenset(
     """
     calculate-per-token-loss hierarchical-context-parallel-sizes use-mup mup-attn-scale-power mup-base-head-dim mup-base-hidden-size
