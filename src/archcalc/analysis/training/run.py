@@ -45,9 +45,10 @@ class Run(NamedTuple):
     a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's output is gone
     before the backward pass; `fp32_logits` casts whole logits before a chunked loss. Without `reshard` gathered weights stay whole
     from the forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole gradients on every rank over
-    micro-batches, `ends_apart` shards embedding and head as units of their own. `modules` are what selective checkpointing makes
-    again by Megatron's accounting, its attention where they are empty. `micro_batches` are those of one step on each pipeline. `ep`
-    ranks share the routed experts; they are taken from `dp`, `fsdp` and `cp`.
+    micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
+    fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
+    `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp`
+    and `cp`.
     """
 
     seq: int
@@ -100,6 +101,7 @@ class Run(NamedTuple):
     buffers: int = 0
     no_sync: bool = False
     ends_apart: bool = False
+    gathered_fp8: bool = False
     frozen_models: int = 0
     value_model: bool = False
     engine_bytes: int = 0

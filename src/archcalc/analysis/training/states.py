@@ -240,7 +240,8 @@ def _gathered(run: Run, held: list[Piece]) -> tuple[int, int]:
     for p in held:
         if p.part != "decoder":
             continue
-        size = nf4_bytes(p.elements, run.double_quant) if p.quantized and not p.trains else p.elements * c
+        each = 1 if run.gathered_fp8 and len(p.tensor.shape) == 2 else c
+        size = nf4_bytes(p.elements, run.double_quant) if p.quantized and not p.trains else p.elements * each
         by_layer[p.copies] = by_layer.get(p.copies, 0) + size
         layer = max(layer, by_layer[p.copies])
         gradients += p.elements * (c + reduced) if p.trains else 0
