@@ -265,7 +265,13 @@ class Widened(NamedTuple):
     """A dense FFN whose activation and product are computed in fp32."""
 
 
-Step = Bare | Rotation | Scores | Routing | Clamped | Differential | Widened
+class Passes(NamedTuple):
+    """The layer runs again and again over each token: `graded` of its passes keep what their backward passes need."""
+
+    graded: int
+
+
+Step = Bare | Rotation | Scores | Routing | Clamped | Differential | Widened | Passes
 """What a layer computes beyond what its tensors show."""
 
 
@@ -298,6 +304,10 @@ class Layer(NamedTuple):
     def scores(self) -> Scores:
         """How the scores are computed: in fp32, with nothing more, where the layer says nothing."""
         return next((s for s in self.steps if isinstance(s, Scores)), Scores())
+
+    def graded(self) -> int:
+        """Passes that keep what a backward pass needs: one, where the layer says nothing."""
+        return next((s.graded for s in self.steps if isinstance(s, Passes)), 1)
 
     def routing(self) -> Routing | None:
         """How the router weighs experts, or None where there is none."""

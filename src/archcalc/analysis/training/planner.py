@@ -229,7 +229,7 @@ class Planner:
             passing = () if run.implementation == "megatron" else passing_gradients(layer, how)
             rows.append(
                 _Layers(
-                    n,
+                    n * layer.graded(),
                     kept.kept,
                     kept.again,
                     self._kept(layer, how, plain, run, "none").kept,
