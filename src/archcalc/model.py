@@ -224,6 +224,7 @@ class Scores(NamedTuple):
     `capped` scores pass through a tanh. Sinks are one more `column` of the scores, from which with `column-max` the largest of the row is
     subtracted first (`max`: it is, without a column); or a `scale` of the output by the sigmoid of the scores' sum against them.
     `floored` scores are raised to the least number of their dtype where they are masked; a `learned` mask has a gradient.
+    Each query's `rank` numbers make logits for `relative` distances, which are added.
     """
 
     softmax: Softmax = "fp32"
@@ -232,6 +233,8 @@ class Scores(NamedTuple):
     sinks: Sinks = "none"
     floored: bool = False
     learned: bool = False
+    relative: int = 0
+    rank: int = 0
 
 
 class Routing(NamedTuple):
