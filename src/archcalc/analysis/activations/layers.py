@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import get_args
 
 from archcalc.analysis.activations.saved import FP32, INT64, Block, How, Linear, Saved, linears_of
@@ -431,6 +432,9 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
         raise UnsupportedError(f"{a.model_type}: how its router weighs experts is not known, so neither is what it keeps")
     hidden, c, kind = a.facts.hidden_size, how.size, routing.kind
     kind = "softmax" if grouped and kind == "all" else kind
+    if routed[0].name.endswith("input_linear.weight"):
+        yield from _pools_saved(how, routed, hidden)
+        return
     experts = routed[0].experts
     assert experts is not None
     total, k = experts.total, experts.active
@@ -502,6 +506,35 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
         )
     yield Saved("experts", "experts: output", c, buffer(read, False))
     yield Saved("experts", "experts: weights of the visits", fine, k)
+
+
+def _pools_saved(how: How, routed: list[Tensor], hidden: int) -> Iterator[Saved]:
+    """Pools of experts, each with a router, whose products are taken expert by expert: those of an attention's queries and outputs, and
+    those of the FFN (transformers 5.24, models/jetmoe/modeling_jetmoe.py `JetMoeMoA`, `JetMoeMoE`, `JetMoeParallelExperts`)."""
+    c, room = how.size, how.capacity
+    for up, down in pairwise(routed):
+        experts = up.experts
+        if experts is None or not up.name.endswith("input_linear.weight"):
+            continue
+        attention, k = "attention" in up.name, experts.active
+        wide, inner = up.shape[1] * k * room // 100, down.shape[2] * k * room // 100
+        if how.trains and not attention:
+            yield Saved("experts", "router: input", c, hidden)
+        yield Saved("experts", "router: probabilities", FP32, k)
+        yield Saved("experts", "router: choice, order of the tokens", INT64, 3 * k)
+        rows = hidden * k * room // 100
+        if how.trains:
+            yield Saved("experts", "experts: input", c, rows)
+        if attention:
+            yield Saved("experts", "queries, as the experts make them", c, wide, split=True)
+        else:
+            yield Saved("experts", "experts: before the activation", c, wide, split=True)
+            if wide == 2 * inner:
+                yield Saved("experts", "experts: activated gate", c, inner, split=True)
+        if how.trains:
+            yield Saved("experts", "experts: output projection's input", c, inner, split=True)
+        yield Saved("experts", "experts: weights of the visits", c, k)
+        yield Saved("experts", "experts: output, and with its bias", c, 2 * rows)
 
 
 def recurrence_saved(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -> Iterator[Saved]:
