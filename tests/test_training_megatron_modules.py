@@ -126,3 +126,20 @@ def test_overlapped_tensor_parallelism_has_three_work_spaces() -> None:
 )
 def test_arguments_that_change_no_memory(more: dict[str, object], plain: dict[str, object]) -> None:
     assert _stage(**plain, **more) == _stage(**plain)
+
+
+@pytest.mark.parametrize(
+    ("factor", "padded", "share"), [(1.5, True, 1.5), (1.5, False, 1.0), (0.5, False, 0.5), (0.5, True, 0.5), (-1, False, 1.0)]
+)
+def test_room_of_experts_is_padded_or_dropped(factor: float, padded: bool, share: float) -> None:
+    # core/transformer/moe/token_dispatcher.py `drop_and_pad`: rows are padded to the room; without it no more than that are kept.
+    routed = {"num_experts": 8, "moe_router_topk": 2, "moe_token_dispatcher_type": "alltoall"}
+    room = {"moe_expert_capacity_factor": factor, "moe_pad_expert_input_to_capacity": padded}
+    even, found = (_stage(**routed, **more).activations["experts"] for more in ({}, room))
+    router = 2 * 1024 * 8 * (2 + 4 + 4 + 1)
+    assert (found - router) / (even - router) == pytest.approx(share)
+
+
+def test_padding_without_a_room_is_refused() -> None:
+    with pytest.raises(UsageError, match="--moe-expert-capacity-factor"):
+        _stage(num_experts=8, moe_pad_expert_input_to_capacity=True)

@@ -37,7 +37,8 @@ INERT = frozenset(
     loss-scale-window lr lr-decay-iters lr-decay-samples lr-decay-style lr-mult-router lr-warmup-fraction lr-warmup-init lr-warmup-iters
     lr-warmup-samples lr-wsd-decay-iters lr-wsd-decay-samples lr-wsd-decay-style manual-gc manual-gc-interval mask-prob
     max-position-embeddings-inference mid-level-dataset-surplus min-loss-scale min-lr mock-data moe-aux-loss-coeff
-    moe-input-jitter-eps moe-per-layer-logging moe-router-bias-update-rate moe-router-force-load-balancing moe-router-group-topk
+    moe-input-jitter-eps moe-token-drop-policy
+    moe-per-layer-logging moe-router-bias-update-rate moe-router-force-load-balancing moe-router-group-topk
     moe-router-load-balancing-type moe-router-num-groups moe-router-pre-softmax moe-router-score-function moe-router-topk-scaling-factor
     moe-router-fusion moe-z-loss-coeff mscale mscale-all-dim mtp-loss-scaling-factor muon-coefficient-type muon-extra-scale-factor
     muon-fp32-matmul-prec muon-momentum muon-nesterov muon-no-split-qkv muon-num-ns-steps muon-scale-mode muon-tp-mode muon-use-syrk
@@ -77,7 +78,7 @@ REFUSED = frozenset(
     keep-fp8-transpose-cache
     language-model-checkpoint linear-attention-freq logits-load-dir mamba-training-ssm-states-dtype mlp-chunks-for-training
     model-provider
-    moe-expert-capacity-factor moe-expert-rank-capacity-factor moe-pad-expert-input-to-capacity moe-paged-stash moe-use-upcycling
+    moe-expert-rank-capacity-factor moe-paged-stash moe-use-upcycling
     optimizer-cpu-offload optimizer-cuda-graph perform-rl-step reuse-grad-buf-for-mxfp8-param-ag moe-use-legacy-grouped-gemm
     torch-fsdp2-no-reshard-after-forward use-kitchen use-megatron-fsdp use-nccl-ub use-torch-fsdp2
     vision-pretraining

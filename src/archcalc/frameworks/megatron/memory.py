@@ -318,7 +318,7 @@ def _layers(
             experts, a.int("moe-router-topk", 2), a.int("moe-ffn-hidden-size", inner), a.int("moe-shared-expert-intermediate-size", 0, 0),
             s.grouped, a.text("moe-token-dispatcher-type", "allgather"), a.flag("moe-router-enable-expert-bias"),
             FP32 if a.text("moe-router-dtype") in ("fp32", "fp64") else HALF,
-            latent=a.int("moe-latent-size", 0, 0),
+            latent=a.int("moe-latent-size", 0, 0), capacity=_capacity(a),
         )  # fmt: skip
         a.given("moe-shared-expert-overlap")
         routed = ml.moe(r, x, gated=gated, fused=fused, weighted=weighted)
@@ -353,6 +353,23 @@ def _layers(
         return [mixer + dense] * number, mixer + dense
     blocks = [mixer + (routed if yes else dense) for yes in frequencies(a, number)]
     return blocks, blocks[-1]
+
+
+def _capacity(a: Arguments) -> int:
+    """The rows of each expert in percent of an even spread: as many as it has room for where they are padded to that, else no more
+    (core/transformer/moe/token_dispatcher.py `drop_and_pad`, `MoEAlltoAllTokenDispatcher.preprocess`)."""
+    factor = a.text("moe-expert-capacity-factor")
+    padded = a.flag("moe-pad-expert-input-to-capacity")
+    if not factor or factor.startswith("-"):
+        if padded:
+            raise UsageError(
+                f"{a.path}: --moe-pad-expert-input-to-capacity needs --moe-expert-capacity-factor", "such as 1.0, or leave it out"
+            )
+        return 100
+    room = round(100 * a.rate("moe-expert-capacity-factor", 1.0))
+    if not 1 <= room <= 100_000:
+        raise UsageError(f"{a.path}: --moe-expert-capacity-factor {factor}: a factor above 0 was expected", "such as 1.0")
+    return room if padded else min(100, room)
 
 
 def _ssm(a: Arguments, s: Settings) -> ml.Ssm:
