@@ -6,6 +6,7 @@ import pytest
 
 from archcalc import hardware
 from archcalc.analysis.training import Run
+from archcalc.analysis.training.choose import choose
 from archcalc.errors import UsageError
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments
@@ -54,6 +55,15 @@ def test_rows_of_experts_follow_the_capacity() -> None:
     even, more = _kept(planner)["experts"], _kept(planner, capacity=150)["experts"]
     router = LAYERS * 128 * (4 + 4 + 4 + 1) * TOKENS
     assert (more - router) / (even - router) == pytest.approx(1.5)
+
+
+def test_plans_that_megatron_s_modules_do_not_cover_are_not_chosen() -> None:
+    planner = _planner()
+    run = Run(TOKENS, implementation="megatron", recompute="selective", modules=("moe",))
+    with pytest.raises(UsageError, match="--recompute-modules"):
+        planner.check(run._replace(fsdp=8))
+    chosen = choose(planner, run, frozenset({"recompute"}), 64, 8, 80 << 30).run
+    assert chosen.fsdp == 1 and chosen.zero <= 1
 
 
 def test_a_module_that_is_not_known_is_refused_by_name() -> None:

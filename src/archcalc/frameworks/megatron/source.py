@@ -25,6 +25,11 @@ class MegatronPlanner(Planner):
 
     def check(self, run: Run) -> None:
         super().check(run)
+        if run.modules and not covers(self.a, run):
+            raise UsageError(
+                "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
+                "no adapters, FSDP, ZeRO above 1 or offload beside it",
+            )
         for module in run.modules:
             if module not in mm.MADE_AGAIN:
                 raise UsageError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(mm.MADE_AGAIN)}")
