@@ -153,3 +153,12 @@ def test_room_of_experts_is_padded_or_dropped(factor: float, padded: bool, share
 def test_padding_without_a_room_is_refused() -> None:
     with pytest.raises(UsageError, match="--moe-expert-capacity-factor"):
         _stage(num_experts=8, moe_pad_expert_input_to_capacity=True)
+
+
+def test_a_plan_of_megatron_spreads_experts_before_it_splits_tensors() -> None:
+    # megatron-bridge's own recipe of this model has experts over 16 GPUs and no tensor parallelism (NVIDIA-NeMo/Megatron-Bridge,
+    # docs/training/moe-optimization.md).
+    planner = _planner()
+    run = Run(TOKENS, implementation="megatron", attention="flash")
+    chosen = choose(planner, run, frozenset(), 16, 8, 76 << 30).run
+    assert (chosen.tp, chosen.pp, chosen.zero, chosen.ep) == (1, 1, 1, 16)
