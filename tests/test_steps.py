@@ -169,7 +169,7 @@ def measured() -> list[dict[str, Any]]:
 
 # Types whose layers compute what no step stands for yet; the list may only get shorter.
 LEFT = frozenset(
-    """bailing_hybrid hrm_text inkling2_text inkling_text jetmoe kimi_linear olmo_hybrid qwen4_exp_text
+    """bailing_hybrid inkling2_text kimi_linear olmo_hybrid qwen4_exp_text
     recurrent_gemma""".split()
 )
 

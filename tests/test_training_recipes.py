@@ -537,3 +537,42 @@ def test_experts_of_transformers_before_release_5(cli: Run_, name: str, quantize
     words = (name, "--seq", "2k", "--lora", "16", "--qlora", "--lora-targets", "attention", "--framework", "transformers")
     old, new = (_said(cli, *words, "--framework-version", v)["per_gpu"]["weights_bytes"] for v in ("4.57", "5.24"))
     assert (old < new / 3) if quantized else old == new
+
+
+@pytest.mark.parametrize(
+    ("changes", "less"),
+    [({}, 2), ({"precision": "fp32"}, 4), ({"shifted": "fp32-logits"}, 4), ({"shifted": "logits"}, 2), ({"loss": "fused"}, 0)],
+)
+def test_the_trainer_lets_go_of_the_output(changes: dict[str, Any], less: int) -> None:
+    """transformers 5.24, trainer.py `training_step`: `compute_loss` returns the loss alone, before `backward`."""
+    a = load("llama-3.1-8b", offline=True).architecture
+    planner, run = Planner(a), Run(512, precision="pure", lora=8, recompute="full")._replace(**changes)
+    held, freed = (dict(planner.memory(run._replace(output_freed=yes)).moments) for yes in (False, True))
+    late = "start of the backward pass"
+    assert held[late] - freed[late] == less * 512 * a.facts.vocab_size
+    assert held["end of the forward pass"] == freed["end of the forward pass"]
+
+
+@pytest.mark.parametrize("name", ["axolotl", "llama-factory"])
+def test_frameworks_on_the_trainer_free_the_output_of_a_full_loss_alone(name: str) -> None:
+    run = Run(512, **{k: v for k, v in framework(name).defaults({}).items() if k in Run._fields})
+    assert run.output_freed
+    assert not with_method(run, Asked("dpo"))[0].output_freed
+
+
+def test_float8_of_torchtitan_gathers_less_and_keeps_as_much(cli: Run_, tmp_path: Path) -> None:
+    """torchao 0.14, float8/float8_linear.py: `save_for_backward(input_hp, ...)`. Logged on 8 H100: 76.8 GiB for 77.0 in bf16."""
+    found = []
+    for more in ("", "quantize.linear.float8", "mx"):
+        path = tmp_path / "i.toml"
+        text = TORCHTITAN.replace('flavor = "8B"', f'flavor = "8B"\nconverters = ["{more}"]') if more else TORCHTITAN
+        fp8 = "[quantize.linear.float8]\nenable_fsdp_float8_all_gather = true\n"
+        path.write_text(text + (fp8 if more else ""), encoding="utf-8")
+        done = cli("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline")
+        found.append(json.loads(done.stdout) if done.stdout else done.stderr)
+    plain, float8, refused = found
+    assert plain["per_gpu"]["activations_bytes"] == float8["per_gpu"]["activations_bytes"]
+    layer = 218_103_808 // 2  # Elements of a layer's matrices (Llama 3.1 8B), of two ranks of tensor parallelism.
+    gathered = [next(t["bytes"] for t in r["terms"] if t["name"] == "weights gathered") for r in (plain, float8)]
+    assert gathered[0] - gathered[1] == 2 * layer
+    assert "mx" in str(refused)

@@ -45,7 +45,7 @@ def run_of(row: dict[str, Any]) -> tuple[Architecture, Run]:
         run = Run(
             row["max_model_len"], row["micro_batch_size"], precision="pure", attention="flash", lora=8, targets=(fused,), adapter_size=2,
             fsdp=row["n_gpus"], quant="nf4" if row.get("quantization") else "", double_quant="dq" in (row.get("quantization") or ""),
-            nf4_inputs=True,
+            nf4_inputs=True, nf4_half=True,
         )  # fmt: skip
         return a, run
     a = zoo.spec(row["model"].removeprefix("meta-llama/").lower())

@@ -26,7 +26,7 @@ _WHY: tuple[tuple[str, str], ...] = (
     ("fsdpq-", _RESERVED),
     ("peft-", "nvidia-smi, with what the allocator reserved; FSDP1 gathers frozen units and adapters apart"),
     ("nous-", "reserved; the length and what is checkpointed are not stated: operations of the experts are"),
-    ("bridge-nemotron", "norms, experts and their activations are made again, which an option cannot say; a recipe can"),
+    ("bridge-nemotron", "norms, experts and their activations are made again (--recompute-modules says so); gradients in bf16"),
     ("bridge-", "optimizer states and gradients in bf16, and CUDA graphs"),
     ("mcore-", "the number of GPUs is an assumption of the row"),
     ("axolotl-", "reserved, as stated in a comment of the example; its lengths are caps"),

@@ -224,6 +224,7 @@ class Scores(NamedTuple):
     `capped` scores pass through a tanh. Sinks are one more `column` of the scores, from which with `column-max` the largest of the row is
     subtracted first (`max`: it is, without a column); or a `scale` of the output by the sigmoid of the scores' sum against them.
     `floored` scores are raised to the least number of their dtype where they are masked; a `learned` mask has a gradient.
+    Each query's `rank` numbers make logits for `relative` distances, which are added.
     """
 
     softmax: Softmax = "fp32"
@@ -232,6 +233,8 @@ class Scores(NamedTuple):
     sinks: Sinks = "none"
     floored: bool = False
     learned: bool = False
+    relative: int = 0
+    rank: int = 0
 
 
 class Routing(NamedTuple):
@@ -265,7 +268,13 @@ class Widened(NamedTuple):
     """A dense FFN whose activation and product are computed in fp32."""
 
 
-Step = Bare | Rotation | Scores | Routing | Clamped | Differential | Widened
+class Passes(NamedTuple):
+    """The layer runs again and again over each token: `graded` of its passes keep what their backward passes need."""
+
+    graded: int
+
+
+Step = Bare | Rotation | Scores | Routing | Clamped | Differential | Widened | Passes
 """What a layer computes beyond what its tensors show."""
 
 
@@ -298,6 +307,10 @@ class Layer(NamedTuple):
     def scores(self) -> Scores:
         """How the scores are computed: in fp32, with nothing more, where the layer says nothing."""
         return next((s for s in self.steps if isinstance(s, Scores)), Scores())
+
+    def graded(self) -> int:
+        """Passes that keep what a backward pass needs: one, where the layer says nothing."""
+        return next((s.graded for s in self.steps if isinstance(s, Passes)), 1)
 
     def routing(self) -> Routing | None:
         """How the router weighs experts, or None where there is none."""

@@ -157,6 +157,7 @@ def train(
     precision: str | None = None,
     checkpointing: str | None = None,
     checkpoint_every: int | None = None,
+    recompute_modules: str | None = None,
     attention: str | None = None,
     implementation: str | None = None,
     loss: str | None = None,

@@ -99,7 +99,7 @@ def stepped(layer: Layer, how: Computes, position: Position, hidden: int) -> Lay
         cache = next((c for c in layer.caches if c.heads), None)
         if how.bare_values is not None and cache is not None:
             steps.append(Bare("v_norm", how.bare_values, cache.heads * attend.v_dim, cache.heads, inner=True))
-        made = Scores(how.softmax, how.products, how.capped, sinks, how.floored, how.learned)
+        made = Scores(how.softmax, how.products, how.capped, sinks, how.floored, how.learned, scores.relative, scores.rank)
         if made != Scores():
             steps.append(made)
     for step in layer.steps:

@@ -13,13 +13,13 @@ from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Shard, Stack, Tensor, stack
+from archcalc.model import Architecture, Passes, Shard, Stack, Tensor, stack
 
 MOST_PASSES = 10_000
 
 
 class Schema(PlainSchema):
-    inert_keys = ("L_bp_cycles", "embedding_scale", "prefix_lm", "num_key_value_heads")
+    inert_keys = ("embedding_scale", "prefix_lm", "num_key_value_heads")
 
     vocab_size: Size = 151808
     hidden_size: Size = 1536
@@ -33,6 +33,7 @@ class Schema(PlainSchema):
     H_cycles: Layers = 2
     L_cycles: Layers = 3
     num_layers_per_stack: Layers | None = None
+    L_bp_cycles: tuple[int, ...] | None = None
 
     def computes(self) -> Computes:
         return super().computes()._replace(bare="bare-rms")
@@ -63,6 +64,13 @@ class Schema(PlainSchema):
         layers = [layer] * (self.num_layers_per_stack or self.num_hidden_layers)
         return stack(join(prefix, f"{module}.layers"), "decoder", layers)
 
+    def graded(self) -> tuple[int, int]:
+        """Passes of the low and of the high stack that keep what their backward passes need (`HrmTextModel.forward`: the last of each
+        cycle's passes, as many as `L_bp_cycles` says of the last cycles and one of those before; all of the high stack)."""
+        listed = (2,) if self.L_bp_cycles is None else self.L_bp_cycles
+        each = (1,) * max(0, self.H_cycles - len(listed)) + listed
+        return sum(max(0, min(n, self.L_cycles)) for n in each[: self.H_cycles]), self.H_cycles
+
     def more(self) -> dict[str, Any]:
         cycles = f"{self.H_cycles} cycles of {self.L_cycles} passes through the low stack and one through the high one"
         return {"norm": "RMSNorm (pre, no weights)", "more": (("attention output", "gated by its input"), ("recurrence", cycles))}
@@ -75,4 +83,11 @@ class Schema(PlainSchema):
             raise ConfigError(f"H_cycles x L_cycles is {times:,}: no model passes so often", "correct one of the two", "H_cycles")
         low = self.passes("L_module", times, prefix)
         high = self.passes("H_module", self.H_cycles, prefix)
-        return computed(super().architecture(prefix)._replace(stacks=(low, high)), self.computes())
+        a = computed(super().architecture(prefix)._replace(stacks=(low, high)), self.computes())
+        graded = self.graded()
+        stacks = zip(a.stacks, graded, strict=True)
+        # Each pass through a stack ends with a norm of its own.
+        return a._replace(
+            stacks=tuple(s._replace(kinds=tuple(k._replace(steps=(*k.steps, Passes(n))) for k in s.kinds)) for s, n in stacks),
+            steps=a.steps * sum(graded),
+        )

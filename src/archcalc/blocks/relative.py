@@ -77,8 +77,7 @@ class RelativeAttention:
         yield Attend(self.heads, self.dim, self.dim, self.window)
 
     def steps(self) -> Iterator[Step]:
-        if self.clipped:
-            yield Scores(sinks="column")
+        yield Scores(sinks="column" if self.clipped else "none", relative=self.extent, rank=self.rel_dim)
 
     def scan_flops(self) -> int:
         return 0

@@ -137,6 +137,15 @@ class Computed(NamedTuple):
     checkpoint_every: Annotated[
         int | None, _number("--checkpoint-every", 1, 10_000, "Layers between two checkpoints: 1.", COMPUTE)
     ] = None
+    recompute_modules: Annotated[
+        str | None,
+        typer.Option(
+            "--recompute-modules",
+            metavar="NAMES",
+            help="Megatron's, made again: core_attn,layernorm,mla_up_proj,mlp,moe,moe_act,shared_experts.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = None
     attention: Annotated[
         Attentions | None, typer.Option("--attention", help="eager keeps the scores; sdpa.", rich_help_panel=COMPUTE)
     ] = None
@@ -418,6 +427,16 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool)
             computed.dropout is False and computed.implementation is not Implementations.megatron and alone,
             "--implementation megatron",
         ),
+        (
+            "--recompute-modules",
+            computed.recompute_modules is not None and computed.implementation is not Implementations.megatron and alone,
+            "--implementation megatron",
+        ),
+        (
+            "--recompute-modules",
+            computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
+            "--checkpointing selective",
+        ),
         ("--no-double-quant", trained.double_quant is False and not trained.qlora and alone, "--lora 16 --qlora"),
     ):
         if wrong:
@@ -426,8 +445,13 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool)
         "seq": None if computed.seq is None else units.parse_tokens(computed.seq),
         "micro_batch": computed.micro_batch,
         "micro_batches": computed.accumulate,
-        "recompute": "full" if (every or 1) > 1 else computed.checkpointing and computed.checkpointing.value,
+        "recompute": "full"
+        if (every or 1) > 1
+        else "selective"
+        if computed.recompute_modules is not None
+        else computed.checkpointing and computed.checkpointing.value,
         "every": every,
+        "modules": _modules(computed.recompute_modules),
         "loss": loss and loss.value,
         "chunks": computed.loss_chunks,
         "grad_size": _gradient(computed.grad_dtype),
@@ -446,6 +470,15 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool)
         out[name] = value and value.value
     out |= {name: getattr(split, name) for name in ("dp", "fsdp", "zero", "tp", "pp", "interleave", "cp", "ep")}
     return {name: value for name, value in out.items() if value is not None}
+
+
+def _modules(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name for name in text.replace(",", " ").split() if name))
+    if not names:
+        raise UsageError("--recompute-modules names no module", "such as --recompute-modules core_attn,layernorm")
+    return names
 
 
 def _gradient(text: str | None) -> int | None:

@@ -35,7 +35,7 @@ class Axolotl:
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "precision": "pure", "optimizer": "adamw-fused", "attention": "flash",
-            "quantized_experts": given.get("quant") == "nf4",
+            "quantized_experts": given.get("quant") == "nf4", "output_freed": True,
         }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
@@ -91,6 +91,7 @@ class Axolotl:
             "recompute": "none" if checkpointing in ("false", "no", "") else "full",
             "offload_inputs": (checkpointing.startswith("offload") or k.text("activation_offloading").lower() not in ("", "false")) or None,
             "loss": "fused" if fused else "full",
+            "output_freed": True,
             "lora": (k.int("lora_r", default=8) or 8) if adapter else None,
             "targets": (("all-linear",) if linear or not targets else targets) if adapter else None,
             "quant": "nf4" if four and adapter else None,

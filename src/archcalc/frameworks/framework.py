@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from archcalc import hardware, report
 from archcalc.analysis.training import Planner, Run
 from archcalc.analysis.training.method import Asked, with_method
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
 from archcalc.model import Architecture
 
@@ -87,6 +87,28 @@ def planner_of(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Plan
     return MegatronPlanner(a, gpus.device if gpus else None) if covers(a, run) else None
 
 
+_LITGPT_CHUNK, _CHUNKS = 128, 8
+
+
+def told(given: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The framework that options tell though none is named, and by what.
+
+    A loss in chunks of 128 tokens is LitGPT's (0.5.13, finetune/lora.py `fit`: `lm_head_chunk_size=128`): others that have one count
+    chunks instead, 8 of a batch (torchtune 0.6, modules/loss/ce_chunked_output_loss.py; torchtitan 0.3, components/loss.py). Its finetuning
+    shards by FSDP alone.
+    """
+    chunks, seq = given.get("chunks"), given.get("seq")
+    if given.get("loss") != "chunked" or not chunks or not seq or chunks in (1, _CHUNKS) or -(-seq // _LITGPT_CHUNK) != chunks:
+        return None
+    split = given.keys() & {"tp", "pp", "ep", "cp", "zero", "implementation"}
+    if split or given.get("precision") not in ("pure", "amp", "fp32"):
+        return None
+    return (
+        "litgpt",
+        f"a loss in chunks of {_LITGPT_CHUNK} tokens is LitGPT's, and so is the rest: a --framework that is named decides",
+    )
+
+
 def usual(given: Mapping[str, Any], gpus: int) -> dict[str, Any]:
     """What options leave open where no framework is named, as those that publish such runs have it.
 
@@ -119,6 +141,9 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     from archcalc.loader import load
 
     asked_for = {**ask.changes, "version": ask.version}
+    known = None if name else told(ask.changes)
+    if known:
+        name = known[0]
     taken = framework(name).defaults(asked_for) if name else usual(ask.changes, ask.gpus.count if ask.gpus else 1)
     changes = {**taken, **ask.changes}
     if "seq" not in changes:
@@ -129,9 +154,16 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     assert ask.source is not None
     loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
     run, notes = with_method(Run(**changes), ask.method or Asked())
-    if not name:
+    if known:
+        notes = [*notes, f"no framework is named: {known[1]}"]
+    elif not name:
         notes = [*notes, *_said(loaded.architecture, run, taken)]
     planner = planner_of(loaded.architecture, run, ask.gpus)
+    if run.modules and planner is None:
+        raise UnsupportedError(
+            "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
+            "--implementation megatron without adapters and FSDP, or leave it out",
+        )
     r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner)
     r.notes[:0] = notes
     return r

@@ -4,7 +4,8 @@ Read in LitGPT 0.5.3 and 0.5.13: finetune/lora.py (`lora_dropout` is 0.05), fine
 `chunked_cross_entropy`. Quantized by bitsandbytes 0.42, as its requirements long were, matrices keep what they read too, as an
 attribute of their node (bitsandbytes 0.42, autograd/_functions.py `MatMul4Bit`, `ctx.tensors`): it lives as long as the graph, and
 `logits` of finetune/lora.py `fit` holds that of one micro-batch until the next one's are there. All linear modules are quantized,
-the head too (Lightning 2.4, fabric/plugins/precision/bitsandbytes.py `module_init_context`).
+the head too, from fp16 (Lightning 2.4, fabric/plugins/precision/bitsandbytes.py `module_init_context`, `_Linear4bit.quantize`), so that a
+matrix comes back in fp16 and is cast to bf16.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class LitGPT:
         spread = {"no_sync": True, "micro_batches": steps} if ranks > 1 and not given.get("lora") else {}
         return {
             **spread, "precision": "pure", "adapter_size": 2, "adapter_dropout": True, "joined": True, "untied": True,
-            "nf4_inputs": True, "quantized_head": True, "pass_before": True, "attention": "flash", "loss": "chunked", "chunks": 4,
-            "fp32_logits": True, "keep_gradients": True,
+            "nf4_inputs": True, "nf4_half": True, "quantized_head": True, "pass_before": True, "attention": "flash",
+            "loss": "chunked", "chunks": 4, "fp32_logits": True, "keep_gradients": True,
         }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:

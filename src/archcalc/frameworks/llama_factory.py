@@ -33,7 +33,11 @@ class LlamaFactory:
         return "finetuning_type" in file.data or "cutoff_len" in file.data or "stage" in file.data
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"precision": "pure" if given.get("lora") or given.get("quant") else "amp", "recompute": "full"}
+        return {
+            "precision": "pure" if given.get("lora") or given.get("quant") else "amp",
+            "recompute": "full",
+            "output_freed": True,
+        }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -74,6 +78,7 @@ class LlamaFactory:
             # On unless switched off (model/model_utils/checkpointing.py `prepare_model_for_training`).
             "recompute": "none" if k.flag("disable_gradient_checkpointing") else "full",
             "loss": "fused" if k.flag("enable_liger_kernel") else "full",
+            "output_freed": True,
             "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
             "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,
             "quant": "nf4" if bits == 4 else None,

@@ -1,7 +1,8 @@
 """torchtitan's TOML.
 
 Read in torchtitan 0.2 and 0.3: config/job_config.py, config/configs.py, distributed/activation_checkpoint.py, components/loss.py,
-models/llama3/infra/parallelize.py `apply_fsdp`.
+models/llama3/infra/parallelize.py `apply_fsdp`; torchao 0.14, float8/float8_linear.py `matmul_with_hp_or_float8_args.forward` (saves its
+input in the computing type) and fsdp_utils.py (gathers fp8 where that is switched on).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Torchtitan:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
-        k.refuse(("training.enable_cpu_offload", "parallelism.pipeline_parallel_schedule_csv", "model.converters"))
+        k.refuse(("training.enable_cpu_offload", "parallelism.pipeline_parallel_schedule_csv"))
         p = "parallelism"
         n = world(ask)
         tp, pp, cp = (k.int(f"{p}.{name}_parallel_degree", default=1) or 1 for name in ("tensor", "pipeline", "context"))
@@ -64,7 +65,14 @@ class Torchtitan:
         reshard = k.text(f"{p}.fsdp_reshard_after_forward", default="default")
         whole = k.int("training.global_batch_size", default=-1, least=-1) or -1
         steps = max(1, whole // (local * replicas * shard)) if whole > 0 else 1
+        converters = k.names("model.converters")
+        if other := next((name for name in converters if name.rpartition("quantize.linear.")[2] != "float8"), None):
+            raise UnsupportedError(f"{k.path}: model.converters: {other!r} is not modelled", "float8 is")
+        gather = "float8.enable_fsdp_float8_all_gather"
+        gathered = bool(converters) and k.flag(gather, f"quantize.linear.{gather}")
+        notes = ["float8: matrices keep what they read in bf16 (torchao), so activations are bf16's"] if converters else []
         fields: dict[str, Any] = {
+            "gathered_fp8": gathered or None,
             "seq": k.int("training.seq_len", default=2048),
             "micro_batch": micro if pp > 1 else local,
             "micro_batches": max(1, local // micro) if pp > 1 else steps,
@@ -94,7 +102,7 @@ class Torchtitan:
         if fields["every"]:
             fields["recompute"] = "full"
         name, flavor = k.text("model.name"), k.text("model.flavor")
-        return reported(ask, k, "torchtitan", _INERT, bundled(name, flavor), fields)
+        return reported(ask, k, "torchtitan", _INERT, bundled(name, flavor), fields, notes)
 
 
 FRAMEWORK = Torchtitan()

@@ -91,6 +91,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "recompute": "full" if k.flag("gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
         "loss": "fused" if trl or k.flag("use_liger_kernel") else "full",
+        "output_freed": True,
         "shifted": shifted(ask.version),
         "offload_inputs": k.flag("activation_offloading") or None,
         "lora": (k.int("lora_r", default=16) or 16) if lora else None,

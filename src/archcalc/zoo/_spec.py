@@ -25,6 +25,7 @@ from archcalc.model import (
     Layer,
     Lengths,
     Moe,
+    Passes,
     Position,
     Rope,
     Rotation,
@@ -135,7 +136,7 @@ _tensor = _reader(Tensor, shape=tuple, shard=Shard._make, experts=lambda row: Ex
 _state = _reader(State, shape=tuple)
 _cache = _reader(Cache, states=_each(_state))
 _STEPS: dict[str, Callable[[list[Any]], Any]] = {
-    cls.__name__: _reader(cls) for cls in (Bare, Rotation, Scores, Routing, Clamped, Differential, Widened)
+    cls.__name__: _reader(cls) for cls in (Bare, Rotation, Scores, Routing, Clamped, Differential, Widened, Passes)
 }
 
 

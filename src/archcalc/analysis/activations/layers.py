@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import get_args
 
 from archcalc.analysis.activations.saved import FP32, INT64, Block, How, Linear, Saved, linears_of
@@ -253,7 +254,7 @@ _WIDEST = 256
 
 def _stepwise(how: How, attend: Attend, scores: Scores) -> bool:
     """Whether SDPA computes in steps: on the CPU, where values are not as wide as keys, or the mask has a gradient."""
-    return how.cpu and how.attention != "eager" and (attend.qk_dim != attend.v_dim or scores.learned)
+    return how.cpu and how.attention != "eager" and (attend.qk_dim != attend.v_dim or scores.learned or scores.relative > 0)
 
 
 def _inner_norm(a: Architecture, how: How, t: Tensor, attend: Attend, queries: int, keys: int) -> Iterator[Saved]:
@@ -279,6 +280,14 @@ def _scores(
     own_kv: bool,
 ) -> Iterator[Saved]:  # fmt: skip
     c = how.size
+    learned = scores.learned or scores.relative > 0
+    if scores.relative:
+        # transformers 5.24, models/inkling/modeling_inkling.py `InklingRelativeLogits.forward`: a logit for each distance, of which those
+        # of the keys are gathered; their numbers and the mask are the same for all sequences of a batch.
+        if how.trains:
+            yield Saved("scores", "relative states", c, attend.heads * scores.rank, split=True)
+        yield Saved("scores", "relative logits", c, attend.heads * scores.relative, split=True)
+        yield Saved("scores", "distances", 1, per_pair=INT64 + 1)
     repeats = attend.heads > (kv_values // attend.v_dim if attend.v_dim else attend.heads)
     if how.attention == "eager" or _stepwise(how, attend, scores):
         s = FP32 if how.attention != "eager" else c
@@ -302,13 +311,13 @@ def _scores(
         return
     masked = (
         how.attention != "flash"
-        and not scores.learned
+        and not learned
         and (how.attention == "sdpa-mask" or (attend.window is not None and how.tokens > attend.window))
     )
     # LitGPT, model.py `CausalSelfAttention.forward`: `k.expand(...)`, then `reshape`.
     # transformers 5.24, integrations/sdpa_attention.py `use_gqa_in_sdpa`: the kernel repeats no heads that are wider than 256.
     wide = how.attention != "flash" and not attend.qk_dim == attend.v_dim <= _WIDEST
-    expanded = (masked or how.joined or wide or scores.learned) and repeats
+    expanded = (masked or how.joined or wide or learned) and repeats
     if fused and not turned:
         yield Saved("scores", "queries, keys and values", c, fused, split=True)
     else:
@@ -320,6 +329,8 @@ def _scores(
     yield Saved("scores", "log of the softmax's sum", FP32, attend.heads, split=True)
     if masked:
         yield Saved("scores", "mask", c, per_pair=1)
+    if scores.relative:
+        yield Saved("scores", "relative logits as a mask", c, per_pair=attend.heads, split=True)
     if scores.learned:
         yield Saved("scores", "learned mask", c, per_pair=kv_values // attend.v_dim, split=True)
 
@@ -421,6 +432,9 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
         raise UnsupportedError(f"{a.model_type}: how its router weighs experts is not known, so neither is what it keeps")
     hidden, c, kind = a.facts.hidden_size, how.size, routing.kind
     kind = "softmax" if grouped and kind == "all" else kind
+    if routed[0].name.endswith("input_linear.weight"):
+        yield from _pools_saved(how, routed, hidden)
+        return
     experts = routed[0].experts
     assert experts is not None
     total, k = experts.total, experts.active
@@ -478,8 +492,49 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
     if how.rank and names & how.targets:
         # The adapter is added to the weights, and the sum kept (PEFT 0.21, tuners/lora/layer.py `ParamWrapper`).
         yield Saved("adapters", "experts: weights with the adapter", c, fixed=sum(t.elements for t in routed), split=True)
+    pooled = next((t for t in layer.tensors if t.role == "shared_experts" and len(t.shape) == 3 and "down" in t.name), None)
+    if pooled is not None:
+        # Shared experts as one batched product (transformers 5.24, models/inkling/modeling_inkling.py `InklingSharedExperts.forward`).
+        if how.trains:
+            yield Saved("experts", "shared experts: input", c, hidden)
+        yield Saved(
+            "experts",
+            "shared experts: gate, activated gate, up, product, weighted",
+            c,
+            (5 if how.trains else 4) * pooled.shape[0] * pooled.shape[2],
+            split=True,
+        )
     yield Saved("experts", "experts: output", c, buffer(read, False))
     yield Saved("experts", "experts: weights of the visits", fine, k)
+
+
+def _pools_saved(how: How, routed: list[Tensor], hidden: int) -> Iterator[Saved]:
+    """Pools of experts, each with a router, whose products are taken expert by expert: those of an attention's queries and outputs, and
+    those of the FFN (transformers 5.24, models/jetmoe/modeling_jetmoe.py `JetMoeMoA`, `JetMoeMoE`, `JetMoeParallelExperts`)."""
+    c, room = how.size, how.capacity
+    for up, down in pairwise(routed):
+        experts = up.experts
+        if experts is None or not up.name.endswith("input_linear.weight"):
+            continue
+        attention, k = "attention" in up.name, experts.active
+        wide, inner = up.shape[1] * k * room // 100, down.shape[2] * k * room // 100
+        if how.trains and not attention:
+            yield Saved("experts", "router: input", c, hidden)
+        yield Saved("experts", "router: probabilities", FP32, k)
+        yield Saved("experts", "router: choice, order of the tokens", INT64, 3 * k)
+        rows = hidden * k * room // 100
+        if how.trains:
+            yield Saved("experts", "experts: input", c, rows)
+        if attention:
+            yield Saved("experts", "queries, as the experts make them", c, wide, split=True)
+        else:
+            yield Saved("experts", "experts: before the activation", c, wide, split=True)
+            if wide == 2 * inner:
+                yield Saved("experts", "experts: activated gate", c, inner, split=True)
+        if how.trains:
+            yield Saved("experts", "experts: output projection's input", c, inner, split=True)
+        yield Saved("experts", "experts: weights of the visits", c, k)
+        yield Saved("experts", "experts: output, and with its bias", c, 2 * rows)
 
 
 def recurrence_saved(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -> Iterator[Saved]:

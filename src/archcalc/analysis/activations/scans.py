@@ -25,9 +25,10 @@ def scan_saved(cache: Cache, c: int) -> Iterator[Saved]:
     if cache.recurrence in RECOMPUTED:
         return
     convolved = sum(s.shape[0] for s in cache.states if s.name == "conv")
+    fine = any(s.name == "conv" and s.dtype == "fp32" for s in cache.states)
     recurrent = next((s for s in cache.states if s.name == "recurrent"), None)
     if convolved:
-        yield Saved("recurrence", "convolution", c, convolved, split=True)
+        yield Saved("recurrence", "convolution", FP32 if fine else c, convolved, split=True)
     if recurrent is None:
         return
     if cache.recurrence in ("gated-delta", "kda") and len(recurrent.shape) == 3:

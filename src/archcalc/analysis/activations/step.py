@@ -90,7 +90,7 @@ def step_saved(a: Architecture, how: How, *, loss: Loss = "none", checkpointing:
             continue
         for layer, n in zip(stack.kinds, stack.counts(), strict=True):
             kept = layer_kept(a, layer, how, "transformers", "full" if checkpointing else "none").kept
-            total += n * rank_bytes(kept, how.batch, how.tokens)
+            total += n * layer.graded() * rank_bytes(kept, how.batch, how.tokens)
     # The tables of positions are used inside the layers alone.
     rest = [s for s in outside(a, how) if not (checkpointing and s.block == "position")]
     return total + rank_bytes([*rest, *loss_saved(a, how, loss)], how.batch, how.tokens)

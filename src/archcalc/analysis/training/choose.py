@@ -116,13 +116,22 @@ def _data(planner: Planner, run: Run, given: frozenset[str], ranks: int, per_nod
         return
     experts = planner.a.facts.moe.experts if planner.a.facts.moe else 0
     yield _Way(_words(ranks, 1, 1), {"dp": ranks, "fsdp": 1, "zero": 1})
+    spread = _spread(experts, ranks)
+    if spread > 1 and "ep" not in given and run.implementation == "megatron":
+        # Megatron-LM spreads experts over replicas of the rest (core/parallel_state.py: expert parallelism inside of data parallelism).
+        yield _Way(f"{_words(ranks, 1, 1)}, EP {spread}", {"dp": ranks, "fsdp": 1, "zero": 1, "ep": spread})
     sizes = [n for n in (per_node, ranks) if n <= ranks and ranks % n == 0 and n > 1]
     for n in dict.fromkeys(sizes):
         changes = {"dp": ranks // n, "fsdp": n, "zero": 0}
         yield _Way(_words(ranks // n, n, 0), changes)
-        spread = max((e for e in (2, 4, 8, 16, 32, 64) if experts and experts % e == 0 and n % e == 0), default=1)
+        spread = _spread(experts, n)
         if spread > 1 and "ep" not in given:
             yield _Way(f"{_words(ranks // n, n, 0)}, EP {spread}", {**changes, "ep": spread})
+
+
+def _spread(experts: int, ranks: int) -> int:
+    """The most of `ranks` that routed experts divide over."""
+    return max((e for e in (2, 4, 8, 16, 32, 64) if experts and experts % e == 0 and ranks % e == 0), default=1)
 
 
 def _words(dp: int, fsdp: int, zero: int) -> str:

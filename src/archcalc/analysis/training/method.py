@@ -54,6 +54,8 @@ def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
     if name in ("dpo", "reward"):
         changes["micro_batch"] = 2 * run.micro_batch
         notes.append(f"{run.micro_batch} pair{'s' if run.micro_batch > 1 else ''}: chosen and rejected sequences are one batch")
+    if name != "sft":
+        changes["output_freed"] = False  # Their losses read the logits.
     if name == "reward":
         changes["loss"] = "scalar"
     if asked.completion is not None:

@@ -229,7 +229,7 @@ class Planner:
             passing = () if run.implementation == "megatron" else passing_gradients(layer, how)
             rows.append(
                 _Layers(
-                    n,
+                    n * layer.graded(),
                     kept.kept,
                     kept.again,
                     self._kept(layer, how, plain, run, "none").kept,
@@ -400,8 +400,11 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
             # computing type beside the fp32 ones that are copied from 4.46 on.
             held = FP32 if run.shifted == "fp32-logits" else c
             beside = 0 if run.shifted == "fp32-logits" else upcast
-            return (held + beside + 4 + 4) * n + targets, (held + 4 + 8) * n + targets, held * n
-        return (c + upcast + 4) * n + targets, (c + 8 + 4) * n + targets, c * n
+            late = 0 if run.output_freed else held
+            return (held + beside + 4 + 4) * n + targets, (late + 4 + 8) * n + targets, late * n
+        # The Trainer's `compute_loss` returns the loss alone, so the output is gone (transformers 5.24, trainer.py `training_step`).
+        late = 0 if run.output_freed else c
+        return (c + upcast + 4) * n + targets, (late + 8 + 4) * n + targets, late * n
     if run.loss == "chunked" and run.fp32_logits:
         # Fabric casts whole logits to fp32 on their way out (Lightning 2.4, fabric/plugins/precision/half.py and bitsandbytes.py
         # `convert_output`); the loss takes 128 tokens at a time, but frees nothing of them before all have run (LitGPT 0.5.3,
@@ -409,7 +412,8 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
         old = FP32 * n if run.pass_before else 0
         upcast = FP32 * n if c != FP32 else 0
         return (
-            max(old + c * n + max(upcast, head), (FP32 + FP32) * n) + targets,
+            # The head is whole again for each chunk, beside the chunks before.
+            max(old + c * n + upcast, old + c * n - share(c * n, run.chunks) + head, (FP32 + FP32) * n) + targets,
             max(8 * n, 4 * n + share(4 * n, run.chunks)) + targets,
             FP32 * n,
         )
@@ -467,11 +471,11 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
     if run.shifted != "labels":
         held = FP32 if run.shifted == "fp32-logits" else run.size
         more = "" if held == FP32 else " + 4 fp32"
-        return (
-            f"({held} logits{' + 4 log-softmax + 2 x 4 gradients' if late else f'{more} + 4 shifted + 4 log-softmax'}) B x {size}"
-        )
+        kept = "" if late and run.output_freed else f"{held} logits + " if late else f"{held} logits"
+        return f"({kept}{'4 log-softmax + 2 x 4 gradients' if late else f'{more} + 4 shifted + 4 log-softmax'}) B x {size}"
     if late:
-        return f"({run.size} logits + 4 log-softmax + 2 x 4 gradients) B x {size}"
+        held_by_output = "" if run.output_freed else f"{run.size} logits + "
+        return f"({held_by_output}4 log-softmax + 2 x 4 gradients) B x {size}"
     return f"({run.size} logits + {'4 fp32 + ' if run.size != 4 else ''}4 log-softmax) B x {size}"
 
 

@@ -35,17 +35,20 @@ class Run(NamedTuple):
     sharding).
 
     `precision`: `mixed` keeps half-precision weights and gradients beside an fp32 master copy (Micikevicius et al. 2017,
-    arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in half
-    precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has routed
-    experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing keeps to the
-    CPU; `adapter_dropout` drops what adapters read, `joined` has queries, keys and values in one matrix, `quantized_head` the head in
-    nf4 too, and `untied` a head of its own where the model shares it with the embedding. With `pass_before` the graph of the micro-
-    batch before lives until its successor's logits are there, with its logits and what is no saved tensor; `shifted` says what a full
-    loss shifts by one token: `labels`, or a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside;
-    `fp32_logits` casts whole logits before a chunked loss. Without `reshard` gathered weights stay whole from the forward to the
-    backward pass, `buffers` are bytes of communication; `no_sync` sums whole gradients on every rank over micro-batches, `ends_apart`
-    shards embedding and head as units of their own. `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed
-    experts; they are taken from `dp`, `fsdp` and `cp`.
+    arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
+    half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
+    routed experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing
+    keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, `adapter_dropout` drops what adapters read,
+    `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where
+    the model shares it with the embedding. With `pass_before` the graph of the micro- batch before lives until its successor's
+    logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one token: `labels`, or
+    a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's output is gone
+    before the backward pass; `fp32_logits` casts whole logits before a chunked loss. Without `reshard` gathered weights stay whole
+    from the forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole gradients on every rank over
+    micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
+    fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
+    `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp`
+    and `cp`.
     """
 
     seq: int
@@ -55,6 +58,7 @@ class Run(NamedTuple):
     implementation: act.Implementation = "transformers"
     attention: act.Attention = "sdpa"
     recompute: act.Recompute = "none"
+    modules: tuple[str, ...] = ()
     every: int = 1
     loss: Loss = "full"
     chunks: int = 8
@@ -75,6 +79,7 @@ class Run(NamedTuple):
     quant: Literal["", "nf4"] = ""
     double_quant: bool = True
     nf4_inputs: bool = False
+    nf4_half: bool = False
     adapter_size: int = 4
     adapter_dropout: bool = False
     joined: bool = False
@@ -82,6 +87,7 @@ class Run(NamedTuple):
     untied: bool = False
     pass_before: bool = False
     fp32_logits: bool = False
+    output_freed: bool = False
     shifted: Literal["labels", "logits", "fp32-logits"] = "labels"
     frozen: frozenset[str] = frozenset()
     offload: Offload = "none"
@@ -95,6 +101,7 @@ class Run(NamedTuple):
     buffers: int = 0
     no_sync: bool = False
     ends_apart: bool = False
+    gathered_fp8: bool = False
     frozen_models: int = 0
     value_model: bool = False
     engine_bytes: int = 0

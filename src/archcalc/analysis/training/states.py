@@ -199,9 +199,11 @@ def states(run: Run, held: list[Piece]) -> States:
             cpu += weights + gradients
             weights, gradients = 0, 0
             gathered = gathered if any(gathered) else _gathered(run, held)
-    # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used.
-    dequantized = max((run.size * p.elements for p in held if p.quantized and not p.trains), default=0)
-    head = max((run.size * p.elements for p in held if p.quantized and not p.trains and p.part == "head"), default=0)
+    # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used, and before in
+    # the type that it was quantized from, where that is another.
+    whole = run.size + (2 if run.nf4_half else 0)
+    dequantized = max((whole * p.elements for p in held if p.quantized and not p.trains), default=0)
+    head = max((whole * p.elements for p in held if p.quantized and not p.trains and p.part == "head"), default=0)
     # Frozen models beside it, in half precision, sharded as weights are.
     reference = run.frozen_models * sum(
         p.copies * -(-p.elements * min(weight, 2) // (expert_ways if p.tensor.experts else ways)[0]) for p in held
@@ -238,7 +240,8 @@ def _gathered(run: Run, held: list[Piece]) -> tuple[int, int]:
     for p in held:
         if p.part != "decoder":
             continue
-        size = nf4_bytes(p.elements, run.double_quant) if p.quantized and not p.trains else p.elements * c
+        each = 1 if run.gathered_fp8 and len(p.tensor.shape) == 2 else c
+        size = nf4_bytes(p.elements, run.double_quant) if p.quantized and not p.trains else p.elements * each
         by_layer[p.copies] = by_layer.get(p.copies, 0) + size
         layer = max(layer, by_layer[p.copies])
         gradients += p.elements * (c + reduced) if p.trains else 0

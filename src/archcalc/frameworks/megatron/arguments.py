@@ -10,9 +10,12 @@ from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.files import File, unresolved
 
 # Groups of megatron/training/arguments.py and megatron/training/config/*.py (main of 2026-08) that change no memory of the GPU.
+# (Hierarchical context parallelism exchanges heads for tokens, as many bytes on each rank; muP's scaled embeddings and logits take
+# the place of those they are made of, core/models/common/language_module/language_module.py `_scale_logits`.)
 INERT = frozenset(
     """
-    calculate-per-token-loss save-retain-interval rerun-mode error-injection-rate error-injection-type rotary-interleaved
+    calculate-per-token-loss hierarchical-context-parallel-sizes use-mup mup-attn-scale-power mup-base-head-dim mup-base-hidden-size
+    mup-embedding-mult mup-output-mult save-retain-interval rerun-mode error-injection-rate error-injection-type rotary-interleaved
     overlap-p2p-communication-warmup-flush overlap-param-gather-with-optimizer-step moe-flex-dispatcher-num-sms packing-buffer-size
     accumulate-allreduce-grads-in-fp32 data-parallel-sharding-strategy adam-beta1 adam-beta2 adam-eps adlr-autoresume
     adlr-autoresume-interval app-tag-run-name
@@ -34,7 +37,8 @@ INERT = frozenset(
     loss-scale-window lr lr-decay-iters lr-decay-samples lr-decay-style lr-mult-router lr-warmup-fraction lr-warmup-init lr-warmup-iters
     lr-warmup-samples lr-wsd-decay-iters lr-wsd-decay-samples lr-wsd-decay-style manual-gc manual-gc-interval mask-prob
     max-position-embeddings-inference mid-level-dataset-surplus min-loss-scale min-lr mock-data moe-aux-loss-coeff
-    moe-input-jitter-eps moe-per-layer-logging moe-router-bias-update-rate moe-router-force-load-balancing moe-router-group-topk
+    moe-input-jitter-eps moe-token-drop-policy
+    moe-per-layer-logging moe-router-bias-update-rate moe-router-force-load-balancing moe-router-group-topk
     moe-router-load-balancing-type moe-router-num-groups moe-router-pre-softmax moe-router-score-function moe-router-topk-scaling-factor
     moe-router-fusion moe-z-loss-coeff mscale mscale-all-dim mtp-loss-scaling-factor muon-coefficient-type muon-extra-scale-factor
     muon-fp32-matmul-prec muon-momentum muon-nesterov muon-no-split-qkv muon-num-ns-steps muon-scale-mode muon-tp-mode muon-use-syrk
@@ -70,16 +74,16 @@ REFUSED = frozenset(
     fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-format fp8-param-gather
     fp8-recipe
     freeze-all-layers fsdp-double-buffer fp16-lm-cross-entropy gtp-remat-size heterogeneous-layers-config-path
-    heterogeneous-layers-config-encoded-json hierarchical-context-parallel-sizes hybrid-context-parallel img-h img-w
+    heterogeneous-layers-config-encoded-json hybrid-context-parallel img-h img-w
     keep-fp8-transpose-cache
     language-model-checkpoint linear-attention-freq logits-load-dir mamba-training-ssm-states-dtype mlp-chunks-for-training
     model-provider
-    moe-expert-capacity-factor moe-expert-rank-capacity-factor moe-pad-expert-input-to-capacity moe-paged-stash moe-use-upcycling
+    moe-expert-rank-capacity-factor moe-paged-stash moe-use-upcycling
     optimizer-cpu-offload optimizer-cuda-graph perform-rl-step reuse-grad-buf-for-mxfp8-param-ag moe-use-legacy-grouped-gemm
-    torch-fsdp2-no-reshard-after-forward use-kitchen use-megatron-fsdp use-nccl-ub use-precision-aware-optimizer use-torch-fsdp2
+    torch-fsdp2-no-reshard-after-forward use-kitchen use-megatron-fsdp use-nccl-ub use-torch-fsdp2
     vision-pretraining
-    window-size window-attn-skip-freq yaml-cfg moe-layer-recompute tp-comm-overlap mamba-mixer-variant sft moe-apply-probs-on-input
-    tensor-parallel-num-weight-shards use-mup num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate
+    window-size window-attn-skip-freq yaml-cfg moe-layer-recompute mamba-mixer-variant sft moe-apply-probs-on-input
+    tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate
     nvidia-megatron-fsdp optimizer-offload-fraction overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
     """.split()
 )

@@ -246,7 +246,7 @@ def mlp(r: Rank, inner: int, *, gated: bool, fused: bool = True, normed: bool = 
 
 class Experts(NamedTuple):
     """Routed experts: `total` of which a token visits `active`, each `inner` wide; `shared` is the width of those all tokens visit,
-    `latent` the width that rows are projected to before they are sent."""
+    `latent` the width that rows are projected to before they are sent, `capacity` the room of each in percent of an even spread."""
 
     total: int
     active: int
@@ -257,6 +257,7 @@ class Experts(NamedTuple):
     router_bias: bool = False
     router_size: int = HALF
     latent: int = 0
+    capacity: int = 100
 
 
 def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool = False) -> Block:
@@ -274,7 +275,7 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     weights = [Weight(x.total * r.hidden), *_every(each, local_experts, x.grouped)]
     if x.latent:
         weights += [Weight(x.latent * r.hidden, matrix=True), Weight(r.hidden * x.latent, matrix=True, row=True)]
-    rows = r.local * x.active * r.etp
+    rows = r.local * x.active * r.etp * x.capacity // 100
     kept = [
         Kept("experts", "router: logits, scores, maps", r.local * x.total * (x.router_size + FP32 + FP32 + 1)),
         Kept("experts", "rows: input", HALF * read * rows),

@@ -59,6 +59,9 @@ class Settings(NamedTuple):
     group: int
     deferred: int
     overlapped: bool
+    userbuffers: bool = False
+    states: int = 0
+    copied: bool = True
 
     @property
     def dp(self) -> int:
@@ -159,10 +162,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     multiple = a.int("make-vocab-size-divisible-by", 128) * tp
     padded = -(-(vocab.size + extra) // multiple) * multiple
     bf16, fp16 = a.flag("bf16"), a.flag("fp16")
-    for name in ("main-grads-dtype", "main-params-dtype", "exp-avg-dtype", "exp-avg-sq-dtype"):
-        if a.text(name, "fp32") != "fp32":
-            raise UnsupportedError(f"{a.path}: --{name} {a.text(name)} is not modelled", "fp32 is Megatron-LM's default")
     optimizer = a.text("optimizer", "adam")
+    precise = _precise(a, optimizer, bf16=bf16)
     if optimizer not in ("adam", "muon", "dist_muon", "sgd", "lion"):
         raise UnsupportedError(f"{a.path}: --optimizer {optimizer} is not modelled", "adam, muon, lion and sgd are")
     layer_wise = optimizer == "dist_muon" or (optimizer == "muon" and a.flag("use-distributed-optimizer"))
@@ -190,7 +191,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches,
         laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),
         a.int("num-distributed-optimizer-instances", 1), "bf16" if bf16 else "fp16" if fp16 else "fp32",
-        2 if fp16 or a.flag("grad-reduce-in-bf16") else 4, optimizer, recompute, a.text("recompute-method"),
+        2 if fp16 or a.flag("grad-reduce-in-bf16") or a.text("main-grads-dtype") == "bf16" else 4, optimizer,
+        recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
         a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0, 64),
@@ -198,7 +200,7 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         layer_wise and not laid_out,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
-        a.flag("overlap-moe-expert-parallel-comm"),
+        a.flag("overlap-moe-expert-parallel-comm"), a.flag("tp-comm-overlap"), precise, not precise,
     )  # fmt: skip
     for name in (
         "moe-token-dispatcher-type",
@@ -232,6 +234,39 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
             f"{a.path}: --context-parallel-size {cp} goes with fused attention alone", "leave --attention-backend out"
         )
     return settings, model
+
+
+_DTYPES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1}
+
+
+def _precise(a: Arguments, optimizer: str, *, bf16: bool) -> int:
+    """Bytes of states for each element with the precision-aware optimizer, 0 without it.
+
+    Transformer Engine's FusedAdam keeps the moments in the types that are named, and of fp32 weights the 16 bits that their bf16 copies
+    do not have (core/optimizer/optimizer_config.py `store_param_remainders`; pytorch/optimizers/fused_adam.py `initialize_state`).
+    Gradients are read where they are (core/optimizer/distrib_optimizer.py `_copy_model_grads_to_main_grads`: `decoupled_grad`).
+    """
+    sizes = {}
+    for name, known in (
+        ("main-grads-dtype", ("fp32", "bf16")), ("main-params-dtype", ("fp32", "fp16")),
+        ("exp-avg-dtype", tuple(_DTYPES)), ("exp-avg-sq-dtype", tuple(_DTYPES)),
+    ):  # fmt: skip
+        text = a.text(name, "fp32")
+        if text not in known:
+            raise UsageError(f"{a.path}: --{name} {text}: no type that it may have", f"one of {', '.join(known)}")
+        sizes[name] = _DTYPES[text]
+    if not a.flag("use-precision-aware-optimizer"):
+        if low := next((name for name, size in sizes.items() if size != FP32), ""):
+            raise UsageError(
+                f"{a.path}: --{low} {a.text(low)} goes with --use-precision-aware-optimizer alone", "add it, or leave the type out"
+            )
+        return 0
+    if not a.flag("use-distributed-optimizer") or optimizer != "adam" or not bf16:
+        raise UsageError(
+            f"{a.path}: --use-precision-aware-optimizer needs --use-distributed-optimizer, --bf16 and Adam", "or leave it out"
+        )
+    remainders = sizes["main-params-dtype"] == FP32 and not a.flag("no-store-param-remainders")
+    return (HALF if remainders else sizes["main-params-dtype"]) + sizes["exp-avg-dtype"] + sizes["exp-avg-sq-dtype"]
 
 
 def _virtual(a: Arguments, number: int, pp: int) -> int:
@@ -283,7 +318,7 @@ def _layers(
             experts, a.int("moe-router-topk", 2), a.int("moe-ffn-hidden-size", inner), a.int("moe-shared-expert-intermediate-size", 0, 0),
             s.grouped, a.text("moe-token-dispatcher-type", "allgather"), a.flag("moe-router-enable-expert-bias"),
             FP32 if a.text("moe-router-dtype") in ("fp32", "fp64") else HALF,
-            latent=a.int("moe-latent-size", 0, 0),
+            latent=a.int("moe-latent-size", 0, 0), capacity=_capacity(a),
         )  # fmt: skip
         a.given("moe-shared-expert-overlap")
         routed = ml.moe(r, x, gated=gated, fused=fused, weighted=weighted)
@@ -318,6 +353,23 @@ def _layers(
         return [mixer + dense] * number, mixer + dense
     blocks = [mixer + (routed if yes else dense) for yes in frequencies(a, number)]
     return blocks, blocks[-1]
+
+
+def _capacity(a: Arguments) -> int:
+    """The rows of each expert in percent of an even spread: as many as it has room for where they are padded to that, else no more
+    (core/transformer/moe/token_dispatcher.py `drop_and_pad`, `MoEAlltoAllTokenDispatcher.preprocess`)."""
+    factor = a.text("moe-expert-capacity-factor")
+    padded = a.flag("moe-pad-expert-input-to-capacity")
+    if not factor or factor.startswith("-"):
+        if padded:
+            raise UsageError(
+                f"{a.path}: --moe-pad-expert-input-to-capacity needs --moe-expert-capacity-factor", "such as 1.0, or leave it out"
+            )
+        return 100
+    room = round(100 * a.rate("moe-expert-capacity-factor", 1.0))
+    if not 1 <= room <= 100_000:
+        raise UsageError(f"{a.path}: --moe-expert-capacity-factor {factor}: a factor above 0 was expected", "such as 1.0")
+    return room if padded else min(100, room)
 
 
 def _ssm(a: Arguments, s: Settings) -> ml.Ssm:
@@ -480,7 +532,9 @@ def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> in
     CublasHandlePool.cpp `parseChosenWorkspaceSize`: CUBLAS_WORKSPACE_CONFIG, else 32 MiB on Hopper and 4096 x 2 + 16 x 8 KiB
     elsewhere).
     Transformer Engine keeps 32 MiB from Hopper on and 4 MiB before, four more for grouped products (pytorch/module/base.py
-    `get_cublas_workspace_size_bytes`, `get_multi_stream_cublas_workspace`).
+    `get_cublas_workspace_size_bytes`, `get_multi_stream_cublas_workspace`), and one for each of three streams where tensor parallelism
+    overlaps (`initialize_ub`, `_NUM_MAX_UB_STREAMS`); the user buffers themselves are not PyTorch's (common/comm_gemm_overlap/userbuffers/
+    userbuffers-host.cpp `register_user_buffer_collective`: `cuMemCreate`).
     """
     # Without a GPU named, Hopper's.
     compute = device.compute if device is not None else "9.0"
@@ -492,12 +546,14 @@ def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> in
     engine = (32 if major >= 9 else 4) * MIB
     total = 2 * each
     if not s.local:
-        total += engine + (4 * engine if s.grouped else 0)
+        total += engine * (3 if s.userbuffers else 1) + (4 * engine if s.grouped else 0)
     return total
 
 
 def _state_bytes(s: Settings, w: Weight) -> int:
     """Bytes of optimizer states and of the fp32 copy for each element (core/optimizer/optimizer.py)."""
+    if s.states:
+        return s.states
     moments = {"sgd": 0, "lion": 1}.get(s.optimizer, 2)
     if s.optimizer in ("muon",) and w.matrix and not w.head:
         moments = 1
@@ -563,7 +619,7 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     # Gradients in half precision are copied to fp32 before the step, each rank those whose states it has; the copies stay until the
     # next (core/optimizer/optimizer.py, distrib_optimizer.py `_copy_model_grads_to_main_grads`).
     between = 0
-    if s.gradient == HALF and s.precision != "fp32":
+    if s.gradient == HALF and s.precision != "fp32" and s.copied:
         between = sum(FP32 * w.total // (expert_ways if w.expert else ways) for w in held)
     work = work_space(s, device, env)
     boundary = HALF * r.hidden * r.local
@@ -652,13 +708,14 @@ def _logits(s: Settings) -> int:
     return whole + min(s.deferred, s.micro_batches) * HALF * (local + r.hidden * r.local)
 
 
-_MADE_AGAIN = {
+MADE_AGAIN = {
     "core_attn": ("scores",),
     "layernorm": (),
     "mla_up_proj": (),
     "mlp": ("mlp",),
     "moe": ("experts",),
     "moe_act": (),
+    "shared_experts": (),
 }
 
 
@@ -667,10 +724,15 @@ def _selective(kept: Sequence[Kept], modules: Sequence[str]) -> tuple[list[Kept]
     `recompute_modules`)."""
     gone: list[Kept] = []
     for module in modules:
-        if module not in _MADE_AGAIN:
-            raise UnsupportedError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(_MADE_AGAIN)}")
+        if module not in MADE_AGAIN:
+            raise UnsupportedError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(MADE_AGAIN)}")
         for k in kept:
-            hit = k.block in _MADE_AGAIN[module]
+            # The dense FFN's module is another than that of the experts all tokens visit, which is part of `moe`
+            # (core/transformer/moe/moe_layer.py `forward`, `custom_forward`).
+            shared = k.name.startswith("shared expert")
+            hit = (
+                shared if module in ("moe", "shared_experts") and k.block == "mlp" else k.block in MADE_AGAIN[module] and not shared
+            )
             hit |= module == "layernorm" and k.name.endswith("norm: output")
             hit |= module == "moe_act" and k.name == "rows: after the activation"
             hit |= module == "mla_up_proj" and k.name in ("queries", "keys", "keys and values projected up")

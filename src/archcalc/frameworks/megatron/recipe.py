@@ -68,6 +68,8 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     notes = [*([model.note] if model.note else []), *gpus.notes]
     if unmodelled:
         notes.append(f"not modelled, taken as changing nothing: {', '.join(unmodelled)}")
+    if s.userbuffers:
+        notes.append("buffers of --tp-comm-overlap stand outside of PyTorch's allocator, and are not counted")
     if s.pp > 1:
         notes.append(f"{s.pp} stages, 1F1B" + (f" with {s.virtual} chunks each" if s.virtual > 1 else ""))
     return report.TrainReport(

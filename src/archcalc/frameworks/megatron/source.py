@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from archcalc.analysis.training.planner import Planner
 from archcalc.analysis.training.run import Memory, Run, Term
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.megatron import layers as ml
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
@@ -22,6 +22,17 @@ class MegatronPlanner(Planner):
         super().__init__(architecture)
         self.device = device
         self._settings: mm.Settings
+
+    def check(self, run: Run) -> None:
+        super().check(run)
+        if run.modules and not covers(self.a, run):
+            raise UsageError(
+                "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
+                "no adapters, FSDP, ZeRO above 1 or offload beside it",
+            )
+        for module in run.modules:
+            if module not in mm.MADE_AGAIN:
+                raise UsageError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(mm.MADE_AGAIN)}")
 
     def memory(self, run: Run) -> Memory:
         self.check(run)
@@ -112,7 +123,7 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         for k in stack.pattern:
             layer = stack.kinds[k]
             if id(layer) not in kinds:
-                kinds[id(layer)] = _block(a, layer, rank)
+                kinds[id(layer)] = _block(a, layer, rank, run.capacity)
             layers.append(kinds[id(layer)])
             attention += sum(x.heads * (x.qk_dim + x.v_dim) for x in layer.attends)
     if not layers:
@@ -125,7 +136,7 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         "gpt", rank, run.seq, run.micro_batch, run.dp * run.tp * run.pp * run.cp, run.tp, run.pp, run.cp, run.ep, run.tp, run.interleave,
         run.micro_batches, run.zero == 1, 1, "fp32" if run.precision == "fp32" else "bf16", run.grad_size or 4,
         {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every,
-        ("core_attn",), vocab,
+        run.modules or ("core_attn",), vocab,
         f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", False, 0, 0, False,
     )  # fmt: skip
     word = Weight(vocab * f.hidden_size // run.tp, split=True)
@@ -167,7 +178,7 @@ _ATTENDED = frozenset({"full", "sliding", "chunked", "latent"})
 """Kinds of caches whose layers are its attention modules."""
 
 
-def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
+def _block(a: Architecture, layer: Layer, r: Rank, capacity: int) -> Block:
     """The modules of one layer."""
     block = ml.NOTHING
     state = next((c for c in layer.caches if c.kind == "state"), None)
@@ -217,6 +228,7 @@ def _block(a: Architecture, layer: Layer, r: Rank) -> Block:
             dispatcher="alltoall",
             router_size=FP32,
             latent=projected.shape[0] if projected else 0,
+            capacity=capacity,
         )
         block += ml.moe(r, experts, gated=gated, weighted=gated)
     elif downs:

@@ -17,6 +17,8 @@ def terms_of(s: Settings, f: Stage) -> list[Row]:
     states = {"adam": "its two moments", "sgd": "no moments", "lion": "its moment"}.get(
         s.optimizer, "the moments of Muon, and Adam's of the rest"
     )
+    if s.states:
+        states = f"its moments, {s.states} B in all,"
     master = "" if s.precision == "fp32" else "the fp32 copy and "
     shared = f", shared by {s.dp} ranks (experts by {s.expert_dp})" if s.distributed else ""
     logits = f"{HALF + FP32 + (FP32 if s.fused_loss else 0) + FP32 * s.mtp} B x {s.rank.tokens:,} x {s.vocab // s.tp:,}"
