@@ -36,6 +36,8 @@ OUT = Path(__file__).resolve().parents[1] / "src" / "archcalc" / "analysis" / "s
 ENGINE = {"trtllm": "tensorrt-llm"}
 STORED_AS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "sglang", "llama.cpp": "llama.cpp", "mlx": "mlx"}
 US = 1e-6
+NVIDIA = "geforce", "volta", "ampere", "hopper", "blackwell"
+"""Classes of devices that one vendor's libraries serve: where an engine was not measured on one, the others stand in for it."""
 YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx-examples#1281": [2025]}
 """Where the rows themselves do not say it."""
 # A term's plausible coefficient, how far (in logarithms) the base may lie from it, and how far an effect from none.
@@ -336,6 +338,60 @@ def left_out(rows: list[Row], folds: int) -> dict[str, float]:
     return found
 
 
+UNSEEN = "latent_layer", "recurrent_layer", "indexed_layer"
+"""Kinds of layers that a fit can be asked to do without."""
+
+
+def without(rows: list[Row], test: list[Row]) -> list[tuple[Row, float]]:
+    """The logarithm of forecast over measurement for the rows of `test`, of a fit to the others; terms that it lacks are nothing."""
+    ids = {row.raw["id"] for row in test}
+    made = fit([row for row in rows if row.raw["id"] not in ids])
+    return [(row, math.log(forecast(made, row) / row.seconds)) for row in test]
+
+
+def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str, list[float]]:
+    """Errors of each class of devices, of fits that saw none of its rows, or with `by_engine` none of one engine's."""
+    found: dict[str, list[float]] = {}
+    pairs = {row.pair for row in rows if (row.engine in t.SERVED) == served}
+    for pair in sorted(pairs):
+        engine, device = pair.split("/")
+        if {row.pair for row in rows if row.engine == engine} == {pair}:
+            continue
+        test = [r for r in rows if (r.pair == pair if by_engine else device_class(r.device) == device)]
+        found[pair] = [e for row, e in without(rows, test) if row.pair == pair]
+    return found
+
+
+def kinds_left_out(rows: list[Row], served: bool) -> dict[str, list[float]]:
+    """Errors by kind of layer and source, of fits that saw no model with such layers."""
+    found: dict[str, list[float]] = collections.defaultdict(list)
+    for kind in UNSEEN:
+        for row, e in without(rows, [row for row in rows if row.terms.get(kind)]):
+            if (row.engine in t.SERVED) == served:
+                found[f"{kind} {row.group}"].append(e)
+    return found
+
+
+def standing(whole: Model, rows: list[Row], engine: str, device: str) -> dict[str, list[float]]:
+    """The coefficients of an engine on a class of devices, each with the rows and sources it stands on."""
+    found: dict[str, list[float]] = {}
+    for term in dict.fromkeys(name for row in rows if row.engine == engine for name in row.terms):
+        carriers = [row for row in rows if row.terms.get(term)]
+        own = [row for row in carriers if row.pair == f"{engine}/{device}"]
+        stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
+        n = len({r.group for r in stands})
+        if n >= FEWEST_SOURCES:
+            found[term] = [float(f"{whole.of(term, engine, device):.4g}"), len(stands), n]
+    return found
+
+
+def told(errors: dict[str, list[float]]) -> list[float]:
+    """An interval with what is said of it: ends, errors in the middle and at the 90th percentile, coverage, rows, and what was left out."""
+    low, high, inside = interval(errors, {})
+    flat = sorted(abs(math.expm1(e)) for found in errors.values() for e in found)
+    return [*(round(x, 3) for x in (low, high, flat[len(flat) // 2], flat[9 * len(flat) // 10], inside)), len(flat), len(errors)]
+
+
 def weighed(errors: dict[str, list[float]], total: float | None = None) -> list[tuple[float, float]]:
     """What a forecast was to be multiplied by, as a logarithm, with its weight: every source counts at most eight times.
 
@@ -427,6 +483,8 @@ def main() -> None:
     sweeps: list[float] = []
     broken = 0.0
     classes: dict[str, Any] = {}
+    neighbours: dict[str, Any] = {}
+    kinds: dict[str, list[float]] = {}
     out_lines = []
     # Each phase is fitted alone, the time to the first token on what the prompt was found to take.
     for phase in ("decode", "prefill", "ttft"):
@@ -459,14 +517,23 @@ def main() -> None:
             low, high, inside = interval(errors, others)
             out_lines.append(f"{line}; interval x {low:.2f} to x {high:.2f} covers {100 * inside:.0f} %")
             entry = classes.setdefault(pair, {"years": "", "terms": {}, "errors": {}})
-            for term in dict.fromkeys(name for row in some for name in row.terms if row.engine == engine):
-                carriers = [row for row in some if row.terms.get(term)]
-                own = [row for row in carriers if row.pair == pair]
-                stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
-                n = len({r.group for r in stands})
-                if n >= FEWEST_SOURCES:
-                    entry["terms"][term] = [float(f"{whole.of(term, engine, device):.4g}"), len(stands), n]
+            entry["terms"].update(standing(whole, some, engine, device))
             entry["errors"][phase] = [*(round(x, 3) for x in (low, high, median, p90, inside)), len(found), len(sources)]
+        for served in (True, False):
+            if phase == "decode":
+                kinds["served" if served else "local"] = told(kinds_left_out(some, served))
+            far = {way: told(errors) for way in (False, True) if (errors := classes_left_out(some, served, way))}
+            engines = sorted({row.engine for row in some if (row.engine in t.SERVED) == served})
+            for engine in engines:
+                own = [row for row in some if row.engine == engine]
+                measured = {device_class(row.device) for row in own if row.device.vendor == "nvidia"}
+                if not measured or len({row.group for row in own}) < FEWEST_SOURCES:
+                    continue
+                for device in ["nvidia", *sorted({device for _, device in whole.names if device in NVIDIA})]:
+                    if f"{engine}/{device}" not in classes or phase not in classes[f"{engine}/{device}"]["errors"]:
+                        entry = neighbours.setdefault(f"{engine}/{device}", {"years": "", "terms": {}, "errors": {}})
+                        entry["terms"].update(standing(whole, some, engine, device))
+                        entry["errors"][phase] = far[device != "nvidia"]
         print(
             f"{phase}: "
             + ", ".join(
@@ -507,17 +574,22 @@ def main() -> None:
                     f"{math.expm1(apart[r['id']]):+8.0%} {r['id']} {r['group']} {r['model'][-30:]} {row.quant}"
                     f" {r['gpus']}x{r['device']} tp{r.get('tp')} c{r.get('concurrency')} {r['isl']}/{r['osl']} {r['value']:.4g}"
                 )
-    for pair, entry in classes.items():
-        found = [int(y) for row in rows if row.pair == pair for y in YEAR.get(row.group, [row.raw.get("year") or 2026])]
+    for pair, entry in (*classes.items(), *neighbours.items()):
+        of = {row.pair for row in rows if row.pair == pair} or {row.pair for row in rows if row.engine == pair.split("/")[0]}
+        found = [int(y) for row in rows if row.pair in of for y in YEAR.get(row.group, [row.raw.get("year") or 2026])]
         entry["years"] = f"{min(found)} to {max(found)}" if min(found) < max(found) else str(min(found))
         if pair.split("/")[0] in t.SERVED and "ttft" in entry["errors"]:
             # What a prompt takes alone was measured as the time to the first token of few requests.
             entry["errors"]["prefill"] = entry["errors"]["ttft"]
     print("\n".join(out_lines))
+    for name, entry in neighbours.items():
+        print(f"near {name}: {entry['errors']}")
+    print(f"kinds of layers: {kinds}")
     if a.write:
         OUT.write_text(
             json.dumps(
-                {"schema": 1, "overall": overall, "sweeps": sweeps, "broken": broken, "left_out": dict(left), "classes": classes},
+                {"schema": 1, "overall": overall, "sweeps": sweeps, "broken": broken, "left_out": dict(left), "classes": classes,
+                 "near": neighbours, "kinds": kinds},
                 indent=1,
             )
             + "\n",
