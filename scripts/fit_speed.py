@@ -32,7 +32,8 @@ from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, parse_spec
 from archcalc.loader import load
 
-OUT = Path(__file__).resolve().parents[1] / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
 ENGINE = {"trtllm": "tensorrt-llm"}
 STORED_AS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "sglang", "llama.cpp": "llama.cpp", "mlx": "mlx"}
 US = 1e-6
@@ -372,10 +373,29 @@ def kinds_left_out(rows: list[Row], served: bool) -> dict[str, list[float]]:
     return found
 
 
+def batched(whole: Model, file: Path, configs: Path) -> dict[str, list[float]]:
+    """Errors of decoding several sequences at once under llama.cpp, to which nothing was fitted.
+
+    Rows are of `llama-batched-bench`, or of `llama-bench -ub N`, which multiplies N tokens at once as a step of N sequences does: llama.cpp
+    0c1e57098, src/llama-context.cpp `llama_context::decode` (one graph for the tokens of all sequences).
+    """
+    found: dict[str, list[float]] = collections.defaultdict(list)
+    for line in file.read_text(encoding="utf-8").splitlines():
+        r = json.loads(line)
+        w, device, quant, _ = model({**r, "gpus": 1}, configs, "llama.cpp", Placement(1, 1, 1, 1))
+        parts = t.decode(w, device, quant, t.Load(r["isl"], r["osl"], r["at_once"]), "llama.cpp")
+        # Prompts had been read before.
+        parts = [p for p in parts if p.name not in t.PROMPTS]
+        made = sum(p.quantity * whole.of(p.name, "llama.cpp", device_class(device)) for p in parts)
+        found[r["source"]].append(math.log(made * r["tokens_per_s"] / r["at_once"]))
+    return found
+
+
 def standing(whole: Model, rows: list[Row], engine: str, device: str) -> dict[str, list[float]]:
     """The coefficients of an engine on a class of devices, each with the rows and sources it stands on."""
     found: dict[str, list[float]] = {}
-    for term in dict.fromkeys(name for row in rows if row.engine == engine for name in row.terms):
+    own_terms = [name for row in rows if row.engine == engine for name in row.terms]
+    for term in dict.fromkeys([*own_terms, *(["products"] if engine == "llama.cpp" else [])]):
         carriers = [row for row in rows if row.terms.get(term)]
         own = [row for row in carriers if row.pair == f"{engine}/{device}"]
         stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
@@ -467,6 +487,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--configs", type=Path, help="where model paths of DATA start; the folder above DATA's by default")
+    parser.add_argument(
+        "--batched", type=Path, default=ROOT / "tests" / "data" / "speed_batched.jsonl", help="several sequences at once"
+    )
     parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--doubts", action="store_true", help="print every row left out, with the reason")
@@ -485,6 +508,7 @@ def main() -> None:
     classes: dict[str, Any] = {}
     neighbours: dict[str, Any] = {}
     kinds: dict[str, list[float]] = {}
+    at_once: list[float] = []
     out_lines = []
     # Each phase is fitted alone, the time to the first token on what the prompt was found to take.
     for phase in ("decode", "prefill", "ttft"):
@@ -519,6 +543,9 @@ def main() -> None:
             entry = classes.setdefault(pair, {"years": "", "terms": {}, "errors": {}})
             entry["terms"].update(standing(whole, some, engine, device))
             entry["errors"][phase] = [*(round(x, 3) for x in (low, high, median, p90, inside)), len(found), len(sources)]
+        if phase == "decode":
+            at_once = told(batched(whole, a.batched, a.configs or a.data.resolve().parents[1]))
+            print(f"several sequences under llama.cpp: {at_once}")
         for served in (True, False):
             if phase == "decode":
                 kinds["served" if served else "local"] = told(kinds_left_out(some, served))
@@ -588,8 +615,17 @@ def main() -> None:
     if a.write:
         OUT.write_text(
             json.dumps(
-                {"schema": 1, "overall": overall, "sweeps": sweeps, "broken": broken, "left_out": dict(left), "classes": classes,
-                 "near": neighbours, "kinds": kinds},
+                {
+                    "schema": 1,
+                    "overall": overall,
+                    "sweeps": sweeps,
+                    "broken": broken,
+                    "left_out": dict(left),
+                    "classes": classes,
+                    "near": neighbours,
+                    "kinds": kinds,
+                    "batched": at_once,
+                },
                 indent=1,
             )
             + "\n",

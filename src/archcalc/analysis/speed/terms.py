@@ -21,6 +21,10 @@ from archcalc.hardware import Device
 BATCH = {"llama.cpp": 512, "mlx": 2048}
 """Tokens of a prompt that are multiplied at once: llama.cpp 0c1e57098, common/common.h `n_ubatch`; mlx-lm 0.28, generate.py
 `prefill_step_size`. Others take 2,048 or more (vLLM 0.33, config/scheduler.py `DEFAULT_MAX_NUM_BATCHED_TOKENS`)."""
+PROMPTS = frozenset(
+    {"prompt_products", "prompt_experts", "prompt_rows", "prompt_scores", "prompt_read", "prompt_layer", "prompt_moe_layer"}
+)
+"""The terms of a prompt of an engine that reads it alone."""
 _LAPTOP_LINK = 16 * 10**9
 
 
@@ -94,6 +98,11 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
             text = f"{load.concurrency} / {load.osl} prompts a step x {{:.3g}} operations / {ranks * p.pp} GPUs"
             terms.append(Term("prompts", begun * rest, text.format(rest)))
             terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
+    elif each > 1 and load.isl:
+        # llama-server reads the prompts of new requests in the steps of the others: tools/server/server.cpp `update_slots`, 0c1e57098.
+        begun = load.concurrency / load.osl
+        if rate is not None:
+            terms += _joining(prefill(work, device, quant, load.isl, engine), begun, -(-load.isl // min(load.isl, BATCH[engine])))
     return terms
 
 
@@ -129,6 +138,13 @@ def prefill(work: Work, device: Device, quant: str, isl: int, engine: str) -> li
         Term("prompt_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
         Term("prompt_moe_layer", float(work.moe_layers * passes), f"{work.moe_layers} layers of experts x {passes} passes"),
     ]
+
+
+def _joining(prompt: list[Term], begun: float, passes: int) -> list[Term]:
+    """The terms of prompts that are read in others' steps: the last of their passes shares the step's reading of the weights."""
+    of_pass = ("prompt_read", "prompt_layer", "prompt_moe_layer")
+    shares = [begun * ((passes - 1) / passes if t.name in of_pass else 1) for t in prompt]
+    return [Term(t.name, x * t.quantity, f"{x:.3g} prompts a step x {t.formula}") for t, x in zip(prompt, shares, strict=True)]
 
 
 def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
