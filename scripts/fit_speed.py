@@ -53,6 +53,7 @@ PRIOR = {
     "prompt_read": (1.2, 0.3, 0.1), "prompt_layer": (20 * US, 0.8, 0.4),
     "prompt_moe_layer": (300 * US, 1.0, 0.4),
     "own_prompt": (3.0, 0.6, 0.4), "waiting": (1.0, 1.0, 0.4), "first": (0.03, 0.8, 0.4),
+    "own_read": (1.5, 0.5, 0.3), "own_layer": (300 * US, 1.0, 0.4), "own_step": (3.0, 0.7, 0.3), "wait_layer": (20 * US, 1.0, 0.4),
 }  # fmt: skip
 PAIR = 0.55  # Effects of an engine on a class of devices are drawn to none by as much less.
 NOISE = 0.12  # Logarithmic scatter of one source's rows.
@@ -214,10 +215,14 @@ def inconsistent(rows: list[Row]) -> tuple[list[Row], list[tuple[dict[str, Any],
         if row.raw["kind"] == "served" and row.phase == "decode":
             sweeps[(row.group, *key(row.raw)[:-1])].append(row)
     bad: dict[str, str] = {}
-    first = {(row.group, *key(row.raw)): row.seconds for row in rows if row.phase == "ttft"}
+    of_phase = {
+        phase: {(row.group, *key(row.raw)): row.seconds for row in rows if row.phase == phase} for phase in ("decode", "ttft")
+    }
     for row in rows:
         # Little 1961, doi:10.1287/opre.9.3.383: fewer than half of the requests decoded at once.
-        if row.phase == "decode" and first.get((row.group, *key(row.raw)), 0.0) > max(1, row.raw["osl"]) * row.seconds:
+        at = row.group, *key(row.raw)
+        token, waited = of_phase["decode"].get(at), of_phase["ttft"].get(at)
+        if row.raw["kind"] == "served" and token and waited and waited > max(1, row.raw["osl"]) * token:
             bad[row.raw["id"]] = "most of the requests waited for their first token"
     alike: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
     for row in rows:

@@ -148,20 +148,33 @@ def _joining(prompt: list[Term], begun: float, passes: int) -> list[Term]:
 
 
 def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
-    """The terms of the time to the first token of an engine that serves many at once, arrivals at random.
+    """The terms of the time to the first token of an engine that serves many at once.
 
-    Raises `ValueError` where no matrix rate is published.
+    A prompt is read in passes, each of which reads the weights and starts every layer's kernels, behind those of others and the step that
+    runs when it comes. How many others wait with it depends on how requests arrive, which nobody says: their coefficient is of closed loops
+    with random lengths, as benchmarks run them.
+
+    Raises `ValueError` where no matrix rate or bandwidth is published.
     """
-    rate = reference(device, quant, engine)
-    if rate is None:
+    rate, bandwidth = reference(device, quant, engine), device.bandwidth_bytes_per_s
+    if rate is None or bandwidth is None:
         raise ValueError("rate")
     p = work.placement
     flops = work.prefill_flops(load.isl)
     alone = flops / (rate.flops_per_s * p.tp * p.pp * p.dp)
+    passes = -(-load.isl // BATCH.get(engine, 2048))
+    read = work.dense_bytes + work.expert_bytes * work.visited(min(load.isl, BATCH.get(engine, 2048)))
+    each = max(1.0, load.concurrency / p.dp)
+    step = work.dense_bytes + work.expert_bytes * work.visited(load.concurrency) + each * work.cache_bytes(load.isl + load.osl / 2)
+    others = load.concurrency - 1
     text = f"{flops:.3g} operations / {p.tp * p.pp * p.dp} GPUs / {rate.flops_per_s:.3g} a second"
     return [
         Term("own_prompt", alone, text),
-        Term("waiting", alone * (load.concurrency - 1), f"the same x {load.concurrency - 1:,} others"),
+        Term("own_read", passes * read / bandwidth, f"{passes} passes x {read:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
+        Term("own_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
+        Term("own_step", step / bandwidth, f"a step before it: {step:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
+        Term("waiting", alone * others, f"{text} x {others:,} others"),
+        Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:,} others"),
         Term("first", 1.0, "once a request"),
     ]
 
