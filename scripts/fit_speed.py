@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares
+from scipy.stats import rankdata
 
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.speed import terms as t
@@ -482,10 +483,10 @@ def rank(rows: list[Row], apart: dict[str, float]) -> list[float]:
     found = []
     for sweep in sweeps.values():
         if len({row.raw["concurrency"] for row in sweep}) >= 4:
-            measured = np.argsort(np.argsort([row.seconds for row in sweep]))
-            made = np.argsort(np.argsort([row.seconds * math.exp(apart[row.raw["id"]]) for row in sweep]))
+            measured = rankdata([row.seconds for row in sweep])
+            made = rankdata([row.seconds * math.exp(apart[row.raw["id"]]) for row in sweep])
             found.append(float(np.corrcoef(measured, made)[0, 1]))
-    return found
+    return sorted(found)
 
 
 def main() -> None:
@@ -508,7 +509,7 @@ def main() -> None:
     if a.doubts:
         for r, why in out:
             print(r["id"], r["group"], r["model"], r["value"], r["metric"], why)
-    sweeps: list[float] = []
+    sweeps: dict[str, list[float]] = {}
     broken = 0.0
     classes: dict[str, Any] = {}
     neighbours: dict[str, Any] = {}
@@ -585,10 +586,13 @@ def main() -> None:
                 print(
                     f"{phase} {kind}: {len(found)} rows, median {found[len(found) // 2]:.1%}, p90 {found[9 * len(found) // 10]:.1%}"
                 )
-        if phase == "decode" and (ranks := rank(some, apart)):
-            within = sorted(ranks)
-            sweeps = [len(ranks), round(sum(ranks) / len(ranks), 3), round(within[len(within) // 2], 3)]
-            print(f"{sweeps[0]} sweeps of concurrency: rank correlation {sweeps[1]} on average, {sweeps[2]} in the middle")
+        if ranks := rank(some, apart):
+            middle, low = ranks[len(ranks) // 2], sum(r < 0.95 for r in ranks)
+            sweeps[phase] = [len(ranks), round(sum(ranks) / len(ranks), 3), round(middle, 3), low]
+            print(
+                f"{phase}: {len(ranks)} sweeps of concurrency, rank correlation {sweeps[phase][1:]} (mean, middle, so many below 0.95)"
+            )
+        if phase == "decode":
             late = [
                 apart[row.raw["id"]] < -math.log(MARGIN) for row in some if row.raw["kind"] == "served" and row.raw["id"] in apart
             ]

@@ -149,7 +149,7 @@ def forecast(
             stands += "; layers that choose what they attend to stand on fewer than three sources: the interval is wider for them"
         if phase == "decode" and together:
             errors = _wider(errors, at_once := batched())
-            stands += f"; several sequences at once on {at_once.rows} rows of {at_once.sources} sources that nothing was fitted to"
+            stands += f"; several sequences at once on {at_once.rows} rows of {at_once.sources} threads that nothing was fitted to"
         if lacking:
             missing.append(f"{phase}: {', '.join(lacking)} {'stand' if len(lacking) > 1 else 'stands'} on fewer than three sources")
             continue
