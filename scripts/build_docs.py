@@ -361,7 +361,8 @@ def speed_page() -> str:
     text += (
         f"\nIn {sweeps} sweeps over four concurrencies or more, forecast and measured time per token have a rank correlation of "
         f"{mean:.3f} on average ({middle:.3f} in the middle, {low} sweeps below 0.95: a forecast always rises with the "
-        f"concurrency, their measurements do not). The time to the first token has {its_mean:.3f} on average over {others} sweeps ({its_middle:.3f} in the middle, "
+        f"concurrency, their measurements do not). The time to the first token has {its_mean:.3f} on average over {others} sweeps "
+        f"({its_middle:.3f} in the middle, "
         f"{its_low} below 0.95). A target (`--tpot`) is compared with the forecast x {MARGIN}: "
         f"{raw['broken']:.0%} of the rows of unseen sources take longer than that.\n"
     )
@@ -447,8 +448,8 @@ behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sou
 ## What is not forecast
 
 - Engines without measurements from three sources, and devices of other makers than NVIDIA without them, such as AMD's data-centre
-  GPUs: the answer is the bound. What was published of MI300X (vLLM and SGLang of early 2025) took 2.1 to 3.9 times as long as the coefficients
-  of other GPUs would say, more than an interval of use could hold.
+  GPUs: the answer is the bound. What was published of MI300X (vLLM and SGLang of early 2025) took 2.1 to 3.9 times as long as the
+  coefficients of other GPUs would say, more than an interval of use could hold.
 - Several sequences at once under MLX: what is published of it comes from fewer than three sources.
 - Weights that a command leaves to the CPU's memory (`--n-cpu-moe`, `-ngl`, `--cpu-offload-gb`): the answer is a bound, which reads them
   at the rate that `--ram-bandwidth` names, or over PCIe where the GPU computes with them. Two hosts that were measured (RTX 4080 and
@@ -469,10 +470,10 @@ _SHOWN: Mapping[str, tuple[str, ...]] = collections.defaultdict(
 _NEAR = """
 ## What stands in for what was not measured
 
-An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the errors of
-classes of devices that were left out of a fit whole. A kind of layer that fewer than three sources measured (attention that chooses by an
-index what it attends to) adds nothing to the forecast, and widens it to the interval of kinds that were left out whole. The interval
-of SGLang and TensorRT-LLM is that of vLLM, made of the same classes.
+An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the
+errors of classes of devices that were left out of a fit whole. A kind of layer that fewer than three sources measured (attention that
+chooses by an index what it attends to) adds nothing to the forecast, and widens it to the interval of kinds that were left out whole.
+The interval of SGLang and TensorRT-LLM is that of vLLM, made of the same classes.
 
 Several sequences at once under llama.cpp are one batch of the tokens of all slots (`llama_context::decode`), which reads the weights once,
 each slot's cache in its own stream, and multiplies as many rows; prompts that arrive join the steps of the others (`update_slots`). The
