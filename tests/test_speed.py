@@ -480,6 +480,14 @@ def test_training_is_as_fast_as_its_framework_was_published_to_be(tmp_path: Path
     assert other["work"]["mfu"] == 0.4
 
 
+def test_nanochat_is_as_fast_as_its_log_says(tmp_path: Path) -> None:
+    """nanochat 92d63d4, dev/LOG.md, 2026-02-02: 630,000 tokens/s of depth 26 in bf16 on eight H100, which was no source of the share."""
+    script = tmp_path / "run.sh"
+    script.write_text("torchrun --standalone --nproc_per_node=8 -m scripts.base_train -- --depth=26 --device-batch-size=16\n")
+    made = json.loads(cli("train", "--recipe", str(script), "--gpu", "8xH100", "--format", "json").stdout)
+    assert made["work"]["tokens_per_s"] == pytest.approx(630_000, rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
