@@ -226,6 +226,20 @@ def test_an_a100_lies_in_the_interval_of_others() -> None:
     assert made.tokens_per_s.low <= 133.38 <= made.tokens_per_s.high
 
 
+def test_a_kind_of_layer_that_few_measured_widens_the_interval() -> None:
+    """InferenceX, GLM-5 in FP8 on 8 B200 under SGLang, 2026-03-25: no coefficient of its indexer is kept."""
+    a = load("glm-5").architecture
+    ask = Ask(parse_spec("8xb200"), "sglang", 9216, tp=8, quant="fp8")
+    found = plans(a, ask, alternatives=0)
+    w = work_of(found, found.best)
+    rows = [(4, 1024, 1024, 17.1), (16, 1024, 1024, 22.6), (32, 1024, 8192, 23.9), (64, 8192, 1024, 51.9), (128, 1024, 1024, 46.8)]
+    made = [forecast(w, ask.gpus.device, "fp8", "sglang", Load(isl, osl, n)) for n, isl, osl, _ in rows]
+    assert all("indexed_layer stands on fewer than three sources" in f.stands for f in made)
+    assert sum(f.tpot.low <= ms / 1000 <= f.tpot.high for f, (*_, ms) in zip(made, rows, strict=True) if f.tpot) >= 4
+    plain = forecast(w._replace(indexed=0), ask.gpus.device, "fp8", "sglang", Load(1024, 1024, 16))
+    assert plain.tpot and made[1].tpot and made[1].tpot.high > plain.tpot.high and made[1].tpot.value == plain.tpot.value
+
+
 def test_no_rate_for_a_plan_that_does_not_fit() -> None:
     done = cli("fit", "llama-3.1-70b", "--gpu", "4090", "--isl", "1k", "--osl", "1k", "--format", "json", "--offline")
     got = json.loads(done.stdout)

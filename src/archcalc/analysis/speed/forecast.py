@@ -145,8 +145,8 @@ def forecast(
         if phase == "decode" and lacking and KINDS.issuperset(lacking):
             # Left out of the value: the interval is that of models whose kind of layer a fit had not seen.
             errors = _wider(errors, kinds_left_out(engine in SERVED))
+            stands += f"; {', '.join(lacking)} stands on fewer than three sources and is left out, the interval is wider for it"
             lacking = []
-            stands += "; layers that choose what they attend to stand on fewer than three sources: the interval is wider for them"
         if phase == "decode" and together:
             errors = _wider(errors, at_once := batched())
             stands += f"; several sequences at once on {at_once.rows} rows of {at_once.sources} threads that nothing was fitted to"
