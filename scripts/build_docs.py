@@ -435,14 +435,15 @@ A step is a sum of terms, each a quantity that follows from the model, the plan 
   the bytes sent;
 - the products of many sequences over the matrix rate, and the prompts of others that share the step.
 
-The time to the first token is the passes over the prompt (products, the weights that each pass reads, the layers that it starts), a step
-before them, and what the prompts of others take. How many of those wait with it depends on how requests arrive, which nobody says: the
-others' prompts were measured to add from 0.1 (arrivals apart) to 1.1 (all at once) of what they take at the matrix rate. Errors have a
-standard deviation of 0.54 in logarithms within a source and 0.46 between sources. The worst are of requests that waited because the engine
-had fewer slots than there were requests (`--max-num-seqs` and the like), which no row states. So the interval is wide, and no promise
-should stand on its middle. The form was chosen among some twenty by these very errors, so they flatter it a little; on the same rows the
-form before it (products and others' prompts alone) had 40 % in the middle and 179 % at the 90th percentile. It is worse for SGLang on
-Hopper and vLLM on Blackwell in the middle than that was (66 % and 60 %, 42 % and 46 % before). Under llama.cpp the band goes from a request that comes alone to the last of all that come at once.
+The time to the first token is the passes over the prompt (products, the weights that each pass reads, the layers that it starts), a
+step before them, and what the prompts of others take. How many of those wait with it depends on how requests arrive, which nobody says:
+the others' prompts were measured to add from 0.1 (arrivals apart) to 1.1 (all at once) of what they take at the matrix rate. Errors
+have a standard deviation of 0.54 in logarithms within a source and 0.46 between sources. The worst are of requests that waited because
+the engine had fewer slots than there were requests (`--max-num-seqs` and the like), which no row states. So the interval is wide, and
+no promise should stand on its middle. The form was chosen among some twenty by these very errors, so they flatter it a little; on the
+same rows the form before it (products and others' prompts alone) had 40 % in the middle and 179 % at the 90th percentile. It is worse
+for SGLang on Hopper and vLLM on Blackwell in the middle than that was (66 % and 60 %, 42 % and 46 % before). Under llama.cpp the band
+goes from a request that comes alone to the last of all that come at once.
 
 Coefficients stand in `src/archcalc/analysis/speed/coefficients.json` by engine and class of device, each with the rows and sources
 behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sources is refused.
