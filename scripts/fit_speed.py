@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares
+from scipy.stats import rankdata
 
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.speed import terms as t
@@ -32,10 +33,13 @@ from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, parse_spec
 from archcalc.loader import load
 
-OUT = Path(__file__).resolve().parents[1] / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
 ENGINE = {"trtllm": "tensorrt-llm"}
 STORED_AS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "sglang", "llama.cpp": "llama.cpp", "mlx": "mlx"}
 US = 1e-6
+NVIDIA = "geforce", "volta", "ampere", "hopper", "blackwell"
+"""Classes of devices that one vendor's libraries serve: where an engine was not measured on one, the others stand in for it."""
 YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx-examples#1281": [2025]}
 """Where the rows themselves do not say it."""
 # A term's plausible coefficient, how far (in logarithms) the base may lie from it, and how far an effect from none.
@@ -50,6 +54,7 @@ PRIOR = {
     "prompt_read": (1.2, 0.3, 0.1), "prompt_layer": (20 * US, 0.8, 0.4),
     "prompt_moe_layer": (300 * US, 1.0, 0.4),
     "own_prompt": (3.0, 0.6, 0.4), "waiting": (1.0, 1.0, 0.4), "first": (0.03, 0.8, 0.4),
+    "own_read": (1.5, 0.5, 0.3), "own_layer": (300 * US, 1.0, 0.4), "own_step": (3.0, 0.7, 0.3), "wait_layer": (20 * US, 1.0, 0.4),
 }  # fmt: skip
 PAIR = 0.55  # Effects of an engine on a class of devices are drawn to none by as much less.
 NOISE = 0.12  # Logarithmic scatter of one source's rows.
@@ -211,10 +216,14 @@ def inconsistent(rows: list[Row]) -> tuple[list[Row], list[tuple[dict[str, Any],
         if row.raw["kind"] == "served" and row.phase == "decode":
             sweeps[(row.group, *key(row.raw)[:-1])].append(row)
     bad: dict[str, str] = {}
-    first = {(row.group, *key(row.raw)): row.seconds for row in rows if row.phase == "ttft"}
+    of_phase = {
+        phase: {(row.group, *key(row.raw)): row.seconds for row in rows if row.phase == phase} for phase in ("decode", "ttft")
+    }
     for row in rows:
         # Little 1961, doi:10.1287/opre.9.3.383: fewer than half of the requests decoded at once.
-        if row.phase == "decode" and first.get((row.group, *key(row.raw)), 0.0) > max(1, row.raw["osl"]) * row.seconds:
+        at = row.group, *key(row.raw)
+        token, waited = of_phase["decode"].get(at), of_phase["ttft"].get(at)
+        if row.raw["kind"] == "served" and token and waited and waited > max(1, row.raw["osl"]) * token:
             bad[row.raw["id"]] = "most of the requests waited for their first token"
     alike: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
     for row in rows:
@@ -336,6 +345,79 @@ def left_out(rows: list[Row], folds: int) -> dict[str, float]:
     return found
 
 
+UNSEEN = "latent_layer", "recurrent_layer", "indexed_layer"
+"""Kinds of layers that a fit can be asked to do without."""
+
+
+def without(rows: list[Row], test: list[Row]) -> list[tuple[Row, float]]:
+    """The logarithm of forecast over measurement for the rows of `test`, of a fit to the others; terms that it lacks are nothing."""
+    ids = {row.raw["id"] for row in test}
+    made = fit([row for row in rows if row.raw["id"] not in ids])
+    return [(row, math.log(forecast(made, row) / row.seconds)) for row in test]
+
+
+def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str, list[float]]:
+    """Errors of each class of devices, of fits that saw none of its rows, or with `by_engine` none of one engine's."""
+    found: dict[str, list[float]] = {}
+    pairs = {row.pair for row in rows if (row.engine in t.SERVED) == served}
+    for pair in sorted(pairs):
+        engine, device = pair.split("/")
+        if {row.pair for row in rows if row.engine == engine} == {pair}:
+            continue
+        test = [r for r in rows if (r.pair == pair if by_engine else device_class(r.device) == device)]
+        found[pair] = [e for row, e in without(rows, test) if row.pair == pair]
+    return found
+
+
+def kinds_left_out(rows: list[Row], served: bool) -> dict[str, list[float]]:
+    """Errors by kind of layer and source, of fits that saw no model with such layers."""
+    found: dict[str, list[float]] = collections.defaultdict(list)
+    for kind in UNSEEN:
+        for row, e in without(rows, [row for row in rows if row.terms.get(kind)]):
+            if (row.engine in t.SERVED) == served:
+                found[f"{kind} {row.group}"].append(e)
+    return found
+
+
+def batched(whole: Model, file: Path, configs: Path) -> dict[str, list[float]]:
+    """Errors of decoding several sequences at once under llama.cpp, to which nothing was fitted.
+
+    Rows are of `llama-batched-bench`, or of `llama-bench -ub N`, which multiplies N tokens at once as a step of N sequences does: llama.cpp
+    0c1e57098, src/llama-context.cpp `llama_context::decode` (one graph for the tokens of all sequences).
+    """
+    found: dict[str, list[float]] = collections.defaultdict(list)
+    for line in file.read_text(encoding="utf-8").splitlines():
+        r = json.loads(line)
+        w, device, quant, _ = model({**r, "gpus": 1}, configs, "llama.cpp", Placement(1, 1, 1, 1))
+        parts = t.decode(w, device, quant, t.Load(r["isl"], r["osl"], r["at_once"]), "llama.cpp")
+        # Prompts had been read before.
+        parts = [p for p in parts if p.name not in t.PROMPTS]
+        made = sum(p.quantity * whole.of(p.name, "llama.cpp", device_class(device)) for p in parts)
+        found[r["source"]].append(math.log(made * r["tokens_per_s"] / r["at_once"]))
+    return found
+
+
+def standing(whole: Model, rows: list[Row], engine: str, device: str) -> dict[str, list[float]]:
+    """The coefficients of an engine on a class of devices, each with the rows and sources it stands on."""
+    found: dict[str, list[float]] = {}
+    own_terms = [name for row in rows if row.engine == engine for name in row.terms]
+    for term in dict.fromkeys([*own_terms, *(["products"] if engine == "llama.cpp" else [])]):
+        carriers = [row for row in rows if row.terms.get(term)]
+        own = [row for row in carriers if row.pair == f"{engine}/{device}"]
+        stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
+        n = len({r.group for r in stands})
+        if n >= FEWEST_SOURCES:
+            found[term] = [float(f"{whole.of(term, engine, device):.4g}"), len(stands), n]
+    return found
+
+
+def told(errors: dict[str, list[float]]) -> list[float]:
+    """An interval with what is said of it: ends, errors in the middle and at the 90th percentile, coverage, rows, and what was left out."""
+    low, high, inside = interval(errors, {})
+    flat = sorted(abs(math.expm1(e)) for found in errors.values() for e in found)
+    return [*(round(x, 3) for x in (low, high, flat[len(flat) // 2], flat[9 * len(flat) // 10], inside)), len(flat), len(errors)]
+
+
 def weighed(errors: dict[str, list[float]], total: float | None = None) -> list[tuple[float, float]]:
     """What a forecast was to be multiplied by, as a logarithm, with its weight: every source counts at most eight times.
 
@@ -401,16 +483,19 @@ def rank(rows: list[Row], apart: dict[str, float]) -> list[float]:
     found = []
     for sweep in sweeps.values():
         if len({row.raw["concurrency"] for row in sweep}) >= 4:
-            measured = np.argsort(np.argsort([row.seconds for row in sweep]))
-            made = np.argsort(np.argsort([row.seconds * math.exp(apart[row.raw["id"]]) for row in sweep]))
+            measured = rankdata([row.seconds for row in sweep])
+            made = rankdata([row.seconds * math.exp(apart[row.raw["id"]]) for row in sweep])
             found.append(float(np.corrcoef(measured, made)[0, 1]))
-    return found
+    return sorted(found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--configs", type=Path, help="where model paths of DATA start; the folder above DATA's by default")
+    parser.add_argument(
+        "--batched", type=Path, default=ROOT / "tests" / "data" / "speed_batched.jsonl", help="several sequences at once"
+    )
     parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--doubts", action="store_true", help="print every row left out, with the reason")
@@ -424,9 +509,12 @@ def main() -> None:
     if a.doubts:
         for r, why in out:
             print(r["id"], r["group"], r["model"], r["value"], r["metric"], why)
-    sweeps: list[float] = []
+    sweeps: dict[str, list[float]] = {}
     broken = 0.0
     classes: dict[str, Any] = {}
+    neighbours: dict[str, Any] = {}
+    kinds: dict[str, list[float]] = {}
+    at_once: list[float] = []
     out_lines = []
     # Each phase is fitted alone, the time to the first token on what the prompt was found to take.
     for phase in ("decode", "prefill", "ttft"):
@@ -459,14 +547,26 @@ def main() -> None:
             low, high, inside = interval(errors, others)
             out_lines.append(f"{line}; interval x {low:.2f} to x {high:.2f} covers {100 * inside:.0f} %")
             entry = classes.setdefault(pair, {"years": "", "terms": {}, "errors": {}})
-            for term in dict.fromkeys(name for row in some for name in row.terms if row.engine == engine):
-                carriers = [row for row in some if row.terms.get(term)]
-                own = [row for row in carriers if row.pair == pair]
-                stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
-                n = len({r.group for r in stands})
-                if n >= FEWEST_SOURCES:
-                    entry["terms"][term] = [float(f"{whole.of(term, engine, device):.4g}"), len(stands), n]
+            entry["terms"].update(standing(whole, some, engine, device))
             entry["errors"][phase] = [*(round(x, 3) for x in (low, high, median, p90, inside)), len(found), len(sources)]
+        if phase == "decode":
+            at_once = told(batched(whole, a.batched, a.configs or a.data.resolve().parents[1]))
+            print(f"several sequences under llama.cpp: {at_once}")
+        for served in (True, False):
+            if phase == "decode":
+                kinds["served" if served else "local"] = told(kinds_left_out(some, served))
+            far = {way: told(errors) for way in (False, True) if (errors := classes_left_out(some, served, way))}
+            engines = sorted({row.engine for row in some if (row.engine in t.SERVED) == served})
+            for engine in engines:
+                own = [row for row in some if row.engine == engine]
+                measured = {device_class(row.device) for row in own if row.device.vendor == "nvidia"}
+                if not measured or len({row.group for row in own}) < FEWEST_SOURCES:
+                    continue
+                for device in ["nvidia", *sorted({device for _, device in whole.names if device in NVIDIA})]:
+                    if f"{engine}/{device}" not in classes or phase not in classes[f"{engine}/{device}"]["errors"]:
+                        entry = neighbours.setdefault(f"{engine}/{device}", {"years": "", "terms": {}, "errors": {}})
+                        entry["terms"].update(standing(whole, some, engine, device))
+                        entry["errors"][phase] = far[device != "nvidia"]
         print(
             f"{phase}: "
             + ", ".join(
@@ -486,10 +586,13 @@ def main() -> None:
                 print(
                     f"{phase} {kind}: {len(found)} rows, median {found[len(found) // 2]:.1%}, p90 {found[9 * len(found) // 10]:.1%}"
                 )
-        if phase == "decode" and (ranks := rank(some, apart)):
-            within = sorted(ranks)
-            sweeps = [len(ranks), round(sum(ranks) / len(ranks), 3), round(within[len(within) // 2], 3)]
-            print(f"{sweeps[0]} sweeps of concurrency: rank correlation {sweeps[1]} on average, {sweeps[2]} in the middle")
+        if ranks := rank(some, apart):
+            middle, low = ranks[len(ranks) // 2], sum(r < 0.95 for r in ranks)
+            sweeps[phase] = [len(ranks), round(sum(ranks) / len(ranks), 3), round(middle, 3), low]
+            print(
+                f"{phase}: {len(ranks)} sweeps of concurrency, rank correlation {sweeps[phase][1:]} (mean, middle, so many below 0.95)"
+            )
+        if phase == "decode":
             late = [
                 apart[row.raw["id"]] < -math.log(MARGIN) for row in some if row.raw["kind"] == "served" and row.raw["id"] in apart
             ]
@@ -507,17 +610,31 @@ def main() -> None:
                     f"{math.expm1(apart[r['id']]):+8.0%} {r['id']} {r['group']} {r['model'][-30:]} {row.quant}"
                     f" {r['gpus']}x{r['device']} tp{r.get('tp')} c{r.get('concurrency')} {r['isl']}/{r['osl']} {r['value']:.4g}"
                 )
-    for pair, entry in classes.items():
-        found = [int(y) for row in rows if row.pair == pair for y in YEAR.get(row.group, [row.raw.get("year") or 2026])]
+    for pair, entry in (*classes.items(), *neighbours.items()):
+        of = {row.pair for row in rows if row.pair == pair} or {row.pair for row in rows if row.engine == pair.split("/")[0]}
+        found = [int(y) for row in rows if row.pair in of for y in YEAR.get(row.group, [row.raw.get("year") or 2026])]
         entry["years"] = f"{min(found)} to {max(found)}" if min(found) < max(found) else str(min(found))
         if pair.split("/")[0] in t.SERVED and "ttft" in entry["errors"]:
             # What a prompt takes alone was measured as the time to the first token of few requests.
             entry["errors"]["prefill"] = entry["errors"]["ttft"]
     print("\n".join(out_lines))
+    for name, entry in neighbours.items():
+        print(f"near {name}: {entry['errors']}")
+    print(f"kinds of layers: {kinds}")
     if a.write:
         OUT.write_text(
             json.dumps(
-                {"schema": 1, "overall": overall, "sweeps": sweeps, "broken": broken, "left_out": dict(left), "classes": classes},
+                {
+                    "schema": 1,
+                    "overall": overall,
+                    "sweeps": sweeps,
+                    "broken": broken,
+                    "left_out": dict(left),
+                    "classes": classes,
+                    "near": neighbours,
+                    "kinds": kinds,
+                    "batched": at_once,
+                },
                 indent=1,
             )
             + "\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from pathlib import Path
@@ -187,6 +188,23 @@ def test_cost_is_the_rent_over_the_tokens_that_pareto_draws() -> None:
         assert dollars * rate * 3600 / 1e6 == pytest.approx(rent)
     low, high = cost.bands[0]
     assert all(a <= b <= c for a, b, c in zip(low.values, cost.series[0].values, high.values, strict=True))
+
+
+def test_pareto_sets_engines_side_by_side() -> None:
+    given = dict.fromkeys(("ctx", "isl", "osl", "kv_dtype"))
+    draw = functools.partial(charts.drawn, "pareto", [load("llama-3.1-8b")], [hardware.parse_spec("h100")], **given)
+    made = draw(engine="vllm,sglang", quant="fp8,bf16")
+    names = [s.name for s in made.series]
+    assert names == [f"llama-3.1-8b in {q} on 1 x h100-sxm-80gb, {e}" for e in ("vllm", "sglang") for q in ("fp8", "bf16")]
+    # Each is what it is alone.
+    alone = draw(engine="sglang", quant="bf16")
+    assert made.series[3].values == alone.series[0].values
+    assert len({s.values for s in made.series}) == 4
+    for engine in ("vllm,zz", "vllm,", ","):
+        with pytest.raises(UsageError):
+            draw(engine=engine, quant=None)
+    with pytest.raises(UsageError):
+        charts.drawn("roofline", [load("llama-3.1-8b")], [hardware.parse_spec("h100")], engine="vllm,sglang", quant=None, **given)
 
 
 def test_pareto_sets_storages_side_by_side() -> None:

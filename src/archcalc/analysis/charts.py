@@ -194,10 +194,12 @@ def _forecasts(
     models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted, lacking: list[str]
 ) -> Iterator[tuple[str, Ask, list[Point]]]:
     """For each model and machine the best plan that leaves each user so many tokens a second, as far as `USERS` is reached."""
+    several = len({ask.engine for ask in asks}) > 1
     for m in models:
         for ask in asks:
             stored = f" in {ask.quant}" if ask.quant else ""
-            name = f"{m.source.name}{stored} on {ask.gpus.count} x {ask.gpus.device.id}"
+            served = f", {ask.engine}" if several else ""
+            name = f"{m.source.name}{stored} on {ask.gpus.count} x {ask.gpus.device.id}{served}"
             found, why = points(m, ask, wanted)
             best = [max((p for p in found if p.user >= user), key=lambda p: p.gpu, default=None) for user in USERS]
             reached = [p for p in best if p is not None]
@@ -319,7 +321,9 @@ def drawn(
         return params(models)
     if not machines:
         raise UsageError("--gpu is missing: this chart is about a machine", "such as --gpu 8xH100, or --gpu here")
-    known = check_engine(engine or DEFAULT, servers())
+    # Forecasts set engines side by side, one or several.
+    named = list(dict.fromkeys(one.strip() for one in (engine or DEFAULT).split(","))) if kind in FORECAST else [engine or DEFAULT]
+    known = [check_engine(one, servers()) for one in named]
     dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype else None
     if kind in FORECAST:
         from archcalc.analysis.speed.plan import Wanted
@@ -327,14 +331,14 @@ def drawn(
 
         wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
         context = tokens or (wanted.isl or 1024) + (wanted.osl or 1024)
-        quants = [name.strip() for name in quant.split(",")] if quant else [None]
+        quants = list(dict.fromkeys(name.strip() for name in quant.split(","))) if quant else [None]
         for name in filter(None, quants):
             check_name(name)
-        asks = [Ask(one, known, context, kv_dtype=dtype, quant=name) for one in machines for name in quants]
+        asks = [Ask(one, engine, context, kv_dtype=dtype, quant=name) for one in machines for engine in known for name in quants]
         return (pareto if kind == "pareto" else cost)(models, asks, wanted)
     if len(machines) > 1:
         raise UsageError(f"a chart of {kind} is about one machine", "name one with --gpu")
-    ask = Ask(machines[0], known, tokens, kv_dtype=dtype)
+    ask = Ask(machines[0], known[0], tokens, kv_dtype=dtype)
     return {"memory": fit_memory, "roofline": decode, "sequences": sequences}[kind](models, ask)
 
 

@@ -39,7 +39,12 @@ def command(
     vram: Vram = None,
     engine: Annotated[
         str | None,
-        typer.Option("--engine", metavar=SERVERS, help="The engine; vllm by default.", autocompletion=engines),
+        typer.Option(
+            "--engine",
+            metavar=SERVERS,
+            help="The engine; vllm by default. Several, with commas, for pareto and cost.",
+            autocompletion=engines,
+        ),
     ] = None,
     isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for pareto and cost.")] = None,
     osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request, for pareto and cost.")] = None,

@@ -38,13 +38,17 @@ class Errors(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What is known of an engine class on a device class. A phase is `decode`, `prefill` or `ttft`."""
+    """What is known of an engine class on a device class. A phase is `decode`, `prefill` or `ttft`.
+
+    `elsewhere` are the phases that were not measured there: other classes stand in, which their errors count as sources.
+    """
 
     engine: str
     device: str
     years: str
     terms: Mapping[str, Coefficient]
     errors: Mapping[str, Errors]
+    elsewhere: frozenset[str] = frozenset()
 
 
 def device_class(device: Device) -> str:
@@ -72,8 +76,50 @@ def _table() -> Mapping[str, Any]:
 def fitted(engine: str, device: str) -> Fitted | None:
     """What stands in the file for an engine and a class of devices."""
     raw = _table()["classes"].get(f"{engine}/{device}")
-    if raw is None:
-        return None
+    return None if raw is None else _read(raw, engine, device)
+
+
+@cache
+def known(engine: str, device: Device) -> Fitted | None:
+    """What is known of an engine on a device's class, and for what was not measured there what stands in for it.
+
+    That is the same engine on other GPUs of NVIDIA, whose libraries serve them all, with the errors of classes that were left out of a fit
+    whole. Nothing stands in for other vendors': what engines reach of their published rates differs by more than an interval of use holds.
+    """
+    name = device_class(device)
+    own = fitted(engine, name)
+    if device.vendor != "nvidia":
+        return own
+    found: Fitted | None = None
+    for at in ("nvidia", name):
+        if raw := _table()["near"].get(f"{engine}/{at}"):
+            more = _read(raw, engine, name)._replace(elsewhere=frozenset(raw["errors"]))
+            found = _over(more, found)
+    return found if own is None else _over(own, found)
+
+
+def _over(first: Fitted, second: Fitted | None) -> Fitted:
+    """What the first knows, and of the second what it does not."""
+    if second is None:
+        return first
+    return first._replace(
+        terms={**second.terms, **first.terms},
+        errors={**second.errors, **first.errors},
+        elsewhere=first.elsewhere | (second.elsewhere - frozenset(first.errors)),
+    )
+
+
+def kinds_left_out(served: bool) -> Errors:
+    """The errors of decoding with a kind of layer that a fit had seen in no model."""
+    return Errors(*_table()["kinds"]["served" if served else "local"])
+
+
+def batched() -> Errors:
+    """The errors of decoding several sequences at once under llama.cpp, which nothing was fitted to."""
+    return Errors(*_table()["batched"])
+
+
+def _read(raw: Mapping[str, Any], engine: str, device: str) -> Fitted:
     return Fitted(
         engine,
         device,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from archcalc.analysis.speed.coefficients import Errors, Fitted, device_class, fitted
+from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
 from archcalc.analysis.speed.rates import peak
-from archcalc.analysis.speed.terms import SERVED, Load, Term, decode, first, prefill
+from archcalc.analysis.speed.terms import SERVED, Load, Term, decode, first, prefill, reference
 from archcalc.analysis.speed.work import Work
 from archcalc.hardware import Device
 
 MARGIN = 1.3
 """What a forecast is multiplied by before it is compared with a target, so that most measurements keep it too."""
+KINDS = frozenset({"latent_layer", "recurrent_layer", "indexed_layer"})
+"""The terms of kinds of layers that a forecast can do without, in a wider interval."""
 MOST_SEQUENCES = 1 << 14
 
 
@@ -121,39 +123,52 @@ def forecast(
         )
         slow = f"the bound reads them at {away / 1e9:,.0f} GB/s" if away else "the bound takes it to be as fast as the GPU's own"
         return none._replace(why=f"{held}; {slow}")
-    known = fitted(engine, device_class(device))
-    if known is None:
+    fits = known(engine, device)
+    if fits is None:
         return none._replace(why=f"no measurements of {engine} on such a device ({device_class(device)}) stand behind a forecast")
-    if load.concurrency > 1 and engine not in SERVED:
+    together = load.concurrency > work.placement.dp and engine not in SERVED
+    if together and engine != "llama.cpp":
         return none._replace(why=f"no measurements of {engine} with several sequences at once stand behind a forecast")
+    if together and reference(device, quant, engine) is None:
+        return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
     missing: list[str] = []
-    for phase, terms in _phases(work, device, quant, engine, load).items():
-        errors = known.errors.get(phase)
+    stands = _stands(fits)
+    for phase, needed in _phases(work, device, quant, engine, load).items():
+        errors = fits.errors.get(phase)
         if errors is None:
             missing.append(f"{phase}: too few sources")
             continue
-        lacking = [t.name for t in terms if t.quantity and t.name not in known.terms]
+        lacking = [t.name for t in needed if t.quantity and t.name not in fits.terms]
+        terms = [t for t in needed if t.quantity and t.name in fits.terms]
+        if phase == "decode" and lacking and KINDS.issuperset(lacking):
+            # Left out of the value: the interval is that of models whose kind of layer a fit had not seen.
+            errors = _wider(errors, kinds_left_out(engine in SERVED))
+            stands += f"; {', '.join(lacking)} stands on fewer than three sources and is left out, the interval is wider for it"
+            lacking = []
+        if phase == "decode" and together:
+            errors = _wider(errors, at_once := batched())
+            stands += f"; several sequences at once on {at_once.rows} rows of {at_once.sources} threads that nothing was fitted to"
         if lacking:
             missing.append(f"{phase}: {', '.join(lacking)} {'stand' if len(lacking) > 1 else 'stands'} on fewer than three sources")
             continue
-        found[phase] = _interval(
-            sum(t.quantity * known.terms[t.name].value for t in terms if t.quantity), errors, phase, calibration
-        )
+        found[phase] = _interval(sum(t.quantity * fits.terms[t.name].value for t in terms), errors, phase, calibration)
         if parts:
-            kept += (_part(phase, t, known) for t in terms if t.quantity)
+            kept += (_part(phase, t, fits) for t in terms)
     tpot, prompt, ttft = found.get("decode"), found.get("prefill"), found.get("ttft")
     if bound is not None and tpot is not None:
         tpot = _within(tpot, load.concurrency / bound)
     if prompt is not None and ttft is None and tpot is not None:
-        ttft = Interval(prompt.value + tpot.value, prompt.low + tpot.low, prompt.high + tpot.high)
+        # Of requests that come at once the first waits for its own prompt, the last for all of them.
+        each = -(-load.concurrency // work.placement.dp)
+        ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
     return none._replace(
         tpot=tpot,
         ttft=ttft,
         prompt_tokens_per_s=None if prompt is None else _within(prompt, floor or 0.0).inverse(load.isl),
         why="; ".join(missing) or None,
-        stands=_stands(known),
+        stands=stands,
         parts=tuple(kept),
     )
 
@@ -183,6 +198,10 @@ def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibrati
     return Interval(seconds, seconds * errors.low, seconds * errors.high)
 
 
+def _wider(errors: Errors, other: Errors) -> Errors:
+    return errors._replace(low=min(errors.low, other.low), high=max(errors.high, other.high))
+
+
 def _within(time: Interval, least: float) -> Interval:
     """No forecast is faster than its bound."""
     return Interval(max(time.value, least), max(time.low, least), max(time.high, least))
@@ -194,5 +213,11 @@ def _part(phase: Literal["decode", "prefill", "ttft"], term: Term, known: Fitted
 
 
 def _stands(known: Fitted) -> str:
-    told = [f"{e.rows} rows of {e.sources} sources for {phase}" for phase, e in known.errors.items()]
-    return f"{known.engine} on {known.device}, measured {known.years}: {', '.join(told)}"
+    told = [
+        f"{e.rows} rows of {e.sources} sources for {phase}" for phase, e in known.errors.items() if phase not in known.elsewhere
+    ]
+    near = [f"{e.rows} rows of {e.sources} classes for {phase}" for phase, e in known.errors.items() if phase in known.elsewhere]
+    said = [f"{known.engine} on {known.device}, measured {known.years}: {', '.join(told)}"] if told else []
+    if near:
+        said.append(f"other classes than {known.device}, each left out of a fit once, stand in for it: {', '.join(near)}")
+    return "; ".join(said)

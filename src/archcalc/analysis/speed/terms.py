@@ -21,6 +21,10 @@ from archcalc.hardware import Device
 BATCH = {"llama.cpp": 512, "mlx": 2048}
 """Tokens of a prompt that are multiplied at once: llama.cpp 0c1e57098, common/common.h `n_ubatch`; mlx-lm 0.28, generate.py
 `prefill_step_size`. Others take 2,048 or more (vLLM 0.33, config/scheduler.py `DEFAULT_MAX_NUM_BATCHED_TOKENS`)."""
+PROMPTS = frozenset(
+    {"prompt_products", "prompt_experts", "prompt_rows", "prompt_scores", "prompt_read", "prompt_layer", "prompt_moe_layer"}
+)
+"""The terms of a prompt of an engine that reads it alone."""
 _LAPTOP_LINK = 16 * 10**9
 
 
@@ -94,6 +98,11 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
             text = f"{load.concurrency} / {load.osl} prompts a step x {{:.3g}} operations / {ranks * p.pp} GPUs"
             terms.append(Term("prompts", begun * rest, text.format(rest)))
             terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
+    elif each > 1 and load.isl:
+        # llama-server reads the prompts of new requests in the steps of the others: tools/server/server.cpp `update_slots`, 0c1e57098.
+        begun = load.concurrency / load.osl
+        if rate is not None:
+            terms += _joining(prefill(work, device, quant, load.isl, engine), begun, -(-load.isl // min(load.isl, BATCH[engine])))
     return terms
 
 
@@ -131,21 +140,41 @@ def prefill(work: Work, device: Device, quant: str, isl: int, engine: str) -> li
     ]
 
 
-def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
-    """The terms of the time to the first token of an engine that serves many at once, arrivals at random.
+def _joining(prompt: list[Term], begun: float, passes: int) -> list[Term]:
+    """The terms of prompts that are read in others' steps: the last of their passes shares the step's reading of the weights."""
+    of_pass = ("prompt_read", "prompt_layer", "prompt_moe_layer")
+    shares = [begun * ((passes - 1) / passes if t.name in of_pass else 1) for t in prompt]
+    return [Term(t.name, x * t.quantity, f"{x:.3g} prompts a step x {t.formula}") for t, x in zip(prompt, shares, strict=True)]
 
-    Raises `ValueError` where no matrix rate is published.
+
+def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
+    """The terms of the time to the first token of an engine that serves many at once.
+
+    A prompt is read in passes, each of which reads the weights and starts every layer's kernels, behind those of others and the step that
+    runs when it comes. How many others wait with it depends on how requests arrive, which nobody says: their coefficient is of closed loops
+    with random lengths, as benchmarks run them.
+
+    Raises `ValueError` where no matrix rate or bandwidth is published.
     """
-    rate = reference(device, quant, engine)
-    if rate is None:
+    rate, bandwidth = reference(device, quant, engine), device.bandwidth_bytes_per_s
+    if rate is None or bandwidth is None:
         raise ValueError("rate")
     p = work.placement
     flops = work.prefill_flops(load.isl)
     alone = flops / (rate.flops_per_s * p.tp * p.pp * p.dp)
+    passes = -(-load.isl // BATCH.get(engine, 2048))
+    read = work.dense_bytes + work.expert_bytes * work.visited(min(load.isl, BATCH.get(engine, 2048)))
+    each = max(1.0, load.concurrency / p.dp)
+    step = work.dense_bytes + work.expert_bytes * work.visited(load.concurrency) + each * work.cache_bytes(load.isl + load.osl / 2)
+    others = load.concurrency - 1
     text = f"{flops:.3g} operations / {p.tp * p.pp * p.dp} GPUs / {rate.flops_per_s:.3g} a second"
     return [
         Term("own_prompt", alone, text),
-        Term("waiting", alone * (load.concurrency - 1), f"the same x {load.concurrency - 1:,} others"),
+        Term("own_read", passes * read / bandwidth, f"{passes} passes x {read:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
+        Term("own_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
+        Term("own_step", step / bandwidth, f"a step before it: {step:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
+        Term("waiting", alone * others, f"{text} x {others:,} others"),
+        Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:,} others"),
         Term("first", 1.0, "once a request"),
     ]
 

@@ -23,6 +23,7 @@ PUBLISHED = {
     ("llm-foundry", "hopper"): Reached(0.40, 0.32, 0.44, "70 runs", "llm-foundry 8c8dd48, scripts/train/benchmarking/README.md"),
     ("megatron", "ampere"): Reached(0.54, 0.42, 0.56, "4 runs", "Korthikanti et al. 2022, arXiv:2205.05198, table 5"),
     ("megatron", "hopper"): Reached(0.45, 0.41, 0.48, "2 to 462 B parameters", "Megatron-LM 0010ab7, README.md"),
+    ("nanochat", "hopper"): Reached(0.46, 0.41, 0.46, "2 runs", "nanochat 92d63d4, dev/LOG.md, 2026-02-19 and 2026-01-12"),
     ("torchtitan", "hopper"): Reached(
         0.36, 0.33, 0.39, "4 runs", "torchtitan 31a17bf, benchmarks/llama3_h100_202412_torchtitan.md"
     ),
