@@ -91,6 +91,7 @@ WITHIN = {
     "roberta_prelayernorm": "roberta",
     "rvl": "llava_onevision",
     "sam_vision_model": "got_ocr2_vision",
+    "seamless_m4t_v2": "seamless_m4t",
     "sarashina2_vision": "opencua",
     "siglip2": "siglip",
     "siglip2_navit": "ovis",
