@@ -1,4 +1,4 @@
-"""What both SeamlessM4T share: NLLB's encoder and decoder, a conformer that hears, and a second encoder-decoder whose units a vocoder speaks.
+"""What both SeamlessM4T share: NLLB's encoder and decoder, a conformer that hears, an encoder-decoder whose units a vocoder speaks.
 
 Which of these a class has is `architectures`' to say: SeamlessM4TModel has all.
 
