@@ -52,6 +52,7 @@ WITHIN = {
     "interns1_pro_vision": "interns1_pro",
     "interns2_mobius_text": "interns2_mobius",
     "jais2": "arcee",
+    "jina_colbert_v2": "jina_embeddings_v3",
     "jina_embeddings_v5": "jina_reranker",
     "jina_vl_reranker": "jina_reranker",
     "k3_dspark": "dspark",
