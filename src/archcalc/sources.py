@@ -300,7 +300,11 @@ def _format_of(config: Mapping[str, Any], label: str) -> str:
         raise FormatError(f"{label} is a checkpoint's index, not a config", "give the config.json beside it")
     if "peft_type" in config:
         raise UnsupportedError(f"{label} describes an adapter, not a model", _ADAPTER_HINT)
-    if "_diffusers_version" in config:
+    if "_diffusers_version" in config or "_class_name" in config:
+        from archcalc.arch import adapter_name
+
+        if adapter_name(config):
+            return format_of(config)
         raise UnsupportedError(f"{label} describes a part of a diffusers pipeline, which archcalc does not model", _DIFFUSERS_HINT)
     return format_of(config)
 

@@ -53,6 +53,11 @@ _BY_CLASS = {
     "ColBERTJinaRobertaModel": "jina_colbert_v2",
     "JinaEmbeddingsV5Model": "jina_embeddings_v5", "XverseMoeForCausalLM": "xverse_moe",
 }  # fmt: skip
+# Parts of diffusers' pipelines, whose configs name their class alone.
+_BY_DIFFUSERS = {
+    "FluxTransformer2DModel": "flux", "SD3Transformer2DModel": "sd3", "QwenImageTransformer2DModel": "qwen_image",
+    "WanTransformer3DModel": "wan", "HunyuanVideoTransformer3DModel": "hunyuan_video",
+}  # fmt: skip
 # Native configs without a model_type, known by keys that only they have together.
 _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "block_size"}, "nanogpt"),
@@ -95,6 +100,8 @@ def adapter_name(config: Mapping[str, Any]) -> str | None:
         if isinstance(name, str) and name in _BY_CLASS:
             return _BY_CLASS[name]
     model_type = config.get("model_type")
+    if model_type is None and isinstance(part := config.get("_class_name"), str):
+        return _BY_DIFFUSERS.get(part)
     if model_type is None:
         return next((name for keys, name in _BY_KEYS if keys <= config.keys()), None)
     if not isinstance(model_type, str):

@@ -42,6 +42,7 @@ WITHIN = {
     "granite_speech_plus": "granite_speech",
     "grinmoe": "phimoe",
     "h2ovl_chat": "internvl_chat",
+    "hunyuan_video": "flux",
     "hunyuan_vl_text": "hunyuan_v1_dense",
     "ibert": "roberta",
     "intern_s2_preview": "qwen3_5",
