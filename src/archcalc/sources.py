@@ -193,6 +193,10 @@ def _from_path(text: str) -> Source:
         return _from_checkpoint(file, text)
     label = os.path.join(text, os.path.basename(file)) if file != path else text
     config = read_json(file, label)
+    if os.path.basename(file) == "model_index.json":
+        from archcalc.formats import diffusers
+
+        config = diffusers.whole(diffusers.parts_of(os.path.dirname(file) or "."))
     if config.get("weight_map") and "model_type" not in config:
         return _from_index(file, text)
     form = _format_of(config, label)
@@ -259,6 +263,10 @@ def _best_in(folder: str, text: str) -> str:
     if "params.json" in held:
         return os.path.join(folder, "params.json")
     if "model_index.json" in held:
+        from archcalc.formats import diffusers
+
+        if diffusers.parts_of(folder):
+            return os.path.join(folder, diffusers.INDEX)
         raise UnsupportedError(f"{text} is a diffusers pipeline: model_index.json names its parts, each a model", _DIFFUSERS_HINT)
     if "adapter_config.json" in held:
         raise UnsupportedError(

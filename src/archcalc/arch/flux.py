@@ -40,11 +40,11 @@ class Schema(DitSchema):
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         sizes = (self.hidden_size, self.num_attention_heads, self.attention_head_dim, 4 * self.hidden_size)
         stacks = [
-            stack(join(prefix, "transformer_blocks"), "vision", [double(*sizes)] * self.num_layers),
-            stack(join(prefix, "single_transformer_blocks"), "vision", [single(*sizes)] * self.num_single_layers),
+            stack(join(prefix, "transformer_blocks"), "other", [double(*sizes)] * self.num_layers),
+            stack(join(prefix, "single_transformer_blocks"), "other", [single(*sizes)] * self.num_single_layers),
         ]
         outside = prefixed(prefix, self.outside()) if prefix else self.outside()
-        return [group("vision", outside)], [s for s in stacks if s.pattern]
+        return [group("other", outside)], [s for s in stacks if s.pattern]
 
 
 def refined(hidden: int, heads: int, dim: int, wide: int) -> Layer:
@@ -106,4 +106,4 @@ class HunyuanVideo(DitSchema):
             ("single_transformer_blocks", [single(*sizes)] * self.num_single_layers),
         )
         outside = prefixed(prefix, self.outside()) if prefix else self.outside()
-        return [group("vision", outside)], [stack(join(prefix, name), "vision", layers) for name, layers in parts if layers]
+        return [group("other", outside)], [stack(join(prefix, name), "other", layers) for name, layers in parts if layers]

@@ -60,5 +60,5 @@ class Schema(DitSchema):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         outside = prefixed(prefix, self.outside()) if prefix else self.outside()
-        layers = stack(join(prefix, "transformer_blocks"), "vision", [self.layer()] * self.num_layers)
-        return [group("vision", outside)], [layers]
+        layers = stack(join(prefix, "transformer_blocks"), "other", [self.layer()] * self.num_layers)
+        return [group("other", outside)], [layers]

@@ -68,4 +68,4 @@ class Schema(DitSchema):
         kinds = [(i == n - 1, i in dual) for i in range(n)]
         built = {kind: self.layer(*kind) for kind in dict.fromkeys(kinds)}
         outside = prefixed(prefix, self.outside()) if prefix else self.outside()
-        return [group("vision", outside)], [stack(join(prefix, "transformer_blocks"), "vision", [built[kind] for kind in kinds])]
+        return [group("other", outside)], [stack(join(prefix, "transformer_blocks"), "other", [built[kind] for kind in kinds])]

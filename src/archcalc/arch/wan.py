@@ -72,4 +72,4 @@ class Schema(DitSchema):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         outside = prefixed(prefix, self.outside()) if prefix else self.outside()
-        return [group("vision", outside)], [stack(join(prefix, "blocks"), "vision", [self.layer()] * self.num_layers)]
+        return [group("other", outside)], [stack(join(prefix, "blocks"), "other", [self.layer()] * self.num_layers)]
