@@ -134,7 +134,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _encoder, _heads, _levels, _nested, _old_buffers, _rotary, _schema, _values
+    from archcalc.arch import _encoder, _heads, _inert, _levels, _nested, _old_buffers, _rotary, _schema, _values
     from archcalc.quant import stated
 
     _values.check(config)
@@ -173,7 +173,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
-    nested = [value for value in config.values() if isinstance(value, Mapping)]
+    # What a tool is told of the model is no part of it.
+    nested = [value for key, value in config.items() if isinstance(value, Mapping) and not _inert.ignored(key)]
     notes = architecture.notes
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
