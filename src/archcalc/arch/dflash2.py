@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from archcalc.arch import dflash
 from archcalc.arch._dflash import Options
-from archcalc.arch._schema import Count, Size, divided
+from archcalc.arch._schema import Count, Few, Size, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm, rms_norm
@@ -40,7 +40,7 @@ class LatticeOptions(Options):
     block_size: Size
     lilicorr_hidden_size: Count
     lilicorr_num_heads: Size
-    lilicorr_num_layers: Count
+    lilicorr_num_layers: Few
     lilicorr_mlp_ratio: float
     lilicorr_factor_dim: Size
     lilicorr_candidate_topk: Size

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from archcalc.arch import esm, llama
 from archcalc.arch._decoder import decoder, every, group, with_tower
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Few, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.cross import CrossAttention
@@ -50,7 +50,7 @@ class Schema(llama.Schema):
     aligner_ffn_mult: Size = 4
     aligner_enable_bias: Flag = True
     aligner_num_add_layers: Size = 8
-    resampler_depth: Count = 6
+    resampler_depth: Few = 6
     resampler_dim_head: Size = 64
     resampler_heads: Size = 8
     resampler_num_latents: Size = 64

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from archcalc.arch._decoder import group, join
 from archcalc.arch._dit import DitSchema, behind, double, embedder, feed, joined, modulation, projections, single
-from archcalc.arch._schema import Count, Flag, Layers, Size
+from archcalc.arch._schema import Few, Flag, Layers, Size
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import patch_conv
@@ -20,7 +20,7 @@ class Schema(DitSchema):
     in_channels: Size = 64
     out_channels: Size | None = None
     num_layers: Layers = 19
-    num_single_layers: Count = 38
+    num_single_layers: Few = 38
     attention_head_dim: Size = 128
     num_attention_heads: Size = 24
     joint_attention_dim: Size = 4096
@@ -72,7 +72,7 @@ class HunyuanVideo(DitSchema):
     num_attention_heads: Size = 24
     attention_head_dim: Size = 128
     num_layers: Layers = 20
-    num_single_layers: Count = 40
+    num_single_layers: Few = 40
     num_refiner_layers: Layers = 2
     mlp_ratio: float = 4.0
     patch_size: Size = 2

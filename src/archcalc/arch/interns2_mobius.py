@@ -10,7 +10,7 @@ from pydantic import Field
 
 from archcalc.arch import qwen3_5, qwen3_5_moe_text
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
 from archcalc.model import Architecture, Experts, Layer, Stack, Tensor
 
@@ -25,7 +25,7 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
 
     name = "interns2_mobius_text"
 
-    num_blocks: Size = 4
+    num_blocks: Layers = 4
     layer_scale: Flag = False
 
     def apart(self, layer: Layer) -> Layer:

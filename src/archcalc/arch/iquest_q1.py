@@ -9,7 +9,7 @@ from typing import Any
 
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import WindowedSchema, turned_layers
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Count, Few, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.norm import rms_norm
@@ -44,14 +44,14 @@ class Schema(WindowedSchema):
     use_sliding_window: Flag = True
     first_layers_types: tuple[str, ...] = (FULL,)
     hybrid_layers_types_block: tuple[str, ...] = (FULL, SLIDING, SLIDING, SLIDING)
-    num_hybrid_layers_block: Count = 21
+    num_hybrid_layers_block: Few = 21
     last_layers_types: tuple[str, ...] = (FULL, FULL, FULL)
     mlp_only_layers: tuple[Count, ...] | None = (0,)
     num_experts: Size = 256
     num_experts_per_tok: Size = 8
     enable_sink_attention: Flag = True
     use_over_encoding: Flag = False
-    num_mtp_layers: Count = 0
+    num_mtp_layers: Few = 0
 
     @property
     def wide(self) -> int:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from archcalc.arch import qwen2_vl_vision
 from archcalc.arch._decoder import group, join, with_tower
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, nested
+from archcalc.arch._schema import ConfigSchema, Few, Flag, Layers, Size, nested
 from archcalc.arch._vlm import under
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
@@ -36,7 +36,7 @@ class Projector(ConfigSchema):
     hidden_size: Size
     output_hidden_size: Size
     merge_size: Size
-    depth: Count
+    depth: Few
     mlp_depth: Layers
     pos_emb: Flag
     pos_emb_size: Size
