@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from archcalc.arch import parse
+from archcalc.figures.checkpoint import inventory
 from conftest import Run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,7 +25,11 @@ T5 = {
     "architectures": ["T5EncoderModel"],
 }  # fmt: skip
 ALONE = {
-    **{path.stem: config for path in sorted(GOLDEN.glob("*.jsonl")) if parse(config := _first(path)).is_part},
+    **{
+        path.stem: config
+        for path in sorted(GOLDEN.glob("*.jsonl"))
+        if parse(config := _first(path)).is_part and ("_class_name" not in config or path.stem == "flux")
+    },
 }
 
 
@@ -47,7 +52,7 @@ def test_a_part_is_counted_and_shown_and_neither_served_nor_trained(name: str, c
     ):
         done = cli(*command)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "is an encoder alone, without a decoder" in done.stderr
+        assert "without a decoder: it keeps no cache" in done.stderr or "of no tokens: it keeps no cache" in done.stderr
         assert "archcalc inspect" in done.stderr
     kept = cli("kv", "part.json", "--ctx", "1k", "--engine", "textbook", "--format", "json")
     assert json.loads(kept.stdout)["bytes"] == 0
@@ -93,3 +98,61 @@ def test_an_encoder_of_tokens_is_served_and_not_trained_without_its_decoder(cli:
     done = cli("train", "t5.json", "--gpu", "1xH100", "--seq", "128")
     assert (done.returncode, done.stdout) == (2, "")
     assert "without its decoder" in done.stderr
+
+
+CLIP_TEXT = {
+    "architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "hidden_size": 32, "intermediate_size": 64,
+    "num_attention_heads": 2, "num_hidden_layers": 2, "max_position_embeddings": 10, "vocab_size": 100, "torch_dtype": "bfloat16",
+}  # fmt: skip
+
+
+def _pipeline(folder: Path, **parts: dict[str, Any]) -> str:
+    index: dict[str, Any] = {"_class_name": "FluxPipeline", "scheduler": ["diffusers", "S"], "tokenizer": ["transformers", "T"]}
+    for name, config in parts.items():
+        index[name] = ["diffusers", str(config.get("_class_name"))]
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    return str(folder)
+
+
+def test_a_pipeline_is_the_sum_of_its_parts_and_names_those_that_are_not_read(cli: Run, tmp_path: Path) -> None:
+    row = json.loads((GOLDEN / "flux.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    # Tables, two layers and the last norm of the text encoder, as transformers counts them.
+    text = 100 * 32 + 10 * 32 + 2 * (4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 4 * 32) + 2 * 32
+    both = _pipeline(tmp_path / "both", transformer=row["config"], text_encoder=CLIP_TEXT)
+    read = json.loads(cli("inspect", both, "--format", "json").stdout)
+    assert (read["params"]["total"], read["status"]) == (row["total"] + text, "counted")
+    assert read["checkpoint"]["by_dtype"] == {"BF16": row["total"] + text}
+    kept = cli("kv", both, "--ctx", "1k", "--engine", "textbook", "--format", "json")
+    assert json.loads(kept.stdout)["bytes"] == 0
+    with_vae = _pipeline(
+        tmp_path / "three", transformer=row["config"], text_encoder=CLIP_TEXT, vae={"_class_name": "AutoencoderKL"}
+    )
+    part = json.loads(cli("inspect", with_vae, "--format", "json").stdout)
+    assert (part["params"]["total"], part["status"]) == (row["total"] + text, "partial")
+    assert any("vae (AutoencoderKL)" in note for note in part["notes"])
+
+
+def test_a_pipeline_of_which_no_part_is_read_is_refused(cli: Run, tmp_path: Path) -> None:
+    done = cli("inspect", _pipeline(tmp_path / "one", unet={"_class_name": "UNet2DConditionModel"}))
+    assert (done.returncode, done.stdout) == (2, "") and "no part of this diffusers pipeline is read" in done.stderr
+
+
+def test_a_part_has_no_table_of_machines_that_serve_it(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "part.json").write_text(json.dumps(_first(GOLDEN / "wan.jsonl")), encoding="utf-8")
+    done = cli("inspect", str(tmp_path / "part.json"))
+    assert done.returncode == 0 and "on disk" in done.stdout and "GPUs that hold it" not in done.stdout
+    assert "a model of no tokens" in cli("fit", str(tmp_path / "part.json"), "--gpu", "1xH100").stderr
+
+
+def test_a_thinker_is_read_and_its_tensors_keep_its_name() -> None:
+    """Qwen3-ASR's first configs (vLLM 0.33, models/qwen3_asr.py `hf_to_vllm_mapper`; the aligner's head, qwen3_asr_forced_aligner.py)."""
+    row = json.loads((GOLDEN / "qwen3_asr.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert "thinker_config" in row["config"]
+    names = {entry.name for entry in inventory(parse(row["config"]))}
+    assert all(name.startswith("thinker.") for name in names)
+    assert {"thinker.audio_tower.proj1.weight", "thinker.model.layers.{}.mlp.up_proj.weight"} <= names
+    thinker = {**row["config"]["thinker_config"], "classify_num": 5000}
+    aligner = parse({**row["config"], "thinker_config": thinker})
+    assert sum(t.elements * n for _, t, n in aligner.each_tensor() if t.counted) == row["total"] + 5000 * 1024

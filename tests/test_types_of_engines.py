@@ -26,6 +26,7 @@ QKV, OUT = H * (N + 2 * KV) * D, N * D * H
 FFN = 3 * H * I
 EXPERTS = E * FFN + H * E
 OUTSIDE = 2 * V * H + H
+WHISPER = 1280
 REFACT = 256  # 2/3 of four times the width, up to a multiple of 256
 
 CASES: dict[str, tuple[dict[str, Any], int]] = {
@@ -77,6 +78,68 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
         # The tables, norms at both ends, and per layer: two norms, mixing, decay, bonus, five projections, a norm, channel mixing.
         2 * V * H + 4 * H
         + 2 * (4 * H + H * 160 + 32 * 5 * H + 6 * H + H + 2 * H * 64 + H + 5 * H * H + 2 * H + 2 * H + 2 * H * I + H * H),
+    ),
+    # vLLM 0.33, models/rnj1.py: Gemma's four norms and QK-norm.
+    "rnj1": (PLAIN, OUTSIDE + 2 * (QKV + OUT + FFN + 2 * D + 4 * H)),
+    # models/domyn_edge.py: queries are normalized without a gain; the second layer's heads are half as wide.
+    "domyn_edge": (
+        {**PLAIN, "position_layers": ["rope", "nope"], "window_sizes": [[31, 0], [-1, -1]],
+         "per_layer_config": [{"head_dim": D}, {"head_dim": D // 2}]},
+        OUTSIDE + (QKV + OUT + D) * 3 // 2 + 2 * (FFN + 4 * H),
+    ),
+    # models/k2_horizon.py: three projections of values and their router, a gate of queries' width.
+    "k2_horizon": (
+        {**PLAIN, "num_experts": E, "num_experts_per_tok": 2, "moe_intermediate_size": I, "num_shared_experts": 1,
+         "mova_num_experts": 3, "mova_num_experts_per_tok": 1, "query_key_norm": True, "attention_gate_func": "silu"},
+        OUTSIDE + 2 * (QKV + 2 * H * KV * D + 3 * H + OUT + H * N * D + (N + KV) * D + EXPERTS + FFN + 2 * H),
+    ),
+    "xllm": (
+        {**PLAIN, "num_experts": E, "num_experts_per_tok": 2, "moe_intermediate_size": I, "num_values": 3, "num_values_per_tok": 1},
+        OUTSIDE + 2 * (QKV + 2 * H * KV * D + 3 * H + OUT + EXPERTS + 2 * H),
+    ),
+    # models/step5/nvidia/model.py: a gate for each head; in the layer that sees everything q, k, z, w, and norms of what it indexes.
+    "step5": (
+        {**PLAIN, "num_attention_groups": KV, "moe_num_experts": E, "moe_top_k": 2, "moe_intermediate_size": I, "share_expert_dim": I,
+         "use_moe_router_bias": True, "use_head_wise_attn_gate": True, "layer_types": ["full_attention", "sliding_attention"],
+         "sliding_window": 32, "sparse_config": {"enabled": True, "sparse_indexer_num_heads": 8}},
+        OUTSIDE + 2 * (QKV + OUT + 2 * D + H * N + 2 * H) + FFN + EXPERTS + E + FFN + H * (10 * 256 + 8) + N + 3 * 256,
+    ),
+    # SGLang 0.5.23, srt/models/xverse_moe.py: routed and shared experts of one width.
+    "xverse_moe": (
+        {**PLAIN, "num_experts": E, "moe_top_k": 2, "num_shared_experts": 1}, OUTSIDE + 2 * (QKV + OUT + EXPERTS + FFN + 2 * H)
+    ),
+    # srt/models/iquest_q1.py: a learned key a layer, three norms, a fourth in the first layer, which alone is dense.
+    "iquest_q1": (
+        {**PLAIN, "dense_intermediate_size": 2 * I, "num_experts": E, "num_experts_per_tok": 2, "num_hybrid_layers_block": 1,
+         "hybrid_layers_types_block": ["sliding_attention"], "last_layers_types": []},
+        OUTSIDE + H + 2 * (QKV + OUT + 2 * D + KV * D + 3 * H) + 2 * FFN + EXPERTS,
+    ),
+    # srt/models/gigachat35.py: every norm but the DeltaNet's own has a gate of rank 16; a gate over latent attention.
+    "gigachat3_5": (
+        {**PLAIN, "layer_types": ["linear_attention", "attention"], "first_k_dense_replace": 2, "kv_lora_rank": 32, "q_lora_rank": 24,
+         "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16, "linear_num_key_heads": 2, "linear_key_head_dim": 8,
+         "linear_num_value_heads": 4, "linear_value_head_dim": 8},
+        2 * V * H + 33 * H + 2 * (FFN + 4 * 33 * H) + H * 96 + H * 8 + 64 * 4 + 8 + 8 + 32 * H
+        + H * 24 + 33 * 24 + 24 * N * 24 + H * 40 + 33 * 32 + 32 * N * 32 + 2 * N * 16 * H,
+    ),
+    # models/openpangu.py: heads of 8 + 8 and values of 12, a norm of keys, four learned keys.
+    "pangu_pro_moe_v2": (
+        {**PLAIN, "qk_nope_dim": 8, "qk_rope_dim": 8, "v_channels": 12, "param_sink_number": 4, "n_routed_experts": E,
+         "num_experts_per_tok": 2, "moe_intermediate_size": I, "first_k_dense_replace": 1, "n_shared_experts": 1},
+        OUTSIDE + 2 * (H * (N * 16 + KV * 28) + N * 12 * H + 16 + 4 * KV * 16 + 2 * H) + FFN + EXPERTS + FFN,
+    ),
+    # models/jina.py: no head.
+    "jina_embeddings_v5": (PLAIN, OUTSIDE - V * H + 2 * (QKV + OUT + FFN + 2 * D + 2 * H)),
+    # models/colbert.py: biases everywhere, one kind of segment, a norm behind the table, and a projection.
+    "jina_colbert_v2": (
+        {**PLAIN, "type_vocab_size": 1, "dim": 24},
+        V * H + H + 2 * H + 2 * (4 * H * H + 4 * H + 2 * H * I + I + H + 4 * H) + 24 * H,
+    ),
+    # models/kimi_audio.py: Whisper large v3 and two linear layers with a norm.
+    "kimi_audio": (
+        PLAIN,
+        OUTSIDE + 2 * (QKV + (N + 2 * KV) * D + OUT + FFN + 2 * H) + 5120 * H + H * H + 4 * H
+        + WHISPER * (3 * 128 + 3 * WHISPER + 2 + 1500 + 2) + 32 * (12 * WHISPER**2 + (3 + 4 + 1 + 4) * WHISPER),
     ),
 }  # fmt: skip
 
@@ -164,6 +227,8 @@ def test_falcon_as_first_published_has_the_reference_s_tensors(row: str) -> None
 LAYER = QKV + OUT + FFN + 2 * D + 2 * H
 DRAFT = {**PLAIN, "num_hidden_layers": 1}
 EAGLE_LAYER = QKV + OUT + FFN + H
+LATENT = {"kv_lora_rank": 32, "q_lora_rank": 24, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16}
+LATENT_LAYER = H * 24 + 24 + 24 * N * 24 + H * 40 + 32 + 32 * N * 32 + N * 16 * H + FFN + 2 * H
 DRAFTS: dict[str, tuple[dict[str, Any], int]] = {
     # SGLang 0.5.23, srt/models/llama_eagle.py and qwen2_eagle.py: a projection with a bias, no norm before attention.
     "LlamaForCausalLMEagle": ({"model_type": "llama"}, EAGLE_LAYER + 2 * H * H + H),
@@ -192,6 +257,46 @@ DRAFTS: dict[str, tuple[dict[str, Any], int]] = {
     # vLLM 0.33, models/laguna_dflash.py: a norm for each layer of the target, and a gate for each head.
     "DFlashLagunaForCausalLM": (
         {"model_type": "laguna", "dflash_config": {"target_layer_ids": [1, 3]}}, LAYER + 2 * H * H + 2 * H + 2 * H + N * H,
+    ),
+    # vLLM 0.33, models/llama4_eagle.py, cohere_eagle.py (one norm a layer, a bias) and minicpm_eagle.py (two norms before the projection).
+    "EagleLlama4ForCausalLM": (
+        {"model_type": "llama4_text", "intermediate_size_mlp": I}, QKV + OUT + FFN + 2 * H + 2 * H * H + H
+    ),
+    "EagleCohereForCausalLM": ({"model_type": "cohere", "head_dim": H // N}, QKV + OUT + FFN + H + 2 * H * H + H + H),
+    "EagleMiniCPMForCausalLM": ({"model_type": "minicpm"}, QKV + OUT + FFN + 2 * H + 2 * H * H + 2 * H + H),
+    # models/deepseek_eagle.py: latent attention, a dense layer, two norms before the projection.
+    "EagleDeepSeekMTPModel": (
+        {"model_type": "deepseek_v3", **LATENT, "first_k_dense_replace": 1}, LATENT_LAYER + 2 * H * H + 2 * H + H
+    ),
+    # models/kimi_k3/nvidia/dspark_mla.py and models/gemma4_dspark.py: a norm and a projection of what is joined, tables of token pairs.
+    "K3DSparkModel": (
+        {"model_type": "k3_dspark", **LATENT, "target_hidden_size": 2 * H, "num_target_layers": 3, "target_layer_ids": [1, 2, 3],
+         "markov_rank": 8},
+        LATENT_LAYER + 6 * H * H + 2 * H + 2 * V * 8,
+    ),
+    "Gemma4DSparkModel": (
+        {"model_type": "gemma4_text", "global_head_dim": D, "layer_types": ["full_attention"], "target_layer_ids": [1, 3],
+         "markov_rank": 8, "enable_confidence_head": True},
+        QKV + OUT + FFN + 2 * D + 4 * H + 2 * H * H + 2 * H + 2 * V * 8 + H + 1,
+    ),
+    # llama.cpp 0c1e57098, conversion/qwen.py: the speculators library's form.
+    "DSparkSpeculator": (
+        {"transformer_layer_config": {"model_type": "qwen3"}, "aux_hidden_state_layer_ids": [1, 3], "markov_rank": 8,
+         "enable_confidence_head": False},
+        LAYER + 2 * H * H + 2 * H + 2 * V * 8,
+    ),
+    # vLLM 0.33, models/qwen3_xpress.py: a table, four projections and a matrix a channel over the block, and a gated FFN.
+    "Qwen3XPressModel": (
+        {"model_type": "qwen3", "xpress_rank": 8, "xpress_mlp_hidden": 12, "xpress_block_size": 5},
+        LAYER + H * H + 2 * H + 2 * V * 8 + 2 * 8 * H + 3 * 8 * 8 + 8 * 25 + 3 * 8 * 12,
+    ),
+    # models/lilicorr.py: projections with biases, two tables, and a layer of attention and FFN over candidates.
+    "LiLiCorrDraftModel": (
+        {"model_type": "qwen3", "dflash_config": {
+            "target_layer_ids": [1], "block_size": 4, "lilicorr_hidden_size": 0, "lilicorr_num_heads": 2, "lilicorr_num_layers": 1,
+            "lilicorr_mlp_ratio": 2.0, "lilicorr_factor_dim": 6, "lilicorr_candidate_topk": 4}},
+        LAYER + H * H + 2 * H + 2 * (H * H + H) + 10 + 6 * H + H * H + H + 3 * H + 4 * H + 2 * 7 + 2
+        + (4 * H * H + 4 * H + 4 * H * H + 3 * H + 2 * H) + 2 * H + 3 * H * H + H + 3 * (6 * H + 6),
     ),
 }  # fmt: skip
 
@@ -264,3 +369,46 @@ def test_parts_beside_a_text_model_are_those_that_the_engine_reads(config: dict[
 def test_ultravox_that_only_names_its_parts_is_refused() -> None:
     with pytest.raises(ArchcalcError, match="text_model_id"):
         parse({"model_type": "ultravox", "text_model_id": "meta-llama/Llama-3.2-1B-Instruct"})
+
+
+def test_layers_that_share_banks_of_experts_hold_each_bank_once() -> None:
+    """Intern-S2 Mobius against Qwen 3.5 with the same keys (vLLM 0.33, models/interns2_mobius.py: two banks for four layers)."""
+    text = {
+        **PLAIN, "num_hidden_layers": 4, "num_experts": E, "num_experts_per_tok": 2, "moe_intermediate_size": I,
+        "shared_expert_intermediate_size": I,
+    }  # fmt: skip
+    whole = parse({"model_type": "qwen3_5_moe", "text_config": text, "vision_config": {}})
+    banks = parse({"model_type": "interns2_mobius", "text_config": {**text, "num_blocks": 2}, "vision_config": {}})
+    assert total(whole) - total(banks) == 2 * EXPERTS
+    routed = [t for _, t, _ in banks.each_tensor() if t.experts]
+    # A token visits two experts of its bank in each of two layers.
+    assert {t.experts.active for t in routed if t.experts} == {4} and len(routed) == 4
+
+
+def test_matrices_that_mix_frequencies_are_one_a_head() -> None:
+    """Intern-S1 Pro against Qwen3-VL with experts (vLLM 0.33, layers/rotary_embedding/fope.py)."""
+    text = {**PLAIN, "num_experts": E, "num_experts_per_tok": 2, "moe_intermediate_size": I}
+    plain = parse({"model_type": "qwen3_vl_moe", "text_config": text, "vision_config": {"deepstack_visual_indexes": []}})
+    mixed = parse({"model_type": "interns1_pro", "text_config": {**text, "rope_scaling": {"num_inv_freq": 6}}, "vision_config": {}})
+    assert total(mixed) - total(plain) == 2 * KV * 6 * 6
+
+
+def test_regnet_s_blocks_stand_before_and_behind_the_joined_patches() -> None:
+    """Kanana-V (timm 1.0, models/regnet.py `Bottleneck`): a block whose width changes has a shortcut of its own."""
+    wide, narrow = 32, 16
+    vision = {"depth": 1, "embed_dim": wide, "num_heads": 2, "hidden_size": H}
+    projector = {
+        "encoder_hidden_size": wide, "hidden_size": narrow, "output_hidden_size": H, "merge_size": 2, "depth": 1, "mlp_depth": 2,
+        "pos_emb": True, "pos_emb_size": 9,
+    }  # fmt: skip
+    config = {"text_config": {**PLAIN, "model_type": "llama"}, "vision_config": vision, "projector_config": projector}
+    a = parse({"architectures": ["KananaVForConditionalGeneration"], "model_type": "kanana_v", **config})
+
+    def block(inner: int) -> int:
+        squeezed = inner // 4
+        return 2 * inner * narrow + 9 * narrow + narrow**2 + 8 * narrow + 2 * squeezed * narrow + squeezed + narrow
+
+    abstractor = 9 * wide + block(wide) + block(4 * narrow) + narrow * H + H + H * H + H
+    held = [t for g in a.groups for t in g.tensors if t.name.startswith("abstractor.")]
+    assert sum(t.elements for t in held) == abstractor
+    assert not any("merger" in t.name for g in a.groups for t in g.tensors)

@@ -90,3 +90,27 @@ def _bases() -> list[Any]:
 def test_many_objects_are_refused_before_they_are_made() -> None:
     with pytest.raises(ArchcalcError, match="objects and lists"):
         sources.read_json(b'{"a": [' + b"[]," * 2_200_000 + b"[]]}", "x")
+
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 8, "intermediate_size": 512,
+    "vocab_size": 1000, "max_position_embeddings": 4096,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("transformers.js_config", {"dtype": "q4", "kv_cache_dtype": {"q4f16": "float16"}}),
+        ("vllm_config", {"dtype": "auto-x"}), ("model_name", "x"), ("mlx_version", "0.1"), ("training_args", {"lr": 1}),
+        ("torch_compile", True), ("merge_method", "slerp"), ("finetuned_from", "x"),
+    ],
+)  # fmt: skip
+def test_what_tools_note_of_a_model_changes_neither_its_status_nor_its_dtype(key: str, value: object) -> None:
+    a = parse({**LLAMA, key: value})
+    assert (a.status, a.unmodelled_keys, a.dtype) == ("counted", (), None)
+
+
+@pytest.mark.parametrize("key", ["model_version", "num_experts_version", "training_heads", "lr_rank"])
+def test_what_may_shape_a_model_is_told(key: str) -> None:
+    assert parse({**LLAMA, key: 2}).unmodelled_keys == (key,)

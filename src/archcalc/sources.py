@@ -193,6 +193,10 @@ def _from_path(text: str) -> Source:
         return _from_checkpoint(file, text)
     label = os.path.join(text, os.path.basename(file)) if file != path else text
     config = read_json(file, label)
+    if os.path.basename(file) == "model_index.json":
+        from archcalc.formats import diffusers
+
+        config = diffusers.whole(diffusers.parts_of(os.path.dirname(file) or "."))
     if config.get("weight_map") and "model_type" not in config:
         return _from_index(file, text)
     form = _format_of(config, label)
@@ -259,6 +263,10 @@ def _best_in(folder: str, text: str) -> str:
     if "params.json" in held:
         return os.path.join(folder, "params.json")
     if "model_index.json" in held:
+        from archcalc.formats import diffusers
+
+        if diffusers.parts_of(folder):
+            return os.path.join(folder, diffusers.INDEX)
         raise UnsupportedError(f"{text} is a diffusers pipeline: model_index.json names its parts, each a model", _DIFFUSERS_HINT)
     if "adapter_config.json" in held:
         raise UnsupportedError(
@@ -300,7 +308,11 @@ def _format_of(config: Mapping[str, Any], label: str) -> str:
         raise FormatError(f"{label} is a checkpoint's index, not a config", "give the config.json beside it")
     if "peft_type" in config:
         raise UnsupportedError(f"{label} describes an adapter, not a model", _ADAPTER_HINT)
-    if "_diffusers_version" in config:
+    if "_diffusers_version" in config or "_class_name" in config:
+        from archcalc.arch import adapter_name
+
+        if adapter_name(config):
+            return format_of(config)
         raise UnsupportedError(f"{label} describes a part of a diffusers pipeline, which archcalc does not model", _DIFFUSERS_HINT)
     return format_of(config)
 

@@ -9,9 +9,10 @@ from archcalc.model import Architecture
 def refuse_part(architecture: Architecture) -> None:
     """Raises `UnsupportedError` for an encoder that is a part of a model."""
     if architecture.is_part:
+        tower = any(s.part in ("vision", "audio") for s in architecture.stacks)
+        what = "an encoder alone, without a decoder" if tower else "a model of no tokens"
         raise UnsupportedError(
-            f"{architecture.model_type} is an encoder alone, without a decoder: it keeps no cache, and neither its serving nor its "
-            "training is modelled",
+            f"{architecture.model_type} is {what}: it keeps no cache, and neither its serving nor its training is modelled",
             "archcalc inspect counts its parameters; give the config of the whole model",
         )
 

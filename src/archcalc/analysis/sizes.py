@@ -31,8 +31,8 @@ class Size(NamedTuple):
 
 def sizes(architecture: Architecture) -> list[Size]:
     """As published, in bf16, and down the engine's own ladder. Formats that the engine does not hold the model in are left out, and all
-    are where it does not serve the model, or where the model is a guess."""
-    if architecture.status == "guessed":
+    are where it does not serve the model, where the model is a guess, or a part that no engine serves alone."""
+    if architecture.status == "guessed" or architecture.is_part:
         return []
     first = GpuSpec(hardware.device(CARDS[-1]), 1)
     context = min(CONTEXT, architecture.longest or CONTEXT)

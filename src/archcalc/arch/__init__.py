@@ -43,6 +43,20 @@ _BY_CLASS = {
     "BeeForConditionalGeneration": "bee", "RForConditionalGeneration": "rvl",
     **dict.fromkeys(("Ovis2_5", "Ovis2_6ForCausalLM", "Ovis2_6_MoeForCausalLM"), "ovis2_5"),
     "HCXVisionV2ForCausalLM": "hyperclovax_vision_v2",
+    **dict.fromkeys(("EagleDeepSeekMTPModel", "EagleDeepseekV3ForCausalLM"), "eagle_deepseek"),
+    "EagleLlama4ForCausalLM": "eagle_llama4", "EagleCohereForCausalLM": "eagle_cohere", "EagleMiniCPMForCausalLM": "eagle_minicpm",
+    "DFlash2BeamDraftModel": "dflash2", "LiLiCorrDraftModel": "lilicorr", "ColQwen3_5": "colqwen3_5",
+    **dict.fromkeys(("Qwen3XPressModel", "DFlashQwen3XPressModel"), "qwen3_xpress"), "Rnj1ForCausalLM": "rnj1",
+    "LlavaVidForCausalLM": "llava_vid", "DSparkSpeculator": "dspark_speculator", "Gemma4DSparkModel": "gemma4_dspark",
+    "PanguProMoEV2ForCausalLM": "pangu_pro_moe_v2", "MoonshotKimiaForCausalLM": "kimi_audio", "K3DSparkModel": "k3_dspark",
+    "KananaVForConditionalGeneration": "kanana_v", **dict.fromkeys(("Grok1ModelForCausalLM", "GrokForCausalLM"), "grok1"),
+    "ColBERTJinaRobertaModel": "jina_colbert_v2",
+    "JinaEmbeddingsV5Model": "jina_embeddings_v5", "XverseMoeForCausalLM": "xverse_moe",
+}  # fmt: skip
+# Parts of diffusers' pipelines, whose configs name their class alone.
+_BY_DIFFUSERS = {
+    "FluxTransformer2DModel": "flux", "SD3Transformer2DModel": "sd3", "QwenImageTransformer2DModel": "qwen_image",
+    "WanTransformer3DModel": "wan", "HunyuanVideoTransformer3DModel": "hunyuan_video",
 }  # fmt: skip
 # Native configs without a model_type, known by keys that only they have together.
 _BY_KEYS = (
@@ -54,17 +68,20 @@ _BY_KEYS = (
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    aimv2_alone baichuan baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 dflash2 dflash_laguna
-    dream dspark eagle eagle3_deepseek eagle3_qwen3 eagle3_speculator eagle_mistral eagle_mistral_large3
-    eagle_qwen2 falcon_perception gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat intern_s2_preview
-    iquestloopcoder jais jina_bert jina_reranker jina_vl_reranker joyai_llm_flash keye keye_vision keyevl1_5
-    kimi_k3 kimi_k3_text kimi_k3_vision klear kormo lfm2_bidirec lille_130m llada llada_moe
-    llama_nemotron_nano_vl llama_nemotron_vl llama_weighted llava_llama llava_qwen locateanything maincoder
-    maple minicpm minicpmo moondream3 moondream3_text moondream3_vision nanbeige nemotron_h_puzzle
-    nemotronh_nano_vl_v2 neobert new nvila nvila_lite nvlm_d opencua openvla ops_colqwen3 orion ovis ovis2_5
-    pangu_ultra_moe panguembedded param2moe peagle peagle_qwen3 phi3_v phi4mm plamo plamo2 plamo3 plm
-    qwen3_vl_nemotron_embed rnd1 rvl rwkv5 rwkv6 sarashina2_vision sdar sdar_moe siglip2_navit skywork_chat
-    smallthinker spark2_5 step3_text step3_vision_encoder step3_vl talkie ultravox voyage_qwen3 youtu_llm
+    aimv2_alone baichuan baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 colqwen3_5 dflash2 dflash_laguna
+    domyn_edge dots_vlm dream dspark dspark_speculator eagle eagle3_deepseek eagle3_qwen3 eagle3_speculator eagle_cohere
+    eagle_deepseek eagle_llama4 eagle_minicpm eagle_mistral eagle_mistral_large3 eagle_qwen2 falcon_perception
+    gemma4_dspark gigachat3_5 gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat intern_s2_preview interns1_pro
+    interns1_pro_text interns1_pro_vision interns2_mobius interns2_mobius_text iquest_q1 iquestloopcoder jais jina_bert
+    jina_colbert_v2 jina_embeddings_v5 jina_reranker jina_vl_reranker joyai_llm_flash k2_horizon k3_dspark kanana_v keye
+    keye_vision keyevl1_5 kimi_audio kimi_k3 kimi_k3_text kimi_k3_vision klear kormo lfm2_bidirec lilicorr lille_130m
+    llada llada_moe llama_nemotron_nano_vl llama_nemotron_vl llama_weighted llava_llama llava_qwen llava_vid
+    locateanything maincoder maple minicpm minicpmo moondream3 moondream3_text moondream3_vision nanbeige
+    nemotron_h_puzzle nemotronh_nano_vl_v2 neobert new nvila nvila_lite nvlm_d opencua openvla ops_colqwen3 orion ovis
+    ovis2_5 pangu_pro_moe_v2 pangu_ultra_moe panguembedded param2moe peagle peagle_qwen3 phi3_v phi4mm plamo plamo2
+    plamo3 plm qwen3_vl_nemotron_embed qwen3_xpress rnd1 rnj1 rvl rwkv5 rwkv6 sarashina2_vision sdar sdar_moe
+    siglip2_navit skywork_chat smallthinker spark2_5 step3_text step3_vision_encoder step3_vl step5 step5_vl talkie
+    ultravox voyage_qwen3 xllm xverse_moe youtu_llm
     """.split()
 )
 
@@ -83,6 +100,8 @@ def adapter_name(config: Mapping[str, Any]) -> str | None:
         if isinstance(name, str) and name in _BY_CLASS:
             return _BY_CLASS[name]
     model_type = config.get("model_type")
+    if model_type is None and isinstance(part := config.get("_class_name"), str):
+        return _BY_DIFFUSERS.get(part)
     if model_type is None:
         return next((name for keys, name in _BY_KEYS if keys <= config.keys()), None)
     if not isinstance(model_type, str):
@@ -115,7 +134,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     Raises `ConfigError` for a key that is missing or impossible, `UnsupportedError` for a value that archcalc does not model.
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
-    from archcalc.arch import _encoder, _heads, _lengths, _levels, _nested, _old_buffers, _rotary, _schema, _values
+    from archcalc.arch import _encoder, _heads, _inert, _lengths, _levels, _nested, _old_buffers, _rotary, _schema, _values
     from archcalc.quant import stated
 
     _values.check(config)
@@ -154,7 +173,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
-    nested = [value for value in config.values() if isinstance(value, Mapping)]
+    # What a tool is told of the model is no part of it.
+    nested = [value for key, value in config.items() if isinstance(value, Mapping) and not _inert.ignored(key)]
     notes = architecture.notes
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")

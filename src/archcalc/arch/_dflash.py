@@ -4,11 +4,13 @@ Source: SpecForge 0.2, specforge/modeling/draft/dflash.py, domino.py and dspark.
 (`parse_dflash_draft_config`).
 """
 
+from typing import ClassVar
+
 from archcalc.arch._schema import ConfigSchema, Count, Flag, Size
 
 
 class Options(ConfigSchema):
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "block_size", "num_anchors", "shift_label", "confidence_head_alpha", "pure_draft_prefix_len", "selector_top_k",
         "output_multiplier", "final_logit_softcapping", "input_embedding_scale", "causal",
     )  # fmt: skip

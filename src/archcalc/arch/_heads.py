@@ -270,7 +270,8 @@ _BY_TYPE: Mapping[str, Heads] = {
 _WHOLE = frozenset({
     "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
     "eagle3_deepseek", "eagle3_qwen3", "eagle3_speculator", "eagle_mistral",
-    "eagle_mistral_large3", "eagle_qwen2", "internvl_chat", "llava_llama",
+    "dspark_speculator", "eagle_cohere", "eagle_deepseek", "eagle_llama4", "eagle_minicpm", "gemma4_dspark", "k3_dspark", "lilicorr",
+    "qwen3_xpress", "eagle_mistral_large3", "eagle_qwen2", "internvl_chat", "llava_llama",
     "openvla", "peagle", "peagle_qwen3", "shieldgemma2", "vision_encoder_decoder",
 })  # fmt: skip
 # Types whose classes go by the name of another.

@@ -52,7 +52,8 @@ _KINDS = (
     r"|^(initializer|summary|loss|aux|router_aux|router_z|ce_loss|generation|tokenizer|init)_|_loss_|_init_",
     # Which code computes it: Megatron's fusions, kernels, back ends.
     r"(^|_)(softmax|dropout|bias|gelu|swiglu|rope|norm|layernorm|residual|cross_entropy)_fusion$|softmax_in_fp32$|^slow_but_exact$"
-    r"|^skip_bias_add(_qkv)?$|_(kernels|backend|implementation|impl)$"
+    r"|^skip_bias_add(_qkv)?$|_(kernels|backend|implementation|impl)$|^torch_compile$"
+    r"|^(vllm|sglang|tgi|trt_?llm|tensorrt_llm|ollama|llama_?cpp|transformers_?js|onnx)_?(config|args|options|settings)$"
     r"|^(use_)?(flash|fused|liger|triton|xformers|memory_efficient|mem_efficient|cutlass|te)(_(attn|attention|attention_2|kernel|rms_?norm"
     r"|layernorm|swiglu|rope|cross_entropy|mlp|linear))+$",
     # What a processor does to pictures and sound before the model sees them.
@@ -69,12 +70,19 @@ _KINDS = (
     r"|section|emb_base|emb_scale)$|^(use_)?(dynamic_ntk|logn_attn|mrope)$",
     # How it was trained.
     r"^(freeze|unfreeze|tune|trainable|finetune|finetuning|wandb|deepspeed|fsdp)_|_(lr|learning_rate)$"
-    r"|^(seed|learning_rate|weight_decay|global_batch_size|micro_batch_size)$",
-    # What is told of it.
-    r"(^|_)(license|authors?|urls?|description|created|created_at|comments?|citation|homepage)$",
+    r"|^(seed|lr|learning_rate|lr_scheduler|optimizer|weight_decay|warmup_steps|num_train_epochs|global_batch_size|micro_batch_size|wandb"
+    r"|merge_method|finetuned_from)$|^train(ing)?_(args|arguments|config|steps|epochs|data|dataset|tokens|stage|recipe)$",
+    # What is told of it, and by which tools it was written.
+    r"(^|_)model_name(_or_path)?$|^exporter$|^(mlx|export|onnx|torch|framework|library|checkpoint|format|schema|release)_version$"
+    r"|(^|_)(license|authors?|urls?|description|created|created_at|comments?|citation|homepage)$",
 )
 PATTERN = re.compile("|".join(_KINDS))
 INERT = _REFERENCE | _OTHERS
+
+
+def ignored(key: str) -> bool:
+    """Whether no figure follows from a key of this name."""
+    return key in INERT or PATTERN.search(key) is not None
 
 
 def says_nothing(value: Any) -> bool:

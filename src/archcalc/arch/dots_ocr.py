@@ -28,3 +28,12 @@ class Schema(VisionSchema):
 
     def tied(self, text: Architecture) -> bool | None:
         return self.tie_word_embeddings
+
+
+class DotsVlm(Schema):
+    """dots.vlm: DeepSeek-V3 with dots.ocr's ViT.
+    Source: SGLang 0.5.23, srt/models/dots_vlm.py (`DotsVLMForCausalLM`) and srt/configs/dots_vlm.py (the text model's keys stand flat)."""
+
+    name = "dots_vlm"
+
+    text_config: Annotated[ConfigSchema, nested("deepseek_v3", "dots_vlm"), DEFAULT]

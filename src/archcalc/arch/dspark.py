@@ -32,3 +32,26 @@ class Schema(dflash.Schema):
             yield from linear("markov_head.gate_proj", rank, h + rank, "head", bias=True)
         elif kind == "rnn":
             yield from linear("markov_head.joint_proj", 3 * rank, 2 * rank + h, "head", bias=True)
+
+
+class DsparkSpeculator(Schema):
+    """DSpark as the speculators library writes it: the layers in a config of their own.
+    Source: llama.cpp 0c1e57098, conversion/qwen.py (`DSparkModel`)."""
+
+    name = "dspark_speculator"
+    core_keys = ("transformer_layer_config",)
+    inert_keys = (
+        *Schema.inert_keys, "speculators_config", "speculators_model_type", "speculators_version", "sample_from_anchor", "draft_vocab_size",
+    )  # fmt: skip
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        held = config.get("transformer_layer_config")
+        if not isinstance(held, dict):
+            return super().newest(config)
+        layer = {key: value for key, value in held.items() if key not in ("model_type", "architectures")}
+        mine = {
+            key: value for key, value in config.items() if key not in ("transformer_layer_config", "aux_hidden_state_layer_ids")
+        }
+        listed = config.get("aux_hidden_state_layer_ids")
+        return super().newest({**layer, **mine, **({"target_layer_ids": listed} if listed else {})})

@@ -8,7 +8,6 @@ true by default); vLLM 0.33, models/llama_eagle.py (which has none); SGLang 0.5.
 
 from typing import ClassVar
 
-from archcalc.arch import deepseek_v3
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group
 from archcalc.arch._schema import Flag, Layers, Tokens
@@ -71,22 +70,3 @@ class EagleMistral(Schema):
     normed = True
 
     bias: Flag = False
-
-
-class EagleMistralLarge3(deepseek_v3.Schema):
-    """EAGLE for Mistral Large 3: layers of DeepSeek-V3's structure over one projection without a bias.
-    Source: vLLM 0.33, models/mistral_large_3_eagle.py (`EagleMistralLarge3Model`); SGLang 0.5.23, srt/models/mistral_large_3_eagle.py."""
-
-    name = "eagle_mistral_large3"
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        a, h = super().architecture(prefix), self.hidden_size
-        groups = [
-            group(g.part, (t._replace(kind="tied") for t in g.tensors)) if g.part == "embedding" else g
-            for g in a.groups
-            if g.part != "head"
-        ]
-        groups.append(group("decoder", linear("fc", h, 2 * h, "other")))
-        notes = (EMBEDDING_NOTE, "the head is the target's: not counted")
-        facts = a.facts._replace(tied_embeddings=False)
-        return a._replace(model_type=self.name, groups=tuple(groups), facts=facts, notes=(*a.notes, *notes))

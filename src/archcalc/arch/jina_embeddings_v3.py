@@ -7,13 +7,15 @@ configuration_jina_embeddings_v3.py (defaults).
 from collections.abc import Iterator
 from typing import Any
 
-from archcalc.arch import roberta
+from archcalc.arch import _heads, roberta
+from archcalc.arch._plain import named
 from archcalc.arch._schema import Layers, Size, rope_label
+from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, table
-from archcalc.model import Layer, Tensor
+from archcalc.model import Architecture, Layer, Tensor
 
 
 class Schema(roberta.Schema):
@@ -42,3 +44,25 @@ class Schema(roberta.Schema):
 
     def more(self) -> dict[str, Any]:
         return {"position": rope_label(self.model_extra or {})}
+
+
+class JinaColbertV2(Schema):
+    """Jina ColBERT v2: XLM-RoBERTa with rotary positions whose tokens one linear layer turns into short vectors.
+    Source: vLLM 0.33, models/colbert.py (`ColBERTJinaRobertaModel`)."""
+
+    name = "jina_colbert_v2"
+    inert_keys = (
+        *Schema.inert_keys,
+        "use_flash_attn",
+        "lora_adaptations",
+        "rotary_emb_base",
+        "emb_pooler",
+        "matryoshka_dimensions",
+    )
+
+    colbert_dim: Size = named(128, "colbert_dim", "dim", "projection_dim")
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        head = _heads.Head(lambda s: linear("linear", self.colbert_dim, s.width, "head"))
+        a = self.built(head, _heads.Sizes(self.colbert_dim, self.hidden_size, {}), prefix)
+        return a._replace(facts=a.facts._replace(more=(("head", f"vectors of {self.colbert_dim}"),)))

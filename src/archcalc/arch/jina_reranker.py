@@ -4,7 +4,7 @@ Source: vLLM 0.33, models/jina.py (`JinaForRanking`).
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from archcalc.arch import llama, qwen2_vl, qwen3
 from archcalc.arch._decoder import group
@@ -12,13 +12,19 @@ from archcalc.arch._heads import labels_of
 from archcalc.arch._schema import Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Architecture, Layer, Tensor
 
 
 def headed(a: Architecture, name: str, tensors: Iterable[Tensor]) -> Architecture:
     """The model with these in place of the vocabulary's head."""
     groups = tuple(g for g in a.groups if g.part != "head")
     return a._replace(model_type=name, groups=(*groups, group("head", tensors)), facts=a.facts._replace(tied_embeddings=False))
+
+
+def _both_ways(layer: Layer) -> Layer:
+    """A layer of EuroBERT: without norms of queries and keys, and without a cache."""
+    kept = (t for t in layer.tensors if not t.name.endswith(("q_norm.weight", "k_norm.weight")))
+    return layer._replace(caches=(), tensors=tuple(kept))
 
 
 class Schema(qwen3.Schema):
@@ -74,3 +80,28 @@ class LlamaWeighted(llama.Schema):
         weights = projector(("weights.fc.0", "weights.fc.2", "weights.fc.4"), (h, h, h, labels // 2))
         score = linear("score", labels, h, "head")
         return headed(super().architecture(prefix), self.name, (*score, *(t._replace(role="head") for t in weights)))
+
+
+class JinaEmbeddingsV5(qwen3.Schema):
+    """Jina Embeddings v5: Qwen 3, or EuroBERT where `is_decoder` is false, whose hidden states are the vectors.
+    Source: vLLM 0.33, models/jina.py (`JinaEmbeddingsV5Model`; a task's LoRA adapter, stored beside, is merged into the weights)."""
+
+    name = "jina_embeddings_v5"
+    own_heads: ClassVar[bool] = True
+    inert_keys = (*qwen3.Schema.inert_keys, "task_names", "jina_task", "matryoshka_dims", "truncate_dim", "is_decoder", "pad_token")
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        if config.get("is_decoder") is False and "head_dim" not in config and config.get("num_attention_heads"):
+            return {**config, "head_dim": int(config.get("hidden_size", 0)) // int(config["num_attention_heads"])}
+        return config
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        a = super().architecture(prefix)
+        if (self.model_extra or {}).get("is_decoder") is False:
+            stacks = (s._replace(kinds=tuple(map(_both_ways, s.kinds))) for s in a.stacks)
+            words = f"{a.facts.attention}, bidirectional"
+            a = a._replace(stacks=tuple(stacks), facts=a.facts._replace(attention=words, more=()))
+        made = headed(a, self.name, ())
+        groups = tuple(g for g in made.groups if g.tensors)
+        return made._replace(groups=groups, notes=(*made.notes, "the LoRA adapters of its tasks, stored beside, are not counted"))

@@ -85,3 +85,21 @@ class LlavaQwen(Schema):
 
     def beside(self, hidden: int) -> Iterable[Tensor]:
         yield Tensor("image_newline", (hidden,), "embedding")
+
+
+class LlavaVid(Schema):
+    """LLaVA-NeXT-Video in its first library's form: Llama with CLIP, whose patches of each frame are averaged.
+    Source: SGLang 0.5.23, srt/models/llavavid.py (`LlavaVidForCausalLM`)."""
+
+    name = "llava_vid"
+    inert_keys = (
+        *_OWN, "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_spatial_pool_out_channels", "num_frames",
+        "mm_newline_position", "mm_tunable_parts", "mm_use_im_patch_token", "image_crop_resolution", "image_split_resolution",
+        "mm_vision_tower_lr", "_name_or_path", "transformers_version", "patchify_video_feature", "unfreeze_mm_vision_tower",
+    )  # fmt: skip
+
+    text_config: Annotated[ConfigSchema, nested("llama", "llava"), DEFAULT]
+
+    def beside(self, hidden: int) -> Iterable[Tensor]:
+        if "unpad" in str((self.model_extra or {}).get("mm_patch_merge_type", "")):
+            yield Tensor("image_newline", (hidden,), "embedding")

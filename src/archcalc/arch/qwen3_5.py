@@ -131,3 +131,14 @@ class InternS2Preview(Qwen35Moe):
     def architecture(self, prefix: str = "model") -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what reads time series is not counted"))
+
+
+class Colqwen35(Colqwen3):
+    """ColQwen3.5: Qwen 3.5 whose tokens are projected to short vectors.
+    Source: vLLM 0.33, models/colqwen3_5.py (`ColQwen3_5Model`)."""
+
+    name = "colqwen3_5"
+    projected = "custom_text_proj"
+
+    text_config: Annotated[ConfigSchema, nested("qwen3_5_text"), Field(default={}, validate_default=True)]
+    vision_config: Annotated[TowerSchema, nested("qwen3_5_vision", "qwen3_5"), Field(default={}, validate_default=True)]

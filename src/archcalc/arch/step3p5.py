@@ -4,7 +4,7 @@ Source: transformers 5.23, models/step3p7/modeling_step3p7.py and configuration_
 vLLM 0.33, models/step3p5_mtp.py (layers behind the decoder's, each with a head).
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -32,7 +32,7 @@ class Other(ConfigSchema):
 
 class Schema(GatedSchema):
     # `num_local_experts` is another name that the reference implementation overwrites with its own default.
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "moe_router_scaling_factor", "mtp_layer_types", "mtp_mlp_layer_types", "num_local_experts", "partial_rotary_factors",
         "swiglu_limits", "swiglu_limits_shared", "use_bidirectional_attention", "base_config_key",
     )  # fmt: skip

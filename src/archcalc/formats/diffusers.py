@@ -1,0 +1,33 @@
+"""Pipelines of diffusers: model_index.json names the parts, each a folder with a config of its own.
+
+Source: diffusers 0.42, pipelines/pipeline_utils.py (`DiffusionPipeline.from_pretrained`) and configuration_utils.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.jsonfile import read_json
+
+INDEX = "model_index.json"
+TYPE = "diffusers_pipeline"
+
+
+def parts_of(folder: str) -> dict[str, dict[str, Any]]:
+    """The configs of a pipeline's parts by their names; schedulers, tokenizers and processors have none."""
+    index = read_json(os.path.join(folder, INDEX))
+    found: dict[str, dict[str, Any]] = {}
+    for name, what in index.items():
+        # Null for a part that is left out.
+        if isinstance(what, list) and len(what) == 2 and isinstance(what[1], str) and os.path.basename(name) == name:
+            path = os.path.join(folder, name, "config.json")
+            if os.path.isfile(path):
+                found[name] = read_json(path)
+    return found
+
+
+def whole(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The parts as one config."""
+    return {"model_type": TYPE, "parts": dict(parts)}
