@@ -57,7 +57,8 @@ class RankWeights(NamedTuple):
     (what PyTorch's allocator adds). `stages` are the same sum for each stage. `total_bytes` is what all GPUs hold of tensors,
     `cpu_bytes` what the engine leaves to the CPU; of those, `streamed_bytes` and `streamed_head_bytes` are the largest weight and the head
     that a GPU multiplies with all the same, `left` what is multiplied at each step. `heads_gpu` is the one that the head lies on, where
-    that is known.
+    that is known. `layers_here` are the layers of the fullest GPU and `layers_away` those of the CPU whose products it computes, where an
+    engine places layers one by one.
     """
 
     bytes: int
@@ -73,6 +74,8 @@ class RankWeights(NamedTuple):
     streamed_head_bytes: int = 0
     heads_gpu: int | None = None
     left: tuple[Component, ...] = ()
+    layers_here: frozenset[int] | None = None
+    layers_away: frozenset[int] = frozenset()
 
 
 def evenly(layers: int, stages: int, spare: int = -1) -> tuple[tuple[int, int], ...]:

@@ -21,8 +21,9 @@ class Batch(NamedTuple):
     """One micro-batch: `tokens`, of `sequences`, of which `outputs` have logits. `flash` is whether scores are never written out.
 
     `masks_wide` is of builds before June 2026, which bring masks to the GPU in fp32 and make a copy in fp16 there. `late` models compute
-    all tokens up to the last norm. `copies` is how many times inputs are held where GPUs run micro-batches one behind the other.
-    `unpacks` is whether flash attention writes keys and values of quantized caches out in fp16 behind its result.
+    all tokens up to the last `norm`, or up to the `rows` before it. `copies` is how many times inputs are held where GPUs run micro-batches
+    one behind the other. `stream_first` says that a layer's output is added to the stream, not the other way round, which decides whose
+    place the sum takes; `centred` that the last norm is a LayerNorm.
     """
 
     tokens: int
@@ -30,20 +31,25 @@ class Batch(NamedTuple):
     outputs: int = 0
     flash: bool = True
     masks_wide: bool = False
-    late: bool = False
+    late: str = ""
     copies: int = 1
-    unpacks: bool = False
+    stream_first: bool = False
+    centred: bool = False
 
 
 class Placed(NamedTuple):
-    """A layer on this GPU: `cells` that its mask has, and the cells and bytes of rows that `unpacks` writes out.
+    """A layer on this GPU: `cells` that its mask has, and the bytes of a quantized cache that flash attention writes out in fp16.
 
+    A layer that is `elsewhere` lies on another GPU, and its experts in the CPU's memory: the first GPU computes those.
+    `carried` are bytes of a cache in the CPU's memory, of keys and of values, which are copied to the GPU.
     `streamed` are bytes of weights in the CPU's memory, by what they are part of, that are copied to the GPU when they are multiplied with.
     """
 
     layer: Layer
     cells: int = 0
     unpacked: int = 0
+    carried: tuple[int, ...] = ()
+    elsewhere: bool = False
     streamed: Mapping[str, int] = {}
 
 
@@ -64,11 +70,13 @@ class _Builder:
         return self.inputs[key]
 
     def mm(self, width: int, source: Node, rows: int, streamed: int = 0, *more: Node | None) -> Node:
+        # The weight is copied right before the product.
         weight = Node(streamed, None, (), False, None) if streamed else None
-        return self.g.op((width, rows), weight, source, *more)
+        return self.g.op((width, rows), source, *more, weight)
 
-    def norm(self, source: Node, *shape: int) -> Node:
-        return self.g.op(shape, source, inplace=True)
+    def norm(self, source: Node, *shape: int, centred: bool = False) -> Node:
+        """RMSNorm can work in place, LayerNorm makes a tensor, and its gain and bias work on that."""
+        return self.g.op(shape, source, inplace=not centred)
 
     def mask(self, cells: int) -> Node:
         rows = self.batch.tokens
@@ -89,17 +97,19 @@ class _Builder:
         g, rows, flash = self.g, self.batch.tokens, self.batch.flash
         for node in (q, v, k):
             g.expand(node)
-        k_to, v_to = self.input("k_idxs", rows * 8), self.input("v_idxs", rows * 8 * (1 if flash else values))
+        k_to = self.input(("k_idxs", placed.cells), rows * 8)
+        v_to = self.input(("v_idxs", placed.cells), rows * 8 * (1 if flash else values))
         g.expand(g.view(g.op((0,), width=0), (), k, k_to))
         g.expand(g.view(g.op((0,), width=0), (), v, v_to))
         mask, query = self.mask(placed.cells), g.view(q)
+        carried = [Node(n, None, (), False, None) for n in placed.carried]
         if flash:
             if placed.unpacked:
-                return g.op((heads * v_dim * rows * 4 + placed.unpacked,), query, mask, width=1)
-            return g.op((v_dim, heads, rows), query, mask)
-        kq = g.op((placed.cells, rows, heads), query)
+                return g.op((heads * v_dim * rows * 4 + placed.unpacked,), query, *carried, mask, width=1)
+            return g.op((v_dim, heads, rows), query, *carried, mask)
+        kq = g.op((placed.cells, rows, heads), *carried[:1], query)
         soft = g.op((placed.cells, rows, heads), kq, mask, inplace=True)
-        kqv = g.op((v_dim, rows, heads), soft)
+        kqv = g.op((v_dim, rows, heads), *carried[1:], soft)
         return g.op((v_dim * heads, rows), g.view(kqv))
 
     def attention(self, placed: Placed, x: Node, cache: Cache) -> Node:
@@ -129,7 +139,7 @@ class _Builder:
             q, k, v = g.view(flat_q), g.view(flat_k), g.view(self.mm(v_width, x, rows))
         if q_norm is not None:
             q, k = self.norm(q, dim, heads, rows), self.norm(k, cache.key_dim, cache.heads, rows)
-        if layer.rotation() is not None or not layer.steps:
+        if layer.rotation() is not None:
             q = g.op((dim, heads, rows), q, pos, inplace=True)
             k = g.op((cache.key_dim, cache.heads, rows), k, pos, inplace=True)
         out = self.scores(q, k, v, heads, v_dim, placed, v_width)
@@ -276,16 +286,56 @@ class _Builder:
             inside = g.op((inner, rows), self.mm(inner, x, rows, streamed), inplace=True)
         return self.mm(self.hidden, inside, rows, streamed)
 
-    def experts(self, layer: Layer, x: Node, rows: int, streamed: int) -> Node:
-        g = self.g
+    def sizes(self, layer: Layer) -> tuple[int, int, int, int, bool]:
+        """Of routed experts: how many, how many a token visits, their inside and outside, and whether they are gated."""
         routed = [t for t in layer.tensors if t.role == "experts" and t.experts is not None and len(t.shape) == 3]
         down = routed[-1]
         active, total = down.experts.active, down.experts.total  # type: ignore[union-attr]
         pair = down.shape[1:]
-        wide = min(t.shape[1] if t.shape[2] == pair[0] else t.shape[2] for t in routed) if len(routed) > 2 else 0
-        inner = wide or (pair[0] if pair[1] == self.hidden else pair[1])
-        gated = len(routed) > 2 or max(routed[0].shape[1:]) >= 2 * inner and sorted(routed[0].shape[1:]) != sorted(pair)
+        inner = pair[0] if pair[1] == self.hidden else pair[1]
+        gated = len(routed) > 2 or sorted(routed[0].shape[1:]) != sorted(pair)
         outer = pair[0] if pair[1] == inner else pair[1]
+        return total, active, inner, outer, gated
+
+    def lent(self, placed: Placed) -> Node:
+        """The experts of a layer of another GPU: what they read is copied here before each product, and what they are added to."""
+        g, rows, hidden = self.g, self.batch.tokens, self.hidden
+        _, active, inner, outer, gated = self.sizes(placed.layer)
+        streamed = placed.streamed.get("experts", 0)
+
+        def copy(size: int) -> Node:
+            return Node(size, None, (), False, None)
+
+        x, chosen = copy(outer * rows * 4), copy(active * rows * 4)
+        first = g.op((inner, active, rows), copy(streamed), x, chosen)
+        if gated:
+            inside = g.op((inner, active, rows), first, g.op((inner, active, rows), x, chosen, copy(streamed)))
+        else:
+            inside = g.op((inner, active, rows), first, inplace=True)
+        g.expand(inside)
+        weights, stream = copy(active * rows * 4), copy(hidden * rows * 4)
+        down = g.op((outer, active, rows), copy(streamed), inside, chosen, weights, stream)
+        out = self.summed(g.op((outer, active, rows), down, weights, inplace=True), active, outer, rows)
+        out = g.op((hidden, rows), out, stream, inplace=True)
+        g.expand(out)
+        return out
+
+    def summed(self, made: Node, active: int, outer: int, rows: int) -> Node:
+        """The outputs of a token's experts, added up."""
+        g = self.g
+        g.expand(made)
+        parts = [g.view(made) for _ in range(active)]
+        for part in parts:
+            g.expand(part)
+        out = parts[0]
+        for part in parts[1:]:
+            out = g.op((outer, rows), out, part, inplace=True)
+            g.expand(out)
+        return g.op((outer, rows), out) if active == 1 else out
+
+    def experts(self, layer: Layer, x: Node, rows: int, streamed: int) -> Node:
+        g = self.g
+        total, active, inner, outer, gated = self.sizes(layer)
         if outer != self.hidden:
             x_in = self.mm(outer, x, rows)
         else:
@@ -306,21 +356,12 @@ class _Builder:
         else:
             inside = g.op((inner, active, rows), up, inplace=True)
         made = g.op((outer, active, rows), self.mm_id(outer, active, inside, picked, rows, streamed), weights, inplace=True)
-        g.expand(made)
-        parts = [g.view(made) for _ in range(active)]
-        for part in parts:
-            g.expand(part)
-        out = parts[0]
-        for part in parts[1:]:
-            out = g.op((outer, rows), out, part, inplace=True)
-            g.expand(out)
-        if active == 1:
-            out = g.op((outer, rows), out)
+        out = self.summed(made, active, outer, rows)
         return out if outer == self.hidden else self.mm(self.hidden, out, rows)
 
     def mm_id(self, width: int, active: int, source: Node, chosen: Node, rows: int, streamed: int) -> Node:
         weight = Node(streamed, None, (), False, None) if streamed else None
-        return self.g.op((width, active, rows), weight, source, chosen)
+        return self.g.op((width, active, rows), source, chosen, weight)
 
     def forward(self, placed: Placed, x: Node, rows: int) -> Node:
         layer, g = placed.layer, self.g
@@ -339,13 +380,15 @@ class _Builder:
 
     # Layers
 
-    def layer(self, placed: Placed, x: Node, last: bool) -> Node:
+    def layer(self, placed: Placed, x: Node, last: bool, normed: Node | None = None) -> Node:
         layer, g, rows, hidden = placed.layer, self.g, self.batch.tokens, self.hidden
         names = " ".join(t.name for t in layer.tensors if t.norm and t.shape == (hidden,))
         after = "post_feedforward" in names and "input_layernorm" not in names and "pre_feedforward" not in names
         mixes = layer.mixer != "none"
         feeds = any(t.role in ("mlp", "experts", "shared_experts") for t in layer.tensors)
-        normed = x if after else self.norm(x, hidden, rows)
+        centred = any(t.norm is not None and t.norm.startswith("layer") and t.shape == (hidden,) for t in layer.tensors)
+        if normed is None:
+            normed = x if after else self.norm(x, hidden, rows, centred=centred)
         g.expand(normed)
         out = self.mixer(placed, normed) if mixes else normed
         ends = self.batch.outputs if last and not self.batch.late else 0
@@ -364,25 +407,38 @@ class _Builder:
                 out, x = g.op((hidden, ends), out, ids), g.op((hidden, ends), x, ids)
                 rows = ends
             x = g.op((hidden, rows), out, x, inplace=True)
-            normed = x if after else self.norm(x, hidden, rows)
+            normed = x if after else self.norm(x, hidden, rows, centred=centred)
         if feeds:
-            x = g.op((hidden, rows), self.forward(placed, normed, rows), x, inplace=True)
+            made = self.forward(placed, normed, rows)
+            first, second = (x, made) if self.batch.stream_first else (made, x)
+            x = g.op((hidden, rows), first, second, inplace=True)
         return x
 
 
-def buffer(hidden: int, vocab: int, placed: Sequence[Placed], batch: Batch, head: bool = True, head_streamed: int = 0) -> int:
-    """Bytes of the compute buffer of a GPU with these layers, and with the model's head or without."""
+def buffer(hidden: int, vocab: int, placed: Sequence[Placed], batch: Batch, head: bool = True, head_streamed: int = 0, first: bool = True) -> int:
+    """Bytes of the compute buffer of a GPU with these layers, and with the model's head or without.
+
+    A GPU that is not the first is sent the stream, and the norm of it that the one before computed.
+    """
     made = _Builder(hidden, batch)
     g, rows = made.g, batch.tokens
+    normed = None if first else made.input("norm", rows * hidden * 4)
     x = made.input("embd", rows * hidden * 4)
     for i, each in enumerate(placed):
-        x = made.layer(each, x, head and i == len(placed) - 1)
+        if each.elsewhere:
+            # The stream goes back, and its norm.
+            g.expand(g.op((0,), made.norm(x, hidden, rows), x, width=0))
+            x = made.lent(each)
+            continue
+        x = made.layer(each, x, head and i == len(placed) - 1, normed)
+        normed = None
     if head:
-        outputs = rows if batch.late or not placed else batch.outputs
-        x = made.norm(x, hidden, outputs)
-        x.kept = batch.outputs == outputs
-        if outputs != batch.outputs:
+        if batch.late == "rows":
             x.kept = True
+            x = g.op((hidden, batch.outputs), x, made.input("out_ids", batch.outputs * 4))
+        x = made.norm(x, hidden, batch.outputs if batch.late != "norm" else rows, centred=batch.centred)
+        x.kept = True
+        if batch.late == "norm":
             x = g.op((hidden, batch.outputs), x, made.input("out_ids", batch.outputs * 4))
             x.kept = True
         x = made.mm(vocab, x, batch.outputs, head_streamed)

@@ -80,6 +80,7 @@ def asked(read: Read) -> Asked:
     own["serves"] = bool(
         server and build and int(build[1]) >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--reranking")
     )
+    own["wide_masks"] = not (build and int(build[1]) >= LOGITS_OF_SLOTS)
     own["mapped"] = not (read.get("--no-mmap") or read.get("--mmap") is False)
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
     own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
@@ -205,7 +206,7 @@ def _ollama(read: Read) -> Asked:
     name, _, tag = model.partition(":") if not model.startswith(("/", ".")) else (model, "", "")
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
-    own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True}
+    own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False}
     if context is None:
         notes.append(
             "Ollama takes 4,096 tokens below 23 GiB of GPU memory, 32,768 below 47 GiB and 262,144 from there on (since 0.15.5)"
