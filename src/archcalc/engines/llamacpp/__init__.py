@@ -123,7 +123,7 @@ class LlamaCpp(Server):
         from archcalc.engines.llamacpp.pool import pooled as by_layers
 
         alone = ask.own is None and placement.pp == 1
-        return pooled(self, architecture, placement, ask) if alone else by_layers(architecture, ask, budget)
+        return pooled(self, architecture, placement, ask, {"computes": False}) if alone else by_layers(architecture, ask, budget)
 
     def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
         from archcalc.engines.plan import Start, Taken

@@ -81,7 +81,8 @@ def options_of(own: Settings | None, sequences: int) -> llamacpp.Options:
     outputs = own.slots * (1 + own.draft_tokens) if own.serves else 0
     return llamacpp.Options(
         n_parallel=own.slots if own.unified else sequences, kv_unified=own.unified, n_ubatch=own.ubatch, swa_full=own.swa_full,
-        flash_attn=own.flash, cache_type_v=own.type_v, n_rs_seq=own.draft_tokens if own.rolls_back else 0, n_outputs=outputs, wide_masks=own.wide_masks,
+        flash_attn=own.flash, cache_type_v=own.type_v, n_rs_seq=own.draft_tokens if own.rolls_back else 0, n_outputs=outputs,
+        wide_masks=own.wide_masks,
     )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def draft_cache(own: Settings, architecture: Architecture, context: int, sequenc
     if draft is None:
         return 0
     work = Workload(context, sequences, own.draft_type_k)
-    return llamacpp.allocate(draft, work, draft_options(own, sequences)).bytes
+    return llamacpp.allocate(draft, work, draft_options(own, sequences)._replace(computes=False)).bytes
 
 
 def draft_weights(draft: Architecture, ask: Ask) -> tuple[int, int]:
@@ -186,7 +187,7 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
     places = devices_of(model.architecture.layers, len(memories), own, memories)[: model.architecture.layers]
     here = frozenset(i for i, place in enumerate(places) if place == held.gpu)
     # The first GPU multiplies with what the CPU holds.
-    away = frozenset() if alone or held.gpu else frozenset(i for i, place in enumerate(places) if place == CPU)
+    away: frozenset[int] = frozenset() if alone or held.gpu else frozenset(i for i, place in enumerate(places) if place == CPU)
     found = RankWeights(
         size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, streamed, head,
         held.layout.head, left, here, away,

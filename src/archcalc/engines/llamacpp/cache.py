@@ -81,8 +81,9 @@ class Options(NamedTuple):
     and values, and states kept for speculative rollback. `n_outputs` are the rows of logits that are reserved, 0 for one of each token.
 
     `copies` are those of a graph's inputs, `streamed_bytes` the largest weight in the CPU's memory that the GPU multiplies with, and
-    `streamed_head_bytes` the head where it lies there. `head_here` is False on a GPU that has no head, of several, `here` are the layers that
-    a GPU has, None for all, and `away` those of the CPU whose products it computes. `wide_masks` is of builds before June 2026, whose masks are copied to the GPU in fp32.
+    `streamed_head_bytes` the head where it lies there. `head_here` is False on a GPU that has no head, of several; `here` are the layers
+    that a GPU has, None for all, and `away` those of the CPU whose products it computes. `wide_masks` is of builds before June 2026, whose
+    masks are copied to the GPU in fp32. Where not `computes`, the graph's buffer is not asked for.
     """
 
     n_parallel: int | None = None
@@ -100,6 +101,7 @@ class Options(NamedTuple):
     here: frozenset[int] | None = None
     away: frozenset[int] = frozenset()
     wide_masks: bool = True
+    computes: bool = True
 
 
 class Row(NamedTuple):
@@ -319,11 +321,9 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
         rule += f", {' or '.join(f'{n:,}' for n in sliding)} in sliding layers"
     if any(f.state_bytes for f in figures):
         rule += "; recurrent state in fp32"
-    details: dict[str, int | float] = {
-        "cells": grid.base,
-        "streams": grid.streams,
-        "compute_buffer_bytes": compute_buffer(architecture, name, grid, options, type_k, type_v),
-    }
+    details: dict[str, int | float] = {"cells": grid.base, "streams": grid.streams}
+    if options.computes:
+        details["compute_buffer_bytes"] = compute_buffer(architecture, name, grid, options, type_k, type_v)
     dtype = type_k if type_k == type_v else f"{type_k}/{type_v}"
     notes = []
     if any(held.cache.window for held in held_caches(architecture)) and not sliding:
@@ -397,6 +397,9 @@ _LATE |= dict.fromkeys("gemma4 gpt-oss mimo2 step35".split(), "rows")
 # Graphs that add the stream to what a layer made, not the other way round (src/models/phi3.cpp, openelm.cpp).
 _STREAM_FIRST = frozenset({"openelm", "phi3", "phimoe"})
 
+# Layers repeat, and what lies where with them: of a long stack so many decide, others are left out in whole periods.
+_ENOUGH, _PERIOD = 36, 12
+
 
 def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: Options, type_k: str, type_v: str) -> int:
     """What the graph of one micro-batch needs on a GPU, as ggml's allocator lays it out.
@@ -423,7 +426,10 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
         elif number in options.away:
             # Its cache is copied for each attention, a layer at a time.
             carried = (
-                (sum(row_bytes(type_k, r.key) * grid.of(r) for r in rows), sum(row_bytes(type_v, r.value) * grid.of(r) for r in rows))
+                (
+                    sum(row_bytes(type_k, r.key) * grid.of(r) for r in rows),
+                    sum(row_bytes(type_v, r.value) * grid.of(r) for r in rows),
+                )
                 if rows
                 else ()
             )
@@ -443,4 +449,8 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     )
     # Few rows are multiplied where the head lies.
     head = options.head_here and not (options.streamed_head_bytes and outputs < OFFLOADED_ROWS)
+    spare = max(0, len(placed) - _ENOUGH) // _PERIOD * _PERIOD
+    if spare and not any(each.elsewhere for each in placed):
+        middle = (len(placed) - spare) // 2
+        placed[middle : middle + spare] = []
     return buffer(facts.hidden_size, facts.vocab_size, placed, one, head, options.streamed_head_bytes if head else 0, first)

@@ -251,7 +251,9 @@ class _Builder:
 
     def other(self, placed: Placed, x: Node) -> Node:
         """A mixer of another kind: its widest product, and that once more."""
-        widths = [t.shape[0] for t in placed.layer.tensors if t.role == "attention" and len(t.shape) == 2 and t.shape[-1] == self.hidden]
+        widths = [
+            t.shape[0] for t in placed.layer.tensors if t.role == "attention" and len(t.shape) == 2 and t.shape[-1] == self.hidden
+        ]
         rows = self.batch.tokens
         inside = self.mm(sum(widths) or self.hidden, x, rows, placed.streamed.get("attention", 0))
         inside = self.g.op((max(widths, default=self.hidden), rows), self.g.view(inside))
@@ -273,7 +275,9 @@ class _Builder:
 
     def dense(self, tensors: Sequence[Tensor], x: Node, rows: int, streamed: int) -> Node:
         g = self.g
-        widths = sorted(t.shape[0] if t.shape[-1] == self.hidden else t.shape[-1] for t in tensors if len(t.shape) == 2 and min(t.shape) > 1)
+        widths = sorted(
+            t.shape[0] if t.shape[-1] == self.hidden else t.shape[-1] for t in tensors if len(t.shape) == 2 and min(t.shape) > 1
+        )
         if not widths:
             return x
         inner = widths[0]
@@ -415,7 +419,9 @@ class _Builder:
         return x
 
 
-def buffer(hidden: int, vocab: int, placed: Sequence[Placed], batch: Batch, head: bool = True, head_streamed: int = 0, first: bool = True) -> int:
+def buffer(
+    hidden: int, vocab: int, placed: Sequence[Placed], batch: Batch, head: bool = True, head_streamed: int = 0, first: bool = True
+) -> int:
     """Bytes of the compute buffer of a GPU with these layers, and with the model's head or without.
 
     A GPU that is not the first is sent the stream, and the norm of it that the one before computed.

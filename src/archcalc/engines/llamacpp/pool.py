@@ -39,5 +39,6 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
         sequences = largest(lambda n: needed(context, n) <= room, 1 << 10)
         return float(sequences), sequences * context
 
-    made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options_of(ask.own, 1))
+    options = options_of(ask.own, 1)._replace(computes=False)
+    made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options)
     return Pooled(needed, held, made.dtype, made.rule)
