@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def chain(sizes: list[int], inplace: bool) -> Graph:
 @given(st.lists(st.integers(1, 1 << 40), min_size=1, max_size=20))
 def test_a_chain_holds_two_neighbours_at_least_and_all_of_them_at_most(sizes: list[int]) -> None:
     padded = [-(-size // ALIGNMENT) * ALIGNMENT for size in sizes]
-    most = max((a + b for a, b in zip(padded, padded[1:], strict=False)), default=padded[0])
+    most = max((a + b for a, b in pairwise(padded)), default=padded[0])
     assert most <= chain(sizes, inplace=False).reserve() <= sum(padded)
 
 

@@ -187,10 +187,10 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
     places = devices_of(model.architecture.layers, len(memories), own, memories)[: model.architecture.layers]
     here = frozenset(i for i, place in enumerate(places) if place == held.gpu)
     # The first GPU multiplies with what the CPU holds.
-    away: frozenset[int] = frozenset() if alone or held.gpu else frozenset(i for i, place in enumerate(places) if place == CPU)
+    lent: frozenset[int] = frozenset() if alone or held.gpu else frozenset(i for i, place in enumerate(places) if place == CPU)
     found = RankWeights(
         size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, streamed, head,
-        held.layout.head, left, here, away,
+        held.layout.head, left, here, lent,
     )  # fmt: skip
     draft = drafting(own, model.architecture)
     if draft is None:
