@@ -100,3 +100,20 @@ def test_what_sglang_cannot_do(name: str, dtype: str | None, options: Options, m
 def test_unsupported_is_told_apart_from_misuse() -> None:
     with pytest.raises(UnsupportedError, match="no code for the recurrent layers"):
         engine("sglang").allocate(model("minimax-text-01"), Workload(4096))
+
+
+@pytest.mark.parametrize(("gpu", "version", "kept"), [("mi355x-288gb", "0.5.10", True), ("b200-180gb", "0.5.23", True),
+                                                     ("h200-sxm-141gb", "0.5.23", False), ("mi355x-288gb", "0.5.8", False)])  # fmt: skip
+def test_experts_in_tritons_kernel_keep_the_order_of_columns(gpu: str, version: str, kept: bool) -> None:
+    """A log of 2026 (Kimi K2.5, TP 8 on MI355X): 73.58 GiB lost while loading. Two tables of int32 for each product of each expert."""
+    from archcalc.engines.placement import Placement, rank_weights
+    from archcalc.engines.weights import Options
+    from archcalc.hardware import device
+    from archcalc.zoo import spec
+
+    model = spec("kimi-k2.5")
+    assert model is not None
+    found, plain = (rank_weights(model, Placement(tp=8), Options("sglang", version, device(on))) for on in (gpu, "a100-sxm4-80gb"))
+    assert found.tensor_bytes - plain.tensor_bytes == (60 * 384 * 2 * 4 * (7168 + 2048 // 8) if kept else 0)
+    if gpu == "mi355x-288gb" and kept:
+        assert found.bytes / 2**30 == pytest.approx(73.58, rel=0.015)

@@ -119,3 +119,17 @@ def test_a_draft_of_another_file_type(cli: Run) -> None:
     drafted = asked(cli, "3090", f"{base} -hfd llama-3.2-1b:Q8_0")["per_gpu"]["weights_bytes"]
     own = cli("fit", "llama-3.2-1b", "--gpu", "3090", "--engine", "llama.cpp", "--quant", "q8_0", "--offline", "--format", "json")
     assert drafted - alone == json.loads(own.stdout)["per_gpu"]["weights_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "tokens", "sequences"),
+    [
+        ("-c 40960", 40960, 1), ("-c 40960 -np 4", 40960, 4), ("-c 40960 -np 4 -kvu", 40960, 1), ("-c 40960 -ngl 0", 40960, 1),
+        ("-c 1000 -np 1", 1000, 1),
+    ],
+)  # fmt: skip
+def test_a_server_holds_what_its_command_allocates(cli: Run, flags: str, tokens: int, sequences: int) -> None:
+    """src/llama-context.cpp: `n_ctx` cells, however much more there is room for."""
+    found = asked(cli, "3090", f"llama-server -m qwen3-8b {flags}")
+    assert found["kv_tokens"] == tokens
+    assert found["max_concurrency"] == sequences
