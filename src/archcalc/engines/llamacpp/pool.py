@@ -48,3 +48,13 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
     options = options_of(ask.own, 1)._replace(computes=False)
     made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options)
     return Pooled(needed, held, made.dtype, made.rule)
+
+
+def planned(made: Pooled, ask: Ask) -> Pooled:
+    """Of a plan without a command: how many sequences there is room for, and the tokens that a server of the plan allocates."""
+
+    def held(room: int, context: int) -> tuple[float, int]:
+        most, tokens = made.held(room, context)
+        return most, context * ask.concurrency if made.needed(context, ask.concurrency) <= room else tokens
+
+    return made._replace(held=held)

@@ -126,8 +126,10 @@ class Sglang(Server):
         return marlin_alone("SGLang", quantization) if method == "gptq" and newest else None
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
-        from archcalc.engines.sglang import quantization
+        from archcalc.engines.sglang import attention, quantization
 
+        if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device)):
+            return why
         if ask.own.method is None:
             return None
         return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
