@@ -398,7 +398,7 @@ _LATE |= dict.fromkeys("gemma4 gpt-oss mimo2 step35".split(), "rows")
 _STREAM_FIRST = frozenset({"openelm", "phi3", "phimoe"})
 
 # Layers repeat, and what lies where with them: of a long stack so many decide, others are left out in whole periods.
-_ENOUGH, _PERIOD = 36, 12
+_ENOUGH, _PERIOD = 12, 4
 
 
 def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: Options, type_k: str, type_v: str) -> int:
