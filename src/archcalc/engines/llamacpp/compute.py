@@ -292,12 +292,10 @@ class _Builder:
 
     def sizes(self, layer: Layer) -> tuple[int, int, int, int, bool]:
         """Of routed experts: how many, how many a token visits, their inside and outside, and whether they are gated."""
-        routed = [t for t in layer.tensors if t.role == "experts" and t.experts is not None and len(t.shape) == 3]
-        down = routed[-1]
-        active, total = down.experts.active, down.experts.total  # type: ignore[union-attr]
-        pair = down.shape[1:]
+        routed = _routed(layer)
+        total, active, pair = routed[-1]
         inner = pair[0] if pair[1] == self.hidden else pair[1]
-        gated = len(routed) > 2 or sorted(routed[0].shape[1:]) != sorted(pair)
+        gated = len(routed) > 2 or sorted(routed[0][2]) != sorted(pair)
         outer = pair[0] if pair[1] == inner else pair[1]
         return total, active, inner, outer, gated
 
@@ -371,7 +369,7 @@ class _Builder:
         layer, g = placed.layer, self.g
         mlp = [t for t in layer.tensors if t.role == "mlp"]
         shared = [t for t in layer.tensors if t.role == "shared_experts"]
-        if not any(t.role == "experts" for t in layer.tensors):
+        if not _routed(layer):
             return self.dense(mlp or shared, x, rows, placed.streamed.get("mlp", 0))
         out = self.experts(layer, x, rows, placed.streamed.get("experts", 0))
         for beside in (shared, mlp):
@@ -417,6 +415,21 @@ class _Builder:
             first, second = (x, made) if self.batch.stream_first else (made, x)
             x = g.op((hidden, rows), first, second, inplace=True)
         return x
+
+
+def _routed(layer: Layer) -> list[tuple[int, int, tuple[int, int]]]:
+    """The matrices of a layer's routed experts: how many, how many a token visits, and the shape of one."""
+    found = []
+    for tensor in layer.tensors:
+        if tensor.role != "experts" or tensor.experts is None or "bias" in tensor.name:
+            continue
+        many, *rest = tensor.shape
+        if len(rest) == 2:
+            found.append((tensor.experts.total, tensor.experts.active, (rest[0], rest[1])))
+        elif len(rest) == 1 and many % tensor.experts.total == 0 and many > tensor.experts.total:
+            # All experts' rows one below the other.
+            found.append((tensor.experts.total, tensor.experts.active, (many // tensor.experts.total, rest[0])))
+    return found
 
 
 def buffer(
