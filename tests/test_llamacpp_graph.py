@@ -67,6 +67,25 @@ def test_the_buffer_on_several_gpus_and_beside_the_cpu(name: str, context: int, 
     assert reserved(name, context, **own) == pytest.approx(size, rel=0.001)
 
 
+@pytest.mark.parametrize(
+    ("name", "context", "options", "size"),
+    [
+        # Keys and values of one layer in Q8_0 are written out in fp16 behind the result of flash attention.
+        ("llama-3.1-8b", 32768, {"n_outputs": 1}, 201418880),
+        ("qwen3.5-9b", 262144, {"n_outputs": 2, "n_parallel": 2, "kv_unified": True}, 1401192704),
+        ("gpt-oss-20b", 131072, {"n_outputs": 1}, 432097408),
+        ("qwen3-30b-a3b", 32768, {}, 315359232),
+    ],
+)
+def test_a_quantized_cache_is_unpacked_in_the_buffer(name: str, context: int, options: dict[str, Any], size: int) -> None:
+    """ggml/src/ggml-cuda/fattn.cu `ggml_cuda_flash_attn_ext_get_alloc_size` (pull request 23907)."""
+    model = spec(name)
+    assert model is not None
+    own = cache.Options(wide_masks=False, unpacks=True, **options)
+    found = cache.allocate(model, Workload(context, 1, "q8_0"), own).details["compute_buffer_bytes"]
+    assert found == pytest.approx(size, rel=0.045)
+
+
 def chain(sizes: list[int], inplace: bool) -> Graph:
     g = Graph()
     node = g.input(sizes[0])

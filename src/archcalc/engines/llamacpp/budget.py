@@ -30,6 +30,7 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
     copies = llamacpp.PIPELINE_COPIES if in_pipeline(architecture, own, len(weights.stages)) else 1
     options = options_of(own, sequences)._replace(
         here=weights.layers_here,
+        unpacks=own is not None and own.unpacks and device.vendor in ("nvidia", "amd"),
         away=weights.layers_away,
         copies=copies,
         streamed_bytes=weights.streamed_bytes,

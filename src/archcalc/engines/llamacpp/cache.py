@@ -101,6 +101,7 @@ class Options(NamedTuple):
     here: frozenset[int] | None = None
     away: frozenset[int] = frozenset()
     wide_masks: bool = True
+    unpacks: bool = False
     computes: bool = True
 
 
@@ -422,7 +423,13 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     for number, (rows, layer) in enumerate(_rows_by_layer(architecture, name)):
         depth = max((grid.of(row) * grid.streams_of(row) for row in rows if row.kind != "index"), default=0)
         if options.here is None or number in options.here:
-            placed.append(Placed(layer, depth, 0, (), False, away))
+            wide = sum(
+                grid.of(row) * grid.streams_of(row) * elements * 2
+                for row in rows
+                for kind, elements in ((type_k, row.key), (type_v, row.value))
+                if kind != "f16" and row.kind != "index"
+            )
+            placed.append(Placed(layer, depth, wide if options.unpacks else 0, (), False, away))
         elif number in options.away:
             # Its cache is copied for each attention, a layer at a time.
             carried = (

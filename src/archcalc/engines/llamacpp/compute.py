@@ -178,7 +178,7 @@ class _Builder:
         g.expand(g.view(g.op((0,), width=0), (), key, k_to))
         mask, seen = self.mask(placed.cells), g.view(query)
         if self.batch.flash:
-            out = g.op((rank, heads, rows), seen, mask)
+            out = g.op((rank * heads * rows * 4 + placed.unpacked,), seen, mask, width=1)
             out = g.op((v_dim, rows, heads), g.view(out))
         else:
             kq = g.op((placed.cells, rows, heads), seen)

@@ -18,6 +18,9 @@ from archcalc.errors import UsageError
 
 # The first build that is known to reserve logits of a server's slots alone (Ollama 0.30 was made with it).
 LOGITS_OF_SLOTS = 9452
+# Room for a quantized cache in fp16 is reserved at the start since pull request 23907, merged in the first days of June 2026: this build is
+# of later that month.
+UNPACKED_BEFORE = 9600
 _AUTO_SLOTS = 4
 _NOT_YET = ("--main-gpu", "--device")
 _DRAFTS = ("--model-draft", "--spec-draft-model", "--spec-draft-hf", "--hf-repo-draft")
@@ -81,6 +84,7 @@ def asked(read: Read) -> Asked:
         server and build and int(build[1]) >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--reranking")
     )
     own["wide_masks"] = not (build and int(build[1]) >= LOGITS_OF_SLOTS)
+    own["unpacks"] = bool(build and int(build[1]) >= UNPACKED_BEFORE)
     own["mapped"] = not (read.get("--no-mmap") or read.get("--mmap") is False)
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
     own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
@@ -206,7 +210,7 @@ def _ollama(read: Read) -> Asked:
     name, _, tag = model.partition(":") if not model.startswith(("/", ".")) else (model, "", "")
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
-    own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False}
+    own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False, "unpacks": True}
     if context is None:
         notes.append(
             "Ollama takes 4,096 tokens below 23 GiB of GPU memory, 32,768 below 47 GiB and 262,144 from there on (since 0.15.5)"

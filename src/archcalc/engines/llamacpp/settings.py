@@ -35,6 +35,7 @@ class Settings(NamedTuple):
     ubatch: int = 512
     serves: bool = False
     wide_masks: bool = True
+    unpacks: bool = False
     mapped: bool = True
     cache_on_cpu: bool = False
     towers: bool = False
