@@ -191,7 +191,8 @@ class _Builder:
 
     # Recurrences
 
-    def states(self, shape: tuple[int, ...], name: str) -> Node:
+    def states(self, shape: tuple[int, ...]) -> Node:
+        """The states of all sequences, read out of their cache (`build_rs`)."""
         g = self.g
         made = g.op((prod(shape), self.batch.sequences), self.input("s_copy", self.batch.sequences * 4))
         g.expand(made)
@@ -211,9 +212,9 @@ class _Builder:
         beta = g.op((1, heads, rows), g.view(self.mm(heads, x, rows)), inplace=True)
         alpha = g.op((heads, rows, 1), g.view(self.mm(heads, x, rows)), inplace=True)
         gate = g.view(alpha)
-        taps = g.op((kernel - 1 + rows // many, channels, many), self.states((channels, kernel - 1), "conv"), g.view(mixed))
+        taps = g.op((kernel - 1 + rows // many, channels, many), self.states((channels, kernel - 1)), g.view(mixed))
         g.expand(g.view(g.op((0,), width=0), (), g.view(taps)))
-        state = self.states(rule.shape, "recurrent")
+        state = self.states(rule.shape)
         convolved = g.op((channels, rows), taps)
         convolved = g.op((channels, rows), convolved, inplace=True)
         k_heads = (channels - inner) // (2 * key_dim)
@@ -235,7 +236,7 @@ class _Builder:
         heads, state = rule.shape[0], prod(rule.shape)
         inner = heads * rule.shape[1]
         streamed = placed.streamed.get("attention", 0)
-        conv_state = self.states((channels, kernel - 1), "conv")
+        conv_state = self.states((channels, kernel - 1))
         joined = g.view(self.mm(inner + channels + heads, x, rows, streamed))
         taps = g.op((kernel - 1 + rows // many, channels, many), conv_state, g.view(joined))
         g.expand(g.view(g.op((0,), width=0), (), g.view(taps)))
