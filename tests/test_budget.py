@@ -217,25 +217,25 @@ def test_llama_cpp_computes_in_the_larger_of_two_moments(name: str, context: int
     from archcalc.engines.llamacpp import cache as llamacpp
 
     found = llamacpp.allocate(SPECS[name], Workload(context, sequences), llamacpp.Options(flash_attn=flash))
-    assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.10)
+    assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.02 if flash else 0.10)
 
 
 @pytest.mark.parametrize(
     ("name", "context", "options", "mib"),
     [
         # Two A40 and SmolLM2 135M with four slots: masks and hidden states in four copies on each.
-        ("smollm2-135m", 8192, {"n_outputs": 4, "copies": 4}, 48.91),
+        ("smollm2-135m", 8192, {"n_outputs": 4, "copies": 4, "wide_masks": False}, 48.91),
         # Four GPUs, Qwen3.5 122B with a micro-batch of 1,586: the first holds no head and experts of 528 MiB in Q5_K lie in the CPU's
         # memory, the next neither, the last has the logits.
         ("qwen3.5-122b-a10b", 32768, {"n_ubatch": 1586, "streamed_bytes": 528 << 20, "head_here": False}, 980.36),
-        ("qwen3.5-122b-a10b", 32768, {"n_ubatch": 1586, "head_here": False}, 452.31),
+        ("qwen3.5-122b-a10b", 32768, {"n_ubatch": 1586, "head_here": False, "here": frozenset(range(12, 24))}, 452.31),
         ("qwen3.5-122b-a10b", 32768, {"n_ubatch": 1586}, 1558.12),
         # Without flash attention the scores are freed before experts are brought to the GPU.
         ("qwen3-30b-a3b", 16384, {"flash_attn": False, "streamed_bytes": 165_150_720}, 1080),
         # Llama 3 8B's head of 411 MiB in Q6_K in the CPU's memory, before the output layer counted first among -ngl.
         ("llama-3.1-8b", 8192, {"streamed_head_bytes": 128256 * 4096 * 210 // 256}, 669.48),
         # A server that drafts three tokens with MTP.
-        ("qwen3.5-27b", 32768, {"n_outputs": 4}, 154.02),
+        ("qwen3.5-27b", 32768, {"n_outputs": 4, "wide_masks": False}, 154.02),
         ("qwen3.5-27b", 200192, {}, 654.78),
     ],
 )
@@ -246,7 +246,7 @@ def test_what_llama_cpp_computes_in_beside_the_cpu_and_on_several_gpus(
     from archcalc.engines.llamacpp import cache as llamacpp
 
     found = llamacpp.allocate(SPECS[name], Workload(context, 1), llamacpp.Options(**options))
-    assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.10)
+    assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.055)
 
 
 def test_llama_cpp_counts_its_buffers() -> None:

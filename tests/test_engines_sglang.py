@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from archcalc.engines.engine import engine
 from archcalc.engines.sglang.cache import Options, allocate, cells, memory_fraction, pools, slots_per_request
 from archcalc.errors import ArchcalcError, UnsupportedError
 from archcalc.model import Architecture
+from conftest import Run
 
 
 def model(name: str) -> Architecture:
@@ -100,3 +103,73 @@ def test_what_sglang_cannot_do(name: str, dtype: str | None, options: Options, m
 def test_unsupported_is_told_apart_from_misuse() -> None:
     with pytest.raises(UnsupportedError, match="no code for the recurrent layers"):
         engine("sglang").allocate(model("minimax-text-01"), Workload(4096))
+
+
+@pytest.mark.parametrize(("gpu", "version", "kept"), [("mi355x-288gb", "0.5.10", True), ("b200-180gb", "0.5.23", True),
+                                                     ("h200-sxm-141gb", "0.5.23", False), ("mi355x-288gb", "0.5.8", False)])  # fmt: skip
+def test_experts_in_tritons_kernel_keep_the_order_of_columns(gpu: str, version: str, kept: bool) -> None:
+    """A log of 2026 (Kimi K2.5, TP 8 on MI355X): 73.58 GiB lost while loading. Two tables of int32 for each product of each expert."""
+    from archcalc.engines.placement import Placement, rank_weights
+    from archcalc.engines.weights import Options
+    from archcalc.hardware import device
+    from archcalc.zoo import spec
+
+    model = spec("kimi-k2.5")
+    assert model is not None
+    found, plain = (rank_weights(model, Placement(tp=8), Options("sglang", version, device(on))) for on in (gpu, "a100-sxm4-80gb"))
+    assert found.tensor_bytes - plain.tensor_bytes == (60 * 384 * 2 * 4 * (7168 + 2048 // 8) if kept else 0)
+    if gpu == "mi355x-288gb" and kept:
+        assert found.bytes / 2**30 == pytest.approx(73.58, rel=0.015)
+
+
+def served(cli: Run, gpu: str, flags: str) -> dict[str, Any]:
+    done = cli("fit", "--gpu", gpu, "--offline", "--format", "json", "--", *f"sglang serve --model-path {flags}".split())
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("flags", "bytes_a_token", "dtype"),
+    [("", 131072, "bf16"), ("--dtype float32", 262144, "fp32"), ("--dtype float32 --kv-cache-dtype fp8_e5m2", 65536, "fp8_e5m2")],
+)
+def test_a_cache_follows_the_models_dtype(cli: Run, flags: str, bytes_a_token: int, dtype: str) -> None:
+    """srt/mem_cache/kv_cache_dtype.py `configure_kv_cache_dtype`: auto is the model's dtype."""
+    found = served(cli, "h100-sxm-80gb", f"llama-3.1-8b {flags}")
+    assert found["per_gpu"]["kv_room_bytes"] / found["kv_tokens"] == pytest.approx(bytes_a_token, rel=1e-4)
+    assert found["plan"]["kv_dtype"] == dtype
+
+
+@pytest.mark.parametrize(
+    ("gpu", "flags", "said"),
+    [
+        ("h100-sxm-80gb", "--attention-backend trtllm_mla", "Blackwell alone"),
+        ("b200-180gb", "--decode-attention-backend trtllm_mla --kv-cache-dtype fp8_e5m2", "not in fp8_e5m2"),
+        ("b200-180gb", "--prefill-attention-backend cutedsl_mla", "only decodes"),
+        ("h100-sxm-80gb", "--decode-attention-backend cutedsl_mla", "B200 and B300 alone"),
+        ("b200-180gb", "--attention-backend trtllm_mla --kv-cache-dtype fp8_e4m3", None),
+        ("h100-sxm-80gb", "--attention-backend fa3", None),
+    ],
+)
+def test_backends_refuse_what_they_cannot(cli: Run, gpu: str, flags: str, said: str | None) -> None:
+    """srt/arg_groups/overrides.py `_mla_kv_cache_dtype_checks`, `_cutedsl_prefill_backend_fill`."""
+    found = served(cli, gpu, f"deepseek-v2-lite {flags}")
+    limit = found["start"]["limit"]
+    assert (said in limit) if said else found["start"]["starts"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "page"),
+    [
+        ("", None), ("--page-size 16", 16), ("--attention-backend flashmla", 64), ("--attention-backend flashmla --page-size 16", 64),
+        ("--attention-backend trtllm_mha --page-size 16", 16), ("--prefill-attention-backend trtllm_mha --page-size 1", 64),
+        ("--prefill-attention-backend flashmla --page-size 16", 16), ("--attention-backend trtllm_mla --page-size 16", 64),
+    ],
+)  # fmt: skip
+def test_backends_want_pages_of_their_own(flags: str, page: int | None) -> None:
+    """srt/arg_groups/overrides.py `_mla_backend_page_constraints`."""
+    from archcalc.commands.flags import read
+    from archcalc.commands.words import of_text
+    from archcalc.engines.sglang.flags import asked
+
+    assert asked(read(of_text(f"sglang serve --model-path m {flags}"))).own.page == page

@@ -30,11 +30,12 @@ def test_experts_in_the_cpus_memory_are_brought_to_the_gpu_one_at_a_time(cli: Ru
     """ggml/src/ggml-backend.cpp `ggml_backend_sched_split_graph`: each starts a split of its own, and its memory is used again."""
     base = "llama-server -m qwen3-30b-a3b -c 131072 -ngl 99"
     here, away, kept = (
-        asked(cli, "h100", f"{base} {more}")["per_gpu"]["activation_bytes"]
+        asked(cli, "h100", f"{base} {more}", "--engine-version", "b10488")["per_gpu"]["activation_bytes"]
         for more in ("", "--n-cpu-moe 20", "--n-cpu-moe 20 --no-op-offload")
     )
     assert kept == here
-    assert Q6_K <= away - here < Q6_K + 40 * MIB
+    # Where it goes the inside of the experts was.
+    assert Q4_K < away - here <= Q6_K
     few = asked(cli, "h100", f"{base} --n-cpu-moe 20 -ub 16 -b 16")["per_gpu"]["activation_bytes"]
     assert few < Q4_K
 
@@ -43,8 +44,8 @@ def test_a_whole_layer_in_the_cpus_memory_is_streamed_too(cli: Run) -> None:
     whole, part = (
         asked(cli, "h100", f"llama-server -m llama-3.1-8b -c 131072 -ngl {n}")["per_gpu"]["activation_bytes"] for n in (33, 10)
     )
-    # The down-projection in Q6_K.
-    assert 14336 * 4096 * 210 // 256 <= part - whole < 14336 * 4096 * 210 // 256 + 80 * MIB
+    # What llama.cpp 63d93d17 reserves: keys and values of a layer in the CPU's memory are copied beside its weights.
+    assert (whole, part) == (pytest.approx(436219904, rel=0.001), pytest.approx(964692224, rel=0.01))
 
 
 @pytest.mark.parametrize(("flags", "bytes_per_token"), [("", DRAFT_TOKEN), ("-ctkd q8_0 -ctvd q8_0", DRAFT_TOKEN * 34 // 64)])
@@ -64,7 +65,8 @@ def test_a_server_reserves_logits_for_what_is_drafted(cli: Run) -> None:
     """tools/server/server-context.cpp `server_output_limits`: a row of each slot for the token before, and one for each drafted."""
     base = "llama-server -m llama-3.1-8b -c 1024 -np 200 -ub 1024 -b 2048"
     two, four = (asked(cli, "h100", f"{base} -md llama-3.2-1b --spec-draft-n-max {n}", "--engine-version", "b9500") for n in (2, 4))
-    assert four["per_gpu"]["activation_bytes"] - two["per_gpu"]["activation_bytes"] == 400 * (128256 + 4096) * 4
+    more = four["per_gpu"]["activation_bytes"] - two["per_gpu"]["activation_bytes"]
+    assert 400 * 128256 * 4 * 0.9 < more <= 400 * (128256 + 4096) * 4
 
 
 def test_a_draft_that_is_not_to_be_had_is_named(cli: Run) -> None:
@@ -94,7 +96,8 @@ def test_which_commands_run_gpus_one_behind_the_other(own: Settings | None, gpus
 def test_two_gpus_keep_inputs_in_four_copies(cli: Run) -> None:
     base = "llama-server -m llama-3.1-8b -c 65536 -np 1"
     piped, plain = (asked(cli, "2x3090", base + more)["per_gpu"]["activation_bytes"] for more in (" -ngl 33", " -ngl 33 -ot x=CPU"))
-    assert piped - plain == 3 * 512 * (65536 * 4 + 4096 * 4)
+    # What llama.cpp 63d93d17 reserves on the first, which holds more layers.
+    assert (piped, plain) == (750821376, 234891264)
 
 
 def test_mtp_layers_draft_in_a_context_of_their_own(cli: Run) -> None:
@@ -116,3 +119,17 @@ def test_a_draft_of_another_file_type(cli: Run) -> None:
     drafted = asked(cli, "3090", f"{base} -hfd llama-3.2-1b:Q8_0")["per_gpu"]["weights_bytes"]
     own = cli("fit", "llama-3.2-1b", "--gpu", "3090", "--engine", "llama.cpp", "--quant", "q8_0", "--offline", "--format", "json")
     assert drafted - alone == json.loads(own.stdout)["per_gpu"]["weights_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "tokens", "sequences"),
+    [
+        ("-c 40960", 40960, 1), ("-c 40960 -np 4", 40960, 4), ("-c 40960 -np 4 -kvu", 40960, 1), ("-c 40960 -ngl 0", 40960, 1),
+        ("-c 1000 -np 1", 1000, 1),
+    ],
+)  # fmt: skip
+def test_a_server_holds_what_its_command_allocates(cli: Run, flags: str, tokens: int, sequences: int) -> None:
+    """src/llama-context.cpp: `n_ctx` cells, however much more there is room for."""
+    found = asked(cli, "3090", f"llama-server -m qwen3-8b {flags}")
+    assert found["kv_tokens"] == tokens
+    assert found["max_concurrency"] == sequences

@@ -43,6 +43,7 @@ _USED: Mapping[Engine, str] = {
         --cpu-offload-gb --enable-hierarchical-cache --hicache-ratio --hicache-size
         --kt-num-gpu-experts --kt-weight-path --enable-symm-mem --device --enable-lora --lora-paths
         --max-lora-rank --max-loras-per-batch --lora-target-modules
+        --attention-backend --prefill-attention-backend --decode-attention-backend
     """,
     "llama.cpp": """
         --model --hf-repo --hf-file --hf-repo-draft --ctx-size --parallel --kv-unified --gpu-layers --tensor-split --split-mode
@@ -109,7 +110,7 @@ _INERT: Mapping[Engine, str] = {
         --enable-response* --gated* --stat-loggers --watermark* --prefill-max* --prefill-decode-interval* --triton-attention*
         --disable-fast-image* --image-processor* --disable-flashinfer-autotune --enable-flashinfer-autotune --detokenizer*
         --load-watch* --load-snapshot* --load-publish* --mm-preprocess* --media-url* --modelexpress* --enable-nan* --disable-nan*
-        --attention-backend --prefill-attention-backend --decode-attention-backend --mm-attention-backend --fp8-gemm* --fp4-gemm*
+        --mm-attention-backend --fp8-gemm* --fp4-gemm*
         --bf16-gemm* --moe-runner* --lora-backend --linear-attn* --disable-cuda-graph-padding --max-lora-chunk* --enable-nccl-nvls
         --enable-mscclpp --lora-eviction*
     """,

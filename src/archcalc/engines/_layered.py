@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from archcalc.engines._allocation import Workload
 from archcalc.engines.engine import Server
 from archcalc.engines.placement import Placement
@@ -9,17 +12,19 @@ from archcalc.engines.plan import Ask, Pooled, largest
 from archcalc.model import Architecture
 
 
-def pooled(engine: Server, architecture: Architecture, placement: Placement, ask: Ask) -> Pooled:
+def pooled(
+    engine: Server, architecture: Architecture, placement: Placement, ask: Ask, options: Mapping[str, Any] | None = None
+) -> Pooled:
     layers = max(1, architecture.layers)
     most = -(-layers // placement.pp)
 
     def needed(context: int, sequences: int) -> int:
-        size = engine.cache(architecture, Workload(context, sequences, ask.kv_dtype), {}).bytes
+        size = engine.cache(architecture, Workload(context, sequences, ask.kv_dtype), options or {}).bytes
         return int(-(-size * most // layers))
 
     def held(room: int, context: int) -> tuple[float, int]:
         sequences = largest(lambda n: needed(context, n) <= room, 1 << 14)
         return float(sequences), sequences * context
 
-    made = engine.cache(architecture, Workload(1, 1, ask.kv_dtype), {})
+    made = engine.cache(architecture, Workload(1, 1, ask.kv_dtype), options or {})
     return Pooled(needed, held, made.dtype, made.rule)

@@ -57,7 +57,8 @@ class RankWeights(NamedTuple):
     (what PyTorch's allocator adds). `stages` are the same sum for each stage. `total_bytes` is what all GPUs hold of tensors,
     `cpu_bytes` what the engine leaves to the CPU; of those, `streamed_bytes` and `streamed_head_bytes` are the largest weight and the head
     that a GPU multiplies with all the same, `left` what is multiplied at each step. `heads_gpu` is the one that the head lies on, where
-    that is known.
+    that is known. `layers_here` are the layers of the fullest GPU and `layers_away` those of the CPU whose products it computes, where an
+    engine places layers one by one.
     """
 
     bytes: int
@@ -73,6 +74,8 @@ class RankWeights(NamedTuple):
     streamed_head_bytes: int = 0
     heads_gpu: int | None = None
     left: tuple[Component, ...] = ()
+    layers_here: frozenset[int] | None = None
+    layers_away: frozenset[int] = frozenset()
 
 
 def evenly(layers: int, stages: int, spare: int = -1) -> tuple[tuple[int, int], ...]:
@@ -260,6 +263,7 @@ def rank_weights(
     total = on_cpu = 0
     torch = engine.torch
     last = pp - 1
+    shared: list[tuple[int, int]] = []
     for tensor in tensors:
         pieces, experts, role = tensor.pieces, tensor.experts, tensor.role
         if experts:
@@ -281,6 +285,8 @@ def rank_weights(
             continue
         slack = allocated(size) - size if torch else 0
         layers, place, key = tensor.layers, tensor.place, (tensor.part, role)
+        if torch and place == "layers" and _MIB < size < 10 * _MIB:
+            shared.append((size, len(layers)))
         for stage, (start, end) in enumerate(bounds):
             if place == "layers":
                 n = bisect_left(layers, end) - bisect_left(layers, start) if pp > 1 else len(layers)
@@ -293,6 +299,10 @@ def rank_weights(
                 found[key] = found.get(key, 0) + size * n
                 rounding[stage] += slack * n
                 total += everywhere * n
+    if shared:
+        ends = _ends(shared, architecture.layers)
+        shares = [(end - start) / max(1, architecture.layers) for start, end in bounds]
+        rounding = [extra + int(ends * share) for extra, share in zip(rounding, shares, strict=True)]
     tables = tables_bytes(architecture, options)
     stages = tuple(sum(found.values()) + tables + extra for found, extra in zip(sums, rounding, strict=True))
     fullest = stages.index(max(stages))
@@ -309,7 +319,7 @@ def allocated(size: int) -> int:
     """The memory that PyTorch's allocator sets aside for a tensor, and counts as allocated.
 
     Sizes are multiples of 512 bytes; from 10 MiB on a tensor has a segment of a multiple of 2 MiB, whose rest is split off only if it is
-    larger than 1 MiB. (Smaller tensors share segments.)
+    larger than 1 MiB. Smaller tensors share segments (`_ends`).
 
     Source: PyTorch 2.9, c10/core/AllocatorConfig.h and c10/cuda/CUDACachingAllocator.cpp `round_size`, `get_allocation_size`,
     `should_split`.
@@ -317,6 +327,38 @@ def allocated(size: int) -> int:
     size += -size % 512
     rest = -size % (2 * _MIB)
     return size + rest if size >= 10 * _MIB and rest <= _MIB else size
+
+
+# So many layers tell what the others do.
+_SAMPLE = 12
+
+
+def _ends(sizes: Sequence[tuple[int, int]], layers: int) -> int:
+    """What is lost at the ends of segments of 20 MiB, which tensors of 1 to 10 MiB share: `sizes` and how many layers have one each.
+
+    Each takes the smallest free block that it fits in, whose rest is split off only if it is larger than 1 MiB, and counts whole.
+
+    Source: as of `allocated`, `get_free_block`.
+    """
+    sample = min(layers, _SAMPLE)
+    if not sample:
+        return 0
+    free: list[int] = []
+    lost = 0
+    for layer in range(sample):
+        for whole, count in sizes:
+            if layer * count // layers == (layer + 1) * count // layers:
+                continue
+            size = whole + -whole % 512
+            block = min((rest for rest in free if rest >= size), default=0)
+            if block:
+                free.remove(block)
+            rest = (block or 20 * _MIB) - size
+            if rest > _MIB:
+                free.append(rest)
+            else:
+                lost += rest
+    return lost * layers // sample
 
 
 def tables_bytes(architecture: Architecture, options: Options) -> int:

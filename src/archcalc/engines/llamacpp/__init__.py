@@ -158,10 +158,15 @@ class LlamaCpp(Server):
 
     def pooled(self, architecture: Architecture, placement: Placement, ask: Ask, budget: Budget) -> Pooled:
         from archcalc.engines._layered import pooled
+        from archcalc.engines.llamacpp.pool import planned
         from archcalc.engines.llamacpp.pool import pooled as by_layers
 
-        alone = ask.own is None and placement.pp == 1
-        return pooled(self, architecture, placement, ask) if alone else by_layers(architecture, ask, budget)
+        if ask.own is not None:
+            return by_layers(architecture, ask, budget)
+        alone = placement.pp == 1
+        return planned(
+            pooled(self, architecture, placement, ask, {"computes": False}) if alone else by_layers(architecture, ask, budget), ask
+        )
 
     def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
         from archcalc.engines.plan import Start, Taken

@@ -29,6 +29,9 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
     sequences = serving.sequences or 1
     copies = llamacpp.PIPELINE_COPIES if in_pipeline(architecture, own, len(weights.stages)) else 1
     options = options_of(own, sequences)._replace(
+        here=weights.layers_here,
+        unpacks=own is not None and own.unpacks and device.vendor in ("nvidia", "amd"),
+        away=weights.layers_away,
         copies=copies,
         streamed_bytes=weights.streamed_bytes,
         streamed_head_bytes=weights.streamed_head_bytes,
@@ -81,6 +84,7 @@ def options_of(own: Settings | None, sequences: int) -> llamacpp.Options:
     return llamacpp.Options(
         n_parallel=own.slots if own.unified else sequences, kv_unified=own.unified, n_ubatch=own.ubatch, swa_full=own.swa_full,
         flash_attn=own.flash, cache_type_v=own.type_v, n_rs_seq=own.draft_tokens if own.rolls_back else 0, n_outputs=outputs,
+        wide_masks=own.wide_masks,
     )  # fmt: skip
 
 
@@ -111,7 +115,7 @@ def draft_cache(own: Settings, architecture: Architecture, context: int, sequenc
     if draft is None:
         return 0
     work = Workload(context, sequences, own.draft_type_k)
-    return llamacpp.allocate(draft, work, draft_options(own, sequences)).bytes
+    return llamacpp.allocate(draft, work, draft_options(own, sequences)._replace(computes=False)).bytes
 
 
 def draft_weights(draft: Architecture, ask: Ask) -> tuple[int, int]:
@@ -179,10 +183,16 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
     if components:
         components[0] = components[0]._replace(bytes=components[0].bytes + size - sum(c.bytes for c in components))
     left = tuple(Component(part, role, n) for (part, role), n in held.layout.left.items())  # type: ignore[arg-type]
-    streamed, head = (0, 0) if ask.gpus.device.shared_memory or not own.streams else streamed_weights(model, ask)
+    alone = ask.gpus.device.shared_memory or not own.streams
+    streamed, head = (0, 0) if alone else streamed_weights(model, ask)
+    memories = [d.visible_bytes for d in ask.gpus.each]
+    places = devices_of(model.architecture.layers, len(memories), own, memories)[: model.architecture.layers]
+    here = frozenset(i for i, place in enumerate(places) if place == held.gpu)
+    # The first GPU multiplies with what the CPU holds.
+    lent: frozenset[int] = frozenset() if alone or held.gpu else frozenset(i for i, place in enumerate(places) if place == CPU)
     found = RankWeights(
         size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, streamed, head,
-        held.layout.head, left,
+        held.layout.head, left, here, lent,
     )  # fmt: skip
     draft = drafting(own, model.architecture)
     if draft is None:

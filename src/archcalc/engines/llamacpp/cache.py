@@ -24,6 +24,7 @@ from archcalc.engines._allocation import (
     times,
 )
 from archcalc.engines.engine import unknown
+from archcalc.engines.llamacpp.compute import Batch, Placed, buffer
 from archcalc.engines.served import built_of, classes_of, served
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache, Layer
@@ -80,7 +81,9 @@ class Options(NamedTuple):
     and values, and states kept for speculative rollback. `n_outputs` are the rows of logits that are reserved, 0 for one of each token.
 
     `copies` are those of a graph's inputs, `streamed_bytes` the largest weight in the CPU's memory that the GPU multiplies with, and
-    `streamed_head_bytes` the head where it lies there. `head_here` is False on a GPU that has no head, of several.
+    `streamed_head_bytes` the head where it lies there. `head_here` is False on a GPU that has no head, of several; `here` are the layers
+    that a GPU has, None for all, and `away` those of the CPU whose products it computes. `wide_masks` is of builds before June 2026, whose
+    masks are copied to the GPU in fp32. Where not `computes`, the graph's buffer is not asked for.
     """
 
     n_parallel: int | None = None
@@ -95,6 +98,11 @@ class Options(NamedTuple):
     streamed_bytes: int = 0
     streamed_head_bytes: int = 0
     head_here: bool = True
+    here: frozenset[int] | None = None
+    away: frozenset[int] = frozenset()
+    wide_masks: bool = True
+    unpacks: bool = False
+    computes: bool = True
 
 
 class Row(NamedTuple):
@@ -314,11 +322,9 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
         rule += f", {' or '.join(f'{n:,}' for n in sliding)} in sliding layers"
     if any(f.state_bytes for f in figures):
         rule += "; recurrent state in fp32"
-    details: dict[str, int | float] = {
-        "cells": grid.base,
-        "streams": grid.streams,
-        "compute_buffer_bytes": compute_buffer(architecture, rows, grid, options),
-    }
+    details: dict[str, int | float] = {"cells": grid.base, "streams": grid.streams}
+    if options.computes:
+        details["compute_buffer_bytes"] = compute_buffer(architecture, name, grid, options, type_k, type_v)
     dtype = type_k if type_k == type_v else f"{type_k}/{type_v}"
     notes = []
     if any(held.cache.window for held in held_caches(architecture)) and not sliding:
@@ -382,65 +388,76 @@ def _states(architecture: Architecture, name: str, n_seq: int, options: Options)
     return out
 
 
-def _inner(layer: Layer) -> int:
-    """Columns inside the feed-forward of a layer that a token visits."""
-    found = 0
-    for tensor in layer.tensors:
-        if "down" not in tensor.name or len(tensor.shape) < 2 or not tensor.name.endswith("weight"):
-            continue
-        if tensor.experts is not None and tensor.shard is not None:
-            found += tensor.experts.active * tensor.shard.units
-        elif tensor.role in ("mlp", "shared_experts"):
-            found += tensor.shape[1]
-    return found
-
-
-# Bytes of a mask's cell: fp32 and a copy in fp16, until the middle of 2026; fp16 alone since 0c1e57098.
-_MASK_BYTES, _MASK_UPLOAD = 6, 4
-# Rows of the hidden state that attention holds at once, of four bytes: fitted to logs with flash attention, and without.
-_STREAMS, _STREAMS_PLAIN = 6, 3
-# Bytes of each element of the widest layer's inside where logits are few: fitted to logs of three models of 2026.
-_WIDEST = 15
 # Copies of a graph's inputs where GPUs run micro-batches one behind the other (ggml/src/ggml-backend.cpp `GGML_SCHED_MAX_COPIES`), and
 # the fewest rows for which a weight in the CPU's memory is brought to the GPU (ggml/src/ggml-cuda/ggml-cuda.cu `offload_op`).
 PIPELINE_COPIES, OFFLOADED_ROWS = 4, 32
+# Graphs whose hidden state of every token is an output, for drafts: those that take the rows with logits behind the last norm, and before
+# it (src/models/*.cpp, `t_h_nextn`).
+_LATE = dict.fromkeys("bailingmoe3 cohere2moe hy-v3 nemotron_h nemotron_h_moe qwen35 qwen35moe qwen3next".split(), "norm")
+_LATE |= dict.fromkeys("gemma4 gpt-oss mimo2 step35".split(), "rows")
+# Graphs that add the stream to what a layer made, not the other way round (src/models/phi3.cpp, openelm.cpp).
+_STREAM_FIRST = frozenset({"openelm", "phi3", "phimoe"})
+
+# Layers repeat, and what lies where with them: of a long stack so many decide, others are left out in whole periods.
+_ENOUGH, _PERIOD = 12, 4
 
 
-def compute_buffer(architecture: Architecture, rows: Sequence[Row], grid: Cells, options: Options) -> int:
-    """What a graph of one micro-batch needs: the larger of two moments, which are not alive together.
+def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: Options, type_k: str, type_v: str) -> int:
+    """What the graph of one micro-batch needs on a GPU, as ggml's allocator lays it out.
 
-    Logits of every token with the hidden state they are made of; or the masks of all cells (without flash attention every head's scores)
-    beside a few rows of the hidden state. llama-server since 2026 asks for the logits of its slots alone, where that is less. A weight
-    that lies in the CPU's memory is copied to the GPU for a batch, one at a time, and freed before the next. Where GPUs run
-    micro-batches one behind the other, masks and the hidden state that comes in are kept in four copies throughout.
+    llama-server since 2026 asks for the logits of its slots alone. A weight that lies in the CPU's memory is copied to the GPU for a batch,
+    one at a time, and freed before the next. Where GPUs run micro-batches one behind the other, masks and the hidden state that comes in
+    are kept in four copies throughout.
 
-    Sources: llama.cpp 0c1e57098, src/llama-context.cpp `sched_reserve`, src/llama-graph.cpp `build_attn_inp_kq_mask`,
-    ggml/src/ggml-backend.cpp `ggml_backend_sched_split_graph`; logs of 2024 to 2026 (tests/test_budget.py), within 10 %.
+    Sources: llama.cpp 0c1e57098, src/llama-context.cpp `sched_reserve`, and those of `compute` and `graph`. Equal to what llama.cpp itself
+    reserves (tests/test_llamacpp_graph.py).
     """
     facts, batch = architecture.facts, options.n_ubatch
     outputs = min(batch, options.n_outputs or batch)
-    cells, row = sum({grid.of(row) for row in rows}), facts.hidden_size * 4
-    short = options.flash_attn and bool(options.n_outputs)
-    # Builds that reserve logits of their slots alone keep masks in fp16.
-    upload = cells * batch * (2 if short else _MASK_UPLOAD) + batch * row
-    kept = options.copies * upload if options.copies > 1 else 0
-    beside = (options.copies - 1) * upload
-    streamed = options.streamed_bytes if batch >= OFFLOADED_ROWS else 0
-    inside = 0
-    if short or streamed:
-        widest = max((_inner(layer) for s in architecture.stacks if s.part == "decoder" for layer in s.kinds), default=0)
-        inside = _WIDEST * batch * widest
-    if short:
-        # The widest layer's inside is what is left.
-        attention = cells * batch * 2 + inside + streamed
-    elif options.flash_attn:
-        attention = cells * batch * _MASK_BYTES + max(_STREAMS * batch * row, inside) + streamed
-    else:
-        depth = max((grid.of(row) for row in rows), default=0)
-        scores = depth * batch * 4 * facts.heads + _STREAMS_PLAIN * batch * row
-        attention = depth * batch * 4 + max(scores, inside + streamed)
-    logits = outputs * (facts.vocab_size + facts.hidden_size) * 4 if options.head_here else 0
-    if options.streamed_head_bytes:
-        # Few rows are multiplied where the head lies.
-        logits = logits + options.streamed_head_bytes if outputs >= OFFLOADED_ROWS else 0
-    return max(logits + kept, attention + beside)
+    first = options.here is None or 0 in options.here or bool(options.away)
+    # The first GPU multiplies with what lies in the CPU's memory, whose layers ever they are.
+    streamed = options.streamed_bytes if batch >= OFFLOADED_ROWS and first else 0
+    routed = any(t.role == "experts" for s in architecture.stacks if s.part == "decoder" for k in s.kinds for t in k.tensors)
+    away = {"experts" if routed else "mlp": streamed} if streamed else {}
+    placed = []
+    for number, (rows, layer) in enumerate(_rows_by_layer(architecture, name)):
+        depth = max((grid.of(row) * grid.streams_of(row) for row in rows if row.kind != "index"), default=0)
+        if options.here is None or number in options.here:
+            wide = sum(
+                grid.of(row) * grid.streams_of(row) * elements * 2
+                for row in rows
+                for kind, elements in ((type_k, row.key), (type_v, row.value))
+                if kind != "f16" and row.kind != "index"
+            )
+            placed.append(Placed(layer, depth, wide if options.unpacks else 0, (), False, away))
+        elif number in options.away:
+            # Its cache is copied for each attention, a layer at a time.
+            carried = (
+                (
+                    sum(row_bytes(type_k, r.key) * grid.of(r) for r in rows),
+                    sum(row_bytes(type_v, r.value) * grid.of(r) for r in rows),
+                )
+                if rows
+                else ()
+            )
+            placed.append(Placed(layer, depth, 0, carried, False, away))
+        elif routed and streamed and any(t.role == "experts" for t in layer.tensors):
+            placed.append(Placed(layer, 0, 0, (), True, away))
+    one = Batch(
+        batch,
+        grid.n_seq_max,
+        outputs,
+        options.flash_attn,
+        options.wide_masks and first,
+        "" if options.wide_masks else _LATE.get(name, ""),
+        options.copies,
+        name in _STREAM_FIRST,
+        facts.norm.startswith("LayerNorm"),
+    )
+    # Few rows are multiplied where the head lies.
+    head = options.head_here and not (options.streamed_head_bytes and outputs < OFFLOADED_ROWS)
+    spare = max(0, len(placed) - _ENOUGH) // _PERIOD * _PERIOD
+    if spare and not any(each.elsewhere for each in placed):
+        middle = (len(placed) - spare) // 2
+        placed[middle : middle + spare] = []
+    return buffer(facts.hidden_size, facts.vocab_size, placed, one, head, options.streamed_head_bytes if head else 0, first)

@@ -25,6 +25,9 @@ FITS_NOT_UP_TO, FITS_FROM = 7300, 7710
 OLD_CONTEXT = 4096
 FIRST_BUILD, NEWEST_BUILD = 1046, 10969
 """The first build that reads GGUF, and the newest that a log is known of."""
+# Room for a quantized cache in fp16 is reserved at the start since pull request 23907, merged in the first days of June 2026: this build is
+# of later that month.
+UNPACKED_BEFORE = 9600
 _AUTO_SLOTS = 4
 _NOT_YET = ("--main-gpu", "--device")
 _DRAFTS = ("--model-draft", "--spec-draft-model", "--spec-draft-hf", "--hf-repo-draft")
@@ -88,6 +91,8 @@ def asked(read: Read) -> Asked:
     own["serves"] = bool(
         server and build and int(build[1]) >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--reranking")
     )
+    own["wide_masks"] = not (build and int(build[1]) >= LOGITS_OF_SLOTS)
+    own["unpacks"] = bool(build and int(build[1]) >= UNPACKED_BEFORE)
     own["mapped"] = not (read.get("--no-mmap") or read.get("--mmap") is False)
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
     own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
@@ -274,7 +279,7 @@ def _ollama(read: Read) -> Asked:
     path = model.startswith(("/", ".", "~")) or model.endswith(".gguf")
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
-    own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True}
+    own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False, "unpacks": True}
     own["clamps"] = True
     # Since 0.30 it starts llama-server, which chooses the layers (docs: llm/llama_server.go).
     own["fits"] = at_least(read.version, 0, 30)

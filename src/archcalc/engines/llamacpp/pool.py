@@ -33,11 +33,28 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
         return int(max(map(add, found, less))) + draft_cache(own, architecture, context, sequences)
 
     def held(room: int, context: int) -> tuple[float, int]:
+        """Of a command that names its context what it allocates, if there is room for that: a server takes no more."""
         if own.unified:
+            given = llamacpp.pad(own.cells) if own.cells else 0
+            if given and needed(given, 1) <= room:
+                return given / context, given
             tokens = largest(lambda n: needed(n * llamacpp.PAD, 1) <= room, 1 << 16) * llamacpp.PAD
             return tokens / context, tokens
+        if own.cells and needed(context, own.slots) <= room:
+            return float(own.slots), own.slots * context
         sequences = largest(lambda n: needed(context, n) <= room, 1 << 10)
         return float(sequences), sequences * context
 
-    made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options_of(ask.own, 1))
+    options = options_of(ask.own, 1)._replace(computes=False)
+    made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options)
     return Pooled(needed, held, made.dtype, made.rule)
+
+
+def planned(made: Pooled, ask: Ask) -> Pooled:
+    """Of a plan without a command: how many sequences there is room for, and the tokens that a server of the plan allocates."""
+
+    def held(room: int, context: int) -> tuple[float, int]:
+        most, tokens = made.held(room, context)
+        return most, context * ask.concurrency if made.needed(context, ask.concurrency) <= room else tokens
+
+    return made._replace(held=held)

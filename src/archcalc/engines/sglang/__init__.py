@@ -149,13 +149,17 @@ class Sglang(Server):
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.served import misnamed, untrusted
-        from archcalc.engines.sglang import quantization
+        from archcalc.engines.sglang import attention, quantization
 
-        if ask.own is not None and not ask.own.trusts and (why := untrusted("sglang", self.title, model.architecture)):
+        if ask.own is None:
+            return None
+        if not ask.own.trusts and (why := untrusted("sglang", self.title, model.architecture)):
             return why
-        if ask.own is not None and (why := misnamed(registry(), model.architecture, ask.version)):
+        if why := misnamed(registry(), model.architecture, ask.version):
             return why
-        if ask.own is None or ask.own.method is None:
+        if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device)):
+            return why
+        if ask.own.method is None:
             return None
         return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
 

@@ -11,6 +11,7 @@ from typing import Any
 from archcalc.commands.environment import true
 from archcalc.commands.flags import Read
 from archcalc.engines.asked import Asked
+from archcalc.engines.sglang import attention
 from archcalc.engines.sglang.lengths import LIFTS
 from archcalc.engines.sglang.quantization import ONLINE
 from archcalc.engines.sglang.rules import check_known, since
@@ -19,7 +20,7 @@ from archcalc.engines.vllm.flags import flattened, json_of
 from archcalc.errors import UsageError
 
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
-_CACHES = {"fp8_e4m3": "fp8_e4m3", "fp8_e5m2": "fp8_e5m2", "bf16": "bf16", "bfloat16": "bf16"}
+_CACHES: dict[str, str] = {"fp8_e4m3": "fp8_e4m3", "fp8_e5m2": "fp8_e5m2", "bf16": "bf16", "bfloat16": "bf16"}
 _OWN_DRAFTS = frozenset({"EAGLE", "NEXTN", "FROZEN_KV_MTP"})
 _NUMBERS = {
     "--max-running-requests": "running", "--max-total-tokens": "tokens", "--max-prefill-tokens": "prefill_tokens",
@@ -67,11 +68,6 @@ def asked(read: Read) -> Asked:
     if (cache := read.get("--kv-cache-dtype")) not in (None, "auto"):
         values["kv_dtype"] = _CACHES.get(str(cache), str(cache))
     method, dtype = read.get("--quantization"), read.get("--dtype")
-    if _DTYPES.get(str(dtype)) == "fp32":
-        unmodelled.append("--dtype")
-        notes.append(
-            "--dtype float32: the cache is counted in half precision, and SGLang keeps it in the model's dtype, twice as much"
-        )
     if method in ONLINE:
         values["quant"] = f"?{ONLINE[method]}"
     elif method is None and dtype not in (None, "auto"):
@@ -85,6 +81,11 @@ def asked(read: Read) -> Asked:
         overrides = tuple(flattened("--json-model-override-args", json_of("--json-model-override-args", text)))
     own, draft = _settings(read, shared, unmodelled)
     own = _environment(read, own)
+    if (page := attention.page(own.backends, own.page)) != own.page:
+        if own.page is not None:
+            by = next(name for name in own.backends if name and attention.page((name, "", ""), own.page) == page)
+            notes.append(f"--page-size {own.page}: SGLang takes {page} for the attention backend {by}")
+        own = own._replace(page=page)
     if draft is not None:
         unmodelled.append("--speculative-draft-model-path")
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
@@ -128,6 +129,10 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
         own["tracked"] = strategy == "extra_buffer"
     if (dtype := read.get("--mamba-ssm-dtype")) is not None:
         own["ssm_dtype"] = _DTYPES.get(str(dtype), str(dtype))
+    own["wide_cache"] = _DTYPES.get(str(read.get("--dtype"))) == "fp32" and read.get("--kv-cache-dtype") in (None, "auto")
+    own["cache"] = str(read.get("--kv-cache-dtype") or "auto")
+    first, decode, prefill = (str(read.get(flag) or "") for flag in attention.FLAGS)
+    own["backends"] = (first or (prefill if prefill == decode else ""), decode, prefill)
     own["graphs"] = not (read.get("--disable-cuda-graph") or read.get("--disable-decode-cuda-graph"))
     stopped = ("--disable-cuda-graph", "--disable-piecewise-cuda-graph", "--disable-prefill-cuda-graph")
     own["prefill_graphs"] = not any(read.get(flag) for flag in stopped)

@@ -1,0 +1,51 @@
+"""What SGLang's attention backends make of a command: the pages that they want, and what they refuse.
+
+Source: SGLang 0.5.23, srt/arg_groups/overrides.py `_mla_backend_page_constraints`, `_mla_kv_cache_dtype_checks`,
+`_cutedsl_prefill_backend_fill`. That FlashMLA wants pages of 64 was so in 0.4.5, of TensorRT-LLM's in 0.5.1 and 0.4.10.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archcalc.engines.budget import capability
+
+if TYPE_CHECKING:
+    from archcalc.hardware import Device
+
+FLAGS = ("--attention-backend", "--decode-attention-backend", "--prefill-attention-backend")
+_OFTEN, _BEFORE_PREFILL = 3, 2
+# What each takes where it is named by the first so many flags; any other page becomes 64.
+_PAGES: dict[str, tuple[tuple[int, ...], int]] = {
+    "flashmla": ((64,), _BEFORE_PREFILL), "trtllm_mla": ((32, 64), _BEFORE_PREFILL), "cutedsl_mla": ((32, 64), _OFTEN),
+    "trtllm_mha": ((16, 32, 64, 128), _OFTEN), "hpc_ops": ((64,), _OFTEN),
+}  # fmt: skip
+_CACHES = ("auto", "bf16", "bfloat16", "fp8_e4m3")
+
+
+def page(backends: tuple[str, ...], asked: int | None) -> int | None:
+    """The page that SGLang takes for the one asked for, which is None where none is; `backends` are the values of `FLAGS`."""
+    found = asked
+    for name, (sizes, flags) in _PAGES.items():
+        if name in backends[:flags] and found not in sizes:
+            found = 64
+    return found
+
+
+def refused(backends: tuple[str, ...], cache: str, device: Device) -> str | None:
+    """Why SGLang does not start; None where it does. `cache` is `--kv-cache-dtype`."""
+    first, decode, prefill = backends
+    generation = capability(device)[0] if device.vendor == "nvidia" else 0
+    if "trtllm_mla" in (first, decode):
+        if generation not in (10, 12):
+            return f"SGLang runs the backend trtllm_mla on Blackwell alone, not on {device.name}: leave it out"
+        if cache not in _CACHES[:2] + _CACHES[3:]:
+            return f"SGLang's backend trtllm_mla takes a cache in fp8_e4m3, bf16 or auto, not in {cache[:40]}"
+    if "cutedsl_mla" in backends:
+        if prefill == "cutedsl_mla":
+            return "SGLang's backend cutedsl_mla only decodes: name it with --decode-attention-backend"
+        if generation != 10:
+            return f"SGLang runs the backend cutedsl_mla on B200 and B300 alone, not on {device.name}: leave it out"
+        if cache not in _CACHES:
+            return f"SGLang's backend cutedsl_mla takes a cache in fp8_e4m3, bf16 or auto, not in {cache[:40]}"
+    return None
