@@ -12,7 +12,7 @@ import pytest
 from archcalc import hardware
 from archcalc.errors import ArchcalcError
 from archcalc.frameworks import files
-from archcalc.frameworks.framework import Ask, recognized
+from archcalc.frameworks.framework import Ask, framework, recognized
 from archcalc.report import TrainReport
 from conftest import Run as Run_
 
@@ -67,6 +67,8 @@ READ: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     (f"{TRL}fsdp_config: f.json\n", "", {}, {"fsdp": 1, "dp": 8, "offload": "none"}),
     (f"{AX}fsdp_config: {{offload_params: true}}\n", "", {}, {"fsdp": 8, "offload": "all"}),
     (f"{AX}fsdp:\nfsdp_config:\ndeepspeed:\n", "", {}, {"fsdp": 1, "dp": 8, "zero": 0}),
+    (f"{TRL}fsdp: full_shard auto_wrap offload\nfsdp_config: {{fsdp_version: 1, fsdp_auto_wrap_policy: x}}\n", "", {}, {"offload": "all"}),
+    (f"{AX.replace('Qwen/Qwen3-8B', 'gpt2')}base_model_config: Qwen/Qwen3-8B\n", "", {}, {"dp": 8}),
     # An adapter that training goes on with.
     (f"{AX}{LORA}lora_model_dir: out\n", "out", {"out/adapter_config.json": {"peft_type": "LORA", "r": 64, "target_modules": ["q_proj"]}},
      {"lora_rank": 64, "lora_targets": ["q_proj"]}),
@@ -80,6 +82,7 @@ def test_what_is_named_is_read(tmp_path: Path, text: str, name: str, beside: dic
     r = told(tmp_path, text, beside)
     assert {key: getattr(r.plan, key) for key in plan} == plan
     assert not beside or any(name in note and str(tmp_path) in note for note in r.notes)
+    assert r.source == "qwen3-8b"
     assert r.recipe is not None
     said = [*r.recipe.used, *r.recipe.inert, *r.recipe.unmodelled]
     assert len(said) == len(set(said))
@@ -193,3 +196,32 @@ def test_from_the_command_line(cli: Run_, tmp_path: Path) -> None:
     done = cli(*words)
     assert done.returncode == 0, done.stderr
     assert "ZeRO 3" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("accelerate launch --config_file fsdp.yaml train.py --bf16 true\n", "scripts"),
+        ("deepspeed pretrain.py --num-attention-heads 8 --deepspeed_config ds.json\n", "--deepspeed_config"),
+    ],
+)
+def test_scripts_that_name_files(tmp_path: Path, text: str, named: str) -> None:
+    path = tmp_path / "run.sh"
+    path.write_text(text, encoding="utf-8")
+    file = files.read(str(path))
+    chosen = framework("megatron" if "attention-heads" in text else "transformers")
+    with pytest.raises(ArchcalcError, match=named):
+        chosen.report(
+            file, Ask(None, hardware.parse_spec("8xh100"), changes={"seq": 1024} if named == "scripts" else {}, offline=True)
+        )
+
+
+def test_code_that_a_recipe_imports_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(
+        '[job]\ncustom_config_module = "mine"\n[model]\nname = "llama3"\nflavor = "8B"\n[training]\nseq_len = 1024\n',
+        encoding="utf-8",
+    )
+    r = recognized(files.read(str(path))).report(files.read(str(path)), Ask(None, hardware.parse_spec("8xh100"), offline=True))
+    assert r.recipe is not None
+    assert r.recipe.unmodelled == ["job.custom_config_module"]

@@ -21,7 +21,7 @@ _INERT = (
     + r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
     r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
     r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
-    r"|fsdp_config\..*|fsdp|base_model_config|revision_of_model|trl\..*|eot_tokens|roles_to_train|excess_length_strategy)"
+    r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|eot_tokens|roles_to_train|excess_length_strategy)"
 )
 
 
@@ -113,7 +113,10 @@ class Axolotl:
         if k.flag("reward_model"):
             rl = "reward"
         notes = ["packed: a micro-batch is one row of all its tokens"] if packed and attention == "flash" and micro > 1 else []
-        return reported(ask, k, "axolotl", _INERT, k.text("base_model") or None, fields, notes, Asked(rl))  # type: ignore[arg-type]
+        # loaders/utils.py `load_model_config`.
+        base = k.text("base_model")
+        model = k.text("base_model_config") or base or None
+        return reported(ask, k, "axolotl", _INERT, model, fields, notes, Asked(rl))  # type: ignore[arg-type]
 
 
 FRAMEWORK = Axolotl()

@@ -200,12 +200,14 @@ def _fsdp(k: Keys, n: int, kind: str) -> dict[str, Any] | None:
     words = " ".join(k.names("fsdp")).lower().replace(",", " ").split()
     on = bool(words) and words[0] not in _OFF
     name = _named(k, "fsdp_config")
-    if not on and kind != "FSDP" and not k.text("fsdp_config.fsdp_version", "fsdp_version", "fsdp_config.version"):
+    versions = ("fsdp_version", "fsdp_config.fsdp_version", "fsdp_config.version")
+    if not on and kind != "FSDP" and not any(k.values.get(one) for one in versions):
         if name:
             k.notes.append("fsdp is not set: fsdp_config changes nothing (transformers, training_args.py `_process_fsdp_args`)")
         return None
-    c, prefix = (_read(k, "fsdp_config", name, NOTHING, _FSDP_INERT), "") if name else (k, "fsdp_config.")
-    return {"fsdp": n, "dp": 1, "no_sync": True, **fsdp_of(c, prefix, words)}
+    k.get("fsdp_version")
+    c = _read(k, "fsdp_config", name, NOTHING, _FSDP_INERT) if name else k.within("fsdp_config", k.path, {}, _FSDP_INERT)
+    return {"fsdp": n, "dp": 1, "no_sync": True, **fsdp_of(c, "", words)}
 
 
 def fsdp_of(k: Keys, prefix: str, words: list[str]) -> dict[str, Any]:

@@ -18,6 +18,11 @@ class Keys:
 
     def __init__(self, file: File, overrides: Sequence[str] = ()) -> None:
         self.path = file.path
+        if file.kind == "shell" and not file.data:
+            raise UsageError(
+                f"{file.path}: scripts of this framework are not read",
+                "give the configuration file that the script names with --recipe",
+            )
         self.values: dict[str, Any] = {}
         self._flatten("", file.data)
         for override in overrides:

@@ -52,9 +52,21 @@ class Transformers:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
-        k.refuse(("galore_rank", "torch_compile_backend", "tp_size", "use_dora", "optim_target_modules", "lora_modules_to_save"))
+        k.refuse(
+            (
+                "galore_rank",
+                "torch_compile_backend",
+                "tp_size",
+                "use_dora",
+                "optim_target_modules",
+                "config_overrides",
+                "lora_modules_to_save",
+            )
+        )
         fields = arguments(k, ask, trl=any(key in k.values for key in _TRL))
-        model = k.text("model_name_or_path", "model") or None
+        weights = k.text("model_name_or_path", "model")
+        # examples/pytorch/language-modeling/run_clm.py: the shape is another's where that is named.
+        model = k.text("config_name") or weights or None
         return reported(ask, k, "transformers", INERT, model, fields)
 
 
