@@ -174,6 +174,18 @@ def test_a_file_s_keys_are_set(tmp_path: Path) -> None:
     assert told(tmp_path, table, {}, "deepspeed=null").plan.zero == 0
 
 
+@pytest.mark.parametrize("text", [LF, AX, TRL])
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_zero_has_its_own_fp32_weights(tmp_path: Path, text: str, stage: int) -> None:
+    """Rajbhandari et al. 2020 (arXiv:1910.02054, section 3.1): 2 bytes of weights, 2 of gradients, 12 of states a parameter, the last of
+    which stage 1 shares, then the gradients, then the weights; a tensor is shared in whole elements."""
+    r = told(tmp_path, f"{text}gradient_accumulation_steps: 2\ndeepspeed: a.json\n", {"a.json": ds(stage)})
+    g = r.per_gpu
+    for found, each, least in ((g.weights_bytes, 2, 3), (g.gradients_bytes, 2, 2), (g.optimizer_bytes, 12, 1)):
+        assert found >= each * r.params // (8 if stage >= least else 1)
+    assert g.optimizer_bytes == pytest.approx(12 * r.params / 8, rel=0.001)
+
+
 def test_shape_sized_buckets(tmp_path: Path) -> None:
     """`"auto"` is the hidden size squared (transformers, integrations/deepspeed.py `trainer_config_finalize`): 4096 in Qwen3-8B."""
 

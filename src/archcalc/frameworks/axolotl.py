@@ -84,7 +84,7 @@ class Axolotl:
         shared = (
             fsdp_of(k, "fsdp_config.", " ".join(k.names("fsdp")).lower().replace(",", " ").split())
             if fsdp
-            else zero_of(k, "deepspeed", AXOLOTL, half=half) or {}
+            else zero_of(k, "deepspeed", AXOLOTL, half=half, full=not adapter) or {}
         )
         fields: dict[str, Any] = {
             # Packed rows are one sequence each of all the micro-batch's tokens (utils/samplers/multipack.py).

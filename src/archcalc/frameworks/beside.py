@@ -125,7 +125,7 @@ def _named(k: Keys, key: str) -> str:
     return k.text(key)
 
 
-def zero_of(k: Keys, key: str, shipped: Shipped, *, half: bool) -> dict[str, Any] | None:
+def zero_of(k: Keys, key: str, shipped: Shipped, *, half: bool, full: bool) -> dict[str, Any] | None:
     """Who shares states by DeepSpeed's keys, which are those of a file that `key` names, or of the table that it is; None where it is
     neither. `"auto"` is what the recipe says itself."""
     if name := _named(k, key):
@@ -147,23 +147,31 @@ def zero_of(k: Keys, key: str, shipped: Shipped, *, half: bool) -> dict[str, Any
                 key=own,
             )
     inner.flag("bf16.enabled", "bfloat16.enabled")
-    found = deepspeed.zero(inner, half=half)
+    inner.refuse(("bf16.bf16_master_weights_and_grads",))
+    found = {**deepspeed.zero(inner, half=half), **_master(inner, half=half, full=full)}
     if inner.has("optimizer.type"):
         # Its optimizer is the one that runs (integrations/deepspeed.py `deepspeed_optim_sched`).
         found["optimizer"] = inner.choice("optimizer.type", deepspeed.OPTIMIZERS, "AdamW")
     return found
 
 
-def split_of(k: Keys, n: int, shipped: Shipped, *, half: bool = True) -> dict[str, Any]:
-    """Who shares weights and states of a Trainer's run over `n` GPUs: by DeepSpeed's configuration, FSDP's, accelerate's, or none."""
+def _master(inner: Keys, *, half: bool, full: bool) -> dict[str, Any]:
+    """ZeRO trains half-precision weights beside an fp32 copy of its own (DeepSpeed 0.19, runtime/zero/stage_1_and_2.py
+    `single_partition_of_fp32_groups`, stage3.py `fp32_partitioned_groups_flat`), whatever type they are loaded in."""
+    return {"precision": "mixed"} if half and full and inner.int("zero_optimization.stage", least=0) else {}
+
+
+def split_of(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool) -> dict[str, Any]:
+    """Who shares weights and states of a Trainer's run over `n` GPUs: by DeepSpeed's configuration, FSDP's, accelerate's, or none.
+    `half` where they compute in half precision, `full` where they train all weights in their own type."""
     for key in ("accelerate_config", "config_file"):
         if name := _named(k, key):
             # trl/cli/accelerate_config.py: a profile's name, or a path.
-            return _split(_read(k, key, name, TRL, _ACCELERATE_INERT), n, NOTHING, half=half)
-    return _split(k, n, shipped, half=half)
+            return _split(_read(k, key, name, TRL, _ACCELERATE_INERT), n, NOTHING, half=half, full=full)
+    return _split(k, n, shipped, half=half, full=full)
 
 
-def _split(k: Keys, n: int, shipped: Shipped, *, half: bool) -> dict[str, Any]:
+def _split(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool) -> dict[str, Any]:
     kind = k.text("distributed_type").upper()
     if kind not in ("", "NO", "MULTI_GPU", "FSDP", "DEEPSPEED"):
         raise UnsupportedError(f"{k.path}: distributed_type {kind} is not modelled", "MULTI_GPU, FSDP and DEEPSPEED are")
@@ -174,13 +182,13 @@ def _split(k: Keys, n: int, shipped: Shipped, *, half: bool) -> dict[str, Any]:
         ("deepspeed", shipped), ("deepspeed_config.deepspeed_config_file", NOTHING), ("deepspeed_config_file", NOTHING),
         *([("deepspeed_config", NOTHING)] if _named(k, "deepspeed_config") else []),
     ):  # fmt: skip
-        found = zero_of(k, key, ships, half=half)
+        found = zero_of(k, key, ships, half=half, full=full)
         if found is not None:
             return {"dp": n, **found}
-    return {"dp": n, **_accelerate(k, kind, half=half)}
+    return {"dp": n, **_accelerate(k, kind, half=half, full=full)}
 
 
-def _accelerate(k: Keys, kind: str, *, half: bool) -> dict[str, Any]:
+def _accelerate(k: Keys, kind: str, *, half: bool, full: bool) -> dict[str, Any]:
     """DeepSpeed by accelerate's own keys, which are DeepSpeed's of other names."""
     here = kind == "DEEPSPEED" or k.has("deepspeed_config")
     stage = k.int("zero_stage", "deepspeed_config.zero_stage", default=2 if here else None, least=0, most=3)
@@ -192,7 +200,7 @@ def _accelerate(k: Keys, kind: str, *, half: bool) -> dict[str, Any]:
     }
     inner = Keys(files.File(k.path, "json", {"zero_optimization": {"stage": stage, **devices}}))
     inner.notes = k.notes
-    return deepspeed.zero(inner, half=half)
+    return {**deepspeed.zero(inner, half=half), **_master(inner, half=half, full=full)}
 
 
 def _fsdp(k: Keys, n: int, kind: str) -> dict[str, Any] | None:

@@ -58,7 +58,7 @@ class LlamaFactory:
             raise UnsupportedError(f"{k.path}: quantization_bit {bits} is not modelled", "4 is")
         pure = k.flag("pure_bf16")
         half = k.flag("bf16") or k.flag("fp16") or pure
-        split = split_of(k, world(ask), LLAMA_FACTORY, half=half)
+        split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure)
         sharded = split.get("zero") == 3 or split.get("fsdp", 1) > 1
         targets = k.names("lora_target")
         fields: dict[str, Any] = {

@@ -111,4 +111,4 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "quant": "nf4" if four else None,
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
     }
-    return fields | split_of(k, n, NOTHING, half=precision != "fp32")
+    return fields | split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)
