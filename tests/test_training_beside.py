@@ -138,6 +138,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (f"{LF}deepspeed: a.json\n", {"a.json": json.dumps(ds(3, offload_optimizer={**CPU, "ratio": 0.5}))}, "ratio"),
     (f"{LF}deepspeed: a.json\n", {"a.json": {**ds(3), "train_micro_batch_size_per_gpu": 4}}, "train_micro_batch_size_per_gpu"),
     (f"{LF}deepspeed: a.json\n", {"a.json": " " * (files.MAX_BYTES + 1)}, "MiB"),
+    (f"{LF}deepspeed: d\n", {"d/x": "x"}, "recipe.yaml: deepspeed"),
     (f"{LF}deepspeed: [a.json]\n", {}, "deepspeed"),
     (f"{LF}deepspeed: ${{DS}}\n", {}, "DS"),
     (f"{TRL}fsdp: full_shard\nfsdp_config: f.json\n", {}, "f.json"),

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from archcalc.errors import ConfigError, UnsupportedError, UsageError
+from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks import deepspeed, files
 from archcalc.frameworks.keys import Keys
 
@@ -103,9 +103,15 @@ def _read(k: Keys, key: str, name: str, shipped: Shipped, inert: str) -> Keys:
     )
     if found is not None:
         k.notes.append(f"{key} {name} is read: {found}")
-        return k.within(key, found, files.read(found).data, inert)
-    data = shipped.files.get(base)
-    if data is None:
+        try:
+            data = files.read(found).data
+        except ArchcalcError as error:
+            raise type(error)(
+                f"{k.path}: {key}: {error.message}", f"correct it, or --set {key}=null to see the run without it"
+            ) from None
+        return k.within(key, found, data, inert)
+    held = shipped.files.get(base)
+    if held is None:
         known = f"; {', '.join(shipped.files)} are known as {shipped.where} has them" if shipped.files else ""
         raise UsageError(
             f"{k.path}: {key} names {name}, which is not here, and memory depends on what it holds",
@@ -114,7 +120,7 @@ def _read(k: Keys, key: str, name: str, shipped: Shipped, inert: str) -> Keys:
     k.notes.append(
         f"{key} {name} is not here: taken as that of {shipped.where}; put the file beside {os.path.basename(k.path)} to have it read"
     )
-    return k.within(key, name, data, inert)
+    return k.within(key, name, held, inert)
 
 
 def _named(k: Keys, key: str) -> str:
