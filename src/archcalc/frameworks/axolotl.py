@@ -10,6 +10,7 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.training.method import Asked
+from archcalc.frameworks.beside import AXOLOTL, adapter_of, fsdp_of, zero_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -19,8 +20,8 @@ _INERT = (
     INERT[:-1]
     + r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
     r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
-    r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|deepspeed|bfloat16|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
-    r"|fsdp_config\..*|fsdp|base_model_config|revision_of_model|trl\..*|eot_tokens|roles_to_train|excess_length_strategy)"
+    r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
+    r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|eot_tokens|roles_to_train|excess_length_strategy)"
 )
 
 
@@ -74,12 +75,17 @@ class Axolotl:
             k.int("context_parallel_size", "sequence_parallel_degree", default=1) or 1,
         )
         shard = k.int("dp_shard_size") or 0
-        fsdp = k.has("fsdp", "fsdp_config") or shard > 1
-        deepspeed = k.text("deepspeed").lower()
-        zero = next((s for s in (3, 2, 1) if f"zero{s}" in deepspeed), 0)
+        # Keys without a value are as if they were not there.
+        fsdp = bool(k.names("fsdp")) or any(name.startswith("fsdp_config.") for name in k.values) or shard > 1
         left = max(1, n // (tp * cp))
         # The model is loaded in bf16, and trained so (loaders/model.py `_set_quantization_config`, `torch_dtype`); fp32 otherwise.
         half = k.text("bf16", "bfloat16", default="auto").lower() in ("true", "auto", "full") or k.flag("fp16")
+        # A configuration of FSDP wins over one of DeepSpeed, which axolotl refuses beside it (utils/schemas/validation.py).
+        shared = (
+            fsdp_of(k, "fsdp_config.", " ".join(k.names("fsdp")).lower().replace(",", " ").split())
+            if fsdp
+            else zero_of(k, "deepspeed", AXOLOTL, half=half, full=not adapter) or {}
+        )
         fields: dict[str, Any] = {
             # Packed rows are one sequence each of all the micro-batch's tokens (utils/samplers/multipack.py).
             "seq": length * micro if packed and attention == "flash" else length,
@@ -101,13 +107,17 @@ class Axolotl:
             "fsdp": (shard or left) if fsdp else 1,
             "dp": max(1, left // (shard or left)) if fsdp else left,
             "no_sync": fsdp or None,
-            "zero": 0 if fsdp else zero,
+            **shared,
+            **(adapter_of(k, "lora_model_dir") if adapter else {}),
         }  # fmt: skip
         rl = k.choice("rl", {"": "sft", "dpo": "dpo", "ipo": "dpo", "kto": "kto", "grpo": "grpo"}, "")
         if k.flag("reward_model"):
             rl = "reward"
         notes = ["packed: a micro-batch is one row of all its tokens"] if packed and attention == "flash" and micro > 1 else []
-        return reported(ask, k, "axolotl", _INERT, k.text("base_model") or None, fields, notes, Asked(rl))  # type: ignore[arg-type]
+        # loaders/utils.py `load_model_config`.
+        base = k.text("base_model")
+        model = k.text("base_model_config") or base or None
+        return reported(ask, k, "axolotl", _INERT, model, fields, notes, Asked(rl))  # type: ignore[arg-type]
 
 
 FRAMEWORK = Axolotl()

@@ -7,7 +7,7 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.training.method import Asked, with_method
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.framework import Ask, planner_of
 from archcalc.frameworks.keys import Keys
 from archcalc.loader import Loaded
@@ -30,15 +30,18 @@ def reported(
     from archcalc.analysis.training import Run
     from archcalc.loader import load
 
+    _all_here(keys)
     given = ask.source or model
     if given is None:
         raise UsageError(f"{keys.path} names no model", "give SOURCE beside --recipe, such as llama-3.1-8b")
     loaded = load(given, offline=ask.offline, refresh=ask.refresh) if isinstance(given, str) else given
+    # What a framework sets by the model's shape is decided when that is known.
+    fields = {name: value(loaded.architecture) if callable(value) else value for name, value in fields.items()}
     whole = {name: value for name, value in {**fields, **ask.changes}.items() if value is not None}
     if "seq" not in whole:
         raise UsageError(f"{keys.path} does not say how long sequences are", "give --seq, such as --seq 4k")
     recipe = keys.recipe(framework, ask.version, inert)
-    said = [*notes]
+    said = [*notes, *keys.notes]
     if recipe.unmodelled:
         said.append(f"not modelled, taken as changing nothing: {', '.join(recipe.unmodelled)}")
     run, told = with_method(Run(**whole), ask.method or method or Asked())
@@ -47,6 +50,27 @@ def reported(
     r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe, planner=planner)
     r.notes[:0] = said
     return r
+
+
+_ELSEWHERE = (
+    "base_config", "extends", "_base_", "include", "includes", "inherits", "config_file", "accelerate_config", "deepspeed",
+    "deepspeed_config", "deepspeed_config_file", "fsdp_config", "peft_config", "lora_config",
+)  # fmt: skip
+
+
+def _all_here(keys: Keys) -> None:
+    """Raises `UnsupportedError` for another file that may decide memory, named by a key that its framework's reader here does not
+    follow."""
+    found = [
+        name
+        for name in _ELSEWHERE
+        if name not in keys.used and isinstance(keys.values.get(name), (str, list)) and keys.values[name]
+    ]
+    if found:
+        raise UnsupportedError(
+            f"{keys.path}: {', '.join(found)}: what another file says is not read, and memory may depend on it",
+            f"write its keys into this one, or --set {found[0]}=null to see the rest of the run",
+        )
 
 
 def world(ask: Ask) -> int:

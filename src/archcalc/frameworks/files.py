@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from archcalc.errors import FormatError, UsageError
+from archcalc.files import open_regular
+from archcalc.jsonfile import DuplicateKeyError, checked
 
 MAX_BYTES = 1 << 20
 """No framework's configuration is near this."""
@@ -34,7 +36,7 @@ class File(NamedTuple):
 def read(path: str) -> File:
     """A framework's configuration file. Raises `FormatError` or `UsageError` with the file's name."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder", "--recipe takes the framework's own configuration file") from None
@@ -62,7 +64,9 @@ def read(path: str) -> File:
 
 def _json(path: str, text: str) -> Mapping[str, Any]:
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=checked)
+    except DuplicateKeyError as error:
+        raise FormatError(f"{path} has the key {error.args[0]!r} twice in one object", "keep the one that is meant") from None
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is not JSON: {error}") from None
     return _table(path, data)

@@ -18,14 +18,32 @@ class Keys:
 
     def __init__(self, file: File, overrides: Sequence[str] = ()) -> None:
         self.path = file.path
+        if file.kind == "shell" and not file.data:
+            raise UsageError(
+                f"{file.path}: scripts of this framework are not read",
+                "give the configuration file that the script names with --recipe",
+            )
         self.values: dict[str, Any] = {}
         self._flatten("", file.data)
         for override in overrides:
             key, equals, value = override.partition("=")
             if not equals or not key.strip():
                 raise UsageError(f"--set {override}: KEY=VALUE was expected", "with --recipe it sets a key of that file")
+            # What takes the place of a table, or of nothing, leaves none of it.
+            self.values = {name: v for name, v in self.values.items() if not name.startswith(f"{key.strip()}.")}
             self.values[key.strip()] = _typed(value)
         self.used: dict[str, str] = {}
+        self.notes: list[str] = []
+        self._inner: list[tuple[str, Keys, str]] = []
+
+    def within(self, key: str, path: str, data: Mapping[str, Any], inert: str) -> Keys:
+        """The keys of a file that `key` names, or of the table that it is: they are said with this file's, and `--set` reaches them."""
+        inner = Keys(File(path, "json", data))
+        prefix = f"{key}."
+        inner.values.update({name[len(prefix) :]: value for name, value in self.values.items() if name.startswith(prefix)})
+        inner.notes = self.notes
+        self._inner.append((prefix, inner, inert))
+        return inner
 
     def _flatten(self, prefix: str, data: Mapping[str, Any]) -> None:
         for key, value in data.items():
@@ -70,7 +88,8 @@ class Keys:
         if not text or text == "auto":
             return default
         try:
-            number = int(text)
+            # JSON writes 5e8 for a whole number too.
+            number = int(float(text)) if re.fullmatch(r"\d+(?:\.0+|(?:\.\d+)?[eE]\+?\d{1,2})", text) else int(text)
         except ValueError:
             raise ConfigError(f"{self.path}: {names[0]} is {text!r}, and a whole number was expected", key=names[0]) from None
         if not least <= number <= most:
@@ -114,9 +133,16 @@ class Keys:
     def recipe(self, framework: str, version: str | None, inert: str) -> report.TrainRecipe:
         """What was used, what changes no memory (keys that match `inert`), and what is not modelled."""
         pattern = re.compile(inert)
-        rest = [name for name in self.values if name not in self.used]
+        prefixes = tuple(prefix for prefix, *_ in self._inner)
+        rest = [name for name in self.values if name not in self.used and not name.startswith(prefixes)]
         quiet = [name for name in rest if self.values[name] is None or pattern.fullmatch(name)]
-        return report.TrainRecipe(framework, version, self.used, sorted(quiet), sorted(set(rest) - set(quiet)))
+        used, unmodelled = dict(self.used), set(rest) - set(quiet)
+        for prefix, inner, what in self._inner:
+            own = inner.recipe(framework, version, what)
+            used |= {f"{prefix}{name}": value for name, value in own.used.items()}
+            quiet += [f"{prefix}{name}" for name in own.inert]
+            unmodelled |= {f"{prefix}{name}" for name in own.unmodelled}
+        return report.TrainRecipe(framework, version, used, sorted(quiet), sorted(unmodelled))
 
 
 def _typed(value: str) -> Any:

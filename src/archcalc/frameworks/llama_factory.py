@@ -12,11 +12,11 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import UnsupportedError
+from archcalc.frameworks.beside import LLAMA_FACTORY, adapter_of, split_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
-from archcalc.frameworks.transformers import sharding
 
 _INERT = (
     INERT[:-1]
@@ -62,7 +62,7 @@ class LlamaFactory:
             raise UnsupportedError(f"{k.path}: quantization_bit {bits} is not modelled", "4 is")
         pure = k.flag("pure_bf16")
         half = k.flag("bf16") or k.flag("fp16") or pure
-        split = sharding(k, world(ask))
+        split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure)
         sharded = split.get("zero") == 3 or split.get("fsdp", 1) > 1
         targets = k.names("lora_target")
         fields: dict[str, Any] = {
@@ -84,6 +84,8 @@ class LlamaFactory:
             "quant": "nf4" if bits == 4 else None,
             "double_quant": k.flag("double_quantization", default=True) if bits == 4 else None,
             **split,
+            # Goes on with the last of them, but where a new one is made (model/adapter.py `_setup_lora_tuning`).
+            **(adapter_of(k, "adapter_name_or_path") if lora and not k.flag("create_new_adapter") else {}),
         }
         stage = k.choice("stage", {"sft": "sft", "pt": "sft", "dpo": "dpo", "kto": "kto", "rm": "reward", "ppo": "ppo"}, "sft")
         # DPO's reference model is another, unless the loss needs none (train/dpo/workflow.py, pref_loss: orpo, simpo).

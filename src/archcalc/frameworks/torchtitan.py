@@ -19,7 +19,7 @@ from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, Keys
 
 _INERT = (
-    r"(?:job|profiling|metrics|checkpoint|comm|experimental|validation|lr_scheduler|fault_tolerance|memory_estimation|debug|training\.dataset.*"
+    r"(?!job\.custom_config_module|experimental\.custom_(?:args_module|import))(?:job|profiling|metrics|checkpoint|comm|experimental|validation|lr_scheduler|fault_tolerance|memory_estimation|debug|training\.dataset.*"
     r"|training\.steps|training\.max_norm|training\.seed|training\.deterministic|training\.gc_.*|optimizer|float8|quantize|compile|parallelism"
     r"|model\.(?:hf_assets_path|tokenizer_path|tokenizer|print_after.*|converters))(?:\..*)?|" + INERT
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from archcalc import report
 from archcalc.engines._version import at_least
+from archcalc.frameworks.beside import NOTHING, split_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -51,9 +52,21 @@ class Transformers:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
-        k.refuse(("galore_rank", "torch_compile_backend", "tp_size", "use_dora", "optim_target_modules", "lora_modules_to_save"))
+        k.refuse(
+            (
+                "galore_rank",
+                "torch_compile_backend",
+                "tp_size",
+                "use_dora",
+                "optim_target_modules",
+                "config_overrides",
+                "lora_modules_to_save",
+            )
+        )
         fields = arguments(k, ask, trl=any(key in k.values for key in _TRL))
-        model = k.text("model_name_or_path", "model") or None
+        weights = k.text("model_name_or_path", "model")
+        # examples/pytorch/language-modeling/run_clm.py: the shape is another's where that is named.
+        model = k.text("config_name") or weights or None
         return reported(ask, k, "transformers", INERT, model, fields)
 
 
@@ -99,22 +112,4 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "quant": "nf4" if four else None,
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
     }
-    fields |= sharding(k, n)
-    return fields
-
-
-def sharding(k: Keys, n: int) -> dict[str, Any]:
-    """Who shares weights, by DeepSpeed's configuration, FSDP's, or none."""
-    fsdp = k.text("fsdp", "fsdp_config.fsdp_version", "fsdp_version")
-    stage = k.int("zero_stage", "deepspeed_config.zero_stage", "deepspeed.zero_optimization.stage", least=0, most=3)
-    if stage is None and k.has("deepspeed"):
-        path = k.text("deepspeed")
-        stage = next(
-            (s for s in (3, 2, 1) if f"zero{s}" in path.lower() or f"z{s}" in path.lower() or f"stage{s}" in path.lower()), 0
-        )
-    offload = "offload" in fsdp or k.flag("fsdp_config.fsdp_offload_params", "fsdp_config.offload_params")
-    if fsdp and fsdp.lower() not in ("false", "no", "none"):
-        return {"fsdp": n, "dp": 1, "no_sync": True, "offload": "all" if offload else "none"}
-    if stage:
-        return {"dp": n, "zero": stage}
-    return {"dp": n}
+    return fields | split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)

@@ -16,7 +16,7 @@ Optimizer = Literal[
     "lion-8bit", "muon", "adamw-4bit", "adamw-fp8",
 ]  # fmt: skip
 Precision = Literal["mixed", "amp", "pure", "fp32"]
-Offload = Literal["none", "optimizer", "all"]
+Offload = Literal["none", "optimizer", "params", "all"]
 
 OPTIMIZERS: tuple[Optimizer, ...] = Optimizer.__args__  # type: ignore[attr-defined]
 

@@ -192,7 +192,11 @@ def states(run: Run, held: list[Piece]) -> States:
     cpu = 0
     if run.optimizer.startswith("paged"):
         cpu, optimizer = optimizer, 0
-    if run.offload != "none":
+    if run.offload == "params":
+        # DeepSpeed 0.19, runtime/zero/stage3.py: gradients and states stay where the optimizer is.
+        cpu, weights = cpu + weights, 0
+        gathered = gathered if any(gathered) else _gathered(run, held)
+    elif run.offload != "none":
         cpu, optimizer, ema, step = cpu + optimizer + ema, 0, 0, 0
         if run.offload == "all":
             # Weights come back a layer at a time, gradients leave the same way.

@@ -66,6 +66,7 @@ INERT = frozenset(
 
 REFUSED = frozenset(
     """
+    deepspeed deepspeed_config deepspeed-config zero-stage
     cpu-offloading cpu-offloading-num-layers ckpt-load-teacher cuda-graph-impl cuda-graph-modules cuda-graph-scope
     cuda-graph-warmup-steps
     dataset-provider distribute-saved-activations enable-cuda-graph enable-mhc-connections
