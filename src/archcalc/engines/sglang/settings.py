@@ -14,12 +14,12 @@ class Settings(NamedTuple):
     `chunk` is `--chunked-prefill-size` (0 turns chunks off, and `prefill_tokens`, `--max-prefill-tokens`, bounds a batch of whole
     prompts), `running` `--max-running-requests`, `tokens` `--max-total-tokens`, `graph_batch` the largest batch captured, `graphs` and
     `prefill_graphs` whether decoding and prefills are. `state_slots` is `--max-mamba-cache-size`, `state_share`
-    `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one. `one_pool` is `--disable-hybrid-swa-memory`.
-    `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft. `draft` is a draft model of its own.
-    `method` is `--quantization`, `trusts` `--trust-remote-code`, `allows_longer`
-    `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`. `cache` is `--kv-cache-dtype`, and `wide_cache` says that it follows a `--dtype` of float32. `backends`
-    are those of attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the GPU's pool, or
-    `host_bytes`, of each rank in the CPU's memory.
+    `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one. `one_pool` is
+    `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft. `draft` is
+    a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`, `allows_longer`
+    `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`. `cache` is `--kv-cache-dtype`, and `wide_cache` says that it follows a `--dtype` of
+    float32. `backends` are those of attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the
+    GPU's pool, or `host_bytes`, of each rank in the CPU's memory.
     """
 
     chunk: int | None = None
