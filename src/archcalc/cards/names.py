@@ -228,7 +228,7 @@ def known(text: str) -> zoo.Entry | None:
     """The bundled model that a page means by a name. Releases and variants that are bundled without a card are not looked for in pages:
     what their publishers say of them was not held against them yet."""
     entry, key = zoo.find(text), zoo.key(text)
-    if entry is None or not entry.card or key in _sets():
+    if entry is None or key in _sets():
         return None
     # Separators are folded, and digits keep their boundaries: "Qwen 34B" is no Qwen3-4B.
     said = re.findall(r"\d+", text)
@@ -257,7 +257,7 @@ def siblings(name: str) -> tuple[str, ...]:
 
 
 def _of_families() -> tuple[zoo.Entry, ...]:
-    return tuple(entry for entry in zoo.entries() if entry.card)
+    return zoo.entries()
 
 
 @cache
