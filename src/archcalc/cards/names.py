@@ -294,6 +294,7 @@ def namesakes(name: str) -> tuple[str, ...]:
         entry.name
         for entry in zoo.entries()
         if entry.name != name
+        and not entry.name.startswith(f"{name}-")
         and any(other.startswith((f"{a}-", f"{a}.")) for a in aliases for other in (entry.name, *entry.aliases))
     )
     return tuple(dict.fromkeys((*((of,) if of else ()), *others)))
