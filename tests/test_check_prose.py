@@ -28,9 +28,11 @@ SENTENCES = [
      "qwen3-30b-a3b total_params=30.5B;qwen3-30b-a3b active_params=3.3B"),
     ("Kimi-K2 是一个总参数为 1T, 激活参数为 32B 的模型", "kimi-k2 total_params=1T;kimi-k2 active_params=32B"),
     # A generation's name is that of its members: a figure is right of those that have it.
-    ("The Qwen3 series spans 94 layers at the top.", "qwen3-235b-a22b, qwen3-235b-a22b-instruct-2507, qwen3-235b-a22b-thinking-2507 layers=94"),
+    ("The Qwen3 series spans 94 layers at the top.",
+     "qwen3-235b-a22b, qwen3-235b-a22b-instruct-2507, qwen3-235b-a22b-thinking-2507 layers=94"),
     ("gpt-oss comes as 120B-A5.1B and 20.9B-A3.6B.",
-     "gpt-oss-120b total_params=120B;gpt-oss-120b active_params=5.1B;gpt-oss-20b total_params=20.9B;gpt-oss-20b active_params=3.6B"),
+     "gpt-oss-120b, gpt-oss-safeguard-120b total_params=120B;gpt-oss-120b, gpt-oss-safeguard-120b active_params=5.1B;"
+     "gpt-oss-20b, gpt-oss-safeguard-20b total_params=20.9B;gpt-oss-20b, gpt-oss-safeguard-20b active_params=3.6B"),
     ("Gemma 3 27B has 62 layers, and Gemma 3 4B 34 layers. Foo-7B has 62 layers.",
      "gemma-3-27b layers=62;gemma-3-4b layers=34"),
     # What is wrong, or of something else, is not called right; and a sentence raises no alarm.
@@ -77,7 +79,7 @@ SHAPES = [
      "mixtral-8x22b heads=48;mixtral-8x22b kv_heads=8;mixtral-8x22b experts=8;mixtral-8x22b active_experts=2"),
     # Several facts in a cell: a figure is of the noun beside it, whatever the column.
     ("| Model | Architecture |\n|---|---|\n| Qwen3-235B-A22B | 94 layers, 128 experts (8 active), GQA 64/4 |\n",
-     "qwen3-235b-a22b, qwen3-235b-a22b-instruct-2507, qwen3-235b-a22b-thinking-2507 layers=94;qwen3-235b-a22b experts=128;qwen3-235b-a22b active_experts=8;"
+     "qwen3-235b-a22b layers=94;qwen3-235b-a22b experts=128;qwen3-235b-a22b active_experts=8;"
      "qwen3-235b-a22b attention=GQA;qwen3-235b-a22b heads=64;qwen3-235b-a22b kv_heads=4"),
     ("| Model | #AP / #TP |\n|---|---|\n| DeepSeek-V2-Lite | 2.4B / 15.7B |\n",
      "deepseek-v2-lite active_params=2.4B;deepseek-v2-lite total_params=15.7B"),
