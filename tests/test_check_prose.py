@@ -28,9 +28,11 @@ SENTENCES = [
      "qwen3-30b-a3b total_params=30.5B;qwen3-30b-a3b active_params=3.3B"),
     ("Kimi-K2 是一个总参数为 1T, 激活参数为 32B 的模型", "kimi-k2 total_params=1T;kimi-k2 active_params=32B"),
     # A generation's name is that of its members: a figure is right of those that have it.
-    ("The Qwen3 series spans 94 layers at the top.", "qwen3-235b-a22b layers=94"),
+    ("The Qwen3 series spans 94 layers at the top.",
+     "qwen3-235b-a22b, qwen3-235b-a22b-instruct-2507, qwen3-235b-a22b-thinking-2507 layers=94"),
     ("gpt-oss comes as 120B-A5.1B and 20.9B-A3.6B.",
-     "gpt-oss-120b total_params=120B;gpt-oss-120b active_params=5.1B;gpt-oss-20b total_params=20.9B;gpt-oss-20b active_params=3.6B"),
+     "gpt-oss-120b, gpt-oss-safeguard-120b total_params=120B;gpt-oss-120b, gpt-oss-safeguard-120b active_params=5.1B;"
+     "gpt-oss-20b, gpt-oss-safeguard-20b total_params=20.9B;gpt-oss-20b, gpt-oss-safeguard-20b active_params=3.6B"),
     ("Gemma 3 27B has 62 layers, and Gemma 3 4B 34 layers. Foo-7B has 62 layers.",
      "gemma-3-27b layers=62;gemma-3-4b layers=34"),
     # What is wrong, or of something else, is not called right; and a sentence raises no alarm.
@@ -86,7 +88,7 @@ SHAPES = [
     # A name at the beginning of an item, in brackets behind a figure, or by its publisher.
     ("- Qwen3-8B 一共有 36 层，隐藏维度为 4096\n", "qwen3-8b layers=36;qwen3-8b hidden_size=4096"),
     ("# Llama 3\n\n- **Extended context**: up to 128K tokens (Llama 3.1)\n",
-     "llama-3.1-8b, llama-3.1-70b, llama-3.1-405b context=128K"),
+     "llama-3.1-8b, llama-3.1-70b, llama-3.1-405b, llama-3.1-8b-instruct, llama-3.1-70b-instruct context=128K"),
     ("| Model | Layers |\n|---|---|\n| Mistral 8x7B | 32 |\n", "mixtral-8x7b layers=32"),
     ("- Recipe for DeepSeek-V2-Lite (16B, 2.4B active), 27 layers\n", "deepseek-v2-lite active_params=2.4B;deepseek-v2-lite layers=27"),
     ("# DeepSeek V2\n\n- Recipe for DeepSeek-V2-Lite, 27 layers\n", "deepseek-v2-lite layers=27"),
@@ -136,7 +138,7 @@ FAMILIES = [
     # A name that several releases begin with is all of them: a figure is right if it is right of one, and sizes name members.
     ("| Qwen3.5 | 397B | 60 |", "qwen3.5-397b-a17b total_params=397B;qwen3.5-397b-a17b layers=60"),
     ("| qwen3.5 | 0.8B | 24 |", "qwen3.5-0.8b total_params=0.8B;qwen3.5-0.8b layers=24"),
-    ("| Gemma-3n | E2B, E4B | 30 |", "gemma-3n-e2b, gemma-3n-e2b-it, gemma-3n-e4b layers=30"),
+    ("| Gemma-3n | E2B, E4B | 30 |", "gemma-3n-e2b, gemma-3n-e4b layers=30"),
     ("| Qwen3-Coder | 30B | 48 |", "qwen3-coder-30b-a3b total_params=30B;qwen3-coder-30b-a3b layers=48"),
     ("| Qwen3-Coder | 480B / 30B | 62 |",
      "qwen3-coder-480b-a35b, qwen3-coder-30b-a3b total_params=480B;qwen3-coder-480b-a35b, qwen3-coder-30b-a3b total_params=30B;"

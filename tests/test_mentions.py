@@ -155,3 +155,36 @@ def test_cache_of_a_token_in_chinese() -> None:
     """512 + 64 elements of 2 bytes in each of 61 layers: 70,272 bytes."""
     text = "| 模型 | KV Cache 每 Token (BF16) |\n| --- | --- |\n| DeepSeek-V3 (MLA) | 70.272 KB |\n| LLaMA-3.1 405B (GQA) | 516.096 KB |\n"
     assert said(text) == {"kv_per_token=70.272 KB", "kv_per_token=516.096 KB"}
+
+
+@pytest.mark.parametrize(
+    ("said", "resolved"),
+    [
+        ("Mistral Large 2", "mistral-large-2-123b"),
+        ("Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b-instruct-2507, qwen3-30b-a3b"),
+        ("Qwen3.6 35B-A3B (`Qwen/Qwen3.6-35B-A3B`)", "qwen3.6-35b-a3b"),
+        ("Llama 2 70B (Qwen/Qwen3-8B)", None),
+        ("Magistral-Small-2506", "magistral-small-2506"),
+        ("Magistral-Small-2509", None),
+        ("DeepSeekMoE", None),
+        ("command", None),
+    ],
+)
+def test_names_of_models_without_a_card(said: str, resolved: str | None) -> None:
+    """A release goes with what it was tuned from; another date, another repository and a word that begins one name are not it."""
+    text = f"| Model | Hidden size | Layers |\n| --- | --- | --- |\n| {said} | 1 | 1 |\n| Qwen3-8B | 4096 | 36 |\n"
+    results = check_text(text, "card.md", Settings(), offline=True).results
+    assert {r.resolved for r in results if r.line == 3} == {resolved}
+
+
+@pytest.mark.parametrize(
+    ("model", "context"),
+    [("Mistral Small 3 (24B)", "128K"), ("Llama-2-70B", "4K")],
+)
+def test_what_another_release_of_a_name_has_is_no_alarm(model: str, context: str) -> None:
+    """70B is a name for 68,976,648,192 parameters, and Mistral Small 3.1 has the context that 3 has not."""
+    size = "24B" if "24B" in model else "70B"
+    text = f"| Model | Parameters | Context |\n| --- | --- | --- |\n| {model} | {size} | {context} |\n| Qwen3-8B | 8.2B | 40K |\n"
+    results = check_text(text, "card.md", Settings(), offline=True).results
+    assert "wrong" not in {r.verdict for r in results}
+    assert {r.verdict for r in results if r.field == "total_params"} == {"ok"}

@@ -19,7 +19,7 @@ from archcalc.cards.judge import Judgement, Rules, judge
 from archcalc.cards.labels import WORDS, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model, load
-from archcalc.cards.names import siblings
+from archcalc.cards.names import namesakes, siblings
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved
 from archcalc.cards.vocabulary import mark
@@ -330,7 +330,7 @@ def _between(finding: Finding, _near: Near) -> bool:
     if number is None or not finding.claim.field.endswith("_params") or len(finding.models) != 1:
         return False
     claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit)
-    values = [v.value for v in truth.safely(finding.models[0], finding.claim.field, finding.claim.quals)]
+    values = [v.value for v in truth.safely(finding.models[0], finding.claim.field, finding.claim.quals) if v.tag != "name"]
     return bool(values) and min(values) < claimed < max(values) <= min(values) * _CLOSE
 
 
@@ -358,15 +358,19 @@ def _padded(finding: Finding, _near: Near) -> bool:
 
 
 def _of_sibling(finding: Finding, _near: Near) -> bool:
-    """A figure that is right of a release whose name goes on: 15.7B of DeepSeek-V2-Lite, which pages call DeepSeek-V2 too."""
-    # Contexts of namesakes stand in contexts.json.
-    if len(finding.models) != 1 or finding.models[0].source.kind != "bundled" or finding.claim.field == "context":
+    """A figure that is right of a release whose name goes on: 15.7B of DeepSeek-V2-Lite, which pages call DeepSeek-V2 too; or of what
+    this one was tuned from."""
+    if len(finding.models) != 1 or finding.models[0].source.kind != "bundled":
         return False
     sizes = ("total_params", "active_params")
     fields = sizes if finding.claim.field in sizes else (finding.claim.field,)
     return any(
         judge(load(name, True), finding.claim._replace(field=field), Rules()).verdict == "ok"
-        for name in siblings(finding.models[0].name)
+        # Contexts of releases that go on stand in contexts.json.
+        for name in (
+            *namesakes(finding.models[0].name),
+            *(siblings(finding.models[0].name) if finding.claim.field != "context" else ()),
+        )
         for field in fields
     )
 

@@ -137,6 +137,8 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         # Halves are rounded one way.
         and not (how == "rounded" and rules.strict and like(number, value.value, unit) != number.text[: number.end - number.start])
     ]
+    # What a name says is the last that a number may be right by.
+    found = [one for one in found if one[0].tag != "name"] or found
     for hows, rare in (_STRICT if rules.strict else _ORDER) if found else ():
         for value, how, name in found:
             if how in hows and (value.tag == "rare") <= rare:

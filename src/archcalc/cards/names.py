@@ -30,6 +30,7 @@ _DATED = re.compile(r"(?i)(\S.*)[-_ ]2[3-9](?:0[1-9]|1[0-2])")
 _DECORATION = re.compile(r"^[^\w]+|[^\w)\]+.]+$")
 _SIZE = re.compile(r"(?i)^~?\d+(?:\.\d+)?\s*[bmt]$")
 _GENERIC = frozenset(_listed("generic"))
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class Match(NamedTuple):
@@ -83,7 +84,10 @@ def match(text: str, size: str = "") -> Match:
     name = re.sub(r"(?i)\.(?:gguf|safetensors)$", "", name)
     if dated := _DATED.fullmatch(name):
         found = match(dated[1], size)
-        return found._replace(kind="tuned") if found.kind in ("exact", "tuned") else NONE
+        # A name that has a date itself is not that of another date: Magistral-Small-2509 is no magistral-small-2506.
+        if found.kind not in ("exact", "tuned") or any(_DATED.fullmatch(one) for one in found.names):
+            return NONE
+        return found._replace(kind="tuned")
     if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned"):
         return Match("tuned", found.names, f"taken for {found.names[0]}, quantized", quantized=True)
     if (sized := re.fullmatch(r"(.+?)[-_ ](\d+(?:\.\d+)?[BMTbmt])", name)) and (found := _one(sized[1])).kind in ("exact", "tuned"):
@@ -91,6 +95,12 @@ def match(text: str, size: str = "") -> Match:
     plain, brackets = _without_brackets(name)
     if brackets:
         for bracket in brackets:
+            # "Qwen3.5 0.8B (Qwen/Qwen3.5-0.8B)": the repository says which one.
+            if _REPO.fullmatch(bracket):
+                found = match(bracket.partition("/")[2])
+                plain_too = match(plain, size)
+                same = plain_too.kind == "none" or bool(set(found.names) & set(plain_too.names))
+                return (found if same else NONE) if found.kind in ("exact", "tuned") else NONE
             if _SIZE.match(bracket):
                 joined = _one(f"{plain} {bracket}")
                 if joined.kind in ("exact", "tuned"):
@@ -114,7 +124,7 @@ def match(text: str, size: str = "") -> Match:
         dict.fromkeys(
             name
             for one, said in zip(sizes, each, strict=True)
-            for name in said.names or (m for m in members if of_one and (_sized(m, one) or _agrees(m, one)))
+            for name in said.names or (_plainest(m for m in members if _sized(m, one) or _agrees(m, one)) if of_one else ())
         )
     )
     if not found_members:
@@ -122,6 +132,12 @@ def match(text: str, size: str = "") -> Match:
     if len(found_members) == 1 == len(sizes):
         return each[0] if each[0].names else Match("exact", found_members, f"{plain} of {sizes[0]}")
     return Match("family", found_members, f"{plain} of {', '.join(sizes)}")
+
+
+def _plainest(found: Iterator[str]) -> list[str]:
+    """Those of some names with the fewest words: gpt-oss-20b and no gpt-oss-safeguard-20b."""
+    words = {name: name.count("-") for name in found}
+    return [name for name, n in words.items() if n == min(words.values())]
 
 
 def _known_bracket(text: str) -> bool:
@@ -225,10 +241,9 @@ def _total(name: str) -> int | None:
 
 
 def known(text: str) -> zoo.Entry | None:
-    """The bundled model that a page means by a name. Releases and variants that are bundled without a card are not looked for in pages:
-    what their publishers say of them was not held against them yet."""
+    """The bundled model that a page means by a name."""
     entry, key = zoo.find(text), zoo.key(text)
-    if entry is None or not entry.card or key in _sets():
+    if entry is None or key in _sets():
         return None
     # Separators are folded, and digits keep their boundaries: "Qwen 34B" is no Qwen3-4B.
     said = re.findall(r"\d+", text)
@@ -243,7 +258,7 @@ def known(text: str) -> zoo.Entry | None:
 def _sets() -> dict[str, tuple[str, ...]]:
     """Aliases that are the beginning of several names, with all of those: "Qwen3-Coder" is the one of 480B and that of 30B."""
     found = {}
-    for entry in _of_families():
+    for entry in zoo.entries():
         for alias in entry.aliases:
             others = tuple(e.name for e in zoo.entries() if e.name.startswith(f"{alias}-") and not e.name.startswith(entry.name))
             if others and entry.name.startswith(f"{alias}-"):
@@ -251,27 +266,54 @@ def _sets() -> dict[str, tuple[str, ...]]:
     return found
 
 
+@cache
 def siblings(name: str) -> tuple[str, ...]:
     """Bundled models whose names go on where this one ends: DeepSeek-V2-Lite beside DeepSeek-V2."""
     return tuple(entry.name for entry in zoo.entries() if entry.name.startswith(f"{name}-"))
 
 
-def _of_families() -> tuple[zoo.Entry, ...]:
-    return tuple(entry for entry in zoo.entries() if entry.card)
+@cache
+def base(name: str) -> str:
+    """The bundled model that a bundled release was tuned from, by its name, or nothing.
+
+    >>> base("qwen3-4b-instruct-2507"), base("qwen3-4b")
+    ('qwen3-4b', '')
+    """
+    dated = _DATED.fullmatch(name)
+    shorter = _TUNED.sub("", dated[1] if dated else name)
+    return shorter if shorter != name and shorter in zoo.names() else ""
+
+
+@cache
+def namesakes(name: str) -> tuple[str, ...]:
+    """Bundled models that pages take for this one: that which it was tuned from, and those whose names go on where an alias of it ends,
+    as those of Mistral Small 3.1 and 3.2 do for Mistral Small 3."""
+    of = base(name)
+    aliases = [alias for alias in _entry(name).aliases if "/" not in alias]
+    others = (
+        entry.name
+        for entry in zoo.entries()
+        if entry.name != name
+        and not entry.name.startswith(f"{name}-")
+        and any(other.startswith((f"{a}-", f"{a}.")) for a in aliases for other in (entry.name, *entry.aliases))
+    )
+    return tuple(dict.fromkeys((*((of,) if of else ()), *others)))
 
 
 @cache
 def _families() -> dict[str, tuple[str, ...]]:
     """Families by their folded names: those of the index, and the brands before their version numbers."""
     found: dict[str, list[str]] = {}
-    for entry in _of_families():
+    for entry in zoo.entries():
         keys = {zoo.key(entry.family)}
         if brand := re.match(r"[a-z]+(?:-[a-z]+)*", entry.name):
             keys.add(zoo.key(brand[0]))
             keys.add(zoo.key(re.match(r"[a-z]+", entry.name)[0]))  # type: ignore[index]
         for key in keys:
             found.setdefault(key, []).append(entry.name)
-    return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
+    # The beginning of one name is a word as any other: command-r, starcoder2-7b.
+    named = {zoo.key(entry.family) for entry in zoo.entries()}
+    return {key: tuple(dict.fromkeys(names)) for key, names in found.items() if key in named or len(names) > 1}
 
 
 def family(text: str) -> tuple[str, ...]:
@@ -286,7 +328,9 @@ def family(text: str) -> tuple[str, ...]:
     for spelling in _spellings(name):
         plain = re.sub(r"(?i)\b(?:family|series|models?|collection|herd)\b", "", spelling).strip()
         key = zoo.key(plain)
-        if members := tuple(dict.fromkeys((*_families().get(key, ()), *_sets().get(key, ())))):
+        members = tuple(dict.fromkeys((*_families().get(key, ()), *_sets().get(key, ()))))
+        # A word with one member, such as DeepSeekMoE, may mean something else.
+        if len(members) > 1 or (members and re.search(r"\d", plain)):
             return members
     return ()
 
@@ -309,7 +353,7 @@ def is_generation(text: str) -> bool:
     """Whether a family's name is that of one generation ("Gemma 3", "gpt-oss") and not of a brand with many ("Gemma")."""
     if len({_entry(name).family for name in family(text)}) > 1:
         return False
-    return any(zoo.key(entry.family) == zoo.key(spelling) for spelling in _spellings(clean(text)) for entry in _of_families())
+    return any(zoo.key(entry.family) == zoo.key(spelling) for spelling in _spellings(clean(text)) for entry in zoo.entries())
 
 
 def members_named(text: str, members: tuple[str, ...]) -> tuple[str, ...]:

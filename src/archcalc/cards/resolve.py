@@ -45,8 +45,10 @@ class Resolved(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The names of all models."""
+        """The names of all models, a release before what it was tuned from: what only that has is doubtful."""
         found = [model.name for group in self.groups for model in group]
+        if len(found) == 1 and self.groups[0][0].source.kind == "bundled" and (of := names.base(found[0])):
+            found.append(of)
         return ", ".join(found) if len(found) <= 6 else f"{', '.join(found[:5])} and {len(found) - 5} more"
 
 
@@ -87,7 +89,7 @@ class Resolver:
     # Subjects
 
     def named_somewhere(self) -> tuple[str, ...]:
-        """The bundled models whose names stand anywhere on the page."""
+        """The bundled models whose names stand anywhere on the page, one of each shape: figures do not tell its releases apart."""
         if self._named is None:
             text = zoo.key(self._text_of_page.replace("/", " "))
             self._named = tuple(entry.name for entry in zoo.entries() if entry.card and zoo.key(entry.name) in text)

@@ -88,7 +88,7 @@ def _hybrid(model: Model, _: str) -> Verdict:
 
 def _qk_norm(model: Model, _: str) -> Verdict:
     stated = model.report.architecture.more.get("QK-norm", "none")
-    if stated == "none" and re.search(r"(q|k)_(layer)?norm", _tensors(model)):
+    if stated == "none" and re.search(r"\b(q|k|kv)_(layer)?norm", _tensors(model)):
         return Verdict(None, stated, "norms of the latents")
     true = stated != "none"
     return Verdict(true, "QK-norm" if true else "no QK-norm", stated if true else "no norm on queries and keys")

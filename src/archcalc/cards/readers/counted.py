@@ -10,7 +10,7 @@ from archcalc.cards.labels import Label, parse
 _COUNT = re.compile(
     r"(?:^|[,;(:]|\+|\b(?:with|and|has|of|are)\b)\s*(?:an? )?"
     r"(?P<value>[~≈]?\s?\d(?:[\d,._]*\d)?\s?(?:[KMBT]\b|[bm]illion\b|trillion\b|[KMG]i?B(?:/token)?)?)"
-    r"(?=[ -](?P<words>[A-Za-z][A-Za-z /-]{2,40}))",
+    r"(?=[ -](?P<words>[A-Za-z][A-Za-z /_-]{2,40}))",
     re.IGNORECASE,
 )
 _FIELDS = (
@@ -24,7 +24,7 @@ def counted(text: str, start: int = 0) -> Iterator[tuple[Label, int, int]]:
     for match in _COUNT.finditer(text, start):
         if re.search(r"(?i)\bmtp\b|multi[- ]token prediction", text[max(0, match.start() - 50) : match.start()]):
             continue
-        words = match["words"].replace("-", " ").split()
+        words = re.sub("[-_]", " ", match["words"]).split()
         for n in range(min(4, len(words)), 0, -1):
             label = parse(" ".join(words[:n])) or parse(" ".join(words[:n]).removeprefix("dense "))
             if label is None:

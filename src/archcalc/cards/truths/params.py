@@ -79,6 +79,15 @@ def _total(model: Model, quals: Quals) -> Iterator[Value]:
     if quals.mtp == "with":
         found = [v for v in found if "MTP" in v.basis] or found
     yield from found
+    # A size in a name is a name: Llama-2-70B has 68.98 B, and is said to have 70B.
+    if (said := _IN_NAME.search(model.name.lower())) and quals.embedding != "without":
+        named, total = round(float(said[1]) * 10 ** (9 if said[2] == "b" else 6)), model.report.params.total
+        if _NEAR * abs(named - total) < total:
+            yield Value(named, f"as its name says, of {total:,} in all", "name")
+
+
+_IN_NAME = re.compile(r"(?<=-)(\d{1,4}(?:\.\d{1,2})?)([bm])(?=-|$)")
+_NEAR = 33
 
 
 def _active(model: Model, quals: Quals) -> Iterator[Value]:

@@ -23,7 +23,7 @@ def _intermediate(model: Model, _: Quals) -> Iterator[Value]:
         found.append(Value(a.moe.intermediate_size, "the width of one expert"))
     elif a.intermediate_size:
         found.append(Value(a.intermediate_size, "the width of the FFN"))
-    keys = ("intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner")
+    keys = ("intermediate_size_mlp", "dense_intermediate_size", "intermediate_size", "ffn_hidden_size", "n_inner")
     found += [Value(config[key], f"{key} of the config") for key in keys if type(config.get(key)) is int]
     if a.moe:
         found.append(Value(a.moe.intermediate_size, "the width of one expert"))
