@@ -203,6 +203,9 @@ def _ollama(read: Read) -> Asked:
         raise UsageError(f"{read.command.program} names no model: it loads what is asked of it", "ollama run MODEL, or a Modelfile")
     model = read.positional[0]
     name, _, tag = model.partition(":") if not model.startswith(("/", ".")) else (model, "", "")
+    # A tag begins with the size, and may go on with how the model is tuned and stored: llama3.1:8b-instruct-q4_K_M.
+    size = re.match(r"(?:\d+x)?e?\d+(?:\.\d+)?[bm](?:-a\d+(?:\.\d+)?b)?(?=-|$)", tag.lower())
+    name += f":{size[0]}" if size else ""
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True}
