@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from archcalc.commands.containers import Granted, of_cdi, of_compose, of_docker, of_kubernetes, shared
 from archcalc.commands.shell import MOST_BYTES, Simple, Word, simple_commands
 from archcalc.errors import FormatError, UsageError
 
@@ -20,7 +21,7 @@ class Command(NamedTuple):
     """An engine's command. `words` follow the program; `version` is what the image's tag says. `where` is the service or container.
 
     `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
-    known.
+    known. `granted` is how many GPUs its container gets, and the words that say so.
     """
 
     engine: Engine
@@ -30,6 +31,7 @@ class Command(NamedTuple):
     version: str | None = None
     where: str = ""
     unknown: tuple[str, ...] = ()
+    granted: Granted | None = None
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -169,15 +171,19 @@ def _yaml(text: str, name: str, sure: bool) -> list[Any] | None:
     return found or (None if not sure else [])
 
 
-def _manifest(document: Any, depth: int = 0) -> Iterator[Command]:
-    """Compose services, and containers wherever a manifest has them."""
+def _manifest(document: Any, depth: int = 0, pods: int = 1) -> Iterator[Command]:
+    """Compose services, and containers wherever a manifest has them. `pods` are those of one group that a LeaderWorkerSet makes."""
     if depth > 40:
         return
     if isinstance(document, list):
         for item in document:
-            yield from _manifest(item, depth + 1)
+            yield from _manifest(item, depth + 1, pods)
     if not isinstance(document, dict):
         return
+    # kubernetes-sigs/lws 0.7, api/leaderworkerset/v1/leaderworkerset_types.go: `size` pods, the leader among them.
+    group = document.get("leaderWorkerTemplate")
+    if isinstance(group, dict) and isinstance(group.get("size"), int):
+        pods = group["size"]
     services = document.get("services")
     if isinstance(services, dict):
         for name, service in services.items():
@@ -187,13 +193,13 @@ def _manifest(document: Any, depth: int = 0) -> Iterator[Command]:
         if key in ("containers", "initContainers") and isinstance(value, list):
             for container in value:
                 if isinstance(container, dict):
-                    yield from _container(str(container.get("name", "")), container, compose=False)
+                    yield from _container(str(container.get("name", "")), container, compose=False, pods=pods)
         elif key == "modelSpec" and isinstance(value, list):
             for model in value:
                 if isinstance(model, dict):
                     yield from _of_chart(model)
         elif key != "services":
-            yield from _manifest(value, depth + 1)
+            yield from _manifest(value, depth + 1, pods)
 
 
 def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
@@ -216,11 +222,13 @@ def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
         words += ["--revision", str(model["modelRevision"])]
     image = f"{model.get('repository') or 'vllm'}:{model.get('tag') or ''}"
     made = [Word(word, tuple(_written(word))) for word in words]
+    gpus = model.get("requestGPU")
+    granted = (int(gpus), f"requestGPU: {gpus}") if isinstance(gpus, int) and gpus > 0 else None
     for command in _in_image(image, made, [], {}):
-        yield command._replace(where=str(model.get("name", "")))
+        yield command._replace(where=str(model.get("name", "")), granted=granted)
 
 
-def _container(name: str, c: Mapping[str, Any], *, compose: bool) -> Iterator[Command]:
+def _container(name: str, c: Mapping[str, Any], *, compose: bool, pods: int = 1) -> Iterator[Command]:
     environment: dict[str, str] = {}
     given = c.get("environment") if compose else c.get("env")
     if isinstance(given, dict):
@@ -237,8 +245,13 @@ def _container(name: str, c: Mapping[str, Any], *, compose: bool) -> Iterator[Co
     image = str(c.get("image") or "")
     if compose:
         image = "".join(w.text for w in _expanded(image, {}))
+    granted = of_compose(c) if compose else of_kubernetes(c)
+    if granted is not None and pods > 1:
+        granted = granted[0] * pods, f"{granted[1]} in {pods} pods"
+    if pods == 1 and shared(" ".join(word.text for word in (*head, *rest))):
+        granted = None
     for command in _in_image(image, head, rest, environment):
-        yield command._replace(where=name)
+        yield command._replace(where=name, granted=command.granted or granted)
 
 
 def _words_of(value: Any, environment: Mapping[str, str], compose: bool) -> list[Word]:
@@ -473,6 +486,7 @@ def _subcommand(engine: Engine, texts: Sequence[str], at: int) -> str:
 def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
     entry: list[Word] = []
     inside: dict[str, str] = {}
+    gpus, devices = "", list[str]()
     i = 0
     while i < len(words) and words[i].text.startswith("-"):
         flag, equals, value = words[i].text.partition("=")
@@ -486,12 +500,24 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
         elif flag.startswith("-e") and len(flag) > 2 and not flag.startswith("--"):
             key, _, held = words[i].text[2:].partition("=")
             inside[key] = held
+        elif flag == "--gpus":
+            gpus = value
+        elif flag == "--device":
+            devices.append(value)
         elif flag == "--entrypoint":
             entry = [Word(t.text, t.unknown) for s in simple_commands(value) for t in s.words]
         i += 1
     if i >= len(words):
         return
-    yield from _in_image(words[i].text, entry, list(words[i + 1 :]), inside)
+    granted = of_cdi(devices)
+    if gpus:
+        count = of_docker(gpus)
+        granted = None if count is None else (count, f"--gpus {gpus}")
+        # What --gpus says stands over the variable (docker/cli 27; moby 27, daemon/nvidia_linux.go).
+        inside.pop("NVIDIA_VISIBLE_DEVICES", None)
+    for command in _in_image(words[i].text, entry, list(words[i + 1 :]), inside):
+        joined = shared(" ".join(word.text for word in words[i:]))
+        yield command._replace(granted=None if joined else command.granted or granted)
 
 
 def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
