@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -125,14 +126,13 @@ def test_a_storage_is_a_flag_or_a_placeholder(engine: Any, version: str | None, 
         assert any("needs a checkpoint" in note and quant in note for note in r.notes)
 
 
-def test_a_placeholder_runs_nothing(tmp_path: Path) -> None:
+def test_a_placeholder_reaches_the_engine_whole(tmp_path: Path) -> None:
+    """Nothing is opened or made in its place, and no engine finds a model of that name: the Hub's ids hold no brackets
+    (huggingface_hub 0.36, utils/_validators.py `REPO_ID_REGEX`)."""
     command = one("llama-3.1-70b", "h100", "awq", engine="vllm").command
-    script = f"vllm() {{ echo ran; }}\n{command}\n"
+    script = f"vllm() {{ printf '%s\\n' \"$2\"; }}\n{command}\n"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.stdout, list(tmp_path.iterdir())) == ("", [])
-    assert done.returncode
-    with pytest.raises(SyntaxError):
-        ast.parse(one("llama-3.1-70b", "h100", "awq", engine="transformers").command)
+    assert (done.stdout, list(tmp_path.iterdir())) == ("<Llama-3.1-70B-in-awq>\n", [])
 
 
 @pytest.mark.parametrize("quant", [None, "fp8"])
@@ -209,7 +209,7 @@ def test_what_is_printed_can_be_pasted(run: Run) -> None:
 
 def test_several_machines_are_told_of() -> None:
     r = one("deepseek-v3", "32xh100", engine="vllm")
-    assert "--nnodes 4 --node-rank 0 --master-addr <address-of-the-first-machine>" in r.command
+    assert "--nnodes 4 --node-rank 0 --master-addr '<address-of-the-first-machine>'" in r.command
     assert any("--node-rank 1 to 3 --headless" in note for note in r.notes)
     old = one("deepseek-v3", "32xh100", engine="vllm", version="0.11.0")
     assert "--distributed-executor-backend ray" in old.command
@@ -271,3 +271,22 @@ def test_advice_says_where_another_checkpoint_is_needed(run: Run) -> None:
     for engine, word in (("vllm", "a checkpoint in w4a16"), ("transformers", "weights quantized to nf4")):
         done = run("fit", "llama-3.1-70b", "--gpu", "1xl40s", "--engine", engine, "--ctx", "2k", "--format", "json")
         assert word in [change["what"] for change in json.loads(done.stdout)["would_fit"]]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "llama-3.3-70b --gpu 2x4090 --quant awq",
+        "qwen3-30b-a3b --gpu m4-max-36gb --engine mlx --quant mlx-int4",
+        "glm-4.6 --gpu 16xh100 --ctx 32k",
+        "glm-4.6 --gpu 16xh100 --ctx 32k --engine sglang",
+    ],
+)
+def test_a_placeholder_is_a_word_and_no_redirection(call: str, run: Run) -> None:
+    """POSIX.1-2024, Shell Command Language 2.7: unquoted, `<` and `>` open files, and the words between are lost."""
+    command = json.loads(run("fit", *call.split(), "--format", "json").stdout)["command"]
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words = list(lexer)
+    assert any(re.fullmatch(r"<[^<>]+>(:\d+)?", word) for word in words), words
+    assert not {"<", ">"} & set(words)

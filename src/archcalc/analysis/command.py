@@ -1,7 +1,7 @@
 """The command that starts a plan: the very checkpoint that was judged, every choice of the plan as a flag.
 
-What a shell can not know stands in angle brackets, which it takes for a file that is not there: such a command does nothing when it is
-pasted as it is, and a note says what to put in.
+What a shell can not know stands in angle brackets and quotes: no shell takes them for redirections, and an engine finds no model and no
+machine of that name and says so. A note says what to put in.
 """
 
 from __future__ import annotations

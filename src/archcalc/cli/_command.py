@@ -94,11 +94,13 @@ def calibrated(ask: Ask, file: str) -> Ask:
 
 
 def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str, contained: bool, counted: bool) -> GpuSpec:
-    """The GPUs that the command's container or environment leaves to it; a name that came without a count takes its container's. Raises `UsageError` where it runs on more, or so many are not named."""
+    """The GPUs that the command's container or environment leaves to it; a name that came without a count takes its container's.
+
+    Raises `UsageError` where it runs on more, or so many are not named.
+    """
     left = f"{visible:,} GPUs" if visible != 1 else "1 GPU"
-    if runs_on is not None:
-        if runs_on > visible:
-            raise UsageError(f"the command runs on {runs_on:,} GPUs, and {said} leaves it {left}", "change one of them")
+    if runs_on is not None and runs_on > visible:
+        raise UsageError(f"the command runs on {runs_on:,} GPUs, and {said} leaves it {left}", "change one of them")
     if contained and not counted and visible > spec.count == 1 and not spec.others:
         return spec._replace(count=visible, notes=(*spec.notes, f"{said}: {visible:,} such GPUs"))
     if runs_on is not None:

@@ -555,9 +555,10 @@ def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = Fa
 def _counts(gpu: str) -> bool:
     """Whether a machine's name says how many GPUs it has: as a number, as a list, or as the name of a whole machine."""
     from archcalc import hardware
+    from archcalc.units import split_count
 
     try:
-        return hardware.split_count(gpu)[1].strip() != gpu.strip().lower() or hardware.parse_spec(gpu).instance is not None
+        return split_count(gpu)[1].strip() != gpu.strip().lower() or hardware.parse_spec(gpu).instance is not None
     except UsageError:
         return True
 

@@ -32,8 +32,7 @@ def write(d: Deployment) -> str:
     if d.path is not None:
         bind = ["--bind", os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path]
     run = ["srun", "apptainer", "exec", *([_GPU[d.vendor]] if d.vendor in _GPU else []), *bind, f"docker://{d.image}", *d.words]
-    # Placeholders stay as they are: no shell runs them.
-    line = " ".join(word if word.startswith("<") else shlex.quote(word) for word in run)
+    line = shlex.join(run)
     body = [
         d.comment.rstrip("\n"),
         "set -euo pipefail",

@@ -13,7 +13,8 @@ TORCH = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
 def word(named: Named) -> str:
-    return shlex.quote(named.name) if named.ready else named.name
+    # A placeholder's brackets would be redirections.
+    return shlex.quote(named.name)
 
 
 def revision(named: Named) -> Iterator[str]:

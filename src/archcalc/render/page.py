@@ -233,9 +233,9 @@ def _weights(page: Console, r: Inspection) -> None:
             cells = ["more than 16" if card.gpus is None else str(card.gpus) for card in size.cards]
             table.add_row(f"published: {name}" if size.published else name, units.format_bytes(size.bytes), *cells)
         page.print(table)
-        context = units.format_tokens(r.loaded[0].context_tokens)
+        engine, context = server(r.loaded[0].engine).title, units.format_tokens(r.loaded[0].context_tokens)
         page.print(
-            f"GPUs that hold it under {server(r.loaded[0].engine).title} with one sequence of {context} tokens; archcalc fit answers for all others",
+            f"GPUs that hold it under {engine} with one sequence of {context} tokens; archcalc fit answers for all others",
             style="dim",
         )
 

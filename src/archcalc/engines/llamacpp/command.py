@@ -15,7 +15,7 @@ def command(named: Named, ask: Ask, fit: Fit) -> Command:
     words, notes = [*_words(named, ask, fit), *named.how, *fit.taken.flags], not_set("llama.cpp", named)
     count = machines(ask.gpus)
     if count > 1:
-        words.append("--rpc <address-of-the-other-machines>")
+        words.append("--rpc '<address-of-the-other-machines>'")
         notes += (f"run ggml-rpc-server {everywhere(count)[0]}, and name each address and port after --rpc",)
     return Command(" ".join(words), notes)
 

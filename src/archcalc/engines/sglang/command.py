@@ -18,7 +18,7 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     if count == 1:
         return Command(" ".join(words))
     each, ranks = everywhere(count)
-    words += [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
+    words += [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr '<address-of-the-first-machine>:20000'"]
     return Command(" ".join(words), (f"{each}, run the same with --node-rank {ranks}",))
 
 

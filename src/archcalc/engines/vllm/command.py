@@ -50,5 +50,5 @@ def _machines(count: int, ask: Ask, fit: Fit) -> tuple[list[str], str]:
     if not takes_nodes(ask.version) or not even(fit.placement, count):
         words = ["--distributed-executor-backend ray"]
         return words, f"join the {count} machines first: ray start --head, and {each} ray start --address"
-    words = [f"--nnodes {count}", "--node-rank 0", "--master-addr <address-of-the-first-machine>"]
+    words = [f"--nnodes {count}", "--node-rank 0", "--master-addr '<address-of-the-first-machine>'"]
     return words, f"{each}, run the same with --node-rank {ranks} --headless"
