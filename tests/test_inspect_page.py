@@ -91,10 +91,13 @@ def test_the_weights_table_is_in_the_json_too(run: Run) -> None:
     assert archcalc.inspect("qwen3-8b", offline=True).loaded is None
 
 
-def test_a_table_of_fits_says_what_would_fit_and_shows_no_empty_column(run: Run) -> None:
-    done = run("fit", "llama-3.3-70b", "--gpu", "h100,2x4090", "--ctx", "8k")
+def test_a_table_of_fits_says_what_would_fit_and_that_fits(run: Run) -> None:
+    done = run("fit", "llama-3.3-70b", "--gpu", "h100,l40s", "--ctx", "8k")
     assert done.returncode == 1
-    assert "1xh100-sxm-80gb: would fit with" in done.stdout and "2xrtx-4090: would fit with" in done.stdout
+    said = re.search(r"1xh100-sxm-80gb: would fit with [^:]+: (--\S+) (\S+)", done.stdout)
+    assert said is not None and "1xl40s: would fit with" in done.stdout
+    machine = () if said[1] == "--gpu" else ("--gpu", "h100")
+    assert run("fit", "llama-3.3-70b", "--ctx", "8k", *machine, said[1], said[2]).returncode == 0
 
 
 def test_an_engine_is_found_by_the_programs_that_run_on_it(run: Run) -> None:
