@@ -132,6 +132,8 @@ CALLS = [
     ("slurm", "qwen3-8b --gpu 4060 --kv-dtype q8_0"),
     ("compose", "qwen3-8b --gpu rx-7900-xtx --engine llama.cpp"),
     ("k8s", "qwen3-8b --gpu mi300x --ctx 32k --utilization 0.8"),
+    ("slurm", "glm-4.6 --gpu 16xh100 --ctx 32k"),
+    ("slurm", "glm-4.6 --gpu 16xh100 --ctx 32k --engine sglang"),
     ("modelfile", "qwen3-8b --gpu m4-max-36gb --quant q4_k_m"),
     ("mlx", "qwen3-8b --gpu m4-max-36gb --quant mlx-int4"),
 ]
@@ -284,3 +286,32 @@ def test_a_command_that_no_chart_writes_is_refused(run: Run) -> None:
     assert (done.returncode, "vllm serve MODEL" in done.stderr) == (2, True)
     done = run("fit", "--gpu", "h100", "--emit", "compose", "--", "ollama", "run", "qwen3-8b")
     assert (done.returncode, "this is ollama" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_on_several_nodes_each_has_its_rank_and_the_address_of_the_first(run: Run, engine: str, tmp_path: Path) -> None:
+    """srun(1): SLURM_NODEID is a task's node. The script is run with stand-ins that print what they are given; vLLM's others serve
+    nothing (0.33, engine/arg_utils.py `--headless`)."""
+    text = emitted(run, "slurm", f"glm-4.6 --gpu 16xh100 --ctx 32k --engine {engine}")
+    assert "#SBATCH --nodes=2\n" in text and "#SBATCH --gpus-per-node=8\n" in text
+    stands = {
+        "srun": 'shift; for i in 0 1; do SLURM_NODEID=$i "$@"; done',
+        "scontrol": "printf 'a1\\na2\\n'",
+        "apptainer": 'echo "RUN $*"',
+    }
+    for name, body in stands.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_NODELIST": "a[1-2]"}
+    done = subprocess.run(["bash", "-c", text], env=env, capture_output=True, text=True, check=True)
+    first, second = (shlex.split(line) for line in done.stdout.splitlines() if line.startswith("RUN "))
+    address = ["--master-addr", "a1"] if engine == "vllm" else ["--dist-init-addr", "a1:20000"]
+    assert first[first.index("--nnodes") :] == ["--nnodes", "2", "--node-rank", "0", *address]
+    assert second[second.index("--nnodes") :] == [
+        "--nnodes",
+        "2",
+        "--node-rank",
+        "1",
+        *address,
+        *["--headless"][: engine == "vllm"],
+    ]
