@@ -184,6 +184,8 @@ def _manifest(document: Any, depth: int = 0, pods: int = 1) -> Iterator[Command]
     group = document.get("leaderWorkerTemplate")
     if isinstance(group, dict) and isinstance(group.get("size"), int):
         pods = group["size"]
+        # The leader's is the command that serves; its workers' are the same with ranks of their own.
+        document = {"leader": group.get("leaderTemplate") or group.get("workerTemplate")}
     services = document.get("services")
     if isinstance(services, dict):
         for name, service in services.items():

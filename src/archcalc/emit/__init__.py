@@ -30,7 +30,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "compose": Kind("compose", ("vllm", "sglang", "llama.cpp")),
-    "k8s": Kind("k8s", ("vllm", "sglang", "llama.cpp")),
+    "k8s": Kind("k8s", ("vllm", "sglang", "llama.cpp"), nodes=True),
     "helm": Kind("helm", ("vllm",)),
     "slurm": Kind("slurm", ("vllm", "sglang", "llama.cpp"), nodes=True),
     "llm-d": Kind("llmd", ("vllm",)),
@@ -79,11 +79,15 @@ PROGRAMS = {
 }
 
 
+_OF_NODES = ("--nnodes", "--node-rank", "--master-addr", "--dist-init-addr")
+
+
 class Deployment(NamedTuple):
     """A plan as it is deployed.
 
     `words` are the program's and then its arguments, which listen on `port` of all addresses; `arguments` those alone. `source` is the
-    repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None for a model of the Hub.
+    repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None
+    for a model of the Hub.
     """
 
     name: str
@@ -110,6 +114,17 @@ class Deployment(NamedTuple):
     @property
     def arguments(self) -> list[str]:
         return list(self.words[self.program :])
+
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """The words without what differs between machines."""
+        out: list[str] = []
+        skip = False
+        for word in self.words:
+            if not skip and word not in (*_OF_NODES, "--headless"):
+                out.append(word)
+            skip = not skip and word in _OF_NODES
+        return tuple(out)
 
     @property
     def start_s(self) -> int:
@@ -158,7 +173,7 @@ def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, ima
     if spec.nodes > 1 and not entry.nodes:
         raise UnsupportedError(
             f"--emit {kind} writes the file of one machine, and the plan takes {spec.nodes}",
-            "name the GPUs of one machine, write --emit slurm, or start the printed command on each",
+            "name the GPUs of one machine, write --emit k8s or slurm, or start the printed command on each",
         )
     if spec.nodes > 1 and "--nnodes" not in shlex.split(r.command):
         raise UnsupportedError(

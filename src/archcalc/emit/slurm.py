@@ -32,7 +32,7 @@ def write(d: Deployment) -> str:
     bind = []
     if d.path is not None:
         bind = ["--bind", os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path]
-    run = ["apptainer", "exec", *([_GPU[d.vendor]] if d.vendor in _GPU else []), *bind, f"docker://{d.image}", *_alone(d.words)]
+    run = ["apptainer", "exec", *([_GPU[d.vendor]] if d.vendor in _GPU else []), *bind, f"docker://{d.image}", *d.alone]
     line, first = f"srun {shlex.join(run)}", []
     if d.nodes > 1:
         first = ['export FIRST="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"']
@@ -51,18 +51,6 @@ def write(d: Deployment) -> str:
 
 
 _OTHERS = '[ "$SLURM_NODEID" = 0 ] || others=--headless; '
-_OF_NODES = ("--nnodes", "--node-rank", "--master-addr", "--dist-init-addr")
-
-
-def _alone(words: tuple[str, ...]) -> list[str]:
-    """The command without what differs between nodes."""
-    out: list[str] = []
-    skip = False
-    for word in words:
-        if not skip and word not in (*_OF_NODES, "--headless"):
-            out.append(word)
-        skip = not skip and word in _OF_NODES
-    return out
 
 
 def _joined(d: Deployment) -> str:
