@@ -97,3 +97,64 @@ def test_a_length_that_vllm_lowers_by_itself_starts(cli: Run) -> None:
         "-1",
     )
     assert done.returncode == 2 and "takes numbers" in done.stderr
+
+
+_IMAGE = "vllm/vllm-openai:v0.33.0 --model qwen3-0.6b --max-model-len 8192"
+_POD = """apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec:
+  containers:
+  - name: a
+    image: vllm/vllm-openai:v0.33.0
+    args: [--model, qwen3-0.6b, --max-model-len, "8192", -tp, "2"]
+    resources: {limits: {nvidia.com/gpu: COUNT}}
+"""
+_COMPOSE = """services:
+  a:
+    image: vllm/vllm-openai:v0.33.0
+    command: --model qwen3-0.6b --max-model-len 8192 -tp 2
+    deploy: {resources: {reservations: {devices: [{driver: nvidia, GIVEN, capabilities: [gpu]}]}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus", "said"),
+    [
+        (f"docker run --gpus '\"device=0\"' {_IMAGE} -tp 2", 1, '--gpus "device=0"'),
+        (f"docker run --gpus 1 {_IMAGE} -tp 2", 1, "--gpus 1"),
+        (f"docker run --gpus 2 {_IMAGE} -tp 2", 2, ""),
+        (f"docker run --gpus '\"device=1,3\"' {_IMAGE} -tp 2", 2, ""),
+        (f"podman run --device nvidia.com/gpu=0 {_IMAGE} -tp 2", 1, "--device nvidia.com/gpu=0"),
+        (f"docker run --runtime nvidia -e NVIDIA_VISIBLE_DEVICES=0 {_IMAGE} -tp 2", 1, "NVIDIA_VISIBLE_DEVICES=0"),
+        (f"docker run --gpus 2 -e CUDA_VISIBLE_DEVICES=0 {_IMAGE} -tp 2", 1, "CUDA_VISIBLE_DEVICES=0"),
+        (_POD.replace("COUNT", "1"), 1, "nvidia.com/gpu: 1"),
+        (_POD.replace("COUNT", "2"), 2, ""),
+        (_COMPOSE.replace("GIVEN", "count: 1"), 1, "count: 1"),
+        (_COMPOSE.replace("GIVEN", "device_ids: ['0']"), 1, "device_ids: [0]"),
+        (_COMPOSE.replace("GIVEN", "count: 2"), 2, ""),
+    ],
+)  # fmt: skip
+def test_a_command_has_the_gpus_that_its_container_gets(cli: Run, tmp_path: Path, text: str, gpus: int, said: str) -> None:
+    """What -tp 2 asks for beyond its container is refused with both numbers; a bare name takes the container's count."""
+    (tmp_path / "given").write_text(text, encoding="utf-8")
+    for named in ("4x4090", "4090"):
+        done = cli("fit", "--offline", "--gpu", named, "--command-file", "given", "--format", "json")
+        if gpus == 1:
+            assert done.returncode == 2 and f"runs on 2 GPUs, and {said} leaves it 1 GPU" in done.stderr, done.stderr
+        else:
+            assert done.returncode == 0 and json.loads(done.stdout)["gpus"] == 2, done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"docker run --gpus all {_IMAGE} -tp 2",
+        "docker run --gpus 1 --entrypoint bash vllm/vllm-openai:v0.33.0 -c 'ray start --head; vllm serve qwen3-0.6b"
+        " --max-model-len 8192 -tp 2'",
+        f"docker run --gpus 1 {_IMAGE} -tp 2 --nnodes 2 --node-rank 0 --master-addr h",
+    ],
+)
+def test_a_container_that_is_one_of_several_or_has_all_gpus_limits_nothing(cli: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "given.sh").write_text(text, encoding="utf-8")
+    assert cli("fit", "--offline", "--gpu", "2x4090", "--command-file", "given.sh").returncode == 0

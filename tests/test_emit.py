@@ -132,6 +132,10 @@ CALLS = [
     ("slurm", "qwen3-8b --gpu 4060 --kv-dtype q8_0"),
     ("compose", "qwen3-8b --gpu rx-7900-xtx --engine llama.cpp"),
     ("k8s", "qwen3-8b --gpu mi300x --ctx 32k --utilization 0.8"),
+    ("slurm", "glm-4.6 --gpu 16xh100 --ctx 32k"),
+    ("k8s", "glm-4.6 --gpu 16xh100 --ctx 32k"),
+    ("k8s", "glm-4.6 --gpu 16xh100 --ctx 32k --engine sglang"),
+    ("slurm", "glm-4.6 --gpu 16xh100 --ctx 32k --engine sglang"),
     ("modelfile", "qwen3-8b --gpu m4-max-36gb --quant q4_k_m"),
     ("mlx", "qwen3-8b --gpu m4-max-36gb --quant mlx-int4"),
 ]
@@ -238,7 +242,7 @@ def test_a_folder_is_mounted_where_it_stands(run: Run, tmp_path: Path) -> None:
     ("call", "said", "status"),
     [
         ("qwen3-8b --gpu m4-max --emit compose", "containers on a Mac see no GPU", 2),
-        ("llama-3.1-405b --gpu 16xh100 --ctx 8k --emit k8s", "the plan takes 2", 2),
+        ("llama-3.1-405b --gpu 16xh100 --ctx 8k --emit compose", "the plan takes 2", 2),
         ("qwen3-8b --gpu h100 --engine sglang --emit helm", "--emit helm starts vllm", 2),
         ("qwen3-8b --gpu h100 --emit shell", "one of compose", 2),
         ("llama-3.1-405b --gpu h100 --emit k8s", "does not fit", 1),
@@ -284,3 +288,59 @@ def test_a_command_that_no_chart_writes_is_refused(run: Run) -> None:
     assert (done.returncode, "vllm serve MODEL" in done.stderr) == (2, True)
     done = run("fit", "--gpu", "h100", "--emit", "compose", "--", "ollama", "run", "qwen3-8b")
     assert (done.returncode, "this is ollama" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_on_several_nodes_each_has_its_rank_and_the_address_of_the_first(run: Run, engine: str, tmp_path: Path) -> None:
+    """srun(1): SLURM_NODEID is a task's node. The script is run with stand-ins that print what they are given; vLLM's others serve
+    nothing (0.33, engine/arg_utils.py `--headless`)."""
+    text = emitted(run, "slurm", f"glm-4.6 --gpu 16xh100 --ctx 32k --engine {engine}")
+    assert "#SBATCH --nodes=2\n" in text and "#SBATCH --gpus-per-node=8\n" in text
+    stands = {
+        "srun": 'shift; for i in 0 1; do SLURM_NODEID=$i "$@"; done',
+        "scontrol": "printf 'a1\\na2\\n'",
+        "apptainer": 'echo "RUN $*"',
+    }
+    for name, body in stands.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_NODELIST": "a[1-2]"}
+    done = subprocess.run(["bash", "-c", text], env=env, capture_output=True, text=True, check=True)
+    first, second = (shlex.split(line) for line in done.stdout.splitlines() if line.startswith("RUN "))
+    address = ["--master-addr", "a1"] if engine == "vllm" else ["--dist-init-addr", "a1:20000"]
+    assert first[first.index("--nnodes") :] == ["--nnodes", "2", "--node-rank", "0", *address]
+    assert second[second.index("--nnodes") :] == [
+        "--nnodes",
+        "2",
+        "--node-rank",
+        "1",
+        *address,
+        *["--headless"][: engine == "vllm"],
+    ]
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_a_leader_and_its_workers_are_one_group(run: Run, engine: str) -> None:
+    """kubernetes-sigs/lws 0.7, leaderworkerset_types.go; the pods' and the Service's structure is that of the Kubernetes API."""
+    pod = {"metadata!": {"labels!": None}, "spec!": DEPLOYMENT["spec!"]["template!"]["spec!"]}  # type: ignore[index]
+    shape = {
+        "apiVersion!": "leaderworkerset.x-k8s.io/v1", "kind!": "LeaderWorkerSet", "metadata!": METADATA,
+        "spec!": {
+            "replicas": int,
+            "leaderWorkerTemplate!": {
+                "size!": int, "restartPolicy": "RecreateGroupOnPodRestart", "leaderTemplate": pod, "workerTemplate!": pod,
+            },
+        },
+    }  # fmt: skip
+    group, service = yaml.safe_load_all(emitted(run, "k8s", f"glm-4.6 --gpu 16xh100 --ctx 32k --engine {engine}"))
+    conforms(group, shape)
+    conforms(service, SERVICE)
+    template = group["spec"]["leaderWorkerTemplate"]
+    leader, worker = (template[f"{role}Template"] for role in ("leader", "worker"))
+    labels = service["spec"]["selector"].items()
+    assert labels <= leader["metadata"]["labels"].items() and not labels <= worker["metadata"]["labels"].items()
+    (serves,), (works,) = (each["spec"]["containers"] for each in (leader, worker))
+    assert template["size"] == 2 and serves["resources"]["limits"] == works["resources"]["limits"] == {"nvidia.com/gpu": 8}
+    assert serves["args"][serves["args"].index("--node-rank") + 1] == "0" and "--headless" not in serves["args"]
+    assert works["args"][works["args"].index("--node-rank") + 1] == "$(LWS_WORKER_INDEX)"
+    assert ("--headless" in works["args"]) is (engine == "vllm") and "readinessProbe" not in works

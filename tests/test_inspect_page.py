@@ -27,7 +27,7 @@ def test_formats_and_machines_are_those_of_fit(name: str) -> None:
     made = sizes.sizes(load(name).architecture)
     assert [size.published for size in made] == [True] + [False] * (len(made) - 1)
     for size in made:
-        for card, count in zip(sizes.CARDS, size.cards, strict=True):
+        for card, count in zip(sizes.CARDS, (each.gpus for each in size.cards), strict=True):
             for n in {count or 16, max((k for k in sizes.COUNTS if k < (count or 17)), default=1)}:
                 quant = None if size.published else size.quant
                 ask = Ask(hardware.parse_spec(f"{n}x{card}"), "vllm", 8192, quant=quant)
@@ -74,3 +74,41 @@ def test_what_the_engine_does_not_hold_is_left_out(tmp_path_factory: pytest.Temp
     text = run("inspect", str(folder / "guess.json")).stdout
     assert "on disk" in text
     assert "GPUs that hold it" not in text
+
+
+def test_the_weights_table_is_in_the_json_too(run: Run) -> None:
+    """The same rows as on the page; null in long lists, and in the library unless asked for."""
+    import archcalc
+
+    call = ("inspect", "qwen3-8b", "--format", "json")
+    rows = json.loads(run(*call).stdout)["loaded"]
+    assert [(row["quant"], row["published"]) for row in rows] == [("bf16", True), ("fp8", False), ("w4a16", False)]
+    assert [row["bytes"] for row in rows] == sorted((row["bytes"] for row in rows), reverse=True)
+    assert [card["gpu"] for card in rows[0]["cards"]] == list(sizes.CARDS)
+    assert json.loads(run(*call, "--no-loaded").stdout)["loaded"] is None
+    nine = run("inspect", *["qwen3-8b"] * 9, "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["loaded"] for line in nine] == [None] * 9
+    assert archcalc.inspect("qwen3-8b", offline=True).loaded is None
+
+
+def test_a_table_of_fits_says_what_would_fit_and_that_fits(run: Run) -> None:
+    done = run("fit", "llama-3.3-70b", "--gpu", "h100,l40s", "--ctx", "8k")
+    assert done.returncode == 1
+    said = re.search(r"1xh100-sxm-80gb: would fit with [^:]+: (--\S+) (\S+)", done.stdout)
+    assert said is not None and "1xl40s: would fit with" in done.stdout
+    machine = () if said[1] == "--gpu" else ("--gpu", "h100")
+    assert run("fit", "llama-3.3-70b", "--ctx", "8k", *machine, said[1], said[2]).returncode == 0
+
+
+def test_an_engine_is_found_by_the_programs_that_run_on_it(run: Run) -> None:
+    for name in ("ollama", "LM Studio"):
+        assert "--engine llama.cpp" in run("fit", "qwen3-8b", "--gpu", "4090", "--engine", name).stderr
+
+
+@pytest.mark.parametrize(
+    ("tag", "model"),
+    [("llama3.1:8b", "llama-3.1-8b"), ("qwen3:30b-a3b-q4_K_M", "qwen3-30b-a3b"), ("llama3.2:3b-instruct-q8_0", "llama-3.2-3b")],
+)
+def test_a_tag_of_ollama_names_the_size(run: Run, tag: str, model: str) -> None:
+    done = run("fit", "--gpu", "4090", "--format", "json", "--", "ollama", "run", tag)
+    assert json.loads(done.stdout)["source"].replace(":", "-").replace("llama3", "llama-3") == model, done.stderr

@@ -27,7 +27,7 @@ CONFIG = {
 # 2 x (attention + mlp + two norms) + embedding + head + last norm.
 TOTAL = 2 * (64 * (64 + 32 + 32 + 64) + 3 * 64 * 128 + 2 * 64) + 2 * 100 * 64 + 64
 CASES: dict[str, dict[str, Any]] = {
-    "inspect": {"ctx": "8k", "batch": 2},
+    "inspect": {"loaded": True, "ctx": "8k", "batch": 2},
     "kv": {"engine": "vllm", "ctx": 8192, "tp": 2},
     "fit": {"gpu": "h100", "ctx": "16k", "concurrency": 4, "max_num_batched_tokens": 4096},
     "train": {"seq": "4k", "lora": 16, "qlora": True, "gpu": "4090", "optimizer": "adamw-8bit"},

@@ -36,6 +36,7 @@ def inspect(
     kv_dtype: str | None = None,
     engine: str = "textbook",
     explain: bool = False,
+    loaded: bool = False,
     set: Mapping[str, Any] | None = None,
     offline: bool = False,
     refresh: bool = False,
@@ -47,7 +48,7 @@ def inspect(
 
     `ctx` is tokens, the model's own maximum by default (`context` and `overrides` are other names of `ctx` and `set`). Figures are
     integers, bytes and tokens in the field's name; `status` says whether they are counted or guessed. `explain` fills `explain` with
-    every figure's formula and source.
+    every figure's formula and source, `loaded` fills `loaded` with what weights take in other formats and the cards that hold them.
 
     >>> import archcalc
     >>> r = archcalc.inspect("deepseek-v3", ctx="128k", offline=True)

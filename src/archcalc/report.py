@@ -245,8 +245,34 @@ class ForwardMemory(Record):
     basis: Literal["formula"] = "formula"
 
 
+class CardsNeeded(Record):
+    """How many of one card hold a model under an engine; null for more than 16."""
+
+    gpu: str
+    gpus: int | None
+
+
+class LoadedWeights(Record):
+    """Weights in one format as an engine holds them on one GPU: `bytes` with its scales and whatever it keeps unquantized.
+
+    `published` says whether it is how the checkpoint is stored. `cards` are the smallest numbers of them that hold the weights and one
+    sequence of `context_tokens`.
+    """
+
+    quant: str
+    published: bool
+    bytes: int
+    engine: str
+    context_tokens: int
+    cards: list[CardsNeeded]
+
+
 class Inspection(Report):
-    """What `archcalc inspect` says of one model."""
+    """What `archcalc inspect` says of one model.
+
+    `loaded` is the table of weights in several formats, empty for a guess and for what the engine does not serve. It takes longer than
+    all else, so it is null in lists of more than 8 models and in `archcalc.inspect` unless it is asked for (`loaded=True`).
+    """
 
     _shown = ("source", "status", "summary")
 
@@ -264,6 +290,7 @@ class Inspection(Report):
     forward: ForwardMemory | None
     notes: list[str]
     explain: list[ExplainedFigure]
+    loaded: list[LoadedWeights] | None = None
 
 
 class KvFigure(Record):

@@ -25,13 +25,13 @@ _DRAFTS = frozenset(
 
 class Understood(NamedTuple):
     """A command with what it asks for, and what to say of its flags. `line` is the command on one line, `visible` how many GPUs its
-    environment leaves to it and the variable that says so, where one does."""
+    container or environment leaves to it, the words that say so, and whether they are the container's, where any do."""
 
     asked: Asked
     options: Options
     notes: tuple[str, ...]
     line: str
-    visible: tuple[int, str] | None = None
+    visible: tuple[int, str, bool] | None = None
 
 
 _VISIBLE = (
@@ -45,12 +45,35 @@ _VISIBLE = (
 
 def _visible(environment: Sequence[tuple[str, str]]) -> tuple[int, str] | None:
     """How many GPUs the environment leaves to a command, by the last variable that says so; a value that a shell would make is none."""
+    from archcalc.commands.containers import of_visible
+
     found = None
     for name, value in environment:
         ids = [each.strip() for each in value.strip("\"' ").split(",")]
         if name in _VISIBLE and all(re.fullmatch(r"[\w-]*", each) for each in ids):
             found = sum(1 for each in ids if each not in ("", "-1")), f"{name}={value}"
+        elif name == "NVIDIA_VISIBLE_DEVICES" and (count := of_visible(value)) is not None:
+            found = count, f"{name}={value}"
     return found
+
+
+_SEVERAL = frozenset(
+    "--nnodes --node-rank --master-addr --dist-init-addr --headless --data-parallel-address --data-parallel-size-local"
+    " --data-parallel-start-rank --data-parallel-rank".split()
+)
+"""Flags of a command that is one of several, each in a container of its own."""
+
+
+def _left(found: Read) -> tuple[int, str, bool] | None:
+    """How many GPUs are left to a command, the words that say so, and whether they are its container's: the fewer of what its container
+    gets and its environment leaves. None where it is one of several commands."""
+    ray = found.get("--distributed-executor-backend") == "ray" or found.get("--data-parallel-backend") == "ray"
+    if ray or any(each.name in _SEVERAL for each in found.given):
+        return None
+    granted, visible = found.command.granted, _visible(found.command.environment)
+    if granted is not None and (visible is None or granted[0] <= visible[0]):
+        return *granted, True
+    return None if visible is None else (*visible, visible[1].startswith("NVIDIA_"))
 
 
 def understand(command: Command, version: str | None = None) -> Understood:
@@ -73,7 +96,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
 
         name, taken = of_library(asked.model)
         asked = asked._replace(model=name)
-    visible = _visible(command.environment) or command.given
+    visible = _left(found)
     if command.engine == "llama.cpp" and (devices := _devices(found)) is not None:
         visible = devices
         asked = asked._replace(unmodelled=tuple(flag for flag in asked.unmodelled if flag != "--device"))
@@ -116,13 +139,13 @@ def understand(command: Command, version: str | None = None) -> Understood:
     return Understood(asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible)
 
 
-def _devices(found: Read) -> tuple[int, str] | None:
+def _devices(found: Read) -> tuple[int, str, bool] | None:
     """How many GPUs `--device CUDA0,CUDA1` leaves to llama.cpp, and what says so (common/arg.cpp `parse_device_list`); None where it names
     none of its own kind, or is not given."""
     value = found.get("--device")
     names = [each.strip() for one in (value if isinstance(value, list) else [value]) for each in str(one or "").split(",")]
     own = {name for name in names if re.fullmatch(r"(?:CUDA|ROCm|Vulkan|SYCL|HIP|MUSA)\d+", name)}
-    return (len(own), f"--device {','.join(names)}") if own and len(own) == len(set(names)) else None
+    return (len(own), f"--device {','.join(names)}", False) if own and len(own) == len(set(names)) else None
 
 
 def with_draft(found: Understood, *, offline: bool = False, refresh: bool = False) -> Understood:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc import hardware
 from archcalc.analysis import fit
 from archcalc.engines.engine import DEFAULT, server
@@ -11,6 +9,7 @@ from archcalc.engines.placement import Placement
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import GpuSpec
 from archcalc.model import Architecture
+from archcalc.report import CardsNeeded, LoadedWeights
 
 ENGINE = DEFAULT
 CARDS = ("rtx-4090", "h100-sxm-80gb")
@@ -20,23 +19,14 @@ CONTEXT = 8192
 """Tokens of the one sequence that the machine has to hold beside the weights."""
 
 
-class Size(NamedTuple):
-    """Weights in one format: bytes of one copy on one GPU, and for each of `CARDS` the smallest number of them; None for more than 16."""
-
-    quant: str
-    published: bool
-    bytes: int
-    cards: tuple[int | None, ...]
-
-
-def sizes(architecture: Architecture) -> list[Size]:
+def sizes(architecture: Architecture) -> list[LoadedWeights]:
     """As published, in bf16, and down the engine's own ladder. Formats that the engine does not hold the model in are left out, and all
     are where it does not serve the model, where the model is a guess, or a part that no engine serves alone."""
     if architecture.status == "guessed" or architecture.is_part:
         return []
     first = GpuSpec(hardware.device(CARDS[-1]), 1)
     context = min(CONTEXT, architecture.longest or CONTEXT)
-    out: list[Size] = []
+    out: list[LoadedWeights] = []
     for quant in (None, "bf16", *server(ENGINE).ladder):
         ask = fit.Ask(first, ENGINE, context, quant=quant)
         try:
@@ -44,10 +34,10 @@ def sizes(architecture: Architecture) -> list[Size]:
             if any(size.quant == model.quant for size in out):
                 continue
             held = server(ENGINE).weigh(model, Placement(), ask)
-            cards = tuple(_smallest(architecture, ask, name, held.bytes) for name in CARDS)
+            cards = [CardsNeeded(name, _smallest(architecture, ask, name, held.bytes)) for name in CARDS]
         except ArchcalcError:
             continue
-        out.append(Size(model.quant, quant is None, held.bytes, cards))
+        out.append(LoadedWeights(model.quant, quant is None, held.bytes, ENGINE, context, cards))
     return out
 
 

@@ -112,25 +112,33 @@ def calibrated(ask: Ask, file: str) -> Ask:
     return ask._replace(host_bytes=size, gpus=ask.gpus._replace(notes=notes))
 
 
-def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str) -> GpuSpec:
-    """The GPUs that a variable of the command leaves to it. Raises `UsageError` where it runs on more, or so many are not named."""
+def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str, contained: bool, counted: bool) -> GpuSpec:
+    """The GPUs that the command's container or environment leaves to it; a name that came without a count takes its container's.
+
+    Raises `UsageError` where it runs on more, or so many are not named.
+    """
     left = f"{visible:,} GPUs" if visible != 1 else "1 GPU"
+    if runs_on is not None and runs_on > visible:
+        raise UsageError(f"the command runs on {runs_on:,} GPUs, and {said} leaves it {left}", "change one of them")
+    if contained and not counted and visible > spec.count == 1 and not spec.others:
+        return spec._replace(count=visible, notes=(*spec.notes, f"{said}: {visible:,} such GPUs"))
     if runs_on is not None:
-        if runs_on > visible:
-            raise UsageError(f"the command runs on {runs_on:,} GPUs, and {said} leaves it {left}", "change one of them")
         return spec
     if visible == spec.count:
         return spec
     if not 0 < visible < spec.count or spec.others:
         named = f"{spec.count:,} are named" if spec.count > 1 else "1 is named"
-        hint = f"name those that it sees: --gpu {max(1, visible)}x{spec.device.id}"
+        hint = f"name those that it sees: --gpu {visible}x{spec.device.id}" if visible else "let it see those that it runs on"
         raise UsageError(f"{said} leaves the command {left}, and {named}", hint)
     note = f"{said}: the command sees {visible:,} of the {spec.count:,} GPUs that are named"
     return spec._replace(count=visible, notes=(*spec.notes, note))
 
 
-def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: int, ram: int | None) -> Ask:
-    """The command as a question about a machine. Raises `UsageError` where it runs on more GPUs than are named."""
+def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: int, ram: int | None, counted: bool = True) -> Ask:
+    """The command as a question about a machine; `counted` says whether a number of its GPUs was named.
+
+    Raises `UsageError` where it runs on more GPUs than are named.
+    """
     from archcalc.engines.plan import Ask
 
     asked = found.asked
@@ -138,7 +146,7 @@ def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: i
     if quant is not None:
         values["quant"] = quant
     if found.visible is not None:
-        spec = _left(spec, asked.gpus, *found.visible)
+        spec = _left(spec, asked.gpus, *found.visible, counted)
     if asked.gpus is not None and asked.gpus != spec.count:
         if asked.gpus > spec.count:
             named = f"{spec.count:,} are named" if spec.count > 1 else "1 is named"

@@ -228,7 +228,7 @@ def command(
             wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(ram_bandwidth))
         _of_command(
             own, specs, engine_version, quant, concurrency or 1, ram, calibration, wanted,
-            set_ or [], form, offline, refresh, explain, emitted,
+            set_ or [], form, offline, refresh, explain, emitted, any(map(_counts, gpu or ["here"] if vram is None else gpu or [])),
         )  # fmt: skip
         return
     if ram_bandwidth is not None:
@@ -455,7 +455,7 @@ def _print(
 def _of_command(
     own: Any, specs: Sequence[GpuSpec], version: str | None, quant: str | None, concurrency: int, ram: str | None,
     calibration: str | None, wanted: Wanted, set_: list[str], form: Forms,
-    offline: bool, refresh: bool, explain: bool, emitted: Emitted | None,
+    offline: bool, refresh: bool, explain: bool, emitted: Emitted | None, counted: bool,
 ) -> None:  # fmt: skip
     """The answer to an engine's own command."""
     from archcalc import units
@@ -467,7 +467,7 @@ def _of_command(
     found = with_draft(understand(own, version), offline=offline, refresh=refresh)
     asks = {}
     for spec in specs:
-        ask = question(found, spec, quant, concurrency, units.parse_bytes(ram) if ram else None)
+        ask = question(found, spec, quant, concurrency, units.parse_bytes(ram) if ram else None, counted)
         asks[spec] = calibrated(ask, calibration) if calibration is not None and wanted.calibration is None else ask
 
     def report(text: str) -> FitReport:
@@ -554,6 +554,17 @@ def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = Fa
         parts = [text.replace("+", ",") if mixed else text] if alone else hardware.split_list(text)
         found += [machine(part, None, mixed) for part in parts]
     return list(dict.fromkeys(found))
+
+
+def _counts(gpu: str) -> bool:
+    """Whether a machine's name says how many GPUs it has: as a number, as a list, or as the name of a whole machine."""
+    from archcalc import hardware
+    from archcalc.units import split_count
+
+    try:
+        return split_count(gpu)[1].strip() != gpu.strip().lower() or hardware.parse_spec(gpu).instance is not None
+    except UsageError:
+        return True
 
 
 def machine(gpu: str | None, vram: str | None, mixed: bool = False) -> Any:

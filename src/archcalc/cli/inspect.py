@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,8 +26,8 @@ from archcalc.cli._run import Format, print_each
 from archcalc.engines.engine import TEXTBOOK, check_engine
 from archcalc.report import Inspection, to_plain
 
-if TYPE_CHECKING:
-    from archcalc.analysis.sizes import Size
+MOST_LOADED = 8
+"""Models of one call for which the weights in other formats are worked out unasked: they take longer than all else."""
 
 
 def command(
@@ -42,6 +42,14 @@ def command(
     explain: Annotated[
         bool, typer.Option("--explain", help="Every figure as its formula with the numbers in it, and its source.")
     ] = False,
+    loaded_: Annotated[
+        bool | None,
+        typer.Option(
+            "--loaded/--no-loaded",
+            help="What weights take in other formats and the cards that hold them; by default for up to 8 models.",
+            show_default=False,
+        ),
+    ] = None,
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
@@ -61,8 +69,8 @@ def command(
     weights = units.parse_dtype(dtype) if dtype is not None else None
     cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
 
-    # Only the page tells what weights take in other formats: lists of thousands of models need not wait for it.
-    sized: dict[int, list[Size]] = {}
+    if loaded_ is None:
+        loaded_ = form is Format.table or (form in (Format.json, Format.jsonl) and len(source) <= MOST_LOADED)
 
     def report(text: str) -> Inspection:
         loaded = load(text, offline=offline, refresh=refresh, overrides=set_ or (), reference=reference)
@@ -81,16 +89,16 @@ def command(
             from archcalc.analysis.explain import explained
 
             made.explain = list(explained(loaded.architecture, made))
-        if form is Format.table:
+        if loaded_:
             from archcalc.analysis.sizes import sizes
 
-            sized[id(made)] = sizes(loaded.architecture)
+            made.loaded = sizes(loaded.architecture)
         return made
 
     def page(r: Inspection) -> None:
         from archcalc.render.page import write_page
 
-        write_page(r, sys.stdout, sized.get(id(r), ()))
+        write_page(r, sys.stdout)
 
     print_each(source, report, form, plain=to_plain, page=page, markdown=_markdown, csv=_csv)
 

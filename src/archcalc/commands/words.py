@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from archcalc.commands.containers import Granted, of_cdi, of_compose, of_docker, of_kubernetes, shared
 from archcalc.commands.shell import MOST_BYTES, Simple, Word, simple_commands
 from archcalc.errors import FormatError, UsageError
 
@@ -19,10 +20,8 @@ NAMES: Mapping[Engine, str] = {"vllm": "vLLM", "sglang": "SGLang", "llama.cpp": 
 class Command(NamedTuple):
     """An engine's command. `words` follow the program; `version` is what the image's tag says. `where` is the service or container.
 
-    `given` is how many GPUs its container is given, and what says so.
-
     `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
-    known.
+    known. `granted` is how many GPUs its container gets, and the words that say so.
     """
 
     engine: Engine
@@ -32,7 +31,7 @@ class Command(NamedTuple):
     version: str | None = None
     where: str = ""
     unknown: tuple[str, ...] = ()
-    given: tuple[int, str] | None = None
+    granted: Granted | None = None
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -175,15 +174,21 @@ def _yaml(text: str, name: str, sure: bool) -> list[Any] | None:
     return found or (None if not sure else [])
 
 
-def _manifest(document: Any, depth: int = 0) -> Iterator[Command]:
-    """Compose services, and containers wherever a manifest has them."""
+def _manifest(document: Any, depth: int = 0, pods: int = 1) -> Iterator[Command]:
+    """Compose services, and containers wherever a manifest has them. `pods` are those of one group that a LeaderWorkerSet makes."""
     if depth > 40:
         return
     if isinstance(document, list):
         for item in document:
-            yield from _manifest(item, depth + 1)
+            yield from _manifest(item, depth + 1, pods)
     if not isinstance(document, dict):
         return
+    # kubernetes-sigs/lws 0.7, api/leaderworkerset/v1/leaderworkerset_types.go: `size` pods, the leader among them.
+    group = document.get("leaderWorkerTemplate")
+    if isinstance(group, dict) and isinstance(group.get("size"), int):
+        pods = group["size"]
+        # The leader's is the command that serves; its workers' are the same with ranks of their own.
+        document = {"leader": group.get("leaderTemplate") or group.get("workerTemplate")}
     services = document.get("services")
     if isinstance(services, dict):
         for name, service in services.items():
@@ -193,13 +198,13 @@ def _manifest(document: Any, depth: int = 0) -> Iterator[Command]:
         if key in ("containers", "initContainers") and isinstance(value, list):
             for container in value:
                 if isinstance(container, dict):
-                    yield from _container(str(container.get("name", "")), container, compose=False)
+                    yield from _container(str(container.get("name", "")), container, compose=False, pods=pods)
         elif key == "modelSpec" and isinstance(value, list):
             for model in value:
                 if isinstance(model, dict):
                     yield from _of_chart(model)
         elif key != "services":
-            yield from _manifest(value, depth + 1)
+            yield from _manifest(value, depth + 1, pods)
 
 
 def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
@@ -222,11 +227,13 @@ def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
         words += ["--revision", str(model["modelRevision"])]
     image = f"{model.get('repository') or 'vllm'}:{model.get('tag') or ''}"
     made = [Word(word, tuple(_written(word))) for word in words]
+    gpus = model.get("requestGPU")
+    granted = (int(gpus), f"requestGPU: {gpus}") if isinstance(gpus, int) and gpus > 0 else None
     for command in _in_image(image, made, [], {}):
-        yield command._replace(where=str(model.get("name", "")))
+        yield command._replace(where=str(model.get("name", "")), granted=granted)
 
 
-def _container(name: str, c: Mapping[str, Any], *, compose: bool) -> Iterator[Command]:
+def _container(name: str, c: Mapping[str, Any], *, compose: bool, pods: int = 1) -> Iterator[Command]:
     environment: dict[str, str] = {}
     given = c.get("environment") if compose else c.get("env")
     if isinstance(given, dict):
@@ -243,55 +250,13 @@ def _container(name: str, c: Mapping[str, Any], *, compose: bool) -> Iterator[Co
     image = str(c.get("image") or "")
     if compose:
         image = "".join(w.text for w in _expanded(image, {}))
-    gpus = _reserved(c) if compose else _limited(c)
+    granted = of_compose(c) if compose else of_kubernetes(c)
+    if granted is not None and pods > 1:
+        granted = granted[0] * pods, f"{granted[1]} in {pods} pods"
+    if pods == 1 and shared(" ".join(word.text for word in (*head, *rest))):
+        granted = None
     for command in _in_image(image, head, rest, environment):
-        yield command._replace(where=name, given=gpus)
-
-
-_GPU_RESOURCES = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe")
-
-
-def _limited(c: Mapping[str, Any]) -> tuple[int, str] | None:
-    """How many GPUs a container of Kubernetes may have: limits, and requests where they are equal to them."""
-    resources = c.get("resources")
-    for kind in ("limits", "requests"):
-        held = resources.get(kind) if isinstance(resources, dict) else None
-        for name in _GPU_RESOURCES:
-            count = held.get(name) if isinstance(held, dict) else None
-            if str(count).isdecimal():
-                return int(str(count)), f"{name}: {count}"
-    return None
-
-
-def _reserved(c: Mapping[str, Any]) -> tuple[int, str] | None:
-    """How many GPUs a service of compose has (compose-spec, deploy.md, `devices`, and `gpus`); None for all."""
-    held: Any = c
-    for key in ("deploy", "resources", "reservations", "devices"):
-        held = held.get(key) if isinstance(held, dict) else None
-    for listed in (held, c.get("gpus")):
-        for device in listed if isinstance(listed, list) else ():
-            if not isinstance(device, dict):
-                continue
-            ids, count = device.get("device_ids"), device.get("count")
-            if isinstance(ids, list):
-                return len(ids), f"device_ids: {', '.join(map(str, ids))}"
-            if str(count).isdecimal():
-                return int(str(count)), f"count: {count}"
-    return None
-
-
-def _docker_gpus(value: str) -> tuple[int, str] | None:
-    """What `--gpus` gives: all, a number, or devices (docker/cli, opts/gpus.go)."""
-    text = value.strip("\"' ")
-    if text.isdecimal():
-        return int(text), f"--gpus {text}"
-    found = re.search(r"(?:^|,)\"?(count|device)=([^\"]*)", text)
-    if found is None:
-        return None
-    if found[1] == "count":
-        return (int(found[2]), f"--gpus {text}") if found[2].isdecimal() else None
-    ids = [each for each in re.split(r",(?!\w+=)", found[2]) if each and "=" not in each]
-    return len(ids), f"--gpus {text}"
+        yield command._replace(where=name, granted=command.granted or granted)
 
 
 def _words_of(value: Any, environment: Mapping[str, str], compose: bool) -> list[Word]:
@@ -583,7 +548,7 @@ def _subcommand(engine: Engine, texts: Sequence[str], at: int) -> str:
 def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
     entry: list[Word] = []
     inside: dict[str, str] = {}
-    gpus: tuple[int, str] | None = None
+    gpus, devices = "", list[str]()
     i = 0
     while i < len(words) and words[i].text.startswith("-"):
         flag, equals, value = words[i].text.partition("=")
@@ -598,14 +563,23 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
             key, _, held = words[i].text[2:].partition("=")
             inside[key] = held
         elif flag == "--gpus":
-            gpus = _docker_gpus(value)
+            gpus = value
+        elif flag == "--device":
+            devices.append(value)
         elif flag == "--entrypoint":
             entry = [Word(t.text, t.unknown) for s in simple_commands(value) for t in s.words]
         i += 1
     if i >= len(words):
         return
+    granted = of_cdi(devices)
+    if gpus:
+        count = of_docker(gpus)
+        granted = None if count is None else (count, f"--gpus {gpus}")
+        # What --gpus says stands over the variable (docker/cli 27; moby 27, daemon/nvidia_linux.go).
+        inside.pop("NVIDIA_VISIBLE_DEVICES", None)
     for command in _in_image(words[i].text, entry, list(words[i + 1 :]), inside):
-        yield command._replace(given=gpus)
+        joined = shared(" ".join(word.text for word in words[i:]))
+        yield command._replace(granted=None if joined else command.granted or granted)
 
 
 def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:

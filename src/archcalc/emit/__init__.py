@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of file: its module, the engines that it starts (the first where none is named), and whether it runs in containers."""
+    """A kind of file: its module, the engines that it starts (the first where none is named), whether it runs in containers, and on
+    several machines."""
 
     module: str
     engines: tuple[str, ...]
     contained: bool = True
+    nodes: bool = False
 
 
 KINDS = {
     "compose": Kind("compose", ("vllm", "sglang", "llama.cpp")),
-    "k8s": Kind("k8s", ("vllm", "sglang", "llama.cpp")),
+    "k8s": Kind("k8s", ("vllm", "sglang", "llama.cpp"), nodes=True),
     "helm": Kind("helm", ("vllm",)),
-    "slurm": Kind("slurm", ("vllm", "sglang", "llama.cpp")),
+    "slurm": Kind("slurm", ("vllm", "sglang", "llama.cpp"), nodes=True),
     "llm-d": Kind("llmd", ("vllm",)),
     "modelfile": Kind("modelfile", ("llama.cpp",), False),
     "lmstudio": Kind("lmstudio", ("llama.cpp",), False),
@@ -77,11 +79,15 @@ PROGRAMS = {
 }
 
 
+_OF_NODES = ("--nnodes", "--node-rank", "--master-addr", "--dist-init-addr")
+
+
 class Deployment(NamedTuple):
     """A plan as it is deployed.
 
     `words` are the program's and then its arguments, which listen on `port` of all addresses; `arguments` those alone. `source` is the
-    repository of what was judged, `path` the file or folder of the host that is loaded, None for a model of the Hub.
+    repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None
+    for a model of the Hub.
     """
 
     name: str
@@ -93,6 +99,7 @@ class Deployment(NamedTuple):
     release: str
     port: int
     gpus: int
+    nodes: int
     vendor: str
     path: str | None
     weights_bytes: int
@@ -107,6 +114,17 @@ class Deployment(NamedTuple):
     @property
     def arguments(self) -> list[str]:
         return list(self.words[self.program :])
+
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """The words without what differs between machines."""
+        out: list[str] = []
+        skip = False
+        for word in self.words:
+            if not skip and word not in (*_OF_NODES, "--headless"):
+                out.append(word)
+            skip = not skip and word in _OF_NODES
+        return tuple(out)
 
     @property
     def start_s(self) -> int:
@@ -152,10 +170,15 @@ def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, ima
             f"--emit {kind}: how containers ask for {spec.device.name} is not known here",
             f"name a listed card of {', '.join(RESOURCES)}" if vendor == "custom" else "start the printed command there",
         )
-    if spec.nodes > 1:
+    if spec.nodes > 1 and not entry.nodes:
         raise UnsupportedError(
             f"--emit {kind} writes the file of one machine, and the plan takes {spec.nodes}",
-            "name the GPUs of one machine, or start the printed command on each",
+            "name the GPUs of one machine, write --emit k8s or slurm, or start the printed command on each",
+        )
+    if spec.nodes > 1 and "--nnodes" not in shlex.split(r.command):
+        raise UnsupportedError(
+            f"--emit {kind} starts one command on each of {spec.nodes} machines by --nnodes, and this plan's is joined by other means",
+            "start the printed command as its note says",
         )
     if spec.others:
         raise UnsupportedError(f"--emit {kind} asks for GPUs of one kind, and these are several", "name one kind")
@@ -212,7 +235,8 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
         image=image or "",
         release=release,
         port=port,
-        gpus=r.gpus,
+        gpus=r.gpus // spec.nodes,
+        nodes=spec.nodes,
         vendor=spec.device.vendor,
         path=path,
         weights_bytes=r.per_gpu.weights_bytes * r.plan.tp * r.plan.pp,

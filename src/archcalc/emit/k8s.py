@@ -1,7 +1,9 @@
-"""A Kubernetes Deployment and its Service.
+"""A Kubernetes Deployment, or a LeaderWorkerSet for several machines, and its Service.
 
 Source: the Kubernetes API reference, apps/v1 Deployment and v1 Service; tasks/manage-gpus/scheduling-gpus (GPUs are limits, and not
-shared); a startup probe holds the others back until it succeeds (v1 Container, `startupProbe`).
+shared); a startup probe holds the others back until it succeeds (v1 Container, `startupProbe`). For several machines
+kubernetes-sigs/lws 0.7, api/leaderworkerset/v1/leaderworkerset_types.go: `size` pods a group, LWS_LEADER_ADDRESS and LWS_WORKER_INDEX in
+each of their containers.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ def write(d: Deployment) -> str:
         "livenessProbe": {**health, "timeoutSeconds": 5, "failureThreshold": 6},
         "volumeMounts": mounts,
     }
+    if d.nodes > 1:
+        return d.comment + _token_note(d) + dump(*_group(d, labels, container, volumes))
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -59,5 +63,53 @@ def write(d: Deployment) -> str:
         "metadata": {"name": d.name, "labels": labels},
         "spec": {"selector": labels, "ports": [{"name": "http", "port": d.port, "targetPort": "http"}]},
     }
-    token_note = "# A gated model needs: kubectl create secret generic hf-token --from-literal=token=$HF_TOKEN\n" if d.gated else ""
-    return d.comment + token_note + dump(deployment, service)
+    return d.comment + _token_note(d) + dump(deployment, service)
+
+
+def _token_note(d: Deployment) -> str:
+    return "# A gated model needs: kubectl create secret generic hf-token --from-literal=token=$HF_TOKEN\n" if d.gated else ""
+
+
+def _group(
+    d: Deployment, labels: dict[str, str], container: dict[str, Any], volumes: list[dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A LeaderWorkerSet of one group, a pod on each machine, and a Service of its leader, which alone listens."""
+    leader = {**labels, "role": "leader"}
+    arguments = list(d.alone[d.program :])
+    serving = {**container, "args": [*arguments, *_joined(d, "0")]}
+    headless = ["--headless"] if "--master-addr" in d.words else []
+    apart = ("ports", "startupProbe", "readinessProbe", "livenessProbe")
+    working = {
+        **{key: value for key, value in container.items() if key not in apart},
+        "args": [*arguments, *_joined(d, "$(LWS_WORKER_INDEX)"), *headless],
+    }
+    group = {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": d.name, "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "leaderWorkerTemplate": {
+                "size": d.nodes,
+                # One that is lost takes the others' ranks with it.
+                "restartPolicy": "RecreateGroupOnPodRestart",
+                "leaderTemplate": {"metadata": {"labels": leader}, "spec": {"containers": [serving], "volumes": volumes}},
+                "workerTemplate": {"metadata": {"labels": labels}, "spec": {"containers": [working], "volumes": volumes}},
+            },
+        },
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": d.name, "labels": labels},
+        "spec": {"selector": leader, "ports": [{"name": "http", "port": d.port, "targetPort": "http"}]},
+    }
+    return group, service
+
+
+def _joined(d: Deployment, rank: str) -> list[str]:
+    """What joins a machine to the others: vLLM 0.33, engine/arg_utils.py; SGLang 0.5.23, srt/server_args.py."""
+    address = ["--dist-init-addr", "$(LWS_LEADER_ADDRESS):20000"]
+    if "--dist-init-addr" not in d.words:
+        address = ["--master-addr", "$(LWS_LEADER_ADDRESS)"]
+    return ["--nnodes", str(d.nodes), "--node-rank", rank, *address]

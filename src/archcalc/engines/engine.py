@@ -60,11 +60,21 @@ def servers() -> tuple[str, ...]:
     return tuple(name for name, entry in REGISTRY.items() if entry.serves)
 
 
+RUNS_ON = {
+    **dict.fromkeys(("ollama", "lmstudio", "jan", "koboldcpp", "llamafile", "llamaserver", "llamacpp", "gguf"), "llama.cpp"),
+    **dict.fromkeys(("mlxlm", "omlx"), "mlx"),
+    **dict.fromkeys(("hf", "huggingface"), "transformers"),
+}
+"""Programs that people name in place of the engine below them."""
+
+
 def check_engine(name: str, among: Sequence[str] | None = None) -> str:
     """The name of an engine that there is. Raises `UsageError` for another."""
     among = names() if among is None else among
     if name not in among:
-        raise UsageError(f"--engine {name}: no such engine", f"one of {', '.join(among)}")
+        runs = RUNS_ON.get(name.lower().replace(" ", "").replace("-", "").replace("_", ""))
+        of = f"{name} runs on {runs}: --engine {runs}; there " if runs in among else ""
+        raise UsageError(f"--engine {name}: no such engine", f"{of}are {', '.join(among)}" if of else f"one of {', '.join(among)}")
     return name
 
 

@@ -396,7 +396,7 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
     """Models and machines as one table, with what it stands on below; a dictionary is the line of one that was refused."""
     made = [r for r in reports if not isinstance(r, dict)]
     lines = [_shown(r if isinstance(r, dict) else table_row(r), 1) for r in reports]
-    notes = list(_table_notes(made))
+    notes = [*_would_fit(made), *_table_notes(made)]
     _write(form, FITS, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
 
 
@@ -419,6 +419,19 @@ def _write(
         page.print()
         for note in notes:
             page.print(note, style="dim")
+
+
+def _would_fit(reports: Sequence[FitReport]) -> Iterator[str]:
+    """For each line that does not fit the first change that makes it fit, a shorter context last; one that helps several is said once."""
+    helped: dict[str, list[str]] = {}
+    models = {r.source for r in reports}
+    for r in reports:
+        if not r.fits:
+            change = next(iter(sorted(r.would_fit, key=lambda each: each.options.startswith("--ctx"))), None)
+            words = f"would fit with {change.what}: {change.options}" if change else "no change that was tried makes it fit"
+            helped.setdefault(words, []).append(f"{r.source} on {r.gpus}x{r.gpu}" if len(models) > 1 else f"{r.gpus}x{r.gpu}")
+    for words, lines in helped.items():
+        yield f"{', '.join(lines)}: {words}"
 
 
 def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:

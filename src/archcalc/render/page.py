@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from archcalc import units
@@ -11,7 +10,6 @@ from archcalc.render.terminal import console, plain_table, write_notes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from archcalc.analysis.sizes import Size
     from archcalc.report import ArchitectureInfo, Inspection
 
 _LABEL = 12
@@ -82,11 +80,11 @@ def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
     return out
 
 
-def write_page(r: Inspection, out: TextIO, sizes: Sequence[Size] = ()) -> None:
-    """One inspection, as text: what it takes first, then what it is made of. `sizes` are its weights in several formats."""
+def write_page(r: Inspection, out: TextIO) -> None:
+    """One inspection, as text: what it takes first, then what it is made of."""
     page = console(out)
     _title(page, r)
-    _weights(page, r, sizes)
+    _weights(page, r)
     _cache(page, r)
     _params(page, r)
     _knobs(page, r)
@@ -196,11 +194,11 @@ def _params(page: Console, r: Inspection) -> None:
 _FORMATS = {"w4a16": "4 bits (w4a16)"}
 
 
-def _weights(page: Console, r: Inspection, sizes: Sequence[Size]) -> None:
+def _weights(page: Console, r: Inspection) -> None:
     """What the files take, and once loaded each format with the smallest machine that holds it."""
     guess = "~" if r.status == "guessed" else ""
     c = r.checkpoint
-    if c is None and not sizes:
+    if c is None and not r.loaded:
         return
     page.print("\nWeights", style="bold")
     if c is not None:
@@ -219,27 +217,25 @@ def _weights(page: Console, r: Inspection, sizes: Sequence[Size]) -> None:
         for dtype, elements in c.by_dtype.items() if several else ():
             table.add_row("", "", f"{guess}{units.format_exact(elements)} elements of {dtype}")
         page.print(table)
-    if sizes:
+    if r.loaded:
         from archcalc import hardware
-        from archcalc.analysis.sizes import CARDS, CONTEXT, ENGINE
         from archcalc.engines.engine import server
 
         page.print()
-
         table = plain_table()
         table.add_column("", min_width=_LABEL)
         table.add_column("loaded", justify="right", no_wrap=True)
-        for card in CARDS:
-            device = hardware.device(card)
+        for card in r.loaded[0].cards:
+            device = hardware.device(card.gpu)
             table.add_column(f"{device.name.removeprefix('NVIDIA ').removeprefix('GeForce ')}", justify="right")
-        for size in sizes:
+        for size in r.loaded:
             name = _FORMATS.get(size.quant, size.quant)
-            cells = ["more than 16" if n is None else str(n) for n in size.cards]
+            cells = ["more than 16" if card.gpus is None else str(card.gpus) for card in size.cards]
             table.add_row(f"published: {name}" if size.published else name, units.format_bytes(size.bytes), *cells)
         page.print(table)
-        context = units.format_tokens(min(CONTEXT, r.architecture.context_tokens or CONTEXT))
+        engine, context = server(r.loaded[0].engine).title, units.format_tokens(r.loaded[0].context_tokens)
         page.print(
-            f"GPUs that hold it under {server(ENGINE).title} with one sequence of {context} tokens; archcalc fit answers for all others",
+            f"GPUs that hold it under {engine} with one sequence of {context} tokens; archcalc fit answers for all others",
             style="dim",
         )
 

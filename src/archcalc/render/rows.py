@@ -88,7 +88,9 @@ def _write_folded(columns: Sequence[Column], widths: Sequence[int], cells: Seque
     from archcalc.render.terminal import console, plain_table
 
     page = console(out)
-    kept = list(range(len(columns)))
+    # A column that is empty in all rows takes no room from others where room is short.
+    kept = [i for i in range(len(columns)) if any(line[i] for line in cells) or not cells]
+    filled = len(kept)
     while sum(min(widths[i], _FOLDED) if columns[i].fold else widths[i] for i in kept) + 2 * len(kept) > page.width:
         spare = max(kept, key=lambda i: columns[i].spare)
         if not columns[spare].spare:
@@ -113,8 +115,8 @@ def _write_folded(columns: Sequence[Column], widths: Sequence[int], cells: Seque
         for line in cells:
             table.add_row(*(_at_dots(line[i], room) if i in folded else line[i] for i in kept))
         page.print(table)
-    if len(kept) < len(columns):
-        left_out = ", ".join(column.head for i, column in enumerate(columns) if i not in kept)
+    if len(kept) < filled:
+        left_out = ", ".join(column.head for i, column in enumerate(columns) if i not in kept and any(line[i] for line in cells))
         page.print(f"(too narrow for: {left_out})", style="dim")
 
 
