@@ -100,7 +100,7 @@ def test_standard_input_and_overrides(run: Run) -> None:
 
 def test_the_library_prints_what_the_command_prints(run: Run) -> None:
     got = json.loads(run("inspect", "gpt-oss-20b", "--ctx", "32k", "--format", "json").stdout)
-    assert report.to_plain(archcalc.inspect("gpt-oss-20b", context="32k", offline=True)) == got
+    assert report.to_plain(archcalc.inspect("gpt-oss-20b", context="32k", offline=True, loaded=True)) == got
 
 
 @pytest.mark.parametrize("name", ["deepseek-v3", "gemma-3n-e4b", "qwen3.5-397b-a17b", "llama-4-maverick", "gpt2"])

@@ -53,7 +53,7 @@ def test_the_page_begins_with_what_people_came_for(run: Run) -> None:
     ]
     assert text.splitlines()[1].startswith("MoE, MLA, 61 layers, 671.0 B total, 37.6 B active")
     # Stored in fp8 as published: the files are the larger for their MTP layer and scales.
-    assert rows(text)["published: fp8"] == ["628.8 GiB", "more than 16", "16"]
+    assert rows(text)["published: fp8"] == ["628.9 GiB", "more than 16", "16"]
     assert not re.search("as the Hub counts|beside|as others count", text)
 
 

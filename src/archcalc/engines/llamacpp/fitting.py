@@ -24,7 +24,7 @@ from archcalc.engines.llamacpp.budget import (
     streamed_weights,
 )
 from archcalc.engines.llamacpp.flags import ollama_batch
-from archcalc.engines.llamacpp.layout import CPU, lay_out
+from archcalc.engines.llamacpp.layout import CPU, devices_of, lay_out
 from archcalc.engines.llamacpp.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,14 +159,22 @@ class _Fit:
         ask = self.ask._replace(own=own)
         layout = lay_out(model.tensors, self.layers, count, own, self.memories)
         caches = on_gpus(model, ask, layout, context, sequences)
-        streamed, head = (0, 0) if ask.gpus.device.shared_memory or not own.streams else streamed_weights(model, ask)
+        alone = ask.gpus.device.shared_memory or not own.streams
+        streamed, head = (0, 0) if alone else streamed_weights(model, ask)
+        places = devices_of(self.layers, count, own, self.memories)[: self.layers]
         copies = llamacpp.PIPELINE_COPIES if in_pipeline(model.architecture, own, count) else 1
         options = options_of(own, sequences)._replace(copies=copies, streamed_bytes=streamed, streamed_head_bytes=head)
-        found, reserved = [], dict[bool, int]()
+        found, reserved = [], dict[llamacpp.Options, int]()
         for gpu, device in enumerate(self.devices):
-            here = layout.head in (CPU, gpu)
+            here = options._replace(
+                head_here=layout.head in (CPU, gpu),
+                here=frozenset(i for i, place in enumerate(places) if place == gpu),
+                # The first GPU multiplies with what the CPU holds.
+                away=frozenset() if alone or gpu else frozenset(i for i, place in enumerate(places) if place == CPU),
+                unpacks=own.unpacks and device.vendor in ("nvidia", "amd"),
+            )
             if here not in reserved:
-                reserved[here] = compute(model.architecture, context, sequences, options._replace(head_here=here))
+                reserved[here] = compute(model.architecture, context, sequences, here)
             margin = own.targets[min(gpu, len(own.targets) - 1)]
             taken = layout.weights[gpu] + caches[gpu] + reserved[here] + cuda_context(device) + self.ask.host_bytes
             found.append(self.memories[gpu] - margin - taken)
