@@ -138,7 +138,7 @@ def transformers(new: Path, old: Path | None) -> Found:
         "Types that make text and that no adapter reads": [t for t in unread if t in text],
         "Other types that no adapter reads": [t for t in unread if t not in text],
     }
-    listed, made = served("transformers")["classes"], build_served.transformers(new)
+    listed, made = served("transformers")["classes"], build_served.transformers(new)[0]
     found["Types whose class is new or another"] = [
         f"{kind}: {made[kind]}" + (f" (was {listed[kind]})" if kind in listed else "")
         for kind in sorted(made) if listed.get(kind) != made[kind]

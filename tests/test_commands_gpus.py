@@ -9,6 +9,13 @@ import pytest
 
 from conftest import Run
 
+
+@pytest.fixture
+def run(cli: Run) -> Run:
+    """In this process: each call of its own would cost the start of an interpreter."""
+    return cli
+
+
 DOCKER = "docker run --runtime nvidia {} vllm/vllm-openai:v0.12.0 --model Qwen/Qwen3-8B {}"
 COMPOSE = """
 services:

@@ -13,6 +13,13 @@ from archcalc.commands.words import Command, of_arguments, of_text
 from archcalc.errors import ArchcalcError, UsageError
 from conftest import Run
 
+
+@pytest.fixture
+def run(cli: Run) -> Run:
+    """In this process: each call of its own would cost the start of an interpreter."""
+    return cli
+
+
 SERVE = ("Qwen/Qwen3-8B", "--max-model-len", "32768", "--tensor-parallel-size", "2")
 WORDS = " ".join(SERVE)
 

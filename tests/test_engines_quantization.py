@@ -18,6 +18,13 @@ from archcalc.errors import UnsupportedError, UsageError
 from archcalc.quant._published import names_it
 from conftest import Run
 
+
+@pytest.fixture
+def run(cli: Run) -> Run:
+    """In this process: each call of its own would cost the start of an interpreter."""
+    return cli
+
+
 FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128}
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128}

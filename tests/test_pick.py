@@ -11,6 +11,12 @@ from archcalc import zoo
 from conftest import Run
 
 
+@pytest.fixture
+def run(cli: Run) -> Run:
+    """In this process: each call of its own would cost the start of an interpreter."""
+    return cli
+
+
 def picked(run: Run, *arguments: str) -> dict[str, object]:
     return json.loads(run("pick", *arguments, "--format", "json").stdout)  # type: ignore[no-any-return]
 

@@ -18,6 +18,13 @@ from archcalc.engines.weights import Options
 from archcalc.errors import UnsupportedError
 from conftest import Run
 
+
+@pytest.fixture
+def run(cli: Run) -> Run:
+    """In this process: each call of its own would cost the start of an interpreter."""
+    return cli
+
+
 GIB = 1 << 30
 
 

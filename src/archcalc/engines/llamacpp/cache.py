@@ -27,7 +27,7 @@ from archcalc.engines.engine import unknown
 from archcalc.engines.llamacpp.compute import Batch, Placed, buffer
 from archcalc.engines.served import built_of, classes_of, served
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache, Layer
+from archcalc.model import Architecture, Bare, Cache, Layer
 
 NAME = "llama.cpp"
 VERSION = "0c1e57098"
@@ -402,6 +402,17 @@ _STREAM_FIRST = frozenset({"openelm", "phi3", "phimoe"})
 _ENOUGH, _PERIOD = 12, 4
 
 
+_CENTRED = frozenset({"layer", "layer-fp32", "layer-1p", "layer-apart", "bare-layer"})
+
+
+def _centred(architecture: Architecture) -> bool:
+    """Whether the norms of the residual stream take a mean away."""
+    wide = (architecture.facts.hidden_size,)
+    layers = [layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds]
+    found = {t.norm for layer in layers for t in layer.tensors if t.norm is not None and t.shape == wide}
+    return not _CENTRED.isdisjoint(found | {step.kind for layer in layers for step in layer.steps if isinstance(step, Bare)})
+
+
 def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: Options, type_k: str, type_v: str) -> int:
     """What the graph of one micro-batch needs on a GPU, as ggml's allocator lays it out.
 
@@ -452,7 +463,7 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
         "" if options.wide_masks else _LATE.get(name, ""),
         options.copies,
         name in _STREAM_FIRST,
-        facts.norm.startswith("LayerNorm"),
+        _centred(architecture),
     )
     # Few rows are multiplied where the head lies.
     head = options.head_here and not (options.streamed_head_bytes and outputs < OFFLOADED_ROWS)
