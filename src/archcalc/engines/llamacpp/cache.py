@@ -24,7 +24,7 @@ from archcalc.engines._allocation import (
     times,
 )
 from archcalc.engines.engine import unknown
-from archcalc.engines.llamacpp.compute import Batch, Placed, buffer
+from archcalc.engines.llamacpp.compute import Batch, Placed, reserved
 from archcalc.engines.served import built_of, classes_of, served
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Bare, Cache, Layer
@@ -399,7 +399,7 @@ _LATE |= dict.fromkeys("gemma4 gpt-oss mimo2 step35".split(), "rows")
 _STREAM_FIRST = frozenset({"openelm", "phi3", "phimoe"})
 
 # Layers repeat, and what lies where with them: of a long stack so many decide, others are left out in whole periods.
-_ENOUGH, _PERIOD = 12, 4
+_ENOUGH, _PERIOD, _ENOUGH_ALIKE = 12, 4, 4
 
 
 _CENTRED = frozenset({"layer", "layer-fp32", "layer-1p", "layer-apart", "bare-layer"})
@@ -429,7 +429,7 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     # The first GPU multiplies with what lies in the CPU's memory, whose layers ever they are.
     streamed = options.streamed_bytes if batch >= OFFLOADED_ROWS and first else 0
     routed = any(t.role == "experts" for s in architecture.stacks if s.part == "decoder" for k in s.kinds for t in k.tensors)
-    away = {"experts" if routed else "mlp": streamed} if streamed else {}
+    away = (("experts" if routed else "mlp", streamed),) if streamed else ()
     placed = []
     for number, (rows, layer) in enumerate(_rows_by_layer(architecture, name)):
         depth = max((grid.of(row) * grid.streams_of(row) for row in rows if row.kind != "index"), default=0)
@@ -467,8 +467,10 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     )
     # Few rows are multiplied where the head lies.
     head = options.head_here and not (options.streamed_head_bytes and outputs < OFFLOADED_ROWS)
-    spare = max(0, len(placed) - _ENOUGH) // _PERIOD * _PERIOD
+    alike = all(each.layer is placed[0].layer and each[1:] == placed[0][1:] for each in placed)
+    enough, period = (_ENOUGH_ALIKE, 1) if alike else (_ENOUGH, _PERIOD)
+    spare = max(0, len(placed) - enough) // period * period
     if spare and not any(each.elsewhere for each in placed):
         middle = (len(placed) - spare) // 2
         placed[middle : middle + spare] = []
-    return buffer(facts.hidden_size, facts.vocab_size, placed, one, head, options.streamed_head_bytes if head else 0, first)
+    return reserved(facts.hidden_size, facts.vocab_size, placed, one, head, options.streamed_head_bytes if head else 0, first)

@@ -9,9 +9,10 @@ src/models/llama.cpp, deepseek2.cpp, qwen35.cpp, delta-net-base.cpp, mamba-base.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archcalc.engines.llamacpp.graph import Graph, Node
 from archcalc.model import Cache, Layer, Tensor
@@ -50,7 +51,10 @@ class Placed(NamedTuple):
     unpacked: int = 0
     carried: tuple[int, ...] = ()
     elsewhere: bool = False
-    streamed: Mapping[str, int] = {}
+    streamed: tuple[tuple[str, int], ...] = ()
+
+    def copied(self, part: str) -> int:
+        return dict(self.streamed).get(part, 0)
 
 
 class _Builder:
@@ -124,7 +128,7 @@ class _Builder:
         pos = self.input("pos", rows * 4)
         gated = any(s[0] == 2 * q_width and s[1] == self.hidden for s in shapes)
         gate: Node | None = None
-        streamed = placed.streamed.get("attention", 0)
+        streamed = placed.copied("attention")
         if any(s[0] == q_width + k_width + v_width for s in shapes):
             joined = self.mm(q_width + k_width + v_width, x, rows, streamed)
             q, k, v = g.view(joined), g.view(joined), g.view(joined)
@@ -155,7 +159,7 @@ class _Builder:
         attend = layer.attends[0]
         heads, dim, v_dim = attend.heads, attend.qk_dim, attend.v_dim
         rank, rope = cache.key_dim, cache.value_dim
-        streamed = placed.streamed.get("attention", 0)
+        streamed = placed.copied("attention")
         q_low = next((t.shape[0] for t in layer.tensors if ".q_a_proj." in t.name and len(t.shape) == 2), 0)
         if q_low:
             low = self.mm(q_low, x, rows)
@@ -206,7 +210,7 @@ class _Builder:
         channels, kernel = conv.shape[0], conv.shape[1] + (1 if conv.trimmed else 0)
         heads, key_dim, dim = rule.shape[0], rule.shape[1], rule.shape[-1]
         inner = heads * dim
-        streamed = placed.streamed.get("attention", 0)
+        streamed = placed.copied("attention")
         mixed = self.mm(channels, x, rows, streamed)
         z = self.mm(inner, x, rows, streamed)
         beta = g.op((1, heads, rows), g.view(self.mm(heads, x, rows)), inplace=True)
@@ -235,7 +239,7 @@ class _Builder:
         channels, kernel = conv.shape[0], conv.shape[1] + (1 if conv.trimmed else 0)
         heads, state = rule.shape[0], prod(rule.shape)
         inner = heads * rule.shape[1]
-        streamed = placed.streamed.get("attention", 0)
+        streamed = placed.copied("attention")
         conv_state = self.states((channels, kernel - 1))
         joined = g.view(self.mm(inner + channels + heads, x, rows, streamed))
         taps = g.op((kernel - 1 + rows // many, channels, many), conv_state, g.view(joined))
@@ -256,7 +260,7 @@ class _Builder:
             t.shape[0] for t in placed.layer.tensors if t.role == "attention" and len(t.shape) == 2 and t.shape[-1] == self.hidden
         ]
         rows = self.batch.tokens
-        inside = self.mm(sum(widths) or self.hidden, x, rows, placed.streamed.get("attention", 0))
+        inside = self.mm(sum(widths) or self.hidden, x, rows, placed.copied("attention"))
         inside = self.g.op((max(widths, default=self.hidden), rows), self.g.view(inside))
         return self.mm(self.hidden, inside, rows)
 
@@ -304,7 +308,7 @@ class _Builder:
         """The experts of a layer of another GPU: what they read is copied here before each product, and what they are added to."""
         g, rows, hidden = self.g, self.batch.tokens, self.hidden
         _, active, inner, outer, gated = self.sizes(placed.layer)
-        streamed = placed.streamed.get("experts", 0)
+        streamed = placed.copied("experts")
 
         def copy(size: int) -> Node:
             return Node(size, None, (), False, None)
@@ -371,11 +375,11 @@ class _Builder:
         mlp = [t for t in layer.tensors if t.role == "mlp"]
         shared = [t for t in layer.tensors if t.role == "shared_experts"]
         if not _routed(layer):
-            return self.dense(mlp or shared, x, rows, placed.streamed.get("mlp", 0))
-        out = self.experts(layer, x, rows, placed.streamed.get("experts", 0))
+            return self.dense(mlp or shared, x, rows, placed.copied("mlp"))
+        out = self.experts(layer, x, rows, placed.copied("experts"))
         for beside in (shared, mlp):
             if beside:
-                more = self.dense(beside, x, rows, placed.streamed.get("shared_experts", 0))
+                more = self.dense(beside, x, rows, placed.copied("shared_experts"))
                 if any(t.shape[0] == 1 for t in beside):
                     more = g.op((self.hidden, rows), more, self.mm(1, x, rows), inplace=True)
                 out = g.op((self.hidden, rows), out, more, inplace=True)
@@ -465,3 +469,36 @@ def buffer(
         x.kept = True
     g.expand(x)
     return g.reserve()
+
+
+class _Same:
+    """A layer that is equal to itself alone: to compare all of its tensors takes longer than to look it up."""
+
+    __slots__ = ("layer",)
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+    def __hash__(self) -> int:
+        return id(self.layer)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.layer is self.layer
+
+
+def reserved(hidden: int, vocab: int, placed: Sequence[Placed], batch: Batch, head: bool, head_streamed: int, first: bool) -> int:
+    """`buffer`, kept: a search for a context, or down a ladder of storages, asks for the same one again and again."""
+    return _reserved(hidden, vocab, tuple((_Same(each.layer), each[1:]) for each in placed), batch, head, head_streamed, first)
+
+
+@lru_cache(maxsize=512)
+def _reserved(
+    hidden: int,
+    vocab: int,
+    placed: tuple[tuple[_Same, tuple[Any, ...]], ...],
+    batch: Batch,
+    head: bool,
+    head_streamed: int,
+    first: bool,
+) -> int:
+    return buffer(hidden, vocab, [Placed(same.layer, *rest) for same, rest in placed], batch, head, head_streamed, first)
