@@ -63,6 +63,21 @@ def test_no_room_for_one_request_and_what_starts(cli: Run, tmp_path: Path) -> No
         assert done.returncode == 0, remedy
 
 
+def test_the_length_that_the_engine_estimates_is_the_first_change(cli: Run, tmp_path: Path) -> None:
+    """The log's own room decides, also where it is more than was predicted."""
+    place = tmp_path / "vllm.log"
+    place.write_text(
+        "INFO 11-02 10:00:05 [api_server.py:1839] vLLM API server version 0.11.0\n"
+        "INFO 11-02 10:00:05 [utils.py:233] non-default args: {'model_tag': 'qwen3-32b', 'model': 'qwen3-32b', 'max_model_len': 40960}\n"
+        "INFO 11-02 10:01:30 [gpu_worker.py:298] Available KV cache memory: 8.16 GiB\n"
+        "ValueError: To serve at least one request with the models's max seq len (40960), (10.00 GiB KV cache is needed, which is larger"
+        " than the available KV cache memory (8.16 GiB). Based on the available memory, the estimated maximum model length is 33408.\n"
+    )
+    found = json.loads(cli("diagnose", str(place), "--gpu", "h100", "--format", "json").stdout)
+    shorter = [each["command"] for each in found["remedies"] if "--max-model-len 40960" not in each["command"]]
+    assert len(shorter) == 1 and "--max-model-len 33408" in found["remedies"][0]["command"]
+
+
 def test_weights_beyond_a_card_go_to_ram(cli: Run, tmp_path: Path) -> None:
     text = (
         "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 5090) (0000:01:00.0) - 31069 MiB free\n"

@@ -354,10 +354,11 @@ def _remedies(log: Logged, kind: Kind, command: Command | None, predicted: Predi
         n = 1 << (int(figures["state blocks"]).bit_length() - 1)
         yield report.Remedy(changed(command, {"sequences": n}), None, f"more than {n} sequences at once: others wait")
         return
-    if kind == "one-request" and "longest" in figures and predicted is None:
-        longest = int(figures["longest"]) // 16 * 16
+    shorter = False
+    if kind == "one-request" and (longest := int(figures.get("longest", 0)) // 16 * 16) > 0:
+        # The engine's own estimate, of the room that it found.
+        shorter = True
         yield report.Remedy(changed(command, {"context_tokens": longest}), None, f"requests longer than {longest:,} tokens")
-        return
     if kind == "heads":
         yield from _divisors(command, predicted)
         return
@@ -365,6 +366,8 @@ def _remedies(log: Logged, kind: Kind, command: Command | None, predicted: Predi
         return
     missing = _missing(log, predicted)
     for each in _tries(log, kind, predicted):
+        if shorter and set(each.changes) == {"context_tokens"}:
+            continue
         try:
             best = plans(predicted.loaded.architecture, each.ask, alternatives=0).best
         except ArchcalcError:
