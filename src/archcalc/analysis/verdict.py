@@ -291,8 +291,9 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
     return out
 
 
-APPLE_SYSTEM = 8 << 30
-"""What a Mac should keep for its system and its programs where the limit is raised: a rule of thumb of ours, no source states one."""
+SYSTEM = 8 << 30
+"""What a machine with shared memory should keep for its system and its programs where the GPU's limit is raised: a rule of thumb of
+ours, no source states one."""
 
 
 def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator[str]:
@@ -324,29 +325,39 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     yield from kv.crossing(architecture)
 
 
+def _vram(taken: float) -> str:
+    return f"--vram {ceil(taken / 2**30)}GiB"
+
+
 def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
     """What the system must be told first, where it shares the memory and gives a GPU less by default than the plan takes."""
     device, b = ask.gpus.device, best.budget
     if device.ram_bytes is None:
         return
     taken = b.weights_bytes + b.activation_bytes + b.overhead_bytes + max(0, best.kv_needed_bytes)
+    size = next((o for o in device.ram_options if o.gb << 30 == device.ram_bytes), None)
+    default = size.visible_bytes if size else device.visible_bytes
+    raised = device.visible_basis != "measured"
     if device.vendor == "apple":
-        older = next((o.visible_bytes_older for o in device.ram_options if o.visible_bytes_older), None)
+        older = size.visible_bytes_older if size else None
         limit = f"sudo sysctl iogpu.wired_limit_mb={-(-taken // 2**20)}"
         whole = units.format_bytes(device.ram_bytes)
-        if best.fits and older and taken > older:
+        if best.fits and raised and taken > default:
+            yield f"macOS gives the GPU {units.format_bytes(default)} of {whole} by default: {limit} first"
+        elif best.fits and raised and older and taken > older:
             yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
-        elif not best.fits and taken <= device.ram_bytes - APPLE_SYSTEM:
-            yield f"macOS gives the GPU {units.format_bytes(device.visible_bytes)} by default: {limit} raises that until the next start"
-    elif (
-        device.vendor == "amd"
-        and device.category == "edge"
-        and best.fits
-        and (seen := taken / b.utilization) > device.ram_bytes // 2
-    ):
-        # An engine takes a share of what it sees.
+        elif not best.fits and taken <= device.ram_bytes - SYSTEM:
+            given = units.format_bytes(device.visible_bytes)
+            yield f"macOS gives the GPU {given} by default: {limit} raises that until the next start, which {_vram(taken)} plans for"
+    elif device.vendor == "amd" and device.category == "edge":
+        seen = taken / b.utilization  # an engine takes a share of what it sees
         limit = f"ttm.pages_limit={ceil(seen / 4096)} on the kernel's command line"
-        yield f"Linux gives the GPU half of the RAM by default: set {limit}, or that much in the firmware"
+        if best.fits and seen > device.ram_bytes // 2:
+            also = ", or that much in the firmware" if seen <= default else ""
+            yield f"Linux gives the GPU half of the RAM by default: set {limit}{also}"
+        elif not best.fits and device.visible_bytes < seen <= device.ram_bytes - SYSTEM:
+            given = units.format_bytes(device.visible_bytes)
+            yield f"under Linux the GPU can have more than {given}: {limit}, which {_vram(seen)} plans for"
     elif device.free_bytes is not None and server(ask.engine).reads_free:
         yield f"{units.format_bytes(device.free_bytes)} of {units.format_bytes(device.visible_bytes)} are free for an engine here"
 
