@@ -16,7 +16,7 @@ from archcalc import hardware, zoo
 from archcalc.analysis.choose import LEAST, choose, listed_steps, steps_of
 from archcalc.analysis.fit import Ask, plans
 from archcalc.engines.engine import chosen_for
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from conftest import Run
 
 Asked = Callable[..., Any]
@@ -139,13 +139,29 @@ def test_the_engine_is_chosen_by_the_machine(gpu: str, engine: str) -> None:
 
 
 def test_without_a_machine_it_is_this_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from archcalc.cli.fit import machines_of
+    from archcalc.cli._machines import machines_of
     from archcalc.hardware import here
 
     spec = hardware.parse_spec("2x4090")
     monkeypatch.setattr(here, "spec", lambda: spec)
     assert machines_of(None, None) == machines_of(["here"], None) == [spec]
     assert machines_of(None, "24GiB")[0].device.id == "custom"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "vram", "count", "device"),
+    [("2", "24GiB", 2, "custom"), ("4090", "20GiB", 1, "rtx-4090"), ("2x3090", "23GiB", 2, "rtx-3090")],
+)
+@pytest.mark.parametrize("most", [None, 1 << 20])
+def test_a_number_beside_vram_is_a_count_unless_a_card_is_named_so(
+    gpu: str, vram: str, count: int, device: str, most: int | None
+) -> None:
+    from archcalc.cli._machines import machine
+
+    spec = machine(gpu, vram, most=most)
+    assert (spec.count, spec.device.id) == (count, device)
+    with pytest.raises(UsageError, match="--gpu 1080"):
+        machine("1080", "11GiB", most=most)
 
 
 # What a machine can run

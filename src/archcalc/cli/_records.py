@@ -38,3 +38,22 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(plain)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in plain}
     return run
+
+
+def said(record: Any, but: str = "") -> dict[str, Any]:
+    """What was given of a record's options, by their names on the command line; `but` the fields that it names.
+
+    >>> from typing import Annotated, NamedTuple
+    >>> import typer
+    >>> class Split(NamedTuple):
+    ...     tp: Annotated[int | None, typer.Option("--tp")] = None
+    ...     pp: Annotated[int | None, typer.Option("--pp")] = None
+    >>> said(Split(tp=2))
+    {'--tp': 2}
+    """
+    hints = get_type_hints(type(record), include_extras=True)
+    return {
+        hints[field].__metadata__[0].default: value
+        for field, value in record._asdict().items()
+        if value != record._field_defaults[field] and field not in but.split()
+    }

@@ -58,7 +58,7 @@ def command(
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.speed.calibrate import calibrate, read_bench
     from archcalc.analysis.speed.plan import STANDS_IN, Wanted
-    from archcalc.cli.fit import machine
+    from archcalc.cli._machines import machine
     from archcalc.engines.engine import check_engine, chosen_for, servers
     from archcalc.loader import load
     from archcalc.report import to_plain

@@ -39,7 +39,7 @@ def command(
     Reads vLLM, SGLang, llama.cpp and Ollama. Exit status 0 if it started, 1 if not.
     """
     from archcalc.analysis.diagnose import calibration, diagnose
-    from archcalc.cli.fit import machine
+    from archcalc.cli._machines import machine
     from archcalc.commands.logs import decoded, read
     from archcalc.report import to_plain
 

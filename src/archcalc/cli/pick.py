@@ -70,7 +70,7 @@ def command(
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.pick import pick
     from archcalc.analysis.speed.plan import Wanted
-    from archcalc.cli.fit import machine
+    from archcalc.cli._machines import machine
     from archcalc.engines.engine import check_engine, chosen_for, servers
 
     spec = machine(gpu if gpu or vram else "here", vram)

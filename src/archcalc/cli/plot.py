@@ -87,7 +87,7 @@ def command(
         leave(2 if len(source) == 1 else 1)
     machines = []
     if gpu is not None or vram is not None:
-        from archcalc.cli.fit import machines_of
+        from archcalc.cli._machines import machines_of
 
         machines = machines_of([gpu] if gpu else None, vram)
     options = {name: value for name, value in given.items() if name not in ("gpu", "vram")}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from archcalc.cli import _machines
 from archcalc.cli._options import SPLIT, Ep, FormatOption, Offline, Pp, Refresh, Set, Tp, Vram, bundled, gpus
 from archcalc.cli._records import options
 from archcalc.cli._run import Format, leave, print_each
@@ -308,7 +309,7 @@ def command(
     from archcalc.analysis.train_report import MFU
     from archcalc.frameworks.framework import Ask
 
-    spec = _machine(machine)
+    spec = None if machine.gpu is None and machine.vram is None else _machines.machine(machine.gpu, machine.vram, most=1 << 20)
     changes = _changes(computed, split, trained, alone=recipe is None)
     method = _method(learned, spec)
     share = None if machine.mfu is None else units.parse_share(machine.mfu, "--mfu")
@@ -389,22 +390,6 @@ def _method(learned: Learned, spec: GpuSpec | None) -> Asked | None:
         share = round(part * spec.device.visible_bytes)
     completion = None if learned.completion is None else units.parse_tokens(learned.completion)
     return Asked(learned.method.value if learned.method else "sft", completion, learned.reference, share)
-
-
-def _machine(machine: Machine) -> GpuSpec | None:
-    from archcalc import hardware, units
-
-    if machine.vram is not None:
-        if machine.gpu is not None and not machine.gpu.strip().isdecimal():
-            raise UsageError(
-                "--vram is for a card that --gpu does not name", "give one of them; --gpu 2 --vram 24GiB for two such cards"
-            )
-        return hardware.GpuSpec(hardware.custom(units.parse_bytes(machine.vram)), max(1, int(machine.gpu or 1)))
-    if machine.gpu is not None and machine.gpu.strip().lower() == "here":
-        from archcalc.hardware import here
-
-        return here.spec()
-    return hardware.parse_spec(machine.gpu, limit=1 << 20) if machine.gpu is not None else None
 
 
 def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""What `archcalc fit` says without SOURCE: every bundled model on the machines, those that fit first."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from archcalc.cli._fits import Forms
+from archcalc.cli._run import complain, each, failure, leave
+from archcalc.errors import ArchcalcError
+
+if TYPE_CHECKING:
+    from archcalc.analysis.speed.plan import Wanted
+    from archcalc.engines.plan import Ask
+    from archcalc.hardware import GpuSpec
+
+
+class Order(str, Enum):
+    """How a list is sorted, those that fit first."""
+
+    best = "best"
+    size = "size"
+    context = "context"
+    speed = "speed"
+    cost = "cost"
+
+
+SHOWN = 20
+"""Lines of a list that are printed without --all."""
+
+
+def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:
+    """Smaller is better; the newer generation and the larger model break ties."""
+    first = {
+        Order.best: 0.0,
+        Order.size: -float(r["params_total"]),
+        Order.context: -float(r["max_context_tokens"]),
+        Order.speed: -float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0),
+        Order.cost: float(r["usd_per_hour"] or 1e9),
+    }
+    return first[sort], float(r["years_behind"]), -float(r["params_total"])
+
+
+def write(
+    asks: dict[GpuSpec, tuple[Ask, Wanted]], form: Forms, sort: Order, min_params: int, family: str | None, license_: str | None,
+    max_quant: str | None, all_: bool, unsaid: Sequence[str],
+) -> None:  # fmt: skip
+    """Every bundled model on the machines, those that fit first."""
+    from archcalc import zoo
+    from archcalc.analysis.choose import listed_steps
+    from archcalc.analysis.params import components
+    from archcalc.analysis.verdict import fit_report
+    from archcalc.engines.plan import longest_of
+    from archcalc.loader import load
+    from archcalc.render.fit import list_row, write_list
+
+    entries = [
+        e
+        for e in zoo.entries()
+        if (not family or family.lower() in e.family.lower()) and (not license_ or license_.lower() in (e.license or "").lower())
+    ]
+    by_name = {e.name: e for e in entries}
+    if not entries:
+        complain("no bundled model is of that family and license", "`archcalc models` lists them")
+    found: list[dict[str, Any]] = []
+    for at, (spec, (ask, wanted)) in enumerate(asks.items()):
+        steps = () if max_quant or ask.quant else listed_steps(spec.device, ask.engine)
+
+        def report(name: str) -> dict[str, Any] | None:
+            loaded = load(name)
+            total = sum(c.total for c in components(loaded.architecture) if c.part != "mtp")
+            longest = longest_of(loaded.architecture, ask)  # noqa: B023
+            if total < min_params or (ask.context_tokens and longest and ask.context_tokens > longest):  # noqa: B023
+                return None
+            limit = None if max_quant == "none" else max_quant
+            made = fit_report(loaded, ask, brief=True, max_quant=limit, wanted=wanted, steps=steps, unsaid=unsaid)  # noqa: B023
+            return list_row(made, total, by_name[name])
+
+        errors: list[tuple[str, ArchcalcError]] = []
+        rows: list[dict[str, Any]] = []
+        for name, result in each([e.name for e in entries], report):
+            if isinstance(result, ArchcalcError):
+                errors.append((name, result))
+            elif result is not None:
+                rows.append(result)
+        rows.sort(key=lambda r: (not r["fits"], *_order(sort, r)))
+        found += rows
+        if form is Forms.jsonl:
+            for r in rows:
+                print(json.dumps(r))
+            for name, error in errors:
+                print(json.dumps(failure(name, error)))
+        elif form is not Forms.json:
+            if at and form in (Forms.table, Forms.markdown):
+                print()
+            write_list(rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid)
+            sys.stdout.flush()
+        if len(errors) == 1:
+            complain(f"{errors[0][0]}: {errors[0][1].message}")
+        elif errors and form is not Forms.jsonl:
+            names = ", ".join(name for name, _ in errors)
+            complain(
+                f"{len(errors)} models are left out, which {ask.engine} does not run so: {names}", "archcalc fit NAME says why"
+            )
+    if form is Forms.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    if not any(r["fits"] for r in found):
+        leave(1)

@@ -1,0 +1,93 @@
+"""The machines of `--gpu` and `--vram`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archcalc.errors import UsageError
+
+if TYPE_CHECKING:
+    from archcalc.hardware import GpuSpec
+
+
+def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = False, mixed: bool = False) -> list[GpuSpec]:
+    """The machines of `--gpu`, given several times or as a list. Without one it is this machine.
+
+    Where each stands `alone` a list is no list of machines, but of the cards of one, as `mixed` allows; `+` joins such cards too.
+    """
+    from archcalc import hardware
+
+    if not gpu or vram is not None:
+        if gpu and len(gpu) > 1:
+            raise UsageError(f"--vram {vram} is of one machine, and --gpu names {len(gpu)}", "ask about each alone")
+        if gpu or vram is not None:
+            return [machine(gpu[0] if gpu else None, vram, mixed)]
+        try:
+            return [machine("here", None, mixed)]
+        except UsageError as error:
+            error.message = error.message.replace("--gpu here:", "without --gpu it is this machine, and")
+            raise
+    found = []
+    for text in gpu:
+        parts = [text.replace("+", ",") if mixed else text] if alone else hardware.split_list(text)
+        found += [machine(part, None, mixed) for part in parts]
+    return list(dict.fromkeys(found))
+
+
+def counts(gpu: str) -> bool:
+    """Whether a machine's name says how many GPUs it has: as a number, as a list, or as the name of a whole machine."""
+    from archcalc import hardware
+    from archcalc.units import split_count
+
+    try:
+        return split_count(gpu)[1].strip() != gpu.strip().lower() or hardware.parse_spec(gpu).instance is not None
+    except UsageError:
+        return True
+
+
+def machine(gpu: str | None, vram: str | None, mixed: bool = False, most: int | None = None) -> GpuSpec:
+    """The machine of `--gpu` and `--vram`, of `most` GPUs; `mixed` takes several kinds of cards in one, as llama.cpp does."""
+    from archcalc import hardware, units
+
+    most = most or hardware.MAX_GPUS
+    if vram is not None:
+        size = units.parse_bytes(vram)
+        named = None if gpu is None else _named(gpu, most)
+        if named is None:
+            count = 1 if gpu is None else int(gpu)
+            if not 1 <= count <= hardware.MAX_GPUS:
+                raise UsageError(
+                    f"--gpu {gpu}: a number of cards was expected beside --vram", "--gpu 2 --vram 24GiB for two such cards"
+                )
+            return hardware.GpuSpec(hardware.custom(size), count)
+        from archcalc.hardware.here import with_memory
+
+        listed = named.device
+        if not listed.visible_bytes // 4 <= size <= listed.visible_bytes * 5 // 4:
+            raise UsageError(
+                f"--vram {vram}: {listed.name} has {units.format_bytes(listed.visible_bytes)}",
+                "name another card, or leave --gpu out",
+            )
+        return named._replace(device=with_memory(listed, size))
+    if gpu is not None and gpu.strip().lower() == "here":
+        from archcalc.hardware import here
+
+        return here.spec()
+    if gpu is None:
+        raise UsageError(
+            "--gpu is missing: what should it fit?", "such as --gpu 8xH100, --gpu 4090 or --vram 24GiB; `archcalc gpus` lists them"
+        )
+    return hardware.parse_mixed(gpu) if mixed else hardware.parse_spec(gpu, limit=most)
+
+
+def _named(gpu: str, most: int) -> GpuSpec | None:
+    """The machine that a text names; None for a number that names none (a 4090 is a card)."""
+    from archcalc import hardware
+
+    try:
+        return hardware.parse_spec(gpu, limit=most)
+    except UsageError:
+        if gpu.strip().isdecimal():
+            return None
+        raise
