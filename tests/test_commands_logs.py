@@ -287,3 +287,123 @@ def test_any_bytes_are_a_log_or_one_message(data: bytes) -> None:
         read(decoded(data))
     except ArchcalcError as error:
         assert error.message
+
+
+# What is no matter of memory, in the words of the libraries: vLLM 0.19 config/parallel.py, config/scheduler.py, config/model.py,
+# platforms/cuda.py, model_executor/models/registry.py; PyTorch's c10; NCCL; CPython; transformers' configuration_auto.py.
+APART_LINES = [
+    ("Value error, World size (4) is larger than the number of available GPUs (2) in this node. If this is intentional", "gpus"),
+    ("Value error, max_num_batched_tokens (2048) is smaller than max_model_len (40960). This effectively limits", "batch"),
+    ("RuntimeError: Failed to infer device type, please set the environment variable `VLLM_LOGGING_LEVEL=DEBUG`", "device"),
+    ("RuntimeError: The NVIDIA driver on your system is too old (found version 12020). Please update", "device"),
+    ("torch.AcceleratorError: CUDA error: no kernel image is available for execution on the device", "kernel"),
+    ("ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 GPU", "kernel"),
+    ("ValueError: The quantization method fp8 is not supported for the current GPU. Minimum capability: 75.", "kernel"),
+    (
+        "triton.runtime.errors.OutOfResources: out of resource: shared memory, Required: 106496, Hardware limit: 101376. Reducing",
+        "kernel",
+    ),
+    ("Value error, The checkpoint you are trying to load has model type `x` but Transformers does not recognize this"
+     " architecture. This could", "architecture"),
+    ("ValueError: Model architectures ['XForCausalLM'] are not supported for now. Supported architectures: []", "architecture"),
+    ("ValueError: Quantization method specified in the model config (awq) does not match the quantization method", "quant"),
+    ("OSError: [Errno 98] Address already in use", "port"),
+    ("OSError: [Errno 28] No space left on device", "disk"),
+    ("RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO for details)", "network"),
+    ("Bus error (core dumped)", "shared-memory"),
+    ("Killed", "killed"),
+    ("RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': -9}", "killed"),
+    ("KeyError: 'layers.0.mlp.down_proj.weight'\nRuntimeError: Engine core initialization failed. See root cause above.", "other"),
+    ("OSError: You are trying to access a gated repo.", "model"),
+    ("ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 2 'out of memory'", "memory"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "kind"), APART_LINES, ids=[line[:40] for line, _ in APART_LINES])
+def test_what_stopped_it_beside_memory(line: str, kind: str) -> None:
+    head = "\n".join(VLLM_HEAD.splitlines()[:3]) + "\n"
+    log = read(head + "".join(f"(EngineCore_DP0 pid=12) ERROR 09-12 10:00:07 [core.py:9] {each}\n" for each in line.split("\n")))
+    assert (log.failure, log.started) == (kind, False)
+    # What is said begins where the line does, or its message.
+    assert log.said.startswith(("(EngineCore", line[:10])) and len(log.said) <= 402
+
+
+def test_a_served_request_that_is_refused_is_no_end() -> None:
+    """Errors of requests, and what users wrote, stand in the log of a server that serves on."""
+    sent = (
+        "(APIServer pid=1) ERROR 09-12 11:00:00 [serving_chat.py:200] Error in preprocessing prompt inputs\n"
+        "(APIServer pid=1) ValueError: This model's maximum context length is 32768 tokens. However, you requested 50000 tokens\n"
+        "(APIServer pid=1) INFO 09-12 11:00:01 [logger.py:39] Received request chatcmpl-1: prompt: 'torch.OutOfMemoryError: CUDA out of"
+        " memory. Tried to allocate 2.00 GiB', params: SamplingParams(n=1)\n"
+    )
+    log = read(VLLM_HEAD + VLLM_ROOM + VLLM_END + sent)
+    assert (log.started, log.failure) == (True, None)
+    died = "(EngineCore_DP0 pid=12) ERROR 09-12 11:00:02 [core.py:9] EngineCore encountered a fatal error.\nRuntimeError: CUDA error: an"
+    log = read(VLLM_HEAD + VLLM_ROOM + VLLM_END + died + " illegal memory access was encountered\n")
+    assert (log.started, log.failure) == (True, "other") and "illegal memory access" in log.said
+
+
+def test_the_last_of_several_starts_is_read() -> None:
+    failed = VLLM_HEAD + "Traceback (most recent call last):\n" + FAILURES[7][1]
+    whole = VLLM_HEAD.replace("32768", "16384") + VLLM_ROOM.replace("32,768", "16,384") + VLLM_END
+    log = read(failed + failed + whole)
+    assert (log.started, log.failure, log.context_tokens, dict(log.figures)["starts"]) == (True, None, 16384, 3)
+    assert _terms(log)["room"] == 10.05
+    # One that has only begun says nothing: the one before it says how it went.
+    log = read(failed + "\n".join(VLLM_HEAD.splitlines()[:3]))
+    assert (log.started, log.failure, _terms(log)["room"]) == (False, "one-request", 2.44)
+
+
+def test_the_release_in_the_banner() -> None:
+    line = "(APIServer pid=1) INFO 09-12 10:00:00 [utils.py:299]  ▄▄ ▄█ █     █     █ ▀▄▀ █  version 0.19.0\n"
+    assert (
+        read(line + "ValueError: Total number of attention heads (14) must be divisible by tensor parallel size (4).\n").version
+        == "0.19.0"
+    )
+
+
+LISTENER = "main: HTTP server is listening, hostname: 127.0.0.1, port: 8080, http threads: 31\nmain: loading model\n"
+
+
+@pytest.mark.parametrize(
+    ("keep", "line", "kind"),
+    [
+        (4, "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 59851.68 MiB on device 0: cudaMalloc failed: out of memory", "loading"),
+        (4, "llama_model_load: error loading model: error loading model architecture: unknown model architecture: 'x'", "architecture"),
+        (4, "llama_model_load: error loading model: tensor 'a' data is not in the bounds, model is corrupted or incomplete", "file"),
+        (5, "Killed", "killed"),
+        (13, "llama_init_from_model: V cache quantization requires flash_attn", "quant"),
+        (1, "main: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080", "port"),
+        (18, "CUDA error: no kernel image is available for execution on the device", "kernel"),
+    ],
+)  # fmt: skip
+def test_a_listener_is_there_before_the_model(keep: int, line: str, kind: str) -> None:
+    """llama.cpp b6500, tools/server/server.cpp: its HTTP server is started, then the model is loaded."""
+    lines = LLAMA.splitlines()
+    log = read("\n".join([lines[0], *LISTENER.splitlines(), *lines[1:keep], line]))
+    assert (log.engine, log.failure, log.started) == ("llama.cpp", kind, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "started"),
+    [
+        (
+            "ValueError: Loaded weights leave no GPU memory for the KV cache under --mem-fraction-static=0.6. Raise --mem-fraction-static"
+            " above 0.885 (minimum viable = 1 - available/pre = 0.8846).",
+            "no-cache",
+            False,
+        ),
+        ("RuntimeError: Hybrid (mamba/linear-attention) state cache is too small to serve any requests. max_mamba_cache_size=2,"
+         " mamba_ratio=3, resulting max_num_reqs=0.", "states", False),
+        ("RuntimeError: Rank 0 scheduler died during initialization (exit code: -9). If exit code is -9 (SIGKILL), a common cause is the"
+         " OS OOM killer. Run `dmesg -T | grep -i oom` to check.", "killed", False),
+        ("AssertionError", "other", False),
+        ("The server is fired up and ready to roll!\nDecode out of memory. Try to lower your batch size.", "serving", True),
+        ("The server is fired up and ready to roll!\nWatchdog timeout (self.watchdog_timeout=300)", "other", True),
+    ],
+)  # fmt: skip
+def test_more_that_stopped_sglang(line: str, kind: str, started: bool) -> None:
+    """SGLang 0.5.23, mem_cache/kv_cache_configurator.py, entrypoints/engine.py, mem_cache/allocation.py, utils/watchdog.py."""
+    text = f"Load weight begin. avail mem=23.1 GB\nLoad weight end. type=X, avail mem=3.1 GB, mem usage=20.0 GB.\n{line}\n"
+    log = read(text)
+    assert (log.engine, log.failure, log.started) == ("sglang", kind, started)

@@ -176,3 +176,113 @@ def test_a_log_that_ends_at_the_blocks_is_judged_by_them(cli: Run, tmp_path: Pat
     )
     found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
     assert (status, found["kind"]) == (1, "one-request") and "8,112" in found["cause"]
+
+
+OOM = (
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate {tried} MiB. GPU 0 has a total capacity of 23.64 GiB of which {free}"
+    " MiB is free.\n"
+)
+
+
+def test_what_ran_out_beside_the_pool_is_freed_beside_it(cli: Run, tmp_path: Path) -> None:
+    """The pool fills the engine's share whatever its type is, and whatever the weights take: neither fp8 frees memory outside it."""
+    args = {"model": "qwen3-8b", "max_model_len": 40960, "gpu_memory_utilization": 0.97}
+    text = HEAD.format(version="0.19.0", args=args, weights=15.27) + (
+        "INFO [gpu_worker.py:436] Available KV cache memory: 6.5 GiB\nINFO [kv_cache_utils.py:1319] GPU KV cache size: 47,328 tokens\n"
+        '  File "gpu_model_runner.py", line 1, in capture_model\n' + OOM.format(tried=20, free=10)
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert (found["outcome"], found["kind"]) == ("oom", "capturing")
+    lines = [r["command"] for r in found["remedies"]]
+    assert any("--gpu-memory-utilization 0.95" in line for line in lines) and any("--max-num-seqs 64" in line for line in lines)
+    assert not any("fp8" in line or "--tensor-parallel-size" in line for line in lines)
+
+
+def test_a_pool_in_bytes_is_made_smaller(cli: Run, tmp_path: Path) -> None:
+    args = {"model": "qwen3-8b", "max_model_len": 8192, "kv_cache_memory_bytes": 12 << 30}
+    text = HEAD.format(version="0.19.0", args=args, weights=15.27) + "  in initialize_kv_cache\n" + OOM.format(tried=340, free=120)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    size = int(found["remedies"][0]["command"].rpartition("--kv-cache-memory-bytes ")[2])
+    assert 5 << 30 < size < 8 << 30
+
+
+def test_changes_that_help_together_only(cli: Run, tmp_path: Path) -> None:
+    """Fewer sequences free the sampler's rows, and the longest request still does not fit."""
+    args = {"model": "qwen3-8b", "max_model_len": 40960, "max_num_seqs": 4096}
+    text = HEAD.format(version="0.19.0", args=args, weights=15.27) + "  in profile_run\n" + OOM.format(tried=2320, free=1200)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    first = found["remedies"][0]["command"]
+    assert "--max-num-seqs 256" in first and "--max-model-len 3" in first
+    done = cli("fit", "--gpu", "rtx-4090", "--engine-version", "0.19.0", "--offline", "--", *shlex.split(first))
+    assert done.returncode == 0
+
+
+def test_a_refusal_is_lifted_by_what_then_fits(cli: Run, tmp_path: Path) -> None:
+    """A share of 0.76 holds the weights and not a request of the longest length."""
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b"}, weights=15.27) + (
+        "ValueError: Free memory on device cuda:0 (18.11/23.64 GiB) on startup is less than desired GPU memory utilization (0.9, 21.28"
+        " GiB).\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    (remedy,) = found["remedies"]
+    assert "--gpu-memory-utilization 0.76" in remedy["command"] and "--max-model-len 12288" in remedy["command"]
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "kind", "note"),
+    [
+        ("OSError: [Errno 98] Address already in use", "refused", "port", "--port"),
+        (
+            "RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO for details)",
+            "stopped",
+            "network",
+            "NCCL_DEBUG",
+        ),
+        ("Killed", "stopped", "killed", "dmesg"),
+        ("KeyError: 'model.layers.0'", "stopped", "other", "not of memory"),
+        ("OSError: You are trying to access a gated repo.", "refused", "model", "licence"),
+    ],
+)
+def test_what_is_no_matter_of_memory_gets_no_change_of_memory(
+    cli: Run, tmp_path: Path, line: str, outcome: str, kind: str, note: str
+) -> None:
+    """The model would not fit either, which is not what stopped it."""
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-32b"}, weights=1).rpartition("INFO [gpu_model")[0] + line + "\n"
+    found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    assert (status, found["outcome"], found["kind"], found["remedies"]) == (1, outcome, kind, [])
+    assert any(note in each for each in found["notes"])
+
+
+def test_the_command_keeps_the_model_that_the_log_names(cli: Run, tmp_path: Path) -> None:
+    text = (
+        "ggml_cuda_init: found 1 CUDA devices:\n  Device 0: NVIDIA GeForce RTX 3090, compute capability 8.6, VMM: yes\n"
+        "llama_model_loader: loaded meta data with 32 key-value pairs and 707 tensors from /models/Qwen3-32B-Q8_0.gguf (version GGUF V3)\n"
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 32424.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--model", "qwen3-32b")
+    assert found["remedies"] and all("-m /models/Qwen3-32B-Q8_0.gguf" in r["command"] for r in found["remedies"])
+
+
+def test_ollama_is_predicted_and_told_by_its_environment(cli: Run, tmp_path: Path) -> None:
+    text = (
+        'time=2026-01-01T00:00:00Z level=INFO source=routes.go:1500 msg="Listening on 127.0.0.1:11434 (version 0.12.6)"\n'
+        'time=2026-01-01T00:00:00Z level=INFO source=types.go:60 msg="inference compute" id=GPU-1 library=CUDA compute=8.6 name=CUDA0'
+        ' description="NVIDIA GeForce RTX 3060" total="12.0 GiB" available="11.5 GiB"\n'
+        "llama_context: n_ctx         = 65536\n"
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9216.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--model", "qwen3-8b", "--quant", "q4_k_m")
+    assert any(t["predicted_bytes"] for t in found["terms"])
+    lines = [r["command"] for r in found["remedies"]]
+    assert lines and all(line.endswith("ollama serve") and line.startswith("OLLAMA_") for line in lines)
+
+
+def test_a_pool_smaller_than_the_context_is_told(cli: Run, tmp_path: Path) -> None:
+    text = (
+        "[2026-04-27 10:00:00] server_args=ServerArgs(model_path='qwen3-8b', tp_size=1, mem_fraction_static=0.84)\n"
+        "[2026-04-27 10:00:21] max_total_num_tokens=27000, chunked_prefill_size=2048, max_running_requests=2049, context_len=40960\n"
+        "[2026-04-27 10:00:25] The server is fired up and ready to roll!\n"
+    )
+    found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    assert status == 0 and any("27,000 tokens, fewer than the context of 40,960" in note for note in found["notes"])

@@ -622,7 +622,7 @@ class Diagnosis(Record):
     command: str | None
     terms: list[DiagnosedTerm]
     tokens: DiagnosedTokens
-    outcome: Literal["started", "oom", "refused", "unknown"]
+    outcome: Literal["started", "oom", "refused", "stopped", "unknown"]
     kind: str | None
     cause: str | None
     said: str | None

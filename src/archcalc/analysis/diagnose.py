@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from archcalc import report, units
@@ -12,14 +12,35 @@ from archcalc.analysis.ask import Understood, understand, with_draft
 from archcalc.analysis.fit import Ask, Fit, Plans, max_context, plans
 from archcalc.commands.change import changed
 from archcalc.commands.flags import table
-from archcalc.commands.logs import WORDS, Kind, Logged
+from archcalc.commands.logs import APART, WORDS, Kind, Logged
 from archcalc.commands.words import Command, of_arguments
 from archcalc.engines.plan import Ask as _Ask
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import GpuSpec, custom, parse_spec
 from archcalc.loader import Loaded, load
 
-_REFUSED: frozenset[Kind] = frozenset({"no-cache", "one-request", "states", "heads", "context", "share", "flag", "model"})
+_STOPPED: frozenset[Kind] = frozenset({"network", "shared-memory", "killed", "other"})
+_ASKED: frozenset[Kind] = frozenset({"no-cache", "one-request", "states", "heads", "context", "share", "flag", "model"})
+_REFUSED = _ASKED | APART - _STOPPED
+# What takes memory beside the pool of the cache, which fills the engine's share whatever else is smaller.
+_BEYOND: frozenset[Kind] = frozenset({"capturing", "serving", "sampling", "cache"})
+_NEXT: Mapping[Kind, str] = {
+    "gpus": "CUDA_VISIBLE_DEVICES and the container's GPUs decide how many are seen",
+    "device": "nvidia-smi in the same container says what is seen: docker needs --gpus all, and the driver must be as new as the CUDA of"
+    " the engine",
+    "kernel": "no change of memory helps: another data type, another build of the engine or a newer GPU does",
+    "architecture": "a newer release of the engine, or of transformers beside it, may know the model",
+    "code": "--trust-remote-code allows it, once you have read that code",
+    "file": "have it downloaded again, and compare its size with the repository's",
+    "quant": "leave the quantization out, for the engine to take what the checkpoint states",
+    "port": "give another --port, or end the process that listens on it",
+    "disk": "free some space where weights and compiled kernels are kept (HF_HOME, ~/.cache), or name another place",
+    "network": "NCCL_DEBUG=INFO has it say what failed; between containers it needs --ipc=host or --shm-size, between machines a free port",
+    "shared-memory": "docker run --ipc=host, or --shm-size 16g",
+    "killed": "`dmesg -T | grep -i oom` says whether RAM ran out: the machine, or its container, then needs more of it",
+    "other": "what the line says is not of memory, as far as is known here: search for it in the engine's issues",
+    "ram": "what stays on the CPU needs more RAM: more layers on the GPU, a smaller quantization or a shorter context",
+}
 _PROGRAMS = {"vllm": "vllm serve", "sglang": "python -m sglang.launch_server", "llama.cpp": "llama-server", "ollama": "ollama run"}
 _MODEL_FLAGS = {"vllm": "", "sglang": "--model-path", "llama.cpp": "-m", "ollama": ""}
 
@@ -54,8 +75,10 @@ def diagnose(
         kind = short
         if not log.said:
             notes.append("the log does not say why it stopped: this is what is predicted of its command")
-    outcome: Literal["started", "oom", "refused", "unknown"]
+    outcome: Literal["started", "oom", "refused", "stopped", "unknown"]
     outcome = "started" if log.started else "unknown" if kind is None else "refused" if kind in _REFUSED else "oom"
+    if kind in _STOPPED and not log.started:
+        outcome = "stopped"
     if kind is not None and log.failure is None and not log.said:
         outcome = "unknown"
     cause = _cause(log, kind, predicted) if not log.started or kind else ""
@@ -63,7 +86,17 @@ def diagnose(
         notes.append("the log ends once the weights are loaded: nothing in it stopped the engine so far")
     if difference := _difference(terms):
         notes.append(difference)
-    remedies = list(_remedies(log, kind, command, predicted)) if kind is not None else []
+
+    def judged(line: str) -> Predicted | None:
+        """The prediction of a changed command."""
+        try:
+            of = of_arguments(shlex.split(line))._replace(version=command.version if command else None)
+        except (ArchcalcError, ValueError):
+            return None
+        return _predicted(log, of, source, gpus, quant, offline, overrides, [])
+
+    remedies = list(_remedies(log, kind, command, predicted, judged)) if kind is not None else []
+    notes += _told(log, kind, predicted, bool(remedies))
     spec = gpus or (predicted.ask.gpus if predicted else None)
     return (
         report.Diagnosis(
@@ -80,11 +113,28 @@ def diagnose(
             kind=kind,
             cause=cause or None,
             said=log.said or None,
-            remedies=remedies[:5],
+            remedies=remedies[:_MOST],
             notes=notes,
         ),
         predicted,
     )
+
+
+def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: bool) -> Iterator[str]:
+    """What is said beside the figures."""
+    if (starts := int(dict(log.figures).get("starts", 0))) > 1:
+        yield f"the log holds {starts} starts: this is the last of them that says how it went"
+    if kind is None and log.started and log.engine == "sglang" and log.tokens and log.tokens < (log.context_tokens or 0):
+        yield (
+            f"it serves, and its cache holds {log.tokens:,} tokens, fewer than the context of {log.context_tokens:,}: longer requests are"
+            " cut short or refused"
+        )
+    if kind is not None and kind in _NEXT:
+        yield _NEXT[kind]
+    elif kind == "model" and re.search(r"gated|401|403|restricted|authenticated", log.said):
+        yield "accept its licence on the model's page, and log in where the engine runs: `hf auth login`, or HF_TOKEN"
+    elif kind is not None and kind not in ("model", "flag") and not log.started and predicted is not None and not helped:
+        yield "no change that was tried starts by the prediction"
 
 
 # The command
@@ -100,7 +150,10 @@ def _command(log: Logged, model: str | None, notes: list[str]) -> Command | None
     engine = log.engine if log.engine != "ollama" else "llama.cpp"
     known = table(engine).at(None)
     words: list[str] = []
-    name = model or log.model
+    # The log's own name stays in what is printed: --model says where its config is.
+    name = log.model or model
+    if log.engine == "ollama" and name is not None and "/blobs/" in name:
+        name = model or name
     if name:
         words += [_MODEL_FLAGS[engine], name] if _MODEL_FLAGS[engine] else [name]
     for flag, value in log.asked:
@@ -119,7 +172,8 @@ def _command(log: Logged, model: str | None, notes: list[str]) -> Command | None
         words += ["--max-model-len", str(log.context_tokens)]
     if not name:
         return None
-    return Command(engine, _PROGRAMS[engine], tuple(words), (), log.version)
+    # Ollama's releases are not those of the llama.cpp in it.
+    return Command(engine, _PROGRAMS[log.engine], tuple(words), (), None if log.engine == "ollama" else log.version)
 
 
 def _line(command: Command) -> str:
@@ -317,6 +371,15 @@ def _cause(log: Logged, kind: Kind | None, predicted: Predicted | None) -> str:
         return f"{said}: {units.format_bytes(-room)} are missing before a single token is kept"
     if kind == "context" and "longest" in figures:
         return f"{said}: {log.context_tokens or 0:,} tokens against {int(figures['longest']):,}"
+    if kind == "states" and log.engine == "sglang":
+        return "the cache of recurrent states does not hold one request"
+    if kind == "ram" and "ram" in figures:
+        return f"{said}: {units.format_bytes(int(figures['ram needed']))} against {units.format_bytes(int(figures['ram']))}"
+    if kind == "gpus" and "apart 1" in figures:
+        return f"{said}: {int(figures['apart 0'])} against {int(figures['apart 1'])}"
+    if kind == "batch" and "apart 1" in figures:
+        of = "tokens of the longest request" if "max_model_len" in log.said else "sequences at once"
+        return f"{said}: {int(figures['apart 0']):,} tokens against {int(figures['apart 1']):,} {of}"
     if kind == "states" and "state blocks" in figures:
         return f"{said}: there are {int(figures['state blocks']):,}"
     if "tried" in figures:
@@ -335,20 +398,55 @@ class _Try(NamedTuple):
     gives_up: str
 
 
-def _remedies(log: Logged, kind: Kind, command: Command | None, predicted: Predicted | None) -> Iterator[report.Remedy]:
+_Judge = Callable[[str], "Predicted | None"]
+
+
+def _lifted(command: Command, changes: Mapping[str, Any], gives_up: str, judged: _Judge) -> Iterator[report.Remedy]:
+    """A change that lifts a refusal, and what memory needs beside it; nothing where it is predicted not to start even so."""
+    line = changed(command, changes)
+    then = judged(line)
+    if then is None:
+        yield report.Remedy(line, None, gives_up)
+    elif then.best.fits:
+        yield report.Remedy(line, then.best.headroom_bytes, gives_up)
+    elif then.ask.engine == "sglang" and then.best.start.starts:
+        yield report.Remedy(line, None, f"{gives_up}; its cache then holds {then.best.kv_tokens:,} tokens")
+    elif then.ask.engine == "vllm":
+        for n in (0, 64):
+            ask = then.ask._replace(own=then.ask.own._replace(sequences=n)) if n else then.ask
+            try:
+                longest = max_context(then.found.model, then.best, ask) // 1024 * 1024
+            except ArchcalcError:
+                return
+            if 0 < longest < then.best.context_tokens:
+                shorter = changed(command, {**changes, "context_tokens": longest, **({"sequences": n} if n else {})})
+                less = judged(shorter)
+                if less is not None and less.best.fits:
+                    more = f"requests longer than {longest:,} tokens"
+                    more = more if "context_tokens" in changes else f"{gives_up}; {more}"
+                    yield report.Remedy(shorter, less.best.headroom_bytes, more)
+                    return
+
+
+def _remedies(
+    log: Logged, kind: Kind, command: Command | None, predicted: Predicted | None, judged: _Judge
+) -> Iterator[report.Remedy]:
     """Changes that start by what was predicted, the smallest first."""
     if command is None or kind in ("model", "flag"):
         if command is not None and kind == "flag" and (hint := _nearest(log)):
             yield report.Remedy(hint, None, "nothing: the flag was misspelled, or is of another release")
         return
     figures = dict(log.figures)
+    if kind in APART or kind == "ram":
+        yield from _settled(log, kind, command, predicted, judged)
+        return
     if kind == "context" and "longest" in figures:
         longest = int(figures["longest"])
-        yield report.Remedy(changed(command, {"context_tokens": longest}), None, f"requests longer than {longest:,} tokens")
+        yield from _lifted(command, {"context_tokens": longest}, f"requests longer than {longest:,} tokens", judged)
         return
     if kind == "share" and (free := log.term("free")) and log.memory_bytes:
         share = free * 100 // log.memory_bytes / 100
-        yield report.Remedy(changed(command, {"utilization": share}), None, "the cache that the larger share would have held")
+        yield from _lifted(command, {"utilization": share}, "the cache that the larger share would have held", judged)
         return
     if kind == "states" and "state blocks" in figures:
         n = 1 << (int(figures["state blocks"]).bit_length() - 1)
@@ -360,20 +458,84 @@ def _remedies(log: Logged, kind: Kind, command: Command | None, predicted: Predi
         shorter = True
         yield report.Remedy(changed(command, {"context_tokens": longest}), None, f"requests longer than {longest:,} tokens")
     if kind == "heads":
-        yield from _divisors(command, predicted)
+        yield from _divisors(command, predicted, judged)
         return
     if predicted is None:
         return
     missing = _missing(log, predicted)
-    for each in _tries(log, kind, predicted):
-        if shorter and set(each.changes) == {"context_tokens"}:
-            continue
+
+    def starts(each: _Try) -> Fit | None:
         try:
             best = plans(predicted.loaded.architecture, each.ask, alternatives=0).best
         except ArchcalcError:
+            return None
+        if log.engine == "sglang" and kind in _BEYOND:
+            # It serves with a cache smaller than the context.
+            return best if best.start.starts and best.budget.kv_room_bytes > missing else None
+        return best if best.fits and best.headroom_bytes >= missing else None
+
+    small, short, more = list[report.Remedy](), list[_Try](), list[report.Remedy]()
+    for each in _tries(log, kind, predicted):
+        if shorter and set(each.changes) == {"context_tokens"}:
             continue
-        if best.fits and best.headroom_bytes >= missing:
-            yield report.Remedy(changed(command, each.changes), best.headroom_bytes - missing, each.gives_up)
+        best = starts(each)
+        if best is not None and (line := _printed(log, command, each.changes)) is not None:
+            spare = best.headroom_bytes - missing
+            held = spare < 0 and "utilization" in each.changes
+            gives_up = f"{each.gives_up}: it holds {best.kv_tokens:,} tokens" if held else each.gives_up
+            (more if "tp" in each.changes else small).append(report.Remedy(line, spare if spare >= 0 else None, gives_up))
+        elif best is None and set(each.changes) & _FREEING:
+            short.append(each)
+    if log.engine == "vllm" and not shorter and not any("weights are quantized" not in each.gives_up for each in small):
+        # What one change does not make up for, it may with a shorter context.
+        for each in short:
+            for less in _shorter(log, predicted, each.ask):
+                both = _Try({**each.changes, **less.changes}, less.ask, f"{each.gives_up}; {less.gives_up}")
+                if (best := starts(both)) is not None:
+                    small.append(report.Remedy(changed(command, both.changes), best.headroom_bytes - missing, both.gives_up))
+    yield from (*small[: _MOST - min(len(more), 2)], *more)
+
+
+_MOST = 5
+# Changes that free memory at once, not of the cache.
+_FREEING = frozenset({"sequences", "batched_tokens", "text_alone", "eager"})
+
+
+def _printed(log: Logged, command: Command, changes: Mapping[str, Any]) -> str | None:
+    """The changed command; Ollama is told by its environment, and what that does not say is None."""
+    if log.engine != "ollama":
+        return changed(command, changes)
+    words = []
+    for name, value in changes.items():
+        if name == "context_tokens":
+            slots = max(1, int(dict(log.asked).get("--parallel", 1)))
+            words.append(f"OLLAMA_CONTEXT_LENGTH={int(value) // slots}")
+        elif name == "kv_dtype":
+            words += ["OLLAMA_FLASH_ATTENTION=1", f"OLLAMA_KV_CACHE_TYPE={value}"]
+        else:
+            return None
+    return " ".join([*words, "ollama serve"])
+
+
+def _settled(log: Logged, kind: Kind, command: Command, predicted: Predicted | None, judged: _Judge) -> Iterator[report.Remedy]:
+    """What lifts a refusal that has nothing to do with memory, where a flag does."""
+    figures = dict(log.figures)
+    first, second = int(figures.get("apart 0", 0)), int(figures.get("apart 1", 0))
+    if kind == "batch" and second:
+        if "max_model_len" in log.said:
+            if (then := judged(changed(command, {"batched_tokens": second}))) is None or then.best.fits:
+                yield from _lifted(command, {"batched_tokens": second}, "the memory that the larger batch takes", judged)
+            yield from _lifted(command, {"context_tokens": first}, f"requests longer than {first:,} tokens", judged)
+        else:
+            yield from _lifted(command, {"sequences": first}, f"more than {first:,} sequences at once: others wait", judged)
+    elif kind == "gpus" and 0 < second < first:
+        yield from _lifted(command, {"tp": second}, f"{first - second} ranks, whose GPUs are not there", judged)
+    elif kind == "quant" and log.engine == "vllm" and "does not match" in log.said:
+        yield from _lifted(command, {"quant": False}, "nothing: the checkpoint says how it is stored", judged)
+    elif kind == "code" and log.engine in ("vllm", "sglang"):
+        yield from _lifted(command, {"trusts": True}, "the safety of code that somebody has read", judged)
+    elif kind == "kernel" and log.engine in ("vllm", "sglang") and re.search(r"[Bb]float16 is only supported", log.said):
+        yield from _lifted(command, {"dtype": "half"}, "the range of bfloat16: some models overflow in float16", judged)
 
 
 def _missing(log: Logged, predicted: Predicted) -> int:
@@ -388,43 +550,59 @@ def _missing(log: Logged, predicted: Predicted) -> int:
 
 
 def _tries(log: Logged, kind: Kind, predicted: Predicted) -> Iterator[_Try]:
+    """Changes that free what ran out, the smallest first. Beside the pool, which fills the engine's share whatever else is smaller, only
+    what is outside it and the share itself count; what ran out before the pool was made does not depend on the share."""
     ask, best = predicted.ask, predicted.best
     own = ask.own
     budget = best.budget
+    beyond, before = kind in _BEYOND, kind in ("loading", "profiling")
+    figures = dict(log.figures)
     if ask.engine == "vllm":
-        for n in (64, 16):
-            if budget.sequences > n >= ask.concurrency:
-                fewer = ask._replace(own=own._replace(sequences=n))
-                yield _Try({"sequences": n}, fewer, f"more than {n} sequences at once: others wait")
-        if budget.batched_tokens > 2048:
-            yield _Try({"batched_tokens": 2048}, ask._replace(batched_tokens=2048), "some speed of long prompts")
-        if predicted.loaded.architecture.encoders and not own.text_alone:
+        if beyond and own.cache_bytes is not None:
+            yield from _smaller_pool(log, predicted)
+        tried, free = figures.get("tried", 0), figures.get("free", 0)
+        for n in (256, 64, 16) if kind not in ("loading", "cache", "serving") else ():
+            if budget.sequences <= n or n < ask.concurrency or (kind == "sampling" and tried * n > free * budget.sequences > 0):
+                continue
+            fewer = ask._replace(own=own._replace(sequences=n))
+            yield _Try({"sequences": n}, fewer, f"more than {n} sequences at once: others wait")
+        for n in (8192, 2048) if kind not in ("loading", "capturing", "sampling", "cache") else ():
+            if budget.batched_tokens > n:
+                yield _Try({"batched_tokens": n}, ask._replace(batched_tokens=n), "some speed of long prompts")
+        if predicted.loaded.architecture.encoders and not own.text_alone and not beyond:
             alone = ask._replace(own=own._replace(text_alone=True))
             yield _Try({"text_alone": True}, alone, "every input but text")
-        if budget.utilization < 0.95 and kind not in ("capturing", "serving", "sampling"):
+        if budget.utilization < 0.95 and not beyond and not before and own.cache_bytes is None:
             yield _Try({"utilization": 0.95}, ask._replace(utilization=0.95), "memory for anything else on the GPU")
-        if own.graphs:
+        if beyond and own.cache_bytes is None:
+            yield from _smaller_share(log, predicted)
+        if own.graphs and not before and kind not in ("cache", "serving"):
             eager = ask._replace(own=own._replace(graphs=False))
             yield _Try({"eager": True}, eager, "CUDA graphs: decoding is slower")
-        if kind in ("capturing", "serving", "sampling") and budget.utilization > 0.85:
-            yield _Try({"utilization": 0.85}, ask._replace(utilization=0.85), "a part of the cache")
     if ask.engine == "sglang":
-        if kind in ("no-cache", "one-request", "cache"):
-            for share in (0.9, 0.95):
-                if budget.utilization < share:
+        if kind in ("no-cache", "one-request", "states"):
+            least = figures.get("least share", 0)
+            for share in (round(least + 0.03, 2), 0.9, 0.95):
+                if budget.utilization < share and least < share < 1:
                     yield _Try({"utilization": share}, ask._replace(utilization=share), "memory for activations and graphs")
-        else:
-            lower = round(budget.utilization - 0.08, 2)
-            yield _Try({"utilization": lower}, ask._replace(utilization=lower), "a part of the cache")
-            yield _Try({"eager": True}, ask._replace(own=own._replace(graphs=False)), "CUDA graphs: decoding is slower")
-    if ask.kv_dtype is None:
+        elif not before:
+            yield from _smaller_share(log, predicted)
+            if kind == "capturing":
+                if (own.graph_batch or 256) > 16:
+                    few = ask._replace(own=own._replace(graph_batch=16))
+                    yield _Try({"graph_batch": 16}, few, "CUDA graphs of more than 16 sequences")
+                yield _Try({"eager": True}, ask._replace(own=own._replace(graphs=False)), "CUDA graphs: decoding is slower")
+    if beyond and ask.engine != "llama.cpp":
+        return
+    if ask.kv_dtype is None and not before:
         kinds = {"vllm": "fp8", "sglang": "fp8_e4m3", "llama.cpp": "q8_0"}
         if dtype := kinds.get(ask.engine):
             smaller = ask._replace(kv_dtype=dtype)
             if ask.engine == "llama.cpp":
                 smaller = smaller._replace(own=own._replace(type_k=dtype, type_v=dtype))
             yield _Try({"kv_dtype": dtype}, smaller, f"some precision: the cache is kept in {dtype}")
-    yield from _shorter(log, predicted)
+    if not before:
+        yield from _shorter(log, predicted, ask)
     if ask.engine == "llama.cpp":
         yield from _to_cpu(predicted)
     if ask.quant is None and predicted.loaded.architecture.quantization is None and ask.engine == "vllm":
@@ -439,9 +617,37 @@ def _tries(log: Logged, kind: Kind, predicted: Predicted) -> Iterator[_Try]:
             yield _Try({"tp": tp}, more, f"{tp // best.placement.tp} times the GPUs")
 
 
-def _shorter(log: Logged, predicted: Predicted) -> Iterator[_Try]:
+# Beside what was asked for, what an allocator needs to find it in one piece.
+_SLACK = 256 << 20
+
+
+def _lacking(log: Logged) -> int:
+    figures = dict(log.figures)
+    return max(0, int(figures.get("tried", 512 << 20)) - int(figures.get("free", 0))) + _SLACK
+
+
+def _smaller_share(log: Logged, predicted: Predicted) -> Iterator[_Try]:
+    """A share of the memory that leaves what was asked for outside it, and one that leaves more."""
+    ask, budget = predicted.ask, predicted.best.budget
+    least = round((int(budget.utilization * 100 + 1e-6) - -(-_lacking(log) * 100 // budget.memory_bytes)) / 100, 2)
+    for share in (least, round(least - 0.05, 2)):
+        if 0.2 <= share < budget.utilization:
+            yield _Try({"utilization": share}, ask._replace(utilization=share), "a part of the cache")
+
+
+def _smaller_pool(log: Logged, predicted: Predicted) -> Iterator[_Try]:
+    """The pool that was given in bytes, as large as the rest leaves of the memory."""
+    ask, budget = predicted.ask, predicted.best.budget
+    taken = budget.weights_bytes + budget.activation_bytes + budget.overhead_bytes
+    size = min(budget.memory_bytes - taken - 2 * _SLACK, ask.own.cache_bytes - _lacking(log)) // _SLACK * _SLACK
+    if 0 < size < ask.own.cache_bytes:
+        smaller = ask._replace(own=ask.own._replace(cache_bytes=size))
+        yield _Try({"cache_bytes": size}, smaller, "a part of the cache")
+
+
+def _shorter(log: Logged, predicted: Predicted, ask: Ask) -> Iterator[_Try]:
     """A shorter context: the longest that fits, by the log's own room where it has one."""
-    ask, best = predicted.ask, predicted.best
+    best = predicted.best
     missing = _missing(log, predicted)
     smaller = ask
     if missing:
@@ -481,18 +687,22 @@ def _to_cpu(predicted: Predicted) -> Iterator[_Try]:
             yield _Try(
                 {"cpu_experts": n},
                 ask._replace(own=ask.own._replace(cpu_experts=n)),
-                f"speed: the experts of {n} layers run from RAM",
+                f"speed: the experts of {n} layer{'s' if n > 1 else ''} run from RAM",
             )
     held = largest(lambda n: fits(ask.own._replace(gpu_layers=n)), layers)
     if held:
         yield _Try(
             {"gpu_layers": held},
             ask._replace(own=ask.own._replace(gpu_layers=held)),
-            f"speed: {layers + 1 - held} layers run from RAM",
+            f"speed: {_layers(layers + 1 - held)} from RAM",
         )
 
 
-def _divisors(command: Command, predicted: Predicted | None) -> Iterator[report.Remedy]:
+def _layers(n: int) -> str:
+    return f"{n} layer runs" if n == 1 else f"{n} layers run"
+
+
+def _divisors(command: Command, predicted: Predicted | None, judged: _Judge) -> Iterator[report.Remedy]:
     from archcalc.commands.flags import read
 
     given = read(command)
@@ -500,8 +710,10 @@ def _divisors(command: Command, predicted: Predicted | None) -> Iterator[report.
     heads = predicted.loaded.architecture.facts.heads if predicted else 0
     for tp in range(int(ranks) - 1, 0, -1):
         if (heads and heads % tp == 0) or (not heads and tp & (tp - 1) == 0):
-            yield report.Remedy(changed(command, {"tp": tp}), None, f"{int(ranks) - tp} of the GPUs")
-            return
+            lifted = list(_lifted(command, {"tp": tp}, f"{int(ranks) - tp} of the GPUs", judged))
+            if lifted:
+                yield from lifted
+                return
 
 
 def _nearest(log: Logged) -> str:

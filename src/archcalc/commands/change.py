@@ -21,6 +21,9 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "text_alone": ("--language-model-only",),
         "quant": ("--quantization",),
         "offload": ("--cpu-offload-gb",),
+        "cache_bytes": ("--kv-cache-memory-bytes",),
+        "trusts": ("--trust-remote-code",),
+        "dtype": ("--dtype",),
     },
     "sglang": {
         "utilization": ("--mem-fraction-static",),
@@ -32,6 +35,8 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "graph_batch": ("--cuda-graph-max-bs",),
         "quant": ("--quantization",),
         "running": ("--max-running-requests",),
+        "trusts": ("--trust-remote-code",),
+        "dtype": ("--dtype",),
     },
     "llama.cpp": {
         "context_tokens": ("--ctx-size",),

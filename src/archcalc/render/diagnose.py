@@ -8,12 +8,15 @@ from archcalc import units
 from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from archcalc.report import Diagnosis
 
 _OUTCOMES = {
     "started": "started",
     "oom": "ran out of memory",
     "refused": "refused to start",
+    "stopped": "stopped",
     "unknown": "the log does not say how it ended",
 }
 
@@ -38,7 +41,20 @@ def write_page(d: Diagnosis, out: TextIO) -> None:
     )
     if d.said:
         page.print(Text(d.said, style="dim"))
-    page.print()
+    if d.terms or d.tokens.logged is not None or d.tokens.predicted is not None:
+        page.print()
+        _terms(d, page)
+    for remedy in d.remedies:
+        spare = f", {_size(remedy.headroom_bytes)} to spare" if remedy.headroom_bytes is not None else ""
+        known = ("one-request", "states")
+        # Where nothing could be predicted, it is not known whether it then starts.
+        does = "Starts" if remedy.headroom_bytes is not None or d.outcome != "refused" or d.kind in known else "Lifts this"
+        page.print(Text(f"\n{does}{spare}; gives up {remedy.gives_up}", style="bold"))
+        write_command(remedy.command, page)
+    write_notes(page, d.notes)
+
+
+def _terms(d: Diagnosis, page: Console) -> None:
     table = plain_table()
     for head in ("", "log", "predicted", "difference"):
         table.add_column(head, justify="left" if not head else "right", no_wrap=True)
@@ -54,11 +70,6 @@ def write_page(d: Diagnosis, out: TextIO) -> None:
         logged, predicted = d.tokens.logged, d.tokens.predicted
         table.add_row("tokens", "" if logged is None else f"{logged:,}", "" if predicted is None else f"{predicted:,}", "")
     page.print(table)
-    for remedy in d.remedies:
-        spare = f", {_size(remedy.headroom_bytes)} to spare" if remedy.headroom_bytes is not None else ""
-        page.print(Text(f"\nStarts{spare}; gives up {remedy.gives_up}", style="bold"))
-        write_command(remedy.command, page)
-    write_notes(page, d.notes)
 
 
 def _size(size: int | None) -> str:

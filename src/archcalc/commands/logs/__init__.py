@@ -8,16 +8,21 @@ Each engine has a reader of its own, which says where its lines are from.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from archcalc.commands.logs import llamacpp, sglang, vllm
-from archcalc.commands.logs._lines import MOST_BYTES, WORDS, Kind, Logged, decoded, lines, telling
+from archcalc.commands.logs._lines import APART, MOST_BYTES, WORDS, Kind, Logged, decoded, lines, telling
 from archcalc.commands.words import Engine
 from archcalc.errors import FormatError
 
-__all__ = ["MOST_BYTES", "WORDS", "Kind", "Logged", "decoded", "lines", "read"]
+__all__ = ["APART", "MOST_BYTES", "WORDS", "Kind", "Logged", "decoded", "lines", "read"]
 
 _SIGNS: dict[Engine, tuple[str, ...]] = {
     "vllm": (
         "vLLM API server version",
+        "vLLM server version",
+        "▀▄▀ █  version ",
         "LLM engine (v",
         "vllm serve",
         "Model loading took",
@@ -89,19 +94,38 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "srv  ",
         "ggml_backend",
         "main: server is listening",
+        "HTTP server is listening",
+        "bind HTTP server",
+        "main: loading model",
         "common_params_fit",
     ),
 }
 
 
+# What each prints once at its start, and what a run has printed that came to its end.
+_STARTS: dict[Engine, re.Pattern[str]] = {
+    "vllm": re.compile(r"vLLM (?:API )?server version |█\s+version \d"),
+    "sglang": re.compile(r"server_args=ServerArgs\("),
+    "llama.cpp": re.compile(r"\bbuild(?:_info)?: (?:b?)\d{3,6}[ -]"),
+    "ollama": re.compile(r'msg="(?:starting runner|starting llama server)"'),
+}
+_ENDS = re.compile(
+    r"Traceback|[Ss]hutting down|shutdown complete|Engine core initialization failed|Received sigquit|[Ee]xiting|cleaning up before exit"
+    r"|Killed$|error: |Error:|fatal error|GGML_ASSERT|runner started in|load failed|failed to load|Load failed"
+)
+
+
 def read(text: str) -> Logged:
-    """Read a log. Raises `FormatError` for what is no log of an engine known here."""
+    """Read a log. Raises `FormatError` for what is no log of an engine known here.
+
+    Of several starts, which a container that is started again writes one behind the other, the last that says how it went is read.
+    """
     found = list(lines(text))
     # The start of a log says whose it is; a log of a day need not be counted whole.
     counted = [line for line in found[:20000] if telling(line)] or found[:20000]
     counts = {engine: sum(any(sign in line for sign in signs) for line in counted) for engine, signs in _SIGNS.items()}
     if counts["ollama"] and counts["ollama"] + counts["llama.cpp"] > counts["vllm"] + counts["sglang"]:
-        return llamacpp.read_log(found, "ollama")
+        return _last(found, "ollama", lambda run: llamacpp.read_log(run, "ollama"))
     engine = max(counts, key=lambda e: counts[e])
     if not counts[engine]:
         raise FormatError(
@@ -109,7 +133,48 @@ def read(text: str) -> Logged:
             "give the engine's own output, from its start to where it stops",
         )
     if engine == "vllm":
-        return vllm.read_log(found)
+        return _last(found, engine, vllm.read_log)
     if engine == "sglang":
-        return sglang.read_log(found)
-    return llamacpp.read_log(found, engine)
+        return _last(found, engine, sglang.read_log)
+    return _last(found, engine, lambda run: llamacpp.read_log(run, engine))
+
+
+_MOST_RUNS = 8
+
+
+def _last(found: list[str], engine: Engine, reader: Callable[[list[str]], Logged]) -> Logged:
+    runs = _runs(found, engine)
+    if len(runs) == 1:
+        return reader(found)
+    log = None
+    for run in reversed(runs[-_MOST_RUNS:]):
+        read_ = reader(run)
+        log = log or read_
+        if read_.failure is not None or (read_.started and "inferred" not in dict(read_.figures)):
+            log = read_
+            break
+    assert log is not None
+    return log._replace(figures=(*log.figures, ("starts", len(runs))))
+
+
+def _runs(found: list[str], engine: Engine) -> list[list[str]]:
+    """The lines of each start: a new one begins where a start is told and the one before it has come to its end."""
+    marks, ended = [0], False
+    started = False
+    sign, likely = _STARTS[engine], ("version", "ServerArgs", "build", "starting ")
+    for i, line in enumerate(found):
+        if any(word in line for word in likely) and sign.search(line):
+            if started and ended:
+                marks.append(i)
+                ended = False
+            started = True
+        elif started and not ended and _ENDS.search(line):
+            ended = True
+    if len(marks) == 1:
+        return [found]
+    runs = [found[a:b] for a, b in zip(marks, [*marks[1:], len(found)], strict=True)]
+    if engine == "ollama":
+        # What the server says of itself and of its GPUs stands before the first model.
+        first = next((i for i, line in enumerate(found) if sign.search(line)), 0)
+        runs = [runs[0], *([*found[:first], *run] for run in runs[1:])]
+    return runs

@@ -37,6 +37,21 @@ Kind = Literal[
     "flag",
     "model",
     "memory",
+    "ram",
+    "batch",
+    "gpus",
+    "device",
+    "kernel",
+    "architecture",
+    "code",
+    "file",
+    "quant",
+    "port",
+    "disk",
+    "network",
+    "shared-memory",
+    "killed",
+    "other",
 ]
 WORDS: dict[Kind, str] = {
     "loading": "out of memory while loading the weights",
@@ -55,7 +70,29 @@ WORDS: dict[Kind, str] = {
     "flag": "the engine does not take one of its arguments",
     "model": "the model could not be had",
     "memory": "out of memory",
+    "ram": "the machine has less RAM than is needed",
+    "batch": "a batch is smaller than what one step must hold",
+    "gpus": "more GPUs are asked for than there are",
+    "device": "no GPU can be used: none is seen, or its driver is too old",
+    "kernel": "the GPU cannot run this: its generation lacks the data type or the kernel",
+    "architecture": "this release does not know the model's architecture",
+    "code": "the model brings code of its own, which was not allowed",
+    "file": "the model's file is incomplete or damaged",
+    "quant": "the quantization asked for does not go with the checkpoint",
+    "port": "its port is taken by another process",
+    "disk": "the disk is full",
+    "network": "communication between the GPUs failed",
+    "shared-memory": "the container has too little shared memory",
+    "killed": "the system ended the process, as it does where RAM runs out",
+    "other": "it stopped with an error that is not known here",
 }
+# What has nothing to do with memory of the GPU: no remedy of memory helps.
+APART: frozenset[Kind] = frozenset(
+    {
+        "batch", "gpus", "device", "kernel", "architecture", "code", "file", "quant", "port", "disk", "network", "shared-memory",
+        "killed", "other",
+    }
+)  # fmt: skip
 
 
 class Logged(NamedTuple):
@@ -187,8 +224,16 @@ _WORDS = (
 )
 
 
+# What users sent, which servers log where they are asked to: it may say anything.
+_SENT = re.compile(
+    r"Received request|Generated response|Receive: obj=|Finish: obj=|log_server_request|log_server_r: |\bprompt: '|completion request\""
+)
+
+
 def telling(line: str) -> bool:
     """Whether a line may say something that is read."""
+    if _SENT.search(line):
+        return False
     if any(noise in line for noise in _NOISE) and not any(word in line for word in _TELLING):
         return False
     return any(word in line for word in _WORDS)
@@ -228,8 +273,22 @@ class Terms:
         return tuple(self.sizes.items())
 
 
+_EXCEPTION = re.compile(
+    r"(?:^|[\s|\]>}])((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|[Vv]alue error)[:,] \S"
+)
+_SHOWN = 400
+
+
+def saying(line: str) -> str:
+    """What a line says, without what loggers put before it, and no longer than a message."""
+    found = _EXCEPTION.search(line)
+    text = line[found.start(1) :] if found and found[1] and len(line) > _SHOWN else line
+    return text if len(text) <= _SHOWN else text[:_SHOWN].rsplit(" ", 1)[0] + " …"
+
+
 TORCH_OOM = re.compile(
     r"(?:CUDA|HIP|XPU) out of memory\.|OutOfMemoryError|torch\.(?:cuda\.)?OutOfMemory|hipErrorOutOfMemory|CUDA error: out of memory"
+    r"|Cuda failure \d+ 'out of memory'"
 )
 CAPACITY = re.compile(r"GPU \d+ has a total capac\w+ of ([\d.]+) ([KMGT]iB)")
 _DEVICE = re.compile(

@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from archcalc.commands.logs._lines import MIB, Kind, Logged, Terms, command_in, device_named, size_of, telling
+from archcalc.commands.logs._apart import cause
+from archcalc.commands.logs._lines import APART, MIB, Kind, Logged, Terms, command_in, device_named, saying, size_of, telling
 from archcalc.commands.words import Engine
 
 _HOST = re.compile(r"^(?:CPU|.*_Host$|.*Mapped$|BLAS|AMX)", re.IGNORECASE)
 
+
+# Where a server that served says that it ended: ggml/src/ggml-cuda/ggml-cuda.cu `ggml_cuda_error`, ggml.c `ggml_abort`.
+_ENDED = re.compile(r"(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after|Segmentation fault")
 
 _BUFFERS = frozenset({"model", "KV", "RS", "compute", "output"})
 
@@ -44,9 +48,10 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     def fail(kind: Kind, line: str) -> None:
         nonlocal failure, said
         if failure is None or failure == "memory":
-            failure, said = kind, line[-400:]
+            failure, said = kind, saying(line)
 
-    for line in found:
+    served = 0
+    for i, line in enumerate(found):
         if not telling(line):
             continue
         if m := re.search(r"\bbuild(?:_info)?: (?:b?)(\d{3,6})[ -](?:\()?[0-9a-f]{6,}", line):
@@ -128,11 +133,13 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             if m := re.search(r"KvSize:(\d+)", line):
                 asked.setdefault("--ctx-size", int(m[1]))
         if re.search(
-            r"server is listening|HTTP server is listening|starting the main loop|all slots are idle|llama runner started in"
-            r"|llama-server started in",
+            r"(?<!HTTP )server is listening|starting the main loop|all slots are idle|llama runner started in|llama-server started in"
+            r"|(?:main|llama_server): model loaded",
             line,
         ):
+            # Its HTTP listener is there before the model is (tools/server/server.cpp).
             started = True
+            served = served or i
             phase = "serving"
         if m := re.search(
             r"allocating ([\d.]+) MiB on device (\d+): (?:cuda|hip|aclrt)\w*alloc failed|allocating ([\d.]+) MiB.*out of memory",
@@ -142,33 +149,38 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             figures["tried"] = round(float(m[1] or m[3]) * MIB)
             where: dict[str, Kind] = {"loading": "loading", "cache": "compute", "compute": "compute", "serving": "serving"}
             fail("memory", line)
-            said = line[-400:]
+            said = saying(line)
             figures.setdefault("phase", 0)
             last: Kind = where.get(phase, "loading")
             failure = last if phase != "start" else "loading"
         elif re.search(r"unable to allocate \S+ buffer", line) or re.search(r"error loading model: .*(?:alloc|memory)", line):
             failure = "loading" if failure in (None, "memory", "compute") else failure
-            said = said or line[-400:]
+            said = said or saying(line)
         elif re.search(
             r"failed to allocate buffer for kv cache|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory",
             line,
         ):
             failure = "cache"
-            said = said or line[-400:]
+            said = said or saying(line)
         elif re.search(
             r"failed to allocate compute (?:pp |tg )?buffers|graph_reserve: failed to allocate compute buffers"
             r"|ggml_gallocr_reserve_n: failed to allocate",
             line,
         ):
             failure = "compute"
-            said = said or line[-400:]
+            said = said or saying(line)
         elif re.search(
             r"(?:CUDA|ROCm) error: out of memory|kIOGPUCommandBufferCallbackErrorOutOfMemory|ErrorOutOfDeviceMemory|insufficient memory",
             line,
         ):
             fail("serving" if phase == "serving" else "memory", line)
-        elif re.search(r"model request too large for system|model requires more system memory", line):
-            fail("memory", line)
+        elif m := re.search(
+            r"model requires more system memory(?: \(([\d.]+) ([KMGT]iB)\) than is available \(([\d.]+) ([KMGT]iB)\))?", line
+        ):
+            if m[1]:
+                figures["ram needed"], figures["ram"] = size_of(m[1], m[2]), size_of(m[3], m[4])
+            fail("ram", line)
+            failure, said = "ram", saying(line)
         elif re.search(r"error: (?:invalid argument|unknown argument)", line):
             fail("flag", line)
         elif re.search(
@@ -187,9 +199,12 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             asked["--cache-type-v"] = cells[0][3]
         context = context or cells[0][1]
         asked.setdefault("--ctx-size", max(c[1] for c in cells))
+    ended = started
+    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else None, without=("device",))):
+        failure, said = apart.kind, saying(apart.line)
     if not started and failure is None and ("compute" in terms.sizes or cells):
         started = True
-    if failure not in (None, "serving"):
+    if failure not in (None, "serving", *(APART if ended else ())):
         started = False
     return Logged(
         engine,

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
+    APART,
     CAPACITY,
     TORCH_OOM,
     Kind,
@@ -19,9 +21,13 @@ from archcalc.commands.logs._lines import (
     command_in,
     device_named,
     literal,
+    saying,
     size_of,
     telling,
 )
+
+# Where a server that served says that it ended: managers/scheduler.py `run_scheduler_process`, entrypoints/engine.py.
+_ENDED = re.compile(r"hit an exception|Received sigquit|Watchdog timeout")
 
 
 def read_log(found: list[str]) -> Logged:
@@ -39,8 +45,9 @@ def read_log(found: list[str]) -> Logged:
     def fail(kind: Kind, line: str) -> None:
         nonlocal failure, said
         if failure is None or failure == "memory":
-            failure, said = kind, line[-400:]
+            failure, said = kind, saying(line)
 
+    served = 0
     for i, line in enumerate(found):
         if not telling(line):
             continue
@@ -98,11 +105,22 @@ def read_log(found: list[str]) -> Logged:
             memory = memory or size_of(m[1], m[2])
         if "The server is fired up and ready to roll" in line or "Uvicorn running on" in line:
             started = started or "fired up" in line
+            served = served or i
             phase = "serving" if "fired up" in line else phase
+        if m := re.search(r"Tried to allocate ([\d.]+) ([KMGT]iB)", line):
+            figures["tried"] = size_of(m[1], m[2])
+        if m := re.search(r"of which ([\d.]+) ([KMGT]iB) is free", line):
+            figures["free"] = size_of(m[1], m[2])
         if "Not enough memory. Please try to increase --mem-fraction-static" in line or re.search(
-            r"rest memory .*(?:negative|not enough)|max_num_reqs=0|leaves no memory for the (?:KV|pool)", line
+            r"rest memory .*(?:negative|not enough)|(?:leaves|leave) no (?:GPU )?memory for the (?:KV|pool)", line
         ):
+            if m := re.search(r"Raise --mem-fraction-static\s+above ([\d.]+)", line):
+                figures["least share"] = float(m[1])
             fail("no-cache", line)
+        elif re.search(r"state cache is too small to serve|max_num_reqs=0\b", line):
+            fail("states", line)
+        elif re.search(r"Prefill out of memory|Decode out of memory|alloc_req_slots runs out of memory", line):
+            fail("serving", line)
         elif re.search(r"Capture cuda graph failed", line):
             fail("capturing", line)
         elif TORCH_OOM.search(line):
@@ -124,13 +142,17 @@ def read_log(found: list[str]) -> Logged:
             fail("context", line) if "Error" in line or "error" in line else None
         elif re.search(r"error: (?:unrecognized arguments|argument |the following arguments)", line):
             fail("flag", line)
-        elif re.search(r"is not a valid model identifier|GatedRepoError|RepositoryNotFoundError|401 Client Error", line):
+        elif re.search(r"is not a valid model identifier|gated repo|GatedRepoError|RepositoryNotFoundError|401 Client Error", line):
             fail("model", line)
+    ended = started
+    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else None)):
+        failure, said = apart.kind, saying(apart.line)
+        figures |= {f"apart {n}": value for n, value in enumerate(apart.figures)}
     if not started and failure is None and tokens:
         started = True
     if "cache" in terms.sizes:
         terms.put("room", terms.sizes["cache"] + terms.sizes.get("states", 0))
-    if failure not in (None, "serving"):
+    if failure not in (None, "serving", *(APART if ended else ())):
         started = False
     return Logged(
         "sglang",

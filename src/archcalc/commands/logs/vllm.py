@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
+    APART,
     CAPACITY,
     TORCH_OOM,
     Kind,
@@ -20,6 +22,7 @@ from archcalc.commands.logs._lines import (
     command_in,
     device_named,
     literal,
+    saying,
     size_of,
     telling,
 )
@@ -51,6 +54,10 @@ _VLLM_TERMS: tuple[tuple[str, str, str], ...] = (
     ("peak", r"peak_torch_memory=([\d.]+)\s*(GiB)", ""),
 )
 _VLLM_SIZES = tuple((name, re.compile(pattern), unit) for name, pattern, unit in _VLLM_TERMS)
+# Where a server that served says that it ended: v1/engine/core.py `run_engine_core`, v1/engine/exceptions.py.
+_ENDED = re.compile(r"EngineCore encountered a fatal error|EngineDeadError|[Ee]ngine ?[Cc]ore.{0,40}\bdied\b|Worker proc .* died")
+# Lines of these levels tell of no failure; what users sent may stand in them.
+_QUIET = re.compile(r"\b(?:INFO|DEBUG) \d\d-\d\d ")
 _FREE = re.compile(r"Free memory on device ?\S* ?\(([\d.]+)/([\d.]+) GiB\)")
 
 
@@ -73,12 +80,17 @@ def read_log(found: list[str]) -> Logged:
     def fail(kind: Kind, line: str) -> None:
         nonlocal failure, said
         if failure is None or failure in ("memory",):
-            failure, said = kind, line[-400:]
+            failure, said = kind, saying(line)
 
+    served = 0
     for i, line in enumerate(found):
         if not telling(line):
             continue
-        if (m := re.search(r"vLLM API server version (\S+)", line)) or (m := re.search(r"LLM engine \(v([^)\s]+)\)", line)):
+        if (
+            (m := re.search(r"vLLM (?:API )?server version ([^\s,]+)", line))
+            or (m := re.search(r"█\s+version (\S+)", line))
+            or (m := re.search(r"LLM engine \(v([^)\s]+)\)", line))
+        ):
             version = version or _release(m[1])
         if "with config" in line and (m := re.search(r"\bmodel='([^']+)'", line)):
             model = model or m[1]
@@ -166,7 +178,12 @@ def read_log(found: list[str]) -> Logged:
         elif re.search(r"Graph capturing finished", line):
             phase = "sampling" if phase != "serving" else phase
         if re.search(r"Application startup complete|Uvicorn running on|Starting vLLM API server(?: \d+)? on", line):
+            served = served or i
             started, phase = True, "serving"
+        if _QUIET.search(line):
+            continue
+        if m := re.search(r"of which ([\d.]+) ([KMGT]iB) is free", line):
+            figures["free"] = size_of(m[1], m[2])
         if "out of memory occurred when warming up" in line:
             fail("sampling", line)
         elif TORCH_OOM.search(line):
@@ -226,14 +243,20 @@ def read_log(found: list[str]) -> Logged:
         elif re.search(r"error: (?:unrecognized arguments|argument |the following arguments are required)", line):
             fail("flag", line)
         elif re.search(
-            r"is not a valid model identifier|GatedRepoError|RepositoryNotFoundError|401 Client Error|Invalid repository ID", line
+            r"is not a valid model identifier|gated repo|GatedRepoError|RepositoryNotFoundError|401 Client Error|Invalid repository ID",
+            line,
         ):
             fail("model", line)
     room = terms.sizes.get("room")
+    ended = started
+    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else None)):
+        failure, said = apart.kind, saying(apart.line)
+        figures |= {f"apart {n}": value for n, value in enumerate(apart.figures)}
     if failure is None and room is not None and room <= 0:
-        failure, said = "no-cache", next((x for x in found if "KV cache memory" in x), "")[-400:]
+        failure, said = "no-cache", next((x for x in found if "KV cache memory" in x), "")
+        said = saying(said)
     if oom_line and failure is None:
-        failure, said = "memory", oom_line[-400:]
+        failure, said = "memory", saying(oom_line)
     if tokens is None and blocks is not None:
         tokens = blocks * block
     if (
@@ -245,13 +268,13 @@ def read_log(found: list[str]) -> Logged:
         and context
         and tokens < context
     ):
-        failure, said = "one-request", next((x for x in found if "Maximum concurrency" in x), "")[-400:]
+        failure, said = "one-request", saying(next((x for x in found if "Maximum concurrency" in x), ""))
     held = tokens or terms.sizes.get("graphs") or (room or 0) > 0 or (concurrency or 0) >= 1
     if not started and failure is None and held:
         # The head of the log, which does not say how it went on.
         started = True
         figures["inferred"] = 1
-    if failure not in (None, "serving"):
+    if failure not in (None, "serving", *(APART if ended else ())):
         started = False
     for flag, name in (("--tensor-parallel-size", "tp"), ("--pipeline-parallel-size", "pp"), ("--data-parallel-size", "dp")):
         if isinstance(asked.get(flag), int):

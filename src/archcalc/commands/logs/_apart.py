@@ -1,0 +1,132 @@
+"""Why an engine stopped, where that has nothing to do with the memory of a GPU: the lines of libraries that all engines stand on.
+
+Sources of the lines: PyTorch 2.9, c10/cuda/CUDAException.h, c10/cuda/CUDAFunctions.cpp and torch/csrc/distributed/c10d; NCCL 2.27,
+src/init.cc; Triton 3.5, runtime/errors.py; transformers 5.24, models/auto/configuration_auto.py and dynamic_module_utils.py;
+huggingface_hub 1.0, file_download.py; safetensors 0.6; CPython's `OSError`; vLLM 0.8 to 0.33, config/parallel.py, config/scheduler.py,
+config/model.py, platforms/cuda.py, model_executor/models/registry.py; SGLang 0.5.23, srt/entrypoints/engine.py and
+srt/models/registry.py; llama.cpp 0c1e57098, src/llama-model-loader.cpp, src/llama-arch.cpp and tools/server/server-http.cpp.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from archcalc.commands.logs._lines import _SENT, Kind
+
+_CAUSES: tuple[tuple[Kind, str], ...] = (
+    # What is more particular stands before what is more general.
+    ("batch", r"max_num_batched_tokens \(\d+\) (?:is smaller than max_model_len|must\s+be greater than or equal to max_num_seqs)"),
+    (
+        "gpus",
+        r"World size \(\d+\) is larger than the number of\s+available GPUs|(?:parallel size|world size).{0,60}(?:cannot be larger than"
+        r"|exceeds) the (?:total )?number of available GPUs|required GPUs exceeds the total number|invalid device ordinal",
+    ),
+    (
+        "device",
+        r"Failed to infer device type|No CUDA GPUs are available|driver on your system is too old|Found no NVIDIA driver"
+        r"|libcuda\.so\.1: cannot open|CUDA driver version is insufficient|no CUDA-capable device is detected",
+    ),
+    (
+        "kernel",
+        r"no kernel image is available|Bfloat16 is only supported on GPUs with|not supported for the current GPU"
+        r"|[Oo]ut ?[Oo]f ?[Rr]esources?: .*shared memory|out of resource: shared memory|PTX was compiled with an unsupported toolchain"
+        r"|FlashAttention only supports Ampere|is not supported on (?:this|your) GPU|no kernel for this GPU",
+    ),
+    (
+        "architecture",
+        r"does not recognize this architecture|Model architectures .* (?:are not supported|failed)|unknown model architecture"
+        r"|has no vLLM implementation|No SGLang implementation",
+    ),
+    ("code", r"trust_remote_code=True|requires you to execute the configuration file|contains custom code which must be executed"),
+    (
+        "file",
+        r"model is corrupted or incomplete|Error while deserializing header|MetadataIncompleteBuffer|invalid magic|gguf_init_from_file\S*: "
+        r"invalid|unexpected end of (?:file|data)",
+    ),
+    (
+        "quant",
+        r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache was requested"
+        r"|V cache quantization requires flash_attn|weight quantization block",
+    ),
+    ("disk", r"No space left on device|Disk quota exceeded|Not enough free disk space"),
+    (
+        "port",
+        r"[Aa]ddress already in use|Port (?:\d+ )?is already in use|port \d+ is (?:already in use|not available)|couldn't bind HTTP server"
+        r"|EADDRINUSE",
+    ),
+    (
+        "shared-memory",
+        r"Bus error|insufficient shared memory|unable to (?:allocate|open) shared memory|creating shared memory segment",
+    ),
+    (
+        "network",
+        r"NCCL error|ncclSystemError|ncclUnhandledCudaError|ncclInternalError|ncclRemoteError|ncclInvalidUsage|DistBackendError"
+        r"|DistNetworkError|Watchdog caught collective operation timeout",
+    ),
+)
+_OF = tuple((kind, re.compile(pattern)) for kind, pattern in _CAUSES)
+_ANY = re.compile("|".join(pattern for _, pattern in _CAUSES))
+_KILLED = re.compile(
+    r"(?:^|[|:\s])Killed$|exit ?code[ :=]+-9\b|Failed core proc\(s\): \{.*-9|exited with code 137|signal 9\b|SIGKILL\b(?!\))|oom-kill"
+    r"|OOMKilled"
+)
+_RAISED = re.compile(
+    r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
+    r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
+    r"|couldn't bind|failed to load model"
+)
+# What says only that something else, told before, went wrong; and what only warns.
+_WRAPPER = re.compile(
+    r"Engine core initialization failed|EngineDeadError|Engine process failed to start|EngineCore encountered an issue|See root cause above"
+    r"|Worker failed with error|validation errors? for|UserWarning|FutureWarning|DeprecationWarning"
+    r"|scheduler died during initialization|KeyboardInterrupt|CancelledError|exiting due to|failed to load model, |SystemExit"
+)
+_QUIET = re.compile(
+    r"\b(?:INFO|DEBUG|WARNING)\b (?:\d\d-\d\d|\[)|^(?:INFO|WARNING):|level=(?:INFO|DEBUG|WARN)\b.* msg=\"(?!NewLlamaServer)"
+)
+
+
+# Words of which every line that is read here holds one; a log of a day has millions that hold none.
+_TOLD = (
+    "rror", "ailed", "illed", "xcept", "esource", "upported", "recogniz", "No space", "quota", "free disk", "in use", "exit",
+    "trust_remote",
+    "custom code", "corrupt", "died", "ASSERT", "oom", "OOM", "shared memory", "larger than", "exceed", "CUDA", "driver", "nccl", "signal",
+    "bind", "terminate", "magic", "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL",
+)  # fmt: skip
+
+
+class Apart(NamedTuple):
+    """A cause, the line that says so, and the two numbers that it names, if it names them."""
+
+    kind: Kind
+    line: str
+    figures: tuple[int, ...] = ()
+
+
+def cause(found: list[str], *, fatal: re.Pattern[str] | None = None, without: tuple[Kind, ...] = ()) -> Apart | None:
+    """Why it stopped by lines that do not speak of memory; None where no line says that it did. `without` are kinds that do not stop this
+    engine.
+
+    With `fatal` (a server that served) one of those lines must say that it ended: refused requests are no end of it.
+    """
+    found = [line for line in found if any(word in line for word in _TOLD) and not _SENT.search(line)]
+    if fatal is not None and not any(fatal.search(line) or _KILLED.search(line) for line in found):
+        return None
+    raised = killed = None
+    for line in found:
+        if without and any(pattern.search(line) for kind, pattern in _OF if kind in without):
+            continue
+        if _ANY.search(line) and not _QUIET.search(line):
+            kind = next(kind for kind, pattern in _OF if pattern.search(line))
+            return Apart(kind, line, tuple(int(n) for n in re.findall(r"\((\d+)\)", line)[:2]))
+        if raised is None and _RAISED.search(line) and not _WRAPPER.search(line) and not _QUIET.search(line):
+            raised = line
+        if killed is None and _KILLED.search(line):
+            killed = line
+    if raised is not None:
+        return Apart("other", raised)
+    if killed is not None:
+        return Apart("killed", killed)
+    ended = next((line for line in found if fatal.search(line)), None) if fatal is not None else None
+    return Apart("other", ended) if ended else None
