@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 from archcalc.commands.logs import llamacpp, sglang, vllm
 from archcalc.commands.logs._lines import APART, MOST_BYTES, WORDS, Kind, Logged, decoded, lines, telling
@@ -159,22 +160,16 @@ def _last(found: list[str], engine: Engine, reader: Callable[[list[str]], Logged
 
 def _runs(found: list[str], engine: Engine) -> list[list[str]]:
     """The lines of each start: a new one begins where a start is told and the one before it has come to its end."""
-    marks, ended = [0], False
-    started = False
     sign, likely = _STARTS[engine], ("version", "ServerArgs", "build", "starting ")
-    for i, line in enumerate(found):
-        if any(word in line for word in likely) and sign.search(line):
-            if started and ended:
-                marks.append(i)
-                ended = False
-            started = True
-        elif started and not ended and _ENDS.search(line):
-            ended = True
+    told = [i for i, line in enumerate(found) if any(word in line for word in likely) and sign.search(line)]
+    marks = [0]
+    for before, i in pairwise(told):
+        if any(_ENDS.search(line) for line in found[before:i]):
+            marks.append(i)
     if len(marks) == 1:
         return [found]
     runs = [found[a:b] for a, b in zip(marks, [*marks[1:], len(found)], strict=True)]
     if engine == "ollama":
         # What the server says of itself and of its GPUs stands before the first model.
-        first = next((i for i, line in enumerate(found) if sign.search(line)), 0)
-        runs = [runs[0], *([*found[:first], *run] for run in runs[1:])]
+        runs = [runs[0], *([*found[: told[0]], *run] for run in runs[1:])]
     return runs

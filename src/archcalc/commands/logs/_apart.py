@@ -71,6 +71,7 @@ _KILLED = re.compile(
     r"(?:^|[|:\s])Killed$|exit ?code[ :=]+-9\b|Failed core proc\(s\): \{.*-9|exited with code 137|signal 9\b|SIGKILL\b(?!\))|oom-kill"
     r"|OOMKilled"
 )
+_ENDED = ("Killed", "exit code", "exitcode", "core proc(s)", "code 137", "signal 9", "SIGKILL", "oom-kill", "OOMKilled")
 _RAISED = re.compile(
     r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
@@ -104,14 +105,18 @@ class Apart(NamedTuple):
     figures: tuple[int, ...] = ()
 
 
-def cause(found: list[str], *, fatal: re.Pattern[str] | None = None, without: tuple[Kind, ...] = ()) -> Apart | None:
+def cause(found: list[str], *, fatal: tuple[str, ...] = (), without: tuple[Kind, ...] = ()) -> Apart | None:
     """Why it stopped by lines that do not speak of memory; None where no line says that it did. `without` are kinds that do not stop this
     engine.
 
-    With `fatal` (a server that served) one of those lines must say that it ended: refused requests are no end of it.
+    With `fatal` (words of a server that served) a line must say that it ended: refused requests are no end of it.
     """
+    if fatal:
+        whole = "\n".join(found)
+        if not any(sign in whole for sign in (*fatal, *_ENDED)):
+            return None
     found = [line for line in found if any(word in line for word in _TOLD) and not _SENT.search(line)]
-    if fatal is not None and not any(fatal.search(line) or _KILLED.search(line) for line in found):
+    if fatal and not any(_KILLED.search(line) or any(sign in line for sign in fatal) for line in found):
         return None
     raised = killed = None
     for line in found:
@@ -128,5 +133,5 @@ def cause(found: list[str], *, fatal: re.Pattern[str] | None = None, without: tu
         return Apart("other", raised)
     if killed is not None:
         return Apart("killed", killed)
-    ended = next((line for line in found if fatal.search(line)), None) if fatal is not None else None
+    ended = next((line for line in found if any(sign in line for sign in fatal)), None)
     return Apart("other", ended) if ended else None

@@ -232,11 +232,9 @@ _SENT = re.compile(
 
 def telling(line: str) -> bool:
     """Whether a line may say something that is read."""
-    if _SENT.search(line):
-        return False
     if any(noise in line for noise in _NOISE) and not any(word in line for word in _TELLING):
         return False
-    return any(word in line for word in _WORDS)
+    return any(word in line for word in _WORDS) and not _SENT.search(line)
 
 
 # Pieces

@@ -17,7 +17,7 @@ _HOST = re.compile(r"^(?:CPU|.*_Host$|.*Mapped$|BLAS|AMX)", re.IGNORECASE)
 
 
 # Where a server that served says that it ended: ggml/src/ggml-cuda/ggml-cuda.cu `ggml_cuda_error`, ggml.c `ggml_abort`.
-_ENDED = re.compile(r"(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after|Segmentation fault")
+_ENDED = ("CUDA error: ", "ROCm error: ", "HIP error: ", "GGML_ASSERT(", "terminate called after", "Segmentation fault")
 
 _BUFFERS = frozenset({"model", "KV", "RS", "compute", "output"})
 
@@ -200,7 +200,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         context = context or cells[0][1]
         asked.setdefault("--ctx-size", max(c[1] for c in cells))
     ended = started
-    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else None, without=("device",))):
+    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else (), without=("device",))):
         failure, said = apart.kind, saying(apart.line)
     if not started and failure is None and ("compute" in terms.sizes or cells):
         started = True

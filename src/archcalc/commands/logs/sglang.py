@@ -27,7 +27,7 @@ from archcalc.commands.logs._lines import (
 )
 
 # Where a server that served says that it ended: managers/scheduler.py `run_scheduler_process`, entrypoints/engine.py.
-_ENDED = re.compile(r"hit an exception|Received sigquit|Watchdog timeout")
+_ENDED = ("hit an exception", "Received sigquit", "atchdog timeout")
 
 
 def read_log(found: list[str]) -> Logged:
@@ -145,7 +145,7 @@ def read_log(found: list[str]) -> Logged:
         elif re.search(r"is not a valid model identifier|gated repo|GatedRepoError|RepositoryNotFoundError|401 Client Error", line):
             fail("model", line)
     ended = started
-    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else None)):
+    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else ())):
         failure, said = apart.kind, saying(apart.line)
         figures |= {f"apart {n}": value for n, value in enumerate(apart.figures)}
     if not started and failure is None and tokens:

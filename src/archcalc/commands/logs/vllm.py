@@ -55,7 +55,7 @@ _VLLM_TERMS: tuple[tuple[str, str, str], ...] = (
 )
 _VLLM_SIZES = tuple((name, re.compile(pattern), unit) for name, pattern, unit in _VLLM_TERMS)
 # Where a server that served says that it ended: v1/engine/core.py `run_engine_core`, v1/engine/exceptions.py.
-_ENDED = re.compile(r"EngineCore encountered a fatal error|EngineDeadError|[Ee]ngine ?[Cc]ore.{0,40}\bdied\b|Worker proc .* died")
+_ENDED = ("EngineCore encountered a fatal error", "EngineDeadError", "died unexpectedly")
 # Lines of these levels tell of no failure; what users sent may stand in them.
 _QUIET = re.compile(r"\b(?:INFO|DEBUG) \d\d-\d\d ")
 _FREE = re.compile(r"Free memory on device ?\S* ?\(([\d.]+)/([\d.]+) GiB\)")
@@ -249,7 +249,7 @@ def read_log(found: list[str]) -> Logged:
             fail("model", line)
     room = terms.sizes.get("room")
     ended = started
-    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else None)):
+    if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else ())):
         failure, said = apart.kind, saying(apart.line)
         figures |= {f"apart {n}": value for n, value in enumerate(apart.figures)}
     if failure is None and room is not None and room <= 0:
