@@ -15,13 +15,14 @@ from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+from archcalc.frameworks.transformers import rollout_bytes
 
 _INERT = (
     INERT[:-1]
     + r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
     r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
     r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
-    r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|eot_tokens|roles_to_train|excess_length_strategy)"
+    r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|vllm\..*|eot_tokens|roles_to_train|excess_length_strategy)"
 )
 
 
@@ -52,13 +53,29 @@ class Axolotl:
                 "cfg_parallel",
                 "load_in_8bit",
                 "gptq",
+                "tiled_mlp",
+                "qat",
+                "quantization",
+                "layer_offloading",
+                "selective_checkpointing",
+                "recompute_layer_types",
+                "freeze_mm_modules",
+                "shrink_embeddings",
+                "ple_cpu_offload",
+                "peft_layers_to_transform",
+                "peft_layer_replication",
+                "peft_trainable_token_indices",
+                "lora_target_parameters",
+                "lora_rank_pattern",
+                "lisa_n_layers",
+                "expert_parallel_size",
             )
         )
         n = world(ask)
         adapter = k.text("adapter")
         four = k.flag("load_in_4bit") or adapter == "qlora"
         plugins = " ".join(k.names("plugins")).lower()
-        checkpointing = k.text("gradient_checkpointing", default="false").lower()
+        checkpointing = k.text("activation_checkpointing", "gradient_checkpointing", default="false").lower()
         fused = (
             "cut_cross_entropy" in plugins or k.flag("cut_cross_entropy") or k.flag("liger_fused_linear_cross_entropy")
             or k.flag("chunked_cross_entropy")
@@ -66,6 +83,8 @@ class Axolotl:
         micro, length = k.int("micro_batch_size", default=1) or 1, k.int("sequence_len", default=512) or 512
         packed = k.flag("sample_packing")
         attention = "flash" if k.flag("flash_attention") or k.text("attn_implementation").startswith("flash") else "sdpa"
+        k.flag("sdp_attention")
+        k.get("fsdp_version")
         if k.flag("eager_attention"):
             attention = "eager"
         linear = k.flag("lora_target_linear")
@@ -117,7 +136,23 @@ class Axolotl:
         # loaders/utils.py `load_model_config`.
         base = k.text("base_model")
         model = k.text("base_model_config") or base or None
-        return reported(ask, k, "axolotl", _INERT, model, fields, notes, Asked(rl))  # type: ignore[arg-type]
+        method = Asked(rl)  # type: ignore[arg-type]
+        if rl == "grpo":
+            method = _rollouts(k, ask, lora=bool(adapter))
+        elif rl in ("dpo", "kto") and k.flag("precompute_ref_log_probs"):
+            method = method._replace(reference=False)
+        return reported(ask, k, "axolotl", _INERT, model, fields, notes, method)
+
+
+def _rollouts(k: Keys, ask: Ask, *, lora: bool) -> Asked:
+    """GRPO by the tables `trl` and `vllm` (core/trainers/grpo/__init__.py `GRPOStrategy.set_training_args_kwargs`): a server apart unless
+    `vllm_mode` says colocate, TRL's default elsewhere."""
+    beta = k.text("trl.beta", "rl_beta", default="0")
+    taken = rollout_bytes(
+        k, ask, used=k.flag("trl.use_vllm"), mode=k.text("trl.vllm_mode", default="server"),
+        asleep=k.flag("trl.vllm_enable_sleep_mode"), share=k.text("vllm.gpu_memory_utilization", default="0.9"),
+    )  # fmt: skip
+    return Asked("grpo", k.int("trl.max_completion_length"), beta not in ("0", "0.0", "") and not lora, taken)
 
 
 FRAMEWORK = Axolotl()

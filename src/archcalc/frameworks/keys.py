@@ -124,7 +124,13 @@ class Keys:
 
     def refuse(self, names: Iterable[str]) -> None:
         """Raises `UnsupportedError` for keys that change memory and are not modelled."""
-        found = [name for name in names if self.values.get(name) not in (None, False, 0, "", [], "none")]
+        off: tuple[Any, ...] = (None, False, 0, "", [], "none", "false")
+        found = [
+            name
+            for name in names
+            if self.values.get(name) not in off
+            or any(key.startswith(f"{name}.") and value not in off for key, value in self.values.items())
+        ]
         if found:
             raise UnsupportedError(
                 f"{self.path}: {', '.join(found)}: not modelled, and memory depends on it", "take it out to see the rest of the run"

@@ -6,7 +6,7 @@ model/model_utils/checkpointing.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from archcalc import report
@@ -17,10 +17,10 @@ from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+from archcalc.model import Architecture
 
 _INERT = (
-    INERT[:-1]
-    + r"|stage|template|cutoff_len_eval|max_samples|preprocessing_.*|pref_beta|pref_loss|finetuning_type|ddp_find_.*|quantization_method)"
+    INERT[:-1] + r"|stage|template|cutoff_len_eval|max_samples|preprocessing_.*|pref_beta|pref_loss|finetuning_type|ddp_find_.*)"
 )
 
 
@@ -51,6 +51,14 @@ class LlamaFactory:
                 "use_llama_pro",
                 "shift_attn",
                 "mixture_of_depths",
+                "use_unsloth",
+                "use_adam_mini",
+                "use_mca",
+                "use_hyper_parallel",
+                "use_asft_loss",
+                "use_kt",
+                "ref_model",
+                "fp8",
             )
         )
         kind = k.text("finetuning_type", default="lora")
@@ -60,6 +68,9 @@ class LlamaFactory:
         bits = k.int("quantization_bit", default=0, least=0) or 0
         if bits not in (0, 4):
             raise UnsupportedError(f"{k.path}: quantization_bit {bits} is not modelled", "4 is")
+        method = k.text("quantization_method", default="bnb").lower()
+        if bits and method not in ("bnb", "bitsandbytes"):
+            raise UnsupportedError(f"{k.path}: quantization_method {method!r} is not modelled", "bnb is")
         pure = k.flag("pure_bf16")
         half = k.flag("bf16") or k.flag("fp16") or pure
         split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure)
@@ -73,16 +84,26 @@ class LlamaFactory:
             # cast_trainable_params_to_fp32).
             "precision": "fp32" if not half else "pure" if lora or pure or sharded else "amp",
             "adapter_size": 2 if pure else None,
-            "optimizer": k.choice("optim", OPTIMIZERS, "adamw_torch"),
+            # train/trainer_utils.py `create_custom_optimizer`.
+            "optimizer": "muon" if k.flag("use_muon") else k.choice("optim", OPTIMIZERS, "adamw_torch"),
             "attention": {"fa2": "flash", "fa3": "flash", "disabled": "eager"}.get(k.text("flash_attn", default="auto"), "sdpa"),
             # On unless switched off (model/model_utils/checkpointing.py `prepare_model_for_training`).
             "recompute": "none" if k.flag("disable_gradient_checkpointing") else "full",
+            # model/model_utils/checkpointing.py `get_unsloth_gradient_checkpointing_func`: inputs of layers wait on the CPU.
+            "offload_inputs": k.flag("use_unsloth_gc") or None,
             "loss": "fused" if k.flag("enable_liger_kernel") else "full",
             "output_freed": True,
             "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
             "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,
             "quant": "nf4" if bits == 4 else None,
             "double_quant": k.flag("double_quantization", default=True) if bits == 4 else None,
+            # The tower and what joins it are frozen unless told otherwise (hparams/finetuning_args.py `freeze_vision_tower`,
+            # model/model_utils/visual.py `get_forbidden_modules`).
+            "frozen": _frozen(
+                k.flag("freeze_vision_tower", default=True),
+                k.flag("freeze_multi_modal_projector", default=True),
+                k.flag("freeze_language_model"),
+            ),
             **split,
             # Goes on with the last of them, but where a new one is made (model/adapter.py `_setup_lora_tuning`).
             **(adapter_of(k, "adapter_name_or_path") if lora and not k.flag("create_new_adapter") else {}),
@@ -90,8 +111,25 @@ class LlamaFactory:
         stage = k.choice("stage", {"sft": "sft", "pt": "sft", "dpo": "dpo", "kto": "kto", "rm": "reward", "ppo": "ppo"}, "sft")
         # DPO's reference model is another, unless the loss needs none (train/dpo/workflow.py, pref_loss: orpo, simpo).
         free = k.text("pref_loss") in ("orpo", "simpo")
-        method = Asked(stage, reference=False if free else None)  # type: ignore[arg-type]
-        return reported(ask, k, "llama-factory", _INERT, k.text("model_name_or_path") or None, fields, method=method)
+        learned = Asked(stage, reference=False if free else None)  # type: ignore[arg-type]
+        return reported(ask, k, "llama-factory", _INERT, k.text("model_name_or_path") or None, fields, method=learned)
+
+
+def _frozen(tower: bool, projector: bool, language: bool) -> Callable[[Architecture], frozenset[str] | None]:
+    """The parts that are not trained, of a model that has them; what joins the tower is a part of it here."""
+
+    def of(a: Architecture) -> frozenset[str] | None:
+        parts = {s.part for s in a.stacks} & {"vision", "audio"}
+        if not parts:
+            return None
+        if tower != projector:
+            raise UnsupportedError(
+                "freeze_vision_tower and freeze_multi_modal_projector differ: what joins the tower is not told from it here",
+                "--set freeze_multi_modal_projector=true to see the run without it",
+            )
+        return frozenset(parts if tower else ()) | (frozenset({"embedding", "decoder", "head"}) if language else frozenset())
+
+    return of
 
 
 FRAMEWORK = LlamaFactory()

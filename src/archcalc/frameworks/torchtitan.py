@@ -41,6 +41,8 @@ class Torchtitan:
         k = Keys(file, ask.overrides)
         k.refuse(("training.enable_cpu_offload", "parallelism.pipeline_parallel_schedule_csv"))
         p = "parallelism"
+        if (spread := k.int(f"{p}.expert_tensor_parallel_degree", default=1) or 1) > 1:
+            raise UnsupportedError(f"{k.path}: {p}.expert_tensor_parallel_degree {spread} is not modelled", "1 is")
         n = world(ask)
         tp, pp, cp = (k.int(f"{p}.{name}_parallel_degree", default=1) or 1 for name in ("tensor", "pipeline", "context"))
         replicas = k.int(f"{p}.data_parallel_replicate_degree", default=1) or 1
@@ -76,7 +78,8 @@ class Torchtitan:
             "seq": k.int("training.seq_len", default=2048),
             "micro_batch": micro if pp > 1 else local,
             "micro_batches": max(1, local // micro) if pp > 1 else steps,
-            "precision": "mixed" if shard * replicas > 1 or cp > 1 else "fp32",
+            "precision": _precision(k, alone=shard * replicas * cp == 1),
+            "step_in_backward": k.flag("optimizer.early_step_in_backward") or None,
             "optimizer": {"AdamW": "adamw-fused", "Adam": "adamw-fused", "Muon": "muon"}.get(
                 k.text("optimizer.name", default="AdamW"), "adamw"
             ),
@@ -103,6 +106,15 @@ class Torchtitan:
             fields["recompute"] = "full"
         name, flavor = k.text("model.name"), k.text("model.flavor")
         return reported(ask, k, "torchtitan", _INERT, bundled(name, flavor), fields, notes)
+
+
+def _precision(k: Keys, *, alone: bool) -> str:
+    """`training.dtype` is that of weights and states, `mixed_precision_param` that in which FSDP gathers them (config/configs.py
+    `TrainingConfig`)."""
+    if k.text("training.dtype", default="float32") == "bfloat16":
+        return "pure"
+    gathered = k.text("training.mixed_precision_param", default="bfloat16")
+    return "mixed" if gathered == "bfloat16" and not alone else "fp32"
 
 
 FRAMEWORK = Torchtitan()

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
+from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
+from archcalc.errors import ConfigError
 from archcalc.frameworks.beside import NOTHING, split_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
@@ -32,6 +34,14 @@ _TRL = (
     "padding_free",
     "beta",
 )
+# Of scripts that are not TRL's: transformers, examples/pytorch/language-modeling/run_clm.py.
+_EXAMPLES = ("block_size", "config_name", "dataset_config_name", "train_file")
+# TRL 1.16, trainer/grpo_config.py and rloo_config.py: what no other trainer's configuration has.
+_ROLLOUTS = (
+    "num_generations", "max_completion_length", "use_vllm", "vllm_mode", "vllm_gpu_memory_utilization", "generation_batch_size",
+    "steps_per_generation", "num_iterations", "reward_weights", "reward_funcs", "scale_rewards",
+)  # fmt: skip
+_PAIRS = ("precompute_ref_log_probs", "beta", "loss_type", "ref_model_init_kwargs", "sync_ref_model")
 
 
 class Transformers:
@@ -61,12 +71,19 @@ class Transformers:
                 "optim_target_modules",
                 "config_overrides",
                 "lora_modules_to_save",
+                "lora_target_parameters",
+                "load_in_8bit",
+                "parallelism_config",
+                "fp8",
             )
         )
-        fields = arguments(k, ask, trl=any(key in k.values for key in _TRL))
+        trl = any(key in k.values for key in _TRL) and not any(key in k.values for key in _EXAMPLES)
+        fields = arguments(k, ask, trl=trl)
         weights = k.text("model_name_or_path", "model")
         # examples/pytorch/language-modeling/run_clm.py: the shape is another's where that is named.
         model = k.text("config_name") or weights or None
+        if trl and (method := preference(k, ask, fields)) is not None:
+            ask = ask._replace(method=method)
         return reported(ask, k, "transformers", INERT, model, fields)
 
 
@@ -89,19 +106,34 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
     """The fields of a run that training arguments decide; TRL's defaults where `trl`."""
     n = world(ask)
     bf16 = k.flag("bf16", default=trl and not k.flag("fp16"))
-    dtype = k.text("dtype", "torch_dtype", default="auto")
+    # TRL's scripts load in fp32 unless told otherwise (trainer/model_config.py `ModelConfig.dtype`), transformers 5 as published.
+    dtype = k.text(
+        "dtype", "torch_dtype", "model_init_kwargs.dtype", "model_init_kwargs.torch_dtype", default="float32" if trl else "auto"
+    )
     lora = k.flag("use_peft") or k.has("lora_r")
     four = k.flag("load_in_4bit")
     # Published weights are half precision, and transformers 5 loads them so; fp32 ones are trained under autocast.
-    precision = "amp" if dtype in ("float32", "fp32") and bf16 else "fp32" if dtype in ("float32", "fp32") else "pure"
+    wide = dtype in ("float32", "fp32")
+    precision = "pure" if not wide or four else "amp" if bf16 or k.flag("fp16") else "fp32"
+    if wide and four:
+        k.notes.append(
+            f"dtype {dtype}: what is not in nf4 is counted in half precision, and is twice as large (--set dtype=bfloat16)"
+        )
+    split = split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)
+    # sft_trainer.py: adapters beside a quantized model are in bf16, and under ZeRO 3 they are as the model is loaded.
+    narrow = trl and lora and (four or (split.get("zero") == 3 and not wide))
     fields: dict[str, Any] = {
         "seq": k.int("max_length", "max_seq_length", default=1024 if trl else None),
         "micro_batch": k.int("per_device_train_batch_size", default=8),
         "micro_batches": k.int("gradient_accumulation_steps", default=1),
         "precision": precision,
         "optimizer": k.choice("optim", OPTIMIZERS, "adamw_torch_fused"),
-        "attention": k.choice("attn_implementation", ATTENTION, "sdpa"),
-        "recompute": "full" if k.flag("gradient_checkpointing", default=trl) else "none",
+        "attention": k.choice(
+            "model_init_kwargs.attn_implementation" if k.has("model_init_kwargs.attn_implementation") else "attn_implementation",
+            ATTENTION,
+            "sdpa",
+        ),
+        "recompute": "full" if k.flag("activation_checkpointing", "gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
         "loss": "fused" if trl or k.flag("use_liger_kernel") else "full",
         "output_freed": True,
@@ -111,5 +143,59 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "targets": k.names("lora_target_modules") or (("all-linear",) if lora else None),
         "quant": "nf4" if four else None,
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
+        "adapter_size": 2 if narrow else None,
     }
-    return fields | split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)
+    return fields | split
+
+
+def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
+    """What is learned from, where the file or the command line says so; of rollouts the file says the length and the engine.
+
+    TRL 1.16, trainer/grpo_config.py: completions of 512 tokens, `beta` 0 and vLLM on the same GPUs with 0.3 of the memory by default;
+    prompts are of any length there, and up to release 0.27 of `max_prompt_length`.
+    """
+    given = ask.method
+    name = given.method if given is not None else "grpo" if any(key in k.values for key in _ROLLOUTS) else "sft"
+    if name == "sft":
+        if given is None and any(k.values.get(key) is not None for key in _PAIRS):
+            k.notes.append(
+                "the file does not say what it learns from: taken as sft; --method dpo, kto or grpo where it is another's"
+            )
+        return None
+    if name in ("dpo", "kto") and given is not None:
+        known = given.reference if given.reference is not None or not k.flag("precompute_ref_log_probs") else False
+        return given._replace(reference=known)
+    if name != "grpo":
+        return given
+    completion = k.int("max_completion_length", default=512) or 512
+    prompt = k.int("max_prompt_length")
+    fields["seq"] = prompt + completion if prompt else None
+    k.get("num_generations")
+    beta = k.text("beta", default="0")
+    lora = bool(fields.get("lora"))
+    taken = rollout_bytes(
+        k, ask, used=k.flag("use_vllm"), mode=k.text("vllm_mode", default="colocate"), asleep=k.flag("vllm_enable_sleep_mode"),
+        share=k.text("vllm_gpu_memory_utilization", default="0.3"),
+    )  # fmt: skip
+    own = Asked("grpo", completion, beta not in ("0", "0.0", "") and not lora, taken)
+    if given is None:
+        return own
+    return Asked(
+        "grpo",
+        given.completion or completion,
+        own.reference if given.reference is None else given.reference,
+        given.rollout_bytes or taken,
+    )
+
+
+def rollout_bytes(k: Keys, ask: Ask, *, used: bool, mode: str, asleep: bool, share: str) -> int:
+    """What vLLM takes of the GPUs that train: TRL's `colocate`, unless it sleeps while they do."""
+    if not used or mode != "colocate" or asleep or ask.gpus is None:
+        return 0
+    try:
+        part = float(share)
+    except ValueError:
+        part = 0.0
+    if not 0 < part <= 1:
+        raise ConfigError(f"{k.path}: vLLM's share of the memory is {share!r}, and a number up to 1 was expected")
+    return round(part * ask.gpus.device.visible_bytes)
