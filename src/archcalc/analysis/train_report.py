@@ -63,11 +63,12 @@ def train_report(
     recipe: report.TrainRecipe | None = None,
     given: frozenset[str] | None = None,
     planner: Planner | None = None,
+    means: frozenset[str] | None = None,
 ) -> report.TrainReport:
     """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies. With `given`, the
     fields of the
     run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them. `planner` is a
-    framework's own where it has one."""
+    framework's own where it has one, `means` how it can spread a run."""
     a, notes = loaded.architecture, list(loaded.architecture.notes)
     if loaded.note:
         notes.insert(0, f"config: {loaded.note}")
@@ -79,7 +80,7 @@ def train_report(
             run, said = place(run, gpus.count)
         else:
             most_held = (gpus.device.visible_bytes - OVERHEAD_BYTES) * 100 // RESERVED
-            run, said = choose(planner, run, given, gpus.count, gpus.device.per_node, most_held)
+            run, said = choose(planner, run, given, gpus.count, gpus.device.per_node, most_held, means)
         notes += [*([said] if said else []), *gpus.notes]
     m = planner.memory(run)
     capacity = gpus.device.visible_bytes if gpus else None

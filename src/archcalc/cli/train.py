@@ -310,7 +310,7 @@ def command(
     from archcalc.frameworks.framework import Ask
 
     spec = None if machine.gpu is None and machine.vram is None else _machines.machine(machine.gpu, machine.vram, most=1 << 20)
-    changes = _changes(computed, split, trained, alone=recipe is None)
+    changes = _changes(computed, split, trained, alone=recipe is None, named=framework is not None)
     method = _method(learned, spec)
     share = None if machine.mfu is None else units.parse_share(machine.mfu, "--mfu")
     count = units.parse_count(machine.tokens) if machine.tokens is not None else None
@@ -392,9 +392,9 @@ def _method(learned: Learned, spec: GpuSpec | None) -> Asked | None:
     return Asked(learned.method.value if learned.method else "sft", completion, learned.reference, share)
 
 
-def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool) -> dict[str, Any]:
+def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool, named: bool) -> dict[str, Any]:
     """The fields of a run that options set. Raises `UsageError` for an option that changes nothing beside the others, `alone` where no
-    recipe stands behind them."""
+    recipe stands behind them, `named` where a framework does, which has defaults of its own."""
     from archcalc import units
     from archcalc.analysis.training.adapters import split_targets
 
@@ -403,18 +403,21 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool)
         ("--lora-targets", trained.lora_targets is not None and not trained.lora and alone, "--lora 16"),
         (
             "--loss-chunks",
-            computed.loss_chunks is not None and loss is not Losses.chunked and (alone or loss is not None),
+            computed.loss_chunks is not None and loss is not Losses.chunked and ((alone and not named) or loss is not None),
             "--loss chunked",
         ),
         ("--checkpoint-every", (every or 1) > 1 and computed.checkpointing is Checkpointing.selective, "--checkpointing full"),
         (
-            "--no-dropout",
-            computed.dropout is False and computed.implementation is not Implementations.megatron and alone,
+            "--dropout" if computed.dropout else "--no-dropout",
+            computed.dropout is not None and computed.implementation is not Implementations.megatron and alone and not named,
             "--implementation megatron",
         ),
         (
             "--recompute-modules",
-            computed.recompute_modules is not None and computed.implementation is not Implementations.megatron and alone,
+            computed.recompute_modules is not None
+            and computed.implementation is not Implementations.megatron
+            and alone
+            and not named,
             "--implementation megatron",
         ),
         (
@@ -422,7 +425,11 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool)
             computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
             "--checkpointing selective",
         ),
-        ("--no-double-quant", trained.double_quant is False and not trained.qlora and alone, "--lora 16 --qlora"),
+        (
+            "--double-quant" if trained.double_quant else "--no-double-quant",
+            trained.double_quant is not None and not trained.qlora and alone,
+            "--lora 16 --qlora",
+        ),
     ):
         if wrong:
             raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")

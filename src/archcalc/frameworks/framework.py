@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from archcalc import hardware, report
 from archcalc.analysis.training import Planner, Run
+from archcalc.analysis.training.choose import SPLITS
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
@@ -87,6 +88,52 @@ def planner_of(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Plan
     return MegatronPlanner(a, gpus.device if gpus else None) if covers(a, run) else None
 
 
+# By which means each spreads a run: torchtitan 2026-08, distributed/parallel_dims.py; torchtune 0.6, training/_distributed.py;
+# LitGPT 0.5.13, finetune/lora.py (`FSDPStrategy`); llm-foundry 0.22, FSDP; DeepSpeed's ZeRO; nanochat, optim.py (states shared);
+# Megatron-LM's; the Trainer's by accelerate 1.15 (FSDP, ZeRO, and `ParallelismConfig` of tp and cp), as in axolotl.
+_TRAINER = frozenset({"dp", "fsdp", "zero", "tp", "cp"})
+MEANS: Mapping[str, frozenset[str]] = {
+    "megatron": frozenset({"dp", "zero", "tp", "pp", "cp", "ep", "fsdp"}),
+    "torchtitan": frozenset({"dp", "fsdp", "tp", "pp", "cp", "ep"}),
+    "deepspeed": frozenset({"dp", "zero", "zero-3", "pp", "tp", "ep"}),
+    "torchtune": frozenset({"dp", "fsdp", "tp"}),
+    "llm-foundry": frozenset({"dp", "fsdp"}),
+    "llama-factory": frozenset({"dp", "fsdp", "zero"}),
+    "axolotl": _TRAINER | {"ep"},
+    "nanochat": frozenset({"dp", "zero"}),
+    "litgpt": frozenset({"dp", "fsdp"}),
+    "transformers": _TRAINER,
+}
+_MOST_ZERO = {"nanochat": 2, "megatron": 1}
+
+
+def _tried(name: str | None) -> frozenset[str] | None:
+    """What a plan may be chosen of: the Trainer's tensor and context parallelism are taken where they are asked for."""
+    means = MEANS.get(name or "")
+    return means - {"tp", "cp", "ep"} if means is not None and means >= _TRAINER else means
+
+
+def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: int) -> None:
+    """Raises `UsageError` for options that the framework named has nothing for, or which change nothing with what it takes."""
+    means = MEANS[name]
+    for split in SPLITS:
+        if split not in means and given.get(split, 0) > (0 if split == "zero" else 1):
+            has = ", ".join(f"--{one}" for one in SPLITS if one in means)
+            raise UsageError(f"--{split} {given[split]}: {name} does not spread a run so", f"it has {has}")
+    if given.get("zero", 0) > _MOST_ZERO.get(name, 3):
+        raise UsageError(f"--zero {given['zero']}: {name} shares no more than ZeRO {_MOST_ZERO[name]} does", "give that, or none")
+    if name == "litgpt" and given.get("quant") and gpus > 1:
+        # finetune/lora.py `setup`.
+        raise UsageError("--qlora: LitGPT trains quantized models on one GPU alone", "give one GPU, or leave --qlora out")
+    for field, option, wrong, needed in (
+        ("dropout", "--dropout", changes.get("implementation") != "megatron", "--implementation megatron"),
+        ("modules", "--recompute-modules", changes.get("implementation") != "megatron", "--implementation megatron"),
+        ("chunks", "--loss-chunks", changes.get("loss") != "chunked", "--loss chunked"),
+    ):
+        if field in given and wrong:
+            raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
+
+
 _LITGPT_CHUNK, _CHUNKS = 128, 8
 
 
@@ -146,6 +193,12 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         name = known[0]
     taken = framework(name).defaults(asked_for) if name else usual(ask.changes, ask.gpus.count if ask.gpus else 1)
     changes = {**taken, **ask.changes}
+    if name:
+        _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
+    if changes.get("attention") == "flash" and "attention" in ask.changes and changes.get("precision") == "fp32":
+        raise UsageError("--attention flash computes in half precision alone", "--attention sdpa, or another --precision")
+    if ask.method is not None and ask.method.method == "reward" and "loss" in ask.changes:
+        raise UsageError("--loss changes nothing with --method reward: a score is one number, not logits", "leave it out")
     if "seq" not in changes:
         raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
     given = frozenset(changes)
@@ -164,6 +217,6 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
             "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
             "--implementation megatron without adapters and FSDP, or leave it out",
         )
-    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner)
+    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name))
     r.notes[:0] = notes
     return r

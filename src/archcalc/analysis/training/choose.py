@@ -24,20 +24,27 @@ class _Way(NamedTuple):
     changes: dict[str, Any]
 
 
-def choose(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_node: int, budget: int) -> Choice:
+def choose(
+    planner: Planner, run: Run, given: frozenset[str], gpus: int, per_node: int, budget: int, means: frozenset[str] | None = None
+) -> Choice:
     """The first of the plans that fits `budget` bytes, in the order of what they cost a step; where none fits, the smallest.
 
     Replicas send gradients alone; ZeRO 1 as much (Rajbhandari et al. 2019, arXiv:1910.02054, section 7); sharding gathers weights
     twice, within
     a node first; checkpointing computes parts again, then every layer (a third more); tensor parallelism exchanges activations in every
-    layer, a pipeline waits at both ends. Options that are given hold. Raises `UsageError` where the GPUs do not come out even.
+    layer, a pipeline waits at both ends. Options that are given hold; with `means` nothing else is tried.
+    Raises `UsageError` where the GPUs do not come out even.
     """
     tried: list[str] = []
     best: tuple[int, Run, str] | None = None
     first: UsageError | None = None
     seen: set[Run] = set()
-    for way in _ways(planner, run, given, gpus, per_node):
+    for way in _ways(planner, run, given, gpus, per_node, means):
         candidate = run._replace(**way.changes)
+        if means is not None and any(
+            getattr(candidate, name) > (0 if name == "zero" else 1) and name not in given for name in SPLITS if name not in means
+        ):
+            continue
         if candidate.gpus != gpus or candidate in seen:
             continue
         seen.add(candidate)
@@ -57,7 +64,7 @@ def choose(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_nod
         if len(tried) < 4:
             tried.append(f"{way.name} ({total / (1 << 30):,.0f} GiB)")
     if best is None:
-        if first is not None and not seen:
+        if first is not None:
             raise first
         held = ", ".join(f"{name} {getattr(run, name)}" for name in SPLITS if name in given)
         raise UsageError(
@@ -66,14 +73,16 @@ def choose(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_nod
     return Choice(best[1], f"no plan that was tried fits: {best[2]} takes least")
 
 
-def _ways(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_node: int) -> Iterator[_Way]:
+def _ways(
+    planner: Planner, run: Run, given: frozenset[str], gpus: int, per_node: int, means: frozenset[str] | None
+) -> Iterator[_Way]:
     """Plans in the order of what they cost."""
     recomputes = [run.recompute] if "recompute" in given or "every" in given else ["none", "selective", "full"]
     inner = run.tp * run.pp * run.cp
     if gpus % inner:
         return
     for recompute in recomputes:
-        for way in _data(planner, run, given, gpus // inner, per_node):
+        for way in _data(planner, run, given, gpus // inner, per_node, means):
             yield _named(way, recompute, len(recomputes) > 1)
     last = recomputes[-1]
     splits = [
@@ -90,7 +99,7 @@ def _ways(planner: Planner, run: Run, given: frozenset[str], gpus: int, per_node
         more: dict[str, Any] = {**split, "sequence": run.sequence or split["tp"] > 1}
         if split["pp"] > 1 and "micro_batches" not in given:
             more["micro_batches"] = split["pp"]
-        for way in _data(planner, run, given, gpus // part, per_node):
+        for way in _data(planner, run, given, gpus // part, per_node, means):
             name = ", ".join([*words, *([way.name] if gpus // part > 1 else [])])
             yield _named(_Way(name, {**more, **way.changes}), last, len(recomputes) > 1)
 
@@ -100,7 +109,9 @@ def _named(way: _Way, recompute: str, open_: bool) -> _Way:
     return _Way(name, {**way.changes, "recompute": recompute})
 
 
-def _data(planner: Planner, run: Run, given: frozenset[str], ranks: int, per_node: int) -> Iterator[_Way]:
+def _data(
+    planner: Planner, run: Run, given: frozenset[str], ranks: int, per_node: int, means: frozenset[str] | None
+) -> Iterator[_Way]:
     """What `ranks` GPUs do that hold the same slice of the model."""
     fixed = given & {"dp", "fsdp", "zero"}
     if fixed:
@@ -113,9 +124,15 @@ def _data(planner: Planner, run: Run, given: frozenset[str], ranks: int, per_nod
         return
     yield _Way(_words(ranks, 1, 0), {"dp": ranks, "fsdp": 1, "zero": 0})
     if ranks == 1:
+        # Ranks of a sequence hold the same weights, and share them too.
+        for zero in (1, 3) if run.cp > 1 else ():
+            yield _Way(f"ZeRO {zero} over {run.cp}", {"dp": 1, "fsdp": 1, "zero": zero})
         return
     experts = planner.a.facts.moe.experts if planner.a.facts.moe else 0
     yield _Way(_words(ranks, 1, 1), {"dp": ranks, "fsdp": 1, "zero": 1})
+    if means is not None and "fsdp" not in means:
+        for zero in (2, 3) if "zero-3" in means else (2,):
+            yield _Way(_words(ranks, 1, zero), {"dp": ranks, "fsdp": 1, "zero": zero})
     spread = _spread(experts, ranks)
     if spread > 1 and "ep" not in given and run.implementation == "megatron":
         # Megatron-LM spreads experts over replicas of the rest (core/parallel_state.py: expert parallelism inside of data parallelism).

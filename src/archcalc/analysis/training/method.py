@@ -40,6 +40,11 @@ def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
         raise UsageError(
             "--completion, --reference and --rollout-share change nothing with --method sft", "give --method dpo, grpo or ppo"
         )
+    if name == "reward" and (asked.completion or asked.reference):
+        raise UsageError(
+            "--completion and --reference change nothing with --method reward: a score is one number of a sequence",
+            "leave them out",
+        )
     if name in ("sft", "dpo", "kto", "reward") and asked.rollout_bytes:
         raise UsageError(f"--rollout-share: --method {name} generates nothing", "it goes with grpo and ppo")
     if asked.completion is not None and asked.completion > run.seq:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from archcalc.analysis.params import components
 from archcalc.analysis.refusals import refuse_headers, refuse_part
+from archcalc.analysis.training.pieces import trainable
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.model import Architecture
+from archcalc.model import PARTS, ROLES, Architecture
 
 
 def check(a: Architecture, run: Run) -> None:
@@ -31,10 +33,15 @@ def check(a: Architecture, run: Run) -> None:
             f"ZeRO {run.zero} with --pp {run.pp}: gradients or weights would be gathered again for each micro-batch of the pipeline",
             "ZeRO 1 goes with pipelines (DeepSpeed refuses the others); --fsdp keeps its weights gathered there",
         )
-    if run.interleave > 1 and (run.pp == 1 or a.layers % (run.pp * run.interleave)):
+    if run.interleave > 1 and run.pp == 1:
+        raise UsageError(
+            f"--interleave {run.interleave}: chunks are parts of a pipeline's stage, and there is one stage",
+            "give --pp with it, or leave it out",
+        )
+    if run.interleave > 1 and (a.layers % (run.pp * run.interleave)):
         raise UsageError(
             f"--interleave {run.interleave}: the {a.layers} layers must divide by stages x chunks ({run.pp} x {run.interleave})",
-            "choose a divisor, and more than one stage",
+            "choose a divisor",
         )
     if run.tp > 1:
         for s in a.stacks:
@@ -69,6 +76,8 @@ def check(a: Architecture, run: Run) -> None:
                 f"--ep {run.ep} takes its ranks from those of dp x fsdp x cp ({run.dp * run.fsdp * run.cp}), and does not divide them",
                 "choose a divisor",
             )
+    if run.frozen:
+        _frozen(a, run)
     if run.zero not in (0, 1, 2, 3):
         raise UsageError(f"--zero {run.zero}: the stages are 1, 2 and 3 (0 for none)")
     if run.zero and run.fsdp > 1:
@@ -77,3 +86,14 @@ def check(a: Architecture, run: Run) -> None:
         raise UsageError("--qlora: quantized weights cannot be trained", "train an adapter beside them: --lora 16")
     if run.quant and run.precision == "amp":
         raise UsageError("--qlora computes in half precision: it does not go with --precision amp", "use pure or mixed")
+
+
+def _frozen(a: Architecture, run: Run) -> None:
+    """Raises `UsageError` for parts that the model has not, and where nothing is left to train."""
+    held = {name for s in a.stacks for layer in s.kinds for t in layer.tensors for name in (s.part, t.role)}
+    held |= {name for c in components(a) for name in (c.part, c.role)}
+    if unknown := sorted(run.frozen - held):
+        known = [name for name in (*PARTS, *ROLES) if name in held]
+        raise UsageError(f"--freeze {unknown[0]}: the model has none", f"it has {', '.join(dict.fromkeys(known))}")
+    if not run.lora and not any(trainable(a, run)):
+        raise UsageError("--freeze leaves nothing to train", "leave out what is to be trained, or train an adapter: --lora 16")

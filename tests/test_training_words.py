@@ -1,0 +1,182 @@
+"""What options and keys of a training run do, each against what the library does: none is passed over in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Run
+
+GIB = 1 << 30
+
+
+def said(cli: Run, *words: str) -> dict[str, Any]:
+    done = cli("train", *words, "--offline", "--format", "json")
+    assert done.stdout, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def of_file(cli: Run, folder: Path, text: str, *words: str, name: str = "run.yaml") -> dict[str, Any]:
+    (folder / name).write_text(text, encoding="utf-8")
+    return said(cli, "--recipe", str(folder / name), "--gpu", "8xH100", *words)
+
+
+def term(r: dict[str, Any], name: str) -> int:
+    return sum(t["bytes"] for t in r["terms"] if t["name"] == name)
+
+
+REFUSED = [
+    ("qwen3-8b --ep 4", "no routed experts"),
+    ("qwen3-30b-a3b --ep 3 --fsdp 8", "128 routed experts"),
+    ("qwen3-8b --interleave 2", "one stage"),
+    ("qwen3-8b --freeze vision", "the model has none"),
+    ("qwen3-8b --freeze embedding,attention,mlp,norm,head", "nothing to train"),
+    ("qwen3-8b --double-quant", "changes nothing"),
+    ("qwen3-8b --dropout", "changes nothing"),
+    ("qwen3-8b --framework torchtitan --loss-chunks 4", "changes nothing"),
+    ("qwen3-8b --method reward --completion 100", "change nothing"),
+    ("qwen3-8b --method reward --loss fused", "changes nothing"),
+    # Flash attention takes fp16 and bf16 alone (transformers 5.24, modeling_utils.py, "only supports torch.float16 and torch.bfloat16").
+    ("qwen3-8b --attention flash --precision fp32", "half precision"),
+    ("qwen3-8b --framework torchtune --pp 8", "torchtune"),
+    ("qwen3-8b --framework torchtitan --zero 3", "torchtitan"),
+    ("qwen3-8b --framework deepspeed --fsdp 8", "deepspeed"),
+    # LitGPT 0.5.13, finetune/lora.py: "Quantization is currently not supported for multi-GPU training".
+    ("qwen3-8b --framework litgpt --lora 16 --qlora", "one GPU"),
+]
+
+
+@pytest.mark.parametrize(("words", "named"), REFUSED, ids=[words for words, _ in REFUSED])
+def test_what_changes_nothing_or_cannot_be_is_refused(cli: Run, words: str, named: str) -> None:
+    done = cli("train", *words.split(), "--seq", "4k", "--gpu", "8xH100", "--offline")
+    assert (done.returncode, done.stdout) == (2, "") and named in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "plan"),
+    [
+        # Ranks of a sequence share weights and states, so 8 of them hold what 8 replicas do (torchtitan shards over dp_shard x cp).
+        ("qwen3-8b --cp 8", {"cp": 8, "zero": 1}),
+        ("qwen3-8b --framework deepspeed", {"dp": 8, "zero": 2, "fsdp": 1}),
+        ("qwen3-32b --framework nanochat", {"tp": 1, "pp": 1, "fsdp": 1}),
+        ("qwen3-8b --framework megatron --no-dropout", {}),
+        ("qwen3-8b --framework torchtune --loss-chunks 4", {"loss": "chunked"}),
+    ],
+)
+def test_a_plan_is_of_what_the_framework_has(cli: Run, words: str, plan: dict[str, Any]) -> None:
+    found = said(cli, *words.split(), "--seq", "4k", "--gpu", "8xH100")["plan"]
+    assert {name: found[name] for name in plan} == plan
+
+
+GRPO = (
+    "model_name_or_path: qwen3-8b\ndtype: bfloat16\nper_device_train_batch_size: 2\nnum_generations: 8\nmax_prompt_length: 512\n"
+    "max_completion_length: 1024\nuse_vllm: true\n"
+)
+
+
+def test_rollouts_of_trl(cli: Run, tmp_path: Path) -> None:
+    """TRL 1.16, trainer/grpo_config.py: vLLM shares the GPUs with 0.3 of the memory unless `vllm_mode` is server; a reference model is
+    kept where `beta` is above 0 (grpo_trainer.py), and only completions are scored."""
+    r = of_file(cli, tmp_path, GRPO)
+    assert r["plan"]["seq_tokens"] == 1536
+    assert term(r, "rollouts' engine") == pytest.approx(0.3 * 79.2 * GIB, rel=0.01)
+    assert term(r, "models beside it") == 0
+    beside = of_file(cli, tmp_path, GRPO + "beta: 0.04\nvllm_mode: server\n")
+    assert term(beside, "rollouts' engine") == 0
+    assert term(beside, "models beside it") == pytest.approx(2 * 8.19e9, rel=0.01)
+    asleep = of_file(cli, tmp_path, GRPO + "vllm_enable_sleep_mode: true\n")
+    assert term(asleep, "rollouts' engine") == 0
+    adapter = of_file(cli, tmp_path, GRPO + "beta: 0.04\nuse_peft: true\n")
+    assert term(adapter, "models beside it") == 0
+    # Prompts of no stated length are asked for.
+    (tmp_path / "open.yaml").write_text(GRPO.replace("max_prompt_length: 512\n", ""), encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "open.yaml"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and "--seq" in done.stderr
+
+
+def test_rollouts_of_axolotl(cli: Run, tmp_path: Path) -> None:
+    """axolotl 0.19, core/trainers/grpo/__init__.py."""
+    text = (
+        "base_model: qwen3-8b\nrl: grpo\nsequence_len: 2048\nmicro_batch_size: 2\nbf16: true\ngradient_checkpointing: true\n"
+        "trl:\n  beta: 0.001\n  use_vllm: true\n  vllm_mode: colocate\n  max_completion_length: 512\nvllm:\n  gpu_memory_utilization: 0.4\n"
+    )
+    r = of_file(cli, tmp_path, text)
+    assert term(r, "rollouts' engine") == pytest.approx(0.4 * 79.2 * GIB, rel=0.01)
+    assert term(r, "models beside it") == pytest.approx(2 * 8.19e9, rel=0.01)
+    apart = of_file(cli, tmp_path, text.replace("colocate", "server"))
+    assert term(apart, "rollouts' engine") == 0
+    assert r["recipe"]["unmodelled"] == []
+
+
+SFT = "model_name_or_path: qwen3-8b\nper_device_train_batch_size: 1\nmax_length: 1024\npacking: false\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "bytes_each"),
+    [
+        # TRL 1.16, trainer/model_config.py: `dtype` is float32 by default; under autocast, fp32 weights and their casts.
+        ("", 4),
+        ("dtype: bfloat16\n", 2),
+        ("model_init_kwargs: {torch_dtype: bfloat16}\n", 2),
+        ("dtype: auto\n", 2),
+    ],
+)
+def test_the_type_that_trl_loads(cli: Run, tmp_path: Path, more: str, bytes_each: int) -> None:
+    r = of_file(cli, tmp_path, SFT + more)
+    assert term(r, "weights") == bytes_each * 8_190_735_360
+
+
+def test_adapters_beside_quantized_weights_are_in_bf16(cli: Run, tmp_path: Path) -> None:
+    """TRL 1.16, trainer/sft_trainer.py: `param.data.to(torch.bfloat16)` of those that are trained."""
+    lora = SFT + "dtype: bfloat16\nuse_peft: true\nlora_r: 16\n"
+    wide, narrow = of_file(cli, tmp_path, lora), of_file(cli, tmp_path, lora + "load_in_4bit: true\n")
+    assert term(wide, "adapters") == 2 * term(narrow, "adapters") > 0
+
+
+TOWER = "model_name_or_path: qwen2.5-vl-3b\nstage: sft\nfinetuning_type: full\ncutoff_len: 512\nbf16: true\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "trained"),
+    [("", 3_085_938_688), ("freeze_vision_tower: false\nfreeze_multi_modal_projector: false\n", 3_754_622_976)],
+)
+def test_towers_that_llama_factory_freezes(cli: Run, tmp_path: Path, more: str, trained: int) -> None:
+    """LLaMA-Factory 0.9.5, hparams/finetuning_args.py: the tower and what joins it are frozen by default. 3,085,938,688 is the published
+    count of Qwen2.5-3B, the text model."""
+    assert of_file(cli, tmp_path, TOWER + more)["trainable_params"] == trained
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (SFT + "load_in_8bit: true\n", "load_in_8bit"),
+        (SFT + "parallelism_config: {tp_size: 2}\n", "parallelism_config"),
+        ("model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: lora\nuse_unsloth: true\n", "use_unsloth"),
+        ("model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: lora\nquantization_bit: 4\nquantization_method: hqq\n", "hqq"),
+        ("base_model: qwen3-8b\nsequence_len: 512\ntiled_mlp: true\n", "tiled_mlp"),
+        ("base_model: qwen3-8b\nsequence_len: 512\nqat: {weight_dtype: int4}\n", "qat"),
+    ],
+)
+def test_keys_that_decide_memory_are_refused_by_name(cli: Run, tmp_path: Path, text: str, key: str) -> None:
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and key in done.stderr
+
+
+TITAN = '[model]\nname = "llama3"\nflavor = "8B"\n[training]\nlocal_batch_size = 1\nseq_len = 2048\n'
+
+
+def test_types_of_torchtitan(cli: Run, tmp_path: Path) -> None:
+    """torchtitan 2026-08, config/configs.py `TrainingConfig`: `dtype` is that of weights, gradients and states."""
+    usual = of_file(cli, tmp_path, TITAN, name="run.toml")
+    half = of_file(cli, tmp_path, TITAN + 'dtype = "bfloat16"\n', name="run.toml")
+    assert term(usual, "weights") == 2 * term(half, "weights") and term(usual, "optimizer") == 2 * term(half, "optimizer")
+
+
+def test_the_newer_name_of_checkpointing(cli: Run, tmp_path: Path) -> None:
+    """transformers 5.24, training_args.py `activation_checkpointing`."""
+    off = of_file(cli, tmp_path, SFT + "activation_checkpointing: false\n")
+    assert off["plan"]["checkpointing"] == "none" and of_file(cli, tmp_path, SFT)["plan"]["checkpointing"] == "full"
