@@ -259,7 +259,7 @@ EACH = {
     "torchtune": ("u.yaml", TORCHTUNE, [], {"lora_targets": ["q_proj", "v_proj", "o_proj", "mlp"], "fsdp": 8, "loss": "chunked"}),
     "torchtitan": ("i.toml", TORCHTITAN, [], {"tp": 2, "fsdp": 4, "sp": True, "loss": "compiled", "checkpointing": "selective"}),
     "llm-foundry": ("f.yaml", LLM_FOUNDRY, [], {"micro_batch": 8, "accumulate": 8, "fsdp": 8, "loss": "compiled"}),
-    "litgpt": ("g.yaml", LITGPT, [], {"seq_tokens": 512, "lora_targets": ["q_proj", "v_proj"], "quant": "nf4"}),
+    "litgpt": ("g.yaml", LITGPT, ["--set", "quantize=null"], {"seq_tokens": 512, "lora_targets": ["q_proj", "v_proj"], "quant": None}),
     "deepspeed": ("d.json", DEEPSPEED, ["qwen3-8b", "--seq", "2k"], {"zero": 2, "dp": 8, "micro_batch": 2, "offload": "optimizer"}),
     "nanochat": ("n.sh", NANOCHAT, [], {"micro_batch": 16, "accumulate": 2, "optimizer": "muon", "seq_tokens": 2048}),
     "megatron": ("m.sh", MEGATRON_SH, [], {"tp": 2, "dp": 4, "micro_batch": 4, "accumulate": 2}),

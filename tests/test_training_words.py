@@ -180,3 +180,76 @@ def test_the_newer_name_of_checkpointing(cli: Run, tmp_path: Path) -> None:
     """transformers 5.24, training_args.py `activation_checkpointing`."""
     off = of_file(cli, tmp_path, SFT + "activation_checkpointing: false\n")
     assert off["plan"]["checkpointing"] == "none" and of_file(cli, tmp_path, SFT)["plan"]["checkpointing"] == "full"
+
+
+ACCELERATE = (
+    "accelerate launch --config_file examples/accelerate_configs/deepspeed_zero3.yaml trl/scripts/sft.py \\\n"
+    "    --model_name_or_path qwen3-8b --dataset_name trl-lib/Capybara --per_device_train_batch_size 2 \\\n"
+    "    --gradient_accumulation_steps 8 --max_length 4096 --bf16\n"
+)
+COMMANDS = [
+    (ACCELERATE, {"zero": 3, "dp": 8, "seq_tokens": 4096, "micro_batch": 2, "accumulate": 8, "checkpointing": "full"}),
+    (
+        "torchrun --nproc_per_node 8 train.py --model_name_or_path llama-3.1-8b --bf16 True --per_device_train_batch_size 4 "
+        '--model_max_length 2048 --fsdp "full_shard auto_wrap" --fsdp_transformer_layer_cls_to_wrap LlamaDecoderLayer '
+        "--gradient_checkpointing True\n",
+        {"fsdp": 8, "seq_tokens": 2048, "micro_batch": 4, "checkpointing": "full", "loss": "full"},
+    ),
+    (
+        "trl dpo --model_name_or_path qwen2.5-7b --dataset_name d --per_device_train_batch_size 2 --max_length 2048 --use_peft "
+        "--lora_r 16 --dtype bfloat16 --lora_target_modules q_proj v_proj\n",
+        {"micro_batch": 4, "lora_rank": 16, "lora_targets": ["q_proj", "v_proj"], "precision": "pure"},
+    ),
+    (
+        "llamafactory-cli train --stage sft --do_train True --model_name_or_path qwen3-8b --finetuning_type lora --cutoff_len 2048 "
+        "--per_device_train_batch_size 2 --bf16 True --lora_rank 8 --quantization_bit 4\n",
+        {"seq_tokens": 2048, "micro_batch": 2, "lora_rank": 8, "quant": "nf4"},
+    ),
+    (
+        "deepspeed --num_gpus=8 main.py --model_name_or_path qwen3-8b --per_device_train_batch_size 4 --max_seq_len 2048 --deepspeed "
+        "--zero_stage 3 --gradient_checkpointing --bf16\n",
+        {"zero": 3, "seq_tokens": 2048, "micro_batch": 4},
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "plan"), COMMANDS, ids=[text.split()[0] for text, _ in COMMANDS])
+def test_commands_that_start_a_run(cli: Run, tmp_path: Path, text: str, plan: dict[str, Any]) -> None:
+    """As in the projects' own READMEs: launchers' options, then the script's."""
+    r = of_file(cli, tmp_path, "#!/bin/bash\n" + text, name="run.sh")
+    assert {name: r["plan"][name] for name in plan} == plan
+    assert r["recipe"]["unmodelled"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("llamafactory-cli train examples/train_lora/llama3_lora_sft.yaml\n", "--recipe examples/train_lora/llama3_lora_sft.yaml"),
+        (
+            "tune run --nproc_per_node 8 lora_finetune_distributed --config llama3_1/8B_lora.yaml\n",
+            "--recipe llama3_1/8B_lora.yaml",
+        ),
+        ("torchrun --nproc_per_node=8 -m torchtitan.train --job.config_file ./llama3_8b.toml\n", "--recipe ./llama3_8b.toml"),
+        ("axolotl train examples/llama-3/lora-1b.yml\n", "--recipe examples/llama-3/lora-1b.yml"),
+    ],
+)
+def test_a_command_that_leaves_all_to_a_file_names_it(cli: Run, tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "run.sh").write_text(text, encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "run.sh"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and named in done.stderr
+
+
+def test_another_number_of_processes_is_told(cli: Run, tmp_path: Path) -> None:
+    text = COMMANDS[1][0]
+    assert not any("processes" in note for note in of_file(cli, tmp_path, text, name="run.sh")["notes"])
+    other = of_file(cli, tmp_path, text.replace("--nproc_per_node 8", "--nnodes 2 --nproc_per_node 8"), name="run.sh")
+    assert any("16, and 8 GPUs are named" in note for note in other["notes"])
+
+
+def test_litgpt_trains_quantized_models_on_one_gpu(cli: Run, tmp_path: Path) -> None:
+    """LitGPT 0.5.13, finetune/lora.py `setup`: NotImplementedError for more."""
+    text = "checkpoint_dir: checkpoints/meta-llama/Llama-3.2-1B\nquantize: bnb.nf4\nlora_r: 8\ntrain:\n  max_seq_length: 512\n"
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    assert said(cli, "--recipe", str(tmp_path / "run.yaml"), "--gpu", "H100")["plan"]["quant"] == "nf4"
+    done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and "one GPU" in done.stderr

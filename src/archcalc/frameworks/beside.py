@@ -78,6 +78,14 @@ TRL = Shipped(
         },
     },
 )
+# Its repository has the same under other names (examples/accelerate_configs).
+TRL = TRL._replace(
+    files={
+        **TRL.files,
+        **{f"{name}.yaml": held for name, held in TRL.files.items() if not name.startswith("zero")},
+        **{f"deepspeed_{name}.yaml": held for name, held in TRL.files.items() if name.startswith("zero")},
+    }
+)
 NOTHING = Shipped("", {})
 
 _FSDP_INERT = (

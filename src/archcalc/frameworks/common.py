@@ -10,6 +10,7 @@ from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.framework import Ask, planner_of
 from archcalc.frameworks.keys import Keys
+from archcalc.frameworks.launch import PROCESSES
 from archcalc.loader import Loaded
 
 
@@ -31,6 +32,7 @@ def reported(
     from archcalc.loader import load
 
     _all_here(keys)
+    _counted(keys, ask)
     given = ask.source or model
     if given is None:
         raise UsageError(f"{keys.path} names no model", "give SOURCE beside --recipe, such as llama-3.1-8b")
@@ -50,6 +52,18 @@ def reported(
     r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe, planner=planner)
     r.notes[:0] = said
     return r
+
+
+def _counted(keys: Keys, ask: Ask) -> None:
+    """How many processes the file itself starts, where that is another number than that of the GPUs named."""
+    if ask.gpus is None:
+        return
+    for name in (PROCESSES, "num_processes", "devices"):
+        if name not in keys.values or str(keys.values[name]).lower() in ("auto", "gpu", "none"):
+            continue
+        stated = str(keys.get(name))
+        if stated.isdecimal() and int(stated) not in (0, ask.gpus.count):
+            keys.notes.append(f"{name}: {stated}, and {ask.gpus.count} GPUs are named: counted for {ask.gpus.count}")
 
 
 _ELSEWHERE = (

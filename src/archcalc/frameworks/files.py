@@ -113,6 +113,8 @@ def _table(path: str, data: object) -> Mapping[str, Any]:
 
 def _shell(path: str, text: str) -> File:
     """The words of a script's longest command, its own variables put in; nothing is run."""
+    from archcalc.frameworks.launch import arguments, elsewhere
+
     lines = [line for line in re.sub(r"\\\n", " ", text).splitlines() if not line.lstrip().startswith("#")]
     env: dict[str, str] = {}
     words: list[str] = []
@@ -134,9 +136,11 @@ def _shell(path: str, text: str) -> File:
         found = _words(path, _put_in(line, env))
         if sum(w.startswith("--") for w in found) > sum(w.startswith("--") for w in words):
             words = found
+    if not any("--per_device" in word or "--model_name" in word for word in words):
+        elsewhere(path, text)
     if not words:
         raise FormatError(f"{path} holds no command with options", "--recipe takes the script that starts the run")
-    return File(path, "shell", {}, tuple(words), env)
+    return File(path, "shell", arguments(words), tuple(words), env)
 
 
 def _split(path: str, text: str) -> str:

@@ -179,6 +179,7 @@ INERT = (
     r"|shuffle.*|plot_loss|metric_logger.*|profiler.*|log_.*|ddp_timeout|trust_remote_code|train_on_inputs|group_by_length|train_on_.*"
     r"|model_type|tokenizer_type|is_.*_derived_model|early_stopping_.*|loraplus_.*|lora_alpha|lora_dropout|use_rslora|beta|label_.*"
     r"|saves_per_epoch|evals_per_epoch|auto_resume_from_checkpoints|debug|weight_decay|device|cudnn_.*|hub_strategy|greater_is_better"
-    r"|metric_for_best_model|load_best_model_at_end|disable_tqdm|torch_compile_mode|include_.*|loss_watchdog_.*|name|version|description)"
+    r"|metric_for_best_model|load_best_model_at_end|disable_tqdm|torch_compile_mode|include_.*|loss_watchdog_.*|name|version|description"
+    r"|fsdp_transformer_layer_cls_to_wrap)"
 )
 """Keys of logging, data, schedules and checkpoints, which change no memory of the GPU."""

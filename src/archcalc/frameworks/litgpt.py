@@ -57,6 +57,9 @@ class LitGPT:
         quantize = k.text("quantize")
         if quantize and not quantize.startswith("bnb.nf4"):
             raise UnsupportedError(f"{k.path}: quantize {quantize!r} is not modelled", "bnb.nf4 and bnb.nf4-dq are")
+        if quantize and n > 1:
+            # finetune/lora.py `setup`: "Quantization is currently not supported for multi-GPU training."
+            raise UnsupportedError(f"{k.path}: quantize: LitGPT trains quantized models on one GPU alone", "--gpu with one GPU")
         micro = k.int("train.micro_batch_size", default=1) or 1
         whole = k.int("train.global_batch_size", default=micro) or micro
         rank = k.int("lora_r")

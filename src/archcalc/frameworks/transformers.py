@@ -18,6 +18,7 @@ from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+from archcalc.frameworks.launch import METHOD
 
 ATTENTION = {
     "eager": "eager", "sdpa": "sdpa", "flash_attention_2": "flash", "flash_attention_3": "flash", "flash_attention_4": "flash",
@@ -41,6 +42,8 @@ _ROLLOUTS = (
     "num_generations", "max_completion_length", "use_vllm", "vllm_mode", "vllm_gpu_memory_utilization", "generation_batch_size",
     "steps_per_generation", "num_iterations", "reward_weights", "reward_funcs", "scale_rewards",
 )  # fmt: skip
+# `model_max_length` is FastChat's and Alpaca's, `block_size` run_clm.py's, `max_seq_len` DeepSpeed-Chat's.
+_LENGTHS = ("max_length", "max_seq_length", "model_max_length", "block_size", "max_seq_len")
 _PAIRS = ("precompute_ref_log_probs", "beta", "loss_type", "ref_model_init_kwargs", "sync_ref_model")
 
 
@@ -77,7 +80,9 @@ class Transformers:
                 "fp8",
             )
         )
-        trl = any(key in k.values for key in _TRL) and not any(key in k.values for key in _EXAMPLES)
+        trl = (k.has(METHOD) or any(key in k.values for key in _TRL)) and not any(key in k.values for key in _EXAMPLES)
+        if k.values.get("deepspeed") is True:
+            k.get("deepspeed")  # A flag alone, of DeepSpeed's own scripts.
         fields = arguments(k, ask, trl=trl)
         weights = k.text("model_name_or_path", "model")
         # examples/pytorch/language-modeling/run_clm.py: the shape is another's where that is named.
@@ -123,7 +128,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
     # sft_trainer.py: adapters beside a quantized model are in bf16, and under ZeRO 3 they are as the model is loaded.
     narrow = trl and lora and (four or (split.get("zero") == 3 and not wide))
     fields: dict[str, Any] = {
-        "seq": k.int("max_length", "max_seq_length", default=1024 if trl else None),
+        "seq": k.int(*_LENGTHS, default=1024 if trl else None),
         "micro_batch": k.int("per_device_train_batch_size", default=8),
         "micro_batches": k.int("gradient_accumulation_steps", default=1),
         "precision": precision,
@@ -154,14 +159,16 @@ def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
     TRL 1.16, trainer/grpo_config.py: completions of 512 tokens, `beta` 0 and vLLM on the same GPUs with 0.3 of the memory by default;
     prompts are of any length there, and up to release 0.27 of `max_prompt_length`.
     """
-    given = ask.method
+    given, said = ask.method, k.text(METHOD)
+    if given is None and said:
+        given = Asked(said)  # type: ignore[arg-type]
     name = given.method if given is not None else "grpo" if any(key in k.values for key in _ROLLOUTS) else "sft"
     if name == "sft":
         if given is None and any(k.values.get(key) is not None for key in _PAIRS):
             k.notes.append(
                 "the file does not say what it learns from: taken as sft; --method dpo, kto or grpo where it is another's"
             )
-        return None
+        return given
     if name in ("dpo", "kto") and given is not None:
         known = given.reference if given.reference is not None or not k.flag("precompute_ref_log_probs") else False
         return given._replace(reference=known)
