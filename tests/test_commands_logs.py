@@ -398,7 +398,7 @@ def test_a_listener_is_there_before_the_model(keep: int, line: str, kind: str) -
         ("RuntimeError: Rank 0 scheduler died during initialization (exit code: -9). If exit code is -9 (SIGKILL), a common cause is the"
          " OS OOM killer. Run `dmesg -T | grep -i oom` to check.", "killed", False),
         ("AssertionError", "other", False),
-        ("The server is fired up and ready to roll!\nDecode out of memory. Try to lower your batch size.", "serving", True),
+        ("The server is fired up and ready to roll!\nDecode out of memory. Try to lower your batch size.", "pool", True),
         ("The server is fired up and ready to roll!\nWatchdog timeout (self.watchdog_timeout=300)", "other", True),
     ],
 )  # fmt: skip

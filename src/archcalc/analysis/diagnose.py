@@ -409,10 +409,8 @@ def _lifted(command: Command, changes: Mapping[str, Any], gives_up: str, judged:
         yield report.Remedy(line, None, gives_up)
     elif then.best.fits:
         yield report.Remedy(line, then.best.headroom_bytes, gives_up)
-    elif then.ask.engine == "sglang" and then.best.start.starts:
-        yield report.Remedy(line, None, f"{gives_up}; its cache then holds {then.best.kv_tokens:,} tokens")
-    elif then.ask.engine == "vllm":
-        for n in (0, 64):
+    elif then.ask.engine in ("vllm", "sglang"):
+        for n in (0, 64) if then.ask.engine == "vllm" else (0,):
             ask = then.ask._replace(own=then.ask.own._replace(sequences=n)) if n else then.ask
             try:
                 longest = max_context(then.found.model, then.best, ask) // 1024 * 1024
@@ -475,15 +473,19 @@ def _remedies(
         return best if best.fits and best.headroom_bytes >= missing else None
 
     small, short, more = list[report.Remedy](), list[_Try](), list[report.Remedy]()
-    for each in _tries(log, kind, predicted):
-        if shorter and set(each.changes) == {"context_tokens"}:
+    for tried in _tries(log, kind, predicted):
+        if shorter and set(tried.changes) == {"context_tokens"}:
             continue
-        best = starts(each)
+        each, best = tried, starts(tried)
+        if best is not None and best.headroom_bytes < missing:
+            # The engine starts, and its cache is smaller than the context: one that it holds is the one to ask for.
+            for less in _shorter(log, predicted, each.ask):
+                both = _Try({**each.changes, **less.changes}, less.ask, f"{each.gives_up}; {less.gives_up}")
+                if (held := starts(both)) is not None and held.headroom_bytes >= missing:
+                    each, best = both, held
         if best is not None and (line := _printed(log, command, each.changes)) is not None:
             spare = best.headroom_bytes - missing
-            held = spare < 0 and "utilization" in each.changes
-            gives_up = f"{each.gives_up}: it holds {best.kv_tokens:,} tokens" if held else each.gives_up
-            (more if "tp" in each.changes else small).append(report.Remedy(line, spare if spare >= 0 else None, gives_up))
+            (more if "tp" in each.changes else small).append(report.Remedy(line, spare if spare >= 0 else None, each.gives_up))
         elif best is None and set(each.changes) & _FREEING:
             short.append(each)
     if log.engine == "vllm" and not shorter and not any("weights are quantized" not in each.gives_up for each in small):
@@ -580,9 +582,13 @@ def _tries(log: Logged, kind: Kind, predicted: Predicted) -> Iterator[_Try]:
             eager = ask._replace(own=own._replace(graphs=False))
             yield _Try({"eager": True}, eager, "CUDA graphs: decoding is slower")
     if ask.engine == "sglang":
-        if kind in ("no-cache", "one-request", "states"):
+        if kind == "pool" and (log.tokens or 0) >= best.context_tokens:
+            n = (log.tokens or 0) // best.context_tokens
+            few = ask._replace(own=own._replace(running=n))
+            yield _Try({"running": n}, few, f"more than {n} requests at once: others wait")
+        if kind in ("no-cache", "one-request", "states", "pool"):
             least = figures.get("least share", 0)
-            for share in (round(least + 0.03, 2), 0.9, 0.95):
+            for share in (round(least + 0.03, 2), 0.9, 0.95) if budget.utilization < 0.95 else ():
                 if budget.utilization < share and least < share < 1:
                     yield _Try({"utilization": share}, ask._replace(utilization=share), "memory for activations and graphs")
         elif not before:

@@ -120,7 +120,7 @@ def read_log(found: list[str]) -> Logged:
         elif re.search(r"state cache is too small to serve|max_num_reqs=0\b", line):
             fail("states", line)
         elif re.search(r"Prefill out of memory|Decode out of memory|alloc_req_slots runs out of memory", line):
-            fail("serving", line)
+            fail("pool", line)
         elif re.search(r"Capture cuda graph failed", line):
             fail("capturing", line)
         elif TORCH_OOM.search(line):
@@ -152,7 +152,7 @@ def read_log(found: list[str]) -> Logged:
         started = True
     if "cache" in terms.sizes:
         terms.put("room", terms.sizes["cache"] + terms.sizes.get("states", 0))
-    if failure not in (None, "serving", *(APART if ended else ())):
+    if failure not in (None, "serving", "pool", *(APART if ended else ())):
         started = False
     return Logged(
         "sglang",
