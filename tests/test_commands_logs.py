@@ -315,6 +315,10 @@ APART_LINES = [
     ("RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': -9}", "killed"),
     ("KeyError: 'layers.0.mlp.down_proj.weight'\nRuntimeError: Engine core initialization failed. See root cause above.", "other"),
     ("OSError: You are trying to access a gated repo.", "model"),
+    ("OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them", "model"),
+    ("ValueError: Weight input_size_per_partition = 6848 is not divisible by min_thread_k = 128. Consider reducing", "heads"),
+    ("ValueError: LoRA rank 64 is greater than max_lora_rank 16.", "flag"),
+    ("AssertionError: Error in memory profiling. Initial free memory 21.5 GiB, current free memory 22.1 GiB. This happens", "neighbour"),
     ("ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 2 'out of memory'", "memory"),
 ]  # fmt: skip
 
@@ -326,6 +330,21 @@ def test_what_stopped_it_beside_memory(line: str, kind: str) -> None:
     assert (log.failure, log.started) == (kind, False)
     # What is said begins where the line does, or its message.
     assert log.said.startswith(("(EngineCore", line[:10])) and len(log.said) <= 402
+
+
+def test_a_lone_line_of_llama_server() -> None:
+    """common/arg.cpp `common_params_parse`: it stops before it says which build it is."""
+    log = read("error: invalid argument: --ctx-sizes\n")
+    assert (log.engine, log.failure) == ("llama.cpp", "flag")
+
+
+def test_a_runner_that_the_system_ended() -> None:
+    """Ollama 0.12, llm/server.go."""
+    log = read(
+        'time=2026-04-12T10:11:12Z level=INFO source=routes.go:1595 msg="Listening on [::]:11434 (version 0.12.6)"\n'
+        'time=2026-04-12T10:12:42Z level=ERROR source=server.go:273 msg="llama runner terminated" error="signal: killed"\n'
+    )
+    assert (log.engine, log.failure, log.started) == ("ollama", "killed", False)
 
 
 def test_a_served_request_that_is_refused_is_no_end() -> None:

@@ -19,7 +19,7 @@ from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import GpuSpec, custom, parse_spec
 from archcalc.loader import Loaded, load
 
-_STOPPED: frozenset[Kind] = frozenset({"network", "shared-memory", "killed", "other"})
+_STOPPED: frozenset[Kind] = frozenset({"network", "shared-memory", "killed", "neighbour", "other"})
 _ASKED: frozenset[Kind] = frozenset({"no-cache", "one-request", "states", "heads", "context", "share", "flag", "model"})
 _REFUSED = _ASKED | APART - _STOPPED
 # What takes memory beside the pool of the cache, which fills the engine's share whatever else is smaller.
@@ -38,6 +38,7 @@ _NEXT: Mapping[Kind, str] = {
     "network": "NCCL_DEBUG=INFO has it say what failed; between containers it needs --ipc=host or --shm-size, between machines a free port",
     "shared-memory": "docker run --ipc=host, or --shm-size 16g",
     "killed": "`dmesg -T | grep -i oom` says whether RAM ran out: the machine, or its container, then needs more of it",
+    "neighbour": "start it alone on the GPU, or one engine after the other",
     "other": "what the line says is not of memory, as far as is known here: search for it in the engine's issues",
     "ram": "what stays on the CPU needs more RAM: more layers on the GPU, a smaller quantization or a shorter context",
 }

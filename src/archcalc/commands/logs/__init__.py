@@ -99,6 +99,7 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "bind HTTP server",
         "main: loading model",
         "common_params_fit",
+        "error: invalid argument: -",
     ),
 }
 

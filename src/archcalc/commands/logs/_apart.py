@@ -49,6 +49,7 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
         r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache was requested"
         r"|V cache quantization requires flash_attn|weight quantization block",
     ),
+    ("neighbour", r"Error in memory profiling\. Initial free memory|Error in profiling\. Initial free memory"),
     ("disk", r"No space left on device|Disk quota exceeded|Not enough free disk space"),
     (
         "port",
@@ -68,10 +69,21 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
 _OF = tuple((kind, re.compile(pattern)) for kind, pattern in _CAUSES)
 _ANY = re.compile("|".join(pattern for _, pattern in _CAUSES))
 _KILLED = re.compile(
-    r"(?:^|[|:\s])Killed$|exit ?code[ :=]+-9\b|Failed core proc\(s\): \{.*-9|exited with code 137|signal 9\b|SIGKILL\b(?!\))|oom-kill"
+    r"(?:^|[|:\s])Killed$|exit ?code[ :=]+-9\b|Failed core proc\(s\): \{.*-9|exited with code 137|signal 9\b|signal: killed|SIGKILL\b(?!\))|oom-kill"
     r"|OOMKilled"
 )
-_ENDED = ("Killed", "exit code", "exitcode", "core proc(s)", "code 137", "signal 9", "SIGKILL", "oom-kill", "OOMKilled")
+_ENDED = (
+    "Killed",
+    "exit code",
+    "exitcode",
+    "core proc(s)",
+    "code 137",
+    "signal 9",
+    "signal: killed",
+    "SIGKILL",
+    "oom-kill",
+    "OOMKilled",
+)
 _RAISED = re.compile(
     r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"

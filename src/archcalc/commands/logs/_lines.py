@@ -52,6 +52,7 @@ Kind = Literal[
     "network",
     "shared-memory",
     "killed",
+    "neighbour",
     "other",
 ]
 WORDS: dict[Kind, str] = {
@@ -86,13 +87,14 @@ WORDS: dict[Kind, str] = {
     "network": "communication between the GPUs failed",
     "shared-memory": "the container has too little shared memory",
     "killed": "the system ended the process, as it does where RAM runs out",
+    "neighbour": "another process took or freed memory of the GPU while it was measured",
     "other": "it stopped with an error that is not known here",
 }
 # What has nothing to do with memory of the GPU: no remedy of memory helps.
 APART: frozenset[Kind] = frozenset(
     {
         "batch", "gpus", "device", "kernel", "architecture", "code", "file", "quant", "port", "disk", "network", "shared-memory",
-        "killed", "other",
+        "killed", "neighbour", "other",
     }
 )  # fmt: skip
 
@@ -289,6 +291,10 @@ def saying(line: str) -> str:
 TORCH_OOM = re.compile(
     r"(?:CUDA|HIP|XPU) out of memory\.|OutOfMemoryError|torch\.(?:cuda\.)?OutOfMemory|hipErrorOutOfMemory|CUDA error: out of memory"
     r"|Cuda failure \d+ 'out of memory'"
+)
+NOT_HAD = re.compile(
+    r"is not a valid model identifier|gated repo|couldn't connect to|Cannot find any model weights|LocalEntryNotFoundError|GatedRepoError"
+    r"|RepositoryNotFoundError|401 Client Error|Invalid repository ID"
 )
 CAPACITY = re.compile(r"GPU \d+ has a total capac\w+ of ([\d.]+) ([KMGT]iB)")
 _DEVICE = re.compile(

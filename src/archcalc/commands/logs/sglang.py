@@ -12,6 +12,7 @@ from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
     APART,
     CAPACITY,
+    NOT_HAD,
     TORCH_OOM,
     Kind,
     Logged,
@@ -142,7 +143,7 @@ def read_log(found: list[str]) -> Logged:
             fail("context", line) if "Error" in line or "error" in line else None
         elif re.search(r"error: (?:unrecognized arguments|argument |the following arguments)", line):
             fail("flag", line)
-        elif re.search(r"is not a valid model identifier|gated repo|GatedRepoError|RepositoryNotFoundError|401 Client Error", line):
+        elif NOT_HAD.search(line):
             fail("model", line)
     ended = started
     if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else ())):

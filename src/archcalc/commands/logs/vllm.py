@@ -13,6 +13,7 @@ from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
     APART,
     CAPACITY,
+    NOT_HAD,
     TORCH_OOM,
     Kind,
     Logged,
@@ -230,7 +231,8 @@ def read_log(found: list[str]) -> Logged:
         elif re.search(
             r"attention heads \(\d+\) must be divisible by tensor parallel|is not divisible by (?:tensor|weight|TP|tp)|\d+ is not"
             r" divisible by \d+"
-            r"|must be divisible by tensor.?parallel|not divisible by weight quantization block",
+            r"|must be divisible by tensor.?parallel|not divisible by weight quantization block"
+            r"|is not divisible by min_thread",
             line,
         ):
             fail("heads", line)
@@ -240,12 +242,11 @@ def read_log(found: list[str]) -> Logged:
             if m := re.search(r"User-specified max_model_len \((\d+)\)", line):
                 context = int(m[1])
             fail("context", line)
-        elif re.search(r"error: (?:unrecognized arguments|argument |the following arguments are required)", line):
-            fail("flag", line)
-        elif re.search(
-            r"is not a valid model identifier|gated repo|GatedRepoError|RepositoryNotFoundError|401 Client Error|Invalid repository ID",
-            line,
+        elif re.search(r"error: (?:unrecognized arguments|argument |the following arguments are required)", line) or re.search(
+            r"LoRA rank \d+ is greater than max_lora_rank|(?:Unknown|Invalid) kv_cache_dtype", line
         ):
+            fail("flag", line)
+        elif NOT_HAD.search(line):
             fail("model", line)
     room = terms.sizes.get("room")
     ended = started
