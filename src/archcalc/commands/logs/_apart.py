@@ -69,8 +69,8 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
 _OF = tuple((kind, re.compile(pattern)) for kind, pattern in _CAUSES)
 _ANY = re.compile("|".join(pattern for _, pattern in _CAUSES))
 _KILLED = re.compile(
-    r"(?:^|[|:\s])Killed$|exit ?code[ :=]+-9\b|Failed core proc\(s\): \{.*-9|exited with code 137|signal 9\b|signal: killed|SIGKILL\b(?!\))|oom-kill"
-    r"|OOMKilled"
+    r"(?:^|[|:\s])Killed$|exit ?code[ :=]+-9\b|Failed core proc\(s\): \{.*-9|exited with code 137|signal 9\b|signal: killed"
+    r"|SIGKILL\b(?!\))|oom-kill|OOMKilled"
 )
 _ENDED = (
     "Killed",
