@@ -253,3 +253,20 @@ def test_litgpt_trains_quantized_models_on_one_gpu(cli: Run, tmp_path: Path) -> 
     assert said(cli, "--recipe", str(tmp_path / "run.yaml"), "--gpu", "H100")["plan"]["quant"] == "nf4"
     done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
     assert done.returncode == 2 and "one GPU" in done.stderr
+
+
+def test_a_compiled_model_keeps_what_matrices_read() -> None:
+    """PyTorch 2.13 was asked: torch.compile with `min_cut_rematerialization_partition` of inductor, on blocks of nanochat of two and three
+    layers under autocast. A layer more keeps, of the hidden size in bf16: the residual twice, the normalized input of its matrices twice,
+    queries and keys before their norm, queries, keys, values and output of the attention, and four times each what the FFN's activation
+    reads and writes; one number in fp32 for each norm, and the logits once, not what caps them."""
+    from archcalc.analysis.activations import How, layer_kept, outside
+    from archcalc.arch import parse
+
+    a = parse({"model_type": "nanochat", "depth": 20, "vocab_size": 65536})
+    how = How(size=2, attention="flash", amp=True, tokens=2048, compiled=True)
+    layer = next(s for s in a.stacks if s.part == "decoder").kinds[0]
+    kept = layer_kept(a, layer, how).kept
+    assert sum(s.size * s.per_token for s in kept if s.size == 2) == 2 * 1280 * (2 + 2 + 2 + 4 + 8)
+    assert sum(s.per_token for s in kept if s.size == 4) == 2 + 2 * 10 + 10
+    assert not any("capped" in s.name for s in outside(a, how))

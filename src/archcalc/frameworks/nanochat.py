@@ -32,7 +32,7 @@ class Nanochat:
         return file.kind == "shell" and any("base_train" in word for word in file.words)
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"precision": "amp", "optimizer": "muon", "attention": "flash", "loss": "compiled"}
+        return {"precision": "amp", "optimizer": "muon", "attention": "flash", "loss": "compiled", "compiled": True}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         from archcalc.arch import parse
@@ -56,6 +56,7 @@ class Nanochat:
             "attention": "flash",
             # The model is compiled, its loss with it.
             "loss": "compiled",
+            "compiled": True,
             "dp": n,
             "zero": 1 if n > 1 else 0,
         }

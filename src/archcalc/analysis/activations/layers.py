@@ -35,7 +35,7 @@ def norm_saved(
     """A norm over `width` elements a token in `groups`, its gain of `gain` elements, its input of `source` bytes an element."""
     # A gain that is cast to fp32 is a new vector where it is not fp32 already.
     casts = not how.amp and how.size != FP32
-    input_in_fp32 = Saved(block, f"{name}: input in fp32", FP32, width)
+    input_in_fp32 = Saved(block, f"{name}: input in fp32", how.size if how.compiled else FP32, width)
     deviation = Saved(block, f"{name}: deviation", FP32, groups)
     normalized = Saved(block, f"{name}: normalized in fp32", FP32, width)
     gain_in_fp32 = Saved(block, f"{name}: gain in fp32", FP32, fixed=gain)
@@ -144,7 +144,7 @@ def _input(
     `kept_already` something else keeps that tensor."""
     readers = list(readers)
     if how.reads and readers:
-        casts = len(readers) if how.amp and size == FP32 and how.size != FP32 else 1
+        casts = len(readers) if how.amp and size == FP32 and how.size != FP32 and not how.compiled else 1
         yield Saved(block, f"{name}: input", how.size, width * casts, split=split)
     adapted = [reader for reader in readers if f"decoder.{reader.name}" in how.targets]
     # PEFT casts the input to the adapter's type; under autocast it is then cast to the computing one.

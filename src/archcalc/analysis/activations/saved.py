@@ -52,8 +52,10 @@ class How(NamedTuple):
     With `inputs` frozen matrices keep what they read too, as nf4's did before bitsandbytes 0.45 (autograd/_functions.py
     `MatMul4Bit`). With `adapter_dropout` each adapter reads a copy of its own, and keeps the mask. `joined` projects queries, keys
     and values with one matrix, whose values stay a view of it, or are copied for all heads, and has one kernel for each GELU
-    (LitGPT 0.5, model.py). Rows of experts are `exchanged` where ranks share the experts. `cpu` computes as the CPU's kernels do:
-    LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps.
+    (LitGPT 0.5, model.py). Rows of experts are `exchanged` where ranks share the experts. A model that is
+    `compiled` keeps no cast and no step of an elementwise chain whose input is kept: those are made again (PyTorch 2.13,
+    torch/_functorch/partitioners.py `min_cut_rematerialization_partition`), but what a matrix's gradient reads is kept.
+    `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps.
     """
 
     size: int = 2
@@ -71,6 +73,7 @@ class How(NamedTuple):
     adapter_dropout: bool = False
     joined: bool = False
     exchanged: bool = False
+    compiled: bool = False
 
     @property
     def reads(self) -> bool:

@@ -57,7 +57,7 @@ def outside(a: Architecture, how: How) -> list[Saved]:
                 out += norm_saved(norm_of(a, t), how, t.name[:-7], t.elements, t.elements, how.residual, block="head")
     if how.trains:
         out.append(Saved("head", "head: input", how.size, hidden))
-    if a.capped:
+    if a.capped and not how.compiled:
         out.append(Saved("head", "capped logits", FP32 if a.capped_in == "fp32" else how.size, a.facts.vocab_size, split=True))
     return out
 

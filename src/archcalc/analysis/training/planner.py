@@ -133,7 +133,7 @@ class Planner:
             size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
             inputs=bool(run.quant) and run.nf4_inputs, capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
-            exchanged=run.ep > 1,
+            exchanged=run.ep > 1, compiled=run.compiled,
         )  # fmt: skip
 
     def pieces(self, run: Run) -> list[list[Piece]]:
