@@ -42,6 +42,9 @@ REFUSED = [
     # Flash attention takes fp16 and bf16 alone (transformers 5.24, modeling_utils.py, "only supports torch.float16 and torch.bfloat16").
     ("qwen3-8b --attention flash --precision fp32", "half precision"),
     ("qwen3-8b --framework torchtune --pp 8", "torchtune"),
+    ("qwen3-8b --framework torchtitan --framework-version 99", "changes nothing"),
+    ("qwen3-8b --lora 16 --lora-targets q_proj,lm_head", "not modelled"),
+    ("qwen3-0.6b --lora 16 --lora-targets q_proj,embed_tokens", "not modelled"),
     ("qwen3-8b --framework torchtitan --zero 3", "torchtitan"),
     ("qwen3-8b --framework deepspeed --fsdp 8", "deepspeed"),
     # LitGPT 0.5.13, finetune/lora.py: "Quantization is currently not supported for multi-GPU training".

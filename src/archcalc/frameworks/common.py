@@ -44,6 +44,8 @@ def reported(
         raise UsageError(f"{keys.path} does not say how long sequences are", "give --seq, such as --seq 4k")
     recipe = keys.recipe(framework, ask.version, inert)
     said = [*notes, *keys.notes]
+    if ask.version is not None and framework != "transformers":
+        said.append(f"--framework-version changes nothing here: {framework}'s rules are those of one release")
     if recipe.unmodelled:
         said.append(f"not modelled, taken as changing nothing: {', '.join(recipe.unmodelled)}")
     run, told = with_method(Run(**whole), ask.method or method or Asked())

@@ -193,6 +193,9 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         name = known[0]
     taken = framework(name).defaults(asked_for) if name else usual(ask.changes, ask.gpus.count if ask.gpus else 1)
     changes = {**taken, **ask.changes}
+    if ask.version is not None and name != "transformers":
+        whose = f"{name}'s rules are those of one release" if name else "no framework is named"
+        raise UsageError(f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers")
     if name:
         _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
     if changes.get("attention") == "flash" and "attention" in ask.changes and changes.get("precision") == "fp32":

@@ -140,6 +140,7 @@ def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
     linear_routers = all((routing := layer.routing()) is None or routing.linear for s in a.stacks for layer in s.kinds)
     routed = list(routers.values()) if apart or linear_routers else []
     linear = list(modules.values())
+    ends = {"lm_head", *(leaf(t.name) for g in a.groups if g.part in ("embedding", "head") for t in g.tensors)}
     plain = [m for m in linear if leaf(m.name) not in apart]
     pieces_of: set[str] = set()
     out: set[str] = set()
@@ -160,6 +161,11 @@ def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
             of_experts = {target}
         else:
             match = _matched(target, (*linear, *routed))
+        if not match and not of_experts and target in ends:
+            raise UsageError(
+                f"LoRA target {target!r}: adapters on embeddings and the head are not modelled",
+                "leave it out to see the rest of the run",
+            )
         if not match and not of_experts:
             known = ", ".join(sorted({leaf(m.name) for m in (*plain, *routed)} | set(apart)))
             raise UsageError(
