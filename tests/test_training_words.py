@@ -90,6 +90,8 @@ def test_rollouts_of_trl(cli: Run, tmp_path: Path) -> None:
     beside = of_file(cli, tmp_path, GRPO + "beta: 0.04\nvllm_mode: server\n")
     assert term(beside, "rollouts' engine") == 0
     assert term(beside, "models beside it") == pytest.approx(2 * 8.19e9, rel=0.01)
+    wide = of_file(cli, tmp_path, GRPO.replace("dtype: bfloat16\n", "") + "beta: 0.04\nvllm_mode: server\n")
+    assert term(wide, "models beside it") == 2 * term(beside, "models beside it")
     asleep = of_file(cli, tmp_path, GRPO + "vllm_enable_sleep_mode: true\n")
     assert term(asleep, "rollouts' engine") == 0
     adapter = of_file(cli, tmp_path, GRPO + "beta: 0.04\nuse_peft: true\n")

@@ -149,6 +149,8 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "quant": "nf4" if four else None,
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
         "adapter_size": 2 if narrow else None,
+        # A reference model is of the trained one's type (trainer/grpo_trainer.py, dpo_trainer.py), DeepSpeed's aside.
+        "frozen_size": 4 if trl and wide and not four and not split.get("zero") else None,
     }
     return fields | split
 

@@ -330,7 +330,12 @@ class Planner:
                 "logits", "logits and loss", m.logits, _held_logits(self.a, run) if m.again else _logits_formula(self.a, run, late)
             ),
             Term("activations", "the pass before", m.before, "inputs of nf4 matrices, which live as long as their graph"),
-            Term("weights", "models beside it", states.reference, f"{run.frozen_models} frozen, in half precision"),
+            Term(
+                "weights",
+                "models beside it",
+                states.reference,
+                f"{run.frozen_models} frozen, in {'fp32' if run.frozen_size == 4 else 'half precision'}",
+            ),
             Term("weights", "rollouts' engine", run.engine_bytes, "its share of the GPU"),
             Term("gradients", "communication buffers", run.buffers, "buckets of gradients and of gathered weights"),
             Term("optimizer", "optimizer's temporaries", m.step, "a copy of the gradients (foreach)"),

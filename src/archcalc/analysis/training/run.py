@@ -47,7 +47,7 @@ class Run(NamedTuple):
     from the forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole gradients on every rank over
     micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
-    `compiled` says that the model is compiled as a whole.
+    `compiled` says that the model is compiled as a whole, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
     `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp`
     and `cp`.
     """
@@ -104,6 +104,7 @@ class Run(NamedTuple):
     ends_apart: bool = False
     gathered_fp8: bool = False
     frozen_models: int = 0
+    frozen_size: int = 2
     value_model: bool = False
     engine_bytes: int = 0
     scored: int = 0

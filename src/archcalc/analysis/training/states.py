@@ -208,9 +208,9 @@ def states(run: Run, held: list[Piece]) -> States:
     whole = run.size + (2 if run.nf4_half else 0)
     dequantized = max((whole * p.elements for p in held if p.quantized and not p.trains), default=0)
     head = max((whole * p.elements for p in held if p.quantized and not p.trains and p.part == "head"), default=0)
-    # Frozen models beside it, in half precision, sharded as weights are.
+    # Frozen models beside it, mostly in half precision, sharded as weights are.
     reference = run.frozen_models * sum(
-        p.copies * -(-p.elements * min(weight, 2) // (expert_ways if p.tensor.experts else ways)[0]) for p in held
+        p.copies * -(-p.elements * min(weight, run.frozen_size) // (expert_ways if p.tensor.experts else ways)[0]) for p in held
     )
     if run.value_model:
         weights, adapters, gradients, optimizer, ema = 2 * weights, 2 * adapters, 2 * gradients, 2 * optimizer, 2 * ema
