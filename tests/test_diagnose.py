@@ -286,3 +286,11 @@ def test_a_pool_smaller_than_the_context_is_told(cli: Run, tmp_path: Path) -> No
     )
     found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
     assert status == 0 and any("27,000 tokens, fewer than the context of 40,960" in note for note in found["notes"])
+
+
+def test_an_absurd_number_of_ranks_is_no_hang(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "tensor_parallel_size": 10**14}, weights=1.0) + (
+        "ValueError: Total number of attention heads (32) must be divisible by tensor parallel size (100000000000000).\n"
+    )
+    found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    assert (status, found["kind"]) == (1, "heads")

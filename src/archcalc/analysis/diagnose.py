@@ -715,7 +715,8 @@ def _divisors(command: Command, predicted: Predicted | None, judged: _Judge) -> 
     given = read(command)
     ranks = given.get("--tensor-parallel-size", "--tp-size") or 1
     heads = predicted.loaded.architecture.facts.heads if predicted else 0
-    for tp in range(int(ranks) - 1, 0, -1):
+    # A log may name any number; no more ranks than heads divide them.
+    for tp in range(min(int(ranks) - 1, heads or 4096), 0, -1):
         if (heads and heads % tp == 0) or (not heads and tp & (tp - 1) == 0):
             lifted = list(_lifted(command, {"tp": tp}, f"{int(ranks) - tp} of the GPUs", judged))
             if lifted:
