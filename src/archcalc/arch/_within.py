@@ -6,6 +6,7 @@ The class is called as its type: `kimi_k2` is `KimiK2`.
 WITHIN = {
     "aimv2_alone": "ovis2_vision",
     "apertus1p5_text": "apertus",
+    "bagel_llm": "bagel",
     "bee": "llava_onevision",
     "camembert": "roberta",
     "canary_decoder": "canary",
