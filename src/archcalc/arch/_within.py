@@ -91,6 +91,7 @@ WITHIN = {
     "moonshine_streaming_encoder": "moonshine_streaming",
     "mra": "yoso",
     "nanogpt": "gpt2",
+    "nemotron_parse_decoder": "nemotron_parse",
     "nemotronh_nano_vl_v2": "nemotron_h_omni",
     "new": "gte",
     "nvila_lite": "nvila",
