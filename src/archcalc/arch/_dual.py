@@ -69,8 +69,10 @@ class DualSchema(ConfigSchema):
     def beside(self, text: TextTower, vision: TowerSchema) -> Iterator[Tensor]:
         """What belongs to neither tower."""
 
-    def classified(self) -> Architecture:
-        """The image tower alone, with labels behind it."""
+    def headed(self, named: str) -> Architecture | None:
+        """What a class of this name is, where it is not both towers alone: with labels, the image tower."""
+        if not named.endswith("ForImageClassification"):
+            return None
         a: Architecture = self.vision_config.architecture("vision_model")
         labels = tuple(linear("classifier", labels_of(self.model_extra or {}), a.facts.hidden_size, "head", bias=True))
         return a._replace(
@@ -80,8 +82,8 @@ class DualSchema(ConfigSchema):
     def architecture(self, prefix: str = "") -> Architecture:
         named = (self.model_extra or {}).get("architectures")
         name = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
-        if name.endswith("ForImageClassification"):
-            return self.classified()
+        if headed := self.headed(name):
+            return headed
         whole = self.both(prefix)
         return whole if not name or name.endswith("Model") else otherwise(whole, name)
 

@@ -25,3 +25,11 @@ class Schema(DualSchema):
         yield Tensor("logit_scale", (), "other")
         yield from linear("visual_projection", self.projection_dim, vision.hidden_size, "other")
         yield from linear("text_projection", self.projection_dim, text.hidden_size, "other")
+
+
+class Metaclip2(Schema):
+    """MetaCLIP 2: CLIP for many languages.
+    Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2Model`, `MetaClip2ForImageClassification`) and
+    configuration_metaclip_2.py (defaults); Chuang et al. 2025, arXiv:2507.22062."""
+
+    name = "metaclip_2"
