@@ -211,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
         if held is None:
             self.refuse(404, "EntryNotFound", "Entry not found", X_Repo_Commit=COMMIT)
         elif name.startswith("vae") and "lacking" in self.path and self.server.fails:
-            self.refuse(503)
+            self.refuse(403)
         else:
             self.file(json.dumps(held).encode())
 

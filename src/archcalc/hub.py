@@ -167,13 +167,15 @@ def _part_files(path: str) -> list[str]:
 def _parts(repo: str, path: str, commit: str) -> None:
     """Download the config.json of each part of a pipeline that has one."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     from archcalc import __version__
 
     for name in _part_files(path):
         try:
             hf_hub_download(repo, name, revision=commit, library_name="archcalc", library_version=__version__)
+        except LocalEntryNotFoundError:  # the Hub did not say that there is none: it did not answer
+            raise
         except EntryNotFoundError:
             continue
 
@@ -193,7 +195,7 @@ _MOST_PARTS = 32
 def _quantization(repo: str, path: str, commit: str) -> str | None:
     """The hf_quant_config.json beside a config that states no quantization, where there is one."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     from archcalc import __version__
 
@@ -202,6 +204,8 @@ def _quantization(repo: str, path: str, commit: str) -> str | None:
             return None
     try:
         return hf_hub_download(repo, _QUANT, revision=commit, library_name="archcalc", library_version=__version__)
+    except LocalEntryNotFoundError:  # the Hub did not say that there is none: it did not answer
+        raise
     except EntryNotFoundError:
         return None
 
