@@ -139,8 +139,9 @@ class TowerSchema(ConfigSchema):
             return next((value for value in found if isinstance(value, int)), 0)
 
         hidden, heads = stated("hidden_size", "d_model", "width", "embed_dim"), stated("num_attention_heads", "num_heads", "heads")
+        attends = heads or any(layer.attends for s in stacks for layer in s.kinds)
         facts = Facts(
-            hidden, 0, None, "bidirectional" if heads else "none", heads, heads, hidden // heads if heads else 0, "not stated",
+            hidden, 0, None, "bidirectional" if attends else "none", heads, heads, hidden // heads if heads else 0, "not stated",
             str(getattr(self, "hidden_act", "") or "not stated"), Position("unknown", "not stated"),
         )  # fmt: skip
         notes = [self.alone]

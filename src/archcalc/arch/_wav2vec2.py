@@ -38,6 +38,7 @@ INERT = (
 class Wav2Vec2Schema(SpeechHeads):
     """An encoder as its hooks say."""
 
+    alone = "a model without text: it keeps no cache"
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
     inert_keys: ClassVar[tuple[str, ...]] = INERT
     root: ClassVar[str]
