@@ -68,8 +68,8 @@ _BY_KEYS = (
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    aimv2_alone bagel baichuan baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 colqwen3_5 dflash2
-    dflash_laguna domyn_edge dots_vlm dream dspark dspark_speculator eagle eagle3_deepseek eagle3_qwen3
+    aimv2_alone bagel bagel_llm baichuan baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 colqwen3_5
+    dflash2 dflash_laguna domyn_edge dots_vlm dream dspark dspark_speculator eagle eagle3_deepseek eagle3_qwen3
     eagle3_speculator eagle_cohere eagle_deepseek eagle_llama4 eagle_minicpm eagle_mistral eagle_mistral_large3
     eagle_qwen2 falcon_perception gemma4_dspark gigachat3_5 gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
     intern_s2_preview interns1_pro interns1_pro_text interns1_pro_vision interns2_mobius interns2_mobius_text iquest_q1
