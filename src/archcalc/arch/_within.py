@@ -19,6 +19,7 @@ WITHIN = {
     "colqwen3": "qwen3_5",
     "colqwen3_5": "qwen3_5",
     "convnextv2": "convnext",
+    "csm_depth_decoder_model": "csm",
     "data2vec_text": "roberta",
     "deit": "vit",
     "dia_decoder": "dia",
