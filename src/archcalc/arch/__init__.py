@@ -81,9 +81,9 @@ _UNCOMPARED = frozenset(
     nemotron_h_puzzle nemotron_parse nemotron_parse_decoder nemotronh_nano_vl_v2 neobert new nvila nvila_lite nvlm_d
     opencua openpangu_vl openpangu_vl_vision openvla ops_colqwen3 orion ovis ovis2_5 pangu_pro_moe_v2 pangu_ultra_moe
     panguembedded param2moe peagle peagle_qwen3 phi3_v phi4mm pixel_shuffle_siglip2 plamo plamo2 plamo3 plm
-    qwen3_vl_nemotron_embed qwen3_xpress rnd1 rnj1 rvl rwkv5 rwkv6 sarashina2_vision sdar sdar_moe siglip2_navit
-    skywork_chat smallthinker spark2_5 step3_text step3_vision_encoder step3_vl step5 step5_vl talkie ultravox
-    voyage_qwen3 xllm xverse_moe youtu_llm
+    pointsv1_5_chat qwen3_vl_nemotron_embed qwen3_xpress rnd1 rnj1 rvl rwkv5 rwkv6 sarashina2_vision sdar sdar_moe
+    siglip2_navit skywork_chat smallthinker spark2_5 step3_text step3_vision_encoder step3_vl step5 step5_vl talkie
+    ultravox voyage_qwen3 xllm xverse_moe youtu_llm youtu_vl youtu_vl_vision
     """.split()
 )
 

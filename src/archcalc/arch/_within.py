@@ -164,4 +164,5 @@ WITHIN = {
     "xlm_roberta": "roberta",
     "xverse_moe": "xverse",
     "youtu_llm": "youtu",
+    "youtu_vl_vision": "youtu_vl",
 }
