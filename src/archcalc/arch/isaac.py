@@ -51,7 +51,7 @@ class Schema(VisionSchema):
         return {**config, "text_config": own}
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         root, vision = f"{prefix}.vision_embedding", self.vision_config

@@ -104,7 +104,7 @@ class JetVlm(VisionSchema):
         return text._replace(groups=tuple(heads))
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return self.stated_tie()
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         yield from layer_norm("layers.1", 4 * wide)

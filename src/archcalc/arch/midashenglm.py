@@ -76,7 +76,7 @@ class Schema(CompositeSchema):
         return text._replace(groups=tuple(heads))
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         audio, hidden = self.audio_encoder_config, text.facts.hidden_size

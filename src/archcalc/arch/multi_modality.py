@@ -89,7 +89,7 @@ class Schema(CompositeSchema):
         return head_below(self.text_config.architecture("language_model.model"), "language_model")
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return self.stated_tie()
 
     def tokenizer(self) -> Iterator[Tensor]:
         tensors = [t for g in Vqgan().tower("gen_vision_model")[0] for t in g.tensors]

@@ -76,7 +76,7 @@ class Schema(VisionSchema):
         }
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = super().parts(prefix, text)

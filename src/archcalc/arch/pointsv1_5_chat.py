@@ -31,7 +31,7 @@ class Schema(CompositeSchema):
         return head_below(self.text_config.architecture("llm.model"), "llm")
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = self.vision_config.tower("vision_encoder")

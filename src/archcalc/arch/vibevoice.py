@@ -50,7 +50,7 @@ class VibevoiceDiffusion(ConfigSchema):
 
 
 class Schema(CompositeSchema):
-    inert_keys = ("diffusion_loss_weight", "audio_bos_token_id", "audio_eos_token_id", "vocab_size", "tie_word_embeddings")
+    inert_keys = ("diffusion_loss_weight", "audio_bos_token_id", "audio_eos_token_id")
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("vibevoice_acoustic_tokenizer"), DEFAULT]
@@ -62,8 +62,8 @@ class Schema(CompositeSchema):
         """As first published: tokenizers told by other keys, the text model as `decoder_config`."""
         return restated(config) if "acoustic_tokenizer_config" in config else config
 
-    def tied(self, text: Architecture) -> None:
-        return None  # the text model's own flag decides
+    def tied(self, text: Architecture) -> bool | None:
+        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         h, head = text.facts.hidden_size, self.diffusion_head_config

@@ -52,7 +52,7 @@ class Schema(VisionSchema):
         return self.text_config.architecture(prefix)
 
     def tied(self, text: Architecture) -> bool | None:
-        return None
+        return self.stated_tie()
 
     def merger(self, wide: int, hidden: int) -> Iterator[Tensor]:
         joined = wide * int(getattr(self.vision_config, "spatial_merge_size", 2)) ** 2
