@@ -5,6 +5,9 @@ Source: transformers 5.24, models/wav2vec2/modeling_wav2vec2.py (`Wav2Vec2ForSeq
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+from pydantic import Field
 
 from archcalc.arch._heads import labels_of
 from archcalc.arch._schema import Few, Flag, Size, TowerSchema, divided, per_layer
@@ -23,7 +26,7 @@ class SpeechHeads(TowerSchema):
     output_hidden_size: int | None = None
     classifier_proj_size: Size = 256
     use_weighted_layer_sum: Flag = False
-    tdnn_dim: tuple[Size, ...] = (512, 512, 512, 512, 1500)
+    tdnn_dim: Annotated[tuple[Size, ...], Field(min_length=1)] = (512, 512, 512, 512, 1500)
     tdnn_kernel: tuple[Size, ...] = (5, 3, 3, 1, 1)
     xvector_output_dim: Size = 512
     codevector_dim: Size = 256

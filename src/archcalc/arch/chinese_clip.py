@@ -4,13 +4,15 @@ Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`Chines
 Yang et al. 2022, arXiv:2211.01335.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from archcalc.arch import bert, clip, clip_vision_model
 from archcalc.arch._composite import DEFAULT
+from archcalc.arch._dual import DualSchema
 from archcalc.arch._heads import BERT
-from archcalc.arch._schema import Flag, nested
-from archcalc.model import Architecture
+from archcalc.arch._schema import Flag, Size, nested
+from archcalc.model import Architecture, Tensor
 
 
 class ChineseClipTextModel(bert.Schema):
@@ -37,6 +39,10 @@ class ChineseClipTextModel(bert.Schema):
         )
 
 
-class Schema(clip.Schema):
-    text_config: Annotated[Any, nested("chinese_clip_text_model", fixed=True), DEFAULT]
+class Schema(DualSchema):
+    text_config: Annotated[ChineseClipTextModel, nested("chinese_clip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[clip_vision_model.Schema, nested("clip_vision_model", fixed=True), DEFAULT]
+    projection_dim: Size = 512
+
+    def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
+        return clip.shared(self.projection_dim, text.hidden_size, vision.hidden_size)

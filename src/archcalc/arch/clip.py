@@ -16,15 +16,20 @@ from archcalc.blocks._tensor import linear
 from archcalc.model import Tensor
 
 
+def shared(out: int, text: int, vision: int) -> Iterator[Tensor]:
+    """What brings both towers' vectors into one space, and the scale of their products."""
+    yield Tensor("logit_scale", (), "other")
+    yield from linear("visual_projection", out, vision, "other")
+    yield from linear("text_projection", out, text, "other")
+
+
 class Schema(DualSchema):
     text_config: Annotated[Text, nested("clip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("clip_vision_model", fixed=True), DEFAULT]
     projection_dim: Size = 512
 
     def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
-        yield Tensor("logit_scale", (), "other")
-        yield from linear("visual_projection", self.projection_dim, vision.hidden_size, "other")
-        yield from linear("text_projection", self.projection_dim, text.hidden_size, "other")
+        return shared(self.projection_dim, text.hidden_size, vision.hidden_size)
 
 
 class Metaclip2(Schema):

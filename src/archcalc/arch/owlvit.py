@@ -5,7 +5,7 @@ Source: transformers 5.24, models/owlvit/modeling_owlvit.py (`OwlViTModel`, `Owl
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from archcalc.arch import clip, clip_text_model, clip_vision_model
 from archcalc.arch._composite import DEFAULT, Pieces
@@ -82,4 +82,4 @@ class Owlv2(Schema):
     root = "owlv2"
     asked = (("box_head", 4), ("objectness_head", 1))
 
-    vision_config: Annotated[Any, nested("owlv2_vision_model", fixed=True), DEFAULT]
+    vision_config: Annotated[OwlvitVisionModel, nested("owlv2_vision_model", fixed=True), DEFAULT]
