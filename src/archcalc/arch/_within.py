@@ -138,6 +138,8 @@ WITHIN = {
     "rnj1": "gemma3_text",
     "roberta_prelayernorm": "roberta",
     "rvl": "llava_onevision",
+    "sam_mask_decoder": "sam",
+    "sam_prompt_encoder": "sam",
     "sam_vision_model": "got_ocr2_vision",
     "sarashina2_vision": "opencua",
     "seamless_m4t_v2": "seamless_m4t",
