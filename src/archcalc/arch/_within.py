@@ -138,7 +138,6 @@ WITHIN = {
     "rnj1": "gemma3_text",
     "roberta_prelayernorm": "roberta",
     "rvl": "llava_onevision",
-    "sam_mask_decoder": "sam",
     "sam_prompt_encoder": "sam",
     "sam_vision_model": "got_ocr2_vision",
     "sarashina2_vision": "opencua",
