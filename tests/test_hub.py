@@ -60,6 +60,20 @@ def safetensors(**shapes: list[int]) -> bytes:
     return len(text).to_bytes(8, "little") + text + b"\0" * end
 
 
+PIPELINE: dict[str, Any] = {
+    "model_index.json": {
+        "_class_name": "FluxPipeline", "_diffusers_version": "0.30.0", "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "transformer": ["diffusers", "FluxTransformer2DModel"], "vae": ["diffusers", "AutoencoderKL"],
+        "image_encoder": [None, None], "guard": ["custom", "Guard"],
+    },
+    "text_encoder/config.json": {"model_type": "clip_text_model", "hidden_size": 64},
+    "transformer/config.json": {"_class_name": "FluxTransformer2DModel", "num_layers": 1},
+    "vae/config.json": {"_class_name": "AutoencoderKL"},
+    "scheduler/config.json": {"_class_name": "not asked for"},
+}  # fmt: skip
+"""A repository whose parts stand in folders; one of those that its index names has no config."""
+
 WEIGHTS = {
     ("org/weights", "model.safetensors"): safetensors(wte__weight=[8, 4], h__0__w=[4, 4]),
     ("org/sharded", "model.safetensors.index.json"): json.dumps(
@@ -106,6 +120,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.cdn: Hub | None = None
+        self.fails = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that gave up is what some tests are about."""
@@ -176,6 +191,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(401 if not authorized else 404, "RepoNotFound", "Invalid username or password.")
         if repo == "org/gated" and not authorized:
             return self.refuse(401, "GatedRepo", "Access to model org/gated is restricted.")
+        if repo in ("org/pipeline", "org/lacking"):
+            return self.pipeline("/".join(parts[4:]))
         if revision not in ("main", "v1", "refs/pr/3", COMMIT, OLDER):
             return self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if repo in ("org/params", "org/adapter", "org/empty", "org/diffusers") and name == "config.json":
@@ -187,6 +204,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(404, "EntryNotFound", "Entry not found", X_Repo_Commit=commit)
         behave = getattr(self, parts[1].replace("-", "_"), None)
         return behave() if behave else self.file(commit=OLDER if revision in ("v1", OLDER) else COMMIT)
+
+    def pipeline(self, name: str) -> None:
+        """Files in folders, the index of a pipeline among them."""
+        held = PIPELINE.get(name)
+        if held is None:
+            self.refuse(404, "EntryNotFound", "Entry not found", X_Repo_Commit=COMMIT)
+        elif name.startswith("vae") and "lacking" in self.path and self.server.fails:
+            self.refuse(403)
+        else:
+            self.file(json.dumps(held).encode())
 
     # One method a repository: org/renamed, org/lfs and so on.
 
@@ -463,6 +490,23 @@ def test_each_failure_is_one_message_with_a_hint(failures: dict[str, dict[str, A
     assert repo.partition("@")[0] in got["message"] or "revision" in got["message"]
     assert hint in got["hint"]
     assert "\n" not in got["message"]
+
+
+def test_a_pipeline_is_the_configs_of_its_parts(hub: Hub, tmp_path: Path) -> None:
+    """Tools are not asked for; a part that could not be fetched is no part that is missing."""
+    first, offline, again = ask(hub.url, tmp_path, "org/pipeline", ("org/pipeline", {"offline": True}), "org/pipeline")
+    parts = {
+        name.partition("/")[0]: config for name, config in PIPELINE.items() if "/" in name and not name.startswith("scheduler")
+    }
+    assert first["config"] == {"model_type": "diffusers_pipeline", "parts": parts}
+    assert (first["kind"], offline["kind"], again["kind"], first["revision"]) == ("hub", "cache", "hub", COMMIT)
+    assert offline["config"] == again["config"] == first["config"]
+    assert not any("scheduler" in path or "tokenizer" in path for _, path in hub.asked("org/pipeline"))
+    hub.fails = True
+    failed, later = ask(hub.url, tmp_path, "org/lacking", ("org/lacking", {"offline": True}))
+    hub.fails = False
+    assert failed["error"] == "hub" and later["error"] == "offline" and "vae/config.json" in later["message"], (failed, later)
+    assert ask(hub.url, tmp_path, "org/lacking")[0]["config"] == first["config"]
 
 
 def test_params_json_where_there_is_no_config(hub: Hub, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CONFIG = "config.json"
 _PARAMS = "params.json"
 _QUANT = "hf_quant_config.json"
+_INDEX = "model_index.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"(?!.*\.\.)(?!/)[\w./+-]{1,200}(?<!/)", re.ASCII)
 _ENDPOINT_HINT = "check the network, the proxy and HF_ENDPOINT; --offline uses what is on disk"
@@ -32,7 +33,8 @@ class RepositoryNotFoundError(SourceNotFoundError):
 
 
 class Fetched(NamedTuple):
-    """A config.json in the Hub's cache, or the params.json of a repository that has no config.json.
+    """A config.json in the Hub's cache, or what a repository has that has none: a params.json, or a pipeline's model_index.json with the
+    config.json of each part below it.
 
     `revision` is its commit. `cached` is true where the Hub was not asked or did not answer; `note` says why. `quantization` is the
     path of the repository's hf_quant_config.json, where it has one.
@@ -63,7 +65,7 @@ def fetch(repo: str, revision: str | None = None, *, offline: bool = False, refr
             f"{revision!r} is not a revision", "a revision is a branch, a tag or a commit, as in org/name@main"
         )
     try:
-        path = _in_cache(repo, _CONFIG, revision) or _in_cache(repo, _PARAMS, revision)
+        path = next((held for name in (_CONFIG, _PARAMS, _INDEX) if (held := _in_cache(repo, name, revision))), None)
     except HFValidationError as error:
         raise SourceNotFoundError(f"{repo!r} is not a Hub repository id: {_first_line(error)}", "as in org/name") from None
     except OSError as error:
@@ -105,6 +107,8 @@ def _in_cache(repo: str, name: str, revision: str | None) -> str | None:
 
 def _from_cache(repo: str, path: str, why: str) -> Fetched:
     commit = _commit_of(path)
+    if _name_of(path) == _INDEX:
+        _parts_in_cache(repo, path, commit, why)
     return Fetched(path, commit, True, f"from the Hub's cache: {why}", _name_of(path), _in_cache(repo, _QUANT, commit))
 
 
@@ -136,19 +140,62 @@ def _ask(repo: str, revision: str | None, cached: str | None, refresh: bool) -> 
             )
         commit = found.commit_hash
         if cached is not None and _name_of(cached) == name and _commit_of(cached) == commit and not refresh:
+            if name == _INDEX:
+                _parts(repo, cached, commit)
             return Fetched(cached, commit, False, "", name, _in_cache(repo, _QUANT, commit))
         path = hf_hub_download(
             repo, name, revision=revision, force_download=refresh, library_name="archcalc", library_version=__version__
         )
         commit = _commit_of(path) or commit
         quantization = _quantization(repo, path, commit) if name == _CONFIG else None
+        if name == _INDEX:
+            _parts(repo, path, commit)
     return Fetched(path, commit, False, "", name, quantization)
+
+
+def _part_files(path: str) -> list[str]:
+    """The configs of a pipeline's parts, as its index names them."""
+    from archcalc.formats import diffusers
+    from archcalc.jsonfile import read_json
+
+    names = [f"{name}/{_CONFIG}" for name in diffusers.named_in(read_json(path, _INDEX))]
+    if len(names) > _MOST_PARTS:
+        raise FormatError(f"{_INDEX} names {len(names):,} parts: no pipeline has so many", "give the config.json of one of them")
+    return names
+
+
+def _parts(repo: str, path: str, commit: str) -> None:
+    """Download the config.json of each part of a pipeline that has one."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    from archcalc import __version__
+
+    for name in _part_files(path):
+        try:
+            hf_hub_download(repo, name, revision=commit, library_name="archcalc", library_version=__version__)
+        except LocalEntryNotFoundError:  # the Hub did not say that there is none: it did not answer
+            raise
+        except EntryNotFoundError:
+            continue
+
+
+def _parts_in_cache(repo: str, path: str, commit: str | None, why: str) -> None:
+    """Raise `OfflineError` where a part's config is neither in the cache nor known not to exist: the sum would lack it."""
+    import huggingface_hub
+
+    for name in _part_files(path):
+        if huggingface_hub.try_to_load_from_cache(repo, name, revision=commit) is None:
+            raise OfflineError(f"{name} of {repo} is not in the Hub's cache: {why}", "run once with the network allowed")
+
+
+_MOST_PARTS = 32
 
 
 def _quantization(repo: str, path: str, commit: str) -> str | None:
     """The hf_quant_config.json beside a config that states no quantization, where there is one."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     from archcalc import __version__
 
@@ -157,6 +204,8 @@ def _quantization(repo: str, path: str, commit: str) -> str | None:
             return None
     try:
         return hf_hub_download(repo, _QUANT, revision=commit, library_name="archcalc", library_version=__version__)
+    except LocalEntryNotFoundError:  # the Hub did not say that there is none: it did not answer
+        raise
     except EntryNotFoundError:
         return None
 
@@ -170,11 +219,7 @@ def _what_it_holds(repo: str, head: Callable[[str], Any]) -> str:
             f"{repo} holds an adapter, not a model",
             "give the base model that its adapter_config.json names",
         ),
-        (
-            "model_index.json",
-            f"{repo} is a diffusers pipeline: its model_index.json names its parts, each a model",
-            "give the config.json of one of them, such as text_encoder",
-        ),
+        (_INDEX, "", ""),
     ):
         try:
             head(name)

@@ -164,6 +164,8 @@ def _from_repo(repo: str, revision: str | None, offline: bool, refresh: bool) ->
     if got.name != "config.json":
         label = label.replace("config.json", got.name, 1)
     config = read_json(got.path, label)
+    if got.name == "model_index.json":
+        config = _pipeline(os.path.dirname(got.path), repo)
     form = _format_of(config, label)
     if got.quantization is not None and not _states_quantization(config):
         config["quantization_config"] = read_json(got.quantization, f"{_QUANT} of {repo}")
@@ -194,9 +196,7 @@ def _from_path(text: str) -> Source:
     label = os.path.join(text, os.path.basename(file)) if file != path else text
     config = read_json(file, label)
     if os.path.basename(file) == "model_index.json":
-        from archcalc.formats import diffusers
-
-        config = diffusers.whole(diffusers.parts_of(os.path.dirname(file) or "."))
+        config = _pipeline(os.path.dirname(file) or ".", text)
     if config.get("weight_map") and "model_type" not in config:
         return _from_index(file, text)
     form = _format_of(config, label)
@@ -263,11 +263,8 @@ def _best_in(folder: str, text: str) -> str:
     if "params.json" in held:
         return os.path.join(folder, "params.json")
     if "model_index.json" in held:
-        from archcalc.formats import diffusers
-
-        if diffusers.parts_of(folder):
-            return os.path.join(folder, diffusers.INDEX)
-        raise UnsupportedError(f"{text} is a diffusers pipeline: model_index.json names its parts, each a model", _DIFFUSERS_HINT)
+        _pipeline(folder, text)
+        return os.path.join(folder, "model_index.json")
     if "adapter_config.json" in held:
         raise UnsupportedError(
             f"{text} holds an adapter, not a model: it has adapter_config.json and no config.json", _ADAPTER_HINT
@@ -281,6 +278,16 @@ def _best_in(folder: str, text: str) -> str:
     if re.fullmatch(_REPO, text):
         hint += f", or hf://{text} for the Hub repository"
     raise SourceNotFoundError(f"{text} is a folder without a config.json", hint)
+
+
+def _pipeline(folder: str, text: str) -> dict[str, Any]:
+    """The parts of a pipeline of diffusers as one config."""
+    from archcalc.formats import diffusers
+
+    parts = diffusers.parts_of(folder)
+    if not parts:
+        raise UnsupportedError(f"{text} is a diffusers pipeline: model_index.json names its parts, each a model", _DIFFUSERS_HINT)
+    return diffusers.whole(parts)
 
 
 def given(data: bytes, name: str) -> Source:

@@ -57,6 +57,11 @@ class CompositeSchema(ConfigSchema):
         """Whether the head is the embedding, or None where the text model has its say."""
         return bool(self.tie_word_embeddings)
 
+    def stated_tie(self) -> bool | None:
+        """The outer flag, where it is stated and the text model's is not: that one decides."""
+        inner = "tie_word_embeddings" in self.text_config.model_fields_set
+        return self.tie_word_embeddings if "tie_word_embeddings" in self.model_fields_set and not inner else None
+
     @abstractmethod
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         """What stands beside the text model."""

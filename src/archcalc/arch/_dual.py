@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group, join
+from archcalc.arch._heads import labels_of, otherwise
 from archcalc.arch._schema import ConfigSchema, Layers, Size, TowerSchema, divided
-from archcalc.blocks._tensor import prefixed
+from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, table
 from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
@@ -52,6 +53,9 @@ class DualSchema(ConfigSchema):
         "logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim",
     )  # fmt: skip
 
+    # `architecture` says what each class has.
+    own_heads: ClassVar[bool] = True
+
     text_config: Any
     vision_config: Any
 
@@ -65,7 +69,26 @@ class DualSchema(ConfigSchema):
     def beside(self, text: TextTower, vision: TowerSchema) -> Iterator[Tensor]:
         """What belongs to neither tower."""
 
+    def headed(self, named: str) -> Architecture | None:
+        """What a class of this name is, where it is not both towers alone: with labels, the image tower."""
+        if not named.endswith("ForImageClassification"):
+            return None
+        a: Architecture = self.vision_config.architecture("vision_model")
+        labels = tuple(linear("classifier", labels_of(self.model_extra or {}), a.facts.hidden_size, "head", bias=True))
+        return a._replace(
+            model_type=self.name, groups=(*a.groups, group("head", labels)), notes=("a model without text: it keeps no cache",)
+        )
+
     def architecture(self, prefix: str = "") -> Architecture:
+        named = (self.model_extra or {}).get("architectures")
+        name = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
+        if headed := self.headed(name):
+            return headed
+        whole = self.both(prefix)
+        return whole if not name or name.endswith("Model") else otherwise(whole, name)
+
+    def both(self, prefix: str) -> Architecture:
+        """Both towers."""
         a: Architecture = self.text_config.architecture(join(prefix, "text_model"))
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         own = group("other", (t._replace(name=join(prefix, t.name)) for t in self.beside(self.text_config, self.vision_config)))

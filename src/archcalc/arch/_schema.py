@@ -112,10 +112,16 @@ class TowerSchema(ConfigSchema):
     own_heads: ClassVar[bool] = True
     # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.
     whole: ClassVar[bool] = True
+    # What it is, where it is the whole model that a config describes.
+    alone: ClassVar[str] = "a part of a model, counted alone: it has no text model, and keeps no cache"
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         """The tower's tensors, named below `prefix`."""
         raise UnsupportedError(f"{type_of(self)} states no tensors of its own: give the config of the whole model")
+
+    def pieces(self, prefix: str, named: str) -> tuple[list[Group], list[Stack]]:
+        """What a class of this name builds, without its head: the tower, unless classes differ."""
+        return self.tower(prefix)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """By default one image of the size that the config states; towers whose processors decide otherwise say so themselves."""
@@ -125,19 +131,20 @@ class TowerSchema(ConfigSchema):
 
     def architecture(self, prefix: str = "model") -> Architecture:
         """The tower alone, as the reference's class for it without a head: parameters, and nothing that caches tokens."""
-        groups, stacks = self.tower(prefix)
+        name = self.class_name()
+        groups, stacks = self.pieces(prefix, name)
 
         def stated(*names: str) -> int:
             found = (getattr(self, name, None) for name in names)
             return next((value for value in found if isinstance(value, int)), 0)
 
         hidden, heads = stated("hidden_size", "d_model", "width", "embed_dim"), stated("num_attention_heads", "num_heads", "heads")
+        attends = heads or any(layer.attends for s in stacks for layer in s.kinds)
         facts = Facts(
-            hidden, 0, None, "bidirectional" if heads else "none", heads, heads, hidden // heads if heads else 0, "not stated",
+            hidden, 0, None, "bidirectional" if attends else "none", heads, heads, hidden // heads if heads else 0, "not stated",
             str(getattr(self, "hidden_act", "") or "not stated"), Position("unknown", "not stated"),
         )  # fmt: skip
-        notes = ["a part of a model, counted alone: it has no text model, and keeps no cache"]
-        name = self.class_name()
+        notes = [self.alone]
         head = self.head_of(name) if name else ()
         if head is None:
             notes.append(f"counted without a head: a {name} has one")
@@ -158,7 +165,7 @@ class TowerSchema(ConfigSchema):
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         """What a class of this name has behind the tower, or None where that is not known."""
-        return () if name.endswith(("Model", "Encoder", "Transformer", "Tower")) else None
+        return () if name.endswith(("Model", "Encoder", "Transformer", "Tower", "Backbone")) else None
 
 
 class Nested(NamedTuple):

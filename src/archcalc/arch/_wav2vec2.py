@@ -12,7 +12,8 @@ from pydantic import Field
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._plain import Derived
-from archcalc.arch._schema import Few, Flag, Fraction, Layers, Size, TowerSchema, divided, per_layer
+from archcalc.arch._schema import Few, Flag, Fraction, Layers, Size, divided, per_layer
+from archcalc.arch._speech_heads import SpeechHeads
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.feedforward import FeedForward
@@ -23,26 +24,27 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 
 
-class Wav2Vec2Schema(TowerSchema):
+INERT = (
+    "activation_dropout", "adapter_stride", "apply_spec_augment", "contrastive_logits_temperature", "conv_stride", "ctc_loss_reduction",
+    "ctc_zero_infinity", "diversity_loss_weight", "feat_extract_activation", "feat_extract_dropout",
+    "feat_proj_dropout", "feat_quantizer_dropout", "final_dropout", "layerdrop", "mask_feature_length", "mask_feature_min_masks",
+    "mask_time_length", "mask_time_min_masks", "num_feat_extract_layers", "num_negatives", "tdnn_dilation", "replace_prob",
+    "num_clusters", "tokenizer_class", "mask_channel_length", "mask_channel_min_space", "mask_channel_other", "mask_channel_prob",
+    "mask_channel_selection", "mask_time_min_space", "mask_time_other", "mask_time_selection", "num_ctc_classes",
+    "gradient_checkpointing",
+)  # fmt: skip
+
+
+class Wav2Vec2Schema(SpeechHeads):
     """An encoder as its hooks say."""
 
+    alone = "a model without text: it keeps no cache"
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "activation_dropout", "adapter_stride", "apply_spec_augment", "classifier_proj_size", "codevector_dim",
-        "contrastive_logits_temperature", "conv_stride", "ctc_loss_reduction", "ctc_zero_infinity", "diversity_loss_weight",
-        "do_stable_layer_norm", "feat_extract_activation", "feat_extract_dropout", "feat_proj_dropout", "feat_quantizer_dropout",
-        "final_dropout", "layerdrop", "mask_feature_length", "mask_feature_min_masks", "mask_time_length", "mask_time_min_masks",
-        "num_codevector_groups", "num_codevectors_per_group", "num_feat_extract_layers", "num_negatives", "proj_codevector_dim",
-        "tdnn_dilation", "tdnn_dim", "tdnn_kernel", "use_weighted_layer_sum", "xvector_output_dim", "replace_prob", "num_clusters",
-        "tokenizer_class", "mask_channel_length", "mask_channel_min_space", "mask_channel_other", "mask_channel_prob",
-        "mask_channel_selection", "mask_time_min_space", "mask_time_other", "mask_time_selection", "num_ctc_classes",
-        "gradient_checkpointing",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = INERT
     root: ClassVar[str]
     # Whether the vector of masked frames is there even where nothing is masked.
     always_masked: ClassVar[bool] = False
 
-    vocab_size: Size | None = 32
     hidden_size: Size = 768
     num_hidden_layers: Layers = 12
     num_attention_heads: Size = 12
@@ -56,11 +58,11 @@ class Wav2Vec2Schema(TowerSchema):
     num_conv_pos_embedding_groups: Size = 16
     mask_time_prob: Fraction = 0.05
     mask_feature_prob: Fraction = 0.0
-    add_adapter: Flag = False
     num_adapter_layers: Few = 3
     adapter_kernel_size: Size = 3
     adapter_attn_dim: Size | None = None
-    output_hidden_size: Derived = 0
+    do_stable_layer_norm: Flag = False
+    output_hidden_size: Derived | None = 0
 
     def normed(self, index: int) -> bool:
         """Whether a convolution has a norm behind it."""
@@ -89,7 +91,7 @@ class Wav2Vec2Schema(TowerSchema):
 
     def beside(self, index: int) -> Iterable[Tensor]:
         """Further tensors of a layer."""
-        if wide := self.adapter_attn_dim:
+        if (wide := self.adapter_attn_dim) and self.do_stable_layer_norm:  # layers whose norms stand behind have none
             yield from layer_norm("adapter_layer.norm", self.hidden_size)
             yield from linear("adapter_layer.linear_1", wide, self.hidden_size, "mlp", bias=True)
             yield from linear("adapter_layer.linear_2", self.hidden_size, wide, "mlp", bias=True)
@@ -125,13 +127,13 @@ class Wav2Vec2Schema(TowerSchema):
         layers = stack(join(prefix, "encoder.layers"), "audio", map(self.layer, range(self.num_hidden_layers)))
         return [group("audio", prefixed(prefix, outside) if prefix else outside)], [layers]
 
-    def head_of(self, name: str) -> Iterable[Tensor] | None:
-        if name.endswith("ForCTC") and self.vocab_size:
-            out = (self.output_hidden_size if self.add_adapter else 0) or self.hidden_size
-            return linear("lm_head", self.vocab_size, out, "head", bias=True)
-        return super().head_of(name)
-
     def architecture(self, prefix: str = "") -> Architecture:
         named = self.class_name()
         bare = not named or named.endswith("Model")
         return super().architecture("" if bare else self.root)
+
+
+def contrastive(schema: Wav2Vec2Schema) -> Iterator[Tensor]:
+    """What Wav2Vec 2.0 was trained by: the right code of a masked frame is told from wrong ones."""
+    yield from schema.quantizer(schema.conv_dim[-1])
+    yield from linear("project_hid", schema.proj_codevector_dim, schema.hidden_size, "head", bias=True)

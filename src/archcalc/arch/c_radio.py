@@ -34,7 +34,7 @@ class Schema(radio.Schema):
         args = config.get("args")
         if not isinstance(args, Mapping):
             return config
-        if args.get("model") not in _SIZES:
+        if str(args.get("model")) not in _SIZES:
             raise UnsupportedError(f"args.model is {json_text(args.get('model'))}: {', '.join(_SIZES)} are known here")
         h, layers, heads, wide = _SIZES[str(args["model"])]
         teachers = args.get("teachers")

@@ -16,12 +16,25 @@ from archcalc.blocks._tensor import linear
 from archcalc.model import Tensor
 
 
+def shared(out: int, text: int, vision: int) -> Iterator[Tensor]:
+    """What brings both towers' vectors into one space, and the scale of their products."""
+    yield Tensor("logit_scale", (), "other")
+    yield from linear("visual_projection", out, vision, "other")
+    yield from linear("text_projection", out, text, "other")
+
+
 class Schema(DualSchema):
     text_config: Annotated[Text, nested("clip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("clip_vision_model", fixed=True), DEFAULT]
     projection_dim: Size = 512
 
     def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
-        yield Tensor("logit_scale", (), "other")
-        yield from linear("visual_projection", self.projection_dim, vision.hidden_size, "other")
-        yield from linear("text_projection", self.projection_dim, text.hidden_size, "other")
+        return shared(self.projection_dim, text.hidden_size, vision.hidden_size)
+
+
+class Metaclip2(Schema):
+    """MetaCLIP 2: CLIP for many languages.
+    Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2Model`, `MetaClip2ForImageClassification`) and
+    configuration_metaclip_2.py (defaults); Chuang et al. 2025, arXiv:2507.22062."""
+
+    name = "metaclip_2"

@@ -23,6 +23,7 @@ class Schema(TowerSchema):
     inert_keys = (
         "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
     )  # fmt: skip
+    alone = "a model without text: it keeps no cache"
     root: ClassVar[str] = "dinov2"
 
     hidden_size: Size = 768

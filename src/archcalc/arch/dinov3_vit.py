@@ -16,6 +16,7 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
+    alone = "a model without text: it keeps no cache"
     inert_keys = (
         "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
         "pos_embed_jitter", "pos_embed_rescale", "pos_embed_shift", "rope_theta", "return_class_token",

@@ -82,10 +82,12 @@ class SamVisionModel(Schema):
     """SAM's encoder. Source: transformers 5.23, models/sam/modeling_sam.py (`SamVisionModel`) and configuration_sam.py (defaults)."""
 
     name = "sam_vision_model"
-    inert_keys = ("num_pos_feats", "scale")
+    inert_keys = ("scale",)
 
     mlp_dim: Size | None = None
     mlp_ratio: float = 4.0
+    # Of the whole model's positions.
+    num_pos_feats: Size = 128
 
     def ffn_width(self) -> int:
         return self.mlp_dim or int(self.hidden_size * self.mlp_ratio)

@@ -9,7 +9,9 @@ from typing import Literal
 
 from archcalc.arch import mimo_v2_flash
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
-from archcalc.arch._decoder import attention_pattern, decoder
+from archcalc.arch._composite import Pieces
+from archcalc.arch._decoder import attention_pattern, decoder, with_tower
+from archcalc.arch._mimo_omni import MimoAudio, MimoVision
 from archcalc.arch._schema import Flag, Size, per_layer, rope_label
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
@@ -35,6 +37,9 @@ class Schema(mimo_v2_flash.Schema):
     swa_v_head_dim: Size | None = None
     add_swa_attention_sink_bias: Flag = False
     add_full_attention_sink_bias: Flag = False
+    # Where it sees and hears too.
+    vision_config: MimoVision | None = None
+    audio_config: MimoAudio | None = None
 
     def layer(self, window: int | None, sparse: bool) -> Layer:
         h, slides = self.hidden_size, window is not None
@@ -71,4 +76,12 @@ class Schema(mimo_v2_flash.Schema):
         )  # fmt: skip
         norm, renames = [rms_norm("norm", self.hidden_size)], ((".self_attn.sinks", ".self_attn.attention_sink_bias"),)
         layers, mtp = [built[what] for what in order], self.mtp(prefix)
-        return decoder("mimo_v2", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)
+        a = decoder("mimo_v2", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)
+        vision, audio = self.vision_config, self.audio_config
+        if vision is None:
+            return a
+        groups, stacks = vision.tower("visual")
+        heard: Pieces = audio.tower("audio_encoder") if audio else ([], [])
+        a = with_tower(a, self.name, (*groups, *heard[0]), (*stacks, *heard[1]))
+        # No checkpoint of it was at hand to compare with.
+        return a._replace(status="partial", notes=(*a.notes, "what sees and hears follows vLLM's code: no checkpoint was compared"))

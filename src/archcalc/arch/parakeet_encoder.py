@@ -5,6 +5,7 @@ al. 2023, arXiv:2305.05084.
 """
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -20,7 +21,7 @@ NORMS = ("norm_feed_forward1", "norm_self_att", "norm_conv", "norm_feed_forward2
 
 
 class Schema(TowerSchema):
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "scale_input",
         "dropout_positions",
         "layerdrop",

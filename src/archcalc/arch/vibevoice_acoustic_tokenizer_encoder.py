@@ -8,15 +8,17 @@ from collections.abc import Iterator
 
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import Few, Size, TowerSchema
+from archcalc.arch._vit import below
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Group, Stack, Tensor
+from archcalc.model import Architecture, Group, Stack, Tensor
 
 
 class Schema(TowerSchema):
     inert_keys = ("layer_scale_init_value", "vae_std")
+    alone = "a model without text: it keeps no cache"
 
     channels: Size = 1
     hidden_size: Size = 64
@@ -36,18 +38,64 @@ class Schema(TowerSchema):
         yield Tensor("mixer.conv.weight", (wide, 1, self.kernel_size), "other")
         yield Tensor("mixer.conv.bias", (wide,), "other")
 
-    def stages(self) -> Iterator[Tensor]:
-        wide, inner = self.num_filters, self.channels
+    def depths_of(self) -> tuple[int, ...]:
         if len(self.depths) <= len(self.downsampling_ratios):
             raise ConfigError("depths is too short", "give one more depth than there are downsampling_ratios", "depths")
+        return self.depths[: len(self.downsampling_ratios) + 1]
+
+    def stages(self) -> Iterator[Tensor]:
+        wide, inner = self.num_filters, self.channels
         names = ["stem", *(f"conv_layers.{i}" for i in range(len(self.downsampling_ratios)))]
         kernels = [self.kernel_size, *(2 * ratio for ratio in self.downsampling_ratios)]
-        for name, kernel, depth in zip(names, kernels, self.depths, strict=False):
+        for name, kernel, depth in zip(names, kernels, self.depths_of(), strict=True):
             yield from conv(f"{name}.conv.conv", wide, inner, kernel)
             for i in range(depth):
                 yield from prefixed(f"{name}.stage.{i}", self.block(wide))
             wide, inner = 2 * wide, wide
         yield from conv("head.conv", self.hidden_size, inner, self.kernel_size)
 
+    def unstaged(self, depths: tuple[int, ...]) -> Iterator[Tensor]:
+        """The way back to a waveform, of stages so deep: from the widest to the narrowest, with transposed convolutions between them."""
+        ratios = self.downsampling_ratios
+        if len(depths) != len(ratios) + 1:
+            raise ConfigError("depths does not fit", "give one more depth than there are downsampling_ratios", "depths")
+        wide = self.num_filters * 2 ** len(ratios)
+        yield from conv("stem.conv.conv", wide, self.hidden_size, self.kernel_size)
+        for i in range(depths[0]):
+            yield from prefixed(f"stem.stage.{i}", self.block(wide))
+        for layer, (ratio, depth) in enumerate(zip(ratios[::-1], depths[1:], strict=True)):
+            name, wide = f"conv_layers.{layer}", wide // 2
+            yield Tensor(f"{name}.convtr.convtr.weight", (2 * wide, wide, 2 * ratio), "embedding")
+            yield Tensor(f"{name}.convtr.convtr.bias", (wide,), "embedding")
+            for i in range(depth):
+                yield from prefixed(f"{name}.stage.{i}", self.block(wide))
+        yield from conv("head.conv", self.channels, wide, self.kernel_size)
+
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
-        return [group("audio", prefixed(prefix, self.stages()))], []
+        return [group("audio", below(prefix, self.stages()))], []
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)
+
+
+class VibevoiceAcousticTokenizerDecoder(Schema):
+    """The decoder of VibeVoice's acoustic tokenizer.
+    Source: transformers 5.24, models/vibevoice_acoustic_tokenizer/modeling_vibevoice_acoustic_tokenizer.py
+    (`VibeVoiceAcousticTokenizerDecoderModel`)."""
+
+    name = "vibevoice_acoustic_tokenizer_decoder"
+
+    def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
+        return [group("audio", below(prefix, self.unstaged(self.depths)))], []
+
+
+class VibevoiceAcousticTokenizer(Schema):
+    """VibeVoice's acoustic tokenizer: a waveform into vectors and back.
+    Source: transformers 5.24, models/vibevoice_acoustic_tokenizer/modeling_vibevoice_acoustic_tokenizer.py
+    (`VibeVoiceAcousticTokenizerModel`)."""
+
+    name = "vibevoice_acoustic_tokenizer"
+
+    def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
+        both = (*prefixed("encoder", self.stages()), *prefixed("decoder", self.unstaged(self.depths[::-1])))
+        return [group("audio", below(prefix, both))], []

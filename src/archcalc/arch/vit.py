@@ -1,49 +1,101 @@
 """ViT.
 
-Source: transformers 5.23, models/vit/modeling_vit.py (`ViTModel`) and configuration_vit.py (defaults).
+Source: transformers 5.24, models/vit/modeling_vit.py (`ViTModel`, `ViTForImageClassification`, `ViTForMaskedImageModeling`) and
+configuration_vit.py (defaults); Dosovitskiy et al. 2020, arXiv:2010.11929.
 """
 
-from archcalc.arch._composite import Pieces, Sides, both
-from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
-from archcalc.blocks._tensor import linear, prefixed
+from collections.abc import Iterable, Iterator
+
+from archcalc.arch._composite import Pieces, Sides
+from archcalc.arch._schema import Count, Layers, Size
+from archcalc.arch._vit import PooledSchema, ViTSchema, classifier
 from archcalc.blocks.attention import GroupedQueryAttention
-from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.blocks.vision import encoder_layer, patch_conv
-from archcalc.model import Tensor, stack
+from archcalc.model import Group, Tensor
 
 
-class Schema(TowerSchema):
-    inert_keys = ("encoder_stride", "pooler_act")
+class Schema(PooledSchema):
+    root = "vit"
 
-    hidden_size: Size = 768
-    num_hidden_layers: Layers = 12
-    num_attention_heads: Size = 12
     head_dim: Size | None = None
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    image_size: Sides = 224
-    patch_size: Sides = 16
-    num_channels: Size = 3
-    qkv_bias: Flag = True
-    pooler_output_size: Size | None = None
 
-    def tower(self, prefix: str) -> Pieces:
-        h, n, patch, (height, width) = self.hidden_size, self.num_attention_heads, both(self.patch_size), both(self.image_size)
-        rows = (height // patch[0]) * (width // patch[1]) + 1  # and the class token's
-        outside = [
-            Tensor("embeddings.cls_token", (1, 1, h), "embedding"),
-            Tensor("embeddings.position_embeddings", (1, rows, h), "embedding"),
-            *patch_conv("embeddings.patch_embeddings.projection", h, self.num_channels, *patch),
-            *layer_norm("layernorm", h),
-            *linear("pooler.dense", self.pooler_output_size or h, h, "other", bias=True),
-        ]
-        layer = encoder_layer(
-            GroupedQueryAttention(h, n, n, self.head_dim or h // n, self.qkv_bias, True),
-            FeedForward(h, self.intermediate_size, self.hidden_act),
-            (*layer_norm("layernorm_before", h), *layer_norm("layernorm_after", h)),
-            attention_name="attention",
-        )
-        layers = stack(join(prefix, "layers"), "vision", [layer] * self.num_hidden_layers)
-        return [group("vision", prefixed(prefix, outside))], [layers]
+    def attention(self) -> GroupedQueryAttention:
+        h, n = self.hidden_size, self.num_attention_heads
+        return GroupedQueryAttention(h, n, n, self.head_dim or h // n, self.qkv_bias, True)
+
+
+class Deit(PooledSchema):
+    """DeiT: ViT with a token for distillation, and a class with a head for each of the two.
+    Source: transformers 5.24, models/deit/modeling_deit.py (`DeiTModel`, `DeiTForImageClassificationWithTeacher`) and
+    configuration_deit.py (defaults); Touvron et al. 2020, arXiv:2012.12877."""
+
+    name = "deit"
+    root = "deit"
+    beside = 2
+
+    def tokens(self, named: str) -> Iterator[Tensor]:
+        yield from super().tokens(named)
+        yield Tensor("embeddings.distillation_token", (1, 1, self.hidden_size), "embedding")
+
+    def head_of(self, name: str) -> Iterable[Tensor] | None:
+        if name.endswith("WithTeacher"):
+            heads = ("cls_classifier", "distillation_classifier")
+            return (t for head in heads for t in classifier(self, self.hidden_size, head))
+        return super().head_of(name)
+
+
+class VitMsn(ViTSchema):
+    """ViT trained by masked Siamese networks: ViT without a pooler.
+    Source: transformers 5.24, models/vit_msn/modeling_vit_msn.py (`ViTMSNModel`, `ViTMSNForImageClassification`) and
+    configuration_vit_msn.py (defaults)."""
+
+    name = "vit_msn"
+    root = "vit"
+
+
+class Ijepa(ViTSchema):
+    """I-JEPA: ViT without a token for the class.
+    Source: transformers 5.24, models/ijepa/modeling_ijepa.py (`IJepaModel`, `IJepaForImageClassification`) and
+    configuration_ijepa.py (defaults); Assran et al. 2023, arXiv:2301.08243."""
+
+    name = "ijepa"
+    root = "ijepa"
+    beside = 0
+
+    def tokens(self, named: str) -> Iterator[Tensor]:
+        return iter(())
+
+
+class Pixio(ViTSchema):
+    """Pixio: ViT with several tokens for the class.
+    Source: transformers 5.24, models/pixio/modeling_pixio.py (`PixioModel`, `PixioBackbone`) and configuration_pixio.py (defaults)."""
+
+    name = "pixio"
+    root = "pixio"
+
+    hidden_size: Size = 1280
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 16
+    image_size: Sides = 256
+    mlp_ratio: Size = 4
+    n_cls_tokens: Count = 8
+
+    @property
+    def wide(self) -> int:
+        """The width inside an FFN."""
+        return self.hidden_size * self.mlp_ratio
+
+    def rows(self) -> int:
+        return super().rows() - 1 + self.n_cls_tokens
+
+    def tokens(self, named: str) -> Iterator[Tensor]:
+        yield Tensor("embeddings.cls_token", (1, self.n_cls_tokens, self.hidden_size), "embedding")
+
+    def bare(self, named: str) -> bool:
+        return not named.endswith("Backbone")
+
+    def body(self, prefix: str, named: str) -> Pieces:
+        groups, stacks = super().body(prefix, named)
+        if not self.bare(named):  # it normalizes what each stage gives, beside the model's own last norm
+            groups.append(Group("vision", tuple(layer_norm("layernorm", self.hidden_size))))
+        return groups, stacks

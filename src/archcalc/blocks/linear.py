@@ -115,6 +115,26 @@ class GatedDeltaNet:
 
 
 @dataclass(frozen=True, slots=True)
+class JetBlock(GatedDeltaNet):
+    """Gated DeltaNet (Gu et al. 2025, arXiv:2508.15884, section 2.3) where values alone pass a convolution, whose kernel a small network
+    makes anew for each token: `reduction` is how much narrower that network is inside than the values."""
+
+    reduction: int = 1
+
+    def tensors(self) -> Iterator[Tensor]:
+        values, inside = self._widths()[1], self._widths()[1] // self.reduction
+        yield from (t for t in self._apart(*self._widths()) if not t.name.startswith("conv1d."))
+        generator = "dynamic_conv1d.kernel_generator"
+        yield from linear(f"{generator}.w1", inside, self.hidden, "attention")
+        yield from linear(f"{generator}.w2", values * self.kernel, inside, "attention", bias=True)
+
+    def caches(self) -> Iterator[Cache]:
+        values = self._widths()[1]
+        recurrent = State("recurrent", (self.value_heads, self.value_dim, self.key_dim), self.value_heads, "fp32", self.asked)
+        yield Cache("state", states=(conv_state(values, self.kernel, self.value_heads), recurrent), recurrence="gated-delta")
+
+
+@dataclass(frozen=True, slots=True)
 class LightningAttention:
     """Attention without a softmax: per head a matrix `head_dim x head_dim` with a fixed decay, its output normalized and gated."""
 

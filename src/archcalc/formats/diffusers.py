@@ -15,16 +15,32 @@ INDEX = "model_index.json"
 TYPE = "diffusers_pipeline"
 
 
+# What the index names and is no model.
+_TOOLS = ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "ProcessorFast", "FeatureExtractor")
+
+
+def named_in(index: Mapping[str, Any]) -> list[str]:
+    """The parts that may be models, null for one that is left out; each is a folder."""
+    return [
+        name
+        for name, what in index.items()
+        if isinstance(what, list)
+        and len(what) == 2
+        and isinstance(what[1], str)
+        and not what[1].endswith(_TOOLS)
+        and os.path.basename(name) == name
+        and name not in ("", ".", "..")
+    ]
+
+
 def parts_of(folder: str) -> dict[str, dict[str, Any]]:
     """The configs of a pipeline's parts by their names; schedulers, tokenizers and processors have none."""
     index = read_json(os.path.join(folder, INDEX))
     found: dict[str, dict[str, Any]] = {}
-    for name, what in index.items():
-        # Null for a part that is left out.
-        if isinstance(what, list) and len(what) == 2 and isinstance(what[1], str) and os.path.basename(name) == name:
-            path = os.path.join(folder, name, "config.json")
-            if os.path.isfile(path):
-                found[name] = read_json(path)
+    for name in named_in(index):
+        path = os.path.join(folder, name, "config.json")
+        if os.path.isfile(path):
+            found[name] = read_json(path)
     return found
 
 

@@ -1,0 +1,48 @@
+"""Chinese CLIP: CLIP with BERT for text.
+
+Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPModel`) and configuration_chinese_clip.py (defaults);
+Yang et al. 2022, arXiv:2211.01335.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from archcalc.arch import bert, clip, clip_vision_model
+from archcalc.arch._composite import DEFAULT
+from archcalc.arch._dual import DualSchema
+from archcalc.arch._heads import BERT
+from archcalc.arch._schema import Flag, Size, nested
+from archcalc.model import Architecture, Tensor
+
+
+class ChineseClipTextModel(bert.Schema):
+    """The text tower of Chinese CLIP: BERT without a head or a pooler.
+    Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPTextModel`)."""
+
+    name = "chinese_clip_text_model"
+    core_keys = ()
+    tie_word_embeddings: Flag = False
+
+    def architecture(self, prefix: str = "text_model") -> Architecture:
+        from archcalc.arch import _heads
+
+        bare = BERT["bare"]._replace(pooled=False)
+        made = self.built(bare, _heads.sized(bare, {}, "bert", self.hidden_size), "")
+        cut = f"{self.root}."
+
+        def named(name: str) -> str:
+            return f"{prefix}.{name.removeprefix(cut)}"
+
+        return made._replace(
+            groups=tuple(g._replace(tensors=tuple(t._replace(name=named(t.name)) for t in g.tensors)) for g in made.groups),
+            stacks=tuple(s._replace(prefix=named(s.prefix)) for s in made.stacks),
+        )
+
+
+class Schema(DualSchema):
+    text_config: Annotated[ChineseClipTextModel, nested("chinese_clip_text_model", fixed=True), DEFAULT]
+    vision_config: Annotated[clip_vision_model.Schema, nested("clip_vision_model", fixed=True), DEFAULT]
+    projection_dim: Size = 512
+
+    def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
+        return clip.shared(self.projection_dim, text.hidden_size, vision.hidden_size)
