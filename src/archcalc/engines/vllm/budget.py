@@ -17,6 +17,7 @@ from archcalc.engines.budget import FITTED, GIB, MIB, Budget, Serving, Term, bud
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
+from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, second_runner
 from archcalc.engines.vllm.settings import Settings
 from archcalc.engines.vllm.start import whole_prompts
 from archcalc.model import Architecture
@@ -28,6 +29,8 @@ _VLLM = "vLLM, v1/worker/gpu_worker.py `determine_available_memory`"
 # Top-k and top-p by sorting, in tensors of sequences x vocabulary in fp32: the logits twice (one in half precision), sorted values and
 # int64 indices, and the sort's own copy of both. A Triton kernel since, and FlashInfer, need probabilities and noise instead.
 _SORTING, _FUSED = 9.5, 3.5
+# Model Runner V2 profiles without filters: the logits alone, in half precision (v1/worker/gpu/model_runner.py `_dummy_sampler_run`).
+_UNFILTERED = 0.5
 # torch allocates cuBLAS's workspace: 8 MiB and a little, 32 MiB from Hopper on (PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp).
 _WORKSPACE = ((9, 0), 32 * MIB, 8320 * 1024)
 # Model Runner V2 keeps a count and a bit of every token of the vocabulary for each sequence (v1/worker/gpu/sample/penalties.py).
@@ -53,11 +56,11 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
         Term("cuBLAS workspace", workspace, "cited", f"{workspace:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp"),
     ]
     overhead = _overhead(device, placement, serving, v0)
-    if rule.penalties:
+    if keeps_penalties(device, architecture, version, own):
         size = int(sequences * architecture.facts.vocab_size * _PENALTIES)
         text = f"{sequences:,} sequences x {architecture.facts.vocab_size:,} tokens x (4 + 4/32) B"
         overhead.append(Term("penalties", size, "cited", text, "vLLM 0.33, v1/worker/gpu/sample/penalties.py `PenaltiesState`"))
-    if not serving.eager and rule.graphs_counted and (device.vendor != "amd" or at_least(version, 0, 26)):
+    if not serving.eager and counts_graphs(device, architecture, version, own):
         overhead.append(_graphs(architecture, placement, sequences, tokens, own))
     notes = (note,) if note else ()
     made = budgeted(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)
@@ -145,13 +148,15 @@ def vllm_peak(
     """
     forward = forward_peak(device, architecture, placement, serving, tokens)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
-    passes = _SORTING if rules(serving.version).sorted_sampling else _FUSED
+    own: Settings = serving.own or Settings()
+    passes = sampling_passes(device, architecture, serving.version, own)
     logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens
+    table = benchmarked_table(architecture, placement.tp, serving.version, own, eager=serving.eager)
     seen = encoding(
-        device.visible_bytes, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own)
+        device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own)
     )
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
-    note, text_alone = seen.note, max(forward, logits)
+    note, text_alone = seen.note, max(forward, logits, table)
     more = max(seen.peak - text_alone, seen.kept)
     if more >= _WORTH_A_FLAG:
         spared = (
@@ -160,7 +165,10 @@ def vllm_peak(
         note = f"{note}; {spared}" if note else spared
     if seen.peak > text_alone + seen.kept:
         return [Term("encoder", seen.peak, "fitted", seen.formula, source)], note
-    if logits >= forward:
+    if table == text_alone:
+        text = "a copy of the embedding table, over which its kernel is benchmarked; none once the compiled model is on disk"
+        peak = Term("compilation", table, "cited", text, "vLLM, config/compilation.py `benchmark_combo_kernel`")
+    elif logits >= forward:
         text = f"{passes:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
         peak = Term("sampler", logits, "cited", text, "vLLM, v1/sample/ops/topk_topp_sampler.py `apply_top_k_top_p`")
     else:
@@ -169,6 +177,19 @@ def vllm_peak(
         return [peak], note
     text = f"2 B x {seen.kept // 2:,}, of the inputs profiled before"
     return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note
+
+
+def sampling_passes(device: Device, architecture: Architecture, version: str | None, own: Settings) -> float:
+    """How many tensors of sequences x vocabulary in fp32 are alive at once in the sampler that the profiling runs.
+
+    Source: vLLM, v1/sample/ops/topk_topp_sampler.py `TopKTopPSampler` (FlashInfer's where a variable says so, by itself since 0.21).
+    """
+    if second_runner(device, architecture, version, own):
+        return _UNFILTERED
+    fused = not rules(version).sorted_sampling
+    if own.fused_sampler is not None and not runs_v0(device, version, own) and device.vendor == "nvidia":
+        fused = fused or own.fused_sampler
+    return _FUSED if fused else _SORTING
 
 
 def forward_peak(device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:

@@ -97,6 +97,11 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         caps_to_window=bool(read.get("--disable-sliding-window")),
         capped_by_backend=backend if backend in rules(read.version).interleaved_window else "",
     )
+    own = own._replace(
+        second_runner=_switch(given.get("VLLM_USE_V2_MODEL_RUNNER")),
+        counts_graphs=_switch(given.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS")),
+        fused_sampler=_switch(given.get("VLLM_USE_FLASHINFER_SAMPLER")),
+    )
     engine = given.get("VLLM_USE_V1")
     if engine is None:
         return own, frozenset()
@@ -104,6 +109,12 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         # 0.7 had the second engine for a trial, the first is gone since 0.11.
         return own, frozenset({"VLLM_USE_V1"})
     return own._replace(first_engine=engine.strip() == "0"), frozenset()
+
+
+def _switch(value: str | None) -> bool | None:
+    """A number as a switch, None where it is not set (envs.py `bool(int(...))`)."""
+    text = (value or "").strip("\"' ")
+    return text != "0" if text.isdecimal() else None
 
 
 def _model(read: Read) -> str:
@@ -281,13 +292,16 @@ def _limits(value: Any) -> tuple[tuple[str, int], ...]:
 def _graphs(read: Read, notes: list[str]) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if read.get("--enforce-eager"):
-        return {"graphs": False}
+        return {"graphs": False, "compiled": False}
     level = read.get("--optimization-level")
     compilation = read.get("--compilation-config")
     found: dict[str, Any] = {}
     if compilation is not None:
         text = str(compilation)
         found = {"level": int(text)} if text.isdecimal() else json_of("--compilation-config", compilation)
+    off = found.get("mode", found.get("level")) in (0, "NONE")
+    if str(level) in ("0", "O0") or off:
+        own["compiled"] = False
     if str(level) in ("0", "O0") or (found.get("mode") in (0, "NONE") and "cudagraph_mode" not in found):
         own["graphs"] = False
     mode = str(found.get("cudagraph_mode", "")).upper()
