@@ -17,7 +17,7 @@ from archcalc.engines.budget import FITTED, GIB, MIB, Budget, Serving, Term, bud
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
-from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, second_runner
+from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, keeps_states, second_runner
 from archcalc.engines.vllm.settings import Settings
 from archcalc.engines.vllm.start import whole_prompts
 from archcalc.model import Architecture
@@ -55,7 +55,7 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
         *peak,
         Term("cuBLAS workspace", workspace, "cited", f"{workspace:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp"),
     ]
-    overhead = _overhead(device, placement, serving, v0)
+    overhead = _overhead(device, architecture, placement, serving, v0)
     if keeps_penalties(device, architecture, version, own):
         size = int(sequences * architecture.facts.vocab_size * _PENALTIES)
         text = f"{sequences:,} sequences x {architecture.facts.vocab_size:,} tokens x (4 + 4/32) B"
@@ -218,7 +218,7 @@ def _latent_context(architecture: Architecture, placement: Placement, serving: S
     return min(8 * context, 65536) * heads // placement.tp * 2
 
 
-def _overhead(device: Device, placement: Placement, serving: Serving, v0: bool) -> list[Term]:
+def _overhead(device: Device, architecture: Architecture, placement: Placement, serving: Serving, v0: bool) -> list[Term]:
     """What is neither weights nor PyTorch's: how much of it counts changed with what the profiling takes as its start."""
     version, ranks = serving.version, placement.tp * placement.pp
     logs = "fitted to logs: docs/engine-logs.md"
@@ -226,7 +226,13 @@ def _overhead(device: Device, placement: Placement, serving: Serving, v0: bool) 
     if not at_least(version, 0, 6, 5) or (not v0 and not at_least(version, 0, 10)):
         terms.append(Term("CUDA context", cuda_context(device), "fitted", "one process, with all it loads", logs))
     else:
-        size = FITTED.libraries_v0 if v0 else FITTED.libraries_xpu if device.vendor == "intel" else FITTED.libraries
+        if v0:
+            size = FITTED.libraries_v0
+        elif device.vendor == "intel":
+            second = second_runner(device, architecture, version, serving.own)
+            size = FITTED.libraries_xpu_v2 if second else FITTED.libraries_xpu
+        else:
+            size = FITTED.libraries_state if keeps_states(architecture) else FITTED.libraries
         terms.append(Term("libraries", size, "fitted", "kernels and handles loaded by the first batch", logs))
     if ranks > 1:
         terms.append(collectives(device, ranks, v0=v0))

@@ -40,10 +40,11 @@ def second_runner(device: Device, architecture: Architecture, version: str | Non
         return False
     if any(at_least(version, *since) and is_one_of(architecture, classes) for since, classes in (_LISTED, _LISTED_LATER)):
         return True
-    return architecture.facts.moe is None and not _keeps_states(architecture)
+    return architecture.facts.moe is None and not keeps_states(architecture)
 
 
-def _keeps_states(architecture: Architecture) -> bool:
+def keeps_states(architecture: Architecture) -> bool:
+    """Whether some layers of the decoder are recurrent."""
     return any(
         cache.kind == "state" for s in architecture.stacks if s.part == "decoder" for layer in s.kinds for cache in layer.caches
     )
