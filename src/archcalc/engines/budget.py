@@ -121,6 +121,8 @@ class Fitted(NamedTuple):
     libraries_xpu_v2: int = 850 * MIB
     collectives: int = 640 * MIB
     collectives_step: int = 470 * MIB
+    collectives_lean: int = 450 * MIB
+    collectives_lean_step: int = 75 * MIB
     collectives_pcie: int = 190 * MIB
     graph: int = 100 * 1024
     graph_state: int = 384 * 1024
@@ -133,10 +135,13 @@ def cuda_context(device: Device) -> int:
     return FITTED.context_hopper if capability(device) >= (9, 0) and device.category == "datacenter" else FITTED.context
 
 
-def collectives(device: Device, ranks: int, *, v0: bool = False) -> Term:
+def collectives(device: Device, ranks: int, *, v0: bool = False, lean: bool = False) -> Term:
     steps = (ranks - 1).bit_length()
     reach = (device.category == "datacenter" and bool(device.link_bytes_per_s)) or device.category == "workstation"
-    size = FITTED.collectives + steps * FITTED.collectives_step if reach and not v0 else FITTED.collectives_pcie
+    base, step = FITTED.collectives, FITTED.collectives_step
+    if lean:
+        base, step = FITTED.collectives_lean, FITTED.collectives_lean_step
+    size = base + steps * step if reach and not v0 else FITTED.collectives_pcie
     text = f"{'NCCL and custom all-reduce' if reach and not v0 else 'NCCL'} on {ranks} ranks"
     return Term("collectives", size, "fitted", text, "fitted to logs: docs/engine-logs.md")
 

@@ -20,6 +20,7 @@ from archcalc.engines.vllm.rules import Batches, at_least, rules
 from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, keeps_states, second_runner
 from archcalc.engines.vllm.settings import Settings
 from archcalc.engines.vllm.start import whole_prompts
+from archcalc.engines.vllm.workspace import KEPT, Workspace, width_beside_experts, workspace
 from archcalc.model import Architecture
 
 if TYPE_CHECKING:
@@ -146,11 +147,14 @@ def vllm_peak(
 
     No two are alive together, but the encoder's outputs are kept meanwhile.
     """
-    forward = forward_peak(device, architecture, placement, serving, tokens)
+    context = serving.context_tokens or architecture.facts.context_tokens or tokens
+    major = capability(device)[0] if device.vendor == "nvidia" else None
+    shared_space = workspace(architecture, placement, serving.version, tokens, context, major)
+    forward = forward_peak(device, architecture, placement, serving, tokens, shared_space)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
     own: Settings = serving.own or Settings()
     passes = sampling_passes(device, architecture, serving.version, own)
-    logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens
+    logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens + shared_space.kept
     table = benchmarked_table(architecture, placement.tp, serving.version, own, eager=serving.eager)
     seen = encoding(
         device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own)
@@ -170,6 +174,7 @@ def vllm_peak(
         peak = Term("compilation", table, "cited", text, "vLLM, config/compilation.py `benchmark_combo_kernel`")
     elif logits >= forward:
         text = f"{passes:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
+        text += f" + {shared_space.kept:,} B of workspace" if shared_space.kept else ""
         peak = Term("sampler", logits, "cited", text, "vLLM, v1/sample/ops/topk_topp_sampler.py `apply_top_k_top_p`")
     else:
         peak = Term("forward pass", forward, "cited", f"{tokens:,} tokens, live at once in the widest layer", _VLLM)
@@ -192,14 +197,21 @@ def sampling_passes(device: Device, architecture: Architecture, version: str | N
     return _FUSED if fused else _SORTING
 
 
-def forward_peak(device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:
+def forward_peak(
+    device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int, space: Workspace = Workspace()
+) -> int:
     """Tensors alive at once inside the widest layer, and room for MLA's context.
 
-    XFormers, which GPUs older than Ampere run, keeps its input besides.
+    XFormers, which GPUs older than Ampere run, keeps its input besides. Workspaces stay from one layer to the next.
     """
     if runs_v0(device, serving.version, serving.own):
         return shared.forward_peak(architecture, placement, tokens, 4 if capability(device) < (8, 0) else 3)
-    return shared.forward_peak(architecture, placement, tokens) + _latent_context(architecture, placement, serving, tokens)
+    latent = _latent_context(architecture, placement, serving, tokens)
+    if not space.kept:
+        return shared.forward_peak(architecture, placement, tokens) + latent
+    layers = [layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds]
+    width = max((width_beside_experts(layer, placement.tp) for layer in layers), default=0)
+    return 2 * tokens * (3 * architecture.facts.hidden_size + width) + max(latent, space.scores) + space.kept
 
 
 def _latent_context(architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:
@@ -235,7 +247,7 @@ def _overhead(device: Device, architecture: Architecture, placement: Placement, 
             size = FITTED.libraries_state if keeps_states(architecture) else FITTED.libraries
         terms.append(Term("libraries", size, "fitted", "kernels and handles loaded by the first batch", logs))
     if ranks > 1:
-        terms.append(collectives(device, ranks, v0=v0))
+        terms.append(collectives(device, ranks, v0=v0, lean=at_least(version, *KEPT)))
     return terms
 
 
