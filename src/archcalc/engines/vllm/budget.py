@@ -247,7 +247,9 @@ def _overhead(device: Device, architecture: Architecture, placement: Placement, 
             size = FITTED.libraries_state if keeps_states(architecture) else FITTED.libraries
         terms.append(Term("libraries", size, "fitted", "kernels and handles loaded by the first batch", logs))
     if ranks > 1:
-        terms.append(collectives(device, ranks, v0=v0, lean=at_least(version, *KEPT)))
+        # Custom all-reduces are for GPUs of one machine (distributed/device_communicators/custom_all_reduce.py).
+        alone = serving.own is not None and serving.own.nodes >= ranks
+        terms.append(collectives(device, ranks, v0=v0 or alone, lean=at_least(version, *KEPT)))
     return terms
 
 

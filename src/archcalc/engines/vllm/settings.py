@@ -22,7 +22,8 @@ class Settings(NamedTuple):
     `allows_longer` is `VLLM_ALLOW_LONG_MAX_MODEL_LEN`, `caps_to_window`
     `--disable-sliding-window`, `capped_by_backend` an attention backend that does the same to models of two kinds of layers.
     `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
-    `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`.
+    `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
+    `--nnodes`, `attention` `--attention-backend`.
     """
 
     sequences: int | None = None
@@ -61,3 +62,5 @@ class Settings(NamedTuple):
     compiled: bool = True
     counts_graphs: bool | None = None
     fused_sampler: bool | None = None
+    nodes: int = 1
+    attention: str = ""
