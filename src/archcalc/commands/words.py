@@ -127,7 +127,9 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         " --kt-num-gpu-experts N, or llama.cpp's --n-cpu-moe N",
     ),
     (
-        re.compile(r"(^|[\s/])(text-generation-launcher|trtllm-serve|trtllm-build|lmdeploy|aphrodite|tabbyapi|exllamav[23]?|mlc_llm)(\s|$)"),
+        re.compile(
+            r"(^|[\s/])(text-generation-launcher|trtllm-serve|trtllm-build|lmdeploy|aphrodite|tabbyapi|exllamav[23]?|mlc_llm)(\s|$)"
+        ),
         "this engine",
         "archcalc fit MODEL --engine vllm --gpu GPU plans the same model for one whose rules are known",
     ),

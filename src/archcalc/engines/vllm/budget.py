@@ -148,17 +148,14 @@ def vllm_peak(
     No two are alive together, but the encoder's outputs are kept meanwhile.
     """
     context = serving.context_tokens or architecture.facts.context_tokens or tokens
-    major = capability(device)[0] if device.vendor == "nvidia" else None
-    shared_space = workspace(architecture, placement, serving.version, tokens, context, major)
+    shared_space = workspace(device, architecture, placement, serving.version, tokens, context)
     forward = forward_peak(device, architecture, placement, serving, tokens, shared_space)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
     own: Settings = serving.own or Settings()
     passes = sampling_passes(device, architecture, serving.version, own)
     logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens + shared_space.kept
     table = benchmarked_table(architecture, placement.tp, serving.version, own, eager=serving.eager)
-    seen = encoding(
-        device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own)
-    )
+    seen = encoding(device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own))
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
     note, text_alone = seen.note, max(forward, logits, table)
     more = max(seen.peak - text_alone, seen.kept)
@@ -198,7 +195,7 @@ def sampling_passes(device: Device, architecture: Architecture, version: str | N
 
 
 def forward_peak(
-    device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int, space: Workspace = Workspace()
+    device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int, space: Workspace
 ) -> int:
     """Tensors alive at once inside the widest layer, and room for MLA's context.
 

@@ -46,7 +46,9 @@ def asked(read: Read) -> Asked:
             raise UsageError(f"{flag} {ways}: a number of ranks was expected", "1 or more")
     nodes = read.get("--nnodes") or 1
     if not 1 <= nodes <= tp * pp * dp or tp * pp * dp % nodes:
-        raise UsageError(f"--nnodes {nodes}: {tp * pp * dp} GPUs do not lie evenly on {nodes} machines", "name as many as share them")
+        raise UsageError(
+            f"--nnodes {nodes}: {tp * pp * dp} GPUs do not lie evenly on {nodes} machines", "name as many as share them"
+        )
     unmodelled: list[str] = []
     notes: list[str] = []
     overrides = list(_overrides(read, unmodelled))

@@ -63,8 +63,9 @@ class Rules(NamedTuple):
     dtype that a float32 config is served in.
 
     Budget. `first_engine`: where the first engine runs, `second_runner`: which models Model Runner V2 runs. `utilization`,
-    `graphs_counted`, `sorted_sampling`: see `engines.budget`. `batches`: defaults of batched tokens and sequences; `few_sequences`: no more sequences than tokens of a batch;
-    `short_batches`: no more tokens than all sequences have. `encoder_items`: how many images the profile run encodes.
+    `graphs_counted`, `sorted_sampling`: see `engines.budget`. `batches`: defaults of batched tokens and sequences; `few_sequences`: no
+    more sequences than tokens of a batch; `short_batches`: no more tokens than all sequences have. `encoder_items`: how many images the
+    profile run encodes.
 
     Lengths. `longrope_original`: without a length, a model of LongRoPE serves the positions before scaling. `yarn_length`: YaRN reaches
     its original positions times its factor, or what the config states. `original_outside`: those stated beside the scaling count first.

@@ -1,4 +1,4 @@
-"""Workspaces that vLLM's layers share and keep: they grow to what the largest of them asks for, and lie there while the sampler is profiled.
+"""Workspaces that vLLM's layers share and keep: they grow to what the largest asks for, and lie there while the sampler is profiled.
 
 Sources: vLLM 0.13 to 0.33, v1/worker/workspace.py `WorkspaceManager`; layers/fused_moe/modular_kernel.py `_allocate_buffers`,
 experts/triton_moe.py and experts/marlin_moe.py `workspace_shapes`; layers/sparse_attn_indexer.py `sparse_attn_indexer`,
@@ -7,14 +7,18 @@ v1/attention/backends/mla/indexer.py `get_max_prefill_buffer_size`; models/deeps
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from archcalc.engines._allocation import held_caches
+from archcalc.engines.budget import capability
 from archcalc.engines.placement import Placement
 from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.cache import PACKED_ROWS
 from archcalc.engines.vllm.rules import at_least
 from archcalc.model import Architecture, Layer
+
+if TYPE_CHECKING:
+    from archcalc.hardware import Device
 
 MIB = 1 << 20
 KEPT = (0, 13)
@@ -35,25 +39,27 @@ class Workspace(NamedTuple):
 
 
 def workspace(
-    architecture: Architecture, placement: Placement, version: str | None, tokens: int, context: int, major: int | None
+    device: Device, architecture: Architecture, placement: Placement, version: str | None, tokens: int, context: int
 ) -> Workspace:
-    """What a batch of so many tokens of a model of that length asks for. `major` is the GPU's compute capability."""
+    """What a batch of so many tokens of a model of that length asks for."""
     if not at_least(version, *KEPT):
         return Workspace()
     gathered, scores = _gathered(architecture, version, tokens, context)
     experts = experts_bytes(architecture, placement, tokens) if at_least(version, *_EXPERTS) else 0
-    if _own_buffers(architecture, major):
+    if _own_buffers(device, architecture):
         experts = 0
     return Workspace(max(experts, gathered), scores)
 
 
-def _own_buffers(architecture: Architecture, major: int | None) -> bool:
-    """Whether the kernels of experts bring their workspaces along: FlashInfer's, which FP4 runs on from Blackwell on, and quantized
-    experts on its data centre's GPUs."""
+def _own_buffers(device: Device, architecture: Architecture) -> bool:
+    """Whether the kernels of experts bring their workspaces along: Intel's, and FlashInfer's, which FP4 runs on from Blackwell on, and
+    quantized experts on its data centre's GPUs."""
     from archcalc.quant import method_of
 
-    stored = architecture.quantization
-    if not stored or major is None or major < 10:
+    stored, major = architecture.quantization, capability(device)[0]
+    if device.vendor != "nvidia":
+        return device.vendor == "intel"
+    if not stored or major < 10:
         return False
     return major == 10 or "fp4" in f"{method_of(stored)} {stored.get('quant_algo')} {stored.get('format')}".lower()
 
@@ -84,7 +90,7 @@ def width_beside_experts(layer: Layer, tp: int) -> int:
 def _gathered(architecture: Architecture, version: str | None, tokens: int, context: int) -> tuple[int, int]:
     caches = [held.cache for held in held_caches(architecture)]
     index = [cache for cache in caches if cache.kind == "index"]
-    if not index or not {"latent", "index"} <= {cache.kind for cache in caches} and not is_one_of(architecture, PACKED_ROWS):
+    if not index or (not {"latent", "index"} <= {cache.kind for cache in caches} and not is_one_of(architecture, PACKED_ROWS)):
         return 0, 0
     compress = min(cache.compress for cache in index)
     gathered = _GATHERED * context // compress * _INDEX_ROW + _TOPK
