@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 KEPT = (0, 13)
 """Since then workspaces are shared and kept; experts ask for theirs there since 0.14."""
-_EXPERTS = (0, 14)
+_EXPERTS, _MARLIN = (0, 14), (0, 24)
 # Prompts' index keys that are gathered at once: so many times the longest length, in fp8 with a scale; and what their scores may take.
 _GATHERED, _INDEX_ROW, _SCORES = 40, 128 + 4, ((0, 19), 512 * MIB)
 _TOPK = MIB
@@ -46,22 +46,25 @@ def workspace(
         return Workspace()
     gathered, scores = _gathered(architecture, version, tokens, context)
     experts = experts_bytes(architecture, placement, tokens) if at_least(version, *_EXPERTS) else 0
-    if _own_buffers(device, architecture):
+    if _own_buffers(device, architecture, version):
         experts = 0
     return Workspace(max(experts, gathered), scores)
 
 
-def _own_buffers(device: Device, architecture: Architecture) -> bool:
-    """Whether the kernels of experts bring their workspaces along: Intel's, and FlashInfer's, which FP4 runs on from Blackwell on, and
-    quantized experts on its data centre's GPUs."""
+def _own_buffers(device: Device, architecture: Architecture, version: str | None) -> bool:
+    """Whether the kernels of experts bring their workspaces along: Intel's, those of FP4, FlashInfer's, which quantized experts run on on
+    Blackwell's data centre GPUs, and until 0.24 Marlin's for weights of four bits."""
     from archcalc.quant import method_of
 
-    stored, major = architecture.quantization, capability(device)[0]
-    if device.vendor != "nvidia":
-        return device.vendor == "intel"
-    if not stored or major < 10:
+    stored = architecture.quantization
+    if device.vendor == "intel":
+        return True
+    if not stored:
         return False
-    return major == 10 or "fp4" in f"{method_of(stored)} {stored.get('quant_algo')} {stored.get('format')}".lower()
+    text = f"{method_of(stored)} {stored.get('quant_algo')} {stored.get('format')}".lower()
+    if "fp4" in text or (device.vendor == "nvidia" and capability(device)[0] == 10):
+        return True
+    return not ("fp8" in text or "float-quantized" in text or "int8" in text or at_least(version, *_MARLIN))
 
 
 def experts_bytes(architecture: Architecture, placement: Placement, tokens: int) -> int:
