@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 _VLLM = "vLLM, v1/worker/gpu_worker.py `determine_available_memory`"
 # Top-k and top-p by sorting, in tensors of sequences x vocabulary in fp32: the logits twice (one in half precision), sorted values and
-# int64 indices, and the sort's own copy of both. A Triton kernel since, and FlashInfer, need probabilities and noise instead.
-_SORTING, _FUSED = 9.5, 3.5
+# int64 indices, and the sort's own copy of both. A few sequences are sorted as one, which takes their numbers along (PyTorch,
+# aten/src/ATen/native/cuda/SortStable.cu). A Triton kernel since, and FlashInfer, need probabilities and noise instead.
+_SORTING, _SORTING_FEW, _FUSED = 9.5, 12.5, 3.5
+_FEW = range(2, 128)
 # Model Runner V2 profiles without filters: the logits alone, in half precision (v1/worker/gpu/model_runner.py `_dummy_sampler_run`).
 _UNFILTERED = 0.5
 # torch allocates cuBLAS's workspace: 8 MiB and a little, 32 MiB from Hopper on (PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp).
@@ -152,7 +154,7 @@ def vllm_peak(
     forward = forward_peak(device, architecture, placement, serving, tokens, shared_space)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
     own: Settings = serving.own or Settings()
-    passes = sampling_passes(device, architecture, serving.version, own)
+    passes = sampling_passes(device, architecture, serving.version, own, sequences)
     logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens + shared_space.kept
     table = benchmarked_table(architecture, placement.tp, serving.version, own, eager=serving.eager)
     seen = encoding(device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own))
@@ -181,7 +183,7 @@ def vllm_peak(
     return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note
 
 
-def sampling_passes(device: Device, architecture: Architecture, version: str | None, own: Settings) -> float:
+def sampling_passes(device: Device, architecture: Architecture, version: str | None, own: Settings, sequences: int) -> float:
     """How many tensors of sequences x vocabulary in fp32 are alive at once in the sampler that the profiling runs.
 
     Source: vLLM, v1/sample/ops/topk_topp_sampler.py `TopKTopPSampler` (FlashInfer's where a variable says so, by itself since 0.21).
@@ -191,7 +193,7 @@ def sampling_passes(device: Device, architecture: Architecture, version: str | N
     fused = not rules(version).sorted_sampling
     if own.fused_sampler is not None and not runs_v0(device, version, own) and device.vendor == "nvidia":
         fused = fused or own.fused_sampler
-    return _FUSED if fused else _SORTING
+    return _FUSED if fused else _SORTING_FEW if sequences in _FEW else _SORTING
 
 
 def forward_peak(
