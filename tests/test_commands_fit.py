@@ -264,6 +264,10 @@ def test_a_draft_model_that_is_not_counted_is_said(cli: Run) -> None:
         (["--gpu", "h100", "--command-file", "x", "--", "vllm", "serve", "a"], "another in --command-file"),
         (["--gpu", "h100", "--", "llama-server", "-m", "qwen3-8b", "-ot", "("], "--override-tensor"),
         (["--gpu", "h100", "--", "llama-server", "-m", "qwen3-8b", "-ts", "a"], "--tensor-split"),
+        (["--gpu", "2xh100", "--", "vllm", "serve", "llama-3.1-8b", "-tp", "2", "--nnodes", "3"], "not lie evenly on 3 machines"),
+        (["--gpu", "h100", "--", "transformers", "serve"], "archcalc fit MODEL --engine transformers"),
+        (["--gpu", "h100", "--", "python", "local_chat.py"], "--kt-weight-path"),
+        (["--gpu", "h100", "--", "trtllm-serve", "llama-3.1-8b"], "trtllm-serve: what its commands allocate"),
     ],
 )
 def test_one_message(cli: Run, arguments: list[str], said: str) -> None:

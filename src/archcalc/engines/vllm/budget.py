@@ -15,6 +15,8 @@ from archcalc import units
 from archcalc.engines import budget as shared
 from archcalc.engines.budget import FITTED, GIB, MIB, Budget, Serving, Term, budgeted, capability, collectives, cuda_context
 from archcalc.engines.placement import Placement, RankWeights
+from archcalc.engines.served import is_one_of
+from archcalc.engines.vllm.cache import PACKED_ROWS
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
 from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, keeps_states, second_runner
@@ -216,12 +218,17 @@ def forward_peak(
 def _latent_context(architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:
     """Room to project cached latents up to keys and values, in chunks of a prefill's context.
 
-    Source: vLLM 0.33, layers/attention/mla_attention.py `determine_chunked_prefill_workspace_size`.
+    DeepSeek-V4's attention reads its latents as they are, and sparse attention's profile run had none of it until 0.16. Sources: vLLM
+    0.33, layers/attention/mla_attention.py `determine_chunked_prefill_workspace_size` and `forward_impl`; 0.14,
+    v1/attention/backends/mla/flashmla_sparse.py.
     """
-    heads = 0
+    if is_one_of(architecture, PACKED_ROWS):
+        return 0
+    heads, sparse_too = 0, at_least(serving.version, 0, 16)
     for stack in architecture.stacks:
         for layer in stack.kinds if stack.part == "decoder" else ():
-            if any(cache.kind == "latent" for cache in layer.caches):
+            kinds = {cache.kind for cache in layer.caches}
+            if "latent" in kinds and (sparse_too or "index" not in kinds):
                 heads = max([heads, *(a.heads * (a.qk_dim + a.v_dim) for a in layer.attends if a.v_dim)])
     if not heads:
         return 0
