@@ -148,7 +148,7 @@ def test_what_engines_logged(cli: Run, options: str, command: str, figure: str, 
 @pytest.mark.parametrize(
     ("machine", "command", "flag", "what"),
     [
-        ("h100", "vllm serve llama-3.1-8b", "--max-num-seqs 16", "overhead_bytes"),
+        ("h100", "vllm serve llama-3.1-8b", "--max-num-seqs 16", "activation_bytes"),
         ("h100", "vllm serve llama-3.1-8b", "--enforce-eager", "overhead_bytes"),
         ("h100", "vllm serve llama-3.1-8b", "--max-cudagraph-capture-size 8", "overhead_bytes"),
         ("h100", "vllm serve llama-3.1-8b", '--compilation-config \'{"cudagraph_mode": "PIECEWISE"}\'', "overhead_bytes"),

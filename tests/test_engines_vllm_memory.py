@@ -66,6 +66,9 @@ def test_variables_choose_runner_and_graphs() -> None:
         ("0.17.0", Settings(), 256, 3.5),
         ("0.26.0", Settings(), 256, 0.5),
         ("0.26.0", Settings(second_runner=False), 256, 3.5),
+        ("0.32.0", Settings(), 256, 0.5),
+        ("0.33.0", Settings(), 256, 3.5),
+        ("0.33.0", Settings(fused_sampler=False), 256, 1.5),
     ],
 )
 def test_tensors_of_the_sampler(version: str, settings: Settings, sequences: int, passes: float) -> None:

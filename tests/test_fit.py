@@ -300,8 +300,8 @@ def test_a_plan_uses_exactly_the_gpus_named(
     ("arguments", "taken"),
     [
         # OpenAI's card of gpt-oss-120b: "fits into a single 80GB GPU (like NVIDIA H100)".
-        ("gpt-oss-120b --gpu h100", ""),
-        ("gpt-oss-120b --gpu h100 --ctx 64k --engine-version 0.16.0", "--max-num-seqs 256"),
+        ("gpt-oss-120b --gpu h100", "--max-num-seqs 256"),
+        ("gpt-oss-120b --gpu h100 --engine-version 0.32.0", ""),
         ("qwen2.5-7b --gpu 4090 --ctx 100k", ""),
         ("qwen2.5-7b --gpu 4090 --ctx 112k", "--max-num-seqs 32"),
     ],

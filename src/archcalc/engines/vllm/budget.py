@@ -34,8 +34,11 @@ _VLLM = "vLLM, v1/worker/gpu_worker.py `determine_available_memory`"
 # aten/src/ATen/native/cuda/SortStable.cu). A Triton kernel since, and FlashInfer, need probabilities and noise instead.
 _SORTING, _SORTING_FEW, _FUSED = 9.5, 12.5, 3.5
 _FEW = range(2, 128)
-# Model Runner V2 profiles without filters: the logits alone, in half precision (v1/worker/gpu/model_runner.py `_dummy_sampler_run`).
-_UNFILTERED = 0.5
+# Model Runner V2 profiles without filters until 0.33: the logits alone, in half precision; with filters that FlashInfer does not run, a
+# copy in fp32 that they change in place (v1/worker/gpu/model_runner.py `_dummy_sampler_run`, sample/sampler.py).
+_UNFILTERED, _IN_PLACE = 0.5, 1.5
+# GPUs that FlashInfer has kernels for (v1/attention/backends/flashinfer.py `supports_compute_capability`).
+_FLASHINFER = (8, 0)
 # torch allocates cuBLAS's workspace: 8 MiB and a little, 32 MiB from Hopper on (PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp).
 _WORKSPACE = ((9, 0), 32 * MIB, 8320 * 1024)
 # Model Runner V2 keeps a count and a bit of every token of the vocabulary for each sequence (v1/worker/gpu/sample/penalties.py).
@@ -191,7 +194,10 @@ def sampling_passes(device: Device, architecture: Architecture, version: str | N
     Source: vLLM, v1/sample/ops/topk_topp_sampler.py `TopKTopPSampler` (FlashInfer's where a variable says so, by itself since 0.21).
     """
     if second_runner(device, architecture, version, own):
-        return _UNFILTERED
+        if not rules(version).second_filters:
+            return _UNFILTERED
+        fused = device.vendor == "nvidia" and capability(device) >= _FLASHINFER and own.fused_sampler is not False
+        return _FUSED if fused else _IN_PLACE
     fused = not rules(version).sorted_sampling
     if own.fused_sampler is not None and not runs_v0(device, version, own) and device.vendor == "nvidia":
         fused = fused or own.fused_sampler

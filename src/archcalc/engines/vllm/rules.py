@@ -62,7 +62,8 @@ class Rules(NamedTuple):
     `sparse_rows`: when DeepSeek-V3.2's rows are packed as fp8. `sparse_fp8`: GLM-5 keeps fp8 by itself on Blackwell. `half_first`: the
     dtype that a float32 config is served in.
 
-    Budget. `first_engine`: where the first engine runs, `second_runner`: which models Model Runner V2 runs. `utilization`,
+    Budget. `first_engine`: where the first engine runs, `second_runner`: which models Model Runner V2 runs, `second_filters`: whether it
+    profiles its sampler with filters. `utilization`,
     `graphs_counted`, `sorted_sampling`: see `engines.budget`. `batches`: defaults of batched tokens and sequences; `few_sequences`: no
     more sequences than tokens of a batch; `short_batches`: no more tokens than all sequences have. `encoder_items`: how many images the
     profile run encodes.
@@ -110,6 +111,7 @@ class Rules(NamedTuple):
     first_engine: FirstEngine = "always"
     utilization: float = 0.9
     second_runner: SecondRunner = "never"
+    second_filters: bool = False
     graphs_counted: bool = False
     sorted_sampling: bool = True
     batches: Batches = "first engine"
@@ -396,6 +398,10 @@ CHANGES: tuple[Change, ...] = (
     Change(
         "0.33.0", "aligned_checkpoints", True, "blocks of hybrids are a multiple of what the kernel exports at",
         "platforms/interface.py _align_hybrid_block_size",
+    ),
+    Change(
+        "0.33.0", "second_filters", True, "the second runner's sampler is profiled with filters too",
+        "v1/worker/gpu/model_runner.py _dummy_sampler_run",
     ),
     Change("0.33.0", "batches", "GB10 small", "GB10 counts as a small GPU", f"{_ARGS} get_batch_defaults"),
 )  # fmt: skip
