@@ -301,9 +301,9 @@ def test_a_plan_uses_exactly_the_gpus_named(
     [
         # OpenAI's card of gpt-oss-120b: "fits into a single 80GB GPU (like NVIDIA H100)".
         ("gpt-oss-120b --gpu h100", "--max-num-seqs 256"),
-        ("gpt-oss-120b --gpu h100 --ctx 64k", ""),
-        ("qwen2.5-7b --gpu 4090 --ctx 112k", ""),
-        ("qwen2.5-7b --gpu 4090 --ctx 116k", "--max-num-seqs 32"),
+        ("gpt-oss-120b --gpu h100 --engine-version 0.32.0", ""),
+        ("qwen2.5-7b --gpu 4090 --ctx 100k", ""),
+        ("qwen2.5-7b --gpu 4090 --ctx 112k", "--max-num-seqs 32"),
     ],
 )
 def test_fewer_sequences_are_taken_only_where_nothing_else_fits(arguments: str, taken: str, run: Run) -> None:
@@ -317,9 +317,9 @@ def test_fewer_sequences_are_taken_only_where_nothing_else_fits(arguments: str, 
 @pytest.mark.parametrize(
     ("arguments", "first"),
     [
-        ("qwen3-32b --gpu h100 --ctx 40k", "--utilization 0.95"),
+        ("qwen3-32b --gpu h100 --ctx 40k --engine-version 0.16.0", "--utilization 0.95"),
         ("llama-3.1-405b --gpu 8xh100 --ctx 16k --tp 4 --engine-version 0.10.0", "--quant fp8"),
-        ("llama-3.1-70b --gpu 2xh100 --ctx 64k --tp 2 --pp 1", "--ctx 16k"),
+        ("llama-3.1-70b --gpu 2xh100 --ctx 64k --tp 2 --pp 1", "--kv-dtype fp8"),
     ],
 )
 def test_what_would_fit_does_when_it_is_typed(arguments: str, first: str, run: Run) -> None:
@@ -341,7 +341,7 @@ def test_what_would_fit_does_when_it_is_typed(arguments: str, first: str, run: R
         # OpenAI's and vLLM's guides start it on one H100 with a larger share and smaller steps.
         ("gpt-oss-120b --gpu h100 --engine-version 0.10.1", ("--gpu-memory-utilization 0.95",)),
         # There is room, though not for so much: what is asked for is not there.
-        ("qwen3-32b --gpu h100 --ctx 40k", None),
+        ("qwen3-32b --gpu h100 --ctx 40k --engine-version 0.16.0", None),
         # What was asked for is no one's to change.
         ("kimi-k2.5 --gpu 8xh100 --ctx 32k --utilization 0.9", None),
         ("- --gpu 8xh100 -- vllm serve moonshotai/Kimi-K2.5 --tensor-parallel-size 8 --max-model-len 32768", None),

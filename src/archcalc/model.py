@@ -488,7 +488,8 @@ class Architecture(NamedTuple):
     known. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
     outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
     what an encoder made beside the tokens, and so keep keys and values of it; `coded` that code beside the
-    checkpoint gives it a class. `uncounted` are kinds of tensors that the publisher's own
+    checkpoint gives it a class; `saved` is false where no library is named that wrote the config, which may then be a part of what was
+    published. `uncounted` are kinds of tensors that the publisher's own
     total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the
     library that saved the checkpoint stored beside; nothing loads them.
     """
@@ -513,6 +514,7 @@ class Architecture(NamedTuple):
     capped: bool = False
     crosses: bool = False
     coded: bool = False
+    saved: bool = True
     uncounted: frozenset[Kind] = frozenset()
     buffers: tuple[Buffer, ...] = ()
     capped_in: Softmax = "own"

@@ -196,6 +196,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         text=_levels.text_model(stated_config),
         classes=_levels.classes(stated_config),
         coded=_levels.coded(stated_config),
+        saved=_levels.saved(stated_config),
         unmodelled_keys=unmodelled,
         status="partial" if unmodelled or name in _UNCOMPARED else architecture.status,
     )

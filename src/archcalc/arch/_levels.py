@@ -59,6 +59,12 @@ def coded(config: Mapping[str, Any]) -> bool:
     return isinstance(given, Mapping) and any(isinstance(key, str) and key.startswith("AutoModel") for key in given)
 
 
+def saved(config: Mapping[str, Any]) -> bool:
+    """Whether the config, or a part of it, states the version of the library that wrote it."""
+    mark = "transformers_version"
+    return mark in config or any(isinstance(inner, Mapping) and mark in inner for inner in config.values())
+
+
 def text_model(config: Mapping[str, Any]) -> TextModel | None:
     """What the config says of the innermost text model that it holds."""
     inner = next((config[name] for name in LANGUAGE if isinstance(config.get(name), Mapping)), None)

@@ -27,7 +27,7 @@ _USED: Mapping[Engine, str] = {
         --num-speculative-tokens --quantization --dtype --hf-overrides --rope-scaling --rope-theta --cudagraph-capture-sizes
         --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora --max-loras
         --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
-        --enable-chunked-prefill
+        --enable-chunked-prefill --nnodes --disable-sliding-window
     """,
     "sglang": """
         --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests
@@ -74,7 +74,7 @@ _INERT: Mapping[Engine, str] = {
         --scheduler-cls --scheduler-delay* --stream-interval --multi-step-stream* --preemption-mode --prefix-caching-hash-algo
         --collect-detailed* --otlp* --show-hidden* --custom-histogram* --kv-cache-metrics* --enable-mfu* --cudagraph-metrics
         --enable-layerwise* --profiler-config --distributed-executor-backend --worker-use-ray --engine-use-ray --ray-workers*
-        --worker-cls --worker-extension-cls --distributed-timeout* --cpu-distributed-timeout* --master-addr --master-port --nnodes
+        --worker-cls --worker-extension-cls --distributed-timeout* --cpu-distributed-timeout* --master-addr --master-port
         --node-rank --headless --data-parallel-address --data-parallel-rpc-port --data-parallel-backend --data-parallel-rank
         --data-parallel-start-rank --data-parallel-*lb --data-parallel-size-local --data-parallel-supervisor* --dp-supervisor*
         --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --task --runner --convert --pooler-config

@@ -26,7 +26,10 @@ _PREFIXES: Mapping[Engine, tuple[str, ...]] = {
     "mlx": (),
 }
 _USED: Mapping[Engine, str] = {
-    "vllm": "VLLM_ALLOW_LONG_MAX_MODEL_LEN VLLM_USE_V1",
+    "vllm": """
+        VLLM_ALLOW_LONG_MAX_MODEL_LEN VLLM_USE_V1 VLLM_USE_V2_MODEL_RUNNER VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS
+        VLLM_USE_FLASHINFER_SAMPLER
+    """,
     "sglang": "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN SGLANG_MAMBA_SSM_DTYPE",
     "llama.cpp": "",
     "ollama": """

@@ -21,7 +21,8 @@ class Command(NamedTuple):
     """An engine's command. `words` follow the program; `version` is what the image's tag says. `where` is the service or container.
 
     `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
-    known. `granted` is how many GPUs its container gets, and the words that say so.
+    known. `granted` is how many GPUs its container gets, and the words that say so. `imaged` is whether an image of the engine's own runs
+    it, with all that its publisher puts in.
     """
 
     engine: Engine
@@ -32,6 +33,7 @@ class Command(NamedTuple):
     where: str = ""
     unknown: tuple[str, ...] = ()
     granted: Granted | None = None
+    imaged: bool = False
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -112,8 +114,36 @@ def _written(word: str) -> Iterator[str]:
         yield m[0]
 
 
+_OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (
+        re.compile(r"(^|\s)(transformers(-cli)?\s+(serve|chat|run)|transformers-cli)(\s|$)"),
+        "transformers' server and chat",
+        "without a command: archcalc fit MODEL --engine transformers --gpu GPU, for generate() with the same model, context and batch",
+    ),
+    (
+        re.compile(r"(^|[\s/.])(ktransformers|kt(?=\s+(run|chat|serve))|local_chat\.py)([\s/.]|$)"),
+        "KTransformers",
+        "its experts on the CPU are SGLang's too: -- python -m sglang.launch_server --model-path MODEL --kt-weight-path DIR"
+        " --kt-num-gpu-experts N, or llama.cpp's --n-cpu-moe N",
+    ),
+    (
+        re.compile(
+            r"(^|[\s/])(text-generation-launcher|trtllm-serve|trtllm-build|lmdeploy|aphrodite|tabbyapi|exllamav[23]?|mlc_llm)(\s|$)"
+        ),
+        "this engine",
+        "archcalc fit MODEL --engine vllm --gpu GPU plans the same model for one whose rules are known",
+    ),
+)
+"""Programs that serve models by rules that are not known here, what to call them, and what to ask instead."""
+
+
 def _unknown(arguments: Sequence[str]) -> UsageError:
     shown = " ".join(arguments[:4])
+    written = " ".join(arguments)[:400]
+    for pattern, what, instead in _OTHERS:
+        if found := pattern.search(written):
+            name = found[0].strip(" /.") if what == "this engine" else what
+            return UsageError(f"{name}: what its commands allocate is not known here", instead)
     if not arguments:
         return UsageError("no command stands after --", f"such as: -- vllm serve MODEL; known are {KNOWN}")
     return UsageError(f"{shown[:80]!r} is not the command of an engine that is known here", f"known are {KNOWN}")
@@ -588,7 +618,8 @@ def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environme
     found = list(_of_simple(Simple((*entry, *rest), tuple(environment.items())), {}))
     if found:
         for command in found:
-            yield command._replace(version=command.version or (version if engine == command.engine else None))
+            own = engine == command.engine
+            yield command._replace(version=command.version or (version if own else None), imaged=command.imaged or own)
         return
     if engine is None or (entry and not entry[0].text.startswith("-")):
         return
@@ -601,7 +632,7 @@ def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environme
         words = words[1:]
     if words and not program:
         return
-    yield _model_first(_made(engine, program, words, environment, version))
+    yield _model_first(_made(engine, program, words, environment, version))._replace(imaged=True)
 
 
 def _image(image: str) -> tuple[Engine | None, str | None, str]:

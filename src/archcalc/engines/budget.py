@@ -106,18 +106,23 @@ class Fitted(NamedTuple):
     """Constants that no source states, in bytes; docs/engine-logs.md shows what logs say of each.
 
     `context` is what CUDA keeps of a GPU for a process, more on GPUs with more units; `libraries` what kernels and their libraries load
-    later, `libraries_xpu` on Intel's GPUs (one log). `collectives` are the buffers of NCCL and custom all-reduces where GPUs reach each
+    later, `libraries_state` where layers keep states, whose kernels are many; `libraries_xpu` and `libraries_xpu_v2` with each model runner
+    on Intel's GPUs (one log each). `collectives` are the buffers of NCCL and custom all-reduces where GPUs reach each
     other's memory, and `collectives_step` what each doubling of the ranks adds; `collectives_pcie` is NCCL alone.
     `graph` is a captured piece or whole graph of one layer, `graph_state` a whole one of a layer with a recurrent state.
     """
 
     context: int = 430 * MIB
     context_hopper: int = 650 * MIB
-    libraries: int = 300 * MIB
+    libraries: int = 150 * MIB
+    libraries_state: int = 300 * MIB
     libraries_v0: int = 60 * MIB
-    libraries_xpu: int = 1330 * MIB
-    collectives: int = 600 * MIB
-    collectives_step: int = 450 * MIB
+    libraries_xpu: int = 1530 * MIB
+    libraries_xpu_v2: int = 850 * MIB
+    collectives: int = 640 * MIB
+    collectives_step: int = 470 * MIB
+    collectives_lean: int = 450 * MIB
+    collectives_lean_step: int = 75 * MIB
     collectives_pcie: int = 190 * MIB
     graph: int = 100 * 1024
     graph_state: int = 384 * 1024
@@ -130,10 +135,13 @@ def cuda_context(device: Device) -> int:
     return FITTED.context_hopper if capability(device) >= (9, 0) and device.category == "datacenter" else FITTED.context
 
 
-def collectives(device: Device, ranks: int, *, v0: bool = False) -> Term:
+def collectives(device: Device, ranks: int, *, v0: bool = False, lean: bool = False) -> Term:
     steps = (ranks - 1).bit_length()
     reach = (device.category == "datacenter" and bool(device.link_bytes_per_s)) or device.category == "workstation"
-    size = FITTED.collectives + steps * FITTED.collectives_step if reach and not v0 else FITTED.collectives_pcie
+    base, step = FITTED.collectives, FITTED.collectives_step
+    if lean:
+        base, step = FITTED.collectives_lean, FITTED.collectives_lean_step
+    size = base + steps * step if reach and not v0 else FITTED.collectives_pcie
     text = f"{'NCCL and custom all-reduce' if reach and not v0 else 'NCCL'} on {ranks} ranks"
     return Term("collectives", size, "fitted", text, "fitted to logs: docs/engine-logs.md")
 

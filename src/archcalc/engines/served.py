@@ -236,9 +236,10 @@ def renamed(registry: Registry, architecture: Architecture, version: str | None)
 
 
 def misnamed(registry: Registry, architecture: Architecture, version: str | None) -> str | None:
-    """Why a command that leaves the config as it is does not start."""
+    """Why a command that leaves the config as it is does not start. Of a config that no library wrote it is not known whether the engine
+    reads the same: carriers leave `auto_map` out, and put names of their own in; a note tells of it (`check`)."""
     known = renamed(registry, architecture, version)
-    if known is None:
+    if known is None or not architecture.saved:
         return None
     return f"{registry.title} has no {classes_of(architecture)[0]}, and {known}, which {way_to_name(registry, known)} names"
 
@@ -253,7 +254,8 @@ def _nowhere(registry: Registry, architecture: Architecture, name: str, version:
     known = _stand_in(registry, architecture, name, version)
     told = f"neither {registry.title} nor transformers has {name}, and the config's auto_map names no code for it"
     if known:
-        return (f"{told}: {registry.title} has {known}, which {way_to_name(registry, known)} names",)
+        part = "" if architecture.saved else "; no library wrote this config, so what was published may name another"
+        return (f"{told}: {registry.title} has {known}, which {way_to_name(registry, known)} names{part}",)
     raise UnsupportedError(f"{told}: it does not start", "its publisher's own code runs it")
 
 

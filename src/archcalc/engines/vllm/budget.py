@@ -15,10 +15,14 @@ from archcalc import units
 from archcalc.engines import budget as shared
 from archcalc.engines.budget import FITTED, GIB, MIB, Budget, Serving, Term, budgeted, capability, collectives, cuda_context
 from archcalc.engines.placement import Placement, RankWeights
+from archcalc.engines.served import is_one_of
+from archcalc.engines.vllm.cache import PACKED_ROWS
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
+from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, keeps_states, second_runner
 from archcalc.engines.vllm.settings import Settings
 from archcalc.engines.vllm.start import whole_prompts
+from archcalc.engines.vllm.workspace import KEPT, Workspace, width_beside_experts, workspace
 from archcalc.model import Architecture
 
 if TYPE_CHECKING:
@@ -26,8 +30,15 @@ if TYPE_CHECKING:
 
 _VLLM = "vLLM, v1/worker/gpu_worker.py `determine_available_memory`"
 # Top-k and top-p by sorting, in tensors of sequences x vocabulary in fp32: the logits twice (one in half precision), sorted values and
-# int64 indices, and the sort's own copy of both. A Triton kernel since, and FlashInfer, need probabilities and noise instead.
-_SORTING, _FUSED = 9.5, 3.5
+# int64 indices, and the sort's own copy of both. A few sequences are sorted as one, which takes their numbers along (PyTorch,
+# aten/src/ATen/native/cuda/SortStable.cu). A Triton kernel since, and FlashInfer, need probabilities and noise instead.
+_SORTING, _SORTING_FEW, _FUSED = 9.5, 12.5, 3.5
+_FEW = range(2, 128)
+# Model Runner V2 profiles without filters until 0.33: the logits alone, in half precision; with filters that FlashInfer does not run, a
+# copy in fp32 that they change in place (v1/worker/gpu/model_runner.py `_dummy_sampler_run`, sample/sampler.py).
+_UNFILTERED, _IN_PLACE = 0.5, 1.5
+# GPUs that FlashInfer has kernels for (v1/attention/backends/flashinfer.py `supports_compute_capability`).
+_FLASHINFER = (8, 0)
 # torch allocates cuBLAS's workspace: 8 MiB and a little, 32 MiB from Hopper on (PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp).
 _WORKSPACE = ((9, 0), 32 * MIB, 8320 * 1024)
 # Model Runner V2 keeps a count and a bit of every token of the vocabulary for each sequence (v1/worker/gpu/sample/penalties.py).
@@ -52,12 +63,12 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
         *peak,
         Term("cuBLAS workspace", workspace, "cited", f"{workspace:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp"),
     ]
-    overhead = _overhead(device, placement, serving, v0)
-    if rule.penalties:
+    overhead = _overhead(device, architecture, placement, serving, v0)
+    if keeps_penalties(device, architecture, version, own):
         size = int(sequences * architecture.facts.vocab_size * _PENALTIES)
         text = f"{sequences:,} sequences x {architecture.facts.vocab_size:,} tokens x (4 + 4/32) B"
         overhead.append(Term("penalties", size, "cited", text, "vLLM 0.33, v1/worker/gpu/sample/penalties.py `PenaltiesState`"))
-    if not serving.eager and rule.graphs_counted and (device.vendor != "amd" or at_least(version, 0, 26)):
+    if not serving.eager and counts_graphs(device, architecture, version, own):
         overhead.append(_graphs(architecture, placement, sequences, tokens, own))
     notes = (note,) if note else ()
     made = budgeted(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)
@@ -143,15 +154,17 @@ def vllm_peak(
 
     No two are alive together, but the encoder's outputs are kept meanwhile.
     """
-    forward = forward_peak(device, architecture, placement, serving, tokens)
+    context = serving.context_tokens or architecture.facts.context_tokens or tokens
+    shared_space = workspace(device, architecture, placement, serving.version, tokens, context)
+    forward = forward_peak(device, architecture, placement, serving, tokens, shared_space)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
-    passes = _SORTING if rules(serving.version).sorted_sampling else _FUSED
-    logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens
-    seen = encoding(
-        device.visible_bytes, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own)
-    )
+    own: Settings = serving.own or Settings()
+    passes = sampling_passes(device, architecture, serving.version, own, sequences)
+    logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens + shared_space.kept
+    table = benchmarked_table(architecture, placement.tp, serving.version, own, eager=serving.eager)
+    seen = encoding(device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own))
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
-    note, text_alone = seen.note, max(forward, logits)
+    note, text_alone = seen.note, max(forward, logits, table)
     more = max(seen.peak - text_alone, seen.kept)
     if more >= _WORTH_A_FLAG:
         spared = (
@@ -160,8 +173,12 @@ def vllm_peak(
         note = f"{note}; {spared}" if note else spared
     if seen.peak > text_alone + seen.kept:
         return [Term("encoder", seen.peak, "fitted", seen.formula, source)], note
-    if logits >= forward:
+    if table == text_alone:
+        text = "a copy of the embedding table, over which its kernel is benchmarked; none once the compiled model is on disk"
+        peak = Term("compilation", table, "cited", text, "vLLM, config/compilation.py `benchmark_combo_kernel`")
+    elif logits >= forward:
         text = f"{passes:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
+        text += f" + {shared_space.kept:,} B of workspace" if shared_space.kept else ""
         peak = Term("sampler", logits, "cited", text, "vLLM, v1/sample/ops/topk_topp_sampler.py `apply_top_k_top_p`")
     else:
         peak = Term("forward pass", forward, "cited", f"{tokens:,} tokens, live at once in the widest layer", _VLLM)
@@ -171,25 +188,53 @@ def vllm_peak(
     return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note
 
 
-def forward_peak(device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:
+def sampling_passes(device: Device, architecture: Architecture, version: str | None, own: Settings, sequences: int) -> float:
+    """How many tensors of sequences x vocabulary in fp32 are alive at once in the sampler that the profiling runs.
+
+    Source: vLLM, v1/sample/ops/topk_topp_sampler.py `TopKTopPSampler` (FlashInfer's where a variable says so, by itself since 0.21).
+    """
+    if second_runner(device, architecture, version, own):
+        if not rules(version).second_filters:
+            return _UNFILTERED
+        fused = device.vendor == "nvidia" and capability(device) >= _FLASHINFER and own.fused_sampler is not False
+        return _FUSED if fused else _IN_PLACE
+    fused = not rules(version).sorted_sampling
+    if own.fused_sampler is not None and not runs_v0(device, version, own) and device.vendor == "nvidia":
+        fused = fused or own.fused_sampler
+    return _FUSED if fused else _SORTING_FEW if sequences in _FEW else _SORTING
+
+
+def forward_peak(
+    device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int, space: Workspace
+) -> int:
     """Tensors alive at once inside the widest layer, and room for MLA's context.
 
-    XFormers, which GPUs older than Ampere run, keeps its input besides.
+    XFormers, which GPUs older than Ampere run, keeps its input besides. Workspaces stay from one layer to the next.
     """
     if runs_v0(device, serving.version, serving.own):
         return shared.forward_peak(architecture, placement, tokens, 4 if capability(device) < (8, 0) else 3)
-    return shared.forward_peak(architecture, placement, tokens) + _latent_context(architecture, placement, serving, tokens)
+    latent = _latent_context(architecture, placement, serving, tokens)
+    if not space.kept:
+        return shared.forward_peak(architecture, placement, tokens) + latent
+    layers = [layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds]
+    width = max((width_beside_experts(layer, placement.tp) for layer in layers), default=0)
+    return 2 * tokens * (3 * architecture.facts.hidden_size + width) + max(latent, space.scores) + space.kept
 
 
 def _latent_context(architecture: Architecture, placement: Placement, serving: Serving, tokens: int) -> int:
     """Room to project cached latents up to keys and values, in chunks of a prefill's context.
 
-    Source: vLLM 0.33, layers/attention/mla_attention.py `determine_chunked_prefill_workspace_size`.
+    DeepSeek-V4's attention reads its latents as they are, and sparse attention's profile run had none of it until 0.16. Sources: vLLM
+    0.33, layers/attention/mla_attention.py `determine_chunked_prefill_workspace_size` and `forward_impl`; 0.14,
+    v1/attention/backends/mla/flashmla_sparse.py.
     """
-    heads = 0
+    if is_one_of(architecture, PACKED_ROWS):
+        return 0
+    heads, sparse_too = 0, at_least(serving.version, 0, 16)
     for stack in architecture.stacks:
         for layer in stack.kinds if stack.part == "decoder" else ():
-            if any(cache.kind == "latent" for cache in layer.caches):
+            kinds = {cache.kind for cache in layer.caches}
+            if "latent" in kinds and (sparse_too or "index" not in kinds):
                 heads = max([heads, *(a.heads * (a.qk_dim + a.v_dim) for a in layer.attends if a.v_dim)])
     if not heads:
         return 0
@@ -197,7 +242,7 @@ def _latent_context(architecture: Architecture, placement: Placement, serving: S
     return min(8 * context, 65536) * heads // placement.tp * 2
 
 
-def _overhead(device: Device, placement: Placement, serving: Serving, v0: bool) -> list[Term]:
+def _overhead(device: Device, architecture: Architecture, placement: Placement, serving: Serving, v0: bool) -> list[Term]:
     """What is neither weights nor PyTorch's: how much of it counts changed with what the profiling takes as its start."""
     version, ranks = serving.version, placement.tp * placement.pp
     logs = "fitted to logs: docs/engine-logs.md"
@@ -205,10 +250,18 @@ def _overhead(device: Device, placement: Placement, serving: Serving, v0: bool) 
     if not at_least(version, 0, 6, 5) or (not v0 and not at_least(version, 0, 10)):
         terms.append(Term("CUDA context", cuda_context(device), "fitted", "one process, with all it loads", logs))
     else:
-        size = FITTED.libraries_v0 if v0 else FITTED.libraries_xpu if device.vendor == "intel" else FITTED.libraries
+        if v0:
+            size = FITTED.libraries_v0
+        elif device.vendor == "intel":
+            second = second_runner(device, architecture, version, serving.own)
+            size = FITTED.libraries_xpu_v2 if second else FITTED.libraries_xpu
+        else:
+            size = FITTED.libraries_state if keeps_states(architecture) else FITTED.libraries
         terms.append(Term("libraries", size, "fitted", "kernels and handles loaded by the first batch", logs))
     if ranks > 1:
-        terms.append(collectives(device, ranks, v0=v0))
+        # Custom all-reduces are for GPUs of one machine (distributed/device_communicators/custom_all_reduce.py).
+        alone = serving.own is not None and serving.own.nodes >= ranks
+        terms.append(collectives(device, ranks, v0=v0 or alone, lean=at_least(version, *KEPT)))
     return terms
 
 

@@ -54,6 +54,7 @@ class Options(NamedTuple):
     """vLLM's own options, by its names, and the GPU's compute capability, whose kernels have wishes of their own (8.x Ampere and Ada,
     9.0 Hopper, 10.x and 12.x Blackwell). Without one, FlashMLA's block and no further wishes.
 
+    `windows` False keeps layers with a window like those without, `attention` is `--attention-backend`.
     `block_size` None is what the backend prefers. `prefix_caching` None is the version's default. `version` None is the newest.
     """
 
@@ -71,6 +72,8 @@ class Options(NamedTuple):
     version: str | None = None
     mtp: bool = False
     draft: Architecture | None = None
+    windows: bool = True
+    attention: str = ""
 
 
 class Plan(NamedTuple):
@@ -102,6 +105,7 @@ _EVERY_BLOCK = frozenset({"mamba1", "mamba2"})
 # FlashMLA's block on Hopper (FlashAttention's MLA kernels, which it has too, take 16); Triton's elsewhere.
 _FLASH_MLA_BLOCK = 64
 _SPARSE_MLA_BLOCK = 64
+_FA4_PAGE = 128
 # GLM-5's sparse kernels on Blackwell want fp8 when nothing is asked for (vllm/model_executor/models/config.py).
 _FP8_BY_DEFAULT, _FP8_GENERATION = frozenset({"GlmMoeDsaForCausalLM"}), 10
 # The class whose rows are packed by a rule of its own (vllm/model_executor/models/config.py, `DeepseekV32ForCausalLM`).
@@ -320,6 +324,8 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Optio
     if options.draft is not None:
         layers += _drafting(options.draft, layers, dtype, options, rule)
     held = [item.cache for item in held_caches(architecture)]
+    if not options.windows:
+        layers = [layer._replace(spec=_unwindowed(layer.spec)) for layer in layers]
     chunked = any(cache.kind == "chunked" for cache in held)
     if chunked and not rule.chunked:
         layers = list(planner.promoted(layers))
@@ -339,6 +345,13 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Optio
         tuple(tuple(layer for layer in layers if layer.layer in span) for span in spans),
         tuple(planner.stage(groups, range(max(architecture.layers, drafts)), rule)),
     )
+
+
+def _unwindowed(spec: Spec) -> Spec:
+    """Without windows, layers keep every token (vLLM 0.8.5 to 0.33, config/model.py: the text config's `sliding_window` is None then)."""
+    if spec.form not in ("sliding", "sliding-mla") or spec.kind == "buffer":
+        return spec
+    return spec._replace(form="full" if spec.form == "sliding" else "mla", window=None)
 
 
 def _drafting(draft: Architecture, target: Sequence[LayerSpec], dtype: str, options: Options, rule: Rules) -> list[LayerSpec]:
@@ -417,7 +430,7 @@ def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, option
     if sparse:
         return _SPARSE_MLA_BLOCK
     if not mla:
-        return DEFAULT_BLOCK
+        return _FA4_PAGE if _wide_pages(architecture, options, rule) else DEFAULT_BLOCK
     if _generation(options) == 10:
         narrow = any(
             attend.qk_dim - item.cache.value_dim == 128
@@ -426,6 +439,16 @@ def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, option
         )  # fmt: skip
         return rule.mla_block_narrow if narrow else rule.mla_block
     return _FLASH_MLA_BLOCK if _generation(options) in (None, 9) else DEFAULT_BLOCK
+
+
+def _wide_pages(architecture: Architecture, options: Options, rule: Rules) -> bool:
+    """Whether FlashAttention 4 reads pages of its own: for heads of 256 on Blackwell's data centre GPUs, where it is asked for (FlashInfer
+    comes first there). Source: vLLM 0.30 to 0.33, v1/attention/backends/flash_attn.py `_get_fa4_hd256_block_size`."""
+    if options.attention != "FLASH_ATTN" or _generation(options) != 10 or not at_least(options.version, 0, 30):
+        return False
+    heads = {(cache.key_dim, cache.value_dim) for cache in (held.cache for held in held_caches(architecture)) if cache.heads}
+    sinks = any(tensor.name.endswith("sinks") for _, tensor, _ in architecture.each_tensor())
+    return heads == {(256, 256)} and options.dcp == 1 and not sinks
 
 
 def _state_blocks(found: Collection[str], caching: bool, options: Options, rule: Rules) -> tuple[int, int]:

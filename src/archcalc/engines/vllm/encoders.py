@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.engines.placement import Placement
 from archcalc.engines.vllm.rules import at_least, rules
+from archcalc.engines.vllm.runner import second_runner
 from archcalc.model import Architecture, Encoder, widths
 
 if TYPE_CHECKING:
     from archcalc.engines.budget import Serving
+    from archcalc.engines.vllm.settings import Settings
+    from archcalc.hardware import Device
 
 
 class Encoding(NamedTuple):
@@ -36,8 +39,8 @@ _UNKNOWN = {"vision": (16384, 4096, 588), "audio": (1500, 1500, 256)}
 
 # `--limit-mm-per-prompt` by default (vLLM 0.10.0, config.py `MultiModalConfig.get_limit_per_prompt`).
 _IMAGES_PER_PROMPT = 999
-# From when Model Runner V2 ran dense models by default, and from when its profiling runs encoders.
-_V2_DENSE, _V2_PROFILES = (0, 25), (0, 27)
+# From when Model Runner V2's profiling runs encoders.
+_V2_PROFILES = (0, 27)
 # In 0.11 and 0.12 a token of a video with times was taken for 12.5 positions, and the outputs were kept at that length (models/qwen3_vl.py
 # `get_max_video_tokens`, v1/worker/gpu_model_runner.py `profile_run`).
 _STAMPS_COUNTED_UNTIL = (0, 13)
@@ -66,7 +69,7 @@ def encoders(architecture: Architecture) -> tuple[tuple[Encoder, ...], str]:
 
 
 def encoding(
-    memory: int,
+    device: Device,
     architecture: Architecture,
     placement: Placement,
     serving: Serving,
@@ -85,7 +88,7 @@ def encoding(
     v1/worker/utils.py; 0.10.0, v1/worker/gpu_model_runner.py; 0.6.4, worker/model_runner.py `profile_run`; models/qwen3_vl.py
     `fast_pos_embed_interpolate`.
     """
-    if not serving.images or not _profiles_encoders(architecture, serving.version):
+    if not serving.images or not _profiles_encoders(device, architecture, serving.version, serving.own):
         return Encoding()
     known, note = encoders(architecture)
     limits = dict(serving.own.limits) if serving.own is not None else {}
@@ -120,7 +123,7 @@ def encoding(
         if e.modality != longest.modality or length(e) != each:
             continue
         rows = items * (1 if e.stamped else each // e.tokens) * e.patches
-        live = min(rows, (memory // 10 // e.row_bytes if e.row_bytes and batches else e.chunk) or rows)
+        live = min(rows, (device.visible_bytes // 10 // e.row_bytes if e.row_bytes and batches else e.chunk) or rows)
         wide = 6 * e.hidden + 2 * e.inner // placement.tp
         if e.interpolated and not at_least(serving.version, *_FUSED_POSITIONS):
             wide = max(wide, 18 * e.hidden)
@@ -145,11 +148,9 @@ def _text_alone(known: tuple[Encoder, ...], version: str | None) -> str:
     return "--limit-mm-per-prompt " + ",".join(f"{kind}=0" for kind in kinds)
 
 
-def _profiles_encoders(architecture: Architecture, version: str | None) -> bool:
-    """Whether the profiling runs encoders: until 0.26 Model Runner V2 did not, which then ran dense models without state.
+def _profiles_encoders(device: Device, architecture: Architecture, version: str | None, own: Settings | None) -> bool:
+    """Whether the profiling runs encoders: until 0.26 Model Runner V2 did not.
 
-    Source: vLLM 0.25, v1/worker/gpu/model_runner.py `profile_run`, config/vllm.py `_is_default_v2_model_runner_model`.
+    Source: vLLM 0.25, v1/worker/gpu/model_runner.py `profile_run`.
     """
-    if at_least(version, *_V2_PROFILES) or not at_least(version, *_V2_DENSE) or architecture.facts.moe is not None:
-        return True
-    return any(cache.kind == "state" for s in architecture.stacks if s.part == "decoder" for k in s.kinds for cache in k.caches)
+    return at_least(version, *_V2_PROFILES) or not second_runner(device, architecture, version, own)

@@ -44,6 +44,11 @@ def asked(read: Read) -> Asked:
     for flag, ways in (("--tensor-parallel-size", tp), ("--pipeline-parallel-size", pp), ("--data-parallel-size", dp)):
         if not 1 <= ways <= 4096:
             raise UsageError(f"{flag} {ways}: a number of ranks was expected", "1 or more")
+    nodes = read.get("--nnodes") or 1
+    if not 1 <= nodes <= tp * pp * dp or tp * pp * dp % nodes:
+        raise UsageError(
+            f"--nnodes {nodes}: {tp * pp * dp} GPUs do not lie evenly on {nodes} machines", "name as many as share them"
+        )
     unmodelled: list[str] = []
     notes: list[str] = []
     overrides = list(_overrides(read, unmodelled))
@@ -70,7 +75,7 @@ def asked(read: Read) -> Asked:
     if quant := _quantization(read):
         values["quant"] = quant
     own, draft = _settings(read, program, unmodelled, notes)
-    own, passed_over = _environment(read, own)
+    own, passed_over = _environment(read, own._replace(nodes=nodes))
     if draft is not None:
         unmodelled.append("--speculative-model" if read.get("--speculative-model") else "--speculative-config")
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
@@ -89,7 +94,10 @@ def check_known(version: str | None) -> None:
 
 
 def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
-    """What variables say (envs.py), and those that this release looks at no more."""
+    """What variables say (envs.py), and those that this release looks at no more.
+
+    Images hold FlashInfer, which samples by itself where it is found (0.8.4 to 0.11.0, docker/Dockerfile and
+    v1/sample/ops/topk_topp_sampler.py)."""
     given = dict(read.command.environment)
     backend = given.get("VLLM_ATTENTION_BACKEND", "").strip("\"' ")
     own = own._replace(
@@ -97,6 +105,13 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         caps_to_window=bool(read.get("--disable-sliding-window")),
         capped_by_backend=backend if backend in rules(read.version).interleaved_window else "",
     )
+    own = own._replace(
+        second_runner=_switch(given.get("VLLM_USE_V2_MODEL_RUNNER")),
+        counts_graphs=_switch(given.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS")),
+        fused_sampler=_switch(given.get("VLLM_USE_FLASHINFER_SAMPLER")),
+    )
+    if own.fused_sampler is None and read.command.imaged and at_least(read.version, 0, 8) and not at_least(read.version, 0, 11, 1):
+        own = own._replace(fused_sampler=True)
     engine = given.get("VLLM_USE_V1")
     if engine is None:
         return own, frozenset()
@@ -104,6 +119,12 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         # 0.7 had the second engine for a trial, the first is gone since 0.11.
         return own, frozenset({"VLLM_USE_V1"})
     return own._replace(first_engine=engine.strip() == "0"), frozenset()
+
+
+def _switch(value: str | None) -> bool | None:
+    """A number as a switch, None where it is not set (envs.py `bool(int(...))`)."""
+    text = (value or "").strip("\"' ")
+    return text != "0" if text.isdecimal() else None
 
 
 def _model(read: Read) -> str:
@@ -253,9 +274,8 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
     if read.get("--enable-lora"):
         own["loras"] = int(read.get("--max-loras") or 1)
         own["lora_rank"] = int(read.get("--max-lora-rank") or 16)
-    if read.get("--disable-sliding-window"):
-        # The length is capped; that layers keep no window is not taken into account.
-        unmodelled.append("--disable-sliding-window")
+    if (backend := read.get("--attention-backend")) is not None:
+        own["attention"] = str(backend).upper()
     if str(read.get("--device") or "auto") not in ("auto", "cuda"):
         unmodelled.append("--device")
     return Settings(**own), draft
@@ -281,13 +301,16 @@ def _limits(value: Any) -> tuple[tuple[str, int], ...]:
 def _graphs(read: Read, notes: list[str]) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if read.get("--enforce-eager"):
-        return {"graphs": False}
+        return {"graphs": False, "compiled": False}
     level = read.get("--optimization-level")
     compilation = read.get("--compilation-config")
     found: dict[str, Any] = {}
     if compilation is not None:
         text = str(compilation)
         found = {"level": int(text)} if text.isdecimal() else json_of("--compilation-config", compilation)
+    off = found.get("mode", found.get("level")) in (0, "NONE")
+    if str(level) in ("0", "O0") or off:
+        own["compiled"] = False
     if str(level) in ("0", "O0") or (found.get("mode") in (0, "NONE") and "cudagraph_mode" not in found):
         own["graphs"] = False
     mode = str(found.get("cudagraph_mode", "")).upper()

@@ -26,7 +26,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         options = options._replace(
             block_size=own.block_size, prefix_caching=own.prefix_caching, hybrid_kv_cache_manager=own.hybrid_manager,
             mamba_ssm_cache_dtype=own.ssm_dtype, num_speculative_tokens=own.draft_tokens, mtp=own.mtp, draft=own.draft,
-            model_dtype=own.dtype,
+            model_dtype=own.dtype, windows=not own.caps_to_window and not own.capped_by_backend, attention=own.attention,
         )  # fmt: skip
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):

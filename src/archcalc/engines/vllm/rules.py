@@ -24,6 +24,7 @@ RELEASES = (
 NEWEST = RELEASES[-1]
 
 FirstEngine = Literal["always", "old GPUs", "never"]
+SecondRunner = Literal["never", "dense", "all"]
 Check = Literal["layers", "first group", "groups"]
 Pages = Literal["one size", "one type", "longer blocks", "padded by stride", "padded"]
 Packed = Literal["none", "tuples", "slots", "stacked"]
@@ -61,9 +62,11 @@ class Rules(NamedTuple):
     `sparse_rows`: when DeepSeek-V3.2's rows are packed as fp8. `sparse_fp8`: GLM-5 keeps fp8 by itself on Blackwell. `half_first`: the
     dtype that a float32 config is served in.
 
-    Budget. `first_engine`: where the first engine runs. `utilization`, `graphs_counted`, `penalties`, `sorted_sampling`: see
-    `engines.budget`. `batches`: defaults of batched tokens and sequences; `few_sequences`: no more sequences than tokens of a batch;
-    `short_batches`: no more tokens than all sequences have. `encoder_items`: how many images the profile run encodes.
+    Budget. `first_engine`: where the first engine runs, `second_runner`: which models Model Runner V2 runs, `second_filters`: whether it
+    profiles its sampler with filters. `utilization`,
+    `graphs_counted`, `sorted_sampling`: see `engines.budget`. `batches`: defaults of batched tokens and sequences; `few_sequences`: no
+    more sequences than tokens of a batch; `short_batches`: no more tokens than all sequences have. `encoder_items`: how many images the
+    profile run encodes.
 
     Lengths. `longrope_original`: without a length, a model of LongRoPE serves the positions before scaling. `yarn_length`: YaRN reaches
     its original positions times its factor, or what the config states. `original_outside`: those stated beside the scaling count first.
@@ -107,8 +110,9 @@ class Rules(NamedTuple):
     half_first: str = "fp16"
     first_engine: FirstEngine = "always"
     utilization: float = 0.9
+    second_runner: SecondRunner = "never"
+    second_filters: bool = False
     graphs_counted: bool = False
-    penalties: bool = False
     sorted_sampling: bool = True
     batches: Batches = "first engine"
     few_sequences: bool = False
@@ -322,6 +326,10 @@ CHANGES: tuple[Change, ...] = (
         f"{_UTILS} unify_kv_cache_spec_page_size",
     ),
     Change(
+        "0.25.0", "second_runner", "dense", "Model Runner V2 runs dense models without states",
+        "config/vllm.py _is_default_v2_model_runner_model",
+    ),
+    Change(
         "0.25.0", "dtypes",
         (*_8_BITS, "bfloat16", "fp8_ds_mla", "float16", "int8_per_token_head", "fp8_per_token_head", "nvfp4", "int4_per_token_head"),
         "`int4_per_token_head`", _CACHE,
@@ -368,10 +376,7 @@ CHANGES: tuple[Change, ...] = (
         "0.29.0", "flying_stages", True, "a batch more than pipeline stages is in flight",
         "config/vllm.py max_concurrent_batches, use_v2_model_runner",
     ),
-    Change(
-        "0.29.0", "penalties", True, "Model Runner V2 keeps penalties of every sequence",
-        "v1/worker/gpu/sample/penalties.py PenaltiesState",
-    ),
+    Change("0.29.0", "second_runner", "all", "Model Runner V2 runs all models", "config/vllm.py use_v2_model_runner"),
     Change("0.30.0", "yarn_length", "as stated", "YaRN's factor is no part of the length", _LENGTH),
     Change(
         "0.30.0", "dtypes",
@@ -393,6 +398,10 @@ CHANGES: tuple[Change, ...] = (
     Change(
         "0.33.0", "aligned_checkpoints", True, "blocks of hybrids are a multiple of what the kernel exports at",
         "platforms/interface.py _align_hybrid_block_size",
+    ),
+    Change(
+        "0.33.0", "second_filters", True, "the second runner's sampler is profiled with filters too",
+        "v1/worker/gpu/model_runner.py _dummy_sampler_run",
     ),
     Change("0.33.0", "batches", "GB10 small", "GB10 counts as a small GPU", f"{_ARGS} get_batch_defaults"),
 )  # fmt: skip

@@ -21,7 +21,9 @@ class Settings(NamedTuple):
     a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`.
     `allows_longer` is `VLLM_ALLOW_LONG_MAX_MODEL_LEN`, `caps_to_window`
     `--disable-sliding-window`, `capped_by_backend` an attention backend that does the same to models of two kinds of layers.
-    `first_engine` is `VLLM_USE_V1`, reversed.
+    `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
+    `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
+    `--nnodes`, `attention` `--attention-backend`.
     """
 
     sequences: int | None = None
@@ -56,3 +58,9 @@ class Settings(NamedTuple):
     caps_to_window: bool = False
     capped_by_backend: str = ""
     first_engine: bool | None = None
+    second_runner: bool | None = None
+    compiled: bool = True
+    counts_graphs: bool | None = None
+    fused_sampler: bool | None = None
+    nodes: int = 1
+    attention: str = ""
