@@ -392,12 +392,16 @@ def _shown(r: dict[str, Any], concurrency: int) -> dict[str, Any]:
     return {**r, "rate": bound if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:,.1f}", "concurrency": concurrency}
 
 
-def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: TextIO) -> None:
-    """Models and machines as one table, with what it stands on below; a dictionary is the line of one that was refused."""
+def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: TextIO, more: Sequence[str] = ()) -> None:
+    """Models and machines as one table, with `more` and what it stands on below; a dictionary is the line of one that was refused."""
     made = [r for r in reports if not isinstance(r, dict)]
     lines = [_shown(r if isinstance(r, dict) else table_row(r), 1) for r in reports]
-    notes = [*_would_fit(made), *_table_notes(made)]
-    _write(form, FITS, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
+    notes = [*more, *_would_fit(made), *_table_notes(made)]
+    # A list of all machines names its model below it, and what it holds fits.
+    same = {"fits"} if all(line["fits"] for line in lines) else set()
+    same |= {"source"} if len({line["source"] for line in lines}) == 1 else set()
+    columns = tuple(column for column in FITS if not (more and column.key in same))
+    _write(form, columns, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
 
 
 def _write(
@@ -446,8 +450,15 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."
     if assumed := _assumed(reports):
         yield f"taken for granted: {assumed}"
-    for machine, of in dict.fromkeys((f"{r.gpus}x{r.gpu}", r.cost.of) for r in reports if r.cost):
+    prices = list(dict.fromkeys((f"{r.gpus}x{r.gpu}", r.cost.of) for r in reports if r.cost))
+    for machine, of in prices[:_PRICES]:
         yield f"price of {machine}: {of}"
+    if len(prices) > _PRICES:
+        yield f"prices of the other {len(prices) - _PRICES}: the cheapest listing of each likewise; --format json names them (cost.of)"
+
+
+_PRICES = 6
+"""Machines whose price is told of in full below a table."""
 
 
 _OR = {
