@@ -24,6 +24,7 @@ from archcalc.engines.placement import Placement
 from archcalc.errors import UsageError
 from archcalc.hardware import device, parse_spec
 from archcalc.loader import load
+from conftest import Run
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data" / "speed_rows.jsonl").read_text().splitlines()]
 BUNDLED = [r for r in ROWS if "/" not in r["model"]]
@@ -262,6 +263,28 @@ def test_a_target_is_kept_with_its_margin() -> None:
         ).stdout
     )  # fmt: skip
     assert not more["fits"] or more["speed"]["tpot_ms"] * MARGIN > 20
+
+
+@pytest.mark.parametrize(("asked", "met"), [(None, True), (8, True), (60, False)])
+def test_a_target_is_kept_by_the_requests_that_were_asked_for(asked: int | None, met: bool, cli: Run) -> None:
+    """What was asked is a constraint, and other plans are judged for as many at once as the plan that they stand beside."""
+    call = "fit qwen3-32b --gpu 4xh200 --ctx 16k --tpot 15ms --format json --offline".split()
+    got = json.loads(cli(*call, *(["--concurrency", str(asked)] if asked else [])).stdout)
+    assert got["fits"] and got["speed"]["target"]["met"] is met
+    assert got["concurrency"] == asked or (asked is None and 8 < got["concurrency"] < 60)
+    assert len(got["runners_up"]) >= 2
+    for other in got["runners_up"]:
+        plan = {f"--{key}": str(other["plan"][key]) for key in ("tp", "pp", "dp")}
+        words = [word for pair in plan.items() for word in pair]
+        alone = json.loads(
+            cli(
+                *"fit qwen3-32b --gpu 4xh200 --ctx 16k --format json --offline --concurrency".split(),
+                str(got["concurrency"]),
+                *words,
+            ).stdout
+        )
+        assert other["headroom_bytes"] == alone["per_gpu"]["headroom_bytes"]
+    assert met or "without --concurrency" in got["speed"]["target"]["why"]
 
 
 def test_a_target_that_no_plan_reaches_says_how_near_it_comes() -> None:
