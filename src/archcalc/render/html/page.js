@@ -148,9 +148,13 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     kv_tokens: best.tokens,
     usd_per_hour: here.usd,
     instance: here.instance,
+    instances: here.instances,
     command: best.fits ? commandOf(fit, row, dtype, tokens) : "",
   };
 }
+
+/** What is rented: an instance, or several. */
+const offered = ({ instance, instances }) => (instances > 1 ? `${instances} x ${instance}` : instance);
 
 /** The machines with a price that hold a model so, the cheapest first: `frontier` are those that hold more sequences than all cheaper ones. */
 function rents(data, model, context, concurrency, dtype) {
@@ -160,7 +164,7 @@ function rents(data, model, context, concurrency, dtype) {
       const made = chosen(data, model, device.id, count, context, concurrency, dtype);
       if (made.error || !made.best.fits || made.here.usd === null) continue;
       const most = made.best.row[ROW.fewer] ? Math.min(made.best.most, made.best.row[ROW.fewer] * made.best.row[ROW.dp]) : made.best.most;
-      found.push({ device: device.id, count, name: `${count} x ${device.name}`, usd: made.here.usd, instance: made.here.instance, sequences: Math.floor(most) });
+      found.push({ device: device.id, count, name: `${count} x ${device.name.replace(/^(NVIDIA|AMD|Intel) /, "")}`, usd: made.here.usd, instance: offered(made.here), sequences: Math.floor(most) });
     }
   }
   found.sort((a, b) => a.usd - b.usd || b.sequences - a.sequences || a.count - b.count);
@@ -264,7 +268,7 @@ const FIGURES = [
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
   ["most sequences of this context", (r) => grouped(r.max_concurrency, 2)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
-  ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${r.instance})`)],
+  ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${offered(r)})`)],
   ["command", (r) => r.command || "none: it does not fit"],
 ];
 
@@ -470,16 +474,17 @@ function start() {
       chart(document.getElementById("rent-chart"), made);
       document.getElementById("rent-rows").replaceChildren(
         ...made.flatMap(({ frontier }, i) => {
-          const rows = frontier.slice(0, ROWS).map((one) => [one.name, `$${grouped(one.usd, 2)} (${one.instance})`, group(one.sequences)]);
+          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.instance]);
           const none = coming() ? "none yet: plans are still coming" : "no machine of this page with a price holds it";
-          return (rows.length ? rows : [[none, "–", "–"]]).map(([name, usd, held]) =>
+          return (rows.length ? rows : [[none, "–", "–", ""]]).map(([name, usd, held, of]) =>
             element(
               "tr",
               {},
               element("th", { scope: "row" }, element("span", { class: `key s${i}`, "aria-hidden": "true" }), data.models[i].name),
               element("td", {}, name),
-              element("td", {}, usd),
+              element("td", { class: "n" }, usd),
               element("td", { class: "n" }, held),
+              element("td", { class: "of" }, of),
             ),
           );
         }),
