@@ -324,11 +324,18 @@ class Server(ThreadingHTTPServer):
     @staticmethod
     def warm() -> None:
         """Loads what pages need, beside the first request: most of its time would go into that."""
-        threading.Thread(target=listed, daemon=True).start()
+        threading.Thread(target=_warm, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.server_address[1]}/"
+
+
+def _warm() -> None:
+    listed()
+    # What a page takes to be made is loaded with the first one.
+    for _ in make_page(zoo.names()[:1]).parts:
+        pass
 
 
 class Handler(BaseHTTPRequestHandler):
