@@ -92,3 +92,9 @@ def test_what_all_machines_cannot_be_asked(call: str, said: str, cli: Run) -> No
     done = cli("fit", *call.split(), "--offline") if "--" not in call.split() else cli("fit", "--offline", *call.split())
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_without_a_gpu_here_the_next_step_is_to_name_one_or_all(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archcalc.hardware.here.gpus", lambda _: [])
+    done = cli("fit", "qwen3-8b", "--ctx", "8k", "--offline")
+    assert done.returncode == 2 and "or --gpu all for what can be rented" in done.stderr

@@ -245,7 +245,12 @@ def command(
             # One engine and the weights as published, so that machines are compared and nothing else.
             settings = settings._replace(engine=settings.engine or DEFAULT)
             stored = stored._replace(max_quant=stored.max_quant or "none")
-        asks = _questions(machine, load, split, stored.quant, settings, host)
+        try:
+            asks = _questions(machine, load, split, stored.quant, settings, host)
+        except UsageError as error:
+            if source and "no GPU is found" in error.message:
+                error.hint += ", or --gpu all for what can be rented"
+            raise
         if not source:
             least = units.parse_count(listing.min_params) if listing.min_params else 0
             order, family, license_ = listing.sort or _fits.Order.best, listing.family, listing.license_
