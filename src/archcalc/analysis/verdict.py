@@ -44,8 +44,7 @@ def fit_report(
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
     wanted = wanted or speed.Wanted()
-    free = found.asked(asked)
-    found, ask, target = speed.aimed(found, free, wanted)
+    found, ask, target = speed.aimed(found, found.asked(asked), wanted)
     best, device = found.best, ask.gpus.device
     longest = max_context(found.model, best, ask)
     rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
@@ -64,7 +63,7 @@ def fit_report(
         fits=best.fits,
         verdict=verdict(best, ask, own) + _unlike(choice.best, published) + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
-        why=why(found, free, target),
+        why=why(found, ask),
         per_gpu=report.FitPerGpu(
             memory_bytes=b.memory_bytes,
             budget_bytes=b.budget_bytes,
@@ -218,13 +217,9 @@ def _start(best: Fit, ask: Ask, longest: int) -> report.FitStart:
     return report.FitStart(False, start.limit, flag)
 
 
-def why(found: Plans, ask: Ask, target: speed.Target | None = None) -> str:
-    """Why this placement, in words; `target` is the promise that it was chosen for, where there is one."""
+def why(found: Plans, ask: Ask) -> str:
+    """Why this placement, in words."""
     p = found.best.placement
-    if target is not None and ask.gpus.count > 1 and not all(getattr(ask, name) for name in ("tp", "pp", "dp")):
-        return (
-            "of the plans that keep the target the one with the most tokens a second" if target.met else "the nearest to the target"
-        )
     if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
         return _rest(p, ask, asked)
     if ask.gpus.count == 1:

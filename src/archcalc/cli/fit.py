@@ -515,7 +515,6 @@ def _wanted(load: Load, calibration: str | None, engine: str | None) -> Wanted:
         engine,
         None if load.tpot is None else units.parse_seconds(load.tpot),
         None if load.ttft is None else units.parse_seconds(load.ttft),
-        concurrency=load.concurrency,
     )
     if calibration is not None:
         from archcalc.analysis.speed.calibrate import read_calibration

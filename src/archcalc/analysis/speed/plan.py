@@ -46,9 +46,8 @@ USUAL = 1024
 class Wanted(NamedTuple):
     """What is asked of speed beside the plan.
 
-    `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, and kept by `concurrency`
-    requests at once where that was asked for, else by the most that do. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for
-    weights that lie there.
+    `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds. `ram_bytes_per_s` is the
+    bandwidth of the CPU's memory, for weights that lie there.
     """
 
     isl: int | None = None
@@ -58,7 +57,6 @@ class Wanted(NamedTuple):
     ttft: float | None = None
     calibration: Calibration | None = None
     ram_bytes_per_s: int | None = None
-    concurrency: int | None = None
 
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context."""
@@ -125,8 +123,7 @@ class Target(NamedTuple):
 
 
 def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
-    """The placement and the concurrency, the largest or the one asked for, whose forecast, with the margin, keeps the target; most tokens
-    a second first.
+    """The placement and the largest concurrency whose forecast, with the margin, keeps the target; most tokens a second first.
 
     None where nothing is forecast for any placement.
     """
@@ -152,17 +149,13 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
                 return False
             return wanted.ttft is None or (made.ttft is not None and made.ttft.value * MARGIN <= wanted.ttft)
 
-        least = wanted.concurrency or placement.dp
-        alone = at(least)
+        alone = at(placement.dp)
         if alone is None or alone.tpot is None:
             continue
-        near = Target(placement, least, False, alone.tpot.value)
+        near = Target(placement, placement.dp, False, alone.tpot.value)
         if nearest is None or near.nearest < nearest[0]:
             nearest = near.nearest, near
-        if wanted.concurrency is None:
-            most = largest(keeps, MOST_SEQUENCES)
-        else:
-            most = least if keeps(least) else 0
+        most = largest(keeps, MOST_SEQUENCES)
         made = at(most) if most else None
         if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
             assert made.tpot is not None
@@ -181,12 +174,8 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
     p = target.placement
     narrowed = ask._replace(concurrency=target.concurrency, tp=p.tp, pp=p.pp, ep=p.ep, dp=p.dp)
     made = plans(found.model.architecture, narrowed, alternatives=0, model=found.model)
-    if not found.others:
-        return made, narrowed, target
-    # The others are for as many requests at once as the plan that they stand beside.
-    same = plans(found.model.architecture, ask._replace(concurrency=target.concurrency), len(found.others) + 1, found.model)
-    others = tuple(f for f in (same.best, *same.others) if f.placement != p)
-    return made._replace(others=others[: len(found.others)]), narrowed, target
+    others = tuple(f for f in (found.best, *found.others) if f.placement != p)
+    return made._replace(others=others[:3]), narrowed, target
 
 
 def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> report.FitSpeed:
@@ -245,7 +234,7 @@ def _missed(target: Target | None, wanted: Wanted) -> str | None:
     ms = 1000 * target.nearest
     return (
         f"no plan that fits keeps it: the nearest comes to {ms:.3g} ms a token at {target.concurrency} at once, {ms * MARGIN:.3g} with"
-        " the margin" + ("; without --concurrency: the most requests at once that keep it" if wanted.concurrency else "")
+        " the margin"
     )
 
 
