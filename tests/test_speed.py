@@ -284,7 +284,6 @@ def test_a_target_is_kept_by_the_requests_that_were_asked_for(asked: int | None,
             ).stdout
         )
         assert other["headroom_bytes"] == alone["per_gpu"]["headroom_bytes"]
-    assert met or "without --concurrency" in got["speed"]["target"]["why"]
 
 
 def test_a_target_that_no_plan_reaches_says_how_near_it_comes() -> None:

@@ -183,8 +183,12 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
     p = target.placement
     narrowed = ask._replace(concurrency=target.concurrency, tp=p.tp, pp=p.pp, ep=p.ep, dp=p.dp)
     made = plans(found.model.architecture, narrowed, alternatives=0, model=found.model)
-    others = tuple(f for f in (found.best, *found.others) if f.placement != p)
-    return made._replace(others=others[:3]), narrowed, target
+    if not found.others:
+        return made, narrowed, target
+    # The others are for as many requests at once as the plan that they stand beside.
+    same = plans(found.model.architecture, ask._replace(concurrency=target.concurrency), len(found.others) + 1, found.model)
+    others = tuple(f for f in (same.best, *same.others) if f.placement != p)
+    return made._replace(others=others[: len(found.others)]), narrowed, target
 
 
 def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> report.FitSpeed:
