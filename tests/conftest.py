@@ -35,12 +35,16 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
-    def call(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    def call(
+        *arguments: str, stdin: bytes | str | None = b"", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         out, err = io.StringIO(), io.StringIO()
         status = 0
+        given = stdin.encode() if isinstance(stdin, str) else stdin or b""
         with (
+            mock.patch.dict(os.environ, env or {}),
             mock.patch.object(sys, "argv", ["archcalc", *arguments]),
-            mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")),
+            mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")),
             redirect_stdout(out),
             redirect_stderr(err),
         ):

@@ -103,17 +103,17 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_config_that_cannot_be(case: str, run: Run, tmp_path: Path) -> None:
+def test_config_that_cannot_be(case: str, cli: Run, tmp_path: Path) -> None:
     config, named = CONFIGS[case]
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    done = run("inspect", "config.json")
+    done = cli("inspect", "config.json")
     assert done.returncode == 2
     assert done.stdout == ""
     assert named in done.stderr
     assert "config.json" in done.stderr
     assert "Traceback" not in done.stderr
     assert "internal error" not in done.stderr
-    line = json.loads(run("inspect", "config.json", "--format", "jsonl").stdout)
+    line = json.loads(cli("inspect", "config.json", "--format", "jsonl").stdout)
     assert line["source"] == "config.json"
     assert named in line["error"]["message"]
     assert set(line["error"]) == {"code", "message", "hint"}
@@ -134,10 +134,10 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("case", TEXTS)
-def test_file_that_is_no_config(case: str, run: Run, tmp_path: Path) -> None:
+def test_file_that_is_no_config(case: str, cli: Run, tmp_path: Path) -> None:
     text, said = TEXTS[case]
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    done = run("inspect", "config.json")
+    done = cli("inspect", "config.json")
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "config.json" in done.stderr
@@ -154,33 +154,33 @@ def test_infinity_where_real_configs_have_it() -> None:
 
 
 @pytest.mark.parametrize("model_type", ["../../x", "os", "_schema", "zorblax"])
-def test_unknown_type_with_the_usual_keys_is_marked_a_guess(model_type: str, run: Run, tmp_path: Path) -> None:
+def test_unknown_type_with_the_usual_keys_is_marked_a_guess(model_type: str, cli: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "model_type": model_type}), encoding="utf-8")
-    done = run("inspect", ".")
+    done = cli("inspect", ".")
     assert done.returncode == 0
     assert "guessed" in done.stdout
     assert "~8,030,261,248" in done.stdout
     assert "assumed" in done.stdout
-    report = json.loads(run("inspect", ".", "--format", "json").stdout)
+    report = json.loads(cli("inspect", ".", "--format", "json").stdout)
     assert report["status"] == "guessed"
 
 
-def test_unmodelled_keys_are_told(run: Run, tmp_path: Path) -> None:
+def test_unmodelled_keys_are_told(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "num_extra_heads": 3}), encoding="utf-8")
-    report = json.loads(run("inspect", ".", "--format", "json").stdout)
+    report = json.loads(cli("inspect", ".", "--format", "json").stdout)
     assert (report["status"], report["unmodelled_keys"]) == ("partial", ["num_extra_heads"])
 
 
-def test_remote_code_is_neither_fetched_nor_run(run: Run, tmp_path: Path) -> None:
+def test_remote_code_is_neither_fetched_nor_run(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "configuration_evil.py").write_text("open('touched', 'w')", encoding="utf-8")
     config = {**LLAMA, "auto_map": {"AutoConfig": "configuration_evil.Evil"}}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert run("inspect", ".").returncode == 0
+    assert cli("inspect", ".").returncode == 0
     assert not (tmp_path / "touched").exists()
 
 
-def test_one_that_fails_does_not_stop_the_others(run: Run) -> None:
-    done = run("inspect", "gpt2", "no-such-model", "qwen3-0.6b", "--format", "jsonl")
+def test_one_that_fails_does_not_stop_the_others(cli: Run) -> None:
+    done = cli("inspect", "gpt2", "no-such-model", "qwen3-0.6b", "--format", "jsonl")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
     assert [line["source"] if "error" in line else line["source"]["name"] for line in lines] == [
@@ -189,7 +189,7 @@ def test_one_that_fails_does_not_stop_the_others(run: Run) -> None:
         "qwen3-0.6b",
     ]
     assert lines[1]["error"]["code"] == "not-found"
-    both = run("inspect", "gpt2", "no-such-model", "--format", "json")
+    both = cli("inspect", "gpt2", "no-such-model", "--format", "json")
     assert both.returncode == 1
     assert [("error" in r) for r in json.loads(both.stdout)] == [False, True]
     assert "no-such-model" in both.stderr
@@ -224,14 +224,14 @@ def test_one_that_fails_does_not_stop_the_others(run: Run) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_calls_exit_2_and_say_why(arguments: list[str], said: str, run: Run) -> None:
-    done = run(*arguments)
+def test_wrong_calls_exit_2_and_say_why(arguments: list[str], said: str, cli: Run) -> None:
+    done = cli(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_closed_pipe_and_full_disk(run: Run, tmp_path: Path) -> None:
+def test_closed_pipe_and_full_disk(cli: Run, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "archcalc", "tensors", "deepseek-v3", "--expand"]
     with subprocess.Popen([*command, "--format", "jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -344,13 +344,13 @@ def test_messages_name_no_python_object(name: str, value: Any, place: int, deep:
 
 
 @pytest.mark.parametrize("name", ["idefics_perciever"])
-def test_a_part_of_a_model_is_refused_plainly(name: str, run: Run, tmp_path: Path) -> None:
+def test_a_part_of_a_model_is_refused_plainly(name: str, cli: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": name}))
-    done = run("inspect", str(tmp_path / "config.json"))
+    done = cli("inspect", str(tmp_path / "config.json"))
     assert done.returncode == 2
     assert f"{name} is the type of a part of a model" in done.stderr
     assert not PYTHON.search(done.stderr)
-    types = {row["model_type"] for row in json.loads(run("models", "--types", "--format", "json").stdout)}
+    types = {row["model_type"] for row in json.loads(cli("models", "--types", "--format", "json").stdout)}
     assert name not in types
     assert {"llama", "clip_text_model", "deepseek_v3"} & types >= {"llama", "deepseek_v3"}
 
@@ -368,11 +368,11 @@ def test_a_mapping_that_json_could_not_hold_is_refused_plainly() -> None:
             archcalc.load(source, offline=True)  # type: ignore[arg-type]
 
 
-def test_a_group_of_compressed_tensors_without_weights(run: Run, tmp_path: Path) -> None:
+def test_a_group_of_compressed_tensors_without_weights(cli: Run, tmp_path: Path) -> None:
     quantized = {"quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["re:.*"], "config_groups": {"a": {}}}
     (tmp_path / "config.json").write_text(json.dumps({**LLAMA, "quantization_config": quantized}), encoding="utf-8")
     for engine in ("llama.cpp", "vllm"):
-        assert "internal error" not in run("fit", "config.json", "--gpu", "h100", "--engine", engine).stderr
+        assert "internal error" not in cli("fit", "config.json", "--gpu", "h100", "--engine", engine).stderr
 
 
 # A text that ends a line, opens a tag and a link, moves the cursor and turns the direction of text.
@@ -393,10 +393,10 @@ def test_text_of_a_config_is_no_markdown(command: list[str], run: Run, tmp_path:
     assert "\u001b" not in said
 
 
-def test_text_of_a_config_is_plain_in_a_page(run: Run, tmp_path: Path) -> None:
+def test_text_of_a_config_is_plain_in_a_page(cli: Run, tmp_path: Path) -> None:
     config = {**LLAMA, HOSTILE: 1, "rope_scaling": {"rope_type": "linear", "factor": 2.0, HOSTILE: 1}, "hidden_act": HOSTILE}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert run("report", "config.json", "--out", "page.html").returncode == 0
+    assert cli("report", "config.json", "--out", "page.html").returncode == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<img" not in page
     assert "\u001b" not in page
@@ -411,10 +411,10 @@ def test_passes_without_end_are_refused() -> None:
         )
 
 
-def test_blocks_that_are_no_numbers_stop_no_plan(run: Run, tmp_path: Path) -> None:
+def test_blocks_that_are_no_numbers_stop_no_plan(cli: Run, tmp_path: Path) -> None:
     config = zoo.config("qwen3-30b-a3b") | {"quantization_config": {"quant_method": "fp8", "weight_block_size": ["x", 128]}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    done = run("fit", str(tmp_path), "--gpu", "8xh100", "--ctx", "8k")
+    done = cli("fit", str(tmp_path), "--gpu", "8xh100", "--ctx", "8k")
     assert done.returncode in (0, 1, 2)
     assert "internal error" not in done.stderr
 

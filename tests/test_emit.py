@@ -5,113 +5,72 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from archcalc.emit import KINDS, LOAD_S, RATE
 from conftest import Run
 
-# Structures as their sources document them: allowed keys with what they hold; a list holds items of its one kind, `None` anything, and
-# "!" marks keys that have to be there.
-PROBE = {
-    "httpGet!": {"path!": str, "port!": (int, str)},
-    "periodSeconds": int,
-    "failureThreshold": int,
-    "timeoutSeconds": int,
-    "initialDelaySeconds": int,
+# Cut down to what is emitted by scripts/build_schemas.py from what is published; sources and versions stand in the file.
+SCHEMAS = json.loads((Path(__file__).parent / "data" / "schemas.json").read_text(encoding="utf-8"))
+# kubernetes-sigs/lws 024af08, api/leaderworkerset/v1/leaderworkerset_types.go: `LeaderWorkerSetSpec`, `LeaderWorkerTemplate` and their
+# kubebuilder marks; the pods' are the Kubernetes API's own.
+_TEMPLATE = {
+    "type": "object",
+    "required": ["workerTemplate"],
+    "properties": {
+        "size": {"type": "integer"},
+        "restartPolicy": {"enum": ["Default", "RecreateGroupOnPodRestart", "RecreateGroupAfterStart", "None"]},
+        "leaderTemplate": SCHEMAS["PodTemplateSpec"],
+        "workerTemplate": SCHEMAS["PodTemplateSpec"],
+    },
+    "additionalProperties": False,
 }
-CONTAINER = {
-    "name!": str, "image!": str, "command": [str], "args": [str], "env": [{"name!": str, "value": str, "valueFrom": None}],
-    "ports": [{"name": str, "containerPort!": int, "protocol": str}],
-    "resources": {"limits": None, "requests": None},
-    "startupProbe": PROBE, "readinessProbe": PROBE, "livenessProbe": PROBE,
-    "volumeMounts": [{"name!": str, "mountPath!": str, "readOnly": bool}],
-}  # fmt: skip
-# The Kubernetes API reference, apps/v1 Deployment and v1 Service.
-METADATA = {"name!": str, "labels": None}
-DEPLOYMENT = {
-    "apiVersion!": "apps/v1", "kind!": "Deployment", "metadata!": METADATA,
-    "spec!": {
-        "replicas": int, "strategy": {"type!": "Recreate"}, "progressDeadlineSeconds": int, "selector!": {"matchLabels!": None},
-        "template!": {
-            "metadata!": {"labels!": None},
-            "spec!": {"containers!": [CONTAINER], "volumes": [{"name!": str, "emptyDir": None, "hostPath": {"path!": str, "type": str}}]},
+LWS = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "apiVersion": {"const": "leaderworkerset.x-k8s.io/v1"},
+        "kind": {"const": "LeaderWorkerSet"},
+        "metadata": SCHEMAS["Deployment"]["properties"]["metadata"],
+        "spec": {
+            "type": "object",
+            "required": ["leaderWorkerTemplate"],
+            "properties": {
+                "replicas": {"type": "integer"},
+                "leaderWorkerTemplate": _TEMPLATE,
+                "startupPolicy": {"enum": ["LeaderCreated", "LeaderReady"]},
+            },
+            "additionalProperties": False,
         },
     },
-}  # fmt: skip
-SERVICE = {
-    "apiVersion!": "v1", "kind!": "Service", "metadata!": METADATA,
-    "spec!": {"selector!": None, "ports!": [{"name": str, "port!": int, "targetPort": (int, str)}]},
-}  # fmt: skip
-# The Compose specification, 05-services.md and deploy.md.
-COMPOSE = {
-    "services!": {
-        "*": {
-            "image!": str, "entrypoint": [str], "command": [str], "ports": [str], "ipc": str, "restart": str, "environment": None,
-            "volumes": [str], "devices": [str], "group_add": [str], "security_opt": [str],
-            "healthcheck": {"test!": [str], "interval": str, "timeout": str, "retries": int, "start_period": str},
-            "deploy": {"resources!": {"reservations!": {"devices!": [{"driver": str, "count": int, "capabilities!": [str]}]}}},
-        }
-    }
-}  # fmt: skip
-# vllm-project/production-stack a6c01db, helm/values.schema.json: `servingEngineSpec`.
-MODEL_SPEC = {
-    "name!": str, "repository!": str, "tag!": str, "modelURL!": str, "modelRevision": str, "replicaCount!": int, "requestCPU!": int,
-    "requestMemory!": str, "requestGPU!": int, "requestGPUType": str, "hf_token": {"secretName!": str, "secretKey!": str},
-    "vllmConfig": {"enablePrefixCaching": bool, "maxModelLen": int, "tensorParallelSize": int, "maxNumSeqs": int, "extraArgs": [str]},
-}  # fmt: skip
-HELM = {
-    "servingEngineSpec!": {
-        "containerPort": int, "startupProbe": PROBE, "livenessProbe": PROBE, "readinessProbe": PROBE, "modelSpec!": [MODEL_SPEC],
-    }
-}  # fmt: skip
-# llm-d-incubation/llm-d-modelservice 3051935, charts/llm-d-modelservice/values.schema.json and values.yaml.
-LLMD = {
-    "multinode": bool,
-    "modelArtifacts!": {"name!": str, "uri!": str, "size!": str, "authSecretName": str, "labels": None},
-    "accelerator": {"type!": str},
-    "routing!": {"servicePort!": int, "proxy!": {"enabled": bool, "targetPort!": int}},
-    "decode!": {
-        "create": bool, "replicas": int, "parallelism": {"tensor": int},
-        "containers!": [
-            {
-                **{k: v for k, v in CONTAINER.items() if "Probe" not in k and k != "volumeMounts"},
-                "modelCommand!": "custom", "mountModelVolume": bool,
-                "extraConfig": {"startupProbe": PROBE, "readinessProbe": PROBE, "livenessProbe": PROBE},
-            }
-        ],
-    },
-    "prefill": {"create": bool},
-}  # fmt: skip
+    "additionalProperties": False,
+}
 
 
-def conforms(value: Any, shape: Any, at: str = "") -> None:
-    if shape is None:
-        return
-    if isinstance(shape, dict):
-        assert isinstance(value, dict), at
-        allowed = {key.rstrip("!"): inner for key, inner in shape.items()}
-        for key in value:
-            assert isinstance(key, str), at
-            assert key in allowed or "*" in allowed, f"{at}.{key}"
-            conforms(value[key], allowed.get(key, allowed.get("*")), f"{at}.{key}")
-        assert {key[:-1] for key in shape if key.endswith("!")} <= value.keys(), at
-    elif isinstance(shape, list):
-        assert isinstance(value, list), at
-        for i, item in enumerate(value):
-            conforms(item, shape[0], f"{at}[{i}]")
-    elif isinstance(shape, str):
-        assert value == shape, at
-    else:
-        assert isinstance(value, shape), f"{at}: {value!r}"
-        assert not isinstance(value, bool) or shape is bool, at
+def container_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The container that llm-d's chart makes of its values (templates/_helpers.tpl): `extraConfig` is written into it as it stands."""
+    own = {key: value for key, value in values.items() if key not in ("modelCommand", "mountModelVolume", "extraConfig")}
+    return {**own, **values.get("extraConfig", {})}
 
 
-def emitted(run: Run, kind: str, call: str) -> str:
-    done = run("fit", *call.split(), "--emit", kind)
+def schema_of(document: dict[str, Any], kind: str) -> dict[str, Any]:
+    name = document.get("kind", kind)
+    found: dict[str, Any] = LWS if name == "LeaderWorkerSet" else SCHEMAS[name]
+    return found
+
+
+def wrong(document: Any, schema: dict[str, Any]) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(document)]
+
+
+def emitted(cli: Run, kind: str, call: str) -> str:
+    done = cli("fit", *call.split(), "--emit", kind)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -142,16 +101,16 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("kind", "call"), CALLS, ids=str)
-def test_read_back_it_is_the_same_plan(kind: str, call: str, run: Run, tmp_path: Path) -> None:
+def test_read_back_it_is_the_same_plan(kind: str, call: str, cli: Run, tmp_path: Path) -> None:
     """Through the command line both ways: what was asked, its file, and the file's own command."""
     name, _, rest = call.partition(" ")
     words = rest.split()
     asked = words if kind not in ("mlx", "modelfile") else [*words, "--engine", "mlx" if kind == "mlx" else "llama.cpp"]
-    first = json.loads(run("fit", name, *asked, "--format", "json").stdout)
+    first = json.loads(cli("fit", name, *asked, "--format", "json").stdout)
     path = tmp_path / "plan"
-    path.write_text(emitted(run, kind, call), encoding="utf-8")
+    path.write_text(emitted(cli, kind, call), encoding="utf-8")
     gpu = words[words.index("--gpu") + 1]
-    done = run("fit", "--gpu", gpu, "--command-file", str(path), "--concurrency", str(first["concurrency"]), "--format", "json")
+    done = cli("fit", "--gpu", gpu, "--command-file", str(path), "--concurrency", str(first["concurrency"]), "--format", "json")
     again = json.loads(done.stdout)
     for key in ("gpu", "gpus", "engine", "plan", "context_tokens", "fits"):
         assert again[key] == first[key], key
@@ -160,31 +119,50 @@ def test_read_back_it_is_the_same_plan(kind: str, call: str, run: Run, tmp_path:
         assert again["per_gpu"] == first["per_gpu"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "shape"), [("compose", [COMPOSE]), ("k8s", [DEPLOYMENT, SERVICE]), ("helm", [HELM]), ("llm-d", [LLMD])]
-)
-@pytest.mark.parametrize(
-    "call", ["qwen3-30b-a3b --gpu 2xh100", "gpt-oss-120b --gpu h100", "qwen3-8b --gpu mi300x --ctx 32k --kv-dtype fp8"]
-)
-def test_yaml_has_the_documented_structure(kind: str, shape: list[Any], call: str, run: Run) -> None:
-    documents = list(yaml.safe_load_all(emitted(run, kind, call)))
-    assert len(documents) == len(shape)
-    for document, each in zip(documents, shape, strict=True):
-        conforms(document, each)
+YAML = [(kind, call) for kind, call in CALLS if kind in ("compose", "k8s", "helm", "llm-d")]
 
 
-def test_a_key_that_is_not_documented_is_found() -> None:
-    with pytest.raises(AssertionError, match="replica"):
-        conforms(
-            {**yaml.safe_load("apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {selector: {}, ports: []}"), "replica": 1},
-            SERVICE,
-        )
+@pytest.mark.parametrize(("kind", "call"), YAML, ids=str)
+def test_yaml_is_valid_by_the_published_schemas(kind: str, call: str, cli: Run) -> None:
+    for document in yaml.safe_load_all(emitted(cli, kind, call)):
+        schema = schema_of(document, kind)
+        assert wrong(document, schema) == []
+        if kind == "llm-d":
+            assert all(wrong(container_of(each), SCHEMAS["Container"]) == [] for each in document["decode"]["containers"])
+        # What the schemas do not publish is found, wherever it stands.
+        assert wrong({**document, "replica": 1}, schema) and wrong([], schema)
 
 
-def test_gpus_image_port_and_probes_are_those_of_the_plan(run: Run) -> None:
-    plan = json.loads(run("fit", *MODEL.split(), "--format", "json").stdout)
+def places(value: Any, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The objects in a document whose keys are not free."""
+    schema = next((each for each in schema.get("anyOf", []) if each.get("type") in ("object", "array")), schema)
+    if isinstance(value, dict):
+        if schema.get("additionalProperties") is False:
+            yield value
+        rest = schema.get("additionalProperties")
+        for key, inner in value.items():
+            yield from places(inner, schema.get("properties", {}).get(key) or (rest if isinstance(rest, dict) else {}))
+    elif isinstance(value, list):
+        for item in value:
+            yield from places(item, schema.get("items", {}))
+
+
+@pytest.mark.parametrize(("kind", "least"), [("compose", 7), ("k8s", 20), ("helm", 6), ("llm-d", 6)], ids=str)
+def test_a_key_that_is_not_published_is_found_wherever_it_stands(kind: str, least: int, cli: Run) -> None:
+    document = next(iter(yaml.safe_load_all(emitted(cli, kind, MODEL))))
+    schema = schema_of(document, kind)
+    found = list(places(document, schema))
+    assert len(found) >= least
+    for place in found:
+        place["replica"] = 1
+        assert wrong(document, schema)
+        del place["replica"]
+
+
+def test_gpus_image_port_and_probes_are_those_of_the_plan(cli: Run) -> None:
+    plan = json.loads(cli("fit", *MODEL.split(), "--format", "json").stdout)
     weights = plan["per_gpu"]["weights_bytes"] * 2
-    deployment, service = yaml.safe_load_all(emitted(run, "k8s", MODEL))
+    deployment, service = yaml.safe_load_all(emitted(cli, "k8s", MODEL))
     pod = deployment["spec"]["template"]["spec"]["containers"][0]
     assert pod["resources"]["limits"] == {"nvidia.com/gpu": 2}
     assert pod["image"] == "vllm/vllm-openai:v0.33.0"
@@ -201,19 +179,19 @@ def test_gpus_image_port_and_probes_are_those_of_the_plan(run: Run) -> None:
         == service["spec"]["selector"]
         == deployment["spec"]["template"]["metadata"]["labels"]
     )
-    compose = yaml.safe_load(emitted(run, "compose", f"{MODEL} --engine-version 0.31.0"))["services"]["qwen3-30b-a3b"]
+    compose = yaml.safe_load(emitted(cli, "compose", f"{MODEL} --engine-version 0.31.0"))["services"]["qwen3-30b-a3b"]
     assert compose["image"] == "vllm/vllm-openai:v0.31.0"
     assert compose["deploy"]["resources"]["reservations"]["devices"][0]["count"] == 2
     assert int(compose["healthcheck"]["start_period"][:-1]) >= LOAD_S + weights // RATE
-    amd = yaml.safe_load(emitted(run, "compose", "qwen3-8b --gpu mi300x --ctx 8k"))["services"]["qwen3-8b"]
+    amd = yaml.safe_load(emitted(cli, "compose", "qwen3-8b --gpu mi300x --ctx 8k"))["services"]["qwen3-8b"]
     assert amd["devices"] == ["/dev/kfd", "/dev/dri"]
     assert "deploy" not in amd
 
 
-def test_scripts_are_read_by_a_shell(run: Run, tmp_path: Path) -> None:
+def test_scripts_are_read_by_a_shell(cli: Run, tmp_path: Path) -> None:
     for kind, call in (("slurm", MODEL), ("mlx", "qwen3-8b --gpu m4-max --quant mlx-int4"), ("lmstudio", "qwen3-8b --gpu m4-max")):
         path = tmp_path / kind
-        path.write_text(emitted(run, kind, call), encoding="utf-8")
+        path.write_text(emitted(cli, kind, call), encoding="utf-8")
         assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
     lines = (tmp_path / "slurm").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#!/bin/bash"
@@ -223,18 +201,18 @@ def test_scripts_are_read_by_a_shell(run: Run, tmp_path: Path) -> None:
     assert "#SBATCH --gpus-per-node=2" in head
 
 
-def test_a_folder_is_mounted_where_it_stands(run: Run, tmp_path: Path) -> None:
+def test_a_folder_is_mounted_where_it_stands(cli: Run, tmp_path: Path) -> None:
     from archcalc import zoo
 
     folder = tmp_path / "my model"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(zoo.config("qwen3-0.6b")), encoding="utf-8")
-    done = run("fit", str(folder), "--gpu", "4090", "--ctx", "8k", "--emit", "compose")
+    done = cli("fit", str(folder), "--gpu", "4090", "--ctx", "8k", "--emit", "compose")
     service = next(iter(yaml.safe_load(done.stdout)["services"].values()))
     assert service["volumes"] == [f"{folder}:{folder}:ro"]
     assert service["command"][0] == str(folder)
     (tmp_path / "compose.yaml").write_text(done.stdout, encoding="utf-8")
-    again = run("fit", "--gpu", "4090", "--command-file", str(tmp_path / "compose.yaml"), "--format", "json")
+    again = cli("fit", "--gpu", "4090", "--command-file", str(tmp_path / "compose.yaml"), "--format", "json")
     assert json.loads(again.stdout)["context_tokens"] == 8192
 
 
@@ -255,8 +233,8 @@ def test_a_folder_is_mounted_where_it_stands(run: Run, tmp_path: Path) -> None:
         ("--gpu h100 --emit k8s", "name a model", 2),
     ],
 )
-def test_what_no_file_can_be_written_for_is_refused(call: str, said: str, status: int, run: Run) -> None:
-    done = run("fit", *call.split())
+def test_what_no_file_can_be_written_for_is_refused(call: str, said: str, status: int, cli: Run) -> None:
+    done = cli("fit", *call.split())
     assert (done.returncode, done.stdout) == (status, "")
     assert said in done.stderr
     assert "internal error" not in done.stderr
@@ -267,14 +245,14 @@ def test_every_kind_is_tried() -> None:
 
 
 @pytest.mark.parametrize("kind", ["compose", "k8s", "helm", "llm-d", "slurm"])
-def test_a_command_of_ones_own_is_deployed_as_it_stands(kind: str, run: Run, tmp_path: Path) -> None:
+def test_a_command_of_ones_own_is_deployed_as_it_stands(kind: str, cli: Run, tmp_path: Path) -> None:
     words = "vllm serve qwen3-30b-a3b -tp 2 --max-model-len 16384 --max-num-seqs 16 --port 9000 --enforce-eager".split()
-    done = run("fit", "--gpu", "2xh100", "--emit", kind, "--", *words)
+    done = cli("fit", "--gpu", "2xh100", "--emit", kind, "--", *words)
     assert done.returncode == 0, done.stderr
     path = tmp_path / "plan"
     path.write_text(done.stdout, encoding="utf-8")
-    first = json.loads(run("fit", "--gpu", "2xh100", "--format", "json", "--", *words).stdout)
-    again = json.loads(run("fit", "--gpu", "2xh100", "--command-file", str(path), "--format", "json").stdout)
+    first = json.loads(cli("fit", "--gpu", "2xh100", "--format", "json", "--", *words).stdout)
+    again = json.loads(cli("fit", "--gpu", "2xh100", "--command-file", str(path), "--format", "json").stdout)
     assert (again["plan"], again["per_gpu"]) == (first["plan"], first["per_gpu"])
     if kind == "k8s":
         pod, service = yaml.safe_load_all(done.stdout)
@@ -283,18 +261,18 @@ def test_a_command_of_ones_own_is_deployed_as_it_stands(kind: str, run: Run, tmp
         assert container["args"].count("--port") == 1
 
 
-def test_a_command_that_no_chart_writes_is_refused(run: Run) -> None:
-    done = run("fit", "--gpu", "h100", "--emit", "helm", "--", "vllm", "serve", "--model", "qwen3-8b")
+def test_a_command_that_no_chart_writes_is_refused(cli: Run) -> None:
+    done = cli("fit", "--gpu", "h100", "--emit", "helm", "--", "vllm", "serve", "--model", "qwen3-8b")
     assert (done.returncode, "vllm serve MODEL" in done.stderr) == (2, True)
-    done = run("fit", "--gpu", "h100", "--emit", "compose", "--", "ollama", "run", "qwen3-8b")
+    done = cli("fit", "--gpu", "h100", "--emit", "compose", "--", "ollama", "run", "qwen3-8b")
     assert (done.returncode, "this is ollama" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
-def test_on_several_nodes_each_has_its_rank_and_the_address_of_the_first(run: Run, engine: str, tmp_path: Path) -> None:
+def test_on_several_nodes_each_has_its_rank_and_the_address_of_the_first(cli: Run, engine: str, tmp_path: Path) -> None:
     """srun(1): SLURM_NODEID is a task's node. The script is run with stand-ins that print what they are given; vLLM's others serve
     nothing (0.33, engine/arg_utils.py `--headless`)."""
-    text = emitted(run, "slurm", f"glm-4.6 --gpu 16xh100 --ctx 32k --engine {engine}")
+    text = emitted(cli, "slurm", f"glm-4.6 --gpu 16xh100 --ctx 32k --engine {engine}")
     assert "#SBATCH --nodes=2\n" in text and "#SBATCH --gpus-per-node=8\n" in text
     stands = {
         "srun": 'shift; for i in 0 1; do SLURM_NODEID=$i "$@"; done',
@@ -320,21 +298,11 @@ def test_on_several_nodes_each_has_its_rank_and_the_address_of_the_first(run: Ru
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
-def test_a_leader_and_its_workers_are_one_group(run: Run, engine: str) -> None:
-    """kubernetes-sigs/lws 0.7, leaderworkerset_types.go; the pods' and the Service's structure is that of the Kubernetes API."""
-    pod = {"metadata!": {"labels!": None}, "spec!": DEPLOYMENT["spec!"]["template!"]["spec!"]}  # type: ignore[index]
-    shape = {
-        "apiVersion!": "leaderworkerset.x-k8s.io/v1", "kind!": "LeaderWorkerSet", "metadata!": METADATA,
-        "spec!": {
-            "replicas": int,
-            "leaderWorkerTemplate!": {
-                "size!": int, "restartPolicy": "RecreateGroupOnPodRestart", "leaderTemplate": pod, "workerTemplate!": pod,
-            },
-        },
-    }  # fmt: skip
-    group, service = yaml.safe_load_all(emitted(run, "k8s", f"glm-4.6 --gpu 16xh100 --ctx 32k --engine {engine}"))
-    conforms(group, shape)
-    conforms(service, SERVICE)
+def test_a_leader_and_its_workers_are_one_group(cli: Run, engine: str) -> None:
+    """The Service is not named as the set: that is the name of the headless one by which its pods find each other (lws 024af08,
+    pkg/utils/controller/controller_utils.go, which makes it only where none of the name stands)."""
+    group, service = yaml.safe_load_all(emitted(cli, "k8s", f"glm-4.6 --gpu 16xh100 --ctx 32k --engine {engine}"))
+    assert service["metadata"]["name"] == f"{group['metadata']['name']}-leader"
     template = group["spec"]["leaderWorkerTemplate"]
     leader, worker = (template[f"{role}Template"] for role in ("leader", "worker"))
     labels = service["spec"]["selector"].items()

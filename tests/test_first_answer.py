@@ -23,9 +23,9 @@ Asked = Callable[..., Any]
 
 
 @pytest.fixture
-def asked(run: Run) -> Asked:
+def asked(cli: Run) -> Asked:
     def call(arguments: str, status: int = 0) -> Any:
-        done = run("fit", *arguments.split(), "--format", "json")
+        done = cli("fit", *arguments.split(), "--format", "json")
         assert done.returncode == status, done.stderr
         return json.loads(done.stdout)
 
@@ -115,12 +115,12 @@ def test_in_a_data_center_and_where_asked_weights_are_as_published(asked: Asked)
     assert {f["engine"] for f in got["formats"]} == {"llama.cpp"}
 
 
-def test_what_was_taken_for_granted_is_one_line(run: Run) -> None:
-    page = run("fit", "llama-3.1-8b", "--gpu", "4090").stdout
+def test_what_was_taken_for_granted_is_one_line(cli: Run) -> None:
+    page = cli("fit", "llama-3.1-8b", "--gpu", "4090").stdout
     assert "assumed" in page
     assert all(option in page for option in ("--ctx", "--engine", "--quant", "--concurrency"))
     said = "llama-3.1-8b --gpu 4090 --ctx 8k --engine vllm --quant fp8 --concurrency 2".split()
-    assert "assumed" not in run("fit", *said).stdout
+    assert "assumed" not in cli("fit", *said).stdout
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_engine_is_chosen_by_the_machine(gpu: str, engine: str) -> None:
     assert chosen_for(hardware.parse_spec(gpu).device) == engine
 
 
-def test_without_a_machine_it_is_this_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_machine_it_is_this_one(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from archcalc.cli._machines import machines_of
     from archcalc.hardware import here
 
@@ -168,8 +168,8 @@ def test_a_number_beside_vram_is_a_count_unless_a_card_is_named_so(
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
-def test_a_list_names_the_format_in_every_width(width: int, run: Run) -> None:
-    lines = run("fit", "--gpu", "4090", env={"COLUMNS": str(width)}).stdout.splitlines()
+def test_a_list_names_the_format_in_every_width(width: int, cli: Run) -> None:
+    lines = cli("fit", "--gpu", "4090", env={"COLUMNS": str(width)}).stdout.splitlines()
     assert {"model", "weights", "context", "tokens/s"} <= set(lines[0].split())
     assert "fits" not in lines[0].split()  # all that is shown does
     assert len([line for line in lines if " w4a16 " in line]) > 5
@@ -179,18 +179,18 @@ def test_a_list_names_the_format_in_every_width(width: int, run: Run) -> None:
         assert max(map(len, lines)) <= width
 
 
-def test_the_newest_and_largest_that_fit_come_first(run: Run) -> None:
-    rows = json.loads(run("fit", "--gpu", "4090", "--format", "json").stdout)
+def test_the_newest_and_largest_that_fit_come_first(cli: Run) -> None:
+    rows = json.loads(cli("fit", "--gpu", "4090", "--format", "json").stdout)
     key = [(not r["fits"], zoo.years_behind(r["release"]), -r["params_total"]) for r in rows]
     assert key == sorted(key)
     # The JSON has every model that the engine runs, the page those that fit, and the rest behind --all.
     assert len(rows) > 200
-    assert len(run("fit", "--gpu", "4090").stdout.splitlines()) < 40
-    assert len(run("fit", "--gpu", "4090", "--all").stdout.splitlines()) > len(rows)
+    assert len(cli("fit", "--gpu", "4090").stdout.splitlines()) < 40
+    assert len(cli("fit", "--gpu", "4090", "--all").stdout.splitlines()) > len(rows)
 
 
-def test_a_list_of_a_small_card_is_of_gguf_files(run: Run) -> None:
-    rows = json.loads(run("fit", "--gpu", "4060", "--format", "json").stdout)
+def test_a_list_of_a_small_card_is_of_gguf_files(cli: Run) -> None:
+    rows = json.loads(cli("fit", "--gpu", "4060", "--format", "json").stdout)
     assert {r["engine"] for r in rows} == {"llama.cpp"}
     best = [r for r in rows if r["fits"]]
     # 8 GB hold 9 B parameters in four bits, and not in eight.
@@ -203,31 +203,31 @@ def test_a_list_of_a_small_card_is_of_gguf_files(run: Run) -> None:
 CROSS = "llama-3.1-8b qwen3-32b --gpu 8xH100,8xH200 --gpu 8xMI300X --ctx 32k --concurrency 64".split()
 
 
-def test_a_table_has_every_model_on_every_machine(run: Run) -> None:
-    done = run("fit", *CROSS, "--format", "json")
+def test_a_table_has_every_model_on_every_machine(cli: Run) -> None:
+    done = cli("fit", *CROSS, "--format", "json")
     rows = json.loads(done.stdout)
     assert [(r["source"], r["gpu"]) for r in rows] == [
         (name, gpu) for name in ("llama-3.1-8b", "qwen3-32b") for gpu in ("h100-sxm-80gb", "h200-sxm-141gb", "mi300x-192gb")
     ]
     assert done.returncode == (0 if all(r["fits"] for r in rows) else 1)
-    lines = run("fit", *CROSS, "--format", "jsonl").stdout.splitlines()
+    lines = cli("fit", *CROSS, "--format", "jsonl").stdout.splitlines()
     assert [json.loads(line) for line in lines] == rows
     # Each is what the same call says of it alone.
-    alone = json.loads(run("fit", "qwen3-32b", "--gpu", "8xh200", *CROSS[-4:], "--format", "json").stdout)
+    alone = json.loads(cli("fit", "qwen3-32b", "--gpu", "8xh200", *CROSS[-4:], "--format", "json").stdout)
     assert alone == rows[4]
 
 
-def test_a_table_reads_the_same_in_every_format(run: Run) -> None:
-    rows = json.loads(run("fit", *CROSS, "--format", "json").stdout)
-    table = run("fit", *CROSS).stdout
-    of_csv = list(csv.DictReader(io.StringIO(run("fit", *CROSS, "--format", "csv").stdout)))
+def test_a_table_reads_the_same_in_every_format(cli: Run) -> None:
+    rows = json.loads(cli("fit", *CROSS, "--format", "json").stdout)
+    table = cli("fit", *CROSS).stdout
+    of_csv = list(csv.DictReader(io.StringIO(cli("fit", *CROSS, "--format", "csv").stdout)))
     for r, line, cells in zip(rows, table.splitlines()[1:], of_csv, strict=False):
         assert line.split()[:5] == [r["source"], f"{r['gpus']}x{r['gpu']}", "yes" if r["fits"] else "no", r["plan"]["quant"], "32k"]
         assert (cells["source"], cells["gpu"], cells["fits"]) == (r["source"], r["gpu"], str(r["fits"]))
         assert cells["price_of"] == r["cost"]["of"]
         assert float(cells["usd_per_hour"]) == r["cost"]["usd_per_hour"]
-    markdown = [line for line in run("fit", *CROSS, "--format", "markdown").stdout.splitlines() if line.startswith("|")]
-    latex = [line for line in run("fit", *CROSS, "--format", "latex").stdout.splitlines() if line.endswith("\\\\")]
+    markdown = [line for line in cli("fit", *CROSS, "--format", "markdown").stdout.splitlines() if line.startswith("|")]
+    latex = [line for line in cli("fit", *CROSS, "--format", "latex").stdout.splitlines() if line.endswith("\\\\")]
     assert len(markdown) == len(rows) + 2
     assert len(latex) == len(rows) + 1
     assert len({line.count("|") for line in markdown}) == 1
@@ -242,40 +242,40 @@ def test_a_table_reads_the_same_in_every_format(run: Run) -> None:
             self.found += tag in ("td", "th")
 
     page = Cells()
-    page.feed(run("fit", *CROSS, "--format", "html").stdout)
+    page.feed(cli("fit", *CROSS, "--format", "html").stdout)
     assert page.found == (len(rows) + 1) * (latex[0].count("&") + 1)
 
 
-def test_prices_say_what_they_are_of(run: Run) -> None:
-    for r in json.loads(run("fit", *CROSS, "--format", "json").stdout):
+def test_prices_say_what_they_are_of(cli: Run) -> None:
+    for r in json.loads(cli("fit", *CROSS, "--format", "json").stdout):
         offer = hardware.offers(r["gpu"], r["gpus"])[0][2]
         assert all(str(part) in r["cost"]["of"] for part in (offer.id, offer.provider, offer.price_date, "the whole of"))
     # A plan of fewer GPUs than the instance has pays for all of them, and says so.
-    share = json.loads(run("fit", "qwen3-32b", "--gpu", "4xh200", "--ctx", "8k", "--format", "json").stdout)
+    share = json.loads(cli("fit", "qwen3-32b", "--gpu", "4xh200", "--ctx", "8k", "--format", "json").stdout)
     assert "of which the plan uses 4" in share["cost"]["of"]
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_tables_fit_the_terminal(width: int, run: Run) -> None:
+def test_tables_fit_the_terminal(width: int, cli: Run) -> None:
     for call in (["fit", *CROSS], ["sweep", "gpt2", "gpt-oss-20b", "--gpu", "4090,8xh100", "--format", "table"]):
-        lines = run(*call, env={"COLUMNS": str(width)}).stdout.splitlines()
+        lines = cli(*call, env={"COLUMNS": str(width)}).stdout.splitlines()
         assert max(map(len, lines)) <= width
         assert {"model", "machine", "fits", "weights", "context", "tokens/s"} <= set(lines[0].split())
 
 
-def test_a_model_that_is_refused_has_its_line(run: Run) -> None:
-    done = run("fit", "llama-3.1-8b", "no-such-model", "--gpu", "8xh100,8xh200", "--ctx", "8k")
+def test_a_model_that_is_refused_has_its_line(cli: Run) -> None:
+    done = cli("fit", "llama-3.1-8b", "no-such-model", "--gpu", "8xh100,8xh200", "--ctx", "8k")
     assert done.returncode == 1
     assert done.stdout.count("refused") == 2
     assert "no-such-model" in done.stderr
 
 
-def test_a_list_of_cards_before_a_command_is_one_machine(run: Run) -> None:
+def test_a_list_of_cards_before_a_command_is_one_machine(cli: Run) -> None:
     words = ["--", "llama-server", "-m", "qwen3-30b-a3b", "-c", "8192"]
     for spec in ("1x5090,1x3090", "1x5090+1x3090"):
-        got = json.loads(run("fit", "--gpu", spec, "--quant", "q4_k_m", "--format", "json", *words).stdout)
+        got = json.loads(cli("fit", "--gpu", spec, "--quant", "q4_k_m", "--format", "json", *words).stdout)
         assert (got["gpu"], got["gpus"]) == ("rtx-5090+rtx-3090", 2)
-    several = run("fit", "--gpu", "5090", "--gpu", "3090", "--quant", "q4_k_m", "--format", "json", *words)
+    several = cli("fit", "--gpu", "5090", "--gpu", "3090", "--quant", "q4_k_m", "--format", "json", *words)
     assert [r["gpu"] for r in json.loads(several.stdout)] == ["rtx-5090", "rtx-3090"]
 
 
@@ -284,19 +284,19 @@ def test_a_list_is_split_at_its_commas_alone() -> None:
     assert hardware.split_list("1,024xH100,8xH200") == ["1,024xH100", "8xH200"]
 
 
-def test_a_sweep_has_the_columns_of_a_table_of_fits(run: Run) -> None:
+def test_a_sweep_has_the_columns_of_a_table_of_fits(cli: Run) -> None:
     call = ["llama-3.1-8b", "--ctx", "8k", "--concurrency", "4", "--gpu", "h100"]
-    row = json.loads(run("sweep", *call).stdout)
-    got = json.loads(run("fit", *call, "--format", "json").stdout)
+    row = json.loads(cli("sweep", *call).stdout)
+    got = json.loads(cli("fit", *call, "--format", "json").stdout)
     assert (row["engine_taken"], row["weights_taken"]) == (got["engine"], got["plan"]["quant"])
     assert row["context_taken"] == got["context_tokens"]
     assert (row["price_of"], row["usd_per_hour"]) == (got["cost"]["of"], got["cost"]["usd_per_hour"])
     assert row["usd_per_million_output_tokens"] == got["cost"]["usd_per_million_output_tokens"]
     assert row["bound_tokens_per_s"] == got["speed"]["bound_tokens_per_s"]
-    table = run("sweep", *call, "--format", "table").stdout.splitlines()
-    both = run("fit", *call[:-1], "h100,h200").stdout.splitlines()
+    table = cli("sweep", *call, "--format", "table").stdout.splitlines()
+    both = cli("fit", *call[:-1], "h100,h200").stdout.splitlines()
     assert set(both[0].split()) - {"fits"} <= {*table[0].split(), "machine"}
-    assert run("sweep", *call, "--format", "table", "--out", "rows.csv").returncode == 2
+    assert cli("sweep", *call, "--format", "table", "--out", "rows.csv").returncode == 2
 
 
 # Advice that can be followed
@@ -350,8 +350,8 @@ def test_layers_go_to_ram_only_where_there_is_enough(asked: Asked) -> None:
 @pytest.mark.parametrize(
     "call", ["llama-3.1-8b --seq 8k --micro-batch 8 --gpu h100 --lora 16", "qwen3-0.6b --seq 4k --micro-batch 64 --gpu 4090"]
 )
-def test_the_micro_batch_that_is_named_is_the_largest_that_fits(call: str, run: Run) -> None:
-    changes = json.loads(run("train", *call.split(), "--format", "json").stdout)["would_fit"]
+def test_the_micro_batch_that_is_named_is_the_largest_that_fits(call: str, cli: Run) -> None:
+    changes = json.loads(cli("train", *call.split(), "--format", "json").stdout)["would_fit"]
     (options,) = [c["options"] for c in changes if c["options"].startswith("--micro-batch") and " --" not in c["options"]]
     size = int(options.split()[1])
     words = call.split()
@@ -359,27 +359,27 @@ def test_the_micro_batch_that_is_named_is_the_largest_that_fits(call: str, run: 
     for n, fits in ((size, True), (size + 1, False)):
         words[at] = str(n)
         # The plan that stands where none fits, as it was chosen for the call.
-        got = json.loads(run("train", *words, "--checkpointing", "full", "--format", "json").stdout)
+        got = json.loads(cli("train", *words, "--checkpointing", "full", "--format", "json").stdout)
         assert got["fits"] == fits, n
 
 
 @pytest.mark.parametrize(
     "call", ["qwen3-235b-a22b --gpu 8xh200 --ctx 128k", "qwen3.5-27b --gpu 8xh200 --ctx 512k", "gpt2 --gpu 4090 --ctx 8k"]
 )
-def test_what_a_refusal_asks_to_set_it_names(call: str, run: Run) -> None:
+def test_what_a_refusal_asks_to_set_it_names(call: str, cli: Run) -> None:
     import shlex
 
-    done = run("fit", *call.split())
+    done = cli("fit", *call.split())
     assert done.returncode == 2
     hint = done.stderr[done.stderr.index("--set ") :].strip()
-    again = json.loads(run("fit", *call.split(), *shlex.split(hint), "--format", "json").stdout)
+    again = json.loads(cli("fit", *call.split(), *shlex.split(hint), "--format", "json").stdout)
     assert again["fits"]
     if "qwen" in call:
         assert "yarn" in hint
 
 
-def test_the_page_says_what_its_sequences_are(run: Run) -> None:
-    page = " ".join(run("fit", "llama-3.1-8b", "--gpu", "h100", "--ctx", "8k", "--concurrency", "4").stdout.split())
+def test_the_page_says_what_its_sequences_are(cli: Run) -> None:
+    page = " ".join(cli("fit", "llama-3.1-8b", "--gpu", "h100", "--ctx", "8k", "--concurrency", "4").stdout.split())
     assert "in each of 4 sequences" in page
     assert "if every one is 8k long, more if they are shorter" in page
     assert "such sequences" not in page
@@ -395,15 +395,15 @@ def test_the_page_says_what_its_sequences_are(run: Run) -> None:
         "train llama-3.1-8b --seq 1k --micro-batch 1 --seq 2k", "compare gpt2 --ctx 1k --ctx 512", "inspect gpt2 -f json -f csv",
     ],
 )  # fmt: skip
-def test_an_option_given_twice_is_refused(call: str, run: Run) -> None:
-    done = run(*call.split())
+def test_an_option_given_twice_is_refused(call: str, cli: Run) -> None:
+    done = cli(*call.split())
     assert (done.returncode, done.stdout) == (2, "")
     assert "is given 2 times" in done.stderr
 
 
-def test_options_that_may_be_repeated_are_not(run: Run) -> None:
-    assert run("inspect", "gpt2", "--set", "n_layer=2", "--set", "n_head=2", "--format", "json").returncode == 0
-    assert run("fit", "gpt2", "--gpu", "h100", "--gpu", "h200", "--offline", "--offline").returncode == 0
+def test_options_that_may_be_repeated_are_not(cli: Run) -> None:
+    assert cli("inspect", "gpt2", "--set", "n_layer=2", "--set", "n_head=2", "--format", "json").returncode == 0
+    assert cli("fit", "gpt2", "--gpu", "h100", "--gpu", "h200", "--offline", "--offline").returncode == 0
 
 
 def test_what_a_shell_completes() -> None:
@@ -425,11 +425,11 @@ COMPLETED = {
 
 
 @pytest.mark.parametrize(("option", "command"), [(option, each) for option, all_ in COMPLETED.items() for each in all_.split()])
-def test_options_complete_in_every_command(option: str, command: str, run: Run) -> None:
+def test_options_complete_in_every_command(option: str, command: str, cli: Run) -> None:
     """As bash asks: typer prints one word a line."""
     line = f"archcalc {command} {option} "
     env = {"_ARCHCALC_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "3"}
-    words = run(env=env).stdout.split()
+    words = cli(env=env).stdout.split()
     expected = {"--gpu": "h100", "--engine": "vllm", "--quant": "fp8", "--emit": "compose"}[option]
     assert expected in words
 
@@ -438,15 +438,15 @@ OFFLINE = "inspect tensors kv models compare fit diagnose calibrate pick plot tr
 
 
 @pytest.mark.parametrize("command", OFFLINE.split())
-def test_every_command_takes_offline(command: str, run: Run) -> None:
-    assert "--offline" in run(command, "--help", env={"COLUMNS": "200"}).stdout
+def test_every_command_takes_offline(command: str, cli: Run) -> None:
+    assert "--offline" in cli(command, "--help", env={"COLUMNS": "200"}).stdout
 
 
-def test_a_table_takes_nothing_for_granted_that_its_lines_contradict(run: Run) -> None:
-    page = " ".join(run("fit", "llama-3.1-8b", "qwen3-32b", "--gpu", "4090").stdout.split())
+def test_a_table_takes_nothing_for_granted_that_its_lines_contradict(cli: Run) -> None:
+    page = " ".join(cli("fit", "llama-3.1-8b", "qwen3-32b", "--gpu", "4090").stdout.split())
     assert "weights as published, or in a format that fits (--quant)" in page
     assert "weights in bf16" not in page
-    both = " ".join(run("fit", "qwen3-8b", "--gpu", "h100,4060").stdout.split())
+    both = " ".join(cli("fit", "qwen3-8b", "--gpu", "h100,4060").stdout.split())
     assert "vLLM (--engine) or llama.cpp (--engine)" in both
 
 

@@ -18,6 +18,7 @@ from archcalc.analysis.params import components
 from archcalc.arch import adapter_name, parse
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
+from conftest import Run
 
 DATA = Path(__file__).parent / "data" / "guesses.jsonl.gz"
 ROWS = [json.loads(line) for line in gzip.decompress(DATA.read_bytes()).decode().splitlines()]
@@ -129,3 +130,17 @@ def test_null_keys_speak_of_nothing() -> None:
 def test_a_number_for_each_layer_is_the_number_where_all_are_the_same() -> None:
     lists = {"num_experts_per_tok": [4] * 4, "moe_intermediate_size": [64] * 4, "num_shared_expert": [1] * 4}
     assert total(parse({**GLM, **lists})) == total(parse({**GLM, "n_shared_experts": 1}))
+
+
+def test_a_guess_says_what_would_make_it_counted(cli: Run, tmp_path: Path) -> None:
+    """And what it says works: a type of the same blocks, or the checkpoint itself."""
+    config = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100, "intermediate_size": 128}
+    path = tmp_path / "config.json"
+    more = {"model_type": "mine", "architectures": ["MineForCausalLM"], "max_position_embeddings": 512, "num_key_value_heads": 2}
+    path.write_text(json.dumps({**config, **more}), encoding="utf-8")
+    done = cli("inspect", str(path), "--offline")
+    assert "to have it counted: --reference" in " ".join(done.stdout.split())
+    refused = cli("fit", str(path), "--gpu", "h100", "--offline")
+    assert refused.returncode != 0 and "what would make it counted" in refused.stderr
+    counted = json.loads(cli("inspect", str(path), "--set", "model_type=llama", "--format", "json", "--offline").stdout)
+    assert counted["status"] == "counted" and not any("to have it counted" in note for note in counted["notes"])

@@ -116,7 +116,12 @@ def by_page(asked: Sequence[Case], text: str, tmp_path: Path, names: Sequence[st
     console.log(JSON.stringify(out, (_, v) => (typeof v === "bigint" ? "n" + v : v)));
     """
     done = subprocess.run([NODE, "-e", program], capture_output=True, text=True, check=True, cwd=tmp_path)
-    return [(whole(answer), line) for answer, line in json.loads(done.stdout)]
+    found = [(whole(answer), line) for answer, line in json.loads(done.stdout)]
+    for (_, device, count, *_), (answer, _) in zip(asked, found, strict=True):
+        # How many instances are rented is the page's alone: `archcalc fit` says so in words.
+        offers = hardware.offers(device, count)
+        assert answer.pop("instances", None) == (None if "error" in answer else offers[0][1] if offers else 0)
+    return found
 
 
 def whole(value: Any) -> Any:
@@ -162,6 +167,39 @@ def test_page_and_package_agree(written: str, tmp_path: Path) -> None:
     for case, (answer, _) in zip(asked, by_page(asked, written, tmp_path), strict=True):
         if not beyond_default(case, answer):
             assert answer == by_package(case), case
+
+
+@needs_node
+def test_what_is_rented_is_the_cheapest_that_holds_it(written: str, tmp_path: Path) -> None:
+    """Every machine with a price whose answer fits, and of them those that nothing cheaper outdoes."""
+    assert NODE is not None
+    (tmp_path / "blocks.json").write_text(json.dumps(blocks_of(written)))
+    program = f"""
+    const {{ rents, assemble }} = require({json.dumps(str(SCRIPT))});
+    const [opening, ...pieces] = JSON.parse(require("fs").readFileSync("blocks.json"));
+    const data = assemble(opening, pieces);
+    console.log(JSON.stringify(data.models.map((m) => rents(data, m, 1024, 40, 0))));
+    """
+    done = subprocess.run([NODE, "-e", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    made = json.loads(done.stdout)
+    for name in ("gpt-oss-120b", "qwen3-next-80b-a3b"):
+        rented = made[MODELS.index(name)]
+        asked: list[Case] = [(name, device.id, n, 1024, 40, "") for device, counts in page.machines() for n in counts]
+        answers = [(case, answer) for case, (answer, _) in zip(asked, by_page(asked, written, tmp_path), strict=True)]
+        fitting = {(c[1], c[2]): a for c, a in answers if a.get("fits") and a["usd_per_hour"] is not None}
+        assert {(one["device"], one["count"]) for one in rented["found"]} == set(fitting)
+        for one in rented["found"]:
+            answer = fitting[one["device"], one["count"]]
+            assert one["usd"] == answer["usd_per_hour"]
+            assert 40 <= one["sequences"] <= answer["max_concurrency"] + 0.001
+        best = [
+            one
+            for one in rented["found"]
+            if not any(o["usd"] <= one["usd"] and o["sequences"] > one["sequences"] for o in rented["found"])
+            and not any(o["usd"] < one["usd"] and o["sequences"] == one["sequences"] for o in rented["found"])
+        ]
+        assert len(best) > 2
+        assert [(o["usd"], o["sequences"]) for o in rented["frontier"]] == sorted({(o["usd"], o["sequences"]) for o in best})
 
 
 @needs_node

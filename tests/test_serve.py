@@ -91,13 +91,34 @@ def test_kept_pages_are_few() -> None:
     for n in range(100):
         list(pages.get([str(n)]).parts)
     assert len(pages._kept) <= 64
-    assert gzip.decompress(pages.get(["99"]).whole) == b"99"
+    assert list(pages.get(["99"]).parts) == ["99"]
 
 
-def test_a_page_that_was_left_in_the_middle_is_not_kept() -> None:
-    pages = server.Pages(lambda names: html.Page("", iter(["a", "b"])))
-    assert next(pages.get(["x"]).parts) == "a"
-    assert pages.get(["x"]).whole == b""
+def test_a_page_that_was_left_in_the_middle_is_made_on_from_there() -> None:
+    made = []
+
+    def make(names: Sequence[str]) -> html.Page:
+        made.append(names)
+        return html.Page("", iter(["a", "b"]), iter(["c", "d"]))
+
+    pages = server.Pages(make)
+    assert next(iter(pages.get(["x"]).parts)) == "a"
+    # What is asked for later comes after the page, whichever is taken first.
+    assert list(pages.more(["x"]).parts) == ["c", "d"]
+    assert list(pages.get(["x"]).parts) == ["a", "b"]
+    assert len(made) == 1
+
+
+def test_a_page_that_failed_is_made_anew() -> None:
+    def parts() -> Iterator[str]:
+        yield "a"
+        raise ValueError("once")
+
+    made = [html.Page("", parts()), html.Page("", iter(["a", "b"]))]
+    pages = server.Pages(lambda _: made.pop(0))
+    with pytest.raises(ValueError, match="once"):
+        list(pages.get(["x"]).parts)
+    assert list(pages.get(["x"]).parts) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -218,13 +239,21 @@ def test_only_its_own_list_sends_a_config(serving: server.Server) -> None:
     assert post(serving, [("config", "x" * (9 << 20))])[0].status == 413
 
 
-def test_the_panel_can_answer_before_all_of_the_page_is_there() -> None:
-    """The plans of the first GPU come before the script, those of the others one after the other behind it."""
-    parts = list(server.make_page(["gpt2"]).parts)
+def test_the_page_has_the_plans_of_one_gpu_and_asks_for_the_others() -> None:
+    """A page that is written holds all of them; what is asked for is the same."""
+    page = server.make_page(["gpt2"])
+    parts = list(page.parts)
     script = next(i for i, part in enumerate(parts) if part.startswith("<script>"))
-    assert 'id="data"' in parts[script - 2]
+    assert 'id="data" data-more="/plans?m=gpt2"' in parts[script - 2]
     assert '"device":"h100-sxm-80gb"' in parts[script - 1]
-    assert len(parts) > script + 30
+    pieces = [part for part in parts if 'class="piece"' in part]
+    assert len(pieces) == 1
+    assert "connect-src 'self'" in page.policy
+    pages = server.Pages(server.make_page)
+    asked = list(server.answer("/plans?m=gpt2", pages).parts)
+    whole = re.findall(r'class="piece">(.*?)</script>', html.write_page([load("gpt2", offline=True)]))
+    assert [line.rstrip("\n") for line in asked] == whole[1:]
+    assert server.answer("/plans?m=nothing", pages).status == 404
 
 
 def test_old_clients_get_the_page_to_its_end(serving: server.Server) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from html import escape
 from http import HTTPStatus
@@ -31,7 +31,8 @@ MOST_MODELS = 4
 """Models that stand side by side on one page."""
 MOST_BYTES = 8 << 20
 """Of a request's body. The largest configs that are published have about 100 KB."""
-_KEPT_PAGES = 64
+_KEPT_PAGES = 32
+"""A page on four models, with the plans of all GPUs, is a megabyte."""
 
 
 class Answer(NamedTuple):
@@ -40,8 +41,46 @@ class Answer(NamedTuple):
     status: HTTPStatus
     policy: str
     whole: bytes = b""
-    parts: Iterator[str] = iter(())
+    parts: Iterable[str] = ()
     stored: bool = True
+    kind: str = "text/html"
+
+
+class Shared:
+    """Parts that are made once, whoever takes them first, and that each taker gets from the first on."""
+
+    def __init__(self, parts: Iterator[str]) -> None:
+        self._parts, self._made, self._lock = parts, list[str](), threading.Lock()
+        self.broken = False
+
+    def __iter__(self) -> Iterator[str]:
+        at = 0
+        while True:
+            with self._lock:
+                if at == len(self._made) and not self._make():
+                    return
+                part = self._made[at]
+            yield part
+            at += 1
+
+    def _make(self) -> bool:
+        try:
+            part = next(self._parts, None)
+        except Exception:
+            # An iterator that failed has no more to give, and would look like one at its end.
+            self.broken = True
+            raise
+        if part is not None:
+            self._made.append(part)
+        return part is not None
+
+
+class Kept(NamedTuple):
+    """A page as it is made, and what it asks for once it is there."""
+
+    policy: str
+    parts: Shared
+    more: Shared
 
 
 class Pages:
@@ -49,34 +88,44 @@ class Pages:
 
     def __init__(self, make: Callable[[Sequence[str]], html.Page]) -> None:
         self._make = make
-        self._kept: OrderedDict[tuple[str, ...], tuple[str, bytes]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], Kept] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, names: Sequence[str]) -> Answer:
-        """The page: as it was kept, or in parts that are kept once all of them were taken."""
+    def _page(self, names: Sequence[str]) -> Kept:
         key = tuple(names)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return Answer(HTTPStatus.OK, *self._kept[key])
-        made = self._make(key)
+            found = self._kept.get(key)
+            if found is None or found.parts.broken or found.more.broken:
+                made = self._make(key)
+                parts = Shared(made.parts)
+                # The plans of the first GPU come before the others', and are made with the page.
+                found = self._kept[key] = Kept(made.policy, parts, Shared(_after(parts, made.more)))
+            self._kept.move_to_end(key)
+            while len(self._kept) > _KEPT_PAGES:
+                self._kept.popitem(last=False)
+            return found
 
-        def parts() -> Iterator[str]:
-            taken = []
-            for part in made.parts:
-                taken.append(part)
-                yield part
-            with self._lock:
-                self._kept[key] = made.policy, gzip.compress("".join(taken).encode(), 5)
-                while len(self._kept) > _KEPT_PAGES:
-                    self._kept.popitem(last=False)
+    def get(self, names: Sequence[str]) -> Answer:
+        """The page, in parts that are made once."""
+        page = self._page(names)
+        return Answer(HTTPStatus.OK, page.policy, parts=page.parts)
 
-        return Answer(HTTPStatus.OK, made.policy, parts=parts())
+    def more(self, names: Sequence[str]) -> Answer:
+        """What its script asks for, a line after the other."""
+        page = self._page(names)
+        return Answer(HTTPStatus.OK, page.policy, parts=page.more, kind="application/x-ndjson")
+
+
+def _after(first: Iterable[str], then: Iterator[str]) -> Iterator[str]:
+    """One after all of the other was made."""
+    for _ in first:
+        pass
+    yield from then
 
 
 def make_page(names: Sequence[str]) -> html.Page:
     """The page on bundled models."""
-    return html.make_page([load(name, offline=True) for name in names], home="/")
+    return html.make_page([load(name, offline=True) for name in names], home="/", more="/plans?" + _query(names))
 
 
 # The list
@@ -190,7 +239,7 @@ def answer(path: str, pages: Pages) -> Answer:
         return _whole(HTTPStatus.OK, index(" ".join(asked.get("q", []))[:200], asked.get("sort", [""])[0]))
     if url.path.startswith("/model/"):
         names = [url.path.removeprefix("/model/")]
-    elif url.path == "/compare":
+    elif url.path in ("/compare", "/plans"):
         names = list(dict.fromkeys(asked.get("m", [])))
         if wrong := _unknown(names):
             return wrong
@@ -203,7 +252,7 @@ def answer(path: str, pages: Pages) -> Answer:
     if wrong := _unknown(names):
         return wrong
     try:
-        return pages.get(names)
+        return pages.more(names) if url.path == "/plans" else pages.get(names)
     except ArchcalcError as error:
         return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, error.message)
 
@@ -275,11 +324,18 @@ class Server(ThreadingHTTPServer):
     @staticmethod
     def warm() -> None:
         """Loads what pages need, beside the first request: most of its time would go into that."""
-        threading.Thread(target=listed, daemon=True).start()
+        threading.Thread(target=_warm, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.server_address[1]}/"
+
+
+def _warm() -> None:
+    listed()
+    # What a page takes to be made is loaded with the first one.
+    for _ in make_page(zoo.names()[:1]).parts:
+        pass
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -357,7 +413,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection |= not made.whole and not chunked
         whole = made.whole if packed or not made.whole else gzip.decompress(made.whole)
         self.send_response(made.status)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", f"{made.kind}; charset=utf-8")
         if made.whole:
             self.send_header("Content-Length", str(len(whole)))
         elif chunked:
@@ -387,7 +443,7 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: requests of one's own browser are no news."""
 
 
-def _packed(parts: Iterator[str]) -> Iterator[bytes]:
+def _packed(parts: Iterable[str]) -> Iterator[bytes]:
     """Each part compressed so that it can be read when it is there."""
     packer = zlib.compressobj(5, zlib.DEFLATED, 31)
     for part in parts:
@@ -401,4 +457,8 @@ def compare_path(names: Sequence[str]) -> str:
     >>> compare_path(["gpt2", "qwen3-8b"])
     '/compare?m=gpt2&m=qwen3-8b'
     """
-    return "/compare?" + urlencode([("m", name) for name in names])
+    return f"/compare?{_query(names)}"
+
+
+def _query(names: Sequence[str]) -> str:
+    return urlencode([("m", name) for name in names])

@@ -222,8 +222,17 @@ def stored_as(dtype: str | None) -> str | None:
     return _STORED[dtype]
 
 
+_COUNTED = (
+    "to have it counted: --reference, where transformers knows the type; --set model_type=NAME, if its blocks are those of a type that "
+    "`archcalc models --types` lists; or its checkpoint (.safetensors, .gguf) as SOURCE, whose headers are counted"
+)
+"""What makes figures of a guess."""
+
+
 def _notes(a: Architecture, params: report.Params) -> list[str]:
     notes = list(a.notes)
+    if a.status == "guessed":
+        notes.append(_COUNTED)
     if params.active != params.total:
         left = "" if a.facts.moe is None else " the routed experts a token does not visit"
         if any(t.rows_read for _, t, _ in a.each_tensor()):

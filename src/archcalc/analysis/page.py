@@ -503,7 +503,7 @@ def _machine(made_of: _Tables, device: Device, counts: Sequence[int]) -> dict[st
         offers = hardware.offers(device.id, n)
         machine["counts"][n] = {
             "plans": made.rows, "fewer": made.fewer, "settings": settings, "errors": errors, "usd": offers[0][0] if offers else None,
-            "instance": offers[0][2].id if offers else None,
+            "instance": offers[0][2].id if offers else None, "instances": offers[0][1] if offers else 0,
         }  # fmt: skip
     return machine
 

@@ -31,7 +31,7 @@ def refuse_guess(architecture: Architecture) -> None:
     if architecture.status == "guessed":
         raise UnsupportedError(
             f"no adapter reads {architecture.model_type}: its figures are a guess, and no verdict stands on one",
-            "archcalc inspect shows the guess; archcalc models --types what is read exactly",
+            "archcalc inspect shows the guess, and what would make it counted",
         )
     refuse_headers(architecture)
     refuse_part(architecture)

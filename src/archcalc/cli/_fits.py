@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from archcalc.cli._run import Format, complain, each, leave, print_each
 from archcalc.errors import ArchcalcError, NoRoomError, UsageError
@@ -32,6 +32,22 @@ class Forms(str, Enum):
     html = "html"
 
 
+class Order(str, Enum):
+    """How a list is sorted, those that fit first."""
+
+    best = "best"
+    size = "size"
+    context = "context"
+    speed = "speed"
+    cost = "cost"
+
+
+SHOWN = 20
+"""Lines of a list that are printed without --all."""
+CLOSEST = 5
+"""Machines that are shown where none holds a model."""
+
+
 Emitted = tuple[str, "str | None", "str | None"]
 """What `--emit` writes, the engine's release and the image."""
 
@@ -54,6 +70,83 @@ def pairs_of(sources: Iterable[str], specs: Collection[GpuSpec]) -> list[str]:
     return found
 
 
+class Ranking(NamedTuple):
+    """The order of the machines of each model, and which are left out: with `every` those that do not fit, unless `all_` are asked for."""
+
+    order: Order = Order.best
+    every: bool = False
+    all_: bool = False
+
+    @property
+    def asked(self) -> bool:
+        return self.every or self.order is not Order.best
+
+
+AS_GIVEN = Ranking()
+
+
+class Ranked(NamedTuple):
+    """Pairs in their order with what reports them, what was left out, and whether there is a model that nothing holds."""
+
+    pairs: list[str]
+    report: Reporter
+    notes: tuple[str, ...]
+    missing: bool
+
+
+def holds(r: FitReport) -> bool:
+    """Whether a plan does all that was asked for."""
+    return r.fits and (r.speed.target is None or r.speed.target.met)
+
+
+def ranked(pairs: list[str], report: Reporter, ranking: Ranking) -> Ranked:
+    """Every pair judged, those of a model that hold it first, in the order that was asked for; what could not be judged comes last."""
+    made: dict[str, list[tuple[str, FitReport | ArchcalcError]]] = {}
+    for pair, result in each(pairs, report):
+        made.setdefault(str(pair), []).append((pair, result))
+    kept: list[tuple[str, FitReport | ArchcalcError]] = []
+    notes, missing = [], False
+    for source, results in made.items():
+        judged = [(p, r) for p, r in results if not isinstance(r, ArchcalcError)]
+        failed = [(p, r) for p, r in results if isinstance(r, ArchcalcError)]
+        judged.sort(key=lambda each: (not holds(each[1]), *_rank(each[1], ranking.order)))
+        good = [each for each in judged if holds(each[1])]
+        missing |= not good
+        if not ranking.every or ranking.all_ or not judged:
+            # Where no machine can be judged, one refusal says why for all.
+            kept += judged
+            kept += failed if judged or not ranking.every else failed[:1]
+            continue
+        if good:
+            kept += good[:SHOWN]
+            more = f", the first {SHOWN} of them here" if len(good) > SHOWN else ""
+            notes.append(f"{source}: held by {len(good)} of {len(results)} machines that are rented{more}: --all lists every one")
+        else:
+            kept += sorted(judged, key=lambda each: -each[1].per_gpu.headroom_bytes)[:CLOSEST]
+            notes.append(f"{source}: held by no machine that is rented; these come closest, and --all lists every one")
+    results_of = {id(pair): result for pair, result in kept}
+
+    def again(pair: str) -> FitReport:
+        result = results_of[id(pair)]
+        if isinstance(result, ArchcalcError):
+            raise result
+        return result
+
+    return Ranked([pair for pair, _ in kept], again, tuple(notes), missing)
+
+
+def _rank(r: FitReport, order: Order) -> tuple[float, ...]:
+    """Smaller is better: what an hour costs and then what a token costs, the speed, or the longest context."""
+    most = float("inf")
+    speed = -(r.speed.decode_tokens_per_s or r.decode_tokens_per_s_ceiling or 0)
+    if order is Order.cost:
+        token = r.cost.usd_per_million_output_tokens if r.cost else None
+        return (most if r.usd_per_hour is None else r.usd_per_hour), (most if token is None else token), speed
+    if order is Order.speed:
+        return (speed,)
+    return (-r.max_context_tokens,) if order is Order.context else ()
+
+
 def _emit(pairs: list[str], report: Reporter, emitted: Emitted) -> None:
     """The file that starts the one plan, and exit status 1 without one where it does not fit."""
     from archcalc.emit import emit
@@ -70,17 +163,28 @@ def _emit(pairs: list[str], report: Reporter, emitted: Emitted) -> None:
         )
         leave(1)
     sys.stdout.write(emit(emitted[0], made, pair.machine, emitted[1], emitted[2]))
+    if made.speed.target is not None and not made.speed.target.met:
+        sys.stdout.flush()
+        complain(f"{made.source} fits, and is not shown to keep the target: {made.speed.target.why}")
+        leave(1)
 
 
-def write(pairs: list[str], report: Reporter, form: Forms | Kept, explain: bool, emitted: Emitted | None = None) -> None:
-    """The reports in their format, and exit status 1 if one does not fit."""
+def write(
+    pairs: list[str], report: Reporter, form: Forms | Kept, explain: bool, emitted: Emitted | None = None, ranking: Ranking = AS_GIVEN
+) -> None:  # fmt: skip
+    """The reports in their format, and exit status 1 if one does not fit; of every machine, if there is a model that none holds."""
     if emitted is not None:
         _emit(pairs, report, emitted)
         return
+    several = len(pairs) > 1 and not explain
+    notes: tuple[str, ...] = ()
+    none = False
+    if ranking.asked:
+        pairs, report, notes, none = ranked(pairs, report, ranking)
     missing: list[str] = []
 
     def noted(r: FitReport) -> FitReport:
-        if not r.fits or (r.speed.target and not r.speed.target.met):
+        if not holds(r):
             missing.append(r.source)
         return r
 
@@ -100,7 +204,6 @@ def write(pairs: list[str], report: Reporter, form: Forms | Kept, explain: bool,
 
         write_csv(COLUMNS, [row(noted(r)) for r in reports], sys.stdout)
 
-    several = len(pairs) > 1 and not explain
     if form in (Forms.latex, Forms.html) or (several and form in (Forms.table, Forms.markdown)):
         from archcalc.render.fit import refused_row, write_fits
 
@@ -114,7 +217,7 @@ def write(pairs: list[str], report: Reporter, form: Forms | Kept, explain: bool,
             else:
                 rows.append(noted(result))
         if len(errors) < len(rows):
-            write_fits(rows, form.value, sys.stdout)
+            write_fits(rows, form.value, sys.stdout, notes)
             sys.stdout.flush()
         for error in errors:
             complain(error.message, error.hint)
@@ -126,5 +229,5 @@ def write(pairs: list[str], report: Reporter, form: Forms | Kept, explain: bool,
         print_each(
             pairs, report, chosen, plain=lambda r: to_plain(noted(r)), page=page, markdown=markdown, csv=csv
         )  # fmt: skip
-    if missing:
+    if none if ranking.every else missing:
         leave(1)

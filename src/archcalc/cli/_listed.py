@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from archcalc.cli._fits import Forms
+from archcalc.cli._fits import SHOWN, Forms, Order
 from archcalc.cli._run import complain, each, failure, leave
 from archcalc.errors import ArchcalcError
 
@@ -16,20 +15,6 @@ if TYPE_CHECKING:
     from archcalc.analysis.speed.plan import Wanted
     from archcalc.engines.plan import Ask
     from archcalc.hardware import GpuSpec
-
-
-class Order(str, Enum):
-    """How a list is sorted, those that fit first."""
-
-    best = "best"
-    size = "size"
-    context = "context"
-    speed = "speed"
-    cost = "cost"
-
-
-SHOWN = 20
-"""Lines of a list that are printed without --all."""
 
 
 def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:
@@ -86,7 +71,7 @@ def write(
                 errors.append((name, result))
             elif result is not None:
                 rows.append(result)
-        rows.sort(key=lambda r: (not r["fits"], *_order(sort, r)))
+        rows.sort(key=lambda r: (not r["fits"], r["target_met"] is False, *_order(sort, r)))
         found += rows
         if form is Forms.jsonl:
             for r in rows:

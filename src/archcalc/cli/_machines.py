@@ -18,6 +18,13 @@ def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = Fa
     """
     from archcalc import hardware
 
+    if every(gpu):
+        if alone or vram is not None or len(gpu or ()) > 1:
+            raise UsageError(
+                "--gpu all is every machine that is rented, for a model by its name",
+                "name the machine of a command" if alone else "leave the other --gpu and --vram out",
+            )
+        return hardware.rented()
     if not gpu or vram is not None:
         if gpu and len(gpu) > 1:
             raise UsageError(f"--vram {vram} is of one machine, and --gpu names {len(gpu)}", "ask about each alone")
@@ -33,6 +40,11 @@ def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = Fa
         parts = [text.replace("+", ",") if mixed else text] if alone else hardware.split_list(text)
         found += [machine(part, None, mixed) for part in parts]
     return list(dict.fromkeys(found))
+
+
+def every(gpu: Sequence[str] | None) -> bool:
+    """Whether `--gpu` asks for all machines that are rented."""
+    return any(text.strip().lower() == "all" for text in gpu or ())
 
 
 def counts(gpu: str) -> bool:

@@ -12,7 +12,7 @@ from archcalc.cli import _fits, _listed
 from archcalc.cli._command import calibrated, question, refuse
 from archcalc.cli._command import given as command_given
 from archcalc.cli._fits import Forms, Pair
-from archcalc.cli._machines import counts, machines_of
+from archcalc.cli._machines import counts, every, machines_of
 from archcalc.cli._options import (
     SPLIT,
     Ep,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from archcalc.hardware import GpuSpec
 
 MODELS = "With no SOURCE"
+LISTS = "In lists"
 
 
 class Machine(NamedTuple):
@@ -52,7 +53,7 @@ class Machine(NamedTuple):
             "--gpu",
             metavar="SPEC",
             autocompletion=gpus,
-            help="8xH100, 2x4090, m4-max-128gb, p5.48xlarge, or several: 8xH100,8xH200; this machine by default.",
+            help="8xH100, 2x4090, m4-max-128gb, p5.48xlarge, or several: 8xH100,8xH200; all that are rented: all; this machine by default.",
         ),
     ] = None
     vram: Vram = None
@@ -160,7 +161,7 @@ class Written(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Which bundled models a list holds."""
+    """What a list holds, and in what order."""
 
     min_params: Annotated[
         str | None, typer.Option("--min-params", metavar="N", help="Only models of that size: 7B.", rich_help_panel=MODELS)
@@ -170,11 +171,15 @@ class Listing(NamedTuple):
         str | None, typer.Option("--license", metavar="WORD", help="Only that license.", rich_help_panel=MODELS)
     ] = None
     sort: Annotated[
-        _listed.Order | None,
-        typer.Option("--sort", help="best (newest and largest, by default), size, context, speed or cost.", rich_help_panel=MODELS),
+        _fits.Order | None,
+        typer.Option(
+            "--sort",
+            help="cost, speed or context, and with no SOURCE size or best (newest and largest, by default).",
+            rich_help_panel=LISTS,
+        ),
     ] = None
     all_: Annotated[
-        bool, typer.Option("--all", help="All of the list: more than fit a page, and what does not fit.", rich_help_panel=MODELS)
+        bool, typer.Option("--all", help="All of the list: more than fit a page, and what does not fit.", rich_help_panel=LISTS)
     ] = False
 
 
@@ -217,8 +222,9 @@ def command(
     Several models or machines are one table. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
+    from archcalc.engines.engine import DEFAULT
 
-    emitted = _emitted(written, settings, form)
+    emitted, ranking = _emitted(written, settings, form), _fits.AS_GIVEN
     if emitted is not None:
         from archcalc.emit import engine_of
 
@@ -231,18 +237,30 @@ def command(
     else:
         if host.ram_bandwidth is not None:
             raise UsageError("--ram-bandwidth is for an engine's own command that leaves weights to the CPU", "leave it out")
-        _check(source, stored, written, listing, reading)
+        rented = every(machine.gpu)
+        _check(source, stored, written, listing, reading, rented)
         settings = settings._replace(engine=settings.engine if emitted is None else named)
-        asks = {spec: _question(spec, load, split, stored.quant, settings, host) for spec in machines_of(machine.gpu, machine.vram)}
         unsaid = _unsaid(machine, load, stored, settings)
+        if rented:
+            # One engine and the weights as published, so that machines are compared and nothing else.
+            settings = settings._replace(engine=settings.engine or DEFAULT)
+            stored = stored._replace(max_quant=stored.max_quant or "none")
+        try:
+            asks = _questions(machine, load, split, stored.quant, settings, host)
+        except UsageError as error:
+            if source and "no GPU is found" in error.message:
+                error.hint += ", or --gpu all for what can be rented"
+            raise
         if not source:
             least = units.parse_count(listing.min_params) if listing.min_params else 0
-            order, family, license_ = listing.sort or _listed.Order.best, listing.family, listing.license_
+            order, family, license_ = listing.sort or _fits.Order.best, listing.family, listing.license_
             _listed.write(asks, form, order, least, family, license_, stored.max_quant, listing.all_, unsaid)
             return
         alone = bool(settings.engine or said(split, but="dcp") or said(settings, but="engine"))
-        reports = _fits.pairs_of(source, asks), _of_sources(asks, stored.max_quant, alone, unsaid, reading)
-    _fits.write(*reports, form, written.explain, emitted)
+        reports = _fits.pairs_of(source, asks), _of_sources(asks, stored.max_quant, alone, unsaid, reading, brief=rented)
+        usual = _fits.Order.cost if rented else _fits.Order.best
+        ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_)
+    _fits.write(*reports, form, written.explain, emitted, ranking)
 
 
 def _emitted(written: Written, settings: Settings, form: Forms) -> _fits.Emitted | None:
@@ -256,10 +274,21 @@ def _emitted(written: Written, settings: Settings, form: Forms) -> _fits.Emitted
     return written.emit, settings.engine_version, written.image
 
 
-def _check(source: list[str] | None, stored: Stored, written: Written, listing: Listing, reading: Reading) -> None:
+def _check(
+    source: list[str] | None, stored: Stored, written: Written, listing: Listing, reading: Reading, rented: bool
+) -> None:  # fmt: skip
     """Raises `UsageError` for options that mean nothing beside the others."""
     alone = {**said(reading, but="offline refresh"), **said(written, but="image")}
-    for option, value in (said(listing) if source else alone).items():
+    listed = said(listing, but="sort all_" if rented else "sort")
+    if source and listing.sort in (_fits.Order.best, _fits.Order.size):
+        raise UsageError(
+            f"--sort {listing.sort.value} is for a call without SOURCE", "machines are sorted by cost, speed or context"
+        )
+    if rented and not source:
+        raise UsageError("--gpu all is every machine that is rented, for a model", "name a model, or a machine to list the models")
+    if rented and (written.emit or written.explain):
+        raise UsageError("--gpu all is a list", "name one of its machines beside --emit or --explain")
+    for option, value in (listed if source else alone).items():
         if value:
             raise UsageError(
                 f"{option} is for a call {'without' if source else 'with'} SOURCE",
@@ -285,6 +314,22 @@ def _unsaid(machine: Machine, load: Load, stored: Stored, settings: Settings) ->
     return [option for option, value in groups.items() if not value]
 
 
+def _questions(
+    machine: Machine, load: Load, split: Split, quant: str | None, settings: Settings, host: Host
+) -> dict[GpuSpec, tuple[Ask, Wanted]]:
+    """What is asked of each machine. Of all that are rented those are left out that cannot be split so; of one that is named it is an
+    error."""
+    specs = machines_of(machine.gpu, machine.vram)
+    asks: dict[GpuSpec, tuple[Ask, Wanted]] = {}
+    for spec in specs:
+        try:
+            asks[spec] = _question(spec, load, split, quant, settings, host)
+        except UsageError:
+            if not every(machine.gpu) or (spec is specs[-1] and not asks):
+                raise
+    return asks
+
+
 def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settings: Settings, host: Host) -> tuple[Ask, Wanted]:
     """What is asked of one machine."""
     from archcalc import units
@@ -293,7 +338,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
     engine, dtype, share = settings.engine, settings.kv_dtype, settings.utilization
-    wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)
+    wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)._replace(requests=load.concurrency)
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     context = units.parse_tokens(load.ctx) if load.ctx is not None else _context(wanted, held)
     if load.ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:
@@ -325,9 +370,15 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
 
 
 def _of_sources(
-    asks: dict[GpuSpec, tuple[Ask, Wanted]], max_quant: str | None, alone: bool, unsaid: Sequence[str], reading: Reading
+    asks: dict[GpuSpec, tuple[Ask, Wanted]],
+    max_quant: str | None,
+    alone: bool,
+    unsaid: Sequence[str],
+    reading: Reading,
+    *,
+    brief: bool,
 ) -> _fits.Reporter:
-    """How a model on a machine is reported; `alone` where what was given leaves no format to choose."""
+    """How a model on a machine is reported; `alone` where what was given leaves no format to choose, `brief` without other plans."""
     from archcalc.analysis.choose import steps_of
     from archcalc.analysis.verdict import fit_report
     from archcalc.loader import load
@@ -341,7 +392,13 @@ def _of_sources(
         steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
         try:
             return fit_report(
-                loaded, ask, max_quant=None if max_quant == "none" else max_quant, wanted=wanted, steps=steps, unsaid=unsaid
+                loaded,
+                ask,
+                brief=brief,
+                max_quant=None if max_quant == "none" else max_quant,
+                wanted=wanted,
+                steps=steps,
+                unsaid=unsaid,
             )
         except ArchcalcError as error:
             if isinstance(error, ContextError):

@@ -101,7 +101,9 @@ def _group(
     service = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": d.name, "labels": labels},
+        # The set's own name is that of the headless Service that its controller makes, by which its pods find each other
+        # (lws, pkg/utils/controller/controller_utils.go `CreateHeadlessServiceIfNotExists`): one that stands there is taken for that.
+        "metadata": {"name": f"{d.name}-leader", "labels": labels},
         "spec": {"selector": leader, "ports": [{"name": "http", "port": d.port, "targetPort": "http"}]},
     }
     return group, service

@@ -288,6 +288,24 @@ def offers(device_id: str, count: int) -> list[tuple[float, int, Instance]]:
     return sorted(found, key=lambda row: (row[0], row[1], row[2].id))
 
 
+def rented() -> list[GpuSpec]:
+    """The machines with GPUs that have a price, each number of a device once, and two of the largest where they are joined by a network.
+
+    >>> [(spec.id, spec.count) for spec in rented() if spec.id == "h200-sxm-141gb"]
+    [('h200-sxm-141gb', 1), ('h200-sxm-141gb', 8), ('h200-sxm-141gb', 16)]
+    """
+    found: dict[str, set[int]] = {}
+    for offer in instances():
+        if offer.usd_per_hour is not None and device(offer.gpu).category != "asic":
+            found.setdefault(offer.gpu, set()).add(offer.gpu_count * device(offer.gpu).per_package)
+    specs = []
+    for name, counts in found.items():
+        of = device(name)
+        joined = {2 * max(counts)} if of.category == "datacenter" and max(counts) >= 8 else set()
+        specs += [GpuSpec(of, n) for n in sorted(counts | joined)]
+    return specs
+
+
 def custom(vram_bytes: int) -> Device:
     """A card that the catalog does not list: nothing is known of it but its memory, which is taken as what an engine sees."""
     return Device(

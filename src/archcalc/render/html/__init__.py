@@ -45,14 +45,16 @@ def asset(name: str) -> str:
 
 
 class Page(NamedTuple):
-    """A page in parts, and the content security policy that it needs and that it states itself."""
+    """A page in parts, and the content security policy that it needs and that it states itself; `more` are lines that its script asks for
+    once it is there."""
 
     policy: str
     parts: Iterator[str]
+    more: Iterator[str] = iter(())
 
 
-def policy(styles: Sequence[str], scripts: Sequence[str], forms: bool = False) -> str:
-    """Nothing but these very styles and scripts, and forms where there are some, to where the page is from."""
+def policy(styles: Sequence[str], scripts: Sequence[str], forms: bool = False, asks: bool = False) -> str:
+    """Nothing but these very styles and scripts, and forms and requests where there are some, to where the page is from."""
 
     def hashes(texts: Sequence[str]) -> str:
         return " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in texts) or "'none'"
@@ -60,18 +62,17 @@ def policy(styles: Sequence[str], scripts: Sequence[str], forms: bool = False) -
     sent = "'self'" if forms else "'none'"
     return (
         f"default-src 'none'; style-src {hashes(styles)}; script-src {hashes(scripts)}; img-src data:; base-uri 'none'; "
-        f"form-action {sent}"
+        f"form-action {sent}" + ("; connect-src 'self'" if asks else "")
     )
 
 
 def document(
-    title: str, header: str, nav: str, main: str, script: str = "", *, style: str = "", forms: bool = False,
+    title: str, header: str, nav: str, main: str, *scripts: str, style: str = "", forms: bool = False, asks: bool = False,
     before: Iterable[str] = (), after: Iterable[str] = (),
 ) -> Page:  # fmt: skip
-    """A whole page around its parts, which are HTML already; the title is text. `before` and `after` stand around the script."""
+    """A whole page around its parts, which are HTML already; the title is text. `before` and `after` stand around the scripts."""
     styles = [text for text in (asset("page.css"), style) if text]
-    scripts = [script] if script else []
-    said = policy(styles, scripts, forms)
+    said = policy(styles, scripts, forms, asks)
     begin, end = Template(asset("page.html")).substitute(
         version=__version__, title=escape(title), policy=said, styles="".join(f"<style>{text}</style>\n" for text in styles),
         header=header, nav=nav, main=main, more="\0",
@@ -92,8 +93,9 @@ def write_page(models: Sequence[Loaded], home: str = "") -> str:
     return "".join(make_page(models, home).parts)
 
 
-def make_page(models: Sequence[Loaded], home: str = "") -> Page:
-    """The same in parts: the plans of each GPU are made when their part is asked for."""
+def make_page(models: Sequence[Loaded], home: str = "", more: str = "") -> Page:
+    """The same in parts: the plans of each GPU are made when their part is asked for. Where there is an address for `more`, the page has
+    those of the first GPU alone, and asks for the others there."""
     inspected = [inspect(m.architecture, m.source, note=m.note) for m in models]
     names = [r.source.name for r in inspected]
     title = ", ".join(names)
@@ -123,9 +125,14 @@ def make_page(models: Sequence[Loaded], home: str = "") -> Page:
     )
     pieces = _pieces([m if "error" not in fit else None for m, fit in zip(models, fits, strict=True)], [d["id"] for d in devices])
     # The panel answers for the GPU that it begins with before the plans of the others are there.
-    first = chain([_block(data, 'id="data"')], islice(pieces, 1))
-    style = chart.styles(series)
-    return document(f"{title} - archcalc", header, nav, main, asset("page.js"), style=style, before=first, after=pieces)
+    opening = 'id="data"' + (f' data-more="{escape(more)}"' if more else "")
+    first = chain([_block(data, opening)], (_block(piece, _PIECE) for piece in islice(pieces, 1)))
+    style, scripts = chart.styles(series), [asset("page.js"), *([asset("more.js")] if more else [])]
+    after = () if more else (_block(piece, _PIECE) for piece in pieces)
+    made = document(
+        f"{title} - archcalc", header, nav, main, *scripts, style=style, asks=bool(more), before=first, after=after
+    )  # fmt: skip
+    return made._replace(more=(_packed(piece) + "\n" for piece in pieces)) if more else made
 
 
 def _opening(m: Loaded) -> dict[str, Any]:
@@ -135,16 +142,23 @@ def _opening(m: Loaded) -> dict[str, Any]:
         return {"error": error.message}
 
 
-def _pieces(models: Sequence[Loaded | None], devices: Sequence[str]) -> Iterator[str]:
+_PIECE = 'class="piece"'
+
+
+def _pieces(models: Sequence[Loaded | None], devices: Sequence[str]) -> Iterator[dict[str, Any]]:
     """What the fit panel calculates with, device by device; None for a model that no verdict stands on."""
     made = [None if m is None else page.pieces(m) for m in models]
     for device in devices:
-        yield _block({"device": device, "models": [None if of is None else next(of)[1] for of in made]}, 'class="piece"')
+        yield {"device": device, "models": [None if of is None else next(of)[1] for of in made]}
+
+
+def _packed(data: Any) -> str:
+    """In one line, which no tag ends."""
+    return plain(json.dumps(data, separators=(",", ":"), ensure_ascii=False)).replace("<", "\\u003c")
 
 
 def _block(data: Any, attributes: str) -> str:
-    packed = plain(json.dumps(data, separators=(",", ":"), ensure_ascii=False)).replace("<", "\\u003c")
-    return f'<script type="application/json" {attributes}>{packed}</script>\n'
+    return f'<script type="application/json" {attributes}>{_packed(data)}</script>\n'
 
 
 def _scroll(label: str, table: str) -> str:

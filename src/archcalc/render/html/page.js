@@ -75,8 +75,8 @@ function add(data, piece) {
   });
 }
 
-/** What `archcalc fit --format json` says, or `{error}`. `dtype` is a place in `data.dtypes`, `context` tokens or null for the model's own. */
-function answer(data, model, deviceId, count, context, concurrency, dtype) {
+/** The plan that is best on a machine and what it was chosen from, or `{error}`; the arguments are those of `answer`. */
+function chosen(data, model, deviceId, count, context, concurrency, dtype) {
   const fit = model.fit;
   if (fit.error) return { error: fit.error };
   const tokens = context ?? fit.context;
@@ -112,11 +112,21 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
       }
     }
   }
+  return { best, budget, machine, device, here, tokens };
+}
+
+/** What `archcalc fit --format json` says, or `{error}`. `dtype` is a place in `data.dtypes`, `context` tokens or null for the model's own. */
+function answer(data, model, deviceId, count, context, concurrency, dtype) {
+  const found = chosen(data, model, deviceId, count, context, concurrency, dtype);
+  if (found.error) return found;
+  const { best, budget, machine, device, here, tokens } = found;
+  const { fit } = model;
   const { row } = best;
   const limit = fit.context ?? tokens;
   const holds = (n) => {
     const f = judge(fit, budget, row, dtype, n, concurrency);
-    return f.needed <= BigInt(f.room) && !row[ROW.limit];
+    // Of a placement that does not start it is what the memory would hold.
+    return f.needed <= BigInt(f.room) && (!row[ROW.limit] || best.headroom >= 0);
   };
   return {
     fits: best.fits,
@@ -139,8 +149,29 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     kv_tokens: best.tokens,
     usd_per_hour: here.usd,
     instance: here.instance,
+    instances: here.instances,
     command: best.fits ? commandOf(fit, row, dtype, tokens) : "",
   };
+}
+
+/** What is rented: an instance, or several. */
+const offered = ({ instance, instances }) => (instances > 1 ? `${instances} x ${instance}` : instance);
+
+/** The machines with a price that hold a model so, the cheapest first: `frontier` are those that hold more sequences than all cheaper ones. */
+function rents(data, model, context, concurrency, dtype) {
+  const found = [];
+  for (const device of data.devices) {
+    for (const count of model.fit.machines?.[device.id] ? device.counts : []) {
+      const made = chosen(data, model, device.id, count, context, concurrency, dtype);
+      if (made.error || !made.best.fits || made.here.usd === null) continue;
+      const most = made.best.row[ROW.fewer] ? Math.min(made.best.most, made.best.row[ROW.fewer] * made.best.row[ROW.dp]) : made.best.most;
+      found.push({ device: device.id, count, name: `${count} x ${device.name.replace(/^(NVIDIA|AMD|Intel) /, "")}`, usd: made.here.usd, instance: offered(made.here), sequences: Math.floor(most) });
+    }
+  }
+  found.sort((a, b) => a.usd - b.usd || b.sequences - a.sequences || a.count - b.count);
+  let held = 0;
+  const frontier = found.filter((one) => one.sequences > held && (held = one.sequences));
+  return { found, frontier };
 }
 
 /** The words of the engine's command; a number of sequences may depend on the context, and where it is 0 its flag is not needed. */
@@ -238,7 +269,7 @@ const FIGURES = [
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
   ["most sequences of this context", (r) => grouped(r.max_concurrency, 2)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
-  ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${r.instance})`)],
+  ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${offered(r)})`)],
   ["command", (r) => r.command || "none: it does not fit"],
 ];
 
@@ -276,6 +307,58 @@ function bar(result, width) {
   return made;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+function drawn(name, attributes, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+const DASHES = ["", "7 4", "2 3", "10 3 2 3"];
+
+/** What is rented against what it holds, both axes logarithmic: a mark for each machine, a line of steps through the cheapest. */
+function chart(svg, made) {
+  const [width, height, left, right, top, bottom] = [720, 320, 56, 16, 26, 40];
+  const points = made.flatMap(({ found }) => found);
+  svg.replaceChildren();
+  if (!points.length) return;
+  // A dollar amount or a number of sequences of each step of 1, 2, 5.
+  const steps = [-2, -1, 0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((n) => Number(`${n}e${power}`)));
+  const range = (values) => {
+    const low = steps.filter((n) => n <= Math.min(...values)).pop() ?? steps[0];
+    const high = steps.find((n) => n > low && n >= Math.max(...values)) ?? steps[steps.length - 1];
+    return [low, high, steps.filter((n) => n >= low && n <= high)];
+  };
+  const [x0, x1, columns] = range(points.map((p) => p.usd));
+  const [y0, y1, rows] = range(points.map((p) => Math.max(1, p.sequences)));
+  const place = (n, low, high) => Math.log(n / low) / Math.log(high / low);
+  const x = (usd) => (left + place(usd, x0, x1) * (width - left - right)).toFixed(1);
+  const y = (n) => (height - bottom - place(Math.max(1, n), y0, y1) * (height - top - bottom)).toFixed(1);
+  const some = (all) => all.filter((_, i) => all.length <= 9 || i % Math.ceil(all.length / 9) === 0);
+  for (const n of some(rows)) {
+    svg.append(drawn("path", { class: "grid", d: `M${left} ${y(n)}H${width - right}` }));
+    svg.append(drawn("text", { class: "end", x: left - 6, y: Number(y(n)) + 4 }, group(n)));
+  }
+  for (const n of some(columns)) svg.append(drawn("text", { class: "mid", x: x(n), y: height - bottom + 18 }, `$${n}`));
+  svg.append(drawn("text", { class: "mid soft", x: (left + width) / 2, y: height - 4 }, "rent, dollars an hour"));
+  svg.append(drawn("text", { class: "soft", x: 2, y: 12 }, "sequences it holds"));
+  made.forEach(({ found, frontier }, i) => {
+    const part = drawn("g", { class: `s${i}` });
+    const dash = DASHES[i % 4] ? { "stroke-dasharray": DASHES[i % 4] } : {};
+    const line = frontier.map((one, k) => (k ? `H${x(one.usd)}V${y(one.sequences)}` : `M${x(one.usd)} ${y(one.sequences)}`)).join("");
+    if (line) part.append(drawn("path", { ...dash, d: `${line}H${width - right}` }));
+    for (const one of found) {
+      const [cx, cy] = [Number(x(one.usd)), Number(y(one.sequences))];
+      const mark = i % 2 ? drawn("rect", { class: "dot", x: cx - 3, y: cy - 3, width: 6, height: 6 }) : drawn("circle", { cx, cy, r: 3.5 });
+      mark.append(drawn("title", {}, `${one.name}: $${grouped(one.usd, 2)} an hour, ${group(one.sequences)} sequences`));
+      part.append(mark);
+    }
+    svg.append(part);
+  });
+}
+
 /** A word as a shell takes it. */
 const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
 
@@ -289,9 +372,18 @@ function commandLine(data, model, device, count, context, concurrency, dtype) {
   return words.join(" ");
 }
 
+/** The command that looks among all machines that are rented. */
+function rentLine(data, model, context, concurrency, dtype) {
+  const words = commandLine(data, model, "all", 1, context, concurrency, dtype).replace("--gpu 1xall", "--gpu all");
+  return `${words} --sort cost`;
+}
+
 function start() {
-  const data = assemble(document.getElementById("data").textContent, []);
+  const opening = document.getElementById("data");
+  const data = assemble(opening.textContent, []);
   let read = 0;
+  /** Whether plans are still on their way. */
+  const coming = () => document.readyState === "loading" || opening.hasAttribute("data-more");
   /** Takes in what has come since. */
   function collect() {
     const found = document.getElementsByClassName("piece");
@@ -336,7 +428,7 @@ function start() {
     const place = Number(dtype.value);
     collect();
     const results = data.models.map((m) => answer(data, m, gpu.value, Number(count.value), tokens, sequences, place));
-    if (results.some((r) => r.waits) && document.readyState === "loading") setTimeout(show, 100);
+    if (results.some((r) => r.waits) && coming()) setTimeout(show, 100);
     out.replaceChildren(
       ...results.map((r, i) => {
         const item = element("li", { class: r.error ? "refused" : r.fits ? "fits" : "misses" });
@@ -364,6 +456,42 @@ function start() {
     lines.textContent = data.models
       .map((m) => commandLine(data, m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]))
       .join("\n");
+    document.getElementById("rent-command").textContent = data.models
+      .map((m) => rentLine(data, m, tokens, sequences, data.dtypes[place]))
+      .join("\n");
+  }
+
+  const ROWS = 8;
+  let later = 0;
+  /** The machines to rent, drawn once the fields rest; and again while plans come in. */
+  function rent() {
+    clearTimeout(later);
+    later = setTimeout(() => {
+      const tokens = context.value.trim() ? parseTokens(context.value) : null;
+      const sequences = Number(concurrency.value);
+      if ((context.value.trim() && tokens === null) || !Number.isInteger(sequences) || sequences < 1) return;
+      collect();
+      const made = data.models.map((m) => rents(data, m, tokens, sequences, Number(dtype.value)));
+      chart(document.getElementById("rent-chart"), made);
+      document.getElementById("rent-rows").replaceChildren(
+        ...made.flatMap(({ frontier }, i) => {
+          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.instance]);
+          const none = coming() ? "none yet: plans are still coming" : "no machine of this page with a price holds it";
+          return (rows.length ? rows : [[none, "–", "–", ""]]).map(([name, usd, held, of]) =>
+            element(
+              "tr",
+              {},
+              element("th", { scope: "row" }, element("span", { class: `key s${i}`, "aria-hidden": "true" }), data.models[i].name),
+              element("td", {}, name),
+              element("td", { class: "n" }, usd),
+              element("td", { class: "n" }, held),
+              element("td", { class: "of" }, of),
+            ),
+          );
+        }),
+      );
+      if (coming()) rent();
+    }, coming() ? 400 : 120);
   }
 
   /** The smallest number of GPUs that holds every model, to begin with. */
@@ -377,6 +505,7 @@ function start() {
   }
 
   document.addEventListener("DOMContentLoaded", show);
+  for (const [where, what] of [[document, "DOMContentLoaded"], [document, "pieces"], [form, "input"], [form, "change"]]) where.addEventListener(what, rent);
   gpu.addEventListener("change", offer);
   form.addEventListener("input", show);
   form.addEventListener("change", show);
@@ -384,5 +513,5 @@ function start() {
   begin();
 }
 
-if (typeof module === "object") module.exports = { answer, assemble, at, commandLine, largest, formatBytes, formatTokens, parseTokens, rounded };
+if (typeof module === "object") module.exports = { answer, assemble, at, rents, commandLine, largest, formatBytes, formatTokens, parseTokens, rounded };
 else start();

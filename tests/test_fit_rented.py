@@ -1,0 +1,100 @@
+"""`fit --gpu all`: the machines that are rented and hold a model, the cheapest first."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import archcalc
+from archcalc import hardware
+from archcalc.errors import ArchcalcError
+from conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("model", "load"),
+    [("qwen3-8b", "--ctx 32k --concurrency 16"), ("gpt-oss-20b", "--ctx 16k --concurrency 4 --kv-dtype fp8")],
+)
+def test_the_cheapest_that_holds_it_comes_first(model: str, load: str, cli: Run) -> None:
+    """Each machine alone says the same, its price is the catalog's, and nothing that is left out holds it."""
+    done = cli("fit", model, "--gpu", "all", *load.split(), "--format", "jsonl", "--offline")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    words = dict(zip(load.split()[::2], load.split()[1::2], strict=True))
+    asked = {
+        "ctx": words["--ctx"], "concurrency": int(words.get("--concurrency", 1)), "kv_dtype": words.get("--kv-dtype"),
+        "engine": "vllm", "max_quant": "none",
+    }  # fmt: skip
+    alone = {}
+    for spec in hardware.rented():
+        try:
+            made = archcalc.fit(model, gpu=f"{spec.count}x{spec.id}", offline=True, **asked)  # type: ignore[arg-type]
+        except ArchcalcError:
+            continue
+        if made.fits:
+            alone[spec.id, spec.count] = made
+    cheapest = sorted(alone, key=lambda key: hardware.offers(*key)[0][0])[:20]
+    assert [r["usd_per_hour"] for r in rows] == [hardware.offers(*key)[0][0] for key in cheapest]
+    for r in rows:
+        same = alone[r["gpu"], r["gpus"]]
+        assert (r["plan"], r["per_gpu"]) == (same.to_dict()["plan"], same.to_dict()["per_gpu"])
+
+
+def test_machines_that_are_rented_have_a_price() -> None:
+    specs = hardware.rented()
+    assert len({(spec.id, spec.count) for spec in specs}) == len(specs) > 50
+    assert all(hardware.offers(spec.id, spec.count) for spec in specs)
+    sold = {(i.gpu, i.gpu_count * hardware.device(i.gpu).per_package) for i in hardware.instances() if i.usd_per_hour is not None}
+    assert {(spec.id, spec.count) for spec in specs if spec.count <= 8} <= sold
+
+
+@pytest.mark.parametrize(
+    ("call", "key", "most_first"),
+    [
+        ("qwen3-32b --gpu 8xh100,h200,2xh100 --sort cost", lambda r: r["usd_per_hour"], False),
+        ("qwen3-32b --gpu h200,2xh100,8xh100 --sort speed", lambda r: r["speed"]["decode_tokens_per_s"], True),
+        ("qwen3-32b --gpu h100,8xh200,h200 --sort context --set max_position_embeddings=1048576", lambda r: r["max_context_tokens"], True),
+    ],
+)  # fmt: skip
+def test_machines_are_sorted(call: str, key: object, most_first: bool, cli: Run) -> None:
+    done = cli("fit", *call.split(), "--concurrency", "2", "--format", "json", "--offline")
+    values = [key(r) for r in json.loads(done.stdout)]  # type: ignore[operator]
+    assert values == sorted(values, reverse=most_first) and len(set(values)) == 3
+
+
+def test_what_holds_nothing_is_said_with_what_comes_closest(cli: Run) -> None:
+    done = cli("fit", "deepseek-v3", "qwen3-8b", "--gpu", "all", "--ctx", "32k", "--concurrency", "100000", "--offline")
+    assert done.returncode == 1
+    assert "deepseek-v3: held by no machine that is rented; these come closest" in done.stdout
+    assert done.stdout.count("deepseek-v3  ") == 5 and done.stdout.count("qwen3-8b  ") == 5
+    done = cli("fit", "qwen3-8b", "--gpu", "all", "--ctx", "32k", "--all", "--offline", "--format", "jsonl")
+    assert done.returncode == 0
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    fits = [r["fits"] for r in rows if "fits" in r]
+    assert fits == sorted(fits, reverse=True) and not all(fits)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("--gpu all", "name a model"),
+        ("qwen3-8b --gpu all --gpu h100", "leave the other --gpu and --vram out"),
+        ("qwen3-8b --gpu all --vram 24GiB", "leave the other --gpu and --vram out"),
+        ("qwen3-8b --gpu h100,h200 --sort size", "sorted by cost, speed or context"),
+        ("qwen3-8b --gpu h100 --all", "--all is for a call without SOURCE"),
+        ("--gpu all -- vllm serve qwen3-8b", "name the machine of a command"),
+        ("qwen3-8b --gpu all --emit k8s", "name one of its machines"),
+        ("qwen3-8b --gpu all --tp 7", "tp 7"),
+    ],
+)
+def test_what_all_machines_cannot_be_asked(call: str, said: str, cli: Run) -> None:
+    done = cli("fit", *call.split(), "--offline") if "--" not in call.split() else cli("fit", "--offline", *call.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_without_a_gpu_here_the_next_step_is_to_name_one_or_all(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archcalc.hardware.here.gpus", lambda _: [])
+    done = cli("fit", "qwen3-8b", "--ctx", "8k", "--offline")
+    assert done.returncode == 2 and "or --gpu all for what can be rented" in done.stderr
