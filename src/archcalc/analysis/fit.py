@@ -268,6 +268,7 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
         weights = model.weights[placement] = server(ask.engine).weigh(model, placement, asked)
     sequences = -(-concurrency // placement.dp)
     plan, pooled, start, taken = settle(model, placement, weights, ask, context, sequences)
+    pooled, taken = server(ask.engine).divides(ask, placement, pooled, plan.kv_room_bytes, context, sequences, taken)
     most, tokens = pooled.held(max(0, plan.kv_room_bytes), context)
     if start.starts:
         start, notes = server(ask.engine).starts(ask, plan, pooled, context, sequences, tokens)
@@ -383,7 +384,10 @@ def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
 
     def holds(tokens: int) -> bool:
         plan, pooled, start, _ = settle(model, fit.placement, fit.weights, ask, tokens, sequences)
-        return start.starts and pooled.needed(tokens, sequences) <= plan.kv_room_bytes
+        room = plan.kv_room_bytes
+        # A command that was given divides its room as it stands.
+        fixed = ask.own is not None and pooled.divided is not None and pooled.held(max(0, room), tokens)[0] < sequences
+        return start.starts and pooled.needed(tokens, sequences) <= room and not fixed
 
     return limit if holds(limit) else largest(holds, limit)
 

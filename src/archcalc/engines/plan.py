@@ -99,7 +99,8 @@ class Pool(NamedTuple):
 class Pooled(NamedTuple):
     """What sequences take under an engine, and what a room holds, as functions of the context.
 
-    `pool` is the same in linear form, where the engine has one.
+    `pool` is the same in linear form, where the engine has one. `divided` makes it anew for so many sequences, where an engine divides the
+    room among kinds of caches before it knows how many there will be: with the value of the flag that says so.
     """
 
     needed: Callable[[int, int], int]
@@ -107,6 +108,7 @@ class Pooled(NamedTuple):
     dtype: str
     rule: str
     pool: Pool | None = None
+    divided: Callable[[int], tuple[Pooled, int]] | None = None
 
 
 class Candidate(NamedTuple):
