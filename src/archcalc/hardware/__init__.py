@@ -336,7 +336,7 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
         count, name = split_count(re.sub(r"(?<=[0-9]),(?=[0-9]{3})", "", text, flags=re.ASCII))
     except UsageError as error:
         raise (several if len(kinds) > 1 else error) from None
-    is_device = _compact(name) in _raw()["names"]
+    is_device = is_listed(name)
     if len(kinds) > 1 and not is_device:  # "AI Max+ 395" is one
         raise several
     found = None if is_device else _named_instance(name)
@@ -346,6 +346,11 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
         return _counted(custom(parse_bytes(name)), count, limit, name)
     resolved, notes = _resolve(name)
     return _counted(resolved, count, limit, name, notes)
+
+
+def is_listed(name: str) -> bool:
+    """Whether a device goes by this very name: "4090" and "3090" do, "8" does not."""
+    return _compact(name) in _raw()["names"]
 
 
 def split_list(text: str) -> list[str]:
