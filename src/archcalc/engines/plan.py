@@ -188,11 +188,12 @@ class Command(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def largest(holds: Callable[[int], bool], limit: int) -> int:
-    """The largest number up to `limit` for which `holds` is true, if it is true up to some number and false beyond; 0 for none."""
-    if not holds(1):
+def largest(holds: Callable[[int], bool], limit: int, least: int = 1) -> int:
+    """The largest number up to `limit` for which `holds` is true, if it is true from `least` up to some number and false beyond; 0 where
+    it is not true of `least`."""
+    if not holds(least):
         return 0
-    low, high = 1, 2
+    low, high = least, 2 * least
     while high <= limit and holds(high):
         low, high = high, high * 2
     high = min(high, limit + 1)

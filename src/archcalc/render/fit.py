@@ -105,7 +105,9 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     table.add_column(style="dim", min_width=_LABEL, no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("plan", f"{plan_text(r.plan)}: {r.why}")
-    table.add_row("holds", holds(r.max_context_tokens, r.max_concurrency, r.context_tokens, r.concurrency))
+    most = holds(r.max_context_tokens, r.max_concurrency, r.context_tokens, r.concurrency)
+    stopped = spare >= 0 and not r.start.starts
+    table.add_row("holds" if not stopped else "would hold", most)
     if r.kv_tokens:
         table.add_row("KV tokens", f"{r.kv_tokens:,} in all, as the engine reports")
     for name, words in speed_rows(r):
@@ -132,7 +134,7 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
             left = f"{units.format_bytes(change.headroom_bytes)} to spare" if change.headroom_bytes else ""
             table.add_row(change.what, change.options, f"{left}{price}")
         page.print(table)
-    elif not r.fits:
+    elif not r.fits and not (stopped and r.start.flag):
         page.print("\nNo change that was tried makes it fit.")
     if r.runners_up:
         page.print("\nOther plans", style="bold")
@@ -140,7 +142,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         table.add_column(overflow="fold")
         table.add_column(overflow="fold")
         for other in r.runners_up:
-            spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.fits else " missing")
+            spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.headroom_bytes >= 0 else " missing")
+            spare_text += "" if other.fits or other.headroom_bytes < 0 else ", and does not start"
             table.add_row(plan_text(other.plan), f"{spare_text}, {other.max_concurrency:,.2f} sequences")
         page.print(table)
     if explain:
@@ -187,6 +190,9 @@ def _write_formats(r: FitReport, page: Console) -> None:
 
 def holds(longest: int, most: float, context: int, concurrency: int) -> str:
     """How much the cache holds, every sequence taken as full: `up to 45,136 tokens in each of 8 sequences, or 40 sequences of 8k`."""
+    if not longest and most >= 1:
+        full = f"{most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
+        return f"fewer than {concurrency:,} sequences, however short: {full}"
     if not longest and most < 1:
         return "not one sequence of that context" if most else "nothing: the weights leave no room"
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
@@ -242,7 +248,7 @@ def write_markdown_page(r: FitReport, out: TextIO) -> None:
     g = r.per_gpu
     rows = [{"part": name, "bytes": getattr(g, key)} for name, key, _, _ in _PARTS]
     rows += [
-        {"part": "to spare" if r.fits else "missing", "bytes": abs(g.headroom_bytes)},
+        {"part": "to spare" if g.headroom_bytes >= 0 else "missing", "bytes": abs(g.headroom_bytes)},
         {"part": "budget", "bytes": g.budget_bytes},
     ]
     write_markdown((Column("part", "Fullest GPU"), Column("bytes", "Memory", units.format_bytes, True)), rows, out)
@@ -429,6 +435,8 @@ def _would_fit(reports: Sequence[FitReport]) -> Iterator[str]:
         if not r.fits:
             change = next(iter(sorted(r.would_fit, key=lambda each: each.options.startswith("--ctx"))), None)
             words = f"would fit with {change.what}: {change.options}" if change else "no change that was tried makes it fit"
+            if r.start.flag and not r.start.starts and r.per_gpu.headroom_bytes >= 0:
+                words = f"would start with {r.start.flag}"
             helped.setdefault(words, []).append(f"{r.source} on {r.gpus}x{r.gpu}" if len(models) > 1 else f"{r.gpus}x{r.gpu}")
     for words, lines in helped.items():
         yield f"{', '.join(lines)}: {words}"
