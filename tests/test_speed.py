@@ -513,3 +513,43 @@ def test_nanochat_is_as_fast_as_its_log_says(tmp_path: Path) -> None:
 def test_a_bandwidth_of_the_cpu_s_memory_is_of_a_command(words: tuple[str, ...], said: str) -> None:
     done = cli(*words, "--offline")
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "concurrency", "said"),
+    [
+        # Asked of so many requests, the target is held against those.
+        ("--tpot 30ms --concurrency 3", 3, ""),
+        ("--tpot 7ms --concurrency 3", 3, "ms a token"),
+        ("--tpot 1ms", 1, "ms a token"),
+        ("--ttft 1ms", 1, "ms to the first token"),
+        # The one that is missed is named, and the other is not.
+        ("--tpot 30ms --ttft 1ms", 1, "ms to the first token"),
+        ("--tpot 1ms --ttft 60s", 1, "ms a token"),
+    ],
+)
+def test_a_target_is_of_the_requests_asked_for_and_its_miss_is_told(arguments: str, concurrency: int, said: str, cli: Run) -> None:
+    asked = ("llama-3.1-8b", "--ctx", "8k", *arguments.split(), "--offline")
+    done = cli("fit", "--gpu", "h100", *asked, "--format", "json")
+    got = json.loads(done.stdout)
+    assert got["fits"] and got["concurrency"] == concurrency
+    assert done.returncode == (1 if said else 0)
+    assert got["speed"]["target"]["met"] is not bool(said)
+    assert ("the target is not shown to be kept" in got["verdict"]) is bool(said)
+    assert said in got["verdict"]
+    assert not said or "ms a token" not in got["verdict"].replace(said, "")
+    table = " ".join(cli("fit", "--gpu", "h100,h200", *asked).stdout.split())
+    assert ("1xh100-sxm-80gb is not shown to keep the target" in table) is bool(said)
+    emitted = cli("fit", "--gpu", "h100", *asked, "--emit", "compose")
+    assert emitted.returncode == done.returncode and emitted.stdout.startswith("# llama-3.1-8b")
+    assert ("not shown to keep the target" in emitted.stderr) is bool(said)
+
+
+def test_a_list_under_a_target_holds_what_keeps_it(cli: Run) -> None:
+    asked = ("fit", "--gpu", "4090", "--ctx", "8k", "--family", "llama", "--tpot", "10ms", "--offline")
+    rows = {r["source"]: r for r in json.loads(cli(*asked, "--format", "json").stdout)}
+    kept = {name for name, r in rows.items() if r["fits"] and r["target_met"]}
+    assert kept and any(r["fits"] and r["target_met"] is False for r in rows.values())
+    table = cli(*asked).stdout
+    assert {name for name in rows if f"\n{name} " in f"\n{table}"} == kept
+    assert "not shown to keep the target" in table

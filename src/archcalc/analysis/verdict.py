@@ -61,9 +61,12 @@ def fit_report(
         gpus=ask.gpus.count,
         engine=wanted.engine or ask.engine,
         fits=best.fits,
-        verdict=verdict(best, ask, own) + _unlike(choice.best, published) + (unmodelled(given.unmodelled) if given else ""),
+        verdict=verdict(best, ask, own)
+        + _unlike(choice.best, published)
+        + (f"; the target is not shown to be kept: {missed}" if best.fits and (missed := speed.missed(target, wanted)) else "")
+        + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
-        why=why(found, ask),
+        why=why(found, asked) if target is None or best.placement == choice.best.found.best.placement else _aimed(target.met),
         per_gpu=report.FitPerGpu(
             memory_bytes=b.memory_bytes,
             budget_bytes=b.budget_bytes,
@@ -238,6 +241,14 @@ def why(found: Plans, ask: Ask) -> str:
     if found.refused:
         parts.append(f"because {found.refused[0]}")
     return "; ".join(parts)
+
+
+def _aimed(met: bool) -> str:
+    return (
+        "of the splits that keep the target, the one that makes most tokens"
+        if met
+        else "the split that comes nearest to the target"
+    )
 
 
 def _rest(p: Placement, ask: Ask, asked: list[str]) -> str:

@@ -70,6 +70,10 @@ def _emit(pairs: list[str], report: Reporter, emitted: Emitted) -> None:
         )
         leave(1)
     sys.stdout.write(emit(emitted[0], made, pair.machine, emitted[1], emitted[2]))
+    if made.speed.target is not None and not made.speed.target.met:
+        sys.stdout.flush()
+        complain(f"{made.source} fits, and is not shown to keep the target: {made.speed.target.why}")
+        leave(1)
 
 
 def write(pairs: list[str], report: Reporter, form: Forms | Kept, explain: bool, emitted: Emitted | None = None) -> None:

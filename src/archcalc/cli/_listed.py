@@ -86,7 +86,7 @@ def write(
                 errors.append((name, result))
             elif result is not None:
                 rows.append(result)
-        rows.sort(key=lambda r: (not r["fits"], *_order(sort, r)))
+        rows.sort(key=lambda r: (not r["fits"], r["target_met"] is False, *_order(sort, r)))
         found += rows
         if form is Forms.jsonl:
             for r in rows:

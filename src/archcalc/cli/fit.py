@@ -293,7 +293,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
     engine, dtype, share = settings.engine, settings.kv_dtype, settings.utilization
-    wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)
+    wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)._replace(requests=load.concurrency)
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     context = units.parse_tokens(load.ctx) if load.ctx is not None else _context(wanted, held)
     if load.ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:

@@ -78,7 +78,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
 
     page, g = console(out), r.per_gpu
     page.print(Text.assemble((r.source, "bold"), f"  ({r.gpus} x {r.gpu}, {r.engine})"))
-    page.print(Text(r.verdict, style="bold green" if r.fits else "bold red"))
+    kept = r.speed.target is None or r.speed.target.met
+    page.print(Text(r.verdict, style="bold green" if r.fits and kept else "bold red"))
     page.print()
     page.print(Text.assemble("[", bar(r, page.width - 2), "]"))
     table = plain_table(heads=False)
@@ -333,6 +334,7 @@ def list_row(r: FitReport, params_total: int, entry: Entry) -> dict[str, Any]:
         "verdict": r.verdict,
         "own_context_tokens": r.own_context.context_tokens if r.own_context else None,
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
+        "target_met": r.speed.target.met if r.speed.target else None,
     }
 
 
@@ -402,7 +404,7 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
     """Models and machines as one table, with what it stands on below; a dictionary is the line of one that was refused."""
     made = [r for r in reports if not isinstance(r, dict)]
     lines = [_shown(r if isinstance(r, dict) else table_row(r), 1) for r in reports]
-    notes = [*_would_fit(made), *_table_notes(made)]
+    notes = [*_would_fit(made), *_missed(made), *_table_notes(made)]
     _write(form, FITS, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
 
 
@@ -440,6 +442,13 @@ def _would_fit(reports: Sequence[FitReport]) -> Iterator[str]:
             helped.setdefault(words, []).append(f"{r.source} on {r.gpus}x{r.gpu}" if len(models) > 1 else f"{r.gpus}x{r.gpu}")
     for words, lines in helped.items():
         yield f"{', '.join(lines)}: {words}"
+
+
+def _missed(reports: Sequence[FitReport]) -> Iterator[str]:
+    """Of each line that fits and misses the target that was asked for, by how much."""
+    for r in reports:
+        if r.fits and r.speed.target is not None and not r.speed.target.met:
+            yield f"{r.source} on {r.gpus}x{r.gpu} is not shown to keep the target: {r.speed.target.why}"
 
 
 def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
@@ -490,7 +499,8 @@ def write_list(
     """Models on one machine; `most` lines, of those that fit, unless that is None."""
     from archcalc.render.rows import write_csv
 
-    fitting = [r for r in rows if r["fits"]]
+    fitting = [r for r in rows if r["fits"] and r["target_met"] is not False]
+    aimed = any(r["target_met"] is not None for r in rows)
     kept = list(rows) if most is None or form == "csv" else fitting[:most]
     if form == "csv":
         write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
@@ -501,7 +511,10 @@ def write_list(
     if len(kept) < len(rows):
         more = [
             f"{n:,} {words}"
-            for n, words in ((len(fitting) - len(kept), "more fit"), (len(rows) - len(fitting), "do not fit"))
+            for n, words in (
+                (len(fitting) - len(kept), "more fit"),
+                (len(rows) - len(fitting), "do not fit" if not aimed else "do not fit or are not shown to keep the target"),
+            )
             if n > 0 and most is not None
         ]
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")

@@ -46,8 +46,9 @@ USUAL = 1024
 class Wanted(NamedTuple):
     """What is asked of speed beside the plan.
 
-    `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds. `ram_bytes_per_s` is the
-    bandwidth of the CPU's memory, for weights that lie there.
+    `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, `requests` how many at once
+    they are asked of, the most that keep them where it is None. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for weights that
+    lie there.
     """
 
     isl: int | None = None
@@ -57,6 +58,7 @@ class Wanted(NamedTuple):
     ttft: float | None = None
     calibration: Calibration | None = None
     ram_bytes_per_s: int | None = None
+    requests: int | None = None
 
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context."""
@@ -114,21 +116,27 @@ def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
 
 
 class Target(NamedTuple):
-    """The plan that does best under a target: its placement and concurrency, or how near any comes (`nearest` in seconds)."""
+    """The plan that does best under a target: its placement and concurrency, and its times in seconds; or the one that comes nearest."""
 
     placement: Placement
     concurrency: int
     met: bool
-    nearest: float
+    tpot: float
+    ttft: float | None
+
+    def beyond(self, wanted: Wanted) -> float:
+        """How many times its targets it takes with the margin, of the one that it misses most."""
+        pairs = ((self.tpot, wanted.tpot), (float("inf") if self.ttft is None else self.ttft, wanted.ttft))
+        return max(value * MARGIN / target for value, target in pairs if target is not None)
 
 
 def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
     """The placement and the largest concurrency whose forecast, with the margin, keeps the target; most tokens a second first.
 
-    None where nothing is forecast for any placement.
+    Where it is asked of so many requests, the placement that keeps it with those. None where nothing is forecast for any placement.
     """
     best: tuple[float, Target] | None = None
-    nearest: tuple[float, Target] | None = None
+    nearest: Target | None = None
     context = found.best.context_tokens
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask):
@@ -141,27 +149,28 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
                 return None
             return of_fit(found, fit, ask, wanted) if fit.fits else None
 
-        def keeps(n: int) -> bool:
+        def aims(n: int, placement: Placement = placement) -> Target | None:
             made = at(n)
             if made is None or made.tpot is None:
-                return False
-            if wanted.tpot is not None and made.tpot.value * MARGIN > wanted.tpot:
-                return False
-            return wanted.ttft is None or (made.ttft is not None and made.ttft.value * MARGIN <= wanted.ttft)
+                return None
+            return Target(placement, n, False, made.tpot.value, None if made.ttft is None else made.ttft.value)
 
-        alone = at(placement.dp)
-        if alone is None or alone.tpot is None:
+        def keeps(n: int) -> bool:
+            near = aims(n)
+            return near is not None and near.beyond(wanted) <= 1
+
+        near = aims(wanted.requests or placement.dp)
+        if near is None:
             continue
-        near = Target(placement, placement.dp, False, alone.tpot.value)
-        if nearest is None or near.nearest < nearest[0]:
-            nearest = near.nearest, near
-        most = largest(keeps, MOST_SEQUENCES)
+        if nearest is None or near.beyond(wanted) < nearest.beyond(wanted):
+            nearest = near
+        most = largest(keeps, MOST_SEQUENCES) if wanted.requests is None else wanted.requests if keeps(wanted.requests) else 0
         made = at(most) if most else None
         if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
-            assert made.tpot is not None
-            best = made.tokens_per_s.value, Target(placement, most, True, made.tpot.value)
-    chosen = best or nearest
-    return None if chosen is None else chosen[1]
+            kept = aims(most)
+            assert kept is not None
+            best = made.tokens_per_s.value, kept._replace(met=True)
+    return nearest if best is None else best[1]
 
 
 def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | None]:
@@ -190,7 +199,7 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
             ttft_ms=None if wanted.ttft is None else round(1000 * wanted.ttft, 3),
             margin=MARGIN,
             met=bool(target and target.met),
-            why=_missed(target, wanted),
+            why=missed(target, wanted),
         )
     return report.FitSpeed(
         basis=made.basis,
@@ -226,16 +235,20 @@ def _ends(x: Interval | None, scale: float, digits: int) -> tuple[float | None, 
     return round(scale * x.value, digits), round(scale * x.low, digits), round(scale * x.high, digits)
 
 
-def _missed(target: Target | None, wanted: Wanted) -> str | None:
+def missed(target: Target | None, wanted: Wanted) -> str | None:
+    """Why a target that is asked for is not kept; None where it is, or none is asked for."""
+    if wanted.tpot is None and wanted.ttft is None:
+        return None
     if target is None:
         return "nothing is forecast for a plan that fits"
     if target.met:
         return None
-    ms = 1000 * target.nearest
-    return (
-        f"no plan that fits keeps it: the nearest comes to {ms:.3g} ms a token at {target.concurrency} at once, {ms * MARGIN:.3g} with"
-        " the margin"
-    )
+    missed = []
+    for value, most, what in ((target.tpot, wanted.tpot, "a token"), (target.ttft, wanted.ttft, "to the first token")):
+        if most is not None and (value is None or value * MARGIN > most):
+            ms = None if value is None else 1000 * value
+            missed.append(f"no forecast {what}" if ms is None else f"{ms:.3g} ms {what}, {ms * MARGIN:.3g} with the margin")
+    return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
 
 
 def cost(made: Forecast, ask: Ask) -> report.FitCost | None:

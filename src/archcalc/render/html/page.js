@@ -116,7 +116,8 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   const limit = fit.context ?? tokens;
   const holds = (n) => {
     const f = judge(fit, budget, row, dtype, n, concurrency);
-    return f.needed <= BigInt(f.room) && !row[ROW.limit];
+    // Of a placement that does not start it is what the memory would hold.
+    return f.needed <= BigInt(f.room) && (!row[ROW.limit] || best.headroom >= 0);
   };
   return {
     fits: best.fits,
