@@ -24,6 +24,7 @@ from archcalc.engines.placement import Placement
 from archcalc.errors import UsageError
 from archcalc.hardware import device, parse_spec
 from archcalc.loader import load
+from conftest import Run
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data" / "speed_rows.jsonl").read_text().splitlines()]
 BUNDLED = [r for r in ROWS if "/" not in r["model"]]

@@ -301,7 +301,7 @@ def custom(vram_bytes: int) -> Device:
 
 # Names
 
-_UNLISTED = "`archcalc gpus` lists the catalog; fit and train take a card that is not in it by its memory: --vram 24GiB"
+_UNLISTED = "`archcalc gpus` lists the catalog; a card that is not in it goes by its memory: --gpu 24GiB, or 2x24GiB for two"
 # Words of full names that tell no two devices apart.
 _NOISE = frozenset(
     """
@@ -326,14 +326,15 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
     found = _named_instance(text)
     if found is not None:
         return _of_instance(found, 1, limit)
-    kinds = [part.strip() for part in re.split(_SEVERAL, text.lower(), flags=re.ASCII) if part.strip()]
+    kinds = [kind for part in re.split(_SEVERAL, text.lower(), flags=re.ASCII) if part.strip() for kind in split_list(part.strip())]
     several = UsageError(
         f"{_short(text)} names {len(kinds)} groups of GPUs: a plan is for one kind",
         f"ask for each alone, such as {kinds[0] if kinds else ''}: fit takes a list, {','.join(kinds)}; mixed cards of one machine are for "
         "llama.cpp's own command, behind --",
     )
     try:
-        count, name = split_count(re.sub(r"(?<=[0-9]),(?=[0-9]{3})", "", text, flags=re.ASCII))
+        whole = re.sub(r"(?<![\w.])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])", lambda n: n[0].replace(",", ""), text, flags=re.ASCII)
+        count, name = split_count(whole)
     except UsageError as error:
         raise (several if len(kinds) > 1 else error) from None
     is_device = is_listed(name)
