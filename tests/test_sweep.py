@@ -208,3 +208,15 @@ def test_a_row_uses_exactly_its_gpus(run: Run) -> None:
         else:
             assert "8 GPUs are named" in row["error"]
     assert sum(row["error"] is None for row in rows) == 5
+
+
+def test_a_table_says_why_and_what_its_rows_stand_on(cli: Run) -> None:
+    """What a reader sees beside the table: each reason of a refused row once, keys that are not understood, and weights as stored."""
+    asked = ("sweep", "llama-3.1-8b", "nosuch", "--gpu", "t4,8xh100", "--tp", "3,1", "--set", "nosuchkey=2", "--ctx", "8k")
+    said = " ".join(cli(*asked, "--format", "table").stdout.split())
+    assert said.count("tp 3, and 1 GPU is named") == 1
+    assert said.count("refused: nosuch: 'nosuch' is neither a bundled model nor a file") == 1
+    assert "keys of the config are not understood: llama-3.1-8b" in said
+    assert "weights are as stored where --quant names no other" in said
+    fits = cli("sweep", "llama-3.1-8b", "--gpu", "8xh100", "--ctx", "8k", "--format", "markdown").stdout
+    assert "refused" not in fits and "as stored" not in fits and "not understood" not in fits

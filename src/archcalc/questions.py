@@ -292,6 +292,7 @@ def plot(
     *sources: Source,
     ctx: Text | None = None,
     gpu: str | None = None,
+    vram: Text | None = None,
     engine: str | None = None,
     isl: Text | None = None,
     osl: Text | None = None,
@@ -309,10 +310,15 @@ def plot(
         raise UsageError(f"kind={kind!r} is no chart", f"one of {', '.join(charts.KINDS)}")
     if not sources:
         raise UsageError("no model is named: what should be drawn?", 'such as archcalc.plot("kv", "llama-3.1-8b")')
-    options = {"ctx": ctx, "gpu": gpu, "engine": engine, "isl": isl, "osl": osl, "quant": quant, "kv_dtype": kv_dtype}
+    options = {"ctx": ctx, "gpu": gpu, "vram": vram, "engine": engine, "isl": isl, "osl": osl, "quant": quant, "kv_dtype": kv_dtype}
     given = {name: None if value is None else str(value) for name, value in options.items()}
     charts.check(kind, given)
-    machines = [charts.machine(one) for one in hardware.split_list(given.pop("gpu") or "") if one]
+    named, memory = given.pop("gpu"), given.pop("vram")
+    machines: list[hardware.GpuSpec] = []
+    if named is not None or memory is not None:
+        from importlib import import_module
+
+        machines = import_module("archcalc.cli.fit").machines_of([named] if named else None, memory)
     return Plot(charts.drawn(kind, [loaded(source, set, offline, refresh) for source in sources], machines, **given))
 
 

@@ -209,7 +209,7 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {r.concurrency:,} at once"
     if s.tpot_ms is not None:
         each = 1000 / s.tpot_ms
-        yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {each:,.3g} tokens/s each; {load}"
+        yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {_short(each)} tokens/s each; {load}"
         if r.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
@@ -232,11 +232,15 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
         if c and c.usd_per_million_output_tokens is not None:
-            price += (
-                f"; ${c.usd_per_million_output_tokens:,.3g} a million output tokens"
-                f" (${c.usd_per_million_output_tokens_low:,.3g} to ${c.usd_per_million_output_tokens_high:,.3g}), {c.of}"
-            )
+            low, high = c.usd_per_million_output_tokens_low or 0, c.usd_per_million_output_tokens_high or 0
+            tokens = f"; ${_short(c.usd_per_million_output_tokens)} a million output tokens"
+            price += f"{tokens} (${_short(low)} to ${_short(high)}), {c.of}"
         yield "rent", price
+
+
+def _short(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _ms(value: float | None) -> str:

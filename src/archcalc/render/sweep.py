@@ -89,7 +89,24 @@ def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
 
 def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     of = dict.fromkeys((row["gpu"], row["price_of"]) for row in rows if row.get("price_of"))
+    why = dict.fromkeys(
+        f"{row['source']}: {row['error']}" if not str(row["error"]).startswith(str(row["source"])) else str(row["error"])
+        for row in rows
+        if row.get("error")
+    )
+    partial = dict.fromkeys(str(row["source"]) for row in rows if row.get("status") == "partial")
+    stored = [row for row in rows if row.get("fits") is False and not row.get("quant")]
     return [
+        *(f"refused: {words}" for words in why),
+        *([f"counted in part, as keys of the config are not understood: {', '.join(partial)}"] if partial else []),
+        *(
+            [
+                "weights are as stored where --quant names no other; `archcalc fit` tries other formats too on GeForce, Radeon, Apple and "
+                "cards below 25 GiB"
+            ]
+            if stored
+            else []
+        ),
         "tokens/s: forecast output of all requests together, 1k prompt and 1k output tokens a request where the context holds them; <= is "
         "a bound, where nothing is forecast. $/M tokens: of output.",
         "sequences: how many the cache holds if every one is as long as the context; shorter ones are more.",

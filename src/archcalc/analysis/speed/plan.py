@@ -246,9 +246,13 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     missed = []
     for value, most, what in ((target.tpot, wanted.tpot, "a token"), (target.ttft, wanted.ttft, "to the first token")):
         if most is not None and (value is None or value * MARGIN > most):
-            ms = None if value is None else 1000 * value
-            missed.append(f"no forecast {what}" if ms is None else f"{ms:.3g} ms {what}, {ms * MARGIN:.3g} with the margin")
+            time = None if value is None else f"{_time(value)} {what}, {_time(value * MARGIN)} with the margin"
+            missed.append(time or f"no forecast {what}")
     return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
+
+
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds < 0.9995 else f"{seconds:,.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
 
 
 def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
