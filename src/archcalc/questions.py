@@ -318,7 +318,7 @@ def plot(
     if named is not None or memory is not None:
         from importlib import import_module
 
-        machines = import_module("archcalc.cli.fit").machines_of([named] if named else None, memory)
+        machines = import_module("archcalc.cli._machines").machines_of([named] if named else None, memory)
     return Plot(charts.drawn(kind, [loaded(source, set, offline, refresh) for source in sources], machines, **given))
 
 
