@@ -570,3 +570,15 @@ def test_a_list_where_one_machine_is_meant_is_told_as_one(text: str) -> None:
         hardware.parse_spec(text)
     assert "h1004090" not in caught.value.message and "h1002" not in caught.value.message
     assert hardware.parse_spec("1,024xH100", 1 << 20).count == 1024
+
+
+def test_a_number_is_a_card_only_where_people_call_one_so() -> None:
+    """RTX 4090 is a 4090, and no card is an 8, 20 or 36, of however many GB it is."""
+    named = {}
+    for n in (*range(1, 1000), 1550, 2080, 3090, 4090, 4500, 5090, 7900):
+        try:
+            named[n] = hardware.parse_spec(str(n)).device.id
+        except UsageError:
+            continue
+    assert set(named) <= {1550, 2080, 3090, 4090, 4500, 5090}
+    assert {named[n] for n in (3090, 4090, 5090)} == {"rtx-3090", "rtx-4090", "rtx-5090"}

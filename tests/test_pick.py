@@ -125,6 +125,8 @@ CARD = "NVIDIA GeForce RTX 4090 24GB (20.0 GiB by --vram)"
         ("train llama-3.1-8b --gpu 4090 --vram 20GiB --seq 1k --lora 8 --checkpointing full", 0, f"Fits {CARD}"),
         ("train llama-3.1-8b --gpu 2x4090 --vram 20GiB --seq 1k --lora 8 --fsdp 2", 0, f"2 x {CARD}"),
         ("train llama-3.1-8b --gpu 2 --vram 48GiB --seq 4k --lora 8 --fsdp 2", 0, "2 x GPU with 48.0 GiB"),
+        ("fit llama-3.1-8b --gpu 10 --vram 24GiB --ctx 8k --dp 10", 0, "10 x GPU with 24.0 GiB"),
+        ("fit llama-3.1-8b --gpu 36 --ctx 8k", 2, "'36' is a number, and names no GPU"),
         ("pick --gpu 4090 --vram 20GiB --ctx 8k", 0, f"1 x {CARD}"),
         ("pick --vram 20GiB --ctx 8k", 0, "1 x GPU with 20.0 GiB"),
         ("plot memory llama-3.1-8b --gpu 4090 --vram 20GiB --ctx 8k", 0, f"1 x {CARD}"),

@@ -345,6 +345,11 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
         return _of_instance(found, count, limit)
     if not is_device and re.fullmatch(r"[0-9.]+\s*[gm]i?b", name, re.ASCII):
         return _counted(custom(parse_bytes(name)), count, limit, name)
+    if name.isdecimal() and int(name) < 1000 and not is_device:
+        # A count or a size: that a card has so many GB, and no other has, makes it no name.
+        raise UsageError(
+            f"{_short(text)} is a number, and names no GPU", "write it like 8xH100, 2x4090 or H100; by its memory a card is 24GiB"
+        )
     resolved, notes = _resolve(name)
     return _counted(resolved, count, limit, name, notes)
 
