@@ -121,16 +121,35 @@ def asked(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         raise UsageError(f"offline={offline!r}: True or False was expected")
     lists = {"context_tokens" if name == "ctx" else name: _list(name, value) for name, value in named.items() if value is not None}
     return axes(
-        source=[_model(one) for one in sources], set={key: _list(key, value, _json) for key, value in (keys or {}).items()}, **lists
+        source=[_model(one) for one in sources],
+        set={key: values_of(value) if isinstance(value, str) else _list(key, value) for key, value in (keys or {}).items()},
+        **lists,
     )
 
 
-def _list(name: str, value: Any, read: Callable[[str], Any] = str) -> list[Any]:
+def values_of(text: str) -> list[Any]:
+    """The values of a config key in a text: JSON where it is, at commas outside of brackets and quotes.
+
+    >>> values_of('24, 32'), values_of('null,{"a": [1, 2]}'), values_of("gelu,silu")
+    ([24, 32], [None, {'a': [1, 2]}], ['gelu', 'silu'])
+    """
+    parts, depth, quoted, escaped = [""], 0, False, False
+    for c in text:
+        if c == "," and not depth and not quoted:
+            parts.append("")
+            continue
+        parts[-1] += c
+        quoted = quoted != (c == '"' and not escaped)
+        escaped = quoted and c == "\\" and not escaped
+        depth += 0 if quoted else (c in "[{") - (c in "]}")
+    return [_json(part.strip()) for part in parts if part.strip()]
+
+
+def _list(name: str, value: Any) -> list[Any]:
     if isinstance(value, str):
         from archcalc.hardware import split_list
 
-        parts = split_list(value) if name == "gpu" else [part.strip() for part in value.split(",")]
-        return [read(part) for part in parts if part]
+        return [part for part in (split_list(value) if name == "gpu" else map(str.strip, value.split(","))) if part]
     if isinstance(value, (Mapping, bytes)) or not isinstance(value, (Sequence, range)):
         return [value]
     return list(value)
