@@ -481,3 +481,18 @@ def test_many_short_sequences_hold_at_least_what_fits(context: str, cli: Run) ->
     assert got["fits"]
     # 15 GiB of weights leave some 54 GiB: at 128 KiB a token 216 tokens each.
     assert 200 <= got["max_context_tokens"] <= 216
+
+
+@pytest.mark.parametrize("arguments", ["qwen3.5-27b --ctx 8k --concurrency 400", "llama-3.1-8b --ctx 8k --concurrency 2000"])
+def test_what_does_not_fit_sets_no_flags(arguments: str, cli: Run) -> None:
+    """There is no command to set them in, and the sequences that they would name are not those asked for."""
+    got = json.loads(cli("fit", *arguments.split(), "--gpu", "h100", "--offline", "--format", "json").stdout)
+    assert not got["fits"] and not got["command"]
+    assert not [note for note in got["notes"] if note.startswith("--")]
+    # SGLang starts with a smaller pool all the same, and that is said.
+    small = json.loads(
+        cli(
+            "fit", "qwen3-8b", "--vram", "25GiB", "--ctx", "40k", "--engine", "sglang", "--quant", "bf16", "--format", "json"
+        ).stdout
+    )
+    assert not small["fits"] and any("serves sequences of up to so many" in note for note in small["notes"])
