@@ -173,3 +173,35 @@ def test_backends_want_pages_of_their_own(flags: str, page: int | None) -> None:
     from archcalc.engines.sglang.flags import asked
 
     assert asked(read(of_text(f"sglang serve --model-path m {flags}"))).own.page == page
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu", "asked"),
+    [
+        ("qwen3.5-27b", "2xh100", ("--ctx", "1k", "--concurrency", "64")),
+        ("qwen3.5-27b", "h100", ()),
+        ("qwen3-next-80b-a3b", "4xh100", ("--dp", "2", "--ctx", "1k", "--concurrency", "120")),
+        ("nemotron-3-nano-30b-a3b", "h200", ("--ctx", "4k", "--concurrency", "60")),
+        ("qwen3.5-9b", "l40s", ("--ctx", "200k", "--concurrency", "2")),
+    ],
+)
+def test_a_plan_divides_the_room_for_the_sequences_it_promises(cli: Run, name: str, gpu: str, asked: tuple[str, ...]) -> None:
+    """SGLang gives states and tokens shares that know nothing of the sequences (kv_cache_configurator.py `_handle_max_mamba_cache`): where
+    those do not serve what the memory could, the command says how many slots there shall be, and serves it as it stands."""
+    found = json.loads(
+        cli("fit", name, "--gpu", gpu, "--engine", "sglang", "--quant", "bf16", *asked, "--offline", "--format", "json").stdout
+    )
+    assert found["fits"] is True
+    assert found["max_concurrency"] >= found["concurrency"]
+    assert found["kv_tokens"] >= found["context_tokens"] * found["concurrency"]
+    load = ("--concurrency", str(found["concurrency"]), "--format", "json")
+    again = cli("fit", "--gpu", gpu, *load, "--offline", "--", *found["command"].split())
+    assert json.loads(again.stdout)["fits"] is True, again.stdout
+    flag = " --max-mamba-cache-size"
+    if flag in found["command"]:
+        bare = cli("fit", "--gpu", gpu, *load, "--offline", "--", *found["command"].partition(flag)[0].split())
+        said = json.loads(bare.stdout)
+        assert not said["fits"]
+        assert said["start"]["flag"].startswith(flag.strip())
+        assert said["max_concurrency"] < found["concurrency"]
+        assert said["max_context_tokens"] < found["context_tokens"] or found["concurrency"] > 1

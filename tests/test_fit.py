@@ -446,3 +446,53 @@ def test_a_stretched_context_is_explained(run: Run) -> None:
     got = json.loads(run("fit", *words).stdout)
     assert any("--ctx 8192" in note and "4,096 positions" in note for note in got["notes"])
     assert not any("positions" in note for note in json.loads(run("fit", *words, "--ctx", "8k").stdout)["notes"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "llama-3.1-8b --gpu h100 --ctx 8k --concurrency 8 --utilization 0.999",
+        "llama-3.1-8b --gpu h100 --ctx 1k --concurrency 300 --engine llama.cpp",
+        "llama-3.1-8b qwen3-8b --gpu h100 --ctx 8k --utilization 0.999",
+        "qwen3-8b --gpu h100 --ctx 8k --tp 1 --utilization 0.9999",
+    ],
+)
+def test_what_does_not_start_says_one_thing(arguments: str, cli: Run) -> None:
+    """The memory suffices, and the engine refuses: nothing is missing, what memory would hold is no zero, and the flag is a way."""
+    asked = ("fit", *arguments.split(), "--offline")
+    page, sheet = cli(*asked), cli(*asked, "--format", "markdown")
+    assert page.returncode == sheet.returncode == 1
+    for said in (page.stdout, sheet.stdout):
+        assert "missing" not in said
+        assert "No change" not in said and "no change" not in said
+    many = json.loads(cli(*asked, "--format", "json").stdout)
+    for got in many if isinstance(many, list) else [many]:
+        assert not got["start"]["starts"] and got["start"]["flag"] and got["per_gpu"]["headroom_bytes"] >= 0
+        assert got["max_context_tokens"] >= got["context_tokens"]
+        assert got["max_concurrency"] >= got["concurrency"]
+        assert got["cost"]["usd_per_million_output_tokens"] is None
+
+
+@pytest.mark.parametrize("context", ["16", "200"])
+def test_many_short_sequences_hold_at_least_what_fits(context: str, cli: Run) -> None:
+    """vLLM refuses a step of fewer tokens than sequences, and so contexts of a few tokens: longer ones still hold."""
+    asked = ("fit", "llama-3.1-8b", "--gpu", "h100", "--ctx", context, "--concurrency", "2000", "--offline", "--format", "json")
+    got = json.loads(cli(*asked).stdout)
+    assert got["fits"]
+    # 15 GiB of weights leave some 54 GiB: at 128 KiB a token 216 tokens each.
+    assert 200 <= got["max_context_tokens"] <= 216
+
+
+@pytest.mark.parametrize("arguments", ["qwen3.5-27b --ctx 8k --concurrency 400", "llama-3.1-8b --ctx 8k --concurrency 2000"])
+def test_what_does_not_fit_sets_no_flags(arguments: str, cli: Run) -> None:
+    """There is no command to set them in, and the sequences that they would name are not those asked for."""
+    got = json.loads(cli("fit", *arguments.split(), "--gpu", "h100", "--offline", "--format", "json").stdout)
+    assert not got["fits"] and not got["command"]
+    assert not [note for note in got["notes"] if note.startswith("--")]
+    # SGLang starts with a smaller pool all the same, and that is said.
+    small = json.loads(
+        cli(
+            "fit", "qwen3-8b", "--vram", "25GiB", "--ctx", "40k", "--engine", "sglang", "--quant", "bf16", "--format", "json"
+        ).stdout
+    )
+    assert not small["fits"] and any("serves sequences of up to so many" in note for note in small["notes"])

@@ -546,3 +546,39 @@ def test_experts_visited() -> None:
     assert seen == sorted(seen)
     assert seen[1] == pytest.approx(16 - 64 / 256)
     assert math.isclose(seen[-1], 256, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listed", "said"),
+    [
+        ("p5.48xlarge", "h100-sxm-80gb", "p5.48xlarge is 8 x NVIDIA H100 SXM5 80GB"),
+        ("8xh100", "h100-sxm-80gb", "8xh100 is 8 x"),
+        ("2x4090", "rtx-4090", "2x4090 is 2 x"),
+        ("p5.48xlarge --min-memory 640GB", "", "leave --min-memory and --vendor out"),
+        ("nosuchthing", "", "no device of the catalog matches"),
+    ],
+)
+def test_the_catalog_knows_the_machines_that_a_plan_can_name(arguments: str, listed: str, said: str, cli: Run) -> None:
+    done = cli("gpus", *arguments.split(), "--format", "csv")
+    assert [line.partition(",")[0] for line in done.stdout.splitlines()[1:]] == ([listed] if listed else [])
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("text", ["h100,4090", "8xh100,2x4090", "a100,l40s"])
+def test_a_list_where_one_machine_is_meant_is_told_as_one(text: str) -> None:
+    with pytest.raises(UsageError, match="names 2 groups of GPUs") as caught:
+        hardware.parse_spec(text)
+    assert "h1004090" not in caught.value.message and "h1002" not in caught.value.message
+    assert hardware.parse_spec("1,024xH100", 1 << 20).count == 1024
+
+
+def test_a_number_is_a_card_only_where_people_call_one_so() -> None:
+    """RTX 4090 is a 4090, and no card is an 8, 20 or 36, of however many GB it is."""
+    named = {}
+    for n in (*range(1, 1000), 1550, 2080, 3090, 4090, 4500, 5090, 7900):
+        try:
+            named[n] = hardware.parse_spec(str(n)).device.id
+        except UsageError:
+            continue
+    assert set(named) <= {1550, 2080, 3090, 4090, 4500, 5090}
+    assert {named[n] for n in (3090, 4090, 5090)} == {"rtx-3090", "rtx-4090", "rtx-5090"}

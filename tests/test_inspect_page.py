@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +113,29 @@ def test_an_engine_is_found_by_the_programs_that_run_on_it(run: Run) -> None:
 def test_a_tag_of_ollama_names_the_size(run: Run, tag: str, model: str) -> None:
     done = run("fit", "--gpu", "4090", "--format", "json", "--", "ollama", "run", tag)
     assert json.loads(done.stdout)["source"].replace(":", "-").replace("llama3", "llama-3") == model, done.stderr
+
+
+@pytest.mark.parametrize(("name", "weights", "packed"), [("deepseek-v3", 684489845504, False), ("gpt-oss-20b", 20914757184, True)])
+def test_elements_on_disk_say_whether_scales_are_among_them(name: str, weights: int, packed: bool, cli: Run) -> None:
+    """The bytes are of all that is stored, scales too; what the Hub counts is weights without them, packed ones one by one."""
+    c = json.loads(cli("inspect", name, "--offline", "--format", "json").stdout)["checkpoint"]
+    assert c["elements"] == weights == sum(c["by_dtype"].values())
+    assert (c["stored_elements"] < weights) is packed and c["stored_elements"] != weights
+    lines = [" ".join(line.split()) for line in cli("inspect", name, "--offline").stdout.splitlines()]
+    assert any(line.endswith(f"{c['stored_elements']:,} elements as stored, scales included") for line in lines)
+    assert f"{weights:,} weights without scales, packed ones counted one by one" in lines
+    for dtype, n in c["by_dtype"].items():
+        assert f"{n:,} of them in {dtype}" in lines
+
+
+def test_learned_positions_are_positions(cli: Run, tmp_path: Path) -> None:
+    """NoPE is the name of layers without any."""
+    bert = {
+        "model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": 128, "vocab_size": 100, "max_position_embeddings": 128,
+    }  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(bert), encoding="utf-8")
+    for source in (str(path), "bloom-176b"):
+        assert "NoPE" not in cli("inspect", source, "--offline").stdout
+    assert "NoPE" in cli("inspect", "smollm3-3b", "--offline").stdout

@@ -101,3 +101,41 @@ def test_wrong_calls(arguments: list[str], said: str, run: Run) -> None:
     done = run("pick", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_a_floor_says_what_it_is_of(run: Run) -> None:
+    """A bound over the whole context may lie above a forecast of short requests: both lines say what they are of."""
+    said = run("pick", "--gpu", "t4", "--max-quant", "none", "--task", "code").stdout
+    got = picked(run, "--gpu", "t4", "--max-quant", "none", "--task", "code")["best"]
+    assert isinstance(got, dict)
+    assert got["tpot_seconds_floor"] * 1000 > got["tpot_ms"]
+    assert "with 32k tokens before it" in said
+    assert "1k prompt and 1k output tokens" in said
+
+
+CARD = "NVIDIA GeForce RTX 4090 24GB (20.0 GiB by --vram)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ("fit llama-3.1-8b --gpu 4090 --vram 20GiB --ctx 8k", 0, f"1 x {CARD}"),
+        ("fit llama-3.1-8b --gpu 2x4090 --vram 20GiB --ctx 8k", 0, f"2 x {CARD}"),
+        ("fit --gpu 4090 --vram 20GiB --ctx 8k --family gemma", 0, f"1 x {CARD}"),
+        ("train llama-3.1-8b --gpu 4090 --vram 20GiB --seq 1k --lora 8 --checkpointing full", 0, f"Fits {CARD}"),
+        ("train llama-3.1-8b --gpu 2x4090 --vram 20GiB --seq 1k --lora 8 --fsdp 2", 0, f"2 x {CARD}"),
+        ("train llama-3.1-8b --gpu 2 --vram 48GiB --seq 4k --lora 8 --fsdp 2", 0, "2 x GPU with 48.0 GiB"),
+        ("fit llama-3.1-8b --gpu 10 --vram 24GiB --ctx 8k --dp 10", 0, "10 x GPU with 24.0 GiB"),
+        ("fit llama-3.1-8b --gpu 36 --ctx 8k", 2, "'36' is a number, and names no GPU"),
+        ("pick --gpu 4090 --vram 20GiB --ctx 8k", 0, f"1 x {CARD}"),
+        ("pick --vram 20GiB --ctx 8k", 0, "1 x GPU with 20.0 GiB"),
+        ("plot memory llama-3.1-8b --gpu 4090 --vram 20GiB --ctx 8k", 0, f"1 x {CARD}"),
+        ("fit llama-3.1-8b --gpu 5000 --vram 20GiB --ctx 8k", 2, "a card of the catalog"),
+        # What would make it fit is more of the same cards, with the same memory.
+        ("fit llama-3.1-70b --gpu 2x4090 --vram 20GiB --ctx 8k --quant bf16", 1, "--gpu 8xrtx-4090 --vram 20GiB"),
+    ],
+)
+def test_a_listed_card_with_another_memory_is_that_card_in_every_command(arguments: str, status: int, said: str, run: Run) -> None:
+    done = run(*arguments.split(), "--offline")
+    assert done.returncode == status, done.stderr
+    assert said in " ".join((done.stdout + done.stderr).split())

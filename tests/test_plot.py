@@ -213,3 +213,31 @@ def test_pareto_sets_storages_side_by_side() -> None:
     assert [s.name for s in made.series] == [f"llama-3.1-8b in {q} on 1 x h100-sxm-80gb" for q in ("fp8", "bf16")]
     with pytest.raises(UsageError, match="no quantization"):
         charts.drawn("pareto", [load("llama-3.1-8b")], [hardware.parse_spec("h100")], quant="fp8,zz", **given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        # A model that does not fit is named, and not dropped.
+        ("roofline deepseek-v3 llama-3.1-8b --gpu h100", 0, "not shown: deepseek-v3: it does not fit"),
+        ("roofline deepseek-v3 --gpu h100", 2, "nothing to draw: deepseek-v3: it does not fit"),
+        # The engine is the machine's usual one, as in fit.
+        ("memory llama-3.1-8b --gpu m4-max-64gb --ctx 8k", 0, "llama.cpp takes"),
+        ("memory llama-3.1-8b --gpu h100 --ctx 8k", 0, "vllm takes"),
+        ("cost llama-3.1-8b --gpu h100", 0, "down the side: ms between a user's tokens, at most"),
+        ("pareto llama-3.1-8b --gpu h100", 0, "down the side: tokens/s of each user, at least"),
+    ],
+)
+def test_a_chart_says_what_it_shows(arguments: str, status: int, said: str, cli: Run) -> None:
+    done = cli("plot", *arguments.split(), "--offline")
+    assert done.returncode == status
+    assert said in " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_chart_from_python_takes_the_machines_of_the_command() -> None:
+    import archcalc
+
+    made = archcalc.plot("memory", "llama-3.1-8b", vram="24GiB", ctx="8k", offline=True)
+    assert "GPU with 24.0 GiB" in made.chart.title
+    with pytest.raises(archcalc.errors.UsageError, match="changes nothing"):
+        archcalc.plot("kv", "llama-3.1-8b", vram="24GiB", offline=True)

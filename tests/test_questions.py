@@ -98,6 +98,56 @@ def test_a_model_is_a_name_a_path_a_mapping_or_what_was_loaded(tmp_path: Path) -
         archcalc.inspect(archcalc.load(CONFIG), set=deeper)
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: archcalc.inspect("gpt2", set="n_layer=2"), "set='n_layer=2'"),
+        (lambda: archcalc.fit("gpt2", gpu="t4", set=["n_layer=2"]), "a mapping of config keys"),
+        (lambda: archcalc.inspect("gpt2", set={"n_layer": object()}), "n_layer: a value of type object"),
+        (lambda: archcalc.inspect(CONFIG, set={"num_hidden_layers": {1, 2}}), "num_hidden_layers: a value of type set"),
+        (lambda: archcalc.compare("gpt2", set="n_layer=2"), "a mapping of config keys"),
+        (lambda: archcalc.plot("kv", "gpt2", set={1: 2}), "a mapping of config keys"),
+        (lambda: archcalc.load("gpt2", overrides="n_layer=2"), "overrides='n_layer=2'"),
+        (lambda: archcalc.check(None), "NoneType"),
+        (lambda: archcalc.plot("kv", "gpt2").save(None), "path=None"),
+        (lambda: archcalc.compare("gpt2", rows="totl"), "--rows totl"),
+        (lambda: archcalc.fit("gpt2", gpu=["t4", "l4"]), "gpu=['t4', 'l4']"),
+        (lambda: archcalc.fit("gpt2", gpu="h100,4090"), "one machine"),
+        (lambda: archcalc.train("gpt2", seq=128, gpu="h100,4090"), "names 2 groups"),
+        (lambda: archcalc.sweep("gpt2", set="n_layer=2"), "set='n_layer=2'"),
+        (lambda: archcalc.sweep("gpt2", offline="yes"), "offline='yes'"),
+        (lambda: archcalc.sweep("gpt2", gpu="here"), "--gpu here"),
+        (lambda: archcalc.sweep("gpt2", gpu=8), "gpu=8"),
+        (lambda: archcalc.sweep(None), "NoneType"),
+        (lambda: archcalc.sweep([b"gpt2"]), "bytes"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_words(call: Any, words: str) -> None:
+    with pytest.raises(ArchcalcError) as caught:
+        call()
+    assert words in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_sweep_takes_what_its_siblings_take(tmp_path: Path) -> None:
+    """A config in memory is one model, and no list of its keys; texts with commas are lists, as on the command line."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(CONFIG), encoding="utf-8")
+    deeper = {**CONFIG, "num_hidden_layers": 4}
+    for source in (path, CONFIG, archcalc.load(CONFIG), archcalc.load(CONFIG).architecture):
+        (row,) = archcalc.sweep(source, offline=True)
+        assert (row["params_total"], row["error"]) == (TOTAL, None)
+    # Two configs of one type are two models, now and in the next call.
+    for _ in range(2):
+        totals = [row["params_total"] for row in archcalc.sweep([CONFIG, deeper, "gpt2"])]
+        assert totals == [TOTAL, 2 * TOTAL - 2 * 100 * 64 - 64, 124439808]
+    made = archcalc.sweep(CONFIG, ctx="1k, 2k", set={"num_hidden_layers": "2,4"}, gpu="t4,1xl4")
+    assert json.loads(made.to_json())[0]["source"] == "llama"
+    assert [(r["context_tokens"], r["set"]["num_hidden_layers"], r["gpu"]) for r in made] == [
+        (context, layers, gpu) for layers in (2, 4) for context in (1024, 2048) for gpu in ("t4", "1xl4")
+    ]
+    assert [r["params_total"] for r in archcalc.sweep(CONFIG, set={"num_hidden_layers": 2})] == [TOTAL]
+
+
 def test_compare_check_and_sweep(tmp_path: Path, run: Run) -> None:
     made = archcalc.compare("llama-3.1-8b", CONFIG, rows=["total"], offline=True)
     assert made.rows[0].exact == [8030261248, TOTAL]

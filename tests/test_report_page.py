@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import hardware, report, server, zoo
+from archcalc import load as read_config
 from archcalc.analysis import page
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.inspect import inspect
@@ -458,6 +459,28 @@ def test_masks_count_the_layers() -> None:
     assert told("llama-4-scout") == {"Chunks of 8,192": 36, "Full": 12}
     assert told("deepseek-v3") == {"Full, latent": 61}
     assert told("deepseek-v3.2") == {"Sparse": 61}
+
+
+@pytest.mark.parametrize(
+    ("config", "title", "seen"),
+    [
+        (
+            {"model_type": "bert", "vocab_size": 100, "max_position_embeddings": 128, "intermediate_size": 128},
+            "Full, both ways",
+            256,
+        ),
+        ({"model_type": "vit"}, "Full, both ways", 256),
+        ({"model_type": "llama", "vocab_size": 100, "max_position_embeddings": 128, "intermediate_size": 128}, "Full", 136),
+    ],
+)
+def test_an_encoder_sees_both_ways(config: dict[str, Any], title: str, seen: int) -> None:
+    whole = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "rms_norm_eps": 1e-5, **config}
+    m = read_config(whole)
+    r = inspect(m.architecture, m.source)
+    ((mask, layers),) = figure.masks(m.architecture, r)
+    assert (mask.title, len(mask.on), layers) == (title, seen, 2)
+    drawn = figure.anatomy(m.architecture, r)
+    assert not re.search(r"\b0 x|x 0\b|NoPE", drawn)
 
 
 def test_norms_stand_where_they_sit() -> None:

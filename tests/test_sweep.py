@@ -208,3 +208,27 @@ def test_a_row_uses_exactly_its_gpus(run: Run) -> None:
         else:
             assert "8 GPUs are named" in row["error"]
     assert sum(row["error"] is None for row in rows) == 5
+
+
+def test_a_table_says_why_and_what_its_rows_stand_on(cli: Run) -> None:
+    """What a reader sees beside the table: each reason of a refused row once, keys that are not understood, and weights as stored."""
+    asked = ("sweep", "llama-3.1-8b", "nosuch", "--gpu", "t4,8xh100", "--tp", "3,1", "--set", "nosuchkey=2", "--ctx", "8k")
+    said = " ".join(cli(*asked, "--format", "table").stdout.split())
+    assert said.count("tp 3, and 1 GPU is named") == 1
+    assert said.count("refused: nosuch: 'nosuch' is neither a bundled model nor a file") == 1
+    assert "counted in part, as `archcalc inspect` says: llama-3.1-8b" in said
+    assert "weights are as stored where --quant names no other" in said
+    fits = cli("sweep", "llama-3.1-8b", "--gpu", "8xh100", "--ctx", "8k", "--format", "markdown").stdout
+    assert "refused" not in fits and "as stored" not in fits and "in part" not in fits
+    alone = cli("sweep", "nosuch", "gpt2", "--ctx", "512", "--format", "table").stdout
+    assert "refused: nosuch: 'nosuch' is neither" in alone
+
+
+def test_a_value_of_a_key_may_be_json_with_commas(cli: Run) -> None:
+    scaled = '{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}'
+    asked = ("sweep", "qwen3-8b", "--set", f"rope_scaling=null,{scaled}", "--set", "max_position_embeddings=131072", "--ctx", "1k")
+    rows = [json.loads(line) for line in cli(*asked).stdout.splitlines()]
+    assert [row["set"]["rope_scaling"] for row in rows] == [None, json.loads(scaled)]
+    assert all(row["error"] is None for row in rows)
+    made = archcalc.sweep("qwen3-8b", ctx="1k", set={"rope_scaling": f"null,{scaled}", "max_position_embeddings": 131072})
+    assert made.to_dict() == rows

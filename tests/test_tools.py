@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from typing import Any
 
@@ -25,6 +26,10 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("fit", {"source": "llama-3.1-8b", "gpu": "h1000", "offline": True}),
     ("fit", {"source": "llama-3.1-8b", "gpus": "h100"}),
     ("nothing", {}),
+    # What the client says comes on standard input: a model that would be read from there must not take it.
+    ("inspect", {"source": "-"}),
+    ("inspect", {"source": "/dev/stdin"}),
+    ("sweep", {"source": [{"model_type": "gpt2", "n_layer": 2}], "ctx": "512,1k", "offline": True}),
 ]
 
 
@@ -65,11 +70,38 @@ def test_an_answer_is_the_report(answers: Any) -> None:
 
 
 def test_a_refusal_says_what_to_do(answers: Any) -> None:
-    device, argument, tool = answers[1][6:]
+    device, argument, tool = answers[1][6:9]
     assert all(answer.is_error for answer in (device, argument, tool))
     assert "h1000" in device.content[0].text
     assert "'gpus' is no argument of fit" in argument.content[0].text and "gpu," in argument.content[0].text
     assert "one of inspect, kv, fit" in tool.content[0].text
+
+
+def test_standard_input_is_the_client_s_own(answers: Any) -> None:
+    *read, swept = answers[1][9:]
+    assert all(answer.is_error and "empty" in answer.content[0].text for answer in read)
+    assert [row["context_tokens"] for row in swept.structured_content["rows"]] == [512, 1024]
+
+
+def test_a_client_that_leaves_is_no_error() -> None:
+    environment = {**get_default_environment(), "PYTHONPATH": str(next(iter(archcalc.__path__))) + "/.."}
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}).encode() + b"\n"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "archcalc", "mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
+    assert server.stdin and server.stdout and server.stderr
+    # It listens no more before anything is answered.
+    server.stdout.close()
+    server.stdin.write(asked)
+    server.stdin.close()
+    assert server.wait(60) == 0
+    assert server.stderr.read() == b""
+    server.stderr.close()
 
 
 def test_a_sweep_of_too_many_rows_is_refused() -> None:

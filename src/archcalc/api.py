@@ -36,6 +36,7 @@ def load(
     """
     from archcalc import loader
 
+    check_set(overrides, "overrides")
     if isinstance(source, Mapping):
         from archcalc.arch import parse
 
@@ -52,7 +53,7 @@ def load(
         os.fspath(source),
         offline=offline,
         refresh=refresh,
-        overrides=[f"{key}={_json(value)}" for key, value in (overrides or {}).items()],
+        overrides=[f"{key}={json_of(key, value)}" for key, value in (overrides or {}).items()],
     )
 
 
@@ -84,13 +85,23 @@ def _check_keys(node: Any, place: str = "") -> None:
         _check_keys(value, f"{place}.{key}" if place else str(key))
 
 
-def _json(value: Any) -> str:
+def check_set(keys: Any, name: str = "set") -> None:
+    """Raise `UsageError` for what is no mapping of config keys."""
+    if keys is not None and not (isinstance(keys, Mapping) and all(isinstance(key, str) for key in keys)):
+        raise UsageError(f"{name}={keys!r}: a mapping of config keys to values was expected", 'such as {"num_hidden_layers": 16}')
+
+
+def json_of(key: str, value: Any) -> str:
+    """A value of a config key as JSON. Raises `UsageError` for what JSON cannot hold."""
     import json
 
-    return json.dumps(value)
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        raise UsageError(f"{key}: a value of type {type(value).__name__} is none of a config", "give what JSON holds") from None
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     from archcalc.sources import apply_overrides
 
-    return apply_overrides(config, [f"{key}={_json(value)}"])
+    return apply_overrides(config, [f"{key}={json_of(key, value)}"])

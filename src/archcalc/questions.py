@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
 
 from archcalc import api, report
+from archcalc.api import check_set
 from archcalc.errors import UsageError
 from archcalc.loader import Given, Kept, Loaded
 from archcalc.model import Architecture
@@ -213,7 +214,7 @@ def compare(
     ctx: Text | None = None,
     kv_dtype: str | None = None,
     baseline: Source | None = None,
-    rows: Sequence[str] | None = None,
+    rows: str | Sequence[str] | None = None,
     set: Mapping[str, Any] | None = None,
     offline: bool = False,
     refresh: bool = False,
@@ -230,13 +231,15 @@ def compare(
     from archcalc import units
     from archcalc.analysis.compare import compare as analyse
 
+    if isinstance(rows, str):
+        rows = [row.strip() for row in rows.split(",") if row.strip()]
     if not sources:
         raise UsageError("no model is named: what should be compared?", 'such as archcalc.compare("llama-3.1-8b", "qwen3-8b")')
     return analyse(
-        [_loaded(source, set, offline, refresh) for source in sources],
+        [loaded(source, set, offline, refresh) for source in sources],
         context_tokens=None if ctx is None else units.parse_tokens(str(ctx)),
         kv_dtype="bf16" if kv_dtype is None else units.parse_cache_dtype(kv_dtype),
-        baseline=None if baseline is None else _loaded(baseline, None, offline, refresh),
+        baseline=None if baseline is None else loaded(baseline, None, offline, refresh),
         rows=None if rows is None else list(rows),
         failed=[],
     )
@@ -260,6 +263,9 @@ def check(
     from archcalc.errors import ArchcalcError
 
     found = settings.find(config)
+    for given in file:
+        if not isinstance(given, (str, os.PathLike)):
+            raise UsageError(f"a file of type {type(given).__name__}", 'give a path, as in archcalc.check("README.md")')
     names = [os.fspath(one) for one in file] or list(found.files)
     if not names:
         raise UsageError("no file is given", 'as in archcalc.check("README.md")')
@@ -286,6 +292,7 @@ def plot(
     *sources: Source,
     ctx: Text | None = None,
     gpu: str | None = None,
+    vram: Text | None = None,
     engine: str | None = None,
     isl: Text | None = None,
     osl: Text | None = None,
@@ -303,11 +310,16 @@ def plot(
         raise UsageError(f"kind={kind!r} is no chart", f"one of {', '.join(charts.KINDS)}")
     if not sources:
         raise UsageError("no model is named: what should be drawn?", 'such as archcalc.plot("kv", "llama-3.1-8b")')
-    options = {"ctx": ctx, "gpu": gpu, "engine": engine, "isl": isl, "osl": osl, "quant": quant, "kv_dtype": kv_dtype}
+    options = {"ctx": ctx, "gpu": gpu, "vram": vram, "engine": engine, "isl": isl, "osl": osl, "quant": quant, "kv_dtype": kv_dtype}
     given = {name: None if value is None else str(value) for name, value in options.items()}
     charts.check(kind, given)
-    machines = [charts.machine(one) for one in hardware.split_list(given.pop("gpu") or "") if one]
-    return Plot(charts.drawn(kind, [_loaded(source, set, offline, refresh) for source in sources], machines, **given))
+    named, memory = given.pop("gpu"), given.pop("vram")
+    machines: list[hardware.GpuSpec] = []
+    if named is not None or memory is not None:
+        from importlib import import_module
+
+        machines = import_module("archcalc.cli._machines").machines_of([named] if named else None, memory)
+    return Plot(charts.drawn(kind, [loaded(source, set, offline, refresh) for source in sources], machines, **given))
 
 
 class Plot(NamedTuple):
@@ -319,9 +331,11 @@ class Plot(NamedTuple):
         return f"Plot({self.chart.title!r}, {len(self.chart.series)} series)"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Draw it to FILE.svg or FILE.png. Raises `UsageError` where matplotlib is missing."""
+        """Draw it to FILE.svg or FILE.png. Raises `UsageError` where matplotlib is missing, `OSError` where it cannot be written."""
         from archcalc.render import plot as render
 
+        if not isinstance(path, (str, os.PathLike)):
+            raise UsageError(f"path={path!r}: the name of a file was expected", "such as chart.svg")
         render.write_file(self.chart, os.fspath(path))
 
     def to_rows(self) -> list[dict[str, Any]]:
@@ -354,7 +368,9 @@ class Plot(NamedTuple):
             return notebook.preformatted(out.getvalue())
 
 
-def _loaded(source: Source, set_: Mapping[str, Any] | None, offline: bool, refresh: bool) -> Loaded:
+def loaded(source: Source, set_: Mapping[str, Any] | None, offline: bool, refresh: bool) -> Loaded:
+    """The model of a SOURCE of any kind, with config keys set."""
+    check_set(set_)
     if isinstance(source, Architecture):
         source = Loaded(report.SourceInfo(source.model_type, "file", "hf-config"), source)
     if isinstance(source, Loaded):
@@ -380,16 +396,15 @@ def _ask(name: str, options: dict[str, Any]) -> Any:
     if "call" in command.__annotations__:
         given["call"] = SimpleNamespace(meta={})
     source, set_ = options.pop("source"), options.pop("set")
+    check_set(set_)
     sources = source if isinstance(source, list) else [] if source is None else [source]
     texts = [one if isinstance(one, str) else os.fspath(one) for one in sources if isinstance(one, (str, os.PathLike))]
     if len(texts) < len(sources):
-        texts = [Given.of(_loaded(one, set_, options["offline"], options["refresh"])) for one in sources]
+        texts = [Given.of(loaded(one, set_, options["offline"], options["refresh"])) for one in sources]
         set_ = None
     given["source"] = texts
     if set_:
-        import json
-
-        given["set_"] = [f"{key}={json.dumps(value)}" for key, value in set_.items()]
+        given["set_"] = [f"{key}={api.json_of(key, value)}" for key, value in set_.items()]
     for option, value in options.items():
         parameter, annotation = known[option]
         if value is not None:
@@ -439,7 +454,10 @@ def _value(option: str, value: Any, annotation: Any) -> Any:
         if not whole or (least is not None and value < least) or (most is not None and value > most):
             raise UsageError(f"{option}={value!r}: a whole number from {least:,} to {most:,} was expected")
         return value
+    listed = any(get_origin(kind) is list for kind in (inner, *get_args(inner)))
+    if listed and isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise UsageError(f"{option}={value!r}: a text or a number was expected", "written as on the command line")
     # What may be given several times on the command line is given once here.
-    return [str(value)] if any(get_origin(kind) is list for kind in (inner, *get_args(inner))) else str(value)
+    return [str(value)] if listed else str(value)

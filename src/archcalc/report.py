@@ -938,7 +938,11 @@ class CatalogDevice(Record):
 
 
 class Picked(Record):
-    """A bundled model that meets the requirements, as it would run. `tokens_per_s` is forecast of all sequences together."""
+    """A bundled model that meets the requirements, as it would run.
+
+    `tpot_seconds_floor` is a bound with the whole context before the token, `tpot_ms` and `tokens_per_s` (of all sequences together) are
+    forecasts of requests of `isl` prompt and `osl` output tokens.
+    """
 
     name: str
     repo: str
@@ -953,6 +957,8 @@ class Picked(Record):
     max_concurrency: float
     kv_bytes_per_token: int
     tpot_seconds_floor: float | None
+    isl: int
+    osl: int
     tpot_ms: float | None
     tpot_ms_low: float | None
     tpot_ms_high: float | None
@@ -967,6 +973,7 @@ class Pick(Record):
     schema_version: int
     gpu: str
     gpus: int
+    machine: str
     engine: str
     context_tokens: int | None
     concurrency: int

@@ -18,6 +18,7 @@ Table(2 rows of 1 model)
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
@@ -27,6 +28,7 @@ from archcalc import units
 from archcalc.analysis import sweep as _sweep
 from archcalc.analysis.sweep import flat
 from archcalc.errors import UsageError
+from archcalc.questions import Source, loaded
 
 __all__ = ["Table", "flat", "rows", "run", "run_all", "size"]
 
@@ -105,6 +107,86 @@ def axes(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     return found, overrides
 
 
+def asked(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """`axes` of options by the command's names: of each one value, a list of them, or a text of several as on the command line."""
+    sources = named.pop("source", None)
+    if not isinstance(sources, (list, set, frozenset)) and type(sources) is not tuple:
+        sources = [sources]
+    keys = named.pop("set", None)
+    if keys is not None and not isinstance(keys, Mapping):
+        raise UsageError(
+            f"set={keys!r}: a mapping of config keys to their values was expected", 'such as {"num_hidden_layers": [24, 32]}'
+        )
+    if not isinstance(offline := named.pop("offline", False), bool):
+        raise UsageError(f"offline={offline!r}: True or False was expected")
+    lists = {"context_tokens" if name == "ctx" else name: _list(name, value) for name, value in named.items() if value is not None}
+    return axes(
+        source=[_model(one) for one in sources],
+        set={key: values_of(value) if isinstance(value, str) else _list(key, value) for key, value in (keys or {}).items()},
+        **lists,
+    )
+
+
+def values_of(text: str) -> list[Any]:
+    """The values of a config key in a text: JSON where it is, at commas outside of brackets and quotes.
+
+    >>> values_of('24, 32'), values_of('null,{"a": [1, 2]}'), values_of("gelu,silu")
+    ([24, 32], [None, {'a': [1, 2]}], ['gelu', 'silu'])
+    """
+    parts, depth, quoted, escaped = [""], 0, False, False
+    for c in text:
+        if c == "," and not depth and not quoted:
+            parts.append("")
+            continue
+        parts[-1] += c
+        quoted = quoted != (c == '"' and not escaped)
+        escaped = quoted and c == "\\" and not escaped
+        depth += 0 if quoted else (c in "[{") - (c in "]}")
+    return [_json(part.strip()) for part in parts if part.strip()]
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if isinstance(value, str):
+        from archcalc.hardware import split_list
+
+        return [part for part in (split_list(value) if name == "gpu" else map(str.strip, value.split(","))) if part]
+    if isinstance(value, (Mapping, bytes)) or not isinstance(value, (Sequence, range)):
+        return [value]
+    return list(value)
+
+
+def _json(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _model(one: Any) -> str:
+    """A SOURCE as a row holds it."""
+    from archcalc.loader import Loaded
+    from archcalc.model import Architecture
+
+    if isinstance(one, (Mapping, Loaded, Architecture)):
+        from functools import partial
+
+        name = one.source.name if isinstance(one, Loaded) else one.get("model_type") if isinstance(one, Mapping) else one.model_type
+        return _sweep.Own.of(str(name or "config"), partial(loaded, one, offline=True, refresh=False))
+    if isinstance(one, (str, os.PathLike)):
+        path = os.fspath(one)
+        if isinstance(path, str):
+            return path
+    raise UsageError(
+        f"a source of type {type(one).__name__}", "give a bundled name, a path, a Hub repository or a config as a mapping"
+    )
+
+
+def _source(value: Any) -> str:
+    return value if isinstance(value, _sweep.Own) else str(value)
+
+
 def _tokens(value: Number) -> int:
     return units.parse_tokens(str(value))
 
@@ -127,6 +209,13 @@ def _engine(text: str) -> str:
 def _gpu(text: str) -> str:
     from archcalc import hardware
 
+    if not isinstance(text, str):
+        raise UsageError(f"gpu={text!r}: a text was expected", "such as 8xH100")
+    if text.strip().lower() == "here":
+        raise UsageError(
+            "--gpu here: the rows of a sweep mean the same on every machine, and name theirs",
+            "`archcalc fit SOURCE --gpu here` says which this one is; a card that is not listed goes by its memory: --gpu 24GiB",
+        )
     hardware.parse_spec(text)
     return text
 
@@ -141,7 +230,7 @@ def _quant(text: str | None) -> str | None:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    "source": str,
+    "source": _source,
     "context_tokens": _tokens,
     "concurrency": _number,
     "gpu": _gpu,
@@ -200,7 +289,7 @@ class Sweep(ModuleType):
 
     def __call__(
         self,
-        source: str | Sequence[str],
+        source: Source | Sequence[Source],
         *,
         ctx: Number | Sequence[Number] | None = None,
         concurrency: Number | Sequence[Number] | None = None,
@@ -212,16 +301,19 @@ class Sweep(ModuleType):
         dp: Number | Sequence[Number] | None = None,
         quant: str | Sequence[str | None] | None = None,
         kv_dtype: str | Sequence[str] | None = None,
-        set: Mapping[str, Sequence[Any]] | None = None,
+        set: Mapping[str, Any] | None = None,
+        offline: bool = False,
     ) -> Table:
-        """Every combination of models, contexts, machines and config keys: one value of an option, or a list of them."""
-        lists = {
-            "context_tokens": ctx, "concurrency": concurrency, "gpu": gpu, "engine": engine, "tp": tp, "pp": pp, "ep": ep, "dp": dp,
-            "quant": quant, "kv_dtype": kv_dtype,
-        }  # fmt: skip
-        given = {name: [value] if isinstance(value, (str, int)) else value for name, value in lists.items() if value is not None}
-        made = axes(source=[source] if isinstance(source, str) else list(source), set=set, **given)
-        return Table(run_all(_sweep.grid(*made)))
+        """Every combination of models, contexts, machines and config keys: one value of an option, a list of them, or a text with commas
+        as on the command line.
+
+        A sweep never touches the network, with `offline` or without.
+        """
+        made = asked(
+            source=source, ctx=ctx, concurrency=concurrency, gpu=gpu, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp, quant=quant,
+            kv_dtype=kv_dtype, set=set, offline=offline,
+        )  # fmt: skip
+        return Table({**row, "source": str(row["source"])} for row in run_all(_sweep.grid(*made)))
 
 
 # What is imported as `archcalc.sweep` is this module, so the module itself is what is called.

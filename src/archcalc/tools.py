@@ -6,7 +6,7 @@ its output schema is what `archcalc schema` prints. Nothing is written: tools re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc import __version__, questions, report
@@ -67,7 +67,7 @@ def input_schema(name: str, tool: Tool) -> dict[str, Any]:
         if key in ("context", "overrides"):
             continue
         if key == tool.subject:
-            one = {"type": "string"} if name in ("check", "sweep") else _MODEL
+            one = {"type": "string"} if name == "check" else _MODEL
             made: dict[str, Any] = {"type": "array", "items": one, "minItems": 1} if tool.many or name == "sweep" else {**one}
             if parameter.default is Parameter.empty:
                 required.append(key)
@@ -122,15 +122,15 @@ def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rows(given: dict[str, Any]) -> list[dict[str, Any]]:
     from archcalc import sweep
+    from archcalc.analysis import sweep as grid
 
-    axes = {"context_tokens" if key == "ctx" else key: value for key, value in given.items() if value is not None}
-    lists: dict[str, Any] = {key: value if isinstance(value, (list, Mapping)) else [value] for key, value in axes.items()}
-    size = sweep.size(**lists)
+    made = sweep.asked(**given)
+    size = grid.size(*made)
     if size > MOST_ROWS:
         raise UsageError(
             f"{size:,} rows are more than the {MOST_ROWS:,} of one call", "ask for fewer values, or use archcalc sweep"
         )
-    return sweep.run_all(sweep.rows(**lists))
+    return [{**row, "source": str(row["source"])} for row in sweep.run_all(grid.grid(*made))]
 
 
 def server() -> Server[Any]:
@@ -186,11 +186,34 @@ def serve() -> None:
     import anyio
     from mcp.server.stdio import stdio_server
 
+    # Streams of its own: those of the command line write for people, and a SOURCE of `-` must not read what the client says.
+    heard, said = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+
     async def run() -> None:
-        # Streams of its own: those of the command line write for people.
-        incoming = anyio.wrap_file(io.TextIOWrapper(os.fdopen(0, "rb", closefd=False), encoding="utf-8", errors="replace"))
-        outgoing = anyio.wrap_file(io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), encoding="utf-8", newline="\n"))
+        incoming = anyio.wrap_file(io.TextIOWrapper(os.fdopen(heard, "rb", closefd=False), encoding="utf-8", errors="replace"))
+        outgoing = anyio.wrap_file(io.TextIOWrapper(os.fdopen(said, "wb", closefd=False), encoding="utf-8", newline="\n"))
         async with stdio_server(incoming, outgoing) as (read, write):
             await made.run(read, write, made.create_initialization_options())
 
-    anyio.run(run)
+    try:
+        anyio.run(run)
+    except BaseException as error:
+        if not all(
+            isinstance(one, (ConnectionError, anyio.BrokenResourceError, anyio.ClosedResourceError)) for one in _single(error)
+        ):
+            raise
+        # The client has left, and nobody reads what is still to be written.
+        os.dup2(nothing, said)
+
+
+def _single(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group, of tasks that ran beside one another."""
+    grouped = getattr(error, "exceptions", None)
+    if grouped is None:
+        yield error
+    else:
+        for one in grouped:
+            yield from _single(one)

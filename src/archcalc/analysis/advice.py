@@ -120,16 +120,19 @@ def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change
 
 def named(device: Device, count: int) -> str:
     """The options that name so many GPUs of a device; empty where none do, as for several Macs and for half a package."""
+    seen = device.visible_bytes
+    size = f"{seen >> 30}GiB" if seen % (1 << 30) == 0 else f"{seen}B"
     if device.vendor == "custom":
-        size = device.visible_bytes
-        return f"--gpu {count} --vram {f'{size >> 30}GiB' if size % (1 << 30) == 0 else f'{size}B'}"
+        return f"--gpu {count} --vram {size}"
     packages, left = divmod(count, device.per_package)
     text = f"{packages}x{device.id}" if packages > 1 else device.id
     try:
         spec = hardware.parse_spec(text)
     except ArchcalcError:
         return ""
-    return f"--gpu {text}" if not left and (spec.device.id, spec.count) == (device.id, count) else ""
+    if left or (spec.device.id, spec.count) != (device.id, count):
+        return ""
+    return f"--gpu {text}{'' if spec.device.visible_bytes == device.visible_bytes else f' --vram {size}'}"
 
 
 def _on(architecture: Architecture, ask: Ask, gpus: GpuSpec) -> tuple[Fit, str] | None:

@@ -116,7 +116,7 @@ def decode(models: Sequence[Loaded], ask: Ask) -> Chart:
     from archcalc.analysis.fit import read_bytes
 
     batches = [1 << i for i in range(11)]
-    series = []
+    series, lacking = [], []
     for m in models:
         found = plans(m.architecture, ask, alternatives=0)
         values = []
@@ -129,7 +129,13 @@ def decode(models: Sequence[Loaded], ask: Ask) -> Chart:
             if rate is None:
                 raise UsageError(f"no bandwidth is published for {ask.gpus.device.name}", "choose another --gpu")
             values.append(rate * fit.placement.dp)
-        series.append(Series(m.source.name, tuple(values)))
+        if values:
+            series.append(Series(m.source.name, tuple(values)))
+        else:
+            lacking.append(f"{m.source.name}: it does not fit")
+    if not series:
+        raise UsageError(f"nothing to draw: {'; '.join(lacking)}", "name a larger machine: --gpu 8xH100")
+    note = "a bound of bandwidth, not a forecast"
     context = units.format_tokens(ask.context_tokens) if ask.context_tokens else "the model's own context"
     title = f"Ceiling of decoding on {ask.gpus.count} x {ask.gpus.device.name}, {context}"
     return Chart(
@@ -139,7 +145,7 @@ def decode(models: Sequence[Loaded], ask: Ask) -> Chart:
         tuple(map(str, batches)),
         tuple(series),
         "line",
-        note="a bound of bandwidth, not a forecast",
+        note=f"{note}; not shown: {'; '.join(lacking)}" if lacking else note,
     )
 
 
@@ -312,7 +318,7 @@ def drawn(
     osl: str | None, quant: str | None, kv_dtype: str | None,
 ) -> Chart:  # fmt: skip
     """The chart of that kind, its options written as on the command line. `check` has let them pass."""
-    from archcalc.engines.engine import DEFAULT, check_engine, servers
+    from archcalc.engines.engine import check_engine, chosen_for, servers
 
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     if kind == "kv":
@@ -322,7 +328,9 @@ def drawn(
     if not machines:
         raise UsageError("--gpu is missing: this chart is about a machine", "such as --gpu 8xH100, or --gpu here")
     # Forecasts set engines side by side, one or several.
-    named = list(dict.fromkeys(one.strip() for one in (engine or DEFAULT).split(","))) if kind in FORECAST else [engine or DEFAULT]
+    named = (
+        [] if engine is None else list(dict.fromkeys(one.strip() for one in engine.split(","))) if kind in FORECAST else [engine]
+    )
     known = [check_engine(one, servers()) for one in named]
     dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype else None
     if kind in FORECAST:
@@ -334,14 +342,14 @@ def drawn(
         quants = list(dict.fromkeys(name.strip() for name in quant.split(","))) if quant else [None]
         for name in filter(None, quants):
             check_name(name)
-        asks = [Ask(one, engine, context, kv_dtype=dtype, quant=name) for one in machines for engine in known for name in quants]
+        asks = [
+            Ask(one, held, context, kv_dtype=dtype, quant=name)
+            for one in machines
+            for held in known or [chosen_for(one.device)]
+            for name in quants
+        ]
         return (pareto if kind == "pareto" else cost)(models, asks, wanted)
     if len(machines) > 1:
         raise UsageError(f"a chart of {kind} is about one machine", "name one with --gpu")
-    ask = Ask(machines[0], known[0], tokens, kv_dtype=dtype)
+    ask = Ask(machines[0], known[0] if known else chosen_for(machines[0].device), tokens, kv_dtype=dtype)
     return {"memory": fit_memory, "roofline": decode, "sequences": sequences}[kind](models, ask)
-
-
-def machine(text: str) -> hardware.GpuSpec:
-    """A machine that a chart is about."""
-    return hardware.parse_spec(text)

@@ -268,6 +268,7 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
         weights = model.weights[placement] = server(ask.engine).weigh(model, placement, asked)
     sequences = -(-concurrency // placement.dp)
     plan, pooled, start, taken = settle(model, placement, weights, ask, context, sequences)
+    pooled, taken = server(ask.engine).divides(ask, placement, pooled, plan.kv_room_bytes, context, sequences, taken)
     most, tokens = pooled.held(max(0, plan.kv_room_bytes), context)
     if start.starts:
         start, notes = server(ask.engine).starts(ask, plan, pooled, context, sequences, tokens)
@@ -377,15 +378,28 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
 
 
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
-    """The longest context at this concurrency, up to the model's own; 0 where not even one token fits."""
+    """The longest context at this concurrency, up to the model's own; 0 where not even one token fits.
+
+    Where the memory suffices and the engine does not start, it is what the memory would hold.
+    """
     limit = longest_of(model.architecture, ask) or max(model.architecture.longest or 0, fit.context_tokens)
     sequences = -(-fit.concurrency // fit.placement.dp)
 
     def holds(tokens: int) -> bool:
         plan, pooled, start, _ = settle(model, fit.placement, fit.weights, ask, tokens, sequences)
-        return start.starts and pooled.needed(tokens, sequences) <= plan.kv_room_bytes
+        room = plan.kv_room_bytes
+        # A command that was given divides its room as it stands.
+        fixed = ask.own is not None and pooled.divided is not None and pooled.held(max(0, room), tokens)[0] < sequences
+        return (start.starts or stopped) and pooled.needed(tokens, sequences) <= room and not fixed
 
-    return limit if holds(limit) else largest(holds, limit)
+    stopped = not fit.start.starts and fit.headroom_bytes >= 0
+    if holds(limit):
+        return limit
+    # vLLM's steps are as long as the context at least, and refused below the sequences: few tokens can be too few.
+    from_here = (fit.context_tokens,) if fit.headroom_bytes >= 0 else ()
+    return next(
+        (found for least in (*from_here, 1, 16, 256, 4096) if least <= limit and (found := largest(holds, limit, least))), 0
+    )
 
 
 def read_bytes(model: Candidate, fit: Fit) -> int:

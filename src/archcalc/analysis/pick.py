@@ -85,6 +85,7 @@ def pick(
         schema_version=report.SCHEMA_VERSION,
         gpu=ask.gpus.device.id,
         gpus=ask.gpus.count,
+        machine=ask.gpus.named,
         engine=ask.engine,
         context_tokens=ask.context_tokens,
         concurrency=ask.concurrency,
@@ -100,7 +101,8 @@ def pick(
                 if task == "long-context"
                 else "those released within a year of the newest come first (or when is not known), then more parameters"
             ),
-            "a floor is a bound of the bandwidth; a forecast stands beside it with its 80 % where there are measurements",
+            "a floor is a bound of the bandwidth, with the whole context before the token; a forecast stands beside it with its 80 % where "
+            "there are measurements, of requests as long as --isl and --osl say",
             *(said[found[0].name] if found else []),
             *([] if found else _remedies(left_out, longest_of_all)),
         ],
@@ -156,6 +158,8 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         max_concurrency=fit.max_concurrency,
         kv_bytes_per_token=sum(k.bytes_per_token for k in memory.textbook(a, fit.context_tokens, 1, 2)),
         tpot_seconds_floor=None if tpot is None else round(tpot, 5),
+        isl=fit.speed.isl,
+        osl=fit.speed.osl,
         tpot_ms=fit.speed.tpot_ms,
         tpot_ms_low=fit.speed.tpot_ms_low,
         tpot_ms_high=fit.speed.tpot_ms_high,
@@ -199,7 +203,7 @@ def _reasons(best: report.Picked, others: Iterable[report.Picked], task: str | N
         out.append(f"weights in {best.plan.quant}: fewer bytes to hold and to read for each token")
     for other in list(others)[:3]:
         trade = []
-        if other.tpot_seconds_floor and best.tpot_seconds_floor and other.tpot_seconds_floor < best.tpot_seconds_floor:
+        if other.tpot_seconds_floor and best.tpot_seconds_floor and best.tpot_seconds_floor > 1.05 * other.tpot_seconds_floor:
             trade.append(f"{best.tpot_seconds_floor / other.tpot_seconds_floor:.1f} times as fast at best")
         if other.max_concurrency > best.max_concurrency:
             trade.append(f"{other.max_concurrency:,.0f} sequences in place of {best.max_concurrency:,.0f}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,28 @@ if TYPE_CHECKING:
 
 AXES = ("source", "context_tokens", "concurrency", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
 """The keys of a row, besides `set`: config keys and their values. Absent or None is the default of `archcalc fit` and `inspect`."""
+
+
+class Own(str):
+    """A SOURCE that is in memory and no name: `read` makes the model of it, with keys set. Equal to itself alone, whatever its name."""
+
+    __slots__ = ("read",)
+    read: Callable[[Mapping[str, Any] | None], Loaded]
+
+    @classmethod
+    def of(cls, name: str, read: Callable[[Mapping[str, Any] | None], Loaded]) -> Own:
+        made = cls(name)
+        made.read = read
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
 def grid(axes: Mapping[str, Sequence[Any]], overrides: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
@@ -109,6 +131,8 @@ def _loaded(source: str, overrides: str) -> Loaded:
     from archcalc.loader import load
 
     asked = json.loads(overrides)
+    if isinstance(source, Own):
+        return source.read(asked or None)
     return load(source, offline=True, overrides=[f"{name}={json.dumps(value)}" for name, value in asked.items()])
 
 

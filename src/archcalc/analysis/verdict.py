@@ -319,7 +319,9 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     if found.settings:
         yield f"it does not fit with the defaults of {engine.title}; chosen are {'; '.join(s.what for s in found.settings)}"
     yield from found.best.budget.notes
-    yield from found.best.taken.notes
+    # Of what does not fit no command is printed: the flags that it would set are no news.
+    stopped = found.best.headroom_bytes < 0 and ask.own is None
+    yield from (note for note in found.best.taken.notes if not (stopped and note.startswith("--")))
     if found.best.start.flag and found.best.headroom_bytes >= 0:
         yield f"{found.best.start.flag} lifts the limit that stops the engine"
     yield from _shared_memory(found.best, ask)

@@ -17,7 +17,7 @@ from archcalc.errors import ArchcalcError, ConfigError, json_text
 
 if TYPE_CHECKING:
     from archcalc.arch._schema import ConfigSchema
-    from archcalc.model import Architecture
+    from archcalc.model import Architecture, Stack
 
 # Classes whose published configs carry the model_type of something else, or none: here `architectures` decides.
 _BY_CLASS = {
@@ -130,6 +130,16 @@ def described(name: str) -> str:
     return " ".join((own.__doc__ or "").split())
 
 
+def _named(a: Architecture) -> tuple[Stack, ...]:
+    """The stacks, none of whose layers is said to have no positions where the model has others than rotary ones."""
+    if a.facts.position.kind in ("rotary", "none", "unknown"):
+        return a.stacks
+    return tuple(
+        stack._replace(kinds=tuple(kind._replace(mixer=kind.mixer.replace(", NoPE", "")) for kind in stack.kinds))
+        for stack in a.stacks
+    )
+
+
 def parse(config: Mapping[str, Any]) -> Architecture:
     """The normalized architecture of a config.
 
@@ -187,6 +197,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         )
     architecture = architecture._replace(
         notes=notes,
+        stacks=_named(architecture),
         dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),

@@ -70,7 +70,8 @@ def machine(gpu: str | None, vram: str | None, mixed: bool = False, most: int | 
             count = 1 if gpu is None else int(gpu)
             if not 1 <= count <= hardware.MAX_GPUS:
                 raise UsageError(
-                    f"--gpu {gpu}: a number of cards was expected beside --vram", "--gpu 2 --vram 24GiB for two such cards"
+                    f"--gpu {gpu}: a number of cards was expected beside --vram, or a card of the catalog",
+                    "--gpu 2 --vram 24GiB for two such cards",
                 )
             return hardware.GpuSpec(hardware.custom(size), count)
         from archcalc.hardware.here import with_memory
@@ -81,7 +82,7 @@ def machine(gpu: str | None, vram: str | None, mixed: bool = False, most: int | 
                 f"--vram {vram}: {listed.name} has {units.format_bytes(listed.visible_bytes)}",
                 "name another card, or leave --gpu out",
             )
-        return named._replace(device=with_memory(listed, size))
+        return named._replace(device=with_memory(listed, size, said=True))
     if gpu is not None and gpu.strip().lower() == "here":
         from archcalc.hardware import here
 

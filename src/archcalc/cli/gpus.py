@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from archcalc.cli._options import FormatOption, Offline
-from archcalc.cli._run import Format
-from archcalc.errors import UsageError
+from archcalc.cli._run import Format, complain
+from archcalc.errors import ArchcalcError, UsageError
 
 
 def command(
@@ -36,13 +36,25 @@ def command(
     vendors = sorted({device.vendor for device in hardware.devices()})
     if vendor is not None and vendor.strip().lower() not in vendors:
         raise UsageError(f"--vendor {vendor}: the catalog has none of it", f"one of {', '.join(vendors)}")
-    found = hardware.search(query or "", units.parse_bytes(min_memory) if min_memory else 0, vendor or "")
+    least = units.parse_bytes(min_memory) if min_memory else 0
+    found, said = hardware.search(query or "", least, vendor or ""), ""
+    if query and not found:
+        # What --gpu takes is known here too: a number of cards, or a machine that is rented.
+        try:
+            spec = hardware.parse_spec(query)
+        except ArchcalcError as error:
+            said = error.hint
+        else:
+            found = [d for d in (spec.device,) if d.driver_bytes >= least and vendor in (None, d.vendor)]
+            said = f"{query} is {spec.named}" if found else ""
     listed = [_row(device) for device in found]
     if form in (Format.table, Format.markdown, Format.csv):
         listed = [flat(row) for row in listed]
     rows.write(form.value, CSV if form is Format.csv else COLUMNS, listed, sys.stdout)
     if not found:
-        print("archcalc: no device of the catalog matches", file=sys.stderr)
+        complain("no device of the catalog matches", said or "leave --min-memory and --vendor out, or name fewer words")
+    elif said:
+        print(f"archcalc: {said}", file=sys.stderr)
 
 
 def _row(d: Any) -> dict[str, Any]:

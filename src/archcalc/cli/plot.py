@@ -42,7 +42,7 @@ def command(
         typer.Option(
             "--engine",
             metavar=SERVERS,
-            help="The engine; vllm by default. Several, with commas, for pareto and cost.",
+            help="The engine; the machine's usual one by default, as in fit. Several, with commas, for pareto and cost.",
             autocompletion=engines,
         ),
     ] = None,

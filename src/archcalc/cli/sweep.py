@@ -166,14 +166,12 @@ def _override(text: str) -> tuple[str, list[Any]]:
     name, equals, values = text.partition("=")
     if not equals or not name.strip():
         raise UsageError(f"--set {text}: KEY=LIST was expected", "as in --set num_hidden_layers=24,32,48")
-    return name.strip(), [_value(item) for item in _items(values) or ()]
+    from archcalc.sweep import values_of
 
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    found = values_of(values)
+    if not found:
+        raise UsageError(f"{values!r} lists nothing", "separate values by commas, as in 4k,32k")
+    return name.strip(), found
 
 
 def _finished(path: str) -> dict[str, dict[str, Any]]:

@@ -365,6 +365,13 @@ class Server(Engine):
         """What the plan sets beside that once the pool is known."""
         return taken
 
+    def divides(
+        self, ask: Ask, placement: Placement, pooled: Pooled, room: int, context: int, sequences: int, taken: Taken
+    ) -> tuple[Pooled, Taken]:
+        """The pool divided for these sequences, and what the plan sets for that, where the room holds them and the engine's own division
+        does not."""
+        return pooled, taken
+
     @abstractmethod
     def starts(
         self, ask: Ask, budget: Budget, pooled: Pooled, context: int, sequences: int, tokens: int

@@ -99,7 +99,8 @@ class Pool(NamedTuple):
 class Pooled(NamedTuple):
     """What sequences take under an engine, and what a room holds, as functions of the context.
 
-    `pool` is the same in linear form, where the engine has one.
+    `pool` is the same in linear form, where the engine has one. `divided` makes it anew for so many sequences, where an engine divides the
+    room among kinds of caches before it knows how many there will be: with the value of the flag that says so.
     """
 
     needed: Callable[[int, int], int]
@@ -107,6 +108,7 @@ class Pooled(NamedTuple):
     dtype: str
     rule: str
     pool: Pool | None = None
+    divided: Callable[[int], tuple[Pooled, int]] | None = None
 
 
 class Candidate(NamedTuple):
@@ -186,11 +188,12 @@ class Command(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def largest(holds: Callable[[int], bool], limit: int) -> int:
-    """The largest number up to `limit` for which `holds` is true, if it is true up to some number and false beyond; 0 for none."""
-    if not holds(1):
+def largest(holds: Callable[[int], bool], limit: int, least: int = 1) -> int:
+    """The largest number up to `limit` for which `holds` is true, if it is true from `least` up to some number and false beyond; 0 where
+    it is not true of `least`."""
+    if not holds(least):
         return 0
-    low, high = 1, 2
+    low, high = least, 2 * least
     while high <= limit and holds(high):
         low, high = high, high * 2
     high = min(high, limit + 1)

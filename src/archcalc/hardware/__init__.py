@@ -319,7 +319,7 @@ def custom(vram_bytes: int) -> Device:
 
 # Names
 
-_UNLISTED = "`archcalc gpus` lists the catalog; fit and train take a card that is not in it by its memory: --vram 24GiB"
+_UNLISTED = "`archcalc gpus` lists the catalog; a card that is not in it goes by its memory: --gpu 24GiB, or 2x24GiB for two"
 # Words of full names that tell no two devices apart.
 _NOISE = frozenset(
     """
@@ -344,17 +344,18 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
     found = _named_instance(text)
     if found is not None:
         return _of_instance(found, 1, limit)
-    kinds = [part.strip() for part in re.split(_SEVERAL, text.lower(), flags=re.ASCII) if part.strip()]
+    kinds = [kind for part in re.split(_SEVERAL, text.lower(), flags=re.ASCII) if part.strip() for kind in split_list(part.strip())]
     several = UsageError(
         f"{_short(text)} names {len(kinds)} groups of GPUs: a plan is for one kind",
         f"ask for each alone, such as {kinds[0] if kinds else ''}: fit takes a list, {','.join(kinds)}; mixed cards of one machine are for "
         "llama.cpp's own command, behind --",
     )
     try:
-        count, name = split_count(re.sub(r"(?<=[0-9]),(?=[0-9]{3})", "", text, flags=re.ASCII))
+        whole = re.sub(r"(?<![\w.])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])", lambda n: n[0].replace(",", ""), text, flags=re.ASCII)
+        count, name = split_count(whole)
     except UsageError as error:
         raise (several if len(kinds) > 1 else error) from None
-    is_device = _compact(name) in _raw()["names"]
+    is_device = is_listed(name)
     if len(kinds) > 1 and not is_device:  # "AI Max+ 395" is one
         raise several
     found = None if is_device else _named_instance(name)
@@ -362,8 +363,18 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
         return _of_instance(found, count, limit)
     if not is_device and re.fullmatch(r"[0-9.]+\s*[gm]i?b", name, re.ASCII):
         return _counted(custom(parse_bytes(name)), count, limit, name)
+    if name.isdecimal() and int(name) < 1000 and not is_device:
+        # A count or a size: that a card has so many GB, and no other has, makes it no name.
+        raise UsageError(
+            f"{_short(text)} is a number, and names no GPU", "write it like 8xH100, 2x4090 or H100; by its memory a card is 24GiB"
+        )
     resolved, notes = _resolve(name)
     return _counted(resolved, count, limit, name, notes)
+
+
+def is_listed(name: str) -> bool:
+    """Whether a device goes by this very name: "4090" and "3090" do, "8" does not."""
+    return _compact(name) in _raw()["names"]
 
 
 def split_list(text: str) -> list[str]:

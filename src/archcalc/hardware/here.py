@@ -143,9 +143,10 @@ def _of_size(seen: Seen) -> Device | None:
     return near[0] if len(near) == 1 else None
 
 
-def with_memory(device: Device, visible_bytes: int) -> Device:
-    """A listed card of which an engine sees another size, as under WSL or in a slice of a card."""
+def with_memory(device: Device, visible_bytes: int, *, said: bool = False) -> Device:
+    """A listed card of which an engine sees another size, as under WSL or in a slice of a card. Where that is `said`, its name says so."""
     return device._replace(
+        name=f"{device.name} ({format_bytes(visible_bytes)} by --vram)" if said else device.name,
         visible_bytes=visible_bytes,
         driver_bytes=visible_bytes,
         driver_basis="given",

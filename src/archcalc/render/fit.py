@@ -106,7 +106,9 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     table.add_column(style="dim", min_width=_LABEL, no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("plan", f"{plan_text(r.plan)}: {r.why}")
-    table.add_row("holds", holds(r.max_context_tokens, r.max_concurrency, r.context_tokens, r.concurrency))
+    most = holds(r.max_context_tokens, r.max_concurrency, r.context_tokens, r.concurrency)
+    stopped = spare >= 0 and not r.start.starts
+    table.add_row("holds" if not stopped else "would hold", most)
     if r.kv_tokens:
         table.add_row("KV tokens", f"{r.kv_tokens:,} in all, as the engine reports")
     for name, words in speed_rows(r):
@@ -133,7 +135,7 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
             left = f"{units.format_bytes(change.headroom_bytes)} to spare" if change.headroom_bytes else ""
             table.add_row(change.what, change.options, f"{left}{price}")
         page.print(table)
-    elif not r.fits:
+    elif not r.fits and not (stopped and r.start.flag):
         page.print("\nNo change that was tried makes it fit.")
     if r.runners_up:
         page.print("\nOther plans", style="bold")
@@ -141,7 +143,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         table.add_column(overflow="fold")
         table.add_column(overflow="fold")
         for other in r.runners_up:
-            spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.fits else " missing")
+            spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.headroom_bytes >= 0 else " missing")
+            spare_text += "" if other.fits or other.headroom_bytes < 0 else ", and does not start"
             table.add_row(plan_text(other.plan), f"{spare_text}, {other.max_concurrency:,.2f} sequences")
         page.print(table)
     if explain:
@@ -188,6 +191,9 @@ def _write_formats(r: FitReport, page: Console) -> None:
 
 def holds(longest: int, most: float, context: int, concurrency: int) -> str:
     """How much the cache holds, every sequence taken as full: `up to 45,136 tokens in each of 8 sequences, or 40 sequences of 8k`."""
+    if not longest and most >= 1:
+        full = f"{most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
+        return f"fewer than {concurrency:,} sequences, however short: {full}"
     if not longest and most < 1:
         return "not one sequence of that context" if most else "nothing: the weights leave no room"
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
@@ -203,7 +209,7 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {r.concurrency:,} at once"
     if s.tpot_ms is not None:
         each = 1000 / s.tpot_ms
-        yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {each:,.3g} tokens/s each; {load}"
+        yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {_short(each)} tokens/s each; {load}"
         if r.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
@@ -226,11 +232,15 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
         if c and c.usd_per_million_output_tokens is not None:
-            price += (
-                f"; ${c.usd_per_million_output_tokens:,.3g} a million output tokens"
-                f" (${c.usd_per_million_output_tokens_low:,.3g} to ${c.usd_per_million_output_tokens_high:,.3g}), {c.of}"
-            )
+            low, high = c.usd_per_million_output_tokens_low or 0, c.usd_per_million_output_tokens_high or 0
+            tokens = f"; ${_short(c.usd_per_million_output_tokens)} a million output tokens"
+            price += f"{tokens} (${_short(low)} to ${_short(high)}), {c.of}"
         yield "rent", price
+
+
+def _short(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _ms(value: float | None) -> str:
@@ -243,7 +253,7 @@ def write_markdown_page(r: FitReport, out: TextIO) -> None:
     g = r.per_gpu
     rows = [{"part": name, "bytes": getattr(g, key)} for name, key, _, _ in _PARTS]
     rows += [
-        {"part": "to spare" if r.fits else "missing", "bytes": abs(g.headroom_bytes)},
+        {"part": "to spare" if g.headroom_bytes >= 0 else "missing", "bytes": abs(g.headroom_bytes)},
         {"part": "budget", "bytes": g.budget_bytes},
     ]
     write_markdown((Column("part", "Fullest GPU"), Column("bytes", "Memory", units.format_bytes, True)), rows, out)
@@ -435,6 +445,8 @@ def _would_fit(reports: Sequence[FitReport]) -> Iterator[str]:
         if not r.fits:
             change = next(iter(sorted(r.would_fit, key=lambda each: each.options.startswith("--ctx"))), None)
             words = f"would fit with {change.what}: {change.options}" if change else "no change that was tried makes it fit"
+            if r.start.flag and not r.start.starts and r.per_gpu.headroom_bytes >= 0:
+                words = f"would start with {r.start.flag}"
             helped.setdefault(words, []).append(f"{r.source} on {r.gpus}x{r.gpu}" if len(models) > 1 else f"{r.gpus}x{r.gpu}")
     for words, lines in helped.items():
         yield f"{', '.join(lines)}: {words}"

@@ -63,7 +63,9 @@ def write_inspection_markdown(r: Inspection, out: TextIO) -> None:
             out,
         )
     if r.checkpoint:
-        out.write(f"\nCheckpoint: {units.format_exact(r.checkpoint.elements)} elements, {units.format_bytes(r.checkpoint.bytes)}\n")
+        c = r.checkpoint
+        scaled = f", scales included ({units.format_exact(c.elements)} weights without)" if c.stored_elements != c.elements else ""
+        out.write(f"\nCheckpoint: {units.format_exact(c.stored_elements)} elements{scaled}, {units.format_bytes(c.bytes)}\n")
     for note in r.notes:
         out.write(f"\n- {markdown_text(note)}" if note is not r.notes[0] else f"\n\n- {markdown_text(note)}")
     out.write("\n")

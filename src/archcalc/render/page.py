@@ -208,14 +208,16 @@ def _weights(page: Console, r: Inspection) -> None:
         table.add_column(overflow="fold")
         several = len(c.by_dtype) > 1
         held = next(iter(c.by_dtype), "") if not several else ""
-        table.add_row(
-            "on disk",
-            f"{guess}{units.format_bytes(c.bytes)}",
-            f"{guess}{units.format_exact(c.elements)} elements{f' of {held}' if held else ''}",
-            style="bold",
-        )
+        # The bytes are of all that is stored; weights are counted without their scales, and one by one where several share a number.
+        scaled = c.stored_elements != c.elements
+        total = f"{guess}{units.format_exact(c.stored_elements)} elements{' as stored, scales included' if scaled else ''}"
+        table.add_row("on disk", f"{guess}{units.format_bytes(c.bytes)}", f"{total}{f' of {held}' if held else ''}", style="bold")
+        if scaled:
+            table.add_row("", "", f"{guess}{units.format_exact(c.elements)} weights without scales, packed ones counted one by one")
         for dtype, elements in c.by_dtype.items() if several else ():
-            table.add_row("", "", f"{guess}{units.format_exact(elements)} elements of {dtype}")
+            table.add_row(
+                "", "", f"{guess}{units.format_exact(elements)} {f'of them in {dtype}' if scaled else f'elements of {dtype}'}"
+            )
         page.print(table)
     if r.loaded:
         from archcalc import hardware

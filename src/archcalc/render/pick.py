@@ -48,10 +48,10 @@ def write_page(r: Pick, out: TextIO) -> None:
 
     page = console(out)
     if r.best is None:
-        page.print(Text(f"no bundled model meets this on {r.gpus} x {r.gpu}", style="bold red"))
+        page.print(Text(f"no bundled model meets this on {r.machine}", style="bold red"))
     else:
         best = r.best
-        page.print(Text.assemble((best.name, "bold green"), f"  on {r.gpus} x {r.gpu} under {r.engine}: {plan_text(best.plan)}"))
+        page.print(Text.assemble((best.name, "bold green"), f"  on {r.machine} under {r.engine}: {plan_text(best.plan)}"))
         page.print()
         table = plain_table(heads=False)
         table.add_column(style="dim", no_wrap=True)
@@ -61,10 +61,12 @@ def write_page(r: Pick, out: TextIO) -> None:
         )
         table.add_row("holds", holds(best.max_context_tokens, best.max_concurrency, best.context_tokens, r.concurrency))
         if best.tpot_seconds_floor is not None:
-            table.add_row("a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor)} (bandwidth)")
+            full = f"with {units.format_tokens(best.context_tokens)} tokens before it"
+            table.add_row("a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor)} {full} (bandwidth)")
         if best.tpot_ms is not None and best.tpot_ms_low is not None and best.tpot_ms_high is not None:
             low, high = (units.format_seconds(ms / 1000) for ms in (best.tpot_ms_low, best.tpot_ms_high))
-            table.add_row("forecast", f"{units.format_seconds(best.tpot_ms / 1000)} a token ({low} to {high})")
+            load = f"{units.format_tokens(best.isl)} prompt and {units.format_tokens(best.osl)} output tokens"
+            table.add_row("forecast", f"{units.format_seconds(best.tpot_ms / 1000)} a token ({low} to {high}): {load}")
         table.add_row("license", best.license or "not known")
         table.add_row("released", best.release or "not known")
         page.print(table)

@@ -49,6 +49,8 @@ def write_text(chart: Chart, out: TextIO) -> None:
         _lines_text(chart, page)
     for mark in chart.marks:
         page.print(f"{mark.name}: {number(mark.values[0])} {chart.unit}")
+    if chart.shape == "line":
+        page.print(f"down the side: {chart.axis}", style="dim")
     if chart.note:
         page.print(chart.note, style="dim")
 

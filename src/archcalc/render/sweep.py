@@ -54,7 +54,7 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
     ]
     extra = tuple(Column(name, name.removeprefix("set."), _cell, right=True) for name in asked)
     columns = (FITS if machines else _MODEL)[:1] + extra + (FITS if machines else _MODEL)[1:]
-    notes = _notes(rows) if machines else []
+    notes = [*_said(rows), *(_notes(rows) if machines else ())]
     lines = [_line(row, columns) for row in rows]
     if form == "latex":
         write_latex(columns, lines, out, notes)
@@ -87,9 +87,29 @@ def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     return {column.key: {**row, **taken, "rate": shown}.get(column.key) for column in columns}
 
 
+_MOST = 10
+"""Reasons that are told under a table."""
+
+
+def _said(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Why rows have no figures, and of which models figures may be off."""
+    errors = [(str(row["source"]), str(row["error"])) for row in rows if row.get("error")]
+    why = list(dict.fromkeys(error if error.startswith(source) else f"{source}: {error}" for source, error in errors))
+    partial = list(dict.fromkeys(str(row["source"]) for row in rows if row.get("status") == "partial"))
+    more = [f"and {len(why) - _MOST:,} other reasons: --format jsonl has them all"] if len(why) > _MOST else []
+    return [
+        *(f"refused: {words}" for words in why[:_MOST]),
+        *more,
+        *([f"counted in part, as `archcalc inspect` says: {', '.join(partial)}"] if partial else []),
+    ]
+
+
 def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     of = dict.fromkeys((row["gpu"], row["price_of"]) for row in rows if row.get("price_of"))
+    others = "`archcalc fit` tries other formats too on GeForce, Radeon, Apple and cards below 25 GiB"
+    stored = any(row.get("fits") is False and not row.get("quant") for row in rows)
     return [
+        *([f"weights are as stored where --quant names no other; {others}"] if stored else []),
         "tokens/s: forecast output of all requests together, 1k prompt and 1k output tokens a request where the context holds them; <= is "
         "a bound, where nothing is forecast. $/M tokens: of output.",
         "sequences: how many the cache holds if every one is as long as the context; shorter ones are more.",

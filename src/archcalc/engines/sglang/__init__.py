@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start, Taken
     from archcalc.engines.served import Registry
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
@@ -209,6 +209,20 @@ class Sglang(Server):
 
         return pooled(architecture, placement, ask, budget)
 
+    def divides(
+        self, ask: Ask, placement: Placement, pooled: Pooled, room: int, context: int, sequences: int, taken: Taken
+    ) -> tuple[Pooled, Taken]:
+        """SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py `_handle_max_mamba_cache`, `resolve_max_num_reqs`: states get a share of
+        the room that does not depend on how many sequences there will be, and of what length."""
+        if ask.own is not None or pooled.divided is None or pooled.needed(context, sequences) > room:
+            return pooled, taken
+        most, tokens = pooled.held(room, context)
+        if most >= sequences:
+            return pooled, taken
+        made, slots = pooled.divided(sequences)
+        flag = f"--max-mamba-cache-size {slots}"
+        return made, taken.with_flag(flag, f"{flag}: {_divided(most, tokens)}")
+
     def starts(
         self, ask: Ask, budget: Budget, pooled: Pooled, context: int, sequences: int, tokens: int
     ) -> tuple[Start, tuple[str, ...]]:
@@ -222,7 +236,12 @@ class Sglang(Server):
             limit = f"SGLang starts, with a pool of {tokens:,} tokens that serves sequences of up to so many"
             return Start(True, limit, f"--max-total-tokens {context}", serves=False), ()
         if pooled.needed(context, 1) <= room:
-            return Start(), ()
+            if ask.own is None or pooled.divided is None or pooled.held(room, context)[0] >= sequences:
+                return Start(), ()
+            if pooled.needed(context, sequences) > room:
+                return Start(), ()
+            limit = f"SGLang starts, and {_divided(*pooled.held(room, context))}"
+            return Start(True, limit, f"--max-mamba-cache-size {pooled.divided(sequences)[1]}", serves=False), ()
         return Start(), (
             f"SGLang starts all the same: its pool of {tokens:,} tokens serves sequences of up to so many, not {context:,}",
         )
@@ -236,6 +255,11 @@ class Sglang(Server):
         device = ask.gpus.device
         if device.vendor in ("apple", "google", "aws") or device.architecture.startswith("Gaudi"):
             yield f"sglang keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known"
+
+
+def _divided(most: float, tokens: int) -> str:
+    served = f"runs {int(most):,} of these sequences at once" if most >= 1 else f"serves sequences of up to {tokens:,} tokens"
+    return f"by its own division of the memory between states and tokens it {served}"
 
 
 ENGINE = Sglang()

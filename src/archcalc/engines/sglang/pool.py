@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.engines._allocation import Workload
+from archcalc.engines._allocation import Workload, held_caches
 from archcalc.engines.budget import Budget
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pooled
@@ -25,9 +25,11 @@ def options_of(architecture: Architecture, placement: Placement, ask: Ask) -> ca
     )  # fmt: skip
 
 
-def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
-    """The pool of the fullest stage, by its share of the layers. Raises what SGLang's rules raise."""
+def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget, slots: int | None = None) -> Pooled:
+    """The pool of the fullest stage, by its share of the layers, with so many slots for states. Raises what SGLang's rules raise."""
     options = options_of(architecture, placement, ask)
+    if slots is not None:
+        options = options._replace(state_slots=slots)
     share = -(-architecture.layers // placement.pp), architecture.layers
 
     def needed(context: int, sequences: int) -> int:
@@ -44,5 +46,13 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         most = found.tokens / context
         return (most if found.max_requests is None else min(most, found.max_requests)), found.tokens
 
+    def divided(sequences: int) -> tuple[Pooled, int]:
+        slots = sequences * cache.slots_per_request(architecture, options)
+        # Ranks of attention in data parallelism share what the flag says (`attn_dp_size`); replicas of a dense model are servers apart.
+        shared = placement.dp if architecture.facts.moe is not None else 1
+        return pooled(architecture, placement, ask, plan, slots), slots * shared
+
     made = cache.allocate(architecture, Workload(1, 1, ask.kv_dtype), options)
-    return Pooled(needed, held, made.dtype, f"token slots, SGLang {cache.VERSION}")
+    states = any(held.cache.kind == "state" for held in held_caches(architecture))
+    rule = f"token slots, SGLang {cache.VERSION}"
+    return Pooled(needed, held, made.dtype, rule, divided=divided if states and options.state_slots is None else None)

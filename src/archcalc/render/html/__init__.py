@@ -272,7 +272,8 @@ def _params(r: report.Inspection) -> str:
     stored = ""
     if r.checkpoint:
         dtypes = ", ".join(f"{units.format_count(n)} {name}" for name, n in r.checkpoint.by_dtype.items())
-        stored = f'<p class="note">On disk: {units.format_bytes(r.checkpoint.bytes)} ({escape(dtypes)}).</p>'
+        scaled = "with scales; weights: " if r.checkpoint.stored_elements != r.checkpoint.elements else ""
+        stored = f'<p class="note">On disk: {units.format_bytes(r.checkpoint.bytes)} ({scaled}{escape(dtypes)}).</p>'
     table = (
         f'<table><caption>Parameters of {escape(r.source.name)}</caption><thead><tr><th scope="col">component</th>'
         f'<th scope="col" class="n">count</th><th scope="col" class="n">share</th>{active_head}</tr></thead>'

@@ -139,7 +139,7 @@ def anatomy(architecture: Architecture, r: Inspection) -> str:
 def _top(draw: _Drawing, r: Inspection) -> None:
     a = r.architecture
     towers = [(part, r.params.by_part[part]) for part in ("vision", "audio") if r.params.by_part.get(part)]
-    lines = ["embedding", f"{a.vocab_size:,} x {a.hidden_size:,}"]
+    lines = ["embedding", f"{a.vocab_size:,} x {a.hidden_size:,}"] if a.vocab_size else ["input", f"{a.hidden_size:,} wide"]
     if not a.position.startswith(("RoPE", "ALiBi", "NoPE", "none", "relative", "T5")):
         lines.append(f"positions: {a.position}")
     if not towers:
@@ -226,10 +226,9 @@ def _mixer_lines(r: Inspection, kind: Kind, alone: bool) -> list[str]:
 def _bottom(draw: _Drawing, r: Inspection) -> None:
     a = r.architecture
     words = "tied to the embedding" if a.tied_embeddings else f"{a.hidden_size:,} x {a.vocab_size:,}"
-    for cls, lines in (
-        ("norm", [f"final {a.norm.partition(' (')[0]}"]),
-        ("none", ["head", a.more.get("head", words)]),
-    ):
+    norm = ("norm", [f"final {a.norm.partition(' (')[0]}"])
+    head = ("none", ["head", a.more.get("head", words if a.vocab_size else "not a part of it")])
+    for cls, lines in (norm, head):
         height = draw.box(cls, lines, 4)
         draw.y += height
         if cls == "norm":
@@ -293,9 +292,11 @@ _CAUSAL = frozenset((row, col) for row in range(_SIZE) for col in range(row + 1)
 
 def masks(architecture: Architecture, r: Inspection) -> list[tuple[Mask, int]]:
     """The masks of the decoder's layers, each with how many layers have it."""
+    # What keeps nothing between tokens generates none, and sees them all at once.
+    causal = any(layer.caches for stack in architecture.stacks for layer in stack.kinds)
     out: dict[str, tuple[Mask, int]] = {}
     for kind in kinds(architecture, r):
-        for mask in _masks(kind):
+        for mask in _masks(kind) if causal else _both_ways(kind):
             before = out.get(mask.title)
             out[mask.title] = mask, kind.said.count + (before[1] if before else 0)
     return list(out.values())
@@ -322,6 +323,18 @@ def _masks(kind: Kind) -> list[Mask]:
         own = frozenset((n, n) for n in range(_SIZE))
         out.append(Mask("State", "all before is folded into a state of fixed size", own, _CAUSAL - own))
     return out
+
+
+def _both_ways(kind: Kind) -> list[Mask]:
+    """Of a model that reads a whole input at once: what stands behind a token is seen as well."""
+    window = next((a.window for a in kind.layer.attends if a.window), None)
+    if not kind.layer.attends:
+        return []
+    if window:
+        cells = {(row, col) for row in range(_SIZE) for col in range(_SIZE) if abs(row - col) < 4}
+        return [Mask(f"Window of {window:,}", "each token sees itself and those beside it", frozenset(cells))]
+    every = frozenset((row, col) for row in range(_SIZE) for col in range(_SIZE))
+    return [Mask("Full, both ways", "each token sees every other", every)]
 
 
 def _number(window: int | None) -> str:
