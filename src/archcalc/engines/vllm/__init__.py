@@ -53,10 +53,14 @@ class Vllm(Server):
     ladder = ("fp8", "w4a16")
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
-        from archcalc.engines.vllm import cache
+        from archcalc.engines.vllm import attention, cache
+        from archcalc.errors import UsageError
 
-        own = {name: value for name, value in options.items() if name != "available_bytes"}
-        return cache.allocate(architecture, work, cache.Options(**own), options.get("available_bytes"))
+        beside = ("available_bytes", "blocks")
+        own = cache.Options(**{name: value for name, value in options.items() if name not in beside})
+        if own.block_size is not None and (why := attention.lacks_block(architecture, work.kv_dtype, own)):
+            raise UsageError(*why)
+        return cache.allocate(architecture, work, own, *(options.get(name) for name in beside))
 
     def span(self) -> tuple[str, str]:
         from archcalc.engines.vllm.rules import NEWEST, RELEASES
@@ -95,6 +99,15 @@ class Vllm(Server):
         from archcalc.engines.vllm.flags import check_known
 
         check_known(version)
+
+    def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
+        from archcalc.engines.vllm.pool import settings_of
+
+        values, own = asked.values, asked.own
+        step = values.get("batched_tokens")
+        sizes = {"available_bytes": own.cache_bytes, "blocks": own.blocks, "max_num_batched_tokens": step, "version": asked.version}
+        found = {**{name: values[name] for name in ("tp", "pp", "dcp")}, **settings_of(own), **sizes}
+        return {name: value for name, value in found.items() if value is not None}
 
     def weight_options(self, own: Any) -> dict[str, Any]:
         from archcalc.engines.vllm.weights import options_of

@@ -576,9 +576,14 @@ def in_flight_tokens(options: Options, rule: Rules) -> int:
 
 
 def allocate(
-    architecture: Architecture, work: Workload, options: Options | None = None, available_bytes: int | None = None
+    architecture: Architecture,
+    work: Workload,
+    options: Options | None = None,
+    available_bytes: int | None = None,
+    pool_blocks: int | None = None,
 ) -> Allocation:
-    """Blocks that `batch` requests hold of the fullest rank's pool; with `available_bytes` also what that budget holds."""
+    """Blocks that `batch` requests hold of the fullest rank's pool; with `available_bytes` also what that budget holds, or a pool of
+    `pool_blocks` (`--num-gpu-blocks-override`)."""
     options = options or Options()
     made = plan(architecture, work.kv_dtype, options)
     need = demand(work, options, made.rules)
@@ -593,12 +598,16 @@ def allocate(
         "groups": len(fullest), "bytes_per_block": each, "blocks_per_request": blocks,
     }  # fmt: skip
     notes = list(made.notes)
+    if pool_blocks is not None:
+        available_bytes = pool_blocks * each
+        notes += _few(blocks + made.rules.null_block, pool_blocks, work.context_tokens, options.version)
     if available_bytes is not None:
-        if error := not_started(made, need, available_bytes, options.version):
+        if pool_blocks is None and (error := not_started(made, need, available_bytes, options.version)):
             raise error
         held = planner.capacity(fullest, available_bytes, need, made.rules)
         details |= {"num_blocks": held.num_blocks, "max_concurrency": held.max_concurrency, "kv_tokens": held.kv_tokens}
-        notes += thin(held.max_concurrency, options.version)
+        if pool_blocks is None:
+            notes += thin(held.max_concurrency, options.version)
     rule = f"{blocks:,} blocks a request of {each:,} bytes each, out of one pool"
     if len(fullest) > 1:
         rule += f" that {len(fullest)} groups of layers share"
@@ -615,6 +624,20 @@ def allocate(
         details,
         tuple(notes),
     )
+
+
+def _few(needed: int, pool_blocks: int, context: int, version: str | None) -> list[str]:
+    """A note where a release starts with fewer blocks than one sequence takes. Raises `UsageError` where it does not start."""
+    from archcalc.engines.vllm.start import CHECKS_OVERRIDE
+
+    if needed <= pool_blocks:
+        return []
+    what = f"one sequence of {context:,} tokens takes {needed:,} blocks, and {pool_blocks:,} are asked for"
+    if at_least(version, *CHECKS_OVERRIDE):
+        raise UsageError(
+            f"vLLM {version or NEWEST} does not start: {what}", f"--num-gpu-blocks-override {needed}, or a shorter context"
+        )
+    return [f"{what}: vLLM {version} starts, and serves none so long"]
 
 
 def not_started(made: Plan, need: Demand, available_bytes: int, version: str | None) -> ArchcalcError | None:
