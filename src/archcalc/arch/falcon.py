@@ -15,6 +15,7 @@ from archcalc.model import ALIBI, Architecture, recached
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm",)
     layer_norms = True
     last_norm = "ln_f"
