@@ -112,3 +112,16 @@ def test_an_engine_is_found_by_the_programs_that_run_on_it(run: Run) -> None:
 def test_a_tag_of_ollama_names_the_size(run: Run, tag: str, model: str) -> None:
     done = run("fit", "--gpu", "4090", "--format", "json", "--", "ollama", "run", tag)
     assert json.loads(done.stdout)["source"].replace(":", "-").replace("llama3", "llama-3") == model, done.stderr
+
+
+def test_a_storage_that_the_engine_does_not_load_is_no_matter_of_gpus(cli: Run) -> None:
+    """vLLM 0.33, model_executor/layers/quantization/auto_gptq.py `TYPE_MAP`: 4 or 8 bits."""
+    quantization = json.dumps({"quant_method": "gptq", "bits": 3, "group_size": 128, "sym": True, "desc_act": False})
+    call = ("inspect", "llama-3.1-8b", "--set", f"quantization_config={quantization}", "--offline")
+    row = json.loads(cli(*call, "--format", "json").stdout)["loaded"][0]
+    assert [(card["gpus"], "GPTQ of 4 or 8 bits" in card["why"]) for card in row["cards"]] == [(None, True)] * 2
+    text = cli(*call).stdout
+    assert "more than 16" not in text
+    assert "none of gptq: vLLM loads GPTQ of 4 or 8 bits" in " ".join(text.split())
+    fit = cli("fit", "llama-3.1-8b", "--set", f"quantization_config={quantization}", "--gpu", "h100", "--offline").stdout
+    assert "holds         nothing, as the engine does not start so" in fit

@@ -246,10 +246,12 @@ class ForwardMemory(Record):
 
 
 class CardsNeeded(Record):
-    """How many of one card hold a model under an engine; null for more than 16."""
+    """How many of one card hold a model under an engine; null for more than 16, and where the engine does not start with as many as hold
+    it: `why` says what stops it then."""
 
     gpu: str
     gpus: int | None
+    why: str | None = None
 
 
 class LoadedWeights(Record):

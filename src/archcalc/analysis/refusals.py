@@ -13,7 +13,7 @@ def refuse_part(architecture: Architecture) -> None:
         what = "an encoder alone, without a decoder" if tower else "a model of no tokens"
         raise UnsupportedError(
             f"{architecture.model_type} is {what}: it keeps no cache, and neither its serving nor its training is modelled",
-            "archcalc inspect counts its parameters; give the config of the whole model",
+            "archcalc inspect counts its parameters" + ("; give the config of the whole model" if tower else ""),
         )
 
 

@@ -6,6 +6,7 @@ Source: diffusers 0.42, pipelines/pipeline_utils.py (`DiffusionPipeline.from_pre
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,14 @@ from archcalc.jsonfile import read_json
 
 INDEX = "model_index.json"
 TYPE = "diffusers_pipeline"
+ABSENT = "absent_class"
+_NO_MODEL = re.compile("Scheduler|Tokenizer|Processor|FeatureExtractor|Guider|Watermark")
+"""Parts of other names are models."""
 
 
 def parts_of(folder: str) -> dict[str, dict[str, Any]]:
-    """The configs of a pipeline's parts by their names; schedulers, tokenizers and processors have none."""
+    """The configs of a pipeline's parts by their names; schedulers, tokenizers and processors have none. A model without its config.json
+    has its class alone, below `ABSENT`."""
     index = read_json(os.path.join(folder, INDEX))
     found: dict[str, dict[str, Any]] = {}
     for name, what in index.items():
@@ -25,6 +30,8 @@ def parts_of(folder: str) -> dict[str, dict[str, Any]]:
             path = os.path.join(folder, name, "config.json")
             if os.path.isfile(path):
                 found[name] = read_json(path)
+            elif not _NO_MODEL.search(what[1]):
+                found[name] = {ABSENT: what[1]}
     return found
 
 

@@ -230,7 +230,7 @@ def _weights(page: Console, r: Inspection) -> None:
             table.add_column(f"{device.name.removeprefix('NVIDIA ').removeprefix('GeForce ')}", justify="right")
         for size in r.loaded:
             name = _FORMATS.get(size.quant, size.quant)
-            cells = ["more than 16" if card.gpus is None else str(card.gpus) for card in size.cards]
+            cells = [str(card.gpus or ("none" if card.why else "more than 16")) for card in size.cards]
             table.add_row(f"published: {name}" if size.published else name, units.format_bytes(size.bytes), *cells)
         page.print(table)
         engine, context = server(r.loaded[0].engine).title, units.format_tokens(r.loaded[0].context_tokens)
@@ -238,6 +238,9 @@ def _weights(page: Console, r: Inspection) -> None:
             f"GPUs that hold it under {engine} with one sequence of {context} tokens; archcalc fit answers for all others",
             style="dim",
         )
+        for size in r.loaded:
+            for why in dict.fromkeys(card.why for card in size.cards if card.why):
+                page.print(f"none of {_FORMATS.get(size.quant, size.quant)}: {why}", style="dim")
 
 
 def _cache(page: Console, r: Inspection) -> None:
