@@ -42,6 +42,8 @@ def test_what_a_command_sets_is_counted(cli: Run, words: tuple[str, ...], size: 
         (("--engine", "vllm", "--block-size", "7", "--engine-version", "0.10.0"), "takes 1, 8, 16, 32, 64, 128, 256", "name one"),
         (("--engine", "llama.cpp", "--np", "300"), "up to 256 sequences", "--np 256"),
         (("--engine", "llama.cpp", "--batch", "257", "--ctx", "1k"), "up to 256 sequences", "--np 256"),
+        (("--engine", "vllm", "--pp", "64"), "--pp 64", "36 at most"),
+        (("--", *VLLM, "--kv-cache-dtype", "turboquant_k8v4"), "is not modelled", "counted are auto"),
         (("--", *VLLM, "--block-size", "7"), "no attention backend with such blocks", "a multiple of 16"),
         (
             ("--", *VLLM, "--num-gpu-blocks-override", "100"),
@@ -75,3 +77,10 @@ def test_what_the_engine_refuses_is_refused(cli: Run, arguments: tuple[str, ...]
 def test_what_is_served_otherwise_is_told(cli: Run, arguments: tuple[str, ...], note: str) -> None:
     made = cli("kv", "--offline", "--format", "json", *arguments)
     assert any(note in each for each in json.loads(made.stdout)["notes"]), made.stdout
+
+
+def test_a_cache_that_is_not_split_says_so(cli: Run) -> None:
+    rows = [line for line in cli("kv", "qwen3-8b", "--ctx", "32k", "--tp", "2", "--offline", "--format", "csv").stdout.splitlines()]
+    assert [row.split(",")[4] for row in rows[1:]] == ["1", "2", "2", "1", "1", "1"]
+    text = " ".join(cli("kv", "qwen3-8b", "--ctx", "32k", "--tp", "2", "--offline").stdout.split())
+    assert (text.count("the whole cache, not split"), text.count("on each of 2 GPUs")) == (4, 2)

@@ -60,7 +60,7 @@ ADAPTER = {"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-8B", "r":
         ({"a.json": "<!DOCTYPE html><html></html>"}, "a.json", "a web page, not JSON", "/resolve/"),
         ({"a/adapter_config.json": ADAPTER}, "a", "an adapter, not a model", "Qwen/Qwen3-8B"),
         ({"a/adapter_config.json": ADAPTER}, "a/adapter_config.json", "an adapter, not a model", "Qwen/Qwen3-8B"),
-        ({"a/adapter_config.json": {**ADAPTER, "base_model_name_or_path": "\x1b[31m"}}, "a", "an adapter", "that adapter_config.json names"),
+        ({"a/adapter_config.json": {**ADAPTER, "base_model_name_or_path": "\x1b[31m"}}, "a", "an adapter", "adapter_config.json names"),
         ({"models--o--n/snapshots/0ab/config.json": QWEN}, "models--o--n", "without a config.json", "models--o--n/snapshots/0ab"),
     ],
 )  # fmt: skip

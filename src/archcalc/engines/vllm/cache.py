@@ -50,6 +50,10 @@ _HINTS = {
 }
 
 
+_UNCOUNTED = ("turboquant_", "octave_", "ultraquant_", "nvfp4_4over6", "fp8_inc")
+"""What `CacheDType` lists beside, since 0.18 to 0.33 (config/cache.py)."""
+
+
 class Options(NamedTuple):
     """vLLM's own options, by its names, and the GPU's compute capability, whose kernels have wishes of their own (8.x Ampere and Ada,
     9.0 Hopper, 10.x and 12.x Blackwell). Without one, FlashMLA's block and no further wishes.
@@ -181,6 +185,11 @@ def cache_dtype(architecture: Architecture, asked: str | None, options: Options)
     dtype = _ALIASES.get(asked, asked) if asked else "auto"
     if dtype == _HALVES[default_dtype(architecture)] and dtype not in rule.dtypes:
         dtype = "auto"
+    if dtype.startswith(_UNCOUNTED):
+        raise UnsupportedError(
+            f"--kv-dtype {dtype}: how {_named(options)} lays out a cache in {dtype}, if that release has it, is not modelled",
+            f"counted are {', '.join(rule.dtypes)}",
+        )
     if dtype not in rule.dtypes:
         raise lacks_dtype(_named(options), dtype, rule.dtypes, _HINTS.get(dtype, ""))
     major = _generation(options)
