@@ -114,6 +114,24 @@ def test_a_tag_of_ollama_names_the_size(run: Run, tag: str, model: str) -> None:
     assert json.loads(done.stdout)["source"].replace(":", "-").replace("llama3", "llama-3") == model, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("model", "total"), [("deepseek-v3", 684_489_845_504), ("llama-3.1-8b", 8_030_261_248), ("gpt-oss-20b", 20_914_757_184)]
+)
+def test_a_dtype_that_is_asked_for_holds_for_all_weights(cli: Run, model: str, total: int) -> None:
+    call = ("inspect", model, "--dtype", "bf16", "--no-loaded", "--offline")
+    held = json.loads(cli(*call, "--format", "json").stdout)["checkpoint"]
+    assert (held["elements"], held["by_dtype"].get("F8_E4M3"), held["by_dtype"].get("U8"), held["asked"]) == (
+        total,
+        None,
+        None,
+        "bf16",
+    )
+    assert held["bytes"] == pytest.approx(2 * total, rel=1e-6)
+    text = cli(*call).stdout
+    assert "all in bf16" in text
+    assert "on disk" not in text
+
+
 def test_a_storage_that_the_engine_does_not_load_is_no_matter_of_gpus(cli: Run) -> None:
     """vLLM 0.33, model_executor/layers/quantization/auto_gptq.py `TYPE_MAP`: 4 or 8 bits."""
     quantization = json.dumps({"quant_method": "gptq", "bits": 3, "group_size": 128, "sym": True, "desc_act": False})

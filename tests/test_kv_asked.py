@@ -80,7 +80,7 @@ def test_what_is_served_otherwise_is_told(cli: Run, arguments: tuple[str, ...], 
 
 
 def test_a_cache_that_is_not_split_says_so(cli: Run) -> None:
-    rows = [line for line in cli("kv", "qwen3-8b", "--ctx", "32k", "--tp", "2", "--offline", "--format", "csv").stdout.splitlines()]
+    rows = cli("kv", "qwen3-8b", "--ctx", "32k", "--tp", "2", "--offline", "--format", "csv").stdout.splitlines()
     assert [row.split(",")[4] for row in rows[1:]] == ["1", "2", "2", "1", "1", "1"]
     text = " ".join(cli("kv", "qwen3-8b", "--ctx", "32k", "--tp", "2", "--offline").stdout.split())
     assert (text.count("the whole cache, not split"), text.count("on each of 2 GPUs")) == (4, 2)

@@ -63,7 +63,8 @@ def write_inspection_markdown(r: Inspection, out: TextIO) -> None:
             out,
         )
     if r.checkpoint:
-        out.write(f"\nCheckpoint: {units.format_exact(r.checkpoint.elements)} elements, {units.format_bytes(r.checkpoint.bytes)}\n")
+        what = f"All weights in {r.checkpoint.asked}" if r.checkpoint.asked else "Checkpoint"
+        out.write(f"\n{what}: {units.format_exact(r.checkpoint.elements)} elements, {units.format_bytes(r.checkpoint.bytes)}\n")
     for note in r.notes:
         out.write(f"\n- {markdown_text(note)}" if note is not r.notes[0] else f"\n\n- {markdown_text(note)}")
     out.write("\n")

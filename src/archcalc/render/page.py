@@ -209,7 +209,7 @@ def _weights(page: Console, r: Inspection) -> None:
         several = len(c.by_dtype) > 1
         held = next(iter(c.by_dtype), "") if not several else ""
         table.add_row(
-            "on disk",
+            f"all in {c.asked}" if c.asked else "on disk",
             f"{guess}{units.format_bytes(c.bytes)}",
             f"{guess}{units.format_exact(c.elements)} elements{f' of {held}' if held else ''}",
             style="bold",
