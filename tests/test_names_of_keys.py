@@ -102,6 +102,26 @@ def test_two_names_with_two_values_are_told(config: dict[str, Any], key: str) ->
     assert (same.status, _total(same)) == ("counted", _total(a))
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        # https://huggingface.co/Qwen/Qwen-7B/blob/main/config.json states both, and the code reads one.
+        {**LLAMA, "model_type": "qwen", "kv_channels": 16, "seq_length": 128, "no_bias": True},
+        {
+            **LLAMA,
+            "model_type": "gpt_oss",
+            "num_key_value_heads": 2,
+            "num_local_experts": 8,
+            "num_experts_per_tok": 2,
+            "experts_per_token": 4,
+        },
+    ],
+)
+def test_a_name_that_the_reference_passes_over_is_no_second_value(config: dict[str, Any]) -> None:
+    a = parse(config)
+    assert (a.status, a.unmodelled_keys) == ("counted", ())
+
+
 def test_classes_are_a_list(cli: Run) -> None:
     with pytest.raises(ConfigError, match="architectures is 'LlamaForSequenceClassification': a list was expected"):
         parse({**LLAMA, "architectures": "LlamaForSequenceClassification"})

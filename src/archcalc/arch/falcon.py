@@ -16,7 +16,7 @@ from archcalc.model import ALIBI, Architecture, recached
 
 class Schema(PlainSchema):
     reads_head_dim = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm", "n_head", "n_layer")
     layer_norms = True
     last_norm = "ln_f"
     gated = False

@@ -16,6 +16,7 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
+    inert_keys = ("experts_per_token",)
     fp32_modules = ("post_attention_layernorm", "input_layernorm", "norm")
     vocab_size: Size = 201088
     hidden_size: Size = 2880
