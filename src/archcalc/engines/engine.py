@@ -149,8 +149,12 @@ class Engine(ABC):
         own |= {self.options[name]: value for name, value in (options or {}).items() if name in self.options}
         version = (options or {}).get("engine_version") or (settings or {}).get("version")
         notes = self.check(architecture, version, planned=True)
+        self.limits(architecture, work, own)
         made = self.cache(architecture, work, own)
         return made._replace(notes=(*made.notes, *notes)) if notes else made
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
+        """Raises `UsageError` for what the engine refuses to start with, though its cache could be counted."""
 
     def check(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         """What is worth telling of how the release serves a model. Raises `UnsupportedError` for one whose caches the engine has no rule

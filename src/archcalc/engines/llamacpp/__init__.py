@@ -65,12 +65,14 @@ class LlamaCpp(Server):
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.llamacpp import cache
+
+        return cache.allocate(architecture, work, cache.Options(**options))
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
         from archcalc.errors import UsageError
 
-        own = cache.Options(**options)
-        if (sequences := own.n_parallel or work.batch) > MAX_SEQUENCES:
+        if (sequences := options.get("n_parallel") or work.batch) > MAX_SEQUENCES:
             raise UsageError(_too_many(sequences), f"--np {MAX_SEQUENCES} or fewer, and several servers for more")
-        return cache.allocate(architecture, work, own)
 
     def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
         from archcalc.engines.llamacpp.budget import options_of

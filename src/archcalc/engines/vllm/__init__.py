@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
+    from archcalc.engines.vllm.cache import Options as CacheOptions
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -26,6 +27,16 @@ _PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron
 """What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
 # What vLLM's own recipes go up to, and the steps of its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
 _LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
+
+
+_BESIDE = ("available_bytes", "blocks")
+"""Options of a pool that are no fields of `cache.Options`."""
+
+
+def _own(options: Mapping[str, Any]) -> CacheOptions:
+    from archcalc.engines.vllm import cache
+
+    return cache.Options(**{name: value for name, value in options.items() if name not in _BESIDE})
 
 
 class Vllm(Server):
@@ -53,14 +64,17 @@ class Vllm(Server):
     ladder = ("fp8", "w4a16")
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
-        from archcalc.engines.vllm import attention, cache
+        from archcalc.engines.vllm import cache
+
+        return cache.allocate(architecture, work, _own(options), *(options.get(name) for name in _BESIDE))
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
+        from archcalc.engines.vllm import attention
         from archcalc.errors import UsageError
 
-        beside = ("available_bytes", "blocks")
-        own = cache.Options(**{name: value for name, value in options.items() if name not in beside})
+        own = _own(options)
         if own.block_size is not None and (why := attention.lacks_block(architecture, work.kv_dtype, own)):
             raise UsageError(*why)
-        return cache.allocate(architecture, work, own, *(options.get(name) for name in beside))
 
     def span(self) -> tuple[str, str]:
         from archcalc.engines.vllm.rules import NEWEST, RELEASES
