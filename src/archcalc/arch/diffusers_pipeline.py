@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from archcalc.arch._schema import ConfigSchema, stored_dtype
 from archcalc.arch._vlm import under
 from archcalc.errors import UnsupportedError
-from archcalc.formats.diffusers import ABSENT
 from archcalc.model import Architecture, Facts, Group, Position, Stack
+
+ABSENT = "absent_class"
+"""The key that a part without its config.json has its class below."""
 
 
 class Schema(ConfigSchema):

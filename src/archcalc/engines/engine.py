@@ -155,6 +155,7 @@ class Engine(ABC):
 
     def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
         """Raises `UsageError` for what the engine refuses to start with, though its cache could be counted."""
+        return
 
     def check(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         """What is worth telling of how the release serves a model. Raises `UnsupportedError` for one whose caches the engine has no rule

@@ -15,6 +15,7 @@ from archcalc.jsonfile import read_json
 INDEX = "model_index.json"
 TYPE = "diffusers_pipeline"
 ABSENT = "absent_class"
+"""As `arch.diffusers_pipeline` reads it, which is imported where a pipeline is."""
 _NO_MODEL = re.compile("Scheduler|Tokenizer|Processor|FeatureExtractor|Guider|Watermark")
 """Parts of other names are models."""
 
