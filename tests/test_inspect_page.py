@@ -139,3 +139,34 @@ def test_learned_positions_are_positions(cli: Run, tmp_path: Path) -> None:
     for source in (str(path), "bloom-176b"):
         assert "NoPE" not in cli("inspect", source, "--offline").stdout
     assert "NoPE" in cli("inspect", "smollm3-3b", "--offline").stdout
+
+
+@pytest.mark.parametrize(
+    ("model", "total"), [("deepseek-v3", 684_489_845_504), ("llama-3.1-8b", 8_030_261_248), ("gpt-oss-20b", 20_914_757_184)]
+)
+def test_a_dtype_that_is_asked_for_holds_for_all_weights(cli: Run, model: str, total: int) -> None:
+    call = ("inspect", model, "--dtype", "bf16", "--no-loaded", "--offline")
+    held = json.loads(cli(*call, "--format", "json").stdout)["checkpoint"]
+    assert (held["elements"], held["by_dtype"].get("F8_E4M3"), held["by_dtype"].get("U8"), held["asked"]) == (
+        total,
+        None,
+        None,
+        "bf16",
+    )
+    assert held["bytes"] == pytest.approx(2 * total, rel=1e-6)
+    text = cli(*call).stdout
+    assert "all in bf16" in text
+    assert "on disk" not in text
+
+
+def test_a_storage_that_the_engine_does_not_load_is_no_matter_of_gpus(cli: Run) -> None:
+    """vLLM 0.33, model_executor/layers/quantization/auto_gptq.py `TYPE_MAP`: 4 or 8 bits."""
+    quantization = json.dumps({"quant_method": "gptq", "bits": 3, "group_size": 128, "sym": True, "desc_act": False})
+    call = ("inspect", "llama-3.1-8b", "--set", f"quantization_config={quantization}", "--offline")
+    row = json.loads(cli(*call, "--format", "json").stdout)["loaded"][0]
+    assert [(card["gpus"], "GPTQ of 4 or 8 bits" in card["why"]) for card in row["cards"]] == [(None, True)] * 2
+    text = cli(*call).stdout
+    assert "more than 16" not in text
+    assert "none of gptq: vLLM loads GPTQ of 4 or 8 bits" in " ".join(text.split())
+    fit = cli("fit", "llama-3.1-8b", "--set", f"quantization_config={quantization}", "--gpu", "h100", "--offline").stdout
+    assert "holds         nothing, as the engine does not start so" in fit

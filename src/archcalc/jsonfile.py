@@ -106,6 +106,10 @@ def _decode(data: bytes, label: str) -> str:
 
 
 def _not_json(error: json.JSONDecodeError, text: str, label: str) -> FormatError:
+    if text.startswith("version https://git-lfs"):
+        return FormatError(f"{label} is a pointer of Git LFS, not the file itself", "fetch it with git lfs pull, or from the Hub")
+    if text.lstrip().startswith("<"):
+        return FormatError(f"{label} is a web page, not JSON", "fetch the file itself: on the Hub /resolve/ in place of /blob/")
     where = f"line {error.lineno}, column {error.colno}"
     # An unfinished string is reported where it begins, anything else unfinished where the text ends.
     cut = not text[error.pos :].strip() or (error.msg.startswith("Unterminated string") and "\n" not in text[error.pos :].strip())

@@ -185,12 +185,14 @@ class Params(Record):
 class Checkpoint(Record):
     """What the publisher's files hold. `elements` counts as the Hub does, in all and by dtype: scales left out, packed weights
     unpacked.
-    `bytes` is everything stored, and `stored_elements` every element of every tensor as it lies in the files."""
+    `bytes` is everything stored, and `stored_elements` every element of every tensor as it lies in the files. `asked` is the dtype of a
+    question what all weights would take in it: then no file holds them so."""
 
     elements: int
     bytes: int
     by_dtype: dict[str, int]
     stored_elements: int
+    asked: str | None = None
 
 
 class KvKind(Record):
@@ -246,10 +248,12 @@ class ForwardMemory(Record):
 
 
 class CardsNeeded(Record):
-    """How many of one card hold a model under an engine; null for more than 16."""
+    """How many of one card hold a model under an engine; null for more than 16, and where the engine does not start with as many as hold
+    it: `why` says what stops it then."""
 
     gpu: str
     gpus: int | None
+    why: str | None = None
 
 
 class LoadedWeights(Record):

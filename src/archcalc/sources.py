@@ -114,7 +114,11 @@ def _override_value(raw: str, override: str) -> Any:
     except RecursionError:
         raise UsageError("--set: the value is nested too deeply", "give a shorter value") from None
     except ValueError:
-        return raw
+        return _PYTHON.get(raw, raw)
+
+
+_PYTHON = {"True": True, "False": False, "None": None}
+"""What people write for JSON's true, false and null."""
 
 
 def _with(node: Any, steps: list[str], value: Any, override: str) -> Any:
@@ -150,7 +154,7 @@ def _from_repo(repo: str, revision: str | None, offline: bool, refresh: bool) ->
     from archcalc import zoo
 
     entry = zoo.find(repo)
-    if entry is not None and revision is None and not refresh:
+    if entry is not None and revision in (None, "main") and not refresh:
         return _from_zoo(entry, here=False)
 
     from archcalc import hub
@@ -200,14 +204,23 @@ def _from_path(text: str) -> Source:
     if config.get("weight_map") and "model_type" not in config:
         return _from_index(file, text)
     form = _format_of(config, label)
-    beside = os.path.join(os.path.dirname(file), _QUANT)
-    if os.path.basename(file) == "config.json" and os.path.isfile(beside) and not _states_quantization(config):
-        config["quantization_config"] = read_json(beside)
-    return Source(text, "file", form, None, config, file)
+    note = ""
+    if os.path.basename(file) == "config.json" and not _states_quantization(config):
+        for name, method in _BESIDE.items():
+            beside = os.path.join(os.path.dirname(file), name)
+            if os.path.isfile(beside) and (stated := read_json(beside)).keys() & _SAYS_BITS:
+                config["quantization_config"] = {"quant_method": method, **stated, "stated_in": name} if method else stated
+                note = f"quantization: from {name} beside it" if method else ""
+                break
+    return Source(text, "file", form, None, config, file, note=note)
 
 
 _QUANT = "hf_quant_config.json"
-"""Where ModelOpt states the quantization that config.json does not."""
+_BESIDE = {_QUANT: "", "quantize_config.json": "gptq", "quant_config.json": "awq"}
+"""Where ModelOpt, AutoGPTQ and AutoAWQ state the quantization that config.json does not, and the method that goes without saying.
+
+vLLM 0.33, model_executor/layers/quantization/auto_gptq.py and auto_awq.py `get_config_filenames`."""
+_SAYS_BITS = frozenset({"quantization", "quant_algo", "quant_method", "bits", "w_bit"})
 
 
 def _states_quantization(config: Mapping[str, Any]) -> bool:
@@ -267,7 +280,8 @@ def _best_in(folder: str, text: str) -> str:
         return os.path.join(folder, "model_index.json")
     if "adapter_config.json" in held:
         raise UnsupportedError(
-            f"{text} holds an adapter, not a model: it has adapter_config.json and no config.json", _ADAPTER_HINT
+            f"{text} holds an adapter, not a model: it has adapter_config.json and no config.json",
+            _base_of(read_json(os.path.join(folder, "adapter_config.json"))),
         )
     from archcalc.formats import headers
 
@@ -275,7 +289,12 @@ def _best_in(folder: str, text: str) -> str:
     if weights is not None:
         return weights
     hint = "give a folder that holds the model's config.json"
-    if re.fullmatch(_REPO, text):
+    if os.path.isdir(os.path.join(folder, "snapshots")):
+        # A repository in the Hub's cache.
+        kept = os.path.join(folder, "snapshots")
+        found = sorted(name for name in os.listdir(kept) if os.path.isfile(os.path.join(kept, name, "config.json")))
+        hint += f", such as {os.path.join(text, 'snapshots', found[-1])}" if found else ""
+    elif re.fullmatch(_REPO, text):
         hint += f", or hf://{text} for the Hub repository"
     raise SourceNotFoundError(f"{text} is a folder without a config.json", hint)
 
@@ -305,6 +324,16 @@ _DIFFUSERS_HINT = "give a folder of one of its parts, such as text_encoder"
 _ADAPTER_HINT = "give the base model that adapter_config.json names"
 
 
+def _base_of(adapter: Mapping[str, Any]) -> str:
+    """What to do about an adapter: the base model by its name, where that is one that can be typed."""
+    base = adapter.get("base_model_name_or_path")
+    return (
+        f"give the base model that it is for: {base}"
+        if isinstance(base, str) and re.fullmatch(r"[\w./-]{1,200}", base)
+        else _ADAPTER_HINT
+    )
+
+
 def _format_of(config: Mapping[str, Any], label: str) -> str:
     """The format of a JSON object. Those known to be something else are refused before a schema complains of keys that are not there."""
     from archcalc.formats import format_of
@@ -314,7 +343,7 @@ def _format_of(config: Mapping[str, Any], label: str) -> str:
     if "weight_map" in config:
         raise FormatError(f"{label} is a checkpoint's index, not a config", "give the config.json beside it")
     if "peft_type" in config:
-        raise UnsupportedError(f"{label} describes an adapter, not a model", _ADAPTER_HINT)
+        raise UnsupportedError(f"{label} describes an adapter, not a model", _base_of(config))
     if "_diffusers_version" in config or "_class_name" in config:
         from archcalc.arch import adapter_name
 

@@ -218,7 +218,10 @@ def stored_as(dtype: str | None) -> str | None:
     if dtype is None:
         return None
     if dtype not in _STORED:
-        raise UsageError(f"--dtype {dtype}: weights can be asked for in {', '.join(_STORED)}")
+        raise UsageError(
+            f"--dtype {dtype}: weights can be asked for in {', '.join(_STORED)}",
+            "archcalc fit --quant says what they take in others",
+        )
     return _STORED[dtype]
 
 
@@ -272,8 +275,9 @@ def inspect(
     tokens = context_tokens or a.facts.context_tokens
     stored = None
     try:
-        held = checkpoint.summary(a, stored_as(dtype))
-        stored = report.Checkpoint(held.elements, held.bytes, held.by_dtype, held.stored)
+        # All weights, also those that are published in another form.
+        held = checkpoint.summary(a if dtype is None else a._replace(quantization=None), stored_as(dtype))
+        stored = report.Checkpoint(held.elements, held.bytes, held.by_dtype, held.stored, dtype)
         notes += held.notes
     except UnsupportedError as error:
         notes.append(f"checkpoint: {error.message}")

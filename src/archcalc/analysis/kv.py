@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from archcalc import report, units
 from archcalc.analysis.refusals import refuse_headers, refuse_part
 from archcalc.engines._allocation import Allocation, Workload
-from archcalc.engines.engine import check_engine, engine, names
+from archcalc.engines.asked import Asked
+from archcalc.engines.engine import check_engine, engine, names, server
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
@@ -52,9 +53,13 @@ def check_options(name: str | None, options: Options) -> None:
             )
 
 
-def allocate(architecture: Architecture, name: str, work: Workload, options: Options | None = None) -> Allocation:
-    """The cache of `work` under an engine. Options that the engine does not have are passed over."""
-    return engine(name).allocate(architecture, work, options)
+def allocate(
+    architecture: Architecture, name: str, work: Workload, options: Options | None = None, asked: Asked | None = None
+) -> Allocation:
+    """The cache of `work` under an engine, as a command asks for it where there is one. Options that the engine does not have are passed
+    over."""
+    settings = None if asked is None else server(name).cache_settings(architecture, asked, work.batch)
+    return engine(name).allocate(architecture, work, options, settings)
 
 
 def context(architecture: Architecture, asked: int | None) -> int:
@@ -102,11 +107,12 @@ def kv(
     batch: int = 1,
     kv_dtype: str | None = None,
     options: Options | None = None,
+    asked: Asked | None = None,
 ) -> report.KvReport:
     """The report on one model under one engine."""
     architecture = loaded.architecture
     tokens = context(architecture, context_tokens)
-    made = allocate(architecture, name, Workload(tokens, batch, kv_dtype), options)
+    made = allocate(architecture, name, Workload(tokens, batch, kv_dtype), options, asked)
     return report.KvReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,
@@ -135,6 +141,7 @@ def compare(
     batch: int = 1,
     kv_dtype: str | None = None,
     options: Options | None = None,
+    asked: Asked | None = None,
 ) -> Comparison:
     """The cache under one engine, or under all where none is named; one that cannot hold the model stands with its reason.
 
@@ -144,7 +151,7 @@ def compare(
     found: list[report.KvReport | Skipped] = []
     for each in (name,) if name else names():
         try:
-            found.append(kv(loaded, each, context_tokens=tokens, batch=batch, kv_dtype=kv_dtype, options=options))
+            found.append(kv(loaded, each, context_tokens=tokens, batch=batch, kv_dtype=kv_dtype, options=options, asked=asked))
         except ArchcalcError as error:
             found.append(Skipped(each, error))
     reports = [item for item in found if isinstance(item, report.KvReport)]

@@ -13,7 +13,8 @@ def refuse_part(architecture: Architecture) -> None:
         what = "an encoder alone, without a decoder" if tower else "a model of no tokens"
         raise UnsupportedError(
             f"{architecture.model_type} is {what}: it keeps no cache, and neither its serving nor its training is modelled",
-            "archcalc inspect counts its parameters; where it is a part of another model, give the config of that one",
+            "archcalc inspect counts its parameters"
+            + ("; where it is a part of another model, give the config of that one" if tower else ""),
         )
 
 

@@ -34,22 +34,25 @@ def sizes(architecture: Architecture) -> list[LoadedWeights]:
             if any(size.quant == model.quant for size in out):
                 continue
             held = server(ENGINE).weigh(model, Placement(), ask)
-            cards = [CardsNeeded(name, _smallest(architecture, ask, name, held.bytes)) for name in CARDS]
+            cards = [CardsNeeded(name, *_smallest(architecture, ask, name, held.bytes)) for name in CARDS]
         except ArchcalcError:
             continue
         out.append(LoadedWeights(model.quant, quant is None, held.bytes, ENGINE, context, cards))
     return out
 
 
-def _smallest(architecture: Architecture, ask: fit.Ask, name: str, weights: int) -> int | None:
-    device = hardware.device(name)
+def _smallest(architecture: Architecture, ask: fit.Ask, name: str, weights: int) -> tuple[int | None, str | None]:
+    """The smallest number of that card, and why there is none where that is not the memory."""
+    device, why = hardware.device(name), None
     for count in COUNTS:
         # Where not even the weights fit, no plan does: that needs no search.
         if weights > count * device.visible_bytes:
             continue
         try:
-            if fit.plans(architecture, ask._replace(gpus=GpuSpec(device, count)), 0).best.fits:
-                return count
+            best = fit.plans(architecture, ask._replace(gpus=GpuSpec(device, count)), 0).best
+            if best.fits:
+                return count, None
+            why = best.start.limit if best.headroom_bytes >= 0 else why
         except ArchcalcError:
             continue
-    return None
+    return None, why

@@ -26,6 +26,7 @@ NAMES = ("self.query", "self.key", "self.value", "output.dense")
 class BertSchema(DecoderSchema):
     """An encoder as its hooks say; a decoder where `is_decoder`."""
 
+    reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = (
         "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
         "pooler_size_per_head", "pooler_type", "output_past", "model_max_length", "use_pooler", "classifier_activation",

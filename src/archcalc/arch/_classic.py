@@ -11,6 +11,7 @@ from archcalc.model import Architecture
 class ClassicSchema(PlainSchema):
     """Below `transformer`, its layers as `h`."""
 
+    reads_head_dim = False
     layer_norms = True
     norm_label = "LayerNorm (pre)"
     last_norm = "ln_f"

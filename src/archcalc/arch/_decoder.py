@@ -20,6 +20,8 @@ class DecoderSchema(ConfigSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
     # Whether the reference implementation rejects a width that the heads do not divide; elsewhere it rounds the head down.
     whole_heads: ClassVar[bool] = True
+    # Whether the reference implementation reads `head_dim`; elsewhere it splits the width whatever the config says of heads.
+    reads_head_dim: ClassVar[bool] = True
 
     vocab_size: Size
     hidden_size: Size
@@ -42,8 +44,9 @@ class DecoderSchema(ConfigSchema):
     @property
     def head_size(self) -> int:
         """`head_dim`, or the width split among the heads."""
-        if self.head_dim or not self.whole_heads:
-            return self.head_dim or self.hidden_size // self.num_attention_heads
+        stated = self.head_dim if self.reads_head_dim else None
+        if stated or not self.whole_heads:
+            return stated or self.hidden_size // self.num_attention_heads
         return divided(self.hidden_size, self.num_attention_heads, "hidden_size", "num_attention_heads")
 
     def facts(self, *, gated: bool = True, **changes: Any) -> Facts:

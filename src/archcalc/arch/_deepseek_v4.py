@@ -50,7 +50,7 @@ class CompressedSchema(DecoderSchema):
     """A decoder that compresses what its windows have left behind; defaults are DeepSeek-V4-Flash's."""
 
     inert_keys = (
-        "attention_bias", "compress_rope_theta", "expert_dtype", "hc_sinkhorn_iters", "n_shared_experts",
+        "attention_bias", "compress_rope_theta", "expert_dtype", "hc_sinkhorn_iters", "moe_intermediate_size", "n_shared_experts",
     )  # fmt: skip
 
     vocab_size: Size = 129280

@@ -20,6 +20,7 @@ from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
 class TextTower(DecoderSchema):
     """CLIP's text tower, which keeps no cache. It states its width in the shared space, which its projection has."""
 
+    reads_head_dim = False
     core_keys = ()
     attention: ClassVar[str] = "MHA"
 

@@ -315,11 +315,11 @@ def heads_of(name: str) -> Heads:
 
 
 def labels_of(config: Mapping[str, Any], default: int = 2) -> int:
-    """How many labels a classifier gives."""
+    """How many labels a classifier gives: a number makes names anew (transformers 5.24, configuration_utils.py `num_labels`)."""
     names, number = config.get("id2label"), config.get("num_labels")
-    if isinstance(names, Mapping):
-        return len(names)
-    return number if isinstance(number, int) and number > 0 else default
+    if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+        return number
+    return len(names) if isinstance(names, Mapping) else default
 
 
 def sized(head: Head, config: Mapping[str, Any], name: str, width: int) -> Sizes:

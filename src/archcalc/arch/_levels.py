@@ -93,7 +93,8 @@ def names(schema: type[ConfigSchema]) -> Mapping[str, frozenset[str]]:
     for name, field in schema.model_fields.items():
         alias = field.validation_alias
         others = alias.choices if isinstance(alias, AliasChoices) else [alias] if isinstance(alias, str) else []
-        group = frozenset({name, *map(str, others)})
+        further = (other for other, key in schema.other_names.items() if key == name)
+        group = frozenset({name, *map(str, others), *further})
         found.update(dict.fromkeys(group, group))
     return found
 

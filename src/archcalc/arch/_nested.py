@@ -30,7 +30,7 @@ _QUANT = frozenset(
     llm_int8_threshold lm_head load_in_4bit load_in_8bit max_input_length meta method model_file_base_name model_name_or_path
     model_seqlen module_name_preceding_first_block modules_in_block_to_quantize modules_to_fuse modules_to_not_convert
     moe_quant_algo mse num_bits output_dtype pack_dtype pad_token_id producer q_group_size quant_algo quant_method quant_type
-    quantization_status quantized_layers quantizer rotation run_compressed scale_fmt sparsity_config static_groups store_dtype
+    quantization_status quantized_layers quantizer rotation run_compressed scale_fmt sparsity_config stated_in static_groups store_dtype
     sym tokenizer transform_config true_sequential untie_embedding_weights use_cuda_fp16 use_exllama use_optimized_inference
     version w_bit weight_bits weight_block_size weight_per_tensor weights within zero_point
     """.split()

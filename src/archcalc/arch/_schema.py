@@ -51,7 +51,8 @@ class ConfigSchema(BaseModel):
     Types are strict: a number written as a string is an error that names its key. Keys that a schema does not name are kept,
     and reported unless they cannot change a figure: `inert_keys` are those that the reference implementation of this type
     ignores. `core_keys` are the keys that a published config.json of this type always states; at the top level they are
-    required even where the reference implementation has a default. `fp32_modules` are the names, or their ends, of modules that the
+    required even where the reference implementation has a default. `other_names` are further names of fields (the reference's
+    `attribute_map`). `fp32_modules` are the names, or their ends, of modules that the
     reference keeps in float32 in a float16 model (its class's `_keep_in_fp32_modules`).
     """
 
@@ -63,6 +64,7 @@ class ConfigSchema(BaseModel):
     name: ClassVar[str]
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
+    other_names: ClassVar[Mapping[str, str]] = {}
     fp32_modules: ClassVar[tuple[str, ...]] = ()
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
@@ -75,7 +77,13 @@ class ConfigSchema(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _renewed(cls, config: Any) -> Any:
-        return cls.newest(config) if isinstance(config, dict) else config
+        if not isinstance(config, dict):
+            return config
+        found = cls.newest(config)
+        lacking = {
+            key: found[name] for name, key in cls.other_names.items() if found.get(key) is None and found.get(name) is not None
+        }
+        return {**found, **lacking} if lacking else found
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
@@ -279,7 +287,7 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     from archcalc.arch._levels import copies, stray
 
     known = {*_known_keys(type(schema)), *copies(schema)}
-    lost = set(stray(schema))
+    lost = {*stray(schema), *_contested(schema)}
     for key, value in (schema.model_extra or {}).items():
         if key in lost or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
             yield f"{where}{key}"
@@ -292,13 +300,31 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
             yield from unmodelled(part, f"{where}{name}.")
 
 
+def _contested(schema: ConfigSchema) -> Iterator[str]:
+    """Other names of a field that state another value than the one that is read, but for those that the reference is known to pass over."""
+    extra = schema.model_extra or {}
+    for key, field in _other_names(type(schema)).items():
+        value, taken = extra.get(key), getattr(schema, field)
+        if key in type(schema).inert_keys:
+            continue
+        if value is not None and isinstance(value, int | float | str) and isinstance(taken, int | float | str) and value != taken:
+            yield key
+
+
+@cache
+def _other_names(schema: type[ConfigSchema]) -> Mapping[str, str]:
+    """Each name by which a config may state a field that another name is read for, with the field."""
+    fields = schema.model_fields.items()
+    found = {str(c): key for key, f in fields if isinstance(f.validation_alias, AliasChoices) for c in f.validation_alias.choices}
+    return {**found, **{name: key for name, key in schema.other_names.items() if key in schema.model_fields}}
+
+
 @cache
 def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
     """Inert keys, and the other names of fields: a config may state both."""
-    aliases = [f.validation_alias.choices for f in schema.model_fields.values() if isinstance(f.validation_alias, AliasChoices)]
     # Towers state a vocabulary and whether they tie its table, and have none.
     inert = (*schema.inert_keys, "vocab_size", "tie_word_embeddings") if issubclass(schema, TowerSchema) else schema.inert_keys
-    return INERT.union(inert, *([str(c) for c in choices] for choices in aliases))
+    return INERT.union(inert, _other_names(schema))
 
 
 def absent(schema: type[ConfigSchema], config: Mapping[str, Any]) -> list[str]:
@@ -313,7 +339,8 @@ def _core_names(schema: type[ConfigSchema]) -> tuple[tuple[str, ...], ...]:
     def names(key: str) -> tuple[str, ...]:
         field = schema.model_fields.get(key)
         alias = field.validation_alias if field else None
-        return (key, *(str(c) for c in alias.choices)) if isinstance(alias, AliasChoices) else (key,)
+        others = [name for name, other in schema.other_names.items() if other == key]
+        return (key, *(str(c) for c in alias.choices), *others) if isinstance(alias, AliasChoices) else (key, *others)
 
     return tuple(names(key) for key in schema.core_keys)
 

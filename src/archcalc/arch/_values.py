@@ -44,6 +44,12 @@ def check(config: Mapping[str, Any]) -> None:
         if value < 0 and _SIZES.search(key) and not _SIGNED.search(key):
             raise _error(path, str(value), "it should not be negative")
     _check_rope(config, "")
+    classes = config.get("architectures")
+    if not (classes is None or isinstance(classes, list)):
+        written = f'["{classes if isinstance(classes, str) and classes.isidentifier() else "LlamaForCausalLM"}"]'
+        raise ConfigError(
+            f"architectures is {json_text(classes)}: a list was expected", f"as in --set architectures='{written}'", "architectures"
+        )
 
 
 def _check_rope(node: Mapping[str, Any], path: str) -> None:

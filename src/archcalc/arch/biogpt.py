@@ -16,6 +16,7 @@ from archcalc.model import LEARNED, Architecture, Tensor
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     inert_keys = ("scale_embedding",)
     norms = ("self_attn_layer_norm", "final_layer_norm")
     layer_norms = True

@@ -14,6 +14,7 @@ from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
+    reads_head_dim = False
     inert_keys = ("projection_dim", "label_smoothing")
 
     vocab_size: Size = 30524

@@ -14,6 +14,7 @@ from archcalc.model import SINUSOIDAL, Architecture
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     inert_keys = ("n_ctx", "from_tf")
     norms = ("layernorm1", "layernorm2")
     layer_norms = True

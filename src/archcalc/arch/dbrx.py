@@ -32,6 +32,7 @@ class FeedForward(ConfigSchema):
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     whole_heads = False
     layer_norms = True
     norm_bias = False

@@ -10,6 +10,9 @@ from archcalc.arch._vlm import under
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Facts, Group, Position, Stack
 
+ABSENT = "absent_class"
+"""The key that a part without its config.json has its class below."""
+
 
 class Schema(ConfigSchema):
     core_keys = ("parts",)
@@ -21,7 +24,9 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str = "") -> Architecture:
         from archcalc.arch import adapter_name, parse
 
-        read = {name: parse(config) for name, config in self.parts.items() if adapter_name(config) is not None}
+        gone = {name: config[ABSENT] for name, config in self.parts.items() if ABSENT in config}
+        there = {name: config for name, config in self.parts.items() if name not in gone}
+        read = {name: parse(config) for name, config in there.items() if adapter_name(config) is not None}
         if not read:
             raise UnsupportedError(
                 "no part of this diffusers pipeline is read", "give the config.json of one of them, such as text_encoder"
@@ -35,18 +40,21 @@ class Schema(ConfigSchema):
             groups += (g._replace(part="other") for g in held.groups)
             stacks += (s._replace(part="other", kinds=tuple(k._replace(caches=()) for k in s.kinds)) for s in held.stacks)
             unmodelled += (f"{name}.{key}" for key in part.unmodelled_keys)
-        left = [f"{name} ({self.class_of(name)})" for name in self.parts if name not in read]
+        left = [f"{name} ({self.class_of(name)})" for name in there if name not in read]
         notes = [
             "the sum of a pipeline's parts, which keep no cache: "
             + ", ".join(f"{name} ({a.model_type})" for name, a in read.items())
         ]
         if left:
             notes.append("not counted, as no adapter reads it: " + ", ".join(left))
+        if gone:
+            listed = ", ".join(f"{name} ({what})" for name, what in gone.items())
+            notes.append(f"not counted, as the folder lacks its config.json: {listed}")
         first = next((a for a in read.values() if not a.facts.vocab_size), next(iter(read.values())))
         position = Position("unknown", "not stated")
         facts = Facts(first.facts.hidden_size, 0, None, "bidirectional", first.facts.heads, first.facts.heads, first.facts.head_dim,
                       "not stated", "not stated", position)  # fmt: skip
-        whole = all(a.status == "counted" for a in read.values()) and not left
+        whole = all(a.status == "counted" for a in read.values()) and not left and not gone
         return Architecture(
             "diffusers_pipeline", tuple(groups), tuple(stacks), facts, dtype=stored_dtype(*self.parts.values()),
             unmodelled_keys=tuple(unmodelled), notes=tuple(notes), status="counted" if whole else "partial",

@@ -40,7 +40,7 @@ class Schema(ConfigSchema):
         encoder = under(self.bare(), join(prefix, "encoder"))
         groups = [group("other", g.tensors) for g in encoder.groups]
         wide, hidden = encoder.facts.hidden_size, text.facts.hidden_size
-        if wide != hidden and (self.decoder.model_extra or {}).get("cross_attention_hidden_size") is None:
+        if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
             groups.append(group("other", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
         stacks = [stack._replace(part="other") for stack in encoder.stacks]
         a = with_tower(text, "encoder_decoder", groups, stacks)

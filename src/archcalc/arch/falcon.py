@@ -15,7 +15,8 @@ from archcalc.model import ALIBI, Architecture, recached
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm",)
+    reads_head_dim = False
+    inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm", "n_head", "n_layer")
     layer_norms = True
     last_norm = "ln_f"
     gated = False

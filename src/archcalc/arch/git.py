@@ -18,6 +18,7 @@ from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
+    reads_head_dim = False
     core_keys = ()
     inert_keys = ("position_embedding_type", "classifier_dropout")
 

@@ -15,6 +15,7 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = ("rotary_emb_base",)
     layer_norms = True
     last_norm = "final_layer_norm"

@@ -3,6 +3,8 @@
 Source: transformers 5.23, models/gpt_oss/modeling_gpt_oss.py and configuration_gpt_oss.py (defaults, `layer_types`, YaRN).
 """
 
+from typing import ClassVar
+
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._computes import Computes
@@ -16,6 +18,7 @@ from archcalc.model import Architecture, Layer, Moe
 
 
 class Schema(DecoderSchema):
+    inert_keys: ClassVar[tuple[str, ...]] = ("experts_per_token",)
     fp32_modules = ("post_attention_layernorm", "input_layernorm", "norm")
     vocab_size: Size = 201088
     hidden_size: Size = 2880

@@ -14,6 +14,7 @@ from archcalc.model import ROPE, Architecture, Position
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     inert_keys = ("n_ctx", "rotary", "scale_attn_weights")
     norms = ("ln_1",)
     layer_norms = True

@@ -23,6 +23,7 @@ from archcalc.model import Architecture, Kind, Tensor
 
 
 class Schema(DecoderSchema):
+    reads_head_dim = False
     core_keys = ()
     inert_keys = (
         "num_key_value_heads", "head_dim", "alpha_initializer", "alphas_initializer_range", "dropout", "freeze_text_layers",

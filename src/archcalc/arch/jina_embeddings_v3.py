@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Layer, Tensor
 
 
 class Schema(roberta.Schema):
+    reads_head_dim = True
     whole_heads = False
     layers_name = "layers"
     offset = 0

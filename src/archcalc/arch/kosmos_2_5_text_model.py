@@ -13,6 +13,7 @@ from archcalc.blocks.vision import table
 
 
 class Schema(kosmos_2_text_model.Schema):
+    reads_head_dim = True
     norm_label = "LayerNorm (pre, and within the FFN)"
     inner_norm = False
 

@@ -23,6 +23,7 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     inert_keys = ("scale_embedding", "layerdrop")
     layer_norms = True
     norms = ("self_attn_layer_norm", "final_layer_norm")

@@ -15,6 +15,7 @@ from archcalc.model import Architecture, Group, Layer, Tensor
 
 
 class Schema(modernbert_decoder.Schema):
+    reads_head_dim = False
     own_heads: ClassVar[bool] = True
 
     architectures: list[str] | None = None

@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Group, Layer, Tensor
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     name = "modernbert-decoder"
     inert_keys = (
         "classifier_activation", "deterministic_flash_attn", "global_rope_theta", "initializer_cutoff_factor", "local_rope_theta",

@@ -4,8 +4,8 @@ Source: transformers 5.23, models/nomic_bert/modeling_nomic_bert.py (`NomicBertF
 (defaults), conversion_mapping.py ("nomic_bert": published files fuse queries, keys and values).
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size, rope_label
@@ -29,7 +29,22 @@ RENAMES = (
 )
 
 
+_OFF = frozenset({"mlp_fc1_bias", "mlp_fc2_bias", "prenorm", "qkv_proj_bias", "use_rms_norm"})
+
+
 class Schema(BertSchema):
+    # The names of its first configs, from before transformers read the type (nomic-ai/nomic-embed-text-v1, config.json).
+    other_names: ClassVar[Mapping[str, str]] = {
+        "n_embd": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_inner": "intermediate_size",
+        "n_positions": "max_position_embeddings", "activation_function": "hidden_act",
+    }  # fmt: skip
+    inert_keys = (
+        *BertSchema.inert_keys, "causal", "dense_seq_output", "fused_bias_fc", "fused_dropout_add_ln", "last_layer_subset",
+        "max_trained_positions", "pad_vocab_size_multiple", "parallel_block", "parallel_block_tied_norm", "rotary_emb_base",
+        "rotary_emb_fraction", "rotary_emb_interleaved", "rotary_emb_scale_base", "rotary_scaling_factor", "use_flash_attn",
+        "use_xentropy", "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx", "scale_attn_weights",
+    )  # fmt: skip
+    reads_head_dim = True
     whole_heads = False
     root = "nomic_bert"
     layers_name = "layers"
@@ -37,6 +52,13 @@ class Schema(BertSchema):
     vocab_size: Size = 30528
     hidden_act: str = "silu"
     max_position_embeddings: Size = 2048
+
+    @classmethod
+    def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Those first configs name the gate in the activation, and say what the type has not: that is off."""
+        if config.get("activation_function") == "swiglu":
+            config = {**config, "activation_function": "silu"}
+        return {key: value for key, value in config.items() if not (key in _OFF and value is False)}
 
     def tables(self) -> Iterator[Tensor]:
         yield table("token_type_embeddings", self.type_vocab_size, self.hidden_size)

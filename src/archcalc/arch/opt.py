@@ -16,6 +16,7 @@ from archcalc.model import LEARNED, Architecture, Group, Tensor
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     norms = ("self_attn_layer_norm", "final_layer_norm")
     last_norm = "final_layer_norm"
     gated = False

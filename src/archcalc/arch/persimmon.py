@@ -13,6 +13,7 @@ from archcalc.blocks.feedforward import FeedForward
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     layer_norms = True
     norm_label = "LayerNorm (pre)"
     last_norm = "final_layernorm"

@@ -18,6 +18,7 @@ NAMES = ("query", "key", "value", "output")
 
 
 class Schema(DecoderSchema):
+    reads_head_dim = False
     inert_keys = ("relative_attention_max_distance", "d_kv", "encoder_hidden_size")
 
     vocab_size: Size = 50244

@@ -18,6 +18,7 @@ class Schema(PlainSchema):
     inert_keys = (
         "activation", "apply_residual_connection_post_layernorm", "bf16", "bias_dropout_fusion", "fp16", "fp32", "n_inner", "onnx_safe",
         "padded_vocab_size", "params_dtype", "pos_emb", "rotary_emb_base", "rotary_pct", "scale_attn_weights", "tokenizer_type",
+        "seq_length",
         "use_dynamic_ntk", "use_flash_attn", "use_logn_attn", "use_cache_kernel", "use_cache_quantization", "softmax_in_fp32",
     )  # fmt: skip
     norms = ("ln_1", "ln_2")

@@ -14,6 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(PlainSchema):
+    reads_head_dim = False
     layer_norms = True
 
     vocab_size: Size = 50304

@@ -3,7 +3,8 @@
 Source: transformers 5.23, models/trocr/modeling_trocr.py and configuration_trocr.py (defaults).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import Derived
@@ -16,6 +17,9 @@ from archcalc.model import Tensor
 
 class Schema(BartSchema):
     inert_keys = (*BartSchema.inert_keys, "activation_dropout", "cross_attention_hidden_size")
+    other_names: ClassVar[Mapping[str, str]] = {
+        "num_hidden_layers": "decoder_layers", "num_attention_heads": "decoder_attention_heads", "hidden_size": "d_model",
+    }  # fmt: skip
     head_name = "output_projection"
 
     max_position_embeddings: Size = 512

@@ -29,6 +29,6 @@ class Schema(ConfigSchema):
         text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
         groups, stacks = self.encoder.tower(join(prefix, "encoder"))
         wide, hidden = width_of(self.encoder), text.facts.hidden_size
-        if wide != hidden and (self.decoder.model_extra or {}).get("cross_attention_hidden_size") is None:
+        if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
             groups.append(group("vision", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
         return with_tower(text, "vision_encoder_decoder", groups, stacks)

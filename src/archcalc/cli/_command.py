@@ -79,22 +79,6 @@ def refuse(options: dict[str, Any]) -> None:
             raise UsageError(f"{option} is said by the command itself", f"leave {option} out, or change the command")
 
 
-def cache_options(found: Understood) -> dict[str, Any]:
-    """What a command says of caches alone, as the options of `archcalc kv`."""
-    asked = found.asked
-    values, own = asked.values, asked.own
-    options: dict[str, Any] = {}
-    if asked.engine == "vllm":
-        options = {name: values[name] for name in ("tp", "pp", "dcp")}
-        options |= {"engine_version": asked.version, "block_size": own.block_size, "prefix_caching": own.prefix_caching}
-        options |= {"max_num_batched_tokens": values.get("batched_tokens"), "kv_cache_memory": own.cache_bytes}
-    elif asked.engine == "sglang":
-        options = {name: values[name] for name in ("tp", "dcp")} | {"page_size": own.page, "swa_full_tokens_ratio": own.swa_ratio}
-    elif asked.engine == "llama.cpp":
-        options = {"np": own.slots, "unified": own.unified or None, "ubatch": own.ubatch, "swa_full": own.swa_full or None}
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def calibrated(ask: Ask, file: str) -> Ask:
     """The question with what `diagnose --save-calibration` kept of this host. Raises `UsageError` for another engine's or GPU's."""
     import json

@@ -91,7 +91,7 @@ def command(
     """
     from archcalc import units
     from archcalc.analysis import kv
-    from archcalc.cli._command import cache_options, given, refuse
+    from archcalc.cli._command import given, refuse
     from archcalc.loader import load
     from archcalc.report import KvReport
 
@@ -112,10 +112,10 @@ def command(
         raise UsageError("no SOURCE is named", "name a model, or an engine's command: archcalc kv -- vllm serve MODEL")
     found, said = None, tuple[str, ...]()
     if own is not None:
-        from archcalc.analysis.ask import understand
+        from archcalc.analysis.ask import understand, with_draft
         from archcalc.engines.engine import server
 
-        found = understand(own, engine_version)
+        found = with_draft(understand(own, engine_version), offline=offline, refresh=refresh)
         said = server(found.asked.engine).released(found.asked.version)
     ratio = None if swa_full_tokens_ratio is None else units.parse_share(swa_full_tokens_ratio, "--swa-full-tokens-ratio")
     asked: dict[str, Any] = {
@@ -128,7 +128,6 @@ def command(
     options = {name: value for name, value in asked.items() if value is not None}
     overrides: tuple[str, ...] = tuple(set_ or ())
     if found is not None:
-        options = {**cache_options(found), **options}
         engine, source = found.asked.engine, [found.asked.model]
         overrides = (*found.asked.overrides, *overrides)
     name = engine or (TEXTBOOK if form in (Format.json, Format.jsonl) else None)
@@ -144,13 +143,16 @@ def command(
         length = tokens
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
-        made = kv.compare(loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=options)
+        made = kv.compare(
+            loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=options, asked=found and found.asked
+        )
         if found is None:
             return made
         # Engines of one set of rules are not told the version.
         for each in made.found:
             if isinstance(each, KvReport):
-                each.notes += [note for note in (*found.notes, *said) if note not in each.notes]
+                left = [f"not taken into account: {', '.join(flags)}"] if (flags := found.options.unmodelled) else []
+                each.notes += [note for note in (*found.notes, *said, *left) if note not in each.notes]
         return made
 
     def page(c: Comparison) -> None:

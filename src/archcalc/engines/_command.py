@@ -29,6 +29,13 @@ def overrides(flag: str, named: Named) -> Iterator[str]:
         yield f"{flag} {shlex.quote(json.dumps(dict(named.overrides)))}"
 
 
+def told(architecture: Architecture) -> Iterator[str]:
+    """The method of a quantization that config.json does not state: engines look for the file that does once they are told."""
+    config = architecture.quantization or {}
+    if config.get("stated_in"):
+        yield f"--quantization {config['quant_method']}"
+
+
 def not_set(title: str, named: Named) -> tuple[str, ...]:
     """A note where an engine has no flag for the keys set in the config."""
     if not named.overrides:

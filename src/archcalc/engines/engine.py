@@ -136,12 +136,26 @@ class Engine(ABC):
 
         Raises `UnsupportedError` for a model, and `UsageError` for options that the engine refuses."""
 
-    def allocate(self, architecture: Architecture, work: Workload, options: Mapping[str, Any] | None = None) -> Allocation:
-        """The cache of a workload, once all its kinds are known to the engine. Options of other engines are passed over."""
-        own = {self.options[name]: value for name, value in (options or {}).items() if name in self.options}
-        notes = self.check(architecture, (options or {}).get("engine_version"), planned=True)
+    def allocate(
+        self,
+        architecture: Architecture,
+        work: Workload,
+        options: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Allocation:
+        """The cache of a workload, once all its kinds are known to the engine. Options of other engines are passed over. `settings` are
+        a command's, by the names of the engine's record, which options overrule."""
+        own = dict(settings or {})
+        own |= {self.options[name]: value for name, value in (options or {}).items() if name in self.options}
+        version = (options or {}).get("engine_version") or (settings or {}).get("version")
+        notes = self.check(architecture, version, planned=True)
+        self.limits(architecture, work, own)
         made = self.cache(architecture, work, own)
         return made._replace(notes=(*made.notes, *notes)) if notes else made
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
+        """Raises `UsageError` for what the engine refuses to start with, though its cache could be counted."""
+        return
 
     def check(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
         """What is worth telling of how the release serves a model. Raises `UnsupportedError` for one whose caches the engine has no rule
@@ -294,6 +308,10 @@ class Server(Engine):
     def check_command(self, version: str | None) -> None:
         """Raises `UsageError` for a version whose commands are not known."""
         self.released(version)
+
+    def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
+        """What a command says of caches alone, by the names of the engine's record of their options."""
+        return {}
 
     def weight_options(self, own: Any) -> dict[str, Any]:
         """What a command's settings say of the weights that are loaded, as fields of `weights.Options`."""

@@ -6,6 +6,7 @@ Source: diffusers 0.42, pipelines/pipeline_utils.py (`DiffusionPipeline.from_pre
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,10 @@ from archcalc.jsonfile import read_json
 
 INDEX = "model_index.json"
 TYPE = "diffusers_pipeline"
-
-
-# What the index names and is no model.
-_TOOLS = ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "ProcessorFast", "FeatureExtractor")
+ABSENT = "absent_class"
+"""As `arch.diffusers_pipeline` reads it, which is imported where a pipeline is."""
+_NO_MODEL = re.compile("Scheduler|Tokenizer|Processor|FeatureExtractor|Guider|Watermark")
+"""Parts of other names are models."""
 
 
 def named_in(index: Mapping[str, Any]) -> list[str]:
@@ -27,20 +28,20 @@ def named_in(index: Mapping[str, Any]) -> list[str]:
         if isinstance(what, list)
         and len(what) == 2
         and isinstance(what[1], str)
-        and not what[1].endswith(_TOOLS)
+        and not _NO_MODEL.search(what[1])
         and os.path.basename(name) == name
         and name not in ("", ".", "..")
     ]
 
 
 def parts_of(folder: str) -> dict[str, dict[str, Any]]:
-    """The configs of a pipeline's parts by their names; schedulers, tokenizers and processors have none."""
+    """The configs of a pipeline's parts by their names; schedulers, tokenizers and processors have none. A model without its config.json
+    has its class alone, below `ABSENT`."""
     index = read_json(os.path.join(folder, INDEX))
     found: dict[str, dict[str, Any]] = {}
     for name in named_in(index):
         path = os.path.join(folder, name, "config.json")
-        if os.path.isfile(path):
-            found[name] = read_json(path)
+        found[name] = read_json(path) if os.path.isfile(path) else {ABSENT: index[name][1]}
     return found
 
 

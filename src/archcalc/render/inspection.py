@@ -65,7 +65,8 @@ def write_inspection_markdown(r: Inspection, out: TextIO) -> None:
     if r.checkpoint:
         c = r.checkpoint
         scaled = f", scales included ({units.format_exact(c.elements)} weights without)" if c.stored_elements != c.elements else ""
-        out.write(f"\nCheckpoint: {units.format_exact(c.stored_elements)} elements{scaled}, {units.format_bytes(c.bytes)}\n")
+        what = f"All weights in {c.asked}" if c.asked else "Checkpoint"
+        out.write(f"\n{what}: {units.format_exact(c.stored_elements)} elements{scaled}, {units.format_bytes(c.bytes)}\n")
     for note in r.notes:
         out.write(f"\n- {markdown_text(note)}" if note is not r.notes[0] else f"\n\n- {markdown_text(note)}")
     out.write("\n")

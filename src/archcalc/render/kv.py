@@ -44,11 +44,12 @@ def write_page(c: Comparison, out: TextIO, *, explain: bool = False) -> None:
     page.print(Text.assemble((c.source.name, "bold"), f"  KV cache, {_workload(c)}"))
     page.print()
     found = [item for item in c.found if isinstance(item, KvReport)]
+    split = any(r.gpus > 1 for r in found)
     table = plain_table()
     for head, right in (
         ("engine", False),
         ("dtype", False),
-        ("per GPU" if any(r.gpus > 1 for r in found) else "bytes", True),
+        ("per GPU" if split else "bytes", True),
         ("a token more", True),
         ("fixed", True),
     ):
@@ -58,7 +59,7 @@ def write_page(c: Comparison, out: TextIO, *, explain: bool = False) -> None:
         if isinstance(item, Skipped):
             table.add_row(item.engine, "-", "-", "-", "-", item.error.message, style="dim")
         else:
-            table.add_row(item.engine, item.dtype, *_bytes(item), _rule(item))
+            table.add_row(item.engine, item.dtype, *_bytes(item), _rule(item, split))
     page.print(table)
     for item in found:
         if explain or len(c.found) == 1:
@@ -83,8 +84,11 @@ def _bytes(r: KvReport) -> tuple[str, str, str]:
     )
 
 
-def _rule(r: KvReport) -> str:
-    return r.rule if r.gpus == 1 else f"{r.rule}; on each of {r.gpus} GPUs"
+def _rule(r: KvReport, split: bool) -> str:
+    """The rule, and whether the figure is of one GPU of several, where any engine's is."""
+    if r.gpus > 1:
+        return f"{r.rule}; on each of {r.gpus} GPUs"
+    return f"{r.rule}; the whole cache, not split" if split else r.rule
 
 
 def _engine(page: Console, r: KvReport, explain: bool) -> None:
@@ -135,6 +139,7 @@ def _lines(c: Comparison) -> list[str]:
 def write_kv_markdown(c: Comparison, out: TextIO, *, explain: bool = False) -> None:
     """One model under a heading, engines in a table; with `explain` another of formulas."""
     out.write(f"## {markdown_text(c.source.name)}\n\nKV cache, {_workload(c)}\n\n")
+    split = any(isinstance(item, KvReport) and item.gpus > 1 for item in c.found)
     lines = []
     for item in c.found:
         if isinstance(item, Skipped):
@@ -142,7 +147,14 @@ def write_kv_markdown(c: Comparison, out: TextIO, *, explain: bool = False) -> N
         else:
             size, token, state = _bytes(item)
             lines.append(
-                {"engine": item.engine, "dtype": item.dtype, "bytes": size, "token": token, "state": state, "rule": _rule(item)}
+                {
+                    "engine": item.engine,
+                    "dtype": item.dtype,
+                    "bytes": size,
+                    "token": token,
+                    "state": state,
+                    "rule": _rule(item, split),
+                }
             )
     heads = (
         ("engine", "Engine"),

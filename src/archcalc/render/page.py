@@ -211,7 +211,8 @@ def _weights(page: Console, r: Inspection) -> None:
         # The bytes are of all that is stored; weights are counted without their scales, and one by one where several share a number.
         scaled = c.stored_elements != c.elements
         total = f"{guess}{units.format_exact(c.stored_elements)} elements{' as stored, scales included' if scaled else ''}"
-        table.add_row("on disk", f"{guess}{units.format_bytes(c.bytes)}", f"{total}{f' of {held}' if held else ''}", style="bold")
+        place = f"all in {c.asked}" if c.asked else "on disk"
+        table.add_row(place, f"{guess}{units.format_bytes(c.bytes)}", f"{total}{f' of {held}' if held else ''}", style="bold")
         if scaled:
             table.add_row("", "", f"{guess}{units.format_exact(c.elements)} weights without scales, packed ones counted one by one")
         for dtype, elements in c.by_dtype.items() if several else ():
@@ -232,7 +233,7 @@ def _weights(page: Console, r: Inspection) -> None:
             table.add_column(f"{device.name.removeprefix('NVIDIA ').removeprefix('GeForce ')}", justify="right")
         for size in r.loaded:
             name = _FORMATS.get(size.quant, size.quant)
-            cells = ["more than 16" if card.gpus is None else str(card.gpus) for card in size.cards]
+            cells = [str(card.gpus or ("none" if card.why else "more than 16")) for card in size.cards]
             table.add_row(f"published: {name}" if size.published else name, units.format_bytes(size.bytes), *cells)
         page.print(table)
         engine, context = server(r.loaded[0].engine).title, units.format_tokens(r.loaded[0].context_tokens)
@@ -240,6 +241,9 @@ def _weights(page: Console, r: Inspection) -> None:
             f"GPUs that hold it under {engine} with one sequence of {context} tokens; archcalc fit answers for all others",
             style="dim",
         )
+        for size in r.loaded:
+            for why in dict.fromkeys(card.why for card in size.cards if card.why):
+                page.print(f"none of {_FORMATS.get(size.quant, size.quant)}: {why}", style="dim")
 
 
 def _cache(page: Console, r: Inspection) -> None:

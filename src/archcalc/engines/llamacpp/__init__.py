@@ -32,6 +32,10 @@ _CONVERTED = frozenset(
 """Methods whose checkpoints the converter reads (llama.cpp at 0c1e57098, conversion/base.py `dequant_model` and `prepare_tensors`)."""
 
 
+def _too_many(sequences: int) -> str:
+    return f"llama.cpp runs up to {MAX_SEQUENCES} sequences in one server, and {sequences:,} are asked for"
+
+
 class LlamaCpp(Server):
     name = "llama.cpp"
     title = "llama.cpp"
@@ -63,6 +67,17 @@ class LlamaCpp(Server):
         from archcalc.engines.llamacpp import cache
 
         return cache.allocate(architecture, work, cache.Options(**options))
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
+        from archcalc.errors import UsageError
+
+        if (sequences := options.get("n_parallel") or work.batch) > MAX_SEQUENCES:
+            raise UsageError(_too_many(sequences), f"--np {MAX_SEQUENCES} or fewer, and several servers for more")
+
+    def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
+        from archcalc.engines.llamacpp.budget import options_of
+
+        return options_of(asked.own, sequences)._asdict()
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         """One GGUF file: of the type asked for, as it is, or as the converter makes it."""
@@ -173,8 +188,7 @@ class LlamaCpp(Server):
 
         gpus = placement.gpus
         if sequences > MAX_SEQUENCES:
-            limit = f"llama.cpp runs up to {MAX_SEQUENCES} sequences in one server, and {sequences:,} are asked for"
-            return Start(False, limit, f"-np {MAX_SEQUENCES}"), Taken()
+            return Start(False, _too_many(sequences), f"-np {MAX_SEQUENCES}"), Taken()
         if gpus > MAX_DEVICES:
             return Start(False, f"llama.cpp spreads a model over up to {MAX_DEVICES} GPUs, and {gpus:,} are named", None), Taken()
         return Start(), Taken()

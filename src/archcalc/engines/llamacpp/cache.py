@@ -317,6 +317,14 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     figures = _figures(rows, grid, type_k, type_v, options) + _states(architecture, name, n_seq, options)
     shared = "shared by all sequences" if grid.unified else f"for each of {n_seq} sequences" if n_seq > 1 else "for one sequence"
     rule = f"{grid.base:,} cells {shared}"
+    notes = []
+    if grid.base < work.context_tokens:
+        notes.append(
+            f"{n_seq:,} slots share -c {work.context_tokens * work.batch:,}: a sequence has {grid.base:,} tokens, not "
+            f"{work.context_tokens:,}; without --np there is a slot for each sequence"
+        )
+    if n_seq < work.batch and not grid.unified:
+        notes.append(f"{n_seq:,} of the {work.batch:,} sequences run at once, the others wait")
     sliding = sorted({grid.of(row) for row in rows if row.window})
     if sliding:
         rule += f", {' or '.join(f'{n:,}' for n in sliding)} in sliding layers"
@@ -326,7 +334,6 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     if options.computes:
         details["compute_buffer_bytes"] = compute_buffer(architecture, name, grid, options, type_k, type_v)
     dtype = type_k if type_k == type_v else f"{type_k}/{type_v}"
-    notes = []
     if any(held.cache.window for held in held_caches(architecture)) and not sliding:
         notes.append(f"llama.cpp keeps every token of {name} models: it does not use their windows")
     return Allocation("llama.cpp", VERSION, work.context_tokens, work.batch, dtype, merged(figures), rule, 1, details, tuple(notes))

@@ -71,6 +71,12 @@ class Sglang(Server):
 
         return cache.allocate(architecture, work, cache.Options(**options))
 
+    def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
+        from archcalc.engines.sglang.pool import settings_of
+
+        own = settings_of(architecture, asked.own)
+        return {**own, **{name: asked.values[name] for name in ("tp", "dcp")}, "version": asked.version}
+
     def span(self) -> tuple[str, str]:
         from archcalc.engines.sglang.rules import FIRST, NEWEST
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.engines._command import everywhere, overrides, revision, trusted, word
+from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import renamed
 
@@ -18,7 +18,8 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     if known := renamed(registry(), model.architecture, ask.version):
         named = named._replace(overrides=(*named.overrides, ("architectures", [known])))
     words = [
-        *_words(named, ask, model, fit), *trust, *named.how, *overrides("--json-model-override-args", named), *fit.taken.flags,
+        *_words(named, ask, model, fit), *told(model.architecture), *trust, *named.how,
+        *overrides("--json-model-override-args", named), *fit.taken.flags,
     ]  # fmt: skip
     count = machines(ask.gpus)
     if count == 1:

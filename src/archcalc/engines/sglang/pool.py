@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from archcalc.engines._allocation import Workload, held_caches
 from archcalc.engines.budget import Budget
 from archcalc.engines.placement import Placement
@@ -14,15 +16,18 @@ from archcalc.model import Architecture
 def options_of(architecture: Architecture, placement: Placement, ask: Ask) -> cache.Options:
     """The pool's options: those of the placement, and what a command sets."""
     options = cache.Options(tp=placement.tp, dcp=placement.dcp, version=ask.version)
-    own: Settings | None = ask.own
-    if own is None:
-        return options
+    return options if ask.own is None else options._replace(**settings_of(architecture, ask.own))
+
+
+def settings_of(architecture: Architecture, own: Settings) -> dict[str, Any]:
+    """What a command sets of the pool, as fields of `cache.Options`."""
     drafts = sum(len(s.pattern) for s in architecture.stacks if s.part == "mtp") if own.mtp else 0
-    return options._replace(
-        page_size=own.page, swa_full_tokens_ratio=own.swa_ratio, mamba_full_memory_ratio=own.state_share, radix_cache=own.radix_cache,
-        one_pool=own.one_pool, tracked=own.tracked, state_slots=own.state_slots, running=own.running, max_tokens=own.tokens,
-        ssm_dtype=own.ssm_dtype, drafts=min(1, drafts), draft=own.draft, wide=own.wide_cache,
-    )  # fmt: skip
+    return {
+        "page_size": own.page, "swa_full_tokens_ratio": own.swa_ratio, "mamba_full_memory_ratio": own.state_share,
+        "radix_cache": own.radix_cache, "one_pool": own.one_pool, "tracked": own.tracked, "state_slots": own.state_slots,
+        "running": own.running, "max_tokens": own.tokens, "ssm_dtype": own.ssm_dtype, "drafts": min(1, drafts), "draft": own.draft,
+        "wide": own.wide_cache,
+    }  # fmt: skip
 
 
 def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget, slots: int | None = None) -> Pooled:

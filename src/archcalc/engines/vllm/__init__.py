@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
+    from archcalc.engines.vllm.cache import Options as CacheOptions
     from archcalc.engines.weights import Keep, Options
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -26,6 +27,16 @@ _PLUGINS = {"apple": "vLLM-Metal", "google": "tpu-inference", "aws": "its Neuron
 """What vLLM reaches the GPUs of a vendor with, outside its own repository (vLLM 0.31, docs/getting_started/installation)."""
 # What vLLM's own recipes go up to, and the steps of its default for GPUs with less memory (engine/arg_utils.py `get_batch_defaults`).
 _LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
+
+
+_BESIDE = ("available_bytes", "blocks")
+"""Options of a pool that are no fields of `cache.Options`."""
+
+
+def _own(options: Mapping[str, Any]) -> CacheOptions:
+    from archcalc.engines.vllm import cache
+
+    return cache.Options(**{name: value for name, value in options.items() if name not in _BESIDE})
 
 
 class Vllm(Server):
@@ -55,8 +66,15 @@ class Vllm(Server):
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.vllm import cache
 
-        own = {name: value for name, value in options.items() if name != "available_bytes"}
-        return cache.allocate(architecture, work, cache.Options(**own), options.get("available_bytes"))
+        return cache.allocate(architecture, work, _own(options), *(options.get(name) for name in _BESIDE))
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
+        from archcalc.engines.vllm import attention
+        from archcalc.errors import UsageError
+
+        own = _own(options)
+        if own.block_size is not None and (why := attention.lacks_block(architecture, work.kv_dtype, own)):
+            raise UsageError(*why)
 
     def span(self) -> tuple[str, str]:
         from archcalc.engines.vllm.rules import NEWEST, RELEASES
@@ -95,6 +113,15 @@ class Vllm(Server):
         from archcalc.engines.vllm.flags import check_known
 
         check_known(version)
+
+    def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
+        from archcalc.engines.vllm.pool import settings_of
+
+        values, own = asked.values, asked.own
+        step = values.get("batched_tokens")
+        sizes = {"available_bytes": own.cache_bytes, "blocks": own.blocks, "max_num_batched_tokens": step, "version": asked.version}
+        found = {**{name: values[name] for name in ("tp", "pp", "dcp")}, **settings_of(own), **sizes}
+        return {name: value for name, value in found.items() if value is not None}
 
     def weight_options(self, own: Any) -> dict[str, Any]:
         from archcalc.engines.vllm.weights import options_of

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from archcalc.engines._allocation import held_caches
 from archcalc.engines.served import is_one_of
-from archcalc.engines.vllm.cache import PACKED_ROWS
+from archcalc.engines.vllm.cache import PACKED_ROWS, Options, asked_dtype
 from archcalc.engines.vllm.rules import NEWEST, at_least
 from archcalc.model import Architecture
 
@@ -61,6 +61,8 @@ _SPARSE = (
 _BLOCKS = ((0, 18), (1, 8, 16, 32, 64, 128, 256))
 """Until then `--block-size` is one of these."""
 _READ = (0, 11, 1)
+_MAJORS = (8, 9, 10, 12)
+"""Of the compute capabilities that the releases are built for."""
 
 
 def missing(architecture: Architecture, version: str | None, major: int | None) -> str | None:
@@ -110,6 +112,17 @@ def lacks(
                 f"name a multiple of {least}, or leave --block-size out",
             )
     return None
+
+
+def lacks_block(architecture: Architecture, kv_dtype: str | None, options: Options) -> tuple[str, str] | None:
+    """Why the release takes no blocks of that size, on the GPU that is named or on any of NVIDIA's; None where it does."""
+    dtype = "auto" if kv_dtype is None else asked_dtype(architecture, kv_dtype, options)
+    majors = _MAJORS if options.capability is None else (options.capability[0],)
+    found = [lacks(architecture, options.version, dtype, options.block_size, major, "--kv-dtype") for major in majors]
+    why = found[0]
+    if why is None or None in found or not why[0].startswith("--block-size"):
+        return None
+    return (why[0].replace("on this GPU", "on any of NVIDIA's GPUs"), why[1]) if options.capability is None else why
 
 
 def _attention(architecture: Architecture) -> Iterator[tuple[str, int, bool, tuple[_Backend, ...]]]:

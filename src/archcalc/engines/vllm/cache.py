@@ -50,6 +50,10 @@ _HINTS = {
 }
 
 
+_UNCOUNTED = ("turboquant_", "octave_", "ultraquant_", "nvfp4_4over6", "fp8_inc")
+"""What `CacheDType` lists beside, since 0.18 to 0.33 (config/cache.py)."""
+
+
 class Options(NamedTuple):
     """vLLM's own options, by its names, and the GPU's compute capability, whose kernels have wishes of their own (8.x Ampere and Ada,
     9.0 Hopper, 10.x and 12.x Blackwell). Without one, FlashMLA's block and no further wishes.
@@ -185,6 +189,11 @@ def cache_dtype(architecture: Architecture, asked: str | None, options: Options)
     dtype = _ALIASES.get(asked, asked) if asked else "auto"
     if dtype == _HALVES[default_dtype(architecture)] and dtype not in rule.dtypes:
         dtype = "auto"
+    if dtype.startswith(_UNCOUNTED):
+        raise UnsupportedError(
+            f"--kv-dtype {dtype}: how {_named(options)} lays out a cache in {dtype}, if that release has it, is not modelled",
+            f"counted are {', '.join(rule.dtypes)}",
+        )
     if dtype not in rule.dtypes:
         raise lacks_dtype(_named(options), dtype, rule.dtypes, _HINTS.get(dtype, ""))
     major = _generation(options)
@@ -599,9 +608,14 @@ def in_flight_tokens(options: Options, rule: Rules) -> int:
 
 
 def allocate(
-    architecture: Architecture, work: Workload, options: Options | None = None, available_bytes: int | None = None
+    architecture: Architecture,
+    work: Workload,
+    options: Options | None = None,
+    available_bytes: int | None = None,
+    pool_blocks: int | None = None,
 ) -> Allocation:
-    """Blocks that `batch` requests hold of the fullest rank's pool; with `available_bytes` also what that budget holds."""
+    """Blocks that `batch` requests hold of the fullest rank's pool; with `available_bytes` also what that budget holds, or a pool of
+    `pool_blocks` (`--num-gpu-blocks-override`)."""
     options = options or Options()
     made = plan(architecture, work.kv_dtype, options)
     need = demand(work, options, made.rules)
@@ -616,12 +630,16 @@ def allocate(
         "groups": len(fullest), "bytes_per_block": each, "blocks_per_request": blocks,
     }  # fmt: skip
     notes = list(made.notes)
+    if pool_blocks is not None:
+        available_bytes = pool_blocks * each
+        notes += _few(blocks + made.rules.null_block, pool_blocks, work.context_tokens, options.version)
     if available_bytes is not None:
-        if error := not_started(made, need, available_bytes, options.version):
+        if pool_blocks is None and (error := not_started(made, need, available_bytes, options.version)):
             raise error
         held = planner.capacity(fullest, available_bytes, need, made.rules)
         details |= {"num_blocks": held.num_blocks, "max_concurrency": held.max_concurrency, "kv_tokens": held.kv_tokens}
-        notes += thin(held.max_concurrency, options.version)
+        if pool_blocks is None:
+            notes += thin(held.max_concurrency, options.version)
     rule = f"{blocks:,} blocks a request of {each:,} bytes each, out of one pool"
     if len(fullest) > 1:
         rule += f" that {len(fullest)} groups of layers share"
@@ -638,6 +656,20 @@ def allocate(
         details,
         tuple(notes),
     )
+
+
+def _few(needed: int, pool_blocks: int, context: int, version: str | None) -> list[str]:
+    """A note where a release starts with fewer blocks than one sequence takes. Raises `UsageError` where it does not start."""
+    from archcalc.engines.vllm.start import CHECKS_OVERRIDE
+
+    if needed <= pool_blocks:
+        return []
+    what = f"one sequence of {context:,} tokens takes {needed:,} blocks, and {pool_blocks:,} are asked for"
+    if at_least(version, *CHECKS_OVERRIDE):
+        raise UsageError(
+            f"vLLM {version or NEWEST} does not start: {what}", f"--num-gpu-blocks-override {needed}, or a shorter context"
+        )
+    return [f"{what}: vLLM {version} starts, and serves none so long"]
 
 
 def not_started(made: Plan, need: Demand, available_bytes: int, version: str | None) -> ArchcalcError | None:

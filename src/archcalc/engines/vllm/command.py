@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.engines._command import everywhere, overrides, revision, trusted, word
+from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.placement import even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import renamed
@@ -21,7 +21,14 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     trust, notes = trusted("vllm", model.architecture)
     if known := renamed(REGISTRY, model.architecture, ask.version):
         named = named._replace(overrides=(*named.overrides, ("architectures", [known])))
-    words = [*_words(named, ask, fit), *trust, *named.how, *overrides("--hf-overrides", named), *fit.taken.flags]
+    words = [
+        *_words(named, ask, fit),
+        *told(model.architecture),
+        *trust,
+        *named.how,
+        *overrides("--hf-overrides", named),
+        *fit.taken.flags,
+    ]
     count = machines(ask.gpus)
     if count == 1:
         return Command(" ".join(words), notes)

@@ -401,7 +401,7 @@ def stages(layers: int, pp: int) -> list[range]:
     [range(0, 15), range(15, 30), range(30, 46), range(46, 61)]
     """
     if pp > layers:
-        raise UsageError(f"{pp} pipeline stages are more than the model's {layers} layers")
+        raise UsageError(f"--pp {pp}: {pp} pipeline stages are more than the model's {layers} layers", f"name {layers} at most")
     sizes = [layers // pp] * pp
     for i in range(2, layers % pp + 2):
         sizes[-i] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from archcalc.engines._allocation import Workload
 from archcalc.engines.budget import Budget
@@ -15,6 +16,15 @@ from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 
 
+def settings_of(own: Settings) -> dict[str, Any]:
+    """What a command sets of the pool, as fields of `cache.Options`."""
+    return {
+        "block_size": own.block_size, "prefix_caching": own.prefix_caching, "hybrid_kv_cache_manager": own.hybrid_manager,
+        "mamba_ssm_cache_dtype": own.ssm_dtype, "num_speculative_tokens": own.draft_tokens, "mtp": own.mtp, "draft": own.draft,
+        "model_dtype": own.dtype, "windows": not own.caps_to_window and not own.capped_by_backend, "attention": own.attention,
+    }  # fmt: skip
+
+
 def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
     """The pool of the fullest stage. Raises what vLLM's rules raise."""
     options = cache.Options(
@@ -23,11 +33,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     )  # fmt: skip
     own: Settings | None = ask.own
     if own is not None:
-        options = options._replace(
-            block_size=own.block_size, prefix_caching=own.prefix_caching, hybrid_kv_cache_manager=own.hybrid_manager,
-            mamba_ssm_cache_dtype=own.ssm_dtype, num_speculative_tokens=own.draft_tokens, mtp=own.mtp, draft=own.draft,
-            model_dtype=own.dtype, windows=not own.caps_to_window and not own.capped_by_backend, attention=own.attention,
-        )  # fmt: skip
+        options = options._replace(**settings_of(own))
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
