@@ -169,4 +169,4 @@ def test_a_storage_that_the_engine_does_not_load_is_no_matter_of_gpus(cli: Run) 
     assert "more than 16" not in text
     assert "none of gptq: vLLM loads GPTQ of 4 or 8 bits" in " ".join(text.split())
     fit = cli("fit", "llama-3.1-8b", "--set", f"quantization_config={quantization}", "--gpu", "h100", "--offline").stdout
-    assert "holds         nothing, as the engine does not start so" in fit
+    assert "would hold    up to 128k tokens" in fit

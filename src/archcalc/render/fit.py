@@ -196,8 +196,6 @@ def holds(longest: int, most: float, context: int, concurrency: int) -> str:
         return f"fewer than {concurrency:,} sequences, however short: {full}"
     if not longest and most < 1:
         return "not one sequence of that context" if most else "nothing: the weights leave no room"
-    if not longest:
-        return f"nothing, as the engine does not start so: there would be room for {most:,.1f} sequences of {units.format_tokens(context)}"
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
     whole = f"; {most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
     return f"up to {units.format_tokens(longest)} tokens{each}{whole}"
