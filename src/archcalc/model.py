@@ -352,7 +352,7 @@ class Encoder(NamedTuple):
     elements of the input and is `hidden` wide; `inner` elements of it are alive at once inside the widest layer. `levels` is how
     many embeddings of the text model's width stand for a token (more than one where the tower also feeds deeper layers).
 
-    A video is `clips` times as long at most, as far as the context has room for it, `beside` an image where that is so; `stamped` says
+    A video is `clips` times as long at most, as far as the context has room for it, beside an image where `with_image`; `stamped` says
     that its frames are told apart by their times as text. Inputs go through the layers in batches of `chunk` rows where that is not 0,
     or, where `row_bytes` is not, of as many as engines find room for at so many bytes a row. `bias` elements are added to the attention
     scores of one input, which then are not fused. `interpolated` says that a row's position is put together from its four neighbours in
@@ -375,7 +375,7 @@ class Encoder(NamedTuple):
     bias: int = 0
     interpolated: bool = False
     stamped: bool = False
-    beside: bool = False
+    with_image: bool = False
 
 
 class Moe(NamedTuple):

@@ -81,7 +81,7 @@ class BertSchema(DecoderSchema):
         yield table("token_type_embeddings", self.type_vocab_size, wide)
         yield from layer_norm("LayerNorm", wide)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         """Tensors of the model that are in no layer and in no table, below the root."""
         return ()
 
@@ -153,7 +153,7 @@ class BertSchema(DecoderSchema):
         words = Tensor("word_embeddings.weight", (self.vocab_size, self.embedding_width), "embedding", rows, kind=kind)
         vocabulary, own = tuple(self.head()) if spec.vocabulary else (), tuple(spec.made(sizes))
         counted = (t for t in vocabulary if t.role == "embedding")
-        beside = [*self.beside()]
+        beside = [*self.extra_tensors()]
         if spec.pooled and self.pooler:
             beside += linear(self.pooler, self.hidden_size, self.hidden_size, "other", bias=True)
         groups = [

@@ -40,7 +40,7 @@ class Transformer(TowerSchema):
         return self.num_key_value_heads or self.num_attention_heads
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.intermediate_size or int(8 * self.hidden_size / 3)
 
     def layer(self, window: int | None) -> Layer:
@@ -49,7 +49,7 @@ class Transformer(TowerSchema):
         divided(heads, self.kv_heads, "num_attention_heads", "num_key_value_heads")
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         attention = GroupedQueryAttention(h, heads, self.kv_heads, dim, window=window)
-        return make_layer(attention, GatedFeedForward(h, self.wide, self.hidden_act), norms)
+        return make_layer(attention, GatedFeedForward(h, self.ffn_size, self.hidden_act), norms)
 
     def layers(self, prefix: str, window: int | None = None, part: Part = "decoder") -> Stack:
         return stack(join(prefix, "layers"), part, [self.layer(window)] * self.num_hidden_layers)

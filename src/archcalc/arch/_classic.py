@@ -25,7 +25,7 @@ class ClassicSchema(PlainSchema):
         return self.num_attention_heads
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return 4 * self.hidden_size
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

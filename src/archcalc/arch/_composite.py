@@ -87,7 +87,7 @@ class VisionSchema(CompositeSchema):
         """From the tower's width to the text model's."""
         return ()
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         """Tensors of neither the tower nor the projector."""
         return ()
 
@@ -98,7 +98,7 @@ class VisionSchema(CompositeSchema):
         hidden = text.facts.hidden_size
         groups, stacks = self.vision_config.tower(f"{prefix}.{self.tower_name}")
         projection = prefixed(f"{prefix}.{self.projector_name}", self.projection(self.tower_width(), hidden))
-        groups.append(group("vision", (*projection, *prefixed(prefix, self.beside(hidden)))))
+        groups.append(group("vision", (*projection, *prefixed(prefix, self.extra_tensors(hidden)))))
         return groups, stacks
 
 

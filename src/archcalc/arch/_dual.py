@@ -67,7 +67,7 @@ class DualSchema(ConfigSchema):
         return {**{key: value for key, value in config.items() if not old or not key.endswith("_config_dict")}, **old}
 
     @abstractmethod
-    def beside(self, text: TextTower, vision: TowerSchema) -> Iterator[Tensor]:
+    def extra_tensors(self, text: TextTower, vision: TowerSchema) -> Iterator[Tensor]:
         """What belongs to neither tower."""
 
     def headed(self, named: str) -> Architecture | None:
@@ -92,5 +92,7 @@ class DualSchema(ConfigSchema):
         """Both towers."""
         a: Architecture = self.text_config.architecture(join(prefix, "text_model"))
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
-        own = group("other", (t._replace(name=join(prefix, t.name)) for t in self.beside(self.text_config, self.vision_config)))
+        own = group(
+            "other", (t._replace(name=join(prefix, t.name)) for t in self.extra_tensors(self.text_config, self.vision_config))
+        )
         return a._replace(model_type=self.name, groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))

@@ -94,10 +94,12 @@ FRAMES = 1 << 20
 """More frames than a context holds, of a video that only the context limits."""
 
 
-def film(images: Iterable[Encoder], tokens: int, source: str, clips: int = FRAMES, *, beside: bool = True) -> tuple[Encoder, ...]:
+def film(
+    images: Iterable[Encoder], tokens: int, source: str, clips: int = FRAMES, *, with_image: bool = True
+) -> tuple[Encoder, ...]:
     """A video of frames like these images, each of `tokens`."""
     return tuple(
-        e._replace(modality="video", tokens=tokens, source=source, clips=clips, beside=beside)
+        e._replace(modality="video", tokens=tokens, source=source, clips=clips, with_image=with_image)
         for e in images
         if e.modality == "image"
     )

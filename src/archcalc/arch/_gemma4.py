@@ -113,7 +113,7 @@ class TextSchema(DecoderSchema):
             value_is_key=same,
         )  # fmt: skip
 
-    def beside(self, attention: GroupedQueryAttention, shared: bool) -> list[Tensor]:
+    def extra_tensors(self, attention: GroupedQueryAttention, shared: bool) -> list[Tensor]:
         """Norms, the layer's scale and, where an earlier layer's are read, the key and value projections that checkpoints hold."""
         out = [rms_norm(norm, self.hidden_size) for norm in NORMS]
         out.append(Tensor("layer_scalar", (1,), "other", kind="copy"))

@@ -75,7 +75,7 @@ class DeltaSchema(LatentSchema):
     def latent(self, index: int) -> LatentAttention:
         return self.attention()
 
-    def beside(self, kind: str) -> list[Tensor]:
+    def extra_tensors(self, kind: str) -> list[Tensor]:
         h = self.hidden_size
         return [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
 
@@ -103,7 +103,7 @@ class DeltaSchema(LatentSchema):
         dense = GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act)
         ffn: Block = self.experts() if sparse else dense
         kind = LINEAR if isinstance(mixer, KimiDeltaAttention) else FULL
-        return self.finished(make_layer(mixer, ffn, self.beside(kind), extra=extra))
+        return self.finished(make_layer(mixer, ffn, self.extra_tensors(kind), extra=extra))
 
     def architecture(self, prefix: str = "model") -> Architecture:
         kinds, sparse, delta = self.kinds(), self.sparse(), self.delta()

@@ -73,7 +73,7 @@ class PlainSchema(DecoderSchema):
     ffn_name: ClassVar[str] = "mlp"
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         """The width of a dense FFN."""
         return self.intermediate_size
 
@@ -98,7 +98,7 @@ class PlainSchema(DecoderSchema):
 
     def dense(self) -> Block:
         block = GatedFeedForward if self.gated else FeedForward
-        return block(self.hidden_size, self.wide, self.hidden_act, bias=self.ffn_bias())
+        return block(self.hidden_size, self.ffn_size, self.hidden_act, bias=self.ffn_bias())
 
     def ffn_bias(self) -> bool:
         return False
@@ -141,7 +141,7 @@ class PlainSchema(DecoderSchema):
         words = NORMALIZED.get(getattr(self.attention(self.windows()[0], self.variants()[0]), "qk_norm", "none"))
         return (("QK-norm", words),) if words else ()
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         """What `decoder` is told beyond the layers, the facts and the final norm."""
         return {}
 
@@ -158,14 +158,14 @@ class PlainSchema(DecoderSchema):
         changes = {
             "attention": mixed_label(kinds, head_sharing(self.num_attention_heads, self.kv_heads)),
             "norm": self.norm_label,
-            "intermediate_size": self.wide,
+            "intermediate_size": self.ffn_size,
             "sliding_window": next((window for window in windows if window), None),
             "moe": self.moe(),
             **self.more(),
         }
         changes["more"] = (*self.normalized(), *changes.get("more", ()))
         facts, final = self.facts(gated=self.gated, **changes), self.norm(self.last_norm)
-        told = {"prefix": prefix, "final_norm": final, "computes": self.computes(), **self.placed()}
+        told = {"prefix": prefix, "final_norm": final, "computes": self.computes(), **self.decoder_options()}
         return decoder(self.name, layers, facts, **told)
 
 
@@ -203,12 +203,12 @@ class WindowedSchema(PlainSchema):
     def windows(self) -> Sequence[int | None]:
         return attention_pattern(self.kinds(), self.num_hidden_layers, self.sliding_window)
 
-    def turned(self) -> list[bool]:
+    def rotary_layers(self) -> list[bool]:
         """Which layers turn queries and keys by their position."""
         return [not self.bare or window is not None for window in self.windows()]
 
     def variants(self) -> Sequence[int]:
-        return [int(not turned) for turned in self.turned()]
+        return [int(not turned) for turned in self.rotary_layers()]
 
     def more(self) -> dict[str, Any]:
-        return {"position": partly(rope_label(self.model_extra or {}), self.turned())}
+        return {"position": partly(rope_label(self.model_extra or {}), self.rotary_layers())}

@@ -133,7 +133,7 @@ class ViTSchema(ImageSchema):
     layers_name: ClassVar[str] = "layers"
     part: ClassVar[Part] = "vision"
     # Tokens that belong to no patch: the class's.
-    beside: ClassVar[int] = 1
+    extra_tokens: ClassVar[int] = 1
 
     hidden_size: Size = 768
     num_hidden_layers: Layers = 12
@@ -146,7 +146,7 @@ class ViTSchema(ImageSchema):
     qkv_bias: Flag = True
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         """The width inside an FFN."""
         return self.intermediate_size
 
@@ -157,7 +157,7 @@ class ViTSchema(ImageSchema):
     def layer(self) -> Layer:
         h = self.hidden_size
         norms = (*layer_norm("layernorm_before", h), *layer_norm("layernorm_after", h))
-        return encoder_layer(self.attention(), FeedForward(h, self.wide, self.hidden_act), norms, attention_name="attention")
+        return encoder_layer(self.attention(), FeedForward(h, self.ffn_size, self.hidden_act), norms, attention_name="attention")
 
     def tokens(self, named: str) -> Iterator[Tensor]:
         """Learned tokens."""
@@ -168,7 +168,7 @@ class ViTSchema(ImageSchema):
     def rows(self) -> int:
         """How many positions there are."""
         height, width = rectangle(self.image_size, self.patch_size)
-        return height * width + self.beside
+        return height * width + self.extra_tokens
 
     def patches(self) -> Iterator[Tensor]:
         return patch_conv("embeddings.patch_embeddings.projection", self.hidden_size, self.num_channels, *both(self.patch_size))

@@ -89,7 +89,7 @@ class Wav2Vec2Schema(SpeechHeads):
         yield Tensor("conv.parametrizations.weight.original0", (1, 1, kernel), "embedding")
         yield Tensor("conv.parametrizations.weight.original1", (h, inner, kernel), "embedding")
 
-    def beside(self, index: int) -> Iterable[Tensor]:
+    def extra_tensors(self, index: int) -> Iterable[Tensor]:
         """Further tensors of a layer."""
         if (wide := self.adapter_attn_dim) and self.do_stable_layer_norm:  # layers whose norms stand behind have none
             yield from layer_norm("adapter_layer.norm", self.hidden_size)
@@ -102,7 +102,7 @@ class Wav2Vec2Schema(SpeechHeads):
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=names)
         return encoder_layer(
             vit_attention(h, self.num_attention_heads), ffn, norms, attention_name="attention", ffn_name="feed_forward",
-            extra=self.beside(index),
+            extra=self.extra_tensors(index),
         )  # fmt: skip
 
     def adapter(self) -> Iterator[Tensor]:

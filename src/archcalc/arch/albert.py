@@ -41,7 +41,7 @@ class Schema(BertSchema):
     def embedding_width(self) -> int:
         return self.embedding_size
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         return linear("encoder.embedding_hidden_mapping_in", self.hidden_size, self.embedding_size, "other", bias=True)
 
     def layer(self) -> Layer:

@@ -34,7 +34,7 @@ class Schema(PlainSchema):
         return self.attention_bias, self.attention_bias
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, False, ("up_proj", "down_proj"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, False, ("up_proj", "down_proj"))
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         if self.hidden_act == "xielu":
@@ -51,5 +51,5 @@ class Apertus1p5Text(Schema):
     vocab_size: Size = 266752
     output_vocab_size: Size | None = None
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"head_rows": self.output_vocab_size}

@@ -26,7 +26,7 @@ class Schema(PlainSchema):
         return self.attention_bias, self.attention_bias
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, self.mlp_bias, ("up_proj", "down_proj"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, self.mlp_bias, ("up_proj", "down_proj"))
 
 
 class Jais2(Schema):

@@ -45,12 +45,12 @@ class Schema(PlainSchema):
 
     def dense(self) -> Block:
         names = ("mlp.w1", "mlp.w3", "mlp.w2")
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, names=names)
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=names)
 
     def experts(self) -> MixtureOfExperts:
         return MixtureOfExperts(
             self.hidden_size,
-            self.wide,
+            self.ffn_size,
             self.num_local_experts,
             self.num_experts_per_tok,
             self.hidden_act,

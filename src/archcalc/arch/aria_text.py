@@ -46,5 +46,5 @@ class Schema(PlainSchema):
             shared_bias=self.mlp_bias, router="router", transposed=True, stored=(),
         )  # fmt: skip
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"renames": RENAMES}

@@ -61,11 +61,11 @@ class Schema(DeltaSchema):
         kernel = self.linear_conv_kernel_dim or self.short_conv_kernel_size
         return KimiDeltaAttention(self.hidden_size, heads, dim, kernel, low_rank=False)
 
-    def beside(self, kind: str) -> list[Tensor]:
+    def extra_tensors(self, kind: str) -> list[Tensor]:
         """Latent layers gate each head's output."""
         heads = self.num_attention_heads
         gate = [] if kind == LINEAR else linear("self_attn.g_proj", heads, self.hidden_size, "attention", shard=Shard(0, heads))
-        return [*super().beside(kind), *gate]
+        return [*super().extra_tensors(kind), *gate]
 
     def mtp(self, prefix: str) -> list[Stack]:
         h, n = self.hidden_size, self.num_hidden_layers

@@ -61,7 +61,7 @@ class Schema(PlainSchema):
     def more(self) -> dict[str, Any]:
         return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor)}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "word_embeddings"}
 
     def predicting(self, extra: tuple[Tensor, ...]) -> Layer:

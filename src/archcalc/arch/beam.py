@@ -58,7 +58,7 @@ class Schema(WindowedSchema):
         last = self.num_hidden_layers - 1
         return [SLIDING if (i + 1) % 6 and i < last else FULL for i in range(last + 1)]
 
-    def turned(self) -> list[bool]:
+    def rotary_layers(self) -> list[bool]:
         """A kind of layer whose `rope_parameters` are null has no positions; by default those that see everything."""
         ropes = (self.model_extra or {}).get("rope_parameters")
         given = ropes if isinstance(ropes, Mapping) else {SLIDING: {}, FULL: None}

@@ -45,7 +45,7 @@ class Schema(PlainSchema):
         return self.gqa(bias=True, output_bias=True, names=("q_proj", "k_proj", "v_proj", "out_proj"), rope=False)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act)
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act)
 
     def crossed(self) -> bool:
         """Whether each layer also attends to an encoder's output."""
@@ -60,7 +60,7 @@ class Schema(PlainSchema):
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         # Positions start at 2: the first two rows are never looked up.
         positions = Tensor("embed_positions.weight", (self.max_position_embeddings + 2, self.hidden_size), "embedding")
         return {"head": "output_projection", "extra_embedding": [positions], "crosses": self.crossed()}

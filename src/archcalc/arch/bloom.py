@@ -34,11 +34,11 @@ class Schema(ClassicSchema):
         return self.gqa(bias=True, output_bias=True, fused="query_key_value", names=names, rope=False)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
 
     def more(self) -> dict[str, Any]:
         return {"position": ALIBI, "more": (("embedding", "LayerNorm behind it"),)}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         norm = layer_norm("word_embeddings_layernorm", self.hidden_size)
         return {"embed": "word_embeddings", "layers_name": "h", "extra_embedding": norm}

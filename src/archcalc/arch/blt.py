@@ -73,7 +73,7 @@ class Schema(ConfigSchema):
         facts = Facts(
             wide, self.vocab_size, self.max_position_embeddings, head_sharing(patches.num_attention_heads, patches.kv_heads),
             patches.num_attention_heads, patches.kv_heads, wide // patches.num_attention_heads, "RMSNorm (pre)",
-            activation_name(patches.hidden_act, gated=True), rope_label(self.model_extra or {}), patches.wide,
+            activation_name(patches.hidden_act, gated=True), rope_label(self.model_extra or {}), patches.ffn_size,
             tied_embeddings=self.tie_word_embeddings, more=(("tokens", "bytes; the middle layers see patches"),),
         )  # fmt: skip
         return computed(Architecture("blt", tuple(groups), tuple(stacks), facts), self.computes())

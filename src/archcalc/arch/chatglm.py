@@ -54,7 +54,7 @@ class Schema(PlainSchema):
 
     def dense(self) -> Block:
         names = ("", "", "dense_4h_to_h")
-        return GatedFeedForward(self.hidden_size, self.wide, "silu", self.add_bias_linear, "dense_h_to_4h", names)
+        return GatedFeedForward(self.hidden_size, self.ffn_size, "silu", self.add_bias_linear, "dense_h_to_4h", names)
 
     def more(self) -> dict[str, Any]:
         return {
@@ -62,7 +62,7 @@ class Schema(PlainSchema):
             "norm": "RMSNorm (pre)" if self.rmsnorm else "LayerNorm (pre)",
         }
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         # Checkpoints hold the frequencies of the rotary half of a head.
         frequencies = Tensor("rotary_pos_emb.inv_freq", (self.head_size // 4,), "other", kind="copy")
         return {

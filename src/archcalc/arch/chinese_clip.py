@@ -44,5 +44,5 @@ class Schema(DualSchema):
     vision_config: Annotated[clip_vision_model.Schema, nested("clip_vision_model", fixed=True), DEFAULT]
     projection_dim: Size = 512
 
-    def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
+    def extra_tensors(self, text: Any, vision: Any) -> Iterator[Tensor]:
         return clip.shared(self.projection_dim, text.hidden_size, vision.hidden_size)

@@ -28,7 +28,7 @@ class Schema(DualSchema):
     vision_config: Annotated[Vision, nested("clip_vision_model", fixed=True), DEFAULT]
     projection_dim: Size = 512
 
-    def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
+    def extra_tensors(self, text: Any, vision: Any) -> Iterator[Tensor]:
         return shared(self.projection_dim, text.hidden_size, vision.hidden_size)
 
 

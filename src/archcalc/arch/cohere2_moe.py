@@ -49,7 +49,7 @@ class Schema(cohere2.Schema):
             return [i >= self.first_k_dense_replace for i in range(self.num_hidden_layers)]
         return sparse_layers(self.mlp_layer_types, self.num_hidden_layers)
 
-    def turned(self) -> list[bool]:
+    def rotary_layers(self) -> list[bool]:
         dense_too = self.prefix_dense_sliding_window_pattern == 1
         pairs = zip(self.windows(), self.sparse(), strict=True)
         return [window is not None or (dense_too and not sparse) for window, sparse in pairs]

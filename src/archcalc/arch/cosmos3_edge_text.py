@@ -29,4 +29,4 @@ class Schema(PlainSchema):
         return self.attention_bias, self.attention_bias
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, bias=self.mlp_bias)
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, bias=self.mlp_bias)

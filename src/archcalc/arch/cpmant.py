@@ -45,13 +45,13 @@ class Schema(PlainSchema):
         return self.gqa(names=("project_q", "project_k", "project_v", "attention_out"), rope=False)
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, names=("w_in.w_0", "w_in.w_1", "w_out"))
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("w_in.w_0", "w_in.w_1", "w_out"))
 
     def more(self) -> dict[str, Any]:
         position = f"relative bias ({self.position_bias_num_buckets} buckets, and one for each pair of segments)"
         return {"position": Position("relative", position), "tied_embeddings": False}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         buckets = self.segment_types**2 + self.position_bias_num_buckets
         extra = [
             Tensor("segment_embedding.weight", (self.segment_types, self.hidden_size), "embedding"),

@@ -44,12 +44,12 @@ class Schema(PlainSchema):
         return self.gqa(bias=True, output_bias=True, names=("Wq", "Wk", "Wv", "dense"), rope=False)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("0", "2"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("0", "2"))
 
     def more(self) -> dict[str, Any]:
         return {"position": SINUSOIDAL}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "w", "layers_name": "h", "head_bias": True}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

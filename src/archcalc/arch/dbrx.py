@@ -57,13 +57,13 @@ class Schema(PlainSchema):
         return (self.attn_config or Attention()).kv_n_heads
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.ffn.ffn_hidden_size
 
     def experts(self) -> MixtureOfExperts:
         stated = self.ffn.ffn_act_fn or Activation()
         activation = stated if isinstance(stated, str) else stated.activation
-        return MixtureOfExperts(self.hidden_size, self.wide, self.ffn.moe_num_experts, self.ffn.moe_top_k, activation)
+        return MixtureOfExperts(self.hidden_size, self.ffn_size, self.ffn.moe_num_experts, self.ffn.moe_top_k, activation)
 
     def sparse(self) -> list[bool]:
         return [True] * self.num_hidden_layers
@@ -72,7 +72,11 @@ class Schema(PlainSchema):
         experts = Experts(self.ffn.moe_num_experts, self.ffn.moe_top_k)
         for name in ("w1", "v1", "w2"):
             yield Tensor(
-                f"ffn.experts.mlp.{name}", (experts.total * self.wide, self.hidden_size), "experts", Shard(0, self.wide), experts
+                f"ffn.experts.mlp.{name}",
+                (experts.total * self.ffn_size, self.hidden_size),
+                "experts",
+                Shard(0, self.ffn_size),
+                experts,
             )
         yield from linear("ffn.router.layer", experts.total, self.hidden_size, "router")
 
@@ -83,7 +87,7 @@ class Schema(PlainSchema):
         norms = (*self.norm("norm_attn_norm.norm_1"), *self.norm("norm_attn_norm.norm_2"))
         return layer._replace(tensors=(*kept, *norms, *self.stacked()))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "blocks"}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

@@ -55,7 +55,7 @@ class Schema(BertSchema):
         """How far apart, either way, two words are told."""
         return self.max_relative_positions if self.max_relative_positions > 0 else self.max_position_embeddings
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         if self.relative_attention:
             yield table("encoder.rel_embeddings", 2 * self.distances(), self.hidden_size)
 

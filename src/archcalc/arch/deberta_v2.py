@@ -29,9 +29,9 @@ class Schema(deberta.Schema):
     def distances(self) -> int:
         return self.position_buckets if self.position_buckets > 0 else super().distances()
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         h, kernel = self.hidden_size, self.conv_kernel_size
-        yield from super().beside()
+        yield from super().extra_tensors()
         if "layer_norm" in self.norm_rel_ebd:
             yield from layer_norm("encoder.LayerNorm", h)
         if kernel:

@@ -39,6 +39,6 @@ class Schema(VisionSchema):
         encoder = {**QWEN, "hidden_size": dim} if dim is not None else QWEN
         return {**config, "text_config": config["language_config"], "vision_config": {"encoder_config": encoder}}
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield Tensor("view_separator", (hidden,), "embedding")
         yield from linear("multi_modal_projector", hidden, self.tower_width(), "other", bias=True)

@@ -27,7 +27,7 @@ class Schema(deepseek_vl.Schema):
         yield from linear("high_res_vision_proj", hidden // 2, 4 * self.channels, "other", bias=True)
         yield from linear("proj", hidden, hidden, "other", bias=True)
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         channels = self.channels
         yield Tensor("high_res_vision_alpha", (1,), "other")
         yield from prefixed("high_res_vision_neck", neck(width_of(self.high_res_vision_config), channels))

@@ -80,7 +80,7 @@ class Schema(qwen3.Schema):
         yield Tensor("markov_head.markov_w1.weight", (vocab, rank), "head", Shard(0, vocab))
         yield Tensor("markov_head.markov_w2.weight", (vocab, rank), "head", Shard(0, vocab))
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         """What a layer has beside Qwen 3's."""
         return ()
 
@@ -98,7 +98,7 @@ class Schema(qwen3.Schema):
         h, windows = self.hidden_size, attention_pattern(self.kinds(), self.num_hidden_layers, self.window)
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         built = {
-            window: make_layer(self.attention(window), self.ffn(sparse=False), norms, extra=self.beside())
+            window: make_layer(self.attention(window), self.ffn(sparse=False), norms, extra=self.extra_tensors())
             for window in set(windows)
         }
         facts = self.facts(

@@ -19,7 +19,7 @@ from archcalc.model import Shard, Tensor
 class Schema(dflash.Schema):
     inert_keys = (*dflash.Schema.inert_keys, "target_model_type")
 
-    def beside(self) -> Iterator[Tensor]:
+    def extra_tensors(self) -> Iterator[Tensor]:
         h, taps, size = self.hidden_size, self.option("conv_kernel_size"), self.option("conv_group_size")
         groups = divided(h, size or h, "hidden_size", "dflash_config.conv_group_size")
         for name in ("attention_conv", "mlp_conv") if taps else ():

@@ -21,7 +21,7 @@ class Schema(dflash.Schema):
         yield from super().outside()
         yield from (rms_norm(f"aux_hidden_norms.{i}", self.hidden_size) for i in range(self.joined()))
 
-    def beside(self) -> Iterator[Tensor]:
+    def extra_tensors(self) -> Iterator[Tensor]:
         """The gate: a number for each channel, or one for each head."""
         wide = {True: 1, "per-head": 1, "per-element": self.head_size, False: 0, None: 0, "disabled": 0}
         if self.gating not in wide:

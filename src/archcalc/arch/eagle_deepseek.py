@@ -77,7 +77,7 @@ class EagleMinicpm(minicpm.Schema):
 
     name = "eagle_minicpm"
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"layers_name": "eagle_layers"}
 
     def architecture(self, prefix: str = "") -> Architecture:

@@ -26,7 +26,7 @@ class Schema(bert.Schema):
     def embedding_width(self) -> int:
         return self.embedding_size
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         if self.embedding_size != self.hidden_size:
             yield from linear("embeddings_project", self.hidden_size, self.embedding_size, "other", bias=True)
 

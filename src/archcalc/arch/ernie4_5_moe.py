@@ -70,5 +70,5 @@ class Schema(ernie4_5.Schema):
         stacks, groups = self.mtp(prefix)
         return a._replace(stacks=(*a.stacks, *stacks), groups=(*a.groups, *groups))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"head_bias": bool(self.use_bias), "renames": ((".mlp.gate.moe_statics.", ".mlp.moe_statics."),)}

@@ -43,7 +43,7 @@ class Schema(roberta.Schema):
         if self.position_embedding_type == "absolute":
             yield table("position_embeddings", self.max_position_embeddings, self.hidden_size)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         yield from layer_norm("encoder.emb_layer_norm_after", self.hidden_size)
         yield from linear("contact_head.regression", 1, self.num_hidden_layers * self.num_attention_heads, "other", bias=True)
 

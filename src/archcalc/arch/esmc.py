@@ -45,7 +45,7 @@ class Schema(BiasedSchema):
     def more(self) -> dict[str, Any]:
         return {"attention": f"{head_sharing(self.num_attention_heads, self.kv_heads)}, bidirectional"}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"head": "lm_head.decoder"}
 
     def architecture(self, prefix: str = "esmc") -> Architecture:

@@ -24,7 +24,7 @@ class Schema(BiasedSchema):
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
         return super().layer(window, sparse, variant)._replace(caches=())
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"head_bias": self.mlp_bias}
 
     def more(self) -> dict[str, Any]:

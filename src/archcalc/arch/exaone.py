@@ -28,7 +28,7 @@ class Schema(BiasedSchema):
     tie_word_embeddings: Flag = True
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.intermediate_size or 4 * self.hidden_size
 
     def attention(self, window: int | None, variant: int) -> Mixer:
@@ -36,9 +36,11 @@ class Schema(BiasedSchema):
         return self.gqa(bias=bias, output_bias=bias, names=("q_proj", "k_proj", "v_proj", "out_proj"))
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, self.mlp_bias, names=("c_fc_0", "c_fc_1", "c_proj"))
+        return GatedFeedForward(
+            self.hidden_size, self.ffn_size, self.hidden_act, self.mlp_bias, names=("c_fc_0", "c_fc_1", "c_proj")
+        )
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

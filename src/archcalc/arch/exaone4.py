@@ -36,5 +36,5 @@ class Schema(WindowedSchema):
             )
         return self.sliding_window_pattern
 
-    def turned(self) -> list[bool]:
-        return [True] * self.num_hidden_layers if self.sliding_window is None else super().turned()
+    def rotary_layers(self) -> list[bool]:
+        return [True] * self.num_hidden_layers if self.sliding_window is None else super().rotary_layers()

@@ -48,7 +48,7 @@ class Schema(PlainSchema):
         return 1 if self.multi_query else self.num_attention_heads
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.intermediate_size or 4 * self.hidden_size
 
     def norm_names(self) -> Iterable[str]:
@@ -59,7 +59,7 @@ class Schema(PlainSchema):
 
     def dense(self) -> Block:
         names = ("dense_h_to_4h", "dense_4h_to_h")
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, bool(self.bias), names)
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, bool(self.bias), names)
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         bias, names = bool(self.bias), ("", "", "", "dense")
@@ -72,7 +72,7 @@ class Schema(PlainSchema):
         names = tuple(self.norm_names())
         return {"position": position, "norm": one[0 if not self.parallel_attn else len(names)]}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "word_embeddings", "layers_name": "h"}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

@@ -84,5 +84,5 @@ class Schema(PlainSchema):
         golden = Tensor("freqs_cis_golden", (self.num_attention_heads, self.head_size // 4, 2), "other", kind="copy")
         return a._replace(groups=(*a.groups, Group("vision", (*tensors, golden))))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "tok_embeddings", "head": "output"}

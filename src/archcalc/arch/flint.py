@@ -61,5 +61,5 @@ class Schema(WindowedSchema):
     def more(self) -> dict[str, Any]:
         return {**super().more(), "more": (("sinks", "one a head"),)}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"renames": ((".self_attn.sinks", ".self_attn.softmax_offset"),)}

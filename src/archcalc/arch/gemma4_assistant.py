@@ -55,7 +55,7 @@ class Schema(ConfigSchema):
 
         return [whole(built[what]) for what in order]
 
-    def beside(self) -> Iterator[Tensor]:
+    def extra_tensors(self) -> Iterator[Tensor]:
         hidden, target = self.text_config.hidden_size, self.backbone_hidden_size
         yield from linear("pre_projection", hidden, 2 * target, "other")
         yield from linear("post_projection", target, hidden, "other")
@@ -73,4 +73,4 @@ class Schema(ConfigSchema):
             self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", text.hidden_size)]
         )
         note = "a draft: it reads the keys and values that its target cached, and keeps none"
-        return a._replace(groups=(*a.groups, Group("other", tuple(self.beside()))), notes=(note,))
+        return a._replace(groups=(*a.groups, Group("other", tuple(self.extra_tensors()))), notes=(note,))

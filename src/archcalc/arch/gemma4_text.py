@@ -52,7 +52,7 @@ class Schema(TextSchema):
     def layer(self, window: int | None, shared: bool, dim: int, kv_heads: int) -> Layer:
         h, attention = self.hidden_size, self.attention(window, dim, kv_heads, shared)
         wide = self.intermediate_size * (2 if self.use_double_wide_mlp and shared else 1)
-        extra = self.beside(attention, shared)
+        extra = self.extra_tensors(attention, shared)
         if width := self.per_layer_width():
             extra += altup.per_layer_gate(h, width)
         ffn: Block = GatedFeedForward(h, wide, self.hidden_act)

@@ -79,9 +79,9 @@ class Schema(DeltaSchema, IndexedSchema):
             Indexer(h, rank, self.index_n_heads, self.index_head_dim, topk, pool) if own else None, topk,
         )  # fmt: skip
 
-    def beside(self, kind: str) -> list[Tensor]:
+    def extra_tensors(self, kind: str) -> list[Tensor]:
         h, streams = self.hidden_size, self.hc_mult
-        return [*super().beside(kind), *hyper_connection("attn_hc", h, streams), *hyper_connection("ffn_hc", h, streams)]
+        return [*super().extra_tensors(kind), *hyper_connection("attn_hc", h, streams), *hyper_connection("ffn_hc", h, streams)]
 
     def finished(self, layer: Layer) -> Layer:
         return widened(layer, self.hidden_size, self.hc_mult)
@@ -90,7 +90,7 @@ class Schema(DeltaSchema, IndexedSchema):
         h, n = self.hidden_size, self.num_hidden_layers
 
         def layer(extra: tuple[Tensor, ...]) -> Layer:
-            return make_layer(self.latent(n), self.experts(), super(Schema, self).beside(FULL), extra=extra)
+            return make_layer(self.latent(n), self.experts(), super(Schema, self).extra_tensors(FULL), extra=extra)
 
         number = self.num_nextn_predict_layers
         return behind_decoder(layer, number, prefix=prefix, start=n, hidden=h, vocab=self.vocab_size, copies=False)

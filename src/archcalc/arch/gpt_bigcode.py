@@ -40,19 +40,19 @@ class Schema(ClassicSchema):
         return 1 if self.multi_query else self.num_attention_heads
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.intermediate_size or 4 * self.hidden_size
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(bias=True, output_bias=True, fused="c_attn", names=("", "", "", "c_proj"), rope=False)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc", "c_proj"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("c_fc", "c_proj"))
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         positions = Tensor("wpe.weight", (self.max_position_embeddings, self.hidden_size), "embedding")
         return {"embed": "wte", "layers_name": "h", "extra_embedding": [positions], "crosses": self.add_cross_attention}
 

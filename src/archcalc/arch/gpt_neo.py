@@ -34,7 +34,7 @@ class Schema(ClassicSchema):
         return super().computes()._replace(products="fp32")
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.intermediate_size or 4 * self.hidden_size
 
     def windows(self) -> Sequence[int | None]:
@@ -51,12 +51,12 @@ class Schema(ClassicSchema):
         return self.gqa(output_bias=True, window=window, names=("q_proj", "k_proj", "v_proj", "out_proj"), rope=False)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc", "c_proj"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("c_fc", "c_proj"))
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         positions = Tensor("wpe.weight", (self.max_position_embeddings, self.hidden_size), "embedding")
         return {"embed": "wte", "layers_name": "h", "extra_embedding": [positions]}
 

@@ -49,14 +49,14 @@ class Schema(PlainSchema):
         return self.gqa(bias=bias, output_bias=output, fused="query_key_value", names=("", "", "", "dense"))
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
 
     def more(self) -> dict[str, Any]:
         parallel = "LayerNorm (pre, one each for attention and FFN in parallel)"
         norm = parallel if self.use_parallel_residual else "LayerNorm (pre)"
         return {"norm": norm, "position": rope_label(self.model_extra or {}, self.rotary_pct)}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embed_in", "head": self.head, "renames": ((f"{self.head}.", "embed_out."),)}
 
     def architecture(self, prefix: str = "gpt_neox") -> Architecture:
@@ -70,8 +70,8 @@ class GptNeoxRewardModel(Schema):
     name = "gpt_neox_reward_model"
     inert_keys = (*Schema.inert_keys, "pooling")
 
-    def placed(self) -> dict[str, Any]:
-        return {**super().placed(), "head": "", "renames": ()}
+    def decoder_options(self) -> dict[str, Any]:
+        return {**super().decoder_options(), "head": "", "renames": ()}
 
     def architecture(self, prefix: str = "gpt_neox") -> Architecture:
         a = super().architecture(prefix)

@@ -31,7 +31,7 @@ class Schema(gpt_neox.Schema):
         return super().computes()._replace(softmax="own", joined=True, parallel=False)
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return int(self.hidden_size * self.intermediate_multiple_size)
 
     def biases(self) -> tuple[bool, bool]:
@@ -44,7 +44,7 @@ class Schema(gpt_neox.Schema):
         return (Tensor("attention.dense_bias", (self.hidden_size,), "attention"),) if variant else ()
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, False, ("dense_h_to_4h", "dense_4h_to_h"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, False, ("dense_h_to_4h", "dense_4h_to_h"))
 
     def more(self) -> dict[str, Any]:
         return {**super().more(), "norm": "LayerNorm (pre)"}

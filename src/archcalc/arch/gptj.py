@@ -41,14 +41,14 @@ class Schema(PlainSchema):
         return self.num_attention_heads
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.intermediate_size or 4 * self.hidden_size
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(fused=self.fused, names=("q_proj", "k_proj", "v_proj", "out_proj"))
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("fc_in", "fc_out"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("fc_in", "fc_out"))
 
     def more(self) -> dict[str, Any]:
         if not self.rotary_dim:
@@ -56,7 +56,7 @@ class Schema(PlainSchema):
         said = f"RoPE (interleaved, {self.rotary_dim} of {self.head_size} channels)"
         return {"position": Position("rotary", said, min(self.rotary_dim / self.head_size, 1.0))}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h", "head_bias": True}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

@@ -26,7 +26,7 @@ class Schema(VisionSchema):
     density_router_hidden_size: Size | None = None
     tie_word_embeddings: Flag | None = True
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         """What decides between the two paths."""
         inner, wide = self.density_router_hidden_size, self.tower_width()
         if inner is not None:

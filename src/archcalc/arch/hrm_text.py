@@ -75,7 +75,7 @@ class Schema(PlainSchema):
         cycles = f"{self.H_cycles} cycles of {self.L_cycles} passes through the low stack and one through the high one"
         return {"norm": "RMSNorm (pre, no weights)", "more": (("attention output", "gated by its input"), ("recurrence", cycles))}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"extra": [Tensor("z_L_init", (self.hidden_size,), "other")]}
 
     def architecture(self, prefix: str = "model") -> Architecture:

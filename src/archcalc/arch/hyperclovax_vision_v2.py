@@ -20,5 +20,5 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("qwen2_5_vl_vision", "qwen2_5_vl"), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         return linear("projector", hidden, width_of(self.vision_config, "out_hidden_size"), "other", bias=True)

@@ -32,14 +32,14 @@ class Schema(PlainSchema):
         return self.gqa(bias=self.bias, output_bias=self.bias, fused="wqkv", names=("", "", "", "wo"))
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, names=("w1", "w3", "w2"))
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("w1", "w3", "w2"))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         reward = "InternLM2ForRewardModel" in (self.architectures or ())
         return {"embed": "tok_embeddings", "head": "" if reward else "output"}
 
     def architecture(self, prefix: str = "model") -> Architecture:
         a = super().architecture(prefix)
-        if self.placed()["head"]:
+        if self.decoder_options()["head"]:
             return a
         return a._replace(groups=(*a.groups, group("head", linear("v_head", 1, self.hidden_size, "head"))))

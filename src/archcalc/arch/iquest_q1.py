@@ -54,7 +54,7 @@ class Schema(WindowedSchema):
     num_mtp_layers: Few = 0
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.dense_intermediate_size
 
     def biases(self) -> tuple[bool, bool]:
@@ -66,7 +66,7 @@ class Schema(WindowedSchema):
         middle = self.hybrid_layers_types_block * self.num_hybrid_layers_block
         return [*self.first_layers_types, *middle, *self.last_layers_types]
 
-    def turned(self) -> list[bool]:
+    def rotary_layers(self) -> list[bool]:
         """`no_rope_layers` lists those without positions."""
         bare = set(self.no_rope_layers or ())
         return turned_layers([int(i not in bare) for i in range(self.num_hidden_layers)], 1, self.num_hidden_layers)
@@ -85,7 +85,7 @@ class Schema(WindowedSchema):
         if self.enable_sink_attention:
             yield Tensor("self_attn.sink_k", (self.kv_heads, self.head_size), "attention", Shard(0, self.kv_heads))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         if self.use_over_encoding:
             raise UnsupportedError("use_over_encoding is true: tables of n-grams are not known for IQuest Q1")
         h = self.hidden_size

@@ -28,7 +28,7 @@ class Schema(VisionSchema):
     vq_config: Annotated[Vqgan, nested("janus_vqgan", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         vision, vq = self.vision_config, self.vq_config
         yield from aligner("aligner", vision.hidden_size, vision.projection_dim, vision.depth)
         yield table("generation_embeddings", vq.num_embeddings, vq.embed_dim)

@@ -57,7 +57,7 @@ class Schema(VisionSchema):
         yield from layer_norm("pre_norm", self.joined(wide))
         yield from projector(("linear_1", "linear_2"), (4 * wide, 4 * wide, hidden))
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield table(f"{self.tower_name}.embeddings.packing_position_embedding", PACKED, self.tower_width())
 
 

@@ -76,8 +76,8 @@ class Schema(kimi_linear.Schema):
             return plain
         return FullGate(plain.hidden, plain.heads, plain.dim, plain.kernel, plain.low_rank, plain.log_shape)
 
-    def beside(self, kind: str) -> list[Tensor]:
-        h, heads, out = self.hidden_size, self.num_attention_heads, super().beside(kind)
+    def extra_tensors(self, kind: str) -> list[Tensor]:
+        h, heads, out = self.hidden_size, self.num_attention_heads, super().extra_tensors(kind)
         if kind != LINEAR and self.mla_use_output_gate:
             out += linear("self_attn.g_proj", heads * self.v_head_dim, h, "attention", shard=Shard(0, heads))
         if self.attn_res_block_size:
@@ -91,7 +91,7 @@ class Schema(kimi_linear.Schema):
             return super().layer(mixer, sparse, extra)
         ffn: Block = NarrowExperts(self.experts(), narrow, self.latent_moe_use_norm)
         kind = LINEAR if isinstance(mixer, KimiDeltaAttention) else ""
-        return self.finished(make_layer(mixer, ffn, self.beside(kind), extra=extra))
+        return self.finished(make_layer(mixer, ffn, self.extra_tensors(kind), extra=extra))
 
     def architecture(self, prefix: str = "model") -> Architecture:
         a, h = super().architecture(prefix), self.hidden_size

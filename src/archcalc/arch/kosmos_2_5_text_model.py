@@ -26,5 +26,5 @@ class Schema(kosmos_2_text_model.Schema):
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="fp32")
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"extra_embedding": [table("segment_emb", 2, self.hidden_size)]}

@@ -55,11 +55,11 @@ class Schema(PlainSchema):
         return GroupedQueryAttention(h, heads, heads, self.head_size, True, True, names=NAMES)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act)
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act)
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         h = self.hidden_size
-        yield from layer_norm("ffn.ffn_layernorm", self.wide)
+        yield from layer_norm("ffn.ffn_layernorm", self.ffn_size)
         if self.inner_norm:
             yield from layer_norm("self_attn.inner_attn_ln", h)
         if self.inner_norm and self.add_cross_attention:

@@ -29,7 +29,7 @@ class Schema(Moshi):
     codebook_vocab_size: Size = 2049
     codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         rows = self.vocab_size + self.num_codebooks * self.codebook_vocab_size + 1
         return {"embed": "embed_tokens.embed_tokens", "embed_rows": rows, "head_rows": self.vocab_size}
 

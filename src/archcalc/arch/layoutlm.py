@@ -24,7 +24,7 @@ class Schema(bert.Schema):
         for axis in "xyhw":
             yield table(f"{axis}_position_embeddings", self.max_2d_position_embeddings, self.hidden_size)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         return linear("pooler.dense", self.hidden_size, self.hidden_size, "other", bias=True)
 
     def more(self) -> dict[str, Any]:

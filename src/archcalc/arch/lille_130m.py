@@ -25,11 +25,11 @@ class Schema(PlainSchema):
     tie_word_embeddings: Flag = True
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return 256 * round(int(8 * self.hidden_size / 3) / 256)
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(fused="qkv_proj", names=("", "", "", "out_proj"))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "tok_embeddings"}

@@ -83,7 +83,7 @@ class LlavaQwen(Schema):
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     mm_hidden_size: Size = 1152
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield Tensor("image_newline", (hidden,), "embedding")
 
 
@@ -100,6 +100,6 @@ class LlavaVid(Schema):
 
     text_config: Annotated[ConfigSchema, nested("llama", "llava"), DEFAULT]
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         if "unpad" in str((self.model_extra or {}).get("mm_patch_merge_type", "")):
             yield Tensor("image_newline", (hidden,), "embedding")

@@ -14,7 +14,7 @@ class Schema(llava.Schema):
     def tied(self, text: Architecture) -> bool:
         return bool(self.tie_word_embeddings)
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield Tensor("image_newline", (hidden,), "embedding")
 
     def encoders(self) -> tuple[Encoder, ...]:

@@ -20,8 +20,8 @@ class Schema(llava_next.Schema):
     def tied(self, text: Architecture) -> bool:
         return llava.Schema.tied(self, text)
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
-        yield from super().beside(hidden)
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
+        yield from super().extra_tensors(hidden)
         if self.spatial_pool_mode == "conv":
             wide, stride = self.tower_width(), self.spatial_pool_stride
             yield from patch_conv("vision_resampler.pool", self.spatial_pool_out_channels or wide, wide, stride, stride)

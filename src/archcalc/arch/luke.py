@@ -32,7 +32,7 @@ class Schema(roberta.Schema):
         yield table("token_type_embeddings", self.type_vocab_size, h)
         yield from layer_norm("LayerNorm", h)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         return prefixed("entity_embeddings", self.entities())
 
     def extra(self) -> Iterable[Tensor]:

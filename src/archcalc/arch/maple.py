@@ -30,7 +30,7 @@ class Schema(WindowedSchema):
     max_position_embeddings: Tokens = 32768
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.moe_intermediate_size
 
     def sparse(self) -> Sequence[bool]:

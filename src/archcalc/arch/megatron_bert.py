@@ -28,5 +28,5 @@ class Schema(bert.Schema):
         yield table("position_embeddings", self.max_position_embeddings, self.hidden_size)
         yield table("token_type_embeddings", self.type_vocab_size, self.hidden_size)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         return layer_norm("encoder.ln", self.hidden_size)

@@ -67,13 +67,13 @@ class Schema(PlainSchema):
         return self.gqa(bias=bias, output_bias=bias, window=window, names=names)
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, self.mlp_bias, "Wi", ("", "", "Wo"))
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, self.mlp_bias, "Wi", ("", "", "Wo"))
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
         norms = (*(() if variant else self.norm("attn_norm")), *self.norm("mlp_norm"))
         return make_layer(self.attention(window, variant), self.dense(), norms, mixer_name="attn")
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {
             "embed": "embeddings.tok_embeddings", "extra_embedding": self.norm("embeddings.norm"), "head": "decoder",
             "head_bias": self.decoder_bias, "final_norm": self.norm("final_norm"),

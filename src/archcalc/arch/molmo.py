@@ -38,7 +38,7 @@ class Schema(PlainSchema):
     weight_tying: Flag = False
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return divided(self.intermediate_size, 2, "intermediate_size", "2")  # gate and up together
 
     def norm(self, name: str) -> Iterable[Tensor]:
@@ -48,14 +48,14 @@ class Schema(PlainSchema):
         return self.gqa(bias=self.qkv_bias, fused="att_proj", names=("", "", "", "attn_out"))
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, fused="ff_proj", names=("", "", "ff_out"))
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, fused="ff_proj", names=("", "", "ff_out"))
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         if self.attention_layer_norm:
             yield rms_norm("q_norm", self.num_attention_heads * self.head_size)
             yield rms_norm("k_norm", self.kv_heads * self.head_size)
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         # Tokens for images have rows of their own behind the vocabulary.
         new = Tensor("wte.new_embedding", (128, self.hidden_size), "embedding")
         head = "" if self.weight_tying else "model.transformer.ff_out"
@@ -71,7 +71,7 @@ class Schema(PlainSchema):
         a = super().architecture(prefix)
         # The embedding is a parameter, not a module.
         table = a.groups[0].tensors[0]._replace(name=f"{prefix}.wte.embedding")
-        outside, layers = backbone("model.vision_backbone", self.hidden_size, self.wide)
+        outside, layers = backbone("model.vision_backbone", self.hidden_size, self.ffn_size)
         first = a.groups[0]._replace(tensors=(table, *a.groups[0].tensors[1:]))
         return a._replace(groups=(first, *a.groups[1:], outside), stacks=(*a.stacks, layers))
 

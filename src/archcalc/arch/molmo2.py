@@ -46,4 +46,4 @@ class Schema(CompositeSchema):
         crop = square(self.tower(), 378)
         image = tiled(pooled(crop, tokens=14**2), 9, None, source)
         source = "transformers 5.24, models/molmo2/video_processing_molmo2.py `num_frames`, `pooling_size`"
-        return (*image, *film(crop, 9**2, source, 64, beside=False))
+        return (*image, *film(crop, 9**2, source, 64, with_image=False))

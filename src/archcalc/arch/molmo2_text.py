@@ -29,7 +29,7 @@ class Schema(PlainSchema):
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(bias=self.attention_bias, window=window, qk_norm="head" if self.qk_norm_type == "qwen3" else "full")
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed_rows": self.vocab_size + self.additional_vocab_size, "head_rows": self.vocab_size}
 
     def more(self) -> dict[str, Any]:

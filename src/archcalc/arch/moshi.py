@@ -35,7 +35,7 @@ class Schema(PlainSchema):
         return super().computes()._replace(norm="rms-cast-gain")
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return divided(self.intermediate_size, 2, "ffn_dim", "2")
 
     def windows(self) -> Sequence[int | None]:
@@ -45,9 +45,9 @@ class Schema(PlainSchema):
         return self.gqa(window=window, names=("q_proj.linear", "k_proj.linear", "v_proj.linear", "o_proj.linear"))
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, fused="fc1", names=("", "", "fc2"))
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, fused="fc1", names=("", "", "fc2"))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed_rows": self.vocab_size + 1, "head_rows": self.vocab_size}
 
     def more(self) -> dict[str, Any]:

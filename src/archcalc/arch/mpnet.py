@@ -25,7 +25,7 @@ class Schema(roberta.Schema):
         yield table("position_embeddings", self.max_position_embeddings, self.hidden_size)
         yield from layer_norm("LayerNorm", self.hidden_size)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         heads = self.num_attention_heads
         shape = (self.relative_attention_num_buckets, heads)
         yield Tensor("encoder.relative_attention_bias.weight", shape, "attention", Shard(1, heads))

@@ -50,10 +50,10 @@ class Schema(ClassicSchema):
         return self.gqa(fused="Wqkv", names=("", "", "", "out_proj"), rope=False)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, False, ("up_proj", "down_proj"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, False, ("up_proj", "down_proj"))
 
     def more(self) -> dict[str, Any]:
         return {"position": ALIBI}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "blocks"}

@@ -47,7 +47,7 @@ class Schema(DecoderSchema):
     mlp_bias: Flag = False
     block_configs: list[Block]
 
-    def wide(self, ffn: FeedForward) -> int:
+    def ffn_size(self, ffn: FeedForward) -> int:
         """A block's FFN: two thirds of `ffn_mult` times twice the width, up to the next multiple of 256."""
         if ffn.intermediate_size:
             return ffn.intermediate_size
@@ -72,7 +72,7 @@ class Schema(DecoderSchema):
             if block.ffn.replace_with_linear:
                 tensors += linear("mlp.linear_mlp", h, h, "mlp")
             else:
-                ffn = GatedFeedForward(h, self.wide(block.ffn), self.hidden_act, self.mlp_bias)
+                ffn = GatedFeedForward(h, self.ffn_size(block.ffn), self.hidden_act, self.mlp_bias)
         return make_layer(attention, ffn, tensors)
 
     def architecture(self, prefix: str = "model") -> Architecture:
@@ -81,7 +81,7 @@ class Schema(DecoderSchema):
         layers = [built.setdefault(key, built.get(key) or self.layer(b)) for b in blocks for key in (b.model_dump_json(),)]
         bare = sum(b.attention.no_op for b in blocks)
         groups = [b.attention.n_heads_in_group or 1 for b in blocks if not b.attention.no_op]
-        widths = [self.wide(b.ffn) for b in blocks if not b.ffn.no_op]
+        widths = [self.ffn_size(b.ffn) for b in blocks if not b.ffn.no_op]
         facts = self.facts(
             attention="GQA" if max(groups, default=1) > 1 else "MHA",
             kv_heads=self.num_attention_heads // min(groups, default=1),

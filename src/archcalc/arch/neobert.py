@@ -34,13 +34,13 @@ class Schema(DecoderSchema):
     architectures: list[str] | None = None
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return -(-int(2 * self.intermediate_size / 3) // MULTIPLE) * MULTIPLE
 
     def layer(self) -> Layer:
         h, heads = self.hidden_size, self.num_attention_heads
         attention = GroupedQueryAttention(h, heads, heads, self.head_size, fused="qkv", names=("", "", "", "wo"))
-        ffn = GatedFeedForward(h, self.wide, fused="w12", names=("", "", "w3"))
+        ffn = GatedFeedForward(h, self.ffn_size, fused="w12", names=("", "", "w3"))
         norms = (rms_norm("attention_norm", h), rms_norm("ffn_norm", h))
         return encoder_layer(attention, ffn, norms, attention_name="", ffn_name="ffn")
 
@@ -61,7 +61,7 @@ class Schema(DecoderSchema):
             group("decoder", (rms_norm(join(root, "layer_norm"), h),)),
             group("head", self.head(named)),
         )
-        facts = self.facts(attention="bidirectional", intermediate_size=self.wide)
+        facts = self.facts(attention="bidirectional", intermediate_size=self.ffn_size)
         layers = stack(join(root, "transformer_encoder"), "decoder", [self.layer()] * self.num_hidden_layers)
         made = Architecture(self.name, tuple(g for g in groups if g.tensors), (layers,), facts)
         known = (None, "NeoBERT", "NeoBERTLMHead", "NeoBERTForSequenceClassification")

@@ -64,7 +64,7 @@ class Schema(BiasedSchema):
         return ()
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, self.mlp_bias, ("up_proj", "down_proj"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, self.mlp_bias, ("up_proj", "down_proj"))
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         h, heads = self.hidden_size, self.num_attention_heads

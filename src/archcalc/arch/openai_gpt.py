@@ -32,11 +32,11 @@ class Schema(ClassicSchema):
         return self.gqa(bias=True, output_bias=True, fused="c_attn", names=names, rope=False, transposed=True)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("c_fc", "c_proj"), transposed=True)
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("c_fc", "c_proj"), transposed=True)
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         positions = Tensor("positions_embed.weight", (self.max_position_embeddings, self.hidden_size), "embedding")
         return {"embed": "tokens_embed", "layers_name": "h", "extra_embedding": [positions], "final_norm": ()}

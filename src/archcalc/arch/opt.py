@@ -48,12 +48,12 @@ class Schema(PlainSchema):
         return self.gqa(bias=self.enable_bias, output_bias=self.enable_bias, names=names, rope=False)
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, self.enable_bias)
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, self.enable_bias)
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED, "norm": f"LayerNorm ({'pre' if self.do_layer_norm_before else 'post'})"}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         h, wide = self.hidden_size, self.word_embed_proj_dim or self.hidden_size
         # Positions start at 2: the first two rows are never looked up.
         tensors = [Tensor("embed_positions.weight", (self.max_position_embeddings + 2, h), "embedding")]

@@ -23,7 +23,7 @@ class Schema(VisionSchema):
     hidden_size: Size = 1536
     tie_word_embeddings: Flag | None = True
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield table("visual_embeddings_table", width_of(self.vision_config, "vocab_size"), self.hidden_size)
 
     def text(self, prefix: str) -> Architecture:

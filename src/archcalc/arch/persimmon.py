@@ -43,7 +43,7 @@ class Schema(PlainSchema):
         )  # fmt: skip
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("dense_h_to_4h", "dense_4h_to_h"))
 
     def more(self) -> dict[str, Any]:
         return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor)}

@@ -44,7 +44,7 @@ class Schema(PlainSchema):
 
     def dense(self) -> Block:
         if self.hidden_act == "gegelu":
-            return GatedFeedForward(self.hidden_size, self.wide, "gelu", True, "up_proj", ("", "", "down_proj"))
+            return GatedFeedForward(self.hidden_size, self.ffn_size, "gelu", True, "up_proj", ("", "", "down_proj"))
         raise UnsupportedError(f"hidden_act is {self.hidden_act!r}: only gegelu is known for Phi-3-small")
 
     def extra(self, variant: int) -> Iterable[Tensor]:

@@ -36,20 +36,20 @@ class Schema(PlainSchema):
         return super().computes()._replace(joined=True, parallel=True)
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.intermediate_size or 4 * self.hidden_size
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(bias=True, output_bias=True, fused="Wqkv", names=("", "", "", "out_proj"))
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act)
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act)
 
     def more(self) -> dict[str, Any]:
         width = min(self.rotary_dim, self.head_size)
         return {"position": Position("rotary", f"RoPE ({width} of {self.head_size} channels)", width / self.head_size)}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embd.wte", "layers_name": "h", "final_norm": (), "head": "lm_head.linear", "head_bias": True}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

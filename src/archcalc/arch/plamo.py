@@ -24,5 +24,5 @@ class Schema(PlainSchema):
     def kv_heads(self) -> int:
         return -(-self.num_attention_heads // self.n_shared_head)
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"layers_name": "layers.layers"}

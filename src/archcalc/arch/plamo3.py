@@ -32,7 +32,7 @@ class Schema(PlainSchema):
         return self.gqa(window=window, qk_norm="head", fused="qkv_proj")
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, fused="gate_up_proj")
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, fused="gate_up_proj")
 
-    def placed(self) -> dict[str, object]:
+    def decoder_options(self) -> dict[str, object]:
         return {"layers_name": "layers.layers"}

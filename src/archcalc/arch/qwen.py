@@ -40,7 +40,7 @@ class Schema(PlainSchema):
         return self.num_attention_heads
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return divided(self.intermediate_size, 2, "intermediate_size", "2")
 
     def attention(self, window: int | None, variant: int) -> Mixer:
@@ -48,9 +48,9 @@ class Schema(PlainSchema):
 
     def dense(self) -> Block:
         names = ("w2", "w1", "c_proj")
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, not self.no_bias, names=names)
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, not self.no_bias, names=names)
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}
 
     def architecture(self, prefix: str = "transformer") -> Architecture:

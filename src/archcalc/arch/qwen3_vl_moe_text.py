@@ -27,5 +27,10 @@ class Schema(qwen3_moe.Schema):
 
     def experts(self) -> MixtureOfExperts:
         return MixtureOfExperts(
-            self.hidden_size, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act, turned=True
+            self.hidden_size,
+            self.moe_intermediate_size,
+            self.num_experts,
+            self.num_experts_per_tok,
+            self.hidden_act,
+            transposed_on_disk=True,
         )

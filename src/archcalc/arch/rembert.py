@@ -29,7 +29,7 @@ class Schema(bert.Schema):
     def embedding_width(self) -> int:
         return self.input_embedding_size
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         return linear("encoder.embedding_hidden_mapping_in", self.hidden_size, self.input_embedding_size, "other", bias=True)
 
     def head(self) -> Iterator[Tensor]:

@@ -68,7 +68,7 @@ class RobertaPrelayernorm(Schema):
     ffn_norm = "intermediate.LayerNorm"
     norm_label = "LayerNorm (pre)"
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         return layer_norm("LayerNorm", self.hidden_size)
 
 

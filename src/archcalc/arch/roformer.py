@@ -36,7 +36,7 @@ class Schema(bert.Schema):
         yield table("token_type_embeddings", self.type_vocab_size, self.embedding_width)
         yield from layer_norm("LayerNorm", self.embedding_width)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         wide = self.embedding_width
         # The sines and cosines are registered as a parameter.
         yield table("encoder.embed_positions", self.max_position_embeddings, self.head_size)

@@ -17,7 +17,7 @@ class Schema(DualSchema):
     text_config: Annotated[TextTower, nested("siglip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", fixed=True), DEFAULT]
 
-    def beside(self, text: Any, vision: Any) -> Iterator[Tensor]:
+    def extra_tensors(self, text: Any, vision: Any) -> Iterator[Tensor]:
         for name in ("logit_scale", "logit_bias"):
             yield Tensor(name, (1,), "other")
 

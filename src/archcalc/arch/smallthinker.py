@@ -41,12 +41,12 @@ class Schema(PlainSchema):
             )
         return [self.sliding_window_size if slide else None for slide in slides]
 
-    def turned(self) -> list[bool]:
+    def rotary_layers(self) -> list[bool]:
         n = self.num_hidden_layers
         return [bool(turn) for turn in per_layer(self.rope_layout or [1] * n, n, "rope_layout")]
 
     def variants(self) -> Sequence[int]:
-        return [int(not turn) for turn in self.turned()]
+        return [int(not turn) for turn in self.rotary_layers()]
 
     def sparse(self) -> Sequence[bool]:
         n = self.num_hidden_layers
@@ -63,4 +63,4 @@ class Schema(PlainSchema):
         )  # fmt: skip
 
     def more(self) -> dict[str, Any]:
-        return {"position": partly(rope_label(self.model_extra or {}), self.turned())}
+        return {"position": partly(rope_label(self.model_extra or {}), self.rotary_layers())}

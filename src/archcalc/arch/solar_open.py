@@ -32,7 +32,7 @@ class Schema(PlainSchema):
         return super().computes()._replace(routing="grouped")
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         return self.moe_intermediate_size
 
     def biases(self) -> tuple[bool, bool]:

@@ -43,7 +43,7 @@ class Schema(WindowedSchema):
             heads = self.num_attention_heads
             yield from linear("self_attn.g_proj", heads, self.hidden_size, "attention", shard=Shard(0, heads))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embedding"}
 
     def architecture(self, prefix: str = "model") -> Architecture:

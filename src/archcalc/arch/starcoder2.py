@@ -39,4 +39,4 @@ class Schema(PlainSchema):
         return self.use_bias, self.use_bias
 
     def dense(self) -> Block:
-        return FeedForward(self.hidden_size, self.wide, self.hidden_act, self.use_bias, ("c_fc", "c_proj"))
+        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, self.use_bias, ("c_fc", "c_proj"))

@@ -61,7 +61,7 @@ class Schema(VisionSchema):
     projector_bias: Flag = True
     tie_word_embeddings: Flag | None = None
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         wide = self.vision_config.output_hidden_size
         yield from patch_conv("vit_downsampler", wide, self.vision_config.hidden_size, 2, 2)
         yield from patch_conv("vit_downsampler2", 2 * wide, wide, 3, 3)

@@ -37,13 +37,13 @@ class Schema(PlainSchema):
         return self.gqa(names=("attn_query", "attn_key", "attn_value", "attn_resid"))
 
     def dense(self) -> Block:
-        return GatedFeedForward(self.hidden_size, self.wide, self.hidden_act, names=("mlp_gate", "mlp_linear", "mlp_resid"))
+        return GatedFeedForward(self.hidden_size, self.ffn_size, self.hidden_act, names=("mlp_gate", "mlp_linear", "mlp_resid"))
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         yield Tensor("attn.head_gain.head_g", (self.num_attention_heads,), "attention", Shard(0, self.num_attention_heads))
         yield from (Tensor(f"{name}.a_g", (1,), "other") for name in ("attn_gain", "mlp_gain", "embed_skip"))
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embed", "layers_name": "blocks"}
 
     def architecture(self, prefix: str = "model") -> Architecture:

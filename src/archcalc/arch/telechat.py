@@ -55,7 +55,7 @@ class Schema(PlainSchema):
         return Joined(self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size)
 
     def dense(self) -> Block:
-        return Biased(self.hidden_size, self.wide, self.hidden_act)
+        return Biased(self.hidden_size, self.ffn_size, self.hidden_act)
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"embed": "word_embeddings", "layers_name": "h", "prefix": "transformer"}

@@ -53,7 +53,7 @@ class Schema(BiasedSchema):
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)
         return {"attention": mixed_label(self.kinds(), f"{sharing}, bidirectional")}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {"head": "head.decoder"}
 
     def architecture(self, prefix: str = "model") -> Architecture:

@@ -33,7 +33,7 @@ class Schema(VisionSchema):
         window = {"sliding_window": config["sliding_window"]} if "sliding_window" in config else {}
         return {**config, "text_config": {**(config.get("language_config") or {}), **window}}
 
-    def beside(self, hidden: int) -> Iterable[Tensor]:
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         sam, clip = self.vision_config.sam_config, self.vision_config.encoder_config
         for name in ("view_separator", "image_newline"):
             yield Tensor(name, (hidden,), "embedding")

@@ -31,7 +31,7 @@ class Deit(PooledSchema):
 
     name = "deit"
     root = "deit"
-    beside = 2
+    extra_tokens = 2
 
     def tokens(self, named: str) -> Iterator[Tensor]:
         yield from super().tokens(named)
@@ -60,7 +60,7 @@ class Ijepa(ViTSchema):
 
     name = "ijepa"
     root = "ijepa"
-    beside = 0
+    extra_tokens = 0
 
     def tokens(self, named: str) -> Iterator[Tensor]:
         return iter(())
@@ -81,7 +81,7 @@ class Pixio(ViTSchema):
     n_cls_tokens: Count = 8
 
     @property
-    def wide(self) -> int:
+    def ffn_size(self) -> int:
         """The width inside an FFN."""
         return self.hidden_size * self.mlp_ratio
 

@@ -18,8 +18,8 @@ class Schema(Wav2Vec2Schema):
 
     num_buckets: Size = 320
 
-    def beside(self, index: int) -> Iterable[Tensor]:
-        yield from super().beside(index)
+    def extra_tensors(self, index: int) -> Iterable[Tensor]:
+        yield from super().extra_tensors(index)
         n, rows = self.num_attention_heads, Shard(1, self.num_attention_heads)
         yield Tensor("attention.gru_rel_pos_const", (1, n, 1, 1), "attention", rows)
         yield from linear("attention.gru_rel_pos_linear", 8, self.hidden_size // n, "attention", bias=True)

@@ -31,7 +31,7 @@ class Schema(biogpt.Schema):
     def more(self) -> dict[str, Any]:
         return {"position": SINUSOIDAL}
 
-    def placed(self) -> dict[str, Any]:
+    def decoder_options(self) -> dict[str, Any]:
         return {}
 
     def architecture(self, prefix: str = "model") -> Architecture:

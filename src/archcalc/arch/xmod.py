@@ -39,7 +39,7 @@ class Schema(roberta.Schema):
             yield from linear(f"output.adapter_modules.{language}.dense1", narrow, h, "mlp", bias=True)
             yield from linear(f"output.adapter_modules.{language}.dense2", h, narrow, "mlp", bias=True)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extra_tensors(self) -> Iterable[Tensor]:
         return layer_norm("encoder.LayerNorm", self.hidden_size) if self.pre_norm else ()
 
     def more(self) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class MixtureOfExperts:
 
     The reference implementation fuses experts into `experts.gate_up_proj` [experts, 2 * intermediate, hidden] and
     `experts.down_proj` [experts, hidden, intermediate]; `stored` names the gate, up and down of one expert in published
-    checkpoints (`()` where those are fused too). `transposed` fuses them [experts, in, out]; `turned` says that checkpoints alone do.
+    checkpoints (`()` where those are fused too). `transposed` fuses them [experts, in, out]; `transposed_on_disk`
+    says that checkpoints alone do.
     `correction_bias` names the router's correction bias, if it has one; `correction_kind` is `param` where the reference
     implementation registers it as one, `correction_rows` a leading dimension it may have. `shared` is how many experts the shared
     FFN stands for. `clamped` is said of their activation (`Clamped`), `linear` of the router (`Routing`).
@@ -45,7 +46,7 @@ class MixtureOfExperts:
     expert_bias: bool = False
     transposed: bool = False
     stored: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
-    turned: bool = False
+    transposed_on_disk: bool = False
     clamped: bool = False
     linear: bool = True
 
@@ -59,9 +60,9 @@ class MixtureOfExperts:
         experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate
         up, down = ((h, 2 * i), (i, h)) if self.transposed else ((2 * i, h), (h, i))
         pieces = tuple(f"experts.{{}}.{name}.weight" for name in self.stored)
-        if self.turned:
+        if self.transposed_on_disk:
             pieces = ("experts.gate_up_proj", "experts.down_proj")
-        split = 1 if self.turned else 2
+        split = 1 if self.transposed_on_disk else 2
         yield fused_experts("experts.gate_up_proj", experts, up, stored=pieces[:split], shard=Shard(2 if self.transposed else 1, i))
         if self.expert_bias:
             yield fused_experts("experts.gate_up_proj_bias", experts, (2 * i,), shard=Shard(1, i))

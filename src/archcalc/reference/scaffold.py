@@ -243,7 +243,7 @@ def _whole(model_type: str, said: Mapping[str, Any], plain: _Plain) -> str:
     if not plain.gated:
         bias = "self.ffn_bias()"
         hooks += ["", "    def dense(self) -> Block:"]
-        hooks += [f'        return FeedForward(self.hidden_size, self.wide, self.hidden_act, {bias}, ("up_proj", "down_proj"))']
+        hooks += [f'        return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, {bias}, ("up_proj", "down_proj"))']
     placed = {
         key: value
         for key, value, usual in (
@@ -253,7 +253,7 @@ def _whole(model_type: str, said: Mapping[str, Any], plain: _Plain) -> str:
         if value != usual
     }  # fmt: skip
     if placed:
-        hooks += ["", "    def placed(self) -> dict[str, Any]:", f"        return {placed!r}".replace("'", '"')]
+        hooks += ["", "    def decoder_options(self) -> dict[str, Any]:", f"        return {placed!r}".replace("'", '"')]
     said_of = [f'    name: ClassVar[str] = "{model_type}"', *([] if plain.gated else ["    gated: ClassVar[bool] = False"])]
     if plain.norms != ("input_layernorm", "post_attention_layernorm"):
         said_of.append(f"    norms: ClassVar[tuple[str, ...]] = {plain.norms!r}".replace("'", '"'))

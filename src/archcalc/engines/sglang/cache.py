@@ -60,7 +60,7 @@ _RATIO, _PACKED_RATIO = 0.8, 0.1
 
 class Options(NamedTuple):
     """SGLang's own options, by its names. `radix_cache` False is `--disable-radix-cache`. `page_size` and `swa_full_tokens_ratio` None
-    are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1. `wide`: the model, and so a cache of its dtype, is in float32."""
+    are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1. `float32`: the model, and so a cache of its dtype, is in float32."""
 
     tp: int = 1
     dcp: int = 1
@@ -77,7 +77,7 @@ class Options(NamedTuple):
     ssm_dtype: str | None = None
     drafts: int = 0
     draft: Architecture | None = None
-    wide: bool = False
+    float32: bool = False
 
 
 class Cells(NamedTuple):
@@ -123,7 +123,7 @@ def cache_dtype(architecture: Architecture, asked: str | None) -> str:
 def cache_cell(architecture: Architecture, cache: Cache, dtype: str, options: Options, sparse: bool) -> Fraction:
     """Bytes of one token in one layer on one rank. MLA's latent and index keys are on every rank whole; DCP splits tokens, and so the
     heads among fewer ranks. `sparse` is MLA with an indexer."""
-    width = 1 if dtype.startswith(("fp8", "mxfp8")) else 4 if options.wide and dtype == "auto" else 2
+    width = 1 if dtype.startswith(("fp8", "mxfp8")) else 4 if options.float32 and dtype == "auto" else 2
     if is_one_of(architecture, _PACKED_ROWS):
         return _packed_cell(cache)
     if cache.kind == "latent":
@@ -324,7 +324,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
         else:
             figures += _token_figures(architecture, held, dtype, options, tokens, swa, work.batch, split)
     shown = dtype if dtype != "auto" else "fp8_e4m3" if is_one_of(architecture, _PACKED_ROWS) else default_dtype(architecture)
-    if options.wide and shown == default_dtype(architecture):
+    if options.float32 and shown == default_dtype(architecture):
         shown = "fp32"
     details: dict[str, int | float] = {"token_slots": tokens, "bytes_per_slot": _number(each.full), "page_size": page}
     if each.sliding:

@@ -26,7 +26,7 @@ def settings_of(architecture: Architecture, own: Settings) -> dict[str, Any]:
         "page_size": own.page, "swa_full_tokens_ratio": own.swa_ratio, "mamba_full_memory_ratio": own.state_share,
         "radix_cache": own.radix_cache, "one_pool": own.one_pool, "tracked": own.tracked, "state_slots": own.state_slots,
         "running": own.running, "max_tokens": own.tokens, "ssm_dtype": own.ssm_dtype, "drafts": min(1, drafts), "draft": own.draft,
-        "wide": own.wide_cache,
+        "float32": own.wide_cache,
     }  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def encoding(
         if e.stamped and not at_least(serving.version, *_STAMPS_COUNTED_UNTIL):
             return e.tokens * 25 // 2
         # Until 0.10.2 every video had to leave room for an image.
-        left = context - image if e.beside or not at_least(serving.version, 0, 11) else context
+        left = context - image if e.with_image or not at_least(serving.version, 0, 11) else context
         return e.tokens * max(1, min(e.clips, left // e.tokens))
 
     longest = max(known, key=length)
