@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple, cast, get_args
 
 from archcalc.cards import vocabulary
-from archcalc.cards.quantity import Kind, numbers
+from archcalc.cards.quantity import SCALES, Kind, numbers
 
 Part = Literal["", "text", "vision", "linear", "mtp"]
 
@@ -54,10 +54,6 @@ class Label(NamedTuple):
 
 _PARAMS = ("param", "parameter", "paramater", "parameter count", "param count", "parameter size")
 _NOISE = re.compile(r"^(?:(?:the|total)? ?(?:number|num|no|count|amount) (?:of )?|n |# ?|of |the |a )+")
-_UNITS = {
-    "b": 9, "bn": 9, "billion": 9, "billions": 9, "in billions": 9, "m": 6, "million": 6, "millions": 6, "in millions": 6, "k": 3,
-    "thousand": 3, "thousands": 3, "t": 12, "trillion": 12, "gb": 9, "mb": 6, "kb": 3, "tb": 12,
-}  # fmt: skip
 _PARTS: tuple[tuple[Part, str], ...] = (
     ("linear", r"\b(?:gated delta ?net|deltanet|gdn|linear attention|lightning attention|mamba|ssm|kda|linear)\b"),
     ("mtp", r"\b(?:mtp|multi token prediction|draft|nextn)\b"),
@@ -255,8 +251,12 @@ def _word_sets(sizes: bool) -> dict[frozenset[str], str]:
 
 def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     base = _field(main)
-    if base is None or ";" in text:
-        return _several(text) or ((base,) if base else None)
+    # What a slash divides is two labels, unless both are known as one: "Q heads / KV heads" is no ratio of heads.
+    if base is None or ";" in text or ("/" in text.partition("(")[0] and main not in _phrases()):
+        if several := _several(text):
+            return several
+        if base is None:
+            return None
     if base == "total_params?" and re.search(r"\b[gmt]i?b\b", inside):
         return ("weights",)
     if base == "experts" and re.fullmatch(r"\s*top[- ]?k\s*", inside):
@@ -384,7 +384,8 @@ def _in_part(field: str, part: Part) -> str:
 
 
 def _quals(whole: str, inside: str, group: str) -> Quals:
-    unit = next((power for name, power in _UNITS.items() if re.search(rf"(?:^|[ ,/(])\s*{name}\s*(?:$|[ ,/)])", inside)), 0)
+    said = _scale_alone().search(inside)
+    unit = SCALES[said[1]] if said else 0
     if not unit and (match := re.search(r"\b(gb|mb|kb|tb|gib|mib|kib)\b", whole)):
         unit = {"gb": 9, "mb": 6, "kb": 3, "tb": 12}.get(match[1], 0)
     binary = re.search(r"\b([gmkt])ib\b", whole)
@@ -420,6 +421,13 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
     if binary:
         unit = -{"k": 10, "m": 20, "g": 30, "t": 40}[binary[1]]
     return Quals(unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other)
+
+
+@cache
+def _scale_alone() -> re.Pattern[str]:
+    """A power of ten that brackets of a label give to its numbers: "(B)", "(in millions)", "（亿）"."""
+    words = "|".join(sorted(map(re.escape, SCALES), key=len, reverse=True))
+    return re.compile(rf"(?:^|[ ,/(:：])\s*({words})\.?\s*(?:$|[ ,/)])")
 
 
 def context_in(text: str) -> int:
