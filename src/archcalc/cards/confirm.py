@@ -168,13 +168,19 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
         return False  # keys under such a heading are what a file holds
     if finding.claim.field == "context" and _says("served", finding.heading):
         return True
+    of_run = {match[0].lower() for match in mark("run").finditer(f"{finding.block} {finding.around}")}
+    if finding.claim.field == "context" and not fields & _ARCHITECTURE and _ONE_WORD.fullmatch(finding.heading):
+        # "Context: 16384" beside a concurrency and a limit of tokens
+        beside = {match[0].lower() for match in mark("setting").finditer(finding.block.replace(finding.heading, " "))}
+        if len(of_run | beside) > 1:
+            return True
     sampled = _says("sampler", finding.block) and not _says("most", finding.heading)
     if not (sampled or _may_be_setting(finding, _NOTHING)):
         return False
-    of_run = {match[0].lower() for match in mark("run").finditer(f"{finding.block} {finding.around}")}
     return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
 
 
+_ONE_WORD = re.compile(r"\W*\w+\W*")
 _MANY = 3
 """Settings of a run that outweigh an architecture beside them: GPUs, TP and a batch size."""
 _MIXED_UP = (

@@ -306,16 +306,16 @@ def _by_keys(text: str) -> tuple[str, ...] | None:
 
 
 _LABEL = 40
-"""A longer Chinese text says something of its own."""
+"""A longer text without blanks says something of its own."""
 
 
 def _composed(main: str) -> tuple[str, ...] | None:
-    """The field of a Chinese label, by what its parts say: of whom (experts, queries), what (a number, a width), and which (active ones).
+    """The field of a Chinese, Japanese or Korean label, by what its parts say: of whom (experts, queries), what (a number, a width), and which (active ones).
 
     >>> _composed("每 token 激活的路由专家数"), _composed("查询压缩维度")
     (('active_experts',), ('q_rank',))
     """
-    if main.isascii() or not re.search(r"[\u4e00-\u9fff]", main) or re.search(r"[，；。]|\d", main) or len(main) > _LABEL:
+    if main.isascii() or not re.search(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]", main) or re.search(r"[，；。]|\d", main) or len(main) > _LABEL:
         return None
     text = main.replace(" ", "")
     for field, parts in vocabulary.section("parts of labels"):
@@ -362,7 +362,9 @@ def _several(text: str) -> tuple[str, ...] | None:
                 _symbols().get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces
             ]
             if len(pieces) > 1 and all(fields):
-                return tuple(str(field) for field in fields)
+                first, *more = map(str, fields)
+                # "专家总数 / 激活": what stands behind experts is of them.
+                return (first, *(_role_of(first, normal(piece)) or field for field, piece in zip(more, pieces[1:], strict=True)))
     return None
 
 
