@@ -180,7 +180,7 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
 
 
-_ONE_WORD = re.compile(r"\W*\w+\W*")
+_ONE_WORD = re.compile(r"[^A-Za-z\u0080-\uffff]*[A-Za-z]+\W*")
 _MANY = 3
 """Settings of a run that outweigh an architecture beside them: GPUs, TP and a batch size."""
 _MIXED_UP = (
