@@ -140,6 +140,8 @@ class Near(NamedTuple):
     column: bool
     said: bool
     nearly: int = 0
+    claims: tuple[Claim, ...] = ()
+    """What is right around it of its model."""
 
 
 _NOTHING = Near(0, 0, False, False)
@@ -309,6 +311,20 @@ def _rounding(finding: Finding, _near: Near) -> bool:
     return any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
 
 
+def _as_quantized(finding: Finding, _near: Near) -> bool:
+    """A size of no stated type that fits two to six bits a parameter: what a page of an engine's downloads lists."""
+    number = finding.claim.number
+    if finding.claim.field != "weights" or number is None or finding.claim.quals.dtype:
+        return False
+    return any(
+        value.value * _FEWEST_BITS <= 16 * number.printed * unit <= value.value * _MOST_BITS
+        for model in finding.models
+        for value in truth.safely(model, "weights", finding.claim.quals._replace(dtype="bf16"))[:1]
+        for unit in (10**9, 1 << 30, 10**6, 1 << 20)
+    )
+
+
+_FEWEST_BITS, _MOST_BITS = 2, 7
 _NEARLY = 100
 """A figure off by less than this part of it may be counted in another way."""
 _PAD = 64
@@ -363,15 +379,16 @@ def _padded(finding: Finding, _near: Near) -> bool:
     return False
 
 
-def _of_sibling(finding: Finding, _near: Near) -> bool:
+def _of_sibling(finding: Finding, near: Near) -> bool:
     """A figure that is right of a release whose name goes on: 15.7B of DeepSeek-V2-Lite, which pages call DeepSeek-V2 too; or of what
-    this one was tuned from."""
+    this one was tuned from. Unless the figures around it are this one's alone."""
     if len(finding.models) != 1 or finding.models[0].source.kind != "bundled":
         return False
     sizes = ("total_params", "active_params")
     fields = sizes if finding.claim.field in sizes else (finding.claim.field,)
     return any(
-        judge(load(name, True), finding.claim._replace(field=field), Rules()).verdict == "ok"
+        judge(other := load(name, True), finding.claim._replace(field=field), Rules()).verdict == "ok"
+        and sum(judge(other, claim, Rules()).verdict == "wrong" for claim in near.claims) < _ALONE
         # Contexts of releases that go on stand in contexts.json.
         for name in (
             *namesakes(finding.models[0].name),
@@ -380,6 +397,9 @@ def _of_sibling(finding: Finding, _near: Near) -> bool:
         for field in fields
     )
 
+
+_ALONE = 2
+"""Right figures of a model that are wrong of another release of its name, and so tell them apart."""
 
 SIGNS: tuple[Sign, ...] = (
     Sign(2, "the model is pinned", lambda f, _n: f.named == "pinned"),
@@ -397,6 +417,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text", *_SIZES)),
+    Sign(-4, "it may be the size of a quantization", _as_quantized),
     Sign(-4, "it may be of another part of the model", _of_part),
     Sign(-4, "it is what one device has", _share),
     Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch),
@@ -428,7 +449,7 @@ def doubt(finding: Finding, near: Near) -> str:
 class _Said(NamedTuple):
     """Fields that one line or table states of one model, rightly and wrongly."""
 
-    right: set[str]
+    right: dict[str, Claim]
     wrong: set[str]
 
 
@@ -444,10 +465,13 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
             continue
         who, field = f.owner.who, f.claim.field
         for said in (
-            by_table.get((who, f.table)) or by_table.setdefault((who, f.table), _Said(set(), set())),
-            by_line.get((who, f.line)) or by_line.setdefault((who, f.line), _Said(set(), set())),
+            by_table.get((who, f.table)) or by_table.setdefault((who, f.table), _Said({}, set())),
+            by_line.get((who, f.line)) or by_line.setdefault((who, f.line), _Said({}, set())),
         ):
-            (said.right if f.verdict == "ok" else said.wrong).add(field)
+            if f.verdict == "ok":
+                said.right[field] = f.claim
+            else:
+                said.wrong.add(field)
         if f.verdict == "ok":
             stated.setdefault((who, f.line, field), set()).add((f.cell, f.heading))
             columns.setdefault((f.table, field), set()).add(who)
@@ -462,7 +486,9 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         if near_by is None:
             around = [by_table[who, f.table]]
             around += [by_line[who, line] for line in range(f.line - NEAR, f.line + NEAR + 1) if (who, line) in by_line]
-            near_by = _Said(set().union(*(one.right for one in around)), set().union(*(one.wrong for one in around)))
+            near_by = _Said(
+                {name: claim for one in around for name, claim in one.right.items()}, set().union(*(one.wrong for one in around))
+            )
             together[who, f.table, f.line] = near_by
         rightly = any(
             f.claim.form == "number" if cell == f.cell else heading != f.heading
@@ -470,7 +496,8 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         )
         column = not f.listed and any(other != who for other in columns.get((f.table, field), ()))
         beside = len(nearly.get((f.table, field), set()) - {who}) if f.nearly else 0
-        yield f, Near(len(near_by.right - {field}), len(near_by.wrong - {field}), column, rightly, beside)
+        others = tuple(claim for name, claim in near_by.right.items() if name != field)
+        yield f, Near(len(others), len(near_by.wrong - {field}), column, rightly, beside, others)
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

@@ -206,7 +206,8 @@ def _field(main: str) -> str | None:
         # "fp16 KV at 128k": what the dtype and the context are said of.
         bare = " ".join(word for word in words if not _SAID.fullmatch(word))
         if bare and bare != main:
-            field = {"kv": "kv_cache"}.get(bare) or _phrases().get(bare, "")
+            a_token = "token" in words and not re.search(r"\d{3}|\dk", main)
+            field = {"kv": "kv_per_token" if a_token else "kv_cache"}.get(bare) or _phrases().get(bare, "")
             found = field if field in ("kv_cache", "kv_per_token", "weights", "flops") else None
     return found
 
@@ -315,7 +316,12 @@ def _composed(main: str) -> tuple[str, ...] | None:
     >>> _composed("每 token 激活的路由专家数"), _composed("查询压缩维度")
     (('active_experts',), ('q_rank',))
     """
-    if main.isascii() or not re.search(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]", main) or re.search(r"[，；。]|\d", main) or len(main) > _LABEL:
+    if (
+        main.isascii()
+        or not re.search(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]", main)
+        or re.search(r"[，；。]|\d", main)
+        or len(main) > _LABEL
+    ):
         return None
     text = main.replace(" ", "")
     for field, parts in vocabulary.section("parts of labels"):

@@ -17,7 +17,10 @@ Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
 How = Literal["exact", "rounded", "zeros", "cut"]
 
 SCALES = {
-    word: int(power) for title in ("scales", "comma scales") for power, line in vocabulary.section(title) for word in line.split("|")
+    word: int(power)
+    for title in ("scales", "comma scales")
+    for power, line in vocabulary.section(title)
+    for word in line.split("|")
 }
 _COMMA = frozenset(word for _, line in vocabulary.section("comma scales") for word in line.split("|"))
 """Words for powers of ten, and those of languages that write decimals behind a comma and group thousands by points."""
@@ -31,7 +34,7 @@ _NUMBER = re.compile(
            |\d{{1,3}}(?:[ ]\d{{3}})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{{1,2}}(?=\s?(?:{_WORDS}|[KMGT]i?B)(?![A-Za-z]))|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
-          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
+          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
           |(?P<bits>[- ]?bits?\b)

@@ -55,9 +55,12 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         if re.fullmatch(r"\s*/\s*", between):
             small, large = sorted(range(2), key=lambda k: counts[k].printed * 10 ** counts[k].scale)
             roles[small], roles[large] = ("active_params", ""), ("total_params", "")
-    for number, (role, embedding) in zip(counts, roles, strict=True):
+    also: tuple[str, ...] = ()
+    if len(counts) == 2 and roles == [("total_params", "")] * 2 and _BRACKETED.fullmatch(text, counts[0].after):
+        also = ("active_params",)  # 671B (37B)
+    for i, (number, (role, embedding)) in enumerate(zip(counts, roles, strict=True)):
         if role:
-            yield of(role, number, quals._replace(embedding=embedding or quals.embedding))
+            yield of(role, number, quals._replace(embedding=embedding or quals.embedding))._replace(also=also if i else ())
     # 671B-A37B: a letter before the digits hides the number from `numbers`.
     if match := re.search(r"(?<![A-Za-z])A(\d+(?:\.\d+)?)\s?B\b", text):
         hidden = next(numbers(" " * match.start(1) + text[match.start(1) :]), None)
@@ -65,6 +68,7 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             yield of("active_params", hidden, quals)
 
 
+_BRACKETED = re.compile(r"\s*[(\[（][\s~≈]*[\d.,]+\s?[A-Za-z]*\s*[)\]）]\s*")
 _ORDER = re.compile(r"(?i)\((active|activated|total)(?:\s*[-/,–]\s*| and )(active|activated|total)\)")
 _OTHER_COUNTS = (
     r"\b(?:embedding|embed|vision|vit|encoder|audio|draft|projector|per expert|each|lora|trainable|effective|optimizer|tokens)\b"

@@ -79,6 +79,9 @@ def _total(model: Model, quals: Quals) -> Iterator[Value]:
     if quals.mtp == "with":
         found = [v for v in found if "MTP" in v.basis] or found
     yield from found
+    yield from (
+        Value(one.count, f"the publisher's figure, {one.source}", "rare") for one in model.counts if quals.embedding != "without"
+    )
     # A size in a name is a name: Llama-2-70B has 68.98 B, and is said to have 70B.
     if (said := _IN_NAME.search(model.name.lower())) and quals.embedding != "without":
         named, total = round(float(said[1]) * 10 ** (9 if said[2] == "b" else 6)), model.report.params.total
