@@ -311,7 +311,8 @@ _LABEL = 40
 
 
 def _composed(main: str) -> tuple[str, ...] | None:
-    """The field of a Chinese, Japanese or Korean label, by what its parts say: of whom (experts, queries), what (a number, a width), and which (active ones).
+    """The field of a label in Chinese, Japanese or Korean, by what its parts say:
+    of whom (experts, queries), what (a number, a width), and which (active ones).
 
     >>> _composed("每 token 激活的路由专家数"), _composed("查询压缩维度")
     (('active_experts',), ('q_rank',))

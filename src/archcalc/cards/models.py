@@ -23,7 +23,7 @@ class PublishedContext(NamedTuple):
 class PublishedCount(NamedTuple):
     """A count of all parameters that a publisher states and the tensors do not bear out."""
 
-    count: int
+    total: int
     source: str
 
 

@@ -31,7 +31,8 @@ _WORDS = "|".join(sorted(map(re.escape, SCALES), key=len, reverse=True))
 _NUMBER = re.compile(
     rf"""(?<![^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])(?<![.\d])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
         (?P<digits>\d{{1,3}}(?:(?:[,_\u00a0\u2009\u202f]|\{{,\}})\d{{3}})+(?:\.\d+)?
-           |\d{{1,3}}(?:[ ]\d{{3}})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{{1,2}}(?=\s?(?:{_WORDS}|[KMGT]i?B)(?![A-Za-z]))|\d+(?:\.\d+)?|\.\d+)
+           |\d{{1,3}}(?:[ ]\d{{3}})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))
+           |\d+,\d{{1,2}}(?=\s?(?:{_WORDS}|[KMGT]i?B)(?![A-Za-z]))|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
           |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)

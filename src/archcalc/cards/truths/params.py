@@ -80,7 +80,7 @@ def _total(model: Model, quals: Quals) -> Iterator[Value]:
         found = [v for v in found if "MTP" in v.basis] or found
     yield from found
     yield from (
-        Value(one.count, f"the publisher's figure, {one.source}", "rare") for one in model.counts if quals.embedding != "without"
+        Value(one.total, f"the publisher's figure, {one.source}", "rare") for one in model.counts if quals.embedding != "without"
     )
     # A size in a name is a name: Llama-2-70B has 68.98 B, and is said to have 70B.
     if (said := _IN_NAME.search(model.name.lower())) and quals.embedding != "without":
