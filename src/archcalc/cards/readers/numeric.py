@@ -9,7 +9,6 @@ from archcalc.cards.labels import NUMERIC, Quals, dtype_in
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.readers.claim import NO, YES, Claim, of
 
-
 _ARROW = re.compile(r"[\s~]*(?:→|->|⇒|–|—|\bto\b)[\s~]*")
 
 
