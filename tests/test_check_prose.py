@@ -140,6 +140,7 @@ NO_CLAIMS = [
     # Settings of a run in other languages and in lists; what an engine's downloads take.
     "| 模型 | 学习率 | 批大小 | 序列长度 |\n|---|---|---|---|\n| Qwen2.5-7B | 3e-4 | 4M | 4096 |\n| Llama-3.1-8B | 3e-4 | 8M | 8192 |\n",
     "# Serving Qwen3-32B\n\n- Context: 16384\n- Max tokens: 2048\n- Concurrency: 64\n",
+    "| Model | Context | Logged MiB |\n|---|---|---|\n| qwen3-8b | 8192 | 498 |\n| qwen3-8b | 16384 | 808 |\n| phi-4 | 4096 | 588 |\n",
     "| Model | Max num seqs |\n|---|---|\n| gpt-oss-120b | 128 |\n| Llama-3.1-70B | 256 |\n",
     "| Model | Size |\n|---|---|\n| Phi 4 | 9.1GB |\n| Mistral 7B v0.3 | 4.1GB |\n",
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",

@@ -142,6 +142,8 @@ class Near(NamedTuple):
     nearly: int = 0
     claims: tuple[Claim, ...] = ()
     """What is right around it of its model."""
+    varied: bool = False
+    """Whether its table has a model with several values of the field."""
 
 
 _NOTHING = Near(0, 0, False, False)
@@ -431,6 +433,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
     Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
+    Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
     Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
     Sign(-6, "the config says so under that key", _as_configured),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
@@ -487,6 +490,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
             columns.setdefault((f.table, field), set()).add(who)
         elif f.nearly:
             nearly.setdefault((f.table, field), set()).add(who)
+    varied = _varied(findings)
     together: dict[tuple[tuple[str, ...], int, int], _Said] = {}
     for f in findings:
         if f.verdict != "wrong":
@@ -507,7 +511,16 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         column = not f.listed and any(other != who for other in columns.get((f.table, field), ()))
         beside = len(nearly.get((f.table, field), set()) - {who}) if f.nearly else 0
         others = tuple(claim for name, claim in near_by.right.items() if name != field)
-        yield f, Near(len(others), len(near_by.wrong - {field}), column, rightly, beside, others)
+        yield f, Near(len(others), len(near_by.wrong - {field}), column, rightly, beside, others, (f.table, f.heading) in varied)
+
+
+def _varied(findings: Sequence[Finding]) -> frozenset[tuple[int, str]]:
+    """Tables and their labels under which one model has several contexts."""
+    cells: dict[tuple[int, str, tuple[str, ...]], set[str]] = {}
+    for f in findings:
+        if f.claim.field == "context" and f.where.kind == "table" and f.heading:
+            cells.setdefault((f.table, f.heading, f.owner.who), set()).add(f.cell)
+    return frozenset((table, heading) for (table, heading, who), said in cells.items() if who and len(said) > 1)
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

@@ -334,10 +334,6 @@ def _show(field: str, value: int | Fraction) -> str:
 # Words, ratios and patterns
 
 
-_SAID = {
-    "mha": "MHA", "gqa": "GQA", "mqa": "MQA", "mla": "MLA", "rmsnorm": "RMSNorm", "layernorm": "LayerNorm", "swiglu": "SwiGLU",
-    "geglu": "GeGLU", "silu": "SiLU", "gelu": "GELU", "relu": "ReLU", "relu2": "ReLU²", "moe": "MoE", "dense": "Dense",
-}  # fmt: skip
 _FIXES = {
     ("mha", "GQA"), ("mha", "MQA"), ("gqa", "MHA"), ("mqa", "GQA"), ("mqa", "MHA"), ("rmsnorm", "LayerNorm"), ("layernorm", "RMSNorm"),
     ("swiglu", "GeGLU"), ("geglu", "SwiGLU"), ("mha", "MLA"), ("gqa", "MLA"), ("mla", "GQA"), ("mla", "MHA"), ("dense", "MoE"),

@@ -132,9 +132,7 @@ def read_width(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     ):
         yield Claim("hidden_size", "ratio", 0, len(text), quals, ratio=(int(match[1] or match[2]), 0))
         return
-    found = list(read_number(field, text, quals))
-    # "Token embedding: 248,320" counts rows; a width is smaller.
-    yield from found
+    yield from read_number(field, text, quals)
 
 
 _OF_EXPERTS = re.compile(r"(?i)\s*(?:\(|for |in )\s*(?:the )?(?:routed |each )?(?:experts?|moe)\b")
