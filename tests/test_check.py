@@ -92,6 +92,8 @@ CELLS = [
     ("Llama 3.1 8B", "Parámetros", "8.030 millones", "total_params=8.030 millones"),
     ("Phi-4", "Paramètres", "14,7 milliards", "total_params=14,7 milliards"),
     ("Phi-4", "Params", "14.7e9", "total_params=14.7e9"),
+    ("Qwen3-30B-A3B", "Parameter", "30,5 Mrd. (3,3 Mrd. aktiv)", "total_params=30,5 Mrd; active_params=3,3 Mrd"),
+    ("Qwen3-30B-A3B", "Params (B) / Active", "30.5 / 3.3", "total_params=30.5; active_params=3.3"),
     ("Qwen3-8B", "Gewichte (BF16)", "16,4 GB", "weights=16,4 GB"),
     # Contexts: k as 1,024 or 1,000.
     ("Llama 3.1 8B", "Context", "128k", "context=128k"),

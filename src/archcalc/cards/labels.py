@@ -252,8 +252,8 @@ def _word_sets(sizes: bool) -> dict[frozenset[str], str]:
 
 def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     base = _field(main)
-    # What a slash divides is two labels, unless both are known as one: "Q heads / KV heads" is no ratio of heads.
-    if base is None or ";" in text or ("/" in text.partition("(")[0] and main not in _phrases()):
+    # What a slash divides is two labels: "Q heads / KV heads" is no ratio of heads. Without blanks it may be one: "Q/KV heads".
+    if base is None or ";" in text or ("/" in re.sub(r"\([^()]*\)", "", text) and (" / " in text or main not in _phrases())):
         if several := _several(text):
             return several
         if base is None:

@@ -77,7 +77,9 @@ _OTHER_COUNTS = (
 
 def _param_role(field: str, left: str, right: str) -> tuple[str, str]:
     """What a count of parameters counts, by the words on either side of it."""
-    if re.match(r"\s*(?:激活|活跃|激活参数)", right) or re.search(r"(?:激活|活跃)(?:参数)?(?:量)?\s*[:：]?\s*$", left):
+    if re.match(r"\W*(?:激活|活跃|激活参数|활성|アクティブ|aktiv|actif|activo)", right) or re.search(
+        r"(?:激活|活跃)(?:参数)?(?:量)?\s*[:：]?\s*$", left
+    ):
         return "active_params", ""
     near = re.split(r"[;,\n|]|\band\b|\(", left)[-1] if "(" not in left[-2:] else left.rpartition("(")[2]
     after = re.split(r"[;,\n|]|\band\b", right)[0]
