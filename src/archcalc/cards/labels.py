@@ -252,9 +252,11 @@ def _word_sets(sizes: bool) -> dict[frozenset[str], str]:
 
 def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     base = _field(main)
-    # What a slash divides is two labels: "Q heads / KV heads" is no ratio of heads. Without blanks it may be one: "Q/KV heads".
-    if base is None or ";" in text or ("/" in re.sub(r"\([^()]*\)", "", text) and (" / " in text or main not in _phrases())):
-        if several := _several(text):
+    # What a slash divides is two labels: "Q heads / KV heads" is no ratio of heads. A phrase that is known whole is one, unless the second
+    # is a role of the first: "Active experts / token", "Params (B) / Active".
+    if base is None or ";" in text or "/" in re.sub(r"\([^()]*\)", "", text):
+        several = _several(text)
+        if several and (base is None or ";" in text or main not in _phrases() or several[1] in _roles(several[0])):
             return several
         if base is None:
             return None
@@ -357,6 +359,11 @@ def _role_of(base: str, piece: str) -> str | None:
         ),
         None,
     )
+
+
+def _roles(base: str) -> set[str]:
+    """The fields that stand beside one in a label: active experts beside experts."""
+    return {line.split()[0] for field, line in vocabulary.section("roles") if field == base} - {base}
 
 
 def _several(text: str) -> tuple[str, ...] | None:
