@@ -84,15 +84,11 @@ llama31-finetune.md: the licence is read with the reference mark that a chat pro
 - llama-3.1-8b total_params=8B
 + llama-3.1-8b license=Llama3.1CommunityLicense(customcommercial):contentReference[oaicite:5]{index=5}
 - llama-3.1-8b license=Llama3.1CommunityLicense(customcommercial)
-granite4-nano.md: layers of two kinds in one cell, and the FFN of a hybrid, of models that are not bundled
+granite4-nano.md: layers of two kinds in one cell, and the FFN of a hybrid under a label of two, of models that are not bundled
 + ? full_layers=4
 + ? full_layers=4
 + ? linear_layers=28
 + ? linear_layers=36
-+ ? shared_expert_size=2048
-+ ? shared_expert_size=2048
-+ ? shared_expert_size=4096
-+ ? shared_expert_size=4096
 - ? intermediate_size=2048
 - ? intermediate_size=2048
 - ? intermediate_size=4096

@@ -97,6 +97,27 @@ SHAPES = [
     # What is struck out is no claim, and no row of the model above.
     ("| Model | Layers | FFN |\n|---|---|---|\n| Llama-3.2-1B | 16 | 8192 |\n| ~~Old-1B~~ | 12 | 2048 |\n",
      "llama-3.2-1b layers=16;llama-3.2-1b intermediate_size=8192"),
+    # A head below another, and labels of two.
+    ("| Model | Attention | | FFN | |\n|---|---|---|---|---|\n"
+     "| | Q heads | Head dim | Dim | Experts |\n| gpt-oss-20b | 64 | 64 | 2880 | 33 |\n",
+     "gpt-oss-20b heads=64;gpt-oss-20b head_dim=64;gpt-oss-20b intermediate_size=2880;gpt-oss-20b experts=33 wrong"),
+    ("- DeepSeek-V3: 128 heads / 256+1 experts\n",
+     "deepseek-v3 heads=128;deepseek-v3 experts=256;deepseek-v3 shared_experts=1"),
+    ("| Model | Active share |\n|---|---|\n| gpt-oss-120b | 4.4% |\n| DeepSeek-V3 | 4.4% |\n",
+     "gpt-oss-120b active_share=4.4%;deepseek-v3 active_share=4.4% wrong"),
+    # Caches by token, and of several sequences.
+    ("| Model | KV bytes per token | KV/token fp8 |\n|---|---|---|\n| Qwen3-8B | 147,456 | 72 KiB |\n",
+     "qwen3-8b kv_per_token=147,456;qwen3-8b kv_per_token=72 KiB"),
+    ("# KV cache of Llama-3.1-8B\n\n| Context | Batch 1 | Batch 8 |\n|---|---|---|\n| 32k | 4 GiB | 32 GiB |\n",
+     "llama-3.1-8b kv_cache=4 GiB;llama-3.1-8b kv_cache=32 GiB"),
+    ("# Llama-3.1-8B\n\n| Batch size | Context | KV cache (GB) |\n|---|---|---|\n| 16 | 8192 | 17.2 |\n",
+     "llama-3.1-8b kv_cache=17.2"),
+    # What another release has is an alarm where the figures around it are this one's alone.
+    ("# Phi-4\n\n- Parameters: 14.7B\n- Layers: 32\n- Hidden size: 5120\n",
+     "phi-4 total_params=14.7B;phi-4 layers=32 wrong;phi-4 hidden_size=5120"),
+    ("| Family | Context |\n|---|---|\n| Gemma 3 | 32K (1B), 128K |\n",
+     "gemma-3-1b, gemma-3-4b, gemma-3-12b, gemma-3-27b, medgemma-27b and 2 more context=32K;"
+     "gemma-3-1b, gemma-3-4b, gemma-3-12b, gemma-3-27b, medgemma-27b and 2 more context=128K"),
     ("# Qwen3-8B\n\n- Uses QK LayerNorm\n- No bias anywhere\n", "qwen3-8b attention=QK LayerNorm"),
 ]  # fmt: skip
 
@@ -116,6 +137,12 @@ NO_CLAIMS = [
     "# Qwen3-14B\n\n| Weights | [Qwen/Qwen3-14B](https://huggingface.co/Qwen/Qwen3-14B) |\n|---|---|\n",
     "| Model | Max output | Context |\n|---|---|---|\n| DeepSeek-V3 | 8K | 64K |\n| Kimi-K2 | 16K | 100K |\n",
     "Llama-3.1-8B was tuned with 32 layers skipped.\n",
+    # Settings of a run in other languages and in lists; what an engine's downloads take.
+    "| 模型 | 学习率 | 批大小 | 序列长度 |\n|---|---|---|---|\n| Qwen2.5-7B | 3e-4 | 4M | 4096 |\n| Llama-3.1-8B | 3e-4 | 8M | 8192 |\n",
+    "# Serving Qwen3-32B\n\n- Context: 16384\n- Max tokens: 2048\n- Concurrency: 64\n",
+    "| Model | Context | Logged MiB |\n|---|---|---|\n| qwen3-8b | 8192 | 498 |\n| qwen3-8b | 16384 | 808 |\n| phi-4 | 4096 | 588 |\n",
+    "| Model | Max num seqs |\n|---|---|\n| gpt-oss-120b | 128 |\n| Llama-3.1-70B | 256 |\n",
+    "| Model | Size |\n|---|---|\n| Phi 4 | 9.1GB |\n| Mistral 7B v0.3 | 4.1GB |\n",
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
 ]  # fmt: skip
 

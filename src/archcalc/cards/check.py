@@ -154,6 +154,7 @@ class _Checker:
         self._by_line: dict[int, list[confirm.Finding]] = {}
         self._failed: set[str] = set()
         self._labels: dict[int, str] = {}
+        self._named: dict[tuple[str, str, int], confirm.Named] = {}
         self._owners: dict[int, _Owner] = {}
         self._alike: dict[Resolved, _Owner] = {}
         self._kept: list[Resolved] = []
@@ -461,6 +462,12 @@ class _Checker:
         """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer
         one that the page says elsewhere."""
         name, size = (slot.subject.text, slot.subject.size) if slot.subject is not None else (resolved.named, "")
+        key = name, size, id(resolved)
+        if key not in self._named:
+            self._named[key] = self._named_so(name, size, resolved)
+        return self._named[key]
+
+    def _named_so(self, name: str, size: str, resolved: Resolved) -> confirm.Named:
         plain = names.clean(name)
         if not plain or resolved.family or len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
             return "around"

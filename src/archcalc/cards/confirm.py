@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 from archcalc.cards import truth, words
 from archcalc.cards.document import Table
-from archcalc.cards.judge import Judgement, Rules, judge
-from archcalc.cards.labels import WORDS, Label, Quals
+from archcalc.cards.judge import Judgement, Rules, is_right, judge
+from archcalc.cards.labels import NUMERIC, WORDS, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model, load
 from archcalc.cards.names import namesakes, siblings
@@ -113,7 +113,7 @@ class Finding:
         """Its line of the file."""
         return self.page.source_line(self.line)
 
-    @cached_property
+    @property
     def named(self) -> Named:
         """How the model is named: `pinned` by a comment, a link or the caller, `outright` by a whole name, `loosely` by a name that
         other releases go by too, or only `around` the claim. Keys of a tree are labels, and its model is stated as one."""
@@ -140,41 +140,50 @@ class Near(NamedTuple):
     column: bool
     said: bool
     nearly: int = 0
+    claims: tuple[Claim, ...] = ()
+    """What is right around it of its model."""
+    varied: bool = False
+    """Whether its table has a model with several values of the field."""
 
 
 _NOTHING = Near(0, 0, False, False)
 
 
 class Sign(NamedTuple):
-    """A sign for an alarm (a positive weight) or against one, and what to say of it."""
+    """A sign for an alarm (a positive weight) or against one, and what to say of it; of some fields, or of all."""
 
     weight: int
     says: str
     holds: Callable[[Finding, Near], bool]
+    fields: frozenset[str] = frozenset()
 
 
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 _SIZES = frozenset({"total_params", "weights", "active_params"})
+_WEIGHTS, _CONTEXT, _CACHES = frozenset({"weights"}), frozenset({"context"}), frozenset({"kv_cache", "kv_per_token"})
+_COUNTS = frozenset(field for field in NUMERIC if field.endswith("_params"))
 
 
 def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
-    if finding.strict or finding.verdict in ("ok", "said"):
+    if finding.claim.field not in _SET_BY_RUNS or finding.strict or finding.verdict in ("ok", "said"):
         return False
-    if finding.claim.field not in _SET_BY_RUNS:
-        return False
-    if finding.claim.field == "context" and "_" in finding.heading and _says("stored", finding.around):
-        return False  # keys under such a heading are what a file holds
-    if finding.claim.field == "context" and _says("served", finding.heading):
-        return True
-    sampled = _says("sampler", finding.block) and not _says("most", finding.heading)
-    if not (sampled or _may_be_setting(finding, _NOTHING)):
-        return False
-    of_run = {match[0].lower() for match in mark("run").finditer(f"{finding.block} {finding.around}")}
-    return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
+    if finding.claim.field == "context":
+        if "_" in finding.heading and _says("stored", finding.around):
+            return False  # keys under such a heading are what a file holds
+        if _says("served", finding.heading):
+            return True
+    of_run = _said("run", finding.block) | _said("run", finding.around)
+    bare = finding.claim.field == "context" and not fields & _ARCHITECTURE and _ONE_WORD.fullmatch(finding.heading)
+    if bare and len(of_run | _said("setting", finding.block)) > 1:
+        return True  # "Context: 16384" beside a concurrency and a limit of tokens
+    if _may_be_setting(finding, _NOTHING) or (_says("sampler", finding.block) and not _says("most", finding.heading)):
+        return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
+    return False
 
 
+_ONE_WORD = re.compile(r"[^A-Za-z\u0080-\uffff]*[A-Za-z]+\W*")
 _MANY = 3
 """Settings of a run that outweigh an architecture beside them: GPUs, TP and a batch size."""
 _MIXED_UP = (
@@ -217,6 +226,8 @@ _YES_OR_NO = 12
 def _gloss(finding: Finding, _near: Near) -> bool:
     """A word that is not the value of its label: the rest of a sentence, or what explains the label."""
     claim = finding.claim
+    if claim.number is not None and claim.number.mantissa:
+        return False
     said = finding.cell[claim.start : claim.end]
     if NO.match(said):
         # "off (a kernel's limit)" tells of one program.
@@ -246,14 +257,20 @@ def _of_part(finding: Finding, _near: Near) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def _said(name: str, text: str) -> frozenset[str]:
+    """Which words of a mark a text holds."""
+    return frozenset(match[0].lower() for match in mark(name).finditer(text))
+
+
+@lru_cache(maxsize=4096)
 def _says(name: str, text: str) -> bool:
     """Whether a text holds a mark: labels, headings and lines are asked again for each figure beside them."""
     return mark(name).search(text) is not None
 
 
-def _marked(name: str, place: Literal["line_text", "block", "cell"], *fields: str) -> Callable[[Finding, Near], bool]:
-    """A sign of some fields that what stands around them gives."""
-    return lambda f, _near: f.claim.field in fields and _says(name, getattr(f, place))
+def _marked(name: str, place: Literal["line_text", "block", "cell"]) -> Callable[[Finding, Near], bool]:
+    """A sign that what stands around gives."""
+    return lambda f, _near: _says(name, getattr(f, place))
 
 
 def _share(f: Finding, _near: Near) -> bool:
@@ -263,8 +280,6 @@ def _share(f: Finding, _near: Near) -> bool:
 
 def _of_batch(f: Finding, _near: Near) -> bool:
     """A cache where a batch, users or ranks are stated: in its cell or label, in a label of its table, or above it."""
-    if f.claim.field not in ("kv_cache", "kv_per_token"):
-        return False
     return any(_says("batch", text) for text in (f.heading, f.cell, f.line_text, f.block, f.around))
 
 
@@ -297,12 +312,26 @@ def _plain(name: str) -> str:
 def _rounding(finding: Finding, _near: Near) -> bool:
     """Bytes within a twentieth: parameters rounded before they were multiplied, or GiB under GB."""
     number = finding.claim.number
-    if finding.claim.field != "weights" or number is None:
+    if number is None:
         return False
     values = [v.value for model in finding.models for v in truth.safely(model, "weights", finding.claim.quals)]
     return any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
 
 
+def _as_quantized(finding: Finding, _near: Near) -> bool:
+    """A size of no stated type that fits two to six bits a parameter: what a page of an engine's downloads lists."""
+    number = finding.claim.number
+    if number is None or finding.claim.quals.dtype:
+        return False
+    return any(
+        value.value * _FEWEST_BITS <= 16 * number.printed * unit <= value.value * _MOST_BITS
+        for model in finding.models
+        for value in truth.safely(model, "weights", finding.claim.quals._replace(dtype="bf16"))[:1]
+        for unit in (10**9, 1 << 30, 10**6, 1 << 20)
+    )
+
+
+_FEWEST_BITS, _MOST_BITS = 2, 7
 _NEARLY = 100
 """A figure off by less than this part of it may be counted in another way."""
 _PAD = 64
@@ -327,7 +356,7 @@ def _of_no_cache(finding: Finding, _near: Near) -> bool:
 def _between(finding: Finding, _near: Near) -> bool:
     """A count of parameters between two ways to count them."""
     number = finding.claim.number
-    if number is None or not finding.claim.field.endswith("_params") or len(finding.models) != 1:
+    if number is None or len(finding.models) != 1:
         return False
     claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit)
     values = [v.value for v in truth.safely(finding.models[0], finding.claim.field, finding.claim.quals) if v.tag != "name"]
@@ -346,7 +375,7 @@ def _counted_otherwise(finding: Finding, near: Near) -> bool:
 def _padded(finding: Finding, _near: Near) -> bool:
     """A vocabulary with rows to fill up the embedding, or the embedding that has them."""
     number, field = finding.claim.number, finding.claim.field
-    if field not in ("vocab", "embedding_params") or number is None or number.scale or number.decimals:
+    if number is None or number.scale or number.decimals:
         return False
     for model in finding.models:
         width = 1 if field == "vocab" else model.report.architecture.hidden_size or 1
@@ -357,15 +386,16 @@ def _padded(finding: Finding, _near: Near) -> bool:
     return False
 
 
-def _of_sibling(finding: Finding, _near: Near) -> bool:
+def _of_sibling(finding: Finding, near: Near) -> bool:
     """A figure that is right of a release whose name goes on: 15.7B of DeepSeek-V2-Lite, which pages call DeepSeek-V2 too; or of what
-    this one was tuned from."""
+    this one was tuned from. Unless the figures around it are this one's alone."""
     if len(finding.models) != 1 or finding.models[0].source.kind != "bundled":
         return False
     sizes = ("total_params", "active_params")
     fields = sizes if finding.claim.field in sizes else (finding.claim.field,)
     return any(
-        judge(load(name, True), finding.claim._replace(field=field), Rules()).verdict == "ok"
+        is_right(other := load(name, True), finding.claim._replace(field=field))
+        and sum(judge(other, claim, Rules()).verdict == "wrong" for claim in near.claims) < _ALONE
         # Contexts of releases that go on stand in contexts.json.
         for name in (
             *namesakes(finding.models[0].name),
@@ -374,6 +404,9 @@ def _of_sibling(finding: Finding, _near: Near) -> bool:
         for field in fields
     )
 
+
+_ALONE = 2
+"""Right figures of a model that are wrong of another release of its name, and so tell them apart."""
 
 SIGNS: tuple[Sign, ...] = (
     Sign(2, "the model is pinned", lambda f, _n: f.named == "pinned"),
@@ -385,34 +418,41 @@ SIGNS: tuple[Sign, ...] = (
     Sign(1, "the label means nothing else", _plain_label),
     Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
     Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
-    Sign(-2, "it is another figure of the model", _another_fact),
+    Sign(-2, "it is another figure of the model", _another_fact, frozenset().union(*_MIXED_UP)),
     Sign(-4, "it is right of another release of that name", _of_sibling),
     Sign(-2, "it is too far off to be of this model", _far),
     Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),
-    Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text", *_SIZES)),
+    Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text"), _SIZES),
+    Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
     Sign(-4, "it may be of another part of the model", _of_part),
     Sign(-4, "it is what one device has", _share),
-    Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch),
+    Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch, _CACHES),
     Sign(-6, "its item or table begins with another name", _names_another),
-    Sign(-3, "it is a setting of a run", _marked("given", "cell", *_SET_BY_RUNS)),
+    Sign(-3, "it is a setting of a run", _marked("given", "cell"), _SET_BY_RUNS),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
-    Sign(-3, "it may be padded", _padded),
-    Sign(-4, "it may be what a service offers", _marked("priced", "block", "context")),
-    Sign(-3, "it may be what fits a machine", lambda f, n: not f.listed and _marked("machine", "block", "context")(f, n)),
+    Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
+    Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
+    Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
+    Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
     Sign(-6, "the config says so under that key", _as_configured),
-    Sign(-4, "nothing says that a cache is meant", _of_no_cache),
-    Sign(-4, "it lies between two ways to count", _between),
-    Sign(-4, "it may be rounded parameters times bytes", _rounding),
-    Sign(-1, "such a label is often a setting of a run", _may_be_setting),
+    Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
+    Sign(-4, "it lies between two ways to count", _between, _COUNTS),
+    Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
+    Sign(-1, "such a label is often a setting of a run", _may_be_setting, _SET_BY_RUNS),
 )  # fmt: skip
+
+
+@cache
+def _signs(field: str) -> tuple[Sign, ...]:
+    return tuple(sign for sign in SIGNS if not sign.fields or field in sign.fields)
 
 
 def doubt(finding: Finding, near: Near) -> str:
     """Why an alarm is not raised, or nothing where it stands."""
     if finding.strict:
         return ""
-    holding = [sign for sign in SIGNS if sign.holds(finding, near)]
+    holding = [sign for sign in _signs(finding.claim.field) if sign.holds(finding, near)]
     if sum(sign.weight for sign in holding) >= THRESHOLD:
         return ""
     against = [sign.says for sign in holding if sign.weight < 0]
@@ -422,7 +462,7 @@ def doubt(finding: Finding, near: Near) -> str:
 class _Said(NamedTuple):
     """Fields that one line or table states of one model, rightly and wrongly."""
 
-    right: set[str]
+    right: dict[str, Claim]
     wrong: set[str]
 
 
@@ -438,15 +478,19 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
             continue
         who, field = f.owner.who, f.claim.field
         for said in (
-            by_table.get((who, f.table)) or by_table.setdefault((who, f.table), _Said(set(), set())),
-            by_line.get((who, f.line)) or by_line.setdefault((who, f.line), _Said(set(), set())),
+            by_table.get((who, f.table)) or by_table.setdefault((who, f.table), _Said({}, set())),
+            by_line.get((who, f.line)) or by_line.setdefault((who, f.line), _Said({}, set())),
         ):
-            (said.right if f.verdict == "ok" else said.wrong).add(field)
+            if f.verdict == "ok":
+                said.right[field] = f.claim
+            else:
+                said.wrong.add(field)
         if f.verdict == "ok":
             stated.setdefault((who, f.line, field), set()).add((f.cell, f.heading))
             columns.setdefault((f.table, field), set()).add(who)
         elif f.nearly:
             nearly.setdefault((f.table, field), set()).add(who)
+    varied = _varied(findings)
     together: dict[tuple[tuple[str, ...], int, int], _Said] = {}
     for f in findings:
         if f.verdict != "wrong":
@@ -456,7 +500,9 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         if near_by is None:
             around = [by_table[who, f.table]]
             around += [by_line[who, line] for line in range(f.line - NEAR, f.line + NEAR + 1) if (who, line) in by_line]
-            near_by = _Said(set().union(*(one.right for one in around)), set().union(*(one.wrong for one in around)))
+            near_by = _Said(
+                {name: claim for one in around for name, claim in one.right.items()}, set().union(*(one.wrong for one in around))
+            )
             together[who, f.table, f.line] = near_by
         rightly = any(
             f.claim.form == "number" if cell == f.cell else heading != f.heading
@@ -464,7 +510,17 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         )
         column = not f.listed and any(other != who for other in columns.get((f.table, field), ()))
         beside = len(nearly.get((f.table, field), set()) - {who}) if f.nearly else 0
-        yield f, Near(len(near_by.right - {field}), len(near_by.wrong - {field}), column, rightly, beside)
+        others = tuple(claim for name, claim in near_by.right.items() if name != field)
+        yield f, Near(len(others), len(near_by.wrong - {field}), column, rightly, beside, others, (f.table, f.heading) in varied)
+
+
+def _varied(findings: Sequence[Finding]) -> frozenset[tuple[int, str]]:
+    """Tables and their labels under which one model has several contexts."""
+    cells: dict[tuple[int, str, tuple[str, ...]], set[str]] = {}
+    for f in findings:
+        if f.claim.field == "context" and f.where.kind == "table" and f.heading:
+            cells.setdefault((f.table, f.heading, f.owner.who), set()).add(f.cell)
+    return frozenset((table, heading) for (table, heading, who), said in cells.items() if who and len(said) > 1)
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

@@ -7,7 +7,7 @@ preference and over every convention of `truth`. In generated sections only the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -127,26 +127,18 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         return _bounded(number, values[0], readings, claim)
     namesakes = [v for v in values if v.tag == "namesake"]
     values = [v for v in values if v.tag != "namesake"]
-    zeros, least = kind in ("count", "tokens", "bytes", "flops"), _least(claim.field)
-    found = [
-        (value, how, name)
-        for value in values
-        for unit, name in readings
-        if (how := compare(number, value.value, unit, zeros=zeros, least=least))
-        and (how == "exact" or kind != "int" or number.scale)
-        # Halves are rounded one way.
-        and not (how == "rounded" and rules.strict and like(number, value.value, unit) != number.text[: number.end - number.start])
-    ]
+    found = list(_fitting(number, claim.field, kind, values, readings, rules.strict))
     # What a name says is the last that a number may be right by.
     found = [one for one in found if one[0].tag != "name"] or found
     for hows, rare in (_STRICT if rules.strict else _ORDER) if found else ():
         for value, how, name in found:
             if how in hows and (value.tag == "rare") <= rare:
                 return Judgement("ok", _show(claim.field, value.value), _because(value, how, name))
-    if not rules.strict and (written := _written_out(number, values, kind)):
-        return written
+    if not rules.strict and (as_thousands := _written_out(number, values, kind)):
+        return as_thousands
     best = values[0]
-    actual = _like(number, best, readings)
+    written = _written(number, best, readings)
+    actual = written + _behind(number)
     if claim.field == "window" and not best.value:
         return Judgement("wrong", "none", best.basis)
     if rules.tolerance and any(
@@ -166,7 +158,39 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     for namesake in namesakes:
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
-    return Judgement("wrong", actual, why, _written(number, best, readings))
+    return Judgement("wrong", actual, why, written)
+
+
+def _fitting(
+    number: Number, field: str, kind: Kind, values: Sequence[Value], readings: Sequence[tuple[int, str]], strict: bool = False
+) -> Iterator[tuple[Value, How, str]]:
+    """The values that read as the number, how, and in which unit."""
+    zeros, least, rounds = kind in _COARSE, _least(field), kind != "int" or number.scale > 0
+    for value in values:
+        for unit, name in readings:
+            how = compare(number, value.value, unit, zeros=zeros, least=least)
+            if how is None or not (rounds or how == "exact"):
+                continue
+            # Halves are rounded one way.
+            if not (how == "rounded" and strict and like(number, value.value, unit) != number.text[: number.end - number.start]):
+                yield value, how, name
+
+
+_COARSE = ("count", "tokens", "bytes", "flops")
+
+
+def is_right(model: Model, claim: Claim) -> bool:
+    """Whether a claim is right of a model, without the words for why."""
+    number = claim.number
+    if claim.form != "number" or number is None or number.bound or number.unit == "%":
+        return judge(model, claim, Rules()).verdict == "ok"
+    if model.architecture.status == "guessed":
+        return False
+    kind = NUMERIC[claim.field]
+    values = [v for v in _allowed(truth.safely(model, claim.field, claim.quals), claim, Rules()) if v.tag != "namesake"]
+    if any(True for _ in _fitting(number, claim.field, kind, values, scales(number, kind, claim.quals.unit))):
+        return True
+    return _written_out(number, values, kind) is not None
 
 
 def _least(field: str) -> int:
@@ -245,10 +269,10 @@ def _percent(claim: Claim, number: Number, values: Sequence[Value]) -> Judgement
     return Judgement("wrong", f"{digits}%", values[0].basis, digits)
 
 
-def _like(number: Number, value: Value, readings: Sequence[tuple[int, str]]) -> str:
-    """The true value as the cell would print it, unit included."""
+def _behind(number: Number) -> str:
+    """The unit behind a number, as the cell prints it."""
     unit = number.text[number.text.index(number.suffix) + len(number.suffix) :] if number.suffix else number.unit and _unit(number)
-    return _written(number, value, readings) + (unit or "").rstrip("+")
+    return (unit or "").rstrip("+")
 
 
 def _unit(number: Number) -> str:
@@ -310,10 +334,6 @@ def _show(field: str, value: int | Fraction) -> str:
 # Words, ratios and patterns
 
 
-_SAID = {
-    "mha": "MHA", "gqa": "GQA", "mqa": "MQA", "mla": "MLA", "rmsnorm": "RMSNorm", "layernorm": "LayerNorm", "swiglu": "SwiGLU",
-    "geglu": "GeGLU", "silu": "SiLU", "gelu": "GELU", "relu": "ReLU", "relu2": "ReLU²", "moe": "MoE", "dense": "Dense",
-}  # fmt: skip
 _FIXES = {
     ("mha", "GQA"), ("mha", "MQA"), ("gqa", "MHA"), ("mqa", "GQA"), ("mqa", "MHA"), ("rmsnorm", "LayerNorm"), ("layernorm", "RMSNorm"),
     ("swiglu", "GeGLU"), ("geglu", "SwiGLU"), ("mha", "MLA"), ("gqa", "MLA"), ("mla", "GQA"), ("mla", "MHA"), ("dense", "MoE"),

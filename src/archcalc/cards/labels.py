@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import Literal, NamedTuple, cast, get_args
 
 from archcalc.cards import vocabulary
-from archcalc.cards.quantity import Kind, numbers
+from archcalc.cards.quantity import SCALES, Kind, numbers
 
 Part = Literal["", "text", "vision", "linear", "mtp"]
 
@@ -54,10 +54,6 @@ class Label(NamedTuple):
 
 _PARAMS = ("param", "parameter", "paramater", "parameter count", "param count", "parameter size")
 _NOISE = re.compile(r"^(?:(?:the|total)? ?(?:number|num|no|count|amount) (?:of )?|n |# ?|of |the |a )+")
-_UNITS = {
-    "b": 9, "bn": 9, "billion": 9, "billions": 9, "in billions": 9, "m": 6, "million": 6, "millions": 6, "in millions": 6, "k": 3,
-    "thousand": 3, "thousands": 3, "t": 12, "trillion": 12, "gb": 9, "mb": 6, "kb": 3, "tb": 12,
-}  # fmt: skip
 _PARTS: tuple[tuple[Part, str], ...] = (
     ("linear", r"\b(?:gated delta ?net|deltanet|gdn|linear attention|lightning attention|mamba|ssm|kda|linear)\b"),
     ("mtp", r"\b(?:mtp|multi token prediction|draft|nextn)\b"),
@@ -210,7 +206,8 @@ def _field(main: str) -> str | None:
         # "fp16 KV at 128k": what the dtype and the context are said of.
         bare = " ".join(word for word in words if not _SAID.fullmatch(word))
         if bare and bare != main:
-            field = {"kv": "kv_cache"}.get(bare) or _phrases().get(bare, "")
+            a_token = "token" in words and not re.search(r"\d{3}|\dk", main)
+            field = {"kv": "kv_per_token" if a_token else "kv_cache"}.get(bare) or _phrases().get(bare, "")
             found = field if field in ("kv_cache", "kv_per_token", "weights", "flops") else None
     return found
 
@@ -255,8 +252,14 @@ def _word_sets(sizes: bool) -> dict[frozenset[str], str]:
 
 def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     base = _field(main)
-    if base is None or ";" in text:
-        return _several(text) or ((base,) if base else None)
+    # What a slash divides is two labels: "Q heads / KV heads" is no ratio of heads. A phrase that is known whole is one, unless the second
+    # is a role of the first: "Active experts / token", "Params (B) / Active".
+    if base is None or ";" in text or "/" in re.sub(r"\([^()]*\)", "", text):
+        several = _several(text)
+        if several and (base is None or ";" in text or main not in _phrases() or several[1] in _roles(several[0])):
+            return several
+        if base is None:
+            return None
     if base == "total_params?" and re.search(r"\b[gmt]i?b\b", inside):
         return ("weights",)
     if base == "experts" and re.fullmatch(r"\s*top[- ]?k\s*", inside):
@@ -306,16 +309,22 @@ def _by_keys(text: str) -> tuple[str, ...] | None:
 
 
 _LABEL = 40
-"""A longer Chinese text says something of its own."""
+"""A longer text without blanks says something of its own."""
 
 
 def _composed(main: str) -> tuple[str, ...] | None:
-    """The field of a Chinese label, by what its parts say: of whom (experts, queries), what (a number, a width), and which (active ones).
+    """The field of a label in Chinese, Japanese or Korean, by what its parts say:
+    of whom (experts, queries), what (a number, a width), and which (active ones).
 
     >>> _composed("每 token 激活的路由专家数"), _composed("查询压缩维度")
     (('active_experts',), ('q_rank',))
     """
-    if main.isascii() or not re.search(r"[\u4e00-\u9fff]", main) or re.search(r"[，；。]|\d", main) or len(main) > _LABEL:
+    if (
+        main.isascii()
+        or not re.search(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]", main)
+        or re.search(r"[，；。]|\d", main)
+        or len(main) > _LABEL
+    ):
         return None
     text = main.replace(" ", "")
     for field, parts in vocabulary.section("parts of labels"):
@@ -352,6 +361,11 @@ def _role_of(base: str, piece: str) -> str | None:
     )
 
 
+def _roles(base: str) -> set[str]:
+    """The fields that stand beside one in a label: active experts beside experts."""
+    return {line.split()[0] for field, line in vocabulary.section("roles") if field == base} - {base}
+
+
 def _several(text: str) -> tuple[str, ...] | None:
     """Fields of a label that lists them: `hidden size; layers; heads`, `Layers / Heads`."""
     bodies = [text, text.partition(":")[2]] if re.match(r"\s*[\w -]{1,12}:\s", text) else [text]
@@ -362,7 +376,9 @@ def _several(text: str) -> tuple[str, ...] | None:
                 _symbols().get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces
             ]
             if len(pieces) > 1 and all(fields):
-                return tuple(str(field) for field in fields)
+                first, *more = map(str, fields)
+                # "专家总数 / 激活": what stands behind experts is of them.
+                return (first, *(_role_of(first, normal(piece)) or field for field, piece in zip(more, pieces[1:], strict=True)))
     return None
 
 
@@ -384,7 +400,8 @@ def _in_part(field: str, part: Part) -> str:
 
 
 def _quals(whole: str, inside: str, group: str) -> Quals:
-    unit = next((power for name, power in _UNITS.items() if re.search(rf"(?:^|[ ,/(])\s*{name}\s*(?:$|[ ,/)])", inside)), 0)
+    said = _scale_alone().search(inside)
+    unit = SCALES[said[1]] if said else 0
     if not unit and (match := re.search(r"\b(gb|mb|kb|tb|gib|mib|kib)\b", whole)):
         unit = {"gb": 9, "mb": 6, "kb": 3, "tb": 12}.get(match[1], 0)
     binary = re.search(r"\b([gmkt])ib\b", whole)
@@ -420,6 +437,13 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
     if binary:
         unit = -{"k": 10, "m": 20, "g": 30, "t": 40}[binary[1]]
     return Quals(unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other)
+
+
+@cache
+def _scale_alone() -> re.Pattern[str]:
+    """A power of ten that brackets of a label give to its numbers: "(B)", "(in millions)", "（亿）"."""
+    words = "|".join(sorted(map(re.escape, SCALES), key=len, reverse=True))
+    return re.compile(rf"(?:^|[ ,/(:：])\s*({words})\.?\s*(?:$|[ ,/)])")
 
 
 def context_in(text: str) -> int:

@@ -234,6 +234,13 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
             elif dtype and not re.search(r"(?i)vram|memory", head[k].text):
                 out[k] = Label(("weights",), labels.Quals(dtype=dtype, other=LOOSE))
             elif (
+                columns[0] is not None
+                and columns[0].fields == ("context",)
+                and (batch := _BATCH_HEAD.fullmatch(head[k].text.strip()))
+                and re.search(r"(?i)\bkv\b|key[- ]value", around)
+            ):
+                out[k] = Label(("kv_cache",), labels.Quals(batch=int(batch[1]), dtype=labels.dtype_in(around.lower())))
+            elif (
                 _TOKENS_HEAD.fullmatch(head[k].text.strip())
                 and not _SOME_LAYERS.search(around)
                 and re.search(r"(?i)\bkv\b|key[- ]value|\bcaches?\b", around)
@@ -246,7 +253,7 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
                 out[k] = Label(("gqa_ratio",))
         elif label is None and k and all(_MIXERS.fullmatch(text.strip()) for text in cells):
             out[k] = Label(("attention",))
-        elif label is not None and label.weak and label.fields == ("total_params",) and _key(head[k].text) == "total":
+        elif label is not None and label.fields[:1] in (("total_params",), ("weights",)) and _key(head[k].text) == "total":
             parts = [other.fields[0] for other in columns if other is not None and other.fields]
             if "weights" in parts and {"kv_cache", "activations"} & set(parts):
                 out[k] = Label((), role="skip")
@@ -262,19 +269,28 @@ def _two_headed(table: Table) -> Table:
         return table
     head, sizes = table.rows[:2]
     texts = [cell.text.strip() for cell in sizes[1:]]
+    found = [labels.parse(text) for text in texts if text]
+    if not sizes[0].text.strip() and len(found) > 1 and all(label is not None and label.fields for label in found):
+        return table._replace(rows=(_filled(head), *table.rows[1:]), heads=2)
     if len(texts) < 2 or not all(_SIZE_HEAD.fullmatch(text) for text in texts) or labels.parse(sizes[0].text) is not None:
         return table
-    filled = list(head)
-    for k in range(2, min(len(filled), len(sizes))):
-        if not filled[k].text.strip():
-            filled[k] = filled[k - 1]
+    filled = _filled(head)
     said = [
         (names.match(cell.text).kind, names.match(f"{cell.text} {text}").names)
         for cell, text in zip(filled[1:], texts, strict=False)
     ]
     if any(kind in ("exact", "tuned") for kind, _ in said) or not any(kind == "family" or both for kind, both in said):
         return table
-    return table._replace(rows=(tuple(filled), *table.rows[1:]), heads=2)
+    return table._replace(rows=(filled, *table.rows[1:]), heads=2)
+
+
+def _filled(head: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """A head row in which a cell holds for the empty ones behind it."""
+    filled = list(head)
+    for k in range(2, len(filled)):
+        if not filled[k].text.strip():
+            filled[k] = filled[k - 1]
+    return tuple(filled)
 
 
 def _head(table: Table) -> list[Cell]:
@@ -292,6 +308,12 @@ def _head(table: Table) -> list[Cell]:
             and names.match(both := f"{cells[-2].text} {last.text}").names
         ):
             last = last._replace(text=both, segments=())
+        elif len(cells) > 1 and cells[-2].text != last.text:
+            # "Dim" below "FFN" is the width of the FFN, and layers below "Vision" are none of the decoder's.
+            both = f"{cells[-2].text} {last.text}"
+            joined = labels.parse(both)
+            if (joined is not None and joined.fields) or mark("part").search(cells[-2].text):
+                last = last._replace(text=both, segments=())
         out.append(last)
     return out
 
@@ -338,6 +360,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     loose = {k for k, label in enumerate(columns) if k != model and (label is None or label.role == "skip")}
     ids = {k for k, label in enumerate(columns) if k != model and (label is None or not label.fields)}
     formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
+    batch = next((k for k, cell in enumerate(head) if k < len(columns) and _BATCH.fullmatch(cell.text.strip())), None)
     sweep = _sweep(columns, body, model)
     at = _measured_at(columns) if sweep is None else None
     # Where every column is a field and the first holds figures, what stands above says of whom they are.
@@ -370,11 +393,13 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()
-        if above:
+        if above or model == batch:
             subject = None
         for k, label in enumerate(columns):
             if label is None or not label.fields or k >= len(row) or k == at:
                 continue
+            if batch is not None and batch < len(row) and label.fields[0] == "kv_cache" and row[batch].text.strip().isdecimal():
+                label = label._replace(quals=label.quals._replace(batch=int(row[batch].text)))  # noqa: PLW2901
             if at is not None and at < len(row) and label.fields[0] in _GROWING:
                 label = label._replace(quals=label.quals._replace(context=labels.context_in(row[at].text)))  # noqa: PLW2901
             if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.match(row[k].text))):
@@ -389,6 +414,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
             yield Slot(subject, label, row[k], head[k].text)
 
 
+_BATCH = re.compile(r"(?i)batch(?:[ _-]?size)?|批(?:次|处理)?大小|concurrency|(?:users|requests|sequences)")
+_BATCH_HEAD = re.compile(r"(?i)(?:batch|bs)(?:[ _-]?size)?\s*[=:]?\s*(\d{1,4})")
 _SIZES = ("total_params", "active_params", "weights")
 _GROWING = ("kv_cache", "flops", "activations")
 """What grows with the context."""

@@ -34,7 +34,6 @@ _STRONG = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|→|->")
 _TO = re.compile(r"\s*(?:to|→|->|(?:提升|扩展|增加)?[到至]了?)\s*")
 _SEPARATOR = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|\band\b|\bwith\b|\bplus\b|→|->")
 _SCALED = frozenset({"total_params", "active_params"})
-_NAMES = re.compile(r"(?i)\b(?:top|first)[- ]$")
 _TOP = re.compile(r"(?i)\btop[-\s]*$")
 _ACTIVE = re.compile(r"(?i)\bactivat\w+(?: only| just)?\W*$")
 

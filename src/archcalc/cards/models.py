@@ -20,6 +20,13 @@ class PublishedContext(NamedTuple):
     source: str
 
 
+class PublishedCount(NamedTuple):
+    """A count of all parameters that a publisher states and the tensors do not bear out."""
+
+    total: int
+    source: str
+
+
 class Model:
     """One resolved model. Everything beyond its architecture is worked out when a claim asks for it."""
 
@@ -59,9 +66,20 @@ class Model:
         return self.config
 
     @property
+    def counts(self) -> tuple[PublishedCount, ...]:
+        """What the publisher states of all parameters where the tensors hold another number, of bundled models."""
+        return _counts().get(self.source.name, ()) if self.source.kind == "bundled" else ()
+
+    @property
     def contexts(self) -> tuple[PublishedContext, ...]:
         """What the publisher states beyond the config, of bundled models."""
         return _contexts().get(self.source.name, ()) if self.source.kind == "bundled" else ()
+
+
+@cache
+def _counts() -> dict[str, tuple[PublishedCount, ...]]:
+    with open(os.path.join(os.path.dirname(__file__), "counts.json"), encoding="utf-8") as file:
+        return {name: tuple(PublishedCount(*row) for row in rows) for name, rows in json.load(file).items()}
 
 
 @cache

@@ -11,18 +11,31 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from archcalc.cards import vocabulary
+
 Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
 How = Literal["exact", "rounded", "zeros", "cut"]
+
+SCALES = {
+    word: int(power)
+    for title in ("scales", "comma scales")
+    for power, line in vocabulary.section(title)
+    for word in line.split("|")
+}
+_COMMA = frozenset(word for _, line in vocabulary.section("comma scales") for word in line.split("|"))
+"""Words for powers of ten, and those of languages that write decimals behind a comma and group thousands by points."""
+_WORDS = "|".join(sorted(map(re.escape, SCALES), key=len, reverse=True))
 
 # Not after a digit, a dot or a letter, but for those of scripts without blanks (BF16, A22B, v3.1), a slash of a date, nor inside a name
 # such as 8x7B.
 _NUMBER = re.compile(
-    r"""(?<![^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])(?<![.\d])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
-        (?P<digits>\d{1,3}(?:(?:[,_\u00a0\u2009\u202f]|\{,\})\d{3})+(?:\.\d+)?
-           |\d{1,3}(?:[ ]\d{3})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))|\d+,\d{1,2}(?=\s?[KMBT]\b)|\d+(?:\.\d+)?|\.\d+)
+    rf"""(?<![^\W\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])(?<![.\d])(?<!\d,)(?P<about>[~≈∼]\s*)?(?P<compare>[<>≥≤]=?\s*)?
+        (?P<digits>\d{{1,3}}(?:(?:[,_\u00a0\u2009\u202f]|\{{,\}})\d{{3}})+(?:\.\d+)?
+           |\d{{1,3}}(?:[ ]\d{{3}})+(?=\s*(?:$|[(;,|)→]|tokens?\b|mots\b|palabras\b))
+           |\d+,\d{{1,2}}(?=\s?(?:{_WORDS}|[KMGT]i?B)(?![A-Za-z]))|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
-          |\s?(?P<scale>[KMBTG]|bn|billion|million|trillion|thousand)(?=(?-i:[-+\s,.;:/()→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
+          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
           |(?P<bits>[- ]?bits?\b)
@@ -31,9 +44,10 @@ _NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _CONTINENTAL = re.compile(r"\d+,\d{1,2}")
+_POINTS = re.compile(r"\.(?=\d{3}(?!\d))")
 _SEPARATORS = re.compile(r"[ ,_{}\u00a0\u2009\u202f]")
+_POINTED = re.compile(r"\d(\.)\d{3}(?!\d)")
 _GROUPED = re.compile(r"\d([ ,_\u00a0\u2009\u202f]|\{,\})\d{3}")
-_SCALES = {"k": 3, "thousand": 3, "m": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "g": 9, "t": 12, "trillion": 12}
 _MAX_DIGITS = 40
 """What has more digits counts nothing of a model's."""
 _STEPS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
@@ -68,7 +82,10 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
     """Every number in a text, in order."""
     for match in _NUMBER.finditer(text, start, len(text) if end is None else end):
         digits = match["digits"]
-        if _CONTINENTAL.fullmatch(digits):
+        word = (match["scale"] or "").lower()
+        if word in _COMMA:
+            digits = _POINTS.sub("", digits)  # 8.030 Mio.
+        if _CONTINENTAL.fullmatch(digits) or (word in _COMMA and digits.count(",") == 1):
             digits = digits.replace(",", ".")  # 12,2B, as written on the continent
         whole, _, behind = _SEPARATORS.sub("", digits).partition(".")
         if len(whole) + len(behind) > _MAX_DIGITS:
@@ -76,7 +93,7 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
         unit = (
             match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or (match["bits"] and "bit") or ""
         ).lower()
-        scale = _SCALES[match["scale"].lower()] if match["scale"] else 0
+        scale = SCALES.get(word, 0)
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
         bound = {"≥": "+", "≤": "<"}.get(bound, bound)
         yield Number(
@@ -96,7 +113,7 @@ def scales(number: Number, kind: Kind, unit: int = 0) -> list[tuple[int, str]]:
             return [(1024, "k as 1,024"), (1000, "k as 1,000")]
         if power == 6:
             return [(1 << 20, "M as 1,048,576"), (10**6, "M as 1,000,000"), (1_024_000, "M as 1,000 x 1,024")]
-        return [(10**power, "")]
+        return [(10**power, ""), *([(10_240, "10 k, k as 1,024")] if power == 4 else [])]
     if kind == "int" and power == 3:
         return [(1000, "k as 1,000"), (1024, "k as 1,024")]
     if kind == "bytes":
@@ -110,7 +127,7 @@ def scales(number: Number, kind: Kind, unit: int = 0) -> list[tuple[int, str]]:
 def _byte_units(number: Number, unit: int) -> list[tuple[int, str]]:
     name = number.unit
     if not name and number.scale:
-        name = {3: "kb", 6: "mb", 9: "gb", 12: "tb"}[number.scale]
+        name = {3: "kb", 6: "mb", 9: "gb", 12: "tb"}.get(number.scale, "")
     if not name and unit > 0:
         letter = " KMGT"[unit // 3]
         return [(10**unit, ""), (1024 ** (unit // 3), f"{letter}B as {letter}iB, 2^{10 * unit // 3} bytes")]
@@ -167,7 +184,7 @@ def like(number: Number, value: int | Fraction, unit: int) -> str:
     if number.decimals:
         head, tail = divmod(whole, 10**number.decimals)
         text = f"{tail:0{number.decimals}}"
-        return f"{_grouped(head, number)}.{text}"
+        return f"{_grouped(head, number)}{',' if '.' not in number.text and ',' in number.text else '.'}{text}"
     return _grouped(whole, number)
 
 
@@ -178,7 +195,9 @@ def _divided(a: int, b: int) -> int:
 
 
 def _grouped(n: int, number: Number) -> str:
-    separator = _GROUPED.search(number.text)
+    separator = _GROUPED.search(number.text) if number.mantissa >= 1000 * 10**number.decimals else None
+    if separator is None and not number.decimals:
+        separator = _POINTED.search(number.text)
     if separator:
         return f"{n:,}".replace(",", separator[1])
     # A number too short to show whether it would have had separators is written as most are: with them from five digits on.

@@ -168,6 +168,8 @@ def _scoped(field: str, text: str, offset: int, quals: Quals, scope: Scope | Non
         separator = ","  # Scout 17/109, Maverick 17/400
     elif field == "total_params" and re.fullmatch(r"\s*\d[\d.]*\s?[BMT]?(?:\s*/\s*\d[\d.]*\s?[BMT]?)+\s*", rest):
         separator = "/"  # the sizes of a family
+    elif any(scope(match[1]) for match in re.finditer(r"\(([^()]{1,40})\)\s*,\s", rest)):
+        separator = r",\s+"  # 32K (1B), 128K
     pieces = [(m.start(), m.end()) for m in re.finditer(separator, rest)]
     for a, b in [*pieces, (len(rest), len(rest))]:
         piece = rest[start:a]

@@ -5,7 +5,6 @@ The tree is composed with PyYAML, which also reads JSON and says where every key
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -176,8 +175,3 @@ def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
 
 def _offset(mark: yaml.Mark) -> int:
     return int(mark.index)
-
-
-def is_claims(path: str) -> bool:
-    """Whether a file is one of claims and not a config that happens to lie beside a card."""
-    return os.path.basename(path) not in ("config.json", "tokenizer.json", "generation_config.json")

@@ -18,6 +18,8 @@ from archcalc.cards.models import Model
 from archcalc.cards.truths.value import Find, Value
 from archcalc.errors import ArchcalcError
 
+GROWING = frozenset({"kv_cache", "kv_per_token", "flops", "activations", "fit"})
+"""What depends on the context."""
 _FILES = ("params", "layers", "widths", "lengths", "sizes")
 
 
@@ -53,6 +55,8 @@ def values(model: Model, field: str, quals: Quals) -> list[Value]:
 
 def safely(model: Model, field: str, quals: Quals) -> list[Value]:
     """`values`, or nothing where the architecture has a part that the figure is not defined for."""
+    if quals.context and field not in GROWING:
+        quals = quals._replace(context=0)
     found = model.truths.get((field, quals))
     if found is None:
         try:

@@ -13,9 +13,10 @@ _COUNT = re.compile(
     r"(?=[ -](?P<words>[A-Za-z][A-Za-z /_-]{2,40}))",
     re.IGNORECASE,
 )
+_BEFORE_PLUS = re.compile(r"(?<![\w.])\d+(?=\s*$)")
 _FIELDS = (
     "total_params", "active_params", "layers", "heads", "kv_heads", "experts", "active_experts", "shared_experts", "context", "vocab",
-    "hidden_size", "kv_cache",
+    "hidden_size", "head_dim", "kv_cache",
 )  # fmt: skip
 
 
@@ -33,5 +34,9 @@ def counted(text: str, start: int = 0) -> Iterator[tuple[Label, int, int]]:
                 scaled = re.search(r"(?i)[bmt]", match["value"]) is not None
                 label = label._replace(fields=("active_params" if scaled else "active_experts",))
             if len(label.fields) == 1 and label.fields[0] in _FIELDS:
+                first = _BEFORE_PLUS.search(text, 0, match.start()) if match[0][0] == "+" else None
+                if first and label.fields[0] == "experts":
+                    yield label, *first.span()  # 256+1 experts
+                    label = label._replace(fields=("shared_experts",))
                 yield label, match.start("value"), match.end("value")
                 break

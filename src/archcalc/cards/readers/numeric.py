@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from archcalc.cards.labels import Quals, dtype_in
+from archcalc.cards.labels import NUMERIC, Quals, dtype_in
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.readers.claim import NO, YES, Claim, of
+
+_ARROW = re.compile(r"[\s~]*(?:→|->|⇒|–|—|\bto\b)[\s~]*")
 
 
 def read_number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
@@ -24,11 +26,12 @@ def read_number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         return
     if first.unit or first.bound == "<":
         return
+    if NUMERIC[field] == "int" and len(found) > 1 and _ARROW.fullmatch(text, first.after, found[1].start):
+        return  # 32 → 8, 28–64: not one number
     yield of(field, first, quals)
     # 32K → 131K: each end is a claim.
     for number in found[1:]:
-        between = text[first.after : number.start]
-        if re.fullmatch(r"[\s~]*(?:→|->|⇒|–|—|\bto\b)[\s~]*", between):
+        if _ARROW.fullmatch(text, first.after, number.start):
             yield of(field, number, quals)
         first = number
 
@@ -100,6 +103,8 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         if _many(field, number, quals):
             # 685B under "Weights" counts parameters, as a size without a unit does.
             yield of("total_params", number, quals)._replace(also=("weights",))
+        elif field == "kv_per_token" and quals.other == "bytes" and not (number.unit or number.scale or quals.unit):
+            yield of(field, number._replace(unit="b"), quals)  # 131,072 under "bytes per token"
         elif number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
             if field == "kv_cache" and re.match(r"\s*(?:/|per)\s*tok", near):
@@ -127,9 +132,7 @@ def read_width(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     ):
         yield Claim("hidden_size", "ratio", 0, len(text), quals, ratio=(int(match[1] or match[2]), 0))
         return
-    found = list(read_number(field, text, quals))
-    # "Token embedding: 248,320" counts rows; a width is smaller.
-    yield from found
+    yield from read_number(field, text, quals)
 
 
 _OF_EXPERTS = re.compile(r"(?i)\s*(?:\(|for |in )\s*(?:the )?(?:routed |each )?(?:experts?|moe)\b")

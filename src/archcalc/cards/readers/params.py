@@ -55,9 +55,12 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         if re.fullmatch(r"\s*/\s*", between):
             small, large = sorted(range(2), key=lambda k: counts[k].printed * 10 ** counts[k].scale)
             roles[small], roles[large] = ("active_params", ""), ("total_params", "")
-    for number, (role, embedding) in zip(counts, roles, strict=True):
+    also: tuple[str, ...] = ()
+    if len(counts) == 2 and roles == [("total_params", "")] * 2 and _BRACKETED.fullmatch(text, counts[0].after):
+        also = ("active_params",)  # 671B (37B)
+    for i, (number, (role, embedding)) in enumerate(zip(counts, roles, strict=True)):
         if role:
-            yield of(role, number, quals._replace(embedding=embedding or quals.embedding))
+            yield of(role, number, quals._replace(embedding=embedding or quals.embedding))._replace(also=also if i else ())
     # 671B-A37B: a letter before the digits hides the number from `numbers`.
     if match := re.search(r"(?<![A-Za-z])A(\d+(?:\.\d+)?)\s?B\b", text):
         hidden = next(numbers(" " * match.start(1) + text[match.start(1) :]), None)
@@ -65,6 +68,7 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             yield of("active_params", hidden, quals)
 
 
+_BRACKETED = re.compile(r"\s*[(\[（][\s~≈]*[\d.,]+\s?[A-Za-z]*\s*[)\]）]\s*")
 _ORDER = re.compile(r"(?i)\((active|activated|total)(?:\s*[-/,–]\s*| and )(active|activated|total)\)")
 _OTHER_COUNTS = (
     r"\b(?:embedding|embed|vision|vit|encoder|audio|draft|projector|per expert|each|lora|trainable|effective|optimizer|tokens)\b"
@@ -73,7 +77,9 @@ _OTHER_COUNTS = (
 
 def _param_role(field: str, left: str, right: str) -> tuple[str, str]:
     """What a count of parameters counts, by the words on either side of it."""
-    if re.match(r"\s*(?:激活|活跃|激活参数)", right) or re.search(r"(?:激活|活跃)(?:参数)?(?:量)?\s*[:：]?\s*$", left):
+    if re.match(r"\W*(?:激活|活跃|激活参数|활성|アクティブ|aktiv|actif|activo)", right) or re.search(
+        r"(?:激活|活跃)(?:参数)?(?:量)?\s*[:：]?\s*$", left
+    ):
         return "active_params", ""
     near = re.split(r"[;,\n|]|\band\b|\(", left)[-1] if "(" not in left[-2:] else left.rpartition("(")[2]
     after = re.split(r"[;,\n|]|\band\b", right)[0]

@@ -26,7 +26,10 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
         return
     value = _cache_bytes(model, tokens, quals)
     if value:
-        yield Value(value, f"every token a layer can see, once: {tokens:,} tokens in {quals.dtype or 'bf16'}")
+        each = f"{quals.batch} sequences of " * (quals.batch > 1)
+        yield Value(value, f"every token a layer can see, once: {each}{tokens:,} tokens in {quals.dtype or 'bf16'}")
+    if quals.batch > 1 and (one := _cache_bytes(model, tokens, quals._replace(batch=1))):
+        yield Value(one, f"one sequence of {tokens:,} tokens in {quals.dtype or 'bf16'}", "rare")
     if quals.context and not quals.context % 1024:
         # 128k tokens may be 128,000 of them.
         fewer = quals.context // 1024 * 1000

@@ -81,6 +81,8 @@ def _head_dim(model: Model, _: Quals) -> Iterator[Value]:
         yield Value(dims[0], "queries and keys, rotary part included")
         yield Value(dims[1], "values")
         yield from _nope_dim(model, Quals())
+    if latent := _latent(model):
+        yield Value(sum(latent), "the latent with its rotary key, as engines cache it", "rare")
     if linear := _linear(model):
         yield Value(linear["linear_head_dim"], "heads of the linear mixer", "rare")
 
