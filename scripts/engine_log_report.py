@@ -32,7 +32,7 @@ from archcalc.engines.budget import Budget, Serving, budget
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.sglang import cache as sglang
 from archcalc.engines.vllm import cache as vllm
-from archcalc.engines.weights import Options
+from archcalc.engines.weights import WeightOptions
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
@@ -167,7 +167,7 @@ def evaluate(row: dict[str, Any]) -> Result:
         architecture = architecture_of(row)
         device, serving = device_of(row), serving_of(row)
         placement = Placement(row["tp"], row["pp"], row.get("ep") or 1, row["dp"], row.get("dcp") or 1)
-        weights = rank_weights(architecture, placement, Options(engine, version_of(row), device))
+        weights = rank_weights(architecture, placement, WeightOptions(engine, version_of(row), device))
     except ArchcalcError as error:
         return Result(row, why=error.message)
     logged_weights = measured.get("weights_gib_per_gpu")
@@ -217,7 +217,7 @@ def _held(architecture: Architecture, placement: Placement, serving: Serving, ma
     dtype = _KV.get(str(row.get("kv_dtype")))
     context = serving.context_tokens or architecture.facts.context_tokens or 4096
     if row["engine"] == "sglang":
-        options = sglang.Options(tp=placement.tp)
+        options = sglang.CacheOptions(tp=placement.tp)
 
         def pools(room: int) -> tuple[int, float]:
             found = sglang.pools(architecture, room, context, dtype, options).tokens
@@ -229,7 +229,7 @@ def _held(architecture: Architecture, placement: Placement, serving: Serving, ma
     if device is not None and device.vendor == "nvidia" and device.compute:
         major, _, minor = device.compute.partition(".")
         capability = int(major), int(minor)
-    of_vllm = vllm.Options(
+    of_vllm = vllm.CacheOptions(
         tp=placement.tp, pp=placement.pp, dcp=placement.dcp, max_num_batched_tokens=made.batched_tokens, capability=capability,
         prefix_caching=row.get("prefix_caching"), version=_known(version_of(row)),
     )  # fmt: skip
@@ -576,7 +576,7 @@ def _buffers() -> list[str]:
     def mib(name: str, context: int, options: dict[str, Any]) -> float:
         model = zoo.spec(name)
         assert model is not None
-        made = llamacpp.allocate(model, Workload(context, 1), llamacpp.Options(**options))
+        made = llamacpp.allocate(model, Workload(context, 1), llamacpp.CacheOptions(**options))
         return made.details["compute_buffer_bytes"] / 2**20
 
     lines = _table("model | context | | logged MiB | predicted MiB | error", "---|---:|---|---:|---:|---:")

@@ -18,7 +18,7 @@ from archcalc.arch import parse
 from archcalc.engines.budget import Budget, Serving, budget
 from archcalc.engines.placement import Placement, rank_weights, why_not
 from archcalc.engines.vllm.budget import batch_defaults, capture_sizes, runs_v0
-from archcalc.engines.weights import Options
+from archcalc.engines.weights import WeightOptions
 from archcalc.errors import UsageError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
@@ -48,7 +48,7 @@ SCORE = REPORT.score(RESULTS)
 
 def made(a: Architecture, device: Device, serving: Serving, tp: int = 1) -> Budget:
     placement = Placement(tp)
-    return budget(device, a, placement, rank_weights(a, placement, Options(serving.engine, serving.version, device)), serving)
+    return budget(device, a, placement, rank_weights(a, placement, WeightOptions(serving.engine, serving.version, device)), serving)
 
 
 # Logs
@@ -129,7 +129,7 @@ def test_a_larger_share_never_leaves_less_room(name: str, device: Device, share:
 @given(models, devices, st.sampled_from([1, 2, 4]))
 def test_activations_shrink_with_tensor_parallelism(name: str, device: Device, tp: int) -> None:
     a = SPECS[name]
-    assume(not why_not(a, Placement(2 * tp), Options()))
+    assume(not why_not(a, Placement(2 * tp), WeightOptions()))
     serving = Serving(batched_tokens=16384, sequences=1)
     assert made(a, device, serving, 2 * tp).activation_bytes <= made(a, device, serving, tp).activation_bytes
 
@@ -216,7 +216,7 @@ def test_llama_cpp_computes_in_the_larger_of_two_moments(name: str, context: int
     from archcalc.engines._allocation import Workload
     from archcalc.engines.llamacpp import cache as llamacpp
 
-    found = llamacpp.allocate(SPECS[name], Workload(context, sequences), llamacpp.Options(flash_attn=flash))
+    found = llamacpp.allocate(SPECS[name], Workload(context, sequences), llamacpp.CacheOptions(flash_attn=flash))
     assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.02 if flash else 0.10)
 
 
@@ -245,7 +245,7 @@ def test_what_llama_cpp_computes_in_beside_the_cpu_and_on_several_gpus(
     from archcalc.engines._allocation import Workload
     from archcalc.engines.llamacpp import cache as llamacpp
 
-    found = llamacpp.allocate(SPECS[name], Workload(context, 1), llamacpp.Options(**options))
+    found = llamacpp.allocate(SPECS[name], Workload(context, 1), llamacpp.CacheOptions(**options))
     assert found.details["compute_buffer_bytes"] / 2**20 == pytest.approx(mib, rel=0.055)
 
 

@@ -16,7 +16,7 @@ from archcalc.arch import parse, schema_of
 from archcalc.engines.budget import Serving, budget
 from archcalc.engines.placement import Placement, rank_weights
 from archcalc.engines.vllm.encoders import Encoding, encoding
-from archcalc.engines.weights import Options
+from archcalc.engines.weights import WeightOptions
 from archcalc.errors import ArchcalcError
 from archcalc.hardware.here import with_memory
 from archcalc.model import Architecture
@@ -94,7 +94,7 @@ def test_an_input_that_is_not_known_is_said_and_bounded() -> None:
     assert "not known" in guessed.note
     assert 0 < guessed.peak < 3 * GIB
     device = hardware.device("h100-sxm-80gb")
-    made = budget(device, a, Placement(), rank_weights(a, Placement(), Options("vllm", None, device)), Serving())
+    made = budget(device, a, Placement(), rank_weights(a, Placement(), WeightOptions("vllm", None, device)), Serving())
     assert guessed.note in made.notes
 
 
@@ -107,7 +107,7 @@ def test_encoders_with_large_position_tables(name: str, gib: int) -> None:
 def test_a_model_with_a_large_position_table_fits() -> None:
     a, device = PUBLISHED["gemma-4-26b-a4b"], hardware.device("h200-sxm-141gb")
     made = budget(
-        device, a, Placement(), rank_weights(a, Placement(), Options("vllm", None, device)), Serving(context_tokens=32768)
+        device, a, Placement(), rank_weights(a, Placement(), WeightOptions("vllm", None, device)), Serving(context_tokens=32768)
     )
     assert made.kv_room_bytes > 60 * GIB
 
@@ -150,7 +150,7 @@ def test_outputs_are_kept_while_the_text_model_is_profiled() -> None:
     device = hardware.device("rtx-3090")
     for version, kept in (("0.11.0", 5033164800), ("0.33.0", 2 * 4096 * 4 * 16384)):
         serving = Serving(version=version, context_tokens=65536)
-        made = budget(device, a, Placement(4), rank_weights(a, Placement(4), Options("vllm", version, device)), serving)
+        made = budget(device, a, Placement(4), rank_weights(a, Placement(4), WeightOptions("vllm", version, device)), serving)
         assert {t.name: t.bytes for t in made.activation_terms}.get("encoder outputs") == kept
 
 
@@ -180,7 +180,7 @@ def test_a_video_left_room_for_an_image() -> None:
 )
 def test_what_images_cost_is_told_with_the_flag_that_spares_it(name: str, version: str | None, flag: str | None) -> None:
     a, device = PUBLISHED[name], hardware.device("rtx-4090")
-    weights = rank_weights(a, Placement(), Options("vllm", version, device))
+    weights = rank_weights(a, Placement(), WeightOptions("vllm", version, device))
     notes = budget(device, a, Placement(), weights, Serving(version=version, context_tokens=32768)).notes
     assert any((flag or "--") in note for note in notes) == bool(flag), notes
     assert not budget(device, a, Placement(), weights, Serving(version=version, images=False)).notes

@@ -13,7 +13,7 @@ from archcalc import units
 from archcalc.arch import model_types, parse
 from archcalc.engines._allocation import Workload
 from archcalc.engines.llamacpp import cache as llamacpp
-from archcalc.engines.llamacpp.cache import Options, Row, allocate, architecture_name, cache_bytes, cells, recurrent_bytes
+from archcalc.engines.llamacpp.cache import CacheOptions, Row, allocate, architecture_name, cache_bytes, cells, recurrent_bytes
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import TextModel
 from conftest import Run
@@ -41,7 +41,7 @@ def test_every_buffer_by_its_widths(name: str) -> None:
     for n_ctx, n_ubatch, n_seq, unified, swa_full, flash, type_k, type_v, rollback, measured in case["rows"]:
         if measured is None:
             continue
-        options = Options(kv_unified=bool(unified), n_ubatch=n_ubatch, swa_full=bool(swa_full))
+        options = CacheOptions(kv_unified=bool(unified), n_ubatch=n_ubatch, swa_full=bool(swa_full))
         held = sum(cache_bytes(rows, cells(n_ctx, n_seq, options), type_k, type_v, bool(flash)))
         held += recurrent_bytes(recurrent, n_seq, rollback if name in llamacpp._ROLLBACK else 0)
         assert held == measured, (n_ctx, type_k, n_seq)
@@ -106,7 +106,7 @@ def test_every_buffer_by_config(name: str) -> None:
     for n_ctx, n_ubatch, n_seq, unified, swa_full, flash, type_k, type_v, rollback, measured in CASES[name]["rows"]:
         # The context asked for is what each sequence gets of it.
         work = Workload(n_ctx // n_seq, n_seq, type_k)
-        options = Options(None, bool(unified), n_ubatch, bool(swa_full), bool(flash), type_v, rollback)
+        options = CacheOptions(None, bool(unified), n_ubatch, bool(swa_full), bool(flash), type_v, rollback)
         made = allocate(architecture, work, options)
         assert made.bytes == measured, (n_ctx, type_k, n_seq, made.rule)
 
@@ -121,7 +121,7 @@ def test_quantized_caches_need_heads_that_divide() -> None:
 
 def test_quantized_values_need_flash_attention() -> None:
     with pytest.raises(UsageError, match="flash attention"):
-        allocate(parse(CONFIGS["gemma2"]), Workload(4096, 1, "q8_0"), Options(flash_attn=False))
+        allocate(parse(CONFIGS["gemma2"]), Workload(4096, 1, "q8_0"), CacheOptions(flash_attn=False))
 
 
 def test_windows_of_architectures_that_do_not_slide() -> None:

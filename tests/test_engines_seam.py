@@ -17,7 +17,7 @@ from archcalc.engines.budget import Budget, Serving, budgeted
 from archcalc.engines.engine import Engine, Registered, Server, names
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start
-from archcalc.engines.weights import Keep, Options
+from archcalc.engines.weights import Keep, WeightOptions
 from archcalc.errors import UnsupportedError
 from archcalc.hardware import Device
 from archcalc.model import Architecture, Cache
@@ -41,7 +41,7 @@ class Abacus(Server):
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         return architecture, "bf16"
 
-    def keep(self, architecture: Architecture, options: Options) -> Keep:
+    def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         return Keep(architecture, options)
 
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ from archcalc import zoo
 from archcalc.arch import parse
 from archcalc.engines._allocation import Workload
 from archcalc.engines.engine import engine
-from archcalc.engines.sglang.cache import Options, allocate, cells, memory_fraction, pools, slots_per_request
+from archcalc.engines.sglang.cache import CacheOptions, allocate, cells, memory_fraction, pools, slots_per_request
 from archcalc.errors import ArchcalcError, UnsupportedError
 from archcalc.model import Architecture
 from conftest import Run
@@ -25,7 +25,7 @@ def model(name: str) -> Architecture:
 def test_a_pool_of_tokens_and_a_page() -> None:
     made = allocate(model("llama-3.1-8b"), Workload(4096, 2))
     assert made.bytes == 32 * 8 * 256 * 2 * (2 * 4096 + 1)
-    paged = allocate(model("llama-3.1-8b"), Workload(4097, 2), Options(page_size=64))
+    paged = allocate(model("llama-3.1-8b"), Workload(4097, 2), CacheOptions(page_size=64))
     assert paged.bytes == 32 * 8 * 256 * 2 * (2 * 4160 + 64)
 
 
@@ -34,7 +34,7 @@ def test_sliding_layers_have_their_share_of_slots() -> None:
     by_kind = {f.kind: f.bytes for f in made.figures}
     layer = 12 * 8 * 128 * 2
     assert by_kind == {"full": layer * 65537, "sliding": layer * (int(65536 * 0.8) + 1)}
-    half = allocate(model("gpt-oss-20b"), Workload(65536), Options(swa_full_tokens_ratio=0.5))
+    half = allocate(model("gpt-oss-20b"), Workload(65536), CacheOptions(swa_full_tokens_ratio=0.5))
     assert half.details["swa_token_slots"] == 32768
 
 
@@ -53,10 +53,10 @@ def test_a_window_never_shrinks_below_what_admits_a_request() -> None:
 def test_states_are_tracked_for_the_radix_cache() -> None:
     a = model("qwen3.5-27b")
     one = 48 * (10240 * 3 * 2 + 48 * 128 * 128 * 4)
-    assert cells(a, "auto", Options()) == (Fraction(65536), 0, one, 0, 0)
+    assert cells(a, "auto", CacheOptions()) == (Fraction(65536), 0, one, 0, 0)
     assert allocate(a, Workload(1024, 2)).state_bytes == one * (2 * 5 + 1)
-    assert allocate(a, Workload(1024, 2), Options(radix_cache=False)).state_bytes == one * 3
-    assert slots_per_request(a, Options()) == 5
+    assert allocate(a, Workload(1024, 2), CacheOptions(radix_cache=False)).state_bytes == one * 3
+    assert slots_per_request(a, CacheOptions()) == 5
 
 
 def test_pools_as_logged() -> None:
@@ -69,11 +69,11 @@ def test_pools_as_logged() -> None:
 
 def test_rows_of_mla_and_its_index() -> None:
     a = model("deepseek-v3.2")
-    assert cells(a, "auto", Options()).full == 61 * (1152 + 132)
-    assert cells(a, "fp8_e4m3", Options(tp=8)).full == 61 * (656 + 132)
-    assert cells(model("deepseek-v3"), "fp8_e4m3", Options(tp=8)).full == 61 * 576
+    assert cells(a, "auto", CacheOptions()).full == 61 * (1152 + 132)
+    assert cells(a, "fp8_e4m3", CacheOptions(tp=8)).full == 61 * (656 + 132)
+    assert cells(model("deepseek-v3"), "fp8_e4m3", CacheOptions(tp=8)).full == 61 * 576
     # The index is whole on every DCP rank, which hold a share of the tokens.
-    assert cells(a, "auto", Options(tp=8, dcp=8)).full == 61 * (1152 + 8 * 132)
+    assert cells(a, "auto", CacheOptions(tp=8, dcp=8)).full == 61 * (1152 + 8 * 132)
 
 
 def test_memory_fraction_by_hand() -> None:
@@ -89,13 +89,13 @@ def test_memory_fraction_by_hand() -> None:
 @pytest.mark.parametrize(
     ("name", "dtype", "options", "message"),
     [
-        ("llama-3.1-8b", None, Options(tp=3), "32 heads do not divide"),
-        ("llama-3.1-8b", None, Options(tp=8, dcp=3), "lies within tensor parallelism"),
-        ("llama-3.1-8b", "q8_0", Options(), "SGLang keeps caches in auto"),
-        ("qwen3-next-80b-a3b", None, Options(tp=32), "16 heads do not divide"),
+        ("llama-3.1-8b", None, CacheOptions(tp=3), "32 heads do not divide"),
+        ("llama-3.1-8b", None, CacheOptions(tp=8, dcp=3), "lies within tensor parallelism"),
+        ("llama-3.1-8b", "q8_0", CacheOptions(), "SGLang keeps caches in auto"),
+        ("qwen3-next-80b-a3b", None, CacheOptions(tp=32), "16 heads do not divide"),
     ],
 )
-def test_what_sglang_cannot_do(name: str, dtype: str | None, options: Options, message: str) -> None:
+def test_what_sglang_cannot_do(name: str, dtype: str | None, options: CacheOptions, message: str) -> None:
     with pytest.raises(ArchcalcError, match=message):
         allocate(model(name), Workload(4096, 1, dtype), options)
 
@@ -110,13 +110,15 @@ def test_unsupported_is_told_apart_from_misuse() -> None:
 def test_experts_in_tritons_kernel_keep_the_order_of_columns(gpu: str, version: str, kept: bool) -> None:
     """A log of 2026 (Kimi K2.5, TP 8 on MI355X): 73.58 GiB lost while loading. Two tables of int32 for each product of each expert."""
     from archcalc.engines.placement import Placement, rank_weights
-    from archcalc.engines.weights import Options
+    from archcalc.engines.weights import WeightOptions
     from archcalc.hardware import device
     from archcalc.zoo import spec
 
     model = spec("kimi-k2.5")
     assert model is not None
-    found, plain = (rank_weights(model, Placement(tp=8), Options("sglang", version, device(on))) for on in (gpu, "a100-sxm4-80gb"))
+    found, plain = (
+        rank_weights(model, Placement(tp=8), WeightOptions("sglang", version, device(on))) for on in (gpu, "a100-sxm4-80gb")
+    )
     assert found.tensor_bytes - plain.tensor_bytes == (60 * 384 * 2 * 4 * (7168 + 2048 // 8) if kept else 0)
     if gpu == "mi355x-288gb" and kept:
         assert found.bytes / 2**30 == pytest.approx(73.58, rel=0.015)

@@ -10,7 +10,7 @@ import pytest
 
 from archcalc.arch import model_types, parse
 from archcalc.engines._allocation import Workload
-from archcalc.engines.transformers.cache import Options, allocate
+from archcalc.engines.transformers.cache import CacheOptions, allocate
 from archcalc.errors import UnsupportedError, UsageError
 
 STATIC_TOKENS = 48
@@ -27,7 +27,7 @@ def test_every_measured_cache(case: dict[str, Any]) -> None:
         static = STATIC_TOKENS if kind.startswith("StaticCache") else None
         # A cache built without a config ignores windows, as all did up to 4.55.
         version = "4.55.4" if kind == "DynamicCache() no config" else case.get("transformers", "5.23.0")
-        made = allocate(architecture, Workload(tokens, batch, dtype), Options(static is not None, static, version))
+        made = allocate(architecture, Workload(tokens, batch, dtype), CacheOptions(static is not None, static, version))
         assert made.bytes == measured, (kind, tokens, dtype)
         assert made.state_bytes <= made.bytes
 
@@ -43,23 +43,23 @@ def deepseek(**keys: Any) -> dict[str, Any]:
 
 def test_mla_was_cached_per_head_up_to_5_14() -> None:
     a, work = parse(deepseek()), Workload(10)
-    assert allocate(a, work, Options(version="5.15.0")).bytes == 4 * 10 * (32 + 8) * 2
-    assert allocate(a, work, Options(version="5.14.1")).bytes == 4 * 10 * 4 * (16 + 8 + 20) * 2
+    assert allocate(a, work, CacheOptions(version="5.15.0")).bytes == 4 * 10 * (32 + 8) * 2
+    assert allocate(a, work, CacheOptions(version="5.14.1")).bytes == 4 * 10 * 4 * (16 + 8 + 20) * 2
 
 
 def test_windows_were_ignored_up_to_4_55() -> None:
     config = next(c["config"] for c in CASES if c["config"]["model_type"] == "mistral" and c["config"].get("sliding_window") == 16)
     a = parse(config)
     row = a.layers * 2 * 2 * 16 * 2
-    assert allocate(a, Workload(40), Options(version="4.55.4")).bytes == 40 * row
-    assert allocate(a, Workload(40), Options(version="4.56.0")).bytes == 15 * row
-    assert allocate(a, Workload(40), Options(static=True)).bytes == 16 * row
+    assert allocate(a, Workload(40), CacheOptions(version="4.55.4")).bytes == 40 * row
+    assert allocate(a, Workload(40), CacheOptions(version="4.56.0")).bytes == 15 * row
+    assert allocate(a, Workload(40), CacheOptions(static=True)).bytes == 16 * row
 
 
 @pytest.mark.parametrize("version", ["4.1", "latest", "5.x", ""])
 def test_versions_that_are_not_known(version: str) -> None:
     with pytest.raises(UsageError):
-        allocate(parse(deepseek()), Workload(10), Options(version=version))
+        allocate(parse(deepseek()), Workload(10), CacheOptions(version=version))
 
 
 def test_dtypes_that_it_lacks() -> None:
@@ -122,4 +122,4 @@ def test_minimax_keeps_what_its_window_has_left(dtype: str, tokens: int, measure
 def test_compressed_caches_have_no_static_form() -> None:
     config = next(c["config"] for c in CASES if c["config"]["model_type"] == "deepseek_v4")
     with pytest.raises(UnsupportedError, match="static"):
-        allocate(parse(config), Workload(10), Options(static=True))
+        allocate(parse(config), Workload(10), CacheOptions(static=True))

@@ -11,7 +11,7 @@ import pytest
 from archcalc import zoo
 from archcalc.arch import model_types, parse
 from archcalc.engines._allocation import Workload
-from archcalc.engines.vllm.cache import Options, allocate, cache_row, in_flight_tokens, plan
+from archcalc.engines.vllm.cache import CacheOptions, allocate, cache_row, in_flight_tokens, plan
 from archcalc.engines.vllm.planner import (
     Demand,
     LayerSpec,
@@ -152,7 +152,7 @@ def test_shapes_as_configs_give_the_same_plans(name: str) -> None:
     if GEOMETRY[name]["model_type"] not in model_types():
         pytest.skip("no adapter")
     want, (_, tokens, _) = named(name), SHAPES[name]
-    got = allocate(parse(GEOMETRY[name]), Workload(tokens), Options(), POOL).details
+    got = allocate(parse(GEOMETRY[name]), Workload(tokens), CacheOptions(), POOL).details
     assert (got["bytes_per_block"], got["blocks_per_request"]) == (want["bytes_per_block"], want["blocks_per_max_len_request"])
     assert (got["num_blocks"], got["kv_tokens"]) == (want["num_blocks"], want["kv_cache_size_tokens"])
 
@@ -163,12 +163,12 @@ def model(name: str) -> Architecture:
 
 @pytest.mark.parametrize(("plan_name", "name", "tokens", "dtype", "options"), THROUGH_CONFIGS)
 def test_configs_give_the_same_plans(plan_name: str, name: str, tokens: int, dtype: str | None, options: dict[str, Any]) -> None:
-    want, made = named(plan_name), allocate(model(name), Workload(tokens, 1, dtype), Options(**options), POOL)
+    want, made = named(plan_name), allocate(model(name), Workload(tokens, 1, dtype), CacheOptions(**options), POOL)
     got = made.details
     assert (got["bytes_per_block"], got["blocks_per_request"]) == (want["bytes_per_block"], want["blocks_per_max_len_request"])
     assert (got["num_blocks"], got["kv_tokens"]) == (want["num_blocks"], want["kv_cache_size_tokens"])
     assert made.bytes == want["bytes_per_block"] * want["blocks_per_max_len_request"]
-    three = allocate(model(name), Workload(tokens, 3, dtype), Options(**options))
+    three = allocate(model(name), Workload(tokens, 3, dtype), CacheOptions(**options))
     assert three.bytes == 3 * made.bytes
 
 
@@ -190,29 +190,33 @@ LOGGED: list[tuple[str, str, int, str | None, dict[str, Any], float, int]] = [
 def test_tokens_as_logged(
     version: str, name: str, tokens: int, dtype: str | None, options: dict[str, Any], gib: float, logged: int
 ) -> None:
-    made = allocate(model(name), Workload(tokens, 1, dtype), Options(version=version, **options), int(gib * 2**30))
+    made = allocate(model(name), Workload(tokens, 1, dtype), CacheOptions(version=version, **options), int(gib * 2**30))
     # The log gives GiB to two digits.
     assert made.details["kv_tokens"] == pytest.approx(logged, rel=0.006 / gib)
 
 
 def test_versions_differ() -> None:
     gemma, work = model("gemma-3-27b"), Workload(32768)
-    before, then, now = (allocate(gemma, work, Options(version=v)).bytes for v in ("0.6.0", "0.24.0", "0.28.0"))
+    before, then, now = (allocate(gemma, work, CacheOptions(version=v)).bytes for v in ("0.6.0", "0.24.0", "0.28.0"))
     # First every layer like full attention, then windows with one batch in flight, then with two.
     assert before == 62 * 16 * 256 * 2 * 32768
     assert then < now < before
     hybrid = model("qwen3-next-80b-a3b")
-    states = [sum(f.state_bytes for f in allocate(hybrid, work, Options(version=v)).figures) for v in ("0.24.0", "0.28.0")]
+    states = [sum(f.state_bytes for f in allocate(hybrid, work, CacheOptions(version=v)).figures) for v in ("0.24.0", "0.28.0")]
     assert states[1] == 2 * states[0]
 
 
 def test_prefix_caching_and_checkpoints() -> None:
     hybrid, work = model("qwen3-next-80b-a3b"), Workload(32768)
     page = 544 * 2048
-    for options, blocks in ((Options(prefix_caching=False), 1), (Options(), 2), (Options(num_speculative_tokens=2), 4)):
+    for options, blocks in (
+        (CacheOptions(prefix_caching=False), 1),
+        (CacheOptions(), 2),
+        (CacheOptions(num_speculative_tokens=2), 4),
+    ):
         assert allocate(hybrid, work, options).state_bytes % (36 * blocks) == 0
-    assert allocate(hybrid, work, Options(prefix_caching=False)).state_bytes == 36 * page
-    hopper = allocate(hybrid, work, Options(capability=(9, 0)))
+    assert allocate(hybrid, work, CacheOptions(prefix_caching=False)).state_bytes == 36 * page
+    hopper = allocate(hybrid, work, CacheOptions(capability=(9, 0)))
     # FlashInfer's kernel exports a state at multiples of 64 tokens, for which a request keeps a block more.
     assert hopper.details["block_tokens"] == 576
     assert hopper.state_bytes == 36 * 3 * 576 * 2048
@@ -247,9 +251,9 @@ def test_rows_of_mla(dtype: str, sparse: bool, row: int) -> None:
 
 def test_fp8_of_sparse_mla_depends_on_the_gpu() -> None:
     a = model("deepseek-v3.2")
-    rows = {c: plan(a, "fp8", Options(capability=c)).dtype for c in ((9, 0), (10, 0), (12, 0))}
+    rows = {c: plan(a, "fp8", CacheOptions(capability=c)).dtype for c in ((9, 0), (10, 0), (12, 0))}
     assert rows == {(9, 0): "fp8_ds_mla", (10, 0): "fp8", (12, 0): "fp8_ds_mla"}
-    assert plan(a, None, Options(capability=(12, 0))).dtype == "fp8_ds_mla"
+    assert plan(a, None, CacheOptions(capability=(12, 0))).dtype == "fp8_ds_mla"
 
 
 def test_layers_that_share_an_index_are_sparse_too() -> None:
@@ -262,9 +266,9 @@ def test_layers_that_share_an_index_are_sparse_too() -> None:
             "mlp_layer_types": None,
         }
     )
-    assert allocate(glm, Workload(64), Options(), None).details["bytes_per_block"] == 64 * (4 * 1152 + 2 * 132)
-    assert allocate(glm, Workload(64, 1, "fp8"), Options()).details["bytes_per_block"] == 64 * (4 * 656 + 2 * 132)
-    assert allocate(a, Workload(64, 1, "fp8"), Options()).details["bytes_per_block"] == 64 * 61 * (656 + 132)
+    assert allocate(glm, Workload(64), CacheOptions(), None).details["bytes_per_block"] == 64 * (4 * 1152 + 2 * 132)
+    assert allocate(glm, Workload(64, 1, "fp8"), CacheOptions()).details["bytes_per_block"] == 64 * (4 * 656 + 2 * 132)
+    assert allocate(a, Workload(64, 1, "fp8"), CacheOptions()).details["bytes_per_block"] == 64 * 61 * (656 + 132)
 
 
 def test_the_cache_a_checkpoint_was_quantized_for() -> None:
@@ -281,21 +285,21 @@ def test_the_cache_a_checkpoint_was_quantized_for() -> None:
 
 def test_kv_heads_are_split_then_replicated() -> None:
     a, work = model("llama-3.1-8b"), Workload(4096)
-    sizes = [allocate(a, work, Options(tp=tp)).bytes for tp in (1, 2, 4, 8, 16, 32)]
+    sizes = [allocate(a, work, CacheOptions(tp=tp)).bytes for tp in (1, 2, 4, 8, 16, 32)]
     assert sizes == [sizes[0] // n for n in (1, 2, 4, 8, 8, 8)]
 
 
 def test_pipeline_stages() -> None:
     assert [len(span) for span in stages(62, 4)] == [15, 16, 16, 15]
     a = model("gemma-3-27b")
-    made = plan(a, None, Options(pp=4))
+    made = plan(a, None, CacheOptions(pp=4))
     spread = [sum(len(g.layers) for g in groups) for groups in made.stages]
     assert (len(made.stages), spread) == (4, [15, 16, 16, 15])
     whole = plan(a).stages[0]
     assert bytes_per_block(made.stages[0]) < bytes_per_block(whole)
     assert stage(whole, range(62)) == list(whole)
     # A stage more is a batch more in flight.
-    assert in_flight_tokens(Options(pp=4), made.rules) == 5 * 8192
+    assert in_flight_tokens(CacheOptions(pp=4), made.rules) == 5 * 8192
 
 
 def test_the_start_needs_the_null_block_too() -> None:
@@ -308,7 +312,7 @@ def test_the_start_needs_the_null_block_too() -> None:
 
 def test_without_the_hybrid_manager_windows_cost_like_full_layers() -> None:
     a, work = model("gpt-oss-20b"), Workload(65536)
-    assert allocate(a, work, Options(hybrid_kv_cache_manager=False)).bytes == 24 * 8 * 128 * 2 * 65536
+    assert allocate(a, work, CacheOptions(hybrid_kv_cache_manager=False)).bytes == 24 * 8 * 128 * 2 * 65536
 
 
 def test_unlike_pages_are_padded_where_they_do_not_divide() -> None:
@@ -341,7 +345,7 @@ def test_mla_beside_windows_that_fit_no_page_is_kept_whole() -> None:
 )
 def test_what_vllm_cannot_do(name: str, dtype: str | None, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArchcalcError, match=message) as raised:
-        allocate(model(name), Workload(4096, 1, dtype), Options(**options))
+        allocate(model(name), Workload(4096, 1, dtype), CacheOptions(**options))
     assert isinstance(raised.value, (UsageError, UnsupportedError))
 
 

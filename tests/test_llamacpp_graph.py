@@ -49,7 +49,7 @@ def rows() -> Iterator[list[str]]:
 def reserved(name: str, context: int, **options: Any) -> int:
     model = spec(name)
     assert model is not None
-    return int(cache.allocate(model, Workload(context, 1), cache.Options(**options)).details["compute_buffer_bytes"])
+    return int(cache.allocate(model, Workload(context, 1), cache.CacheOptions(**options)).details["compute_buffer_bytes"])
 
 
 @pytest.mark.parametrize("name", sorted({row[1] for row in rows()}))
@@ -81,7 +81,7 @@ def test_a_quantized_cache_is_unpacked_in_the_buffer(name: str, context: int, op
     """ggml/src/ggml-cuda/fattn.cu `ggml_cuda_flash_attn_ext_get_alloc_size` (pull request 23907)."""
     model = spec(name)
     assert model is not None
-    own = cache.Options(wide_masks=False, unpacks=True, **options)
+    own = cache.CacheOptions(wide_masks=False, unpacks=True, **options)
     found = cache.allocate(model, Workload(context, 1, "q8_0"), own).details["compute_buffer_bytes"]
     assert found == pytest.approx(size, rel=0.045)
 

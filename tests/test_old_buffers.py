@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from archcalc.arch import parse
-from archcalc.engines.weights import Options, kept
+from archcalc.engines.weights import WeightOptions, kept
 from archcalc.figures import checkpoint
 
 NEOX = {
@@ -45,7 +45,7 @@ def test_llama_of_old_libraries_holds_frequencies(version: str, elements: int) -
 def test_buffers_are_stored_and_never_loaded() -> None:
     old, new = (parse({**LLAMA, "transformers_version": v}) for v in ("4.28.0", "4.40.0"))
     assert checkpoint.summary(old).bytes - checkpoint.summary(new).bytes == 40 * 64 * 4
-    assert kept(old, Options()) == kept(new, Options())
+    assert kept(old, WeightOptions()) == kept(new, WeightOptions())
     assert checkpoint.summary(checkpoint.as_gguf(old)[0]) == checkpoint.summary(checkpoint.as_gguf(new)[0])
     names = {name for name, _, _ in checkpoint.expand(old)} - {name for name, _, _ in checkpoint.expand(new)}
     assert names == {f"model.layers.{i}.self_attn.rotary_emb.inv_freq" for i in range(40)}

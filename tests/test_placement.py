@@ -10,7 +10,7 @@ from archcalc import hardware, zoo
 from archcalc.arch import parse
 from archcalc.engines.placement import Placement, RankWeights, allocated, pipeline, rank_weights, validate, why_not
 from archcalc.engines.vllm.rules import at_least
-from archcalc.engines.weights import VOCAB_PADDING, Options, kept
+from archcalc.engines.weights import VOCAB_PADDING, WeightOptions, kept
 from archcalc.errors import UsageError
 from archcalc.model import Architecture
 from archcalc.quant import quantize_as
@@ -23,18 +23,18 @@ MIB, GIB = 1 << 20, 1 << 30
 
 
 def place(a: Architecture, engine: str = "vllm", **split: int) -> RankWeights:
-    return rank_weights(a, Placement(**split), Options(engine))
+    return rank_weights(a, Placement(**split), WeightOptions(engine))
 
 
 def allowed(a: Architecture, p: Placement, engine: str) -> bool:
-    return not why_not(a, p, Options(engine))
+    return not why_not(a, p, WeightOptions(engine))
 
 
 @given(models, engines, ways, ways, ways)
 def test_parts_add_up_to_the_total(name: str, engine: str, tp: int, pp: int, dp: int) -> None:
     a, p = SPECS[name], Placement(tp, pp, 1, dp)
     assume(allowed(a, p, engine))
-    w = rank_weights(a, p, Options(engine))
+    w = rank_weights(a, p, WeightOptions(engine))
     assert sum(c.bytes for c in w.components) == w.tensor_bytes
     assert w.tensor_bytes + w.tables_bytes + w.rounding_bytes == w.bytes == w.stages[w.fullest] == max(w.stages)
     assert len(w.stages) == pp
@@ -44,8 +44,8 @@ def test_parts_add_up_to_the_total(name: str, engine: str, tp: int, pp: int, dp:
 def test_ranks_cover_the_model(name: str, engine: str, tp: int, pp: int, dp: int) -> None:
     a, p = SPECS[name], Placement(tp, pp, 1, dp)
     assume(allowed(a, p, engine))
-    whole = rank_weights(a, Placement(), Options(engine)).tensor_bytes
-    assert rank_weights(a, p, Options(engine)).total_bytes >= whole
+    whole = rank_weights(a, Placement(), WeightOptions(engine)).tensor_bytes
+    assert rank_weights(a, p, WeightOptions(engine)).total_bytes >= whole
 
 
 @given(models, st.sampled_from([2, 3, 4, 7]))
@@ -53,7 +53,7 @@ def test_stages_hold_every_layer_once(name: str, pp: int) -> None:
     """Without tied heads and towers nothing is on two stages."""
     a = SPECS[name]
     assume(allowed(a, Placement(pp=pp), "vllm") and not a.facts.tied_embeddings)
-    every = [t for t in kept(a, Options()) if t.place in ("every", "ends")]
+    every = [t for t in kept(a, WeightOptions()) if t.place in ("every", "ends")]
     assume(not every)
     assert place(a, pp=pp).total_bytes == place(a).tensor_bytes
 
@@ -63,7 +63,7 @@ def test_more_gpus_never_hold_more_each(name: str, engine: str, tp: int, pp: int
     a, few = SPECS[name], Placement(tp, pp)
     many = few._replace(**{which: 2 * getattr(few, which)})
     assume(allowed(a, few, engine) and allowed(a, many, engine))
-    assert rank_weights(a, many, Options(engine)).bytes <= rank_weights(a, few, Options(engine)).bytes
+    assert rank_weights(a, many, WeightOptions(engine)).bytes <= rank_weights(a, few, WeightOptions(engine)).bytes
 
 
 @given(st.sampled_from(sorted(name for name, a in SPECS.items() if a.facts.moe)), ways, ways)
@@ -74,12 +74,12 @@ def test_experts_spread_or_split_are_as_many(name: str, tp: int, dp: int) -> Non
     moe = a.facts.moe
     assert moe is not None
     if moe.experts % ranks == 0:
-        by_columns, whole = (rank_weights(a, p, Options()).tensor_bytes for p in (split, spread))
+        by_columns, whole = (rank_weights(a, p, WeightOptions()).tensor_bytes for p in (split, spread))
         # Where columns are split, every rank has the output's biases and scales, and the kernels of MXFP4 pad more of them.
         assert whole <= by_columns
         if not name.startswith("gpt-oss"):
             assert by_columns < 1.02 * whole
-    assert rank_weights(a, spread, Options()).total_bytes >= rank_weights(a, Placement(), Options()).tensor_bytes
+    assert rank_weights(a, spread, WeightOptions()).total_bytes >= rank_weights(a, Placement(), WeightOptions()).tensor_bytes
 
 
 @given(st.integers(1, 200), st.integers(1, 16), st.sampled_from(["vllm", "sglang", "llama.cpp"]))
@@ -134,19 +134,19 @@ def test_experts_that_do_not_divide_leave_one_rank_fuller() -> None:
     a = SPECS["mixtral-8x7b"]
     per_expert = 3 * 4096 * 14336 * 2 * 32
     experts = {
-        tp: next(c.bytes for c in rank_weights(a, Placement(tp, ep=tp), Options()).components if c.role == "experts")
+        tp: next(c.bytes for c in rank_weights(a, Placement(tp, ep=tp), WeightOptions()).components if c.role == "experts")
         for tp in (2, 4, 8)
     }
     assert experts == {2: 4 * per_expert, 4: 2 * per_expert, 8: per_expert}
     uneven = SPECS["qwen1.5-moe-a2.7b"]
-    found = rank_weights(uneven, Placement(8, ep=8), Options())
+    found = rank_weights(uneven, Placement(8, ep=8), WeightOptions())
     assert next(c.bytes for c in found.components if c.role == "experts") == -(-60 // 8) * 3 * 2048 * 1408 * 2 * 24
 
 
 def test_data_parallel_attention_shares_the_experts() -> None:
     a = SPECS["deepseek-v3"]
     both = Placement(tp=1, dp=8, ep=8)
-    w, s = (rank_weights(a, both, Options(engine)) for engine in ("vllm", "sglang"))
+    w, s = (rank_weights(a, both, WeightOptions(engine)) for engine in ("vllm", "sglang"))
     experts = [next(c.bytes for c in x.components if c.role == "experts") for x in (w, s)]
     assert experts[0] == experts[1] == pytest.approx(656e9 / 8, rel=0.01)
     dense = [next(c.bytes for c in x.components if c.role == "mlp") for x in (w, s)]
@@ -155,14 +155,14 @@ def test_data_parallel_attention_shares_the_experts() -> None:
 
 def test_mtp_layers_and_towers_are_options() -> None:
     a, vision = SPECS["deepseek-v3"], SPECS["gemma-3-27b"]
-    assert rank_weights(a, Placement(), Options(mtp=True)).bytes - place(a).bytes > 10.9 * GIB
-    assert place(vision).bytes - rank_weights(vision, Placement(), Options(towers=False)).bytes > 800 * MIB
+    assert rank_weights(a, Placement(), WeightOptions(mtp=True)).bytes - place(a).bytes > 10.9 * GIB
+    assert place(vision).bytes - rank_weights(vision, Placement(), WeightOptions(towers=False)).bytes > 800 * MIB
 
 
 def test_kernels_pad_mxfp4_experts() -> None:
     a = SPECS["gpt-oss-20b"]
     sizes = {
-        gpu: rank_weights(a, Placement(), Options(device=hardware.device(gpu))).bytes / GIB
+        gpu: rank_weights(a, Placement(), WeightOptions(device=hardware.device(gpu))).bytes / GIB
         for gpu in ("a100-sxm-80gb", "h100-sxm-80gb", "arc-pro-b60-24gb")
     }
     assert sizes == pytest.approx({"a100-sxm-80gb": 13.72, "h100-sxm-80gb": 13.41, "arc-pro-b60-24gb": 12.87}, abs=0.02)
@@ -170,7 +170,9 @@ def test_kernels_pad_mxfp4_experts() -> None:
 
 def test_fp8_without_fp8_units_has_wider_scales() -> None:
     a = quantize_as(SPECS["llama-3.1-8b"], "fp8")
-    old, new = (rank_weights(a, Placement(), Options(device=hardware.device(gpu))).tensor_bytes for gpu in ("rtx-3090", "rtx-4090"))
+    old, new = (
+        rank_weights(a, Placement(), WeightOptions(device=hardware.device(gpu))).tensor_bytes for gpu in ("rtx-3090", "rtx-4090")
+    )
     linear = 8030261248 - 2 * 128256 * 4096 - 65 * 4096
     assert old - new == linear // 128 * 2 - linear // 128**2 * 4
 
@@ -205,15 +207,15 @@ def test_llama_cpp_leaves_the_embedding_on_the_cpu() -> None:
 )
 def test_what_cannot_be_names_the_rule(name: str, engine: str, split: dict[str, int], said: str) -> None:
     with pytest.raises(UsageError) as raised:
-        validate(SPECS[name], Placement(**split), Options(engine))
+        validate(SPECS[name], Placement(**split), WeightOptions(engine))
     assert said in raised.value.message
 
 
 def test_what_can_be() -> None:
-    assert not why_not(SPECS["deepseek-v3"], Placement(tp=8, dcp=8), Options())
-    assert not why_not(SPECS["deepseek-v3"], Placement(tp=16, pp=2), Options())
-    assert not why_not(SPECS["gpt-oss-120b"], Placement(tp=8), Options())
-    assert not why_not(SPECS["llama-3.1-8b"], Placement(tp=16, dcp=2), Options())
+    assert not why_not(SPECS["deepseek-v3"], Placement(tp=8, dcp=8), WeightOptions())
+    assert not why_not(SPECS["deepseek-v3"], Placement(tp=16, pp=2), WeightOptions())
+    assert not why_not(SPECS["gpt-oss-120b"], Placement(tp=8), WeightOptions())
+    assert not why_not(SPECS["llama-3.1-8b"], Placement(tp=16, dcp=2), WeightOptions())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from archcalc.analysis.fit import Ask, plans
 from archcalc.engines.placement import Placement, cuts_blocks
 from archcalc.engines.vllm import start
 from archcalc.engines.vllm.served import lacks_method
-from archcalc.engines.weights import Options
+from archcalc.engines.weights import WeightOptions
 from archcalc.errors import UnsupportedError
 from conftest import Run
 
@@ -193,7 +193,7 @@ def test_free_memory_is_part_of_what_is_seen() -> None:
 def test_blocks_of_a_quantization_against_ranks(name: str, quantization: dict[str, object], tp: int, said: str) -> None:
     architecture = zoo.spec(name)
     assert architecture is not None
-    found = cuts_blocks(architecture._replace(quantization=quantization), Placement(tp), Options())
+    found = cuts_blocks(architecture._replace(quantization=quantization), Placement(tp), WeightOptions())
     assert (said in found) if said else not found
 
 

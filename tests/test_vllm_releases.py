@@ -119,7 +119,9 @@ def test_the_planner_plans_as_the_release_does(version: str) -> None:
 def through_config(p: Plan) -> dict[str, int | float]:
     architecture = load(str(p.config), offline=True).architecture
     tp = max(p.tp, p.dcp)
-    options = vllm.Options(tp=tp, dcp=p.dcp, max_num_batched_tokens=p.batched, version=p.version, prefix_caching=p.mode != "none")
+    options = vllm.CacheOptions(
+        tp=tp, dcp=p.dcp, max_num_batched_tokens=p.batched, version=p.version, prefix_caching=p.mode != "none"
+    )
     # The rows take a bfloat16 cache; DeepSeek-V3.2 had packed rows by itself in 0.11.0 alone.
     dtype = "bf16" if p.version == "0.11.0" else None
     return dict(vllm.allocate(architecture, Workload(p.max_model_len, 1, dtype), options, p.available).details)
@@ -173,7 +175,7 @@ def test_what_is_no_version(text: str) -> None:
 
 def test_a_start_without_room_for_a_request_is_told() -> None:
     a = load("gemma-3-27b", offline=True).architecture
-    made = vllm.allocate(a, Workload(131072), vllm.Options(version="0.18.0", max_num_batched_tokens=2048), 1 << 30)
+    made = vllm.allocate(a, Workload(131072), vllm.CacheOptions(version="0.18.0", max_num_batched_tokens=2048), 1 << 30)
     assert made.details["max_concurrency"] < 1
     assert any("room for" in note for note in made.notes)
 

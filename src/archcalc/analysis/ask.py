@@ -10,7 +10,7 @@ from archcalc.commands import environment
 from archcalc.commands.effects import effect
 from archcalc.commands.flags import Read, read
 from archcalc.commands.words import MODELFILE, NAMES, Command
-from archcalc.engines.asked import Asked, Options
+from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
 
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlx": "mlx"}
@@ -28,7 +28,7 @@ class Understood(NamedTuple):
     container or environment leaves to it, the words that say so, and whether they are the container's, where any do."""
 
     asked: Asked
-    options: Options
+    options: FlagsRead
     notes: tuple[str, ...]
     line: str
     visible: tuple[int, str, bool] | None = None
@@ -136,7 +136,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
     if command.program == MODELFILE:
         name = shlex.quote(re.sub(r"[^a-z0-9.-]+", "-", command.words[0].rpartition("/")[2].lower().removesuffix(".gguf")))
         line = f"ollama create {name} -f Modelfile && ollama run {name}"
-    return Understood(asked, Options(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible)
+    return Understood(asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible)
 
 
 def _devices(found: Read) -> tuple[int, str, bool] | None:

@@ -28,8 +28,7 @@ from archcalc.engines.plan import (
     longest_of,
     machines,
 )
-from archcalc.engines.weights import Options as WeightOptions
-from archcalc.engines.weights import kept
+from archcalc.engines.weights import WeightOptions, kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device
 from archcalc.model import Architecture

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from archcalc.engines.placement import Component, Placement, RankWeights, rank_weights
+from archcalc.engines.placement import ComponentBytes, Placement, RankWeights, rank_weights
 from archcalc.engines.plan import Ask, machines
-from archcalc.engines.weights import Options, kept
+from archcalc.engines.weights import WeightOptions, kept
 from archcalc.model import Architecture
 
 
 def added(found: RankWeights, size: int) -> RankWeights:
     """So many bytes more on every rank."""
-    more = (*found.components, Component("other", "other", size))
+    more = (*found.components, ComponentBytes("other", "other", size))
     return found._replace(
         bytes=found.bytes + size,
         tensor_bytes=found.tensor_bytes + size,
@@ -19,7 +19,7 @@ def added(found: RankWeights, size: int) -> RankWeights:
     )
 
 
-def draft_bytes(draft: Architecture, placement: Placement, options: Options) -> int:
+def draft_bytes(draft: Architecture, placement: Placement, options: WeightOptions) -> int:
     """What a draft model takes of the last stage, split over the same ranks."""
     own = options._replace(mtp=False)
     return rank_weights(draft, Placement(tp=placement.tp), own, kept(draft, own)).bytes

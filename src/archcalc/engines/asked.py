@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     passed_over: frozenset[str] = frozenset()
 
 
-class Options(NamedTuple):
+class FlagsRead(NamedTuple):
     """What became of the flags of a command: used in the figures, without effect on memory, or not modelled."""
 
     used: dict[str, str]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
-    from archcalc.engines.weights import Keep, Options
+    from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
     from archcalc.model import Architecture
 
@@ -250,7 +250,7 @@ class Server(Engine):
         Raises `UsageError` for a storage that it never holds."""
 
     @abstractmethod
-    def keep(self, architecture: Architecture, options: Options) -> Keep:
+    def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         """How tensors are kept after loading."""
 
     def storages(self, architecture: Architecture) -> tuple[str | None, ...]:
@@ -314,7 +314,7 @@ class Server(Engine):
         return {}
 
     def weight_options(self, own: Any) -> dict[str, Any]:
-        """What a command's settings say of the weights that are loaded, as fields of `weights.Options`."""
+        """What a command's settings say of the weights that are loaded, as fields of `weights.WeightOptions`."""
         return {}
 
     def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:

@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from archcalc.engines.engine import DEFAULT, Server, server
-from archcalc.engines.weights import VOCAB_PADDING, Kept, Options, kept
+from archcalc.engines.weights import VOCAB_PADDING, Kept, WeightOptions, kept
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Part, Role
 
@@ -42,7 +42,7 @@ class Placement(NamedTuple):
         return self.tp * self.pp * self.dp
 
 
-class Component(NamedTuple):
+class ComponentBytes(NamedTuple):
     """The bytes of one role in one part, on the fullest rank."""
 
     part: Part
@@ -65,7 +65,7 @@ class RankWeights(NamedTuple):
     tensor_bytes: int
     tables_bytes: int
     rounding_bytes: int
-    components: tuple[Component, ...]
+    components: tuple[ComponentBytes, ...]
     stages: tuple[int, ...]
     fullest: int
     total_bytes: int
@@ -73,7 +73,7 @@ class RankWeights(NamedTuple):
     streamed_bytes: int = 0
     streamed_head_bytes: int = 0
     heads_gpu: int | None = None
-    left: tuple[Component, ...] = ()
+    left: tuple[ComponentBytes, ...] = ()
     layers_here: frozenset[int] | None = None
     layers_away: frozenset[int] = frozenset()
 
@@ -100,7 +100,7 @@ def even(placement: Placement, machines: int) -> bool:
     return all(each % ways == 0 or ways % each == 0 for ways in (placement.tp, placement.tp * placement.pp))
 
 
-def why_not(architecture: Architecture, placement: Placement, options: Options) -> str:
+def why_not(architecture: Architecture, placement: Placement, options: WeightOptions) -> str:
     """Why the engine cannot place the model so, naming the rule; empty where it can."""
     tp, pp, ep, dp, dcp = placement
     for name, ways in zip(Placement._fields, placement, strict=True):
@@ -135,7 +135,7 @@ def why_not(architecture: Architecture, placement: Placement, options: Options) 
     return ""
 
 
-def cuts_blocks(architecture: Architecture, placement: Placement, options: Options) -> str:
+def cuts_blocks(architecture: Architecture, placement: Placement, options: WeightOptions) -> str:
     """Why the blocks or groups that share a scale cannot be split so, for weights quantized as the config says; empty where they can.
     What an engine quantizes as it loads has its blocks within each rank.
 
@@ -167,7 +167,7 @@ def cuts_blocks(architecture: Architecture, placement: Placement, options: Optio
     return ""
 
 
-def validate(architecture: Architecture, placement: Placement, options: Options) -> None:
+def validate(architecture: Architecture, placement: Placement, options: WeightOptions) -> None:
     """Raises `UsageError` where the engine cannot place the model so."""
     why = why_not(architecture, placement, options)
     if why:
@@ -247,7 +247,7 @@ def _dcp_cannot(architecture: Architecture, tp: int, dcp: int) -> str:
 def rank_weights(
     architecture: Architecture,
     placement: Placement,
-    options: Options,
+    options: WeightOptions,
     tensors: Sequence[Kept] | None = None,
 ) -> RankWeights:
     """The weights on the fullest GPU. `tensors` is what `kept(architecture, options)` gave before, for callers that try many placements."""
@@ -306,7 +306,7 @@ def rank_weights(
     tables = tables_bytes(architecture, options)
     stages = tuple(sum(found.values()) + tables + extra for found, extra in zip(sums, rounding, strict=True))
     fullest = stages.index(max(stages))
-    components = tuple(Component(part, role, size) for (part, role), size in sums[fullest].items())
+    components = tuple(ComponentBytes(part, role, size) for (part, role), size in sums[fullest].items())
     return RankWeights(
         stages[fullest], sum(c.bytes for c in components), tables, rounding[fullest], components, stages, fullest, total, on_cpu
     )
@@ -361,7 +361,7 @@ def _ends(sizes: Sequence[tuple[int, int]], layers: int) -> int:
     return lost * layers // sample
 
 
-def tables_bytes(architecture: Architecture, options: Options) -> int:
+def tables_bytes(architecture: Architecture, options: WeightOptions) -> int:
     """Cosines and sines of the rotary embedding for every position, in the model's dtype, for engines that keep them on every GPU.
 
     Source: vLLM 0.33, layers/rotary_embedding/base.py `RotaryEmbeddingBase`.

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
-from archcalc.engines.weights import Kept
-from archcalc.engines.weights import Options as WeightOptions
+from archcalc.engines.weights import Kept, WeightOptions
 from archcalc.errors import ContextError, UsageError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture

@@ -73,7 +73,7 @@ class Kept(NamedTuple):
     gpu: bool = True
 
 
-class Options(NamedTuple):
+class WeightOptions(NamedTuple):
     """What decides how weights are kept, beyond the model.
 
     `version` is the engine's, None for the newest known. Without a `device` the kernels are those of a current NVIDIA GPU. `dtype` is what
@@ -90,7 +90,7 @@ class Options(NamedTuple):
     online: bool = False
 
 
-def kept(architecture: Architecture, options: Options) -> list[Kept]:
+def kept(architecture: Architecture, options: WeightOptions) -> list[Kept]:
     """Every tensor that the engine keeps."""
     keep = server(options.engine).keep(architecture, options)
     found: dict[tuple[object, ...], Kept] = {}
@@ -136,7 +136,7 @@ class Keep:
     embeds_on_cpu = False
     towers: Place = "every"
 
-    def __init__(self, architecture: Architecture, options: Options) -> None:
+    def __init__(self, architecture: Architecture, options: WeightOptions) -> None:
         facts = architecture.facts
         self.tied = facts.tied_embeddings
         self.heads, self.kv_heads = facts.heads, facts.kv_heads
@@ -197,7 +197,7 @@ class JoinedKeep(Keep):
 
     joins = True
 
-    def __init__(self, architecture: Architecture, options: Options) -> None:
+    def __init__(self, architecture: Architecture, options: WeightOptions) -> None:
         super().__init__(architecture, options)
         half = architecture.dtype if architecture.dtype in _HALF else "BF16"
         self.dtype = options.dtype or half
@@ -252,7 +252,7 @@ class Tiles(NamedTuple):
     bias_bytes: int
 
 
-def mxfp4_tiles(architecture: Architecture, options: Options, *, triton: bool, narrow: bool) -> Tiles | None:
+def mxfp4_tiles(architecture: Architecture, options: WeightOptions, *, triton: bool, narrow: bool) -> Tiles | None:
     """What the kernels of MXFP4 experts take on a GPU: `triton` where Hopper runs Triton's, `narrow` where Blackwell pads columns to 128.
 
     vLLM 0.33, fused_moe/oracle/mxfp4.py `mxfp4_round_up_hidden_size_and_intermediate_size` and `select_mxfp4_moe_backend`; vLLM

@@ -20,7 +20,7 @@ from archcalc.analysis.speed.forecast import (
 from archcalc.analysis.speed.terms import Load
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.engine import server
-from archcalc.engines.placement import Component, Placement, rank_weights
+from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import offers
 
@@ -80,7 +80,7 @@ def work_of(found: Plans, fit: Fit) -> Work:
 def _work(found: Plans, fit: Fit) -> Work:
     p, model, weights = fit.placement, found.model, fit.weights
     if p.pp == 1:
-        components: Iterable[Component] = (*weights.components, *weights.left)
+        components: Iterable[ComponentBytes] = (*weights.components, *weights.left)
     else:
         # The fullest stage is not all of them.
         components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from archcalc.analysis.flops import attention_terms, decode_flops, head_flops
-from archcalc.engines.placement import Component, Placement
+from archcalc.engines.placement import ComponentBytes, Placement
 from archcalc.model import Architecture, Cache
 
 
@@ -114,10 +114,10 @@ def _visible(tokens: int, before: int, s: Reads) -> float:
 
 def work(
     architecture: Architecture,
-    components: Iterable[Component],
+    components: Iterable[ComponentBytes],
     placement: Placement,
     kv_bytes: float,
-    left: Iterable[Component] = (),
+    left: Iterable[ComponentBytes] = (),
 ) -> Work:
     """The work of a step. `components` are the weights of one rank over all stages, those of them in the CPU's memory too, which `left`
     are; `kv_bytes` the bytes of a cached element."""

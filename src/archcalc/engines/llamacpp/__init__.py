@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start, Taken
-    from archcalc.engines.weights import Keep, Options
+    from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
     from archcalc.model import Architecture
 
@@ -66,7 +66,7 @@ class LlamaCpp(Server):
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.llamacpp import cache
 
-        return cache.allocate(architecture, work, cache.Options(**options))
+        return cache.allocate(architecture, work, cache.CacheOptions(**options))
 
     def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
         from archcalc.errors import UsageError
@@ -123,7 +123,7 @@ class LlamaCpp(Server):
                 return (None,)
         return self.ladder
 
-    def keep(self, architecture: Architecture, options: Options) -> Keep:
+    def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         from archcalc.engines.llamacpp.weights import LlamaKeep
 
         return LlamaKeep(architecture, options)

@@ -10,7 +10,7 @@ from archcalc.engines.budget import GIB, Budget, Serving, Term, budgeted, cuda_c
 from archcalc.engines.llamacpp import cache as llamacpp
 from archcalc.engines.llamacpp.layout import CPU, Layout, devices_of, lay_out, on_cpu
 from archcalc.engines.llamacpp.settings import Settings
-from archcalc.engines.placement import Component, RankWeights
+from archcalc.engines.placement import ComponentBytes, RankWeights
 from archcalc.figures.checkpoint import inventory, storage_bytes
 from archcalc.model import Architecture
 
@@ -60,7 +60,7 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
     return made._replace(gpu=weights.fullest, stages=weights.stages)
 
 
-def compute(architecture: Architecture, context: int, sequences: int, options: llamacpp.Options) -> int:
+def compute(architecture: Architecture, context: int, sequences: int, options: llamacpp.CacheOptions) -> int:
     """The buffer of one computation, in bytes."""
     return int(llamacpp.allocate(architecture, Workload(context, sequences), options).details["compute_buffer_bytes"])
 
@@ -75,13 +75,13 @@ def in_pipeline(architecture: Architecture, own: Settings | None, gpus: int) -> 
     return gpus > 1 and whole and own.split and not (own.cache_on_cpu or own.overrides or own.cpu_experts or own.experts_on_cpu)
 
 
-def options_of(own: Settings | None, sequences: int) -> llamacpp.Options:
+def options_of(own: Settings | None, sequences: int) -> llamacpp.CacheOptions:
     """The cache's options that a command sets."""
     if own is None:
-        return llamacpp.Options()
+        return llamacpp.CacheOptions()
     # A draft is verified with the token before it (tools/server/server-context.cpp `server_output_limits`).
     outputs = own.slots * (1 + own.draft_tokens) if own.serves else 0
-    return llamacpp.Options(
+    return llamacpp.CacheOptions(
         n_parallel=own.slots if own.unified else sequences, kv_unified=own.unified, n_ubatch=own.ubatch, swa_full=own.swa_full,
         flash_attn=own.flash, cache_type_v=own.type_v, n_rs_seq=own.draft_tokens if own.rolls_back else 0, n_outputs=outputs,
         wide_masks=own.wide_masks,
@@ -100,7 +100,7 @@ def drafting(own: Settings, architecture: Architecture) -> Architecture | None:
     return architecture._replace(stacks=stacks, groups=groups) if stacks else None
 
 
-def draft_options(own: Settings, sequences: int) -> llamacpp.Options:
+def draft_options(own: Settings, sequences: int) -> llamacpp.CacheOptions:
     """A draft's context is the target's, but for the types of its cache and the logits of one row a slot.
 
     Source: llama.cpp 0c1e57098, common/speculative.cpp `common_base_params_to_speculative`, `common_speculative_init_result`.
@@ -121,13 +121,13 @@ def draft_cache(own: Settings, architecture: Architecture, context: int, sequenc
 def draft_weights(draft: Architecture, ask: Ask) -> tuple[int, int]:
     """What GPUs hold of the draft, in its own file type or else the model's, and what the CPU does."""
     from archcalc.engines.engine import server
-    from archcalc.engines.weights import Options, kept
+    from archcalc.engines.weights import WeightOptions, kept
     from archcalc.quant import method_of
 
     own: Settings = ask.own
     as_it_is = own.draft is None or method_of(draft.quantization or {}) == "gguf"
     held = draft if as_it_is else server("llama.cpp").load(draft, own.draft_quant or ask.quant, ask.gpus.device)[0]
-    tensors = kept(held, Options("llama.cpp", ask.version, ask.gpus.device, towers=False))
+    tensors = kept(held, WeightOptions("llama.cpp", ask.version, ask.gpus.device, towers=False))
     layout = lay_out(tensors, held.layers, 1, Settings(gpu_layers=own.draft_layers), [1])
     return layout.weights[0], layout.on_cpu
 
@@ -179,10 +179,10 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
     for of, away in held.layout.left.items():
         parts[of] -= away
     whole = max(1, sum(parts.values()))
-    components = [Component(part, role, n * size // whole) for (part, role), n in parts.items()]  # type: ignore[arg-type]
+    components = [ComponentBytes(part, role, n * size // whole) for (part, role), n in parts.items()]  # type: ignore[arg-type]
     if components:
         components[0] = components[0]._replace(bytes=components[0].bytes + size - sum(c.bytes for c in components))
-    left = tuple(Component(part, role, n) for (part, role), n in held.layout.left.items())  # type: ignore[arg-type]
+    left = tuple(ComponentBytes(part, role, n) for (part, role), n in held.layout.left.items())  # type: ignore[arg-type]
     alone = ask.gpus.device.shared_memory or not own.streams
     streamed, head = (0, 0) if alone else streamed_weights(model, ask)
     memories = [d.visible_bytes for d in ask.gpus.each]

@@ -76,7 +76,7 @@ _ROLLBACK = frozenset(
 _NOT_MODELLED = frozenset({"dots3note"})
 
 
-class Options(NamedTuple):
+class CacheOptions(NamedTuple):
     """llama.cpp's own options: slots (`-np`; the workload's sequences by default), `-kvu`, `-ub`, `--swa-full`, `-fa`, cache types of keys
     and values, and states kept for speculative rollback. `n_outputs` are the rows of logits that are reserved, 0 for one of each token.
 
@@ -144,7 +144,7 @@ def pad(n: int) -> int:
     return -(-n // PAD) * PAD
 
 
-def cells(n_ctx: int, n_seq_max: int, options: Options) -> Cells:
+def cells(n_ctx: int, n_seq_max: int, options: CacheOptions) -> Cells:
     """The context of `n_ctx` tokens (`-c`) shared among sequences, or cut into as many parts, each padded to 256."""
     n_ctx = pad(n_ctx)
     base = n_ctx if options.kv_unified else pad(n_ctx // n_seq_max)
@@ -226,7 +226,7 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
     return [row._replace(layers=layers) for row, layers in found.items()]
 
 
-def layer_bytes(architecture: Architecture, work: Workload, options: Options) -> tuple[list[int], list[int]]:
+def layer_bytes(architecture: Architecture, work: Workload, options: CacheOptions) -> tuple[list[int], list[int]]:
     """What each layer of the decoder caches, and its recurrent state, in the order of the layers; all add up to `allocate`'s bytes."""
     name = architecture_name(architecture)
     type_k = _type(work.kv_dtype or "f16")
@@ -300,9 +300,9 @@ def _row(cache: Cache, name: str, slides: bool, values: int) -> Row:
     return Row(cache.kind if window else "full", window, 1, cache.heads * cache.key_dim, cache.heads * cache.value_dim)
 
 
-def allocate(architecture: Architecture, work: Workload, options: Options | None = None) -> Allocation:
+def allocate(architecture: Architecture, work: Workload, options: CacheOptions | None = None) -> Allocation:
     """The buffers of a context that gives each of `batch` sequences `context_tokens` tokens."""
-    options = options or Options()
+    options = options or CacheOptions()
     type_k = _type(work.kv_dtype or "f16")
     type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
     if not options.flash_attn and TYPES[type_v][1] > 1:
@@ -364,7 +364,7 @@ def _check_blocks(architecture: Architecture, type_k: str, type_v: str) -> None:
                 )
 
 
-def _figures(rows: Sequence[Row], grid: Cells, type_k: str, type_v: str, options: Options) -> list[Figure]:
+def _figures(rows: Sequence[Row], grid: Cells, type_k: str, type_v: str, options: CacheOptions) -> list[Figure]:
     out = []
     for row, size in zip(rows, cache_bytes(rows, grid, type_k, type_v, options.flash_attn), strict=True):
         n, count = grid.of(row), grid.streams_of(row)
@@ -379,7 +379,7 @@ def _figures(rows: Sequence[Row], grid: Cells, type_k: str, type_v: str, options
     return out
 
 
-def _states(architecture: Architecture, name: str, n_seq: int, options: Options) -> list[Figure]:
+def _states(architecture: Architecture, name: str, n_seq: int, options: CacheOptions) -> list[Figure]:
     rollback = options.n_rs_seq if name in _ROLLBACK else 0
     out = []
     for held in held_caches(architecture):
@@ -420,7 +420,7 @@ def _centred(architecture: Architecture) -> bool:
     return not _CENTRED.isdisjoint(found | {step.kind for layer in layers for step in layer.steps if isinstance(step, Bare)})
 
 
-def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: Options, type_k: str, type_v: str) -> int:
+def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: CacheOptions, type_k: str, type_v: str) -> int:
     """What the graph of one micro-batch needs on a GPU, as ggml's allocator lays it out.
 
     llama-server since 2026 asks for the logits of its slots alone. A weight that lies in the CPU's memory is copied to the GPU for a batch,

@@ -164,7 +164,7 @@ class _Fit:
         places = devices_of(self.layers, count, own, self.memories)[: self.layers]
         copies = llamacpp.PIPELINE_COPIES if in_pipeline(model.architecture, own, count) else 1
         options = options_of(own, sequences)._replace(copies=copies, streamed_bytes=streamed, streamed_head_bytes=head)
-        found, reserved = [], dict[llamacpp.Options, int]()
+        found, reserved = [], dict[llamacpp.CacheOptions, int]()
         for gpu, device in enumerate(self.devices):
             here = options._replace(
                 head_here=layout.head in (CPU, gpu),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start, Taken
-    from archcalc.engines.weights import Keep, Options
+    from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
     from archcalc.model import Architecture
 
@@ -98,7 +98,7 @@ class Mlx(Server):
             )
         return asked, quant or method
 
-    def keep(self, architecture: Architecture, options: Options) -> Keep:
+    def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         from archcalc.engines.weights import Keep
 
         return Keep(architecture, options)

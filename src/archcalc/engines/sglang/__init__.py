@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start, Taken
     from archcalc.engines.served import Registry
-    from archcalc.engines.weights import Keep, Options
+    from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
     from archcalc.model import Architecture
 
@@ -69,7 +69,7 @@ class Sglang(Server):
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.sglang import cache
 
-        return cache.allocate(architecture, work, cache.Options(**options))
+        return cache.allocate(architecture, work, cache.CacheOptions(**options))
 
     def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
         from archcalc.engines.sglang.pool import settings_of
@@ -100,7 +100,7 @@ class Sglang(Server):
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
 
-    def keep(self, architecture: Architecture, options: Options) -> Keep:
+    def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         from archcalc.engines.sglang.weights import SglangKeep
 
         return SglangKeep(architecture, options)

@@ -58,7 +58,7 @@ _PACKED_PAGE, _TILE, _ROTARY, _SCALES = 256, 576, 64, 8
 _RATIO, _PACKED_RATIO = 0.8, 0.1
 
 
-class Options(NamedTuple):
+class CacheOptions(NamedTuple):
     """SGLang's own options, by its names. `radix_cache` False is `--disable-radix-cache`. `page_size` and `swa_full_tokens_ratio` None
     are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1. `float32`: the model, and so a cache of its dtype, is in float32."""
 
@@ -120,7 +120,7 @@ def cache_dtype(architecture: Architecture, asked: str | None) -> str:
     return dtype
 
 
-def cache_cell(architecture: Architecture, cache: Cache, dtype: str, options: Options, sparse: bool) -> Fraction:
+def cache_cell(architecture: Architecture, cache: Cache, dtype: str, options: CacheOptions, sparse: bool) -> Fraction:
     """Bytes of one token in one layer on one rank. MLA's latent and index keys are on every rank whole; DCP splits tokens, and so the
     heads among fewer ranks. `sparse` is MLA with an indexer."""
     width = 1 if dtype.startswith(("fp8", "mxfp8")) else 4 if options.float32 and dtype == "auto" else 2
@@ -170,7 +170,7 @@ def _buffer(architecture: Architecture, cache: Cache) -> tuple[Fraction, int]:
     return of_token, of_request
 
 
-def state_bytes(cache: Cache, options: Options) -> int:
+def state_bytes(cache: Cache, options: CacheOptions) -> int:
     """Bytes of one layer's state on one rank: convolutions in bf16, matrices in the config's dtype, else fp32."""
     total = 0
     for state in cache.states:
@@ -187,7 +187,7 @@ def state_bytes(cache: Cache, options: Options) -> int:
     return total
 
 
-def cells(architecture: Architecture, dtype: str, options: Options) -> Cells:
+def cells(architecture: Architecture, dtype: str, options: CacheOptions) -> Cells:
     """All layers' cells, sliding ones apart where the model has a pool for them."""
     _check(architecture, options)
     slides = (
@@ -218,14 +218,14 @@ def _sparse(architecture: Architecture) -> bool:
     return {"latent", "index"} <= {held.cache.kind for held in held_caches(architecture)}
 
 
-def settled(architecture: Architecture, options: Options) -> tuple[int, float]:
+def settled(architecture: Architecture, options: CacheOptions) -> tuple[int, float]:
     """The page and the sliding layers' share, asked for or the model's."""
     packed = is_one_of(architecture, _PACKED_ROWS)
     page = options.page_size or (_PACKED_PAGE if packed else 1)
     return page, options.swa_full_tokens_ratio or (_PACKED_RATIO if packed else _RATIO)
 
 
-def _check(architecture: Architecture, options: Options) -> None:
+def _check(architecture: Architecture, options: CacheOptions) -> None:
     if is_one_of(architecture, _NOT_MODELLED):
         raise UnsupportedError(
             f"SGLang: the caches of {classes_of(architecture)[0]} are laid out by code of their own, which is not modelled"
@@ -239,7 +239,7 @@ def _check(architecture: Architecture, options: Options) -> None:
         )
 
 
-def slots_per_request(architecture: Architecture, options: Options) -> int:
+def slots_per_request(architecture: Architecture, options: CacheOptions) -> int:
     """State slots that a running request takes: its own, and those that the radix cache keeps or tracks for it."""
     if not options.radix_cache:
         return _SLOTS_WITHOUT_CACHE
@@ -262,10 +262,14 @@ def chunk_and_batch(gpu_mib: int, tp: int) -> tuple[int, int]:
 
 
 def pools(
-    architecture: Architecture, rest_bytes: int, context_tokens: int, kv_dtype: str | None = None, options: Options | None = None
+    architecture: Architecture,
+    rest_bytes: int,
+    context_tokens: int,
+    kv_dtype: str | None = None,
+    options: CacheOptions | None = None,
 ) -> Pools:
     """What `rest_bytes` hold: memory free after loading, less what `--mem-fraction-static` leaves alone."""
-    options = options or Options()
+    options = options or CacheOptions()
     each = cells(architecture, cache_dtype(architecture, kv_dtype), options)
     page, ratio = settled(architecture, options)
     slots, requests = 0, None
@@ -300,9 +304,9 @@ def pools(
 # The figures
 
 
-def allocate(architecture: Architecture, work: Workload, options: Options | None = None) -> Allocation:
+def allocate(architecture: Architecture, work: Workload, options: CacheOptions | None = None) -> Allocation:
     """The pools that hold `batch` requests of the context at once: their tokens, and a page that padding is written to."""
-    options = options or Options()
+    options = options or CacheOptions()
     dtype = cache_dtype(architecture, work.kv_dtype)
     each = cells(architecture, dtype, options)
     page, ratio = settled(architecture, options)
@@ -337,7 +341,7 @@ def allocate(architecture: Architecture, work: Workload, options: Options | None
     )
 
 
-def _rule(architecture: Architecture, each: Cells, tokens: int, ratio: float, split: bool, options: Options) -> str:
+def _rule(architecture: Architecture, each: Cells, tokens: int, ratio: float, split: bool, options: CacheOptions) -> str:
     rule = f"{tokens:,} token slots and a page for padding"
     if split:
         rule += f"; {ratio:g} of them in sliding layers"
@@ -352,7 +356,7 @@ def _number(cell: Fraction) -> int | float:
     return int(cell) if cell.denominator == 1 else float(cell)
 
 
-def _state_figure(held: Held, slots: int, options: Options) -> Figure:
+def _state_figure(held: Held, slots: int, options: CacheOptions) -> Figure:
     one = state_bytes(held.cache, options)
     size = held.layers * one * (slots + 1)
     text = times(layers_text(held.layers), f"{one:,} B", f"({slots} + 1) slots")
@@ -360,7 +364,7 @@ def _state_figure(held: Held, slots: int, options: Options) -> Figure:
 
 
 def _token_figures(
-    architecture: Architecture, held: Held, dtype: str, options: Options, tokens: int, swa: int, batch: int, split: bool
+    architecture: Architecture, held: Held, dtype: str, options: CacheOptions, tokens: int, swa: int, batch: int, split: bool
 ) -> list[Figure]:
     """The slots of one kind of layer, and the buffers of tokens that wait to be compressed."""
     cache, layers = held.cache, held.layers

@@ -13,14 +13,14 @@ from archcalc.engines.sglang.settings import Settings
 from archcalc.model import Architecture
 
 
-def options_of(architecture: Architecture, placement: Placement, ask: Ask) -> cache.Options:
+def options_of(architecture: Architecture, placement: Placement, ask: Ask) -> cache.CacheOptions:
     """The pool's options: those of the placement, and what a command sets."""
-    options = cache.Options(tp=placement.tp, dcp=placement.dcp, version=ask.version)
+    options = cache.CacheOptions(tp=placement.tp, dcp=placement.dcp, version=ask.version)
     return options if ask.own is None else options._replace(**settings_of(architecture, ask.own))
 
 
 def settings_of(architecture: Architecture, own: Settings) -> dict[str, Any]:
-    """What a command sets of the pool, as fields of `cache.Options`."""
+    """What a command sets of the pool, as fields of `cache.CacheOptions`."""
     drafts = sum(len(s.pattern) for s in architecture.stacks if s.part == "mtp") if own.mtp else 0
     return {
         "page_size": own.page, "swa_full_tokens_ratio": own.swa_ratio, "mamba_full_memory_ratio": own.state_share,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from archcalc.engines.budget import capability
 from archcalc.engines.sglang.rules import since
-from archcalc.engines.weights import JoinedKeep, Options, Piece, mxfp4_tiles
+from archcalc.engines.weights import JoinedKeep, Piece, WeightOptions, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
 from archcalc.model import Architecture
 
 
 class SglangKeep(JoinedKeep):
-    def __init__(self, architecture: Architecture, options: Options) -> None:
+    def __init__(self, architecture: Architecture, options: WeightOptions) -> None:
         super().__init__(architecture, options)
         self.tiles = mxfp4_tiles(architecture, options, triton=True, narrow=True)
         self.hidden = architecture.facts.hidden_size
@@ -36,7 +36,7 @@ class SglangKeep(JoinedKeep):
         return Piece(tensor.elements * (1 if entry.dtype.startswith("F8") else 2), tensor.shard.units)
 
 
-def _order_kept(architecture: Architecture, options: Options) -> bool:
+def _order_kept(architecture: Architecture, options: WeightOptions) -> bool:
     """Whether experts run in Triton's kernel, whose loader leaves `w13_weight_g_idx` and the like as they were created.
 
     On AMD's GPUs, and on B200 and B300 for symmetric groups of 32 or 128 whose columns are not reordered.

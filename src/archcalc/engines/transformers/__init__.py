@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, Pooled, Start
-    from archcalc.engines.weights import Keep, Options
+    from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
     from archcalc.model import Architecture
 
@@ -43,7 +43,7 @@ class Transformers(Server):
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.transformers import cache
 
-        return cache.allocate(architecture, work, cache.Options(**options))
+        return cache.allocate(architecture, work, cache.CacheOptions(**options))
 
     def span(self) -> tuple[str, str]:
         from archcalc.engines.transformers.cache import NEWEST, VERSIONS
@@ -55,7 +55,7 @@ class Transformers(Server):
 
         return load(architecture, quant, device)
 
-    def keep(self, architecture: Architecture, options: Options) -> Keep:
+    def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         from archcalc.engines.transformers.weights import TransformersKeep
 
         return TransformersKeep(architecture, options)

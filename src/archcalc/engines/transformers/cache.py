@@ -55,7 +55,7 @@ VERSIONS = (
 NEWEST = "5.24.0"
 
 
-class Options(NamedTuple):
+class CacheOptions(NamedTuple):
     """`static` is `StaticCache`, of `max_cache_len` tokens (by default the workload's context)."""
 
     static: bool = False
@@ -63,9 +63,9 @@ class Options(NamedTuple):
     version: str | None = None
 
 
-def allocate(architecture: Architecture, work: Workload, options: Options | None = None) -> Allocation:
+def allocate(architecture: Architecture, work: Workload, options: CacheOptions | None = None) -> Allocation:
     """The cache after a prefill of the whole context and one step, when views of longer tensors are gone."""
-    options = options or Options()
+    options = options or CacheOptions()
     rules = as_of(NAME, VERSIONS, options.version)
     dtype = work.kv_dtype or _own_dtype(architecture)
     if dtype not in DTYPE_BYTES:
@@ -102,7 +102,7 @@ def _own_dtype(architecture: Architecture) -> str:
     return "fp32" if wide else default_dtype(architecture)
 
 
-def cached_rows(cache: Cache, tokens: int, options: Options, rules: Rules) -> tuple[int, str]:
+def cached_rows(cache: Cache, tokens: int, options: CacheOptions, rules: Rules) -> tuple[int, str]:
     """Tokens that one layer holds, and the same as text."""
     if options.static:
         length = options.max_cache_len or tokens
@@ -116,7 +116,7 @@ def cached_rows(cache: Cache, tokens: int, options: Options, rules: Rules) -> tu
     return min(tokens, cache.window - 1), f"min({tokens:,}, {cache.window:,} - 1) tokens"
 
 
-def _figure(held: Held, work: Workload, size: int, options: Options, rules: Rules) -> Figure:
+def _figure(held: Held, work: Workload, size: int, options: CacheOptions, rules: Rules) -> Figure:
     cache = held.cache
     if cache.unpooled:
         cache = Cache(cache.kind, 1, 2 * cache.key_dim + 1)
@@ -139,7 +139,7 @@ def _figure(held: Held, work: Workload, size: int, options: Options, rules: Rule
     )  # fmt: skip
 
 
-def _compressed(held: Held, work: Workload, size: int, options: Options, rules: Rules) -> Figure:
+def _compressed(held: Held, work: Workload, size: int, options: CacheOptions, rules: Rules) -> Figure:
     """Compressed rows, and in the model's dtype the tokens that wait for theirs to be full, with those of the row before where they
     overlap."""
     cache, n = held.cache, work.context_tokens

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
     from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
-    from archcalc.engines.vllm.cache import Options as CacheOptions
-    from archcalc.engines.weights import Keep, Options
+    from archcalc.engines.vllm.cache import CacheOptions
+    from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
     from archcalc.model import Architecture
 
@@ -30,13 +30,13 @@ _LARGER_SHARE, _SMALLER_STEP = 0.95, 2048
 
 
 _BESIDE = ("available_bytes", "blocks")
-"""Options of a pool that are no fields of `cache.Options`."""
+"""Options of a pool that are no fields of `cache.CacheOptions`."""
 
 
 def _own(options: Mapping[str, Any]) -> CacheOptions:
     from archcalc.engines.vllm import cache
 
-    return cache.Options(**{name: value for name, value in options.items() if name not in _BESIDE})
+    return cache.CacheOptions(**{name: value for name, value in options.items() if name not in _BESIDE})
 
 
 class Vllm(Server):
@@ -136,7 +136,7 @@ class Vllm(Server):
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
 
-    def keep(self, architecture: Architecture, options: Options) -> Keep:
+    def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         from archcalc.engines.vllm.weights import VllmKeep
 
         return VllmKeep(architecture, options)

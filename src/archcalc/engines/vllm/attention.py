@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from archcalc.engines._allocation import held_caches
 from archcalc.engines.served import is_one_of
-from archcalc.engines.vllm.cache import PACKED_ROWS, Options, asked_dtype
+from archcalc.engines.vllm.cache import PACKED_ROWS, CacheOptions, asked_dtype
 from archcalc.engines.vllm.rules import NEWEST, at_least
 from archcalc.model import Architecture
 
@@ -114,7 +114,7 @@ def lacks(
     return None
 
 
-def lacks_block(architecture: Architecture, kv_dtype: str | None, options: Options) -> tuple[str, str] | None:
+def lacks_block(architecture: Architecture, kv_dtype: str | None, options: CacheOptions) -> tuple[str, str] | None:
     """Why the release takes no blocks of that size, on the GPU that is named or on any of NVIDIA's; None where it does."""
     dtype = "auto" if kv_dtype is None else asked_dtype(architecture, kv_dtype, options)
     majors = _MAJORS if options.capability is None else (options.capability[0],)

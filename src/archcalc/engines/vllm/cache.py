@@ -54,7 +54,7 @@ _UNCOUNTED = ("turboquant_", "octave_", "ultraquant_", "nvfp4_4over6", "fp8_inc"
 """What `CacheDType` lists beside, since 0.18 to 0.33 (config/cache.py)."""
 
 
-class Options(NamedTuple):
+class CacheOptions(NamedTuple):
     """vLLM's own options, by its names, and the GPU's compute capability, whose kernels have wishes of their own (8.x Ampere and Ada,
     9.0 Hopper, 10.x and 12.x Blackwell). Without one, FlashMLA's block and no further wishes.
 
@@ -183,7 +183,7 @@ def _element(dtype: str, model_bytes: int) -> int:
     return model_bytes if dtype == "auto" else 2 if dtype in ("float16", "bfloat16") else 1
 
 
-def cache_dtype(architecture: Architecture, asked: str | None, options: Options) -> str:
+def cache_dtype(architecture: Architecture, asked: str | None, options: CacheOptions) -> str:
     """vLLM's name of the dtype that the cache is kept in, sparse MLA's forms resolved."""
     rule = rules(options.version)
     dtype = _ALIASES.get(asked, asked) if asked else "auto"
@@ -216,7 +216,7 @@ def cache_dtype(architecture: Architecture, asked: str | None, options: Options)
     return dtype
 
 
-def asked_dtype(architecture: Architecture, asked: str, options: Options) -> str:
+def asked_dtype(architecture: Architecture, asked: str, options: CacheOptions) -> str:
     """The dtype that backends are asked for: as it is named, and packed where the class's own config turns it into that."""
     made = cache_dtype(architecture, asked, options)
     packs = is_one_of(architecture, PACKED_ROWS) or (
@@ -229,7 +229,7 @@ def asked_dtype(architecture: Architecture, asked: str, options: Options) -> str
 _HALVES = {"fp16": "float16", "bf16": "bfloat16"}
 
 
-def _named(options: Options) -> str:
+def _named(options: CacheOptions) -> str:
     return f"{NAME} {options.version}" if options.version else NAME
 
 
@@ -259,13 +259,13 @@ def overflows_in_fp16(architecture: Architecture, version: str | None) -> bool:
     )
 
 
-def _model_dtype(architecture: Architecture, options: Options) -> str:
+def _model_dtype(architecture: Architecture, options: CacheOptions) -> str:
     """What `--dtype` says, in which a cache that is left to the engine is kept too (vLLM 0.33, utils/torch_utils.py
     `get_kv_cache_torch_dtype`); else what is served by itself."""
     return options.model_dtype or served_dtype(architecture, options.version, _generation(options))
 
 
-def _generation(options: Options) -> int | None:
+def _generation(options: CacheOptions) -> int | None:
     return options.capability[0] if options.capability else None
 
 
@@ -277,7 +277,7 @@ def _sparse(architecture: Architecture) -> bool:
 # States
 
 
-def state_bytes(architecture: Architecture, cache: Cache, options: Options, model_bytes: int) -> int:
+def state_bytes(architecture: Architecture, cache: Cache, options: CacheOptions, model_bytes: int) -> int:
     """Bytes of one layer's recurrent state on one rank: convolutions in the model's dtype, matrices mostly too."""
     total, names = 0, classes_of(architecture)
     for state in cache.states:
@@ -286,7 +286,7 @@ def state_bytes(architecture: Architecture, cache: Cache, options: Options, mode
     return total
 
 
-def _recurrent_width(names: Sequence[str], cache: Cache, state: State, options: Options, model_bytes: int) -> int:
+def _recurrent_width(names: Sequence[str], cache: Cache, state: State, options: CacheOptions, model_bytes: int) -> int:
     if options.mamba_ssm_cache_dtype:
         return DTYPE_BYTES[options.mamba_ssm_cache_dtype]
     if cache.recurrence == "kda":
@@ -300,7 +300,7 @@ def _recurrent_width(names: Sequence[str], cache: Cache, state: State, options: 
     return model_bytes
 
 
-def _rank_elements(state: State, options: Options) -> int:
+def _rank_elements(state: State, options: CacheOptions) -> int:
     """Elements of one rank. Groups fewer than ranks are replicated, heads must divide; a convolution keeps a column per draft token."""
     rows, *rest = state.shape
     if state.units >= options.tp:
@@ -322,9 +322,9 @@ def _rank_elements(state: State, options: Options) -> int:
 # Specs of a model
 
 
-def plan(architecture: Architecture, kv_dtype: str | None = None, options: Options | None = None) -> Plan:
+def plan(architecture: Architecture, kv_dtype: str | None = None, options: CacheOptions | None = None) -> Plan:
     """The groups of a model on each pipeline stage."""
-    options = options or Options()
+    options = options or CacheOptions()
     check_known(options.version)
     rule = rules(options.version)
     dtype = cache_dtype(architecture, kv_dtype, options)
@@ -363,7 +363,7 @@ def _unwindowed(spec: Spec) -> Spec:
     return spec._replace(form="full" if spec.form == "sliding" else "mla", window=None)
 
 
-def _drafting(draft: Architecture, target: Sequence[LayerSpec], dtype: str, options: Options, rule: Rules) -> list[LayerSpec]:
+def _drafting(draft: Architecture, target: Sequence[LayerSpec], dtype: str, options: CacheOptions, rule: Rules) -> list[LayerSpec]:
     """The layers of a draft model, behind the target's, in its blocks: they share its pool (v1/spec_decode/eagle.py)."""
     block = max((layer.spec.block for layer in target if layer.spec.form in ("full", "mla", "sliding")), default=DEFAULT_BLOCK)
     alone = options._replace(mtp=False, draft=None, block_size=block)
@@ -377,7 +377,7 @@ class Frame(NamedTuple):
 
     architecture: Architecture
     dtype: str
-    options: Options
+    options: CacheOptions
     model_bytes: int
     sparse: bool
     packed: bool = False
@@ -386,7 +386,7 @@ class Frame(NamedTuple):
     state_blocks: int = 1
 
 
-def specs(architecture: Architecture, dtype: str, options: Options, rule: Rules) -> tuple[list[LayerSpec], list[str]]:
+def specs(architecture: Architecture, dtype: str, options: CacheOptions, rule: Rules) -> tuple[list[LayerSpec], list[str]]:
     """What each layer asks for, in the order of the layers, and what is worth telling of it."""
     frame, notes = _frame(architecture, dtype, options, rule)
     out: list[LayerSpec] = []
@@ -401,7 +401,7 @@ def specs(architecture: Architecture, dtype: str, options: Options, rule: Rules)
     return out, notes
 
 
-def _frame(architecture: Architecture, dtype: str, options: Options, rule: Rules) -> tuple[Frame, list[str]]:
+def _frame(architecture: Architecture, dtype: str, options: CacheOptions, rule: Rules) -> tuple[Frame, list[str]]:
     """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
     # float32 configs are served in half precision (config/model.py, `_resolve_auto_dtype`).
     model_bytes = DTYPE_BYTES[_model_dtype(architecture, options)]
@@ -430,7 +430,7 @@ def _row(frame: Frame, cache: Cache) -> Row:
     return cache_row(cache, frame.dtype, frame.options.tp, sparse=frame.sparse, model_bytes=frame.model_bytes)
 
 
-def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, options: Options, rule: Rules) -> int:
+def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, options: CacheOptions, rule: Rules) -> int:
     held = held_caches(architecture)
     pool = max((item.cache.compress for item in held if item.cache.kind == "index"), default=1)
     if pool > 1:
@@ -450,7 +450,7 @@ def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, option
     return _FLASH_MLA_BLOCK if _generation(options) in (None, 9) else DEFAULT_BLOCK
 
 
-def _wide_pages(architecture: Architecture, options: Options, rule: Rules) -> bool:
+def _wide_pages(architecture: Architecture, options: CacheOptions, rule: Rules) -> bool:
     """Whether FlashAttention 4 reads pages of its own: for heads of 256 on Blackwell's data centre GPUs, where it is asked for (FlashInfer
     comes first there). Source: vLLM 0.30 to 0.33, v1/attention/backends/flash_attn.py `_get_fa4_hd256_block_size`."""
     if options.attention != "FLASH_ATTN" or _generation(options) != 10 or not at_least(options.version, 0, 30):
@@ -460,7 +460,7 @@ def _wide_pages(architecture: Architecture, options: Options, rule: Rules) -> bo
     return heads == {(256, 256)} and options.dcp == 1 and not sinks
 
 
-def _state_blocks(found: Collection[str], caching: bool, options: Options, rule: Rules) -> tuple[int, int]:
+def _state_blocks(found: Collection[str], caching: bool, options: CacheOptions, rule: Rules) -> tuple[int, int]:
     """Blocks of state that a request holds, and the tokens that a block must be a multiple of.
 
     Without prefix caching one; with it the running one, the last one at a block's end, and one more where a kernel exports a state from
@@ -561,7 +561,7 @@ def _packed_specs(frame: Frame, cache: Cache) -> list[Spec]:
     return specs
 
 
-def _check(architecture: Architecture, options: Options) -> None:
+def _check(architecture: Architecture, options: CacheOptions) -> None:
     """vLLM's own conditions on a placement."""
     tp, dcp, facts = options.tp, options.dcp, architecture.facts
     if is_one_of(architecture, _NOT_MODELLED):
@@ -593,12 +593,12 @@ def _check(architecture: Architecture, options: Options) -> None:
 # The figures
 
 
-def demand(work: Workload, options: Options, rule: Rules) -> Demand:
+def demand(work: Workload, options: CacheOptions, rule: Rules) -> Demand:
     """What a request of the workload's context asks for."""
     return Demand(work.context_tokens, in_flight_tokens(options, rule), options.dcp)
 
 
-def in_flight_tokens(options: Options, rule: Rules) -> int:
+def in_flight_tokens(options: CacheOptions, rule: Rules) -> int:
     """Tokens scheduled and not yet settled: a full batch; since batches in flight are counted, one for each stage of the pipeline and one
     more that runs ahead, which several stages had not with the first model runner."""
     if not rule.flying:
@@ -610,13 +610,13 @@ def in_flight_tokens(options: Options, rule: Rules) -> int:
 def allocate(
     architecture: Architecture,
     work: Workload,
-    options: Options | None = None,
+    options: CacheOptions | None = None,
     available_bytes: int | None = None,
     pool_blocks: int | None = None,
 ) -> Allocation:
     """Blocks that `batch` requests hold of the fullest rank's pool; with `available_bytes` also what that budget holds, or a pool of
     `pool_blocks` (`--num-gpu-blocks-override`)."""
-    options = options or Options()
+    options = options or CacheOptions()
     made = plan(architecture, work.kv_dtype, options)
     need = demand(work, options, made.rules)
     if not any(g.layers for groups in made.stages for g in groups):

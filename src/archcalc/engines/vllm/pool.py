@@ -17,7 +17,7 @@ from archcalc.model import Architecture
 
 
 def settings_of(own: Settings) -> dict[str, Any]:
-    """What a command sets of the pool, as fields of `cache.Options`."""
+    """What a command sets of the pool, as fields of `cache.CacheOptions`."""
     return {
         "block_size": own.block_size, "prefix_caching": own.prefix_caching, "hybrid_kv_cache_manager": own.hybrid_manager,
         "mamba_ssm_cache_dtype": own.ssm_dtype, "num_speculative_tokens": own.draft_tokens, "mtp": own.mtp, "draft": own.draft,
@@ -27,7 +27,7 @@ def settings_of(own: Settings) -> dict[str, Any]:
 
 def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Budget) -> Pooled:
     """The pool of the fullest stage. Raises what vLLM's rules raise."""
-    options = cache.Options(
+    options = cache.CacheOptions(
         tp=placement.tp, pp=placement.pp, dcp=placement.dcp, max_num_batched_tokens=plan.batched_tokens,
         capability=capability(ask.gpus.device), version=ask.version,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.vllm.cache import served_dtype
 from archcalc.engines.vllm.rules import at_least
-from archcalc.engines.weights import FLOATS, JoinedKeep, Options, Piece, cuda, mxfp4_tiles
+from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
 from archcalc.model import Architecture
 
@@ -22,7 +22,7 @@ _TOWERS_SPARED = (0, 16)
 
 
 class VllmKeep(JoinedKeep):
-    def __init__(self, architecture: Architecture, options: Options) -> None:
+    def __init__(self, architecture: Architecture, options: WeightOptions) -> None:
         super().__init__(architecture, options)
         version, generation = options.version, cuda(options.device)
         if options.dtype is None and served_dtype(architecture, version, generation and generation[0]) == "fp32":
