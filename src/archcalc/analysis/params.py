@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from archcalc.model import PARTS, ROLES, Architecture, Part, Role
-from archcalc.report import Component
+
+
+class Component(NamedTuple):
+    """The parameters of one role in one part, each once, and how many of them a token visits."""
+
+    part: Part
+    role: Role
+    total: int
+    active: int
 
 
 def components(architecture: Architecture) -> list[Component]:
