@@ -129,3 +129,11 @@ def test_windows_that_are_switched_off_are_lengths_and_their_layers_full(cli: Ru
     assert found["context_tokens"] == 1024
     # 62 layers, 16 heads of 128, keys and values in half precision; whole blocks, one of them the null block.
     assert found["per_gpu"]["kv_needed_bytes"] == pytest.approx(62 * 1024 * 16 * 128 * 2 * 2, rel=0.03)
+
+
+def test_what_stops_the_first_start_alone_is_told(cli: Run) -> None:
+    """vLLM 0.33, compilation/backends.py: the compiled model is saved before the room for the cache is looked at."""
+    call = ("fit", "gemma-2-9b", "--gpu", "4090", "--engine", "vllm", "--max-quant", "none", "--offline", "--format", "json")
+    short, long = (json.loads(cli(*call, "--ctx", ctx).stdout) for ctx in ("8k", "5k"))
+    assert not short["fits"] and any("a second one finds the compiled model on disk" in note for note in short["notes"])
+    assert long["fits"] and not any("compiled model" in note for note in long["notes"])

@@ -63,7 +63,8 @@ class Budget(NamedTuple):
     `memory_bytes` is what the engine sees of it, `budget_bytes` the share it takes for itself: weights, activations, overhead (graphs,
     communication, libraries) and the room left for the cache, which is negative where the rest does not fit. `terms` explain
     activations and overhead; what each is adds up to `activation_bytes` and `overhead_bytes`. `gpu` is which one is the fullest, and
-    `stages` the weights of each GPU where they lie apart from each other.
+    `stages` the weights of each GPU where they lie apart from each other. `first_start_bytes` are those of the activations that the first
+    start of a command takes alone.
     """
 
     memory_bytes: int
@@ -80,6 +81,7 @@ class Budget(NamedTuple):
     notes: tuple[str, ...] = ()
     gpu: int = 0
     stages: tuple[int, ...] = ()
+    first_start_bytes: int = 0
 
 
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:

@@ -57,7 +57,7 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     v0 = runs_v0(device, version, own)
     tokens, sequences = batch_defaults(device, architecture, serving)
     memory = device.visible_bytes
-    peak, note = vllm_peak(device, architecture, placement, serving, tokens, sequences)
+    peak, note, once = vllm_peak(device, architecture, placement, serving, tokens, sequences)
     workspace = _workspace(device)
     activation = [
         *peak,
@@ -71,7 +71,9 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     if not serving.eager and counts_graphs(device, architecture, version, own):
         overhead.append(_graphs(architecture, placement, sequences, tokens, own))
     notes = (note,) if note else ()
-    made = budgeted(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)
+    made = budgeted(memory, share, int(memory * share), weights.bytes, activation, overhead, tokens, sequences, notes)._replace(
+        first_start_bytes=once
+    )
     if own.cache_bytes is None:
         return made
     # The cache is given, whatever the profiling says (v1/worker/gpu_worker.py `determine_available_memory`).
@@ -149,8 +151,9 @@ _WORTH_A_FLAG = GIB
 
 def vllm_peak(
     device: Device, architecture: Architecture, placement: Placement, serving: Serving, tokens: int, sequences: int
-) -> tuple[list[Term], str]:
-    """The largest of the encoder's pass, and of the dummy batch's through the layers and through the sampler, and what to say of it.
+) -> tuple[list[Term], str, int]:
+    """The largest of the encoder's pass, and of the dummy batch's through the layers and through the sampler, what to say of it, and how
+    much less it is once the compiled model is on disk.
 
     No two are alive together, but the encoder's outputs are kept meanwhile.
     """
@@ -172,7 +175,7 @@ def vllm_peak(
         )
         note = f"{note}; {spared}" if note else spared
     if seen.peak > text_alone + seen.kept:
-        return [Term("encoder", seen.peak, "fitted", seen.formula, source)], note
+        return [Term("encoder", seen.peak, "fitted", seen.formula, source)], note, 0
     if table == text_alone:
         text = "a copy of the embedding table, over which its kernel is benchmarked; none once the compiled model is on disk"
         peak = Term("compilation", table, "cited", text, "vLLM, config/compilation.py `benchmark_combo_kernel`")
@@ -182,10 +185,11 @@ def vllm_peak(
         peak = Term("sampler", logits, "cited", text, "vLLM, v1/sample/ops/topk_topp_sampler.py `apply_top_k_top_p`")
     else:
         peak = Term("forward pass", forward, "cited", f"{tokens:,} tokens, live at once in the widest layer", _VLLM)
+    once = max(0, table - max(forward, logits))
     if not seen.kept:
-        return [peak], note
+        return [peak], note, once
     text = f"2 B x {seen.kept // 2:,}, of the inputs profiled before"
-    return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note
+    return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note, once
 
 
 def sampling_passes(device: Device, architecture: Architecture, version: str | None, own: Settings, sequences: int) -> float:
