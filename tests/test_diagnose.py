@@ -225,7 +225,9 @@ def test_a_refusal_is_lifted_by_what_then_fits(cli: Run, tmp_path: Path) -> None
     )
     found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
     (remedy,) = found["remedies"]
-    assert "--gpu-memory-utilization 0.76" in remedy["command"] and "--max-model-len 12288" in remedy["command"]
+    assert "--gpu-memory-utilization 0.76" in remedy["command"] and "--max-model-len " in remedy["command"]
+    told = remedy["command"].split()
+    assert cli("fit", "--gpu", "rtx-3090", "--engine-version", "0.19.0", "--offline", "--", *told).returncode == 0
 
 
 @pytest.mark.parametrize(

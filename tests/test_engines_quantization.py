@@ -395,4 +395,11 @@ def test_a_class_that_is_nowhere_is_named_anew_by_the_command(engine: str, run: 
     assert f'{flag} \'{{"architectures": ["MiniMaxM3Sparse' in found["command"]
     told = "vllm serve minimax-m3 -tp 8" if engine == "vllm" else "python -m sglang.launch_server --model minimax-m3 --tp 8"
     done = run("fit", "--gpu", "8xb300", "--", *told.split(), "--trust-remote-code")
+    assert (
+        done.returncode == 0
+        and f"{flag} '" in " ".join(done.stdout.split())
+        and "no library wrote this config" in " ".join(done.stdout.split())
+    )
+    # What a library wrote is what was published, and its class stops the start.
+    done = run("fit", "--gpu", "8xb300", "--set", 'transformers_version="5.0.0"', "--", *told.split(), "--trust-remote-code")
     assert done.returncode == 1 and flag in done.stdout

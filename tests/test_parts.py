@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from archcalc.arch import parse
+from archcalc.errors import ConfigError
 from archcalc.figures.checkpoint import inventory
 from conftest import Run
 
@@ -84,10 +85,16 @@ def test_what_keeps_no_cache_has_no_rate_of_decoding(config: dict[str, Any], cac
     assert got["speed"]["prefill_ms_floor"] > 0
 
 
-@pytest.mark.parametrize("named", [2**62, "Dinov2Model", [], [None], [3], None, {"a": "b"}])
+@pytest.mark.parametrize("named", [[], [None], [3], None])
 @pytest.mark.parametrize("name", ["dinov2", "wav2vec2"])
 def test_architectures_of_another_kind_name_no_class(name: str, named: object) -> None:
     parse({**ALONE[name], "architectures": named})
+
+
+@pytest.mark.parametrize("named", [2**62, "Dinov2Model", {"a": "b"}])
+def test_architectures_that_are_no_list_are_refused(named: object) -> None:
+    with pytest.raises(ConfigError, match="a list was expected"):
+        parse({**ALONE["dinov2"], "architectures": named})
 
 
 def test_an_encoder_of_tokens_is_served_and_not_trained_without_its_decoder(cli: Run, tmp_path: Path) -> None:
@@ -107,7 +114,11 @@ CLIP_TEXT = {
 
 
 def _pipeline(folder: Path, **parts: dict[str, Any]) -> str:
-    index: dict[str, Any] = {"_class_name": "FluxPipeline", "scheduler": ["diffusers", "S"], "tokenizer": ["transformers", "T"]}
+    index: dict[str, Any] = {
+        "_class_name": "FluxPipeline",
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+    }
     for name, config in parts.items():
         index[name] = ["diffusers", str(config.get("_class_name"))]
         (folder / name).mkdir(parents=True)

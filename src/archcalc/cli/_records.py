@@ -43,12 +43,8 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 def said(record: Any, but: str = "") -> dict[str, Any]:
     """What was given of a record's options, by their names on the command line; `but` the fields that it names.
 
-    >>> from typing import Annotated, NamedTuple
-    >>> import typer
-    >>> class Split(NamedTuple):
-    ...     tp: Annotated[int | None, typer.Option("--tp")] = None
-    ...     pp: Annotated[int | None, typer.Option("--pp")] = None
-    >>> said(Split(tp=2))
+    >>> from archcalc.cli.fit import Split
+    >>> said(Split(tp=2, dcp=4), but="dcp")
     {'--tp': 2}
     """
     hints = get_type_hints(type(record), include_extras=True)

@@ -88,6 +88,7 @@ def kind(device: Device, architecture: Architecture, version: str | None) -> Has
         v0, capability(device) < (8, 0), device.vendor, _workspace(device), cuda_context(device), collectives(device, 2, v0=v0).bytes,
         _batches(device, batches, False), _batches(device, batches, True),
         device.visible_bytes if any(e.row_bytes for e in architecture.encoders) else None,
+        capability(device) >= _FLASHINFER, capability(device)[0] == 10, second_runner(device, architecture, version),
     )  # fmt: skip
 
 
