@@ -77,7 +77,7 @@ _OTHER_COUNTS = (
 
 def _param_role(field: str, left: str, right: str) -> tuple[str, str]:
     """What a count of parameters counts, by the words on either side of it."""
-    if re.match(r"[\s(（]*(?:激活|活跃|激活参数|활성|アクティブ|aktiv|actif|activo)", right) or re.search(
+    if re.match(r"[\s(（.]*(?:激活|活跃|激活参数|활성|アクティブ|aktiv|actif|activo)", right) or re.search(
         r"(?:激活|活跃)(?:参数)?(?:量)?\s*[:：]?\s*$", left
     ):
         return "active_params", ""
