@@ -158,3 +158,23 @@ def test_a_command_has_the_gpus_that_its_container_gets(cli: Run, tmp_path: Path
 def test_a_container_that_is_one_of_several_or_has_all_gpus_limits_nothing(cli: Run, tmp_path: Path, text: str) -> None:
     (tmp_path / "given.sh").write_text(text, encoding="utf-8")
     assert cli("fit", "--offline", "--gpu", "2x4090", "--command-file", "given.sh").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "flags"),
+    [
+        (
+            "vllm serve llama-3.1-8b",
+            "--max-model-len -tp -pp -dp -dcp --nnodes --max-num-seqs --max-num-batched-tokens --block-size",
+        ),
+        (
+            "python -m sglang.launch_server --model-path llama-3.1-8b",
+            "--context-length --tp --pp-size --dp-size --ep-size --page-size --max-running-requests --max-total-tokens",
+        ),
+    ],
+)
+def test_nothing_is_no_number_of_tokens_or_ranks(program: str, flags: str, cli: Run) -> None:
+    """vLLM 0.33, config/model.py `validate_model_config_after`, config/parallel.py (`Field(ge=1)`)."""
+    for flag in flags.split():
+        done = cli("fit", "--gpu", "h100", "--offline", "--", *program.split(), flag, "0")
+        assert done.returncode == 2 and " 0: a number " in done.stderr, (flag, done.stdout[:200], done.stderr)

@@ -43,9 +43,9 @@ def asked(read: Read) -> Asked:
         raise UsageError(f"the command {what}", "--model-path MODEL, once")
     revision = read.get("--revision")
     model = f"{named[0]}@{revision}" if revision and "/" in named[0] else named[0]
-    ranks = _positive("--tp-size", read.get("--tp-size", "--tensor-parallel-size") or 1)
-    pp = _positive("--pp-size", read.get("--pp-size", "--pipeline-parallel-size") or 1)
-    dp = _positive("--dp-size", read.get("--dp-size", "--data-parallel-size") or 1)
+    ranks = _ranks("--tp-size", read.get("--tp-size", "--tensor-parallel-size"))
+    pp = _ranks("--pp-size", read.get("--pp-size", "--pipeline-parallel-size"))
+    dp = _ranks("--dp-size", read.get("--dp-size", "--data-parallel-size"))
     shared = bool(read.get("--enable-dp-attention"))
     tp = ranks
     if shared:
@@ -55,12 +55,15 @@ def asked(read: Read) -> Asked:
                 "such as --tp 8 --dp-size 8",
             )
         tp = ranks // dp
-    ep = read.get("--ep-size", "--expert-parallel-size") or 1
+    ep = _ranks("--ep-size", read.get("--ep-size", "--expert-parallel-size"))
     if read.get("--enable-ep-moe") or read.get("--enable-deepep-moe"):
         ep = ranks
-    values: dict[str, Any] = {"tp": tp, "pp": pp, "dp": dp, "ep": ep, "dcp": read.get("--dcp-size") or 1}
-    if (context := read.get("--context-length")) is not None and context > 0:
-        values["context_tokens"] = context
+    values: dict[str, Any] = {"tp": tp, "pp": pp, "dp": dp, "ep": ep, "dcp": _ranks("--dcp-size", read.get("--dcp-size"))}
+    if (context := read.get("--context-length")) is not None:
+        if context == 0:
+            raise UsageError("--context-length 0: a number above 0 was expected", "such as 32768")
+        if context > 0:
+            values["context_tokens"] = context
     if (share := read.get("--mem-fraction-static")) is not None:
         if not 0 < share <= 1:
             raise UsageError(f"--mem-fraction-static {share:g}: a share of the memory was expected", "above 0, up to 1")
@@ -100,6 +103,10 @@ def _environment(read: Read, own: Settings) -> Settings:
         own = own._replace(allows_longer=bool(value) if not since(read.version, 0, 4) else true(value, words=_TRUE))
     ssm = given.get("SGLANG_MAMBA_SSM_DTYPE", "").strip()
     return own._replace(ssm_dtype=_DTYPES.get(ssm, ssm)) if ssm and own.ssm_dtype is None else own
+
+
+def _ranks(flag: str, value: Any) -> int:
+    return 1 if value is None else _positive(flag, value)
 
 
 def _positive(flag: str, value: Any) -> int:

@@ -37,14 +37,11 @@ def asked(read: Read) -> Asked:
     """What the command asks for. Raises `UsageError` where it names no model, or two."""
     program = read.command.program
     model = _model(read)
-    tp = read.get("--tensor-parallel-size") or 1
-    pp = read.get("--pipeline-parallel-size") or 1
-    dp = read.get("--data-parallel-size") or 1
-    dcp = read.get("--decode-context-parallel-size") or 1
-    for flag, ways in (("--tensor-parallel-size", tp), ("--pipeline-parallel-size", pp), ("--data-parallel-size", dp)):
-        if not 1 <= ways <= 4096:
-            raise UsageError(f"{flag} {ways}: a number of ranks was expected", "1 or more")
-    nodes = read.get("--nnodes") or 1
+    tp = _ranks(read, "--tensor-parallel-size")
+    pp = _ranks(read, "--pipeline-parallel-size")
+    dp = _ranks(read, "--data-parallel-size")
+    dcp = _ranks(read, "--decode-context-parallel-size")
+    nodes = _ranks(read, "--nnodes")
     if not 1 <= nodes <= tp * pp * dp or tp * pp * dp % nodes:
         raise UsageError(
             f"--nnodes {nodes}: {tp * pp * dp} GPUs do not lie evenly on {nodes} machines", "name as many as share them"
@@ -60,8 +57,8 @@ def asked(read: Read) -> Asked:
         "dcp": dcp,
     }
     length = read.get("--max-model-len")
-    if isinstance(length, int) and length > 0:
-        values["context_tokens"] = length
+    if isinstance(length, int) and length >= 0:
+        values["context_tokens"] = _positive("--max-model-len", length)
     if (share := read.get("--gpu-memory-utilization")) is not None:
         if not 0 < share <= 1:
             raise UsageError(f"--gpu-memory-utilization {share:g}: a share of the memory was expected", "above 0, up to 1")
@@ -146,6 +143,13 @@ def _model(read: Read) -> str:
         )
     revision = read.get("--revision")
     return f"{named[0]}@{revision}" if revision and "/" in named[0] and "@" not in named[0] else named[0]
+
+
+def _ranks(read: Read, flag: str) -> int:
+    ways: int | None = read.get(flag)
+    if ways is not None and not 1 <= ways <= 4096:
+        raise UsageError(f"{flag} {ways}: a number of ranks was expected", "1 or more")
+    return ways or 1
 
 
 def _positive(flag: str, value: Any) -> int:
