@@ -178,3 +178,21 @@ def test_nothing_is_no_number_of_tokens_or_ranks(program: str, flags: str, cli: 
     for flag in flags.split():
         done = cli("fit", "--gpu", "h100", "--offline", "--", *program.split(), flag, "0")
         assert done.returncode == 2 and " 0: a number " in done.stderr, (flag, done.stdout[:200], done.stderr)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--enable-lora --max-lora-rank 48",
+        "--enable-lora --max-loras 0",
+        "--enable-lora --max-lora-rank 1 --engine-version 0.11.0",
+        "--data-parallel-size-local 2",
+        "--cpu-offload-gb -3",
+    ],
+)
+def test_values_that_the_configuration_of_vllm_refuses(flags: str, cli: Run) -> None:
+    """vLLM 0.33, config/lora.py `MaxLoRARanks`, config/parallel.py `_validate_parallel_config`, config/offload.py."""
+    told, _, version = flags.partition(" --engine-version ")
+    options = ["--engine-version", version] if version else []
+    done = cli("fit", "--gpu", "h100", "--offline", *options, "--", "vllm", "serve", "qwen3-8b", *told.split())
+    assert done.returncode == 2 and f"archcalc: {told.split()[-2]} " in done.stderr, (done.stdout[:200], done.stderr)

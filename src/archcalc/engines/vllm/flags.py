@@ -30,6 +30,8 @@ _MTP = frozenset(
 )
 # The release from which `vllm serve --model` is a warning, and no error (utils/argparse_utils.py `parse_args`; 0.11.0, utils/__init__.py).
 _MODEL_FLAG = (0, 11, 1)
+# config/lora.py `MaxLoRARanks` (and 1, since 0.12); 0.8.5, config.py `possible_max_ranks`.
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _DRAFTLESS = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
 
 
@@ -41,6 +43,9 @@ def asked(read: Read) -> Asked:
     pp = _ranks(read, "--pipeline-parallel-size")
     dp = _ranks(read, "--data-parallel-size")
     dcp = _ranks(read, "--decode-context-parallel-size")
+    here = read.get("--data-parallel-size-local")
+    if here is not None and here > dp and at_least(read.version, 0, 9, 1):
+        raise UsageError(f"--data-parallel-size-local {here}: --data-parallel-size is {dp}", "as many at most")
     nodes = _ranks(read, "--nnodes")
     if not 1 <= nodes <= tp * pp * dp or tp * pp * dp % nodes:
         raise UsageError(
@@ -255,6 +260,8 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
                 unmodelled.append(flag)
             own.setdefault("ssm_dtype", _DTYPES[dtype])
     if (offload := read.get("--cpu-offload-gb")) is not None:
+        if offload < 0:
+            raise UsageError(f"--cpu-offload-gb {offload:g}: a size of 0 or more was expected", "such as 10")
         own["offload_bytes"] = int(float(offload) * _GIB)
     if (size := read.get("--kv-offloading-size")) is not None:
         if float(size) < 0:
@@ -276,8 +283,10 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
             if draft is None:
                 raise UsageError(f"--speculative-config: {method} needs a draft model", "name it with the key model")
     if read.get("--enable-lora"):
-        own["loras"] = int(read.get("--max-loras") or 1)
-        own["lora_rank"] = int(read.get("--max-lora-rank") or 16)
+        own["loras"] = _positive("--max-loras", 1 if (most := read.get("--max-loras")) is None else most)
+        own["lora_rank"] = rank = 16 if (asked_rank := read.get("--max-lora-rank")) is None else int(asked_rank)
+        if rank not in _LORA_RANKS and not (rank == 1 and at_least(read.version, 0, 12)):
+            raise UsageError(f"--max-lora-rank {rank}: vLLM takes {', '.join(map(str, _LORA_RANKS))}", "name the next larger one")
     if (backend := read.get("--attention-backend")) is not None:
         own["attention"] = str(backend).upper()
     if str(read.get("--device") or "auto") not in ("auto", "cuda"):
