@@ -370,6 +370,7 @@ def test_code_of_a_repository_runs_where_it_is_asked_for(arguments: str, status:
     [
         # vLLM 0.11.0 to 0.33, v1/attention/backends/mla: sparse backends are for 9.x and 10.x, since 0.24 for 12.x too.
         ("deepseek-v3.2 --gpu 16xa100-sxm4-80gb --ctx 8k", 1, "no attention backend for sparse MLA on compute capability 8.x"),
+        ("deepseek-v4-flash --gpu 4xl40s --ctx 4k", 1, "no attention backend for sparse MLA on compute capability 8.x"),
         ("deepseek-v3.2 --gpu 8xh200 --ctx 8k", 0, ""),
         ("deepseek-v3.2 --gpu 8xrtx-pro-6000-blackwell-server --ctx 8k --engine-version 0.23.0", 1, "compute capability 12.x"),
         # `get_min_capability` of the schemes of compressed-tensors.

@@ -68,8 +68,12 @@ _MAJORS = (8, 9, 10, 12)
 def missing(architecture: Architecture, version: str | None, major: int | None) -> str | None:
     """Why the release has no attention backend for the model on this GPU, whatever its cache is kept in; None where it has one, or where it
     is not known."""
-    if major is None or is_one_of(architecture, PACKED_ROWS):
+    if major is None:
         return None
+    if is_one_of(architecture, PACKED_ROWS):
+        # vLLM 0.33, models/deepseek_v4/nvidia/model.py `_select_dsv4_attn_cls`: FlashInfer's on 12.x, else FlashMLA's, for 9.x and 10.x.
+        there = f"vLLM {version or NEWEST} has no attention backend for sparse MLA on compute capability {major}.x"
+        return there if major < 9 else None
     for what, size, sinks, rows in _attention(architecture):
         if rows is _SPARSE and not any(_takes(row, version, major, size, sinks=sinks) for row in rows):
             return f"vLLM {version or NEWEST} has no attention backend for {what} on compute capability {major}.x"
