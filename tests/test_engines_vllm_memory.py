@@ -137,3 +137,7 @@ def test_what_stops_the_first_start_alone_is_told(cli: Run) -> None:
     short, long = (json.loads(cli(*call, "--ctx", ctx).stdout) for ctx in ("8k", "5k"))
     assert not short["fits"] and any("a second one finds the compiled model on disk" in note for note in short["notes"])
     assert long["fits"] and not any("compiled model" in note for note in long["notes"])
+    # A cache that is given in bytes is what it is at every start.
+    told = "vllm serve gemma-2-9b --max-model-len 8192 --kv-cache-memory-bytes 2200000000"
+    given = json.loads(cli("fit", "--gpu", "4090", "--offline", "--format", "json", "--", *told.split()).stdout)
+    assert not given["fits"] and not any("compiled model" in note for note in given["notes"])

@@ -39,8 +39,8 @@ def arguments(words: Sequence[str]) -> Mapping[str, Any]:
     if not any(word.partition("=")[0] in _SIGNS for word in words):
         return {}
     at = _program(words)
-    launcher, program = _values(words[:at]), words[at] if at < len(words) else ""
-    found = {name.replace("-", "_"): value for name, value in _values(words[at + 1 :]).items()}
+    launcher, program = flags_of(words[:at]), words[at] if at < len(words) else ""
+    found = {name.replace("-", "_"): value for name, value in flags_of(words[at + 1 :]).items()}
     if config := launcher.get("config_file"):
         found["accelerate_config"] = config
     name = program.rpartition("/")[2].removesuffix(".py")
@@ -71,7 +71,12 @@ def _program(words: Sequence[str]) -> int:
     return 0
 
 
-def _values(words: Sequence[str]) -> dict[str, Any]:
+def flags_of(words: Sequence[str]) -> dict[str, Any]:
+    """`--name value`, `--name=value` and flags of a command line; a list where a name has several values.
+
+    >>> flags_of("x --a 1 --b --c=2 --d 3 4".split())
+    {'a': '1', 'b': True, 'c': '2', 'd': ['3', '4']}
+    """
     values: dict[str, Any] = {}
     name = ""
     for word in words:

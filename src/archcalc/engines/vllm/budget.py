@@ -78,7 +78,7 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
         return made
     # The cache is given, whatever the profiling says (v1/worker/gpu_worker.py `determine_available_memory`).
     whole = made.weights_bytes + made.activation_bytes + made.overhead_bytes + own.cache_bytes
-    return made._replace(budget_bytes=whole, kv_room_bytes=own.cache_bytes, utilization=whole / memory)
+    return made._replace(budget_bytes=whole, kv_room_bytes=own.cache_bytes, utilization=whole / memory, first_start_bytes=0)
 
 
 def kind(device: Device, architecture: Architecture, version: str | None) -> Hashable:

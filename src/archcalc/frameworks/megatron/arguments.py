@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.files import File, unresolved
+from archcalc.frameworks.launch import flags_of
 
 # Groups of megatron/training/arguments.py and megatron/training/config/*.py (main of 2026-08) that change no memory of the GPU.
 # (Hierarchical context parallelism exchanges heads for tokens, as many bytes on each rank; muP's scaled embeddings and logits take
@@ -205,17 +206,8 @@ def from_file(file: File) -> Arguments:
 
 
 def from_words(words: Sequence[str]) -> Mapping[str, Any]:
-    """`--name value`, `--name=value` and flags of a command line."""
-    values: dict[str, Any] = {}
-    name = ""
-    for word in words:
-        if re.match(r"--[A-Za-z]", word):
-            name, equals, value = word[2:].partition("=")
-            values[name] = value if equals else True
-        elif name:
-            before = values[name]
-            values[name] = word if before is True else f"{before} {word}"
-    return values
+    """The arguments of a command line; several values of one name are one text."""
+    return {name: " ".join(value) if isinstance(value, list) else value for name, value in flags_of(words).items()}
 
 
 class Vocabulary(NamedTuple):
