@@ -324,7 +324,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     yield from (note for note in found.best.taken.notes if not (stopped and note.startswith("--")))
     if found.best.start.flag and found.best.headroom_bytes >= 0:
         yield f"{found.best.start.flag} lifts the limit that stops the engine"
-    if found.best.start.starts and 0 < -found.best.headroom_bytes <= found.best.budget.first_start_bytes:
+    if 0 < -found.best.headroom_bytes <= found.best.budget.first_start_bytes:
         more = units.format_bytes(found.best.budget.first_start_bytes)
         yield f"it stops at the first start alone: a second one finds the compiled model on disk, and has {more} more for the cache"
     yield from _shared_memory(found.best, ask)
