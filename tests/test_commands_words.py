@@ -248,10 +248,10 @@ def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -
         assert found["options"]["used"]["--enforce-eager"] == "true"
         assert "--config" not in found["command"]
     done = run("fit", "--gpu", "h100", "--", "vllm", "serve", "--config", str(tmp_path / "not.yaml"))
-    assert done.returncode == 2 and "not.yaml is not here" in done.stderr
+    assert done.retur.returncode == 2 and "not.yaml is not here" in done.stderr
     place.write_text("- a\n- b\n")
     done = run("fit", "--gpu", "h100", "--", "vllm", "serve", "a", "--config", str(place))
-    assert done.returncode == 2 and "holds no flags" in done.stderr
+    assert done.retur.returncode == 2 and "holds no flags" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -299,3 +299,45 @@ def test_devices_drafts_and_lengths_of_llama_server(run: Run) -> None:
     assert not drafted["options"]["unmodelled"]
     beyond = json.loads(run(*head, "-m", "Qwen3-8B-Q4_K_M.gguf", "-c", "65536", "-np", "1").stdout)
     assert any("no more than the 40,960 trained" in note for note in beyond["notes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "taken", "quant"),
+    [
+        ("-hf unsloth/Qwen3-8B-GGUF", "qwen3-8b in q4_k_m", "q4_k_m"),
+        ("-hf Qwen/Qwen3-8B-GGUF:Q6_K", "qwen3-8b in q6_k", "q6_k"),
+        ("-hf bartowski/Qwen_Qwen3-8B-GGUF:Q4_K_L", "qwen3-8b in q4_k_l", "q4_k_l"),
+        ("-hf ggml-org/gpt-oss-20b-GGUF", "gpt-oss-20b in mxfp4_moe", "mxfp4_moe"),
+        ("-m models/gpt-oss-20b-F16.gguf", "gpt-oss-20b in f16", "f16"),
+        ("-m DeepSeek-R1-Q4_K_M-00001-of-00009.gguf", "deepseek-r1 in q4_k_m", "q4_k_m"),
+    ],
+)
+def test_the_repacked_model_that_a_llamacpp_command_names(run: Run, words: str, taken: str, quant: str) -> None:
+    """A repository of GGUF files has no config.json: its name says the model, and llama.cpp takes Q4_K_M of it unless a type is named
+    (common/arg.cpp `--hf-repo`)."""
+    r = run("fit", "--gpu", "8xh100", "--offline", "-f", "json", "--", "llama-server", *words.split(), "-c", "8192")
+    found = json.loads(r.stdout)
+    assert any(taken in note for note in found["notes"])
+    assert found["plan"]["quant"] == quant, found["plan"]
+
+
+@pytest.mark.parametrize(
+    ("source", "asked"),
+    [
+        ("Qwen/Qwen3-8B-AWQ-x", ""),
+        ("some/Qwen3-8B-AWQ", "archcalc fit qwen3-8b --quant awq"),
+        ("some/Qwen3-8B-GPTQ-Int4", "archcalc fit qwen3-8b --quant gptq"),
+        ("some/Qwen3-8B-bnb-4bit", "archcalc fit qwen3-8b --engine transformers --quant nf4"),
+        ("mlx-community/Qwen3-8B-4bit", "archcalc fit qwen3-8b --engine mlx --quant mlx-4bit"),
+        ("some/Qwen3-8B-GGUF:Q5_K_M", "archcalc fit qwen3-8b --engine llama.cpp --quant q5_k_m"),
+        ("some/Qwen3-8B-GGUF:UD-Q4_K_XL", "archcalc fit qwen3-8b --engine llama.cpp --quant q4_k_m"),
+        ("Qwen3-8B-UD-IQ2_XXS.gguf", "archcalc fit qwen3-8b --engine llama.cpp --quant iq2_xxs"),
+    ],
+)
+def test_a_repacked_checkpoint_that_is_not_here_is_named_by_its_model(run: Run, source: str, asked: str) -> None:
+    r = run("inspect", source, "--offline")
+    assert r.returncode == 2 and (f"`{asked}`" in r.stderr if asked else "is bundled" not in r.stderr)
+    if asked:
+        assert run(
+            *asked.split()[1:], "--gpu", "apple-m4-max-128gb" if "mlx" in asked else "8xh100", "--ctx", "4k", "--offline"
+        ).returncode in (0, 1)

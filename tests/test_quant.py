@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc.arch import parse
+from archcalc.engines.engine import server
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
 from archcalc.figures.checkpoint import expand, inventory, storage_bytes, summary
+from archcalc.hardware import device
 from archcalc.model import Architecture
-from archcalc.quant import METHODS, method_of, quantize_as
+from archcalc.quant import METHODS, check_name, method_of, quantize_as
 from archcalc.quant._names import Names, bare
 from archcalc.quant.gguf import BLOCKS
 from archcalc.zoo import config
@@ -275,6 +277,40 @@ def test_gguf_sizes_are_those_of_published_files() -> None:
     sizes = {"q8_0": 8_540_775_840, "q6_k": 6_596_011_424, "q5_k_m": 5_732_992_416, "q4_k_m": 4_920_739_232}
     architecture = parse(LLAMA_8B)
     assert {name: summary(quantize_as(architecture, name)).bytes + 7_841_184 for name in sizes} == sizes
+
+
+def test_gguf_types_with_raised_ends_are_those_of_published_files() -> None:
+    """GB of the same repository's files, as its file list rounds them."""
+    sizes = {"q2_k": 3.18, "q2_k_l": 3.69, "q3_k_l": 4.32, "q3_k_xl": 4.78, "q4_k_l": 5.31, "q5_k_l": 6.06, "q6_k_l": 6.85}
+    architecture = parse(LLAMA_8B)
+    assert {name: round((summary(quantize_as(architecture, name)).bytes + 7_841_184) / 1e9, 2) for name in sizes} == sizes
+
+
+def test_gguf_keeps_what_is_published_in_fp4() -> None:
+    """GB of unsloth/gpt-oss-20b-GGUF's files, as its file list rounds them, with some MB of metadata in each: experts stay in MXFP4."""
+    sizes = {"f16": 13.8, "q2_k": 11.5, "q2_k_l": 11.8, "q3_k_m": 11.5, "q4_0": 11.5, "q4_1": 11.6, "q4_k_m": 11.6, "q5_k_m": 11.7}
+    architecture = parse(config("gpt-oss-20b"))
+    for name, published in sizes.items():
+        made = summary(server("llama.cpp").load(architecture, name, device("rtx-4090"))[0]).bytes / 1e9
+        assert published - 0.06 <= made <= published + 0.05, (name, made)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("ud-q4_k_xl", "q4_k_m"),
+        ("UD-IQ1_S", "iq1_s"),
+        ("ud_iq2_xxs", "iq2_xxs"),
+        ("UD-Q2_K_XL", "q2_k"),
+        ("ud-q8_k_xl", "q8_0"),
+        ("q6_k_xl", "q6_k"),
+    ],
+)
+def test_a_publishers_own_mixture_is_refused_by_name(name: str, near: str) -> None:
+    """Of DeepSeek-V3's kind unsloth published UD-IQ2_XXS in 196.2 GB (R1) and in 218.6 (V3-0324), where IQ2_XXS makes 174.8."""
+    with pytest.raises(UsageError, match="publisher") as refused:
+        check_name(name)
+    assert f"--quant {near}," in refused.value.hint
 
 
 def test_gguf_rows_that_no_block_divides() -> None:

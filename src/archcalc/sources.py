@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
-from archcalc.errors import FormatError, SourceError, SourceNotFoundError, UnsupportedError, UsageError
+from archcalc.errors import FormatError, OfflineError, SourceError, SourceNotFoundError, UnsupportedError, UsageError
 from archcalc.jsonfile import MAX_BYTES, DuplicateKeyError, checked, read_json, too_large
 
 if TYPE_CHECKING:
@@ -161,8 +161,11 @@ def _from_repo(repo: str, revision: str | None, offline: bool, refresh: bool) ->
 
     try:
         got = hub.fetch(repo, revision, offline=offline, refresh=refresh)
-    except hub.RepositoryNotFoundError as error:
-        error.hint = _did_you_mean(repo.partition("/")[2]) or error.hint
+    except (OfflineError, SourceNotFoundError) as error:
+        if bundled := _repacked(repo):
+            error.hint = f"{error.hint}; {bundled}"
+        elif isinstance(error, hub.RepositoryNotFoundError):
+            error.hint = _did_you_mean(repo.partition("/")[2]) or error.hint
         raise
     label = f"config.json of {repo}" + (f" at {revision}" if revision else "")
     if got.name != "config.json":
@@ -372,12 +375,30 @@ def _is_written_as_path(text: str) -> bool:
 
 def _not_found(text: str) -> SourceNotFoundError:
     bare = text.partition("@")[0]
-    hint = _did_you_mean(bare)
+    hint = _repacked(bare) or _did_you_mean(bare)
     if "/" in text:
         message = f"{text}: no such file, and not a Hub repository id (org/name)"
     else:
         message = f"{text!r} is neither a bundled model nor a file"
     return SourceNotFoundError(message, hint or "`archcalc models` lists the bundled ones; a Hub repository is org/name")
+
+
+def _repacked(text: str) -> str:
+    """What to ask of the bundled model that a repacked checkpoint was made of, or nothing."""
+    from archcalc.quant.gguf import nearest_file_type
+    from archcalc.zoo.repacked import repacked
+
+    # A quantization behind a colon is how llama.cpp names a file of a repository.
+    name, _, file_type = text.partition(":")
+    found = repacked(name)
+    if found is None:
+        return ""
+    engine = "llama.cpp" if found.gguf else "mlx" if found.quant.startswith("mlx") else ""
+    engine = "transformers" if found.quant in ("nf4", "bnb-8bit") else engine
+    named = found.quant or file_type.lower() or "q4_k_m"
+    quant = nearest_file_type(named) or named
+    asked = f"archcalc fit {found.entry.name}{f' --engine {engine}' if engine else ''} --quant {quant}"
+    return f"{found.entry.name} is bundled: `{asked}` takes it in {'this storage' if quant == named else f'the type nearest to {named}'}"
 
 
 def _did_you_mean(text: str) -> str:

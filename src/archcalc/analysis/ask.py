@@ -163,7 +163,7 @@ def with_draft(found: Understood, *, offline: bool = False, refresh: bool = Fals
         return found._replace(notes=(*found.notes, f"{asked.draft}: {error.message}"))
     own = asked.own._replace(draft=draft)
     if known and getattr(own, "draft_quant", "") is None:
-        own = own._replace(draft_quant=known[1])
+        own = own._replace(draft_quant=known[1] or None)
     flags = set(asked.unmodelled) & _DRAFTS
     used = {**found.options.used, **dict.fromkeys(flags, asked.draft)}
     options = found.options._replace(used=used, unmodelled=[flag for flag in found.options.unmodelled if flag not in flags])
@@ -198,30 +198,28 @@ def _refuse_unknown(found: Read) -> None:
 
 
 def stands_for(model: str) -> tuple[str, str] | None:
-    """The bundled model and the storage that a checkpoint's name stands for where it is not here: `NAME-Q4_K_M.gguf`, `NAME-in-w4a16`.
+    """The bundled model and the storage that a checkpoint's name stands for where it is not here: a file's (`NAME-Q4_K_M.gguf`), a
+    repository's of such files, whose type its name does not say, or `NAME-in-w4a16`.
 
     >>> stands_for("models/Qwen3-8B-Q4_K_M.gguf"), stands_for("Qwen3-8B-in-mlx-int4"), stands_for("some-model")
     (('qwen3-8b', 'q4_k_m'), ('qwen3-8b', 'mlx-int4'), None)
+    >>> stands_for("unsloth/Qwen3-8B-GGUF")
+    ('qwen3-8b', '')
     """
     import os
-    import re
 
-    from archcalc import zoo
     from archcalc.errors import ArchcalcError
     from archcalc.quant import check_name
+    from archcalc.zoo.repacked import repacked
 
     if os.path.exists(os.path.expanduser(model)):
         return None
-    named = re.fullmatch(
-        r"(?P<name>.+?)[-.](?P<quant>(?:I?Q\d|T?BF16|F16|F32|MXFP4)[A-Z0-9_]*)\.gguf", os.path.basename(model), re.IGNORECASE
-    )
-    named = named or re.fullmatch(r"<?(?P<name>[^/<>]+)-in-(?P<quant>[a-z0-9_-]+)>?", os.path.basename(model))
-    entry = zoo.find(named["name"]) if named else None
-    if named is None or entry is None:
+    named = repacked(model)
+    if named is None or not (named.gguf or "-in-" in model):
         return None
-    quant = named["quant"].lower()
     try:
-        check_name(quant)
+        if named.quant:
+            check_name(named.quant)
     except ArchcalcError:
         return None
-    return entry.name, quant
+    return named.entry.name, named.quant

@@ -454,6 +454,7 @@ def _of_command(
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.engines.engine import server
     from archcalc.loader import load as read
+    from archcalc.quant import is_plain
 
     offline, refresh = reading.offline, reading.refresh
     # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
@@ -484,8 +485,9 @@ def _of_command(
             as_it_is = server(asked.engine).load(loaded.architecture, None, text.machine.device)[1]
             # What is stored so is not quantized again as it loads.
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
-            asked = asked._replace(quant=own_quant or (None if as_it_is == known[1] else known[1]))
-            notes = (*notes, f"{text} is not here, and taken for {known[0]} in {known[1]}")
+            stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
+            asked = asked._replace(quant=None if stored == as_it_is else stored)
+            notes = (*notes, f"{text} is not here, and taken for {known[0]} in {stored}")
         if asked.quant is not None and asked.quant.startswith("~"):
             # The usual type, where the file is made anew.
             usual = asked.quant[1:]

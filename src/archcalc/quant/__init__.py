@@ -190,10 +190,16 @@ def quantizations() -> tuple[str, ...]:
 
 def check_name(name: str) -> None:
     """Raise `UsageError` where `quantize_as` would not take the name."""
-    from archcalc.quant.gguf import FILE_TYPES
+    from archcalc.quant.gguf import FILE_TYPES, nearest_file_type
 
     wanted = canonical(name)
     if wanted not in _PLAIN and wanted not in _SYNTHETIC and _file_type(name) not in FILE_TYPES:
+        if near := nearest_file_type(name):
+            raise UsageError(
+                f"{name!r} is a mixture that its publisher chose for each model: its size does not follow from the config",
+                f"give the .gguf file, whose header says it, or --quant {near}, llama.cpp's own type "
+                "(such files of DeepSeek-V3 are from 7% smaller to 25% larger)",
+            )
         raise UsageError(f"{name!r} is no quantization archcalc knows", f"one of {', '.join(quantizations())}")
 
 
@@ -208,7 +214,7 @@ def _file_type(name: str) -> str:
     from archcalc.quant.gguf import FILE_TYPES
 
     plain = name.lower().replace("-", "_")
-    return plain if plain in FILE_TYPES else plain.removeprefix("gguf_").removeprefix("ud_")
+    return plain if plain in FILE_TYPES else plain.removeprefix("gguf_")
 
 
 def file_type_of(name: str) -> str:

@@ -6,7 +6,8 @@ block does not divide falls back to a block of 32. MTP layers are left out. Visi
 counted in F16, as that file usually is.
 
 Figures are those of `llama-quantize`, with an importance matrix for the IQ types, as they are published, and without one for the rest.
-Publishers' own mixtures ("UD", "XL") differ. The metadata at the head of the file, a few MB with the tokenizer, is not counted.
+Publishers' own mixtures ("UD") are chosen for each model, and refused by name; those whose embeddings and head alone are raised to Q8_0
+(Q4_K_L) are known. The metadata at the head of the file, a few MB with the tokenizer, is not counted.
 
 Sources: llama.cpp b9500, src/llama-quant.cpp `llama_tensor_get_type_impl`, `tensor_allows_quantization`, `tensor_type_fallback`,
 `llama_ftype_get_default_type`; ggml/src/ggml-common.h (blocks); convert_hf_to_gguf.py (what is F32; MLA's `kv_b_proj` in two).
@@ -39,8 +40,27 @@ FILE_TYPES = {
     "q5_k_s": "Q5_K", "q5_k_m": "Q5_K", "q6_k": "Q6_K", "tq1_0": "TQ1_0", "tq2_0": "TQ2_0",
     "iq1_s": "IQ1_S", "iq1_m": "IQ1_M", "iq2_xxs": "IQ2_XXS", "iq2_xs": "IQ2_XS", "iq2_s": "IQ2_XS", "iq2_m": "IQ2_S",
     "iq3_xxs": "IQ3_XXS", "iq3_xs": "IQ3_S", "iq3_s": "IQ3_S", "iq3_m": "IQ3_S", "iq4_nl": "IQ4_NL", "iq4_xs": "IQ4_XS",
+    "q2_k_l": "Q2_K", "q3_k_xl": "Q3_K", "q4_k_l": "Q4_K", "q5_k_l": "Q5_K", "q6_k_l": "Q6_K",
 }  # fmt: skip
 """The type that each file type gives a tensor about which it says nothing else."""
+
+_RAISED_ENDS = {"q2_k_l": "q2_k", "q3_k_xl": "q3_k_l", "q4_k_l": "q4_k_m", "q5_k_l": "q5_k_m", "q6_k_l": "q6_k"}
+"""File types of publishers that are one of llama-quantize with embeddings and head in Q8_0 (`--token-embedding-type`,
+`--output-tensor-type`): bartowski/Meta-Llama-3.1-8B-Instruct-GGUF, README."""
+
+
+def nearest_file_type(name: str) -> str:
+    """The file type whose size is by rule that a publisher's own mixture is named for, or nothing where it is none such.
+
+    >>> nearest_file_type("ud-q4_k_xl"), nearest_file_type("ud_iq2_xxs"), nearest_file_type("q4_k_m")
+    ('q4_k_m', 'iq2_xxs', '')
+    """
+    plain = name.lower().replace("-", "_").removeprefix("gguf_")
+    bare = plain.removeprefix("ud_")
+    if bare == plain and not bare.endswith("_xl"):
+        return ""
+    tried = (bare.removesuffix("_xl") + "_m", bare.removesuffix("_xl"), bare.removesuffix("_k_xl") + "_0")
+    return next((each for each in ((bare,) if not bare.endswith("_xl") else tried) if each in FILE_TYPES), "")
 
 
 def four_bit_type(method: str, quantization: Mapping[str, Any]) -> str | None:
@@ -301,8 +321,13 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         raise UnsupportedError(
             f"GGUF file type is {json_text(file_type)}: archcalc does not know it", f"one of {', '.join(FILE_TYPES)}"
         )
-    m = _model(file_type, architecture)
+    m = _model(_RAISED_ENDS.get(file_type, file_type), architecture)
     facts = architecture.facts
+
+    def kind_of(category: str, i: int, width: int, fused: bool) -> str:
+        if file_type in _RAISED_ENDS and category in ("output", "embedding"):
+            return "Q8_0"
+        return _type(m, category, i, width, fused)
 
     def whole(tensor: Tensor, part: Part, layers: Layers) -> Iterable[tuple[tuple[Stored, ...], Layers]]:
         if part in ("vision", "audio"):
@@ -317,7 +342,7 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         own = held.get((part, tensor.name), frozenset[int]())
         for i in layers:
             types = tuple(
-                _fitting(held_as if i in own else _type(m, kind, i, shape[-1], tensor.experts is not None), shape[-1])
+                _fitting(held_as if i in own else kind_of(kind, i, shape[-1], tensor.experts is not None), shape[-1])
                 for kind, shape in pieces
             )
             chosen.setdefault(types, []).append(i)

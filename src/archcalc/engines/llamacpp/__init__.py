@@ -83,7 +83,7 @@ class LlamaCpp(Server):
         """One GGUF file: of the type asked for, as it is, or as the converter makes it."""
         from archcalc.errors import UnsupportedError, UsageError
         from archcalc.figures.checkpoint import as_gguf
-        from archcalc.quant import canonical, check_name, file_type_of, is_plain, method_of, quantize_as
+        from archcalc.quant import canonical, check_name, file_type_of, is_plain, method_of, plain, quantize_as
 
         own = architecture.quantization
         if quant is not None:
@@ -94,6 +94,9 @@ class LlamaCpp(Server):
                     f"llama.cpp reads GGUF, which has no {quant}",
                     "its types are --quant q8_0, q6_k, q4_k_m, mxfp4_moe and the like",
                 )
+            if (kept := self._kept_in_fp4(architecture)) is not None:
+                named = file_type_of(wanted) or str(plain(wanted)).replace("fp", "f")
+                return kept._replace(quantization={**(kept.quantization or {}), "file_type": named}), quant
             return quantize_as(architecture, wanted), quant
         if own and method_of(own) == "gguf":
             return architecture, str(own.get("file_type", "gguf"))
@@ -105,23 +108,25 @@ class LlamaCpp(Server):
         return as_gguf(architecture)
 
     def storages(self, architecture: Architecture) -> tuple[str | None, ...]:
-        """What is published in FP4 is kept so by the converter, and llama-quantize refuses to store it otherwise (llama.cpp 0c1e57098,
-        src/llama-quant.cpp `llama_tensor_get_type`, "requantizing from type ... is disabled")."""
+        """What is published in FP4 stays so, and file types hardly change its size."""
+        return self.ladder if self._kept_in_fp4(architecture) is None else (None,)
+
+    def _kept_in_fp4(self, architecture: Architecture) -> Architecture | None:
+        """The model as a GGUF file that keeps what is published in FP4, or None where nothing is.
+
+        The converter keeps it, and llama-quantize refuses to store it otherwise (llama.cpp 0c1e57098, src/llama-quant.cpp
+        `llama_tensor_get_type`, "requantizing from type ... is disabled"): unsloth/gpt-oss-20b-GGUF has 11.6 GB as Q4_K_M, 13.8 as F16."""
+        from archcalc.figures.checkpoint import as_gguf
         from archcalc.quant import method_of
         from archcalc.quant.gguf import four_bit_type
 
         own = architecture.quantization
-        if (
-            own
-            and method_of(own) != "gguf"
-            and method_of(own) in _CONVERTED
-            and four_bit_type(method_of(own), own) in ("MXFP4", "NVFP4")
-        ):
-            from archcalc.figures.checkpoint import as_gguf
-
-            if "held" in (as_gguf(architecture)[0].quantization or {}):
-                return (None,)
-        return self.ladder
+        if own is None or method_of(own) == "gguf" or method_of(own) not in _CONVERTED:
+            return None
+        if four_bit_type(method_of(own), own) not in ("MXFP4", "NVFP4"):
+            return None
+        kept = as_gguf(architecture)[0]
+        return kept if "held" in (kept.quantization or {}) else None
 
     def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         from archcalc.engines.llamacpp.weights import LlamaKeep
