@@ -248,10 +248,10 @@ def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -
         assert found["options"]["used"]["--enforce-eager"] == "true"
         assert "--config" not in found["command"]
     done = run("fit", "--gpu", "h100", "--", "vllm", "serve", "--config", str(tmp_path / "not.yaml"))
-    assert done.retur.returncode == 2 and "not.yaml is not here" in done.stderr
+    assert done.returncode == 2 and "not.yaml is not here" in done.stderr
     place.write_text("- a\n- b\n")
     done = run("fit", "--gpu", "h100", "--", "vllm", "serve", "a", "--config", str(place))
-    assert done.retur.returncode == 2 and "holds no flags" in done.stderr
+    assert done.returncode == 2 and "holds no flags" in done.stderr
 
 
 @pytest.mark.parametrize(
