@@ -268,6 +268,21 @@ def test_a_draft_model_that_is_not_counted_is_said(cli: Run) -> None:
         (["--gpu", "h100", "--", "transformers", "serve"], "archcalc fit MODEL --engine transformers"),
         (["--gpu", "h100", "--", "python", "local_chat.py"], "--kt-weight-path"),
         (["--gpu", "h100", "--", "trtllm-serve", "llama-3.1-8b"], "trtllm-serve: what its commands allocate"),
+        (
+            [
+                "--gpu",
+                "h100",
+                "--",
+                "docker",
+                "run",
+                "--gpus",
+                "all",
+                "ghcr.io/huggingface/text-generation-inference:3.3.5",
+                "--model-id",
+                "a/b",
+            ],
+            "text-generation-inference: what its commands allocate",
+        ),
     ],
 )
 def test_one_message(cli: Run, arguments: list[str], said: str) -> None:

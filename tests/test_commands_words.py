@@ -322,6 +322,25 @@ def test_the_repacked_model_that_a_llamacpp_command_names(run: Run, words: str, 
 
 
 @pytest.mark.parametrize(
+    ("command", "taken"),
+    [
+        ("vllm serve Qwen/Qwen3-235B-A22B-FP8 -tp 8", "qwen3-235b-a22b in fp8"),
+        ("vllm serve Qwen/Qwen3-8B-AWQ", "qwen3-8b in awq"),
+        ("python -m sglang.launch_server --model-path Qwen/Qwen3-8B-GPTQ-Int4", "qwen3-8b in gptq"),
+        ("vllm serve nvidia/DeepSeek-R1-FP4 -tp 8", None),
+        ("vllm serve some/Thing-AWQ", None),
+    ],
+)
+def test_a_quantized_checkpoint_without_the_network(run: Run, command: str, taken: str | None) -> None:
+    """Its config is not to be had: the answer is of the bundled model in that storage, and says so; FP4 is each publisher's own."""
+    r = run("fit", "--gpu", "8xh100", "--offline", "-f", "json", "--", *command.split())
+    if taken is None:
+        assert r.returncode == 2 and "the network" in r.stderr
+    else:
+        assert any(f"taken for {taken}; its own config" in note for note in json.loads(r.stdout)["notes"])
+
+
+@pytest.mark.parametrize(
     ("source", "asked"),
     [
         ("Qwen/Qwen3-8B-AWQ-x", ""),

@@ -197,9 +197,10 @@ def _refuse_unknown(found: Read) -> None:
             found.command.refuse_unknown(at)
 
 
-def stands_for(model: str) -> tuple[str, str] | None:
+def stands_for(model: str, config: bool = False) -> tuple[str, str] | None:
     """The bundled model and the storage that a checkpoint's name stands for where it is not here: a file's (`NAME-Q4_K_M.gguf`), a
-    repository's of such files, whose type its name does not say, or `NAME-in-w4a16`.
+    repository's of such files, whose type its name does not say, or `NAME-in-w4a16`. With `config` also a repository's that has a
+    config of its own (`NAME-AWQ`), save in FP4, of which each publisher keeps other modules.
 
     >>> stands_for("models/Qwen3-8B-Q4_K_M.gguf"), stands_for("Qwen3-8B-in-mlx-int4"), stands_for("some-model")
     (('qwen3-8b', 'q4_k_m'), ('qwen3-8b', 'mlx-int4'), None)
@@ -215,7 +216,7 @@ def stands_for(model: str) -> tuple[str, str] | None:
     if os.path.exists(os.path.expanduser(model)):
         return None
     named = repacked(model)
-    if named is None or not (named.gguf or "-in-" in model):
+    if named is None or not (named.gguf or "-in-" in model or (config and "fp4" not in named.quant)):
         return None
     try:
         if named.quant:

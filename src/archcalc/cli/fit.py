@@ -31,7 +31,7 @@ from archcalc.cli._options import (
     kinds,
 )
 from archcalc.cli._records import options, said
-from archcalc.errors import ArchcalcError, ContextError, UsageError
+from archcalc.errors import ArchcalcError, ContextError, OfflineError, UsageError
 from archcalc.report import FitReport
 
 if TYPE_CHECKING:
@@ -454,7 +454,7 @@ def _of_command(
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.engines.engine import server
     from archcalc.loader import load as read
-    from archcalc.quant import is_plain
+    from archcalc.quant import file_type_of, is_plain
 
     offline, refresh = reading.offline, reading.refresh
     # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
@@ -474,12 +474,16 @@ def _of_command(
         assert isinstance(text, Pair)
         asked = asks[text.machine]
         known = stands_for(text)
-        loaded = read(
-            known[0] if known else str(text),
-            offline=offline,
-            refresh=refresh,
-            overrides=(*found.asked.overrides, *(reading.set_ or ())),
-        )
+        options: dict[str, Any] = {"offline": offline, "refresh": refresh}
+        options["overrides"] = (*found.asked.overrides, *(reading.set_ or ()))
+        try:
+            loaded = read(known[0] if known else str(text), **options)
+        except OfflineError:
+            # A repacked checkpoint whose own config is not to be had: the model it was made of, in that storage.
+            known = stands_for(text, config=True)
+            if known is None:
+                raise
+            loaded = read(known[0], **options)
         notes = found.notes
         if known:
             as_it_is = server(asked.engine).load(loaded.architecture, None, text.machine.device)[1]
@@ -487,7 +491,8 @@ def _of_command(
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
             stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
             asked = asked._replace(quant=None if stored == as_it_is else stored)
-            notes = (*notes, f"{text} is not here, and taken for {known[0]} in {stored}")
+            own_config = "" if ".gguf" in text or file_type_of(stored) else "; its own config may keep more modules as they are"
+            notes = (*notes, f"{text} is not here, and taken for {known[0]} in {stored}{own_config}")
         if asked.quant is not None and asked.quant.startswith("~"):
             # The usual type, where the file is made anew.
             usual = asked.quant[1:]

@@ -128,7 +128,8 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     ),
     (
         re.compile(
-            r"(^|[\s/])(text-generation-launcher|trtllm-serve|trtllm-build|lmdeploy|aphrodite|tabbyapi|exllamav[23]?|mlc_llm)(\s|$)"
+            r"(^|[\s/])(text-generation-(launcher|inference)|trtllm-(serve|build)|tensorrt-llm|tritonserver|lmdeploy|aphrodite|tabbyapi"
+            r"|exllamav[23]?|mlc_llm)([\s/:]|$)"
         ),
         "this engine",
         "archcalc fit MODEL --engine vllm --gpu GPU plans the same model for one whose rules are known",
@@ -142,7 +143,7 @@ def _unknown(arguments: Sequence[str]) -> UsageError:
     written = " ".join(arguments)[:400]
     for pattern, what, instead in _OTHERS:
         if found := pattern.search(written):
-            name = found[0].strip(" /.") if what == "this engine" else what
+            name = found[0].strip(" /.:") if what == "this engine" else what
             return UsageError(f"{name}: what its commands allocate is not known here", instead)
     if not arguments:
         return UsageError("no command stands after --", f"such as: -- vllm serve MODEL; known are {KNOWN}")
