@@ -6,7 +6,7 @@ longest that some plan holds, in whole k.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from archcalc.analysis.fit import Ask, Candidate, Plans, max_context, plans
@@ -94,6 +94,8 @@ def choose(
             continue
     every = [each for under in tried.values() for each in under]
     fitting = [each for each in every if each.found.best.fits]
+    if not fitting and (beside := _beside_ram(architecture, ask, tried)) is not None:
+        return Choice(beside, () if brief or beside.published else (published, beside))
     if not fitting:
         # With storages to choose from, the one that comes closest under the engine that was asked for.
         return Choice(max(tried[ask.engine], key=lambda each: each.found.best.headroom_bytes))
@@ -109,6 +111,23 @@ def choose(
             if each is not published and (i in (0, len(of) - 1) or each is best):
                 told.append(each)
     return Choice(best, tuple(told) if len(told) > 1 else ())
+
+
+def _beside_ram(architecture: Architecture, ask: Ask, engines: Iterable[str]) -> Held | None:
+    """The plans with part of the model in the CPU's memory, where its size was given and an engine in question can leave some there: in
+    the storage that was asked for, in what is published in four bits, or in the first of four bits or less that fits."""
+    if ask.ram_bytes is None or LOCAL not in engines:
+        return None
+    from archcalc.analysis.beside_ram import spilled
+    from archcalc.quant import method_of
+
+    own, ladder = architecture.quantization, server(LOCAL).ladder
+    quants: tuple[str | None, ...] = ladder[next((i for i, quant in enumerate(ladder) if "4" in quant), 0) :]
+    if ask.quant is not None and ask.engine == LOCAL:
+        quants = (ask.quant,)
+    elif server(LOCAL).storages(architecture) == (None,) or (own is not None and method_of(own) == "gguf"):
+        quants = (None,)
+    return spilled(architecture, ask, quants)
 
 
 def steps_of(device: Device, engine: str, *, alone: bool) -> tuple[Step, ...]:

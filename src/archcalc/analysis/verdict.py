@@ -189,11 +189,15 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
     """One line: fits, and with what to spare; or does not, and by how much. `own` is the model's own context where none was asked for."""
     machine = ask.gpus.named
     what = f"{units.format_tokens(fit.context_tokens)} tokens x {fit.concurrency} on {machine} under {ask.engine}"
+    ram = server(ask.engine).ram(ask, fit.placement, fit.weights, fit.budget)
+    beside = (
+        f"; {units.format_bytes(ram)} in the CPU's memory, of {units.format_bytes(ask.ram_bytes)}" if ram and ask.ram_bytes else ""
+    )
     if fit.fits and own is not None and own.tokens > fit.context_tokens:
         short = f", {units.format_bytes(-own.headroom_bytes)} missing" if own.headroom_bytes < 0 else ""
-        return f"fits up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}"
+        return f"fits up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}{beside}"
     if fit.fits:
-        return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"
+        return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU{beside}"
     if own is not None and own.tokens > fit.context_tokens:
         what = f"not even {what}"
     if fit.headroom_bytes >= 0 and fit.start.starts:

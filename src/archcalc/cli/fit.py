@@ -235,8 +235,8 @@ def command(
         refuse({**said(settings, but="engine_version"), **said(listing)})
         reports = _of_command(own, machine, load, stored.quant, settings.engine_version, host, reading)
     else:
-        if host.ram_bandwidth is not None:
-            raise UsageError("--ram-bandwidth is for an engine's own command that leaves weights to the CPU", "leave it out")
+        if host.ram_bandwidth is not None and host.ram is None:
+            raise UsageError("--ram-bandwidth is of weights in the CPU's memory, whose size is not given", "--ram 64GiB gives it")
         rented = every(machine.gpu)
         _check(source, stored, written, listing, reading, rented)
         settings = settings._replace(engine=settings.engine if emitted is None else named)
@@ -339,6 +339,8 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
 
     engine, dtype, share = settings.engine, settings.kv_dtype, settings.utilization
     wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)._replace(requests=load.concurrency)
+    if host.ram_bandwidth is not None:
+        wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(host.ram_bandwidth))
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     context = units.parse_tokens(load.ctx) if load.ctx is not None else _context(wanted, held)
     if load.ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:

@@ -100,6 +100,13 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         units.format_bytes(g.memory_bytes - g.budget_bytes),
         f"of {units.format_bytes(g.memory_bytes)} that the engine sees",
     )
+    if r.ram is not None and r.ram.used_bytes:
+        given = (
+            f"of {units.format_bytes(r.ram.budget_bytes)} that the CPU has"
+            if r.ram.budget_bytes
+            else "in the CPU's memory, of one machine"
+        )
+        table.add_row("", "RAM", units.format_bytes(r.ram.used_bytes), given)
     page.print(table)
     page.print()
     table = plain_table(heads=False)

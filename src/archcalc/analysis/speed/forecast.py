@@ -121,7 +121,11 @@ def forecast(
         held = (
             f"{work.away / 2**30:.3g} GiB of the weights lie in the CPU's memory: no measurements of that stand behind a forecast"
         )
-        slow = f"the bound reads them at {away / 1e9:,.0f} GB/s" if away else "the bound takes it to be as fast as the GPU's own"
+        slow = (
+            f"the bound reads them at {away / 1e9:,.0f} GB/s"
+            if away
+            else "the bound takes it to be as fast as the GPU's own (--ram-bandwidth says how fast it is)"
+        )
         return none._replace(why=f"{held}; {slow}")
     fits = known(engine, device)
     if fits is None:

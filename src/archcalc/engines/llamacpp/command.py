@@ -27,6 +27,10 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
     yield f"-np {fit.concurrency}"
     if ask.kv_dtype is not None:
         yield f"-ctk {fit.kv_dtype} -ctv {fit.kv_dtype}"
+    if ask.own is not None and ask.own.cpu_experts:
+        yield f"--n-cpu-moe {ask.own.cpu_experts}"
+    if ask.own is not None and ask.own.gpu_layers is not None:
+        yield f"-ngl {ask.own.gpu_layers}"
 
 
 def experts_away(model: Candidate, ask: Ask, fit: Fit) -> tuple[int, int, int] | None:

@@ -1,0 +1,67 @@
+"""Where the GPUs do not hold a model and the CPU's memory is named: what is left there, as few of it as must be."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from conftest import Run
+
+BESIDE = [
+    ("gpt-oss-120b", "3090", "64GiB", ["--ctx", "32k"], "--n-cpu-moe", "mxfp4_moe"),
+    ("gpt-oss-120b", "3090", "64GiB", [], "--n-cpu-moe", "mxfp4_moe"),
+    ("qwen3-235b-a22b", "4090", "128GiB", ["--ctx", "16k"], "--n-cpu-moe", "q4_k_m"),
+    ("deepseek-r1", "4090", "512GiB", [], "--n-cpu-moe", "q4_k_m"),
+    ("llama-3.3-70b", "4090", "64GiB", ["--ctx", "8k"], "-ngl", "q4_k_m"),
+    ("llama-3.3-70b", "4090", "64GiB", ["--ctx", "8k", "--engine", "llama.cpp", "--quant", "q5_k_m"], "-ngl", "q5_k_m"),
+    ("gpt-oss-120b", "2x3090", "64GiB", ["--ctx", "32k"], "--n-cpu-moe", "mxfp4_moe"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "ram", "more", "flag", "quant"), BESIDE, ids=[f"{b[0]}-{b[1]}-{b[2]}-{b[3]}" for b in BESIDE]
+)
+def test_what_the_gpus_do_not_hold_is_left_to_the_cpu(
+    cli: Run, model: str, gpu: str, ram: str, more: list[str], flag: str, quant: str
+) -> None:
+    """llama.cpp's own way with experts and layers; its command, read back, is the same plan, and with one fewer it does not fit."""
+    assert cli("fit", model, "--gpu", gpu, *more, "--quant", quant, "--engine", "llama.cpp", "--offline").returncode in (1, 2)
+    asked = ("fit", model, "--gpu", gpu, "--ram", ram, *more, "--offline", "-f", "json")
+    done = cli(*asked)
+    r = json.loads(done.stdout)
+    assert done.returncode == 0 and r["fits"] and r["engine"] == "llama.cpp" and r["plan"]["quant"] == quant
+    assert 0 < r["ram"]["used_bytes"] <= r["ram"]["budget_bytes"] and "in the CPU's memory, of" in r["verdict"]
+    words = shlex.split(r["command"].replace("\\\n", " "))
+    n = int(words[words.index(flag) + 1])
+    again = json.loads(cli("fit", "--gpu", gpu, "--ram", ram, "--offline", "-f", "json", "--", *words).stdout)
+    for figure in ("per_gpu", "ram", "context_tokens", "kv_tokens", "plan"):
+        assert again[figure] == r[figure], figure
+    words[words.index(flag) + 1] = str(n - 1 if flag == "--n-cpu-moe" else n + 1)
+    assert not json.loads(cli("fit", "--gpu", gpu, "--ram", ram, "--offline", "-f", "json", "--", *words).stdout)["fits"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("gpt-oss-120b", "--gpu", "3090", "--ram", "24GiB", "--ctx", "8k"),
+        ("llama-3.1-405b", "--gpu", "4090", "--ram", "64GiB", "--ctx", "4k"),
+        ("gpt-oss-120b", "--gpu", "3090", "--ram", "64GiB", "--ctx", "8k", "--engine", "vllm"),
+        ("gpt-oss-120b", "--gpu", "3090", "--ctx", "8k"),
+    ],
+)
+def test_what_neither_holds_does_not_fit(cli: Run, asked: tuple[str, ...]) -> None:
+    """With too little of it, none that was named, or an engine that leaves nothing there."""
+    done = cli("fit", *asked, "--offline", "-f", "json")
+    assert done.returncode == 1 and not json.loads(done.stdout)["fits"]
+
+
+def test_the_rate_of_the_cpus_memory_bounds_what_lies_there(cli: Run) -> None:
+    """A token visits 4 of 128 experts: of the layers in the CPU's memory their share is read at its rate (80 GB/s here)."""
+    asked = ("fit", "gpt-oss-120b", "--gpu", "3090", "--ram", "64GiB", "--ctx", "32k", "--offline", "-f", "json")
+    r = json.loads(cli(*asked, "--ram-bandwidth", "80GB").stdout)
+    assert r["decode_tokens_per_s_ceiling"] <= 80e9 / (r["ram"]["used_bytes"] * 4 / 128)
+    assert json.loads(cli(*asked).stdout)["decode_tokens_per_s_ceiling"] > r["decode_tokens_per_s_ceiling"]
+    alone = cli("fit", "gpt-oss-120b", "--gpu", "3090", "--ram-bandwidth", "80GB", "--offline")
+    assert alone.returncode == 2 and "--ram 64GiB" in alone.stderr
