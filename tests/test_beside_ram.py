@@ -58,10 +58,10 @@ def test_what_neither_holds_does_not_fit(cli: Run, asked: tuple[str, ...]) -> No
 
 
 def test_the_rate_of_the_cpus_memory_bounds_what_lies_there(cli: Run) -> None:
-    """A token visits 4 of 128 experts: of the layers in the CPU's memory their share is read at its rate (80 GB/s here)."""
+    """A token visits 4 of 128 experts: their share of what lies there is read at its rate, 80 GB/s, with less than 2% beside it."""
     asked = ("fit", "gpt-oss-120b", "--gpu", "3090", "--ram", "64GiB", "--ctx", "32k", "--offline", "-f", "json")
     r = json.loads(cli(*asked, "--ram-bandwidth", "80GB").stdout)
-    assert r["decode_tokens_per_s_ceiling"] <= 80e9 / (r["ram"]["used_bytes"] * 4 / 128)
+    assert r["decode_tokens_per_s_ceiling"] <= 80e9 / (r["ram"]["used_bytes"] * 0.98 * 4 / 128)
     assert json.loads(cli(*asked).stdout)["decode_tokens_per_s_ceiling"] > r["decode_tokens_per_s_ceiling"]
     alone = cli("fit", "gpt-oss-120b", "--gpu", "3090", "--ram-bandwidth", "80GB", "--offline")
     assert alone.returncode == 2 and "--ram 64GiB" in alone.stderr

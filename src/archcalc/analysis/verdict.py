@@ -48,7 +48,7 @@ def fit_report(
     best, device = found.best, ask.gpus.device
     longest = max_context(found.model, best, ask)
     rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
-    whole = speed.at_context(found, best, ask) if best.fits else rates
+    whole = speed.at_context(found, best, ask, wanted) if best.fits else rates
     ceiling, floor = whole.bound_tokens_per_s, whole.floor_s
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
     placement, b = best.placement, best.budget

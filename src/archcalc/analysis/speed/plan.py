@@ -288,14 +288,14 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
     )
 
 
-def at_context(found: Plans, fit: Fit, ask: Ask) -> Forecast:
+def at_context(found: Plans, fit: Fit, ask: Ask, wanted: Wanted) -> Forecast:
     """The bounds for sequences that have reached the context, and for a prompt as long."""
     load = Load(fit.context_tokens, 1, fit.concurrency)
     made = work_of(found, fit)
     device = ask.gpus.device
     return Forecast(
         load,
-        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, Wanted())),
+        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted)),
         floor_s=floor_s(made, device, found.model.quant, load.isl),
     )
 
