@@ -65,3 +65,14 @@ def test_the_rate_of_the_cpus_memory_bounds_what_lies_there(cli: Run) -> None:
     assert json.loads(cli(*asked).stdout)["decode_tokens_per_s_ceiling"] > r["decode_tokens_per_s_ceiling"]
     alone = cli("fit", "gpt-oss-120b", "--gpu", "3090", "--ram-bandwidth", "80GB", "--offline")
     assert alone.returncode == 2 and "--ram 64GiB" in alone.stderr
+
+
+def test_a_list_names_what_the_cpus_memory_makes_room_for(cli: Run) -> None:
+    """Without a model: what the card and that memory hold together, down to four bits."""
+    asked = ("fit", "--gpu", "3090", "--family", "gpt-oss", "--offline")
+    with_ram = [json.loads(line) for line in cli(*asked, "--ram", "64GiB", "-f", "jsonl").stdout.splitlines()]
+    alone = [json.loads(line) for line in cli(*asked, "-f", "jsonl").stdout.splitlines()]
+    (large,) = [r for r in with_ram if r["source"] == "gpt-oss-120b"]
+    assert large["fits"] and large["engine"] == "llama.cpp" and 36 << 30 < large["ram_bytes"] <= 64 << 30
+    assert [r["fits"] for r in alone if r["source"] == "gpt-oss-120b"] == [False]
+    assert "in RAM" in cli(*asked, "--ram", "64GiB").stdout and "in RAM" not in cli(*asked).stdout

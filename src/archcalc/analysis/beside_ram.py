@@ -7,10 +7,11 @@ is asked, whose placement of tensors is known tensor by tensor (`engines/llamacp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from archcalc.analysis.ask import understand
 from archcalc.analysis.choose import ENOUGH, LEAST, Held, Own
-from archcalc.analysis.fit import Ask, Plans, plans
+from archcalc.analysis.fit import Ask, Candidate, Plans, candidate, plans
 from archcalc.commands.words import of_arguments
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.plan import largest
@@ -36,10 +37,18 @@ def spilled(architecture: Architecture, ask: Ask, quants: Sequence[str | None]) 
     lengths = [asked, *(tokens for tokens in _CONTEXTS if ask.context_tokens is None and tokens < asked)]
     # Attention stays on the GPUs with a shorter context before layers leave them for the whole of it.
     ways = ("cpu_experts", "gpu_layers") if architecture.facts.moe is not None else ("gpu_layers",)
-    for way, quant in ((way, quant) for way in ways for quant in quants):
+    held: dict[str | None, Candidate] = {}
+    for quant in quants:
+        try:
+            model = candidate(architecture, ask._replace(engine=LOCAL, quant=quant))
+        except ArchcalcError:
+            continue
+        if sum(t.copies * (len(t.layers) or 1) * sum(piece.bytes for piece in t.pieces) for t in model.tensors) <= _whole(ask):
+            held[quant] = model
+    for way, (quant, model) in product(ways, held.items()):
         for tokens in lengths if way == ways[-1] else [each for each in lengths if each >= min(asked, ENOUGH)]:
             try:
-                found = _fewest(architecture, ask._replace(quant=quant, context_tokens=tokens), way)
+                found = _fewest(architecture, ask._replace(quant=quant, context_tokens=tokens), model, way)
             except ArchcalcError:
                 continue
             if found is None:
@@ -50,7 +59,12 @@ def spilled(architecture: Architecture, ask: Ask, quants: Sequence[str | None]) 
     return None
 
 
-def _fewest(architecture: Architecture, ask: Ask, way: str) -> tuple[Ask, Plans] | None:
+def _whole(ask: Ask) -> int:
+    """All memory that there is."""
+    return (ask.ram_bytes or 0) + sum(device.visible_bytes for device in ask.gpus.each)
+
+
+def _fewest(architecture: Architecture, ask: Ask, model: Candidate, way: str) -> tuple[Ask, Plans] | None:
     """The question with the fewest experts, or else layers, in the CPU's memory, and its plans; None where nothing fits."""
     words = [
         "llama-server",
@@ -67,9 +81,14 @@ def _fewest(architecture: Architecture, ask: Ask, way: str) -> tuple[Ask, Plans]
     ask = Ask(ask.gpus, LOCAL, version=ask.version, ram_bytes=ask.ram_bytes, own=own, **{**read.values, "quant": ask.quant})
     layers = architecture.layers
 
+    def judged(n: int, ram_bytes: int | None) -> Plans:
+        # What was made of placements is of the experts and layers that they have on the GPUs.
+        fresh = model._replace(weights={}, caches={}, refused={}, works={})
+        return plans(architecture, ask._replace(own=own._replace(**{way: n}), ram_bytes=ram_bytes), 0, fresh)
+
     def fits(n: int) -> bool:
         # The CPU's memory is judged at the end: the search is about the GPUs' alone.
-        return plans(architecture, ask._replace(own=own._replace(**{way: n}), ram_bytes=None), 0).best.fits
+        return judged(n, None).best.fits
 
     if way == "cpu_experts":
         # None of them left to the CPU is what does not fit.
@@ -79,5 +98,5 @@ def _fewest(architecture: Architecture, ask: Ask, way: str) -> tuple[Ask, Plans]
     if n is None:
         return None
     placed = ask._replace(own=own._replace(**{way: n}))
-    found = plans(architecture, placed, 0)
+    found = judged(n, ask.ram_bytes)
     return (placed, found) if found.best.fits else None

@@ -94,7 +94,7 @@ def choose(
             continue
     every = [each for under in tried.values() for each in under]
     fitting = [each for each in every if each.found.best.fits]
-    if not fitting and (beside := _beside_ram(architecture, ask, tried)) is not None:
+    if not fitting and (beside := _beside_ram(architecture, ask, tried, brief)) is not None:
         return Choice(beside, () if brief or beside.published else (published, beside))
     if not fitting:
         # With storages to choose from, the one that comes closest under the engine that was asked for.
@@ -113,9 +113,10 @@ def choose(
     return Choice(best, tuple(told) if len(told) > 1 else ())
 
 
-def _beside_ram(architecture: Architecture, ask: Ask, engines: Iterable[str]) -> Held | None:
+def _beside_ram(architecture: Architecture, ask: Ask, engines: Iterable[str], brief: bool) -> Held | None:
     """The plans with part of the model in the CPU's memory, where its size was given and an engine in question can leave some there: in
-    the storage that was asked for, in what is published in four bits, or in the first of four bits or less that fits."""
+    the storage that was asked for, in what is published in four bits, or in the first of four bits or less that fits; a list goes down to
+    four."""
     if ask.ram_bytes is None or LOCAL not in engines:
         return None
     from archcalc.analysis.beside_ram import spilled
@@ -127,7 +128,7 @@ def _beside_ram(architecture: Architecture, ask: Ask, engines: Iterable[str]) ->
         quants = (ask.quant,)
     elif server(LOCAL).storages(architecture) == (None,) or (own is not None and method_of(own) == "gguf"):
         quants = (None,)
-    return spilled(architecture, ask, quants)
+    return spilled(architecture, ask, quants[:1] if brief else quants)
 
 
 def steps_of(device: Device, engine: str, *, alone: bool) -> tuple[Step, ...]:

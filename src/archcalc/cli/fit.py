@@ -222,7 +222,7 @@ def command(
     Several models or machines are one table. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
-    from archcalc.engines.engine import DEFAULT
+    from archcalc.engines.engine import DEFAULT, LOCAL
 
     emitted, ranking = _emitted(written, settings, form), _fits.AS_GIVEN
     if emitted is not None:
@@ -241,6 +241,9 @@ def command(
         _check(source, stored, written, listing, reading, rented)
         settings = settings._replace(engine=settings.engine if emitted is None else named)
         unsaid = _unsaid(machine, load, stored, settings)
+        if not source and host.ram is not None and settings.engine is None:
+            # The engine that leaves to the CPU what a card does not hold.
+            settings = settings._replace(engine=LOCAL)
         if rented:
             # One engine and the weights as published, so that machines are compared and nothing else.
             settings = settings._replace(engine=settings.engine or DEFAULT)

@@ -9,7 +9,7 @@ from archcalc.render.rows import Column, count, markdown_text, text, write_markd
 from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
     from rich.text import Text
@@ -316,7 +316,17 @@ def row(r: FitReport) -> dict[str, Any]:
 
 def table_row(r: FitReport) -> dict[str, Any]:
     """One line of a table of models and machines."""
-    return {**row(r), "machine": f"{r.gpus}x{r.gpu}", "plan": ways(r.plan), "bound": r.speed.bound_tokens_per_s if r.fits else None}
+    return {
+        **row(r),
+        "machine": f"{r.gpus}x{r.gpu}",
+        "plan": ways(r.plan),
+        "bound": r.speed.bound_tokens_per_s if r.fits else None,
+        "ram_bytes": _in_ram(r),
+    }
+
+
+def _in_ram(r: FitReport) -> int:
+    return r.ram.used_bytes if r.ram is not None and r.fits else 0
 
 
 def refused_row(source: str, gpu: str, gpus: int) -> dict[str, Any]:
@@ -343,6 +353,7 @@ def list_row(r: FitReport, params_total: int, entry: Entry) -> dict[str, Any]:
         "years_behind": years_behind(entry.release),
         "plan": plan_text(r.plan),
         "verdict": r.verdict,
+        "ram_bytes": _in_ram(r),
         "own_context_tokens": r.own_context.context_tokens if r.own_context else None,
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
         "target_met": r.speed.target.met if r.speed.target else None,
@@ -373,11 +384,15 @@ def _sequences(value: Any) -> str:
     return "" if value is None else f"{value:,.1f}"
 
 
+_RAM = Column("ram_bytes", "in RAM", lambda value: units.format_bytes(value) if value else "", right=True)
+"""What lies in the CPU's memory, where any line has some there."""
+
 FITS = (
     Column("source", "model"),
     Column("machine", "machine"),
     Column("fits", "fits", _yes),
     Column("quant", "weights", text),
+    _RAM,
     Column("context_tokens", "context", _tokens, right=True),
     Column("max_concurrency", "sequences", _sequences, right=True, spare=3),
     Column("rate", "tokens/s", text, right=True),
@@ -394,6 +409,7 @@ LIST = (
     Column("params_total", "size", count, right=True, spare=1),
     Column("fits", "fits", _yes),
     Column("quant", "weights", text),
+    _RAM,
     Column("context_tokens", "context", _tokens, right=True),
     Column("rate", "tokens/s", text, right=True),
     Column("release", "released", lambda value: text(value)[:7] or "not known", spare=2),
@@ -419,8 +435,13 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
     # A list of all machines names its model below it, and what it holds fits.
     same = {"fits"} if all(line["fits"] for line in lines) else set()
     same |= {"source"} if len({line["source"] for line in lines}) == 1 else set()
-    columns = tuple(column for column in FITS if not (more and column.key in same))
+    columns = _told(tuple(column for column in FITS if not (more and column.key in same)), lines)
     _write(form, columns, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
+
+
+def _told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """The columns without that of the CPU's memory, where nothing lies there."""
+    return tuple(column for column in columns if column is not _RAM or any(line.get("ram_bytes") for line in lines))
 
 
 def _write(
@@ -528,7 +549,7 @@ def write_list(
         write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
         return
     lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}, 1) for r in kept]
-    columns = LIST if len(kept) > len(fitting) else tuple(column for column in LIST if column.key != "fits")
+    columns = _told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], kept)
     notes = []
     if len(kept) < len(rows):
         more = [
