@@ -455,7 +455,8 @@ class FitTarget(Record):
 class FitSpeed(Record):
     """How fast, for requests of `isl` prompt and `osl` output tokens: forecasts with the ends of their 80 %, or bounds and `why`.
 
-    `decode_tokens_per_s` is of all requests and replicas. `stands_on` says what the forecast was fitted to.
+    `decode_tokens_per_s` is of all requests and replicas while they decode, `requests_per_s` of whole requests, the wait for the first
+    token included. `stands_on` says what the forecast was fitted to.
     """
 
     basis: Literal["fitted", "bound"]
@@ -470,6 +471,9 @@ class FitSpeed(Record):
     decode_tokens_per_s: float | None
     decode_tokens_per_s_low: float | None
     decode_tokens_per_s_high: float | None
+    requests_per_s: float | None
+    requests_per_s_low: float | None
+    requests_per_s_high: float | None
     prefill_tokens_per_s: float | None
     prefill_tokens_per_s_low: float | None
     prefill_tokens_per_s_high: float | None
@@ -494,7 +498,8 @@ class Calibrated(Record):
 
 
 class CalibrationReport(Record):
-    """What a host's measurements say: `factors` multiply the forecast times of a phase, `spread` bounds 80 % around them."""
+    """What a host's measurements say: `factors` multiply the forecast times of a phase, `spreads` bound 80 % around them (`spread` is the
+    widest)."""
 
     schema_version: int
     source: str
@@ -502,12 +507,17 @@ class CalibrationReport(Record):
     engine: str
     factors: dict[str, float]
     spread: float
+    spreads: dict[str, float]
     rows: int
     measurements: list[Calibrated]
 
 
 class FitCost(Record):
-    """List prices: of the machine for an hour, and of a million tokens if it does nothing else; `of` says which machine."""
+    """List prices: of the machine for an hour, and of a million tokens; `of` says which machine.
+
+    Output is paid with whole requests, their prompts included; prompts with a machine that reads them one after another and does nothing
+    else. The two are not added.
+    """
 
     usd_per_hour: float
     usd_per_million_output_tokens: float | None

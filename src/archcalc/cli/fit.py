@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from archcalc.cli import _fits, _listed
-from archcalc.cli._command import calibrated, question, refuse
+from archcalc.cli._command import calibrated, question, refuse, same_host
 from archcalc.cli._command import given as command_given
 from archcalc.cli._fits import Forms, Pair
 from archcalc.cli._machines import counts, every, machines_of
@@ -365,6 +365,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
         if value is not None and option not in server(ask.engine).takes:
             takers = " and ".join(name for name in servers() if option in server(name).takes)
             raise UsageError(f"--{option.replace('_', '-')} is an option of {takers}, not of {ask.engine}", "leave it out")
+    same_host(ask, wanted, host.calibration)
     splits(ask)
     return ask, wanted
 
@@ -451,6 +452,7 @@ def _of_command(
     """The model of an engine's own command on each machine, and how it is reported."""
     from archcalc import units
     from archcalc.analysis.ask import stands_for, understand, with_draft
+    from archcalc.analysis.speed.beside import beside
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.engines.engine import server
     from archcalc.loader import load as read
@@ -468,6 +470,7 @@ def _of_command(
         ask = question(found, spec, quant, load.concurrency or 1, units.parse_bytes(host.ram) if host.ram else None, counted)
         calibrates = host.calibration is not None and wanted.calibration is None
         asks[spec] = calibrated(ask, host.calibration) if calibrates and host.calibration else ask
+        same_host(ask, wanted, host.calibration)
 
     def report(text: str) -> FitReport:
         assert isinstance(text, Pair)
@@ -495,7 +498,8 @@ def _of_command(
             asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)
         given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, notes)
         try:
-            return fit_report(loaded, asked, given=given, wanted=wanted)
+            other = beside(found.given, asked, text.machine.count)
+            return fit_report(loaded, asked, given=given, wanted=wanted._replace(other=other))
         except ArchcalcError as error:
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from archcalc import report
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
+from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.forecast import (
     MARGIN,
     MOST_SEQUENCES,
@@ -48,7 +49,7 @@ class Wanted(NamedTuple):
 
     `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, `requests` how many at once
     they are asked of, the most that keep them where it is None. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for weights that
-    lie there.
+    lie there, `other` what a command asks for that nothing was measured with.
     """
 
     isl: int | None = None
@@ -59,6 +60,12 @@ class Wanted(NamedTuple):
     calibration: Calibration | None = None
     ram_bytes_per_s: int | None = None
     requests: int | None = None
+    other: Beside | None = None
+
+    @property
+    def aims(self) -> bool:
+        """Whether a target is asked for."""
+        return self.tpot is not None or self.ttft is not None
 
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context."""
@@ -88,8 +95,10 @@ def _work(found: Plans, fit: Fit) -> Work:
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False) -> Forecast:
-    """The forecast of a plan; nothing but the reason for one that does not fit."""
+    """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another."""
     load = wanted.load(fit.context_tokens, fit.concurrency)
+    if why := _waits(fit, ask, load.concurrency):
+        return _bounds(found, fit, ask, load, wanted)._replace(why=why)
     if not fit.fits:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
     return forecast(
@@ -101,7 +110,21 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         wanted.calibration,
         parts,
         away_bytes_per_s(ask, wanted),
+        wanted.other,
     )
+
+
+def _waits(fit: Fit, ask: Ask, requests: int) -> str:
+    """Why some of so many requests wait until others have ended, in a server that starts; empty where they do not."""
+    rest = "the others wait, and nothing is forecast of that"
+    held, runs = int(fit.max_concurrency), fit.budget.sequences * fit.placement.dp
+    if fit.fits and ask.own is not None and server(ask.engine).fewer_sequences and requests > runs:
+        # Such an engine has a most that run at once of its own.
+        return f"{runs:,} of {requests:,} requests run at once (--max-num-seqs): {rest}; --concurrency {runs} is forecast"
+    if not fit.fits and fit.start.starts and 0 < held < requests:
+        of = f"{requests:,} requests of {fit.context_tokens:,} tokens"
+        return f"the cache has room for {held:,} of {of} at once: {rest}; --concurrency {held} is forecast"
+    return ""
 
 
 def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
@@ -175,7 +198,7 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
 
 def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | None]:
     """The plan that does best under the target asked for, as the best; the same where there is no target."""
-    if wanted.tpot is None and wanted.ttft is None:
+    if not wanted.aims:
         return found, ask, None
     target = under_target(found, ask, wanted)
     if target is None:
@@ -196,8 +219,9 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
     tpot, ttft, rate, prompt = made.tpot, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
 
     t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
+    requests = _ends(made.requests_per_s, 1, 4)
     goal = None
-    if wanted.tpot is not None or wanted.ttft is not None:
+    if wanted.aims:
         goal = report.FitTarget(
             tpot_ms=None if wanted.tpot is None else round(1000 * wanted.tpot, 3),
             ttft_ms=None if wanted.ttft is None else round(1000 * wanted.ttft, 3),
@@ -218,6 +242,9 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
         decode_tokens_per_s=r[0],
         decode_tokens_per_s_low=r[1],
         decode_tokens_per_s_high=r[2],
+        requests_per_s=requests[0],
+        requests_per_s_low=requests[1],
+        requests_per_s_high=requests[2],
         prefill_tokens_per_s=q[0],
         prefill_tokens_per_s_low=q[1],
         prefill_tokens_per_s_high=q[2],
@@ -241,7 +268,7 @@ def _ends(x: Interval | None, scale: float, digits: int) -> tuple[float | None, 
 
 def missed(target: Target | None, wanted: Wanted) -> str | None:
     """Why a target that is asked for is not kept; None where it is, or none is asked for."""
-    if wanted.tpot is None and wanted.ttft is None:
+    if not wanted.aims:
         return None
     if target is None:
         return "nothing is forecast for a plan that fits"
@@ -274,7 +301,8 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
     of += "".join(f", {words}" for words in (offer.provider, offer.price_region, "on demand", offer.price_date) if words)
 
     scale = usd / 3600 * 1e6
-    rate, prompt = made.tokens_per_s, made.prompt_tokens_per_s
+    # Output is paid with the whole request, prompt and all; prompts are paid where nothing else is done.
+    rate, prompt = made.output_per_s, made.prompt_tokens_per_s
     out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (rate, prompt))
     return report.FitCost(
         usd_per_hour=round(usd, 4),
@@ -288,14 +316,17 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
     )
 
 
-def at_context(found: Plans, fit: Fit, ask: Ask) -> Forecast:
+def at_context(found: Plans, fit: Fit, ask: Ask, wanted: Wanted) -> Forecast:
     """The bounds for sequences that have reached the context, and for a prompt as long."""
-    load = Load(fit.context_tokens, 1, fit.concurrency)
-    made = work_of(found, fit)
-    device = ask.gpus.device
+    return _bounds(found, fit, ask, Load(fit.context_tokens, 1, fit.concurrency), wanted)
+
+
+def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> Forecast:
+    """The bounds alone."""
+    made, device = work_of(found, fit), ask.gpus.device
     return Forecast(
         load,
-        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, Wanted())),
+        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), wanted.other),
         floor_s=floor_s(made, device, found.model.quant, load.isl),
     )
 
