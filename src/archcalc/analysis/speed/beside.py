@@ -32,14 +32,16 @@ def beside(flags: Mapping[str, str], ask: Ask, gpus: int) -> Beside | None:
     # How many tokens are drafted for each step, where the engine's own settings say it.
     drafted = getattr(ask.own, "draft_tokens", 0) if server(ask.engine).torch else 0
     for flag in (name for name, value in flags.items() if name in _DRAFTS and value not in ("", "none", "null", "NONE")):
-        # A step keeps of the drafted tokens as many as it accepts, and makes one more (Leviathan et al. 2022, arXiv:2211.17192, algorithm 1).
+        # A step keeps the drafted tokens that it accepts, and makes one more (Leviathan et al. 2022, arXiv:2211.17192, algorithm 1).
         return Beside(
             f"tokens are drafted ({flag}): how many are accepted depends on the text, and no measurements of that stand behind a forecast",
             drafted + 1 if drafted else None,
         )
     for flag in _APART:
         if flag in flags and _apart(flags[flag]):
-            return Beside(f"prompts are read on other machines than tokens are made ({flag}): no measurements stand behind a forecast")
+            return Beside(
+                f"prompts are read on other machines than tokens are made ({flag}): no measurements stand behind a forecast"
+            )
     if flags.get("--kv-offload") == "false":
         return Beside("the cache lies in the CPU's memory (--no-kv-offload): no measurements of that stand behind a forecast")
     if flags.get("--split-mode", "layer") in ("row", "tensor"):

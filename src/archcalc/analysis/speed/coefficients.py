@@ -115,7 +115,10 @@ def kinds_left_out(served: bool) -> Errors:
 
 
 def within(phase: str, served: bool) -> float:
-    """The end of 80 % around the middle of a source's own rows: what one measurement of a host leaves open. `phase` is decode or prefill."""
+    """The end of 80 % around the middle of a source's own rows: what one measurement of a host leaves open.
+
+    `phase` is decode or prefill, which of a server is the time to the first token.
+    """
     kind = ("served ttft" if served else "local prefill") if phase == "prefill" else f"{'served' if served else 'local'} decode"
     return float(_table()["within"][kind])
 

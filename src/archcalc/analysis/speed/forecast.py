@@ -102,7 +102,9 @@ class Calibration(NamedTuple):
     source: str = ""
 
 
-def bound_tokens_per_s(work: Work, device: Device, load: Load, away: int | None = None, other: Beside | None = None) -> float | None:
+def bound_tokens_per_s(
+    work: Work, device: Device, load: Load, away: int | None = None, other: Beside | None = None
+) -> float | None:
     """The most tokens a second of all sequences: each step reads the weights once, of the experts those of one token at least.
 
     `away` is the bandwidth to weights in the CPU's memory; where it is not known, they are taken to be read as fast as the GPU's own.

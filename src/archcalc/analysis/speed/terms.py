@@ -72,6 +72,8 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     if work.indexed:
         terms.append(Term("indexed_layer", float(work.indexed), f"{work.indexed} layers that choose what they attend to"))
     served = engine in SERVED
+    # Prompts that start at a step: a request's own is not among those that it waits for.
+    others = max(0, load.concurrency - p.dp) / load.osl
     if ranks > 1:
         link = link_bytes_per_s(device)
         sent = 2 * work.layers * each * work.sent_bytes * 2 * (ranks - 1) / ranks
@@ -92,17 +94,15 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
         terms.append(Term("sequence", each, f"{each:g} sequences of a replica"))
         rate = reference(device, quant, engine)
         if rate is not None:
-            begun = load.concurrency / load.osl / (ranks * p.pp) / rate.flops_per_s
+            begun = others / (ranks * p.pp) / rate.flops_per_s
             routed = work.routed_flops * load.isl
             rest = work.prefill_flops(load.isl) - routed
-            text = f"{load.concurrency} / {load.osl} prompts a step x {{:.3g}} operations / {ranks * p.pp} GPUs"
+            text = f"{max(0, load.concurrency - p.dp)} / {load.osl} prompts of others a step x {{:.3g}} operations / {ranks * p.pp} GPUs"
             terms.append(Term("prompts", begun * rest, text.format(rest)))
             terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
-    elif each > 1 and load.isl:
+    elif each > 1 and load.isl and rate is not None:
         # llama-server reads the prompts of new requests in the steps of the others: tools/server/server.cpp `update_slots`, 0c1e57098.
-        begun = load.concurrency / load.osl
-        if rate is not None:
-            terms += _joining(prefill(work, device, quant, load.isl, engine), begun, -(-load.isl // min(load.isl, BATCH[engine])))
+        terms += _joining(prefill(work, device, quant, load.isl, engine), others, -(-load.isl // min(load.isl, BATCH[engine])))
     return terms
 
 
