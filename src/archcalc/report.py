@@ -843,6 +843,8 @@ class SweepRow(Record):
     set: dict[str, Any] | None = None
     context_tokens: int | None = None
     concurrency: int | None = None
+    isl: int | None = None
+    osl: int | None = None
     gpu: str | None = None
     engine: str | None = None
     tp: int | None = None
@@ -870,9 +872,16 @@ class SweepRow(Record):
     tpot_ms: float | None = None
     tpot_ms_low: float | None = None
     tpot_ms_high: float | None = None
+    ttft_ms: float | None = None
+    ttft_ms_low: float | None = None
+    ttft_ms_high: float | None = None
     tokens_per_s: float | None = None
+    tokens_per_s_low: float | None = None
+    tokens_per_s_high: float | None = None
     tokens_per_s_a_gpu: float | None = None
     bound_tokens_per_s: float | None = None
+    prompt_taken: int | None = None
+    output_taken: int | None = None
     engine_taken: str | None = None
     weights_taken: str | None = None
     context_taken: int | None = None

@@ -340,12 +340,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     engine, dtype, share = settings.engine, settings.kv_dtype, settings.utilization
     wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)._replace(requests=load.concurrency)
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
-    context = units.parse_tokens(load.ctx) if load.ctx is not None else _context(wanted, held)
-    if load.ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:
-        raise UsageError(
-            f"a prompt and its output of {(wanted.isl or 0) + (wanted.osl or 0):,} tokens are beyond --ctx {context:,}",
-            "give a larger --ctx, or leave it out",
-        )
+    context = wanted.context(held, units.parse_tokens(load.ctx) if load.ctx is not None else None)
     ask = Ask(
         gpus=spec,
         engine=held,
@@ -526,14 +521,3 @@ def _wanted(load: Load, calibration: str | None, engine: str | None) -> Wanted:
         # The other kind, which diagnose keeps, is of the memory.
         made = made._replace(calibration=read_calibration(calibration, other="overhead_bytes"))
     return made
-
-
-def _context(wanted: Wanted, engine: str) -> int | None:
-    """The context that requests of such lengths need, where they are given.
-
-    The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same.
-    """
-    if wanted.isl is None and wanted.osl is None:
-        return None
-    usual = 1024
-    return max(1, (wanted.isl or usual) + (wanted.osl or usual) - (engine == "llama.cpp"))

@@ -22,7 +22,7 @@ from archcalc.analysis.speed.terms import Load
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.engine import server
 from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import offers
 
 _ELEMENT = {
@@ -66,6 +66,21 @@ class Wanted(NamedTuple):
     def aims(self) -> bool:
         """Whether a target is asked for."""
         return self.tpot is not None or self.ttft is not None
+
+    def context(self, engine: str, asked: int | None = None) -> int | None:
+        """The context that is asked for, or that requests of such lengths need; None where none is given.
+
+        The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same. Raises
+        `UsageError` for requests that are longer than the context that is asked for.
+        """
+        if asked is not None:
+            if (long := (self.isl or 0) + (self.osl or 0)) > asked:
+                said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
+                raise UsageError(said, "give a larger --ctx, or leave it out")
+            return asked
+        if self.isl is None and self.osl is None:
+            return None
+        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - (engine == "llama.cpp"))
 
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context."""
