@@ -350,8 +350,10 @@ Median TPOT (ms):                        8.00
         (json.dumps(VLLM_BENCH), ["decode", "ttft"]),
         (PRINTED, ["decode", "ttft"]),
         (json.dumps(GENAI_PERF), ["decode", "ttft"]),
+        ("\n".join(map(json.dumps, LLAMA_BENCH)), ["prefill", "decode"]),
+        ("\n".join([json.dumps(VLLM_BENCH)] * 2), ["decode", "ttft"] * 2),
     ],
-    ids=["llama-bench", "llama-bench table", "vllm", "vllm printed", "genai-perf"],
+    ids=["llama-bench", "llama-bench table", "vllm", "vllm printed", "genai-perf", "llama-bench lines", "sglang"],
 )
 def test_benchmarks_are_read(text: str, phases: list[str], tmp_path: Path) -> None:
     file = tmp_path / "bench"

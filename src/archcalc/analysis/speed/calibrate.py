@@ -1,8 +1,8 @@
 """What a host's own measurements say of its forecasts: benchmark files read, and the factors that make forecasts agree with them.
 
 Formats: llama-bench's JSON and table (llama.cpp 0c1e57098, tools/llama-bench/llama-bench.cpp `json_printer`, `markdown_printer`), the
-JSON and the text of `vllm bench serve` (vLLM 0.33, benchmarks/serve.py `calculate_metrics`), genai-perf's JSON (genai-perf 0.0.16,
-export_data/json_exporter.py).
+JSON and the text of `vllm bench serve` (vLLM 0.33, benchmarks/serve.py `calculate_metrics`), the JSON lines of SGLang with the same keys
+(0.5.14, bench_serving.py `benchmark`), genai-perf's JSON (genai-perf 0.0.16, export_data/json_exporter.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ LARGEST = 64 << 20
 ENOUGH = 5
 """Measurements of a phase whose own scatter is the interval; of fewer it is at least what rows of one source had around their middle."""
 _HINT = (
-    "llama-bench -o json, vllm bench serve --save-result, genai-perf's profile_export_genai_perf.json, or what the first two print"
+    "llama-bench -o json, vllm bench serve --save-result, sglang.bench_serving --output-file, genai-perf's"
+    " profile_export_genai_perf.json, or what the first two print"
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -59,7 +60,10 @@ def read_bench(path: str) -> list[Measurement]:
     try:
         raw = json.loads(text)
     except ValueError:
-        found = [*_llama_table(text), *_vllm_text(text)]
+        if lines := _json_lines(text):
+            found = [m for raw in lines for m in _of_json(raw, path)]
+        else:
+            found = [*_llama_table(text), *_vllm_text(text)]
     else:
         found = list(_of_json(raw, path))
     if not found:
@@ -67,7 +71,18 @@ def read_bench(path: str) -> list[Measurement]:
     return found
 
 
+def _json_lines(text: str) -> list[Any]:
+    """The objects of JSON lines, as llama-bench -o jsonl and SGLang's bench_serving write them; none where a line is anything else."""
+    try:
+        found = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError:
+        return []
+    return found if all(isinstance(raw, dict) for raw in found) else []
+
+
 def _of_json(raw: Any, path: str) -> Iterable[Measurement]:
+    if isinstance(raw, dict) and "avg_ts" in raw:
+        raw = [raw]
     if isinstance(raw, list) and raw and all(isinstance(r, dict) and "avg_ts" in r for r in raw):
         return [m for r in raw for m in _llama_bench(r, path)]
     if isinstance(raw, dict) and ("mean_tpot_ms" in raw or "median_tpot_ms" in raw):
