@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archcalc.analysis import page
 from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.speed import calibrate as bench
 from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, classes, device_class, fitted, within
@@ -662,3 +663,49 @@ def test_a_list_under_a_target_holds_what_keeps_it(cli: Run) -> None:
     table = cli(*asked).stdout
     assert {name for name in rows if f"\n{name} " in f"\n{table}"} == kept
     assert "not shown to keep the target" in table
+
+
+def test_two_commands_say_the_same_of_a_plan(cli: Run) -> None:
+    """fit, compare, sweep, the chart and the page forecast one plan alike, for requests of the same lengths."""
+    load_ = ("--isl", "1k", "--osl", "1k", "--concurrency", "16")
+    fit = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *load_, "--format", "json").stdout)
+    dollars, speed = fit["cost"]["usd_per_million_output_tokens"], fit["speed"]
+    compared = json.loads(cli("compare", "llama-3.1-8b", "--gpu", "h100", *load_, "--format", "json").stdout)
+    told = {row["key"]: row["exact"][0] for row in compared["rows"]}
+    assert (told["tpot_ms"], told["ttft_ms"], told["usd_per_million_output_tokens"]) == (
+        speed["tpot_ms"],
+        speed["ttft_ms"],
+        dollars,
+    )
+    row = json.loads(cli("sweep", "llama-3.1-8b", "--gpu", "h100", *load_).stdout)
+    assert (row["tpot_ms"], row["ttft_ms"], row["usd_per_million_output_tokens"]) == (speed["tpot_ms"], speed["ttft_ms"], dollars)
+    assert (row["prompt_taken"], row["output_taken"], row["context_taken"]) == (1024, 1024, 2048)
+    (front,) = [front for front in page.fronts([load("llama-3.1-8b")])[0] if front.name == "1 x h100-sxm-80gb"]
+    whole = speed["requests_per_s"] * 1024
+    assert any(
+        p.gpu == pytest.approx(whole, rel=1e-3) and p.user == pytest.approx(1000 / speed["tpot_ms"], rel=1e-3) for p in front.points
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("compare", "gpt2", "--tpot", "20ms"), "--gpu"),
+        (("compare", "gpt2", "--rows", "tpot_ms"), "--gpu"),
+        (("sweep", "gpt2", "--isl", "1k"), "--gpu"),
+        (("plot", "pareto", "gpt2", "--gpu", "h100", "--ctx", "512", "--isl", "1k"), "beyond --ctx 512"),
+        (("compare", "gpt2", "--gpu", "h100", "--ctx", "512", "--isl", "1k"), "beyond --ctx 512"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused_everywhere(words: tuple[str, ...], said: str, cli: Run) -> None:
+    done = cli(*words)
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_front_rises_on_one_side_and_falls_on_the_other() -> None:
+    fronts, lacking = page.fronts([load("deepseek-v3")])
+    assert fronts and not lacking
+    for front in fronts:
+        users, rates = [p.user for p in front.points], [p.gpu for p in front.points]
+        assert users == sorted(users, reverse=True) and rates == sorted(rates)
+        assert all(p.low < p.gpu < p.high for p in front.points)

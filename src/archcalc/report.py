@@ -647,13 +647,14 @@ class Diagnosis(Record):
 class ComparedRow(Record):
     """One row of a comparison: a value for each model, as people read it, and whether all are the same.
 
-    `exact` holds the numbers behind the values: tokens, parameters, bytes; null where a value is no number, or not known.
+    `exact` holds the numbers behind the values: tokens, parameters, bytes, and on a machine milliseconds, tokens a second and dollars; null
+    where a value is no number, or not known.
     """
 
     key: str
     label: str
     values: list[str]
-    exact: list[int | None]
+    exact: list[int | float | None]
     same: bool
 
 
