@@ -443,7 +443,8 @@ class SpeedTerm(Record):
 
 
 class FitTarget(Record):
-    """A target for the time to a token, and whether the plan's forecast times `margin` keeps it; else how near any plan comes."""
+    """Targets, and whether the plan keeps them, else how near any comes: the time to a token times `margin`, the upper end of the time to
+    the first."""
 
     tpot_ms: float | None
     ttft_ms: float | None

@@ -244,13 +244,14 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
 
     The rent is the cheapest offer of the catalog for that many GPUs. Raises `UsageError` where nothing is forecast or nothing is let.
     """
-    series, bands, lacking = [], [], list[str]()
+    series, bands, lacking, prices = [], [], list[str](), dict[str, None]()
     for name, ask, reached in _forecasts(models, asks, wanted, lacking):
         offers = hardware.offers(ask.gpus.device.id, ask.gpus.count)
         if not offers:
             lacking.append(f"{name}: no price is known")
             continue
         a_second = offers[0][0] / 3600 / ask.gpus.count
+        prices[f"${offers[0][0]:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id} ({offers[0][2].id})"] = None
         series.append(Series(name, tuple(1e6 * a_second / p.gpu for p in reached)))
         ends = [tuple(1e6 * a_second / getattr(p, end) for p in reached) for end in ("high", "low")]
         bands.append((Series(name, ends[0]), Series(name, ends[1])))
@@ -258,7 +259,8 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
     return Chart(
         "Cost of output against latency", "ms between a user's tokens, at most", "$ a million output tokens",
-        tuple(f"{1000 / user:.3g}" for user in USERS), tuple(series), "line", note=_said(asks, wanted, lacking), bands=tuple(bands),
+        tuple(f"{1000 / user:.3g}" for user in USERS), tuple(series), "line",
+        note=f"{_said(asks, wanted, lacking)}; {', '.join(prices)}", bands=tuple(bands),
     )  # fmt: skip
 
 

@@ -231,7 +231,9 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     if s.stands_on:
         yield "stands on", s.stands_on
     if s.target is not None:
-        yield "target", s.target.why or f"kept with a margin of {s.target.margin:g}: {r.concurrency:,} requests at once"
+        ways = [f"with a margin of {s.target.margin:g}"] if s.target.tpot_ms is not None else []
+        ways += ["by the end of the first token's 80 %"] if s.target.ttft_ms is not None else []
+        yield "target", s.target.why or f"kept {' and '.join(ways)}: {r.concurrency:,} requests at once"
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
         if c and c.usd_per_million_output_tokens is not None:
