@@ -53,7 +53,8 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     if bandwidth is None:
         raise ValueError("bandwidth")
     p = work.placement
-    ranks = p.tp * p.dp
+    # Replicas of a dense model send each other nothing; of one with experts each holds a part of them.
+    ranks = p.tp * (p.dp if work.experts else 1)
     each = max(1.0, load.concurrency / p.dp)
     context = load.isl + load.osl / 2
     share = work.visited(load.concurrency)
@@ -74,6 +75,7 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     served = engine in SERVED
     # Prompts that start at a step: a request's own is not among those that it waits for.
     others = max(0, load.concurrency - p.dp) / load.osl
+    gpus = p.tp * p.dp * p.pp
     if ranks > 1:
         link = link_bytes_per_s(device)
         sent = 2 * work.layers * each * work.sent_bytes * 2 * (ranks - 1) / ranks
@@ -94,10 +96,10 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
         terms.append(Term("sequence", each, f"{each:g} sequences of a replica"))
         rate = reference(device, quant, engine)
         if rate is not None:
-            begun = others / (ranks * p.pp) / rate.flops_per_s
+            begun = others / gpus / rate.flops_per_s
             routed = work.routed_flops * load.isl
             rest = work.prefill_flops(load.isl) - routed
-            text = f"{max(0, load.concurrency - p.dp)} / {load.osl} prompts of others a step x {{:.3g}} operations / {ranks * p.pp} GPUs"
+            text = f"{max(0, load.concurrency - p.dp)} / {load.osl} prompts of others a step x {{:.3g}} operations / {gpus} GPUs"
             terms.append(Term("prompts", begun * rest, text.format(rest)))
             terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
     elif each > 1 and load.isl and rate is not None:
