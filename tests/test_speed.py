@@ -440,6 +440,16 @@ def test_a_lone_request_shares_no_step_with_its_own_prompt(cli: Run) -> None:
     assert one == pytest.approx(many, rel=0.05)
 
 
+def test_replicas_of_a_dense_model_are_that_many_machines(cli: Run) -> None:
+    """Eight replicas of eight requests each are one GPU with eight, eight times: they send each other nothing, and wait for none."""
+    one, eight = (
+        json.loads(cli("fit", "llama-3.1-8b", *words, "--isl", "1k", "--osl", "1k", "--format", "json").stdout)["speed"]
+        for words in (("--gpu", "h100", "--concurrency", "8"), ("--gpu", "8xh100", "--dp", "8", "--concurrency", "64"))
+    )
+    assert eight["decode_tokens_per_s"] == pytest.approx(8 * one["decode_tokens_per_s"], rel=1e-3)
+    assert (eight["tpot_ms"], eight["ttft_ms"]) == (one["tpot_ms"], one["ttft_ms"])
+
+
 def test_a_target_without_lengths_is_of_usual_requests(cli: Run) -> None:
     """Room for whole contexts would leave a few at once: `plot pareto` takes the same lengths."""
     said, usual = (

@@ -165,18 +165,23 @@ def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> li
     flops = work.prefill_flops(load.isl)
     alone = flops / (rate.flops_per_s * p.tp * p.pp * p.dp)
     passes = -(-load.isl // BATCH.get(engine, 2048))
+    # A replica reads a prompt, all of them its experts; stages work on different passes of it at once.
+    routed = work.routed_flops * load.isl / (p.dp if work.experts else 1)
+    own = (flops - work.routed_flops * load.isl + routed) / (rate.flops_per_s * p.tp * p.pp * passes / (passes + p.pp - 1))
     read = work.dense_bytes + work.expert_bytes * work.visited(min(load.isl, BATCH.get(engine, 2048)))
     each = max(1.0, load.concurrency / p.dp)
     step = work.dense_bytes + work.expert_bytes * work.visited(load.concurrency) + each * work.cache_bytes(load.isl + load.osl / 2)
-    others = load.concurrency - 1
+    # Replicas of a dense model wait for none of each other's; those that share experts run in step.
+    replicas = 1 if work.experts else p.dp
+    others = max(0.0, load.concurrency / replicas - 1)
     text = f"{flops:.3g} operations / {p.tp * p.pp * p.dp} GPUs / {rate.flops_per_s:.3g} a second"
     return [
-        Term("own_prompt", alone, text),
+        Term("own_prompt", own, f"{own:.3g} s at {rate.flops_per_s:.3g} operations a second of each of a replica's GPUs"),
         Term("own_read", passes * read / bandwidth, f"{passes} passes x {read:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
         Term("own_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
         Term("own_step", step / bandwidth, f"a step before it: {step:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
-        Term("waiting", alone * others, f"{text} x {others:,} others"),
-        Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:,} others"),
+        Term("waiting", alone * replicas * others, f"{text} x {replicas * others:g} others"),
+        Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:g} others"),
         Term("first", 1.0, "once a request"),
     ]
 
