@@ -468,6 +468,9 @@ behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sou
   weights that do not fit no rate is printed.
 - Prompts on a device whose matrix rate nobody publishes (Apple M5).
 
+Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
+FP16 with FP16 accumulation where a device has them.
+
 A request's own prompt is read before its first token, and shares no step of it: those of the others do, fewer the longer the outputs are.
 Replicas of a dense model are as many machines; those that share experts run in step.
 
@@ -483,9 +486,6 @@ sources took longer than its middle x 1.3.
 One measurement of a host (`calibrate`) moves the middle. Until there are five of a phase, the interval is no narrower than rows of one
 source lie around their own middle: 80 % within x 1.2 of the time per token, x 1.4 of a prompt of a local engine, x 1.5 of a server's first
 token.
-
-Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
-FP16 with FP16 accumulation where a device has them.
 """
 
 _SHOWN: Mapping[str, tuple[str, ...]] = collections.defaultdict(
