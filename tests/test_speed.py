@@ -442,10 +442,13 @@ def test_a_lone_request_shares_no_step_with_its_own_prompt(cli: Run) -> None:
 
 def test_replicas_of_a_dense_model_are_that_many_machines(cli: Run) -> None:
     """Eight replicas of eight requests each are one GPU with eight, eight times: they send each other nothing, and wait for none."""
-    one, eight = (
-        json.loads(cli("fit", "llama-3.1-8b", *words, "--isl", "1k", "--osl", "1k", "--format", "json").stdout)["speed"]
+    one_machine, eight_machines = (
+        json.loads(cli("fit", "llama-3.1-8b", *words, "--isl", "1k", "--osl", "1k", "--format", "json").stdout)
         for words in (("--gpu", "h100", "--concurrency", "8"), ("--gpu", "8xh100", "--dp", "8", "--concurrency", "64"))
     )
+    one, eight = one_machine["speed"], eight_machines["speed"]
+    prices = [(x["cost"]["usd_per_million_input_tokens"], x["cost"]["usd_per_hour"]) for x in (one_machine, eight_machines)]
+    assert 8 * prices[1][0] / prices[1][1] == pytest.approx(prices[0][0] / prices[0][1], rel=1e-2)
     assert eight["decode_tokens_per_s"] == pytest.approx(8 * one["decode_tokens_per_s"], rel=1e-3)
     assert (eight["tpot_ms"], eight["ttft_ms"]) == (one["tpot_ms"], one["ttft_ms"])
 

@@ -48,8 +48,8 @@ class Part(NamedTuple):
 class Forecast(NamedTuple):
     """Of one plan under one load. Times in seconds; rates of all requests and replicas. None where nothing is forecast, and `why`.
 
-    `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `stands` says what the
-    coefficients were fitted to.
+    `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `prompt_tokens_per_s` is of one
+    prompt, of which as many as there are `replicas` are read at once; `stands` says what the coefficients were fitted to.
     """
 
     load: Load
@@ -61,6 +61,7 @@ class Forecast(NamedTuple):
     why: str | None = None
     stands: str = ""
     parts: tuple[Part, ...] = ()
+    replicas: int = 1
 
     @property
     def basis(self) -> Literal["fitted", "bound"]:
@@ -211,6 +212,7 @@ def forecast(
         why="; ".join(missing) or None,
         stands=stands,
         parts=tuple(kept),
+        replicas=1 if work.experts else work.placement.dp,
     )
 
 

@@ -328,7 +328,7 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
     scale = usd / 3600 * 1e6
     # Output is paid with the whole request, prompt and all; prompts are paid where nothing else is done.
     rate, prompt = made.output_per_s, made.prompt_tokens_per_s
-    out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (rate, prompt))
+    out, into = (_ends(x and x.inverse(of), 1, 4) for x, of in ((rate, scale), (prompt, scale / made.replicas)))
     return report.FitCost(
         usd_per_hour=round(usd, 4),
         usd_per_million_output_tokens=out[0],
