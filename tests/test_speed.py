@@ -708,10 +708,13 @@ def test_two_commands_say_the_same_of_a_plan(cli: Run) -> None:
         (("sweep", "gpt2", "--isl", "1k"), "--gpu"),
         (("plot", "pareto", "gpt2", "--gpu", "h100", "--ctx", "512", "--isl", "1k"), "beyond --ctx 512"),
         (("compare", "gpt2", "--gpu", "h100", "--ctx", "512", "--isl", "1k"), "beyond --ctx 512"),
+        ("fit --gpu h100 --isl 8k --osl 64 -- vllm serve qwen3-8b --max-model-len 4096", "the command's context of 4,096"),
+        ("fit --gpu 4090 --isl 8k -- llama-server -m qwen3-8b -c 4096", "the command's context of 4,096"),
+        ("fit --gpu h100 --tpot 9ms -- vllm serve qwen3-8b", "a command is one"),
     ],
 )
-def test_lengths_that_cannot_be_are_refused_everywhere(words: tuple[str, ...], said: str, cli: Run) -> None:
-    done = cli(*words)
+def test_lengths_that_cannot_be_are_refused_everywhere(words: tuple[str, ...] | str, said: str, cli: Run) -> None:
+    done = cli(*(words.split() if isinstance(words, str) else words))
     assert done.returncode == 2 and said in done.stderr
 
 

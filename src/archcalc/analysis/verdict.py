@@ -16,6 +16,7 @@ from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, stretching
+from archcalc.errors import UsageError
 from archcalc.loader import Loaded
 
 
@@ -51,6 +52,12 @@ def fit_report(
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
     found, ask, target = speed.aimed(found, found.asked(asked), wanted)
     best, device = found.best, ask.gpus.device
+    long = (wanted.isl or 0) + (wanted.osl or 0)
+    if given and long > best.context_tokens:
+        raise UsageError(
+            f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",
+            "give the command a larger context, or ask for shorter ones",
+        )
     longest = max_context(found.model, best, ask)
     rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
     whole = speed.at_context(found, best, ask, wanted) if best.fits else None

@@ -231,6 +231,12 @@ def command(
         named = engine_of(emitted[0], settings.engine)
     own = command_given(call, command_file)
     if own is not None:
+        for option, value in (("--tpot", load.tpot), ("--ttft", load.ttft)):
+            if value is not None:
+                raise UsageError(
+                    f"{option} has a plan chosen, and a command is one",
+                    f"leave {option} out and read the forecast of the command, or name the model in place of the command",
+                )
         refuse({"SOURCE": source, **said(load, but="concurrency isl osl"), **said(split), **said(stored, but="quant")})
         refuse({**said(settings, but="engine_version"), **said(listing)})
         reports = _of_command(own, machine, load, stored.quant, settings.engine_version, host, reading)
