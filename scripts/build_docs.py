@@ -457,15 +457,35 @@ behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sou
 - Weights that a command leaves to the CPU's memory (`--n-cpu-moe`, `-ngl`, `--cpu-offload-gb`): the answer is a bound, which reads them
   at the rate that `--ram-bandwidth` names, or over PCIe where the GPU computes with them. Two hosts that were measured (RTX 4080 and
   2080, three models) came to 29 to 52 % of it.
-- Speculative decoding, prefill and decode on separate machines.
+- Commands that no measurement was run with: tokens that are drafted (`--speculative-config`, `--speculative-algorithm`, `-md`), where
+  the bound is that of plain decoding times the tokens of a step, and none where their number is not known; prompts and tokens on
+  separate machines (`--disaggregation-mode`, `--kv-transfer-config`); no graphs (`--enforce-eager`, `--disable-cuda-graph`); the cache
+  in the CPU's memory (`-nkvo`); layers cut across GPUs under llama.cpp (`-sm row`).
 - What expert parallelism changes: its exchange of tokens is counted as the messages and bytes of tensor parallelism. Beside the same
   source's rows without it, rows with it are 8 to 35 % faster than that for DeepSeek and 13 to 25 % slower for Qwen3 and Qwen3.5: no term
   of it would hold for both.
-- More requests than the cache has room for: the plan does not fit, and no rate is printed.
+- More requests than run at once, because the cache has no room for them or `--max-num-seqs` is less: the bound, with how many run. Of
+  weights that do not fit no rate is printed.
 - Prompts on a device whose matrix rate nobody publishes (Apple M5).
 
 Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
 FP16 with FP16 accumulation where a device has them.
+
+A request's own prompt is read before its first token, and shares no step of it: those of the others do, fewer the longer the outputs are.
+Replicas of a dense model are as many machines; those that share experts run in step.
+
+## Requests and dollars
+
+`decode_tokens_per_s` is the rate while requests decode; `requests_per_s` counts their wait for the first token too (as many as there are at
+once over the time of one: Little 1961). The price of a million output tokens is the rent over those, so that it pays the prompts as well;
+the price of prompt tokens is of a machine that reads prompts alone, one after another. They are not added.
+
+A target of the time per token is kept by the forecast x 1.3, one of the first token by the end of its 80 %: a third of the rows of unseen
+sources took longer than its middle x 1.3.
+
+One measurement of a host (`calibrate`) moves the middle. Until there are five of a phase, the interval is no narrower than rows of one
+source lie around their own middle: 80 % within x 1.2 of the time per token, x 1.4 of a prompt of a local engine, x 1.5 of a server's first
+token.
 """
 
 _SHOWN: Mapping[str, tuple[str, ...]] = collections.defaultdict(

@@ -471,6 +471,26 @@ def interval(errors: dict[str, list[float]], others: dict[str, list[float]]) -> 
     return math.exp(wider * low), math.exp(wider * high), inside
 
 
+def within(rows: list[Row], apart: dict[str, float]) -> float:
+    """The end of 80 % around the middle of each source and class, of those with three rows or more: how far its rows lie from it."""
+    errors: dict[str, list[float]] = collections.defaultdict(list)
+    for row in rows:
+        if row.raw["id"] in apart:
+            errors[f"{row.pair} {row.group}"].append(apart[row.raw["id"]])
+    around = {}
+    for name, found in errors.items():
+        middle = sorted(found)[len(found) // 2]
+        if len(found) >= FEWEST_SOURCES:
+            around[name] = [abs(e - middle) for e in found]
+    pairs = sorted((-e, w) for e, w in weighed(around))
+    left = 0.8 * sum(w for _, w in pairs)
+    for e, w in pairs:
+        left -= w
+        if left <= 0:
+            return round(math.exp(e), 3)
+    raise ValueError("no rows")
+
+
 def rank(rows: list[Row], apart: dict[str, float]) -> list[float]:
     """Spearman's correlation of forecast and measured time in each sweep of four concurrencies or more.
 
@@ -511,6 +531,7 @@ def main() -> None:
             print(r["id"], r["group"], r["model"], r["value"], r["metric"], why)
     sweeps: dict[str, list[float]] = {}
     broken = 0.0
+    around: dict[str, float] = {}
     classes: dict[str, Any] = {}
     neighbours: dict[str, Any] = {}
     kinds: dict[str, list[float]] = {}
@@ -576,6 +597,7 @@ def main() -> None:
         for kind in ("local", "served"):
             found = sorted(abs(math.expm1(apart[r.raw["id"]])) for r in some if r.raw["kind"] == kind and r.raw["id"] in apart)
             if found:
+                around[f"{kind} {phase}"] = within([row for row in some if row.raw["kind"] == kind], apart)
                 near = sum(e <= 0.2 for e in found) / len(found)
                 overall[f"{kind} {phase}"] = [
                     len(found),
@@ -621,6 +643,7 @@ def main() -> None:
     for name, entry in neighbours.items():
         print(f"near {name}: {entry['errors']}")
     print(f"kinds of layers: {kinds}")
+    print(f"80 % of a source's own rows lie within, around their middle: {around}")
     if a.write:
         OUT.write_text(
             json.dumps(
@@ -634,6 +657,7 @@ def main() -> None:
                     "near": neighbours,
                     "kinds": kinds,
                     "batched": at_once,
+                    "within": around,
                 },
                 indent=1,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archcalc.analysis import page
 from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.speed import calibrate as bench
-from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, classes, device_class, fitted
+from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, classes, device_class, fitted, within
 from archcalc.analysis.speed.forecast import MARGIN, forecast
 from archcalc.analysis.speed.plan import Wanted, of_fit, work_of
 from archcalc.analysis.speed.rates import peak
@@ -349,8 +351,10 @@ Median TPOT (ms):                        8.00
         (json.dumps(VLLM_BENCH), ["decode", "ttft"]),
         (PRINTED, ["decode", "ttft"]),
         (json.dumps(GENAI_PERF), ["decode", "ttft"]),
+        ("\n".join(map(json.dumps, LLAMA_BENCH)), ["prefill", "decode"]),
+        ("\n".join([json.dumps(VLLM_BENCH)] * 2), ["decode", "ttft"] * 2),
     ],
-    ids=["llama-bench", "llama-bench table", "vllm", "vllm printed", "genai-perf"],
+    ids=["llama-bench", "llama-bench table", "vllm", "vllm printed", "genai-perf", "llama-bench lines", "sglang"],
 )
 def test_benchmarks_are_read(text: str, phases: list[str], tmp_path: Path) -> None:
     file = tmp_path / "bench"
@@ -378,6 +382,100 @@ def test_files_of_other_tools_are_refused(text: str, tmp_path: Path) -> None:
         bench.read_bench(str(file))
 
 
+VLLM, SGLANG = "vllm serve qwen3-8b", "python -m sglang.launch_server --model-path qwen3-8b"
+LLAMA = "llama-server -m qwen3-8b -c 4096"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "plain", "more", "said", "times"),
+    [
+        ("h100", VLLM, """--speculative-config '{"method": "ngram", "num_speculative_tokens": 3}'""", "drafted", 4),
+        ("h100", SGLANG, "--speculative-algorithm NGRAM --speculative-num-draft-tokens 4", "drafted", 5),
+        ("4090", LLAMA, "-md qwen3-0.6b", "drafted", None),
+        ("h100", VLLM, """--kv-transfer-config '{"kv_role": "kv_consumer"}'""", "other machines", 1),
+        ("h100", SGLANG, "--disaggregation-mode decode", "other machines", 1),
+        ("h100", VLLM, "--enforce-eager", "graphs", 1),
+        ("4090", LLAMA, "-nkvo", "the CPU's memory", 1),
+        ("2x4090", LLAMA, "-sm row", "--split-mode", 2),
+    ],
+)
+def test_what_nothing_was_measured_with_is_a_bound(gpu: str, plain: str, more: str, said: str, times: int | None, cli: Run) -> None:
+    """Speculation makes as many tokens a step as it drafts and one: the bound of plain decoding is beaten by it."""
+    without, got = (
+        json.loads(cli("fit", "--gpu", gpu, "--format", "json", "--", *shlex.split(words)).stdout)["speed"]
+        for words in (plain, f"{plain} {more}")
+    )
+    assert without["basis"] == "fitted"
+    assert (got["basis"], got["tpot_ms"], got["decode_tokens_per_s"]) == ("bound", None, None)
+    assert said in got["why"]
+    if times is None:
+        assert got["bound_tokens_per_s"] is None
+    else:
+        assert got["bound_tokens_per_s"] == pytest.approx(times * without["bound_tokens_per_s"], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("llama-3.1-8b", "--gpu", "h100", "--isl", "1k", "--osl", "1k", "--concurrency", "256"), "--concurrency 220 is forecast"),
+        (("--gpu", "h100", "--concurrency", "64", "--", "vllm", "serve", "qwen3-8b", "--max-num-seqs", "4", "--max-model-len", "4096"),
+         "4 of 64 requests run at once"),
+    ],
+)  # fmt: skip
+def test_requests_that_wait_are_a_bound_that_says_how_many_run(words: tuple[str, ...], said: str, cli: Run) -> None:
+    got = json.loads(cli("fit", "--format", "json", *words).stdout)
+    assert got["speed"]["tpot_ms"] is None and got["speed"]["bound_tokens_per_s"] > 0
+    assert said in got["speed"]["why"]
+    assert got["cost"]["usd_per_million_output_tokens"] is None
+
+
+def test_a_lone_request_shares_no_step_with_its_own_prompt(cli: Run) -> None:
+    """Published times per token of one request do not depend on how short its output is."""
+    one, many = (
+        json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", "--isl", "8k", "--osl", osl, "--format", "json").stdout)["speed"][
+            "tpot_ms"
+        ]
+        for osl in ("1", "1k")
+    )
+    assert one == pytest.approx(many, rel=0.05)
+
+
+def test_replicas_of_a_dense_model_are_that_many_machines(cli: Run) -> None:
+    """Eight replicas of eight requests each are one GPU with eight, eight times: they send each other nothing, and wait for none."""
+    one_machine, eight_machines = (
+        json.loads(cli("fit", "llama-3.1-8b", *words, "--isl", "1k", "--osl", "1k", "--format", "json").stdout)
+        for words in (("--gpu", "h100", "--concurrency", "8"), ("--gpu", "8xh100", "--dp", "8", "--concurrency", "64"))
+    )
+    one, eight = one_machine["speed"], eight_machines["speed"]
+    prices = [(x["cost"]["usd_per_million_input_tokens"], x["cost"]["usd_per_hour"]) for x in (one_machine, eight_machines)]
+    assert 8 * prices[1][0] / prices[1][1] == pytest.approx(prices[0][0] / prices[0][1], rel=1e-2)
+    assert eight["decode_tokens_per_s"] == pytest.approx(8 * one["decode_tokens_per_s"], rel=1e-3)
+    assert (eight["tpot_ms"], eight["ttft_ms"]) == (one["tpot_ms"], one["ttft_ms"])
+
+
+def test_a_target_without_lengths_is_of_usual_requests(cli: Run) -> None:
+    """Room for whole contexts would leave a few at once: `plot pareto` takes the same lengths."""
+    said, usual = (
+        json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", "--tpot", "10ms", *words, "--format", "json").stdout)
+        for words in (("--isl", "1k", "--osl", "1k"), ())
+    )
+    assert said["concurrency"] == usual["concurrency"] > 4
+    assert "1k prompt and 1k output" in usual["assumed"]
+
+
+def test_a_calibration_is_of_its_host(tmp_path: Path, cli: Run) -> None:
+    file, out = tmp_path / "bench.json", tmp_path / "calibration.json"
+    file.write_text(json.dumps(VLLM_BENCH))
+    out.write_text(cli("calibrate", str(file), "llama-3.1-8b", "--gpu", "h100", "--format", "json").stdout)
+    for words in (("--gpu", "4090"), ("--gpu", "h100", "--engine", "sglang")):
+        done = cli("fit", "llama-3.1-8b", *words, "--calibration", str(out))
+        assert done.returncode == 2 and "vllm on h100-sxm-80gb" in done.stderr
+    got = json.loads(cli("fit", "qwen3-8b", "--gpu", "h100", "--calibration", str(out), "--format", "json").stdout)["speed"]
+    assert "measurements of this host of llama-3.1-8b" in got["stands_on"]
+    # One measurement says little of other settings: the interval is that of a source's own rows at least.
+    assert got["tpot_ms_high"] / got["tpot_ms"] >= within("decode", True) * 0.999 > 1.1
+
+
 def test_a_calibration_makes_the_forecast_the_measurement(tmp_path: Path) -> None:
     file, out = tmp_path / "bench.json", tmp_path / "calibration.json"
     file.write_text(json.dumps(LLAMA_BENCH))
@@ -391,7 +489,8 @@ def test_a_calibration_makes_the_forecast_the_measurement(tmp_path: Path) -> Non
     assert got["prefill_tokens_per_s"] == pytest.approx(3865.39, rel=0.01)
 
 
-def test_cost_is_price_over_rate() -> None:
+def test_cost_is_price_over_whole_requests() -> None:
+    """Little 1961: so many at once, each taking its first token's time and a token's for the others, is so many a second."""
     got = json.loads(
         cli(
             "fit",
@@ -410,7 +509,9 @@ def test_cost_is_price_over_rate() -> None:
         ).stdout
     )
     c, s = got["cost"], got["speed"]
-    assert c["usd_per_million_output_tokens"] == pytest.approx(c["usd_per_hour"] / 3600 / s["decode_tokens_per_s"] * 1e6, rel=1e-3)
+    seconds = (s["ttft_ms"] + 1023 * s["tpot_ms"]) / 1000
+    assert s["requests_per_s"] == pytest.approx(16 / seconds, rel=1e-3)
+    assert c["usd_per_million_output_tokens"] == pytest.approx(c["usd_per_hour"] / 3600 / (1024 * 16 / seconds) * 1e6, rel=1e-3)
     assert c["usd_per_million_output_tokens_low"] < c["usd_per_million_output_tokens"] < c["usd_per_million_output_tokens_high"]
     assert "GPU" in c["of"]
 
@@ -575,3 +676,52 @@ def test_a_list_under_a_target_holds_what_keeps_it(cli: Run) -> None:
     table = cli(*asked).stdout
     assert {name for name in rows if f"\n{name} " in f"\n{table}"} == kept
     assert "not shown to keep the target" in table
+
+
+def test_two_commands_say_the_same_of_a_plan(cli: Run) -> None:
+    """fit, compare, sweep, the chart and the page forecast one plan alike, for requests of the same lengths."""
+    load_ = ("--isl", "1k", "--osl", "1k", "--concurrency", "16")
+    fit = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *load_, "--format", "json").stdout)
+    dollars, speed = fit["cost"]["usd_per_million_output_tokens"], fit["speed"]
+    compared = json.loads(cli("compare", "llama-3.1-8b", "--gpu", "h100", *load_, "--format", "json").stdout)
+    told = {row["key"]: row["exact"][0] for row in compared["rows"]}
+    assert (told["tpot_ms"], told["ttft_ms"], told["usd_per_million_output_tokens"]) == (
+        speed["tpot_ms"],
+        speed["ttft_ms"],
+        dollars,
+    )
+    row = json.loads(cli("sweep", "llama-3.1-8b", "--gpu", "h100", *load_).stdout)
+    assert (row["tpot_ms"], row["ttft_ms"], row["usd_per_million_output_tokens"]) == (speed["tpot_ms"], speed["ttft_ms"], dollars)
+    assert (row["prompt_taken"], row["output_taken"], row["context_taken"]) == (1024, 1024, 2048)
+    (front,) = [front for front in page.fronts([load("llama-3.1-8b")])[0] if front.name == "1 x h100-sxm-80gb"]
+    whole = speed["requests_per_s"] * 1024
+    assert any(
+        p.gpu == pytest.approx(whole, rel=1e-3) and p.user == pytest.approx(1000 / speed["tpot_ms"], rel=1e-3) for p in front.points
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("compare", "gpt2", "--tpot", "20ms"), "--gpu"),
+        (("compare", "gpt2", "--rows", "tpot_ms"), "--gpu"),
+        (("sweep", "gpt2", "--isl", "1k"), "--gpu"),
+        (("plot", "pareto", "gpt2", "--gpu", "h100", "--ctx", "512", "--isl", "1k"), "beyond --ctx 512"),
+        (("compare", "gpt2", "--gpu", "h100", "--ctx", "512", "--isl", "1k"), "beyond --ctx 512"),
+        ("fit --gpu h100 --isl 8k --osl 64 -- vllm serve qwen3-8b --max-model-len 4096", "the command's context of 4,096"),
+        ("fit --gpu 4090 --isl 8k -- llama-server -m qwen3-8b -c 4096", "the command's context of 4,096"),
+        ("fit --gpu h100 --tpot 9ms -- vllm serve qwen3-8b", "a command is one"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused_everywhere(words: tuple[str, ...] | str, said: str, cli: Run) -> None:
+    done = cli(*(words.split() if isinstance(words, str) else words))
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_front_rises_on_one_side_and_falls_on_the_other() -> None:
+    fronts, lacking = page.fronts([load("deepseek-v3")])
+    assert fronts and not lacking
+    for front in fronts:
+        users, rates = [p.user for p in front.points], [p.gpu for p in front.points]
+        assert users == sorted(users, reverse=True) and rates == sorted(rates)
+        assert all(p.low < p.gpu < p.high for p in front.points)

@@ -215,13 +215,22 @@ def compare(
     kv_dtype: str | None = None,
     baseline: Source | None = None,
     rows: str | Sequence[str] | None = None,
+    gpu: str | None = None,
+    engine: str | None = None,
+    quant: str | None = None,
+    concurrency: int | None = None,
+    isl: Text | None = None,
+    osl: Text | None = None,
+    tpot: str | None = None,
+    ttft: str | None = None,
     set: Mapping[str, Any] | None = None,
     offline: bool = False,
     refresh: bool = False,
 ) -> report.Comparison:
     """Models side by side: knobs, parameters, cache and weights; with `baseline` also what each changes against it.
 
-    `rows` are the keys of the rows to keep. The cache is of one sequence of `ctx` tokens, by default the longest that all have.
+    `rows` are the keys of the rows to keep. The cache is of one sequence of `ctx` tokens, by default the longest that all have. With `gpu`
+    the plan of each on that machine, its forecast and the price stand below.
 
     >>> import archcalc
     >>> found = archcalc.compare("llama-3.1-8b", "qwen3-8b", rows=["total"], offline=True)
@@ -229,12 +238,14 @@ def compare(
     [8030261248, 8190735360]
     """
     from archcalc import units
+    from archcalc.analysis.compare import asked
     from archcalc.analysis.compare import compare as analyse
 
     if isinstance(rows, str):
         rows = [row.strip() for row in rows.split(",") if row.strip()]
     if not sources:
         raise UsageError("no model is named: what should be compared?", 'such as archcalc.compare("llama-3.1-8b", "qwen3-8b")')
+    lengths = {name: None if text is None else str(text) for name, text in (("ctx", ctx), ("isl", isl), ("osl", osl))}
     return analyse(
         [loaded(source, set, offline, refresh) for source in sources],
         context_tokens=None if ctx is None else units.parse_tokens(str(ctx)),
@@ -242,6 +253,7 @@ def compare(
         baseline=None if baseline is None else loaded(baseline, None, offline, refresh),
         rows=None if rows is None else list(rows),
         failed=[],
+        on=asked(gpu, engine=engine, quant=quant, kv_dtype=kv_dtype, concurrency=concurrency, tpot=tpot, ttft=ttft, **lengths),
     )
 
 

@@ -443,7 +443,8 @@ class SpeedTerm(Record):
 
 
 class FitTarget(Record):
-    """A target for the time to a token, and whether the plan's forecast times `margin` keeps it; else how near any plan comes."""
+    """Targets, and whether the plan keeps them, else how near any comes: the time to a token times `margin`, the upper end of the time to
+    the first."""
 
     tpot_ms: float | None
     ttft_ms: float | None
@@ -455,7 +456,8 @@ class FitTarget(Record):
 class FitSpeed(Record):
     """How fast, for requests of `isl` prompt and `osl` output tokens: forecasts with the ends of their 80 %, or bounds and `why`.
 
-    `decode_tokens_per_s` is of all requests and replicas. `stands_on` says what the forecast was fitted to.
+    `decode_tokens_per_s` is of all requests and replicas while they decode, `requests_per_s` of whole requests, the wait for the first
+    token included. `stands_on` says what the forecast was fitted to.
     """
 
     basis: Literal["fitted", "bound"]
@@ -470,6 +472,9 @@ class FitSpeed(Record):
     decode_tokens_per_s: float | None
     decode_tokens_per_s_low: float | None
     decode_tokens_per_s_high: float | None
+    requests_per_s: float | None
+    requests_per_s_low: float | None
+    requests_per_s_high: float | None
     prefill_tokens_per_s: float | None
     prefill_tokens_per_s_low: float | None
     prefill_tokens_per_s_high: float | None
@@ -494,7 +499,8 @@ class Calibrated(Record):
 
 
 class CalibrationReport(Record):
-    """What a host's measurements say: `factors` multiply the forecast times of a phase, `spread` bounds 80 % around them."""
+    """What a host's measurements say: `factors` multiply the forecast times of a phase, `spreads` bound 80 % around them (`spread` is the
+    widest)."""
 
     schema_version: int
     source: str
@@ -502,12 +508,17 @@ class CalibrationReport(Record):
     engine: str
     factors: dict[str, float]
     spread: float
+    spreads: dict[str, float]
     rows: int
     measurements: list[Calibrated]
 
 
 class FitCost(Record):
-    """List prices: of the machine for an hour, and of a million tokens if it does nothing else; `of` says which machine."""
+    """List prices: of the machine for an hour, and of a million tokens; `of` says which machine.
+
+    Output is paid with whole requests, their prompts included; prompts with a machine that reads them one after another and does nothing
+    else. The two are not added.
+    """
 
     usd_per_hour: float
     usd_per_million_output_tokens: float | None
@@ -637,13 +648,14 @@ class Diagnosis(Record):
 class ComparedRow(Record):
     """One row of a comparison: a value for each model, as people read it, and whether all are the same.
 
-    `exact` holds the numbers behind the values: tokens, parameters, bytes; null where a value is no number, or not known.
+    `exact` holds the numbers behind the values: tokens, parameters, bytes, and on a machine milliseconds, tokens a second and dollars; null
+    where a value is no number, or not known.
     """
 
     key: str
     label: str
     values: list[str]
-    exact: list[int | None]
+    exact: list[int | float | None]
     same: bool
 
 
@@ -833,6 +845,8 @@ class SweepRow(Record):
     set: dict[str, Any] | None = None
     context_tokens: int | None = None
     concurrency: int | None = None
+    isl: int | None = None
+    osl: int | None = None
     gpu: str | None = None
     engine: str | None = None
     tp: int | None = None
@@ -860,9 +874,16 @@ class SweepRow(Record):
     tpot_ms: float | None = None
     tpot_ms_low: float | None = None
     tpot_ms_high: float | None = None
+    ttft_ms: float | None = None
+    ttft_ms_low: float | None = None
+    ttft_ms_high: float | None = None
     tokens_per_s: float | None = None
+    tokens_per_s_low: float | None = None
+    tokens_per_s_high: float | None = None
     tokens_per_s_a_gpu: float | None = None
     bound_tokens_per_s: float | None = None
+    prompt_taken: int | None = None
+    output_taken: int | None = None
     engine_taken: str | None = None
     weights_taken: str | None = None
     context_taken: int | None = None

@@ -41,6 +41,8 @@ def rows(
     *,
     context_tokens: Sequence[Number] | None = None,
     concurrency: Sequence[Number] | None = None,
+    isl: Sequence[Number] | None = None,
+    osl: Sequence[Number] | None = None,
     gpu: Sequence[str] | None = None,
     engine: Sequence[str] | None = None,
     tp: Sequence[Number] | None = None,
@@ -58,8 +60,8 @@ def rows(
     (a model that does not exist, heads that do not divide) is told in their `error`.
     """
     made, overrides = axes(
-        source=source, context_tokens=context_tokens, concurrency=concurrency, gpu=gpu, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp,
-        quant=quant, kv_dtype=kv_dtype, set=set,
+        source=source, context_tokens=context_tokens, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, engine=engine, tp=tp, pp=pp,
+        ep=ep, dp=dp, quant=quant, kv_dtype=kv_dtype, set=set,
     )  # fmt: skip
     return _sweep.grid(made, overrides)
 
@@ -102,7 +104,7 @@ def axes(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         raise UsageError(f"{next(iter(named))} is no axis of a sweep", f"one of {', '.join(_READ)}, set")
     if "source" not in found:
         raise UsageError("no source: what is the sweep about?", 'such as source=["llama-3.1-8b"]')
-    if "gpu" not in found and (wrong := [name for name in ("engine", "tp", "pp", "ep", "dp", "quant") if name in found]):
+    if "gpu" not in found and (wrong := [n for n in ("engine", "tp", "pp", "ep", "dp", "quant", "isl", "osl") if n in found]):
         raise UsageError(f"{wrong[0]} needs a machine to say something about", "name a GPU too, as in --gpu 8xH100")
     return found, overrides
 
@@ -233,6 +235,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "source": _source,
     "context_tokens": _tokens,
     "concurrency": _number,
+    "isl": _tokens,
+    "osl": _tokens,
     "gpu": _gpu,
     "engine": _engine,
     "tp": _number,
@@ -293,6 +297,8 @@ class Sweep(ModuleType):
         *,
         ctx: Number | Sequence[Number] | None = None,
         concurrency: Number | Sequence[Number] | None = None,
+        isl: Number | Sequence[Number] | None = None,
+        osl: Number | Sequence[Number] | None = None,
         gpu: str | Sequence[str] | None = None,
         engine: str | Sequence[str] | None = None,
         tp: Number | Sequence[Number] | None = None,
@@ -310,8 +316,8 @@ class Sweep(ModuleType):
         A sweep never touches the network, with `offline` or without.
         """
         made = asked(
-            source=source, ctx=ctx, concurrency=concurrency, gpu=gpu, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp, quant=quant,
-            kv_dtype=kv_dtype, set=set, offline=offline,
+            source=source, ctx=ctx, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp,
+            quant=quant, kv_dtype=kv_dtype, set=set, offline=offline,
         )  # fmt: skip
         return Table({**row, "source": str(row["source"])} for row in run_all(_sweep.grid(*made)))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from archcalc.commands import environment
@@ -25,13 +26,15 @@ _DRAFTS = frozenset(
 
 class Understood(NamedTuple):
     """A command with what it asks for, and what to say of its flags. `line` is the command on one line, `visible` how many GPUs its
-    container or environment leaves to it, the words that say so, and whether they are the container's, where any do."""
+    container or environment leaves to it, the words that say so, and whether they are the container's, where any do. `given` are all
+    flags by their full names, with their values."""
 
     asked: Asked
     options: FlagsRead
     notes: tuple[str, ...]
     line: str
     visible: tuple[int, str, bool] | None = None
+    given: Mapping[str, str] = MappingProxyType({})
 
 
 _VISIBLE = (
@@ -136,7 +139,8 @@ def understand(command: Command, version: str | None = None) -> Understood:
     if command.program == MODELFILE:
         name = shlex.quote(re.sub(r"[^a-z0-9.-]+", "-", command.words[0].rpartition("/")[2].lower().removesuffix(".gguf")))
         line = f"ollama create {name} -f Modelfile && ollama run {name}"
-    return Understood(asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible)
+    values = {each.name: _shown(each.text, each.value) for each in found.given}
+    return Understood(asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible, values)
 
 
 def _devices(found: Read) -> tuple[int, str, bool] | None:

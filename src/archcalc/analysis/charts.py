@@ -155,7 +155,8 @@ _STEPS = tuple(sorted({round(2 ** (i / 2)) for i in range(25)}))
 
 
 class Point(NamedTuple):
-    """One plan at one concurrency: tokens a second of one user, and of one GPU with the 80 % around it."""
+    """One plan at one concurrency: tokens a second of one user as they decode, and of one GPU with the 80 % around it, the wait for first
+    tokens included."""
 
     user: float
     gpu: float
@@ -188,11 +189,11 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
             if not fit.fits:
                 break
             speed = of_fit(found, fit, ask, wanted)
-            if speed.tpot is None or speed.tokens_per_s is None:
+            rate, gpus = speed.output_per_s, ask.gpus.count
+            if speed.tpot is None or rate is None:
                 why = speed.why or why
                 break
-            rate, gpus = speed.tokens_per_s, ask.gpus.count
-            made.append(Point(1 / speed.tpot.value, rate.value / gpus, rate.low / gpus, rate.high / gpus))
+            made.append(Point(1 / speed.tpot.value, *(x / gpus for x in rate)))
     return made, why
 
 
@@ -217,7 +218,7 @@ def _forecasts(
 
 def _said(asks: Sequence[Ask], wanted: Wanted, lacking: Sequence[str]) -> str:
     load = wanted.load(asks[0].context_tokens or 2048, 1)
-    said = f"{units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens; forecasts"
+    said = f"{units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens; forecasts with their 80 %"
     return f"{said}; none for {'; '.join(lacking)}" if lacking else said
 
 
@@ -243,13 +244,14 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
 
     The rent is the cheapest offer of the catalog for that many GPUs. Raises `UsageError` where nothing is forecast or nothing is let.
     """
-    series, bands, lacking = [], [], list[str]()
+    series, bands, lacking, prices = [], [], list[str](), dict[str, None]()
     for name, ask, reached in _forecasts(models, asks, wanted, lacking):
         offers = hardware.offers(ask.gpus.device.id, ask.gpus.count)
         if not offers:
             lacking.append(f"{name}: no price is known")
             continue
         a_second = offers[0][0] / 3600 / ask.gpus.count
+        prices[f"${offers[0][0]:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id} ({offers[0][2].id})"] = None
         series.append(Series(name, tuple(1e6 * a_second / p.gpu for p in reached)))
         ends = [tuple(1e6 * a_second / getattr(p, end) for p in reached) for end in ("high", "low")]
         bands.append((Series(name, ends[0]), Series(name, ends[1])))
@@ -257,7 +259,8 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
     return Chart(
         "Cost of output against latency", "ms between a user's tokens, at most", "$ a million output tokens",
-        tuple(f"{1000 / user:.3g}" for user in USERS), tuple(series), "line", note=_said(asks, wanted, lacking), bands=tuple(bands),
+        tuple(f"{1000 / user:.3g}" for user in USERS), tuple(series), "line",
+        note=f"{_said(asks, wanted, lacking)}; {', '.join(prices)}", bands=tuple(bands),
     )  # fmt: skip
 
 
@@ -334,11 +337,11 @@ def drawn(
     known = [check_engine(one, servers()) for one in named]
     dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype else None
     if kind in FORECAST:
-        from archcalc.analysis.speed.plan import Wanted
+        from archcalc.analysis.speed.plan import USUAL, Wanted
         from archcalc.quant import check_name
 
         wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
-        context = tokens or (wanted.isl or 1024) + (wanted.osl or 1024)
+        context = wanted.context("", tokens) or 2 * USUAL
         quants = list(dict.fromkeys(name.strip() for name in quant.split(","))) if quant else [None]
         for name in filter(None, quants):
             check_name(name)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import gcd
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from archcalc import report, units
 from archcalc.analysis.inspect import inspect
-from archcalc.errors import UsageError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.figures import memory
 from archcalc.loader import Loaded
+
+if TYPE_CHECKING:
+    from archcalc.analysis.speed.plan import Wanted
+    from archcalc.engines.plan import Ask
 
 LABELS = {
     "release": "released",
@@ -33,6 +37,17 @@ LABELS = {
 }
 """The rows of a comparison by their keys, in order. Those of the cache are told at a context and a dtype, which their labels name."""
 
+ON = {
+    "fits": "fits",
+    "plan": "plan",
+    "concurrency": "requests at once",
+    "tpot_ms": "a token",
+    "tokens_per_s": "tokens/s in all",
+    "ttft_ms": "first token",
+    "usd_per_million_output_tokens": "$/M output tokens",
+}
+"""The rows that a comparison on a machine has besides."""
+
 NUMBERS = frozenset(
     {
         "context_tokens",
@@ -44,6 +59,11 @@ NUMBERS = frozenset(
         "kv_bytes_per_token",
         "kv_bytes",
         "checkpoint_bytes",
+        "concurrency",
+        "tpot_ms",
+        "tokens_per_s",
+        "ttft_ms",
+        "usd_per_million_output_tokens",
     }
 )
 """The rows that hold numbers."""
@@ -51,7 +71,7 @@ NUMBERS = frozenset(
 
 class _Cell(NamedTuple):
     text: str
-    exact: int | None = None
+    exact: float | None = None
 
 
 def compare(
@@ -62,29 +82,38 @@ def compare(
     baseline: Loaded | None = None,
     rows: Sequence[str] | None = None,
     failed: Sequence[report.Failure] = (),
+    on: tuple[Ask, Wanted] | None = None,
 ) -> report.Comparison:
     """One column a model. The cache is told at `context_tokens`, by default at the longest context that all of them have.
 
-    `rows` are keys of `LABELS`, to have those rows alone, in that order.
+    `rows` are keys of `LABELS`, and of `ON` with a machine, to have those rows alone, in that order. `on` is a machine and what is asked of
+    its speed: the plan that does best there stands beside each model, with the same margin under a target as in `fit`.
     """
     if kv_dtype not in memory.DTYPE_BYTES:
         raise UsageError(
             f"--kv-dtype {kv_dtype}: caches are compared in {', '.join(memory.DTYPE_BYTES)}",
             "`archcalc kv --engine E` knows the formats of engines",
         )
-    wrong = [key for key in rows or () if key not in LABELS]
+    keys = {**LABELS, **(ON if on else {})}
+    wrong = [key for key in rows or () if key not in keys]
     if wrong:
-        raise UsageError(f"--rows {wrong[0]}: there is no such row", f"some of {', '.join(LABELS)}")
+        hint = "name a machine with --gpu" if wrong[0] in ON else f"some of {', '.join(keys)}"
+        raise UsageError(f"--rows {wrong[0]}: there is no such row", hint)
     inspected = [inspect(m.architecture, m.source, kv_dtype=kv_dtype) for m in models]
     common = context_tokens or min((r.architecture.context_tokens or 0) for r in inspected) or 4096
+    judged = [_judged(m, *on) for m in models] if on else []
     labels = {
-        **LABELS,
+        **keys,
         "kv_bytes_per_token": f"one more token, {kv_dtype}",
         "kv_bytes": f"cache at {units.format_tokens(common)}",
     }
     made = []
-    for key in rows or LABELS:
-        cells = [_cell(key, m, r, common, kv_dtype) for m, r in zip(models, inspected, strict=True)]
+    for key in rows or keys:
+        cells = (
+            [_on(key, fit) for fit in judged]
+            if key in ON
+            else [_cell(key, m, r, common, kv_dtype) for m, r in zip(models, inspected, strict=True)]
+        )
         values = [cell.text for cell in cells]
         if key == "release" and not rows and set(values) == {_UNKNOWN}:
             continue
@@ -104,6 +133,77 @@ def compare(
         changes=changes,
         failed=list(failed),
     )
+
+
+def asked(
+    gpu: str | None, *, engine: str | None = None, quant: str | None = None, ctx: str | None = None, kv_dtype: str | None = None,
+    concurrency: int | None = None, isl: str | None = None, osl: str | None = None, tpot: str | None = None, ttft: str | None = None,
+) -> tuple[Ask, Wanted] | None:  # fmt: skip
+    """What is asked of a machine, each as it is written on a command line; None without one. Raises `UsageError` for what needs one."""
+    if gpu is None:
+        options = {"engine": engine, "quant": quant, "concurrency": concurrency, "isl": isl, "osl": osl, "tpot": tpot, "ttft": ttft}
+        for name, value in options.items():
+            if value is not None:
+                raise UsageError(f"--{name} is of a machine", "name one with --gpu")
+        return None
+    from archcalc import hardware
+    from archcalc.analysis.speed.plan import STANDS_IN, Wanted
+    from archcalc.engines.engine import check_engine, chosen_for, servers
+    from archcalc.engines.plan import Ask
+    from archcalc.quant import check_name
+
+    if quant is not None:
+        check_name(quant)
+    spec = hardware.parse_spec(gpu)
+    held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
+    tokens = [None if text is None else units.parse_tokens(text) for text in (isl, osl, ctx)]
+    times = [None if text is None else units.parse_seconds(text) for text in (tpot, ttft)]
+    other = engine if engine in STANDS_IN else None
+    wanted = Wanted(tokens[0], tokens[1], other, times[0], times[1], requests=concurrency)
+    dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
+    return Ask(spec, held, wanted.context(held, tokens[2]), concurrency or 1, quant=quant, kv_dtype=dtype), wanted
+
+
+def _judged(m: Loaded, ask: Ask, wanted: Wanted) -> report.FitReport | ArchcalcError:
+    """The verdict on the machine, for requests of usual lengths where no others are asked for."""
+    from archcalc.analysis.speed.plan import USUAL
+    from archcalc.analysis.verdict import fit_report
+
+    context = ask.context_tokens or min(2 * USUAL, m.architecture.longest or 2 * USUAL)
+    try:
+        return fit_report(m, ask._replace(context_tokens=context), brief=True, wanted=wanted)
+    except ArchcalcError as error:
+        return error
+
+
+def _on(key: str, fit: report.FitReport | ArchcalcError) -> _Cell:
+    if isinstance(fit, ArchcalcError):
+        return _Cell(f"no: {fit.message}" if key == "fits" else "")
+    s, missing = fit.speed, -fit.per_gpu.headroom_bytes
+    if key == "fits":
+        if fit.fits:
+            return _Cell("yes" if s.target is None or s.target.met else f"yes, the target is not shown to be kept: {s.target.why}")
+        return _Cell(f"no, {units.format_bytes(missing)} missing on the fullest GPU" if missing > 0 else f"no: {fit.start.limit}")
+    if not fit.fits:
+        return _Cell("")
+    if key == "plan":
+        p = fit.plan
+        ways = " ".join(f"{name} {n}" for name, n in (("TP", p.tp), ("PP", p.pp), ("EP", p.ep), ("DP", p.dp)) if n > 1)
+        return _Cell(f"{ways or 'one GPU'}, {p.quant}")
+    if key == "concurrency":
+        return _Cell(f"{fit.concurrency:,}", fit.concurrency)
+    held: object = fit.cost if key.startswith("usd") else s
+    name = "decode_tokens_per_s" if key == "tokens_per_s" else key
+    value, low, high = (getattr(held, name + end, None) for end in ("", "_low", "_high"))
+    if value is None or low is None or high is None:
+        if key == "tokens_per_s" and s.bound_tokens_per_s is not None:
+            return _Cell(f"at most {s.bound_tokens_per_s:,.0f} (a bound)")
+        return _Cell("not forecast")
+    said = [
+        units.format_seconds(x / 1000) if key.endswith("_ms") else f"{x:,.3g}" if x < 1000 else f"{x:,.0f}"
+        for x in (value, low, high)
+    ]
+    return _Cell(f"{said[0]} ({said[1]} to {said[2]})", value)
 
 
 _UNKNOWN = "not known"

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 from archcalc import hardware
 from archcalc.analysis import fit, verdict
+from archcalc.analysis.charts import Point, points
 from archcalc.analysis.refusals import refuse_guess
+from archcalc.analysis.speed.plan import USUAL, Wanted
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
@@ -165,6 +167,69 @@ class _Placed(NamedTuple):
     errors: list[str]
     refused: str
     share: int
+
+
+RENTED = ("h100-sxm-80gb", "h200-sxm-141gb", "b200-180gb")
+"""The devices whose forecasts a page draws, in the least number that holds the model and some requests."""
+
+
+class Front(NamedTuple):
+    """The plans of one machine that none of its others beats in both: tokens a second of a user, and of a GPU with the 80 % around it."""
+
+    name: str
+    points: tuple[Point, ...]
+
+
+def fronts(models: Sequence[Loaded]) -> tuple[list[Front], list[str]]:
+    """For requests of usual lengths under the engine of the page: one model on each device, of several each on the first that holds it.
+    What is not forecast, with the reason."""
+    found: list[Front] = []
+    lacking: list[str] = []
+    for m in models:
+        context = min(2 * USUAL, m.architecture.longest or 2 * USUAL)
+        why = "no machine of eight GPUs holds it"
+        drawn = False
+        for name in RENTED:
+            spec, said = _roomy(m, hardware.device(name), context)
+            made: list[Point] = []
+            if spec is not None:
+                made, said = points(m, fit.Ask(spec, ENGINE, context), Wanted())
+            if not made:
+                why = said or why
+                continue
+            best: list[Point] = []
+            for p in sorted(made, key=lambda p: (-p.user, -p.gpu)):
+                if not best or p.gpu > best[-1].gpu:
+                    best.append(p)
+            assert spec is not None
+            machine = f"{spec.count} x {name}"
+            found.append(Front(f"{m.source.name}, {machine}" if len(models) > 1 else machine, tuple(best)))
+            drawn = True
+            if len(models) > 1:
+                break
+        if not drawn:
+            lacking.append(f"{m.source.name}: {why}")
+    return found, lacking
+
+
+_ROOM = 64
+"""Requests at once that a machine is to have room for before a smaller one is taken: a front of few of them says little."""
+
+
+def _roomy(m: Loaded, device: Device, context: int) -> tuple[GpuSpec | None, str]:
+    """The least number of a device that holds the model and requests enough, or eight that hold it; else None and why."""
+    held, said = None, ""
+    for count in (1, 2, 4, 8):
+        try:
+            best = fit.plans(m.architecture, fit.Ask(GpuSpec(device, count), ENGINE, context), alternatives=0).best
+        except ArchcalcError as error:
+            said = error.message
+            continue
+        if best.fits:
+            held = GpuSpec(device, count)
+            if best.max_concurrency >= _ROOM:
+                break
+    return held, said
 
 
 def machines() -> Iterator[tuple[Device, list[int]]]:

@@ -8,8 +8,7 @@ from archcalc import report, units, zoo
 from archcalc.analysis.choose import Step
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.params import components
-from archcalc.analysis.speed.forecast import MARGIN
-from archcalc.analysis.speed.plan import Wanted
+from archcalc.analysis.speed.plan import Wanted, keeps
 from archcalc.analysis.verdict import fit_report
 from archcalc.engines.plan import longest_of
 from archcalc.errors import ArchcalcError
@@ -110,11 +109,13 @@ def pick(
 
 
 def _misses(s: report.FitSpeed, wanted: Wanted) -> bool:
-    """Whether a target is asked for and the forecast with its margin does not keep it, or there is none."""
-    for target, value in ((wanted.tpot, s.tpot_ms), (wanted.ttft, s.ttft_ms)):
-        if target is not None and (value is None or value * MARGIN > 1000 * target):
-            return True
-    return False
+    """Whether a target is asked for and the forecast does not keep it, or there is none."""
+    if not wanted.aims:
+        return False
+    if s.tpot_ms is None:
+        return True
+    token, first = keeps(s.tpot_ms, s.ttft_ms_high)
+    return any(t is not None and ms > 1000 * t for ms, t in ((token, wanted.tpot), (first, wanted.ttft)))
 
 
 def _remedies(left_out: dict[str, int], longest: int) -> list[str]:

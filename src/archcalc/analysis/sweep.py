@@ -17,9 +17,10 @@ from archcalc.loader import Loaded
 
 if TYPE_CHECKING:
     from archcalc.analysis.fit import Ask, Candidate, Plans
+    from archcalc.analysis.speed.plan import Wanted
     from archcalc.hardware import GpuSpec
 
-AXES = ("source", "context_tokens", "concurrency", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
+AXES = ("source", "context_tokens", "concurrency", "isl", "osl", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
 """The keys of a row, besides `set`: config keys and their values. Absent or None is the default of `archcalc fit` and `inspect`."""
 
 
@@ -80,8 +81,9 @@ _MODEL = ("status", "params_total", "params_active", "checkpoint_elements", "che
 _CACHE = ("kv_bytes", "kv_bytes_per_token", "kv_state_bytes")
 _FIT = (
     "fits", "plan", "weights_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "max_concurrency", "kv_tokens",
-    "tpot_ms", "tpot_ms_low", "tpot_ms_high", "tokens_per_s", "tokens_per_s_a_gpu", "bound_tokens_per_s", "engine_taken",
-    "weights_taken", "context_taken", "usd_per_hour", "usd_per_million_output_tokens", "price_of",
+    "tpot_ms", "tpot_ms_low", "tpot_ms_high", "ttft_ms", "ttft_ms_low", "ttft_ms_high", "tokens_per_s", "tokens_per_s_low",
+    "tokens_per_s_high", "tokens_per_s_a_gpu", "bound_tokens_per_s", "prompt_taken", "output_taken", "engine_taken", "weights_taken",
+    "context_taken", "usd_per_hour", "usd_per_million_output_tokens", "price_of",
 )  # fmt: skip
 
 
@@ -112,7 +114,7 @@ def _figures(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     overrides = json.dumps(row.get("set") or {}, sort_keys=True)
     a = _loaded(row["source"], overrides).architecture
     yield dict(zip(_MODEL, _model(row["source"], overrides), strict=True))
-    context = row.get("context_tokens") or a.facts.context_tokens
+    context = _context(row, "") or a.facts.context_tokens
     if context:
         dtype = row.get("kv_dtype") or "bf16"
         width = memory.DTYPE_BYTES.get(dtype)
@@ -185,35 +187,46 @@ def _candidate(
 def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     from archcalc.analysis.choose import held
     from archcalc.analysis.fit import Ask
+    from archcalc.analysis.speed.plan import Wanted
 
     spec, engine, model = _candidate(row["source"], overrides, row["gpu"], row.get("engine"), row.get("quant"))
     if isinstance(model, ArchcalcError):
         raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}
-    ask = Ask(spec, engine, row.get("context_tokens"), row.get("concurrency") or 1, **asked)
+    wanted = Wanted(row.get("isl"), row.get("osl"))
+    ask = Ask(spec, engine, _context(row, engine), row.get("concurrency") or 1, **asked)
     found = held(_loaded(row["source"], overrides).architecture, ask, model).found
     best = found.best
     p, b = best.placement, best.budget
     plan = f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}"
     concurrency = round(best.max_concurrency, 3)
     room = (b.weights_bytes, b.kv_room_bytes, best.kv_needed_bytes, best.headroom_bytes)
-    made = (best.fits, plan, *room, concurrency, best.kv_tokens, *_speed(found, ask))
+    made = (best.fits, plan, *room, concurrency, best.kv_tokens, *_speed(found, ask, wanted))
     return dict(zip(_FIT, made, strict=True))
 
 
-def _speed(found: Plans, ask: Ask) -> tuple[Any, ...]:
-    """The forecast time to a token with its 80 %, tokens a second in all and of a GPU, the bound, what was taken where it was left open,
-    and the price; None where there is none."""
-    from archcalc.analysis.speed.plan import Wanted, cost, of_fit
+def _context(row: Mapping[str, Any], engine: str) -> int | None:
+    """As asked, or what requests of the lengths asked for need; None where neither is given."""
+    from archcalc.analysis.speed.plan import Wanted
 
-    made = of_fit(found, found.best, ask, Wanted())
+    return Wanted(row.get("isl"), row.get("osl")).context(engine, row.get("context_tokens"))
+
+
+def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:
+    """The forecast times to a token and to the first and tokens a second in all, with their 80 %, those of a GPU, the bound, what was taken
+    where it was left open, and the price; None where there is none."""
+    from archcalc.analysis.speed.plan import cost, of_fit
+
+    made = of_fit(found, found.best, ask, wanted)
     rate, price, bound = made.tokens_per_s, cost(made, ask), made.bound_tokens_per_s
-    times: tuple[float | None, ...] = (None,) * 5
-    if made.tpot is not None and rate is not None:
-        times = (*(round(1000 * t, 3) for t in made.tpot), round(rate.value, 1), round(rate.value / ask.gpus.count, 2))
+    times = [None if x is None else round(1000 * x, 3) for t in (made.tpot, made.ttft) for x in t or (None,) * 3]
+    rates = (None,) * 4 if rate is None else (*(round(x, 1) for x in rate), round(rate.value / ask.gpus.count, 2))
     return (
         *times,
+        *rates,
         None if bound is None else round(bound, 1),
+        made.load.isl,
+        made.load.osl,
         ask.engine,
         found.model.quant,
         found.best.context_tokens,

@@ -16,6 +16,7 @@ from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, stretching
+from archcalc.errors import UsageError
 from archcalc.loader import Loaded
 
 
@@ -38,18 +39,29 @@ def fit_report(
     they are taken as stored, or as asked. Where no context is asked for it is the model's own, or the longest that fits. `unsaid` are
     the options that were left out, for the line that says what was taken for granted.
     """
+    wanted = wanted or speed.Wanted()
+    usual = given is None and wanted.aims and ask.context_tokens is None
+    if usual:
+        # A target is about requests: room for whole contexts would let few of them run at once.
+        longest_of_model = loaded.architecture.longest
+        ask = ask._replace(context_tokens=min(2 * speed.USUAL, longest_of_model or 2 * speed.USUAL))
     if max_quant and ask.quant is None:
         steps = tuple(Step(ask.engine, quant) for quant in allowed(ask.engine, max_quant))
     choice = choose(loaded.architecture, ask, steps if ask.quant is None else (), alternatives=0 if brief else 3, brief=brief)
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
-    wanted = wanted or speed.Wanted()
     found, ask, target = speed.aimed(found, found.asked(asked), wanted)
     best, device = found.best, ask.gpus.device
+    long = (wanted.isl or 0) + (wanted.osl or 0)
+    if given and long > best.context_tokens:
+        raise UsageError(
+            f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",
+            "give the command a larger context, or ask for shorter ones",
+        )
     longest = max_context(found.model, best, ask)
     rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
-    whole = speed.at_context(found, best, ask, wanted) if best.fits else rates
-    ceiling, floor = whole.bound_tokens_per_s, whole.floor_s
+    whole = speed.at_context(found, best, ask, wanted) if best.fits else None
+    ceiling, floor = (whole.bound_tokens_per_s, whole.floor_s) if whole else (None, None)
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
     placement, b = best.placement, best.budget
     started = Command(given.line) if given else start(loaded, ask, found) if best.fits else Command("")
@@ -103,19 +115,24 @@ def fit_report(
         ram=report.FitRam(ask.ram_bytes, server(ask.engine).ram(ask, best.placement, best.weights, best.budget)),
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
-        assumed=assumed(found, ask, unsaid, own),
+        assumed=assumed(found, ask, unsaid, own, wanted if usual else None),
     )
 
 
 _WORDS = {"--gpu": "this machine", "--concurrency": "one sequence at once"}
 
 
-def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None) -> str:
-    """One line of what was taken for granted, by the options left out; empty where none was."""
+def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None, aimed: speed.Wanted | None = None) -> str:
+    """One line of what was taken for granted, by the options left out; empty where none was. `aimed` is a target of requests whose lengths
+    nobody said."""
     said = []
     for option in unsaid:
         words = _WORDS.get(option, "")
-        if option == "--ctx" and own is not None:
+        if option == "--ctx" and aimed is not None:
+            load = aimed.load(found.best.context_tokens, 1)
+            lengths = f"{units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens"
+            said.append(f"requests of {lengths} (--isl, --osl)")
+        elif option == "--ctx" and own is not None:
             words = "the model's own context" if own.tokens == found.best.context_tokens else "the longest context that fits"
             if not found.best.fits:
                 words = f"at least {units.format_tokens(found.best.context_tokens)} tokens of context"

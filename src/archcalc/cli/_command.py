@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import typer
 
     from archcalc.analysis.ask import Understood
+    from archcalc.analysis.speed.plan import Wanted
     from archcalc.commands.words import Command
     from archcalc.engines.plan import Ask
     from archcalc.hardware import GpuSpec
@@ -94,6 +95,16 @@ def calibrated(ask: Ask, file: str) -> Ask:
         )
     notes = (*ask.gpus.notes, f"with {size:,} B of this host's own overhead, from {file}")
     return ask._replace(host_bytes=size, gpus=ask.gpus._replace(notes=notes))
+
+
+def same_host(ask: Ask, wanted: Wanted, file: str | None) -> None:
+    """Raises `UsageError` where the factors of `calibrate` are of another GPU or engine: what they say of this one is nothing."""
+    held, engine = wanted.calibration, wanted.engine or ask.engine
+    if held is not None and (held.gpu, held.engine) != (ask.gpus.device.id, engine):
+        raise UsageError(
+            f"{file} is of {held.engine} on {held.gpu}, and this is {engine} on {ask.gpus.device.id}",
+            "measure there, and make one with: archcalc calibrate BENCH MODEL --gpu … --engine … --format json",
+        )
 
 
 def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str, contained: bool, counted: bool) -> GpuSpec:

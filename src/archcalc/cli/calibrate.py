@@ -82,6 +82,5 @@ def command(
     rows.write(form.value, columns, [vars(m) for m in made.measurements], sys.stdout)
     if form is Format.table:
         for phase, factor in made.factors.items():
-            print(
-                f"{phase}: this host takes {factor:.3g} times the forecast; 80 % within x {1 / made.spread:.2f} to x {made.spread:.2f}"
-            )
+            spread = made.spreads[phase]
+            print(f"{phase}: this host takes {factor:.3g} times the forecast; 80 % within x {1 / spread:.2f} to x {spread:.2f}")

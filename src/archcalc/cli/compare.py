@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Context, KvDtype, Offline, Refresh, Set, Sources, bundled
+from archcalc.cli._options import Context, KvDtype, Offline, Refresh, ServerEngine, Set, Sources, bundled, formats, gpus
 from archcalc.cli._run import complain, each, leave
 from archcalc.errors import ArchcalcError
 from archcalc.report import Comparison, ErrorInfo, Failure, to_plain
@@ -42,6 +42,21 @@ def command(
         str | None, typer.Option("--rows", metavar="KEYS", help="Only these, by their JSON keys: total,active,norm.")
     ] = None,
     by_model: Annotated[bool, typer.Option("--by-model", help="One row a model, one column a fact.")] = False,
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", metavar="SPEC", help="Also on this machine: plan, speed and price.", autocompletion=gpus),
+    ] = None,
+    engine: ServerEngine = None,
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so, on the machine.", autocompletion=formats)
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, max=1_000_000, help="Requests at once.")] = None,
+    isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default.")] = None,
+    osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")] = None,
+    tpot: Annotated[
+        str | None, typer.Option("--tpot", metavar="TIME", help="Most requests at once that keep this time per token: 30ms.")
+    ] = None,
+    ttft: Annotated[str | None, typer.Option("--ttft", metavar="TIME", help="And this time to the first token: 2s.")] = None,
     set_: Set = None,
     form: Annotated[Forms, typer.Option("--format", "-f", help="How to print.")] = Forms.table,
     offline: Offline = False,
@@ -50,15 +65,18 @@ def command(
     """Set models side by side: knobs, parameters, cache and weights.
 
     The cache is that of one sequence at --ctx, by default at the longest context that all of them have. CSV and JSON hold exact
-    numbers. Exit status 1 if some SOURCE failed.
+    numbers. With --gpu the plan of each on that machine, its forecast and the price stand below. Exit status 1 if some SOURCE failed.
     """
     from archcalc import units
-    from archcalc.analysis.compare import compare
+    from archcalc.analysis.compare import asked, compare
     from archcalc.loader import Loaded, load
     from archcalc.render import compare as render
 
     context = units.parse_tokens(ctx) if ctx is not None else None
     dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else "bf16"
+    on = asked(
+        gpu, engine=engine, quant=quant, ctx=ctx, kv_dtype=kv_dtype, concurrency=concurrency, isl=isl, osl=osl, tpot=tpot, ttft=ttft
+    )
     base = load(baseline, offline=offline, refresh=refresh) if baseline else None
     found = list(each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ())))
     models = [result for _, result in found if isinstance(result, Loaded)]
@@ -70,6 +88,7 @@ def command(
             kv_dtype=dtype,
             baseline=base,
             rows=[key.strip() for key in rows.split(",")] if rows is not None else None,
+            on=on,
             failed=[Failure(text, ErrorInfo(error.code, error.message, error.hint)) for text, error in errors],
         )
         if form in (Forms.json, Forms.jsonl):

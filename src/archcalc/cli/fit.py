@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from archcalc.cli import _fits, _listed
-from archcalc.cli._command import calibrated, question, refuse
+from archcalc.cli._command import calibrated, question, refuse, same_host
 from archcalc.cli._command import given as command_given
 from archcalc.cli._fits import Forms, Pair
 from archcalc.cli._machines import counts, every, machines_of
@@ -231,6 +231,12 @@ def command(
         named = engine_of(emitted[0], settings.engine)
     own = command_given(call, command_file)
     if own is not None:
+        for option, value in (("--tpot", load.tpot), ("--ttft", load.ttft)):
+            if value is not None:
+                raise UsageError(
+                    f"{option} has a plan chosen, and a command is one",
+                    f"leave {option} out and read the forecast of the command, or name the model in place of the command",
+                )
         refuse({"SOURCE": source, **said(load, but="concurrency isl osl"), **said(split), **said(stored, but="quant")})
         refuse({**said(settings, but="engine_version"), **said(listing)})
         reports = _of_command(own, machine, load, stored.quant, settings.engine_version, host, reading)
@@ -345,12 +351,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     if host.ram_bandwidth is not None:
         wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(host.ram_bandwidth))
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
-    context = units.parse_tokens(load.ctx) if load.ctx is not None else _context(wanted, held)
-    if load.ctx is not None and context is not None and (wanted.isl or 0) + (wanted.osl or 0) > context:
-        raise UsageError(
-            f"a prompt and its output of {(wanted.isl or 0) + (wanted.osl or 0):,} tokens are beyond --ctx {context:,}",
-            "give a larger --ctx, or leave it out",
-        )
+    context = wanted.context(held, units.parse_tokens(load.ctx) if load.ctx is not None else None)
     ask = Ask(
         gpus=spec,
         engine=held,
@@ -370,6 +371,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
         if value is not None and option not in server(ask.engine).takes:
             takers = " and ".join(name for name in servers() if option in server(name).takes)
             raise UsageError(f"--{option.replace('_', '-')} is an option of {takers}, not of {ask.engine}", "leave it out")
+    same_host(ask, wanted, host.calibration)
     splits(ask)
     return ask, wanted
 
@@ -456,6 +458,7 @@ def _of_command(
     """The model of an engine's own command on each machine, and how it is reported."""
     from archcalc import units
     from archcalc.analysis.ask import stands_for, understand, with_draft
+    from archcalc.analysis.speed.beside import beside
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.engines.engine import server
     from archcalc.loader import load as read
@@ -474,6 +477,7 @@ def _of_command(
         ask = question(found, spec, quant, load.concurrency or 1, units.parse_bytes(host.ram) if host.ram else None, counted)
         calibrates = host.calibration is not None and wanted.calibration is None
         asks[spec] = calibrated(ask, host.calibration) if calibrates and host.calibration else ask
+        same_host(ask, wanted, host.calibration)
 
     def report(text: str) -> FitReport:
         assert isinstance(text, Pair)
@@ -507,7 +511,8 @@ def _of_command(
             asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)
         given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, notes)
         try:
-            return fit_report(loaded, asked, given=given, wanted=wanted)
+            other = beside(found.given, asked, text.machine.count)
+            return fit_report(loaded, asked, given=given, wanted=wanted._replace(other=other))
         except ArchcalcError as error:
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
@@ -534,14 +539,3 @@ def _wanted(load: Load, calibration: str | None, engine: str | None) -> Wanted:
         # The other kind, which diagnose keeps, is of the memory.
         made = made._replace(calibration=read_calibration(calibration, other="overhead_bytes"))
     return made
-
-
-def _context(wanted: Wanted, engine: str) -> int | None:
-    """The context that requests of such lengths need, where they are given.
-
-    The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same.
-    """
-    if wanted.isl is None and wanted.osl is None:
-        return None
-    usual = 1024
-    return max(1, (wanted.isl or usual) + (wanted.osl or usual) - (engine == "llama.cpp"))

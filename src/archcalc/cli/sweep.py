@@ -41,6 +41,8 @@ def command(
     ] = "-",
     ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None,
     concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None,
+    isl: Annotated[str | None, typer.Option("--isl", metavar="LIST", help="Prompts of requests: 1k,8k.")] = None,
+    osl: Annotated[str | None, typer.Option("--osl", metavar="LIST", help="Outputs of requests: 256,1k.")] = None,
     gpu: Annotated[
         str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.", autocompletion=gpus)
     ] = None,
@@ -77,6 +79,8 @@ def command(
         source=source,
         context_tokens=_items(ctx),
         concurrency=_items(concurrency),
+        isl=_items(isl),
+        osl=_items(osl),
         gpu=_items(gpu),
         engine=_items(engine),
         tp=_items(tp),

@@ -211,7 +211,7 @@ def holds(longest: int, most: float, context: int, concurrency: int) -> str:
 def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     """How fast and at what price, a label and words each: the forecast with its 80 %, or the bound and why nothing is forecast."""
     s, c = r.speed, r.cost
-    if not r.fits:
+    if not r.fits and s.bound_tokens_per_s is None:
         return
     load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {r.concurrency:,} at once"
     if s.tpot_ms is not None:
@@ -220,6 +220,9 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         if r.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
+    if s.requests_per_s is not None and r.concurrency > 1:
+        low, high = s.requests_per_s_low or 0, s.requests_per_s_high or 0
+        yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends"
     if s.prefill_tokens_per_s is not None:
         low, high = s.prefill_tokens_per_s_low, s.prefill_tokens_per_s_high
         yield "prompt", f"{s.prefill_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
@@ -232,16 +235,23 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         yield "bound", f"an input of {units.format_tokens(s.isl)} takes at least {_ms(s.prefill_ms_floor)} (matrix units)"
     if s.why:
         yield "not forecast", s.why
-    elif s.stands_on:
+    if s.stands_on:
         yield "stands on", s.stands_on
     if s.target is not None:
-        yield "target", s.target.why or f"kept with a margin of {s.target.margin:g}: {r.concurrency:,} requests at once"
+        ways = [f"with a margin of {s.target.margin:g}"] if s.target.tpot_ms is not None else []
+        ways += ["by the end of the first token's 80 %"] if s.target.ttft_ms is not None else []
+        yield "target", s.target.why or f"kept {' and '.join(ways)}: {r.concurrency:,} requests at once"
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
         if c and c.usd_per_million_output_tokens is not None:
             low, high = c.usd_per_million_output_tokens_low or 0, c.usd_per_million_output_tokens_high or 0
-            tokens = f"; ${_short(c.usd_per_million_output_tokens)} a million output tokens"
-            price += f"{tokens} (${_short(low)} to ${_short(high)}), {c.of}"
+            tokens = f"; ${_short(c.usd_per_million_output_tokens)} a million output tokens, their prompts included"
+            price += f"{tokens} (${_short(low)} to ${_short(high)})"
+            if c.usd_per_million_input_tokens is not None:
+                low, high = c.usd_per_million_input_tokens_low or 0, c.usd_per_million_input_tokens_high or 0
+                price += f"; ${_short(c.usd_per_million_input_tokens)} a million prompt tokens where it reads nothing but prompts"
+                price += f" (${_short(low)} to ${_short(high)})"
+            price += f"; {c.of}"
         yield "rent", price
 
 

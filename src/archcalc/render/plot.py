@@ -63,14 +63,17 @@ def _bar(value: float, most: float, width: int) -> str:
 def _lines_text(chart: Chart, page: Any) -> None:
     most = max((max(s.values, default=0.0) for s in chart.series), default=0.0)
     label = max(len(s.name) for s in chart.series)
-    width = max(10, page.width - label - max(map(len, chart.positions)) - 16)
+    ends = [[f"({number(a)} to {number(b)})" for a, b in zip(low.values, high.values, strict=True)] for low, high in chart.bands]
+    beside = max((len(text) for texts in ends for text in texts), default=0)
+    width = max(10, page.width - label - max(map(len, chart.positions)) - 16 - beside)
     table = plain_table(heads=False)
-    for _ in range(4):
+    for _ in range(5 if ends else 4):
         table.add_column(no_wrap=True)
     for i, position in enumerate(chart.positions):
         shown = [s for s in chart.series if i < len(s.values)]
         for n, s in enumerate(shown):
-            table.add_row(position if n == 0 else "", s.name, _bar(s.values[i], most, width), number(s.values[i]))
+            around = [ends[chart.series.index(s)][i]] if ends else []
+            table.add_row(position if n == 0 else "", s.name, _bar(s.values[i], most, width), number(s.values[i]), *around)
     page.print(table)
 
 

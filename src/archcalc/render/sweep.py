@@ -50,7 +50,8 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
     asked = [
         name
         for name in dict.fromkeys(name for row in rows for name in row)
-        if (name.startswith("set.") or name in ("concurrency", "tp", "pp", "ep", "dp", "kv_dtype")) and name not in known
+        if (name.startswith("set.") or name in ("concurrency", "isl", "osl", "tp", "pp", "ep", "dp", "kv_dtype"))
+        and name not in known
     ]
     extra = tuple(Column(name, name.removeprefix("set."), _cell, right=True) for name in asked)
     columns = (FITS if machines else _MODEL)[:1] + extra + (FITS if machines else _MODEL)[1:]
@@ -108,10 +109,13 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     of = dict.fromkeys((row["gpu"], row["price_of"]) for row in rows if row.get("price_of"))
     others = "`archcalc fit` tries other formats too on GeForce, Radeon, Apple and cards below 25 GiB"
     stored = any(row.get("fits") is False and not row.get("quant") for row in rows)
+    taken = dict.fromkeys((row["prompt_taken"], row["output_taken"]) for row in rows if row.get("prompt_taken"))
+    lengths = [f"{units.format_tokens(isl)} prompt and {units.format_tokens(osl)} output tokens" for isl, osl in taken]
+    load = ", or ".join(lengths) if len(lengths) <= 3 else f"of {len(lengths)} lengths: --format csv has them"
     return [
         *([f"weights are as stored where --quant names no other; {others}"] if stored else []),
-        "tokens/s: forecast output of all requests together, 1k prompt and 1k output tokens a request where the context holds them; <= is "
-        "a bound, where nothing is forecast. $/M tokens: of output.",
+        f"tokens/s: forecast output of all requests together, a request {load}; <= is a bound, where nothing is forecast. $/M tokens: of "
+        "output, with whole requests.",
         "sequences: how many the cache holds if every one is as long as the context; shorter ones are more.",
         *(f"price of {gpu}: {price}" for gpu, price in of),
     ]

@@ -1,8 +1,8 @@
 """What a host's own measurements say of its forecasts: benchmark files read, and the factors that make forecasts agree with them.
 
 Formats: llama-bench's JSON and table (llama.cpp 0c1e57098, tools/llama-bench/llama-bench.cpp `json_printer`, `markdown_printer`), the
-JSON and the text of `vllm bench serve` (vLLM 0.33, benchmarks/serve.py `calculate_metrics`), genai-perf's JSON (genai-perf 0.0.16,
-export_data/json_exporter.py).
+JSON and the text of `vllm bench serve` (vLLM 0.33, benchmarks/serve.py `calculate_metrics`), the JSON lines of SGLang with the same keys
+(0.5.14, bench_serving.py `benchmark`), genai-perf's JSON (genai-perf 0.0.16, export_data/json_exporter.py).
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from typing import Any, Literal, NamedTuple
 
 from archcalc import files, report
 from archcalc.analysis.fit import Ask, plans
+from archcalc.analysis.speed.coefficients import within
 from archcalc.analysis.speed.forecast import Calibration
 from archcalc.analysis.speed.plan import Wanted, of_fit
+from archcalc.analysis.speed.terms import SERVED
 from archcalc.errors import UsageError
 from archcalc.loader import Loaded
 
 LARGEST = 64 << 20
+ENOUGH = 5
+"""Measurements of a phase whose own scatter is the interval; of fewer it is at least what rows of one source had around their middle."""
 _HINT = (
-    "llama-bench -o json, vllm bench serve --save-result, genai-perf's profile_export_genai_perf.json, or what the first two print"
+    "llama-bench -o json, vllm bench serve --save-result, sglang.bench_serving --output-file, genai-perf's"
+    " profile_export_genai_perf.json, or what the first two print"
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -55,7 +60,10 @@ def read_bench(path: str) -> list[Measurement]:
     try:
         raw = json.loads(text)
     except ValueError:
-        found = [*_llama_table(text), *_vllm_text(text)]
+        if lines := _json_lines(text):
+            found = [m for raw in lines for m in _of_json(raw, path)]
+        else:
+            found = [*_llama_table(text), *_vllm_text(text)]
     else:
         found = list(_of_json(raw, path))
     if not found:
@@ -63,7 +71,18 @@ def read_bench(path: str) -> list[Measurement]:
     return found
 
 
+def _json_lines(text: str) -> list[Any]:
+    """The objects of JSON lines, as llama-bench -o jsonl and SGLang's bench_serving write them; none where a line is anything else."""
+    try:
+        found = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError:
+        return []
+    return found if all(isinstance(raw, dict) for raw in found) else []
+
+
 def _of_json(raw: Any, path: str) -> Iterable[Measurement]:
+    if isinstance(raw, dict) and "avg_ts" in raw:
+        raw = [raw]
     if isinstance(raw, list) and raw and all(isinstance(r, dict) and "avg_ts" in r for r in raw):
         return [m for r in raw for m in _llama_bench(r, path)]
     if isinstance(raw, dict) and ("mean_tpot_ms" in raw or "median_tpot_ms" in raw):
@@ -199,19 +218,26 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
     if not known:
         raise UsageError(f"nothing is forecast that these measurements could be compared with: {why}", "see docs/speed.md")
     factors = {phase: round(math.exp(median(map(math.log, ratios))), 4) for phase, ratios in known.items()}
-    off = sorted(abs(math.log(ratio / factors[phase])) for phase, ratios in known.items() for ratio in ratios)
-    # Few measurements say little of the scatter: never less than a tenth.
-    spread = max(1.1, math.exp(off[min(len(off) - 1, 8 * len(off) // 10)]))
+    served = (wanted.engine or ask.engine) in SERVED
+    spreads = {phase: round(_spread(ratios, factors[phase], within(phase, served)), 4) for phase, ratios in known.items()}
     return report.CalibrationReport(
         report.SCHEMA_VERSION,
         loaded.source.name,
         ask.gpus.device.id,
         wanted.engine or ask.engine,
         factors,
-        round(spread, 4),
+        max(spreads.values()),
+        spreads,
         len(rows),
         rows,
     )
+
+
+def _spread(ratios: list[float], factor: float, usual: float) -> float:
+    """The end of 80 % around the factor; a tenth at least."""
+    off = sorted(abs(math.log(ratio / factor)) for ratio in ratios)
+    own = max(1.1, math.exp(off[min(len(off) - 1, 8 * len(off) // 10)]))
+    return own if len(off) >= ENOUGH else max(own, usual)
 
 
 def read_calibration(path: str, other: str = "") -> Calibration | None:
@@ -222,21 +248,21 @@ def read_calibration(path: str, other: str = "") -> Calibration | None:
         raise UsageError(f"{path} is not JSON: {error}", "write it with `archcalc calibrate BENCH … --format json`") from None
     if other and isinstance(raw, dict) and other in raw:
         return None
-    factors = raw.get("factors") if isinstance(raw, dict) else None
-    spread = raw.get("spread") if isinstance(raw, dict) else None
+    held = raw if isinstance(raw, dict) else {}
+    factors, rows = held.get("factors"), held.get("rows")
+    spreads = held.get("spreads")
     wrong = UsageError(
         f"{path} holds no factors of `archcalc calibrate`", "write it with `archcalc calibrate BENCH … --format json`"
     )
-    if not isinstance(factors, dict) or not factors or not isinstance(spread, (int, float)) or isinstance(spread, bool):
+    if not isinstance(factors, dict) or not factors or not isinstance(spreads, dict) or spreads.keys() != factors.keys():
         raise wrong
-    for phase, factor in factors.items():
-        if (
-            phase not in ("decode", "prefill")
-            or isinstance(factor, bool)
-            or not isinstance(factor, (int, float))
-            or not 0.001 < factor < 1000
-        ):
-            raise wrong
-    if not 1 <= spread < 1000:
+    if not all(_within(factor, 0.001) for factor in factors.values()) or not all(_within(spread, 1) for spread in spreads.values()):
         raise wrong
-    return Calibration(factors, float(spread), int(raw.get("rows") or 0))
+    names = [held.get(key) for key in ("gpu", "engine", "source")]
+    if not factors.keys() <= {"decode", "prefill"} or not isinstance(rows, int) or not all(isinstance(x, str) for x in names):
+        raise wrong
+    return Calibration(factors, spreads, rows, *map(str, names))
+
+
+def _within(value: Any, least: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value < 1000

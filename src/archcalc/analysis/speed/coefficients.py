@@ -114,6 +114,15 @@ def kinds_left_out(served: bool) -> Errors:
     return Errors(*_table()["kinds"]["served" if served else "local"])
 
 
+def within(phase: str, served: bool) -> float:
+    """The end of 80 % around the middle of a source's own rows: what one measurement of a host leaves open.
+
+    `phase` is decode or prefill, which of a server is the time to the first token.
+    """
+    kind = ("served ttft" if served else "local prefill") if phase == "prefill" else f"{'served' if served else 'local'} decode"
+    return float(_table()["within"][kind])
+
+
 def batched() -> Errors:
     """The errors of decoding several sequences at once under llama.cpp, which nothing was fitted to."""
     return Errors(*_table()["batched"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
 from archcalc.analysis.speed.rates import peak
 from archcalc.analysis.speed.terms import SERVED, Load, Term, decode, first, prefill, reference
@@ -16,6 +17,8 @@ MARGIN = 1.3
 KINDS = frozenset({"latent_layer", "recurrent_layer", "indexed_layer"})
 """The terms of kinds of layers that a forecast can do without, in a wider interval."""
 MOST_SEQUENCES = 1 << 14
+ENGINES = "vllm", "sglang", "llama.cpp", "mlx"
+"""Engines that a reader can ask for where the one asked for is not forecast."""
 
 
 class Interval(NamedTuple):
@@ -45,8 +48,8 @@ class Part(NamedTuple):
 class Forecast(NamedTuple):
     """Of one plan under one load. Times in seconds; rates of all requests and replicas. None where nothing is forecast, and `why`.
 
-    `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `stands` says what the
-    coefficients were fitted to.
+    `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `prompt_tokens_per_s` is of one
+    prompt, of which as many as there are `replicas` are read at once; `stands` says what the coefficients were fitted to.
     """
 
     load: Load
@@ -58,6 +61,7 @@ class Forecast(NamedTuple):
     why: str | None = None
     stands: str = ""
     parts: tuple[Part, ...] = ()
+    replicas: int = 1
 
     @property
     def basis(self) -> Literal["fitted", "bound"]:
@@ -67,20 +71,49 @@ class Forecast(NamedTuple):
     def tokens_per_s(self) -> Interval | None:
         return None if self.tpot is None else self.tpot.inverse(self.load.concurrency)
 
+    @property
+    def requests_per_s(self) -> Interval | None:
+        """Of as many requests as there are at once, each begun when another ends: they over the time of one.
+
+        Source: Little 1961, doi:10.1287/opre.9.3.383.
+        """
+        if self.tpot is None:
+            return None
+        more, first = self.load.osl - 1, self.ttft or self.tpot
+        return Interval(*(f + more * t for f, t in zip(first, self.tpot, strict=True))).inverse(self.load.concurrency)
+
+    @property
+    def output_per_s(self) -> Interval | None:
+        """Output tokens a second of all requests, the wait for their first token included."""
+        made = self.requests_per_s
+        return None if made is None else Interval(*(self.load.osl * x for x in made))
+
 
 class Calibration(NamedTuple):
-    """What one host's own measurements multiply the times of a phase by, and how many they were."""
+    """What one host's own measurements multiply the times of a phase by, the ends of 80 % around it, and how many they were.
+
+    `gpu`, `engine` and `source` are what was measured, empty where the file does not say.
+    """
 
     factors: Mapping[str, float]
-    spread: float
+    spreads: Mapping[str, float]
     rows: int
+    gpu: str = ""
+    engine: str = ""
+    source: str = ""
 
 
-def bound_tokens_per_s(work: Work, device: Device, load: Load, away: int | None = None) -> float | None:
+def bound_tokens_per_s(
+    work: Work, device: Device, load: Load, away: int | None = None, other: Beside | None = None
+) -> float | None:
     """The most tokens a second of all sequences: each step reads the weights once, of the experts those of one token at least.
 
     `away` is the bandwidth to weights in the CPU's memory; where it is not known, they are taken to be read as fast as the GPU's own.
+    `other` is a way to run that can be so many times as fast.
     """
+    faster = 1 if other is None else other.faster
+    if faster is None:
+        return None
     bandwidth = device.bandwidth_bytes_per_s
     p = work.placement
     each = -(-load.concurrency // p.dp)
@@ -90,7 +123,7 @@ def bound_tokens_per_s(work: Work, device: Device, load: Load, away: int | None 
     far = work.floor_away() if away is not None else 0.0
     seconds = (read - far) / bandwidth + (far / away if away else 0.0)
     # Stages work on different sequences at once, where there are as many.
-    return p.dp * each * min(p.pp, each) / seconds
+    return faster * p.dp * each * min(p.pp, each) / seconds
 
 
 def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
@@ -109,9 +142,11 @@ def forecast(
     calibration: Calibration | None = None,
     parts: bool = False,
     away: int | None = None,
+    other: Beside | None = None,
 ) -> Forecast:
-    """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory."""
-    bound, floor = bound_tokens_per_s(work, device, load, away), floor_s(work, device, quant, load.isl)
+    """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory, `other` what the
+    engine is told that nothing was measured with."""
+    bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, quant, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
         return none._replace(why="an encoder decodes no tokens, and none was measured reading its input")
@@ -127,9 +162,14 @@ def forecast(
             else "the bound takes it to be as fast as the GPU's own (--ram-bandwidth says how fast it is)"
         )
         return none._replace(why=f"{held}; {slow}")
+    if other is not None:
+        return none._replace(why=other.why)
     fits = known(engine, device)
     if fits is None:
-        return none._replace(why=f"no measurements of {engine} on such a device ({device_class(device)}) stand behind a forecast")
+        instead = next((name for name in ENGINES if known(name, device) is not None), None)
+        hint = f"; --engine {instead} is forecast there" if instead else ""
+        held = f"no measurements of {engine} on such a device ({device_class(device)}) stand behind a forecast"
+        return none._replace(why=held + hint)
     together = load.concurrency > work.placement.dp and engine not in SERVED
     if together and engine != "llama.cpp":
         return none._replace(why=f"no measurements of {engine} with several sequences at once stand behind a forecast")
@@ -138,7 +178,9 @@ def forecast(
     kept: list[Part] = []
     found: dict[str, Interval] = {}
     missing: list[str] = []
-    stands = _stands(fits)
+    if reference(device, quant, engine) is None:
+        missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
+    stands = _stands(fits) + _calibrated(calibration)
     for phase, needed in _phases(work, device, quant, engine, load).items():
         errors = fits.errors.get(phase)
         if errors is None:
@@ -174,6 +216,7 @@ def forecast(
         why="; ".join(missing) or None,
         stands=stands,
         parts=tuple(kept),
+        replicas=1 if work.experts else work.placement.dp,
     )
 
 
@@ -196,9 +239,10 @@ def _phases(
 
 
 def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibration | None) -> Interval:
-    if calibration is not None and (factor := calibration.factors.get("decode" if phase == "decode" else "prefill")):
-        seconds *= factor
-        return Interval(seconds, seconds / calibration.spread, seconds * calibration.spread)
+    name = "decode" if phase == "decode" else "prefill"
+    if calibration is not None and (factor := calibration.factors.get(name)):
+        seconds, spread = factor * seconds, calibration.spreads[name]
+        return Interval(seconds, seconds / spread, seconds * spread)
     return Interval(seconds, seconds * errors.low, seconds * errors.high)
 
 
@@ -214,6 +258,15 @@ def _within(time: Interval, least: float) -> Interval:
 def _part(phase: Literal["decode", "prefill", "ttft"], term: Term, known: Fitted) -> Part:
     c = known.terms[term.name]
     return Part(phase, term.name, term.quantity * c.value, term.formula, c.value, c.rows, c.sources)
+
+
+def _calibrated(calibration: Calibration | None) -> str:
+    """What is said of a host's own measurements."""
+    if calibration is None:
+        return ""
+    factors = " and ".join(f"{phase} x {factor:.3g}" for phase, factor in calibration.factors.items())
+    of = f" of {calibration.source}" if calibration.source else ""
+    return f"; times {factors} by {calibration.rows} measurements of this host{of} (--calibration)"
 
 
 def _stands(known: Fitted) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from archcalc import report
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
+from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.forecast import (
     MARGIN,
     MOST_SEQUENCES,
@@ -21,7 +22,7 @@ from archcalc.analysis.speed.terms import Load
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.engine import server
 from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import offers
 
 _ELEMENT = {
@@ -48,7 +49,7 @@ class Wanted(NamedTuple):
 
     `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, `requests` how many at once
     they are asked of, the most that keep them where it is None. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for weights that
-    lie there.
+    lie there, `other` what a command asks for that nothing was measured with.
     """
 
     isl: int | None = None
@@ -59,6 +60,27 @@ class Wanted(NamedTuple):
     calibration: Calibration | None = None
     ram_bytes_per_s: int | None = None
     requests: int | None = None
+    other: Beside | None = None
+
+    @property
+    def aims(self) -> bool:
+        """Whether a target is asked for."""
+        return self.tpot is not None or self.ttft is not None
+
+    def context(self, engine: str, asked: int | None = None) -> int | None:
+        """The context that is asked for, or that requests of such lengths need; None where none is given.
+
+        The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same. Raises
+        `UsageError` for requests that are longer than the context that is asked for.
+        """
+        if asked is not None:
+            if (long := (self.isl or 0) + (self.osl or 0)) > asked:
+                said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
+                raise UsageError(said, "give a larger --ctx, or leave it out")
+            return asked
+        if self.isl is None and self.osl is None:
+            return None
+        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - (engine == "llama.cpp"))
 
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context."""
@@ -88,8 +110,10 @@ def _work(found: Plans, fit: Fit) -> Work:
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False) -> Forecast:
-    """The forecast of a plan; nothing but the reason for one that does not fit."""
+    """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another."""
     load = wanted.load(fit.context_tokens, fit.concurrency)
+    if why := _waits(fit, ask, load.concurrency):
+        return _bounds(found, fit, ask, load, wanted)._replace(why=why)
     if not fit.fits:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
     return forecast(
@@ -101,7 +125,21 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         wanted.calibration,
         parts,
         away_bytes_per_s(ask, wanted),
+        wanted.other,
     )
+
+
+def _waits(fit: Fit, ask: Ask, requests: int) -> str:
+    """Why some of so many requests wait until others have ended, in a server that starts; empty where they do not."""
+    rest = "the others wait, and nothing is forecast of that"
+    held, runs = int(fit.max_concurrency), fit.budget.sequences * fit.placement.dp
+    if fit.fits and ask.own is not None and server(ask.engine).fewer_sequences and requests > runs:
+        # Such an engine has a most that run at once of its own.
+        return f"{runs:,} of {requests:,} requests run at once (--max-num-seqs): {rest}; --concurrency {runs} is forecast"
+    if not fit.fits and fit.start.starts and 0 < held < requests:
+        of = f"{requests:,} requests of {fit.context_tokens:,} tokens"
+        return f"the cache has room for {held:,} of {of} at once: {rest}; --concurrency {held} is forecast"
+    return ""
 
 
 def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
@@ -122,12 +160,20 @@ class Target(NamedTuple):
     concurrency: int
     met: bool
     tpot: float
-    ttft: float | None
+    ttft: Interval | None
 
     def beyond(self, wanted: Wanted) -> float:
-        """How many times its targets it takes with the margin, of the one that it misses most."""
-        pairs = ((self.tpot, wanted.tpot), (float("inf") if self.ttft is None else self.ttft, wanted.ttft))
-        return max(value * MARGIN / target for value, target in pairs if target is not None)
+        """How many times its targets it takes, kept as `keeps` says, of the one that it misses most."""
+        kept = keeps(self.tpot, None if self.ttft is None else self.ttft.high)
+        return max(value / target for value, target in zip(kept, (wanted.tpot, wanted.ttft), strict=True) if target is not None)
+
+
+def keeps(tpot: float, ttft_high: float | None) -> tuple[float, float]:
+    """The times that are compared with targets: to a token with the margin, to the first the end of its 80 %.
+
+    Of the rows of unseen sources 10 % take longer to a token than that, and 8 % to the first (33 % longer than that forecast x 1.3).
+    """
+    return MARGIN * tpot, float("inf") if ttft_high is None else ttft_high
 
 
 def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
@@ -153,9 +199,9 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
             made = at(n)
             if made is None or made.tpot is None:
                 return None
-            return Target(placement, n, False, made.tpot.value, None if made.ttft is None else made.ttft.value)
+            return Target(placement, n, False, made.tpot.value, made.ttft)
 
-        def keeps(n: int) -> bool:
+        def holds(n: int) -> bool:
             near = aims(n)
             return near is not None and near.beyond(wanted) <= 1
 
@@ -164,7 +210,7 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
             continue
         if nearest is None or near.beyond(wanted) < nearest.beyond(wanted):
             nearest = near
-        most = largest(keeps, MOST_SEQUENCES) if wanted.requests is None else wanted.requests if keeps(wanted.requests) else 0
+        most = largest(holds, MOST_SEQUENCES) if wanted.requests is None else wanted.requests if holds(wanted.requests) else 0
         made = at(most) if most else None
         if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
             kept = aims(most)
@@ -175,7 +221,7 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
 
 def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | None]:
     """The plan that does best under the target asked for, as the best; the same where there is no target."""
-    if wanted.tpot is None and wanted.ttft is None:
+    if not wanted.aims:
         return found, ask, None
     target = under_target(found, ask, wanted)
     if target is None:
@@ -196,8 +242,9 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
     tpot, ttft, rate, prompt = made.tpot, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
 
     t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
+    requests = _ends(made.requests_per_s, 1, 4)
     goal = None
-    if wanted.tpot is not None or wanted.ttft is not None:
+    if wanted.aims:
         goal = report.FitTarget(
             tpot_ms=None if wanted.tpot is None else round(1000 * wanted.tpot, 3),
             ttft_ms=None if wanted.ttft is None else round(1000 * wanted.ttft, 3),
@@ -218,6 +265,9 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
         decode_tokens_per_s=r[0],
         decode_tokens_per_s_low=r[1],
         decode_tokens_per_s_high=r[2],
+        requests_per_s=requests[0],
+        requests_per_s_low=requests[1],
+        requests_per_s_high=requests[2],
         prefill_tokens_per_s=q[0],
         prefill_tokens_per_s_low=q[1],
         prefill_tokens_per_s_high=q[2],
@@ -241,17 +291,19 @@ def _ends(x: Interval | None, scale: float, digits: int) -> tuple[float | None, 
 
 def missed(target: Target | None, wanted: Wanted) -> str | None:
     """Why a target that is asked for is not kept; None where it is, or none is asked for."""
-    if wanted.tpot is None and wanted.ttft is None:
+    if not wanted.aims:
         return None
     if target is None:
         return "nothing is forecast for a plan that fits"
     if target.met:
         return None
     missed = []
-    for value, most, what in ((target.tpot, wanted.tpot, "a token"), (target.ttft, wanted.ttft, "to the first token")):
-        if most is not None and (value is None or value * MARGIN > most):
-            time = None if value is None else f"{_time(value)} {what}, {_time(value * MARGIN)} with the margin"
-            missed.append(time or f"no forecast {what}")
+    token, first = keeps(target.tpot, target.ttft.high if target.ttft else None)
+    if wanted.tpot is not None and token > wanted.tpot:
+        missed.append(f"{_time(target.tpot)} a token, {_time(token)} with the margin")
+    if wanted.ttft is not None and first > wanted.ttft:
+        middle = target.ttft and f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %"
+        missed.append(middle or "no forecast to the first token")
     return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
 
 
@@ -274,8 +326,9 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
     of += "".join(f", {words}" for words in (offer.provider, offer.price_region, "on demand", offer.price_date) if words)
 
     scale = usd / 3600 * 1e6
-    rate, prompt = made.tokens_per_s, made.prompt_tokens_per_s
-    out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (rate, prompt))
+    # Output is paid with the whole request, prompt and all; prompts are paid where nothing else is done.
+    rate, prompt = made.output_per_s, made.prompt_tokens_per_s
+    out, into = (_ends(x and x.inverse(of), 1, 4) for x, of in ((rate, scale), (prompt, scale / made.replicas)))
     return report.FitCost(
         usd_per_hour=round(usd, 4),
         usd_per_million_output_tokens=out[0],
@@ -290,12 +343,15 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
 
 def at_context(found: Plans, fit: Fit, ask: Ask, wanted: Wanted) -> Forecast:
     """The bounds for sequences that have reached the context, and for a prompt as long."""
-    load = Load(fit.context_tokens, 1, fit.concurrency)
-    made = work_of(found, fit)
-    device = ask.gpus.device
+    return _bounds(found, fit, ask, Load(fit.context_tokens, 1, fit.concurrency), wanted)
+
+
+def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> Forecast:
+    """The bounds alone."""
+    made, device = work_of(found, fit), ask.gpus.device
     return Forecast(
         load,
-        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted)),
+        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), wanted.other),
         floor_s=floor_s(made, device, found.model.quant, load.isl),
     )
 

@@ -53,7 +53,8 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     if bandwidth is None:
         raise ValueError("bandwidth")
     p = work.placement
-    ranks = p.tp * p.dp
+    # Replicas of a dense model send each other nothing; of one with experts each holds a part of them.
+    ranks = p.tp * (p.dp if work.experts else 1)
     each = max(1.0, load.concurrency / p.dp)
     context = load.isl + load.osl / 2
     share = work.visited(load.concurrency)
@@ -72,6 +73,9 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     if work.indexed:
         terms.append(Term("indexed_layer", float(work.indexed), f"{work.indexed} layers that choose what they attend to"))
     served = engine in SERVED
+    # Prompts that start at a step: a request's own is not among those that it waits for.
+    others = max(0, load.concurrency - p.dp) / load.osl
+    gpus = p.tp * p.dp * p.pp
     if ranks > 1:
         link = link_bytes_per_s(device)
         sent = 2 * work.layers * each * work.sent_bytes * 2 * (ranks - 1) / ranks
@@ -92,17 +96,15 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
         terms.append(Term("sequence", each, f"{each:g} sequences of a replica"))
         rate = reference(device, quant, engine)
         if rate is not None:
-            begun = load.concurrency / load.osl / (ranks * p.pp) / rate.flops_per_s
+            begun = others / gpus / rate.flops_per_s
             routed = work.routed_flops * load.isl
             rest = work.prefill_flops(load.isl) - routed
-            text = f"{load.concurrency} / {load.osl} prompts a step x {{:.3g}} operations / {ranks * p.pp} GPUs"
+            text = f"{max(0, load.concurrency - p.dp)} / {load.osl} prompts of others a step x {{:.3g}} operations / {gpus} GPUs"
             terms.append(Term("prompts", begun * rest, text.format(rest)))
             terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
-    elif each > 1 and load.isl:
+    elif each > 1 and load.isl and rate is not None:
         # llama-server reads the prompts of new requests in the steps of the others: tools/server/server.cpp `update_slots`, 0c1e57098.
-        begun = load.concurrency / load.osl
-        if rate is not None:
-            terms += _joining(prefill(work, device, quant, load.isl, engine), begun, -(-load.isl // min(load.isl, BATCH[engine])))
+        terms += _joining(prefill(work, device, quant, load.isl, engine), others, -(-load.isl // min(load.isl, BATCH[engine])))
     return terms
 
 
@@ -163,18 +165,23 @@ def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> li
     flops = work.prefill_flops(load.isl)
     alone = flops / (rate.flops_per_s * p.tp * p.pp * p.dp)
     passes = -(-load.isl // BATCH.get(engine, 2048))
+    # A replica reads a prompt, all of them its experts; stages work on different passes of it at once.
+    routed = work.routed_flops * load.isl / (p.dp if work.experts else 1)
+    own = (flops - work.routed_flops * load.isl + routed) / (rate.flops_per_s * p.tp * p.pp * passes / (passes + p.pp - 1))
     read = work.dense_bytes + work.expert_bytes * work.visited(min(load.isl, BATCH.get(engine, 2048)))
     each = max(1.0, load.concurrency / p.dp)
     step = work.dense_bytes + work.expert_bytes * work.visited(load.concurrency) + each * work.cache_bytes(load.isl + load.osl / 2)
-    others = load.concurrency - 1
+    # Replicas of a dense model wait for none of each other's; those that share experts run in step.
+    replicas = 1 if work.experts else p.dp
+    others = max(0.0, load.concurrency / replicas - 1)
     text = f"{flops:.3g} operations / {p.tp * p.pp * p.dp} GPUs / {rate.flops_per_s:.3g} a second"
     return [
-        Term("own_prompt", alone, text),
+        Term("own_prompt", own, f"{own:.3g} s at {rate.flops_per_s:.3g} operations a second of each of a replica's GPUs"),
         Term("own_read", passes * read / bandwidth, f"{passes} passes x {read:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
         Term("own_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
         Term("own_step", step / bandwidth, f"a step before it: {step:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
-        Term("waiting", alone * others, f"{text} x {others:,} others"),
-        Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:,} others"),
+        Term("waiting", alone * replicas * others, f"{text} x {replicas * others:g} others"),
+        Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:g} others"),
         Term("first", 1.0, "once a request"),
     ]
 

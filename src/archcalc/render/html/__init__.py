@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 
 from archcalc import __version__, report, units
 from archcalc.analysis import page
+from archcalc.analysis.charts import USERS
 from archcalc.analysis.compare import compare
 from archcalc.analysis.inspect import inspect
+from archcalc.analysis.speed.plan import USUAL
 from archcalc.errors import ArchcalcError
 from archcalc.loader import Loaded
 from archcalc.render.html import chart, figure
@@ -32,8 +34,8 @@ _HERE = os.path.dirname(__file__)
 _VENDORS = {"nvidia": "NVIDIA", "amd": "AMD", "intel": "Intel"}
 _TOWERS = {"vision": "vision tower", "audio": "audio tower"}
 _SECTIONS = (
-    ("fit", "Does it fit?"), ("glance", "At a glance"), ("parameters", "Parameters"), ("cache", "KV cache"), ("anatomy", "Anatomy"),
-    ("notes", "Notes"),
+    ("fit", "Does it fit?"), ("speed", "How fast?"), ("glance", "At a glance"), ("parameters", "Parameters"), ("cache", "KV cache"),
+    ("anatomy", "Anatomy"), ("notes", "Notes"),
 )  # fmt: skip
 
 
@@ -111,8 +113,10 @@ def make_page(models: Sequence[Loaded], home: str = "", more: str = "") -> Page:
         "models": [{"name": name, "fit": fit} for name, fit in zip(names, fits, strict=True)],
     }  # fmt: skip
     series = page.caches(models, _CACHE)
+    fast, lacking = page.fronts([m for m, fit in zip(models, fits, strict=True) if "error" not in fit])
     bodies = {
         "fit": _panel(data, names),
+        "speed": _speed(fast, lacking),
         "glance": _glance(models),
         "parameters": f'<div class="models">{"".join(map(_params, inspected))}</div>',
         "cache": _cache(models, series),
@@ -127,7 +131,7 @@ def make_page(models: Sequence[Loaded], home: str = "", more: str = "") -> Page:
     # The panel answers for the GPU that it begins with before the plans of the others are there.
     opening = 'id="data"' + (f' data-more="{escape(more)}"' if more else "")
     first = chain([_block(data, opening)], (_block(piece, _PIECE) for piece in islice(pieces, 1)))
-    style, scripts = chart.styles(series), [asset("page.js"), *([asset("more.js")] if more else [])]
+    style, scripts = chart.styles(series) + chart.styles(fast, "f"), [asset("page.js"), *([asset("more.js")] if more else [])]
     after = () if more else (_block(piece, _PIECE) for piece in pieces)
     made = document(
         f"{title} - archcalc", header, nav, main, *scripts, style=style, asks=bool(more), before=first, after=after
@@ -307,6 +311,31 @@ def _cache(models: Sequence[Loaded], series: Sequence[page.Line]) -> str:
     )
     # Beside a drawing there is no room for the columns of many.
     return f'<div class="{"models" if len(models) < 3 else "one"}">{drawn}{_scroll(caption, table)}</div>'
+
+
+def _speed(fast: Sequence[page.Front], lacking: Sequence[str]) -> str:
+    """Forecasts over concurrencies and plans: drawn, and as a table of the most that leaves each user so many tokens a second."""
+    left = "".join(f'<p class="note">Not forecast: {escape(why)}.</p>' for why in lacking)
+    if not fast:
+        return left or "<p>Nothing is forecast.</p>"
+    load = units.format_tokens(USUAL)
+    said = (
+        f"Forecasts for requests of {load} prompt and {load} output tokens, or half of a shorter context each, under vLLM, weights as "
+        "published, over plans and requests at once: what no other plan of the machine beats. The bands hold 80 % of the measurements of "
+        "sources that the forecast had not seen. <code>archcalc plot pareto</code> draws other machines, engines, formats and lengths."
+    )
+    rows = []
+    for user in USERS:
+        best = [max((p for p in line.points if p.user >= user), key=lambda p: p.gpu, default=None) for line in fast]
+        if any(best):
+            cells = "".join(f'<td class="n">{f"{p.gpu:,.0f} ({p.low:,.0f} to {p.high:,.0f})" if p else "–"}</td>' for p in best)
+            rows.append(f'<tr><th scope="row">{user}</th>{cells}</tr>')
+    caption = "Output tokens a second of a GPU, by what each user gets at least"
+    table = (
+        f'<table><caption>{caption}</caption><thead><tr><th scope="col">tokens/s of a user</th>'
+        f"{_heads([line.name for line in fast], numbers=True)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+    return f"<figure>{chart.fronts(fast)}<figcaption>{said}</figcaption></figure>{_scroll(caption, table)}{left}"
 
 
 def _panel(data: dict[str, Any], names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import ceil, floor, log2
 
 from archcalc import units
-from archcalc.analysis.page import Line
+from archcalc.analysis.page import Front, Line
 from archcalc.render.html._text import escape
 from archcalc.render.plot import colour
 
@@ -64,6 +64,61 @@ def lines(series: Sequence[Line], dtype: str) -> str:
     )
 
 
+def fronts(series: Sequence[Front]) -> str:
+    """Tokens of a GPU against those of a user, each line with the 80 % around it as a band; both axes logarithmic."""
+    users = [p.user for line in series for p in line.points]
+    rates = [x for line in series for p in line.points for x in (p.low, p.high)]
+    x0, x1, y0, y1 = (log2(f(values)) for values in (users, rates) for f in (min, max))
+    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+    right = round(min(280, 44 + _LETTER * max(len(line.name) for line in series)))
+
+    def at(user: float, rate: float) -> tuple[float, float]:
+        x = _LEFT + (log2(user) - x0) / (x1 - x0) * (_WIDTH - _LEFT - right)
+        y = _TOP + (y1 - log2(rate)) / (y1 - y0) * (_HEIGHT - _TOP - _BOTTOM)
+        return round(x, 1), round(y, 1)
+
+    def line_of(found: Sequence[tuple[float, float]]) -> str:
+        return "M" + "L".join(f"{x} {y}" for x, y in found)
+
+    parts = []
+    for n in _steps(2**y0, 2**y1):
+        _, y = at(2**x0, n)
+        parts.append(
+            f'<path class="grid" d="M{_LEFT} {y}H{_WIDTH - right}"/><text class="end" x="{_LEFT - 6}" y="{y + 4}">{n:,}</text>'
+        )
+    for n in _steps(2**x0, 2**x1):
+        x, _ = at(n, 2**y0)
+        parts.append(f'<text class="mid" x="{x}" y="{_HEIGHT - _BOTTOM + 18}">{n:,}</text>')
+    parts.append(f'<text class="mid soft" x="{(_LEFT + _WIDTH - right) / 2}" y="{_HEIGHT - 4}">tokens/s of each user</text>')
+    parts.append('<text class="soft" x="2" y="12">output tokens/s of a GPU</text>')
+    places = _apart(
+        {i: at(line.points[-1].user, line.points[-1].gpu)[1] for i, line in enumerate(series)}, _TOP + 4, _HEIGHT - _BOTTOM
+    )
+    for i, line in enumerate(series):
+        dash = f' stroke-dasharray="{_DASHES[i % 4]}"' if i % 4 else ""
+        middle = [at(p.user, p.gpu) for p in line.points]
+        band = [at(p.user, p.low) for p in line.points] + [at(p.user, p.high) for p in reversed(line.points)]
+        x, y = _WIDTH - right + 6, places[i]
+        parts.append(
+            f'<g class="f{i}"><path class="band" d="{line_of(band)}Z"/><path{dash} d="{line_of(middle)}"/>'
+            + "".join(_dot(i, *point) for point in middle)
+            + f'<path{dash} d="M{x} {y}h24"/>{_dot(i, x + 12, y)}<text x="{x + 30}" y="{y + 4}">{escape(line.name)}</text></g>'
+        )
+    label = escape(
+        f"Tokens of a GPU against tokens of a user for {', '.join(line.name for line in series)}; the table has the numbers"
+    )
+    return (
+        f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _steps(least: float, most: float) -> list[int]:
+    """One, two and five times powers of ten between the ends, fewer where they are many."""
+    found = [n * 10**power for power in range(7) for n in (1, 2, 5) if least <= n * 10**power <= most]
+    return found if len(found) < 9 else [n for n in found if str(n)[0] == "1"]
+
+
 def _apart(ends: dict[int, float], top: float, bottom: float) -> dict[int, float]:
     """Places for names beside the ends of lines, none over another: from the top down, and moved up where the bottom is reached."""
     places: dict[int, float] = {}
@@ -76,9 +131,11 @@ def _apart(ends: dict[int, float], top: float, bottom: float) -> dict[int, float
     return places
 
 
-def styles(series: Sequence[Line]) -> str:
+def styles(series: Sequence[Line | Front], letter: str = "s") -> str:
     """The colour of each line, on light and on dark ground: a style sheet, as a strict policy takes no styles of elements."""
-    return "".join(f".s{i} {{ --c: {colour(line.name, i)}; --d: {lighter(line.name, i)}; }}\n" for i, line in enumerate(series))
+    return "".join(
+        f".{letter}{i} {{ --c: {colour(line.name, i)}; --d: {lighter(line.name, i)}; }}\n" for i, line in enumerate(series)
+    )
 
 
 def _dot(place: int, x: float, y: float) -> str:
