@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from archcalc.commands.accepted import refuse
 from archcalc.commands.environment import as_flags
 from archcalc.commands.words import MODELFILE, NAMES, Command, Engine
 from archcalc.errors import UsageError
@@ -230,7 +231,9 @@ def read(command: Command, version: str | None = None) -> Read:
         return _read_bench(command, version)
     reader = _Reader(command, version)
     reader.run()
-    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), tuple(reader.gone))
+    given = {each.name: each.value for each in reader.given.values()}
+    gone = refuse(command.engine, version, partial(_key, command.engine), given)
+    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), (*reader.gone, *gone))
 
 
 class _Reader:
@@ -283,12 +286,13 @@ class _Reader:
         name, equals, value = word.partition("=")
         inner: list[str] = []
         if self.engine == "vllm":
-            if re.fullmatch(r"-O\d", word):
-                name, equals, value = (
-                    ("--optimization-level" if "--optimization-level" in self.flags else "--compilation-config"),
-                    "=",
-                    word[2:],
-                )
+            # FlexibleArgumentParser.parse_args: `-O3`, `-O=3` and `-O 3`.
+            apart = word == "-O" and self.at < len(self.words) and re.fullmatch(r"\d+", self.words[self.at])
+            if apart or re.fullmatch(r"-O=?\w+", word):
+                level = self.words[self.at] if apart else word[2:].lstrip("=")
+                self.at += bool(apart)
+                whole = "--optimization-level" if "--optimization-level" in self.flags else "--compilation-config"
+                name, equals, value = whole, "=", level
             if "." in name:
                 name, *inner = name.split(".")
             if name.startswith("--"):
