@@ -314,7 +314,7 @@ def values(engine: str, path: Path) -> dict[str, flag_values.Taken]:
 # Where names of choices stand that the flags' own files import.
 _NAMED: dict[str, tuple[str, ...]] = {
     "vllm": ("v1/attention/backends/registry.py", "model_executor/layers/quantization/__init__.py"),
-    "sglang": ("speculative/spec_info.py",),
+    "sglang": ("speculative/spec_info.py", "speculative/spec_registry.py"),
     "mlx": (),
 }
 

@@ -33,6 +33,7 @@ _ALWAYS = frozenset(
 )
 # vLLM: a path to a class of one's own is taken too.
 _OPEN = frozenset({"--distributed-executor-backend", "--load-format", "--worker-cls", "--scheduler-cls", "--device"})
+_CHECKS = r"check_server_args|check_lora_server_args|_?handle_"
 _INVERSE = {ast.Lt: ">=", ast.LtE: ">", ast.Gt: "<=", ast.GtE: "<"}
 _DIRECT = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
@@ -200,7 +201,7 @@ class Source:
                 continue
             whole = any("model_validator" in ast.unparse(d) for d in item.decorator_list)
             if whole or item.name in ("__post_init__", "_verify_args", "check_server_args"):
-                yield from raised(item.body, f"self.{name}")
+                yield from raised(certain(item.body), f"self.{name}")
 
 
 def raised(body: Iterable[ast.stmt], place: str) -> Iterator[str]:
@@ -210,6 +211,17 @@ def raised(body: Iterable[ast.stmt], place: str) -> Iterator[str]:
             yield from _compared(statement.test, place, refused=True)
         elif isinstance(statement, ast.Assert):
             yield from _compared(statement.test, place, refused=False)
+
+
+def certain(body: Iterable[ast.stmt]) -> list[ast.stmt]:
+    """The checks of a function's body that no earlier return can pass by."""
+    found: list[ast.stmt] = []
+    for statement in body:
+        if any(isinstance(inner, ast.Return) for inner in ast.walk(statement)):
+            break
+        if isinstance(statement, ast.Assert) or (isinstance(statement, ast.If) and isinstance(statement.body[0], ast.Raise)):
+            found.append(statement)
+    return found
 
 
 def _compared(test: ast.expr, place: str, *, refused: bool) -> Iterator[str]:
@@ -247,7 +259,9 @@ def of_python(files: Iterable[Path], engine: str) -> dict[str, Taken]:
     """The values that a release's flags take, by full name."""
     source = Source(files)
     found: dict[str, Taken] = {}
-    asserted = [n for t in source.trees for n in ast.walk(t) if isinstance(n, ast.FunctionDef) and n.name == "check_server_args"]
+    # SGLang's checks that run whatever is asked for, as far as they go on in any case.
+    functions = (n for t in source.trees for n in ast.walk(t) if isinstance(n, ast.FunctionDef) and re.match(_CHECKS, n.name))
+    asserted = [check for function in functions for check in certain(function.body)] if engine == "sglang" else []
     for tree in source.trees:
         of_variable = {
             node.targets[0].id: node.value.args[0].id
@@ -278,13 +292,14 @@ def of_python(files: Iterable[Path], engine: str) -> dict[str, Taken]:
                         found.setdefault(flag, taken)
     if engine == "sglang":
         # srt/speculative/spec_info.py `SpeculativeAlgorithm.from_string`, where the flag itself lists none.
-        algorithms = (*source.enum("SpeculativeAlgorithm"), *(source.listed(source.names.get("_RESERVED_ALIASES")) or ()))
-        if algorithms and "--speculative-algorithm" not in found:
-            found["--speculative-algorithm"] = Taken(algorithms, folds=True)
+        reserved = [value for name, value in source.names.items() if name.startswith("_RESERVED")]
+        algorithms = [*source.enum("SpeculativeAlgorithm"), *(name for value in reserved for name in source.listed(value) or ())]
+        if reserved and "--speculative-algorithm" not in found:
+            found["--speculative-algorithm"] = Taken(tuple(algorithms), folds=True)
         for flag in [f for f in _flags_of(source) if f not in found]:
             name = flag[2:].replace("-", "_")
-            places = [f"{who}.{name}" for who in ("self", "cfg", "server_args")]
-            bounds = [b for function in asserted for place in places for b in raised(function.body, place)]
+            places = [*(f"{who}.{name}" for who in ("self", "cfg", "server_args")), f"resolution_result(server_args, '{name}')"]
+            bounds = [bound for place in places for bound in raised(asserted, place)]
             if bounds:
                 found[flag] = Taken(bounds=tuple(dict.fromkeys(bounds)))
     return {name: _plain(taken) for name, taken in found.items() if name not in _OPEN and (taken.choices or taken.bounds)}
