@@ -306,7 +306,9 @@ def values(engine: str, path: Path) -> dict[str, flag_values.Taken]:
         for m, end in zip(starts, ends, strict=True):
             names = sorted((n for n in _STRING.findall(m["args"]) if n.startswith("-")), key=lambda n: not n.startswith("--"))
             calls += [(names[0], m["lambda"], m.end(), end)] if names else []
-        return flag_values.of_cpp(text, calls)
+        kinds = path / "common" / "speculative.cpp"
+        beside = kinds.read_text(encoding="utf-8", errors="replace") if kinds.exists() else ""
+        return flag_values.of_cpp(text + beside, calls)
     root = path / "sglang" / "srt" if engine == "sglang" else path
     return flag_values.of_python([*files_of(engine, path), *(root / name for name in _NAMED[engine])], engine)
 

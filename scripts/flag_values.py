@@ -16,12 +16,17 @@ from typing import NamedTuple
 
 class Taken(NamedTuple):
     """What one release takes: `choices`, or `bounds` such as `>=0`. `folds`: capitals do not matter. `beside`: the flag without which the
-    value is not looked at."""
+    value is not looked at. `parts`: several choices stand between commas."""
 
     choices: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
     folds: bool = False
     beside: str = ""
+    parts: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "bounds" if self.bounds else "folded" if self.folds else "parts" if self.parts else "choices"
 
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -132,7 +137,13 @@ class Source:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             yield from self._union(node.left, depth)
             yield from self._union(node.right, depth)
-        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("Optional", "Union", "SkipValidation", "Annotated", "A"):
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in (
+            "Optional",
+            "Union",
+            "SkipValidation",
+            "Annotated",
+            "A",
+        ):
             inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
             for part in inner[:1] if ast.unparse(node.value) in ("Annotated", "A") else inner:
                 yield from self._union(part, depth)
@@ -158,6 +169,27 @@ class Source:
                         return item
         return None
 
+    def closed(self, name: str) -> bool:
+        """Whether a configuration takes no other keys than its own: config/utils.py `config` forbids them."""
+        made = self.classes[name]
+        if made.bases or not any(ast.unparse(d).startswith("config") for d in made.node.decorator_list):
+            return False
+        forbids = any(
+            "ConfigDict(extra='forbid')" in ast.unparse(f) for t in self.trees for f in t.body if getattr(f, "name", "") == "config"
+        )
+        return (
+            forbids
+            and "mode='before'"
+            not in "".join(
+                ast.unparse(d)
+                for f in made.node.body
+                if isinstance(f, ast.FunctionDef)
+                for d in f.decorator_list
+                if "model_validator" in ast.unparse(d)
+            )
+            and not any(isinstance(f, ast.FunctionDef) and f.name in ("__init__", "__new__") for f in made.node.body)
+        )
+
     def field(self, owner: str, name: str) -> Taken | None:
         """What a configuration's field takes."""
         of = self.classes.get(owner)
@@ -173,7 +205,11 @@ class Source:
                 beside = re.findall(r"==\s*'(\w+)'", ast.unparse(before))
                 return Taken((*members, *beside), folds=True)
             if before is None and "IntEnum" in self.classes[part.id].bases and len([*self._union(annotation)]) == 1:  # type: ignore[attr-defined]
-                values = [i.value.value for i in self.classes[part.id].node.body if isinstance(i, ast.Assign) and isinstance(i.value, ast.Constant)]  # type: ignore[attr-defined]
+                values = [
+                    i.value.value
+                    for i in self.classes[part.id].node.body
+                    if isinstance(i, ast.Assign) and isinstance(i.value, ast.Constant)
+                ]  # type: ignore[attr-defined]
                 return Taken(tuple(map(str, values)))
             return None
         if before is not None:
@@ -322,9 +358,7 @@ def _flags_of(source: Source) -> Iterator[str]:
                 yield "--" + name.replace("_", "-")
 
 
-def _of_argument(
-    call: ast.Call, of_variable: dict[str, str], altered: set[str], source: Source
-) -> Iterator[tuple[str, Taken]]:
+def _of_argument(call: ast.Call, of_variable: dict[str, str], altered: set[str], source: Source) -> Iterator[tuple[str, Taken]]:
     names = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str) and a.value.startswith("-")]
     names.sort(key=lambda n: not n.startswith("--"))
     if not names:
@@ -341,7 +375,9 @@ def _of_argument(
         if keyword.arg is not None:
             continue
         for value in ast.walk(keyword.value):
-            if not (isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name) and isinstance(value.slice, ast.Constant)):
+            if not (
+                isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name) and isinstance(value.slice, ast.Constant)
+            ):
                 continue
             owner, name = of_variable.get(value.value.id, ""), str(value.slice.value)
             taken = source.field(owner, name) if ast.unparse(value) not in altered else None
@@ -361,6 +397,8 @@ def _of_json(flag: str, owner: str, name: str, source: Source) -> Iterator[tuple
     for made in inner:
         if source.enum(made) or source.before(of, name):
             continue
+        if source.closed(made):
+            yield f"{flag}.*", Taken(tuple(key for key in source.classes[made].fields if not key.startswith("_")))
         for key in source.classes[made].fields:
             if not key.startswith("_") and (taken := source.field(made, key)) is not None:
                 yield f"{flag}.{key}", taken
@@ -368,7 +406,11 @@ def _of_json(flag: str, owner: str, name: str, source: Source) -> Iterator[tuple
 
 def _of_annotated(name: str, annotation: ast.expr, default: ast.expr | None, source: Source) -> Iterator[tuple[str, Taken]]:
     """SGLang's `name: A[type, Arg(...)]` (srt/arg_groups/arg_utils.py `add_cli_args_from_dataclass`)."""
-    if not (isinstance(annotation, ast.Subscript) and getattr(annotation.value, "id", "") == "A" and isinstance(annotation.slice, ast.Tuple)):
+    if not (
+        isinstance(annotation, ast.Subscript)
+        and getattr(annotation.value, "id", "") == "A"
+        and isinstance(annotation.slice, ast.Tuple)
+    ):
         return
     flag = "--" + name.replace("_", "-")
     choices: tuple[str, ...] | None = None
@@ -396,13 +438,14 @@ def _of_annotated(name: str, annotation: ast.expr, default: ast.expr | None, sou
 
 _WORDS = {"is_truthy": "on enabled true 1", "is_falsey": "off disabled false 0", "is_autoy": "auto -1"}
 _KINDS = re.compile(r"kv_cache_types\s*=\s*\{([^}]*)\}")
+_TYPES = re.compile(r"common_speculative_type_from_name_map\s*=\s*\{(.*?)\};", re.DOTALL)
 _NUMBERS = {"GGML_SCHED_PRIO_LOW": "-1", "GGML_SCHED_PRIO_REALTIME": "3"}
 _THROWN = re.compile(r"if\s*\(([^(){}]*)\)\s*\{\s*throw")
 
 
 def of_cpp(text: str, calls: Iterable[tuple[str, str, int, int]]) -> dict[str, Taken]:
     """The values that handlers of `common_arg` take. `calls`: full name, the handler's parameters, where its body starts and ends."""
-    kinds = _KINDS.search(text)
+    kinds, types = _KINDS.search(text), _TYPES.search(text)
     cache = tuple(name.lower() for name in re.findall(r"GGML_TYPE_(\w+)", kinds[1])) if kinds else ()
     found: dict[str, Taken] = {}
     for name, parameters, start, end in calls:
@@ -410,7 +453,9 @@ def of_cpp(text: str, calls: Iterable[tuple[str, str, int, int]]) -> dict[str, T
         variable = parameters.split()[-1].strip("&*") if parameters.split() else ""
         if not variable or "," not in parameters:
             continue
-        if cache and "kv_cache_type_from_str(" in body:
+        if types and "common_speculative_types_from_names(" in body:
+            found[name] = Taken(tuple(re.findall(r'\{"([^"]+)"', types[1])), parts=True)
+        elif cache and "kv_cache_type_from_str(" in body:
             found[name] = Taken(cache)
         elif re.search(r",\s*int\b", parameters):
             bounds = tuple(_limits(body, variable))
@@ -418,7 +463,9 @@ def of_cpp(text: str, calls: Iterable[tuple[str, str, int, int]]) -> dict[str, T
                 found[name] = Taken(bounds=bounds)
         elif re.search(r"\}?\s*else\s*\{\s*throw", body):
             choices = re.findall(rf'\b{re.escape(variable)}\s*==\s*"([^"]*)"', body)
-            choices += [w for call, words in _WORDS.items() if re.search(rf"\b{call}\({re.escape(variable)}\)", body) for w in words.split()]
+            choices += [
+                w for call, words in _WORDS.items() if re.search(rf"\b{call}\({re.escape(variable)}\)", body) for w in words.split()
+            ]
             if choices and "std::stoi" not in body and "string_split" not in body:
                 found[name] = _plain(Taken(tuple(choices)))
     return found
@@ -457,19 +504,16 @@ def table(engine: str, found: list[tuple[str, dict[str, Taken]]]) -> str:
                 end += 1
             since, until = releases[start] if start else "", releases[end] if end < len(found) else ""
             if first.bounds:
-                values, kind = " ".join(first.bounds), "bounds"
+                values = " ".join(first.bounds)
             else:
-                kind = "folded" if first.folds else "choices"
                 values = " ".join(_spans([(releases[i], found[i][1][name].choices) for i in range(start, end)], until))
-            lines.append("\t".join([name, since, until, first.beside, kind, values]))
+            lines.append("\t".join([name, since, until, first.beside, first.kind, values]))
             start = end
     return "\n".join(lines) + "\n"
 
 
 def _alike(one: Taken, other: Taken | None) -> bool:
-    if other is None or (one.beside, one.folds, bool(one.bounds)) != (other.beside, other.folds, bool(other.bounds)):
-        return False
-    return one.bounds == other.bounds
+    return other is not None and (one.beside, one.kind, one.bounds) == (other.beside, other.kind, other.bounds)
 
 
 def _spans(found: list[tuple[str, tuple[str, ...]]], until: str) -> Iterator[str]:

@@ -100,6 +100,8 @@ def _places(releases: Sequence[str], version: str | None, key: Any) -> tuple[int
 
 def _inside(flag: str, value: Any, table: Lines) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
+        if f"{flag}.*" in table.of:
+            yield f"{flag}.*", list(value)
         for inner, found in value.items():
             if f"{flag}.{inner}" in table.of and found is not None and not isinstance(found, (bool, dict, list)):
                 yield f"{flag}.{inner}", found
@@ -131,6 +133,8 @@ def _takes(line: Line, value: Any, releases: Sequence[str], place: int) -> bool:
             return True
         return all(_COMPARED[sign](number, float(limit)) for sign, limit in map(_parted, line.values))
     known = list(_known(line, releases, place))
+    if line.kind == "parts":
+        return all(part in known for part in text.split(","))
     if line.kind == "folded":
         return not isinstance(value, str) or text.upper() in {name.upper() for name in known}
     return text in known
@@ -157,11 +161,17 @@ def _refused(name: str, value: Any, release: str, line: Line, known: Sequence[st
     shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
     flag, _, inner = name.partition(".")
     written = f"{flag}: {inner} {shown}" if inner else f"{flag} {shown}"
+    if inner == "*":
+        near = get_close_matches(shown, known, 1, 0.6)
+        return UsageError(
+            f"{flag}: {release} has no key {shown}", f"the nearest is {near[0]}" if near else "its documentation lists the keys"
+        )
     if line.kind == "bounds":
         words = " and ".join(_WORDS[sign].format(limit) for sign, limit in map(_parted, line.values))
         return UsageError(f"{written}: {release} takes {words}", f"give such a number, or leave {inner or flag} out")
     listed = ", ".join(sorted(known, key=_order)[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
     near = get_close_matches(shown, known, 1, 0.6) or get_close_matches(shown.upper(), known, 1, 0.6)
     return UsageError(
-        f"{written}: {release} takes {listed}", f"the nearest is {near[0]}" if near else f"name one of them, or leave {inner or flag} out"
+        f"{written}: {release} takes {listed}",
+        f"the nearest is {near[0]}" if near else f"name one of them, or leave {inner or flag} out",
     )
