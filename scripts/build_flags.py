@@ -315,7 +315,13 @@ def values(engine: str, path: Path) -> dict[str, flag_values.Taken]:
 
 # Where names of choices stand that the flags' own files import.
 _NAMED: dict[str, tuple[str, ...]] = {
-    "vllm": ("v1/attention/backends/registry.py", "model_executor/layers/quantization/__init__.py"),
+    "vllm": (
+        "v1/attention/backends/registry.py",
+        "model_executor/layers/quantization/__init__.py",
+        "reasoning/__init__.py",
+        "tool_parsers/__init__.py",
+        "entrypoints/openai/tool_parsers/__init__.py",
+    ),
     "sglang": ("speculative/spec_info.py", "speculative/spec_registry.py"),
     "mlx": (),
 }

@@ -33,11 +33,15 @@ _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 # A configuration that is made only where another flag is given. That of images is made of a model that takes them, and passed over.
 _BESIDE = {"LoRAConfig": "--enable-lora"}
 _ALWAYS = frozenset(
-    "ModelConfig CacheConfig ParallelConfig SchedulerConfig LoadConfig VllmConfig ObservabilityConfig UVAOffloadConfig PrefetchOffloadConfig"
-    " OffloadConfig DeviceConfig LoRAConfig ServerArgs".split()
+    "ModelConfig CacheConfig ParallelConfig SchedulerConfig LoadConfig VllmConfig ObservabilityConfig UVAOffloadConfig"
+    " PrefetchOffloadConfig OffloadConfig DeviceConfig LoRAConfig ServerArgs".split()
 )
 # vLLM: a path to a class of one's own is taken too.
 _OPEN = frozenset({"--distributed-executor-backend", "--load-format", "--worker-cls", "--scheduler-cls", "--device"})
+_PARSERS = (
+    ("--tool-call-parser", "_TOOL_PARSERS_TO_REGISTER", "--enable-auto-tool-choice"),
+    ("--reasoning-parser", "_REASONING_PARSERS_TO_REGISTER", ""),
+)
 _CHECKS = r"check_server_args|check_lora_server_args|_?handle_"
 _INVERSE = {ast.Lt: ">=", ast.LtE: ">", ast.Gt: "<=", ast.GtE: "<"}
 _DIRECT = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -326,6 +330,11 @@ def of_python(files: Iterable[Path], engine: str) -> dict[str, Taken]:
                 for name, (annotation, default) in source.classes[node.name].fields.items():
                     for flag, taken in _of_annotated(name, annotation, default, source):
                         found.setdefault(flag, taken)
+    if engine == "vllm":
+        # `validate_api_server_args`: parsers that come with it, where no plugin is named.
+        for flag, registry, beside in _PARSERS:
+            if (names := source.listed(source.names.get(registry))) and flag not in found:
+                found[flag] = Taken(names, beside=beside)
     if engine == "sglang":
         # srt/speculative/spec_info.py `SpeculativeAlgorithm.from_string`, where the flag itself lists none.
         reserved = [value for name, value in source.names.items() if name.startswith("_RESERVED")]
@@ -338,7 +347,11 @@ def of_python(files: Iterable[Path], engine: str) -> dict[str, Taken]:
             bounds = [bound for place in places for bound in raised(asserted, place)]
             if bounds:
                 found[flag] = Taken(bounds=tuple(dict.fromkeys(bounds)))
-    return {name: _plain(taken) for name, taken in found.items() if name not in _OPEN and (taken.choices or taken.bounds)}
+    return {
+        name: _plain(taken)
+        for name, taken in found.items()
+        if (engine != "vllm" or name not in _OPEN) and (taken.choices or taken.bounds)
+    }
 
 
 def _plain(taken: Taken) -> Taken:
@@ -488,8 +501,8 @@ def table(engine: str, found: list[tuple[str, dict[str, Taken]]]) -> str:
     since when and until when it is there, behind colons."""
     releases = [release for release, _ in found]
     lines = [
-        f"# Values that {engine} takes for its flags by release, made by scripts/build_flags.py: flag, since, until, the flag it takes effect"
-        " beside, kind, values (of a list each may name its own since and until, behind colons).",
+        f"# Values that {engine} takes for its flags by release, made by scripts/build_flags.py: flag, since, until, the flag"
+        " it takes effect beside, kind, values (of a list each may name its own since and until, behind colons).",
         f"# Releases read: {' '.join(releases)}",
     ]
     for name in sorted({name for _, flags in found for name in flags}):

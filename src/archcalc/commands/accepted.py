@@ -1,8 +1,8 @@
 """Values that a release refuses at its start, whatever the model and the machine: one place for all flags of all engines.
 
-The tables are made from each release's sources by scripts/build_flags.py: argparse's choices, bounds of pydantic's fields, enumerations, what
-validators and llama.cpp's handlers throw for. A flag that takes anything, or more than the release itself knows (parsers and loaders that
-plugins bring), has no line.
+The tables are made from each release's sources by scripts/build_flags.py: argparse's choices, bounds of pydantic's fields, enumerations,
+what validators and llama.cpp's handlers throw for. A flag that takes anything, or more than the release itself knows (loaders that plugins
+bring), has no line.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from archcalc.errors import UsageError
 _COMPARED = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt, "!=": operator.ne}
 _WORDS = {">=": "{} or more", ">": "more than {}", "<=": "{} at most", "<": "less than {}", "!=": "any but {}"}
 _SHOWN = 12
+_PLUGINS = {"--tool-call-parser": "--tool-parser-plugin", "--reasoning-parser": "--reasoning-parser-plugin"}
+"""Flags whose values another one adds to."""
 
 
 class Line(NamedTuple):
-    """What a flag, or a key of its JSON object, takes in the releases from `since` up to but without `until`, by their place in the list."""
+    """What a flag, or a key of its JSON object, takes in the releases from `since` up to but without `until`, by their place."""
 
     since: int
     until: int
@@ -68,7 +70,7 @@ def refuse(engine: Engine, version: str | None, key: Any, given: Mapping[str, An
                 if any(line is None or _takes(line, one, table.releases, place) for line, place in zip(here, at, strict=True)):
                     continue
                 line = here[-1]
-                if line is None or (line.beside and not given.get(line.beside)):
+                if line is None or (line.beside and not given.get(line.beside)) or given.get(_PLUGINS.get(name, "")):
                     continue
                 if version is None and any(_ever(line, one) for line in table.of[name]):
                     gone.append(f"{name} {one}")
@@ -124,7 +126,7 @@ def _known(line: Line, releases: Sequence[str], place: int) -> Iterator[str]:
 
 def _takes(line: Line, value: Any, releases: Sequence[str], place: int) -> bool:
     text = str(value).strip("\"' ")
-    if not text or text == "None" or "$" in text or "`" in text:
+    if not text or text.lower() == "none" or "$" in text or "`" in text:
         return True
     if line.kind == "bounds":
         try:
@@ -167,11 +169,11 @@ def _refused(name: str, value: Any, release: str, line: Line, known: Sequence[st
             f"{flag}: {release} has no key {shown}", f"the nearest is {near[0]}" if near else "its documentation lists the keys"
         )
     if line.kind == "bounds":
-        words = " and ".join(_WORDS[sign].format(limit) for sign, limit in map(_parted, line.values))
-        return UsageError(f"{written}: {release} takes {words}", f"give such a number, or leave {inner or flag} out")
+        limits = " and ".join(_WORDS[sign].format(limit) for sign, limit in map(_parted, line.values))
+        return UsageError(f"{written}: {release} takes {limits}", f"give such a number, or leave {inner or flag} out")
     listed = ", ".join(sorted(known, key=_order)[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
-    near = get_close_matches(shown, known, 1, 0.6) or get_close_matches(shown.upper(), known, 1, 0.6)
-    return UsageError(
-        f"{written}: {release} takes {listed}",
-        f"the nearest is {near[0]}" if near else f"name one of them, or leave {inner or flag} out",
-    )
+    words = [name for name in known if not name.isdecimal()]
+    near = get_close_matches(shown, words, 1, 0.6) or get_close_matches(shown.upper(), words, 1, 0.6)
+    plugin = f"; {_PLUGINS[name]} brings others" if name in _PLUGINS else ""
+    way = f"the nearest is {near[0]}" if near else f"name one of them, or leave {inner or flag} out"
+    return UsageError(f"{written}: {release} takes {listed}", way + plugin)

@@ -32,6 +32,8 @@ _MTP = frozenset(
 _MODEL_FLAG = (0, 11, 1)
 # config/lora.py `MaxLoRARanks` (and 1, since 0.12); 0.8.5, config.py `possible_max_ranks`.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+# v1/executor/abstract.py `Executor.get_class`, which takes anything else for the path of a class.
+_EXECUTORS = ("mp", "ray", "uni", "external_launcher")
 _DRAFTLESS = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
 
 
@@ -172,6 +174,12 @@ def _ranked(read: Read, dp: int, nodes: int) -> None:
             raise UsageError(f"--data-parallel-rank {rank}: of {dp} replicas", f"one of 0 to {dp - 1}")
     if node is not None and nodes > 1 and not 0 <= node < nodes and at_least(read.version, 0, 27):
         raise UsageError(f"--node-rank {node}: of {nodes} machines", f"one of 0 to {nodes - 1}")
+    executor = str(read.get("--distributed-executor-backend") or "mp")
+    if executor not in _EXECUTORS and "." not in executor:
+        raise UsageError(
+            f"--distributed-executor-backend {executor[:40]}: vLLM takes {', '.join(_EXECUTORS)}",
+            "or the path of a class: package.Class",
+        )
     if read.get("--enable-eplb") and not read.get("--enable-expert-parallel") and at_least(read.version, 0, 10):
         raise UsageError("--enable-eplb: vLLM balances experts with expert parallelism alone", "add --enable-expert-parallel")
 
