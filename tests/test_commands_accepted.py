@@ -168,6 +168,16 @@ def test_flags_that_refuse_each_other(cli: Run, command: str, options: str, said
         # vLLM, config/model.py `_verify_with_expert_parallelism`; `create_engine_config` since 0.21.
         (f"{QWEN} --enable-expert-parallel", "--gpu h100", "--enable-expert-parallel for a model without experts"),
         (f"{QWEN} -dp 2 --data-parallel-rank 1", "--gpu 2xh100", "--data-parallel-rank for a model without experts"),
+        # v1/attention/backend.py `validate_configuration`.
+        (f"{QWEN} --attention-backend FLASHMLA", "--gpu h100", "for MLA alone"),
+        (f"{QWEN} --attention-backend FLASH_ATTN", "--gpu t4", "from compute capability 8.0 on"),
+        (f"{QWEN} --attention-backend FLASHINFER", "--gpu t4", "on compute capability 8.0 to 12.1"),
+        (
+            "vllm serve deepseek-v2-lite --attention-backend FLASH_ATTN",
+            "--gpu h100",
+            "does not take --attention-backend FLASH_ATTN for MLA",
+        ),
+        ("vllm serve deepseek-v2-lite --attention-backend FLASHMLA", "--gpu a100-sxm4-80gb", "on compute capability 9.0 to 10.9"),
         # SGLang, srt/arg_groups/attention_hook.py; before 0.5.19 prompts were for Blackwell alone (srt/server_args.py).
         (f"{SGL} --attention-backend trtllm_mha", "--gpu a100-sxm4-80gb", "over prompts on compute capability 9.x or 10.x or 12.x"),
         (f"{SGL} --attention-backend trtllm_mha", "--gpu h100 --engine-version 0.5.12", "over prompts on compute capability 10.x"),
@@ -185,6 +195,10 @@ def test_a_command_that_does_not_start_fits_nowhere(cli: Run, command: str, opti
         (f"{MOE} --enable-expert-parallel", "--gpu h100"),
         (f"{MOE} -dp 2 --data-parallel-rank 1", "--gpu 2xh100"),
         (f"{QWEN} -dp 2 --data-parallel-rank 1", "--gpu 2xh100 --engine-version 0.20.0"),
+        ("vllm serve deepseek-v2-lite --attention-backend FLASHMLA", "--gpu h100"),
+        ("env VLLM_MLA_DISABLE=1 vllm serve deepseek-v2-lite --attention-backend FLASH_ATTN", "--gpu h100"),
+        (f"{QWEN} --attention-backend TRITON_ATTN", "--gpu t4"),
+        (f"{QWEN} --attention-backend FLASHINFER", "--gpu t4 --engine-version 0.23.0"),
         (f"{SGL} --attention-backend trtllm_mha", "--gpu h100"),
         (f"{SGL} --decode-attention-backend trtllm_mha", "--gpu h100 --engine-version 0.5.12"),
         (f"{SGL} --cuda-graph-max-bs -1 --disable-cuda-graph", "--gpu h100"),

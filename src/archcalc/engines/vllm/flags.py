@@ -114,6 +114,7 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         second_runner=_switch(given.get("VLLM_USE_V2_MODEL_RUNNER")),
         counts_graphs=_switch(given.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS")),
         fused_sampler=_switch(given.get("VLLM_USE_FLASHINFER_SAMPLER")),
+        expanded=bool(_switch(given.get("VLLM_MLA_DISABLE"))),
     )
     if own.fused_sampler is None and read.command.imaged and at_least(read.version, 0, 8) and not at_least(read.version, 0, 11, 1):
         own = own._replace(fused_sampler=True)

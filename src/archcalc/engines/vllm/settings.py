@@ -24,7 +24,7 @@ class Settings(NamedTuple):
     `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
     `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
     `--nnodes`, `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
-    `--data-parallel-rank` is given.
+    `--data-parallel-rank` is given, `expanded` `VLLM_MLA_DISABLE`.
     """
 
     sequences: int | None = None
@@ -67,3 +67,4 @@ class Settings(NamedTuple):
     attention: str = ""
     spreads_experts: bool = False
     ranked: bool = False
+    expanded: bool = False
