@@ -58,6 +58,8 @@ def of(command: str, version: str | None = None) -> Any:
         (f"{LLAMA} -np 0", None, "--parallel 0: llama.cpp takes any but 0", ""),
         (f"{LLAMA} -fa maybe", None, "--flash-attn maybe: llama.cpp takes", ""),
         (f"{LLAMA} -ctk q5", None, "--cache-type-k q5", "the nearest is q5_"),
+        ("llama-bench -m m -fa 0,maybe", None, "-fa maybe: llama-bench takes on,", ""),
+        ("llama-bench -m m -p -5", None, "-p -5: a number of tokens was expected", ""),
         (f"{LLAMA} -ncmoe -1", None, "takes 0 or more", ""),
         (f"{LLAMA} --spec-type draft-mtp,foo", None, "--spec-type draft-mtp,foo", ""),
     ],
@@ -152,6 +154,7 @@ SGL = "python -m sglang.launch_server --model-path qwen3-0.6b"
         (f"{SGL} --enable-lora --lora-paths a --max-loaded-loras 2", "", "--max-loras-per-batch is 8"),
         (f"{SGL} --chunked-prefill-size 1000 --page-size 64", "", "is no multiple of --page-size 64"),
         (f"{SGL} --mamba-full-memory-ratio -1", "", "--mamba-full-memory-ratio -1"),
+        ("vllm serve gemma-3-4b --limit-mm-per-prompt.image -1", "", "--limit-mm-per-prompt image: -1 items"),
         ("llama-server -m qwen3-0.6b --spec-draft-ngl foo", "", "a number, auto or all"),
         # mlx, mlx/ops.cpp `affine_quantize`.
         ("mlx_lm.server --model qwen3-0.6b --kv-bits 7", "--gpu apple-m2-max", "MLX quantizes with 2, 3, 4, 5, 6, 8"),

@@ -201,6 +201,8 @@ _BENCH = {
     "--no-warmup": "--no-warmup",
     "--numa": "--numa",
 }
+# common/arg.cpp `is_truthy`, `is_falsey`, `is_autoy`.
+_BENCH_FLASH = "on enabled true 1 off disabled false 0 auto -1"
 _BENCH_BARE = frozenset({"--verbose", "--progress", "--no-warmup"})
 # Flags that may be given again and again, each adding to what was said.
 _ADDS = frozenset(
@@ -492,6 +494,9 @@ def _read_bench(command: Command, version: str | None) -> Read:
         if full in ("--mmap", "--no-kv-offload", "--flash-attn", "--embeddings", "--no-op-offload"):
             made = value not in ("0", "off", "false")
             if full == "--flash-attn":
+                wrong = [v for v in value.split(",") if v not in _BENCH_FLASH.split()]
+                if wrong:
+                    raise UsageError(f"{name} {wrong[0][:40]}: llama-bench takes {', '.join(_BENCH_FLASH.split())}", "such as on")
                 made = "on" if made else "off"
             full = "--no-mmap" if full == "--mmap" and not made else full
         elif full in (
@@ -507,6 +512,8 @@ def _read_bench(command: Command, version: str | None) -> Read:
             numbers = re.fullmatch(r"-?\d{1,9}(,-?\d{1,9})*", value)
             if not numbers:
                 raise UsageError(f"{name} {value[:40]}: a whole number was expected, or several with commas", "such as 512")
+            if full in ("--n-prompt", "--n-gen", "--n-depth") and "-" in value:
+                raise UsageError(f"{name} {value[:40]}: a number of tokens was expected", "0 or more")
             # Of several runs the one that takes most.
             made = max(map(int, value.split(",")))
         given[full] = Given(full, made, f"{name} {value}", at - 1)

@@ -341,6 +341,9 @@ def _limits(value: Any) -> tuple[tuple[str, int], ...]:
             raise UsageError(
                 f"--limit-mm-per-prompt {modality}: a number of items was expected", "such as '{\"image\": 4}'"
             ) from error
+        if found[-1][1] < 0:
+            # config/multimodal.py `BaseDummyOptions`.
+            raise UsageError(f"--limit-mm-per-prompt {modality}: {count} items", "0 or more: '{\"image\": 4}'")
     return tuple(found)
 
 
