@@ -35,6 +35,8 @@ _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 # v1/executor/abstract.py `Executor.get_class`, which takes anything else for the path of a class.
 _EXECUTORS = ("mp", "ray", "uni", "external_launcher")
 _DRAFTLESS = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
+# config/speculative.py: without a draft model too, and with what is theirs alone.
+_OTHERWISE = frozenset({"extract_hidden_states", "custom_class"})
 
 
 def asked(read: Read) -> Asked:
@@ -306,6 +308,8 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         method = str(drafted.get("method") or ("ngram" if drafted.get("model") in ("ngram", "[ngram]") else ""))
         if method in _MTP or (not method and not drafted.get("model")):
             own["mtp"] = True
+        elif method in _OTHERWISE:
+            unmodelled.append("--speculative-config")
         elif method not in _DRAFTLESS:
             draft = str(drafted["model"]) if drafted.get("model") else None
             if draft is None:
