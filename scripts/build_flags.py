@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import flag_values
+
 TABLES = Path(__file__).parent.parent / "src" / "archcalc" / "commands" / "tables"
 
 
@@ -291,6 +293,42 @@ def read(engine: str, path: Path) -> dict[str, Flag]:
     if engine == "llama.cpp":
         source = path / "common" / "arg.cpp"
         return cpp(source) if source.exists() else {}
+    return python(path, files_of(engine, path), bool_switches=engine == "vllm")
+
+
+def values(engine: str, path: Path) -> dict[str, flag_values.Taken]:
+    """The values that a release takes for its flags."""
+    if engine == "llama.cpp":
+        text = (path / "common" / "arg.cpp").read_text(encoding="utf-8", errors="replace")
+        starts = [*_CALL.finditer(text)]
+        ends = [*(m.start() for m in starts[1:]), len(text)]
+        calls = []
+        for m, end in zip(starts, ends, strict=True):
+            names = sorted((n for n in _STRING.findall(m["args"]) if n.startswith("-")), key=lambda n: not n.startswith("--"))
+            calls += [(names[0], m["lambda"], m.end(), end)] if names else []
+        kinds = path / "common" / "speculative.cpp"
+        beside = kinds.read_text(encoding="utf-8", errors="replace") if kinds.exists() else ""
+        return flag_values.of_cpp(text + beside, calls)
+    root = path / "sglang" / "srt" if engine == "sglang" else path
+    return flag_values.of_python([*files_of(engine, path), *(root / name for name in _NAMED[engine])], engine)
+
+
+# Where names of choices stand that the flags' own files import.
+_NAMED: dict[str, tuple[str, ...]] = {
+    "vllm": (
+        "v1/attention/backends/registry.py",
+        "model_executor/layers/quantization/__init__.py",
+        "reasoning/__init__.py",
+        "tool_parsers/__init__.py",
+        "entrypoints/openai/tool_parsers/__init__.py",
+    ),
+    "sglang": ("speculative/spec_info.py", "speculative/spec_registry.py"),
+    "mlx": (),
+}
+
+
+def files_of(engine: str, path: Path) -> list[Path]:
+    """The files of a release that make its flags."""
     if engine == "vllm":
         inside = path / "entrypoints"
         files = [path / "engine" / "arg_utils.py", *sorted(path.glob("config.py")), *sorted((path / "config").rglob("*.py"))]
@@ -300,8 +338,7 @@ def read(engine: str, path: Path) -> dict[str, Flag]:
         files = [root / "server_args.py", *sorted((root / "arg_groups").rglob("*.py"))]
     else:
         files = [path / "mlx_lm" / "server.py"]
-    files = [f for f in files if f.exists() and "tests" not in f.parts]
-    return python(path, files, bool_switches=engine == "vllm")
+    return [f for f in files if f.exists() and "tests" not in f.parts]
 
 
 def spans(found: list[tuple[str, dict[str, Flag]]]) -> list[tuple[Flag, str, str]]:
@@ -351,12 +388,14 @@ def main() -> None:
             elif old[name] != new[name]:
                 print(f"~ {name}\t{old[name].kind} {old[name].default} -> {new[name].kind} {new[name].default}")
         return
-    text = table(a.engine, list(releases(a.engine, a.folder)))
-    path = TABLES / f"{a.engine}.tsv"
+    found = list(releases(a.engine, a.folder))
+    taken = [(release, values(a.engine, a.folder / release)) for release, _ in found]
+    made = {f"{a.engine}.tsv": table(a.engine, found), f"{a.engine}.values.tsv": flag_values.table(a.engine, taken)}
     if a.check:
-        sys.exit(path.read_text(encoding="utf-8") != text)
-    path.write_text(text, encoding="utf-8")
-    print(f"{path}: {text.count(chr(10)) - 2} lines")
+        sys.exit(any((TABLES / name).read_text(encoding="utf-8") != text for name, text in made.items()))
+    for name, text in made.items():
+        (TABLES / name).write_text(text, encoding="utf-8")
+        print(f"{TABLES / name}: {text.count(chr(10)) - 2} lines")
     if a.engine == "llama.cpp":
         newest = max((p for p in a.folder.iterdir() if p.is_dir()), key=lambda p: _key(p.name))
         (TABLES / "llama.cpp.env.tsv").write_text(variables(newest / "common" / "arg.cpp"), encoding="utf-8")

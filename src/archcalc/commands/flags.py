@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from archcalc.commands.accepted import refuse
 from archcalc.commands.environment import as_flags
 from archcalc.commands.words import MODELFILE, NAMES, Command, Engine
 from archcalc.errors import UsageError
@@ -200,6 +201,8 @@ _BENCH = {
     "--no-warmup": "--no-warmup",
     "--numa": "--numa",
 }
+# common/arg.cpp `is_truthy`, `is_falsey`, `is_autoy`.
+_BENCH_FLASH = "on enabled true 1 off disabled false 0 auto -1"
 _BENCH_BARE = frozenset({"--verbose", "--progress", "--no-warmup"})
 # Flags that may be given again and again, each adding to what was said.
 _ADDS = frozenset(
@@ -230,7 +233,9 @@ def read(command: Command, version: str | None = None) -> Read:
         return _read_bench(command, version)
     reader = _Reader(command, version)
     reader.run()
-    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), tuple(reader.gone))
+    given = {each.name: each.value for each in reader.given.values()}
+    gone = refuse(command.engine, version, partial(_key, command.engine), given)
+    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), (*reader.gone, *gone))
 
 
 class _Reader:
@@ -283,12 +288,13 @@ class _Reader:
         name, equals, value = word.partition("=")
         inner: list[str] = []
         if self.engine == "vllm":
-            if re.fullmatch(r"-O\d", word):
-                name, equals, value = (
-                    ("--optimization-level" if "--optimization-level" in self.flags else "--compilation-config"),
-                    "=",
-                    word[2:],
-                )
+            # FlexibleArgumentParser.parse_args: `-O3`, `-O=3` and `-O 3`.
+            apart = word == "-O" and self.at < len(self.words) and re.fullmatch(r"\d+", self.words[self.at])
+            if apart or re.fullmatch(r"-O=?\w+", word):
+                level = self.words[self.at] if apart else word[2:].lstrip("=")
+                self.at += bool(apart)
+                whole = "--optimization-level" if "--optimization-level" in self.flags else "--compilation-config"
+                name, equals, value = whole, "=", level
             if "." in name:
                 name, *inner = name.split(".")
             if name.startswith("--"):
@@ -488,6 +494,9 @@ def _read_bench(command: Command, version: str | None) -> Read:
         if full in ("--mmap", "--no-kv-offload", "--flash-attn", "--embeddings", "--no-op-offload"):
             made = value not in ("0", "off", "false")
             if full == "--flash-attn":
+                wrong = [v for v in value.split(",") if v not in _BENCH_FLASH.split()]
+                if wrong:
+                    raise UsageError(f"{name} {wrong[0][:40]}: llama-bench takes {', '.join(_BENCH_FLASH.split())}", "such as on")
                 made = "on" if made else "off"
             full = "--no-mmap" if full == "--mmap" and not made else full
         elif full in (
@@ -503,6 +512,8 @@ def _read_bench(command: Command, version: str | None) -> Read:
             numbers = re.fullmatch(r"-?\d{1,9}(,-?\d{1,9})*", value)
             if not numbers:
                 raise UsageError(f"{name} {value[:40]}: a whole number was expected, or several with commas", "such as 512")
+            if full in ("--n-prompt", "--n-gen", "--n-depth") and "-" in value:
+                raise UsageError(f"{name} {value[:40]}: a number of tokens was expected", "0 or more")
             # Of several runs the one that takes most.
             made = max(map(int, value.split(",")))
         given[full] = Given(full, made, f"{name} {value}", at - 1)

@@ -126,6 +126,13 @@ def _draft(read: Read, own: dict[str, Any], unmodelled: list[str], notes: list[s
     given = {flag: str(value) for flag in _DRAFTS if (value := read.get(flag)) is not None}
     if len(set(given.values())) > 1:
         raise UsageError(f"the command names two draft models: {' and '.join(given.values())[:120]}", "leave one of them out")
+    for name in ("--spec-draft-ngl", "--gpu-layers-draft"):
+        if (layers := read.get(name)) is None:
+            continue
+        if not re.fullmatch(r"auto|all|-?\d{1,9}", str(layers)):
+            raise UsageError(f"{name} {str(layers)[:40]}: a number of layers was expected", "a number, auto or all")
+        if str(layers).isdecimal():
+            own["draft_layers"] = int(str(layers))
     kinds = {kind.strip() for kind in str(read.get("--spec-type") or "").split(",")}
     own["mtp"] = "draft-mtp" in kinds and not given
     own["rolls_back"] = bool(kinds & _ROLLING)
@@ -134,9 +141,6 @@ def _draft(read: Read, own: dict[str, Any], unmodelled: list[str], notes: list[s
     if not given and not own["mtp"]:
         return None
     own["draft_tokens"] = _whole(read, "--spec-draft-n-max", _DRAFTED, least=0)
-    for name in ("--spec-draft-ngl", "--gpu-layers-draft"):
-        if str(read.get(name) or "").isdecimal():
-            own["draft_layers"] = int(str(read.get(name)))
     own["draft_type_k"] = str(read.get("--spec-draft-type-k", "--cache-type-k-draft") or "f16")
     own["draft_type_v"] = str(read.get("--spec-draft-type-v", "--cache-type-v-draft") or "f16")
     if not given:

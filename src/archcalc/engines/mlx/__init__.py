@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _READ = frozenset({"mlx", "mxfp4", "mxfp8"})
 
 
+_QUANTIZED = {"--kv-bits": (2, 3, 4, 5, 6, 8), "--kv-group-size": (32, 64, 128)}
+"""What a cache can be quantized with (ml-explore/mlx 0087b78, mlx/ops.cpp `affine_quantize`)."""
+
+
 class Mlx(Server):
     name = "mlx"
     title = "mlx-lm"
@@ -72,6 +76,14 @@ class Mlx(Server):
             "--prompt-cache-size",
             "--prompt-cache-bytes",
         )
+        for flag, takes in _QUANTIZED.items():
+            if (given := read.get(flag)) is not None and given not in takes:
+                raise UsageError(
+                    f"{flag} {given}: MLX quantizes with {', '.join(map(str, takes))}", "name one of them, or leave it out"
+                )
+        for flag in ("--prefill-step-size", "--decode-concurrency", "--prompt-concurrency"):
+            if (given := read.get(flag)) is not None and given < 1:
+                raise UsageError(f"{flag} {given}: a number above 0 was expected", "such as 8")
         missing = [flag for flag in (*used, "--decode-concurrency") if read.get(flag) is not None]
         values = {"kv_dtype": f"int{read.get('--kv-bits')}"} if read.get("--kv-bits") in (4, 8) else {}
         if values:

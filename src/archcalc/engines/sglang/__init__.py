@@ -163,7 +163,7 @@ class Sglang(Server):
             return why
         if why := misnamed(registry(), model.architecture, ask.version):
             return why
-        if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device)):
+        if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device, ask.version)):
             return why
         if ask.own.method is None:
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archcalc.engines.budget import capability
+from archcalc.engines.sglang.rules import NEWEST, since
 
 if TYPE_CHECKING:
     from archcalc.hardware import Device
@@ -32,10 +33,32 @@ def page(backends: tuple[str, ...], asked: int | None) -> int | None:
     return found
 
 
-def refused(backends: tuple[str, ...], cache: str, device: Device) -> str | None:
+# TensorRT-LLM's attention over heads: the major capabilities for the prompt and for what is decoded, since a release
+# (srt/server_args.py; since 0.5.19 srt/arg_groups/attention_hook.py).
+_HEADS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]], ...] = (
+    ((0, 5, 19), (9, 10, 12), (9, 10, 12)), ((0, 5, 10), (10,), (9, 10, 12)), ((0,), (10,), (10,)),
+)  # fmt: skip
+
+
+def _heads(backends: tuple[str, ...], version: str | None, device: Device, generation: int) -> str | None:
+    first, decode, prefill = backends
+    _, prompts, tokens = next(row for row in _HEADS if since(version, *row[0]))
+    for used, majors, what in (((prefill or first), prompts, "prompts"), ((decode or first), tokens, "tokens")):
+        if used == "trtllm_mha" and generation not in majors:
+            there = " or ".join(f"{major}.x" for major in majors)
+            return (
+                f"SGLang {version or NEWEST} runs the backend trtllm_mha over {what} on compute capability {there} alone, not on"
+                f" {device.name}: leave it out"
+            )
+    return None
+
+
+def refused(backends: tuple[str, ...], cache: str, device: Device, version: str | None = None) -> str | None:
     """Why SGLang does not start; None where it does. `cache` is `--kv-cache-dtype`."""
     first, decode, prefill = backends
     generation = capability(device)[0] if device.vendor == "nvidia" else 0
+    if "trtllm_mha" in backends and (why := _heads(backends, version, device, generation)):
+        return why
     if "trtllm_mla" in (first, decode):
         if generation not in (10, 12):
             return f"SGLang runs the backend trtllm_mla on Blackwell alone, not on {device.name}: leave it out"

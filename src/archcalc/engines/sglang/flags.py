@@ -27,6 +27,7 @@ _NUMBERS = {
     "--page-size": "page", "--max-mamba-cache-size": "state_slots",
 }  # fmt: skip
 _GIB = 1 << 30
+_CAPTURED = ("--cuda-graph-max-bs", "--cuda-graph-max-bs-decode", "--cuda-graph-bs", "--cuda-graph-bs-decode")
 _TRUE = ("1", "true", "yes", "y")
 
 
@@ -60,10 +61,9 @@ def asked(read: Read) -> Asked:
         ep = ranks
     values: dict[str, Any] = {"tp": tp, "pp": pp, "dp": dp, "ep": ep, "dcp": _ranks("--dcp-size", read.get("--dcp-size"))}
     if (context := read.get("--context-length")) is not None:
-        if context == 0:
-            raise UsageError("--context-length 0: a number above 0 was expected", "such as 32768")
-        if context > 0:
-            values["context_tokens"] = context
+        if context <= 0:
+            raise UsageError(f"--context-length {context}: a number above 0 was expected", "such as 32768")
+        values["context_tokens"] = context
     if (share := read.get("--mem-fraction-static")) is not None:
         if not 0 < share <= 1:
             raise UsageError(f"--mem-fraction-static {share:g}: a share of the memory was expected", "above 0, up to 1")
@@ -127,8 +127,12 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
     if (chunk := read.get("--chunked-prefill-size")) is not None:
         own["chunk"] = max(0, chunk)
     if (ratio := read.get("--swa-full-tokens-ratio")) is not None:
+        if not 0 < ratio <= 1:
+            raise UsageError(f"--swa-full-tokens-ratio {ratio:g}: a share was expected", "above 0, up to 1")
         own["swa_ratio"] = ratio
     if (ratio := read.get("--mamba-full-memory-ratio")) is not None:
+        if ratio <= 0:
+            raise UsageError(f"--mamba-full-memory-ratio {ratio:g}: a ratio above 0 was expected", "such as 0.9")
         own["state_share"] = ratio
     own["one_pool"] = bool(read.get("--disable-hybrid-swa-memory"))
     strategy = read.get("--mamba-radix-cache-strategy", "--mamba-scheduler-strategy")
@@ -149,16 +153,31 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
         own["graph_batch"] = int(batch)
     elif listed:
         own["graph_batch"] = max(int(n) for n in listed)
+    if own["graphs"] and (smallest := min([own.get("graph_batch", 1), *(int(n) for n in listed or ())])) < 0:
+        # srt/model_executor/runner/base_cuda_graph_runner.py `get_batch_sizes_to_capture`; 0.4, cuda_graph_runner.py.
+        flag = next(f for f in _CAPTURED if read.get(f) is not None)
+        raise UsageError(f"{flag} {smallest}: a batch above 0 was expected", "or --disable-cuda-graph, for no graphs")
     own["text_alone"] = bool(read.get("--language-only") or read.get("--language-model-only"))
     draft = None
     algorithm = str(read.get("--speculative-algorithm") or "").upper()
     if algorithm:
         own["speculation"] = algorithm
+        for flag in ("--speculative-num-draft-tokens", "--speculative-num-steps", "--speculative-eagle-topk"):
+            if (drafted := read.get(flag)) is not None and drafted < 0:
+                raise UsageError(f"{flag} {drafted}: a number above 0 was expected", "such as 4")
         own["draft_tokens"] = int(read.get("--speculative-num-draft-tokens") or 0)
         draft = read.get("--speculative-draft-model-path")
         own["mtp"] = algorithm in _OWN_DRAFTS and draft is None
+    _adapters(read)
+    page, chunk = own.get("page"), own.get("chunk")
+    if page and chunk and not shared and chunk % page and since(read.version, 0, 4, 9, 4):
+        # `check_server_args`; attention in data parallelism divides the chunk.
+        raise UsageError(
+            f"--chunked-prefill-size {chunk} is no multiple of --page-size {page}", f"such as {max(1, chunk // page) * page}"
+        )
     if (size := read.get("--cpu-offload-gb")) is not None:
-        own["offload_bytes"] = int(size) * _GIB
+        # srt/utils/offloader.py `create_offloader_from_server_args`: below 0 is none.
+        own["offload_bytes"] = max(0, int(size)) * _GIB
     if read.get("--enable-hierarchical-cache"):
         _hierarchy(read, own, unmodelled)
     own["symmetric"] = bool(read.get("--enable-symm-mem"))
@@ -173,6 +192,22 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
     unmodelled += [flag for flag in kinds if read.get(flag) not in (None, False)]
     own["trusts"] = bool(read.get("--trust-remote-code"))
     return Settings(**own), draft
+
+
+def _adapters(read: Read) -> None:
+    """What `check_lora_server_args` refuses (srt/arg_groups/lora_hook.py; before 0.5.19 in srt/server_args.py)."""
+    if not read.get("--enable-lora"):
+        return
+    shapes = read.get("--max-lora-rank") and read.get("--lora-target-modules")
+    if not read.get("--lora-paths") and not shapes and since(read.version, 0, 4, 9, 4):
+        raise UsageError(
+            "--enable-lora: without --lora-paths SGLang has to know the adapters' shapes",
+            "add --max-lora-rank and --lora-target-modules",
+        )
+    loaded, at_once = read.get("--max-loaded-loras"), read.get("--max-loras-per-batch")
+    at_once = 8 if at_once is None else at_once
+    if loaded is not None and loaded < at_once and since(read.version, 0, 5, 1):
+        raise UsageError(f"--max-loaded-loras {loaded}: --max-loras-per-batch is {at_once}", "as many at least")
 
 
 def _hierarchy(read: Read, own: dict[str, Any], unmodelled: list[str]) -> None:

@@ -173,6 +173,10 @@ class Vllm(Server):
             return why
         if own is not None and (why := lengths.window_refused(architecture, ask.version, own)):
             return why
+        if own is not None and (why := start.for_experts(ask, architecture.facts.moe is not None)):
+            return why
+        if own is not None and (why := attention.unfit(architecture, ask.version, own.attention, cuda, expanded=own.expanded)):
+            return why
         if own is not None and own.method is not None:
             why = quantization.refused(
                 ask.version, own.method, stored, architecture, moe=architecture.facts.moe is not None,

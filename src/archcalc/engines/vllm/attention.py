@@ -80,6 +80,44 @@ def missing(architecture: Architecture, version: str | None, major: int | None) 
     return None
 
 
+# Of `--attention-backend`: for latent caches or not, the least and the largest compute capability, times ten.
+_NAMED: dict[str, tuple[bool, int, int]] = {
+    "FLASH_ATTN": (False, 80, 999), "FLASHINFER": (False, 75, 121), "TRITON_ATTN": (False, 0, 999),
+    "FLEX_ATTENTION": (False, 0, 999), "FLASHMLA": (True, 90, 109), "FLASH_ATTN_MLA": (True, 90, 99),
+    "CUTLASS_MLA": (True, 100, 109), "FLASHINFER_MLA": (True, 100, 109), "TRITON_MLA": (True, 0, 999),
+}  # fmt: skip
+_CHECKED = (0, 14)
+"""Since then the backend that is named is compared with the model and the GPU (v1/attention/backend.py `validate_configuration`, and
+`supports_compute_capability` and `is_mla` of each backend, in the releases to 0.33)."""
+
+
+def unfit(
+    architecture: Architecture, version: str | None, backend: str, cuda: tuple[int, int] | None, *, expanded: bool = False
+) -> str | None:
+    """Why the release refuses the attention backend that is named for the model, or for an NVIDIA GPU; None where it does not, or where it
+    is not known. `expanded`: latent caches are turned off (`VLLM_MLA_DISABLE`)."""
+    row = _NAMED.get(backend)
+    if row is None or cuda is None or not at_least(version, *_CHECKED) or is_one_of(architecture, PACKED_ROWS):
+        return None
+    latent, least, most = row
+    if backend == "FLASHINFER" and at_least(version, 0, 24):
+        least = 80
+    kinds = {held.cache.kind for held in held_caches(architecture)} - {"state"}
+    release = f"vLLM {version or NEWEST}"
+    if not least <= cuda[0] * 10 + cuda[1] <= most:
+        there = (
+            f"from compute capability {least / 10:.1f} on"
+            if most == 999
+            else f"on compute capability {least / 10:.1f} to {most / 10:.1f}"
+        )
+        return f"{release} runs --attention-backend {backend} {there}, and this GPU has {cuda[0]}.{cuda[1]}: leave it out"
+    if latent and kinds and (expanded or "latent" not in kinds):
+        return f"{release} takes --attention-backend {backend} for MLA alone, which this model has not: leave it out"
+    if not latent and kinds == {"latent"} and not expanded:
+        return f"{release} does not take --attention-backend {backend} for MLA: leave it out"
+    return None
+
+
 def _takes(row: _Backend, version: str | None, major: int, size: int, *, sinks: bool) -> bool:
     if not at_least(version, *row.since) or (row.until and at_least(version, *row.until)):
         return False

@@ -32,7 +32,11 @@ _MTP = frozenset(
 _MODEL_FLAG = (0, 11, 1)
 # config/lora.py `MaxLoRARanks` (and 1, since 0.12); 0.8.5, config.py `possible_max_ranks`.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+# v1/executor/abstract.py `Executor.get_class`, which takes anything else for the path of a class.
+_EXECUTORS = ("mp", "ray", "uni", "external_launcher")
 _DRAFTLESS = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
+# config/speculative.py: without a draft model too, and with what is theirs alone.
+_OTHERWISE = frozenset({"extract_hidden_states", "custom_class"})
 
 
 def asked(read: Read) -> Asked:
@@ -47,6 +51,7 @@ def asked(read: Read) -> Asked:
     if here is not None and here > dp and at_least(read.version, 0, 9, 1):
         raise UsageError(f"--data-parallel-size-local {here}: --data-parallel-size is {dp}", "as many at most")
     nodes = _ranks(read, "--nnodes")
+    _ranked(read, dp, nodes)
     if not 1 <= nodes <= tp * pp * dp or tp * pp * dp % nodes:
         raise UsageError(
             f"--nnodes {nodes}: {tp * pp * dp} GPUs do not lie evenly on {nodes} machines", "name as many as share them"
@@ -111,6 +116,7 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         second_runner=_switch(given.get("VLLM_USE_V2_MODEL_RUNNER")),
         counts_graphs=_switch(given.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS")),
         fused_sampler=_switch(given.get("VLLM_USE_FLASHINFER_SAMPLER")),
+        expanded=bool(_switch(given.get("VLLM_MLA_DISABLE"))),
     )
     if own.fused_sampler is None and read.command.imaged and at_least(read.version, 0, 8) and not at_least(read.version, 0, 11, 1):
         own = own._replace(fused_sampler=True)
@@ -155,6 +161,30 @@ def _ranks(read: Read, flag: str) -> int:
     if ways is not None and not 1 <= ways <= 4096:
         raise UsageError(f"{flag} {ways}: a number of ranks was expected", "1 or more")
     return ways or 1
+
+
+def _ranked(read: Read, dp: int, nodes: int) -> None:
+    """Numbers of a replica and of a machine, and balancing of experts (config/parallel.py `_validate_parallel_config`, `__post_init__`;
+    engine/arg_utils.py `create_engine_config`): a replica that is told its number is one of several since 0.9.2."""
+    rank, node = read.get("--data-parallel-rank"), read.get("--node-rank")
+    if rank is not None and at_least(read.version, 0, 9, 2):
+        if dp == 1:
+            raise UsageError(
+                f"--data-parallel-rank {rank}: vLLM takes it beside --data-parallel-size above 1 alone",
+                "name how many replicas there are, or leave the rank out",
+            )
+        if not 0 <= rank < dp:
+            raise UsageError(f"--data-parallel-rank {rank}: of {dp} replicas", f"one of 0 to {dp - 1}")
+    if node is not None and nodes > 1 and not 0 <= node < nodes and at_least(read.version, 0, 27):
+        raise UsageError(f"--node-rank {node}: of {nodes} machines", f"one of 0 to {nodes - 1}")
+    executor = str(read.get("--distributed-executor-backend") or "mp")
+    if executor not in _EXECUTORS and "." not in executor:
+        raise UsageError(
+            f"--distributed-executor-backend {executor[:40]}: vLLM takes {', '.join(_EXECUTORS)}",
+            "or the path of a class: package.Class",
+        )
+    if read.get("--enable-eplb") and not read.get("--enable-expert-parallel") and at_least(read.version, 0, 10):
+        raise UsageError("--enable-eplb: vLLM balances experts with expert parallelism alone", "add --enable-expert-parallel")
 
 
 def _positive(flag: str, value: Any) -> int:
@@ -278,6 +308,8 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         method = str(drafted.get("method") or ("ngram" if drafted.get("model") in ("ngram", "[ngram]") else ""))
         if method in _MTP or (not method and not drafted.get("model")):
             own["mtp"] = True
+        elif method in _OTHERWISE:
+            unmodelled.append("--speculative-config")
         elif method not in _DRAFTLESS:
             draft = str(drafted["model"]) if drafted.get("model") else None
             if draft is None:
@@ -287,6 +319,11 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         own["lora_rank"] = rank = 16 if (asked_rank := read.get("--max-lora-rank")) is None else int(asked_rank)
         if rank not in _LORA_RANKS and not (rank == 1 and at_least(read.version, 0, 12)):
             raise UsageError(f"--max-lora-rank {rank}: vLLM takes {', '.join(map(str, _LORA_RANKS))}", "name the next larger one")
+        # config/lora.py `_validate_lora_config`; 0.5.3, config.py `LoRAConfig.__post_init__`.
+        if (held := read.get("--max-cpu-loras")) is not None and held < own["loras"]:
+            raise UsageError(f"--max-cpu-loras {held}: --max-loras is {own['loras']}", "as many at least, or leave it out")
+    own["spreads_experts"] = bool(read.get("--enable-expert-parallel"))
+    own["ranked"] = read.get("--data-parallel-rank") is not None
     if (backend := read.get("--attention-backend")) is not None:
         own["attention"] = str(backend).upper()
     if str(read.get("--device") or "auto") not in ("auto", "cuda"):
@@ -308,6 +345,9 @@ def _limits(value: Any) -> tuple[tuple[str, int], ...]:
             raise UsageError(
                 f"--limit-mm-per-prompt {modality}: a number of items was expected", "such as '{\"image\": 4}'"
             ) from error
+        if found[-1][1] < 0:
+            # config/multimodal.py `BaseDummyOptions`.
+            raise UsageError(f"--limit-mm-per-prompt {modality}: {count} items", "0 or more: '{\"image\": 4}'")
     return tuple(found)
 
 
@@ -336,14 +376,25 @@ def _graphs(read: Read, notes: list[str]) -> dict[str, Any]:
     sizes = read.get("--cudagraph-capture-sizes") or read.get("--cuda-graph-sizes") or found.get("cudagraph_capture_sizes")
     if sizes is not None:
         numbers = tuple(sorted({int(n) for n in sizes}))
+        if numbers and numbers[0] < 1:
+            raise UsageError(f"--cudagraph-capture-sizes {numbers[0]}: a number above 0 was expected", "such as 1 2 4 8")
         if len(numbers) == 1 and read.get("--cuda-graph-sizes") and not read.get("--cudagraph-capture-sizes"):
             # One number is the largest of the usual ones (0.10, config.py `cuda_graph_sizes`).
             own["largest_capture"] = numbers[0]
         else:
             own["capture_sizes"] = numbers
-    if (most := read.get("--max-cudagraph-capture-size") or found.get("max_cudagraph_capture_size")) is not None:
+    if (most := _first(read.get("--max-cudagraph-capture-size"), found.get("max_cudagraph_capture_size"))) is not None:
+        # config/vllm.py `_set_cudagraph_sizes` asserts it where graphs are captured.
+        if int(most) < 1 and own.get("graphs", True) and not read.get("--enforce-eager"):
+            raise UsageError(
+                f"--max-cudagraph-capture-size {most}: a number above 0 was expected", "or --enforce-eager, for no graphs"
+            )
         own["largest_capture"] = int(most)
     return own
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def _speculation(read: Read) -> dict[str, Any] | None:
@@ -362,4 +413,6 @@ def _speculation(read: Read) -> dict[str, Any] | None:
         found["num_speculative_tokens"] = int(tokens) if tokens is not None else 1
     except (TypeError, ValueError) as error:
         raise UsageError(f"num_speculative_tokens {tokens}: a whole number was expected", "such as 1") from error
+    if found["num_speculative_tokens"] < 1:
+        raise UsageError(f"num_speculative_tokens {tokens}: a number above 0 was expected", "such as 1")
     return found

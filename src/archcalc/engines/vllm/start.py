@@ -138,6 +138,24 @@ def cache_kernels(version: str | None, dtype: str, capability: tuple[int, int] |
     return f"vLLM reads caches in {dtype} {there}, and this GPU has {capability[0]}.{capability[1]}"
 
 
+# What is for mixtures of experts alone
+
+
+def for_experts(ask: Ask, moe: bool) -> str | None:
+    """Why a command's flags stop the start with a model without routed experts (config/model.py `_verify_with_expert_parallelism` since
+    0.8.0; engine/arg_utils.py `create_engine_config` since 0.21); None where they do not."""
+    if moe or ask.own is None:
+        return None
+    if ask.own.spreads_experts:
+        return "vLLM refuses --enable-expert-parallel for a model without experts: leave it out"
+    if ask.own.ranked and at_least(ask.version, 0, 21):
+        return (
+            "vLLM refuses --data-parallel-rank for a model without experts: start a server for each replica, without flags of data"
+            " parallelism"
+        )
+    return None
+
+
 # Tokens of a step against sequences
 
 CLAMPS_SEQUENCES = (0, 10)
