@@ -533,16 +533,18 @@ def write_list(
             if n > 0 and most is not None
         ]
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
+    from archcalc.analysis.pick import SLOW_LAST
+
     said = (
-        "released within a year of the newest first (or when is not known), the largest of them first; quality is not ranked, as no "
-        "scores are bundled"
+        f"{SLOW_LAST}, then those released within a year of the newest (or when is not known), the largest of them first; quality is not "
+        "ranked, as no scores are bundled"
     )
     notes.append(f"on {spec.named} under {ask.engine}; order: {said if order == 'best' else order}")
     usual = [
         words
         for option, words in (
             ("--ctx", "the longest context that fits (--ctx)"), ("--concurrency", "one sequence (--concurrency)"),
-            ("--quant", "weights as published, or quantized if only that fits (--quant, --max-quant)"),
+            ("--quant", "weights as published, or quantized if only that fits or is fast enough (--quant, --max-quant)"),
         )
         if option in unsaid
     ]  # fmt: skip
