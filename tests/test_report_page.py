@@ -34,6 +34,7 @@ from archcalc.errors import ArchcalcError
 from archcalc.loader import load
 from archcalc.render import html as pages
 from archcalc.render.html import chart, figure
+from archcalc.render.plot import colour, lighter
 from conftest import Run
 
 NODE = shutil.which("node")
@@ -398,6 +399,10 @@ def test_colours_can_be_read() -> None:
             assert contrast(scheme[text], scheme["panel"]) >= 4.5, text
         for ground in ("mixer", "local", "linear", "both", "ffn", "experts", "norm", "plain"):
             assert contrast(scheme["ink"], scheme[ground]) >= 4.5, ground
+    # Lines and marks need 3 to 1.
+    for place in range(4):
+        assert contrast(colour(place), light["paper"]) >= 3
+        assert contrast(lighter(place), dark["paper"]) >= 3
 
 
 def test_three_models_stay_small(written: str) -> None:
