@@ -121,7 +121,8 @@ SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequen
 
 
 def is_slow(forecast: float | None, ceiling: float | None, concurrency: int) -> bool:
-    """Whether each of the sequences waits too long for its tokens, by the forecast of all together or else by their bound; not if neither is known.
+    """Whether each of the sequences waits too long for its tokens, by the forecast of all together, else by their bound; not if neither is
+    known.
 
     >>> is_slow(3.6, 5.1, 1), is_slow(None, 40.0, 4), is_slow(None, None, 1)
     (True, False, False)
