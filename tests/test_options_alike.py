@@ -58,7 +58,7 @@ def test_what_prints_figures_prints_them_in_every_format() -> None:
     "arguments", ["kv gpt2 --ctx 4k", "memory llama-3.1-8b --gpu h100 --ctx 8k", "params gpt2", "pareto llama-3.1-8b --gpu h100"]
 )
 def test_the_numbers_of_a_chart(arguments: str, cli: Run) -> None:
-    kind = arguments.split()[0]
+    kind = arguments.split(maxsplit=1)[0]
     got = json.loads(cli("plot", *arguments.split(), "--format", "json").stdout)
     keys = set(reports()["plot"].__annotations__)
     assert got

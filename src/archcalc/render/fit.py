@@ -228,7 +228,11 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     elif s.stands_on:
         yield "stands on", s.stands_on
     if s.target is not None:
-        yield "target", s.target.why or f"kept with a margin of {s.target.margin:g}: {r.concurrency:,} requests at once"
+        yield (
+            "target",
+            s.target.why
+            or f"kept with a margin of {s.target.margin:g}: {r.concurrency:,} request{'' if r.concurrency == 1 else 's'} at once",
+        )
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
         if c and c.usd_per_million_output_tokens is not None:
