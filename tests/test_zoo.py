@@ -130,7 +130,8 @@ def test_keys_that_publishers_write_and_the_reference_does_not_read_change_nothi
     bare = {key: value for key, value in granite.items() if key != "normalization_function"}
     assert granite["normalization_function"] == "rmsnorm"
     assert arch.parse(granite) == arch.parse(bare)
-    assert arch.parse({"model_type": "cohere2", "layer_switch": 4}) == arch.parse({"model_type": "cohere2"})
+    command = {"model_type": "cohere2", "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 128}
+    assert arch.parse({**command, "layer_switch": 4}) == arch.parse(command)
 
 
 @pytest.mark.parametrize("name", zoo.names())
