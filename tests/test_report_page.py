@@ -372,6 +372,8 @@ def test_the_page_needs_no_network(written: str) -> None:
     assert not re.search(r"fetch|XMLHttpRequest|WebSocket|import\(", pages.asset("page.js"))
     assert "prefers-color-scheme: dark" in style
     assert "@media print" in style
+    # A total that is repeated at the foot of each sheet looks like one of what stands above it.
+    assert re.search(r"@media print .*tfoot \{ display: table-row-group; \}", style, re.DOTALL)
 
 
 def luminance(colour: str) -> float:
