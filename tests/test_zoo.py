@@ -115,6 +115,12 @@ def test_the_index_is_whole_and_names_are_not_shared() -> None:
         ("lfm2-1.2b", 1_170_340_608),
         ("qwen3-vl-8b", 8_767_123_696),
         ("qwen2.5-vl-7b", 8_292_166_656),
+        ("qwen2.5-math-7b", 7_615_616_512),
+        ("glm-4-32b", 32_566_081_536),
+        ("olmoe-1b-7b", 6_919_161_856),
+        ("mamba-2.8b", 2_768_345_600),
+        ("lfm2.5-8b-a1b", 8_467_856_832),
+        ("qwen3.5-2b", 2_274_069_824),
     ],
 )
 def test_what_was_put_together_holds_as_many_elements_as_was_published(name: str, elements: int) -> None:
