@@ -118,7 +118,6 @@ def test_the_index_is_whole_and_names_are_not_shared() -> None:
         ("qwen2.5-math-7b", 7_615_616_512),
         ("glm-4-32b", 32_566_081_536),
         ("olmoe-1b-7b", 6_919_161_856),
-        ("mamba-2.8b", 2_768_345_600),
         ("lfm2.5-8b-a1b", 8_467_856_832),
         ("qwen3.5-2b", 2_274_069_824),
     ],
