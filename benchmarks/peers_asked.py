@@ -52,7 +52,7 @@ QUESTIONS: dict[str, list[tuple[str, str]]] = {
         (AIC, "cli support --model Qwen/Qwen3-32B --system rtx_4090"),
     ],
     "mac": [
-        ("archcalc", "pick --gpu m3-max-128gb --ctx 32k --tpot 50ms"),
+        ("archcalc", "pick --gpu m3-max-128gb --ctx 32k"),
         (LLMFIT, "--profile apple-m3-max-128gb fit -n 8"),
     ],
     "own": [

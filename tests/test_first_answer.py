@@ -181,7 +181,7 @@ def test_a_list_names_the_format_in_every_width(width: int, cli: Run) -> None:
 
 def test_the_newest_and_largest_that_fit_come_first(cli: Run) -> None:
     rows = json.loads(cli("fit", "--gpu", "4090", "--format", "json").stdout)
-    key = [(not r["fits"], zoo.years_behind(r["release"]), -r["params_total"]) for r in rows]
+    key = [(not r["fits"], (r["tokens_per_s"] or 99) < 10, zoo.years_behind(r["release"]), -r["params_total"]) for r in rows]
     assert key == sorted(key)
     # The JSON has every model that the engine runs, the page those that fit, and the rest behind --all.
     assert len(rows) > 200
@@ -471,3 +471,25 @@ def test_the_context_that_is_chosen_is_judged_as_if_it_were_asked_for(asked: tup
     assert chosen["per_gpu"] == given["per_gpu"]
     longer = json.loads(cli(*question, "--ctx", str(context + 1024)).stdout)
     assert not longer["fits"] and context <= longer["max_context_tokens"] < context + 1024
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "instead"),
+    [
+        ("--gpu 2x8xh100", "two counts", "16xh100"),
+        ("--gpu 2x4090x2", "two counts", "2x4090"),
+        ("--gpu cpu", "not for a CPU alone", "archcalc kv"),
+        ("--gpu h100 --engine vllm,sglang", "one engine is asked", "archcalc sweep"),
+    ],
+)
+def test_what_people_type_is_answered_with_what_to_type(arguments: str, said: str, instead: str, cli: Run) -> None:
+    done = cli("fit", "gpt2", *arguments.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    what, do = done.stderr.splitlines()
+    assert said in what
+    assert instead in do
+
+
+def test_one_request_is_no_requests(cli: Run) -> None:
+    done = cli("fit", "gpt-oss-120b", "--gpu", "h100", "--ctx", "128k", "--tpot", "20ms")
+    assert "1 request at once" in " ".join(done.stdout.split())

@@ -170,3 +170,23 @@ def test_a_storage_that_the_engine_does_not_load_is_no_matter_of_gpus(cli: Run) 
     assert "none of gptq: vLLM loads GPTQ of 4 or 8 bits" in " ".join(text.split())
     fit = cli("fit", "llama-3.1-8b", "--set", f"quantization_config={quantization}", "--gpu", "h100", "--offline").stdout
     assert "would hold    up to 128k tokens" in fit
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        # transformers 5.24, configuration_qwen3.py: 22,016 where it is left out.
+        ({"model_type": "qwen3"}, ["intermediate_size is not in the config: 22,016"]),
+        ({"model_type": "qwen3", "intermediate_size": 22016}, []),
+        # configuration_qwen3_moe.py: 768, 128 experts, of which 8 are visited.
+        (
+            {"model_type": "qwen3_moe", "num_experts": 128},
+            ["moe_intermediate_size is not in the config: 768", "num_experts_per_tok is not in the config: 8"],
+        ),
+    ],
+)
+def test_a_size_that_a_config_leaves_out_is_told(keys: dict[str, object], said: list[str], cli: Run, tmp_path: Path) -> None:
+    config = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100}
+    (tmp_path / "config.json").write_text(json.dumps({**config, **keys}))
+    notes = json.loads(cli("inspect", str(tmp_path), "--format", "json").stdout)["notes"]
+    assert [note.partition(", which the reference")[0] for note in notes if "not in the config" in note] == said

@@ -62,6 +62,26 @@ def test_what_a_machine_can_run_is_the_same_in_fit_and_pick(run: Run) -> None:
         assert len(picked(run, "--gpu", gpu)["runners_up"]) < len(both) - 1  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("gpu", ["m3-max-128gb", "m4-pro", "m3-pro-36gb"])
+def test_what_is_too_slow_to_be_used_comes_last(gpu: str, run: Run) -> None:
+    """A dense model of 70 B and more fits such a machine, and makes a few tokens a second; one of 30 B is fast enough in fewer bits."""
+    got = picked(run, "--gpu", gpu, "--all")
+    both = [got["best"], *got["runners_up"]]  # type: ignore[misc]
+    slow = [p["tokens_per_s"] < 10 for p in both]
+    assert slow == sorted(slow)
+    assert not slow[0]
+    assert any(slow)
+    listed = [r for r in json.loads(run("fit", "--gpu", gpu, "--format", "json").stdout) if r["fits"]]
+    assert [r["source"] for r in listed] == [p["name"] for p in both]
+    # The first that is slow is so in the smallest storage of a list too, not only as published.
+    late = both[slow.index(True)]
+    again = json.loads(run("fit", late["name"], "--gpu", gpu, "--quant", "q4_k_m", "--format", "json").stdout)
+    assert again["speed"]["decode_tokens_per_s"] < 10
+    # Who names the time has said what is fast enough.
+    timed = picked(run, "--gpu", gpu, "--max-tpot", "2s")
+    assert timed["best"]["params_total"] >= both[0]["params_total"]  # type: ignore[index]
+
+
 def test_every_bundled_model_is_accounted_for(run: Run) -> None:
     got = picked(run, "--gpu", "t4", "--ctx", "8k")
     left_out = got["left_out"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+from collections.abc import Callable
+from math import dist
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +20,8 @@ from archcalc.analysis.fit import Ask
 from archcalc.errors import UsageError
 from archcalc.loader import load
 from archcalc.render import plot
-from archcalc.render.plot import colour
+from archcalc.render.plot import colour, lighter
+from archcalc.server import MOST_MODELS
 from conftest import Run
 
 
@@ -99,8 +102,36 @@ def test_one_that_fails_does_not_stop_the_others(run: Run) -> None:
     assert "no-such-model" in done.stderr
 
 
-def test_a_model_has_one_colour() -> None:
-    assert colour("deepseek-v3", 0) == colour("deepseek-v3", 5) != colour("llama-3.1-8b", 0)
+# What people without one kind of cones see: Machado, Oliveira and Fernandes 2009, table 1, severity 1.0, over linear RGB.
+CONES = {
+    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+}
+
+
+def oklab(colour: str, cones: str) -> tuple[float, ...]:
+    """Ottosson 2020, "A perceptual color space for image processing"."""
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    ]
+    r, g, b = (sum(weight * c for weight, c in zip(row, linear, strict=True)) for row in CONES[cones])
+    seen = (
+        0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b, 0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b,
+        0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b,
+    )  # fmt: skip
+    x, y, z = (max(c, 0) ** (1 / 3) for c in seen)
+    return (
+        0.2104542553 * x + 0.7936177850 * y - 0.0040720468 * z, 1.9779984951 * x - 2.4285922050 * y + 0.4505937099 * z,
+        0.0259040371 * x + 0.7827717662 * y - 0.8086757660 * z,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("cones", CONES)
+@pytest.mark.parametrize("of", [colour, lighter])
+def test_the_models_of_a_page_are_told_apart_by_colour(of: Callable[[int], str], cones: str) -> None:
+    for one, other in itertools.combinations(range(MOST_MODELS), 2):
+        assert dist(oklab(of(one), cones), oklab(of(other), cones)) > (0.2 if cones == "all" else 0.1), (of(one), of(other))
 
 
 @pytest.mark.parametrize(

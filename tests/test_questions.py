@@ -7,6 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, get_type_hints
@@ -215,3 +216,24 @@ def test_the_package_lists_its_questions_and_imports_none() -> None:
 def test_every_question_is_typed() -> None:
     for name in ("inspect", "kv", "fit", "train", "compare", "check"):
         assert issubclass(get_type_hints(getattr(questions, name))["return"], questions.report.Report)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: archcalc.inspect("no-such-model", offline=True), "archcalc models"),
+        (lambda: archcalc.plot("pie", "gpt2", offline=True), "roofline"),
+        (lambda: archcalc.fit("gpt2", gpu=["4090", "h100"], offline=True), "archcalc.sweep"),
+    ],
+)
+def test_an_error_in_a_notebook_says_what_to_do(call: Callable[[], object], said: str) -> None:
+    """A traceback shows the text of the exception, and nothing of its attributes."""
+    with pytest.raises(ArchcalcError) as caught:
+        call()
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(caught.value.message)
+
+
+def test_a_missing_name_says_which_there_are() -> None:
+    with pytest.raises(AttributeError, match="it has check, compare, fit"):
+        _ = archcalc.pick  # type: ignore[attr-defined]

@@ -34,6 +34,7 @@ from archcalc.errors import ArchcalcError
 from archcalc.loader import load
 from archcalc.render import html as pages
 from archcalc.render.html import chart, figure
+from archcalc.render.plot import colour, lighter
 from conftest import Run
 
 NODE = shutil.which("node")
@@ -371,6 +372,8 @@ def test_the_page_needs_no_network(written: str) -> None:
     assert not re.search(r"fetch|XMLHttpRequest|WebSocket|import\(", pages.asset("page.js"))
     assert "prefers-color-scheme: dark" in style
     assert "@media print" in style
+    # A total that is repeated at the foot of each sheet looks like one of what stands above it.
+    assert re.search(r"@media print .*tfoot \{ display: table-row-group; \}", style, re.DOTALL)
 
 
 def luminance(colour: str) -> float:
@@ -398,6 +401,10 @@ def test_colours_can_be_read() -> None:
             assert contrast(scheme[text], scheme["panel"]) >= 4.5, text
         for ground in ("mixer", "local", "linear", "both", "ffn", "experts", "norm", "plain"):
             assert contrast(scheme["ink"], scheme[ground]) >= 4.5, ground
+    # Lines and marks need 3 to 1.
+    for place in range(4):
+        assert contrast(colour(place), light["paper"]) >= 3
+        assert contrast(lighter(place), dark["paper"]) >= 3
 
 
 def test_three_models_stay_small(written: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import archcalc
 from archcalc import arch, zoo
 from archcalc.model import (
     Architecture,
@@ -44,7 +45,8 @@ def test_the_models_that_people_compare_are_bundled() -> None:
         qwen3-32b qwen3-30b-a3b qwen3-235b-a22b qwen3-next-80b-a3b qwen3.5-397b-a17b deepseek-v2 deepseek-v2-lite
         deepseek-v3 deepseek-r1 deepseek-v3.2 deepseek-r1-distill-qwen-7b kimi-k2 kimi-k2.5 glm-4.5 glm-4.5-air glm-5
         gpt-oss-20b gpt-oss-120b phi-3-mini phi-3.5-moe phi-4 olmo-2-7b olmo-2-32b smollm3-3b minimax-text-01
-        minimax-m2.5 grok-2
+        minimax-m2.5 grok-2 granite-4.0-h-small granite-4.0-micro lfm2-1.2b lfm2-8b-a1b kimi-k2-thinking
+        minimax-m2.1 qwen3-vl-8b qwen2.5-vl-7b
     """.split()
     assert set(wanted) <= set(zoo.names())
 
@@ -101,6 +103,38 @@ def test_the_index_is_whole_and_names_are_not_shared() -> None:
     assert len(set(zoo.names())) == len(zoo.names())
     assert {path.stem for path in (FOLDER / "configs").iterdir()} == set(zoo.names())
     assert {path.stem for path in (FOLDER / "specs").iterdir()} <= set(zoo.names())
+
+
+@pytest.mark.parametrize(
+    ("name", "elements"),
+    [
+        # What the publishers' checkpoints hold (safetensors totals of the repositories).
+        ("granite-4.0-h-small", 32_207_337_984),
+        ("granite-4.0-350m", 352_379_904),
+        ("lfm2-350m", 354_483_968),
+        ("lfm2-1.2b", 1_170_340_608),
+        ("qwen3-vl-8b", 8_767_123_696),
+        ("qwen2.5-vl-7b", 8_292_166_656),
+        ("qwen2.5-math-7b", 7_615_616_512),
+        ("glm-4-32b", 32_566_081_536),
+        ("olmoe-1b-7b", 6_919_161_856),
+        ("lfm2.5-8b-a1b", 8_467_856_832),
+        ("qwen3.5-2b", 2_274_069_824),
+    ],
+)
+def test_what_was_put_together_holds_as_many_elements_as_was_published(name: str, elements: int) -> None:
+    checkpoint = archcalc.inspect(name, offline=True).checkpoint
+    assert checkpoint is not None
+    assert checkpoint.stored_elements == elements
+
+
+def test_keys_that_publishers_write_and_the_reference_does_not_read_change_nothing() -> None:
+    granite = zoo.config("granite-4.0-h-small")
+    bare = {key: value for key, value in granite.items() if key != "normalization_function"}
+    assert granite["normalization_function"] == "rmsnorm"
+    assert arch.parse(granite) == arch.parse(bare)
+    command = {"model_type": "cohere2", "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 128}
+    assert arch.parse({**command, "layer_switch": 4}) == arch.parse(command)
 
 
 @pytest.mark.parametrize("name", zoo.names())

@@ -27,7 +27,7 @@ __all__ = ["__version__", "check", "compare", "fit", "inspect", "kv", "load", "p
 
 def __getattr__(name: str) -> object:
     if name == "__version__" or name not in __all__:
-        raise AttributeError(f"module 'archcalc' has no attribute {name!r}")
+        raise AttributeError(f"module 'archcalc' has no attribute {name!r}: it has {', '.join(__all__[1:])}")
     if name == "sweep":
         from importlib import import_module
 

@@ -18,6 +18,10 @@ class ArchcalcError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        """The message and what to do next, as a traceback and a notebook show it."""
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
 
 class UsageError(ArchcalcError):
     """The call itself is wrong: an option's value, or options that exclude each other."""

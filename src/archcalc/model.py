@@ -328,10 +328,7 @@ class Stack(NamedTuple):
 
     def counts(self) -> list[int]:
         """How many layers there are of each kind."""
-        n = [0] * len(self.kinds)
-        for k in self.pattern:
-            n[k] += 1
-        return n
+        return [self.pattern.count(k) for k in range(len(self.kinds))]
 
     def indices(self, kind: int) -> list[int]:
         """The layer numbers of one kind."""

@@ -469,6 +469,10 @@ def _value(option: str, value: Any, annotation: Any) -> Any:
     listed = any(get_origin(kind) is list for kind in (inner, *get_args(inner)))
     if listed and isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
+    if isinstance(value, (list, tuple)):
+        raise UsageError(
+            f"{option}={value!r}: one is asked about here", f"archcalc.sweep(models, {option}={list(value)!r}) answers for several"
+        )
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise UsageError(f"{option}={value!r}: a text or a number was expected", "written as on the command line")
     # What may be given several times on the command line is given once here.

@@ -1067,6 +1067,22 @@ class ExplainedFigure(Record):
     source: str
 
 
+class PlotPoint(Record):
+    """One value of a chart of `archcalc plot`: `at` is where it stands along `axis`; null for a level that runs along the whole of it.
+
+    `low` and `high` are the ends of its 80 % where it is a forecast.
+    """
+
+    chart: str
+    series: str
+    axis: str
+    at: str | None
+    value: float
+    unit: str
+    low: float | None
+    high: float | None
+
+
 class Difference(Record):
     """Tensors that differ from what is expected, those that differ in their numbers alone as one: `name` holds ranges of numbers.
 

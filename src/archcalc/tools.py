@@ -120,6 +120,13 @@ def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def kept_offline(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a tool, off the network."""
+    tool = tools().get(name)
+    takes = input_schema(name, tool)["properties"] if tool is not None else {}
+    return {**arguments, **{key: value for key, value in (("offline", True), ("refresh", False)) if key in takes}}
+
+
 def _rows(given: dict[str, Any]) -> list[dict[str, Any]]:
     from archcalc import sweep
     from archcalc.analysis import sweep as grid
@@ -133,8 +140,11 @@ def _rows(given: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**row, "source": str(row["source"])} for row in sweep.run_all(grid.grid(*made))]
 
 
-def server() -> Server[Any]:
-    """The server, not started yet. Raises `UsageError` where the package `mcp` is missing."""
+def server(offline: bool = False) -> Server[Any]:
+    """The server, not started yet; `offline` keeps every tool off the network, whatever a call asks for.
+
+    Raises `UsageError` where the package `mcp` is missing.
+    """
     try:
         from mcp import types
         from mcp.server.lowlevel import Server
@@ -160,7 +170,8 @@ def server() -> Server[Any]:
 
     async def on_call(_: Any, asked: types.CallToolRequestParams) -> types.CallToolResult:
         try:
-            made = await to_thread.run_sync(call, asked.name, asked.arguments or {})
+            given = asked.arguments or {}
+            made = await to_thread.run_sync(call, asked.name, kept_offline(asked.name, given) if offline else given)
         except ArchcalcError as error:
             said = f"{error.message}\n{error.hint}".strip()
             return types.CallToolResult(content=[types.TextContent(type="text", text=said)], is_error=True)
@@ -177,9 +188,9 @@ def server() -> Server[Any]:
     )
 
 
-def serve() -> None:
+def serve(offline: bool = False) -> None:
     """Answer on standard input and output until the client leaves."""
-    made = server()
+    made = server(offline)
     import io
     import os
 

@@ -188,8 +188,18 @@ def split_count(text: str) -> tuple[int, str]:
         count, name = sorted((int(first["count"]), int(first["name"])))
         return count, str(name)
     last = re.fullmatch(_COUNT_LAST, clean, re.ASCII) or re.fullmatch(_COUNT_ATTACHED, clean, re.ASCII)
-    if first and any(re.fullmatch(p, first["name"], re.ASCII) for p in (_COUNT_FIRST, _COUNT_LAST, _COUNT_ATTACHED)):
-        raise UsageError(f"{_shown(text)} gives two counts", examples)
+    if first:
+        twice = next(
+            (m for p in (_COUNT_FIRST, _COUNT_LAST, _COUNT_ATTACHED) if (m := re.fullmatch(p, first["name"], re.ASCII))), None
+        )
+        if twice is not None and twice["name"].isdecimal():
+            raise UsageError(f"{_shown(text)} gives two counts", examples)
+        if twice is not None:
+            # Machines are written so: two of eight GPUs. How many GPUs a machine has is the catalog's.
+            all_of_them = f"{int(first['count']) * int(twice['count'])}x{twice['name']}"
+            raise UsageError(
+                f"{_shown(text)} gives two counts", f"name all GPUs as one number, whatever machines they stand in: {all_of_them}"
+            )
     match = first or last or re.fullmatch(_COUNT_BARE, clean, re.ASCII)
     return (int(match["count"]), match["name"]) if match else (1, clean)
 

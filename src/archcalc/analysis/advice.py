@@ -63,7 +63,7 @@ def _caches(architecture: Architecture, ask: Ask) -> Iterator[Change]:
     if ask.kv_dtype is None:
         for dtype in server(ask.engine).smaller_caches:
             if fit := _tried(architecture, ask._replace(kv_dtype=dtype)):
-                yield Change(f"keep the cache in {dtype}", f"--kv-dtype {dtype}", fit)
+                yield Change(f"the cache kept in {dtype}", f"--kv-dtype {dtype}", fit)
                 return
 
 

@@ -12,6 +12,7 @@ from archcalc.analysis.params import components
 from archcalc.errors import UsageError
 from archcalc.figures import memory
 from archcalc.loader import Loaded
+from archcalc.report import PlotPoint
 
 if TYPE_CHECKING:
     from archcalc.analysis.speed.plan import Wanted
@@ -43,6 +44,17 @@ class Chart(NamedTuple):
     marks: tuple[Series, ...] = ()
     note: str = ""
     bands: tuple[tuple[Series, Series], ...] = ()
+
+
+def values(kind: str, chart: Chart) -> Iterator[PlotPoint]:
+    """Every value of a chart, series by series, and then the levels beside them."""
+    for n, series in enumerate(chart.series):
+        low, high = chart.bands[n] if n < len(chart.bands) else (None, None)
+        for i, (at, value) in enumerate(zip(chart.positions, series.values, strict=False)):
+            ends = (low.values[i], high.values[i]) if low is not None and high is not None else (None, None)
+            yield PlotPoint(kind, series.name, chart.axis, at, value, chart.unit, *ends)
+    for mark in chart.marks:
+        yield PlotPoint(kind, mark.name, chart.axis, None, mark.values[0], chart.unit, None, None)
 
 
 def kv(models: Sequence[Loaded], longest: int | None, dtype: str) -> Chart:

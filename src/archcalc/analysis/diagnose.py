@@ -61,13 +61,13 @@ class Predicted(NamedTuple):
 
 def diagnose(
     log: Logged, *, model: str | None = None, gpus: GpuSpec | None = None, quant: str | None = None, offline: bool = False,
-    overrides: tuple[str, ...] = (),
+    refresh: bool = False, overrides: tuple[str, ...] = (),
 ) -> tuple[report.Diagnosis, Predicted | None]:  # fmt: skip
     """The log explained. `model` and `gpus` stand in for what it does not say. What cannot be had is named in the notes."""
     notes: list[str] = []
     command = _command(log, model, notes)
     source = model or log.model
-    predicted = _predicted(log, command, source, gpus, quant, offline, overrides, notes)
+    predicted = _predicted(log, command, source, gpus, quant, offline, refresh, overrides, notes)
     kind = log.failure
     if "inferred" in dict(log.figures) and predicted is not None and _short(log, predicted):
         log = log._replace(started=False)
@@ -94,7 +94,7 @@ def diagnose(
             of = of_arguments(shlex.split(line))._replace(version=command.version if command else None)
         except (ArchcalcError, ValueError):
             return None
-        return _predicted(log, of, source, gpus, quant, offline, overrides, [])
+        return _predicted(log, of, source, gpus, quant, offline, False, overrides, [])
 
     remedies = list(_remedies(log, kind, command, predicted, judged)) if kind is not None else []
     notes += _told(log, kind, predicted, bool(remedies))
@@ -183,7 +183,7 @@ def _line(command: Command) -> str:
 
 def _predicted(
     log: Logged, command: Command | None, source: str | None, gpus: GpuSpec | None, quant: str | None, offline: bool,
-    overrides: tuple[str, ...], notes: list[str],
+    refresh: bool, overrides: tuple[str, ...], notes: list[str],
 ) -> Predicted | None:  # fmt: skip
     """The prediction of the same command on the same machine; None, and a note, where something that it needs is not known."""
     from archcalc.engines.engine import server
@@ -202,7 +202,9 @@ def _predicted(
         notes.append("the log names no GPU that is known: give --gpu for a prediction")
         return None
     try:
-        loaded = load(source or understood.asked.model, offline=offline, overrides=(*understood.asked.overrides, *overrides))
+        loaded = load(
+            source or understood.asked.model, offline=offline, refresh=refresh, overrides=(*understood.asked.overrides, *overrides)
+        )
     except ArchcalcError as error:
         notes.append(
             f"no prediction without the config.json of {source or understood.asked.model}: give it with --model ({error.message})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from archcalc import report, units, zoo
 from archcalc.analysis.choose import Step
@@ -10,6 +10,7 @@ from archcalc.analysis.fit import Ask
 from archcalc.analysis.params import components
 from archcalc.analysis.speed.plan import Wanted, keeps
 from archcalc.analysis.verdict import fit_report
+from archcalc.engines.engine import server
 from archcalc.engines.plan import longest_of
 from archcalc.errors import ArchcalcError
 from archcalc.loader import Loaded, load
@@ -20,6 +21,10 @@ OTHER_LICENSE, OTHER_TASK, SHORTER = "under another license", "not published for
 UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
 MISSES = "whose forecast misses the target"
 """Why a model is left out: what `n models` is followed by."""
+USABLE_TOKENS_PER_S = 10.0
+"""Below it a model stands behind all others. Twice as fast as people read, as much of what models write today is thinking that nobody
+reads: 238 words a minute in silence (Brysbaert 2019, "How many words do we read per minute?", Journal of Memory and Language 109), and
+English has about four tokens in three words."""
 # What publishers call the models: a fact of their names and cards, no judgement of ours.
 _CODE = ("coder", "codellama", "devstral", "starcoder")
 
@@ -61,7 +66,7 @@ def pick(
             why = SHORTER
         if not why:
             try:
-                fit = fit_report(loaded, ask, brief=True, max_quant=max_quant, wanted=plain, steps=steps)
+                fit = listed(loaded, ask, max_quant=max_quant, wanted=plain, steps=steps)
             except ArchcalcError:
                 why = UNPLACED
         if not why and not fit.fits:
@@ -79,7 +84,9 @@ def pick(
                 said[entry.name] = [note for note in fit.notes if "<" in note]
         if why:
             left_out[why] = left_out.get(why, 0) + 1
-    found.sort(key=lambda p: _order(task, p))
+    # Who names a time per token has said what is fast enough.
+    timed = max_tpot is not None or wanted.tpot is not None
+    found.sort(key=lambda p: (not timed and _slow(p, ask.concurrency), *_order(task, p)))
     return report.Pick(
         schema_version=report.SCHEMA_VERSION,
         gpu=ask.gpus.device.id,
@@ -90,15 +97,16 @@ def pick(
         concurrency=ask.concurrency,
         task=task,
         best=found[0] if found else None,
-        why=_reasons(found[0], found[1:], task) if found else [],
+        why=_reasons(found[0], found[1:], task, ask.concurrency) if found else [],
         runners_up=found[1:] if most is None else found[1 : 1 + most],
         left_out=left_out,
         notes=[
             "quality is not ranked: no scores are bundled; among what meets the requirements "
+            + ("" if timed else f"{SLOW_LAST}, then ")
             + (
-                "the cheapest cache of a long context comes first"
+                "the cheapest cache of a long context"
                 if task == "long-context"
-                else "those released within a year of the newest come first (or when is not known), then more parameters"
+                else "those released within a year of the newest (or when is not known), then more parameters"
             ),
             "a floor is a bound of the bandwidth, with the whole context before the token; a forecast stands beside it with its 80 % where "
             "there are measurements, of requests as long as --isl and --osl say",
@@ -106,6 +114,55 @@ def pick(
             *([] if found else _remedies(left_out, longest_of_all)),
         ],
     )
+
+
+SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
+
+
+def is_slow(forecast: float | None, ceiling: float | None, concurrency: int) -> bool:
+    """Whether each of the sequences waits too long for its tokens, by the forecast of all together, else by their bound; not if neither is
+    known.
+
+    >>> is_slow(3.6, 5.1, 1), is_slow(None, 40.0, 4), is_slow(None, None, 1)
+    (True, False, False)
+    """
+    rate = ceiling if forecast is None else forecast
+    return rate is not None and rate / concurrency < USABLE_TOKENS_PER_S
+
+
+def _rate(p: report.Picked) -> str:
+    return (
+        f"{p.tokens_per_s:,.1f} tokens/s"
+        if p.tokens_per_s is not None
+        else f"at least {units.format_seconds(p.tpot_seconds_floor or 0)} a token"
+    )
+
+
+def _slow(p: report.Picked, concurrency: int) -> bool:
+    floor = p.tpot_seconds_floor
+    return is_slow(p.tokens_per_s, concurrency / floor if floor else None, concurrency)
+
+
+def listed(
+    loaded: Loaded, ask: Ask, *, max_quant: str | None, wanted: Wanted, steps: Sequence[Step], unsaid: Sequence[str] = ()
+) -> report.FitReport:
+    """A model of a list as `fit_report` says; where that is slow, in the first smaller storage of `steps` in which it is not."""
+
+    def made(asked: Ask) -> report.FitReport:
+        return fit_report(loaded, asked, brief=True, max_quant=max_quant, wanted=wanted, steps=steps, unsaid=unsaid)
+
+    def slow(of: report.FitReport) -> bool:
+        return not of.fits or is_slow(of.speed.decode_tokens_per_s, of.decode_tokens_per_s_ceiling, of.concurrency)
+
+    first = made(ask)
+    if not first.fits or ask.quant is not None or not slow(first):
+        return first
+    smaller = [step.quant for step in steps if step.engine == ask.engine]
+    if first.plan.quant in smaller:
+        smaller = smaller[smaller.index(first.plan.quant) + 1 :]
+    has = server(ask.engine).storages(loaded.architecture)
+    again = (made(ask._replace(quant=quant)) for quant in smaller if quant in has)
+    return next((each for each in again if not slow(each)), first)
 
 
 def _misses(s: report.FitSpeed, wanted: Wanted) -> bool:
@@ -170,7 +227,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
     )
 
 
-def _reasons(best: report.Picked, others: Iterable[report.Picked], task: str | None) -> list[str]:
+def _reasons(best: report.Picked, others: Sequence[report.Picked], task: str | None, concurrency: int) -> list[str]:
     """What the choice rests on, in terms of the knobs, and what the next ones would trade."""
     spec = _architecture(best.name)
     out = []
@@ -202,7 +259,10 @@ def _reasons(best: report.Picked, others: Iterable[report.Picked], task: str | N
         out.append(f"{f.attention}: {shared}; {token}")
     if best.plan.quant not in ("bf16", "fp16"):
         out.append(f"weights in {best.plan.quant}: fewer bytes to hold and to read for each token")
-    for other in list(others)[:3]:
+    larger = next((p for p in others if p.params_total > best.params_total and _slow(p, concurrency)), None)
+    if larger is not None and not _slow(best, concurrency):
+        out.append(f"{larger.name} has {units.format_count(larger.params_total)} parameters, and stands behind: {_rate(larger)}")
+    for other in others[:3]:
         trade = []
         if other.tpot_seconds_floor and best.tpot_seconds_floor and best.tpot_seconds_floor > 1.05 * other.tpot_seconds_floor:
             trade.append(f"{best.tpot_seconds_floor / other.tpot_seconds_floor:.1f} times as fast at best")

@@ -327,6 +327,18 @@ def _known_keys(schema: type[ConfigSchema]) -> frozenset[str]:
     return INERT.union(inert, _other_names(schema))
 
 
+def left_out(schema: ConfigSchema, facts: Facts) -> Iterator[str]:
+    """Each size of an FFN that the config leaves out and that is taken from the reference's own default, with that default."""
+    moe = facts.moe
+    taken = {"intermediate_size": None if moe else facts.intermediate_size}
+    if moe is not None:
+        experts = dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), moe.experts)
+        taken = {"moe_intermediate_size": moe.intermediate_size, "num_experts_per_tok": moe.active, **experts}
+    for key, value in taken.items():
+        if value and key in type(schema).model_fields and key not in schema.model_fields_set and getattr(schema, key) == value:
+            yield f"{key} is not in the config: {value:,}, which the reference takes where it is left out"
+
+
 def absent(schema: type[ConfigSchema], config: Mapping[str, Any]) -> list[str]:
     """The core keys that a config states under none of their names, or as null."""
     return [names[0] for names in _core_names(schema) if all(config.get(name) is None for name in names)]

@@ -12,9 +12,9 @@ from archcalc.arch._schema import Size, Tokens
 
 
 class Schema(CohereSchema, WindowedSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("cache_implementation", "order_of_interleaved_layers", "position_embedding_type",
-        "rotary_pct", "use_embedding_sharing", "use_gated_activation", "use_parallel_block", "use_parallel_embedding",
-        "use_qk_norm")  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = ("cache_implementation", "layer_switch", "order_of_interleaved_layers",
+        "position_embedding_type", "rotary_pct", "use_embedding_sharing", "use_gated_activation", "use_parallel_block",
+        "use_parallel_embedding", "use_qk_norm")  # fmt: skip
     bare = True
 
     sliding_window: Tokens | None = 4096

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:
-    """Smaller is better; the newer generation and the larger model break ties."""
+    """Smaller is better; by default what is too slow to be used comes last. The newer generation and the
+    larger model break ties."""
+    from archcalc.analysis.pick import is_slow
+
     first = {
-        Order.best: 0.0,
+        Order.best: float(is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])),
         Order.size: -float(r["params_total"]),
         Order.context: -float(r["max_context_tokens"]),
         Order.speed: -float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0),
@@ -37,7 +40,7 @@ def write(
     from archcalc import zoo
     from archcalc.analysis.choose import listed_steps
     from archcalc.analysis.params import components
-    from archcalc.analysis.verdict import fit_report
+    from archcalc.analysis.pick import listed
     from archcalc.engines.plan import longest_of
     from archcalc.loader import load
     from archcalc.render.fit import list_row, write_list
@@ -61,7 +64,7 @@ def write(
             if total < min_params or (ask.context_tokens and longest and ask.context_tokens > longest):  # noqa: B023
                 return None
             limit = None if max_quant == "none" else max_quant
-            made = fit_report(loaded, ask, brief=True, max_quant=limit, wanted=wanted, steps=steps, unsaid=unsaid)  # noqa: B023
+            made = listed(loaded, ask, max_quant=limit, wanted=wanted, steps=steps, unsaid=unsaid)  # noqa: B023
             return list_row(made, total, by_name[name])
 
         errors: list[tuple[str, ArchcalcError]] = []

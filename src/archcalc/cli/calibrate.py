@@ -14,6 +14,7 @@ from archcalc.cli._options import (
     KvDtype,
     Offline,
     Pp,
+    Refresh,
     ServerEngine,
     Set,
     Tp,
@@ -49,6 +50,7 @@ def command(
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
+    refresh: Refresh = False,
 ) -> None:
     """Compare a host's own measurements with the forecast, and write the factors that `fit --calibration FILE` takes.
 
@@ -70,7 +72,7 @@ def command(
         kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
     )  # fmt: skip
     measured = read_bench(bench)
-    loaded = load(source, offline=offline, overrides=set_ or ())
+    loaded = load(source, offline=offline, refresh=refresh, overrides=set_ or ())
     made = calibrate(loaded, ask, Wanted(engine=engine if engine in STANDS_IN else None), measured)
     if form in (Format.json, Format.jsonl):
         print(json.dumps(to_plain(made), indent=2 if form is Format.json else None, ensure_ascii=False))

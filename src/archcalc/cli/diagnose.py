@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import FormatOption, Offline, Set, bundled, formats, gpus
+from archcalc.cli._options import FormatOption, Offline, Refresh, Set, Vram, bundled, formats, gpus
 from archcalc.cli._run import Format, leave
 from archcalc.errors import SourceError, SourceNotFoundError, UsageError
 
@@ -19,7 +19,7 @@ def command(
     gpu: Annotated[
         str | None, typer.Option("--gpu", metavar="SPEC", help="The machine, where the log does not name it.", autocompletion=gpus)
     ] = None,
-    vram: Annotated[str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory.")] = None,
+    vram: Vram = None,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="SOURCE", help="The model, where the log does not name it.", autocompletion=bundled),
@@ -33,6 +33,7 @@ def command(
     set_: Set = None,
     form: FormatOption = Format.table,
     offline: Offline = False,
+    refresh: Refresh = False,
 ) -> None:
     """Say what an engine's log shows: what was predicted and what it says, why it stopped, and the smallest change that starts.
 
@@ -47,7 +48,9 @@ def command(
         raise UsageError(f"diagnose prints no {form.value}", "--format table, json, jsonl or markdown")
     spec = machine(gpu, vram) if gpu or vram else None
     logged = read(decoded(_data(log)))
-    found, predicted = diagnose(logged, model=model, gpus=spec, quant=quant, offline=offline, overrides=tuple(set_ or ()))
+    found, predicted = diagnose(
+        logged, model=model, gpus=spec, quant=quant, offline=offline, refresh=refresh, overrides=tuple(set_ or ())
+    )
     if save_calibration is not None:
         if predicted is None:
             raise UsageError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from archcalc.cli._options import Offline
 
-def command() -> None:
+
+def command(offline: Offline = False) -> None:
     """Answer the questions as tools for an agent, over standard input and output (Model Context Protocol).
 
     Tools are inspect, kv, fit, train, compare, check and sweep, with the option names of the commands; an answer is what the command
@@ -11,4 +13,4 @@ def command() -> None:
     """
     from archcalc.tools import serve
 
-    serve()
+    serve(offline)

@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archcalc.cli._options import SERVERS, Context, KvDtype, Offline, Refresh, Set, Sources, Vram, engines, formats, gpus
-from archcalc.cli._run import complain, each, leave
-from archcalc.errors import ArchcalcError
+from archcalc.cli._options import (
+    SERVERS,
+    Context,
+    FormatOption,
+    KvDtype,
+    Offline,
+    Refresh,
+    Set,
+    Sources,
+    Vram,
+    engines,
+    formats,
+    gpus,
+)
+from archcalc.cli._run import Format, complain, each, leave
+from archcalc.errors import ArchcalcError, UsageError
 
 if TYPE_CHECKING:
     from archcalc.analysis.charts import Chart
@@ -59,6 +72,7 @@ def command(
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FILE", help="FILE.svg or FILE.png; text on the terminal without.")
     ] = None,
+    form: FormatOption = Format.table,
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
@@ -66,7 +80,7 @@ def command(
     against sequences (roofline), sequences that a GPU holds against their context (sequences), tokens of a GPU against those of a user
     (pareto), and the cost of output against latency (cost).
 
-    Without --out a chart of text; with it SVG or PNG, which matplotlib draws (the extra `plot`).
+    Without --out a chart of text, or its numbers with --format; with it SVG or PNG, which matplotlib draws (the extra `plot`).
     """
     from archcalc import files
     from archcalc.analysis import charts
@@ -76,6 +90,8 @@ def command(
         "ctx": ctx, "gpu": gpu, "vram": vram, "engine": engine, "kv_dtype": kv_dtype, "isl": isl, "osl": osl, "quant": quant,
     }  # fmt: skip
     charts.check(kind.value, given)
+    if out is not None and form is not Format.table:
+        raise UsageError(f"--out draws a picture, and --format {form.value} prints numbers", "give one of the two")
     if out is not None:
         files.check_output(out, source)
     found = [r for _, r in each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ()))]
@@ -91,7 +107,14 @@ def command(
 
         machines = machines_of([gpu] if gpu else None, vram)
     options = {name: value for name, value in given.items() if name not in ("gpu", "vram")}
-    _write(charts.drawn(kind.value, models, machines, **options), out)
+    chart = charts.drawn(kind.value, models, machines, **options)
+    if form is Format.table:
+        _write(chart, out)
+    else:
+        from archcalc.render import rows
+
+        points = [vars(point) for point in charts.values(kind.value, chart)]
+        rows.write(form.value, [rows.Column(key, key) for key in points[0]] if points else (), points, sys.stdout)
     if len(models) < len(found):
         leave(1)
 

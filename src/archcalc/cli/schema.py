@@ -18,7 +18,7 @@ def command(
 ) -> None:
     """Print the JSON schema of what a command prints with --format json.
 
-    For tensors, sweep, models and gpus it describes one line. `error` is what stands in place of a SOURCE that failed.
+    For tensors, sweep, models, gpus and plot it describes one line. `error` is what stands in place of a SOURCE that failed.
     """
     from archcalc import report
     from archcalc.api import schema_model
@@ -48,6 +48,7 @@ def reports() -> dict[str, type[Record]]:
         "pick": report.Pick,
         "compare": report.Comparison,
         "check": report.CheckReport,
+        "plot": report.PlotPoint,
         "models": report.BundledModel,
         "gpus": report.CatalogDevice,
         "verify": report.Verification,

@@ -73,6 +73,8 @@ def check_engine(name: str, among: Sequence[str] | None = None) -> str:
     among = names() if among is None else among
     if name not in among:
         runs = RUNS_ON.get(name.lower().replace(" ", "").replace("-", "").replace("_", ""))
+        if "," in name and all(part.strip() in among for part in name.split(",")):
+            raise UsageError(f"--engine {name}: one engine is asked at a time", "`archcalc sweep` sets several side by side")
         of = f"{name} runs on {runs}: --engine {runs}; there " if runs in among else ""
         raise UsageError(f"--engine {name}: no such engine", f"{of}are {', '.join(among)}" if of else f"one of {', '.join(among)}")
     return name

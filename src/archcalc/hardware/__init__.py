@@ -554,6 +554,11 @@ def _ambiguous(name: str, places: list[int]) -> UsageError:
 def _unknown(name: str, words: list[str], base: list[str], sizes: list[int]) -> UsageError:
     if not words and "mac" in name:
         return UsageError(f"{_short(name)} does not say which Mac", "name its chip and its memory, such as mac-m4-max-128gb")
+    if re.search(r"\bcpu\b|\bram\b", name):
+        return UsageError(
+            f"{_short(name)}: plans are for GPUs and Macs, not for a CPU alone",
+            "`archcalc kv MODEL --engine llama.cpp` has the cache, and --vram 16GiB --engine llama.cpp says what a card of that size holds",
+        )
     message = f"{_short(name)} is not a GPU or instance of the catalog"
     if counted := re.fullmatch(r"(.*):\s*([0-9]+)", name, re.ASCII):
         return UsageError(message, f"write the number of GPUs first: {counted[2]}x{counted[1]}")

@@ -240,7 +240,10 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     if s.target is not None:
         ways = [f"with a margin of {s.target.margin:g}"] if s.target.tpot_ms is not None else []
         ways += ["by the end of the first token's 80 %"] if s.target.ttft_ms is not None else []
-        yield "target", s.target.why or f"kept {' and '.join(ways)}: {r.concurrency:,} requests at once"
+        yield (
+            "target",
+            s.target.why or f"kept {' and '.join(ways)}: {r.concurrency:,} request{'' if r.concurrency == 1 else 's'} at once",
+        )
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
         if c and c.usd_per_million_output_tokens is not None:
@@ -571,16 +574,18 @@ def write_list(
             if n > 0 and most is not None
         ]
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
+    from archcalc.analysis.pick import SLOW_LAST
+
     said = (
-        "released within a year of the newest first (or when is not known), the largest of them first; quality is not ranked, as no "
-        "scores are bundled"
+        f"{SLOW_LAST}, then those released within a year of the newest (or when is not known), the largest of them first; quality is not "
+        "ranked, as no scores are bundled"
     )
     notes.append(f"on {spec.named} under {ask.engine}; order: {said if order == 'best' else order}")
     usual = [
         words
         for option, words in (
             ("--ctx", "the longest context that fits (--ctx)"), ("--concurrency", "one sequence (--concurrency)"),
-            ("--quant", "weights as published, or quantized if only that fits (--quant, --max-quant)"),
+            ("--quant", "weights as published, or quantized if only that fits or is fast enough (--quant, --max-quant)"),
         )
         if option in unsaid
     ]  # fmt: skip

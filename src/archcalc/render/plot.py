@@ -13,6 +13,12 @@ from archcalc.render.terminal import console, plain_table
 
 # Okabe and Ito 2008, "Color universal design": told apart by people with any kind of colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+SHADES = (
+    ("#123C8C", "#4486FF"), ("#9A3A00", "#F69715"), ("#0A9458", "#A8F0DA"), ("#C413D8", "#EE4A9B"),
+    ("#5B6470", "#9AA5B1"), ("#7A6A00", "#E3D24F"), ("#A11D33", "#FF7C8C"), ("#00808A", "#3CC8D4"),
+)  # fmt: skip
+"""Lines on a light and on a dark ground. The first four, as many models as a page holds, differ in hue and lightness, so that they are told
+apart by people with any kind of colour vision; with more, markers and dashes tell."""
 _MARKERS = "osD^vPX*"
 _DASHES = ("-", "--", "-.", ":")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--", "**")
@@ -24,19 +30,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def colour(name: str, place: int) -> str:
-    """The colour of a model: the same in every chart, by its place among the bundled ones; else by its place in this chart.
+def colour(place: int) -> str:
+    """The colour of a series on a light ground, by its place in the chart."""
+    return SHADES[place % len(SHADES)][0]
 
-    Steps of the golden ratio around the circle of hues keep neighbours apart; lightness alternates for print without colour.
-    """
-    from colorsys import hls_to_rgb
 
-    from archcalc import zoo
-
-    names = zoo.names()
-    n = names.index(name) if name in names else len(names) + place
-    red, green, blue = hls_to_rgb(n * 0.618034 % 1, (0.35, 0.5, 0.25)[n % 3], 0.75)
-    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+def lighter(place: int) -> str:
+    """The same on a dark ground."""
+    return SHADES[place % len(SHADES)][1]
 
 
 def write_text(chart: Chart, out: TextIO) -> None:
@@ -149,7 +150,7 @@ def _lines(chart: Chart, figure: Any, axes: Any) -> None:
     """Lines with their names at their ends, on axes that begin and end with the data."""
     ends: list[tuple[float, int, str, str]] = []
     for n, s in enumerate(chart.series):
-        marker, dash, shade = _MARKERS[n % len(_MARKERS)], _DASHES[n % len(_DASHES)], colour(s.name, n)
+        marker, dash, shade = _MARKERS[n % len(_MARKERS)], _DASHES[n % len(_DASHES)], colour(n)
         axes.plot(range(len(s.values)), s.values, label=s.name, color=shade, marker=marker, linestyle=dash)
         if s.values:
             ends.append((s.values[-1], len(s.values) - 1, s.name, shade))

@@ -88,8 +88,10 @@ def benchmarked_table(architecture: Architecture, tp: int, version: str | None, 
         return 0
     tables = [
         tensor.elements // min(tp, tensor.shard.units)
-        for part, tensor, _ in architecture.each_tensor()
-        if part == "embedding" and tensor.role == "embedding" and tensor.shard is not None
+        for group in architecture.groups
+        if group.part == "embedding"
+        for tensor in group.tensors
+        if tensor.role == "embedding" and tensor.shard is not None
     ]
     width = 4 if own.dtype == "fp32" else 2
     return width * max(tables, default=0)

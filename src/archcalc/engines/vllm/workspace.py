@@ -91,6 +91,8 @@ def width_beside_experts(layer: Layer, tp: int) -> int:
 
 
 def _gathered(architecture: Architecture, version: str | None, tokens: int, context: int) -> tuple[int, int]:
+    if not any(c.kind == "index" for s in architecture.stacks for layer in s.kinds for c in layer.caches):
+        return 0, 0
     caches = [held.cache for held in held_caches(architecture)]
     index = [cache for cache in caches if cache.kind == "index"]
     if not index or (not {"latent", "index"} <= {cache.kind for cache in caches} and not is_one_of(architecture, PACKED_ROWS)):

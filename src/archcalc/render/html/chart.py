@@ -8,7 +8,7 @@ from math import ceil, floor, log2
 from archcalc import units
 from archcalc.analysis.page import Front, Line
 from archcalc.render.html._text import escape
-from archcalc.render.plot import colour
+from archcalc.render.plot import colour, lighter
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 340, 66, 26, 40
 _LETTER = 6.6
@@ -133,9 +133,7 @@ def _apart(ends: dict[int, float], top: float, bottom: float) -> dict[int, float
 
 def styles(series: Sequence[Line | Front], letter: str = "s") -> str:
     """The colour of each line, on light and on dark ground: a style sheet, as a strict policy takes no styles of elements."""
-    return "".join(
-        f".{letter}{i} {{ --c: {colour(line.name, i)}; --d: {lighter(line.name, i)}; }}\n" for i, line in enumerate(series)
-    )
+    return "".join(f".{letter}{i} {{ --c: {colour(i)}; --d: {lighter(i)}; }}\n" for i in range(len(series)))
 
 
 def _dot(place: int, x: float, y: float) -> str:
@@ -150,12 +148,3 @@ def _short(size: int) -> str:
         if size >> bits:
             return f"{size >> bits} {name}"
     return f"{size} B"
-
-
-def lighter(name: str, place: int) -> str:
-    """The colour of a model on a dark ground."""
-    from colorsys import hls_to_rgb, rgb_to_hls
-
-    dark = colour(name, place)
-    hue, _, saturation = rgb_to_hls(*(int(dark[i : i + 2], 16) / 255 for i in (1, 3, 5)))
-    return "#" + "".join(f"{round(c * 255):02x}" for c in hls_to_rgb(hue, 0.72, saturation))
