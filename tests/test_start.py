@@ -305,7 +305,17 @@ def test_a_number_that_was_never_released_is_told_of() -> None:
         ("llama-3.1-8b --gpu 20xh100 --ctx 8k", "--distributed-executor-backend ray"),
         ("llama-3.1-8b --gpu 12x4090 --ctx 8k", "--distributed-executor-backend ray"),
         ("llama-3.1-8b --gpu 16xh100 --ctx 8k", "--nnodes 2"),
-        ("qwen3-30b-a3b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang", "--enable-dp-attention"),
+        ("qwen3-30b-a3b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang", "--attn-dp-size 2"),
+        (
+            "qwen3-30b-a3b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang --engine-version 0.5.20",
+            "--dp-size 2 --enable-dp-attention",
+        ),
+        # Replicas lie on the nodes of one command since 0.11.1; before, each machine is told of its own (its docs/serving/).
+        ("qwen3-30b-a3b --gpu 16xh100 --dp 16 --ctx 8k", "--data-parallel-size 16"),
+        (
+            "qwen3-30b-a3b --gpu 16xh100 --dp 16 --ctx 8k --engine-version 0.10.0",
+            "--data-parallel-size-local 8 --data-parallel-address",
+        ),
     ],
 )
 def test_several_machines_hold_what_the_command_gives_them(arguments: str, splits: str, run: Run) -> None:

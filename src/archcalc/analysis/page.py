@@ -456,6 +456,7 @@ _LISTS = ("stairs", "pools", "commands", "words", "lists")
 def opening(loaded: Loaded) -> dict[str, Any]:
     """The tables of a model, as plain data, without a machine yet. Raises what `archcalc fit` raises for the model on any machine.
 
+    `copies` is whether replicas of the attention may be taken for the sequences that they hold (`fit.copies_cache`).
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
     weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each dtype, what stops
@@ -468,7 +469,14 @@ def opening(loaded: Loaded) -> dict[str, Any]:
     """
     refuse_guess(loaded.architecture)
     context = loaded.architecture.facts.context_tokens
-    return {"limit": context or UNSTATED_CONTEXT, "context": context, "machines": {}, **{name: [] for name in _LISTS}}
+    copies = fit.copies_cache(loaded.architecture)
+    return {
+        "limit": context or UNSTATED_CONTEXT,
+        "context": context,
+        "copies": copies,
+        "machines": {},
+        **{name: [] for name in _LISTS},
+    }
 
 
 def pieces(loaded: Loaded) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,11 +11,11 @@ from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.choose import Held, Own, Step, choose
 from archcalc.analysis.command import start
-from archcalc.analysis.fit import Ask, Fit, Plans, max_context
+from archcalc.analysis.fit import Ask, Fit, Plans, copies_cache, max_context
 from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
-from archcalc.engines.plan import Command, stretching
+from archcalc.engines.plan import Command, machines, stretching
 from archcalc.loader import Loaded
 
 
@@ -229,18 +229,45 @@ def why(found: Plans, ask: Ask) -> str:
         return "one GPU"
     if server(ask.engine).layered:
         return "layers spread over the GPUs"
+    moe = found.model.architecture.facts.moe
+    copied = copies_cache(found.model.architecture)
+    if copied and moe and p.dp > 1 and p.ep == ask.gpus.count:
+        return _spread(found, ask, moe.experts)
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
-        return "tensor parallelism over all GPUs: they share a machine, and every GPU works on every token"
+        copies = "; it costs a copy of the latent cache on each" if copied else ""
+        return f"tensor parallelism over all GPUs: they share a machine, and every GPU works on every token{copies}"
     parts = []
     if p.tp > 1:
         parts.append(f"tensor parallelism of {p.tp}, the widest that the model, the machine and what is asked for take")
     if p.pp > 1:
-        parts.append(f"{p.pp} pipeline stages over the rest")
+        parts.append(f"{p.pp} pipeline stages over the rest, which idle unless as many requests are under way")
     if p.dp > 1:
-        parts.append(f"{p.dp} replicas")
+        parts.append(f"{p.dp} replicas, each with {'the attention' if moe else 'all'} of the weights")
     if found.refused:
         parts.append(f"because {found.refused[0]}")
     return "; ".join(parts)
+
+
+def _spread(found: Plans, ask: Ask, experts: int) -> str:
+    """Why attention is in replicas, what that is better than, and what it costs."""
+    p = found.best.placement
+    of = f" of {p.tp} GPUs" if p.tp > 1 else ""
+    other = next((f for f in found.others if f.placement.dp == 1), None)
+    better = (
+        f": {_named(other.placement)} holds {other.max_concurrency:,.1f} sequences, this {found.best.max_concurrency:,.1f}"
+        if other
+        else ""
+    )
+    network = ", between machines over the network" if machines(ask.gpus) > 1 else ""
+    return (
+        f"attention in {p.dp} replicas{of}, the {experts:,} experts spread over all {ask.gpus.count:,} GPUs, for tensor parallelism keeps a"
+        f" copy of the latent cache on each of its ranks{better}; it costs the attention's weights on every replica and an exchange of"
+        f" tokens among all GPUs in each layer{network}: one sequence alone is slower"
+    )
+
+
+def _named(p: Placement) -> str:
+    return ", ".join(f"{name.upper()} {ways}" for name, ways in zip(p._fields, p, strict=True) if ways > 1)
 
 
 def _aimed(met: bool) -> str:
