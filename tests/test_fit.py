@@ -558,3 +558,41 @@ def test_replicas_of_attention_in_an_engines_own_words(engine: str, command: str
     got = json.loads(cli("fit", "--gpu", "8xh200", "--format", "json", "--", *command.split()).stdout)
     assert (got["plan"]["tp"], got["plan"]["dp"], got["plan"]["ep"]) == (2, 4, 8)
     assert not got["options"]["unmodelled"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "starts", "weights", "cache", "gib"),
+    [
+        # vLLM 0.33, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`, `_check_valid_dtype`: refused in float16 on any GPU, whatever fits.
+        ("--gpu t4 -- vllm serve gemma-3-4b --dtype half", "vLLM refuses float16", "fp16", "fp16", 8.57),
+        ("--gpu t4 -- vllm serve gemma-2-2b --dtype half", "vLLM refuses float16", "fp16", "fp16", 4.9),
+        ("--gpu h100 -- vllm serve gemma-3-4b --dtype float16", "vLLM refuses float16", "fp16", "fp16", 8.57),
+        # platforms/cuda.py `check_if_supports_dtype`.
+        ("--gpu t4 -- vllm serve gemma-3-12b --dtype bfloat16", "compute capability 8.0", "bf16", "bf16", 24.0),
+        ("--gpu t4 --engine vllm --quant fp16 --ctx 4k gemma-3-4b", "vLLM refuses float16", "fp16", "fp16", 8.57),
+        # What is asked for is what is held, in the cache too: `--dtype float32` is in the command.
+        ("--gpu h100 --engine vllm --quant fp32 --ctx 4k qwen3-0.6b", "", "fp32", "fp32", 2.28),
+        ("--gpu h100 -- vllm serve qwen3-0.6b --dtype float32 --max-model-len 4096", "", "fp32", "fp32", 2.28),
+        # Left to vLLM, what is not run in either half precision is widened (`_resolve_auto_dtype`).
+        ("--gpu a100 -- vllm serve gemma-3-4b", "", "bf16", "bf16", 8.57),
+    ],
+)
+def test_words_of_a_plan_agree_with_its_bytes(arguments: str, starts: str, weights: str, cache: str, gib: float, cli: Run) -> None:
+    got = json.loads(cli("fit", "--format", "json", *arguments.split()).stdout)
+    assert (got["plan"]["quant"], got["plan"]["kv_dtype"]) == (weights, cache)
+    assert got["per_gpu"]["weights_bytes"] / 2**30 == pytest.approx(gib, rel=0.03)
+    assert got["fits"] == (not starts)
+    if starts:
+        assert got["verdict"].startswith("does not start: ") and starts in got["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("gemma-3-4b --gpu t4 --ctx 4k", "as published (bf16, which vLLM holds in fp32 here)"),
+        ("qwen3-8b --gpu t4 --engine vllm --ctx 4k", "as published (bf16, which vLLM holds in fp16 here)"),
+        ("qwen3-32b --gpu 4090 --engine vllm --ctx 4k", "as published (bf16)"),
+    ],
+)
+def test_as_published_is_what_was_published(arguments: str, said: str, cli: Run) -> None:
+    assert said in json.loads(cli("fit", "--format", "json", *arguments.split()).stdout)["verdict"]

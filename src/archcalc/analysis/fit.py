@@ -237,8 +237,8 @@ def settle(
     if further.sequences != taken.sequences:
         plan = budgets(model, placement, weights, ask, context, sequences, further)
         pooled = pools(model, placement, ask, plan)
-    if start.starts and (lacking := no_kernels(model, ask)):
-        start = Start(False, lacking, None)
+    if lacking := no_kernels(model, ask):
+        start = Start(False, lacking, None, refused=True)
     return Settled(plan, pooled, start, further)
 
 

@@ -328,7 +328,7 @@ class _Tables:
         if ask.sequences is not None and shared.sequences is None:
             return [], [], 0
         shared = shared._replace(notes=())
-        stop = start.limit or at.stop
+        stop = at.stop or start.limit
         asks = [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
         pools = [self.pooled(at, placement, asked, plan) for asked in asks]
         reasons = ["" if p.place >= 0 else p.said for p in pools]
@@ -493,13 +493,14 @@ def pieces(loaded: Loaded) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _machine(made_of: _Tables, device: Device, counts: Sequence[int]) -> dict[str, Any]:
-    machine: dict[str, Any] = {"budget": 0, "quant": "", "counts": {}}
+    machine: dict[str, Any] = {"budget": 0, "quant": "", "refused": "", "counts": {}}
     for n in counts:
         ask = fit.Ask(GpuSpec(device, n), ENGINE, made_of.limit)
         made = _Placed([], [], [""] * len(KV_DTYPES), "", 0)
         settings: list[list[Any]] = []
         try:
-            machine["quant"] = made_of.weighed(ask).model.quant
+            at = made_of.weighed(ask)
+            machine["quant"], machine["refused"] = at.model.quant, at.stop
             made, settings = made_of.machine(ask)
             machine["budget"] = made.share or machine["budget"]
         except ArchcalcError as error:

@@ -11,11 +11,12 @@ from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.choose import Held, Own, Step, choose
 from archcalc.analysis.command import start
-from archcalc.analysis.fit import Ask, Fit, Plans, copies_cache, max_context
+from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, max_context
 from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, machines, stretching
+from archcalc.figures.checkpoint import base_dtype
 from archcalc.loader import Loaded
 
 
@@ -122,7 +123,9 @@ def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None) -> s
         elif option == "--engine":
             words = server(ask.engine).title
         elif option == "--quant":
-            words = f"weights in {found.model.quant}" + ("" if ask.quant else ", as published")
+            stored, held = _stored(found.model), found.model.quant
+            said_of = "" if ask.quant else ", as published" if stored == held else f", published in {stored}"
+            words = f"weights in {held}{said_of}"
         if words:
             said.append(f"{words} ({option})")
     return "; ".join(said)
@@ -132,8 +135,20 @@ def _unlike(best: Held, published: Held) -> str:
     """What a verdict adds where the weights are not as published."""
     if best is published or not best.found.best.fits:
         return ""
-    missing = units.format_bytes(max(0, -published.found.best.headroom_bytes))
-    return f"; with weights in {best.found.model.quant}: as published ({published.found.model.quant}) {missing} are missing"
+    other = published.found
+    missing = units.format_bytes(max(0, -other.best.headroom_bytes))
+    stored, held = _stored(other.model), other.model.quant
+    held = held if stored == held else f"{stored}, which {server(published.ask.engine).title} holds in {held} here"
+    lacks = other.best.start.limit if other.best.start.refused else f"{missing} are missing"
+    return f"; with weights in {best.found.model.quant}: as published ({held}) {lacks}"
+
+
+def _stored(model: Candidate) -> str:
+    """What the checkpoint stores floats as; the name of its quantization where it has one."""
+    if model.architecture.quantization:
+        return model.quant
+    stored = base_dtype(model.architecture)[0]
+    return {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}.get(stored, model.quant)
 
 
 def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitFormat:
@@ -196,6 +211,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
         return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU"
     if own is not None and own.tokens > fit.context_tokens:
         what = f"not even {what}"
+    if fit.start.refused:
+        return f"does not start: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0 and fit.start.starts:
         return f"does not fit: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0:

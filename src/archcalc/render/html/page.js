@@ -139,7 +139,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   };
   return {
     fits: best.fits,
-    verdict: verdict(best, device, count, tokens, concurrency, data.engine),
+    verdict: verdict(best, device, count, tokens, concurrency, data.engine, machine.refused),
     plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: machine.quant, kv_dtype: best.kvDtype },
     per_gpu: {
       memory_bytes: device.memory,
@@ -190,10 +190,10 @@ function commandOf(fit, row, dtype, tokens) {
   return filled.filter((word, i) => word === words[i] || !word.endsWith(" 0")).join(" --");
 }
 
-function verdict(best, device, count, tokens, concurrency, engine) {
+function verdict(best, device, count, tokens, concurrency, engine, refused) {
   const what = `${formatTokens(tokens)} tokens x ${concurrency} on ${count} x ${device.name} under ${engine}`;
   if (best.fits) return `fits: ${what}, ${formatBytes(best.headroom)} to spare on the fullest GPU`;
-  if (best.headroom >= 0n) return `does not start: ${what}; ${best.row[ROW.limit]}`;
+  if (best.headroom >= 0n || refused) return `does not start: ${what}; ${best.row[ROW.limit]}`;
   if (best.room < 0) {
     return `does not fit: ${what}; weights and overhead alone are ${formatBytes(BigInt(-best.room))} over on the fullest GPU`;
   }
