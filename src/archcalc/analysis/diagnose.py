@@ -461,7 +461,7 @@ def _remedies(
         return
     if predicted is None:
         return
-    missing = _missing(log, predicted)
+    missing = _missing(log, kind, predicted)
     beyond = _beyond(log, kind, predicted)
 
     def starts(each: _Try) -> Fit | None:
@@ -542,12 +542,15 @@ def _settled(log: Logged, kind: Kind, command: Command, predicted: Predicted | N
         yield from _lifted(command, {"dtype": "half"}, "the range of bfloat16: some models overflow in float16", judged)
 
 
-def _missing(log: Logged, predicted: Predicted) -> int:
+def _missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
     """How much less room the log shows than was predicted: what a change has to make up for besides."""
     room = log.term("room")
     best = predicted.best
     if room is not None:
         return max(0, best.budget.kv_room_bytes - room)
+    if kind is not None and _beyond(log, kind, predicted):
+        # The pool has the room that was predicted: what ran out lies beside it.
+        return 0
     tried = int(dict(log.figures).get("tried", 0))
     # It ran out although it was predicted to fit: all that was to spare was taken by something else, and what it tried beside.
     return best.headroom_bytes + tried if best.fits and log.failure not in (None, "one-request") else 0
@@ -671,7 +674,7 @@ def _smaller_pool(log: Logged, predicted: Predicted) -> Iterator[_Try]:
 def _shorter(log: Logged, predicted: Predicted, ask: Ask) -> Iterator[_Try]:
     """A shorter context: the longest that fits, by the log's own room where it has one."""
     best = predicted.best
-    missing = _missing(log, predicted)
+    missing = _missing(log, log.failure, predicted)
     smaller = ask
     if missing:
         device = ask.gpus.device

@@ -328,7 +328,7 @@ class _Tables:
         if ask.sequences is not None and shared.sequences is None:
             return [], [], 0
         shared = shared._replace(notes=())
-        stop = at.stop or start.limit
+        stop = at.stop or start.limit or ""
         asks = [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
         pools = [self.pooled(at, placement, asked, plan) for asked in asks]
         reasons = ["" if p.place >= 0 else p.said for p in pools]
