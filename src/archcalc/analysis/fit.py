@@ -130,7 +130,11 @@ def _cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     count = machines(ask.gpus)
     if not why and count > 1:
         why = server(ask.engine).over_machines(placement, count, model.architecture.facts.moe is not None)
-    return why or cuts_blocks(model.architecture, placement, model.options)
+    if not why and (cut := cuts_blocks(model.architecture, placement, model.options)):
+        # What is asked of a model that is published otherwise is counted at the model's own widths.
+        padded = "; a checkpoint that is published in it may be padded so that they do: ask of that one, whose config.json says its widths"
+        why = cut + (padded if ask.quant is not None else "")
+    return why
 
 
 def candidate(architecture: Architecture, ask: Ask) -> Candidate:
@@ -370,7 +374,9 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
     if not found and failed is not None:
         raise failed
     if not found:
-        raise UsageError(refused[0], "choose another split, or leave it out to have one chosen")
+        own = refused[0].startswith("quantization_config.")
+        hint = "correct the key" if own else "choose another split, or leave it out to have one chosen"
+        raise UsageError(refused[0], hint)
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
     if best.fits and (spread := _replicated(model, ask, context, found)):
