@@ -11,6 +11,7 @@ import pytest
 from archcalc.arch import parse
 from archcalc.engines.served import check
 from archcalc.engines.vllm.served import REGISTRY, lacks_format
+from archcalc.engines.vllm.start import not_built
 from archcalc.errors import UnsupportedError
 from archcalc.zoo import config
 from conftest import Run
@@ -79,8 +80,9 @@ def test_a_class_without_any_like_it_is_refused() -> None:
 
 def _packed(method: str, group: int, intermediate: int = 12288) -> dict[str, Any]:
     return {
-        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 4, "num_attention_heads": 32,
-        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": intermediate, "vocab_size": 151936, "max_position_embeddings": 40960,
+        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 4, "head_dim": 128,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": intermediate, "vocab_size": 151936,
+        "max_position_embeddings": 40960,
         "tie_word_embeddings": False, "torch_dtype": "bfloat16",
         "quantization_config": {"quant_method": method, "bits": 4, "group_size": group, "zero_point": True, "sym": True, "version": "gemm"},
     }  # fmt: skip
@@ -128,3 +130,21 @@ def test_a_published_checkpoint_may_be_padded(arguments: str, padded: bool, cli:
     """Widths of the model are not those of a checkpoint that was padded to be quantized: its config.json states its own."""
     done = cli("fit", "--gpu", "8xh100", *arguments.split())
     assert ("may be padded" in done.stderr and "config.json" in done.stderr) == padded
+
+
+@pytest.mark.parametrize(
+    ("version", "capability", "refused"),
+    [
+        (None, (7, 0), True),
+        (None, (6, 1), True),
+        ("0.19.0", (6, 1), True),
+        ("0.19.0", (7, 0), False),
+        (None, (7, 5), False),
+        (None, None, False),
+    ],
+)
+def test_gpus_older_than_published_builds(version: str | None, capability: tuple[int, int] | None, refused: bool) -> None:
+    said = not_built(version, capability)
+    assert (said is not None) == refused
+    # Volta has a way out; what is older never had code.
+    assert said is None or ("up to 0.19" in said) == (capability == (7, 0))

@@ -170,6 +170,8 @@ class Vllm(Server):
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
+        if why := start.not_built(ask.version, cuda):
+            return why
         if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
             return why
         if own is not None and (why := misnamed(REGISTRY, architecture, ask.version)):
