@@ -386,7 +386,6 @@ def test_code_of_a_repository_runs_where_it_is_asked_for(arguments: str, status:
         ),
         # docker/Dockerfile `torch_cuda_arch_list`: 7.0 is in it up to 0.19.0, and 7.5 the first since 0.20.0.
         ("llama-3.1-8b --gpu v100-pcie-32gb --engine vllm --ctx 8k", 1, "7.5 and newer, and this GPU has 7.0"),
-        ("--gpu v100-pcie-32gb -- vllm serve qwen3-4b --dtype half", 1, "7.5 and newer, and this GPU has 7.0"),
         ("llama-3.1-8b --gpu v100-pcie-32gb --engine vllm --engine-version 0.20.0 --ctx 8k", 1, "builds of 0.20.0 hold code"),
         ("llama-3.1-8b --gpu v100-pcie-32gb --engine vllm --engine-version 0.19.0 --ctx 8k", 0, "fits"),
         ("llama-3.1-8b --gpu v100-pcie-32gb --ctx 8k", 0, "under llama.cpp"),

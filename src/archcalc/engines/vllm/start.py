@@ -140,8 +140,9 @@ def cache_kernels(version: str | None, dtype: str, capability: tuple[int, int] |
 
 BUILT: tuple[tuple[tuple[int, ...], int], ...] = (((0, 20), 75), ((0,), 70))
 """Ten times the least compute capability that published wheels and images hold code for, from a release on: docker/Dockerfile
-`torch_cuda_arch_list`, which begins with 7.0 up to 0.19.0, built with CUDA 12.9, and with 7.5 since 0.20.0, built with CUDA 13.0, whose
-compiler has no Volta; CMakeLists.txt `CUDA_SUPPORTED_ARCHS` has 7.0 below CUDA 12.8 alone; 0.33, docs/getting_started/installation/gpu.cuda.inc.md, "compute capability 7.5 or higher"."""
+`torch_cuda_arch_list` begins with 7.0 up to 0.19.0, built with CUDA 12.9, and with 7.5 since 0.20.0, built with CUDA 13.0, whose
+compiler has no Volta. CMakeLists.txt `CUDA_SUPPORTED_ARCHS` has 7.0 below CUDA 12.8 alone since then; 0.33,
+docs/getting_started/installation/gpu.cuda.inc.md: "compute capability 7.5 or higher"."""
 
 
 def not_built(version: str | None, capability: tuple[int, int] | None) -> str | None:
