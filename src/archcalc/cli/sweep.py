@@ -42,7 +42,10 @@ def command(
     ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None,
     concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None,
     gpu: Annotated[
-        str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.", autocompletion=gpus)
+        str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090; all that are rented: all.", autocompletion=gpus)
+    ] = None,
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="LIST", help="Memory of each card, in place of the listed one: 22GiB,24GiB.")
     ] = None,
     engine: Annotated[
         str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.", autocompletion=engines)
@@ -78,6 +81,7 @@ def command(
         context_tokens=_items(ctx),
         concurrency=_items(concurrency),
         gpu=_items(gpu),
+        vram=_items(vram),
         engine=_items(engine),
         tp=_items(tp),
         pp=_items(pp),
