@@ -414,7 +414,9 @@ def _ask(name: str, options: dict[str, Any]) -> Any:
     command(*asked.args, **asked.kwargs)
     if len(kept.reports) != 1:
         several = options.get("gpu")
-        instead = f"archcalc.sweep with gpu={several!r} asks of all" if isinstance(several, str) else "archcalc.sweep asks of several"
+        instead = (
+            f"archcalc.sweep with gpu={several!r} asks of all" if isinstance(several, str) else "archcalc.sweep asks of several"
+        )
         raise UsageError(f"{name} is asked about one model and one machine here", f"ask once for each; {instead}")
     return kept.reports[0]
 

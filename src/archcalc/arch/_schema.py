@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from archcalc.arch._computes import USUAL, Computes
-from archcalc.arch._inert import INERT, PATTERN, says_nothing
+from archcalc.arch._inert import INERT, INERT_AT, PATTERN, says_nothing
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
 
@@ -289,7 +289,8 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     known = {*_known_keys(type(schema)), *copies(schema)}
     lost = {*stray(schema), *_contested(schema)}
     for key, value in (schema.model_extra or {}).items():
-        if key in lost or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
+        other = key in INERT_AT and value != INERT_AT[key] and not says_nothing(value)
+        if key in lost or other or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)

@@ -42,7 +42,8 @@ def command(
     ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None,
     concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None,
     gpu: Annotated[
-        str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090; all that are rented: all.", autocompletion=gpus)
+        str | None,
+        typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090; all that are rented: all.", autocompletion=gpus),
     ] = None,
     vram: Annotated[
         str | None, typer.Option("--vram", metavar="LIST", help="Memory of each card, in place of the listed one: 22GiB,24GiB.")
