@@ -9,6 +9,7 @@ from math import prod
 import pytest
 
 from archcalc.arch import parse
+from archcalc.errors import ConfigError
 from archcalc.figures.checkpoint import Entry, base_dtype, expand, inventory, published_name, storage_bytes, summary
 from archcalc.model import Architecture
 from archcalc.quant import quantizations, quantize_as
@@ -141,6 +142,11 @@ def test_entry_of_a_fused_tensor() -> None:
 def test_every_quantization_of_every_kind_of_model(repo: str, name: str) -> None:
     architecture = parse(CONFIGS[repo])
     whole = summary(quantize_as(architecture, "f32"))
+    if name.startswith("awq") and architecture.facts.hidden_size % 128:
+        # AutoAWQ asserts that groups divide the 2,880 columns.
+        with pytest.raises(ConfigError, match="group_size"):
+            summary(quantize_as(architecture, name))
+        return
     total = summary(quantize_as(architecture, name))
     assert 0 < total.bytes <= whole.bytes
     assert sum(e.elements * e.copies for e in inventory(quantize_as(architecture, name))) == total.stored

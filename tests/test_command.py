@@ -71,6 +71,10 @@ def test_every_choice_of_a_plan_is_in_its_command(model: str, engine: Any, gpu: 
     for chosen in (found.best, *found.others):
         p, got = chosen.placement, flags(start(loaded, ask, found._replace(best=chosen)).command)
         names = VLLM if engine == "vllm" else SGLANG
+        shared = engine == "sglang" and p.dp > 1 and loaded.architecture.facts.moe is not None
+        if shared:
+            # The name of 0.5.22 and later (srt/arg_groups/fields/parallel.py).
+            names = {**names, "dp": "--attn-dp-size"}
         for key, ways in (("tp", p.tp), ("pp", p.pp), ("dp", p.dp), ("dcp", p.dcp), ("ep", p.ep)):
             if key in names:
                 assert int(got.get(names[key], "1")) == ways, key
@@ -78,9 +82,8 @@ def test_every_choice_of_a_plan_is_in_its_command(model: str, engine: Any, gpu: 
             assert ("--enable-expert-parallel" in got) == (p.ep > 1)
         else:
             # Attention in data parallelism divides the ranks of --tp; replicas of a dense model have ranks of their own.
-            shared = p.dp > 1 and loaded.architecture.facts.moe is not None
             assert int(got.get("--tp", "1")) == (p.tp * p.dp if shared else p.tp)
-            assert ("--enable-dp-attention" in got) == shared
+            assert "--enable-dp-attention" not in got
         assert int(got[names["context"]]) == 4096
         assert (got.get(names["kv"]) in CACHES[engine]) == (kv is not None)
         assert float(got.get(names["utilization"], "0")) == (extra.get("utilization") or 0)
@@ -211,7 +214,11 @@ def test_several_machines_are_told_of() -> None:
     r = one("deepseek-v3", "32xh100", engine="vllm")
     assert "--nnodes 4 --node-rank 0 --master-addr <address-of-the-first-machine>" in r.command
     assert any("--node-rank 1 to 3 --headless" in note for note in r.notes)
-    old = one("deepseek-v3", "32xh100", engine="vllm", version="0.11.0")
+    replicas = one("deepseek-v3", "32xh100", engine="vllm", version="0.11.0")
+    here = replicas.plan.dp // 4
+    assert f"--data-parallel-size-local {here} --data-parallel-address <address-of-the-first-machine>" in replicas.command
+    assert any(f"--headless --data-parallel-start-rank {here}" in note for note in replicas.notes)
+    old = one("llama-3.1-70b", "32xh100", engine="vllm", version="0.11.0")
     assert "--distributed-executor-backend ray" in old.command
     assert any("ray start" in note for note in old.notes)
 

@@ -296,3 +296,96 @@ def test_an_absurd_number_of_ranks_is_no_hang(cli: Run, tmp_path: Path) -> None:
     )
     found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
     assert (status, found["kind"]) == (1, "heads")
+
+
+def of_sglang(share: float | None, lines: str, context: int | None = None, *, tried: int = 2376, free: int = 1229) -> str:
+    held = f", mem_fraction_static={share}" if share else ""
+    held += f", context_length={context}" if context else ""
+    return (
+        f"[2025-11-01 12:00:00] server_args=ServerArgs(model_path='qwen3-8b', tp_size=1{held})\n{lines}"
+        f"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate {tried} MiB. GPU 0 has a total capacity of 23.52 GiB of which"
+        f" {free} MiB is free. Including non-PyTorch memory, this process has {23.52 - free / 1024:.2f} GiB memory in use.\n"
+    )
+
+
+LOADED = "Load weight begin. avail mem=23.0 GB\nLoad weight end. type=Qwen3ForCausalLM, avail mem=7.7 GB, mem usage=15.3 GB.\n"
+POOL = LOADED + "Memory pool end. avail mem=2.1 GB\n"
+SERVED = POOL + "The server is fired up and ready to roll!\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "first", "never"),
+    [
+        # SGLang 0.5.23, srt/model_executor/pool_configurator.py: weights and pool fill the fraction whatever a token takes, so what runs
+        # out beside them is what a smaller fraction leaves; neither the type of the cache nor a shorter context does.
+        (of_sglang(0.9, ""), "memory", "--mem-fraction-static 0.8", "fp8_e4m3 --tp"),
+        (
+            of_sglang(0.9, POOL + "  File cuda_graph_runner.py, in capture\n"),
+            "capturing",
+            "--mem-fraction-static 0.8",
+            "fp8_e4m3 --tp",
+        ),
+        (of_sglang(0.9, SERVED, 8192), "serving", "--mem-fraction-static 0.8", "fp8_e4m3 --tp --context-length 4"),
+        (of_sglang(None, SERVED, 4096, tried=900, free=700), "serving", "--mem-fraction-static 0.", "fp8_e4m3 --tp"),
+        # A pool that is used up holds more of smaller tokens, and shorter requests.
+        (
+            of_sglang(
+                0.9, SERVED.replace("ready to roll!\n", "ready to roll!\nPrefill out of memory. Try to lower your batch size.\n")
+            ),
+            "pool",
+            "fp8_e4m3",
+            "--mem-fraction-static 0.8",
+        ),
+        # What the process holds is less than the weights: they are what ran out, whatever the fraction.
+        (
+            of_sglang(0.9, "Load weight begin. avail mem=12.0 GB\n", tried=96, free=12),
+            "loading",
+            "--tp",
+            "fp8_e4m3 --context-length",
+        ),
+        # vLLM 0.33, v1/core/kv_cache_utils.py: without a single block neither the type nor the length of a request matters.
+        (
+            HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "gpu_memory_utilization": 0.6}, weights=15.27)
+            + "ValueError: No available memory for the cache blocks. Try increasing gpu_memory_utilization.\n",
+            "no-cache",
+            "--gpu-memory-utilization 0.95",
+            "--kv-cache-dtype",
+        ),
+        # A profiling run takes no part of the pool and none of the graphs.
+        (
+            HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "max_num_batched_tokens": 65536}, weights=15.27)
+            + "  in profile_run\n"
+            + OOM.format(tried=2320, free=1200),
+            "profiling",
+            "--max-num-",
+            "--kv-cache-dtype --enforce-eager --gpu-memory-utilization",
+        ),
+        (
+            HEAD.format(
+                version="0.19.0", args={"model": "qwen3-8b", "max_model_len": 8192, "gpu_memory_utilization": 0.97}, weights=15.27
+            )
+            + "INFO: Application startup complete.\nINFO: Uvicorn running on http://0.0.0.0:8000\n"
+            + OOM.format(tried=640, free=100),
+            "serving",
+            "--gpu-memory-utilization 0.9",
+            "--kv-cache-dtype fp8 --tensor-parallel-size",
+        ),
+        (
+            HEAD.format(
+                version="0.19.0", args={"model": "qwen3-8b", "max_model_len": 8192, "gpu_memory_utilization": 0.97}, weights=15.27
+            )
+            + "RuntimeError: CUDA out of memory occurred when warming up sampler with 1024 dummy requests.\n",
+            "sampling",
+            "--max-num-seqs",
+            "--kv-cache-dtype fp8 --tensor-parallel-size",
+        ),
+    ],
+)
+def test_a_change_frees_what_ran_out(cli: Run, tmp_path: Path, text: str, kind: str, first: str, never: str) -> None:
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert found["kind"] == kind
+    lines = [r["command"] for r in found["remedies"]]
+    assert any(first in line for line in lines), lines
+    assert not [line for line in lines for word in never.split(" --") if f"--{word.removeprefix('--')}" in line or word in line], (
+        lines
+    )

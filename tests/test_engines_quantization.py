@@ -374,8 +374,22 @@ def test_code_of_a_repository_runs_where_it_is_asked_for(arguments: str, status:
         ("deepseek-v3.2 --gpu 8xh200 --ctx 8k", 0, ""),
         ("deepseek-v3.2 --gpu 8xrtx-pro-6000-blackwell-server --ctx 8k --engine-version 0.23.0", 1, "compute capability 12.x"),
         # `get_min_capability` of the schemes of compressed-tensors.
-        ("llama-3.1-8b --gpu v100-pcie-32gb --quant w4a16 --engine vllm --ctx 8k", 1, "pack-quantized from compute capability 7.5"),
-        ("llama-3.1-8b --gpu v100-pcie-32gb --quant int8 --engine vllm --ctx 8k", 1, "int-quantized from compute capability 7.5"),
+        (
+            "llama-3.1-8b --gpu v100 --quant w4a16 --engine vllm --engine-version 0.19.0 --ctx 8k",
+            1,
+            "pack-quantized from compute capability 7.5",
+        ),
+        (
+            "llama-3.1-8b --gpu v100 --quant int8 --engine vllm --engine-version 0.19.0 --ctx 8k",
+            1,
+            "int-quantized from compute capability 7.5",
+        ),
+        # docker/Dockerfile `torch_cuda_arch_list`: 7.0 is in it up to 0.19.0, and 7.5 the first since 0.20.0.
+        ("llama-3.1-8b --gpu v100-pcie-32gb --engine vllm --ctx 8k", 1, "7.5 and newer, and this GPU has 7.0"),
+        ("llama-3.1-8b --gpu v100-pcie-32gb --engine vllm --engine-version 0.20.0 --ctx 8k", 1, "builds of 0.20.0 hold code"),
+        ("llama-3.1-8b --gpu v100-pcie-32gb --engine vllm --engine-version 0.19.0 --ctx 8k", 0, "fits"),
+        ("llama-3.1-8b --gpu v100-pcie-32gb --ctx 8k", 0, "under llama.cpp"),
+        ("llama-3.1-8b --gpu t4 --engine vllm --quant w4a16 --ctx 8k", 0, "fits"),
         ("llama-3.1-8b --gpu t4 --quant w4a16 --engine vllm --ctx 4k --engine-version 0.11.2", 1, "from compute capability 8"),
         ("llama-3.1-8b --gpu t4 --quant w4a16 --engine vllm --ctx 4k --engine-version 0.12.0", 0, ""),
         # llama.cpp, src/llama-quant.cpp: FP4 is not quantized anew, and the converter keeps it.

@@ -11,6 +11,7 @@ import pytest
 from archcalc.arch import parse
 from archcalc.engines.served import check
 from archcalc.engines.vllm.served import REGISTRY, lacks_format
+from archcalc.engines.vllm.start import not_built
 from archcalc.errors import UnsupportedError
 from archcalc.zoo import config
 from conftest import Run
@@ -75,3 +76,75 @@ def test_a_class_without_any_like_it_is_refused() -> None:
     assert "Transformers backend" in check(REGISTRY, made._replace(coded=True), None)[0]
     # transformers makes it, whatever its task.
     assert "Transformers backend" in check(REGISTRY, made._replace(classes=("CLIPTextModelWithProjection",)), None)[0]
+
+
+def _packed(method: str, group: int, intermediate: int = 12288) -> dict[str, Any]:
+    return {
+        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 4, "head_dim": 128,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": intermediate, "vocab_size": 151936,
+        "max_position_embeddings": 40960,
+        "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+        "quantization_config": {"quant_method": method, "bits": 4, "group_size": group, "zero_point": True, "sym": True, "version": "gemm"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "group", "intermediate", "said"),
+    [
+        # AutoAWQ 0.2.9, awq/modules/linear/gemm.py: the width is asserted to be a multiple of the group, so there is no such file.
+        ("inspect", "awq", 100, 12288, "quantization_config.group_size is 100"),
+        ("fit --gpu h100 --engine vllm --ctx 4k", "awq", 128, 12300, "quantization_config.group_size is 128"),
+        # vLLM 0.22 to 0.33, auto_gptq.py: `verify_marlin_supported` takes four groups, and the shapes whole ones.
+        ("fit --gpu h100 --engine vllm --ctx 4k", "gptq", 16, 12288, "quantization_config.group_size is 16"),
+        ("fit --gpu h100 --engine vllm --ctx 4k", "gptq", 128, 12300, "12,300 columns of mlp.down_proj.weight"),
+        # Before, other groups ran on kernels of their own, whole ones alone.
+        ("fit --gpu h100 --engine vllm --ctx 4k --engine-version 0.21.0", "gptq", 16, 12288, ""),
+        (
+            "fit --gpu h100 --engine vllm --ctx 4k --engine-version 0.21.0",
+            "gptq",
+            128,
+            12300,
+            "12,300 columns of mlp.down_proj.weight",
+        ),
+        # SGLang 0.5.23, quantization/gptq/schemes/gptq_linear.py.
+        ("fit --gpu h100 --engine sglang --ctx 4k", "gptq", 128, 12300, "12,300 columns of mlp.down_proj.weight"),
+        ("fit --gpu h100 --engine vllm --ctx 4k", "gptq", -1, 12300, ""),
+        ("fit --gpu h100 --engine vllm --ctx 4k", "awq", 64, 12288, ""),
+    ],
+)
+def test_groups_that_do_not_divide(
+    command: str, method: str, group: int, intermediate: int, said: str, cli: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(_packed(method, group, intermediate)))
+    done = cli(*command.split(), "config.json")
+    told = " ".join((done.stdout + done.stderr).split())
+    assert (done.returncode != 0) == bool(said), told[:400]
+    assert said in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "padded"),
+    [("qwen2.5-72b-instruct --quant awq --tp 8", True), ("qwen2.5-72b-instruct --quant fp8 --tp 8", False)],
+)
+def test_a_published_checkpoint_may_be_padded(arguments: str, padded: bool, cli: Run) -> None:
+    """Widths of the model are not those of a checkpoint that was padded to be quantized: its config.json states its own."""
+    done = cli("fit", "--gpu", "8xh100", *arguments.split())
+    assert ("may be padded" in done.stderr and "config.json" in done.stderr) == padded
+
+
+@pytest.mark.parametrize(
+    ("version", "capability", "refused"),
+    [
+        (None, (7, 0), True),
+        (None, (6, 1), True),
+        ("0.19.0", (6, 1), True),
+        ("0.19.0", (7, 0), False),
+        (None, (7, 5), False),
+        (None, None, False),
+    ],
+)
+def test_gpus_older_than_published_builds(version: str | None, capability: tuple[int, int] | None, refused: bool) -> None:
+    said = not_built(version, capability)
+    assert (said is not None) == refused
+    # Volta has a way out; what is older never had code.
+    assert said is None or ("up to 0.19" in said) == (capability == (7, 0))

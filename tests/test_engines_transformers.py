@@ -85,7 +85,7 @@ def test_caches_are_of_the_dtype_that_the_weights_are_loaded_in(keys: dict[str, 
     assert made.bytes == allocate(parse(deepseek()), Workload(10, 1, held)).bytes
 
 
-def test_a_config_without_a_dtype_has_a_cache_in_half_precision_and_says_so() -> None:
+def test_a_config_without_a_dtype_has_a_cache_as_its_weights_are_published_and_says_so() -> None:
     """DynamicCache of GPT-Neo holds every token of its local layers too: 32 layers x 2 x 2,560 x 2,048 tokens of two bytes."""
     neo = parse(
         {
@@ -94,7 +94,8 @@ def test_a_config_without_a_dtype_has_a_cache_in_half_precision_and_says_so() ->
         }
     )  # fmt: skip
     made = allocate(neo, Workload(2048))
-    assert (made.dtype, made.bytes) == ("bf16", 671_088_640)
+    assert (made.dtype, made.bytes) == ("fp32", 2 * 671_088_640)
+    assert allocate(neo, Workload(2048, 1, "bf16")).bytes == 671_088_640
     assert "the config states no dtype" in made.notes[0]
     assert "window - 1" not in made.rule
     # Weights that are loaded settle it: torch's default, and keys and values in it.

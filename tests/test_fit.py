@@ -496,3 +496,103 @@ def test_what_does_not_fit_sets_no_flags(arguments: str, cli: Run) -> None:
         ).stdout
     )
     assert not small["fits"] and any("serves sequences of up to so many" in note for note in small["notes"])
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+@pytest.mark.parametrize(
+    ("name", "gpu", "replicated"),
+    [
+        # vLLM's recipes for these name a strategy of data-parallel attention with spread experts (recipes/models, `single_node_dep`,
+        # `multi_node_dep`), SGLang's guide of DP attention the same for models with latent attention.
+        ("deepseek-v3", "16xh200", True),
+        ("deepseek-v3", "8xh200", True),
+        ("kimi-k2", "16xh200", True),
+        ("deepseek-v2-lite", "4xh100", True),
+        # Keys and values by head are divided by tensor parallelism.
+        ("qwen3-30b-a3b", "8xh100", False),
+        ("mixtral-8x7b", "8xh100", False),
+        ("llama-3.1-70b", "8xh100", False),
+    ],
+)
+def test_a_latent_cache_is_not_copied_where_experts_can_be_spread(name: str, gpu: str, replicated: bool, engine: Any) -> None:
+    spec = hardware.parse_spec(gpu)
+    ask = Ask(spec, engine, 16384)
+    r = fit_report(load(name), ask)
+    assert r.fits and r.plan.tp * r.plan.pp * r.plan.dp == spec.count
+    assert (r.plan.dp > 1) == replicated, r.plan
+    assert brief_plan(name, ask) == r.plan
+    if not replicated:
+        return
+    assert r.plan.ep == spec.count and r.plan.pp == 1
+    other = r.runners_up[0]
+    assert other.plan.dp == 1 and other.max_concurrency < r.max_concurrency
+    for named in ("copy of the latent cache", "exchange of tokens", f"{other.max_concurrency:,.1f} sequences"):
+        assert named in r.why
+    assert ("over the network" in r.why) == (spec.count > spec.device.per_machine)
+
+
+def brief_plan(name: str, ask: Ask) -> Any:
+    return fit_report(load(name), ask, brief=True).plan
+
+
+def test_where_replicas_hold_less_tensor_parallelism_stays() -> None:
+    """The weights of each replica's attention can leave less than they save: what is chosen holds the most of both."""
+    tight = 0
+    for name, gpu in (("deepseek-v3", "8xh200"), ("deepseek-v3", "16xh100"), ("kimi-k2", "16xh100"), ("deepseek-v2", "8xh100")):
+        found = plans(architecture(name), Ask(hardware.parse_spec(gpu), "vllm", 4096), alternatives=8)
+        if found.best.fits:
+            assert all(f.max_concurrency <= found.best.max_concurrency or f.placement.pp > 1 for f in found.others if f.fits)
+            tight += 1
+    assert tight
+
+
+@pytest.mark.parametrize(
+    ("engine", "command"),
+    [
+        ("vllm", "vllm serve deepseek-v3 -tp 2 -dp 4 -ep"),
+        ("sglang", "python -m sglang.launch_server --model-path deepseek-v3 --tp 8 --attn-dp-size 4 --ep-size 8"),
+        ("sglang", "python -m sglang.launch_server --model-path deepseek-v3 --tp 8 --dp-size 4 --enable-dp-attention --ep-size 8"),
+    ],
+)
+def test_replicas_of_attention_in_an_engines_own_words(engine: str, command: str, cli: Run) -> None:
+    got = json.loads(cli("fit", "--gpu", "8xh200", "--format", "json", "--", *command.split()).stdout)
+    assert (got["plan"]["tp"], got["plan"]["dp"], got["plan"]["ep"]) == (2, 4, 8)
+    assert not got["options"]["unmodelled"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "starts", "weights", "cache", "gib"),
+    [
+        # vLLM 0.33, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`, `_check_valid_dtype`: refused in float16 on any GPU, whatever fits.
+        ("--gpu t4 -- vllm serve gemma-3-4b --dtype half", "vLLM refuses float16", "fp16", "fp16", 8.57),
+        ("--gpu t4 -- vllm serve gemma-2-2b --dtype half", "vLLM refuses float16", "fp16", "fp16", 4.9),
+        ("--gpu h100 -- vllm serve gemma-3-4b --dtype float16", "vLLM refuses float16", "fp16", "fp16", 8.57),
+        # platforms/cuda.py `check_if_supports_dtype`.
+        ("--gpu t4 -- vllm serve gemma-3-12b --dtype bfloat16", "compute capability 8.0", "bf16", "bf16", 24.0),
+        ("--gpu t4 --engine vllm --quant fp16 --ctx 4k gemma-3-4b", "vLLM refuses float16", "fp16", "fp16", 8.57),
+        # What is asked for is what is held, in the cache too: `--dtype float32` is in the command.
+        ("--gpu h100 --engine vllm --quant fp32 --ctx 4k qwen3-0.6b", "", "fp32", "fp32", 2.28),
+        ("--gpu h100 -- vllm serve qwen3-0.6b --dtype float32 --max-model-len 4096", "", "fp32", "fp32", 2.28),
+        # Left to vLLM, what is not run in either half precision is widened (`_resolve_auto_dtype`).
+        ("--gpu a100 -- vllm serve gemma-3-4b", "", "bf16", "bf16", 8.57),
+    ],
+)
+def test_words_of_a_plan_agree_with_its_bytes(arguments: str, starts: str, weights: str, cache: str, gib: float, cli: Run) -> None:
+    got = json.loads(cli("fit", "--format", "json", *arguments.split()).stdout)
+    assert (got["plan"]["quant"], got["plan"]["kv_dtype"]) == (weights, cache)
+    assert got["per_gpu"]["weights_bytes"] / 2**30 == pytest.approx(gib, rel=0.03)
+    assert got["fits"] == (not starts)
+    if starts:
+        assert got["verdict"].startswith("does not start: ") and starts in got["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("gemma-3-4b --gpu t4 --ctx 4k", "as published (bf16, which vLLM holds in fp32 here)"),
+        ("qwen3-8b --gpu t4 --engine vllm --ctx 4k", "as published (bf16, which vLLM holds in fp16 here)"),
+        ("qwen3-32b --gpu 4090 --engine vllm --ctx 4k", "as published (bf16)"),
+    ],
+)
+def test_as_published_is_what_was_published(arguments: str, said: str, cli: Run) -> None:
+    assert said in json.loads(cli("fit", "--format", "json", *arguments.split()).stdout)["verdict"]

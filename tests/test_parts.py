@@ -167,3 +167,24 @@ def test_a_thinker_is_read_and_its_tensors_keep_its_name() -> None:
     thinker = {**row["config"]["thinker_config"], "classify_num": 5000}
     aligner = parse({**row["config"], "thinker_config": thinker})
     assert sum(t.elements * n for _, t, n in aligner.each_tensor() if t.counted) == row["total"] + 5000 * 1024
+
+
+@pytest.mark.parametrize(
+    ("config", "total"),
+    [
+        # Built by transformers 5.24 without weights: widths that eight heads do not divide, of which each class rounds other parts down.
+        ({"model_type": "dbrx", "d_model": 100, "n_heads": 8, "n_layers": 2, "attn_config": {"kv_n_heads": 2},
+          "ffn_config": {"ffn_hidden_size": 64, "moe_num_experts": 4, "moe_top_k": 2}}, 404_500),
+        ({"model_type": "olmoe"}, 412_796),
+        ({"model_type": "flex_olmo"}, 412_788),
+    ],
+)  # fmt: skip
+def test_widths_that_heads_do_not_divide(config: dict[str, Any], total: int) -> None:
+    from archcalc.analysis.params import components
+
+    plain = {
+        "hidden_size": 100, "num_attention_heads": 8, "num_key_value_heads": 4, "num_hidden_layers": 2, "intermediate_size": 64,
+        "num_experts": 4, "num_experts_per_tok": 2,
+    }  # fmt: skip
+    made = parse({**({} if "d_model" in config else plain), "vocab_size": 1000, **config})
+    assert sum(c.total for c in components(made)) == total

@@ -159,3 +159,18 @@ def test_a_listed_card_with_another_memory_is_that_card_in_every_command(argumen
     done = run(*arguments.split(), "--offline")
     assert done.returncode == status, done.stderr
     assert said in " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize("gpu", ["2x4090", "h100", "4090", "8xh100", "t4"])
+def test_what_is_given_instead_differs(gpu: str, cli: Run) -> None:
+    """A reason compares what differs as it is printed, and sequences of one length alone."""
+    got = json.loads(cli("pick", "--gpu", gpu, "--format", "json").stdout)
+    traded = [part for line in got["why"] if " instead: " in line for part in line.partition(": ")[2].split(", ")]
+    pairs = [part.split(" in place of ") for part in traded if " in place of " in part]
+    assert pairs
+    for new, old in pairs:
+        assert new.split()[0] != old.split()[0], (new, old)
+    by_name = {p["name"]: p for p in got["runners_up"]}
+    for line in got["why"]:
+        if " sequences in place of " in line:
+            assert by_name[line.split()[0]]["context_tokens"] == got["best"]["context_tokens"]

@@ -75,7 +75,7 @@ def test_the_command_carries_the_flag_that_lifts_a_limit(arguments: str, flag: s
     ("arguments", "limit", "flag"),
     [
         ("llama-3.1-8b --gpu h100 --utilization 1", "share of 1", "--gpu-memory-utilization 0.99"),
-        ("llama-3.1-8b --gpu v100 --quant awq --ctx 8k", "compute capability 7.5", None),
+        ("llama-3.1-8b --gpu v100 --quant awq --ctx 8k --engine vllm --engine-version 0.19.0", "compute capability 7.5", None),
         ("llama-3.1-8b --gpu t4 --quant fp8 --ctx 2k --engine-version 0.12.0", "compute capability 8", None),
         ("llama-3.1-8b --gpu h100 --engine llama.cpp --concurrency 300 --ctx 512", "256 sequences", "-np 256"),
         ("llama-3.1-8b --gpu 32xh100 --engine llama.cpp --ctx 512", "16 GPUs", None),
@@ -305,7 +305,17 @@ def test_a_number_that_was_never_released_is_told_of() -> None:
         ("llama-3.1-8b --gpu 20xh100 --ctx 8k", "--distributed-executor-backend ray"),
         ("llama-3.1-8b --gpu 12x4090 --ctx 8k", "--distributed-executor-backend ray"),
         ("llama-3.1-8b --gpu 16xh100 --ctx 8k", "--nnodes 2"),
-        ("qwen3-30b-a3b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang", "--enable-dp-attention"),
+        ("qwen3-30b-a3b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang", "--attn-dp-size 2"),
+        (
+            "qwen3-30b-a3b --gpu 16xh100 --dp 2 --ctx 8k --engine sglang --engine-version 0.5.20",
+            "--dp-size 2 --enable-dp-attention",
+        ),
+        # Replicas lie on the nodes of one command since 0.11.1; before, each machine is told of its own (its docs/serving/).
+        ("qwen3-30b-a3b --gpu 16xh100 --dp 16 --ctx 8k", "--data-parallel-size 16"),
+        (
+            "qwen3-30b-a3b --gpu 16xh100 --dp 16 --ctx 8k --engine-version 0.10.0",
+            "--data-parallel-size-local 8 --data-parallel-address",
+        ),
     ],
 )
 def test_several_machines_hold_what_the_command_gives_them(arguments: str, splits: str, run: Run) -> None:
@@ -333,8 +343,8 @@ def test_what_does_not_lie_on_the_machines_is_refused(arguments: str, said: str,
     ("arguments", "held", "fits"),
     [
         # vLLM 0.30, config/model.py `_FLOAT16_NOT_SUPPORTED_MODELS`: where there is no bfloat16 these are loaded in float32.
-        ("gemma-3-12b --gpu v100-sxm2-32gb --ctx 4k", "fp32", False),
-        ("gemma-2-9b --gpu v100-sxm2-32gb --ctx 4k", "fp32", False),
+        ("gemma-3-12b --gpu v100-sxm2-32gb --ctx 4k --engine vllm --engine-version 0.19.0", "fp32", False),
+        ("gemma-2-9b --gpu v100-sxm2-32gb --ctx 4k --engine vllm --engine-version 0.19.0", "fp32", False),
         ("qwen2.5-3b --gpu t4 --ctx 4k", "fp16", True),
         ("gemma-3-4b --gpu 4090 --ctx 4k", "bf16", True),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import archcalc
+from archcalc import hardware
 from archcalc import sweep as sweep_library
 from archcalc.analysis import sweep
 from archcalc.errors import UsageError
@@ -232,3 +233,65 @@ def test_a_value_of_a_key_may_be_json_with_commas(cli: Run) -> None:
     assert all(row["error"] is None for row in rows)
     made = archcalc.sweep("qwen3-8b", ctx="1k", set={"rope_scaling": f"null,{scaled}", "max_position_embeddings": 131072})
     assert made.to_dict() == rows
+
+
+def test_machines_that_are_rented_and_cards_of_another_size(cli: Run) -> None:
+    """`--gpu all` asks of the machines that `fit --gpu all` asks of, and `--vram` of the same card as `fit --vram`."""
+    rows = [json.loads(line) for line in cli("sweep", "qwen3-8b", "--gpu", "all", "--ctx", "4k").stdout.splitlines()]
+    named = {(spec.device.id, spec.count) for spec in hardware.rented()}
+    assert {(hardware.parse_spec(r["gpu"]).device.id, hardware.parse_spec(r["gpu"]).count) for r in rows} == named
+    line = cli("sweep", "qwen3-8b", "--gpu", "5090", "--vram", "28GiB,31.5GiB", "--ctx", "4k").stdout.splitlines()
+    found = {r["vram"]: r["headroom_bytes"] for r in map(json.loads, line)}
+    for size, headroom in found.items():
+        fit = json.loads(cli("fit", "qwen3-8b", "--gpu", "5090", "--vram", size, "--ctx", "4k", "--format", "json").stdout)
+        assert fit["per_gpu"]["headroom_bytes"] == headroom
+    assert len(set(found.values())) == 2
+    alone = json.loads(cli("sweep", "qwen3-8b", "--vram", "24GiB", "--ctx", "4k").stdout)
+    assert (alone["gpu"], alone["fits"]) == ("24GiB", True)
+    wrong = cli("sweep", "qwen3-8b", "--gpu", "5090", "--vram", "80GiB", "--ctx", "4k")
+    assert wrong.returncode == 1 and "has 31.3 GiB" in wrong.stderr
+
+
+def test_a_question_of_one_machine_names_the_one_of_all() -> None:
+
+    with pytest.raises(UsageError) as error:
+        archcalc.fit("gpt2", gpu="h100,h200", ctx="1k", offline=True)
+    assert "archcalc.sweep with gpu='h100,h200'" in str(error.value.hint)
+    assert len(archcalc.sweep("gpt2", gpu="h100,h200", ctx="1k")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        ("inspect gpt2 --format csv", True),
+        ("kv gpt2 --format csv", True),
+        ("fit gpt2 --gpu h100 --format csv", True),
+        ("fit gpt2 --gpu h100 --format html", True),
+        ("inspect gpt2 --format json", False),
+        ("kv gpt2 --format markdown", False),
+        ("fit gpt2 --gpu h100 --format json", False),
+    ],
+)
+def test_formulas_are_refused_where_a_format_has_no_place_for_them(arguments: str, refused: bool, cli: Run) -> None:
+    done = cli(*arguments.split(), "--explain")
+    assert (done.returncode == 2) == refused
+    assert ("--explain has no place" in done.stderr) == refused
+
+
+@pytest.mark.parametrize(("name", "cached"), [("gpt2", "fp32"), ("qwen3-8b", "bf16")])
+def test_a_cache_is_of_the_dtype_that_weights_are_loaded_in(name: str, cached: str, cli: Run) -> None:
+    """transformers loads what is published, whether one asks for the cache alone or for the fit."""
+    kv = json.loads(cli("kv", name, "--engine", "transformers", "--ctx", "1k", "--format", "json").stdout)
+    fit = json.loads(cli("fit", name, "--engine", "transformers", "--gpu", "h100", "--ctx", "1k", "--format", "json").stdout)
+    assert kv["dtype"] == fit["plan"]["kv_dtype"] == cached
+    assert kv["bytes"] == fit["per_gpu"]["kv_needed_bytes"]
+
+
+@pytest.mark.parametrize("value", [1, 2])
+def test_a_key_that_some_pass_over_is_named_where_it_says_something(value: int, cli: Run) -> None:
+    """vLLM 0.33, models/deepseek_v2.py `DeepseekV2DecoderLayer`: every second layer alone has experts then; transformers passes it over."""
+    got = json.loads(cli("inspect", "deepseek-v3", "--set", f"moe_layer_freq={value}", "--format", "json").stdout)
+    assert got["status"] == "counted"
+    fit = json.loads(cli("fit", "deepseek-v3", "--set", f"moe_layer_freq={value}", "--gpu", "16xh200", "--format", "json").stdout)
+    for notes in (got["notes"], fit["notes"]):
+        assert any(note.startswith("moe_layer_freq is 2: ") for note in notes) == (value == 2)

@@ -425,7 +425,11 @@ def _ask(name: str, options: dict[str, Any]) -> Any:
     asked.apply_defaults()
     command(*asked.args, **asked.kwargs)
     if len(kept.reports) != 1:
-        raise UsageError(f"{name} is asked about one model and one machine here", "ask once for each, or use archcalc.sweep")
+        several = options.get("gpu")
+        instead = (
+            f"archcalc.sweep with gpu={several!r} asks of all" if isinstance(several, str) else "archcalc.sweep asks of several"
+        )
+        raise UsageError(f"{name} is asked about one model and one machine here", f"ask once for each; {instead}")
     return kept.reports[0]
 
 

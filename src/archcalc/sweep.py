@@ -44,6 +44,7 @@ def rows(
     isl: Sequence[Number] | None = None,
     osl: Sequence[Number] | None = None,
     gpu: Sequence[str] | None = None,
+    vram: Sequence[Number] | None = None,
     engine: Sequence[str] | None = None,
     tp: Sequence[Number] | None = None,
     pp: Sequence[Number] | None = None,
@@ -60,7 +61,7 @@ def rows(
     (a model that does not exist, heads that do not divide) is told in their `error`.
     """
     made, overrides = axes(
-        source=source, context_tokens=context_tokens, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, engine=engine, tp=tp, pp=pp,
+        source=source, context_tokens=context_tokens, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp, pp=pp,
         ep=ep, dp=dp, quant=quant, kv_dtype=kv_dtype, set=set,
     )  # fmt: skip
     return _sweep.grid(made, overrides)
@@ -99,6 +100,11 @@ def axes(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
             raise UsageError(f"{name} is {values!r}: a list of values was expected", 'such as ["4k", "32k"]')
         found[name] = [read(value) for value in values]
+    if "gpu" in found:
+        found["gpu"] = list(dict.fromkeys(each for text in found["gpu"] for each in (_rented() if _all(text) else (text,))))
+    elif "vram" in found:
+        # A card that is not listed goes by its memory.
+        found["gpu"] = found.pop("vram")
     overrides = {key: list(values) for key, values in (named.pop("set", None) or {}).items()}
     if named:
         raise UsageError(f"{next(iter(named))} is no axis of a sweep", f"one of {', '.join(_READ)}, set")
@@ -218,8 +224,27 @@ def _gpu(text: str) -> str:
             "--gpu here: the rows of a sweep mean the same on every machine, and name theirs",
             "`archcalc fit SOURCE --gpu here` says which this one is; a card that is not listed goes by its memory: --gpu 24GiB",
         )
-    hardware.parse_spec(text)
+    if not _all(text):
+        hardware.parse_spec(text)
     return text
+
+
+def _all(text: str) -> bool:
+    return text.strip().lower() == "all"
+
+
+def _rented() -> list[str]:
+    """The machines that `archcalc fit --gpu all` asks of, each as a row names it."""
+    from archcalc import hardware
+    from archcalc.analysis.advice import named
+
+    texts = (named(spec.device, spec.count).removeprefix("--gpu ") for spec in hardware.rented())
+    return [text for text in texts if text]
+
+
+def _vram(value: Number) -> str:
+    units.parse_bytes(str(value))
+    return str(value)
 
 
 def _quant(text: str | None) -> str | None:
@@ -238,6 +263,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "isl": _tokens,
     "osl": _tokens,
     "gpu": _gpu,
+    "vram": _vram,
     "engine": _engine,
     "tp": _number,
     "pp": _number,
@@ -300,6 +326,7 @@ class Sweep(ModuleType):
         isl: Number | Sequence[Number] | None = None,
         osl: Number | Sequence[Number] | None = None,
         gpu: str | Sequence[str] | None = None,
+        vram: Number | Sequence[Number] | None = None,
         engine: str | Sequence[str] | None = None,
         tp: Number | Sequence[Number] | None = None,
         pp: Number | Sequence[Number] | None = None,
@@ -316,7 +343,7 @@ class Sweep(ModuleType):
         A sweep never touches the network, with `offline` or without.
         """
         made = asked(
-            source=source, ctx=ctx, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp,
+            source=source, ctx=ctx, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp,
             quant=quant, kv_dtype=kv_dtype, set=set, offline=offline,
         )  # fmt: skip
         return Table({**row, "source": str(row["source"])} for row in run_all(_sweep.grid(*made)))

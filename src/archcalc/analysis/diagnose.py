@@ -463,20 +463,21 @@ def _remedies(
         return
     if predicted is None:
         return
-    missing = _missing(log, predicted)
+    missing = _missing(log, kind, predicted)
+    beyond = _beyond(log, kind, predicted)
 
     def starts(each: _Try) -> Fit | None:
         try:
             best = plans(predicted.loaded.architecture, each.ask, alternatives=0).best
         except ArchcalcError:
             return None
-        if log.engine == "sglang" and kind in _BEYOND:
-            # It serves with a cache smaller than the context.
-            return best if best.start.starts and best.budget.kv_room_bytes > missing else None
+        if log.engine == "sglang" and beyond:
+            # It serves with a cache smaller than the context, and what is left outside the pool is what a smaller share is for.
+            return best if best.start.starts and best.budget.kv_room_bytes > 0 else None
         return best if best.fits and best.headroom_bytes >= missing else None
 
     small, short, more = list[report.Remedy](), list[_Try](), list[report.Remedy]()
-    for tried in _tries(log, kind, predicted):
+    for tried in _tries(log, kind, predicted, beyond=beyond):
         if shorter and set(tried.changes) == {"context_tokens"}:
             continue
         each, best = tried, starts(tried)
@@ -543,24 +544,42 @@ def _settled(log: Logged, kind: Kind, command: Command, predicted: Predicted | N
         yield from _lifted(command, {"dtype": "half"}, "the range of bfloat16: some models overflow in float16", judged)
 
 
-def _missing(log: Logged, predicted: Predicted) -> int:
+def _missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
     """How much less room the log shows than was predicted: what a change has to make up for besides."""
     room = log.term("room")
     best = predicted.best
     if room is not None:
         return max(0, best.budget.kv_room_bytes - room)
+    if kind is not None and _beyond(log, kind, predicted):
+        # The pool has the room that was predicted: what ran out lies beside it.
+        return 0
     tried = int(dict(log.figures).get("tried", 0))
     # It ran out although it was predicted to fit: all that was to spare was taken by something else, and what it tried beside.
     return best.headroom_bytes + tried if best.fits and log.failure not in (None, "one-request") else 0
 
 
-def _tries(log: Logged, kind: Kind, predicted: Predicted) -> Iterator[_Try]:
+def _beyond(log: Logged, kind: Kind, predicted: Predicted) -> bool:
+    """Whether memory ran out beside a pool that was made. Where the log does not name the place, the process tells by what it holds: the
+    engine's whole share, which weights and what a step takes do not fill by the prediction."""
+    if kind in _BEYOND:
+        return True
+    if kind != "memory" or log.engine not in ("vllm", "sglang") or not log.memory_bytes:
+        return False
+    figures, budget = dict(log.figures), predicted.best.budget
+    held = figures.get("in use", log.memory_bytes - figures.get("free", log.memory_bytes))
+    return budget.kv_room_bytes > 0 and held >= budget.utilization * log.memory_bytes
+
+
+def _tries(log: Logged, kind: Kind, predicted: Predicted, *, beyond: bool) -> Iterator[_Try]:
     """Changes that free what ran out, the smallest first. Beside the pool, which fills the engine's share whatever else is smaller, only
-    what is outside it and the share itself count; what ran out before the pool was made does not depend on the share."""
+    what is outside it and the share itself count; what ran out before the pool was made does not depend on the share. What one token or
+    one request takes of a pool makes no difference where nothing is left for a pool, nor under SGLang, which fills its share with
+    whatever there is, until the pool itself runs out."""
     ask, best = predicted.ask, predicted.best
     own = ask.own
     budget = best.budget
-    beyond, before = kind in _BEYOND, kind in ("loading", "profiling")
+    before = kind in ("loading", "profiling")
+    of_pool = kind != "no-cache" and (ask.engine != "sglang" or kind in ("pool", "one-request", "states"))
     figures = dict(log.figures)
     if ask.engine == "vllm":
         if beyond and own.cache_bytes is not None:
@@ -603,14 +622,14 @@ def _tries(log: Logged, kind: Kind, predicted: Predicted) -> Iterator[_Try]:
                 yield _Try({"eager": True}, ask._replace(own=own._replace(graphs=False)), "CUDA graphs: decoding is slower")
     if beyond and ask.engine != "llama.cpp":
         return
-    if ask.kv_dtype is None and not before:
+    if ask.kv_dtype is None and not before and of_pool:
         kinds = {"vllm": "fp8", "sglang": "fp8_e4m3", "llama.cpp": "q8_0"}
         if dtype := kinds.get(ask.engine):
             smaller = ask._replace(kv_dtype=dtype)
             if ask.engine == "llama.cpp":
                 smaller = smaller._replace(own=own._replace(type_k=dtype, type_v=dtype))
             yield _Try({"kv_dtype": dtype}, smaller, f"some precision: the cache is kept in {dtype}")
-    if not before:
+    if not before and of_pool:
         yield from _shorter(log, predicted, ask)
     if ask.engine == "llama.cpp":
         yield from _to_cpu(predicted)
@@ -657,7 +676,7 @@ def _smaller_pool(log: Logged, predicted: Predicted) -> Iterator[_Try]:
 def _shorter(log: Logged, predicted: Predicted, ask: Ask) -> Iterator[_Try]:
     """A shorter context: the longest that fits, by the log's own room where it has one."""
     best = predicted.best
-    missing = _missing(log, predicted)
+    missing = _missing(log, log.failure, predicted)
     smaller = ask
     if missing:
         device = ask.gpus.device

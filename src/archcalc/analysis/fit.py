@@ -130,7 +130,11 @@ def _cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     count = machines(ask.gpus)
     if not why and count > 1:
         why = server(ask.engine).over_machines(placement, count, model.architecture.facts.moe is not None)
-    return why or cuts_blocks(model.architecture, placement, model.options)
+    if not why and (cut := cuts_blocks(model.architecture, placement, model.options)):
+        # What is asked of a model that is published otherwise is counted at the model's own widths.
+        padded = "; a checkpoint that is published in it may be padded so that they do: ask of that one, whose config.json says its widths"
+        why = cut + (padded if ask.quant is not None else "")
+    return why
 
 
 def candidate(architecture: Architecture, ask: Ask) -> Candidate:
@@ -237,8 +241,8 @@ def settle(
     if further.sequences != taken.sequences:
         plan = budgets(model, placement, weights, ask, context, sequences, further)
         pooled = pools(model, placement, ask, plan)
-    if start.starts and (lacking := no_kernels(model, ask)):
-        start = Start(False, lacking, None)
+    if lacking := no_kernels(model, ask):
+        start = Start(False, lacking, None, refused=True)
     return Settled(plan, pooled, start, further)
 
 
@@ -370,10 +374,48 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
     if not found and failed is not None:
         raise failed
     if not found:
-        raise UsageError(refused[0], "choose another split, or leave it out to have one chosen")
+        own = refused[0].startswith("quantization_config.")
+        hint = "correct the key" if own else "choose another split, or leave it out to have one chosen"
+        raise UsageError(refused[0], hint)
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
+    if best.fits and (spread := _replicated(model, ask, context, found)):
+        # What is not chosen of the two stands first among the others, for it is what the choice was made against.
+        beside = max(spread, key=lambda f: f.max_concurrency)
+        best, other = (beside, best) if beside.max_concurrency > best.max_concurrency else (best, beside)
+        first = [other, *(f for f in spread[-1:] if f is not beside)]
+        others = first + [f for f in others if all(f is not each for each in (best, *first))]
     return Plans(model, best, tuple(others), tuple(dict.fromkeys(refused)), ask.sequences)
+
+
+def _replicated(model: Candidate, ask: Ask, context: int, judged: Sequence[Fit]) -> list[Fit]:
+    """The plans with attention in replicas and whole experts spread over all GPUs that fit, those with most replicas last.
+
+    A latent cache is one vector a token for all heads, so tensor parallelism keeps a copy of it on each of its ranks, and replicas of
+    the attention keep one: what engines advise for such models once their experts can be spread (vLLM 0.33,
+    docs/serving/data_parallel_deployment.md and expert_parallel_deployment.md; SGLang 0.5.23, docs/advanced_features/dp_dpa_smg_guide.md).
+    """
+    architecture, gpus = model.architecture, ask.gpus
+    if ask.own is not None or gpus.count == 1 or not copies_cache(architecture):
+        return []
+    known = {f.placement: f for f in judged}
+    found: list[Fit] = []
+    for placement in sorted(placements(architecture, ask), key=lambda p: preference(p, gpus.device)):
+        if placement.dp == 1 or placement.pp > 1 or placement.ep != gpus.count or cannot(model, placement, ask):
+            continue
+        try:
+            found.append(known.get(placement) or judge(model, placement, ask, context, ask.concurrency))
+        except ArchcalcError:
+            continue
+    return [f for f in found if f.fits]
+
+
+def copies_cache(architecture: Architecture) -> bool:
+    """Whether ranks of tensor parallelism keep copies of a latent that all heads share, in a model whose experts can be spread instead."""
+    if not architecture.facts.moe:
+        return False
+    layers = (layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds)
+    return any(cache.kind == "latent" for layer in layers for cache in layer.caches)
 
 
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:

@@ -393,7 +393,7 @@ class _Tables:
         if ask.sequences is not None and shared.sequences is None:
             return [], [], 0
         shared = shared._replace(notes=())
-        stop = start.limit or at.stop
+        stop = at.stop or start.limit or ""
         asks = [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
         pools = [self.pooled(at, placement, asked, plan) for asked in asks]
         reasons = ["" if p.place >= 0 else p.said for p in pools]
@@ -521,6 +521,7 @@ _LISTS = ("stairs", "pools", "commands", "words", "lists")
 def opening(loaded: Loaded) -> dict[str, Any]:
     """The tables of a model, as plain data, without a machine yet. Raises what `archcalc fit` raises for the model on any machine.
 
+    `copies` is whether replicas of the attention may be taken for the sequences that they hold (`fit.copies_cache`).
     `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
     [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
     weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each dtype, what stops
@@ -533,7 +534,14 @@ def opening(loaded: Loaded) -> dict[str, Any]:
     """
     refuse_guess(loaded.architecture)
     context = loaded.architecture.facts.context_tokens
-    return {"limit": context or UNSTATED_CONTEXT, "context": context, "machines": {}, **{name: [] for name in _LISTS}}
+    copies = fit.copies_cache(loaded.architecture)
+    return {
+        "limit": context or UNSTATED_CONTEXT,
+        "context": context,
+        "copies": copies,
+        "machines": {},
+        **{name: [] for name in _LISTS},
+    }
 
 
 def pieces(loaded: Loaded) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -550,13 +558,14 @@ def pieces(loaded: Loaded) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _machine(made_of: _Tables, device: Device, counts: Sequence[int]) -> dict[str, Any]:
-    machine: dict[str, Any] = {"budget": 0, "quant": "", "counts": {}}
+    machine: dict[str, Any] = {"budget": 0, "quant": "", "refused": "", "counts": {}}
     for n in counts:
         ask = fit.Ask(GpuSpec(device, n), ENGINE, made_of.limit)
         made = _Placed([], [], [""] * len(KV_DTYPES), "", 0)
         settings: list[list[Any]] = []
         try:
-            machine["quant"] = made_of.weighed(ask).model.quant
+            at = made_of.weighed(ask)
+            machine["quant"], machine["refused"] = at.model.quant, at.stop
             made, settings = made_of.machine(ask)
             machine["budget"] = made.share or machine["budget"]
         except ArchcalcError as error:

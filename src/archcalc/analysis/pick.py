@@ -266,12 +266,22 @@ def _reasons(best: report.Picked, others: Sequence[report.Picked], task: str | N
         trade = []
         if other.tpot_seconds_floor and best.tpot_seconds_floor and best.tpot_seconds_floor > 1.05 * other.tpot_seconds_floor:
             trade.append(f"{best.tpot_seconds_floor / other.tpot_seconds_floor:.1f} times as fast at best")
-        if other.max_concurrency > best.max_concurrency:
-            trade.append(f"{other.max_concurrency:,.0f} sequences in place of {best.max_concurrency:,.0f}")
+        lengths = units.format_tokens(other.context_tokens), units.format_tokens(best.context_tokens)
+        held = _sequences(other.max_concurrency), _sequences(best.max_concurrency)
+        if lengths[0] != lengths[1]:
+            # Sequences of other lengths cannot be compared.
+            trade.append(f"{lengths[0]} tokens of context in place of {lengths[1]}")
+        elif other.max_concurrency > best.max_concurrency and held[0] != held[1]:
+            trade.append(f"{held[0]} sequences in place of {held[1]}")
         if other.params_total != best.params_total:
             trade.append(f"{units.format_count(other.params_total)} parameters in place of {units.format_count(best.params_total)}")
         out.append(f"{other.name} instead: {', '.join(trade) if trade else 'the same in size, with no gain in speed or room'}")
     return out
+
+
+def _sequences(n: float) -> str:
+    """With a tenth where that is much of it."""
+    return f"{n:,.1f}" if n < 10 else f"{n:,.0f}"
 
 
 def _architecture(name: str) -> Architecture:

@@ -20,7 +20,22 @@ if TYPE_CHECKING:
     from archcalc.analysis.speed.plan import Wanted
     from archcalc.hardware import GpuSpec
 
-AXES = ("source", "context_tokens", "concurrency", "isl", "osl", "gpu", "engine", "tp", "pp", "ep", "dp", "quant", "kv_dtype")
+AXES = (
+    "source",
+    "context_tokens",
+    "concurrency",
+    "isl",
+    "osl",
+    "gpu",
+    "vram",
+    "engine",
+    "tp",
+    "pp",
+    "ep",
+    "dp",
+    "quant",
+    "kv_dtype",
+)
 """The keys of a row, besides `set`: config keys and their values. Absent or None is the default of `archcalc fit` and `inspect`."""
 
 
@@ -166,7 +181,7 @@ def _model(source: str, overrides: str) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=64)
 def _candidate(
-    source: str, overrides: str, gpu: str, engine: str | None, quant: str | None
+    source: str, overrides: str, gpu: str, vram: str | None, engine: str | None, quant: str | None
 ) -> tuple[GpuSpec, str, Candidate | ArchcalcError]:
     """The machine, the engine, and the model as the engine would load it there: what contexts, concurrencies and placements share."""
     from archcalc import hardware
@@ -175,6 +190,11 @@ def _candidate(
     from archcalc.engines.engine import chosen_for
 
     spec = hardware.parse_spec(gpu)
+    if vram is not None:
+        from archcalc.hardware.here import resized
+        from archcalc.units import parse_bytes
+
+        spec = resized(spec, parse_bytes(vram), vram)
     engine = engine or chosen_for(spec.device)
     architecture = _loaded(source, overrides).architecture
     try:
@@ -189,7 +209,7 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.speed.plan import Wanted
 
-    spec, engine, model = _candidate(row["source"], overrides, row["gpu"], row.get("engine"), row.get("quant"))
+    spec, engine, model = _candidate(row["source"], overrides, row["gpu"], row.get("vram"), row.get("engine"), row.get("quant"))
     if isinstance(model, ArchcalcError):
         raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}

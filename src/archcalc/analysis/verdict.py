@@ -11,12 +11,13 @@ from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.choose import Held, Own, Step, choose
 from archcalc.analysis.command import start
-from archcalc.analysis.fit import Ask, Fit, Plans, max_context
+from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, max_context
 from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
-from archcalc.engines.plan import Command, stretching
+from archcalc.engines.plan import Command, machines, stretching
 from archcalc.errors import UsageError
+from archcalc.figures.checkpoint import base_dtype
 from archcalc.loader import Loaded
 
 
@@ -139,7 +140,9 @@ def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None, aime
         elif option == "--engine":
             words = server(ask.engine).title
         elif option == "--quant":
-            words = f"weights in {found.model.quant}" + ("" if ask.quant else ", as published")
+            stored, held = _stored(found.model), found.model.quant
+            said_of = "" if ask.quant else ", as published" if stored == held else f", published in {stored}"
+            words = f"weights in {held}{said_of}"
         if words:
             said.append(f"{words} ({option})")
     return "; ".join(said)
@@ -149,8 +152,20 @@ def _unlike(best: Held, published: Held) -> str:
     """What a verdict adds where the weights are not as published."""
     if best is published or not best.found.best.fits:
         return ""
-    missing = units.format_bytes(max(0, -published.found.best.headroom_bytes))
-    return f"; with weights in {best.found.model.quant}: as published ({published.found.model.quant}) {missing} are missing"
+    other = published.found
+    missing = units.format_bytes(max(0, -other.best.headroom_bytes))
+    stored, held = _stored(other.model), other.model.quant
+    held = held if stored == held else f"{stored}, which {server(published.ask.engine).title} holds in {held} here"
+    lacks = other.best.start.limit if other.best.start.refused else f"{missing} are missing"
+    return f"; with weights in {best.found.model.quant}: as published ({held}) {lacks}"
+
+
+def _stored(model: Candidate) -> str:
+    """What the checkpoint stores floats as; the name of its quantization where it has one."""
+    if model.architecture.quantization:
+        return model.quant
+    stored = base_dtype(model.architecture)[0]
+    return {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}.get(stored, model.quant)
 
 
 def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitFormat:
@@ -217,6 +232,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
         return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU{beside}"
     if own is not None and own.tokens > fit.context_tokens:
         what = f"not even {what}"
+    if fit.start.refused:
+        return f"does not start: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0 and fit.start.starts:
         return f"does not fit: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0:
@@ -250,18 +267,45 @@ def why(found: Plans, ask: Ask) -> str:
         return "one GPU"
     if server(ask.engine).layered:
         return "layers spread over the GPUs"
+    moe = found.model.architecture.facts.moe
+    copied = copies_cache(found.model.architecture)
+    if copied and moe and p.dp > 1 and p.ep == ask.gpus.count:
+        return _spread(found, ask, moe.experts)
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
-        return "tensor parallelism over all GPUs: they share a machine, and every GPU works on every token"
+        copies = "; it costs a copy of the latent cache on each" if copied else ""
+        return f"tensor parallelism over all GPUs: they share a machine, and every GPU works on every token{copies}"
     parts = []
     if p.tp > 1:
         parts.append(f"tensor parallelism of {p.tp}, the widest that the model, the machine and what is asked for take")
     if p.pp > 1:
-        parts.append(f"{p.pp} pipeline stages over the rest")
+        parts.append(f"{p.pp} pipeline stages over the rest, which idle unless as many requests are under way")
     if p.dp > 1:
-        parts.append(f"{p.dp} replicas")
+        parts.append(f"{p.dp} replicas, each with {'the attention' if moe else 'all'} of the weights")
     if found.refused:
         parts.append(f"because {found.refused[0]}")
     return "; ".join(parts)
+
+
+def _spread(found: Plans, ask: Ask, experts: int) -> str:
+    """Why attention is in replicas, what that is better than, and what it costs."""
+    p = found.best.placement
+    of = f" of {p.tp} GPUs" if p.tp > 1 else ""
+    other = next((f for f in found.others if f.placement.dp == 1), None)
+    better = (
+        f": {_named(other.placement)} holds {other.max_concurrency:,.1f} sequences, this {found.best.max_concurrency:,.1f}"
+        if other
+        else ""
+    )
+    network = ", between machines over the network" if machines(ask.gpus) > 1 else ""
+    return (
+        f"attention in {p.dp} replicas{of}, the {experts:,} experts spread over all {ask.gpus.count:,} GPUs, for tensor parallelism keeps a"
+        f" copy of the latent cache on each of its ranks{better}; it costs the attention's weights on every replica and an exchange of"
+        f" tokens among all GPUs in each layer{network}: one sequence alone is slower"
+    )
+
+
+def _named(p: Placement) -> str:
+    return ", ".join(f"{name.upper()} {ways}" for name, ways in zip(p._fields, p, strict=True) if ways > 1)
 
 
 def _aimed(met: bool) -> str:
@@ -358,7 +402,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
         yield f"what an engine sees of {device.name}'s memory is estimated, not measured"
     if architecture.unmodelled_keys:
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
-    yield from architecture.notes if architecture.whole_latents else ()
+    yield from architecture.notes if architecture.whole_latents else (n for n in architecture.notes if " passes it over" in n)
     yield from kv.crossing(architecture)
 
 

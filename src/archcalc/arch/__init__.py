@@ -187,7 +187,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         raise ArchcalcError("the config is nested too deeply") from None
     # What a tool is told of the model is no part of it.
     nested = [value for key, value in config.items() if isinstance(value, Mapping) and not _inert.ignored(key)]
-    notes = (*architecture.notes, *_schema.left_out(schema, architecture.facts))
+    notes = (*architecture.notes, *_schema.left_out(schema, architecture.facts), *_schema.passed_over(schema))
     if placed.moved and placed.mixed:
         notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
     if name in _UNCOMPARED:

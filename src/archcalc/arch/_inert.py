@@ -85,6 +85,13 @@ def ignored(key: str) -> bool:
     return key in INERT or PATTERN.search(key) is not None
 
 
+INERT_AT = {"moe_layer_freq": 1}
+"""Keys that a class of transformers may pass over, and publishers' code and engines read (vLLM 0.33, models/deepseek_v2.py
+`DeepseekV2DecoderLayer`, for deepseek_v3 too): they change no figure at this value alone."""
+INERT_READ_BY = {"moe_layer_freq": "vLLM gives experts to every so many layers alone, and a dense FFN to the others"}
+"""What is made of them there."""
+
+
 def says_nothing(value: Any) -> bool:
     """Whether a key with this value states nothing: null, or an empty list or object."""
     return value is None or value in ([], {}, ())

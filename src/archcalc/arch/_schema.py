@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from archcalc.arch._computes import USUAL, Computes
-from archcalc.arch._inert import INERT, PATTERN, says_nothing
+from archcalc.arch._inert import INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
 
@@ -298,6 +298,17 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
             parts = [(f"{key}.{i}", part) for i, part in enumerate(value) if isinstance(part, ConfigSchema)]
         for name, part in parts:
             yield from unmodelled(part, f"{where}{name}.")
+
+
+def passed_over(schema: ConfigSchema) -> Iterator[str]:
+    """What to say of keys that the reference passes over and engines read, where they say something."""
+    for key, value in (schema.model_extra or {}).items():
+        if key in INERT_AT and value != INERT_AT[key] and not says_nothing(value):
+            yield f"{key} is {json_text(value)}: transformers passes it over, as these figures do, and {INERT_READ_BY[key]}"
+    for name in type(schema).model_fields:
+        value = getattr(schema, name)
+        if isinstance(value, ConfigSchema):
+            yield from passed_over(value)
 
 
 def _contested(schema: ConfigSchema) -> Iterator[str]:

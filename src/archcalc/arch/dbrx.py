@@ -83,9 +83,16 @@ class Schema(PlainSchema):
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
         attention = self.gqa(fused="Wqkv", names=("", "", "", "out_proj"))
         layer = make_layer(attention, self.experts(), mixer_name="norm_attn_norm.attn")
-        kept = tuple(t for t in layer.tensors if t.role == "attention")
+        kept = tuple(self.whole(t) for t in layer.tensors if t.role == "attention")
         norms = (*self.norm("norm_attn_norm.norm_1"), *self.norm("norm_attn_norm.norm_2"))
         return layer._replace(tensors=(*kept, *norms, *self.stacked()))
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """Queries and the output are as wide as the layer, also where its heads are not (`DbrxAttention`)."""
+        wide, heads = self.hidden_size, self.num_attention_heads * (self.hidden_size // self.num_attention_heads)
+        if tensor.name.endswith("Wqkv.weight"):
+            return tensor._replace(shape=(tensor.shape[0] - heads + wide, wide))
+        return tensor._replace(shape=(wide, wide)) if tensor.name.endswith("out_proj.weight") else tensor
 
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "blocks"}

@@ -9,6 +9,7 @@ from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks.experts import MixtureOfExperts
+from archcalc.model import Layer
 
 
 class Schema(PlainSchema):
@@ -28,6 +29,15 @@ class Schema(PlainSchema):
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, self.attention_bias
+
+    def queries_width(self) -> int:
+        """The width of the gain of the queries: that of the layer, also where its heads are narrower."""
+        return self.hidden_size
+
+    def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
+        made = super().layer(window, sparse, variant)
+        tensors = (t._replace(shape=(self.queries_width(),)) if t.name.endswith("q_norm.weight") else t for t in made.tensors)
+        return made._replace(tensors=tuple(tensors))
 
     def sparse(self) -> Sequence[bool]:
         return [True] * self.num_hidden_layers
@@ -53,6 +63,9 @@ class FlexOlmo(Schema):
     num_attention_heads: Size = 32
     num_experts_per_tok: Size = 5
     num_experts: Size = named(7, "num_local_experts", "num_experts")
+
+    def queries_width(self) -> int:
+        return self.num_attention_heads * self.head_size
 
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-fp32", tables="fp32")

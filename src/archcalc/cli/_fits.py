@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from archcalc.cli._run import Format, complain, each, leave, print_each
+from archcalc.cli._run import Format, complain, each, explains, leave, print_each
 from archcalc.errors import ArchcalcError, NoRoomError, UsageError
 from archcalc.loader import Kept
 from archcalc.report import FitReport, to_plain
@@ -176,6 +176,7 @@ def write(
     if emitted is not None:
         _emit(pairs, report, emitted)
         return
+    explains(explain, form, ("csv", "latex", "html", "markdown"))
     several = len(pairs) > 1 and not explain
     notes: tuple[str, ...] = ()
     none = False

@@ -74,15 +74,9 @@ def machine(gpu: str | None, vram: str | None, mixed: bool = False, most: int | 
                     "--gpu 2 --vram 24GiB for two such cards",
                 )
             return hardware.GpuSpec(hardware.custom(size), count)
-        from archcalc.hardware.here import with_memory
+        from archcalc.hardware.here import resized
 
-        listed = named.device
-        if not listed.visible_bytes // 4 <= size <= listed.visible_bytes * 5 // 4:
-            raise UsageError(
-                f"--vram {vram}: {listed.name} has {units.format_bytes(listed.visible_bytes)}",
-                "name another card, or leave --gpu out",
-            )
-        return named._replace(device=with_memory(listed, size, said=True))
+        return resized(named, size, vram)
     if gpu is not None and gpu.strip().lower() == "here":
         from archcalc.hardware import here
 

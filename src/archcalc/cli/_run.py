@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
-from archcalc.errors import ArchcalcError, ConfigError, NoRoomError
+from archcalc.errors import ArchcalcError, ConfigError, NoRoomError, UsageError
 from archcalc.loader import Kept
 
 R = TypeVar("R")
@@ -76,6 +76,13 @@ class Format(str, Enum):
     jsonl = "jsonl"
     markdown = "markdown"
     csv = "csv"
+
+
+def explains(explain: bool, form: object, but: tuple[str, ...] = ("csv",)) -> None:
+    """Raises `UsageError` for formulas that are asked for in a format that has no place for them."""
+    name = form.value if isinstance(form, Enum) else None
+    if explain and name in but:
+        raise UsageError(f"--explain has no place in --format {name}", "leave one of them out, or take --format table or json")
 
 
 def guarded(command: Command) -> Command:

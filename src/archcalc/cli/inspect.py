@@ -22,7 +22,7 @@ from archcalc.cli._options import (
     Sources,
     all_engines,
 )
-from archcalc.cli._run import Format, print_each
+from archcalc.cli._run import Format, explains, print_each
 from archcalc.engines.engine import TEXTBOOK, check_engine
 from archcalc.report import Inspection, to_plain
 
@@ -65,6 +65,7 @@ def command(
     from archcalc.analysis.inspect import inspect
     from archcalc.loader import load
 
+    explains(explain, form)
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     weights = units.parse_dtype(dtype) if dtype is not None else None
     cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archcalc.cli._options import ENGINES, Batch, Context, FormatOption, KvDtype, MaybeSources, Offline, Refresh, Set, all_engines
-from archcalc.cli._run import Format, print_each
+from archcalc.cli._run import Format, explains, print_each
 from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UsageError
 
@@ -95,6 +95,7 @@ def command(
     from archcalc.loader import load
     from archcalc.report import KvReport
 
+    explains(explain, form)
     own = given(call, command_file)
     if own is not None:
         refuse(

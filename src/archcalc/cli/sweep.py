@@ -44,7 +44,11 @@ def command(
     isl: Annotated[str | None, typer.Option("--isl", metavar="LIST", help="Prompts of requests: 1k,8k.")] = None,
     osl: Annotated[str | None, typer.Option("--osl", metavar="LIST", help="Outputs of requests: 256,1k.")] = None,
     gpu: Annotated[
-        str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.", autocompletion=gpus)
+        str | None,
+        typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090; all that are rented: all.", autocompletion=gpus),
+    ] = None,
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="LIST", help="Memory of each card, in place of the listed one: 22GiB,24GiB.")
     ] = None,
     engine: Annotated[
         str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.", autocompletion=engines)
@@ -82,6 +86,7 @@ def command(
         isl=_items(isl),
         osl=_items(osl),
         gpu=_items(gpu),
+        vram=_items(vram),
         engine=_items(engine),
         tp=_items(tp),
         pp=_items(pp),

@@ -34,8 +34,8 @@ _USED: Mapping[Engine, str] = {
         --max-total-tokens --max-prefill-tokens --page-size --kv-cache-dtype --disable-radix-cache
         --tp-size --tensor-parallel-size --pp-size
         --pipeline-parallel-size --dp-size --data-parallel-size --ep-size --expert-parallel-size --enable-ep-moe
-        --enable-deepep-moe --enable-dp-attention --dcp-size --disable-cuda-graph --cuda-graph-max-bs --cuda-graph-max-bs-decode
-        --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph --disable-piecewise-cuda-graph
+        --enable-deepep-moe --enable-dp-attention --attn-dp-size --dcp-size --disable-cuda-graph --cuda-graph-max-bs
+        --cuda-graph-max-bs-decode --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph --disable-piecewise-cuda-graph
         --disable-prefill-cuda-graph --swa-full-tokens-ratio --disable-hybrid-swa-memory --hybrid-kvcache-ratio
         --max-mamba-cache-size --mamba-full-memory-ratio --mamba-ssm-dtype --mamba-radix-cache-strategy --mamba-scheduler-strategy
         --speculative-algorithm --speculative-num-draft-tokens --speculative-num-steps --speculative-eagle-topk

@@ -20,9 +20,19 @@ def lacking(title: str, method: str, least: int | None, capability: tuple[int, i
     return f"{title} runs {method} from compute capability {least / 10:g} on, and this GPU has {capability[0]}.{capability[1]}"
 
 
-def marlin_alone(title: str, quantization: Mapping[str, Any]) -> str | None:
-    """Why an engine whose kernels for GPTQ are Marlin's alone loads no weights of these bits; None where it does."""
+MARLIN_GROUPS = (-1, 32, 64, 128)
+"""Groups of columns that share a scale: vLLM 0.33, quantization/utils/marlin_utils.py `MARLIN_SUPPORTED_GROUP_SIZES`, which
+auto_gptq.py `AutoGPTQLinearMethod` verifies."""
+
+
+def marlin_alone(title: str, quantization: Mapping[str, Any], groups: tuple[int, ...] = ()) -> str | None:
+    """Why an engine whose kernels for GPTQ are Marlin's alone loads no weights of these bits, and none of other groups than
+    `groups` where those are all; None where it does."""
     bits, symmetric = quantization.get("bits"), bool(quantization.get("sym", True))
-    if bits in (4, 8) and symmetric:
+    if bits not in (4, 8) or not symmetric:
+        return f"{title} loads GPTQ of 4 or 8 bits, symmetric, and this checkpoint has bits {bits}, sym {str(symmetric).lower()}"
+    group = quantization.get("group_size", 128)
+    if not groups or group in groups:
         return None
-    return f"{title} loads GPTQ of 4 or 8 bits, symmetric, and this checkpoint has bits {bits}, sym {str(symmetric).lower()}"
+    sizes = ", ".join(str(n) for n in groups if n > 0)
+    return f"{title}'s kernels take groups of {sizes} or of a whole row, and this checkpoint's quantization_config.group_size is {group}"

@@ -51,6 +51,10 @@ TEXTBOOK, DEFAULT, LOCAL = "textbook", "vllm", "llama.cpp"
 on a machine of one's own."""
 
 
+OLD_GPU = 7.5
+"""The compute capability below which an NVIDIA GPU has no code in the published builds of the default engine (`vllm.start.BUILT`)."""
+
+
 def names() -> tuple[str, ...]:
     return tuple(REGISTRY)
 
@@ -97,6 +101,8 @@ def server(name: str) -> Server:
 
 def chosen_for(device: Device) -> str:
     """The engine where none is named."""
+    if device.vendor == "nvidia" and device.compute and float(device.compute) < OLD_GPU:
+        return LOCAL
     own = device.category in ("consumer", "laptop", "edge", "custom")
     return next(
         (name for name, e in REGISTRY.items() if device.vendor in e.chosen_on or (own and device.visible_bytes < e.chosen_below)),

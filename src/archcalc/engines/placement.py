@@ -144,7 +144,12 @@ def cuts_blocks(architecture: Architecture, placement: Placement, options: Weigh
     """
     quantization, tp = architecture.quantization or {}, placement.tp
     method = str(quantization.get("quant_method"))
-    if tp == 1 or options.online or not server(options.engine).whole_blocks or method not in ("fp8", "awq", "gptq"):
+    if (
+        options.online
+        or (tp == 1 and method != "gptq")
+        or not server(options.engine).whole_blocks
+        or method not in ("fp8", "awq", "gptq")
+    ):
         return ""
     group = quantization.get("group_size", quantization.get("q_group_size"))
     block = quantization.get("weight_block_size") if method == "fp8" else [1, group]
@@ -156,6 +161,13 @@ def cuts_blocks(architecture: Architecture, placement: Placement, options: Weigh
         tensor, shard = entry.tensor, entry.tensor.shard
         scale = entry.name.rpartition(".")[2] in ("weight_scale_inv", "scales")
         if not scale or entry.part != "decoder" or shard is None or tensor.experts is not None or len(tensor.shape) != 2:
+            continue
+        if method == "gptq" and tensor.shape[1] % block[1]:
+            return (
+                f"quantization_config.group_size is {block[1]}, and the {tensor.shape[1]:,} columns of {tensor.name} are no multiple of it:"
+                f" {server(options.engine).title} loads whole groups alone"
+            )
+        if tp == 1:
             continue
         size, units = block[shard.axis], tensor.shape[shard.axis] // shard.units
         held = units * -(-shard.units // tp)

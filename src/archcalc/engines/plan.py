@@ -50,13 +50,14 @@ class Ask(NamedTuple):
 class Start(NamedTuple):
     """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that.
 
-    `serves` is False of one that starts and then holds no sequence of the context.
+    `serves` is False of one that starts and then holds no sequence of the context, `refused` true of a limit that no memory lifts.
     """
 
     starts: bool = True
     limit: str | None = None
     flag: str | None = None
     serves: bool = True
+    refused: bool = False
 
 
 class Taken(NamedTuple):

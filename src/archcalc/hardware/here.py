@@ -156,6 +156,16 @@ def with_memory(device: Device, visible_bytes: int, *, said: bool = False) -> De
     )
 
 
+def resized(spec: GpuSpec, size: int, said: str) -> GpuSpec:
+    """A listed machine whose cards have `size` bytes each, as `said`. Raises `UsageError` where that is no other size of the same card."""
+    listed = spec.device
+    if not listed.visible_bytes // 4 <= size <= listed.visible_bytes * 5 // 4:
+        raise UsageError(
+            f"--vram {said}: {listed.name} has {format_bytes(listed.visible_bytes)}", "name another card, or leave --gpu out"
+        )
+    return spec._replace(device=with_memory(listed, size, said=True))
+
+
 def _mac(tool: Run) -> GpuSpec:
     brand = (tool(["sysctl", "-n", "machdep.cpu.brand_string"]) or "").strip()
     memory = (tool(["sysctl", "-n", "hw.memsize"]) or "").strip()

@@ -50,7 +50,7 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
     asked = [
         name
         for name in dict.fromkeys(name for row in rows for name in row)
-        if (name.startswith("set.") or name in ("concurrency", "isl", "osl", "tp", "pp", "ep", "dp", "kv_dtype"))
+        if (name.startswith("set.") or name in ("concurrency", "isl", "osl", "vram", "tp", "pp", "ep", "dp", "kv_dtype"))
         and name not in known
     ]
     extra = tuple(Column(name, name.removeprefix("set."), _cell, right=True) for name in asked)

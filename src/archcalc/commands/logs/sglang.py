@@ -112,6 +112,8 @@ def read_log(found: list[str]) -> Logged:
             figures["tried"] = size_of(m[1], m[2])
         if m := re.search(r"of which ([\d.]+) ([KMGT]iB) is free", line):
             figures["free"] = size_of(m[1], m[2])
+        if m := re.search(r"this process has ([\d.]+) ([KMGT]iB) memory in use", line):
+            figures["in use"] = size_of(m[1], m[2])
         if "Not enough memory. Please try to increase --mem-fraction-static" in line or re.search(
             r"rest memory .*(?:negative|not enough)|(?:leaves|leave) no (?:GPU )?memory for the (?:KV|pool)", line
         ):
@@ -178,7 +180,8 @@ def read_log(found: list[str]) -> Logged:
 # A log lists every argument, with what was settled for it: these say what was asked, or what the settled ones mean.
 _SGLANG_KEPT = frozenset(
     "model_path context_length mem_fraction_static chunked_prefill_size max_running_requests max_total_tokens page_size kv_cache_dtype"
-    " disable_radix_cache tp_size pp_size dp_size ep_size enable_dp_attention disable_cuda_graph cuda_graph_max_bs swa_full_tokens_ratio"
+    " disable_radix_cache tp_size pp_size dp_size attn_dp_size ep_size enable_dp_attention disable_cuda_graph cuda_graph_max_bs"
+    " swa_full_tokens_ratio"
     " max_mamba_cache_size mamba_full_memory_ratio speculative_algorithm speculative_num_draft_tokens speculative_num_steps"
     " speculative_eagle_topk speculative_draft_model_path quantization dtype".split()
 )
@@ -186,6 +189,7 @@ _SGLANG_DEFAULTS = {
     "tp_size": 1,
     "pp_size": 1,
     "dp_size": 1,
+    "attn_dp_size": 1,
     "ep_size": 1,
     "page_size": 1,
     "mamba_full_memory_ratio": 0.9,

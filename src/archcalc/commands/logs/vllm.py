@@ -185,6 +185,8 @@ def read_log(found: list[str]) -> Logged:
             continue
         if m := re.search(r"of which ([\d.]+) ([KMGT]iB) is free", line):
             figures["free"] = size_of(m[1], m[2])
+        if m := re.search(r"this process has ([\d.]+) ([KMGT]iB) memory in use", line):
+            figures["in use"] = size_of(m[1], m[2])
         if "out of memory occurred when warming up" in line:
             fail("sampling", line)
         elif TORCH_OOM.search(line):

@@ -1,4 +1,8 @@
-"""`sglang.launch_server` for a plan. Source: SGLang 0.5.23, srt/server_args.py."""
+"""`sglang.launch_server` for a plan.
+
+Source: SGLang 0.5.23, srt/server_args.py; srt/arg_groups/fields/parallel.py for `--attn-dp-size`, which is in 0.5.22 and not in 0.5.20, and
+in whose place `--dp-size` with `--enable-dp-attention` is deprecated.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Iterator
 from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import renamed
+from archcalc.engines.sglang.rules import since
 
 _CACHES = {"fp16": "auto", "fp32": "auto"}
 
@@ -40,7 +45,9 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield f"--tp {ranks}"
     if p.pp > 1:
         yield f"--pp-size {p.pp}"
-    if p.dp > 1:
+    if p.dp > 1 and shared and since(ask.version, 0, 5, 22):
+        yield f"--attn-dp-size {p.dp}"
+    elif p.dp > 1:
         yield f"--dp-size {p.dp}{' --enable-dp-attention' if shared else ''}"
     if p.ep > 1:
         yield f"--ep-size {p.ep}"

@@ -47,13 +47,22 @@ def asked(read: Read) -> Asked:
     ranks = _ranks("--tp-size", read.get("--tp-size", "--tensor-parallel-size"))
     pp = _ranks("--pp-size", read.get("--pp-size", "--pipeline-parallel-size"))
     dp = _ranks("--dp-size", read.get("--dp-size", "--data-parallel-size"))
-    shared = bool(read.get("--enable-dp-attention"))
+    divides = _ranks("--attn-dp-size", read.get("--attn-dp-size", "--attention-data-parallel-size"))
+    shared = bool(read.get("--enable-dp-attention")) or divides > 1
     tp = ranks
     if shared:
+        # The older spelling names the same groups by the flag of replicas (`handle_deprecated_dp_attention`).
+        named_by = "--attn-dp-size" if divides > 1 else "--dp-size"
+        if divides > 1 and dp > 1:
+            raise UsageError(
+                f"--dp-size {dp} replicas of --attn-dp-size {divides}: archcalc plans one of them",
+                f"leave --dp-size out, and name the GPUs of one replica, of which there are {dp}",
+            )
+        dp = max(dp, divides)
         if ranks % dp:
             raise UsageError(
-                f"--tp {ranks} is no multiple of --dp-size {dp}: attention in data parallelism divides its ranks",
-                "such as --tp 8 --dp-size 8",
+                f"--tp {ranks} is no multiple of {named_by} {dp}: attention in data parallelism divides its ranks",
+                f"such as --tp 8 {named_by} 8",
             )
         tp = ranks // dp
     ep = _ranks("--ep-size", read.get("--ep-size", "--expert-parallel-size"))

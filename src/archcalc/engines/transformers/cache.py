@@ -26,6 +26,7 @@ from archcalc.engines._allocation import (
 )
 from archcalc.engines._version import as_of
 from archcalc.errors import UnsupportedError
+from archcalc.figures.checkpoint import base_dtype
 from archcalc.model import Architecture, Cache, State
 
 NAME = "transformers"
@@ -87,7 +88,7 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
         rule += "; convolutions keep their whole kernel"
     unstated = work.kv_dtype is None and architecture.dtype is None and architecture.quantization is None
     notes = (
-        (f"the config states no dtype: a cache of {dtype}; --kv-dtype fp32 for one of weights loaded in float32",)
+        (f"the config states no dtype: a cache of {dtype}, as weights of its kind are published; --kv-dtype says another",)
         if unstated
         else ()
     )
@@ -96,9 +97,9 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
 
 def _own_dtype(architecture: Architecture) -> str:
     """Keys and values are cached as they are computed, in the dtype that the weights were loaded in: the checkpoint's own, fp32 included
-    (modeling_utils.py, `_get_dtype`: "auto" where none is asked for). Where the config states none, half precision, as for every engine:
-    `load` has settled it where weights are loaded."""
-    wide = architecture.quantization is None and architecture.dtype == "F32"
+    (modeling_utils.py, `_get_dtype`: "auto" where none is asked for). Where the config states none, that which models of its kind
+    are published in, as for their weights."""
+    wide = architecture.quantization is None and base_dtype(architecture)[0] == "F32"
     return "fp32" if wide else default_dtype(architecture)
 
 

@@ -134,7 +134,10 @@ class Vllm(Server):
         return weigh(model, placement, ask)
 
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
-        return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
+        from archcalc.quant import plain
+
+        asked = plain(quant)
+        return {"bf16": "BF16", "fp16": "F16", "fp32": "F32"}[asked] if asked and architecture.quantization is None else None
 
     def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         from archcalc.engines.vllm.weights import VllmKeep
@@ -167,6 +170,8 @@ class Vllm(Server):
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
+        if why := start.not_built(ask.version, cuda):
+            return why
         if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
             return why
         if own is not None and (why := misnamed(REGISTRY, architecture, ask.version)):

@@ -1,6 +1,7 @@
 """`vllm serve` for a plan.
 
-Source: vLLM 0.33, engine/arg_utils.py; `--nnodes` is in 0.11.1 and not in 0.11.0.
+Source: vLLM 0.33, engine/arg_utils.py; `--nnodes` is in 0.11.1 and not in 0.11.0, and infers the replicas of each machine
+(`create_engine_config`); before, they are named (0.10, docs/serving/data_parallel_deployment.md; the flags are in 0.9.0 and not in 0.8.5).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from archcalc.engines.placement import even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import renamed
 from archcalc.engines.vllm.loading import takes_nodes
+from archcalc.engines.vllm.rules import at_least
 from archcalc.engines.vllm.served import REGISTRY
 
 _CACHES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "auto"}
@@ -58,8 +60,14 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
 
 def _machines(count: int, ask: Ask, fit: Fit) -> tuple[list[str], str]:
     each, ranks = everywhere(count)
+    p, nodes = fit.placement, takes_nodes(ask.version)
+    if not nodes and p.dp > 1 and p.dp % count == 0 and at_least(ask.version, 0, 9):
+        here = p.dp // count
+        words = [f"--data-parallel-size-local {here}", "--data-parallel-address <address-of-the-first-machine>"]
+        first = f"--data-parallel-start-rank {here}" + (f" (and {here} more on each further one)" if count > 2 else "")
+        return words, f"{each}, run the same with --headless {first}"
     # Nodes get as many ranks each; Ray fills one machine after the other.
-    if not takes_nodes(ask.version) or not even(fit.placement, count):
+    if not nodes or not even(fit.placement, count):
         words = ["--distributed-executor-backend ray"]
         return words, f"join the {count} machines first: ray start --head, and {each} ray start --address"
     words = [f"--nnodes {count}", "--node-rank 0", "--master-addr <address-of-the-first-machine>"]

@@ -14,6 +14,7 @@ from archcalc.engines.vllm.rules import NEWEST
 from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
+from archcalc.quant import plain
 
 
 def settings_of(own: Settings) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     """The pool of the fullest stage. Raises what vLLM's rules raise."""
     options = cache.CacheOptions(
         tp=placement.tp, pp=placement.pp, dcp=placement.dcp, max_num_batched_tokens=plan.batched_tokens,
-        capability=capability(ask.gpus.device), version=ask.version,
+        capability=capability(ask.gpus.device), version=ask.version, model_dtype=plain(ask.quant) if ask.own is None else None,
     )  # fmt: skip
     own: Settings | None = ask.own
     if own is not None:

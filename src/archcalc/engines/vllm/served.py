@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.engines._kernels import marlin_alone
+from archcalc.engines._kernels import MARLIN_GROUPS, marlin_alone
 from archcalc.engines.served import Registry, listed, served, spans
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
 
@@ -51,7 +51,7 @@ def lacks_format(version: str | None, quantization: Mapping[str, Any], *, expert
         return _lacks_packed_experts(version, quantization)
     if quantization.get("quant_method") != "gptq" or not at_least(version, *WHOLE_GPTQ):
         return None
-    return marlin_alone("vLLM", quantization)
+    return marlin_alone("vLLM", quantization, MARLIN_GROUPS)
 
 
 def _lacks_packed_experts(version: str | None, quantization: Mapping[str, Any]) -> str | None:

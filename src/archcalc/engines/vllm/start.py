@@ -156,6 +156,27 @@ def for_experts(ask: Ask, moe: bool) -> str | None:
     return None
 
 
+BUILT: tuple[tuple[tuple[int, ...], int], ...] = (((0, 20), 75), ((0,), 70))
+"""Ten times the least compute capability that published wheels and images hold code for, from a release on: docker/Dockerfile
+`torch_cuda_arch_list` begins with 7.0 up to 0.19.0, built with CUDA 12.9, and with 7.5 since 0.20.0, built with CUDA 13.0, whose
+compiler has no Volta. CMakeLists.txt `CUDA_SUPPORTED_ARCHS` has 7.0 below CUDA 12.8 alone since then; 0.33,
+docs/getting_started/installation/gpu.cuda.inc.md: "compute capability 7.5 or higher"."""
+
+
+def not_built(version: str | None, capability: tuple[int, int] | None) -> str | None:
+    """Why a release as it is published has no code for this GPU; None where it has, or where the GPU is not known."""
+    if capability is None:
+        return None
+    least, here = next(least for since, least in BUILT if at_least(version, *since)), capability[0] * 10 + capability[1]
+    if here >= least:
+        return None
+    until = "" if here < BUILT[-1][1] else ": those up to 0.19 have it, and so has a build of one's own with CUDA before 12.8"
+    return (
+        f"vLLM's published builds{'' if version is None else f' of {version}'} hold code for compute capability {least / 10:g} and newer,"
+        f" and this GPU has {capability[0]}.{capability[1]}{until}"
+    )
+
+
 # Tokens of a step against sequences
 
 CLAMPS_SEQUENCES = (0, 10)

@@ -26,6 +26,7 @@ class VllmKeep(JoinedKeep):
         super().__init__(architecture, options)
         version, generation = options.version, cuda(options.device)
         if options.dtype is None and served_dtype(architecture, version, generation and generation[0]) == "fp32":
+            # GPUs without bfloat16, and a class that is refused in float16.
             self.dtype = "F32"
         # 0.11 took Marlin on Hopper where triton_kernels was missing.
         self.tiles = mxfp4_tiles(architecture, options, triton=at_least(version, 0, 12), narrow=at_least(version, 0, 19))

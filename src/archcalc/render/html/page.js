@@ -75,6 +75,14 @@ function add(data, piece) {
   });
 }
 
+/** The plan with attention in replicas and whole experts spread over all GPUs, where it holds more than the best of those tried. */
+function replicated(fit, tried, best, count) {
+  if (!fit.copies || !best.fits) return best;
+  const spread = ({ fits, row }) =>
+    fits && row[ROW.fewer] === best.row[ROW.fewer] && row[ROW.dp] > 1 && row[ROW.pp] === 1 && row[ROW.ep] === Number(count);
+  return tried.filter(spread).reduce((a, b) => (b.most > a.most ? b : a), best);
+}
+
 /** The plan that is best on a machine and what it was chosen from, or `{error}`; the arguments are those of `answer`. */
 function chosen(data, model, deviceId, count, context, concurrency, dtype) {
   const fit = model.fit;
@@ -97,16 +105,17 @@ function chosen(data, model, deviceId, count, context, concurrency, dtype) {
   const tried = rows.map((row) => judge(fit, machine.budget, row, dtype, tokens, concurrency));
   if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
   let best = tried.find((f) => f.fits) ?? tried.filter((f) => !f.row[ROW.fewer]).reduce((a, b) => (b.headroom > a.headroom ? b : a));
+  best = replicated(fit, tried, best, count);
   let { budget } = machine;
   if (!best.fits && tried.every((f) => f.row[ROW.fewer] || f.room <= 0)) {
     // The engine's settings that leave more are chosen where its defaults leave nothing.
     for (const [share, plans, less] of here.settings) {
-      const found = [...plans, ...less.map((row) => fewer(plans, row))]
+      const judged = [...plans, ...less.map((row) => fewer(plans, row))]
         .filter((row) => fit.lists[row[ROW.pools]][dtype] >= 0)
-        .map((row) => judge(fit, share, row, dtype, tokens, concurrency))
-        .find((f) => f.fits);
+        .map((row) => judge(fit, share, row, dtype, tokens, concurrency));
+      const found = judged.find((f) => f.fits);
       if (found) {
-        best = found;
+        best = replicated(fit, judged, found, count);
         budget = share;
         break;
       }
@@ -130,7 +139,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   };
   return {
     fits: best.fits,
-    verdict: verdict(best, device, count, tokens, concurrency, data.engine),
+    verdict: verdict(best, device, count, tokens, concurrency, data.engine, machine.refused),
     plan: { tp: row[0], pp: row[1], ep: row[2], dp: row[3], quant: machine.quant, kv_dtype: best.kvDtype },
     per_gpu: {
       memory_bytes: device.memory,
@@ -181,10 +190,10 @@ function commandOf(fit, row, dtype, tokens) {
   return filled.filter((word, i) => word === words[i] || !word.endsWith(" 0")).join(" --");
 }
 
-function verdict(best, device, count, tokens, concurrency, engine) {
+function verdict(best, device, count, tokens, concurrency, engine, refused) {
   const what = `${formatTokens(tokens)} tokens x ${concurrency} on ${count} x ${device.name} under ${engine}`;
   if (best.fits) return `fits: ${what}, ${formatBytes(best.headroom)} to spare on the fullest GPU`;
-  if (best.headroom >= 0n) return `does not start: ${what}; ${best.row[ROW.limit]}`;
+  if (best.headroom >= 0n || refused) return `does not start: ${what}; ${best.row[ROW.limit]}`;
   if (best.room < 0) {
     return `does not fit: ${what}; weights and overhead alone are ${formatBytes(BigInt(-best.room))} over on the fullest GPU`;
   }
