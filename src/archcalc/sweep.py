@@ -61,8 +61,8 @@ def rows(
     (a model that does not exist, heads that do not divide) is told in their `error`.
     """
     made, overrides = axes(
-        source=source, context_tokens=context_tokens, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp, pp=pp,
-        ep=ep, dp=dp, quant=quant, kv_dtype=kv_dtype, set=set,
+        source=source, context_tokens=context_tokens, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp,
+        pp=pp, ep=ep, dp=dp, quant=quant, kv_dtype=kv_dtype, set=set,
     )  # fmt: skip
     return _sweep.grid(made, overrides)
 
@@ -343,8 +343,8 @@ class Sweep(ModuleType):
         A sweep never touches the network, with `offline` or without.
         """
         made = asked(
-            source=source, ctx=ctx, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp, pp=pp, ep=ep, dp=dp,
-            quant=quant, kv_dtype=kv_dtype, set=set, offline=offline,
+            source=source, ctx=ctx, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp, pp=pp, ep=ep,
+            dp=dp, quant=quant, kv_dtype=kv_dtype, set=set, offline=offline,
         )  # fmt: skip
         return Table({**row, "source": str(row["source"])} for row in run_all(_sweep.grid(*made)))
 
