@@ -5,10 +5,13 @@ The texts are made up; the figures are those of the models' published configs.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from archcalc.cards.check import check_text
 from archcalc.cards.settings import Settings
+from conftest import Run
 
 
 def told(text: str) -> list[str]:
@@ -35,8 +38,8 @@ SENTENCES = [
      "gpt-oss-20b, gpt-oss-safeguard-20b total_params=20.9B;gpt-oss-20b, gpt-oss-safeguard-20b active_params=3.6B"),
     ("Gemma 3 27B has 62 layers, and Gemma 3 4B 34 layers. Foo-7B has 62 layers.",
      "gemma-3-27b layers=62;gemma-3-4b layers=34"),
-    # What is wrong, or of something else, is not called right; and a sentence raises no alarm.
-    ("Qwen3-8B has 64 layers.", ""),
+    ("Scaled up from Qwen3-4B's 36 layers.", "qwen3-4b layers=36"),
+    # What is of something else is not called right.
     ("Unlike Qwen3-8B, our Foo-9B has 36 layers and 32 attention heads.", ""),
     ("Qwen3-8B was our teacher: the student has 36 layers.", ""),
     ("Qwen3-8B-VL has 36 layers.", ""),
@@ -48,6 +51,48 @@ SENTENCES = [
 @pytest.mark.parametrize(("sentence", "claims"), SENTENCES)
 def test_a_sentence_is_read_by_value(sentence: str, claims: str) -> None:
     assert told(f"# Notes\n\n{sentence}\n") == [claim for claim in claims.split(";") if claim]
+
+
+DOUBTED = [
+    ("Qwen3-8B has 37 layers.", "qwen3-8b layers=37"),
+    ("Qwen3-8B has 367 layers and 32 heads.", "qwen3-8b layers=367"),
+    ("Qwen3-8B has 9.2B parameters.", "qwen3-8b total_params=9.2B"),
+    ("Mixtral 8x7B has 56B parameters.", "mixtral-8x7b total_params=56B"),
+    ("Llama 3.1 70B has 80 layers, 64 heads and 16 KV heads.", "llama-3.1-70b kv_heads=16"),
+    ("Gemma 2 9B: 42 layers, sliding window 4096, 16K context.", "gemma-2-9b context=16K"),
+    ("The model Qwen3-8B (Alibaba, 2025) consists of 37 transformer layers.", "qwen3-8b layers=37"),
+    ("With 9.2B parameters, Qwen3-8B is small.", "qwen3-8b total_params=9.2B"),
+    ("Qwen3-8B's hidden size is 4097.", "qwen3-8b hidden_size=4097"),
+    ("Qwen3-8B, a 37-layer model, is small.", "qwen3-8b layers=37"),
+    ("Qwen3-8B 有 37 层，32 个注意力头。", "qwen3-8b layers=37"),
+    ("DeepSeek-V3 是一个总参数为 761B 的 MoE 模型。", "deepseek-v3 total_params=761B"),
+    # Of a part, of a run, of another model, or with a word that leaves it open.
+    ("Qwen3-8B has 4 more layers than ours.", ""),
+    ("Qwen3-8B has 18 layers on each GPU.", ""),
+    ("Qwen3-8B has 12 frozen layers, and the first 12 layers of Qwen3-8B are kept.", ""),
+    ("Qwen3-8B, pruned by us, has 30 layers.", ""),
+    ("Unlike Qwen3-8B, it has 37 layers.", ""),
+    ("Qwen3-8B and Foo-9B have 37 layers.", ""),
+    ("Qwen3-8B could have 37 layers.", ""),
+    ("Qwen3-8B has a draft model of 4 layers.", ""),
+    ("We serve Qwen3-8B with a context of 16384 tokens.", ""),
+    ("Qwen3 has 37 layers.", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "claims"), DOUBTED)
+def test_a_wrong_figure_of_a_model_that_a_sentence_names_is_doubtful(sentence: str, claims: str) -> None:
+    said = [claim for claim in told(f"# Notes\n\n{sentence}\n") if claim.count(" ") == 2]
+    assert said == [f"{claim} doubtful" for claim in claims.split(";") if claim]
+
+
+def test_a_sentence_raises_no_alarm_and_fails_a_strict_check(cli: Run, tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    page.write_text("Qwen3-8B has 37 layers.\n")
+    done = cli("check", str(page))
+    assert done.returncode == 0 and "37" in done.stdout and "a sentence may speak of something else" in done.stdout
+    assert cli("check", "--strict", str(page)).returncode == 1
+    assert cli("check", "--fix", str(page)).returncode == 0 and page.read_text() == "Qwen3-8B has 37 layers.\n"
 
 
 def test_a_sentence_without_a_name_is_of_the_one_before_it_or_of_the_page() -> None:

@@ -298,10 +298,24 @@ class _Checker:
             for mention in figures:
                 named = self._whose(text, mention, said, table)
                 whose = named if named is not None else last if last is not None else around()
-                if len(whose.groups) == 1 and (not whose.family or "none" not in whose.closed):
-                    self._mention(text, mention, whose, table, number, set())
+                if len(whose.groups) != 1 or (whose.family and "none" in whose.closed):
+                    continue
+                right = self._mention(text, mention, whose, table, number, set())
+                if not right and mentions.is_outright(text.cell.text, mention, said):
+                    self._doubted(text, mention, whose, table, number)
             if said:
                 last = self.resolver.subject(layout.Subject(said[-1].text), table.context)
+
+    def _doubted(self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int) -> None:
+        """A number that a sentence states outright of one model, and that is right in no way: shown, and no alarm."""
+        if len(resolved.groups[0]) != 1:
+            return
+        owner = self._owner(resolved)
+        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
+        slot = Slot(text.subject, Label((mention.field,)), cell, mention.field, False)
+        for claim in reading.read(slot.label, cell):
+            if claim.field == mention.field and claim.form == "number" and self._judge(claim, owner, table).verdict == "wrong":
+                self.claim(slot, claim, owner, table, number)
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
         """The model of a figure in a sentence: the one in brackets behind it, or that named last before it."""
@@ -496,7 +510,11 @@ class _Checker:
             why, fix = judgement.why, None
             if resolved.note and resolved.tuned and verdict != "ok" and f.claim.form not in ("unread", "unknowable"):
                 why = f"{why}; {resolved.note}"
-            if doubted := doubts.get(id(f), ""):
+            if f.verdict == "said" and verdict == "wrong":
+                if confirm.of_another(f):
+                    continue
+                verdict, why = "doubtful", f"{why}; not an alarm, as a sentence may speak of something else"
+            elif doubted := doubts.get(id(f), ""):
                 verdict, why = "doubtful", f"{why}; not an alarm, as {doubted}"
             # What is wrong of one of several models may be right of another.
             elif verdict == "wrong" and len(resolved.groups) == 1:

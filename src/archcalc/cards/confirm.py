@@ -459,6 +459,13 @@ def doubt(finding: Finding, near: Near) -> str:
     return "; ".join(against[:2]) or "nothing nearby confirms that this model and this figure are meant"
 
 
+def of_another(finding: Finding) -> bool:
+    """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
+    return any(
+        sign.weight < -1 and sign.holds is not _far and sign.holds(finding, _NOTHING) for sign in _signs(finding.claim.field)
+    )
+
+
 class _Said(NamedTuple):
     """Fields that one line or table states of one model, rightly and wrongly."""
 

@@ -488,6 +488,7 @@ class Said(NamedTuple):
 
 
 _WORD = re.compile(r"[^\s,;:()\[\]|，。；：（）、\u4e00-\u9fff]+")
+_OWN = re.compile(r"(?<=\d)['’]s$|(?<=\d[BMT])['’]s$")
 _ANOTHER = re.compile(
     r"(?i)[-\s]*(?:distill|awq|gptq|gguf|quant|lora|vision|vl\b|coder|math|omni|audio|lite\b|nano\b|flash|exp\b|speciale|"
     r"(?:v?\d+(?:\.\d+)?b?\b(?!\s*[%x]|\s+\w)))"
@@ -509,7 +510,7 @@ def in_sentence(text: str) -> tuple[Said, ...]:
             out += _in_run(text, run)
             run = []
         if word is not None:
-            run.append((word[0].rstrip(".*`_!?'\""), word.start(), word.end()))
+            run.append((_OWN.sub("", word[0].rstrip(".*`_!?'\"")), word.start(), word.end()))
     return tuple(out)
 
 
