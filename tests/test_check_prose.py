@@ -164,6 +164,34 @@ SHAPES = [
      "gemma-3-1b, gemma-3-4b, gemma-3-12b, gemma-3-27b, medgemma-27b and 2 more context=32K;"
      "gemma-3-1b, gemma-3-4b, gemma-3-12b, gemma-3-27b, medgemma-27b and 2 more context=128K"),
     ("# Qwen3-8B\n\n- Uses QK LayerNorm\n- No bias anywhere\n", "qwen3-8b attention=QK LayerNorm"),
+    # What one of several ranks holds: whole heads, at least one, and a latent whole.
+    ("| Model | KV cache at 128K, per GPU at TP 8 |\n|---|---|\n| Llama-3.1-70B | 5 GiB |\n| DeepSeek-V3 | 8.58 GiB |\n",
+     "llama-3.1-70b kv_cache=5 GiB;deepseek-v3 kv_cache=8.58 GiB"),
+    ("| Model | TP | KV cache per GPU at 128K |\n|---|---|---|\n| Llama-3.1-70B | 4 | 10 GiB |\n| Llama-3.1-70B | 16 | 5 GiB |\n"
+     "| Llama-3.1-70B | 2 | 10 GiB |\n",
+     "llama-3.1-70b kv_cache=10 GiB;llama-3.1-70b kv_cache=5 GiB;llama-3.1-70b kv_cache=10 GiB wrong"),
+    ("| 模型 | 每卡 KV 缓存（TP=4，32K） |\n|---|---|\n| Qwen3-32B | 2 GiB |\n", "qwen3-32b kv_cache=2 GiB"),
+    ("# Qwen3-4B\n\n- KV cache per GPU at 32k with TP 4: 1.13 GiB\n", "qwen3-4b kv_cache=1.13 GiB"),
+    # Of how many ranks is not said: nothing to judge.
+    ("| Model | Layers | KV cache per GPU at 128K |\n|---|---|---|\n| Llama-3.1-70B | 80 | 5 GiB |\n", "llama-3.1-70b layers=80"),
+    # No digit of a nought counts.
+    ("| Model | KV cache at 4K | KV cache at 128K |\n|---|---|---|\n| Llama-3.1-8B | 0 GiB | 0 GiB |\n| Qwen3-8B | 0.6 GiB | 18 GiB |\n",
+     "llama-3.1-8b kv_cache=0 GiB unverifiable;llama-3.1-8b kv_cache=0 GiB wrong;qwen3-8b kv_cache=0.6 GiB;qwen3-8b kv_cache=18 GiB"),
+    # Tables without their line of dashes, and labels and values in a line.
+    ("## Qwen3-8B\n\nLayers | Hidden | Heads | KV\n36 | 4096 | 32 | 9\n",
+     "qwen3-8b layers=36;qwen3-8b hidden_size=4096;qwen3-8b heads=32;qwen3-8b kv_heads=9 wrong"),
+    ("## Models\n\n| Model | Layers | Q | KV |\n| Qwen3-8B | 36 | 32 | 8 |\n| Qwen3-14B | 40 | 40 | 8 |\n",
+     "qwen3-8b layers=36;qwen3-8b heads=32;qwen3-8b kv_heads=8;qwen3-14b layers=40;qwen3-14b heads=40;qwen3-14b kv_heads=8"),
+    ("## Qwen3-8B\n\nLayers: 36 | Hidden: 4096 | KV heads: 9\n",
+     "qwen3-8b layers=36;qwen3-8b hidden_size=4096;qwen3-8b kv_heads=9 wrong"),
+    ("## Qwen3-8B\n\n层数：36，隐藏维度：4096\n", "qwen3-8b layers=36;qwen3-8b hidden_size=4096"),
+    # A family that spans the rows of its members, and a name that spans a table.
+    ('<table><tr><th>Family</th><th>Model</th><th>Layers</th><th>Heads</th></tr>\n<tr><td rowspan="2">Qwen3</td><td>8B</td><td>36</td>'
+     "<td>32</td></tr>\n<tr><td>14B</td><td>40</td><td>41</td></tr></table>\n",
+     "qwen3-8b layers=36;qwen3-8b heads=32;qwen3-14b layers=40;qwen3-14b heads=41 wrong"),
+    ("<table><tr><td rowspan=2>Qwen3-8B</td><td>Layers</td><td>36</td></tr>\n<tr><td>KV heads</td><td>9</td></tr></table>\n",
+     "qwen3-8b layers=36;qwen3-8b kv_heads=9 wrong"),
+    ("| Family | Model | Layers |\n|---|---|---|\n| Gemma 3 | 4B | 34 |\n| | 12B | 48 |\n", "gemma-3-4b layers=34;gemma-3-12b layers=48"),
 ]  # fmt: skip
 
 
@@ -189,6 +217,8 @@ NO_CLAIMS = [
     "| Model | Max num seqs |\n|---|---|\n| gpt-oss-120b | 128 |\n| Llama-3.1-70B | 256 |\n",
     "| Model | Size |\n|---|---|\n| Phi 4 | 9.1GB |\n| Mistral 7B v0.3 | 4.1GB |\n",
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
+    "# Qwen3-8B\n\ntop_k: 20 | temperature: 0.6 | max_tokens: 4096\n",
+    "# Qwen3-8B\n\n| a | b | c |\n| 1 | 2 | 3 |\n",
 ]  # fmt: skip
 
 

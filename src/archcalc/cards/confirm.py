@@ -274,13 +274,14 @@ def _marked(name: str, place: Literal["line_text", "block", "cell"]) -> Callable
 
 
 def _share(f: Finding, _near: Near) -> bool:
-    """What one of several devices has."""
-    return _says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40])
+    """What one of several devices has, and nothing says of how many."""
+    return f.claim.quals.tp == 1 and (_says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40]))
 
 
 def _of_batch(f: Finding, _near: Near) -> bool:
     """A cache where a batch, users or ranks are stated: in its cell or label, in a label of its table, or above it."""
-    return any(_says("batch", text) for text in (f.heading, f.cell, f.line_text, f.block, f.around))
+    mark = "batch" if f.claim.quals.tp == 1 else "sequences"
+    return any(_says(mark, text) for text in (f.heading, f.cell, f.line_text, f.block, f.around))
 
 
 _RELEASE = re.compile(

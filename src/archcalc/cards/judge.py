@@ -70,6 +70,8 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
 
 def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
     """Why a number that is not the model's may still be right: what the cell or the release leaves open. Empty if it may not."""
+    if claim.number is not None and not claim.number.mantissa and _reads_as_none(model, claim, claim.number, rules):
+        return "it is less than the digits tell"
     if claim.field == "kv_cache" and not claim.quals.context and not rules.strict:
         return "no context is stated"
     if rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
@@ -159,6 +161,13 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
     return Judgement("wrong", actual, why, written)
+
+
+def _reads_as_none(model: Model, claim: Claim, number: Number, rules: Rules) -> bool:
+    """Whether a value rounds to the nought that is printed: "0 GiB" of 300 MiB."""
+    unit = scales(number, NUMERIC[claim.field], claim.quals.unit)[0][0]
+    values = _allowed(truth.safely(model, claim.field, claim.quals), claim, rules)
+    return any(0 < 2 * v.value * 10**number.decimals <= unit for v in values)
 
 
 def _fitting(
