@@ -21,6 +21,7 @@ from archcalc.cards.names import Closed
 from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
+from archcalc.cards.truths.params import stated
 from archcalc.cards.truths.value import Value
 from archcalc.errors import ArchcalcError
 
@@ -131,7 +132,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     values = [v for v in values if v.tag != "namesake"]
     found = list(_fitting(number, claim.field, kind, values, readings, rules.strict))
     # What a name says is the last that a number may be right by.
-    found = [one for one in found if one[0].tag != "name"] or found
+    found = [one for one in found if one[0].tag not in ("name", "published")] or found
     for hows, rare in (_STRICT if rules.strict else _ORDER) if found else ():
         for value, how, name in found:
             if how in hows and (value.tag == "rare") <= rare:
@@ -139,7 +140,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     if not rules.strict and (as_thousands := _written_out(number, values, kind)):
         return as_thousands
     best = values[0]
-    written = _written(number, best, readings)
+    written = _written(number, best if rules.strict else _as_published(model, claim, number, values, readings[0][0]), readings)
     actual = written + _behind(number)
     if claim.field == "window" and not best.value:
         return Judgement("wrong", "none", best.basis)
@@ -161,6 +162,29 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
     return Judgement("wrong", actual, why, written)
+
+
+_STATED = ("total_params", "active_params")
+_CLOSE = 4
+_DIGITS: tuple[int, ...] = (10**9, 10**8, 10**7, 10**6, 1)
+
+
+def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[Value], unit: int) -> Value:
+    """The value to write in a number's place: as the publisher rounds it, where the number has no more digits than that has and the
+    tensors, counted in some way, round so too."""
+    best = values[0]
+    if claim.field not in _STATED or claim.quals.embedding == "without":
+        return best
+    for count in stated(model, claim.field):
+        digit = next(power for power in _DIGITS if count % power == 0)
+        as_printed = number._replace(mantissa=count // digit, decimals=0)
+        if (
+            count >= unit >= digit * int(10**number.decimals)
+            and _CLOSE * abs(Fraction(count) - best.value) < best.value
+            and any(compare(as_printed, value.value, digit) for value in values if value.tag != "published")
+        ):
+            return best._replace(value=count)
+    return best
 
 
 def _reads_as_none(model: Model, claim: Claim, number: Number, rules: Rules) -> bool:
