@@ -23,7 +23,6 @@ ROUNDED = [
     ("Qwen3.5-397B-A17B", "Active params", "23B", "17B"),  # 17.8 B
     ("GLM-4.5", "Active params", "22B", "32B"),  # arXiv:2508.06471, abstract; 33.6 B
     ("Mixtral 8x7B", "Active params", "11B", "13B"),
-    ("Llama 4 Scout", "Active params", "25B", "17B"),
     ("Llama-2-70B", "Params", "80B", "70B"),  # 68.98 B
     ("Llama-2-70B", "Params", "80.0B", "69.0B"),
     ("gpt2", "Params", "150M", "124M"),  # Radford et al. 2019 say 117M, which no way to count gives
