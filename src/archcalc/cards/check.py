@@ -25,7 +25,7 @@ MAX_BYTES = 2 * 2**20
 """The largest file that is read: a card has some kilobytes, a long README a hundred."""
 
 
-_WORDY = re.compile(r"[(（,，;]")
+_WORDY = re.compile(r"[(（，;]|,(?!\d{3}(?!\d))")
 """A cell that may say more than its label asks for."""
 _ENOUGH = 5
 """Figures that tell a model."""
@@ -407,7 +407,7 @@ class _Checker:
         line, column = self.document.lines.place(place[0]) if place is not None else (cell.line, cell.column)
         name = slot.subject.text if slot.subject is not None else owner.label or table.context.stated
         text = cell.text[claim.start : claim.end].strip() or cell.text
-        if any(rule.covers(self.path, name, claim.field, text, line) for rule in self.settings.ignore):
+        if self.settings.ignore and any(r.covers(self.path, name, claim.field, text, line) for r in self.settings.ignore):
             return
         verdict: report.Verdict = "unverifiable"
         if claim.form == "unknowable":

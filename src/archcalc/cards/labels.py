@@ -214,10 +214,15 @@ def _relation(text: str) -> str:
     return "" if field is None else f"{field}|{(match['word'] or '').lower()}|{match['other']}"
 
 
+@cache
+def _open_labels() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Labels with any words behind them."""
+    return tuple((field, re.compile(pattern)) for field, pattern in vocabulary.section("open labels"))
+
+
+@lru_cache(maxsize=8192)
 def _field(main: str) -> str | None:
-    found = _phrases().get(main) or next(
-        (field for field, pattern in vocabulary.section("open labels") if re.fullmatch(pattern, main)), None
-    )
+    found = _phrases().get(main) or next((field for field, pattern in _open_labels() if pattern.fullmatch(main)), None)
     if found is None and main.endswith(" num"):
         found = _phrases().get(main[:-4])  # layer_num
     if found is None and (symbol := re.fullmatch(r"(.*\w\w) [a-jl-z]", main)):

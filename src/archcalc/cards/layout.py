@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from archcalc.cards import labels, names
@@ -159,6 +160,7 @@ def slots(table: Table) -> Iterator[Slot]:
     yield from found
 
 
+@lru_cache(maxsize=4096)
 def _key(heading: str) -> str:
     return labels.normal(re.sub(r"\([^()]*\)", " ", heading))
 
@@ -180,7 +182,7 @@ def _slots(table: Table) -> Iterator[Slot]:
         if not quals.tp:
             quals = quals._replace(tp=labels.ranks_in(caption))
         if quals.tp:
-            yield slot._replace(label=slot.label._replace(quals=quals))
+            yield slot if quals is slot.label.quals else slot._replace(label=slot.label._replace(quals=quals))
 
 
 def _labelled(table: Table) -> Iterator[Slot]:
@@ -412,7 +414,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         linked = tuple(
             link
             for k, cell in enumerate(row)
-            if k in loose or (k != model and not re.search(r"\d", cell.text))
+            if cell.links and (k in loose or (k != model and not re.search(r"\d", cell.text)))
             for link in cell.links
         )
         repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
