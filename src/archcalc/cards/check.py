@@ -25,7 +25,7 @@ MAX_BYTES = 2 * 2**20
 """The largest file that is read: a card has some kilobytes, a long README a hundred."""
 
 
-_WORDY = re.compile(r"[(（，;]|,(?!\d{3}(?!\d))")
+_WORDY = re.compile(r"(?![\d,.]*$).*?[(（,，;]", re.DOTALL)
 """A cell that may say more than its label asks for."""
 _ENOUGH = 5
 """Figures that tell a model."""
@@ -199,7 +199,7 @@ class _Checker:
                             continue
                         other = self._named_behind(part.cell.text, claim.end, table) if claim.form == "number" else None
                     self.claim(part, claim, self._owner(other) if other else owner, table, number)
-                if table.kind == "table" and _WORDY.search(part.cell.text):
+                if table.kind == "table" and _WORDY.match(part.cell.text):
                     self.mentioned(layout.Text(part.subject, part.cell), whose, table, number)
         if table.kind == "prose":
             self.prose(table, number, around)

@@ -176,7 +176,7 @@ def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[V
     if claim.field not in _STATED or claim.quals.embedding == "without":
         return best
     for count in stated(model, claim.field):
-        digit = next(power for power in _DIGITS if count % power == 0)
+        digit = _last_digit(count)
         as_printed = number._replace(mantissa=count // digit, decimals=0)
         if (
             count >= unit >= digit * int(10**number.decimals)
@@ -185,6 +185,11 @@ def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[V
         ):
             return best._replace(value=count)
     return best
+
+
+def _last_digit(count: int | Fraction) -> int:
+    """What the last digit of a count stands for that is stated in billions, or millions."""
+    return next(power for power in _DIGITS if count % power == 0)
 
 
 def _reads_as_none(model: Model, claim: Claim, number: Number, rules: Rules) -> bool:
@@ -204,6 +209,8 @@ def _fitting(
             how = compare(number, value.value, unit, zeros=zeros, least=least)
             if how is None or not (rounds or how == "exact"):
                 continue
+            if value.tag == "published" and unit < _last_digit(value.value) * int(10**number.decimals):
+                continue  # 37.00B: who says 37B does not say so
             # Halves are rounded one way.
             if not (how == "rounded" and strict and like(number, value.value, unit) != number.text[: number.end - number.start]):
                 yield value, how, name
