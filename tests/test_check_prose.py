@@ -191,6 +191,18 @@ SHAPES = [
      "qwen3-8b layers=36;qwen3-8b heads=32;qwen3-14b layers=40;qwen3-14b heads=41 wrong"),
     ("<table><tr><td rowspan=2>Qwen3-8B</td><td>Layers</td><td>36</td></tr>\n<tr><td>KV heads</td><td>9</td></tr></table>\n",
      "qwen3-8b layers=36;qwen3-8b kv_heads=9 wrong"),
+    # Words that mean one thing in a note, and what stands beside labels and values.
+    ("| Model | Key features |\n|---|---|\n| Qwen3-8B | a dense model with 40K context, GQA and SwiGLU |\n",
+     "qwen3-8b context=40K;qwen3-8b attention=GQA;qwen3-8b activation=SwiGLU"),
+    ("# Qwen3-8B\n\n| Parameter | Value | Notes |\n|---|---|---|\n| KV heads | 8 | GQA with 4:1 ratio |\n",
+     "qwen3-8b kv_heads=8;qwen3-8b attention=GQA"),
+    # 32K is not said where 32B is.
+    ("| Model | Params | Notes |\n|---|---|---|\n| Qwen3-32B | 32B | up to 32K context |\n",
+     "qwen3-32b total_params=32B;qwen3-32b context=32K"),
+    ("| 模型 | 专家数量 |\n|---|---|\n| Mixtral 8x7B | 8个（实际激活2个） |\n", "mixtral-8x7b experts=8;mixtral-8x7b active_experts=2"),
+    ("## DeepSeek-V3 / R1 (DeepSeek)\n\n- **Layers**: 61\n", "deepseek-v3, deepseek-r1 layers=61"),
+    ("| Model | Params | Context |\n|---|---|---|\n| Llama 3.2 Quantized | 1B | 128K |\n",
+     "llama-3.2-1b total_params=1B;llama-3.2-1b context=128K"),
     ("| Family | Model | Layers |\n|---|---|---|\n| Gemma 3 | 4B | 34 |\n| | 12B | 48 |\n", "gemma-3-4b layers=34;gemma-3-12b layers=48"),
 ]  # fmt: skip
 

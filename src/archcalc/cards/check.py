@@ -127,6 +127,11 @@ def _in_brackets(text: str, end: int) -> names.Said | None:
     return next((n for n in said if behind and behind.start(1) <= n.start and n.end <= behind.end(1)), None)
 
 
+def _printed(claim: Claim) -> tuple[int, int]:
+    """What the digits of a claim's number say, and their scale: 32K is not said where 32B is."""
+    return (claim.number.mantissa, claim.number.scale) if claim.number is not None else (0, 0)
+
+
 class _Owner:
     """Those whom claims are about, and what their cells say: cells repeat, and are read and judged once."""
 
@@ -250,7 +255,7 @@ class _Checker:
     def mentioned(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
         """What an item, a note or a cell says without a label: right of its model, or of no model that is known."""
         here = self._by_line.get(text.cell.line, ())
-        taken = {f.claim.number.mantissa for f in here if f.claim.form == "number" and f.claim.number is not None}
+        taken = {_printed(f.claim) for f in here if f.claim.form == "number"}
         found = list(mentions.counts(text.cell.text, text.before, bool(resolved.groups)))
         above = names.in_sentence(table.context.caption) if found and not resolved.groups else ()
         inside = names.in_sentence(text.cell.text) if found else ()
@@ -265,8 +270,6 @@ class _Checker:
                 whose = self.resolver.subject(layout.Subject(name.text), table.context)
             if not (whose.groups and self._mention(text, mention, whose, table, number, taken)) and (resolved.groups or not alone):
                 self._mention(text, mention, resolved, table, number, taken)
-        if resolved.groups and not found and not here and not text.before and len(text.cell.text) <= _SHORT:
-            self._words(text, resolved, table, number)
         if found or here:
             fields = {mention.field for mention in found} | {f.claim.field for f in here}
             if not resolved.groups:
@@ -274,6 +277,9 @@ class _Checker:
             for mention in mentions.known_words(text.cell.text, fields):
                 if not any(f.claim.field == mention.field for f in here):
                     self._mention(text, mention, resolved, table, number, set())
+        short = not found and not here and not text.before and len(text.cell.text) <= _SHORT
+        if resolved.groups and (short or text.note):
+            self._words(text, resolved, table, number)
 
     def _named_behind(self, text: str, end: int, table: Table) -> Resolved | None:
         """The model that brackets behind a figure of an item name: "up to 128K tokens (Llama 3.1)" under Llama 3."""
@@ -281,9 +287,12 @@ class _Checker:
         return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
 
     def _words(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
-        """A short item that says a known word and no figure: "No QK LayerNorm", "Rotary embeddings (RoPE)"."""
+        """A note, or a short item without figures, that says a known word: "No QK LayerNorm", "Rotary embeddings (RoPE)"."""
         owner = self._owner(resolved)
+        said = {f.claim.field for f in self._by_line.get(text.cell.line, ())}
         for kind in ("attention", "norm", "activation", "position"):
+            if kind in said:
+                continue
             slot = Slot(text.subject, Label((kind,)), text.cell, kind, False)
             for claim in reading.read(slot.label, slot.cell):
                 if claim.form == "word" and claim.word in _CERTAIN and self._judge(claim, owner, table).verdict == "ok":
@@ -330,7 +339,13 @@ class _Checker:
         return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
 
     def _mention(
-        self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
+        self,
+        text: layout.Text,
+        mention: mentions.Mention,
+        resolved: Resolved,
+        table: Table,
+        number: int,
+        taken: set[tuple[int, int]],
     ) -> bool:
         """A figure said without a label. What the words around it leave open the figure settles."""
         fields = (mention.field, *(mention.also if resolved.groups else ()))
@@ -344,7 +359,7 @@ class _Checker:
         resolved: Resolved,
         table: Table,
         number: int,
-        taken: set[int],
+        taken: set[tuple[int, int]],
     ) -> bool:
         said = False
         cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
@@ -352,7 +367,7 @@ class _Checker:
         for claim in reading.read(slot.label, cell):
             if claim.field != field or claim.form not in ("number", "word"):
                 continue
-            if claim.number is not None and claim.number.mantissa in taken:
+            if claim.form == "number" and _printed(claim) in taken:
                 continue
             owner = self._owner(resolved)
             if resolved.family and len(resolved.groups) == 1:

@@ -54,6 +54,7 @@ class Text(NamedTuple):
     subject: Subject | None
     cell: Cell
     before: str = ""
+    note: bool = False
 
 
 def texts(table: Table) -> Iterator[Text]:
@@ -80,15 +81,18 @@ def texts(table: Table) -> Iterator[Text]:
         own = [row for row in table.rows[table.heads :] if mark("text-model").search(row[0].text) and "alker" not in row[0].text]
         yield from (Text(None, row[k]) for row in own for k in notes if k < len(row))
         return
-    if not mark("names-models").fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
-        return
     notes = [k for k, cell in enumerate(head) if k and mark("notes").fullmatch(_key(cell.text))]
+    if not mark("names-models").fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
+        if len(head) > _PAIR and notes and (over := labels.parse(head[1].text)) is not None and over.role == "value":
+            yield from (Text(None, row[k]) for row in table.rows[table.heads :] for k in notes if 1 < k < len(row))
+        return
     for row in table.rows[table.heads :]:
         for k in notes:
             if k < len(row) and row[0].text.strip():
-                yield Text(_subject(row[0]), row[k])
+                yield Text(_subject(row[0]), row[k], note=True)
 
 
+_PAIR = 2
 _CORNER = 24
 
 

@@ -88,7 +88,9 @@ def match(text: str, size: str = "") -> Match:
         if found.kind not in ("exact", "tuned") or any(_DATED.fullmatch(one) for one in found.names):
             return NONE
         return found._replace(kind="tuned")
-    if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned"):
+    if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned", "family"):
+        if found.kind == "family":
+            return found._replace(quantized=True)
         return Match("tuned", found.names, f"taken for {found.names[0]}, quantized", quantized=True)
     if (sized := re.fullmatch(r"(.+?)[-_ ](\d+(?:\.\d+)?[BMTbmt])", name)) and (found := _one(sized[1])).kind in ("exact", "tuned"):
         return found if len(found.names) == 1 and _agrees(found.names[0], sized[2]) else NONE
