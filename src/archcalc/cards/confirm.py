@@ -280,8 +280,8 @@ def _share(f: Finding, _near: Near) -> bool:
 
 def _of_batch(f: Finding, _near: Near) -> bool:
     """A cache where a batch, users or ranks are stated: in its cell or label, in a label of its table, or above it."""
-    mark = "batch" if f.claim.quals.tp == 1 else "sequences"
-    return any(_says(mark, text) for text in (f.heading, f.cell, f.line_text, f.block, f.around))
+    marks = ("batch", "ranks") if f.claim.quals.tp == 1 else ("batch",)
+    return any(_says(name, text) for text in (f.heading, f.cell, f.line_text, f.block, f.around) for name in marks)
 
 
 _RELEASE = re.compile(
