@@ -77,6 +77,11 @@ DOUBTED = [
     ("Qwen3-8B has a draft model of 4 layers.", ""),
     ("We serve Qwen3-8B with a context of 16384 tokens.", ""),
     ("Qwen3 has 37 layers.", ""),
+    ("Qwen3-8B has 36 layers and Foo has 40 layers.", ""),
+    ("DeepSeek-V3 has 256 experts in 8 groups of 32 experts.", ""),
+    ("Qwen3-8B uses GQA: 4 query heads share one KV head.", ""),
+    ("Qwen3-8B uses 36 layers, of which 12 layers are updated.", ""),
+    ("Qwen3-30B-A3B has 30B parameters, using 3B parameters at inference.", ""),
 ]  # fmt: skip
 
 

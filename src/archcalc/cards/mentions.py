@@ -145,12 +145,16 @@ def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool
     beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
     return (
         has is not None
+        and len(_VERB.findall(between)) < _TWO
         and not mark("not-outright").search(f"{between} {behind}")
         and not mark("of-some-only").search(beside)
         and not mark("part").search(text)
     )
 
 
+_VERB = re.compile(r"\b(?:has|have|had|contains?|uses?|features?|supports|goes?|gets?|takes?)\b")
+_TWO = 2
+"""A second verb may be of something else: "Qwen3-8B has 36 layers and ours has 40 layers"."""
 _WITH = re.compile(r"(?i)\W*with\b[^.;:]*$")
 _BEHIND = re.compile(r"[^.;:]*,\s*(?:the )?")
 _CLAUSE = re.compile(r"[;.。；]\s|\bwhile\b|\bwhereas\b|\bbut\b")
