@@ -5,10 +5,13 @@ The texts are made up; the figures are those of the models' published configs.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from archcalc.cards.check import check_text
 from archcalc.cards.settings import Settings
+from conftest import Run
 
 
 def told(text: str) -> list[str]:
@@ -35,8 +38,8 @@ SENTENCES = [
      "gpt-oss-20b, gpt-oss-safeguard-20b total_params=20.9B;gpt-oss-20b, gpt-oss-safeguard-20b active_params=3.6B"),
     ("Gemma 3 27B has 62 layers, and Gemma 3 4B 34 layers. Foo-7B has 62 layers.",
      "gemma-3-27b layers=62;gemma-3-4b layers=34"),
-    # What is wrong, or of something else, is not called right; and a sentence raises no alarm.
-    ("Qwen3-8B has 64 layers.", ""),
+    ("Scaled up from Qwen3-4B's 36 layers.", "qwen3-4b layers=36"),
+    # What is of something else is not called right.
     ("Unlike Qwen3-8B, our Foo-9B has 36 layers and 32 attention heads.", ""),
     ("Qwen3-8B was our teacher: the student has 36 layers.", ""),
     ("Qwen3-8B-VL has 36 layers.", ""),
@@ -48,6 +51,53 @@ SENTENCES = [
 @pytest.mark.parametrize(("sentence", "claims"), SENTENCES)
 def test_a_sentence_is_read_by_value(sentence: str, claims: str) -> None:
     assert told(f"# Notes\n\n{sentence}\n") == [claim for claim in claims.split(";") if claim]
+
+
+DOUBTED = [
+    ("Qwen3-8B has 37 layers.", "qwen3-8b layers=37"),
+    ("Qwen3-8B has 367 layers and 32 heads.", "qwen3-8b layers=367"),
+    ("Qwen3-8B has 9.2B parameters.", "qwen3-8b total_params=9.2B"),
+    ("Mixtral 8x7B has 56B parameters.", "mixtral-8x7b total_params=56B"),
+    ("Llama 3.1 70B has 80 layers, 64 heads and 16 KV heads.", "llama-3.1-70b kv_heads=16"),
+    ("Gemma 2 9B: 42 layers, sliding window 4096, 16K context.", "gemma-2-9b context=16K"),
+    ("The model Qwen3-8B (Alibaba, 2025) consists of 37 transformer layers.", "qwen3-8b layers=37"),
+    ("With 9.2B parameters, Qwen3-8B is small.", "qwen3-8b total_params=9.2B"),
+    ("Qwen3-8B's hidden size is 4097.", "qwen3-8b hidden_size=4097"),
+    ("Qwen3-8B, a 37-layer model, is small.", "qwen3-8b layers=37"),
+    ("Qwen3-8B 有 37 层，32 个注意力头。", "qwen3-8b layers=37"),
+    ("DeepSeek-V3 是一个总参数为 761B 的 MoE 模型。", "deepseek-v3 total_params=761B"),
+    # Of a part, of a run, of another model, or with a word that leaves it open.
+    ("Qwen3-8B has 4 more layers than ours.", ""),
+    ("Qwen3-8B has 18 layers on each GPU.", ""),
+    ("Qwen3-8B has 12 frozen layers, and the first 12 layers of Qwen3-8B are kept.", ""),
+    ("Qwen3-8B, pruned by us, has 30 layers.", ""),
+    ("Unlike Qwen3-8B, it has 37 layers.", ""),
+    ("Qwen3-8B and Foo-9B have 37 layers.", ""),
+    ("Qwen3-8B could have 37 layers.", ""),
+    ("Qwen3-8B has a draft model of 4 layers.", ""),
+    ("We serve Qwen3-8B with a context of 16384 tokens.", ""),
+    ("Qwen3 has 37 layers.", ""),
+    ("Qwen3-8B has 36 layers and Foo has 40 layers.", ""),
+    ("DeepSeek-V3 has 256 experts in 8 groups of 32 experts.", ""),
+    ("Qwen3-8B uses GQA: 4 query heads share one KV head.", ""),
+    ("Qwen3-8B uses 36 layers, of which 12 layers are updated.", ""),
+    ("Qwen3-30B-A3B has 30B parameters, using 3B parameters at inference.", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "claims"), DOUBTED)
+def test_a_wrong_figure_of_a_model_that_a_sentence_names_is_doubtful(sentence: str, claims: str) -> None:
+    said = [claim for claim in told(f"# Notes\n\n{sentence}\n") if claim.count(" ") == 2]
+    assert said == [f"{claim} doubtful" for claim in claims.split(";") if claim]
+
+
+def test_a_sentence_raises_no_alarm_and_fails_a_strict_check(cli: Run, tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    page.write_text("Qwen3-8B has 37 layers.\n")
+    done = cli("check", str(page))
+    assert done.returncode == 0 and "37" in done.stdout and "a sentence may speak of something else" in done.stdout
+    assert cli("check", "--strict", str(page)).returncode == 1
+    assert cli("check", "--fix", str(page)).returncode == 0 and page.read_text() == "Qwen3-8B has 37 layers.\n"
 
 
 def test_a_sentence_without_a_name_is_of_the_one_before_it_or_of_the_page() -> None:
@@ -119,6 +169,46 @@ SHAPES = [
      "gemma-3-1b, gemma-3-4b, gemma-3-12b, gemma-3-27b, medgemma-27b and 2 more context=32K;"
      "gemma-3-1b, gemma-3-4b, gemma-3-12b, gemma-3-27b, medgemma-27b and 2 more context=128K"),
     ("# Qwen3-8B\n\n- Uses QK LayerNorm\n- No bias anywhere\n", "qwen3-8b attention=QK LayerNorm"),
+    # What one of several ranks holds: whole heads, at least one, and a latent whole.
+    ("| Model | KV cache at 128K, per GPU at TP 8 |\n|---|---|\n| Llama-3.1-70B | 5 GiB |\n| DeepSeek-V3 | 8.58 GiB |\n",
+     "llama-3.1-70b kv_cache=5 GiB;deepseek-v3 kv_cache=8.58 GiB"),
+    ("| Model | TP | KV cache per GPU at 128K |\n|---|---|---|\n| Llama-3.1-70B | 4 | 10 GiB |\n| Llama-3.1-70B | 16 | 5 GiB |\n"
+     "| Llama-3.1-70B | 2 | 10 GiB |\n",
+     "llama-3.1-70b kv_cache=10 GiB;llama-3.1-70b kv_cache=5 GiB;llama-3.1-70b kv_cache=10 GiB wrong"),
+    ("| 模型 | 每卡 KV 缓存（TP=4，32K） |\n|---|---|\n| Qwen3-32B | 2 GiB |\n", "qwen3-32b kv_cache=2 GiB"),
+    ("# Qwen3-4B\n\n- KV cache per GPU at 32k with TP 4: 1.13 GiB\n", "qwen3-4b kv_cache=1.13 GiB"),
+    # Of how many ranks is not said: nothing to judge.
+    ("| Model | Layers | KV cache per GPU at 128K |\n|---|---|---|\n| Llama-3.1-70B | 80 | 5 GiB |\n", "llama-3.1-70b layers=80"),
+    # No digit of a nought counts.
+    ("| Model | KV cache at 4K | KV cache at 128K |\n|---|---|---|\n| Llama-3.1-8B | 0 GiB | 0 GiB |\n| Qwen3-8B | 0.6 GiB | 18 GiB |\n",
+     "llama-3.1-8b kv_cache=0 GiB unverifiable;llama-3.1-8b kv_cache=0 GiB wrong;qwen3-8b kv_cache=0.6 GiB;qwen3-8b kv_cache=18 GiB"),
+    # Tables without their line of dashes, and labels and values in a line.
+    ("## Qwen3-8B\n\nLayers | Hidden | Heads | KV\n36 | 4096 | 32 | 9\n",
+     "qwen3-8b layers=36;qwen3-8b hidden_size=4096;qwen3-8b heads=32;qwen3-8b kv_heads=9 wrong"),
+    ("## Models\n\n| Model | Layers | Q | KV |\n| Qwen3-8B | 36 | 32 | 8 |\n| Qwen3-14B | 40 | 40 | 8 |\n",
+     "qwen3-8b layers=36;qwen3-8b heads=32;qwen3-8b kv_heads=8;qwen3-14b layers=40;qwen3-14b heads=40;qwen3-14b kv_heads=8"),
+    ("## Qwen3-8B\n\nLayers: 36 | Hidden: 4096 | KV heads: 9\n",
+     "qwen3-8b layers=36;qwen3-8b hidden_size=4096;qwen3-8b kv_heads=9 wrong"),
+    ("## Qwen3-8B\n\n层数：36，隐藏维度：4096\n", "qwen3-8b layers=36;qwen3-8b hidden_size=4096"),
+    # A family that spans the rows of its members, and a name that spans a table.
+    ('<table><tr><th>Family</th><th>Model</th><th>Layers</th><th>Heads</th></tr>\n<tr><td rowspan="2">Qwen3</td><td>8B</td><td>36</td>'
+     "<td>32</td></tr>\n<tr><td>14B</td><td>40</td><td>41</td></tr></table>\n",
+     "qwen3-8b layers=36;qwen3-8b heads=32;qwen3-14b layers=40;qwen3-14b heads=41 wrong"),
+    ("<table><tr><td rowspan=2>Qwen3-8B</td><td>Layers</td><td>36</td></tr>\n<tr><td>KV heads</td><td>9</td></tr></table>\n",
+     "qwen3-8b layers=36;qwen3-8b kv_heads=9 wrong"),
+    # Words that mean one thing in a note, and what stands beside labels and values.
+    ("| Model | Key features |\n|---|---|\n| Qwen3-8B | a dense model with 40K context, GQA and SwiGLU |\n",
+     "qwen3-8b context=40K;qwen3-8b attention=GQA;qwen3-8b activation=SwiGLU"),
+    ("# Qwen3-8B\n\n| Parameter | Value | Notes |\n|---|---|---|\n| KV heads | 8 | GQA with 4:1 ratio |\n",
+     "qwen3-8b kv_heads=8;qwen3-8b attention=GQA"),
+    # 32K is not said where 32B is.
+    ("| Model | Params | Notes |\n|---|---|---|\n| Qwen3-32B | 32B | up to 32K context |\n",
+     "qwen3-32b total_params=32B;qwen3-32b context=32K"),
+    ("| 模型 | 专家数量 |\n|---|---|\n| Mixtral 8x7B | 8个（实际激活2个） |\n", "mixtral-8x7b experts=8;mixtral-8x7b active_experts=2"),
+    ("## DeepSeek-V3 / R1 (DeepSeek)\n\n- **Layers**: 61\n", "deepseek-v3, deepseek-r1 layers=61"),
+    ("| Model | Params | Context |\n|---|---|---|\n| Llama 3.2 Quantized | 1B | 128K |\n",
+     "llama-3.2-1b total_params=1B;llama-3.2-1b context=128K"),
+    ("| Family | Model | Layers |\n|---|---|---|\n| Gemma 3 | 4B | 34 |\n| | 12B | 48 |\n", "gemma-3-4b layers=34;gemma-3-12b layers=48"),
 ]  # fmt: skip
 
 
@@ -144,6 +234,8 @@ NO_CLAIMS = [
     "| Model | Max num seqs |\n|---|---|\n| gpt-oss-120b | 128 |\n| Llama-3.1-70B | 256 |\n",
     "| Model | Size |\n|---|---|\n| Phi 4 | 9.1GB |\n| Mistral 7B v0.3 | 4.1GB |\n",
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
+    "# Qwen3-8B\n\ntop_k: 20 | temperature: 0.6 | max_tokens: 4096\n",
+    "# Qwen3-8B\n\n| a | b | c |\n| 1 | 2 | 3 |\n",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ MAX_BYTES = 2 * 2**20
 """The largest file that is read: a card has some kilobytes, a long README a hundred."""
 
 
-_WORDY = re.compile(r"[(（,，;]")
+_WORDY = re.compile(r"(?![\d,.]*$).*?[(（,，;]", re.DOTALL)
 """A cell that may say more than its label asks for."""
 _ENOUGH = 5
 """Figures that tell a model."""
@@ -127,6 +127,11 @@ def _in_brackets(text: str, end: int) -> names.Said | None:
     return next((n for n in said if behind and behind.start(1) <= n.start and n.end <= behind.end(1)), None)
 
 
+def _printed(claim: Claim) -> tuple[int, int]:
+    """What the digits of a claim's number say, and their scale: 32K is not said where 32B is."""
+    return (claim.number.mantissa, claim.number.scale) if claim.number is not None else (0, 0)
+
+
 class _Owner:
     """Those whom claims are about, and what their cells say: cells repeat, and are read and judged once."""
 
@@ -199,7 +204,7 @@ class _Checker:
                             continue
                         other = self._named_behind(part.cell.text, claim.end, table) if claim.form == "number" else None
                     self.claim(part, claim, self._owner(other) if other else owner, table, number)
-                if table.kind == "table" and _WORDY.search(part.cell.text):
+                if table.kind == "table" and _WORDY.match(part.cell.text):
                     self.mentioned(layout.Text(part.subject, part.cell), whose, table, number)
         if table.kind == "prose":
             self.prose(table, number, around)
@@ -250,7 +255,7 @@ class _Checker:
     def mentioned(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
         """What an item, a note or a cell says without a label: right of its model, or of no model that is known."""
         here = self._by_line.get(text.cell.line, ())
-        taken = {f.claim.number.mantissa for f in here if f.claim.form == "number" and f.claim.number is not None}
+        taken = {_printed(f.claim) for f in here if f.claim.form == "number"}
         found = list(mentions.counts(text.cell.text, text.before, bool(resolved.groups)))
         above = names.in_sentence(table.context.caption) if found and not resolved.groups else ()
         inside = names.in_sentence(text.cell.text) if found else ()
@@ -265,8 +270,6 @@ class _Checker:
                 whose = self.resolver.subject(layout.Subject(name.text), table.context)
             if not (whose.groups and self._mention(text, mention, whose, table, number, taken)) and (resolved.groups or not alone):
                 self._mention(text, mention, resolved, table, number, taken)
-        if resolved.groups and not found and not here and not text.before and len(text.cell.text) <= _SHORT:
-            self._words(text, resolved, table, number)
         if found or here:
             fields = {mention.field for mention in found} | {f.claim.field for f in here}
             if not resolved.groups:
@@ -274,6 +277,9 @@ class _Checker:
             for mention in mentions.known_words(text.cell.text, fields):
                 if not any(f.claim.field == mention.field for f in here):
                     self._mention(text, mention, resolved, table, number, set())
+        short = not found and not here and not text.before and len(text.cell.text) <= _SHORT
+        if resolved.groups and (short or text.note):
+            self._words(text, resolved, table, number)
 
     def _named_behind(self, text: str, end: int, table: Table) -> Resolved | None:
         """The model that brackets behind a figure of an item name: "up to 128K tokens (Llama 3.1)" under Llama 3."""
@@ -281,9 +287,12 @@ class _Checker:
         return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
 
     def _words(self, text: layout.Text, resolved: Resolved, table: Table, number: int) -> None:
-        """A short item that says a known word and no figure: "No QK LayerNorm", "Rotary embeddings (RoPE)"."""
+        """A note, or a short item without figures, that says a known word: "No QK LayerNorm", "Rotary embeddings (RoPE)"."""
         owner = self._owner(resolved)
+        said = {f.claim.field for f in self._by_line.get(text.cell.line, ())}
         for kind in ("attention", "norm", "activation", "position"):
+            if kind in said:
+                continue
             slot = Slot(text.subject, Label((kind,)), text.cell, kind, False)
             for claim in reading.read(slot.label, slot.cell):
                 if claim.form == "word" and claim.word in _CERTAIN and self._judge(claim, owner, table).verdict == "ok":
@@ -298,10 +307,24 @@ class _Checker:
             for mention in figures:
                 named = self._whose(text, mention, said, table)
                 whose = named if named is not None else last if last is not None else around()
-                if len(whose.groups) == 1 and (not whose.family or "none" not in whose.closed):
-                    self._mention(text, mention, whose, table, number, set())
+                if len(whose.groups) != 1 or (whose.family and "none" in whose.closed):
+                    continue
+                right = self._mention(text, mention, whose, table, number, set())
+                if not right and mentions.is_outright(text.cell.text, mention, said):
+                    self._doubted(text, mention, whose, table, number)
             if said:
                 last = self.resolver.subject(layout.Subject(said[-1].text), table.context)
+
+    def _doubted(self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int) -> None:
+        """A number that a sentence states outright of one model, and that is right in no way: shown, and no alarm."""
+        if len(resolved.groups[0]) != 1:
+            return
+        owner = self._owner(resolved)
+        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
+        slot = Slot(text.subject, Label((mention.field,)), cell, mention.field, False)
+        for claim in reading.read(slot.label, cell):
+            if claim.field == mention.field and claim.form == "number" and self._judge(claim, owner, table).verdict == "wrong":
+                self.claim(slot, claim, owner, table, number)
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
         """The model of a figure in a sentence: the one in brackets behind it, or that named last before it."""
@@ -316,7 +339,13 @@ class _Checker:
         return self.resolver.subject(layout.Subject(name.text), table.context) if name else None
 
     def _mention(
-        self, text: layout.Text, mention: mentions.Mention, resolved: Resolved, table: Table, number: int, taken: set[int]
+        self,
+        text: layout.Text,
+        mention: mentions.Mention,
+        resolved: Resolved,
+        table: Table,
+        number: int,
+        taken: set[tuple[int, int]],
     ) -> bool:
         """A figure said without a label. What the words around it leave open the figure settles."""
         fields = (mention.field, *(mention.also if resolved.groups else ()))
@@ -330,7 +359,7 @@ class _Checker:
         resolved: Resolved,
         table: Table,
         number: int,
-        taken: set[int],
+        taken: set[tuple[int, int]],
     ) -> bool:
         said = False
         cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
@@ -338,7 +367,7 @@ class _Checker:
         for claim in reading.read(slot.label, cell):
             if claim.field != field or claim.form not in ("number", "word"):
                 continue
-            if claim.number is not None and claim.number.mantissa in taken:
+            if claim.form == "number" and _printed(claim) in taken:
                 continue
             owner = self._owner(resolved)
             if resolved.family and len(resolved.groups) == 1:
@@ -393,7 +422,7 @@ class _Checker:
         line, column = self.document.lines.place(place[0]) if place is not None else (cell.line, cell.column)
         name = slot.subject.text if slot.subject is not None else owner.label or table.context.stated
         text = cell.text[claim.start : claim.end].strip() or cell.text
-        if any(rule.covers(self.path, name, claim.field, text, line) for rule in self.settings.ignore):
+        if self.settings.ignore and any(r.covers(self.path, name, claim.field, text, line) for r in self.settings.ignore):
             return
         verdict: report.Verdict = "unverifiable"
         if claim.form == "unknowable":
@@ -496,7 +525,11 @@ class _Checker:
             why, fix = judgement.why, None
             if resolved.note and resolved.tuned and verdict != "ok" and f.claim.form not in ("unread", "unknowable"):
                 why = f"{why}; {resolved.note}"
-            if doubted := doubts.get(id(f), ""):
+            if f.verdict == "said" and verdict == "wrong":
+                if confirm.of_another(f):
+                    continue
+                verdict, why = "doubtful", f"{why}; not an alarm, as a sentence may speak of something else"
+            elif doubted := doubts.get(id(f), ""):
                 verdict, why = "doubtful", f"{why}; not an alarm, as {doubted}"
             # What is wrong of one of several models may be right of another.
             elif verdict == "wrong" and len(resolved.groups) == 1:

@@ -274,13 +274,14 @@ def _marked(name: str, place: Literal["line_text", "block", "cell"]) -> Callable
 
 
 def _share(f: Finding, _near: Near) -> bool:
-    """What one of several devices has."""
-    return _says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40])
+    """What one of several devices has, and nothing says of how many."""
+    return f.claim.quals.tp == 1 and (_says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40]))
 
 
 def _of_batch(f: Finding, _near: Near) -> bool:
     """A cache where a batch, users or ranks are stated: in its cell or label, in a label of its table, or above it."""
-    return any(_says("batch", text) for text in (f.heading, f.cell, f.line_text, f.block, f.around))
+    marks = ("batch", "ranks") if f.claim.quals.tp == 1 else ("batch",)
+    return any(_says(name, text) for text in (f.heading, f.cell, f.line_text, f.block, f.around) for name in marks)
 
 
 _RELEASE = re.compile(
@@ -459,6 +460,13 @@ def doubt(finding: Finding, near: Near) -> str:
     return "; ".join(against[:2]) or "nothing nearby confirms that this model and this figure are meant"
 
 
+def of_another(finding: Finding) -> bool:
+    """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
+    return any(
+        sign.weight < -1 and sign.holds is not _far and sign.holds(finding, _NOTHING) for sign in _signs(finding.claim.field)
+    )
+
+
 class _Said(NamedTuple):
     """Fields that one line or table states of one model, rightly and wrongly."""
 
@@ -468,15 +476,35 @@ class _Said(NamedTuple):
 
 def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
     """Each wrong finding with what stands around it. In one pass over all of them: a page may hold a hundred thousand."""
-    by_table: dict[tuple[tuple[str, ...], int], _Said] = {}
-    by_line: dict[tuple[tuple[str, ...], int], _Said] = {}
-    stated: dict[tuple[tuple[str, ...], int, str], set[tuple[str, str]]] = {}
-    columns: dict[tuple[int, str], set[tuple[str, ...]]] = {}
-    nearly: dict[tuple[int, str], set[tuple[str, ...]]] = {}
+    wrong = [f for f in findings if f.verdict == "wrong"]
+    if not wrong:
+        return
+    # Names are told apart by numbers: to hash them for each claim takes longer than all else here.
+    numbers: dict[tuple[str, ...], int] = {}
+    known: dict[int, int] = {}
+
+    def number(f: Finding) -> int:
+        found = known.get(id(f.owner))
+        return known.setdefault(id(f.owner), numbers.setdefault(f.owner.who, len(numbers))) if found is None else found
+
+    wrong_of = {number(f) for f in wrong}
+    doubted = {(f.table, f.claim.field) for f in wrong}
+    by_table: dict[tuple[int, int], _Said] = {}
+    by_line: dict[tuple[int, int], _Said] = {}
+    stated: dict[tuple[int, int, str], set[tuple[str, str]]] = {}
+    columns: dict[tuple[int, str], set[int]] = {}
+    nearly: dict[tuple[int, str], set[int]] = {}
     for f in findings:
         if f.verdict not in ("ok", "wrong"):
             continue
-        who, field = f.owner.who, f.claim.field
+        who, field = number(f), f.claim.field
+        if (f.table, field) in doubted:
+            if f.verdict == "ok":
+                columns.setdefault((f.table, field), set()).add(who)
+            elif f.nearly:
+                nearly.setdefault((f.table, field), set()).add(who)
+        if who not in wrong_of:
+            continue
         for said in (
             by_table.get((who, f.table)) or by_table.setdefault((who, f.table), _Said({}, set())),
             by_line.get((who, f.line)) or by_line.setdefault((who, f.line), _Said({}, set())),
@@ -487,15 +515,10 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
                 said.wrong.add(field)
         if f.verdict == "ok":
             stated.setdefault((who, f.line, field), set()).add((f.cell, f.heading))
-            columns.setdefault((f.table, field), set()).add(who)
-        elif f.nearly:
-            nearly.setdefault((f.table, field), set()).add(who)
     varied = _varied(findings)
-    together: dict[tuple[tuple[str, ...], int, int], _Said] = {}
-    for f in findings:
-        if f.verdict != "wrong":
-            continue
-        who, field = f.owner.who, f.claim.field
+    together: dict[tuple[int, int, int], _Said] = {}
+    for f in wrong:
+        who, field = number(f), f.claim.field
         near_by = together.get((who, f.table, f.line))
         if near_by is None:
             around = [by_table[who, f.table]]

@@ -11,6 +11,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from archcalc.cards import labels
 from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, plain_cell
 from archcalc.cards.vocabulary import mark
 
@@ -30,6 +31,9 @@ _LABEL_END = re.compile(r"[:：]")
 _FIGURES = re.compile(r"\d[^.]*[^\W\d]{3}|\d.*[\u4e00-\u9fff]")
 """What a sentence with figures has."""
 _SENTENCE_END = re.compile(r"(?<=[\w)*`\]%][.!?])\s+(?=[A-Z*`\[])|[。！？；]")
+_BETWEEN_PAIRS = re.compile(r"\s*[|·•;；]\s*|,\s+(?=[A-Za-z])|[，、]")
+_LABELS = 2
+"""Labels that make a line the head of a table."""
 _MAX_LABEL = 90
 """A label longer than this is a sentence with a colon in it."""
 
@@ -428,6 +432,8 @@ class _Reader:
     def _paragraph(self, inline: Token) -> None:
         """A paragraph: its lines of "**Label**: value", its sentences, and the caption of what follows."""
         self._comments(inline)
+        if self._unruled(inline):
+            return
         if "**" in inline.content and re.search(r"\*\*[^*]+?[:：]?\*\*\s*[:：]?", inline.content):
             cell = self._cell_of(inline)
             rows: list[tuple[Cell, ...]] = []
@@ -438,15 +444,49 @@ class _Reader:
                     rows.append(pair)
             self._state(rows)
             if rows:
-                self.tables.append(Table("list", rows[0][0].line, tuple(rows), self.context(), 0, tuple(() for _ in rows)))
+                self._list_of(rows)
             else:
                 self._sentences(inline, cell)
             self.caption = cell.text[-300:]
+        elif found := self._pairs_of_lines(self._cell_of(inline)):
+            self._list_of(found)
+            self.caption = inline.content[-300:]
         else:
             self._sentences(inline, self._cell_of(inline))
             self.caption = inline.content[-300:]
-            pairs = [split(self.lines, line) for line in _split_lines(self._cell_of(inline))]
-            self._state([pair for pair in pairs if pair is not None])
+            self._state([pair for line in _split_lines(self._cell_of(inline)) if (pair := split(self.lines, line)) is not None])
+
+    def _list_of(self, rows: list[tuple[Cell, ...]]) -> None:
+        self.tables.append(Table("list", rows[0][0].line, tuple(rows), self.context(), 0, tuple(() for _ in rows)))
+
+    def _pairs_of_lines(self, cell: Cell) -> list[tuple[Cell, ...]]:
+        """The labels and values of a paragraph that holds nothing else: "Layers: 36 | Hidden size: 4096 | Heads: 32"."""
+        found: list[tuple[Cell, ...]] = []
+        for line in _split_lines(cell):
+            cuts = [match.span() for match in _BETWEEN_PAIRS.finditer(line.text)]
+            ends = zip([0, *(b for _, b in cuts)], [*(a for a, _ in cuts), len(line.text)], strict=True)
+            for pair in (split(self.lines, line.part(a, b)) for a, b in ends if cuts):
+                label = labels.parse(pair[0].text) if pair else None
+                if pair is None or label is None or not label.fields:
+                    return []
+                found.append(pair)
+            if not cuts:
+                return []
+        return found
+
+    def _unruled(self, inline: Token) -> bool:
+        """Whether a paragraph is a table without its line of dashes: the same number of cells in each line, and labels in the first."""
+        first, last = inline.map or (0, 0)
+        if last - first < 2 or inline.content.count("|") < 2 * (last - first):
+            return False
+        rows = [tuple(self._row(line)) for line in range(first, last)]
+        asked = [
+            label for cell in rows[0] if (label := labels.parse(cell.text)) is not None and (label.fields or label.role == "model")
+        ]
+        if len({len(row) for row in rows}) != 1 or len(asked) < _LABELS or not any(label.fields for label in asked):
+            return False
+        self.tables.append(Table("table", first + 1, tuple(rows), self.context()))
+        return True
 
     def _sentences(self, inline: Token, cell: Cell) -> None:
         """The sentences of a paragraph with figures."""

@@ -22,12 +22,21 @@ class Mended(NamedTuple):
 def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
     """The text with every edit that makes a claim right and none wrong. `again` checks a text as that file's.
 
-    Two claims may share a cell, as in HTML tables with spans: where they ask for different texts, neither is written.
+    Two claims may share a cell, as in HTML tables with spans: where they ask for different texts, neither is written. A figure that is
+    mended may confirm its neighbour: the text is gone through until nothing more is to be mended.
     """
+    made = 0
+    while edits := _holding(checked, again):
+        made += len(edits)
+        checked = again(apply(checked.text, edits))
+    return Mended(checked.text, made, _wrong(checked))
+
+
+def _holding(checked: Checked, again: Callable[[str], Checked]) -> list[Edit]:
+    """The edits that make a claim right and none wrong, found by halves."""
     wrong = _differing(checked)
 
     def holding(kept: list[Edit], more: list[Edit]) -> list[Edit]:
-        """`kept` and those of `more` that make a claim right and none wrong, found by halves."""
         if not more:
             return kept
         after = _differing(again(apply(checked.text, [*kept, *more])))
@@ -38,9 +47,7 @@ def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
         half = len(more) // 2
         return holding(holding(kept, more[:half]), more[half:])
 
-    edits = holding([], _agreed(checked.edits))
-    text = apply(checked.text, edits)
-    return Mended(text, len(edits), _wrong(again(text) if edits else checked))
+    return holding([], _agreed(checked.edits))
 
 
 def _wrong(checked: Checked) -> int:

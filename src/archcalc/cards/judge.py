@@ -21,6 +21,7 @@ from archcalc.cards.names import Closed
 from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
+from archcalc.cards.truths.params import stated
 from archcalc.cards.truths.value import Value
 from archcalc.errors import ArchcalcError
 
@@ -70,6 +71,8 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
 
 def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
     """Why a number that is not the model's may still be right: what the cell or the release leaves open. Empty if it may not."""
+    if claim.number is not None and not claim.number.mantissa and _reads_as_none(model, claim, claim.number, rules):
+        return "it is less than the digits tell"
     if claim.field == "kv_cache" and not claim.quals.context and not rules.strict:
         return "no context is stated"
     if rules.tuned and (claim.field in _TUNING_CHANGES or claim.word in _TUNING_CHANGES):
@@ -129,7 +132,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     values = [v for v in values if v.tag != "namesake"]
     found = list(_fitting(number, claim.field, kind, values, readings, rules.strict))
     # What a name says is the last that a number may be right by.
-    found = [one for one in found if one[0].tag != "name"] or found
+    found = [one for one in found if one[0].tag not in ("name", "published")] or found
     for hows, rare in (_STRICT if rules.strict else _ORDER) if found else ():
         for value, how, name in found:
             if how in hows and (value.tag == "rare") <= rare:
@@ -137,7 +140,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     if not rules.strict and (as_thousands := _written_out(number, values, kind)):
         return as_thousands
     best = values[0]
-    written = _written(number, best, readings)
+    written = _written(number, best if rules.strict else _as_published(model, claim, number, values, readings[0][0]), readings)
     actual = written + _behind(number)
     if claim.field == "window" and not best.value:
         return Judgement("wrong", "none", best.basis)
@@ -161,6 +164,41 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     return Judgement("wrong", actual, why, written)
 
 
+_STATED = ("total_params", "active_params")
+_CLOSE = 4
+_DIGITS: tuple[int, ...] = (10**9, 10**8, 10**7, 10**6, 1)
+
+
+def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[Value], unit: int) -> Value:
+    """The value to write in a number's place: as the publisher rounds it, where the number has no more digits than that has and the
+    tensors, counted in some way, round so too."""
+    best = values[0]
+    if claim.field not in _STATED or claim.quals.embedding == "without":
+        return best
+    for count in stated(model, claim.field):
+        digit = _last_digit(count)
+        as_printed = number._replace(mantissa=count // digit, decimals=0)
+        if (
+            count >= unit >= digit * int(10**number.decimals)
+            and _CLOSE * abs(Fraction(count) - best.value) < best.value
+            and any(compare(as_printed, value.value, digit) for value in values if value.tag != "published")
+        ):
+            return best._replace(value=count)
+    return best
+
+
+def _last_digit(count: int | Fraction) -> int:
+    """What the last digit of a count stands for that is stated in billions, or millions."""
+    return next(power for power in _DIGITS if count % power == 0)
+
+
+def _reads_as_none(model: Model, claim: Claim, number: Number, rules: Rules) -> bool:
+    """Whether a value rounds to the nought that is printed: "0 GiB" of 300 MiB."""
+    unit = scales(number, NUMERIC[claim.field], claim.quals.unit)[0][0]
+    values = _allowed(truth.safely(model, claim.field, claim.quals), claim, rules)
+    return any(0 < 2 * v.value * 10**number.decimals <= unit for v in values)
+
+
 def _fitting(
     number: Number, field: str, kind: Kind, values: Sequence[Value], readings: Sequence[tuple[int, str]], strict: bool = False
 ) -> Iterator[tuple[Value, How, str]]:
@@ -171,6 +209,8 @@ def _fitting(
             how = compare(number, value.value, unit, zeros=zeros, least=least)
             if how is None or not (rounds or how == "exact"):
                 continue
+            if value.tag == "published" and unit < _last_digit(value.value) * int(10**number.decimals):
+                continue  # 37.00B: who says 37B does not say so
             # Halves are rounded one way.
             if not (how == "rounded" and strict and like(number, value.value, unit) != number.text[: number.end - number.start]):
                 yield value, how, name

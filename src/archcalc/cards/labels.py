@@ -28,7 +28,7 @@ class Quals(NamedTuple):
     """What a label or a cell says about how a value is counted.
 
     `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `span` is `native` or
-    `extended` (of contexts), `experts` what a count of experts covers.
+    `extended` (of contexts), `tp` of how many ranks a cache is that of one (0: of one, and how many there are is not said).
     """
 
     unit: int = 0
@@ -40,6 +40,7 @@ class Quals(NamedTuple):
     span: str = ""
     part: Part = ""
     other: str = ""
+    tp: int = 1
 
 
 class Label(NamedTuple):
@@ -133,6 +134,9 @@ def parse(text: str, group: str = "") -> Label | None:
     True
     """
     text = _plain_symbols(text.strip())
+    if _CACHE.search(text) and of_rank(text):
+        whole = parse(_RANK.sub(" ", _RANKS.sub(" ", text)), group)
+        return whole and whole._replace(quals=whole.quals._replace(tp=ranks_in(text)))
     if not text or len(text) > 120 or vocabulary.mark("tuning").fullmatch(text):
         return None
     if field := _symbols().get(re.sub(r"[*\s$]", "", text).lower()):
@@ -166,6 +170,30 @@ def parse(text: str, group: str = "") -> Label | None:
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
 
 
+_CACHE = re.compile(r"(?i)\bkv\b|key[- ]value|\bcache|缓存")
+_RANK = re.compile(r"(?i)[,/]?\s*(?:\b(?:per|each|on (?:each|one))|/)[- ]?(?:gpu|rank|device|card)s?\b|每(?:张|块|个)?(?:卡|GPU)")
+_TP = (
+    r"(?:\b(?:at|with|for|on|under)\s+)?\b(?:tp|tensor[- ]parallel(?:ism)?(?:[ _-](?:size|degree))?)[ _]?(?:size)?\s*(?:of|=|:|-)?\s*"
+    r"\d{1,3}\b"
+)
+_RANKS = re.compile(rf"(?i)[(（]\s*{_TP}\s*[)）]|[,，]?\s*{_TP}")
+
+
+def of_rank(text: str) -> bool:
+    """Whether a text speaks of one of several ranks: "KV cache per GPU"."""
+    return _RANK.search(text) is not None
+
+
+def ranks_in(text: str) -> int:
+    """Over how many ranks a text says that a model is split, or nothing.
+
+    >>> ranks_in("KV cache per GPU (TP=8)"), ranks_in("with tensor parallel size 4"), ranks_in("KV cache")
+    (8, 4, 0)
+    """
+    found = _RANKS.search(text)
+    return int(re.findall(r"\d+", found[0])[-1]) if found else 0
+
+
 _FITS = re.compile(
     r"(?i)\s*(?:fits|runs)(?: on| in)?(?: an?| one)?\s+(?P<machine>[^,;:]{2,40}?)"
     r"(?:\s+(?:at|with)\s+(?P<tokens>[\d,]+\s?k?)(?:\s+tokens)?)?\s*\??\s*"
@@ -186,10 +214,15 @@ def _relation(text: str) -> str:
     return "" if field is None else f"{field}|{(match['word'] or '').lower()}|{match['other']}"
 
 
+@cache
+def _open_labels() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Labels with any words behind them."""
+    return tuple((field, re.compile(pattern)) for field, pattern in vocabulary.section("open labels"))
+
+
+@lru_cache(maxsize=8192)
 def _field(main: str) -> str | None:
-    found = _phrases().get(main) or next(
-        (field for field, pattern in vocabulary.section("open labels") if re.fullmatch(pattern, main)), None
-    )
+    found = _phrases().get(main) or next((field for field, pattern in _open_labels() if pattern.fullmatch(main)), None)
     if found is None and main.endswith(" num"):
         found = _phrases().get(main[:-4])  # layer_num
     if found is None and (symbol := re.fullmatch(r"(.*\w\w) [a-jl-z]", main)):

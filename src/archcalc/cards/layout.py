@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from archcalc.cards import labels, names
@@ -53,6 +54,7 @@ class Text(NamedTuple):
     subject: Subject | None
     cell: Cell
     before: str = ""
+    note: bool = False
 
 
 def texts(table: Table) -> Iterator[Text]:
@@ -79,15 +81,18 @@ def texts(table: Table) -> Iterator[Text]:
         own = [row for row in table.rows[table.heads :] if mark("text-model").search(row[0].text) and "alker" not in row[0].text]
         yield from (Text(None, row[k]) for row in own for k in notes if k < len(row))
         return
-    if not mark("names-models").fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
-        return
     notes = [k for k, cell in enumerate(head) if k and mark("notes").fullmatch(_key(cell.text))]
+    if not mark("names-models").fullmatch(_key(head[0].text)) and names.match(table.rows[-1][0].text).kind == "none":
+        if len(head) > _PAIR and notes and (over := labels.parse(head[1].text)) is not None and over.role == "value":
+            yield from (Text(None, row[k]) for row in table.rows[table.heads :] for k in notes if 1 < k < len(row))
+        return
     for row in table.rows[table.heads :]:
         for k in notes:
             if k < len(row) and row[0].text.strip():
-                yield Text(_subject(row[0]), row[k])
+                yield Text(_subject(row[0]), row[k], note=True)
 
 
+_PAIR = 2
 _CORNER = 24
 
 
@@ -159,6 +164,7 @@ def slots(table: Table) -> Iterator[Slot]:
     yield from found
 
 
+@lru_cache(maxsize=4096)
 def _key(heading: str) -> str:
     return labels.normal(re.sub(r"\([^()]*\)", " ", heading))
 
@@ -170,13 +176,17 @@ _ASSUMED = re.compile(
 
 
 def _slots(table: Table) -> Iterator[Slot]:
-    assumed = _ASSUMED.search(table.context.caption)
+    caption = table.context.caption
+    assumed = _ASSUMED.search(caption)
     context = labels.context_in(assumed["tokens"] or assumed["length"]) if assumed else 0
     for slot in _labelled(table):
-        if context and slot.label.fields[0] in _GROWING and not slot.label.quals.context:
-            yield slot._replace(label=slot.label._replace(quals=slot.label.quals._replace(context=context)))
-        else:
-            yield slot
+        quals = slot.label.quals
+        if context and slot.label.fields[0] in _GROWING and not quals.context:
+            quals = quals._replace(context=context)
+        if not quals.tp:
+            quals = quals._replace(tp=labels.ranks_in(caption))
+        if quals.tp:
+            yield slot if quals is slot.label.quals else slot._replace(label=slot.label._replace(quals=quals))
 
 
 def _labelled(table: Table) -> Iterator[Slot]:
@@ -184,6 +194,9 @@ def _labelled(table: Table) -> Iterator[Slot]:
         yield from _pairs(table)
         return
     table = _two_headed(table)
+    if len({(row[0].start, row[0].text) for row in table.rows}) == 1 < len(table.rows) and len(table.rows[0]) == _TRIPLE:
+        yield from _triples(list(table.rows), 0, 1, 2)  # a name that spans all rows, beside labels and values
+        return
     head, body = _head(table), list(table.rows[table.heads :])
     width = max(len(row) for row in table.rows)
     columns = [labels.parse(head[k].text) if k < len(head) else None for k in range(width)]
@@ -201,6 +214,7 @@ def _labelled(table: Table) -> Iterator[Slot]:
         yield from _by_column(table, head, columns, body, side, side_labels)
 
 
+_TRIPLE = 3
 _DTYPE_HEAD = re.compile(
     r"(?i)(?:vram|memory|size|weights)?\W*(?:awq |gptq |gguf )?\(?(?P<dtype>[a-z]+\d+(?:_\w+)?|\d+[- ]bit)\)?(?: vram| memory| size)?"
 )
@@ -212,6 +226,8 @@ _SOME_LAYERS = re.compile(
 """A cache of some layers is not the model's."""
 LOOSE = "loose"
 """Sizes of a column that may count more than weights."""
+_OF_HEADS = {"q": "heads", "kv": "kv_heads"}
+"""Heads of columns that say of which heads, beside one that says that they are heads."""
 _MIXERS = re.compile(r"(?i)MHA|GQA|MQA|MLA|SWA|DSA")
 
 
@@ -251,6 +267,12 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
         elif label is None and k and all(re.fullmatch(r"\d+:\d+|\w+", text.strip()) for text in cells) and ":" in "".join(cells):
             if {"heads", "kv_heads"} <= {other.fields[0] for other in columns if other is not None and other.fields}:
                 out[k] = Label(("gqa_ratio",))
+        elif label is None and _key(head[k].text) in _OF_HEADS and all(re.fullmatch(r"\d{1,3}", text.strip()) for text in cells):
+            beside = {_key(cell.text) for cell in head} | {
+                other.fields[0] for other in columns if other is not None and other.fields
+            }
+            if beside & _OF_HEADS.keys() - {_key(head[k].text)} or "heads" in beside:
+                out[k] = Label((_OF_HEADS[_key(head[k].text)],))
         elif label is None and k and all(_MIXERS.fullmatch(text.strip()) for text in cells):
             out[k] = Label(("attention",))
         elif label is not None and label.fields[:1] in (("total_params",), ("weights",)) and _key(head[k].text) == "total":
@@ -338,6 +360,16 @@ def _subject(cell: Cell, size: str = "", links: tuple[str, ...] = ()) -> Subject
     return Subject(cell.text, size, cell.links or links, cell.comments)
 
 
+def _member(family: Cell, member: Cell) -> Cell:
+    """The cell that names a row's model: the member where a family stands before it, the two together where it is a size or a word."""
+    if names.match(family.text).kind in ("exact", "tuned") or "/" in member.text:
+        return family
+    for text in (member.text, f"{family.text} {member.text}"):
+        if names.match(text).kind in ("exact", "tuned"):
+            return member._replace(text=text, links=(*member.links, *family.links), comments=(*member.comments, *family.comments))
+    return family
+
+
 # One model a row
 
 
@@ -361,6 +393,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     ids = {k for k, label in enumerate(columns) if k != model and (label is None or not label.fields)}
     formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
     batch = next((k for k, cell in enumerate(head) if k < len(columns) and _BATCH.fullmatch(cell.text.strip())), None)
+    ranks = next((k for k, cell in enumerate(head) if k < len(columns) and _TP_HEAD.fullmatch(cell.text.strip())), None)
     sweep = _sweep(columns, body, model)
     at = _measured_at(columns) if sweep is None else None
     # Where every column is a field and the first holds figures, what stands above says of whom they are.
@@ -385,11 +418,12 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         linked = tuple(
             link
             for k, cell in enumerate(row)
-            if k in loose or (k != model and not re.search(r"\d", cell.text))
+            if cell.links and (k in loose or (k != model and not re.search(r"\d", cell.text)))
             for link in cell.links
         )
         repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
-        subject: Subject | None = _subject(name, stated, linked)._replace(repo=repo)
+        named = _member(name, row[model + 1]) if model + 1 in ids and model + 1 < len(row) else name
+        subject: Subject | None = _subject(named, stated, linked)._replace(repo=repo)
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()
@@ -400,6 +434,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
                 continue
             if batch is not None and batch < len(row) and label.fields[0] == "kv_cache" and row[batch].text.strip().isdecimal():
                 label = label._replace(quals=label.quals._replace(batch=int(row[batch].text)))  # noqa: PLW2901
+            if not label.quals.tp and ranks is not None and ranks < len(row) and row[ranks].text.strip().isdecimal():
+                label = label._replace(quals=label.quals._replace(tp=int(row[ranks].text)))  # noqa: PLW2901
             if at is not None and at < len(row) and label.fields[0] in _GROWING:
                 label = label._replace(quals=label.quals._replace(context=labels.context_in(row[at].text)))  # noqa: PLW2901
             if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.match(row[k].text))):
@@ -415,6 +451,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
 
 
 _BATCH = re.compile(r"(?i)batch(?:[ _-]?size)?|批(?:次|处理)?大小|concurrency|(?:users|requests|sequences)")
+_TP_HEAD = re.compile(r"(?i)tp|tp[ _-]size|tensor[ -]parallel(?:ism)?(?: size| degree)?|张量并行(?:度|数)?")
 _BATCH_HEAD = re.compile(r"(?i)(?:batch|bs)(?:[ _-]?size)?\s*[=:]?\s*(\d{1,4})")
 _SIZES = ("total_params", "active_params", "weights")
 _GROWING = ("kv_cache", "flops", "activations")

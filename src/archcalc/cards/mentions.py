@@ -7,11 +7,11 @@ where no model is known; it never raises an alarm, since a sentence may speak of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from archcalc.cards import vocabulary, words
+from archcalc.cards import names, vocabulary, words
 from archcalc.cards.labels import NUMERIC
 from archcalc.cards.quantity import numbers
 from archcalc.cards.vocabulary import mark
@@ -122,6 +122,42 @@ _SHARED_HEADS = re.compile(r"(?i)\b(?:gqa|mqa|mha)\b\W{0,3}(\d+)\s*/\s*(\d+)\b")
 """GQA 32/4: query heads and those of keys and values."""
 _SIZES = re.compile(r"(?<![\w-])(\d+(?:\.\d+)?B)[- ]A(\d+(?:\.\d+)?B)\b")
 """Sizes of a model that stand for its name: 120B-A5.1B."""
+_OUTRIGHT = frozenset(
+    {
+        "total_params", "active_params", "layers", "heads", "kv_heads", "head_dim", "experts", "active_experts", "shared_experts",
+        "hidden_size", "intermediate_size", "vocab", "context", "window",
+    }
+)  # fmt: skip
+"""Fields that a sentence states of a whole model."""
+
+
+def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool:
+    """Whether a sentence says a figure of one model that it names, in so many words: "Qwen3-8B has 36 layers"."""
+    if len(said) != 1 or said[0].match.kind not in ("exact", "tuned") or mention.field not in _OUTRIGHT:
+        return False
+    name, behind = said[0], _CLAUSE.split(text[mention.end :], maxsplit=1)[0]
+    if name.end <= mention.start:
+        between = text[name.end : mention.start]
+        has = mark("has").match(between)
+    else:
+        between = text[: mention.start]
+        has = _WITH.match(between) and _BEHIND.fullmatch(text, mention.end, name.start)
+    beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
+    return (
+        has is not None
+        and len(_VERB.findall(between)) < _TWO
+        and not mark("not-outright").search(f"{between} {behind}")
+        and not mark("of-some-only").search(beside)
+        and not mark("part").search(text)
+    )
+
+
+_VERB = re.compile(r"\b(?:has|have|had|contains?|uses?|features?|supports|goes?|gets?|takes?)\b")
+_TWO = 2
+"""A second verb may be of something else: "Qwen3-8B has 36 layers and ours has 40 layers"."""
+_WITH = re.compile(r"(?i)\W*with\b[^.;:]*$")
+_BEHIND = re.compile(r"[^.;:]*,\s*(?:the )?")
+_CLAUSE = re.compile(r"[;.。；]\s|\bwhile\b|\bwhereas\b|\bbut\b")
 ALONE = frozenset({"vocab", "active_params", "rope_theta"})
 """Fields of which one figure is a claim even where no model is known."""
 _LABELS = {

@@ -21,9 +21,10 @@ class PublishedContext(NamedTuple):
 
 
 class PublishedCount(NamedTuple):
-    """A count of all parameters that a publisher states and the tensors do not bear out."""
+    """A count of parameters that a publisher states and the tensors do not round to; `field` says which."""
 
-    total: int
+    field: str
+    params: int
     source: str
 
 
@@ -67,7 +68,7 @@ class Model:
 
     @property
     def counts(self) -> tuple[PublishedCount, ...]:
-        """What the publisher states of all parameters where the tensors hold another number, of bundled models."""
+        """What the publisher states of parameters where the tensors hold another number, of bundled models."""
         return _counts().get(self.source.name, ()) if self.source.kind == "bundled" else ()
 
     @property

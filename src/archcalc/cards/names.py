@@ -88,7 +88,9 @@ def match(text: str, size: str = "") -> Match:
         if found.kind not in ("exact", "tuned") or any(_DATED.fullmatch(one) for one in found.names):
             return NONE
         return found._replace(kind="tuned")
-    if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned"):
+    if (smaller := _QUANTIZED.sub("", name)) != name and (found := match(smaller, size)).kind in ("exact", "tuned", "family"):
+        if found.kind == "family":
+            return found._replace(quantized=True)
         return Match("tuned", found.names, f"taken for {found.names[0]}, quantized", quantized=True)
     if (sized := re.fullmatch(r"(.+?)[-_ ](\d+(?:\.\d+)?[BMTbmt])", name)) and (found := _one(sized[1])).kind in ("exact", "tuned"):
         return found if len(found.names) == 1 and _agrees(found.names[0], sized[2]) else NONE
@@ -488,6 +490,7 @@ class Said(NamedTuple):
 
 
 _WORD = re.compile(r"[^\s,;:()\[\]|，。；：（）、\u4e00-\u9fff]+")
+_OWN = re.compile(r"(?<=\d)['’]s$|(?<=\d[BMT])['’]s$")
 _ANOTHER = re.compile(
     r"(?i)[-\s]*(?:distill|awq|gptq|gguf|quant|lora|vision|vl\b|coder|math|omni|audio|lite\b|nano\b|flash|exp\b|speciale|"
     r"(?:v?\d+(?:\.\d+)?b?\b(?!\s*[%x]|\s+\w)))"
@@ -509,7 +512,7 @@ def in_sentence(text: str) -> tuple[Said, ...]:
             out += _in_run(text, run)
             run = []
         if word is not None:
-            run.append((word[0].rstrip(".*`_!?'\""), word.start(), word.end()))
+            run.append((_OWN.sub("", word[0].rstrip(".*`_!?'\"")), word.start(), word.end()))
     return tuple(out)
 
 

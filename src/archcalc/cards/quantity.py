@@ -155,6 +155,8 @@ def compare(number: Number, value: int | Fraction, unit: int, *, zeros: bool = T
     scaled, printed = value.numerator * 10**number.decimals, number.mantissa * below
     if scaled == printed:
         return "exact"
+    if not printed:
+        return None  # 0 GiB for half a GiB: no digit counts
     off = abs(scaled - printed)
     # 671B rounds to 1T only by losing every digit that counts.
     lost = number.mantissa == 1 and number.decimals == 0 and 100 * scaled < 95 * below

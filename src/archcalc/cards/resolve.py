@@ -124,7 +124,8 @@ class Resolver:
         if several := self._several(subject):
             return several
         if found.kind == "family":
-            return self._bundled((found.names,), found.note, family=True, closed=(names.closed(subject.text),))
+            closed = (names.closed(subject.text),)
+            return self._bundled((found.names,), found.note, family=True, closed=closed, quantized=found.quantized)
         return self._repo(plain) if is_repo(plain) else None
 
     def _in_context(self, plain: str, context: Context) -> Resolved:
@@ -197,7 +198,7 @@ class Resolver:
         each = [names.match(piece) for piece in pieces]
         if any(match.kind == "none" for match in each):
             # "Qwen3 8B / 14B": what differs stands last.
-            stem = pieces[0].rpartition(" ")[0]
+            stem = pieces[0].rpartition(" ")[0] or pieces[0].rpartition("-")[0]
             each = [
                 match if match.kind != "none" else names.match(f"{stem} {piece}") for match, piece in zip(each, pieces, strict=True)
             ]

@@ -32,8 +32,9 @@ def state_bytes(cache: Cache, dtype_bytes: int) -> int:
     return sum(s.elements * (s.own_bytes or dtype_bytes) for s in cache.states)
 
 
-def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: int) -> list[KindBytes]:
-    """The cache of `batch` sequences of `tokens` tokens, by kind of cache.
+def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: int, tp: int = 1) -> list[KindBytes]:
+    """The cache of `batch` sequences of `tokens` tokens, by kind of cache; with `tp` what one of so many ranks holds: whole heads, at
+    least one, and so all of a latent (vLLM 0.33, config/model.py `get_num_kv_heads`), and its part of a state.
 
     `bytes_per_token` is what one more token costs one sequence at this length: nothing in a full window.
     """
@@ -43,8 +44,10 @@ def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: i
             continue
         for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
             for cache in layer.caches:
-                state = state_bytes(cache, dtype_bytes) * batch
+                state = state_bytes(cache, dtype_bytes) * batch // tp
                 width = cache.per_token * dtype_bytes
+                if tp > 1 and cache.heads:
+                    width = width // cache.heads * max(1, cache.heads // tp)
                 grows = cache.window is None or tokens < cache.window
                 sums = rows.setdefault((cache.kind, cache.window), [0, 0, 0, 0])
                 sums[0] += layers

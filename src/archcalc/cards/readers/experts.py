@@ -17,6 +17,7 @@ _EXPERT_FORMS = (
     r"top[- ]?(?:k\s*[=:]?\s*)?(?P<active>\d+)",
     rf"(?P<active>\d+)\s*(?:routed\s*)?(?:experts?\s*)?(?:are\s+)?{_VISITED}",
     r"(?:active|activated|selected|picks?|activates?|choose|uses?)\s*[:=]?\s*(?:top[- ]?)?(?P<active>\d+)",
+    r"(?:激活|选择|选取|选)\s*(?:其中)?\s*(?P<active>\d+)\s*个?",
     r"\bof (?:which|them|these)\s+(?:only\s+|just\s+)?(?P<active>\d+)",
     r"(?P<shared>\d+)\s*(?:is\s+|are\s+)?(?:always[- ]on\s+)?shared",
     r"shared\s*(?:experts?)?\s*[:=]\s*(?P<shared>\d+)",

@@ -79,9 +79,7 @@ def _total(model: Model, quals: Quals) -> Iterator[Value]:
     if quals.mtp == "with":
         found = [v for v in found if "MTP" in v.basis] or found
     yield from found
-    yield from (
-        Value(one.total, f"the publisher's figure, {one.source}", "rare") for one in model.counts if quals.embedding != "without"
-    )
+    yield from _published(model, "total_params", quals)
     # A size in a name is a name: Llama-2-70B has 68.98 B, and is said to have 70B.
     if (said := _IN_NAME.search(model.name.lower())) and quals.embedding != "without":
         named, total = round(float(said[1]) * 10 ** (9 if said[2] == "b" else 6)), model.report.params.total
@@ -90,6 +88,7 @@ def _total(model: Model, quals: Quals) -> Iterator[Value]:
 
 
 _IN_NAME = re.compile(r"(?<=-)(\d{1,4}(?:\.\d{1,2})?)([bm])(?=-|$)")
+_ACTIVE_IN_NAME = re.compile(r"(?<=-a)(\d{1,4}(?:\.\d{1,2})?)([bm])(?=-|$)")
 _NEAR = 33
 
 
@@ -104,6 +103,21 @@ def _active(model: Model, quals: Quals) -> Iterator[Value]:
     if quals.mtp == "with":
         found = [v for v in found if "MTP" in v.basis] or found
     yield from found
+    yield from _published(model, "active_params", quals)
+
+
+def _published(model: Model, field: str, quals: Quals) -> Iterator[Value]:
+    if quals.embedding != "without":
+        yield from (
+            Value(one.params, f"the publisher's figure, {one.source}", "published") for one in model.counts if one.field == field
+        )
+
+
+def stated(model: Model, field: str) -> Iterator[int]:
+    """What the publisher rounds a count of parameters to, by its own figures and its name for the model: 22B active of Qwen3-235B-A22B."""
+    yield from (one.params for one in model.counts if one.field == field)
+    if match := (_IN_NAME if field == "total_params" else _ACTIVE_IN_NAME).search(model.name.lower()):
+        yield round(float(match[1]) * 10 ** (9 if match[2] == "b" else 6))
 
 
 def _embedding(model: Model, _: Quals) -> Iterator[Value]:

@@ -17,7 +17,8 @@ _STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E
 
 def _cache_bytes(model: Model, tokens: int, quals: Quals) -> int | None:
     size = _DTYPE_BYTES.get(quals.dtype or "bf16")
-    return sum(kind.bytes for kind in memory.textbook(model.architecture, tokens, quals.batch, size)) if size else None
+    kinds = memory.textbook(model.architecture, tokens, quals.batch, size, quals.tp) if size else []
+    return sum(kind.bytes for kind in kinds) or None
 
 
 def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
@@ -27,7 +28,10 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
     value = _cache_bytes(model, tokens, quals)
     if value:
         each = f"{quals.batch} sequences of " * (quals.batch > 1)
-        yield Value(value, f"every token a layer can see, once: {each}{tokens:,} tokens in {quals.dtype or 'bf16'}")
+        rank = f", what one of {quals.tp} ranks holds" * (quals.tp > 1)
+        if not next(_kv_per_token(model, quals), None):
+            yield Value(0, "no layer keeps keys and values")
+        yield Value(value, f"every token a layer can see, once: {each}{tokens:,} tokens in {quals.dtype or 'bf16'}{rank}")
     if quals.batch > 1 and (one := _cache_bytes(model, tokens, quals._replace(batch=1))):
         yield Value(one, f"one sequence of {tokens:,} tokens in {quals.dtype or 'bf16'}", "rare")
     if quals.context and not quals.context % 1024:
@@ -37,7 +41,7 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
             yield Value(fewer_bytes, f"every token a layer can see, once: {fewer:,} tokens in {quals.dtype or 'bf16'}", "rare")
     size = _DTYPE_BYTES.get(quals.dtype or "bf16")
     if size and value:
-        kinds = memory.textbook(model.architecture, 1, quals.batch, size)
+        kinds = memory.textbook(model.architecture, 1, quals.batch, size, quals.tp)
         whole = sum(kind.bytes_per_token for kind in kinds) * tokens * quals.batch
         if whole > value:
             yield Value(whole, f"as if every layer kept all {tokens:,} tokens, windows or not")
@@ -48,7 +52,7 @@ def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
     size = _DTYPE_BYTES.get(dtype)
     if isinstance(size, int):
         for tokens, when in ((1, "in every layer"), (quals.context or 1 << 30, "in layers without a full window")):
-            kinds = memory.textbook(model.architecture, tokens, 1, size)
+            kinds = memory.textbook(model.architecture, tokens, 1, size, quals.tp)
             per_token = sum(kind.bytes_per_token for kind in kinds)
             if per_token:
                 yield Value(per_token, f"one more token {when}, {dtype}")

@@ -12,8 +12,8 @@ from archcalc.cards.models import Model
 
 class Value(NamedTuple):
     """A right value. `basis` names the convention or the key it comes from. `tag` restricts it to claims that say so (`native`,
-    `extended`, `original` of contexts), marks a convention as `rare`, or a value as that of a `namesake` or of a `name`; mostly it is
-    empty."""
+    `extended`, `original` of contexts), marks a convention as `rare`, or a value as that of a `namesake`, as what a `name` says or as
+    `published` alone; mostly it is empty."""
 
     value: int | Fraction
     basis: str
