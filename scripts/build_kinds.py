@@ -106,6 +106,13 @@ def pairs(module: ast.Module) -> Iterator[tuple[str, list[tuple[str, str]]]]:
                     if isinstance(first, str):
                         rows.append((str(part.elts[0].value), first))
             yield node.targets[0].id, rows
+        # A table may get more rows below.
+        call = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "update":
+            (more,) = call.args
+            if isinstance(more, ast.Dict) and isinstance(call.func.value, ast.Name):
+                keys = [strings(key)[0] for key in more.keys if key is not None]
+                yield call.func.value.id, list(zip(keys, (strings(value)[0] for value in more.values), strict=True))
 
 
 def strings(node: ast.AST) -> tuple[str, ...]:
@@ -198,8 +205,9 @@ def main(folder: Path) -> int:
     reference = Reference(folder)
     version = re.search(r'__version__ = "([0-9.]+)"', (folder / "__init__.py").read_text(encoding="utf-8"))
     rows, bare = [], []
-    for model_type in sorted(reference.configs):
-        if adapter_name({"model_type": model_type}) is None:
+    read = {cls for model_type, cls in reference.configs.items() if adapter_name({"model_type": model_type}) is not None}
+    for model_type, config in sorted(reference.configs.items()):
+        if config not in read:
             words, cls = reference.kind(model_type)
             (rows if words else bare).append((model_type, words, cls))
     with OUT.open("w", encoding="utf-8", newline="") as file:
