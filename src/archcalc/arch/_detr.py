@@ -83,7 +83,11 @@ class DetrSchema(AloneSchema):
         if config.get("backbone_config") is not None:
             return config
         more = config.get("backbone_kwargs")
-        made = {**cls.usual, "backbone": config.get("backbone") or cls.usual["backbone"], "num_channels": config.get("num_channels", 3)}
+        made = {
+            **cls.usual,
+            "backbone": config.get("backbone") or cls.usual["backbone"],
+            "num_channels": config.get("num_channels", 3),
+        }
         return {**config, "backbone_config": {**made, **(more if isinstance(more, dict) else {})}}
 
     @property

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from archcalc.arch._bert import BertSchema
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group, join
 from archcalc.arch._heads import labels_of, otherwise
@@ -96,3 +97,20 @@ class DualSchema(ConfigSchema):
             "other", (t._replace(name=join(prefix, t.name)) for t in self.extra_tensors(self.text_config, self.vision_config))
         )
         return a._replace(model_type=self.name, groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))
+
+
+def bert_tower(text: BertSchema, prefix: str, *, pooled: bool) -> Architecture:
+    """BERT, or a relative, as a tower below `prefix`: without a head."""
+    from archcalc.arch import _heads
+
+    bare = _heads.BERT["bare"]._replace(pooled=pooled)
+    made = text.built(bare, _heads.sized(bare, {}, "bert", text.hidden_size), "")
+    cut = f"{text.root}."
+
+    def named(name: str) -> str:
+        return f"{prefix}.{name.removeprefix(cut)}"
+
+    return made._replace(
+        groups=tuple(g._replace(tensors=tuple(t._replace(name=named(t.name)) for t in g.tensors)) for g in made.groups),
+        stacks=tuple(s._replace(prefix=named(s.prefix)) for s in made.stacks),
+    )

@@ -55,7 +55,9 @@ class Schema(PlainSchema):
     def architecture(self, prefix: str = "model") -> Architecture:
         again, n = self.num_kv_reuse_layers, self.num_hidden_layers
         if again >= n:
-            raise ConfigError(f"num_kv_reuse_layers is {again}, and num_layers {n}", "fewer layers reuse than there are", "num_kv_reuse_layers")
+            raise ConfigError(
+                f"num_kv_reuse_layers is {again}, and num_layers {n}", "fewer layers reuse than there are", "num_kv_reuse_layers"
+            )
         a = super().architecture(prefix)
         (whole,) = a.stacks
         own = stack(whole.prefix, "decoder", [whole.kinds[0]] * (n - again))

@@ -29,7 +29,9 @@ class Schema(DetrSchema):
         h, wide = self.d_model, self.d_model + self.encoder_attention_heads
         maps = self.channels()[::-1][-3:]
         if len(maps) < 3:
-            raise UnsupportedError(f"the mask head needs three of the backbone's feature maps, and out_indices asks for {len(maps)}")
+            raise UnsupportedError(
+                f"the mask head needs three of the backbone's feature maps, and out_indices asks for {len(maps)}"
+            )
         yield from block("mask_head.conv1", wide, wide)
         yield from block("mask_head.conv2", h // 2, wide)
         for i, inner in enumerate(maps):
@@ -120,9 +122,13 @@ class DeformableDetr(DetrSchema):
     with_box_refine: Flag = False
     tie_word_embeddings: Flag = True
 
+    def levels(self) -> int:
+        """How many feature maps a query looks at."""
+        return self.num_feature_levels
+
     def sampling(self, heads: int, points: int) -> Iterator[Tensor]:
         """Attention to `points` places of each feature map."""
-        h, places = self.d_model, heads * self.num_feature_levels * points
+        h, places = self.d_model, heads * self.levels() * points
         yield from linear("sampling_offsets", 2 * places, h, "attention", bias=True)
         yield from linear("attention_weights", places, h, "attention", bias=True)
         for name in ("value_proj", "output_proj"):

@@ -40,7 +40,9 @@ class Schema(gemma3_text.Schema):
         n = self.num_hidden_layers
         kinds = known_kinds(per_layer(self.layer_types or [FULL] * n, n, "layer_types"), "layer_types", CONV, FULL, SLIDING)
         windows = attention_pattern([FULL if kind == CONV else kind for kind in kinds], n, self.window())
-        built = {kind: self.convolves() if kind == CONV else self.layer(window) for kind, window in zip(kinds, windows, strict=True)}
+        built = {
+            kind: self.convolves() if kind == CONV else self.layer(window) for kind, window in zip(kinds, windows, strict=True)
+        }
         shared = head_sharing(self.num_attention_heads, self.kv_heads)
         facts = self.facts(
             attention=hybrid_label([LINEAR if kind == CONV else kind for kind in kinds], "gated convolution", shared),

@@ -65,7 +65,9 @@ class Schema(TowerSchema):
         """The model's name without the tag of its weights."""
         name = self.backbone.partition(".")[0]
         if name not in RESNETS:
-            raise UnsupportedError(f"backbone is {json_text(self.backbone)}: of timm's models archcalc knows {', '.join(RESNETS)} here")
+            raise UnsupportedError(
+                f"backbone is {json_text(self.backbone)}: of timm's models archcalc knows {', '.join(RESNETS)} here"
+            )
         return name
 
     def indices(self) -> list[int]:
