@@ -48,7 +48,7 @@ class DetrSchema(AloneSchema):
     """A detector as its hooks say."""
 
     alone = "a detector: it writes no text and keeps no cache"
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "auxiliary_loss", "init_xavier_std", "class_cost", "bbox_cost", "giou_cost", "mask_loss_coefficient", "dice_loss_coefficient",
         "bbox_loss_coefficient", "giou_loss_coefficient", "cls_loss_coefficient", "eos_coefficient", "focal_alpha", "dilation",
         "encoder_layerdrop", "decoder_layerdrop", "max_position_embeddings", "return_intermediate", "disable_custom_kernels",

@@ -51,7 +51,7 @@ class TextTower(DecoderSchema):
 class DualSchema(ConfigSchema):
     """A text tower, a vision tower, and what scales their products."""
 
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim",
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ class Schema(PlainSchema):
     num_attention_heads: Size = named(..., "num_heads")
     num_key_value_heads: Size = named(..., "num_kv_heads")
     intermediate_size: int = 0
-    max_position_embeddings: Tokens | None = None
+    max_position_embeddings: Tokens | None = None  # type: ignore[assignment]
     hidden_dim_scale_factor: float = 3.25
     num_kv_reuse_layers: Layers
     tie_word_embeddings: Flag = True

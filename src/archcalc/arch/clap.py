@@ -12,7 +12,7 @@ from archcalc.arch._composite import DEFAULT, Pieces, Sides, both
 from archcalc.arch._decoder import group, join
 from archcalc.arch._dual import DualSchema, bert_tower
 from archcalc.arch._encoder import stated
-from archcalc.arch._schema import Flag, Layers, Size, nested, per_layer
+from archcalc.arch._schema import Flag, Size, nested, per_layer
 from archcalc.arch._swin import SELF, SwinSchema
 from archcalc.arch._vit import BERT_FFN, below
 from archcalc.arch._whisper import conv

@@ -5,6 +5,7 @@ configuration_detr.py (defaults); Carion et al. 2020, arXiv:2005.12872.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._detr import DetrSchema, perceptron
@@ -111,7 +112,7 @@ class DeformableDetr(DetrSchema):
     `DeformableDetrForObjectDetection`) and configuration_deformable_detr.py (defaults); Zhu et al. 2020, arXiv:2010.04159."""
 
     name = "deformable_detr"
-    usual = {"model_type": "timm_backbone", "backbone": "resnet50", "out_indices": [2, 3, 4]}
+    usual: ClassVar[dict[str, Any]] = {"model_type": "timm_backbone", "backbone": "resnet50", "out_indices": [2, 3, 4]}
 
     num_queries: Size = 300
     encoder_ffn_dim: Size = 1024

@@ -5,6 +5,7 @@ configuration_mobilenet_v1.py (defaults); Howard et al. 2017, arXiv:1704.04861.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -62,7 +63,7 @@ class Schema(MobileSchema):
 
     def body(self, prefix: str, named: str) -> Pieces:
         depths, layers = self.depths(), []
-        for inner, outer in zip(depths, depths[1:], strict=False):
+        for inner, outer in pairwise(depths):
             for kernel, out, apart in ((3, inner, True), (1, outer, False)):
                 tensors = (t._replace(name=t.name[1:]) for t in convolved("", out, inner, kernel, apart=apart))
                 layers.append(Layer(f"convolution {kernel} x {kernel}, {out}", "none", tuple(tensors), (), (), 0, out, 0))

@@ -5,6 +5,7 @@ Source: transformers 5.24, models/mobilenet_v2/modeling_mobilenet_v2.py (`Mobile
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -50,7 +51,7 @@ class Schema(MobileSchema):
             *convolved("conv_1x1", self.hidden_size, widths[-1], 1),
         ]
         layers = []
-        for inner, outer in zip(widths, widths[1:], strict=False):
+        for inner, outer in pairwise(widths):
             wide = self.divisible(round(inner * self.expand_ratio))
             tensors = (
                 *convolved("expand_1x1", wide, inner, 1),

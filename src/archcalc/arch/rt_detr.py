@@ -72,12 +72,12 @@ class Schema(DeformableDetr):
     backbone_config: Annotated[TowerSchema, nested("rt_detr_resnet", absent=RESNET), DEFAULT]
     freeze_backbone_batch_norms: Flag = True
     encoder_hidden_dim: Size = 256
-    encoder_in_channels: list[Size] = [512, 1024, 2048]
+    encoder_in_channels: tuple[Size, ...] = (512, 1024, 2048)
     encoder_layers: Layers = 1
-    encode_proj_layers: list[Count] = [2]
+    encode_proj_layers: tuple[Count, ...] = (2,)
     activation_function: str = "silu"
     hidden_expansion: float = 1.0
-    decoder_in_channels: list[Size] = [256, 256, 256]
+    decoder_in_channels: tuple[Size, ...] = (256, 256, 256)
     decoder_ffn_dim: Size = 1024
     num_feature_levels: Size = 3
     num_denoising: Count = 100
