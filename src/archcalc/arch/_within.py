@@ -46,6 +46,7 @@ WITHIN = {
     "ernie": "bert",
     "exaone4_5_vision": "qwen2_5_vl_vision",
     "falcon_mamba": "mamba",
+    "fastspeech2_conformer_hifigan": "speecht5_hifigan",
     "flaubert": "xlm",
     "flex_olmo": "olmoe",
     "glm46v": "glm4v",
