@@ -74,6 +74,13 @@ class AloneSchema(TowerSchema):
         return super().architecture("" if self.bare(self.class_name()) else self.root)
 
 
+def as_backbone(tower: TowerSchema, prefix: str) -> Pieces:
+    """A model as the backbone of another, below `prefix`."""
+    if isinstance(tower, AloneSchema) and not tower.bare("Backbone"):
+        prefix = join(prefix, tower.root)
+    return tower.pieces(prefix, "Backbone")
+
+
 class ImageSchema(AloneSchema):
     """A model of images with labels behind it."""
 

@@ -13,6 +13,7 @@ from archcalc.arch._heads import labels_of
 from archcalc.arch._schema import Flag, Size
 from archcalc.arch._vit import below
 from archcalc.arch._whisper import conv
+from archcalc.arch.bit import divisible
 from archcalc.arch.mobilenet_v1 import MobileSchema, convolved
 from archcalc.model import Layer, Tensor, stack
 
@@ -29,10 +30,7 @@ class Schema(MobileSchema):
     finegrained_output: Flag = True
 
     def divisible(self, value: int) -> int:
-        """The nearest multiple of `depth_divisible_by` that is not less than nine tenths of the value."""
-        divisor = self.depth_divisible_by
-        new = max(self.min_depth, int(value + divisor / 2) // divisor * divisor)
-        return new + divisor if new < 0.9 * value else new
+        return divisible(value, self.depth_divisible_by, self.min_depth)
 
     def scaled(self, channels: int) -> int:
         return self.divisible(round(channels * self.multiplier()))
