@@ -12,7 +12,7 @@ from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, grid, patch_conv, table
-from archcalc.model import Group, Stack, Tensor, stack
+from archcalc.model import Architecture, Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -61,3 +61,29 @@ class Kosmos2VisionModel(Schema):
 
     def tower(self, prefix: str) -> Pieces:
         return super().tower(f"{prefix}.model")
+
+
+class MlcdVisionModel(Schema):
+    """MLCD: CLIP's tower with positions that turn with row and column, trained on clusters of labels.
+    Source: transformers 5.24, models/mlcd/modeling_mlcd.py (`MLCDVisionModel`) and configuration_mlcd.py (defaults); An et al. 2024,
+    arXiv:2407.17331."""
+
+    name = "mlcd_vision_model"
+    inert_keys = ("num_key_value_groups",)
+    hidden_size: Size = 1664
+    intermediate_size: Size = 8192
+    num_hidden_layers: Layers = 48
+    num_attention_heads: Size = 16
+    image_size: Size = 336
+    patch_size: Size = 14
+    hidden_act: str = "gelu"
+
+    def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
+        groups, stacks = super().tower(prefix)
+        turned = Tensor("class_pos_emb", (1, self.hidden_size // self.num_attention_heads // 2), "embedding")
+        kept = tuple(t for t in groups[0].tensors if not t.name.endswith("embeddings.position_embedding.weight"))
+        named = (t._replace(name=t.name.removeprefix(".")) for t in (*kept, *prefixed(prefix, (turned,))))
+        return [groups[0]._replace(tensors=tuple(named)), *groups[1:]], stacks
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture("")
