@@ -1,7 +1,7 @@
 """BROS: BERT whose attention also sees how the boxes of two words stand to each other.
 
-Source: transformers 5.24, models/bros/modeling_bros.py (`BrosModel` and its classes) and configuration_bros.py (defaults); Hong et al. 2021,
-arXiv:2108.04539.
+Source: transformers 5.24, models/bros/modeling_bros.py (`BrosModel` and its classes) and configuration_bros.py (defaults); Hong et al.
+2021, arXiv:2108.04539.
 """
 
 from collections.abc import Iterable

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 from archcalc.arch._composite import Pieces, Sides
 from archcalc.arch._decoder import group, join
+from archcalc.arch._dpt import labelling, reassembled, residual
 from archcalc.arch._heads import labels_of
 from archcalc.arch._schema import Flag, Size, TowerSchema, nested, per_layer
 from archcalc.arch._vit import ViTSchema, as_backbone, bert_named
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
-from archcalc.blocks.norm import layer_norm
 from archcalc.errors import ConfigError
 from archcalc.model import Layer, Tensor
 
@@ -96,28 +96,16 @@ class Schema(ViTSchema):
 
     def neck(self) -> Iterator[Tensor]:
         n, wide, h = len(self.neck_hidden_sizes), self.fusion_hidden_size, self.wide()
+        normed = bool(self.use_batch_norm_in_fusion_residual)
         staged = getattr(self.backbone_config, "name", "") == "swinv2" and self.apart
         factors = per_layer(self.reassemble_factors[:n], n, "reassemble_factors", "neck_hidden_sizes")
         for i, (size, factor) in enumerate(zip(self.neck_hidden_sizes, factors, strict=True)):
             if not staged and not (self.is_hybrid and i < 2):
-                at = f"reassemble_stage.layers.{i}"
-                yield from conv(f"{at}.projection", size, h, 1, 1, role="other")
-                if factor != 1:  # transposed where it grows; 3 x 3 where it shrinks
-                    side = int(factor) if factor > 1 else 3
-                    yield from conv(f"{at}.resize", size, size, side, side, role="other")
-                if self.readout_type == "project":
-                    yield from linear(f"reassemble_stage.readout_projects.{i}.0", h, 2 * h, "other", bias=True)
+                yield from reassembled("reassemble_stage", i, size, h, factor, readout=self.readout_type == "project")
             yield from conv(f"convs.{i}", wide, size, 3, 3, bias=False, role="other")
             yield from conv(f"fusion_stage.layers.{i}.projection", wide, wide, 1, 1, role="other")
             for unit in ("residual_layer1", "residual_layer2"):
-                yield from self.residual(f"fusion_stage.layers.{i}.{unit}")
-
-    def residual(self, name: str) -> Iterator[Tensor]:
-        wide, normed, bias = self.fusion_hidden_size, bool(self.use_batch_norm_in_fusion_residual), self.use_bias_in_fusion_residual
-        for i in (1, 2):
-            yield from conv(f"{name}.convolution{i}", wide, wide, 3, 3, bias=not normed if bias is None else bias, role="other")
-            if normed:
-                yield from layer_norm(f"{name}.batch_norm{i}", wide)
+                yield from residual(f"fusion_stage.layers.{i}.{unit}", wide, self.use_bias_in_fusion_residual, normed=normed)
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         wide = self.fusion_hidden_size
@@ -127,10 +115,5 @@ class Schema(ViTSchema):
             return [*(conv("head.projection", 256, 256, 3, 3, role="head") if self.add_projection else ()), *head]
         if name.endswith("ForSemanticSegmentation"):
             names = ("head", "auxiliary_head") if self.use_auxiliary_head else ("head",)
-            return [t for one in names for t in self.labelling(f"{one}.head", wide)]
+            return [t for one in names for t in labelling(f"{one}.head", wide, labels_of(self.model_extra or {}))]
         return super().head_of(name)
-
-    def labelling(self, name: str, wide: int) -> Iterator[Tensor]:
-        yield from conv(f"{name}.0", wide, wide, 3, 3, bias=False, role="head")
-        yield from layer_norm(f"{name}.1", wide)
-        yield from conv(f"{name}.4", labels_of(self.model_extra or {}), wide, 1, 1, role="head")

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Flag, Layers, Size, divided
+from archcalc.arch._series import NAMES, SeriesSchema, distributed
 from archcalc.arch._vit import below
-from archcalc.arch.time_series_transformer import DISTRIBUTIONS, NAMES, SeriesSchema
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
@@ -80,11 +80,11 @@ class Schema(SeriesSchema):
         layers = stack(join(prefix, "encoder.layers"), "other", [self.layer()] * self.num_hidden_layers)
         return [group("other", below(join(prefix, "encoder"), self.outside()))], [layers]
 
-    def distributed(self, name: str, wide: int, out: int) -> Iterator[Tensor]:
-        """What is predicted, or each parameter of how it is distributed."""
-        ends = [""] if self.loss == "mse" else [f".proj.{i}" for i in range(DISTRIBUTIONS[self.distribution_output])]
-        for end in ends:
-            yield from linear(f"{name}{end}", out, wide, "head", bias=True)
+    def predicted(self, name: str, wide: int, out: int) -> Iterable[Tensor]:
+        """What is predicted, or how it is distributed."""
+        if self.loss == "mse":
+            return linear(name, out, wide, "head", bias=True)
+        return distributed(name, wide, out, self.distribution_output)
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         h, channels = self.d_model, self.num_input_channels
@@ -93,9 +93,9 @@ class Schema(SeriesSchema):
         if name.endswith("ForClassification"):
             return linear("head.linear", self.num_targets, channels * h, "head", bias=True)
         if name.endswith("ForRegression"):
-            return self.distributed("head.projection", channels * h, self.num_targets)
+            return self.predicted("head.projection", channels * h, self.num_targets)
         if name.endswith("ForPrediction"):
             wide = h if self.pooling_type or self.use_cls_token else h * self.patches()
             names = ["projection"] if self.share_projection else [f"projections.{i}" for i in range(channels)]
-            return [t for one in names for t in self.distributed(f"head.{one}", wide, self.prediction_length)]
+            return [t for one in names for t in self.predicted(f"head.{one}", wide, self.prediction_length)]
         return super().head_of(name)

@@ -33,8 +33,12 @@ class Schema(ConfigSchema):
             yield from linear(f"{name}.{side}", inner, h, "attention", bias=True)
         yield from linear(f"{name}.out_proj", h, inner, "attention", bias=True)
 
+    def crossing(self) -> int:
+        """How much narrower a layer's cross-attention is: two, whatever the config says, whose number is the last attention's."""
+        return 2
+
     def layer(self) -> Layer:
-        h, wide, rate = self.hidden_size, self.mlp_dim, 2  # whatever the config says: that is the last attention's
+        h, wide, rate = self.hidden_size, self.mlp_dim, self.crossing()
         tensors = (
             *self.attention("self_attn", 1), *self.attention("cross_attn_token_to_image", rate),
             *self.attention("cross_attn_image_to_token", rate), *linear("mlp.lin1", wide, h, "mlp", bias=True),

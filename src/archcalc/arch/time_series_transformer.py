@@ -5,32 +5,18 @@ configuration_time_series_transformer.py (defaults, `_number_of_features`) and t
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Count, Flag, Layers, Size, divided, per_layer
-from archcalc.arch._vit import AloneSchema, below
-from archcalc.blocks._tensor import linear, prefixed
-from archcalc.blocks.attention import GroupedQueryAttention
-from archcalc.blocks.feedforward import FeedForward
+from archcalc.arch._schema import Count, Layers, Size, per_layer
+from archcalc.arch._series import SeriesSchema, distributed, series_layer
+from archcalc.arch._vit import below
+from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
-from archcalc.blocks.vision import encoder_layer, table
+from archcalc.blocks.vision import table
 from archcalc.errors import ConfigError
-from archcalc.model import Encoder, Layer, Tensor, stack
-
-NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
-DISTRIBUTIONS = {"student_t": 3, "normal": 2, "negative_binomial": 2}
-
-
-class SeriesSchema(AloneSchema):
-    """A model of time series."""
-
-    alone = "a time series model: it writes no text, and its cache is not counted"
-    root = "model"
-
-    def encoders(self) -> tuple[Encoder, ...]:
-        return ()
+from archcalc.model import Layer, Tensor, stack
 
 
 class Schema(SeriesSchema):
@@ -91,14 +77,8 @@ class Schema(SeriesSchema):
         return (self.context_length or self.prediction_length) + self.prediction_length
 
     def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
-        h = self.d_model
-        attention = GroupedQueryAttention(
-            h, heads, heads, divided(h, heads, "d_model", "attention_heads"), True, True, rope=False, names=NAMES
-        )
-        norms = [*layer_norm("self_attn_layer_norm", h), *layer_norm(self.last_norm, h)]
-        if decodes:
-            norms += (*prefixed("encoder_attn", attention.tensors()), *layer_norm("encoder_attn_layer_norm", h), *self.decoding())
-        return encoder_layer(attention, FeedForward(h, wide, self.activation_function), norms, ffn_name="")
+        more = self.decoding() if decodes else None
+        return series_layer(self.d_model, heads, wide, self.activation_function, self.last_norm, more)
 
     def decoding(self) -> Iterable[Tensor]:
         """Further tensors of a decoder's layer."""
@@ -133,44 +113,5 @@ class Schema(SeriesSchema):
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         if name.endswith("ForPrediction"):
-            made: list[Any] = [
-                linear(f"parameter_projection.proj.{i}", self.input_size, self.projected(), "head", bias=True)
-                for i in range(DISTRIBUTIONS[self.distribution_output])
-            ]
-            return [t for tensors in made for t in tensors]
+            return distributed("parameter_projection", self.projected(), self.input_size, self.distribution_output)
         return super().head_of(name)
-
-
-class Informer(Schema):
-    """Informer: attention to a few of the moments, and convolutions between the encoder's layers that halve their number.
-    Source: transformers 5.24, models/informer/modeling_informer.py (`InformerForPrediction`, `InformerConvLayer`) and
-    configuration_informer.py (defaults); Zhou et al. 2020, arXiv:2012.07436."""
-
-    name = "informer"
-
-    distil: Flag = True
-
-    def beside(self) -> Iterator[Tensor]:
-        h = self.d_model
-        for i in range(self.encoder_layers - 1 if self.distil else 0):
-            yield Tensor(f"encoder.conv_layers.{i}.downConv.weight", (h, h, 3), "other")
-            yield Tensor(f"encoder.conv_layers.{i}.downConv.bias", (h,), "other")
-            yield from layer_norm(f"encoder.conv_layers.{i}.norm", h)
-
-
-class Autoformer(Schema):
-    """Autoformer: trend and season apart, each layer's trend added up; attention by how a series repeats itself.
-    Source: transformers 5.24, models/autoformer/modeling_autoformer.py (`AutoformerForPrediction`, `AutoformerDecoderLayer`) and
-    configuration_autoformer.py (defaults); Wu et al. 2021, arXiv:2106.13008."""
-
-    name = "autoformer"
-    last_norm = "final_layer_norm.layernorm"
-
-    def decoding(self) -> Iterator[Tensor]:
-        yield Tensor("trend_projection.weight", (self.features(), self.d_model, 3), "other")
-
-    def beside(self) -> Iterator[Tensor]:
-        yield from linear("decoder.seasonality_projection", self.features(), self.d_model, "other", bias=True)
-
-    def projected(self) -> int:
-        return self.features()

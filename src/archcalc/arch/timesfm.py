@@ -10,8 +10,8 @@ from typing import ClassVar
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.arch._series import SeriesSchema
 from archcalc.arch._vit import below
-from archcalc.arch.time_series_transformer import SeriesSchema
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward

@@ -4,7 +4,7 @@ Source: transformers 5.24, models/vits/modeling_vits.py (`VitsModel`; its poster
 weights) and configuration_vits.py (defaults); Kim et al. 2021, arXiv:2106.06103.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -14,6 +14,7 @@ from archcalc.arch._decoder import group, join
 from archcalc.arch._hifigan import conv1d, hifigan
 from archcalc.arch._schema import Count, Flag, Layers, Size, divided
 from archcalc.arch._vit import AloneSchema, below
+from archcalc.arch._vits import durations, speaker, wavenet
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.norm import layer_norm
@@ -76,65 +77,17 @@ class Schema(AloneSchema):
         norms = (*layer_norm("layer_norm", h), *layer_norm("final_layer_norm", h))
         return encoder_layer(attention, None, norms, attention_name="attention", extra=extra)
 
-    def normed(self, name: str, outer: int, inner: int, kernel: int) -> Iterator[Tensor]:
-        """A convolution whose weight is a direction and a length."""
-        yield Tensor(f"{name}.bias", (outer,), "other")
-        yield Tensor(f"{name}.parametrizations.weight.original0", (outer, 1, 1), "other")
-        yield Tensor(f"{name}.parametrizations.weight.original1", (outer, inner, kernel), "other")
-
-    def wavenet(self, name: str, layers: int) -> Iterator[Tensor]:
-        h = self.hidden_size
-        if self.speaker_embedding_size:
-            yield from self.normed(f"{name}.cond_layer", 2 * h * layers, self.speaker_embedding_size, 1)
-        for i in range(layers):
-            yield from self.normed(f"{name}.in_layers.{i}", 2 * h, h, self.wavenet_kernel_size)
-            yield from self.normed(f"{name}.res_skip_layers.{i}", 2 * h if i < layers - 1 else h, h, 1)
-
-    def separable(self, name: str) -> Iterator[Tensor]:
-        h = self.hidden_size
-        for i in range(self.depth_separable_num_layers):
-            yield from conv1d(f"{name}.convs_dilated.{i}", h, 1, self.duration_predictor_kernel_size)
-            yield from conv1d(f"{name}.convs_pointwise.{i}", h, h, 1)
-            yield from layer_norm(f"{name}.norms_1.{i}", h)
-            yield from layer_norm(f"{name}.norms_2.{i}", h)
-
-    def speaker(self, name: str, outer: int) -> Iterable[Tensor]:
-        return conv1d(f"{name}.cond", outer, self.speaker_embedding_size, 1) if self.speaker_embedding_size else ()
-
-    def durations(self) -> Iterator[Tensor]:
-        h, name, half = self.hidden_size, "duration_predictor", self.depth_separable_channels // 2
-        if not self.use_stochastic_duration_prediction:
-            wide, kernel = self.duration_predictor_filter_channels, self.duration_predictor_kernel_size
-            for i, inner in ((1, h), (2, wide)):
-                yield from conv1d(f"{name}.conv_{i}", wide, inner, kernel)
-                yield from layer_norm(f"{name}.norm_{i}", wide)
-            yield from conv1d(f"{name}.proj", 1, wide, 1)
-            yield from self.speaker(name, h)
-            return
-        yield from self.speaker(name, h)
-        for before, inner in (("", h), ("post_", 1)):
-            yield from conv1d(f"{name}.{before}conv_pre", h, inner, 1)
-            yield from conv1d(f"{name}.{before}conv_proj", h, h, 1)
-            yield from self.separable(f"{name}.{before}conv_dds")
-            for one in ("translate", "log_scale"):
-                yield Tensor(f"{name}.{before}flows.0.{one}", (self.depth_separable_channels, 1), "other")
-            for i in range(1, self.duration_predictor_num_flows + 1):
-                flow = f"{name}.{before}flows.{i}"
-                yield from conv1d(f"{flow}.conv_pre", h, half, 1)
-                yield from self.separable(f"{flow}.conv_dds")
-                yield from conv1d(f"{flow}.conv_proj", half * (3 * self.duration_predictor_flow_bins - 1), h, 1)
-
     def outside(self) -> Iterator[Tensor]:
         h, flow = self.hidden_size, self.flow_size
         yield table("text_encoder.embed_tokens", self.vocab_size, h)
         yield from conv1d("text_encoder.project", 2 * flow, h, 1)
         for i in range(self.prior_encoder_num_flows):
             yield from conv1d(f"flow.flows.{i}.conv_pre", h, flow // 2, 1)
-            yield from self.wavenet(f"flow.flows.{i}.wavenet", self.prior_encoder_num_wavenet_layers)
+            yield from wavenet(self, f"flow.flows.{i}.wavenet", self.prior_encoder_num_wavenet_layers)
             yield from conv1d(f"flow.flows.{i}.conv_post", flow // 2, h, 1)
         yield from prefixed("decoder", hifigan(self, flow, last_bias=False))
-        yield from self.speaker("decoder", self.upsample_initial_channel)
-        yield from self.durations()
+        yield from speaker(self, "decoder", self.upsample_initial_channel)
+        yield from durations(self)
         if self.num_speakers > 1:
             if not self.speaker_embedding_size:
                 raise ConfigError(
@@ -142,7 +95,7 @@ class Schema(AloneSchema):
                 )
             yield table("embed_speaker", self.num_speakers, self.speaker_embedding_size)
         yield from conv1d("posterior_encoder.conv_pre", h, self.spectrogram_bins, 1)
-        yield from self.wavenet("posterior_encoder.wavenet", self.posterior_encoder_num_wavenet_layers)
+        yield from wavenet(self, "posterior_encoder.wavenet", self.posterior_encoder_num_wavenet_layers)
         yield from conv1d("posterior_encoder.conv_proj", 2 * flow, h, 1)
 
     def body(self, prefix: str, named: str) -> Pieces:
