@@ -11,7 +11,7 @@ from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._heads import labels_of
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided, nested
-from archcalc.arch._vit import AloneSchema, below
+from archcalc.arch._vit import AloneSchema, as_backbone, below
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -34,7 +34,9 @@ def perceptron(name: str, hidden: int, out: int, layers: int = 3, inner: int = 0
 
 
 def frozen(tower: TowerSchema, prefix: str) -> Pieces:
-    """A backbone whose batch norms are not trained, and are no parameters."""
+    """A backbone whose batch norms, if it has any, are not trained, and are no parameters."""
+    if not tower.batch_norms:
+        return as_backbone(tower, prefix)
     groups, stacks = tower.tower(prefix)
     groups = [g._replace(tensors=tuple(t for t in g.tensors if t.role != "norm")) for g in groups]
     stacks = [

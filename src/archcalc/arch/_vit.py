@@ -76,9 +76,10 @@ class AloneSchema(TowerSchema):
 
 def as_backbone(tower: TowerSchema, prefix: str) -> Pieces:
     """A model as the backbone of another, below `prefix`."""
-    if isinstance(tower, AloneSchema) and not tower.bare("Backbone"):
-        prefix = join(prefix, tower.root)
-    return tower.pieces(prefix, "Backbone")
+    root = tower.root if isinstance(tower, AloneSchema) and not tower.bare("Backbone") else ""
+    groups, stacks = tower.pieces(root, "Backbone")
+    groups = [g._replace(tensors=tuple(below(prefix, g.tensors))) for g in groups]
+    return groups, [s._replace(prefix=join(prefix, s.prefix)) for s in stacks]
 
 
 class ImageSchema(AloneSchema):

@@ -54,6 +54,7 @@ def resnet(prefix: str, name: str, channels: int, stages: int) -> Pieces:
 
 class Schema(TowerSchema):
     alone = "a model without text: it keeps no cache"
+    batch_norms = True
     inert_keys = ("features_only", "use_pretrained_backbone", "freeze_batch_norm_2d", "output_stride", "out_features", "use_timm_backbone",
                   "backbone_kwargs")  # fmt: skip
 
