@@ -4,7 +4,7 @@ Source: transformers 5.24, models/grounding_dino/modeling_grounding_dino.py (`Gr
 configuration_grounding_dino.py (defaults); Liu et al. 2023, arXiv:2303.05499.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, ClassVar
 
 from archcalc.arch import bert, deformable_detr
@@ -94,13 +94,15 @@ class Schema(deformable_detr.Schema):
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         if not name.endswith("ForObjectDetection"):
             return super().head_of(name)
-        tied, made = self.tie_word_embeddings, list[Tensor]()
+        return self.heads_of(self.decoder_bbox_embed_share, lambda i: perceptron(f"bbox_embed.{i}", self.d_model, 4))
+
+    def heads_of(self, share: bool, made: Callable[[int], Iterable[Tensor]]) -> Iterator[Tensor]:
+        """A head for each of the decoder's layers, one for all where they share it, and the same again as the model's."""
+        tied = self.tie_word_embeddings
         for i in range(self.decoder_layers):
-            boxes = tuple(perceptron(f"bbox_embed.{i}", self.d_model, 4))
-            shared = tied and self.decoder_bbox_embed_share and i > 0
-            made += (t._replace(name=f"model.decoder.{t.name}", kind="tied" if shared else "param") for t in boxes)
-            made += (t._replace(kind="tied" if tied else "param") for t in boxes)
-        return made
+            for t in made(i):
+                yield t._replace(name=f"model.decoder.{t.name}", kind="tied" if tied and share and i > 0 else "param")
+                yield t._replace(kind="tied" if tied else "param")
 
 
 class MmGroundingDino(Schema):
@@ -109,3 +111,17 @@ class MmGroundingDino(Schema):
     configuration_mm_grounding_dino.py (defaults); Zhao et al. 2024, arXiv:2401.02361."""
 
     name = "mm-grounding-dino"
+
+    decoder_cls_embed_share: Flag = True
+
+    def outside(self) -> Iterator[Tensor]:
+        yield from super().outside()
+        if self.two_stage:
+            yield Tensor("encoder_output_class_embed.bias", (), "head")
+
+    def head_of(self, name: str) -> Iterable[Tensor] | None:
+        boxes = super().head_of(name)
+        if not name.endswith("ForObjectDetection") or boxes is None:
+            return boxes
+        words = self.heads_of(self.decoder_cls_embed_share, lambda i: [Tensor(f"class_embed.{i}.bias", (), "head")])
+        return (*boxes, *words)
