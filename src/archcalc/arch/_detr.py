@@ -46,6 +46,22 @@ def frozen(tower: TowerSchema, prefix: str) -> Pieces:
     return groups, stacks
 
 
+def sampling(h: int, heads: int, levels: int, points: int) -> Iterator[Tensor]:
+    """Attention to `points` places of each of `levels` feature maps, which the query chooses (arXiv:2010.04159)."""
+    places = heads * levels * points
+    yield from linear("sampling_offsets", 2 * places, h, "attention", bias=True)
+    yield from linear("attention_weights", places, h, "attention", bias=True)
+    for name in ("value_proj", "output_proj"):
+        yield from linear(name, h, h, "attention", bias=True)
+
+
+def deformable_layer(h: int, heads: int, levels: int, points: int, wide: int) -> Layer:
+    """A layer over several feature maps, each place of which looks at a few of every one."""
+    norms = (*layer_norm("self_attn_layer_norm", h), *layer_norm("final_layer_norm", h))
+    tensors = (*prefixed("self_attn", sampling(h, heads, levels, points)), *norms, *FeedForward(h, wide).tensors())
+    return Layer(f"deformable attention ({heads})", f"FFN {wide}", tensors, (), (), 0, 4 * h, 2 * wide)
+
+
 class DetrSchema(AloneSchema):
     """A detector as its hooks say."""
 

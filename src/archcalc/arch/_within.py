@@ -96,7 +96,6 @@ WITHIN = {
     "minimax_m3": "minimax_m3_vl_text",
     "ministral3": "mistral",
     "mlcd_vision_model": "clip_vision_model",
-    "mm_grounding_dino": "grounding_dino",
     "moondream3_vision": "moondream3",
     "moonshine_streaming_encoder": "moonshine_streaming",
     "mra": "yoso",

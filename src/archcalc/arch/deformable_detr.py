@@ -7,7 +7,7 @@ Source: transformers 5.24, models/deformable_detr/modeling_deformable_detr.py (`
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
-from archcalc.arch._detr import DetrSchema, perceptron
+from archcalc.arch._detr import DetrSchema, perceptron, sampling
 from archcalc.arch._schema import Flag, Size
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
@@ -32,22 +32,15 @@ class Schema(DetrSchema):
         """How many feature maps a query looks at."""
         return self.num_feature_levels
 
-    def sampling(self, heads: int, points: int) -> Iterator[Tensor]:
-        """Attention to `points` places of each feature map."""
-        h, places = self.d_model, heads * self.levels() * points
-        yield from linear("sampling_offsets", 2 * places, h, "attention", bias=True)
-        yield from linear("attention_weights", places, h, "attention", bias=True)
-        for name in ("value_proj", "output_proj"):
-            yield from linear(name, h, h, "attention", bias=True)
-
     def cross(self) -> Iterable[Tensor]:
-        return self.sampling(self.decoder_attention_heads, self.decoder_n_points)
+        return sampling(self.d_model, self.decoder_attention_heads, self.levels(), self.decoder_n_points)
 
     def replaced(self, t: Tensor, decodes: bool) -> bool:
         return not decodes and t.name.startswith("self_attn.")
 
     def instead(self, decodes: bool) -> Iterable[Tensor]:
-        return () if decodes else prefixed("self_attn", self.sampling(self.encoder_attention_heads, self.encoder_n_points))
+        own = sampling(self.d_model, self.encoder_attention_heads, self.levels(), self.encoder_n_points)
+        return () if decodes else prefixed("self_attn", own)
 
     def outside(self) -> Iterator[Tensor]:
         h, levels, inner = self.d_model, self.num_feature_levels, self.channels()

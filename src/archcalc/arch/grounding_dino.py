@@ -103,25 +103,3 @@ class Schema(deformable_detr.Schema):
             for t in made(i):
                 yield t._replace(name=f"model.decoder.{t.name}", kind="tied" if tied and share and i > 0 else "param")
                 yield t._replace(kind="tied" if tied else "param")
-
-
-class MmGroundingDino(Schema):
-    """MM Grounding DINO: Grounding DINO trained anew.
-    Source: transformers 5.24, models/mm_grounding_dino/modeling_mm_grounding_dino.py (`MMGroundingDinoForObjectDetection`) and
-    configuration_mm_grounding_dino.py (defaults); Zhao et al. 2024, arXiv:2401.02361."""
-
-    name = "mm-grounding-dino"
-
-    decoder_cls_embed_share: Flag = True
-
-    def outside(self) -> Iterator[Tensor]:
-        yield from super().outside()
-        if self.two_stage:
-            yield Tensor("encoder_output_class_embed.bias", (), "head")
-
-    def head_of(self, name: str) -> Iterable[Tensor] | None:
-        boxes = super().head_of(name)
-        if not name.endswith("ForObjectDetection") or boxes is None:
-            return boxes
-        words = self.heads_of(self.decoder_cls_embed_share, lambda i: [Tensor(f"class_embed.{i}.bias", (), "head")])
-        return (*boxes, *words)

@@ -6,13 +6,15 @@ Source: transformers 5.24, models/mask2former/modeling_mask2former.py (`Mask2For
 
 from collections.abc import Iterable, Iterator
 from math import log2
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._decoder import group, join
+from archcalc.arch._detr import deformable_layer
 from archcalc.arch._heads import labels_of
+from archcalc.arch._masks import BACKBONES, MaskSchema
 from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided, nested
-from archcalc.arch._vit import AloneSchema, as_backbone, below
+from archcalc.arch._vit import as_backbone, below
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -20,7 +22,7 @@ from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, multihead, table
 from archcalc.errors import UnsupportedError
-from archcalc.model import Encoder, Layer, Tensor, stack
+from archcalc.model import Layer, Tensor, stack
 
 SWIN = {
     "model_type": "swin",
@@ -31,13 +33,12 @@ SWIN = {
 LEVELS, POINTS = 3, 4  # modeling_mask2former.py: the maps that are encoded, and the places of each that are looked at
 
 
-class Schema(AloneSchema):
-    alone = "a model that segments images: it writes no text and keeps no cache"
+class Schema(MaskSchema):
     root = "model"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "ignore_value", "no_object_weight", "class_weight", "mask_weight", "dice_weight", "train_num_points", "oversample_ratio",
         "importance_sample_ratio", "use_auxiliary_loss", "output_auxiliary_logits", "init_xavier_std", "pre_norm", "num_hidden_layers",
-        "use_timm_backbone", "use_pretrained_backbone", "backbone", "backbone_kwargs", "hidden_size",
+        *BACKBONES, "hidden_size",
     )  # fmt: skip
 
     backbone_config: Annotated[TowerSchema, nested("swin", absent=SWIN), DEFAULT]
@@ -59,29 +60,6 @@ class Schema(AloneSchema):
     def hidden_size(self) -> int:
         return self.hidden_dim
 
-    def channels(self) -> list[int]:
-        asked: Any = getattr(self.backbone_config, "asked", None)
-        widths = [width for _, width in asked()] if asked else getattr(self.backbone_config, "channels", list)()
-        if len(widths) != LEVELS + 1:
-            raise UnsupportedError(f"backbone_config gives {len(widths)} feature maps: {LEVELS + 1} are known here")
-        return widths
-
-    def encoding(self) -> Layer:
-        """A layer over all maps: each place looks at a few of each."""
-        h, wide, places = self.feature_size, self.encoder_feedforward_dim, self.num_attention_heads * LEVELS * POINTS
-        tensors = [
-            *linear("self_attn.sampling_offsets", 2 * places, h, "attention", bias=True),
-            *linear("self_attn.attention_weights", places, h, "attention", bias=True),
-            *(t for name in ("value_proj", "output_proj") for t in linear(f"self_attn.{name}", h, h, "attention", bias=True)),
-            *layer_norm("self_attn_layer_norm", h),
-            *layer_norm("final_layer_norm", h),
-            *linear("fc1", wide, h, "mlp", bias=True),
-            *linear("fc2", h, wide, "mlp", bias=True),
-        ]
-        return Layer(
-            f"deformable attention ({self.num_attention_heads})", f"FFN {wide}", tuple(tensors), (), (), 0, 4 * h, 2 * wide
-        )
-
     def decoding(self) -> Layer:
         h, n = self.hidden_dim, self.num_attention_heads
         names = ("q_proj", "k_proj", "v_proj", "out_proj")
@@ -94,6 +72,8 @@ class Schema(AloneSchema):
 
     def pixels(self) -> Iterator[Tensor]:
         h, widths = self.feature_size, self.channels()
+        if len(widths) != LEVELS + 1:
+            raise UnsupportedError(f"backbone_config gives {len(widths)} feature maps: {LEVELS + 1} are known here")
         yield Tensor("level_embed", (LEVELS, h), "embedding")
         for i, width in enumerate(widths[:0:-1]):
             yield from conv(f"input_projections.{i}.0", h, width, 1, 1, role="other")
@@ -122,9 +102,11 @@ class Schema(AloneSchema):
     def body(self, prefix: str, named: str) -> Pieces:
         groups, stacks = as_backbone(self.backbone_config, join(prefix, "pixel_level_module.encoder"))
         own = (*prefixed("pixel_level_module.decoder", self.pixels()), *prefixed("transformer_module", self.queries()))
+        h, n, wide = self.feature_size, self.num_attention_heads, self.encoder_feedforward_dim
+        encodes = deformable_layer(h, n, LEVELS, POINTS, wide)
         stacks = [
             *stacks,
-            stack(join(prefix, "pixel_level_module.decoder.encoder.layers"), "vision", [self.encoding()] * self.encoder_layers),
+            stack(join(prefix, "pixel_level_module.decoder.encoder.layers"), "vision", [encodes] * self.encoder_layers),
             stack(join(prefix, "transformer_module.decoder.layers"), "vision", [self.decoding()] * (self.decoder_layers - 1)),
         ]
         return [*groups, group("vision", below(prefix, own))], stacks
@@ -133,6 +115,3 @@ class Schema(AloneSchema):
         if name.endswith("ForUniversalSegmentation"):
             return linear("class_predictor", labels_of(self.model_extra or {}) + 1, self.hidden_dim, "head", bias=True)
         return super().head_of(name)
-
-    def encoders(self) -> tuple[Encoder, ...]:
-        return ()

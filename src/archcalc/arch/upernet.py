@@ -5,16 +5,16 @@ configuration_upernet.py (defaults); Xiao et al. 2018, arXiv:1807.10221.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._heads import labels_of
+from archcalc.arch._masks import BACKBONES, MaskSchema
 from archcalc.arch._schema import Count, Flag, Size, TowerSchema, nested
-from archcalc.arch._vit import AloneSchema, as_backbone
+from archcalc.arch._vit import as_backbone
 from archcalc.arch._whisper import conv
 from archcalc.blocks.norm import layer_norm
-from archcalc.errors import UnsupportedError
-from archcalc.model import Encoder, Tensor
+from archcalc.model import Tensor
 
 RESNET = {"model_type": "resnet", "out_features": ["stage1", "stage2", "stage3", "stage4"]}
 
@@ -24,11 +24,10 @@ def normed(name: str, outer: int, inner: int, kernel: int) -> Iterator[Tensor]:
     yield from layer_norm(f"{name}.batch_norm", outer)
 
 
-class Schema(AloneSchema):
-    alone = "a model that segments images: it writes no text and keeps no cache"
+class Schema(MaskSchema):
     root = ""
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "auxiliary_loss_weight", "loss_ignore_index", "use_timm_backbone", "use_pretrained_backbone", "backbone", "backbone_kwargs",
+        "auxiliary_loss_weight", "loss_ignore_index", *BACKBONES,
     )  # fmt: skip
 
     backbone_config: Annotated[TowerSchema, nested("resnet", absent=RESNET), DEFAULT]
@@ -39,17 +38,6 @@ class Schema(AloneSchema):
     auxiliary_channels: Size = 256
     auxiliary_num_convs: Count = 1
     auxiliary_concat_input: Flag = False
-
-    def channels(self) -> list[int]:
-        """The widths of the backbone's maps."""
-        asked: Any = getattr(self.backbone_config, "asked", None)
-        if asked is not None:
-            return [width for _, width in asked()]
-        names = (self.backbone_config.model_extra or {}).get("out_features")
-        width = getattr(self.backbone_config, "hidden_size", None)
-        if not isinstance(names, list) or not isinstance(width, int):
-            raise UnsupportedError("backbone_config does not say which feature maps it gives (out_features)")
-        return [width] * len(names)
 
     def body(self, prefix: str, named: str) -> Pieces:
         return as_backbone(self.backbone_config, "backbone")
@@ -78,6 +66,3 @@ class Schema(AloneSchema):
         if self.auxiliary_concat_input:
             yield from normed(f"{name}.conv_cat", wide, inner + wide, 3)
         yield from conv(f"{name}.classifier", labels_of(self.model_extra or {}), wide, 1, 1, role="head")
-
-    def encoders(self) -> tuple[Encoder, ...]:
-        return ()
