@@ -24,12 +24,7 @@ from archcalc.blocks.vision import encoder_layer, multihead, table
 from archcalc.errors import UnsupportedError
 from archcalc.model import Layer, Tensor, stack
 
-SWIN = {
-    "model_type": "swin",
-    "depths": [2, 2, 18, 2],
-    "drop_path_rate": 0.3,
-    "out_features": ["stage1", "stage2", "stage3", "stage4"],
-}
+SWIN = {"model_type": "swin", "depths": [2, 2, 18, 2], "out_features": ["stage1", "stage2", "stage3", "stage4"]}
 LEVELS, POINTS = 3, 4  # modeling_mask2former.py: the maps that are encoded, and the places of each that are looked at
 
 
@@ -102,8 +97,7 @@ class Schema(MaskSchema):
     def body(self, prefix: str, named: str) -> Pieces:
         groups, stacks = as_backbone(self.backbone_config, join(prefix, "pixel_level_module.encoder"))
         own = (*prefixed("pixel_level_module.decoder", self.pixels()), *prefixed("transformer_module", self.queries()))
-        h, n, wide = self.feature_size, self.num_attention_heads, self.encoder_feedforward_dim
-        encodes = deformable_layer(h, n, LEVELS, POINTS, wide)
+        encodes = deformable_layer(self.feature_size, self.num_attention_heads, LEVELS, POINTS, self.encoder_feedforward_dim)
         stacks = [
             *stacks,
             stack(join(prefix, "pixel_level_module.decoder.encoder.layers"), "vision", [encodes] * self.encoder_layers),
