@@ -75,7 +75,13 @@ GIVEN = {
     ("audio", "text", "video"): "a model of videos, their sound and text",
 }
 # The first input of a class that does not say more.
-INPUTS = {"input_values": "audio", "input_features": "audio", "pixel_values": "image", "pixel_values_videos": "video", "past_values": "time"}
+INPUTS = {
+    "input_values": "audio",
+    "input_features": "audio",
+    "pixel_values": "image",
+    "pixel_values_videos": "video",
+    "past_values": "time",
+}
 # What words in classes' names say, where no automatic class lists them.
 NAMED = (
     (r"(HifiGan|Vocoder|UnivNet)", "a vocoder: spectrograms into sound"),
@@ -172,7 +178,11 @@ class Reference:
             if cls := self.tables.get(f"MODEL_FOR_{task}_MAPPING_NAMES", {}).get(model_type):
                 return words, cls
         config = self.configs[model_type]
-        own = [name for name in (self.tables["MODEL_MAPPING_NAMES"].get(model_type, ""), *self.of_config.get(config, ()), config) if name]
+        own = [
+            name
+            for name in (self.tables["MODEL_MAPPING_NAMES"].get(model_type, ""), *self.of_config.get(config, ()), config)
+            if name
+        ]
         if (whole := self.whole(model_type)) is not None:
             return f"a part of {whole}", config
         for cls in own:
@@ -191,9 +201,9 @@ class Reference:
         config = self.configs[model_type]
         folder = self.folders.get(config, "")
         for name, cls in self.configs.items():
-            if name != model_type and cls != config and self.folders.get(cls) == folder:
-                if cls == self.held.get(config) or (config not in self.held and name.replace("-", "_") == folder):
-                    return name
+            apart = name == model_type or cls == config or self.folders.get(cls) != folder
+            if not apart and (cls == self.held.get(config) or (config not in self.held and name.replace("-", "_") == folder)):
+                return name
         return None
 
 

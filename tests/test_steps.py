@@ -77,7 +77,7 @@ def figures(a: Architecture) -> dict[str, Any]:
 def pairs() -> dict[str, tuple[Architecture, Architecture]]:
     found = {}
     for name, config in golden():
-        if name not in whole() or (inner := text_of(config)) is None:
+        if name not in whole() or (inner := text_of(config)) is None or not schema_of(str(adapter_name(config))).language:
             continue
         try:
             text = parse(inner)

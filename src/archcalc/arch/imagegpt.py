@@ -19,7 +19,7 @@ def bare_norm(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 class Schema(gpt2.Schema):
-    core_keys = ()
+    core_keys: ClassVar[tuple[str, ...]] = ()
     own_heads: ClassVar[bool] = True
 
     vocab_size: Size = 513
@@ -54,7 +54,7 @@ class DecisionTransformer(gpt2.Schema):
     configuration_decision_transformer.py (defaults); Chen et al. 2021, arXiv:2106.01345."""
 
     name = "decision_transformer"
-    core_keys = ()
+    core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "action_tanh", "max_length")
     own_heads: ClassVar[bool] = True
 

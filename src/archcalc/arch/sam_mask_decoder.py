@@ -4,6 +4,7 @@ Source: transformers 5.24, models/sam/modeling_sam.py (`SamMaskDecoder`, `SamTwo
 """
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from archcalc.arch._schema import ConfigSchema, Layers, Size, divided
 from archcalc.arch.clipseg import transposed
@@ -15,7 +16,7 @@ from archcalc.model import Layer, Tensor
 
 class Schema(ConfigSchema):
     language = False
-    inert_keys = ("hidden_act",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_act",)
 
     hidden_size: Size = 256
     mlp_dim: Size = 2048
