@@ -12,7 +12,8 @@ from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group, join
 from archcalc.arch._heads import labels_of, otherwise
 from archcalc.arch._schema import ConfigSchema, Layers, Size, TowerSchema, divided
-from archcalc.blocks._tensor import linear, prefixed
+from archcalc.arch._vit import below
+from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, table
 from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
@@ -44,7 +45,7 @@ class TextTower(DecoderSchema):
         layer = clip_layer(h, heads, self.intermediate_size, self.hidden_act)
         layers = stack(join(prefix, "encoder.layers"), "decoder", [layer] * self.num_hidden_layers)
         facts = self.facts(gated=False, attention=self.attention, norm="LayerNorm (pre)", position=LEARNED)
-        groups = (group("embedding", prefixed(prefix, tables)), group("decoder", prefixed(prefix, self.behind())))
+        groups = (group("embedding", below(prefix, tables)), group("decoder", below(prefix, self.behind())))
         return computed(Architecture(self.name, groups, (layers,), facts), self.computes())
 
 
@@ -108,7 +109,7 @@ def bert_tower(text: BertSchema, prefix: str, *, pooled: bool) -> Architecture:
     cut = f"{text.root}."
 
     def named(name: str) -> str:
-        return f"{prefix}.{name.removeprefix(cut)}"
+        return join(prefix, name.removeprefix(cut))
 
     return made._replace(
         groups=tuple(g._replace(tensors=tuple(t._replace(name=named(t.name)) for t in g.tensors)) for g in made.groups),

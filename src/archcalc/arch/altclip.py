@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from archcalc.arch import clip, clip_vision_model, roberta
 from archcalc.arch._composite import DEFAULT
-from archcalc.arch._decoder import group
+from archcalc.arch._decoder import group, join
 from archcalc.arch._dual import DualSchema, bert_tower
 from archcalc.arch._schema import Flag, Layers, Size, nested
 from archcalc.blocks._tensor import linear
@@ -36,9 +36,12 @@ class AltclipTextModel(roberta.Schema):
     project_dim: Size = 768
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "text_model") -> Architecture:
-        a, h = bert_tower(self, f"{prefix}.roberta", pooled=False), self.hidden_size
-        beside = (*linear(f"{prefix}.transformation", self.project_dim, h, "other", bias=True), *layer_norm(f"{prefix}.pre_LN", h))
+    def architecture(self, prefix: str = "") -> Architecture:
+        a, h = bert_tower(self, join(prefix, "roberta"), pooled=False), self.hidden_size
+        beside = (
+            *linear(join(prefix, "transformation"), self.project_dim, h, "other", bias=True),
+            *layer_norm(join(prefix, "pre_LN"), h),
+        )
         return a._replace(groups=(*a.groups, group("decoder", beside)))
 
 

@@ -33,7 +33,7 @@ class ClapTextModel(roberta.Schema):
     type_vocab_size: Size = 1
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "text_model") -> Architecture:
+    def architecture(self, prefix: str = "") -> Architecture:
         return bert_tower(self, prefix, pooled=True)
 
 
