@@ -5,6 +5,8 @@ The class is called as its type: `kimi_k2` is `KimiK2`.
 
 WITHIN = {
     "aimv2_alone": "ovis2_vision",
+    "aimv2_text_model": "aimv2",
+    "aimv2_vision_model": "aimv2",
     "altclip_text_model": "altclip",
     "altclip_vision_model": "clip_vision_model",
     "apertus1p5_text": "apertus",
