@@ -31,7 +31,7 @@ def test_no_type_of_the_table_is_read() -> None:
         ("xcodec2", "a model of sound"),
         ("blt_patcher", "a part of blt"),
         ("clvp_decoder", "a part of clvp, a model that turns text into sound"),
-        ("lxmert", "a model of images and text"),
+        ("flava", "a model of images and text"),
         ("superpoint", "finds key points in images"),
     ],
 )
