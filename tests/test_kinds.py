@@ -32,7 +32,7 @@ def test_no_type_of_the_table_is_read() -> None:
         ("blt_patcher", "a part of blt"),
         ("clvp_decoder", "a part of clvp, a model that turns text into sound"),
         ("flava", "a model of images and text"),
-        ("superpoint", "finds key points in images"),
+        ("superglue", "matches key points of two images"),
     ],
 )
 def test_a_refusal_says_what_the_type_is(model_type: str, kind: str) -> None:

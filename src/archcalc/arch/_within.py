@@ -163,6 +163,7 @@ WITHIN = {
     "skywork_chat": "internvl_chat",
     "smolvlm": "idefics3",
     "solar": "llama",
+    "speech_encoder_decoder": "vision_encoder_decoder",
     "stablelm_epoch": "stablelm",
     "step3_vision_encoder": "step3_vl",
     "step5_vl": "step5",
