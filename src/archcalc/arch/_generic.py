@@ -12,7 +12,7 @@ from typing import Any
 
 from archcalc.arch import _evidence, _inert, _kinds, adapter_name, schema_of
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
-from archcalc.arch._schema import Count, Flag, Size, Tokens, stored_dtype, validate
+from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, stored_dtype, validate
 from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.experts import MixtureOfExperts
@@ -65,7 +65,7 @@ _HINT = (
 
 class _Usual(DecoderSchema):
     max_position_embeddings: Tokens = 2048
-    num_experts: Size | None = None
+    num_experts: Layers | None = None
     num_experts_per_tok: Size | None = None
     moe_intermediate_size: Size | None = None
     num_shared_experts: Count = 0

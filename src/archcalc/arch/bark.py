@@ -11,7 +11,7 @@ from pydantic import Field
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._decoder import group
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, TowerSchema, divided, nested
+from archcalc.arch._schema import ConfigSchema, Few, Flag, Layers, Size, TowerSchema, divided, nested
 from archcalc.arch._vit import AloneSchema
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -58,8 +58,8 @@ class Part(ConfigSchema):
 class Fine(Part):
     """The last of them, which sees both ways and has an embedding for each codebook."""
 
-    n_codes_total: Size = 8
-    n_codes_given: Count = 1
+    n_codes_total: Layers = 8
+    n_codes_given: Few = 1
     tie_word_embeddings: Flag = True
 
     def norm_bias(self) -> bool:

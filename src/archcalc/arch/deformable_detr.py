@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from archcalc.arch._detr import DetrSchema, perceptron, sampling
-from archcalc.arch._schema import Flag, Size
+from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
@@ -22,7 +22,7 @@ class Schema(DetrSchema):
     num_queries: Size = 300
     encoder_ffn_dim: Size = 1024
     decoder_ffn_dim: Size = 1024
-    num_feature_levels: Size = 4
+    num_feature_levels: Layers = 4
     encoder_n_points: Size = 4
     decoder_n_points: Size = 4
     with_box_refine: Flag = False

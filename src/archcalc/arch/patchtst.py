@@ -28,7 +28,7 @@ class Schema(SeriesSchema):
         "positional_encoding_type",
     )  # fmt: skip
 
-    num_input_channels: Size = 1
+    num_input_channels: Layers = 1
     context_length: Size = 32
     distribution_output: Literal["student_t", "normal", "negative_binomial"] = "student_t"
     loss: str | None = "mse"

@@ -43,7 +43,7 @@ class Schema(deformable_detr.Schema):
     hidden_expansion: float = 1.0
     decoder_in_channels: tuple[Size, ...] = (256, 256, 256)
     decoder_ffn_dim: Size = 1024
-    num_feature_levels: Size = 3
+    num_feature_levels: Layers = 3
     num_denoising: Count = 100
     learn_initial_query: Flag = False
 

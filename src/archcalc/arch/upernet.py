@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._heads import labels_of
 from archcalc.arch._masks import BACKBONES, MaskSchema
-from archcalc.arch._schema import Count, Flag, Size, TowerSchema, nested
+from archcalc.arch._schema import Few, Flag, Size, TowerSchema, nested
 from archcalc.arch._vit import as_backbone
 from archcalc.arch._whisper import conv
 from archcalc.blocks.norm import layer_norm
@@ -36,7 +36,7 @@ class Schema(MaskSchema):
     use_auxiliary_head: Flag = True
     auxiliary_in_channels: Size | None = None
     auxiliary_channels: Size = 256
-    auxiliary_num_convs: Count = 1
+    auxiliary_num_convs: Few = 1
     auxiliary_concat_input: Flag = False
 
     def body(self, prefix: str, named: str) -> Pieces:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from archcalc.arch._composite import DEFAULT, Pieces, Sides
 from archcalc.arch._heads import labels_of
-from archcalc.arch._schema import Flag, Size, TowerSchema, nested
+from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, nested
 from archcalc.arch._vit import BERT_NAMES, AloneSchema, ViTSchema
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear
@@ -33,23 +33,23 @@ class VitposeBackbone(ViTSchema):
     image_size: Sides = (256, 192)
     patch_size: Sides = (16, 16)
     mlp_ratio: Size = 4
-    num_experts: Size = 1
+    num_experts: Layers = 1
     part_features: Size = 256
 
     def layer(self) -> Layer:
-        h, n, wide, parted = self.hidden_size, self.num_attention_heads, self.mlp_ratio * self.hidden_size, self.num_experts > 1
-        if parted and self.part_features >= h:
+        h, n, wide, sets = self.hidden_size, self.num_attention_heads, self.mlp_ratio * self.hidden_size, self.num_experts
+        if sets > 1 and self.part_features >= h:
             raise ConfigError(
                 f"part_features is {self.part_features}, and hidden_size {h}", "correct one of the two", "part_features"
             )
         attention = GroupedQueryAttention(h, n, n, head_width(h, n), self.qkv_bias, True, names=BERT_NAMES)
         norms = (*layer_norm("layernorm_before", h), *layer_norm("layernorm_after", h))
         layer = encoder_layer(attention, FeedForward(h, wide, self.hidden_act), norms, attention_name="")
-        if not parted:
+        if sets == 1:
             return layer
         # Each data set has rows of its own; of a picture one set is read.
         kept = tuple(t for t in layer.tensors if not t.name.startswith("mlp.fc2"))
-        own = [t for i in range(self.num_experts) for t in linear(f"mlp.experts.{i}", self.part_features, wide, "mlp", bias=True)]
+        own = [t for i in range(sets) for t in linear(f"mlp.experts.{i}", self.part_features, wide, "mlp", bias=True)]
         return layer._replace(tensors=(*kept, *linear("mlp.fc2", h - self.part_features, wide, "mlp", bias=True), *own))
 
     def tokens(self, named: str) -> Iterator[Tensor]:

@@ -53,14 +53,14 @@ class Schema(AloneSchema):
     resblock_kernel_sizes: Sizes = (3, 7, 11)
     resblock_dilation_sizes: tuple[Sizes, ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     depth_separable_channels: Size = 2
-    depth_separable_num_layers: Size = 3
+    depth_separable_num_layers: Layers = 3
     duration_predictor_flow_bins: Size = 10
     duration_predictor_kernel_size: Size = 3
-    duration_predictor_num_flows: Size = 4
+    duration_predictor_num_flows: Layers = 4
     duration_predictor_filter_channels: Size = 256
-    prior_encoder_num_flows: Size = 4
-    prior_encoder_num_wavenet_layers: Size = 4
-    posterior_encoder_num_wavenet_layers: Size = 16
+    prior_encoder_num_flows: Layers = 4
+    prior_encoder_num_wavenet_layers: Layers = 4
+    posterior_encoder_num_wavenet_layers: Layers = 16
     wavenet_kernel_size: Size = 5
 
     def layer(self) -> Layer:

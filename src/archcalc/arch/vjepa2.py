@@ -38,7 +38,7 @@ class Schema(ImageSchema):
     mlp_ratio: float = 4.0
     qkv_bias: Flag = True
     hidden_act: str = "gelu"
-    num_pooler_layers: Size = 3
+    num_pooler_layers: Layers = 3
     pred_hidden_size: Size = 384
     pred_num_attention_heads: Size = 12
     pred_num_hidden_layers: Layers = 12
