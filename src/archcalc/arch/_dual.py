@@ -7,11 +7,13 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from archcalc.arch._bert import BertSchema
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group, join
 from archcalc.arch._heads import labels_of, otherwise
 from archcalc.arch._schema import ConfigSchema, Layers, Size, TowerSchema, divided
-from archcalc.blocks._tensor import linear, prefixed
+from archcalc.arch._vit import below
+from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, table
 from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
@@ -43,14 +45,14 @@ class TextTower(DecoderSchema):
         layer = clip_layer(h, heads, self.intermediate_size, self.hidden_act)
         layers = stack(join(prefix, "encoder.layers"), "decoder", [layer] * self.num_hidden_layers)
         facts = self.facts(gated=False, attention=self.attention, norm="LayerNorm (pre)", position=LEARNED)
-        groups = (group("embedding", prefixed(prefix, tables)), group("decoder", prefixed(prefix, self.behind())))
+        groups = (group("embedding", below(prefix, tables)), group("decoder", below(prefix, self.behind())))
         return computed(Architecture(self.name, groups, (layers,), facts), self.computes())
 
 
 class DualSchema(ConfigSchema):
     """A text tower, a vision tower, and what scales their products."""
 
-    inert_keys = (
+    inert_keys: ClassVar[tuple[str, ...]] = (
         "logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim",
     )  # fmt: skip
 
@@ -96,3 +98,20 @@ class DualSchema(ConfigSchema):
             "other", (t._replace(name=join(prefix, t.name)) for t in self.extra_tensors(self.text_config, self.vision_config))
         )
         return a._replace(model_type=self.name, groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))
+
+
+def bert_tower(text: BertSchema, prefix: str, *, pooled: bool) -> Architecture:
+    """BERT, or a relative, as a tower below `prefix`: without a head."""
+    from archcalc.arch import _heads
+
+    bare = _heads.BERT["bare"]._replace(pooled=pooled)
+    made = text.built(bare, _heads.sized(bare, {}, "bert", text.hidden_size), "")
+    cut = f"{text.root}."
+
+    def named(name: str) -> str:
+        return join(prefix, name.removeprefix(cut))
+
+    return made._replace(
+        groups=tuple(g._replace(tensors=tuple(t._replace(name=named(t.name)) for t in g.tensors)) for g in made.groups),
+        stacks=tuple(s._replace(prefix=named(s.prefix)) for s in made.stacks),
+    )

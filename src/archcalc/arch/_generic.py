@@ -10,9 +10,9 @@ older names of keys; models/qwen2_moe and models/glm4_moe (shared experts, dense
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from archcalc.arch import _evidence, _inert, adapter_name, schema_of
+from archcalc.arch import _evidence, _inert, _kinds, adapter_name, schema_of
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
-from archcalc.arch._schema import Count, Flag, Size, Tokens, stored_dtype, validate
+from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, stored_dtype, validate
 from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.experts import MixtureOfExperts
@@ -65,7 +65,7 @@ _HINT = (
 
 class _Usual(DecoderSchema):
     max_position_embeddings: Tokens = 2048
-    num_experts: Size | None = None
+    num_experts: Layers | None = None
     num_experts_per_tok: Size | None = None
     moe_intermediate_size: Size | None = None
     num_shared_experts: Count = 0
@@ -133,6 +133,8 @@ def guess(config: Mapping[str, Any]) -> Architecture:
     text: Mapping[str, Any] = config[place] if place else config
     model_type = config.get("model_type")
     what = f"model_type {model_type!r} has no adapter" if model_type is not None else "no model_type"
+    if kind := _kinds.of(model_type):
+        raise UnsupportedError(f"{what}: it is {kind}", _HINT)
     if why := _evidence.against(config, text):
         raise UnsupportedError(f"{what}, and {why}: a guess would be wrong", _HINT)
     usual = {key: value for key, names in _NAMES.items() if (value := _first(text, names)) is not None}

@@ -272,7 +272,7 @@ _WHOLE = frozenset({
     "eagle3_deepseek", "eagle3_qwen3", "eagle3_speculator", "eagle_mistral",
     "dspark_speculator", "eagle_cohere", "eagle_deepseek", "eagle_llama4", "eagle_minicpm", "gemma4_dspark", "k3_dspark", "lilicorr",
     "qwen3_xpress", "eagle_mistral_large3", "eagle_qwen2", "internvl_chat", "llava_llama",
-    "openvla", "peagle", "peagle_qwen3", "shieldgemma2", "vision_encoder_decoder",
+    "openvla", "peagle", "peagle_qwen3", "shieldgemma2", "speech_encoder_decoder", "vision_encoder_decoder",
 })  # fmt: skip
 # Types whose classes go by the name of another.
 _NAMED = {"gpt_sw3": "gpt2", "glmga": "glm46v", "inkling_mm_model": "inkling", "nemo_speechlm": "nemotron3_5_transcribe"}

@@ -120,6 +120,8 @@ class TowerSchema(ConfigSchema):
     own_heads: ClassVar[bool] = True
     # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.
     whole: ClassVar[bool] = True
+    # Whether its norms are batch norms, which a model that it is the backbone of may freeze.
+    batch_norms: ClassVar[bool] = False
     # What it is, where it is the whole model that a config describes.
     alone: ClassVar[str] = "a part of a model, counted alone: it has no text model, and keeps no cache"
 

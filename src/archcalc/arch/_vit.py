@@ -74,6 +74,14 @@ class AloneSchema(TowerSchema):
         return super().architecture("" if self.bare(self.class_name()) else self.root)
 
 
+def as_backbone(tower: TowerSchema, prefix: str) -> Pieces:
+    """A model as the backbone of another, below `prefix`."""
+    root = tower.root if isinstance(tower, AloneSchema) and not tower.bare("Backbone") else ""
+    groups, stacks = tower.pieces(root, "Backbone")
+    groups = [g._replace(tensors=tuple(below(prefix, g.tensors))) for g in groups]
+    return groups, [s._replace(prefix=join(prefix, s.prefix)) for s in stacks]
+
+
 class ImageSchema(AloneSchema):
     """A model of images with labels behind it."""
 

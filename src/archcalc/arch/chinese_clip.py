@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 from archcalc.arch import bert, clip, clip_vision_model
 from archcalc.arch._composite import DEFAULT
-from archcalc.arch._dual import DualSchema
-from archcalc.arch._heads import BERT
+from archcalc.arch._dual import DualSchema, bert_tower
 from archcalc.arch._schema import Flag, Size, nested
 from archcalc.model import Architecture, Tensor
 
@@ -24,19 +23,7 @@ class ChineseClipTextModel(bert.Schema):
     tie_word_embeddings: Flag = False
 
     def architecture(self, prefix: str = "text_model") -> Architecture:
-        from archcalc.arch import _heads
-
-        bare = BERT["bare"]._replace(pooled=False)
-        made = self.built(bare, _heads.sized(bare, {}, "bert", self.hidden_size), "")
-        cut = f"{self.root}."
-
-        def named(name: str) -> str:
-            return f"{prefix}.{name.removeprefix(cut)}"
-
-        return made._replace(
-            groups=tuple(g._replace(tensors=tuple(t._replace(name=named(t.name)) for t in g.tensors)) for g in made.groups),
-            stacks=tuple(s._replace(prefix=named(s.prefix)) for s in made.stacks),
-        )
+        return bert_tower(self, prefix, pooled=False)
 
 
 class Schema(DualSchema):

@@ -4,7 +4,28 @@ Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`) and co
 """
 
 from archcalc.arch._dual import TextTower
+from archcalc.model import Architecture
 
 
 class Schema(TextTower):
     inert_keys = ("projection_dim",)
+
+
+class ClipsegTextModel(Schema):
+    """The text tower of CLIPSeg: CLIP's.
+    Source: transformers 5.24, models/clipseg/modeling_clipseg.py (`CLIPSegTextModel`)."""
+
+    name = "clipseg_text_model"
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)
+
+
+class Metaclip2TextModel(Schema):
+    """The text tower of MetaCLIP 2: CLIP's.
+    Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2TextModel`)."""
+
+    name = "metaclip_2_text_model"
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture(prefix)

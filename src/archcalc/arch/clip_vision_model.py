@@ -12,7 +12,7 @@ from archcalc.arch._schema import Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import clip_layer, grid, patch_conv, table
-from archcalc.model import Group, Stack, Tensor, stack
+from archcalc.model import Architecture, Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
@@ -44,7 +44,7 @@ class Schema(TowerSchema):
         ]
         layer = clip_layer(h, self.num_attention_heads, self.intermediate_size, self.hidden_act)
         layers = stack(join(prefix, "encoder.layers"), "vision", [layer] * self.num_hidden_layers)
-        return [group("vision", prefixed(prefix, outside))], [layers]
+        return [group("vision", prefixed(prefix, outside) if prefix else outside)], [layers]
 
 
 class Kosmos2VisionModel(Schema):
@@ -61,3 +61,61 @@ class Kosmos2VisionModel(Schema):
 
     def tower(self, prefix: str) -> Pieces:
         return super().tower(f"{prefix}.model")
+
+
+class Alone(Schema):
+    """A tower whose class alone names nothing below another."""
+
+    def architecture(self, prefix: str = "") -> Architecture:
+        return super().architecture("")
+
+
+class MlcdVisionModel(Alone):
+    """MLCD: CLIP's tower with positions that turn with row and column, trained on clusters of labels.
+    Source: transformers 5.24, models/mlcd/modeling_mlcd.py (`MLCDVisionModel`) and configuration_mlcd.py (defaults); An et al. 2024,
+    arXiv:2407.17331."""
+
+    name = "mlcd_vision_model"
+    inert_keys = ("num_key_value_groups",)
+    hidden_size: Size = 1664
+    intermediate_size: Size = 8192
+    num_hidden_layers: Layers = 48
+    num_attention_heads: Size = 16
+    image_size: Size = 336
+    patch_size: Size = 14
+    hidden_act: str = "gelu"
+
+    def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
+        groups, stacks = super().tower(prefix)
+        turned = Tensor("class_pos_emb", (1, self.hidden_size // self.num_attention_heads // 2), "embedding")
+        kept = tuple(t for t in groups[0].tensors if not t.name.endswith("embeddings.position_embedding.weight"))
+        own = turned._replace(name=join(prefix, turned.name))
+        return [groups[0]._replace(tensors=(*kept, own)), *groups[1:]], stacks
+
+
+class ChineseClipVisionModel(Alone):
+    """The vision tower of Chinese CLIP: CLIP's.
+    Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPVisionModel`)."""
+
+    name = "chinese_clip_vision_model"
+
+
+class AltclipVisionModel(Alone):
+    """The vision tower of AltCLIP: CLIP's.
+    Source: transformers 5.24, models/altclip/modeling_altclip.py (`AltCLIPVisionModel`)."""
+
+    name = "altclip_vision_model"
+
+
+class ClipsegVisionModel(Alone):
+    """The vision tower of CLIPSeg: CLIP's.
+    Source: transformers 5.24, models/clipseg/modeling_clipseg.py (`CLIPSegVisionModel`)."""
+
+    name = "clipseg_vision_model"
+
+
+class Metaclip2VisionModel(Alone):
+    """The vision tower of MetaCLIP 2: CLIP's.
+    Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2VisionModel`)."""
+
+    name = "metaclip_2_vision_model"

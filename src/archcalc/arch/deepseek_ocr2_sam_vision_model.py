@@ -9,4 +9,11 @@ from archcalc.arch._schema import Size
 
 
 class Schema(unlimited_ocr_sam_vision_model.Schema):
+    inert_keys = (*unlimited_ocr_sam_vision_model.Schema.inert_keys, "scale")
+
+    mlp_dim: Size | None = None
+    mlp_ratio: float = 4.0
     downsample_channels: tuple[Size, Size] = (512, 896)
+
+    def ffn_width(self) -> int:
+        return self.mlp_dim or int(self.hidden_size * self.mlp_ratio)

@@ -25,7 +25,7 @@ def alias(*names: str, default: int) -> int:
 
 
 class Schema(ConfigSchema):
-    core_keys = ("n_embd", "n_layer", "n_head", "vocab_size")
+    core_keys: ClassVar[tuple[str, ...]] = ("n_embd", "n_layer", "n_head", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "n_ctx", "n_special", "predict_special_tokens", "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx",
         "scale_attn_weights",

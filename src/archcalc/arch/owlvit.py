@@ -24,6 +24,12 @@ class OwlvitTextModel(clip_text_model.Schema):
     max_position_embeddings: Size = 16
 
 
+class Owlv2TextModel(OwlvitTextModel):
+    """The text tower of OWLv2. Source: transformers 5.24, models/owlv2/configuration_owlv2.py (defaults)."""
+
+    name = "owlv2_text_model"
+
+
 class OwlvitVisionModel(clip_vision_model.Schema):
     """The vision tower of OWL-ViT: CLIP's.
     Source: transformers 5.24, models/owlvit/modeling_owlvit.py (`OwlViTVisionModel`) and configuration_owlvit.py (defaults)."""

@@ -1,6 +1,9 @@
 """Phi-1.5 and Phi-2 as first published: Phi's structure under other names, queries, keys and values in one projection.
 
-Source: microsoft/phi-2 (revision of January 2024), modeling_phi.py and configuration_phi.py.
+With `num_local_experts` (Phixtral) each layer has experts in place of its FFN.
+
+Source: microsoft/phi-2 (revision of January 2024), modeling_phi.py and configuration_phi.py; mlx-lm 0.32, mlx_lm/models/phixtral.py
+(`MOE`, `Model.sanitize`: the experts' names).
 """
 
 from typing import Any
@@ -8,9 +11,10 @@ from typing import Any
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
 from archcalc.arch._schema import Layers, Size
-from archcalc.blocks._tensor import Block, Mixer
+from archcalc.blocks._tensor import Block, Mixer, make_layer
+from archcalc.blocks.experts import ApartExperts
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import Architecture, Position
+from archcalc.model import Architecture, Layer, Moe, Position
 
 
 class Schema(PlainSchema):
@@ -31,6 +35,8 @@ class Schema(PlainSchema):
     intermediate_size: Derived = named(0, "n_inner")
     hidden_act: str = named("gelu_new", "activation_function")
     rotary_dim: Size = 32
+    num_local_experts: Size | None = None
+    num_experts_per_tok: Size = 2
 
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True, parallel=True)
@@ -44,6 +50,20 @@ class Schema(PlainSchema):
 
     def dense(self) -> Block:
         return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act)
+
+    def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
+        n = self.num_local_experts
+        if not n:
+            return super().layer(window, sparse, variant)
+        active = min(self.num_experts_per_tok, n)
+        experts = ApartExperts(
+            self.hidden_size, self.ffn_size, n, active, self.hidden_act, ("fc1", "fc2"), True, piece="mlp.{}", router="gate"
+        )
+        return make_layer(self.attention(window, variant), experts, self.norm("ln"), mixer_name="mixer", ffn_name="moe")
+
+    def moe(self) -> Moe | None:
+        n = self.num_local_experts
+        return Moe(n, min(self.num_experts_per_tok, n), 0, self.num_hidden_layers, self.ffn_size) if n else None
 
     def more(self) -> dict[str, Any]:
         width = min(self.rotary_dim, self.head_size)

@@ -21,6 +21,7 @@ from archcalc.model import Encoder, Layer, Stack, Tensor, stack
 class Schema(StagedSchema):
     inert_keys = (*StagedSchema.inert_keys, "downsample_in_bottleneck", "num_stages")
     root = "resnet"
+    batch_norms = True
 
     num_channels: Size = 3
     embedding_size: Size = 64

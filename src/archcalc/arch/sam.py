@@ -5,7 +5,7 @@ arXiv:2304.02643.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from archcalc.arch import got_ocr2_vision
 from archcalc.arch._composite import DEFAULT, Pieces, Sides
@@ -25,7 +25,7 @@ class SamPromptEncoder(ConfigSchema):
 
     name = "sam_prompt_encoder"
     language = False
-    inert_keys = ("image_size", "patch_size", "hidden_act", "image_embedding_size")
+    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "patch_size", "hidden_act", "image_embedding_size")
 
     hidden_size: Size = 256
     image_size: Sides = 1024

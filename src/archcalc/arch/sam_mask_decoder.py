@@ -4,6 +4,7 @@ Source: transformers 5.24, models/sam/modeling_sam.py (`SamMaskDecoder`, `SamTwo
 """
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from archcalc.arch._schema import ConfigSchema, Layers, Size, divided
 from archcalc.arch.clipseg import transposed
@@ -15,7 +16,7 @@ from archcalc.model import Layer, Tensor
 
 class Schema(ConfigSchema):
     language = False
-    inert_keys = ("hidden_act",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_act",)
 
     hidden_size: Size = 256
     mlp_dim: Size = 2048
@@ -33,8 +34,12 @@ class Schema(ConfigSchema):
             yield from linear(f"{name}.{side}", inner, h, "attention", bias=True)
         yield from linear(f"{name}.out_proj", h, inner, "attention", bias=True)
 
+    def crossing(self) -> int:
+        """How much narrower a layer's cross-attention is: two, whatever the config says, whose number is the last attention's."""
+        return 2
+
     def layer(self) -> Layer:
-        h, wide, rate = self.hidden_size, self.mlp_dim, 2  # whatever the config says: that is the last attention's
+        h, wide, rate = self.hidden_size, self.mlp_dim, self.crossing()
         tensors = (
             *self.attention("self_attn", 1), *self.attention("cross_attn_token_to_image", rate),
             *self.attention("cross_attn_image_to_token", rate), *linear("mlp.lin1", wide, h, "mlp", bias=True),

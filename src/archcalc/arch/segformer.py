@@ -5,6 +5,7 @@ Source: transformers 5.24, models/segformer/modeling_segformer.py (`SegformerMod
 """
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -23,8 +24,10 @@ Sizes = tuple[Size, ...]
 
 
 class Schema(AloneSchema):
-    inert_keys = ("strides", "semantic_loss_ignore_index", "reshape_last_stage", "drop_path_rate", "image_size", "downsampling_rates",
-                  "classifier_dropout_prob")  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "strides", "semantic_loss_ignore_index", "reshape_last_stage", "drop_path_rate", "image_size", "downsampling_rates",
+        "classifier_dropout_prob",
+    )  # fmt: skip
     root = "segformer"
 
     num_channels: Size = 3

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._decoder import group
 from archcalc.arch._plain import named
-from archcalc.arch._schema import Size, per_layer
+from archcalc.arch._schema import Layers, Size, per_layer
 from archcalc.arch._whisper import conv
 from archcalc.blocks.norm import layer_norm
 from archcalc.model import SINUSOIDAL, Group, Stack, Tensor
@@ -26,7 +26,7 @@ class Schema(BartSchema):
     max_position_embeddings: Size = named(1024, "max_target_positions")
     encoder_ffn_dim: Size = 2048
     encoder_attention_heads: Size = 4
-    decoder_layers: Size = 6
+    decoder_layers: Layers = 6
     decoder_ffn_dim: Size = 2048
     decoder_attention_heads: Size = 4
     activation_function: str = "relu"

@@ -26,9 +26,21 @@ class Schema(ConfigSchema):
         name = join(prefix, "decoder")
         # Below it, the decoder's tensors are called as in its own type.
         root: str = signature(type(self.decoder).architecture).parameters["prefix"].default
-        text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
+        text = self.decoder.architecture(join(name, root) if root else name)
+        if not any(t.name.startswith(f"{name}.") for g in text.groups if g.part == "head" for t in g.tensors):
+            text = head_below(text, name)  # of some types it is named below the model already
         groups, stacks = self.encoder.tower(join(prefix, "encoder"))
         wide, hidden = width_of(self.encoder), text.facts.hidden_size
         if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
             groups.append(group("vision", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
-        return with_tower(text, "vision_encoder_decoder", groups, stacks)
+        return with_tower(text, self.name, groups, stacks)
+
+
+class SpeechEncoderDecoder(Schema):
+    """An encoder of sound and a language model that attends to it, each with the config of its own type.
+    Source: transformers 5.24, models/speech_encoder_decoder/modeling_speech_encoder_decoder.py and
+    configuration_speech_encoder_decoder.py (defaults)."""
+
+    name = "speech-encoder-decoder"
+
+    encoder: Annotated[TowerSchema, nested("wav2vec2"), DEFAULT]

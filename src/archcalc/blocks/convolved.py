@@ -1,7 +1,7 @@
-"""Compressed convolutional attention, and experts chosen by a small network: the blocks of ZAYA1.
+"""Mixers that convolve keys and values: ZAYA1's compressed convolutional attention, with experts chosen by a small network; Gear's.
 
 Sources: Figliolia et al. 2025, arXiv:2510.04476 (CCA and CCGQA); Zyphra, ZAYA1 technical report 2025, arXiv:2511.17127 (the
-router, which adds what the router before it saw); transformers 5.23, models/zaya/modeling_zaya.py.
+router, which adds what the router before it saw); transformers 5.23, models/zaya/modeling_zaya.py; mlx-lm 0.32, models/gear.py.
 """
 
 from __future__ import annotations
@@ -108,3 +108,46 @@ class DeeplyRouted:
 
     def label(self) -> str:
         return f"{self.routed.label()} or none"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvolvedGate:
+    """Values convolved over `kernel` tokens, gated by queries times convolved keys: no token sees further back than the kernel."""
+
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    kernel: int
+    bias: bool = False
+
+    def tensors(self) -> Iterator[Tensor]:
+        h, q, kv = self.hidden, self.heads * self.head_dim, self.kv_heads * self.head_dim
+        for name in ("key_conv", "value_conv"):
+            yield from causal_conv(name, kv, self.kernel, units=self.kv_heads, bias=self.bias)
+        for name, width, units in (("q_proj", q, self.heads), ("k_proj", kv, self.kv_heads), ("v_proj", kv, self.kv_heads)):
+            yield from linear(name, width, h, "attention", bias=self.bias, shard=Shard(0, units))
+        yield from linear("o_proj", h, q, "attention", bias=self.bias, shard=Shard(1, self.heads))
+        yield rms_norm("q_norm", self.head_dim)
+        yield rms_norm("k_norm", self.head_dim)
+
+    def caches(self) -> Iterator[Cache]:
+        one = conv_state(self.kv_heads * self.head_dim, self.kernel, self.kv_heads)
+        yield Cache("state", states=(one, one), recurrence="short-conv")
+
+    def attends(self) -> Iterator[Attend]:
+        return iter(())
+
+    def steps(self) -> Iterator[Step]:
+        return iter(())
+
+    def scan_flops(self) -> int:
+        """Queries times keys, a sigmoid and the product with values; the convolutions are counted with their weights."""
+        return 3 * self.heads * self.head_dim
+
+    def width(self) -> int:
+        """Queries, keys and values, the convolved ones written out for each head, and the output."""
+        return 4 * self.heads * self.head_dim + 2 * self.kv_heads * self.head_dim
+
+    def label(self) -> str:
+        return f"gated convolution of keys and values ({self.kernel} tokens)"

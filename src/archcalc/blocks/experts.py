@@ -183,6 +183,8 @@ class ApartExperts:
     names: tuple[str, str]
     bias: bool
     router_bias: bool = False
+    piece: str = "experts.expert_{}"
+    router: str = "router.classifier"
 
     def steps(self) -> Iterator[Step]:
         yield Routing("softmax")
@@ -190,12 +192,12 @@ class ApartExperts:
     def tensors(self) -> Iterator[Tensor]:
         experts, h, i = Experts(self.experts, self.active), self.hidden, self.intermediate
         for name, out, inner, axis in ((self.names[0], i, h, 1), (self.names[1], h, i, 2)):
-            piece = f"experts.expert_{{}}.{name}"
+            piece = f"{self.piece}.{name}"
             yield fused_experts(f"{piece}.weight", experts, (out, inner), stored=(f"{piece}.weight",), shard=Shard(axis, i))
             if self.bias:
                 shard = Shard(1, i) if axis == 1 else None
                 yield fused_experts(f"{piece}.bias", experts, (out,), stored=(f"{piece}.bias",), shard=shard)
-        yield from linear("router.classifier", self.experts, h, "router", bias=self.router_bias)
+        yield from linear(self.router, self.experts, h, "router", bias=self.router_bias)
 
     def width(self) -> int:
         """Each visited expert holds its input, the up projection and its activation."""

@@ -35,7 +35,7 @@ def grid(image: int, patch: int) -> int:
 
 def encoder_layer(
     attention: Mixer,
-    ffn: Block,
+    ffn: Block | None,
     norms: Iterable[Tensor],
     *,
     attention_name: str = "self_attn",
