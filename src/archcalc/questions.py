@@ -216,6 +216,7 @@ def compare(
     baseline: Source | None = None,
     rows: str | Sequence[str] | None = None,
     gpu: str | None = None,
+    vram: str | None = None,
     engine: str | None = None,
     quant: str | None = None,
     concurrency: int | None = None,
@@ -253,7 +254,9 @@ def compare(
         baseline=None if baseline is None else loaded(baseline, None, offline, refresh),
         rows=None if rows is None else list(rows),
         failed=[],
-        on=asked(gpu, engine=engine, quant=quant, kv_dtype=kv_dtype, concurrency=concurrency, tpot=tpot, ttft=ttft, **lengths),
+        on=asked(
+            gpu, vram=vram, engine=engine, quant=quant, kv_dtype=kv_dtype, concurrency=concurrency, tpot=tpot, ttft=ttft, **lengths
+        ),
     )
 
 

@@ -136,10 +136,15 @@ def compare(
 
 
 def asked(
-    gpu: str | None, *, engine: str | None = None, quant: str | None = None, ctx: str | None = None, kv_dtype: str | None = None,
-    concurrency: int | None = None, isl: str | None = None, osl: str | None = None, tpot: str | None = None, ttft: str | None = None,
+    gpu: str | None, *, vram: str | None = None, engine: str | None = None, quant: str | None = None, ctx: str | None = None,
+    kv_dtype: str | None = None, concurrency: int | None = None, isl: str | None = None, osl: str | None = None,
+    tpot: str | None = None, ttft: str | None = None,
 ) -> tuple[Ask, Wanted] | None:  # fmt: skip
-    """What is asked of a machine, each as it is written on a command line; None without one. Raises `UsageError` for what needs one."""
+    """What is asked of a machine, each as it is written on a command line; None without one. Raises `UsageError` for what needs one.
+
+    `vram` alone is a card of that memory, and beside `gpu` what an engine sees of it.
+    """
+    gpu, vram = (vram, None) if gpu is None else (gpu, vram)
     if gpu is None:
         options = {"engine": engine, "quant": quant, "concurrency": concurrency, "isl": isl, "osl": osl, "tpot": tpot, "ttft": ttft}
         for name, value in options.items():
@@ -155,6 +160,10 @@ def asked(
     if quant is not None:
         check_name(quant)
     spec = hardware.parse_spec(gpu)
+    if vram is not None:
+        from archcalc.hardware.here import resized
+
+        spec = resized(spec, units.parse_bytes(vram), vram)
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     tokens = [None if text is None else units.parse_tokens(text) for text in (isl, osl, ctx)]
     times = [None if text is None else units.parse_seconds(text) for text in (tpot, ttft)]

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Context, KvDtype, Offline, Refresh, ServerEngine, Set, Sources, bundled, formats, gpus
+from archcalc.cli._options import Context, KvDtype, Offline, Refresh, ServerEngine, Set, Sources, Vram, bundled, formats, gpus
 from archcalc.cli._run import complain, each, leave
 from archcalc.errors import ArchcalcError
 from archcalc.report import Comparison, ErrorInfo, Failure, to_plain
@@ -46,6 +46,7 @@ def command(
         str | None,
         typer.Option("--gpu", metavar="SPEC", help="Also on this machine: plan, speed and price.", autocompletion=gpus),
     ] = None,
+    vram: Vram = None,
     engine: ServerEngine = None,
     quant: Annotated[
         str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so, on the machine.", autocompletion=formats)
@@ -75,7 +76,17 @@ def command(
     context = units.parse_tokens(ctx) if ctx is not None else None
     dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else "bf16"
     on = asked(
-        gpu, engine=engine, quant=quant, ctx=ctx, kv_dtype=kv_dtype, concurrency=concurrency, isl=isl, osl=osl, tpot=tpot, ttft=ttft
+        gpu,
+        vram=vram,
+        engine=engine,
+        quant=quant,
+        ctx=ctx,
+        kv_dtype=kv_dtype,
+        concurrency=concurrency,
+        isl=isl,
+        osl=osl,
+        tpot=tpot,
+        ttft=ttft,
     )
     base = load(baseline, offline=offline, refresh=refresh) if baseline else None
     found = list(each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ())))
