@@ -360,3 +360,19 @@ def test_a_repacked_checkpoint_that_is_not_here_is_named_by_its_model(run: Run, 
         assert run(
             *asked.split()[1:], "--gpu", "apple-m4-max-128gb" if "mlx" in asked else "8xh100", "--ctx", "4k", "--offline"
         ).returncode in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "vllm serve qwen3-8b -tp 8 --nnodes 2 --node-rank $RANK --port $PORT",
+        "vllm serve qwen3-8b -tp 8 --data-parallel-rank $RANK",
+        "vllm serve qwen3-8b -tp 8 --enable-lora --max-cpu-loras $N",
+        "python -m sglang.launch_server --model-path qwen3-8b --tp 8 --nnodes $N --node-rank $RANK",
+    ],
+)
+def test_a_number_that_a_shell_puts_in_and_no_memory_follows_from_is_passed_over(run: Run, tmp_path: Path, command: str) -> None:
+    script = tmp_path / "start.sh"
+    script.write_text(command + "\n")
+    done = run("fit", "--gpu", "8xh100", "--command-file", str(script), "--offline", "-f", "json")
+    assert done.returncode == 0 and json.loads(done.stdout)["fits"], done.stderr

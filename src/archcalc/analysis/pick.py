@@ -273,8 +273,9 @@ def _reasons(best: report.Picked, others: Sequence[report.Picked], task: str | N
             trade.append(f"{lengths[0]} tokens of context in place of {lengths[1]}")
         elif other.max_concurrency > best.max_concurrency and held[0] != held[1]:
             trade.append(f"{held[0]} sequences in place of {held[1]}")
-        if other.params_total != best.params_total:
-            trade.append(f"{units.format_count(other.params_total)} parameters in place of {units.format_count(best.params_total)}")
+        sizes = units.format_count(other.params_total), units.format_count(best.params_total)
+        if sizes[0] != sizes[1]:
+            trade.append(f"{sizes[0]} parameters in place of {sizes[1]}")
         out.append(f"{other.name} instead: {', '.join(trade) if trade else 'the same in size, with no gain in speed or room'}")
     return out
 

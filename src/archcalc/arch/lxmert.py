@@ -7,14 +7,24 @@ configuration_lxmert.py (defaults); Tan and Bansal 2019, arXiv:1908.07490.
 from collections.abc import Iterator
 from typing import ClassVar
 
+from pydantic import Field
+
 from archcalc.arch._bert_alone import BertAlone
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import join
-from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size
 from archcalc.arch.layoutlmv3 import bert_layer
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.model import Layer, Tensor, stack
+
+
+class Depths(ConfigSchema):
+    """The three depths, as the reference writes them."""
+
+    text: Layers = Field(9, validation_alias="language")
+    cross_encoder: Layers = 5
+    vision: Layers = 5
 
 
 class Schema(BertAlone):
@@ -22,10 +32,11 @@ class Schema(BertAlone):
     root = "lxmert"
     inert_keys: ClassVar[tuple[str, ...]] = (
         *BertAlone.inert_keys, "num_qa_labels", "num_object_labels", "num_attr_labels", "visual_loss_normalizer", "task_matched",
-        "task_mask_lm", "task_obj_predict", "task_qa", "visual_obj_loss", "visual_attr_loss", "visual_feat_loss", "num_hidden_layers",
+        "task_mask_lm", "task_obj_predict", "task_qa", "visual_obj_loss", "visual_attr_loss", "visual_feat_loss",
     )  # fmt: skip
 
-    num_hidden_layers: object = None  # type: ignore[assignment]
+    # The reference writes it, and builds by the three below.
+    num_hidden_layers: Depths | None = None  # type: ignore[assignment]
     l_layers: Layers = 9
     x_layers: Layers = 5
     r_layers: Layers = 5

@@ -54,11 +54,12 @@ class Read(NamedTuple):
     gone: tuple[str, ...] = ()
 
     def get(self, *names: str) -> Value:
-        """The value of the first of these flags that is given, None where none is."""
+        """The value of the first of these flags that is given, None where none is, or where a shell puts it in."""
         for name in names:
             for each in self.given:
                 if each.name == name:
-                    return each.value
+                    hidden = self.command.unknown and isinstance(each.value, str) and "$" in each.value
+                    return None if hidden else each.value
         return None
 
     def text(self, name: str) -> str | None:
