@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from archcalc.arch._within import WITHIN
+from archcalc.arch._within import WITHIN, class_name
 from archcalc.errors import ArchcalcError, ConfigError, json_text
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def schema_of(name: str) -> type[ConfigSchema]:
     if name not in model_types():
         raise KeyError(name)
     module = importlib.import_module(f"archcalc.arch.{WITHIN.get(name, name)}")
-    schema: type[ConfigSchema] = getattr(module, "".join(map(str.capitalize, name.split("_"))) if name in WITHIN else "Schema")
+    schema: type[ConfigSchema] = getattr(module, class_name(name) if name in WITHIN else "Schema")
     return schema
 
 
@@ -174,7 +174,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         config = placed.config
         schema = _schema.validate(cls, config)
         try:
-            architecture = schema.architecture()
+            architecture = schema.architecture()._replace(model_type=schema.name)
         except ConfigError as error:
             raise _levels.located(schema, error) from None
         if not getattr(cls, "own_heads", False):

@@ -72,7 +72,7 @@ class CompositeSchema(ConfigSchema):
     def architecture(self, prefix: str = "model") -> Architecture:
         text = self.text(prefix)
         groups, stacks = self.parts(prefix, text)
-        return with_tower(text, self.name, groups, stacks, renames=self.renames, tied=self.tied(text))
+        return with_tower(text, groups, stacks, renames=self.renames, tied=self.tied(text))
 
 
 class VisionSchema(CompositeSchema):

@@ -111,7 +111,6 @@ def join(prefix: str, name: str) -> str:
 
 
 def decoder(
-    model_type: str,
     layers: Sequence[Layer],
     facts: Facts,
     *,
@@ -132,7 +131,7 @@ def decoder(
     computes: Computes = USUAL,
     crosses: bool = False,
 ) -> Architecture:
-    """A decoder-only language model.
+    """A decoder-only language model, which `parse` gives the name of its type.
 
     Tensors given as `final_norm`, `extra_embedding` and `extra` are named below `prefix`; `head` is a complete name.
     A tied head is listed, as the reference does, and not counted. `computes` are the odd knobs of the type, `crosses` says that layers
@@ -162,7 +161,7 @@ def decoder(
         groups.append(Group("head", tuple(tensors)))
     groups += mtp_groups
     whole = Architecture(
-        model_type=model_type,
+        model_type="",
         groups=tuple(groups),
         stacks=(stack(join(prefix, layers_name), "decoder", layers), *mtp),
         facts=facts,
@@ -175,7 +174,6 @@ def decoder(
 
 def with_tower(
     text: Architecture,
-    model_type: str,
     groups: Iterable[Group],
     stacks: Iterable[Stack] = (),
     *,
@@ -194,7 +192,6 @@ def with_tower(
         )
         text = text._replace(groups=heads, facts=text.facts._replace(tied_embeddings=tied))
     return text._replace(
-        model_type=model_type,
         groups=(*text.groups, *groups),
         stacks=(*text.stacks, *stacks),
         renames=renames or text.renames,

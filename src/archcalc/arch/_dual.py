@@ -77,7 +77,7 @@ class DualSchema(ConfigSchema):
         a: Architecture = self.vision_config.architecture("vision_model")
         labels = tuple(linear("classifier", labels_of(self.model_extra or {}), a.facts.hidden_size, "head", bias=True))
         return a._replace(
-            model_type=self.name, groups=(*a.groups, group("head", labels)), notes=("a model without text: it keeps no cache",)
+            groups=(*a.groups, group("head", labels)), notes=("a model without text: it keeps no cache",)
         )
 
     def architecture(self, prefix: str = "") -> Architecture:
@@ -95,4 +95,4 @@ class DualSchema(ConfigSchema):
         own = group(
             "other", (t._replace(name=join(prefix, t.name)) for t in self.extra_tensors(self.text_config, self.vision_config))
         )
-        return a._replace(model_type=self.name, groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))
+        return a._replace(groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))

@@ -149,7 +149,8 @@ def guess(config: Mapping[str, Any]) -> Architecture:
     width = usual["hidden_size"]
     schema = validate(_Usual, {"intermediate_size": 4 * width, **usual} if isinstance(width, int) else usual)
     read = {name for names in _NAMES.values() for name in names}
-    return _build(schema, str(model_type or "unknown"))._replace(
+    return _build(schema)._replace(
+        model_type=str(model_type or "unknown"),
         status="guessed",
         notes=tuple(_assumptions(usual, schema, config)),
         dtype=stored_dtype(config, text),
@@ -177,7 +178,7 @@ def _dropped(config: Mapping[str, Any], read: set[str]) -> Iterator[str]:
         yield key
 
 
-def _build(s: _Usual, model_type: str) -> Architecture:
+def _build(s: _Usual) -> Architecture:
     h, n = s.hidden_size, s.num_hidden_layers
     experts = s.experts()
     sparse = [experts is not None and i >= s.first_k_dense_replace for i in range(n)]
@@ -198,7 +199,6 @@ def _build(s: _Usual, model_type: str) -> Architecture:
         moe = Moe(experts.experts, experts.active, experts.shared, sum(sparse), experts.intermediate)
     window = next((w for w in s.windows() if w), None)
     return decoder(
-        model_type,
         [built[key] for key in keys],
         s.facts(moe=moe, gated=s.gated, sliding_window=window),
         final_norm=[rms_norm("norm", h)],

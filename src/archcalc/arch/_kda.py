@@ -119,7 +119,6 @@ class DeltaSchema(LatentSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            self.name,
             [built[what] for what in order],
             facts,
             computes=self.computes(),

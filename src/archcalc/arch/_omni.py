@@ -28,7 +28,7 @@ class OmniSchema(ConfigSchema):
         # The head stands beside the model, and so below the thinker too.
         thinker = head_below(part("thinker").architecture(join(prefix, "thinker.model")), join(prefix, "thinker"))
         if not self.enable_audio_output:
-            return thinker._replace(model_type=self.name)
+            return thinker
         talker, talker_layers = part("talker").tower(join(prefix, "talker"))
         wave, wave_layers = part(self.wave).tower(join(prefix, self.wave))
-        return with_tower(thinker, self.name, talker + wave, talker_layers + wave_layers)
+        return with_tower(thinker, talker + wave, talker_layers + wave_layers)

@@ -166,7 +166,7 @@ class PlainSchema(DecoderSchema):
         changes["more"] = (*self.normalized(), *changes.get("more", ()))
         facts, final = self.facts(gated=self.gated, **changes), self.norm(self.last_norm)
         told = {"prefix": prefix, "final_norm": final, "computes": self.computes(), **self.decoder_options()}
-        return decoder(self.name, layers, facts, **told)
+        return decoder(layers, facts, **told)
 
 
 class BiasedSchema(PlainSchema):

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from archcalc.arch._computes import USUAL, Computes
 from archcalc.arch._inert import INERT, PATTERN, says_nothing
+from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
 
@@ -60,7 +61,8 @@ class ConfigSchema(BaseModel):
         extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False, defer_build=True
     )
 
-    # The type that this is the adapter of: what its file is called, where a class does not say otherwise.
+    # The type that this is the adapter of: what its file is called, or its class in another's file (`_within`); written out where the
+    # reference writes it otherwise.
     name: ClassVar[str]
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
@@ -72,7 +74,8 @@ class ConfigSchema(BaseModel):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" not in vars(cls):
-            cls.name = cls.__module__.rpartition(".")[2]
+            file = cls.__module__.rpartition(".")[2]
+            cls.name = CLASSES.get((file, cls.__name__), file)
 
     @model_validator(mode="before")
     @classmethod

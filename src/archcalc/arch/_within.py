@@ -167,3 +167,16 @@ WITHIN = {
     "youtu_llm": "youtu",
     "youtu_vl_vision": "youtu_vl",
 }
+
+
+def class_name(name: str) -> str:
+    """What the class of a type in another's file is called.
+
+    >>> class_name("kimi_k2")
+    'KimiK2'
+    """
+    return "".join(map(str.capitalize, name.split("_")))
+
+
+CLASSES = {(file, class_name(name)): name for name, file in WITHIN.items()}
+"""The type of each class that stands in another type's file."""

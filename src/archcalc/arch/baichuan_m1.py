@@ -72,5 +72,5 @@ class Schema(DecoderSchema):
         )
         layers = [built[kind] for kind in slides]
         return decoder(
-            self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
         )

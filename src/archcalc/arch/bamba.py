@@ -49,4 +49,4 @@ class Schema(Mamba2Schema):
             more=self.mamba_facts() if LINEAR in built else (),
         )
         norm = [rms_norm("final_layernorm", self.hidden_size)]
-        return decoder("bamba", [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+        return decoder([built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -28,7 +28,7 @@ class CanaryDecoder(Cohere):
             gated=False, attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", position=SINUSOIDAL
         )
         return decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=prefix,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=prefix,
             final_norm=layer_norm("norm", self.hidden_size), head="proj_out", head_bias=True,
             extra=layer_norm("embedding_layernorm", self.hidden_size),
         )  # fmt: skip
@@ -55,5 +55,5 @@ class Schema(ConfigSchema):
         groups, stacks = encoder.tower(f"{prefix}.encoder")
         more = (("encoder", f"{encoder.num_hidden_layers} layers of {encoder.hidden_size}"),)
         return a._replace(
-            model_type=self.name, groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks), facts=a.facts._replace(more=more)
+            groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks), facts=a.facts._replace(more=more)
         )

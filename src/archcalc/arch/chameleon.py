@@ -53,4 +53,4 @@ class Schema(PlainSchema):
 
     def architecture(self, prefix: str = "model") -> Architecture:
         groups, stacks = self.vq_config.tower(f"{prefix}.vqmodel")
-        return with_tower(super().architecture(prefix), self.name, groups, stacks)
+        return with_tower(super().architecture(prefix), groups, stacks)

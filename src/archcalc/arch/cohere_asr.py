@@ -60,7 +60,7 @@ class Schema(DecoderSchema):
             *linear("proj", h, encoder.hidden_size, "other", bias=True),
         )
         a = decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=f"{prefix}.decoder",
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=f"{prefix}.decoder",
             final_norm=layer_norm("norm", h), head="proj_out", head_bias=True, extra=outside,
         )  # fmt: skip
         groups, stacks = encoder.tower(f"{prefix}.encoder")

@@ -25,7 +25,7 @@ class Schema(ConfigSchema):
         )
         facts = a.facts._replace(tied_embeddings=False, more=(*a.facts.more, ("head", f"vectors of {self.embedding_dim}")))
         body = tuple(g for g in a.groups if g.part not in ("head", "mtp"))
-        return a._replace(model_type=self.name, groups=(*body, head), facts=facts, renames=())
+        return a._replace(groups=(*body, head), facts=facts, renames=())
 
 
 class Colmodernvbert(Schema):

@@ -82,7 +82,7 @@ class Schema(LatentSchema):
         e = self.experts()
         moe = Moe(e.experts, e.active, e.shared, sum(sparse), e.intermediate) if any(sparse) else None
         facts = self.facts(attention="MLA", moe=moe, more=self.more())
-        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)
 
 
 class KimiK2(Schema):

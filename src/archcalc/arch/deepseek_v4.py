@@ -78,7 +78,7 @@ class Schema(CompressedSchema):
             more=tuple(more),
         )
         return decoder(
-            "deepseek_v4", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            [built[kind] for kind in kinds], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra=hyper_head("hc_head.hc_", h, self.hc_mult), mtp=self.mtp() if self.num_nextn_predict_layers else (), renames=RENAMES,
         )  # fmt: skip

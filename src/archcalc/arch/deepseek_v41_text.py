@@ -74,6 +74,6 @@ class Schema(SharedSchema):
             ),
         )
         return decoder(
-            "deepseek_v41_text", layers, facts, computes=self.computes(), prefix=prefix, embed="embed", head=join(prefix, "head"),
+            layers, facts, computes=self.computes(), prefix=prefix, embed="embed", head=join(prefix, "head"),
             final_norm=[rms_norm("norm", h)], mtp=self.draft(sees), renames=RENAMES,
         )  # fmt: skip

@@ -65,7 +65,7 @@ class Schema(ConfigSchema):
         tensors = [*prefixed("projector", projector(names, widths))]
         tensors += [Tensor(name, (p.n_embed,), "embedding") for name in ("image_newline", "view_seperator")]
         groups.append(group("vision", tensors))
-        return with_tower(language, "deepseek_vl_v2", groups, stacks)
+        return with_tower(language, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Tiles of the largest shape of the config's list, and the whole image."""

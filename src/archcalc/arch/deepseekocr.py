@@ -41,6 +41,7 @@ def clip_block() -> Layer:
 
 
 class Schema(ConfigSchema):
+    name = "DeepseekOCR"
     core_keys = ("vision_config", "projector_config", "hidden_size")
     inert_keys = OWN
 
@@ -72,7 +73,7 @@ class Schema(ConfigSchema):
         )
         groups.append(group("vision", prefixed(prefix, last)))
         stacks.append(stack(join(prefix, "vision_model.transformer.layers"), "vision", [clip_block()] * LAYERS))
-        return with_tower(text, "DeepseekOCR", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The whole image at 1,024 pixels and six crops at 640, through SAM and then, 16 patches merged, through CLIP."""

@@ -84,7 +84,7 @@ class DiaDecoder(DiaHalf):
         rows = self.vocab_size * self.num_channels
         facts = self.facts(vocab_size=rows, attention=f"{self.facts().attention} + cross-attention", head_dim=self.head_dim)
         return decoder(
-            "dia", [self.layer()] * self.num_hidden_layers, facts, prefix=prefix, embed="embeddings.embed",
+            [self.layer()] * self.num_hidden_layers, facts, prefix=prefix, embed="embeddings.embed",
             final_norm=[rms_norm("norm", self.hidden_size)], head="logits_dense", computes=self.computes(), crosses=True,
         )  # fmt: skip
 

@@ -59,7 +59,7 @@ class Schema(ConfigSchema):
             group("decoder", prefixed(join(prefix, "decoder.self_conditioning"), self.conditioning())),
         ]  # fmt: skip
         a = with_tower(
-            text, "diffusion_gemma", groups, stacks, renames=((f"{encoder}.language_model.", f"{prefix}.decoder."),),
+            text, groups, stacks, renames=((f"{encoder}.language_model.", f"{prefix}.decoder."),),
             notes=(f"a block of {self.canvas_length} tokens is made in several passes over all of them: FLOPs are those of one pass",),
             tied=self.tie_word_embeddings,
         )  # fmt: skip

@@ -25,4 +25,4 @@ class Schema(ConfigSchema):
         vision, vision_stacks = self.vision_config.tower(f"{prefix}.vision_tower")
         audio, audio_stacks = self.audio_config.tower(f"{prefix}.audio_tower")
         stacks = [*vision_stacks, *audio_stacks]
-        return with_tower(text, "dots3_note", [*vision, *audio], stacks, tied=self.tie_word_embeddings)
+        return with_tower(text, [*vision, *audio], stacks, tied=self.tie_word_embeddings)

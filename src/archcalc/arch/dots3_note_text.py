@@ -57,5 +57,5 @@ class Schema(NoteSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "dots3_note_text", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=norm
+            [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=norm
         )

@@ -17,7 +17,7 @@ from archcalc.blocks.norm import rms_norm
 from archcalc.model import Architecture, Tensor
 
 
-def _drafted(a: Architecture, name: str, outside: Iterable[Tensor]) -> Architecture:
+def _drafted(a: Architecture, outside: Iterable[Tensor]) -> Architecture:
     """A whole model as a draft: without head and embedding, with what joins the token and the target's hidden state."""
     groups = [
         group(g.part, (t._replace(kind="tied") for t in g.tensors)) if g.part == "embedding" else g
@@ -26,14 +26,14 @@ def _drafted(a: Architecture, name: str, outside: Iterable[Tensor]) -> Architect
     ]
     groups.append(group("decoder", outside))
     notes = (*a.notes, EMBEDDING_NOTE, "the head is the target's: not counted")
-    return a._replace(model_type=name, groups=tuple(groups), facts=a.facts._replace(tied_embeddings=False), notes=notes)
+    return a._replace(groups=tuple(groups), facts=a.facts._replace(tied_embeddings=False), notes=notes)
 
 
 class Schema(deepseek_v3.Schema):
     def architecture(self, prefix: str = "") -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, 2 * h, "other"), rms_norm("enorm", h), rms_norm("hnorm", h))
-        return _drafted(super().architecture(prefix), self.name, outside)
+        return _drafted(super().architecture(prefix), outside)
 
 
 class EagleMistralLarge3(deepseek_v3.Schema):
@@ -44,7 +44,7 @@ class EagleMistralLarge3(deepseek_v3.Schema):
 
     def architecture(self, prefix: str = "") -> Architecture:
         h = self.hidden_size
-        return _drafted(super().architecture(prefix), self.name, linear("fc", h, 2 * h, "other"))
+        return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other"))
 
 
 class EagleLlama4(llama4_text.Schema):
@@ -57,7 +57,7 @@ class EagleLlama4(llama4_text.Schema):
 
     def architecture(self, prefix: str = "") -> Architecture:
         h = self.hidden_size
-        return _drafted(super().architecture(prefix), self.name, linear("fc", h, 2 * h, "other"))
+        return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other"))
 
 
 class EagleCohere(cohere.Schema):
@@ -68,7 +68,7 @@ class EagleCohere(cohere.Schema):
 
     def architecture(self, prefix: str = "") -> Architecture:
         h = self.hidden_size
-        return _drafted(super().architecture(prefix), self.name, linear("fc", h, 2 * h, "other", bias=True))
+        return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other", bias=True))
 
 
 class EagleMinicpm(minicpm.Schema):
@@ -83,4 +83,4 @@ class EagleMinicpm(minicpm.Schema):
     def architecture(self, prefix: str = "") -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, 2 * h, "other"), rms_norm("input_norm1", h), rms_norm("input_norm2", h))
-        return _drafted(super().architecture(prefix), self.name, outside)
+        return _drafted(super().architecture(prefix), outside)

@@ -74,7 +74,6 @@ class Schema(TextSchema):
         )
         inputs = prefixed("ple", altup.per_layer_inputs(h, n, width))
         body = decoder(
-            self.name,
             [layers[what] for what in order],
             facts,
             computes=self.computes(),

@@ -43,8 +43,8 @@ class Schema(ConfigSchema):
         if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
             groups.append(group("other", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
         stacks = [stack._replace(part="other") for stack in encoder.stacks]
-        a = with_tower(text, "encoder_decoder", groups, stacks)
+        a = with_tower(text, groups, stacks)
         return a._replace(
             crosses=True,
-            facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"{encoder.model_type}, {encoder.layers} layers"))),
+            facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"{self.encoder.name}, {encoder.layers} layers"))),
         )

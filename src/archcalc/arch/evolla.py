@@ -101,9 +101,9 @@ class Schema(llama.Schema):
         layers = [built[(i + 1) % step == 0] for i in range(count)]
         more = (("cross-attention", f"to the protein, {every(reading)}"),) if reading else ()
         text = decoder(
-            "evolla", layers, self.facts(more=more), computes=self.computes(), prefix=prefix,
+            layers, self.facts(more=more), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)], crosses=bool(reading),
         )  # fmt: skip
         groups, stacks = protein.tower(f"{prefix}.protein_encoder.model")
         short = prefixed(f"{prefix}.protein_encoder.sequence_compressor_resampler", self.shortened(protein.hidden_size))
-        return with_tower(text, "evolla", (*groups, group("other", short)), stacks)
+        return with_tower(text, (*groups, group("other", short)), stacks)

@@ -51,5 +51,5 @@ class Schema(Mamba2Schema):
         facts = self.facts(attention=f"{sharing} beside Mamba-2", more=self.mamba_facts())
         layers = [layer] * self.num_hidden_layers
         return decoder(
-            "falcon_h1", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)]
         )

@@ -39,4 +39,4 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
         layers = [layer] * self.num_hidden_layers
-        return decoder("gemma", layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])

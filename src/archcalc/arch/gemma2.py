@@ -93,7 +93,6 @@ class Schema(DecoderSchema):
             more=tuple(more),
         )
         return decoder(
-            self.name,
             [layers[w] for w in windows],
             facts,
             computes=self.computes(),

@@ -38,7 +38,7 @@ class Schema(ConfigSchema):
             rms_norm(f"{name}.mm_soft_emb_norm", wide),
         ]
         groups.append(group("vision", projector))
-        return with_tower(text, self.name, groups, stacks, renames=RENAMES, tied=bool(self.tie_word_embeddings))
+        return with_tower(text, groups, stacks, renames=RENAMES, tied=bool(self.tie_word_embeddings))
 
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, pooled to a fixed number of tokens."""

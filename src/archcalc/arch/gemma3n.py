@@ -46,4 +46,4 @@ class Schema(ConfigSchema):
             *audio,
             group("audio", embedder(f"{prefix}.embed_audio", self.audio_config, hidden)),
         ]
-        return with_tower(text, "gemma3n", groups, [*vision_stacks, *audio_stacks], tied=bool(self.tie_word_embeddings))
+        return with_tower(text, groups, [*vision_stacks, *audio_stacks], tied=bool(self.tie_word_embeddings))

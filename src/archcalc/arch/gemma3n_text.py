@@ -98,7 +98,7 @@ class Schema(DecoderSchema):
         )
         outside = (*altup.per_layer_inputs(h, n, width), *altup.stream_projections(h, self.altup_num_inputs))
         return decoder(
-            "gemma3n_text", [layers[what] for what in order], facts, computes=self.computes(),
+            [layers[what] for what in order], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=[altup.per_layer_table(self.vocab_size_per_layer_input, n, width)], extra=outside,
         )  # fmt: skip

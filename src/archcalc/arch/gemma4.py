@@ -42,7 +42,7 @@ class Schema(ConfigSchema):
                 projection = linear(join(prefix, f"embed_{part}.embedding_projection"), hidden, wide, "other", shard=Shard(1, wide))
                 groups += [*outside, group(part, projection)]
                 stacks += layers
-        return with_tower(text, self.name, groups, stacks, tied=self.tied())
+        return with_tower(text, groups, stacks, tied=self.tied())
 
 
 class EmbeddingGemma2(Schema):

@@ -70,7 +70,7 @@ class Schema(ConfigSchema):
         facts = facts._replace(tied_embeddings=self.tie_word_embeddings)
         facts = facts._replace(more=(("target's width", str(self.backbone_hidden_size)), *facts.more))
         a = decoder(
-            self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", text.hidden_size)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", text.hidden_size)]
         )
         note = "a draft: it reads the keys and values that its target cached, and keeps none"
         return a._replace(groups=(*a.groups, Group("other", tuple(self.extra_tensors()))), notes=(note,))

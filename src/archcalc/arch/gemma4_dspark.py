@@ -18,12 +18,12 @@ from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Shard, Tensor
 
 
-def _headless(a: Architecture, name: str, outside: Iterable[Tensor], heads: Iterable[Tensor]) -> Architecture:
+def _headless(a: Architecture, outside: Iterable[Tensor], heads: Iterable[Tensor]) -> Architecture:
     """A text model's layers as a draft: with what joins the target's hidden states, and what corrects its head."""
     kept = tuple(g for g in a.groups if g.part not in ("embedding", "head"))
     notes = (*a.notes, "embedding and head are the target's: not counted")
     groups = (*kept, group("decoder", outside), group("head", heads))
-    return a._replace(model_type=name, groups=groups, facts=a.facts._replace(tied_embeddings=False), notes=notes)
+    return a._replace(groups=groups, facts=a.facts._replace(tied_embeddings=False), notes=notes)
 
 
 def _corrects(s: Schema | K3Dspark, vocab: int) -> Iterator[Tensor]:
@@ -49,7 +49,7 @@ class Schema(gemma4_text.Schema):
     def architecture(self, prefix: str = "") -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, len(self.target_layer_ids) * h, "other"), rms_norm("hidden_norm", h))
-        return _headless(super().architecture(prefix), self.name, outside, _corrects(self, self.vocab_size))
+        return _headless(super().architecture(prefix), outside, _corrects(self, self.vocab_size))
 
 
 class K3Dspark(deepseek_v3.Schema):
@@ -80,4 +80,4 @@ class K3Dspark(deepseek_v3.Schema):
             *linear("context_proj", h, self.target_hidden_size * self.num_target_layers, "other"),
             rms_norm("context_norm", h),
         )
-        return _headless(super().architecture(prefix), self.name, outside, _corrects(self, self.vocab_size))
+        return _headless(super().architecture(prefix), outside, _corrects(self, self.vocab_size))

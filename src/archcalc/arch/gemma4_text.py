@@ -91,6 +91,6 @@ class Schema(TextSchema):
         )
         table = [altup.per_layer_table(self.vocab_size_per_layer_input, n, width)] if width else []
         return decoder(
-            self.name, [layers[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
+            [layers[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=table, extra=altup.per_layer_inputs(h, n, width) if width else (),
         )  # fmt: skip

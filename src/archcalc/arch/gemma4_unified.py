@@ -78,4 +78,4 @@ class Schema(ConfigSchema):
         if self.audio_config is not None:
             tensors = self.audio_config.tensors(hidden)
             groups.append(group("audio", (t._replace(name=f"{prefix}.embed_audio.{t.name}") for t in tensors)))
-        return with_tower(text, "gemma4_unified", groups, renames=RENAMES, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, renames=RENAMES, tied=self.tie_word_embeddings)

@@ -103,4 +103,4 @@ class Schema(deepseek_v3.Schema):
         groups = (g._replace(tensors=tuple(self.gates(g.tensors))) for g in a.groups)
         lines = sum(self.indexers())
         words = f"Gated DeltaNet + MLA ({lines}:{self.num_hidden_layers - lines})" if lines else "MLA"
-        return a._replace(model_type="gigachat3_5", groups=tuple(groups), facts=a.facts._replace(attention=words))
+        return a._replace(groups=tuple(groups), facts=a.facts._replace(attention=words))

@@ -58,4 +58,4 @@ class Schema(DecoderSchema):
             ),
             self.computes(),
         )
-        return with_tower(text, "git", [*groups, group("vision", prefixed(below, projection))], stacks)
+        return with_tower(text, [*groups, group("vision", prefixed(below, projection))], stacks)

@@ -74,7 +74,7 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm per head" if self.use_qk_norm else "none"),),
         )
         return decoder(
-            "glm4_moe", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind
         )
 
 

@@ -48,9 +48,6 @@ class Schema(ConfigSchema):
         return super().computes()._replace(softmax="own")
 
     def architecture(self, prefix: str = "transformer") -> Architecture:
-        return self.build("gpt2", prefix)
-
-    def build(self, model_type: str, prefix: str) -> Architecture:
         if self.add_cross_attention:
             raise UnsupportedError("add_cross_attention is true: GPT-2 as a decoder over an encoder is not modelled")
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
@@ -76,7 +73,7 @@ class Schema(ConfigSchema):
             tied_embeddings=self.tie_word_embeddings,
         )
         return decoder(
-            model_type, [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, computes=self.computes(),
+            [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, computes=self.computes(),
             prefix=prefix, embed="wte",
             layers_name="h", final_norm=layer_norm("ln_f", h, bias=self.bias),
             extra_embedding=[Tensor("wpe.weight", (self.n_positions, h), "embedding")],
@@ -97,4 +94,4 @@ class Nanogpt(Schema):
     activation_function: str = "gelu"
 
     def architecture(self, prefix: str = "transformer") -> Architecture:
-        return self.model_copy(update={"n_positions": self.block_size}).build("nanogpt", prefix)
+        return Schema.architecture(self.model_copy(update={"n_positions": self.block_size}), prefix)

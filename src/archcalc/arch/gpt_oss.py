@@ -66,5 +66,5 @@ class Schema(DecoderSchema):
         )
         layers = [by_window[window] for window in windows]
         return decoder(
-            "gpt_oss", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
         )

@@ -52,6 +52,6 @@ class Schema(gpt2.Schema):
             tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         return decoder(
-            "gpt_refact", [layer] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte", layers_name="h",
+            [layer] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte", layers_name="h",
             final_norm=[rms_norm("ln_f", h)],
         )  # fmt: skip

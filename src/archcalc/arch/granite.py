@@ -12,7 +12,7 @@ class Schema(llama.Schema):
     whole_heads = False
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="granite")
+        return super().architecture(prefix)
 
 
 class GraniteDoclingText(Schema):

@@ -79,7 +79,6 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            self.name,
             [built[window] for window in windows],
             facts,
             computes=self.computes(),

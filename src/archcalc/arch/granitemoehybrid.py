@@ -63,7 +63,7 @@ class Schema(Mamba2Schema):
             more=self.mamba_facts() if LINEAR in built else (),
         )
         return decoder(
-            "granitemoehybrid", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            [built[kind] for kind in kinds], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=_granite.RENAMES if experts else (),
         )  # fmt: skip

@@ -56,4 +56,4 @@ class Schema(DecoderSchema):
             moe=Moe(self.num_local_experts, self.num_experts_per_tok, 0, n, width),
             more=(("dense path", f"an FFN of {self.intermediate_size} beside the experts"),) if dense else (),
         )
-        return decoder("grok1", [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder([layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])

@@ -67,7 +67,7 @@ class Schema(DecoderSchema):
         layer = make_layer(attention, ffn, (), mixer_name="", ffn_name="")
         facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=wide, activation="SwiGLU")
         return decoder(
-            "hf_olmo", [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, embed="wte",
+            [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, embed="wte",
             layers_name="blocks",
             embed_rows=self.embedding_size or self.vocab_size, head=f"{prefix}.ff_out",
         )  # fmt: skip

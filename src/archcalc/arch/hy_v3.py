@@ -76,4 +76,4 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         facts = self.facts(moe=moe if moe.layers else None, more=(("QK-norm", "RMSNorm per head"),))
         layers, norm = [built[kind] for kind in kinds], [rms_norm("norm", h)]
-        return decoder("hy_v3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, mtp=mtp, renames=RENAMES)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, mtp=mtp, renames=RENAMES)

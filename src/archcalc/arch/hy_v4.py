@@ -104,6 +104,6 @@ class Schema(LatentSchema):
             ),
         )  # fmt: skip
         return decoder(
-            "hy_v4", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
+            [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra=hyper_head("hc_head.hc_", h, self.hc_mult), renames=RENAMES, mtp=self.mtp(prefix),
         )  # fmt: skip

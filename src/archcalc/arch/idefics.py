@@ -73,7 +73,7 @@ class Schema(DecoderSchema):
         crossing = self.num_hidden_layers // self.cross_layer_interval
         facts = self.facts(more=(("cross-attention", f"to the image, {crossing} layers"),))
         extra = [Tensor("embed_tokens.additional_embedding.weight", (more, h), "embedding")] if more else []
-        text = decoder("idefics", [layer] * self.num_hidden_layers, facts, computes=self.computes(), crosses=bool(crossing),
+        text = decoder([layer] * self.num_hidden_layers, facts, computes=self.computes(), crosses=bool(crossing),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
                        extra_embedding=extra)  # fmt: skip
         kind: Kind = "tied" if self.tie_word_embeddings else "param"
@@ -86,4 +86,4 @@ class Schema(DecoderSchema):
         if self.use_resampler:
             pieces = self.perceiver_config.resampler(join(prefix, "perceiver_resampler"), self.vision_config.hidden_size)
             groups, stacks = [*groups, *pieces[0]], [*stacks, *pieces[1]]
-        return with_tower(text, "idefics", groups, stacks)
+        return with_tower(text, groups, stacks)

@@ -73,7 +73,7 @@ class Schema(inkling2_text.Schema):
         query = Tensor(join(prefix, "message_input.query"), (end - start, 4, self.hidden_size), "other")
         loops = ("recurrence", f"{self.loop_num_passes} passes through layers {start} to {end - 1}")
         return a._replace(
-            model_type="inkling2_loop_text", renames=RENAMES, groups=(*a.groups, Group("decoder", (query,))),
+            renames=RENAMES, groups=(*a.groups, Group("decoder", (query,))),
             notes=("FLOPs count the matrices of a layer once, however often it runs",),
             stacks=(stack(once.prefix, "decoder", layers), *a.stacks[1:]), facts=a.facts._replace(more=(*a.facts.more, loops)),
         )  # fmt: skip

@@ -93,7 +93,7 @@ class Schema(RelativeSchema):
             more=(*facts.more, ("attention sinks", "one logit a head and token"), ("output gate", "one a channel"))
         )
         return decoder(
-            "inkling2_text", [built[what] for what in order], facts, computes=self.computes(),
+            [built[what] for what in order], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=NAMES,
             head_rows=self.unpadded_vocab_size,

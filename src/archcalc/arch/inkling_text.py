@@ -93,7 +93,7 @@ class Schema(RelativeSchema):
         facts = self.relative_facts(kinds, moe)
         facts = facts._replace(more=(("QK-norm", "RMSNorm per head"), *facts.more))
         return decoder(
-            "inkling_text", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix,
+            [built[what] for what in order], facts, computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)], extra_embedding=embed_norm, renames=RENAMES,
             mtp=mtp, mtp_groups=mtp_groups,
         )  # fmt: skip

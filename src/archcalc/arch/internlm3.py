@@ -23,4 +23,4 @@ class Schema(llama.Schema):
     def architecture(self, prefix: str = "model") -> Architecture:
         if self.attention_bias != self.mlp_bias:
             raise ConfigError("qkv_bias and bias differ: the reference implementation wants them equal", key="qkv_bias")
-        return super().architecture(prefix)._replace(model_type="internlm3")
+        return super().architecture(prefix)

@@ -52,11 +52,11 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
     def architecture(self, prefix: str = "model") -> Architecture:
         a, n = super().architecture(prefix), self.frequencies()
         if not n:
-            return a._replace(model_type=self.name)
+            return a
         tensors = (Tensor(f"rotary_emb.{name}", (self.kv_heads, n, n), "attention") for name in ("sin_coef", "cos_coef"))
         position = a.facts.position.also(", frequencies mixed (FoPE)")
         groups = (*a.groups, group("decoder", prefixed(prefix, tensors)))
-        return a._replace(model_type=self.name, groups=groups, facts=a.facts._replace(position=position))
+        return a._replace(groups=groups, facts=a.facts._replace(position=position))
 
 
 class Schema(qwen3_5.Schema):

@@ -60,7 +60,6 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
             stacks.append(s._replace(kinds=tuple(map(self.apart, s.kinds))))
         more = (*a.facts.more, ("banks of experts", f"{self.num_blocks}, shared by the layers"))
         return a._replace(
-            model_type=self.name,
             stacks=tuple(stacks),
             groups=(*a.groups, group("decoder", banks)),
             facts=a.facts._replace(more=more),

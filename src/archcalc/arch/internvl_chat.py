@@ -36,7 +36,7 @@ class Schema(ConfigSchema):
         joined, hidden = self.vision_config.hidden_size * int(1 / self.downsample_ratio) ** 2, text.facts.hidden_size
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, hidden, hidden)))
         groups.append(group("vision", prefixed("mlp1", tensors)))
-        return with_tower(text, "internvl_chat", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """As many tiles as the config allows; with the text models whose vocabularies have a token for it, a video of single tiles."""
@@ -59,7 +59,7 @@ class H2ovlChat(Schema):
     name = "h2ovl_chat"
 
     def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="h2ovl_chat")
+        return super().architecture(prefix)
 
 
 class NvlmD(Schema):
@@ -74,7 +74,7 @@ class NvlmD(Schema):
         inner = a.facts.intermediate_size or hidden
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, inner, hidden), bias=False))
         kept = tuple(g for g in a.groups if not any(t.name.startswith("mlp1.") for t in g.tensors))
-        return a._replace(model_type="nvlm_d", groups=(*kept, group("vision", prefixed("mlp1", tensors))))
+        return a._replace(groups=(*kept, group("vision", prefixed("mlp1", tensors))))
 
 
 class SkyworkChat(Schema):
@@ -84,4 +84,4 @@ class SkyworkChat(Schema):
     name = "skywork_chat"
 
     def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="skywork_chat")
+        return super().architecture(prefix)

@@ -43,6 +43,6 @@ class Schema(gpt2.Schema):
             tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         return decoder(
-            "jais", [layer._replace(tensors=turned)] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte",
+            [layer._replace(tensors=turned)] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte",
             layers_name="h", final_norm=layer_norm("ln_f", h),
         )  # fmt: skip

@@ -85,4 +85,4 @@ class Schema(DecoderSchema):
             more=(("Mamba state", f"{mamba.inner} channels x {mamba.state}"), ("convolution", f"{mamba.kernel} tokens")),
         )
         norm = [rms_norm("final_layernorm", self.hidden_size)]
-        return decoder("jamba", [built[pair] for pair in pairs], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+        return decoder([built[pair] for pair in pairs], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

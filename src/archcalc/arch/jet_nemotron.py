@@ -83,7 +83,7 @@ class Schema(DecoderSchema):
             sliding_window=efficient.swa.window_size if efficient and efficient.swa and "swa" in kinds else None,
         )  # fmt: skip
         return decoder(
-            self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix,
+            [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)],
         )  # fmt: skip
 

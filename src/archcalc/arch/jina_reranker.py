@@ -15,10 +15,10 @@ from archcalc.blocks.vision import projector
 from archcalc.model import Architecture, Layer, Tensor
 
 
-def headed(a: Architecture, name: str, tensors: Iterable[Tensor]) -> Architecture:
+def headed(a: Architecture, tensors: Iterable[Tensor]) -> Architecture:
     """The model with these in place of the vocabulary's head."""
     groups = tuple(g for g in a.groups if g.part != "head")
-    return a._replace(model_type=name, groups=(*groups, group("head", tensors)), facts=a.facts._replace(tied_embeddings=False))
+    return a._replace(groups=(*groups, group("head", tensors)), facts=a.facts._replace(tied_embeddings=False))
 
 
 def _both_ways(layer: Layer) -> Layer:
@@ -35,7 +35,7 @@ class Schema(qwen3.Schema):
     def architecture(self, prefix: str = "model") -> Architecture:
         h, half = self.hidden_size, self.hidden_size // 2
         tensors = (*linear("projector.0", half, h, "head"), *linear("projector.2", self.embedding_size, half, "head"))
-        return headed(super().architecture(prefix), self.name, tensors)
+        return headed(super().architecture(prefix), tensors)
 
 
 class JinaVlReranker(qwen2_vl.Schema):
@@ -48,7 +48,7 @@ class JinaVlReranker(qwen2_vl.Schema):
     def architecture(self, prefix: str = "model") -> Architecture:
         a = super().architecture(prefix)
         h = a.facts.hidden_size
-        return headed(a, self.name, (*linear("score.0", h, h, "head", bias=True), *linear("score.2", 1, h, "head", bias=True)))
+        return headed(a, (*linear("score.0", h, h, "head", bias=True), *linear("score.2", 1, h, "head", bias=True)))
 
 
 class VoyageQwen3(qwen3.Schema):
@@ -65,7 +65,7 @@ class VoyageQwen3(qwen3.Schema):
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         a = a._replace(stacks=stacks, facts=a.facts._replace(attention=f"{a.facts.attention}, bidirectional"))
-        return headed(a, self.name, linear("linear", self.num_labels, self.hidden_size, "head"))
+        return headed(a, linear("linear", self.num_labels, self.hidden_size, "head"))
 
 
 class LlamaWeighted(llama.Schema):
@@ -79,7 +79,7 @@ class LlamaWeighted(llama.Schema):
         h, labels = self.hidden_size, labels_of(self.model_extra or {})
         weights = projector(("weights.fc.0", "weights.fc.2", "weights.fc.4"), (h, h, h, labels // 2))
         score = linear("score", labels, h, "head")
-        return headed(super().architecture(prefix), self.name, (*score, *(t._replace(role="head") for t in weights)))
+        return headed(super().architecture(prefix), (*score, *(t._replace(role="head") for t in weights)))
 
 
 class JinaEmbeddingsV5(qwen3.Schema):
@@ -102,6 +102,6 @@ class JinaEmbeddingsV5(qwen3.Schema):
             stacks = (s._replace(kinds=tuple(map(_both_ways, s.kinds))) for s in a.stacks)
             words = f"{a.facts.attention}, bidirectional"
             a = a._replace(stacks=tuple(stacks), facts=a.facts._replace(attention=words, more=()))
-        made = headed(a, self.name, ())
+        made = headed(a, ())
         groups = tuple(g for g in made.groups if g.tensors)
         return made._replace(groups=groups, notes=(*made.notes, "the LoRA adapters of its tasks, stored beside, are not counted"))

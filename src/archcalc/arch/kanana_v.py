@@ -75,4 +75,4 @@ class Schema(ConfigSchema):
         text = under(self.text_config.architecture(), join(prefix, "language_model"))
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         groups.append(group("vision", prefixed(join(prefix, "abstractor"), self.projector_config.tensors())))
-        return with_tower(text, "kanana_v", groups, stacks)
+        return with_tower(text, groups, stacks)

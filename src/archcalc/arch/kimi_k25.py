@@ -53,4 +53,4 @@ class Schema(ConfigSchema):
             (".attn.proj.", ".wo."),
             *((f".attn.{name}_proj.", ".wqkv.") for name in "qkv"),
         )
-        return with_tower(text, "kimi_k25", groups, stacks, renames=renames, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=renames, tied=self.tie_word_embeddings)

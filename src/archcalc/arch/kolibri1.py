@@ -68,4 +68,4 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm per head"),),
         )
         layers, norm = [built[window] for window in windows], [rms_norm("norm", self.hidden_size)]
-        return decoder("kolibri1", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)

@@ -39,4 +39,4 @@ class Schema(Moshi):
     def architecture(self, prefix: str = "model") -> Architecture:
         if task_of(self.architectures) == "bare":
             return PlainSchema.architecture(self, prefix)
-        return with_tower(PlainSchema.architecture(self, prefix), self.name, *self.codec_config.tower("codec_model"))
+        return with_tower(PlainSchema.architecture(self, prefix), *self.codec_config.tower("codec_model"))

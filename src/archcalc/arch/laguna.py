@@ -69,4 +69,4 @@ class Schema(GatedSchema):
         layers = self.layers()
         facts = self.gated_facts(rope_label({"rope_parameters": _ROPE, **(self.model_extra or {})}))
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder("laguna", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)

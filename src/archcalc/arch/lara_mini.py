@@ -89,7 +89,7 @@ class Schema(DecoderSchema):
             ),
         )  # fmt: skip
         return decoder(
-            "lara_mini", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            [built[kind] for kind in kinds], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)],
             renames=RENAMES,
         )  # fmt: skip

@@ -90,7 +90,7 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm per head"), ("convolution", f"{self.conv_tokens} tokens")),
         )
         norm = [rms_norm("embedding_norm", self.hidden_size)]
-        return decoder(self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+        return decoder([built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
 
 
 class Lfm2Bidirec(Schema):
@@ -105,4 +105,4 @@ class Lfm2Bidirec(Schema):
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
         groups = tuple(g for g in a.groups if g.part != "head")
-        return unrooted(a._replace(model_type=self.name, groups=groups, stacks=stacks, facts=facts))
+        return unrooted(a._replace(groups=groups, stacks=stacks, facts=facts))

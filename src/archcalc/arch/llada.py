@@ -52,7 +52,7 @@ class Schema(DecoderSchema):
         layer = make_layer(attention, ffn, (rms_norm("attn_norm", h), rms_norm("ff_norm", h)), mixer_name="", ffn_name="")
         return uncached(
             decoder(
-                "llada", [layer] * self.num_hidden_layers, self.facts(), computes=self.computes(), prefix=prefix, embed="wte",
+                [layer] * self.num_hidden_layers, self.facts(), computes=self.computes(), prefix=prefix, embed="wte",
                 layers_name="blocks", final_norm=[rms_norm("ln_f", h)], embed_rows=self.embedding_size or self.vocab_size,
                 head=f"{prefix}.ff_out",
             )

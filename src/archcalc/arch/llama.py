@@ -30,7 +30,7 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
         layers = [layer] * self.num_hidden_layers
-        return decoder("llama", layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
 
 
 class Solar(Schema):
@@ -52,7 +52,7 @@ class Solar(Schema):
     def architecture(self, prefix: str = "model") -> Architecture:
         a = super().architecture(prefix)
         more = ("skips", "hidden states of earlier layers mixed into later ones")
-        return a._replace(model_type="solar", facts=a.facts._replace(more=(*a.facts.more, more)))
+        return a._replace(facts=a.facts._replace(more=(*a.facts.more, more)))
 
 
 class Kormo(Schema):
@@ -66,7 +66,7 @@ class Kormo(Schema):
             (".input_layernorm.", ".pre_attention_layernorm."),
             (".post_attention_layernorm.", ".pre_mlp_layernorm."),
         )
-        return super().architecture(prefix)._replace(model_type="kormo", renames=renames)
+        return super().architecture(prefix)._replace(renames=renames)
 
 
 class Telechat3(Schema):
@@ -76,7 +76,7 @@ class Telechat3(Schema):
     name = "telechat3"
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="telechat3")
+        return super().architecture(prefix)
 
 
 class Teleflm(Schema):
@@ -87,4 +87,4 @@ class Teleflm(Schema):
     inert_keys = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="teleflm")
+        return super().architecture(prefix)

@@ -29,7 +29,7 @@ class Schema(ConfigSchema):
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         widths = (self.vision_config.vision_output_dim, text.facts.hidden_size)
         last = projector((join(prefix, "multi_modal_projector.linear_1"),), widths, bias=False)
-        return with_tower(text, "llama4", [*groups, group("vision", last)], stacks)
+        return with_tower(text, [*groups, group("vision", last)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Sixteen tiles and the whole image."""

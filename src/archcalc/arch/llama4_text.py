@@ -90,7 +90,6 @@ class Schema(DecoderSchema):
         head = join(outer, "lm_head") if inner == "model" else "lm_head"
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "llama4_text",
             [layers[what] for what in order],
             facts,
             computes=self.computes(),

@@ -24,7 +24,7 @@ class Schema(llama.Schema):
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
         a = a._replace(
-            model_type="llama_bidirec", groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts
+            groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts
         )
         if task_of(self.architectures) != "sequence":
             return unrooted(a)

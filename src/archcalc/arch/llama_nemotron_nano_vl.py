@@ -32,7 +32,7 @@ class Schema(internvl_chat.Schema):
         joined, inner = self.vit_hidden_size * int(1 / self.downsample_ratio) ** 2, self.projector_hidden_size
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, inner, text.facts.hidden_size)))
         groups.append(group("vision", prefixed("mlp1", tensors)))
-        return with_tower(text, self.name, groups, stacks)
+        return with_tower(text, groups, stacks)
 
 
 class LlamaNemotronVl(internvl_chat.Schema):
@@ -66,4 +66,4 @@ class LlamaNemotronVl(internvl_chat.Schema):
         groups.append(group("vision", prefixed("mlp1", tensors)))
         if task_of(self.architectures) == "sequence":
             groups.append(group("head", linear("score", labels_of(self.model_extra or {}, 1), hidden, "head")))
-        return with_tower(text, self.name, groups, stacks)
+        return with_tower(text, groups, stacks)

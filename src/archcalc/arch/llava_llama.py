@@ -46,7 +46,7 @@ class Schema(ConfigSchema):
         joined, hidden = 4 * self.vision_tower_cfg.hidden_size, text.facts.hidden_size
         tensors = (*layer_norm("1", joined), *projector(("2", "4"), (joined, hidden, hidden)))
         groups.append(group("vision", prefixed("mm_projector.layers", tensors)))
-        return with_tower(text, "llava_llama", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, two by two patches a token."""

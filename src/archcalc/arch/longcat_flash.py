@@ -86,7 +86,6 @@ class Schema(LatentSchema):
         note = f"the total holds projections of {zero} experts that do nothing, as the reference implementation does; checkpoints do not"
         norm, notes, (mtp, mtp_groups) = [rms_norm("norm", h)], (note,) if zero else (), self.mtp(prefix)
         return decoder(
-            "longcat_flash",
             [layer] * n,
             facts,
             computes=self.computes(),

@@ -39,4 +39,4 @@ class Schema(longcat_flash.Schema):
         tables = group("embedding", prefixed(join(prefix, "ngram_embeddings"), self.ngrams()))
         said = ("n-grams", f"of 2 to {self.emb_neighbor_num} tokens, {self.emb_split_num} tables for each length")
         facts = a.facts._replace(more=(*a.facts.more, said))
-        return a._replace(model_type="longcat_flash_ngram", groups=(*a.groups, tables), facts=facts)
+        return a._replace(groups=(*a.groups, tables), facts=facts)

@@ -62,7 +62,7 @@ class Schema(ConfigSchema):
         layer = make_layer(self.mixer(), None, (rms_norm("norm", h),), mixer_name="mixer")
         facts = self.facts("Mamba-2" if self.name == "mamba2" else "Mamba")
         layers, norm = [layer] * self.num_hidden_layers, [rms_norm("norm_f", h)]
-        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=norm)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=norm)
 
 
 class FalconMamba(Schema):

@@ -108,5 +108,5 @@ class Schema(DecoderSchema):
         norm, renames = [rms_norm("norm", self.hidden_size)], ((".self_attn.sinks", ".self_attn.attention_sink_bias"),)
         layers, mtp = [built[what] for what in order], self.mtp(prefix)
         return decoder(
-            "mimo_v2_flash", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp
         )

@@ -52,5 +52,5 @@ class Schema(LatentSchema):
         facts: dict[str, Any] = {"attention": "MLA", "more": self.more()}
         layers = [layer] * self.num_hidden_layers
         return decoder(
-            "minicpm3", layers, self.facts(**facts), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)]
+            layers, self.facts(**facts), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)]
         )

@@ -45,4 +45,4 @@ class Schema(minicpmv.Schema):
         groups, stacks = audio.tower("apm")
         groups.append(group("audio", prefixed("audio_projection_layer", projector(("linear1", "linear2"), (wide, hidden, hidden)))))
         notes = ("what speaks (tts) is not counted",)
-        return with_tower(a, self.name, groups, stacks, notes=notes)
+        return with_tower(a, groups, stacks, notes=notes)

@@ -93,7 +93,7 @@ class Schema(ConfigSchema):
             Tensor("proj", (hidden, hidden), "other"),
         )
         groups.append(group("vision", prefixed("resampler", tensors)))
-        return with_tower(text, "minicpmv", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Nine tiles and the whole image; since 2.6 a video of 16 frames too."""

@@ -56,6 +56,6 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm over all heads of a layer"),),
         )
         return decoder(
-            "minimax_m2", [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
+            [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip

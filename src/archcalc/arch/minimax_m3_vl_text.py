@@ -65,7 +65,6 @@ class Schema(BlockSparseSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "minimax_m3_vl_text",
             [built[what] for what in order],
             facts,
             computes=self.computes(),
@@ -95,4 +94,4 @@ class MinimaxM3(Schema):
     def architecture(self, prefix: str = "model") -> Architecture:
         if self.attention_output_gate or not (self.use_qk_norm and self.use_routing_bias):
             raise UnsupportedError("MiniMax-M3 is known with use_qk_norm, with use_routing_bias and without attention_output_gate")
-        return super().architecture(prefix)._replace(model_type="minimax_m3")
+        return super().architecture(prefix)

@@ -31,7 +31,6 @@ class Schema(DecoderSchema):
         )
         facts = self.facts(sliding_window=window)
         return decoder(
-            "mistral",
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),
@@ -57,4 +56,4 @@ class Ministral3(Schema):
         extra = self.model_extra or {}
         if not (extra.get("rope_parameters") or extra.get("rope_scaling")):
             text = text._replace(facts=text.facts._replace(position=ROPE._replace(said="RoPE (YaRN)")))
-        return text._replace(model_type="ministral3")
+        return text

@@ -56,7 +56,7 @@ class Schema(ConfigSchema):
             (f"{prefix}.vision_tower.", "vision_tower."),
             (f"{prefix}.multi_modal_projector.", "multi_modal_projector."),
         )
-        return with_tower(text, "mistral3", groups, stacks, renames=renames, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=renames, tied=self.tie_word_embeddings)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The tower's image, its patches merged."""

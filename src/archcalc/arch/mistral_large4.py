@@ -26,4 +26,4 @@ class Schema(mistral3.Schema):
     tie_word_embeddings: Flag = False
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="mistral_large4", renames=())
+        return super().architecture(prefix)._replace(renames=())

@@ -111,4 +111,4 @@ class Schema(IndexedSchema):
         )
         stretch = Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")  # of each frequency, learned
         final = [rms_norm("norm", self.hidden_size), stretch]
-        return decoder(self.name, [built[key] for key in keys], facts, computes=self.computes(), prefix=prefix, final_norm=final)
+        return decoder([built[key] for key in keys], facts, computes=self.computes(), prefix=prefix, final_norm=final)

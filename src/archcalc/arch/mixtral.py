@@ -58,6 +58,6 @@ class Schema(DecoderSchema):
         facts = self.facts(sliding_window=self.sliding_window, moe=self.moe())
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip

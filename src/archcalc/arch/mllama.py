@@ -34,7 +34,7 @@ class Schema(ConfigSchema):
         wide, hidden = self.vision_config.vision_output_dim, text.facts.hidden_size
         projector = linear(f"{prefix}.multi_modal_projector", hidden, wide, "other", bias=True, shard=Shard(0, hidden))
         groups.append(group("vision", projector))
-        return with_tower(text, "mllama", groups, stacks, renames=RENAMES)
+        return with_tower(text, groups, stacks, renames=RENAMES)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """As many tiles as the config allows."""

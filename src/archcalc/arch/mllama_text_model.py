@@ -58,7 +58,6 @@ class Schema(DecoderSchema):
             ("caches and FLOPs are those of the text; what cross-attention keeps of an image is not among them",) if reading else ()
         )
         return decoder(
-            "mllama_text_model",
             layers,
             facts,
             computes=self.computes(),

@@ -72,7 +72,7 @@ class Schema(DecoderSchema):
         if m is not None and any(sparse):
             facts = facts._replace(moe=Moe(m.num_experts, m.experts_per_token, 0, sum(sparse), m.expert_inner_dim))
         a = decoder(
-            self.name, [built[kind] for kind in sparse], facts, prefix=prefix, embed="wte", layers_name="blocks",
+            [built[kind] for kind in sparse], facts, prefix=prefix, embed="wte", layers_name="blocks",
             final_norm=layer_norm("post_ln", self.hidden_size), head=join(prefix, "lm_head"), head_bias=True, computes=self.computes(),
         )  # fmt: skip
         # The embedding is a parameter itself, not a module with one.

@@ -78,7 +78,7 @@ class Schema(DecoderSchema):
             attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", more=(("encoder", f"{n} layers"),)
         )
         a = decoder(
-            self.name, [self.decoder_layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
+            [self.decoder_layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
             prefix=f"{prefix}.decoder",
             final_norm=self.norms("norm"), head="proj_out",
         )  # fmt: skip

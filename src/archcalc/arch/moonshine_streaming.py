@@ -97,7 +97,7 @@ class Schema(DecoderSchema):
         if e.hidden_size != h:
             beside += linear("proj", h, e.hidden_size, "other")
         a = decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
             prefix=f"{prefix}.decoder", final_norm=layer_norm("norm", h, bias=False), head="proj_out", extra=beside,
         )  # fmt: skip
         groups, stacks = e.tower(f"{prefix}.encoder")

@@ -34,4 +34,4 @@ class Schema(ConfigSchema):
             *linear(f"{prefix}.vision_projection", hidden, wide, "other", shard=Shard(1, wide)),
         ]
         groups.append(group("vision", adapter))
-        return with_tower(text, "muse_glimmer", groups, stacks, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, tied=self.tie_word_embeddings)

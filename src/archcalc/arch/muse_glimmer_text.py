@@ -83,7 +83,6 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("norm", h)]
         return decoder(
-            self.name,
             [built[what] for what in order],
             facts,
             computes=self.computes(),

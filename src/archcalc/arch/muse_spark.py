@@ -27,4 +27,4 @@ class Schema(muse_glimmer.Schema):
             key = "audio_config.out_hidden_size"
             raise ConfigError(f"{key} is not text_config.hidden_size ({a.facts.hidden_size})", "make them equal", key)
         groups, stacks = self.audio_config.tower(f"{prefix}.audio_tower")
-        return with_tower(a, "muse_spark", groups, stacks, tied=False)
+        return with_tower(a, groups, stacks, tied=False)

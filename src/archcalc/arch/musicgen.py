@@ -39,5 +39,5 @@ class Schema(ConfigSchema):
         stacks += [s._replace(part="other") for s in text.stacks]
         a = self.decoder.architecture(join(prefix, "decoder"))
         groups.append(group("other", self.between(prefix, text.facts.hidden_size, a.facts.hidden_size)))
-        a = with_tower(a, self.name, groups, stacks)
+        a = with_tower(a, groups, stacks)
         return a._replace(facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"T5, {len(text.stacks[0].pattern)} layers"))))

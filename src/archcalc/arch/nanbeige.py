@@ -24,7 +24,7 @@ class Schema(llama.Schema):
                 raise UnsupportedError(f"{key} is true: archcalc does not model it, as mlx-lm does not")
         # One weight for each loop after the first.
         loops = len(self.loop_loss_weights) + 1 if self.loop_loss_weights else self.num_loops
-        a = super().architecture(prefix)._replace(model_type="nanbeige")
+        a = super().architecture(prefix)
         if loops == 1:
             return a
         stacks = tuple(

@@ -69,4 +69,4 @@ class Schema(DecoderSchema):
             norm="RMSNorm without weights (pre, and after the embedding)",
             more=(("QK-norm", "RMSNorm without weights"),),
         )
-        return decoder("nanochat", [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix)
+        return decoder([layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix)

@@ -51,7 +51,7 @@ class Schema(PatternSchema):
             more=tuple(more),
         )
         made = decoder(
-            self.name, self.layers(kinds), facts, computes=self.computes(),
+            self.layers(kinds), facts, computes=self.computes(),
             prefix=prefix, embed="embeddings", final_norm=[rms_norm("norm_f", h)],
             mtp=self.mtp() if self.num_nextn_predict_layers else (), renames=((f"{prefix}.", "backbone."),),
         )  # fmt: skip

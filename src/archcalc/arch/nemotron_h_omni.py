@@ -76,7 +76,7 @@ class Schema(ConfigSchema):
             raise ConfigError(f"{key} is not video_temporal_patch_size ({self.video_temporal_patch_size})", "make them equal", key)
         name = join(prefix, "language_model")
         text = head_below(self.text_config.architecture(f"{name}.model"), name)
-        return with_tower(text, "nemotron_h_omni", *self.parts(prefix, text.facts.hidden_size))
+        return with_tower(text, *self.parts(prefix, text.facts.hidden_size))
 
     def encoders(self) -> tuple[Encoder, ...]:
         """An image of as many patches as the processor allows, and a video of square frames."""
@@ -104,7 +104,7 @@ class NemotronhNanoVlV2(Schema):
     def architecture(self, prefix: str = "") -> Architecture:
         name = join(prefix, "language_model")
         text = head_below(self.text_config.architecture(f"{name}.model"), name)
-        return with_tower(text, self.name, *self.parts(prefix, text.facts.hidden_size))
+        return with_tower(text, *self.parts(prefix, text.facts.hidden_size))
 
     def encoders(self) -> tuple[Encoder, ...]:
         return ()

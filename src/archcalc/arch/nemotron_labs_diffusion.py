@@ -13,4 +13,4 @@ class Schema(llama.Schema):
     inert_keys = ("block_size", "mask_token_id")
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="nemotron_labs_diffusion", notes=(NOTE,))
+        return super().architecture(prefix)._replace(notes=(NOTE,))

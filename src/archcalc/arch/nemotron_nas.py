@@ -39,6 +39,7 @@ class Block(ConfigSchema):
 
 
 class Schema(DecoderSchema):
+    name = "nemotron-nas"
     core_keys = (*DecoderSchema.core_keys, "block_configs")
 
     intermediate_size: Derived = 0  # each block has its own
@@ -89,5 +90,5 @@ class Schema(DecoderSchema):
             more=(("layers without attention", f"{bare} of {len(blocks)}"), ("FFN", f"{min(widths)} to {max(widths)}")),
         )
         return decoder(
-            "nemotron-nas", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
         )

@@ -76,4 +76,4 @@ class Schema(ConfigSchema):
         groups, stacks = self.encoder.tower("encoder.model_encoder")
         wide = self.encoder.hidden_size
         groups.append(group("vision", prefixed("encoder", self.neck(wide, wide * self.encoder.num_cls_tokens))))
-        return with_tower(text, self.name, groups, stacks)
+        return with_tower(text, groups, stacks)

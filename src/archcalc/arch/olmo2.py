@@ -41,5 +41,5 @@ class Schema(DecoderSchema):
         facts = self.facts(norm="RMSNorm (post, inside the residual)", more=(("QK-norm", "RMSNorm over all heads"),))
         layers = [self.layer()] * self.num_hidden_layers
         return decoder(
-            "olmo2", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
         )

@@ -26,5 +26,5 @@ class Schema(olmo2.Schema):
         )
         layers = [by_window[window] for window in windows]
         return decoder(
-            "olmo3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
         )

@@ -82,5 +82,5 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "olmo_hybrid", [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm
+            [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm
         )

@@ -41,7 +41,7 @@ class Schema(gpt_oss.Schema):
         body = tuple(g for g in a.groups if g.part != "head")
         if task_of(self.architectures) == "bare":
             facts = facts._replace(more=(*facts.more, ("head", "none")))
-            return unrooted(a._replace(model_type="openai_privacy_filter", groups=body, facts=facts))
+            return unrooted(a._replace(groups=body, facts=facts))
         head = group("head", linear("score", labels, self.hidden_size, "head", bias=True))
         facts = facts._replace(more=(*facts.more, ("head", f"{labels} labels")))
-        return a._replace(model_type="openai_privacy_filter", groups=(*body, head), facts=facts)
+        return a._replace(groups=(*body, head), facts=facts)

@@ -81,6 +81,6 @@ class Schema(ConfigSchema):
         shared = self.share_input_output_layers
         layers = [self.layer(*sizes) for sizes in zip(queries, keys, wide, strict=True)]
         return decoder(
-            "openelm", layers, facts._replace(tied_embeddings=shared), computes=self.computes(), prefix=prefix, embed="token_embeddings",
+            layers, facts._replace(tied_embeddings=shared), computes=self.computes(), prefix=prefix, embed="token_embeddings",
             final_norm=self.norm("norm"), head="" if shared else "lm_head",
         )  # fmt: skip

@@ -57,7 +57,7 @@ class Schema(ConfigSchema):
         groups, stacks = tower.tower("visual_tokenizer.backbone")
         wide = width_of(tower) * seen.hidden_stride**2
         words = (*spoken("visual_tokenizer.head", wide, seen.vocab_size), table("vte", seen.vocab_size, text.facts.hidden_size))
-        return with_tower(text, self.name, [*groups, group("vision", words)], stacks)
+        return with_tower(text, [*groups, group("vision", words)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         seen = self.visual_tokenizer_config
@@ -109,7 +109,7 @@ class Ovis25(ConfigSchema):
         groups, stacks = tower.tower("visual_tokenizer.vit.vision_model")
         wide, vocabulary = tower.hidden_size * tower.hidden_stride**2, self.visual_vocab_size
         words = (*spoken("visual_tokenizer.head", wide, vocabulary), table("vte", vocabulary, text.facts.hidden_size))
-        return with_tower(text, "ovis2_5", [*groups, group("vision", words)], stacks)
+        return with_tower(text, [*groups, group("vision", words)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """An image of the largest size that engines profile."""

@@ -43,7 +43,6 @@ class Schema(DecoderSchema):
             position=rope_label(self.model_extra or {}, self.partial_rotary_factor),
         )
         return decoder(
-            "phi",
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),

@@ -44,7 +44,6 @@ class Schema(DecoderSchema):
             sliding_window=self.sliding_window, position=rope_label(self.model_extra or {}, self.partial_rotary_factor)
         )
         return decoder(
-            "phi3",
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),

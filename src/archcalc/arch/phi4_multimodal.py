@@ -44,7 +44,7 @@ class Schema(phi3.Schema):
         more_groups, more_stacks = self.audio_config.tower(f"{name}.audio_embed.encoder")
         groups += [group("vision", prefixed(f"{name}.image_embed", image)), *more_groups]
         groups.append(group("audio", prefixed(f"{name}.audio_embed", audio)))
-        return with_tower(super().architecture(prefix), "phi4_multimodal", groups, stacks + more_stacks)
+        return with_tower(super().architecture(prefix), groups, stacks + more_stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """36 tiles and the whole image, two by two patches a token."""

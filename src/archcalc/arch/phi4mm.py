@@ -84,4 +84,4 @@ class Schema(phi4_multimodal.Schema):
         )
         name, bins = f"{prefix}.embed_tokens_extend.audio_embed.encoder.encoder_embedding", self.audio_config.input_size
         measured = group("audio", (Tensor(f"{name}.{part}", (bins,), "other") for part in ("global_mean", "global_invstd")))
-        return a._replace(model_type=self.name, groups=(*a.groups, measured), stacks=stacks, renames=_RENAMES)
+        return a._replace(groups=(*a.groups, measured), stacks=stacks, renames=_RENAMES)

@@ -30,7 +30,7 @@ class Schema(mixtral.Schema):
         facts = self.facts(norm="LayerNorm (pre)", sliding_window=self.sliding_window, moe=self.moe())
         norm = layer_norm("norm", self.hidden_size)
         return decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
             head_bias=self.lm_head_bias, renames=((".mlp.router.", ".block_sparse_moe.gate."), (".mlp.", ".block_sparse_moe.")),
         )  # fmt: skip
 

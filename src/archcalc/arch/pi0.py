@@ -53,4 +53,4 @@ class Schema(ConfigSchema):
         outside += [t for g in dit.groups if g.part != "head" for t in g.tensors]
         # The actions see the prompt's keys and values, and keep none of their own.
         stacks = [s._replace(part="other", kinds=tuple(k._replace(caches=()) for k in s.kinds)) for s in dit.stacks]
-        return with_tower(vlm, "pi0", [Group("other", tuple(outside))], stacks)
+        return with_tower(vlm, [Group("other", tuple(outside))], stacks)

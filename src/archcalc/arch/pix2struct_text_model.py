@@ -54,7 +54,6 @@ class Schema(DecoderSchema):
             context_tokens=None, position=Position("relative", "relative"), more=(("cross-attention", "in all layers"),)
         )
         return decoder(
-            "pix2struct_text_model",
             layers,
             facts,
             computes=self.computes(),

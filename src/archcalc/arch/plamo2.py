@@ -104,5 +104,5 @@ class Schema(DecoderSchema):
             sliding_window=self.attention_window_size,
         )  # fmt: skip
         return decoder(
-            self.name, layers, facts, computes=self.computes(), prefix=prefix, layers_name="layers.layers", final_norm=[rms_norm("norm", h)]
+            layers, facts, computes=self.computes(), prefix=prefix, layers_name="layers.layers", final_norm=[rms_norm("norm", h)]
         )  # fmt: skip

@@ -51,6 +51,6 @@ class Schema(LatentSchema):
             "activation": activation_name(self.hidden_act, gated=False),
         }
         return decoder(
-            "plm", [layer] * self.num_hidden_layers, self.facts(**facts), computes=self.computes(), prefix=prefix,
+            [layer] * self.num_hidden_layers, self.facts(**facts), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", h)],
         )  # fmt: skip

@@ -55,4 +55,4 @@ class Schema(PlainSchema):
 
     def architecture(self, prefix: str = "transformer") -> Architecture:
         text = super().architecture(prefix)
-        return text if self.visual is None else with_tower(text, "qwen", *self.visual.tower(f"{prefix}.visual"))
+        return text if self.visual is None else with_tower(text, *self.visual.tower(f"{prefix}.visual"))

@@ -93,7 +93,7 @@ class Schema(DecoderSchema):
             **self.more(),
         )
         layers, final = [built[pair] for pair in pairs], [rms_norm("norm", h)]
-        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=final, notes=tuple(notes))
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=final, notes=tuple(notes))
 
 
 class Qwen25OmniText(Schema):

@@ -27,7 +27,7 @@ class Schema(ConfigSchema):
         renames = ((f"{language}.", f"{prefix}."), (f"{prefix}.visual.", "visual."))
         # Either config may state the tying.
         tied = self.tie_word_embeddings or text.facts.tied_embeddings
-        return with_tower(text, self.name, groups, stacks, renames=renames, tied=tied)
+        return with_tower(text, groups, stacks, renames=renames, tied=tied)
 
 
 class Qwen25Vl(Schema):

@@ -23,7 +23,7 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str = "model") -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.visual")
-        return with_tower(text, self.name, groups, stacks, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, tied=self.tie_word_embeddings)
 
 
 class CohereCompass(Schema):

@@ -96,6 +96,6 @@ class Schema(qwen2_moe.Schema):
         behind = [self.layer(FULL, self.sparse(i)) for i in range(self.stored_mtp_layers())]
         stacks, groups = apart(behind, h, self.vocab_size if self.mtp_use_dedicated_embeddings else 0)
         return decoder(
-            self.name, [built[pair] for pair in pairs], self.facts(moe=self.moe(), **self.more()), computes=self.computes(), prefix=prefix,
+            [built[pair] for pair in pairs], self.facts(moe=self.moe(), **self.more()), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", h)], mtp=stacks, mtp_groups=groups,
         )  # fmt: skip

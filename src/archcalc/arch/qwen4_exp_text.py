@@ -51,5 +51,5 @@ class Schema(StreamSchema):
         end = gated_residual("hyper_connection_mixer", h, streams, self.hc_lowrank, writes=False)
         facts = self.facts(moe=self.moe(), **said)
         return decoder(
-            self.name, [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[], extra=end
+            [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[], extra=end
         )

@@ -73,7 +73,6 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("final_norm", self.hidden_size)]
         return decoder(
-            "recurrent_gemma",
             [built[kind] for kind in kinds],
             facts,
             computes=self.computes(),

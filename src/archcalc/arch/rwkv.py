@@ -44,7 +44,6 @@ class Schema(ConfigSchema):
         )  # fmt: skip
         layers = [first] + [layer] * (self.num_hidden_layers - 1)
         return decoder(
-            "rwkv",
             layers,
             facts,
             computes=self.computes(),

@@ -88,6 +88,6 @@ class Schema(rwkv5.Schema):
             more=(("state", f"{heads} matrices of {self.head_size} x {self.head_size} in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         return decoder(
-            "rwkv6", [first] + [layer] * (self.num_hidden_layers - 1), facts, computes=self.computes(), prefix=prefix,
+            [first] + [layer] * (self.num_hidden_layers - 1), facts, computes=self.computes(), prefix=prefix,
             embed="embeddings", layers_name="blocks", final_norm=layer_norm("ln_out", h), head="head",
         )  # fmt: skip

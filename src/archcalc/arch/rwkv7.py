@@ -55,5 +55,5 @@ class Schema(ConfigSchema):
         )  # fmt: skip
         layers = [self.layer(True)] + [self.layer(False)] * (self.num_hidden_layers - 1)
         return decoder(
-            "rwkv7", layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h)
+            layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h)
         )

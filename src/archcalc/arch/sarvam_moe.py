@@ -40,4 +40,4 @@ class Schema(glm4_moe.Schema):
     n_routed_experts: Size = named(128, "num_local_experts", "num_experts", "n_routed_experts")
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="sarvam_moe", renames=RENAMES)
+        return super().architecture(prefix)._replace(renames=RENAMES)

@@ -58,5 +58,5 @@ class Schema(DecoderSchema):
         )
         layers = [kinds[kind] for kind in zip(windows, ropes, strict=True)]
         return decoder(
-            "smollm3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
         )

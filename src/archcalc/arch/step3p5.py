@@ -112,5 +112,5 @@ class Schema(GatedSchema):
         mtp = behind_decoder(layer, self.num_nextn_predict_layers, prefix=prefix, start=n, hidden=h, vocab=rows, copies=False)
         facts = self.gated_facts(rope_label(self.model_extra or {}))
         return decoder(
-            "step3p5", self.layers(), facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp
+            self.layers(), facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp
         )

@@ -41,7 +41,7 @@ class Schema(ConfigSchema):
         name = f"{prefix}.multi_modal_projector"
         projector = linear(name, hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide))
         groups.append(group("vision", projector))
-        return with_tower(text, "step3p7", groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The whole image, and 36 windows of 504 pixels of one of 3,024; two convolutions halve each side of both twice."""

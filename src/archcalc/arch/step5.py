@@ -75,7 +75,7 @@ class Schema(step3p5.Schema):
         return made._replace(tensors=(*made.tensors, *own), caches=(*made.caches, kept), mixer=f"{made.mixer}, chosen blocks")
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="step5")
+        return super().architecture(prefix)
 
 
 class Step5Vl(step3p7.Schema):
@@ -88,4 +88,4 @@ class Step5Vl(step3p7.Schema):
     text_config: Schema = Field(default=Schema(), validate_default=True)
 
     def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="step5_vl")
+        return super().architecture(prefix)

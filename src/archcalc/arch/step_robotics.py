@@ -39,7 +39,7 @@ class Schema(ConfigSchema):
             f"{prefix}.multi_modal_projector", hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide)
         )  # fmt: skip
         groups.append(group("vision", projector))
-        return with_tower(text, "step_robotics", groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
 
     def encoders(self) -> tuple[Encoder, ...]:
         return step3p7.Schema(vision_config=self.vision_config).encoders()

@@ -31,4 +31,4 @@ class Schema(ConfigSchema):
         wide, hidden = width_of(self.encoder), text.facts.hidden_size
         if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
             groups.append(group("vision", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
-        return with_tower(text, "vision_encoder_decoder", groups, stacks)
+        return with_tower(text, groups, stacks)

@@ -65,7 +65,6 @@ class Schema(ConfigSchema):
         layers = [layer] * (self.num_blocks or self.num_hidden_layers)
         norm = [rms_norm("out_norm", h)]
         return decoder(
-            "xlstm",
             layers,
             facts,
             computes=self.computes(),

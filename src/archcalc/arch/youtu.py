@@ -32,7 +32,6 @@ class Schema(LatentSchema):
         )
         facts = self.facts(attention="MLA", more=self.more())
         return decoder(
-            self.name,
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),

@@ -62,4 +62,4 @@ class Schema(SharedLayerSchema):
                 ("Mamba state", f"{mamba.inner} channels x {mamba.state}"),
             ),
         )
-        return decoder("zamba", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])

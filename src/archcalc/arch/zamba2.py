@@ -81,7 +81,6 @@ class Schema(SharedLayerSchema):
             ),
         )
         return decoder(
-            "zamba2",
             layers,
             facts,
             computes=self.computes(),

@@ -82,7 +82,6 @@ class Schema(DecoderSchema):
         scaled = [Tensor(f"input_hidden_states_{name}", (h,), "other") for name in ("scale", "bias")]
         layers, norm = [built[what] for what in order], [rms_norm("norm", h)]
         return decoder(
-            "zaya",
             layers,
             facts,
             computes=self.computes(),
