@@ -179,7 +179,7 @@ def predicted(row: dict[str, Any]) -> int:
     name = adapter_name({"model_type": row["model_type"]})
     assert name is not None
     schema: type[ConfigSchema] = schema_of(name)
-    a = schema.model_validate(config).architecture()
+    a = schema.model_validate(config).standalone()
     a = a._replace(rotary=_rotary.tables(config, a.facts))
     return step_saved(a, How(size=2, attention=row["attn"], tokens=row["seq"], batch=row["batch"], cpu=True))
 

@@ -174,7 +174,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         config = placed.config
         schema = _schema.validate(cls, config)
         try:
-            architecture = schema.architecture()._replace(model_type=schema.name)
+            architecture = schema.standalone()._replace(model_type=schema.name)
         except ConfigError as error:
             raise _levels.located(schema, error) from None
         if not getattr(cls, "own_heads", False):

@@ -27,6 +27,8 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 class BartSchema(ConfigSchema):
     """An encoder and a decoder as the hooks say."""
 
+    prefix = ""
+
     core_keys: ClassVar[tuple[str, ...]] = ("d_model", "decoder_layers", "decoder_attention_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "scale_embedding", "extra_pos_embeddings", "add_bias_logits", "add_final_layer_norm",
@@ -130,7 +132,7 @@ class BartSchema(ConfigSchema):
         ]
         return groups, [stack(f"{root}.layers", "other", [self.encoder_layer()] * self.encoder_layers)]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, rows, root = self.d_model, self.decoder_attention_heads, self.vocabulary(), join(prefix, f"{self.root}.decoder")
         groups: list[Group] = []
         stacks: list[Stack] = []

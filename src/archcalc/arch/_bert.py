@@ -26,6 +26,7 @@ NAMES = ("self.query", "self.key", "self.value", "output.dense")
 class BertSchema(DecoderSchema):
     """An encoder as its hooks say; a decoder where `is_decoder`."""
 
+    prefix = ""
     reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = (
         "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
@@ -129,7 +130,7 @@ class BertSchema(DecoderSchema):
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         # Below another model's prefix it is that model's decoder, whatever its own config says.
         named = self.architectures[0] if self.architectures and not prefix else None
         adapter = self.name.replace("-", "_")

@@ -11,6 +11,7 @@ from archcalc.model import Architecture
 class ClassicSchema(PlainSchema):
     """Below `transformer`, its layers as `h`."""
 
+    prefix = "transformer"
     reads_head_dim = False
     layer_norms = True
     norm_label = "LayerNorm (pre)"
@@ -28,5 +29,5 @@ class ClassicSchema(PlainSchema):
     def ffn_size(self) -> int:
         return 4 * self.hidden_size
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

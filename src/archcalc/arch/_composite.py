@@ -69,7 +69,7 @@ class CompositeSchema(ConfigSchema):
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(f"{prefix}.{self.text_name}")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text(prefix)
         groups, stacks = self.parts(prefix, text)
         return with_tower(text, groups, stacks, renames=self.renames, tied=self.tied(text))

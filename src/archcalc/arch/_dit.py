@@ -23,6 +23,7 @@ IMAGE, TEXT = ("to_q", "to_k", "to_v", "to_out.0"), ("add_q_proj", "add_k_proj",
 class DitSchema(TowerSchema):
     """The keys that they share."""
 
+    prefix = ""
     core_keys = ("num_layers", "num_attention_heads", "attention_head_dim")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "_class_name",
@@ -44,7 +45,7 @@ class DitSchema(TowerSchema):
         """It makes pictures, and reads none."""
         return ()
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         heads, dim = self.num_attention_heads, self.attention_head_dim
         facts = a.facts._replace(

@@ -20,6 +20,7 @@ from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
 class TextTower(DecoderSchema):
     """CLIP's text tower, which keeps no cache. It states its width in the shared space, which its projection has."""
 
+    prefix = "text_model"
     reads_head_dim = False
     core_keys = ()
     attention: ClassVar[str] = "MHA"
@@ -35,7 +36,7 @@ class TextTower(DecoderSchema):
     def behind(self) -> Iterator[Tensor]:
         yield from layer_norm("final_layer_norm", self.hidden_size)
 
-    def architecture(self, prefix: str = "text_model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads = self.hidden_size, self.num_attention_heads
         divided(h, heads, "hidden_size", "num_attention_heads")
         words = table("embeddings.token_embedding", self.vocab_size, h)._replace(shard=Shard(0, self.vocab_size))
@@ -50,6 +51,7 @@ class TextTower(DecoderSchema):
 class DualSchema(ConfigSchema):
     """A text tower, a vision tower, and what scales their products."""
 
+    prefix = ""
     inert_keys = (
         "logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim",
     )  # fmt: skip
@@ -76,11 +78,9 @@ class DualSchema(ConfigSchema):
             return None
         a: Architecture = self.vision_config.architecture("vision_model")
         labels = tuple(linear("classifier", labels_of(self.model_extra or {}), a.facts.hidden_size, "head", bias=True))
-        return a._replace(
-            groups=(*a.groups, group("head", labels)), notes=("a model without text: it keeps no cache",)
-        )
+        return a._replace(groups=(*a.groups, group("head", labels)), notes=("a model without text: it keeps no cache",))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         named = (self.model_extra or {}).get("architectures")
         name = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
         if headed := self.headed(name):

@@ -105,7 +105,7 @@ class DeltaSchema(LatentSchema):
         kind = LINEAR if isinstance(mixer, KimiDeltaAttention) else FULL
         return self.finished(make_layer(mixer, ffn, self.extra_tensors(kind), extra=extra))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds, sparse, delta = self.kinds(), self.sparse(), self.delta()
         order = [(delta if kind == LINEAR else self.latent(i), sparse[i]) for i, kind in enumerate(kinds)]
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}

@@ -16,12 +16,14 @@ from archcalc.model import Architecture
 class OmniSchema(ConfigSchema):
     """`thinker_config`, `talker_config` and the config that `wave` names."""
 
+    prefix = ""
+
     inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "enable_audio_output_", "tie_word_embeddings")
     wave: ClassVar[str]
 
     enable_audio_output: Flag = True
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         def part(name: str) -> Any:
             return getattr(self, f"{name}_config")
 

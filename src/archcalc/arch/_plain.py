@@ -149,7 +149,7 @@ class PlainSchema(DecoderSchema):
         """Facts beyond the usual ones."""
         return {}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         windows = self.windows()
         keys = list(zip(windows, self.sparse(), self.variants(), strict=True))
         built = {key: self.layer(*key) for key in dict.fromkeys(keys)}

@@ -64,6 +64,8 @@ class ConfigSchema(BaseModel):
     # The type that this is the adapter of: what its file is called, or its class in another's file (`_within`); written out where the
     # reference writes it otherwise.
     name: ClassVar[str]
+    # What the tensors of the type's own class are named below; inside another model they stand elsewhere.
+    prefix: ClassVar[str] = "model"
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
     other_names: ClassVar[Mapping[str, str]] = {}
@@ -93,12 +95,16 @@ class ConfigSchema(BaseModel):
         """The config as the type's newest form states it: for types whose earlier configs have another form."""
         return config
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
         raise UnsupportedError(
             f"{type_of(self)} is the type of a part of a model, such as a tower, and not of a model",
             "give the config of the whole model: it holds this one, and the figures of the part are among its own",
         )
+
+    def standalone(self) -> Architecture:
+        """The spec of the type's own class."""
+        return self.architecture(self.prefix)
 
     def computes(self) -> Computes:
         """What the reference implementation computes in another way than most."""
@@ -140,7 +146,7 @@ class TowerSchema(ConfigSchema):
 
         return square(self) or super().encoders()
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         """The tower alone, as the reference's class for it without a head: parameters, and nothing that caches tokens."""
         name = self.class_name()
         groups, stacks = self.pieces(prefix, name)

@@ -28,6 +28,8 @@ _LINEAR = ("linear_q", "linear_k", "linear_v", "linear_out")
 class SeamlessSchema(ConfigSchema):
     """The parts as the hooks say."""
 
+    prefix = ""
+
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "decoder_layers")
     inert_keys = (
         "scale_embedding", "adaptor_dropout", "adaptor_stride", "encoder_layerdrop", "decoder_layerdrop", "leaky_relu_slope",
@@ -212,7 +214,7 @@ class SeamlessSchema(ConfigSchema):
         task = next((name.partition("For")[2] for name in self.architectures or () if "For" in name), "")
         return not task.startswith("Speech"), not task.startswith("Text"), not task.endswith("ToText")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v, heads = self.hidden_size, self.vocab_size, self.decoder_attention_heads
         reads, hears, speaks = self.has()
         kind: Kind = "tied" if self.tie_word_embeddings else "param"

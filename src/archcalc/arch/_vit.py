@@ -52,6 +52,7 @@ def rectangle(image: Any, patch: Any) -> tuple[int, int]:
 class AloneSchema(TowerSchema):
     """A model of one kind of input, which keeps no cache: its classes' names decide what is built."""
 
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     # What classes with a head call the model that they hold.
     root: ClassVar[str]
@@ -70,7 +71,7 @@ class AloneSchema(TowerSchema):
         """Whether the class has no head."""
         return not named or named.endswith(("Model", "Backbone", "Encoder"))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("" if self.bare(self.class_name()) else self.root)
 
 

@@ -38,6 +38,7 @@ INERT = (
 class Wav2Vec2Schema(SpeechHeads):
     """An encoder as its hooks say."""
 
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
     inert_keys: ClassVar[tuple[str, ...]] = INERT
@@ -127,7 +128,7 @@ class Wav2Vec2Schema(SpeechHeads):
         layers = stack(join(prefix, "encoder.layers"), "audio", map(self.layer, range(self.num_hidden_layers)))
         return [group("audio", prefixed(prefix, outside) if prefix else outside)], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         named = self.class_name()
         bare = not named or named.endswith("Model")
         return super().architecture("" if bare else self.root)

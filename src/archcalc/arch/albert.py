@@ -65,7 +65,7 @@ class Schema(BertSchema):
         inner = f" of {self.inner_group_num}" if self.inner_group_num > 1 else ""
         return {"more": (("shared layers", f"{self.num_hidden_layers} steps through {self.num_hidden_groups}{inner}"),)}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, groups, steps = super().architecture(prefix), self.num_hidden_groups, self.num_hidden_layers
         layers = stack(f"{a.stacks[0].prefix.removesuffix('layer')}albert_layer_groups", "decoder", [self.layer()] * groups)
         note = f"{groups} distinct layers, which {steps} steps go through: listed, and their FLOPs counted, once each"

@@ -34,5 +34,5 @@ class Schema(deepseek_v3.Schema):
         norm = (rms_norm("mlp.post_mlp_layernorm", self.hidden_size),) if sparse else ()
         return super().layer(sparse, indexed, (*extra, *norm))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(renames=((".mlp.post_mlp_layernorm.", ".post_mlp_layernorm."),))

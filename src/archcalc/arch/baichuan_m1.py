@@ -60,7 +60,7 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.conv_window != 2:
             raise UnsupportedError(f"conv_window is {self.conv_window}: 2 is known here")
         slides = [i in set(self.sliding_window_layers) for i in range(self.num_hidden_layers)]
@@ -71,6 +71,4 @@ class Schema(DecoderSchema):
             sliding_window=self.sliding_window if any(slides) else None,
         )
         layers = [built[kind] for kind in slides]
-        return decoder(
-            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

@@ -68,7 +68,7 @@ class Schema(PlainSchema):
         norms = [t for name in self.norm_names() for t in self.norm(name)]
         return make_layer(self.attention(None, 0), self.experts(), norms, mixer_name=self.mixer_name, extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         mtp = behind_decoder(
             self.predicting, self.num_nextn_predict_layers, prefix=prefix, start=self.num_hidden_layers, hidden=self.hidden_size,

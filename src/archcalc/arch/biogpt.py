@@ -16,6 +16,7 @@ from archcalc.model import LEARNED, Architecture, Tensor
 
 
 class Schema(PlainSchema):
+    prefix = "biogpt"
     reads_head_dim = False
     inert_keys = ("scale_embedding",)
     norms = ("self_attn_layer_norm", "final_layer_norm")
@@ -65,5 +66,5 @@ class Schema(PlainSchema):
         positions = Tensor("embed_positions.weight", (self.max_position_embeddings + 2, self.hidden_size), "embedding")
         return {"head": "output_projection", "extra_embedding": [positions], "crosses": self.crossed()}
 
-    def architecture(self, prefix: str = "biogpt") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

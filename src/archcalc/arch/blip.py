@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(CompositeSchema):
+    prefix = ""
     inert_keys = (
         "logit_scale_init_value", "label_smoothing",
     )  # fmt: skip
@@ -77,7 +78,7 @@ class Schema(CompositeSchema):
             stacks += quiet
         return [*groups, *([group("other", prefixed(prefix, more) if prefix else more)] if more else [])], stacks
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, named = super().architecture(prefix), (self.architectures or [""])[0]
         if self.task in ("", "unknown", "bare", "questions") or named == "BlipForImageTextRetrieval":
             return a

@@ -17,6 +17,8 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(CompositeSchema):
+    prefix = ""
+
     fp32_modules: ClassVar[tuple[str, ...]] = ("query_tokens", "qformer")
     inert_keys = ("image_text_hidden_size", "use_decoder_only_language_model")
 
@@ -44,7 +46,7 @@ class Schema(CompositeSchema):
         ]
         return [*groups, *more_groups, group("vision", outside)], stacks + more_stacks
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
     def encoders(self) -> tuple[Encoder, ...]:

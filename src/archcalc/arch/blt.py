@@ -35,7 +35,7 @@ class Schema(ConfigSchema):
     global_config: Global | None = None
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         encoder, decoder = self.encoder_config or Encoder(), self.decoder_config or Decoder()
         patches, patcher = self.global_config or Global(), self.patcher_config or Patcher()
         wide, inner, outer = patches.hidden_size, encoder.hidden_size, decoder.hidden_size

@@ -20,10 +20,11 @@ class CanaryDecoder(Cohere):
     """The decoder of Canary.
     Source: transformers 5.24, models/canary/modeling_canary.py (`CanaryDecoder`) and configuration_canary.py (defaults)."""
 
+    prefix = "model.decoder"
     name = "canary_decoder"
     core_keys = ()
 
-    def architecture(self, prefix: str = "model.decoder") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         facts = self.facts(
             gated=False, attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", position=SINUSOIDAL
         )
@@ -43,7 +44,7 @@ class Schema(ConfigSchema):
     decoder_config: Annotated[CanaryDecoder, nested("canary_decoder", fixed=True), DEFAULT]
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         encoder, hidden = self.encoder_config, self.decoder_config.hidden_size
         if encoder.hidden_size != hidden:
             raise ConfigError(
@@ -54,6 +55,4 @@ class Schema(ConfigSchema):
         a = text.architecture(f"{prefix}.decoder")
         groups, stacks = encoder.tower(f"{prefix}.encoder")
         more = (("encoder", f"{encoder.num_hidden_layers} layers of {encoder.hidden_size}"),)
-        return a._replace(
-            groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks), facts=a.facts._replace(more=more)
-        )
+        return a._replace(groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks), facts=a.facts._replace(more=more))

@@ -19,11 +19,12 @@ class ChineseClipTextModel(bert.Schema):
     """The text tower of Chinese CLIP: BERT without a head or a pooler.
     Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPTextModel`)."""
 
+    prefix = "text_model"
     name = "chinese_clip_text_model"
     core_keys = ()
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "text_model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         from archcalc.arch import _heads
 
         bare = BERT["bare"]._replace(pooled=False)

@@ -28,7 +28,7 @@ class Schema(gpt2.Schema):
     num_query_groups: Size = 1
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if (self.model_extra or {}).get("position_embedding_type", "rope") != "rope":
             raise UnsupportedError('position_embedding_type is not "rope", which the published CodeShell has')
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd

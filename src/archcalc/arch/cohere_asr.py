@@ -48,7 +48,7 @@ class Schema(DecoderSchema):
         norms = (*(t for norm in NORMS for t in layer_norm(norm, h)), *prefixed("encoder_attn", attention.tensors()))
         return make_layer(attention, ffn, norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, encoder = self.hidden_size, self.encoder_config
         facts = self.facts(
             gated=False, attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", position=LEARNED,

@@ -13,12 +13,13 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = ("tie_word_embeddings",)
 
     vlm_config: Annotated[ConfigSchema, nested("paligemma"), DEFAULT]
     embedding_dim: Size = 128
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = self.vlm_config.architecture(join(prefix, "vlm"))
         head = group(
             "head", linear(join(prefix, "embedding_proj_layer"), self.embedding_dim, a.facts.hidden_size, "head", bias=True)

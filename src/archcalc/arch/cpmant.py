@@ -15,6 +15,7 @@ from archcalc.model import Architecture, Position, Tensor, recached
 
 class Schema(PlainSchema):
     # The head is a matrix of its own whatever the config says, and no table is as long as it.
+    prefix = "cpmant"
     inert_keys = ("mask_modules", "tie_word_embeddings", "dropout_p")
     norms = ("self_att.layernorm_before_attention", "ffn.layernorm_before_ffn")
     last_norm = "encoder.output_layernorm"
@@ -63,6 +64,6 @@ class Schema(PlainSchema):
             "layers_name": "encoder.layers",
         }  # fmt: skip
 
-    def architecture(self, prefix: str = "cpmant") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         # Prompt tokens stand before the input, and their keys and values are cached (modeling_cpmant.py, `CpmAntModel.forward`).
         return recached(super().architecture(prefix), before=self.prompt_length)

@@ -47,6 +47,8 @@ class CsmDepthDecoderModel(llama.Schema):
 
 
 class Schema(llama.Schema):
+    prefix = "backbone_model"
+
     inert_keys: ClassVar[tuple[str, ...]] = (*llama.Schema.inert_keys, "tie_word_embeddings", "codebook_pad_token_id")
     core_keys = ()
 
@@ -63,7 +65,7 @@ class Schema(llama.Schema):
     depth_decoder_config: Annotated[CsmDepthDecoderModel, nested("csm_depth_decoder_model", fixed=True), DEFAULT]
     codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]
 
-    def architecture(self, prefix: str = "backbone_model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, codes = self.hidden_size, self.num_codebooks * self.vocab_size
         text = self.model_copy(update={"tie_word_embeddings": False})
         a = super(Schema, text).architecture(prefix)

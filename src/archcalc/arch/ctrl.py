@@ -14,6 +14,7 @@ from archcalc.model import SINUSOIDAL, Architecture
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     reads_head_dim = False
     inert_keys = ("n_ctx", "from_tf")
     norms = ("layernorm1", "layernorm2")
@@ -52,5 +53,5 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "w", "layers_name": "h", "head_bias": True}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

@@ -31,6 +31,7 @@ def residuals(wide: int) -> Iterator[Tensor]:
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a codec of sound: it keeps no cache"
     inert_keys = (
         "quantizer_dropout", "commitment_loss_weight", "codebook_loss_weight", "sampling_rate", "hop_length",
@@ -86,7 +87,7 @@ class Schema(TowerSchema):
         )  # fmt: skip
         return [group("audio", below(prefix, tensors))], []
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
     def encoders(self) -> tuple[Encoder, ...]:

@@ -69,7 +69,7 @@ class Schema(LatentSchema):
         dense = GatedFeedForward(h, self.intermediate_size, self.hidden_act, self.ffn_bias())
         return make_layer(self.attention(indexed), self.experts() if sparse else dense, norms, extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, sparse, indexed = self.hidden_size, self.num_hidden_layers, self.sparse(), self.indexers()
         pairs = list(zip(sparse, indexed, strict=True))
         built = {pair: self.layer(*pair) for pair in set(pairs)}

@@ -56,7 +56,7 @@ class Schema(CompressedSchema):
         )  # fmt: skip
         return [stack("mtp", "mtp", [self.layer(SLIDING, ROUTED, extra)] * self.num_nextn_predict_layers)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, kinds, rates = self.hidden_size, self.num_hidden_layers, self.kinds(), self.rates()
         built = {kind: self.layer(*kind) for kind in set(kinds)}
         used = [kind for kind, _ in kinds]

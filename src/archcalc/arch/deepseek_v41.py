@@ -13,12 +13,13 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("text_config",)
 
     text_config: Annotated[Text, nested("deepseek_v41_text")]
     vision_config: Vision | None = None
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(prefix, sees=self.vision_config is not None)
         if self.vision_config is None:
             return text

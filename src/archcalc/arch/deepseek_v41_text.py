@@ -19,6 +19,8 @@ RENAMES = tuple(
 
 
 class Schema(SharedSchema):
+    prefix = ""
+
     def layer(self, index: int, sees: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         """One layer; `sees` where the model has a vision tower, whose tokens have a router bias of their own."""
         h, streams, draft = self.hidden_size, self.hc_mult, index >= self.num_hidden_layers
@@ -57,7 +59,7 @@ class Schema(SharedSchema):
             layers.append(self.layer(self.num_hidden_layers + i, sees, extra))
         return [stack("mtp", "mtp", layers)] if layers else []
 
-    def architecture(self, prefix: str = "", sees: bool = False) -> Architecture:
+    def architecture(self, prefix: str, sees: bool = False) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         per_layer(self.compress_ratios[:n], n, "compress_ratios")
         layers = [self.layer(i, sees) for i in range(n)]

@@ -53,7 +53,7 @@ class Schema(ConfigSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, OWN, model_type="deepseek")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.projector_config.projector_type != "linear" or self.use_mla:
             raise UnsupportedError("a projector other than linear, or use_mla, is not known for DeepSeek-OCR")
         text = self.text_config.architecture(prefix)

@@ -17,6 +17,7 @@ BACKBONE = {"image_size": 518, "hidden_size": 384, "num_attention_heads": 6}
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     inert_keys = ("head_in_index", "depth_estimation_type", "max_depth", "backbone", "use_pretrained_backbone", "use_timm_backbone",
                   "backbone_kwargs")  # fmt: skip
@@ -62,7 +63,7 @@ class Schema(TowerSchema):
         sides = ((wide // 2, wide, 3), (inner, wide // 2, 3), (1, inner, 1))
         return [t for i, (a, b, k) in enumerate(sides, 1) for t in conv(f"head.conv{i}", a, b, k, k, role="head")]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
     def encoders(self) -> tuple[Encoder, ...]:

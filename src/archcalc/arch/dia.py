@@ -54,6 +54,7 @@ class DiaDecoder(DiaHalf):
     """The decoder of Dia.
     Source: transformers 5.24, models/dia/modeling_dia.py (`DiaDecoder`) and configuration_dia.py (defaults)."""
 
+    prefix = "model.decoder"
     name = "dia_decoder"
 
     vocab_size: Size = 1028
@@ -80,7 +81,7 @@ class DiaDecoder(DiaHalf):
         norms = [rms_norm(name, self.hidden_size) for name in ("pre_sa_norm", "pre_ca_norm", "pre_mlp_norm")]
         return make_layer(self.attention(), self.ffn(), norms, mixer_name="self_attention", extra=self.cross())
 
-    def architecture(self, prefix: str = "model.decoder") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         rows = self.vocab_size * self.num_channels
         facts = self.facts(vocab_size=rows, attention=f"{self.facts().attention} + cross-attention", head_dim=self.head_dim)
         return decoder(
@@ -95,7 +96,7 @@ class Schema(ConfigSchema):
     encoder_config: Annotated[DiaEncoder, nested("dia_encoder", fixed=True), DEFAULT]
     decoder_config: Annotated[DiaDecoder, nested("dia_decoder", fixed=True), DEFAULT]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         e, a = self.encoder_config, self.decoder_config.architecture(join(prefix, "decoder"))
         root = join(prefix, "encoder")
         outside = prefixed(root, (table("embedding", e.vocab_size, e.hidden_size), rms_norm("norm", e.hidden_size)))

@@ -15,13 +15,14 @@ ABSENT = "absent_class"
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("parts",)
     own_heads: ClassVar[bool] = True
     language = False
 
     parts: dict[str, dict[str, Any]]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         from archcalc.arch import adapter_name, parse
 
         gone = {name: config[ABSENT] for name, config in self.parts.items() if ABSENT in config}

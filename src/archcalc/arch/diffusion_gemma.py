@@ -48,7 +48,7 @@ class Schema(ConfigSchema):
         yield rms_norm("pre_norm", text.hidden_size)
         yield from GatedFeedForward(text.hidden_size, text.intermediate_size, text.hidden_act).tensors()
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         encoder = join(prefix, "encoder")
         text = self.text_config.architecture(join(encoder, "language_model"))
         groups, stacks = self.vision_config.tower(join(encoder, "vision_tower"))

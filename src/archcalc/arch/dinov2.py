@@ -20,6 +20,7 @@ from archcalc.model import Architecture, Tensor, stack
 
 
 class Schema(TowerSchema):
+    prefix = ""
     inert_keys = (
         "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
     )  # fmt: skip
@@ -71,7 +72,7 @@ class Schema(TowerSchema):
         # The class token beside the mean of the patches.
         return linear("classifier", labels_of(self.model_extra or {}), 2 * self.hidden_size, "head", bias=True)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         named = self.class_name()
         return super().architecture(self.root if named.endswith("Classification") else "")
 

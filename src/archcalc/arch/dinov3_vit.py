@@ -16,6 +16,7 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     inert_keys = (
         "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
@@ -61,5 +62,5 @@ class Schema(TowerSchema):
         layers = stack(join(prefix, "model.layer"), "vision", [self.layer()] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside) if prefix else outside)], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")

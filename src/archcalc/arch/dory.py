@@ -93,7 +93,7 @@ class Schema(WindowedSchema):
         loops = f"{max(self.variants())} passes through {sum(n > 1 for n in self.variants())} of {self.num_hidden_layers} layers"
         return {"norm": "L2 (pre + post, no weights)", "more": (("attention output", "gated by its input"), ("recurrence", loops))}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, scale = (
             super().architecture(prefix),
             Tensor("lm_head.logit_scale", (self.vocab_size,), "head", Shard(0, self.vocab_size)),

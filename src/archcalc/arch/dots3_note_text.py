@@ -41,7 +41,7 @@ class Schema(NoteSchema):
         ]  # fmt: skip
         return make_layer(attention, ffn, beside)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, kinds, sparse = self.num_hidden_layers, self.kinds(), self.sparse()
         order = list(zip(kinds, self.dims(kinds), sparse, strict=True))
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}
@@ -56,6 +56,4 @@ class Schema(NoteSchema):
             more=(*self.more(), ("output gate", "one a head")),
         )
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder(
-            [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=norm
-        )
+        return decoder([built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -59,7 +59,7 @@ class Schema(AloneSchema):
     def bare(self, named: str) -> bool:
         return False
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super(AloneSchema, self).architecture(_ROOTS.get(self.class_name(), self.root))
 
     def encoders(self) -> tuple[Encoder, ...]:

@@ -19,5 +19,5 @@ class Schema(qwen2.Schema):
     own_heads: ClassVar[bool] = True
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen2.Schema.inert_keys, "mask_token_id", "full_attn_implementation")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

@@ -20,6 +20,7 @@ from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     core_keys = tuple(key for key in DecoderSchema.core_keys if key != "num_hidden_layers")
     inert_keys = (
         "attention_bias", "mlp_bias", "max_window_layers", "pretraining_tp", "sliding_window", "use_sliding_window",
@@ -42,7 +43,7 @@ class Schema(DecoderSchema):
             norms if first else (rms_norm("input_layernorm", h), *norms),
         )
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         vocab, h = self.vocab_size, self.hidden_size
         plain = self.layer(first=False)
         layers = [self.layer(first=not self.normed), *[plain] * (self.num_hidden_layers - 1)]

@@ -32,6 +32,8 @@ class Eagle(ConfigSchema):
 
 
 class Schema(DecoderSchema):
+    prefix = ""
+
     inert_keys: ClassVar[tuple[str, ...]] = (
         "attention_bias", "mlp_bias", "decoder_sparse_step", "max_window_layers", "norm_before_residual", "norm_output",
         "original_max_position_embeddings", "pretraining_tp", "sliding_window", "target_model_type", "tie_word_embeddings",
@@ -94,7 +96,7 @@ class Schema(DecoderSchema):
             )
         return "midlayer", [self.layer(first=True)], (("midlayer.{}.", "midlayer."),)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         vocab, h = self.draft_vocab_size or self.vocab_size, self.hidden_size
         where, layers, renames = self.stacked()
         head = linear("lm_head", vocab, h, "head", shard=Shard(0, vocab))

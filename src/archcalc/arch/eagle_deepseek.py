@@ -30,7 +30,9 @@ def _drafted(a: Architecture, outside: Iterable[Tensor]) -> Architecture:
 
 
 class Schema(deepseek_v3.Schema):
-    def architecture(self, prefix: str = "") -> Architecture:
+    prefix = ""
+
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, 2 * h, "other"), rms_norm("enorm", h), rms_norm("hnorm", h))
         return _drafted(super().architecture(prefix), outside)
@@ -40,9 +42,10 @@ class EagleMistralLarge3(deepseek_v3.Schema):
     """EAGLE for Mistral Large 3: layers of DeepSeek-V3's structure over one projection without a bias.
     Source: vLLM 0.33, models/mistral_large_3_eagle.py (`EagleMistralLarge3Model`); SGLang 0.5.23, srt/models/mistral_large_3_eagle.py."""
 
+    prefix = ""
     name = "eagle_mistral_large3"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other"))
 
@@ -51,11 +54,12 @@ class EagleLlama4(llama4_text.Schema):
     """EAGLE with Llama 4's dense layers.
     Source: vLLM 0.33, models/llama4_eagle.py (`LlamaModel`, which takes no layer of experts)."""
 
+    prefix = ""
     name = "eagle_llama4"
 
     moe_layers: list[Count] | None = Field(default=[])
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other"))
 
@@ -64,9 +68,10 @@ class EagleCohere(cohere.Schema):
     """EAGLE with Cohere's layers; the projection has a bias.
     Source: vLLM 0.33, models/cohere_eagle.py (`CohereEagleModel`)."""
 
+    prefix = ""
     name = "eagle_cohere"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other", bias=True))
 
@@ -75,12 +80,13 @@ class EagleMinicpm(minicpm.Schema):
     """EAGLE with MiniCPM's layers: token and hidden state have a norm each before they are joined.
     Source: vLLM 0.33, models/minicpm_eagle.py (`EagleMiniCPMModel`)."""
 
+    prefix = ""
     name = "eagle_minicpm"
 
     def decoder_options(self) -> dict[str, Any]:
         return {"layers_name": "eagle_layers"}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, 2 * h, "other"), rms_norm("input_norm1", h), rms_norm("input_norm2", h))
         return _drafted(super().architecture(prefix), outside)

@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Group, Layer
 
 
 class Schema(TextSchema):
+    prefix = ""
     inert_keys = (*TextSchema.inert_keys, "tie_word_embeddings")
 
     hidden_size: Size = 512
@@ -55,7 +56,7 @@ class Schema(TextSchema):
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         return make_layer(self.attention(window, dim, kv_heads, False), ffn, extra)._replace(caches=())
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, width = self.hidden_size, self.num_hidden_layers, self.hidden_size_per_layer_input
         order = [(window, *heads) for window, heads in zip(self.windows(), self.heads(), strict=True)]
         layers = {what: self.layer(*what) for what in dict.fromkeys(order)}

@@ -4,7 +4,6 @@ Source: transformers 5.24, models/encoder_decoder/modeling_encoder_decoder.py an
 ties its head; the encoder is its type's model without a head).
 """
 
-from inspect import signature
 from typing import Annotated, ClassVar
 
 from archcalc.arch._bert import BertSchema
@@ -18,6 +17,7 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("encoder", "decoder")
     inert_keys = ("tie_word_embeddings", "tie_encoder_decoder")
     own_heads: ClassVar[bool] = True
@@ -30,12 +30,12 @@ class Schema(ConfigSchema):
         if not isinstance(encoder, BertSchema):
             kind = type_of(encoder)
             raise UnsupportedError(f"encoder.model_type is {kind}: archcalc knows BERT and its relatives there")
-        return encoder.model_copy(update={"architectures": [f"{encoder.name.replace('_', '')}Model"]}).architecture()
+        return encoder.model_copy(update={"architectures": [f"{encoder.name.replace('_', '')}Model"]}).standalone()
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         name = join(prefix, "decoder")
         # Below it, the decoder's tensors are called as in its own type.
-        root: str = signature(type(self.decoder).architecture).parameters["prefix"].default
+        root = self.decoder.prefix
         text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
         encoder = under(self.bare(), join(prefix, "encoder"))
         groups = [group("other", g.tensors) for g in encoder.groups]

@@ -65,7 +65,7 @@ class Schema(ernie4_5.Schema):
             outside += linear(f"{prefix}.mtp_linear_proj.{i}", h, 2 * h, "other")
         return [stack(f"{prefix}.mtp_block", "mtp", [self.layer(None, False, 0)] * n)], [group("mtp", outside)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks, groups = self.mtp(prefix)
         return a._replace(stacks=(*a.stacks, *stacks), groups=(*a.groups, *groups))

@@ -16,6 +16,7 @@ from archcalc.model import Architecture, Group, Layer, Shard, Tensor
 
 
 class Schema(BiasedSchema):
+    prefix = "esmc"
     inert_keys = ("mask_token_id", "classifier_dropout")
     qk_norm = "full"
     layer_norms = True
@@ -48,7 +49,7 @@ class Schema(BiasedSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"head": "lm_head.decoder"}
 
-    def architecture(self, prefix: str = "esmc") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         # Its head is tied to nothing.
         untied = self.model_copy(update={"tie_word_embeddings": False})
         a, h, v = super(Schema, untied).architecture(prefix), self.hidden_size, self.vocab_size

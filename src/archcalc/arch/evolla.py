@@ -93,7 +93,7 @@ class Schema(llama.Schema):
         yield from layer_norm("norm", self.hidden_size)
         yield from linear("protein_projector", self.hidden_size, wide, "other", bias=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         count, protein = self.num_hidden_layers, self.protein_encoder_config or SaProt()
         step = max(count // self.aligner_num_add_layers, 1)
         reading = [i for i in range(count) if (i + 1) % step == 0]

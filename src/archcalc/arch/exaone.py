@@ -14,6 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(BiasedSchema):
+    prefix = "transformer"
     norms = ("ln_1", "ln_2")
     last_norm = "ln_f"
     mixer_name = "attn.attention"
@@ -43,5 +44,5 @@ class Schema(BiasedSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

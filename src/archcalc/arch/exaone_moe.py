@@ -42,7 +42,7 @@ class Schema(exaone4.Schema):
             correction_bias="gate.e_score_correction_bias",
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         mtp = [self.layer(None, False, 0)] * self.num_nextn_predict_layers
         stacks, groups = apart(mtp, self.hidden_size)

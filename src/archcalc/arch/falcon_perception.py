@@ -26,6 +26,7 @@ def boxes(name: str, dim: int, feature: int, wide: int, out: int) -> Iterator[Te
 
 
 class Schema(PlainSchema):
+    prefix = ""
     inert_keys = ("eos_id", "img_id", "img_end_id", "img_start_id", "img_row_sep_id")
     norms = ()
     mixer_name = "attention"
@@ -75,7 +76,7 @@ class Schema(PlainSchema):
             yield from linear("proj_segm.pixel_layer", self.segm_out_dim, h, "head")
             yield from conv("conv_segm", self.segm_out_dim, h, 3, 3)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, patch = super().architecture(prefix), self.temporal_patch_size * self.spatial_patch_size**2 * self.channel_size
         ocr = "FalconOCRForCausalLM" in (self.architectures or ())
         heads = self.perception() if (not ocr if self.perception_heads is None else self.perception_heads) else ()

@@ -26,7 +26,7 @@ class Schema(VisionSchema):
 
     def text(self, prefix: str) -> Architecture:
         # With both halves, whatever class the nested config names.
-        text = self.text_config.model_copy(update={"architectures": None}).architecture()
+        text = self.text_config.model_copy(update={"architectures": None}).standalone()
         old, new = "model.", f"{prefix}.{self.text_name}."
 
         def below(t: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class Schema(DecoderSchema):
             attention, GatedFeedForward(h, self.intermediate_size, self.hidden_act), (rms_norm(norm, h) for norm in NORMS)
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         heads, h, n = self.num_attention_heads, self.hidden_size, self.num_hidden_layers
         # The reference implementation rejects such a width although head_dim does not depend on it.
         divided(h, heads, "hidden_size", "num_attention_heads")

@@ -29,7 +29,7 @@ class Schema(ConfigSchema):
     vision_config: Annotated[SiglipVision, nested("siglip_vision_model"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag | None = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
         name, wide = f"{prefix}.multi_modal_projector", self.vision_config.hidden_size

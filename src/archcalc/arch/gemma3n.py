@@ -35,7 +35,7 @@ class Schema(ConfigSchema):
     audio_config: Annotated[Audio, nested("gemma3n_audio"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag | None = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         hidden = text.facts.hidden_size
         vision, vision_stacks = self.vision_config.tower(f"{prefix}.vision_tower")

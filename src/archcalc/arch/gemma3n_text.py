@@ -61,7 +61,7 @@ class Schema(DecoderSchema):
         ffn = GatedFeedForward(h, intermediate, self.hidden_act)
         return make_layer(attention, ffn, (rms_norm(norm, h) for norm in NORMS), extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         heads, h, n, width = self.num_attention_heads, self.hidden_size, self.num_hidden_layers, self.hidden_size_per_layer_input
         # The reference implementation rejects such a width although head_dim does not depend on it.
         divided(h, heads, "hidden_size", "num_attention_heads")

@@ -30,7 +30,7 @@ class Schema(ConfigSchema):
         """Whether the head is the embedding, or None where there is no head."""
         return self.tie_word_embeddings
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(join(prefix, "language_model"))
         groups: list[Group] = []
         stacks: list[Stack] = []
@@ -50,6 +50,7 @@ class EmbeddingGemma2(Schema):
     Source: transformers 5.23, models/embedding_gemma2/modeling_embedding_gemma2.py and configuration_embedding_gemma2.py (defaults: no
     tower unless its config is there)."""
 
+    prefix = ""
     name = "embedding_gemma2"
     inert_keys = ("tie_word_embeddings", "eoa_token_index")
 
@@ -58,5 +59,5 @@ class EmbeddingGemma2(Schema):
     def tied(self) -> bool | None:
         return None
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

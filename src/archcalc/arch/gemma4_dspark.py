@@ -36,6 +36,7 @@ def _corrects(s: Schema | K3Dspark, vocab: int) -> Iterator[Tensor]:
 
 
 class Schema(gemma4_text.Schema):
+    prefix = ""
     inert_keys = (
         *gemma4_text.Schema.inert_keys, "block_size", "mask_token_id", "draft_vocab_size", "num_anchors", "markov_head_type",
     )  # fmt: skip
@@ -46,7 +47,7 @@ class Schema(gemma4_text.Schema):
     enable_confidence_head: Flag = False
     confidence_head_with_markov: Flag = False
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, len(self.target_layer_ids) * h, "other"), rms_norm("hidden_norm", h))
         return _headless(super().architecture(prefix), outside, _corrects(self, self.vocab_size))
@@ -56,6 +57,7 @@ class K3Dspark(deepseek_v3.Schema):
     """DSpark with DeepSeek-V3's dense layers, for Kimi K3.
     Source: vLLM 0.33, models/kimi_k3/nvidia/dspark_mla.py (`K3DSparkModel`) and transformers_utils/configs/k3_dspark.py."""
 
+    prefix = ""
     name = "k3_dspark"
     inert_keys = (
         *deepseek_v3.Schema.inert_keys, "target_layer_ids", "draft_vocab_size", "mask_token_id", "block_size", "logit_scale",
@@ -71,7 +73,7 @@ class K3Dspark(deepseek_v3.Schema):
     def sparse(self) -> list[bool]:
         return [False] * self.num_hidden_layers
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         for key in ("mla_use_nope", "mla_use_output_gate", "mla_use_qk_norm", "dspark_bonus_anchor"):
             if (self.model_extra or {}).get(key):

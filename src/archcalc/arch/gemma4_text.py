@@ -66,7 +66,7 @@ class Schema(TextSchema):
         )
         return make_layer(attention, both, extra, ffn_name="")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, width, first = self.hidden_size, self.num_hidden_layers, self.per_layer_width(), self.first_shared()
         kinds, heads = self.kinds(), self.heads()
         order = [(window, i >= first, *heads[i]) for i, window in enumerate(self.windows())]

@@ -69,7 +69,7 @@ class Schema(ConfigSchema):
     audio_config: Audio | None = None
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         hidden, groups = text.facts.hidden_size, list[Group]()
         if self.vision_config is not None:

@@ -98,7 +98,7 @@ class Schema(deepseek_v3.Schema):
             made = make_layer(self.attention(), ffn, norms, extra=(*extra, *(gate if self.gated_attention else ())))
         return made._replace(tensors=tuple(self.gates(made.tensors)))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         groups = (g._replace(tensors=tuple(self.gates(g.tensors))) for g in a.groups)
         lines = sum(self.indexers())

@@ -18,6 +18,7 @@ from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     reads_head_dim = False
     core_keys = ()
     inert_keys = ("position_embedding_type", "classifier_dropout")
@@ -32,7 +33,7 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 1024
     num_image_with_embedding: Layers | None = None
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, rows, wide, below = self.hidden_size, self.vocab_size, self.vision_config.hidden_size, join(prefix, "git")
         layer = bert_layer(h, self.num_attention_heads, self.intermediate_size, self.hidden_act, inner="self")
         kind: Kind = "tied" if self.tie_word_embeddings else "param"

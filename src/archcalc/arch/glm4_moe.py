@@ -60,7 +60,7 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         return make_layer(attention, experts, norms, extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, mtp = self.hidden_size, self.num_hidden_layers, self.mtp_layers
         dense = min(self.first_k_dense_replace, n)
         layers = [self.layer(False)] * dense + [self.layer(True)] * (n - dense)
@@ -73,9 +73,7 @@ class Schema(DecoderSchema):
             moe=moe if dense < n else None,
             more=(("QK-norm", "RMSNorm per head" if self.use_qk_norm else "none"),),
         )
-        return decoder(
-            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind)
 
 
 class Glm4vMoeText(Schema):

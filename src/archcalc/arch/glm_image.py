@@ -40,7 +40,7 @@ class GlmImageText(glm4v_text.Schema):
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, rows = super().architecture(prefix), self.vision_vocab_size
         return a._replace(
             groups=tuple(

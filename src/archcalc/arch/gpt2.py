@@ -25,6 +25,7 @@ def alias(*names: str, default: int) -> int:
 
 
 class Schema(ConfigSchema):
+    prefix = "transformer"
     core_keys = ("n_embd", "n_layer", "n_head", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "n_ctx", "n_special", "predict_special_tokens", "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx",
@@ -47,7 +48,7 @@ class Schema(ConfigSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.add_cross_attention:
             raise UnsupportedError("add_cross_attention is true: GPT-2 as a decoder over an encoder is not modelled")
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
@@ -93,5 +94,5 @@ class Nanogpt(Schema):
     transposed = False
     activation_function: str = "gelu"
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return Schema.architecture(self.model_copy(update={"n_positions": self.block_size}), prefix)

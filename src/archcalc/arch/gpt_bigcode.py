@@ -64,7 +64,7 @@ class Schema(ClassicSchema):
             yield from prefixed("crossattention", cross.tensors())
             yield from self.norm("ln_cross_attn")
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.add_cross_attention and self.multi_query:
             raise UnsupportedError("add_cross_attention is true with multi_query: the reference implementation has no such layer")
         return super().architecture(prefix)

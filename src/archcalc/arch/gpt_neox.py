@@ -15,6 +15,7 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
+    prefix = "gpt_neox"
     reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = ("rotary_emb_base",)
     layer_norms = True
@@ -59,7 +60,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embed_in", "head": self.head, "renames": ((f"{self.head}.", "embed_out."),)}
 
-    def architecture(self, prefix: str = "gpt_neox") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 
@@ -73,6 +74,6 @@ class GptNeoxRewardModel(Schema):
     def decoder_options(self) -> dict[str, Any]:
         return {**super().decoder_options(), "head": "", "renames": ()}
 
-    def architecture(self, prefix: str = "gpt_neox") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(groups=(*a.groups, group("head", linear("out_proj", 1, self.hidden_size, "head", bias=True))))

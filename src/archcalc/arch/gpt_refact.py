@@ -40,7 +40,7 @@ class Schema(gpt2.Schema):
 
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
         wide = -(-int(2 * 4 * h / 3) // _MULTIPLE) * _MULTIPLE

@@ -14,6 +14,7 @@ from archcalc.model import ROPE, Architecture, Position
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     reads_head_dim = False
     inert_keys = ("n_ctx", "rotary", "scale_attn_weights")
     norms = ("ln_1",)
@@ -59,7 +60,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h", "head_bias": True}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 

@@ -11,7 +11,7 @@ from archcalc.model import Architecture
 class Schema(llama.Schema):
     whole_heads = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 

@@ -35,7 +35,7 @@ class Schema(VisionSchema):
             yield from linear("density_router.fc1", inner, wide, "other", bias=True)
             yield from linear("density_router.fc2", 1, inner, "other", bias=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.vision_config.out_hidden_size != a.facts.hidden_size:
             key = "vision_config.out_hidden_size"

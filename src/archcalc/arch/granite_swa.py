@@ -28,5 +28,5 @@ class Schema(granitemoe_swa.Schema):
     def moe(self) -> None:
         return None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(renames=())

@@ -67,7 +67,7 @@ class Schema(DecoderSchema):
             self.num_local_experts, self.num_experts_per_tok, int(self.shared() > 0), self.num_hidden_layers, self.intermediate_size
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         windows = self.windows()
         built = {window: self.layer(window) for window in set(windows)}
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)

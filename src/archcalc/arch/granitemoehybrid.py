@@ -50,7 +50,7 @@ class Schema(Mamba2Schema):
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias, bias, rope=rope)
         return make_layer(attention, ffn, norms, ffn_name="")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h, experts = self.num_hidden_layers, self.hidden_size, self.num_local_experts
         kinds = known_kinds([LINEAR] * n if self.layer_types is None else self.layer_types, "layer_types", LINEAR, FULL)
         per_layer(kinds, n, "layer_types")

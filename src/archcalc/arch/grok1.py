@@ -32,7 +32,7 @@ class Schema(DecoderSchema):
     residual_moe: Flag = False
     sliding_window_size: int = -1
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.sliding_window_size > 0:
             raise UnsupportedError(f"sliding_window_size is {self.sliding_window_size}: Grok with windows is not modelled")
         h, n, width = self.hidden_size, self.num_hidden_layers, self.moe_intermediate_size or self.intermediate_size

@@ -16,6 +16,7 @@ from archcalc.model import Architecture
 
 
 class Schema(DecoderSchema):
+    prefix = "model.transformer"
     inert_keys = (
         "alibi", "alibi_bias_max", "attention_dropout", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv",
         "embedding_dropout", "flash_attention", "init_cutoff_factor", "init_device", "init_fn", "init_std", "low_cpu_fsdp", "precision",
@@ -57,7 +58,7 @@ class Schema(DecoderSchema):
             if other:
                 raise UnsupportedError(f"{key} is not what the published models of OLMo 1 have: archcalc knows those alone here")
 
-    def architecture(self, prefix: str = "model.transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         self.refuse()
         h, n = self.hidden_size, self.num_attention_heads
         # The stated width is that of gate and up together.

@@ -78,7 +78,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"extra": [Tensor("z_L_init", (self.hidden_size,), "other")]}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if (times := self.H_cycles * self.L_cycles) > MOST_PASSES:
             raise ConfigError(f"H_cycles x L_cycles is {times:,}: no model passes so often", "correct one of the two", "H_cycles")
         low = self.passes("L_module", times, prefix)

@@ -21,7 +21,7 @@ class Schema(hunyuan_v1_moe.Schema):
     vit_type: str | None = None
     vit_path: str | None = None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         for key in ("use_cla", "use_mla", "vit_type", "vit_path"):
             if getattr(self, key):
                 raise UnsupportedError(f"{key} is {getattr(self, key)}: of this form archcalc knows Hunyuan-A13B, which has it off")

@@ -65,7 +65,7 @@ class Schema(DecoderSchema):
             )  # fmt: skip
         return make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)), extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         kinds = sparse_layers(self.mlp_layer_types, [i > 0 for i in range(n)])
         built = {sparse: self.layer(sparse) for sparse in set(kinds)}

@@ -86,7 +86,7 @@ class Schema(LatentSchema):
         layers = [self.layer(True, True, mtp=True)] * max(stated - 1, 1) if stated else []
         return [stack(f"{prefix}.mtp_layers", "mtp", layers)] if layers else []
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         known_kinds(per_layer(self.layer_types or [INDEXED] * n, n, "layer_types"), "layer_types", INDEXED)
         ffns = sparse_layers(self.mlp_layer_types, [i > 0 for i in range(n)])

@@ -65,7 +65,7 @@ class Schema(DecoderSchema):
         yield from prefixed("mlp", GatedFeedForward(h, self.intermediate_size, self.hidden_act).tensors())
         yield from (rms_norm(name, h) for name in ("input_layernorm", "post_attention_layernorm"))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, dim, more = self.hidden_size, self.num_attention_heads, self.head_size, self.additional_vocab_size
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)

@@ -39,7 +39,7 @@ class Schema(VisionSchema):
     def tied(self, text: Architecture) -> bool:
         return False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.vision_config.text_hidden_size != a.facts.hidden_size:
             key = "vision_config.text_hidden_size"

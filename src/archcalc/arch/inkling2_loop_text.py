@@ -60,7 +60,7 @@ class Schema(inkling2_text.Schema):
                 gates += (t._replace(dtype="F32") for t in linear(f"{name}_message_gate.{gate}", h, rank, "other"))
         return layer._replace(tensors=(*layer.tensors, *gates), caches=layer.caches * passes, attends=layer.attends * passes)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         start, end, block = self.loop_layer_index_start, self.loop_layer_index_end, self.n_layers_per_attn_res_block
         for key, value in (("loop_layer_index_start", start), ("loop_layer_index_end", end)):
             if value % block or not start < end <= self.num_hidden_layers:

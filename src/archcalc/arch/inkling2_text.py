@@ -82,7 +82,7 @@ class Schema(RelativeSchema):
         layer = make_layer(self.attention(kind), experts, beside)
         return layer._replace(tensors=tuple(map(called, layer.tensors)))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         kinds = self.known([HYBRID_SLIDING if (i + 1) % 6 else HYBRID for i in range(n)])
         order = [(kind, i == 0) for i, kind in enumerate(kinds)]

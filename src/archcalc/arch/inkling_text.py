@@ -76,7 +76,7 @@ class Schema(RelativeSchema):
         chain = [Group("mtp", (rms_norm(f"{prefix}.mtp.chain_norm", h),))] if n and self.chain_hidden_post_norm else []
         return [stack(f"{prefix}.mtp.layers", "mtp", [built[kind] for kind in kinds])] if n else [], chain
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, local = self.num_hidden_layers, self.local_layer_ids
         sliding = [(i + 1) % 6 > 0 if local is None else i in local for i in range(n)]
         kinds = self.known([HYBRID_SLIDING if slides else HYBRID for slides in sliding])

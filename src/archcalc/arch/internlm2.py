@@ -38,7 +38,7 @@ class Schema(PlainSchema):
         reward = "InternLM2ForRewardModel" in (self.architectures or ())
         return {"embed": "tok_embeddings", "head": "" if reward else "output"}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.decoder_options()["head"]:
             return a

@@ -49,7 +49,7 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
             )
         return number or self.head_size // 2
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, n = super().architecture(prefix), self.frequencies()
         if not n:
             return a
@@ -65,6 +65,6 @@ class Schema(qwen3_5.Schema):
     text_config: Annotated[ConfigSchema, nested("interns1_pro_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("interns1_pro_vision", fixed=True), Field(default={}, validate_default=True)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what reads time series is not counted"))

@@ -42,7 +42,7 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
         visits = -(-self.num_hidden_layers // self.num_blocks) * t.experts.active
         return t._replace(experts=Experts(t.experts.total, min(visits, t.experts.total)))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks: list[Stack] = []
         banks: list[Tensor] = []
@@ -72,6 +72,6 @@ class Schema(qwen3_5.Schema):
     text_config: Annotated[ConfigSchema, nested("interns2_mobius_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "interns2_mobius"), Field(default={}, validate_default=True)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what reads time series is not counted"))

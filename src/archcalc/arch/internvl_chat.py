@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("llm_config", "vision_config")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "dynamic_image_size", "force_image_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
@@ -30,8 +31,8 @@ class Schema(ConfigSchema):
     vision_config: Annotated[InternVit, nested("intern_vit_6b", "InternVisionModel")]
     downsample_ratio: float = Field(0.5, gt=0, le=1)
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text = under(self.llm_config.architecture(), "language_model")
+    def architecture(self, prefix: str) -> Architecture:
+        text = under(self.llm_config.standalone(), "language_model")
         groups, stacks = self.vision_config.tower("vision_model")
         joined, hidden = self.vision_config.hidden_size * int(1 / self.downsample_ratio) ** 2, text.facts.hidden_size
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, hidden, hidden)))
@@ -58,7 +59,7 @@ class H2ovlChat(Schema):
 
     name = "h2ovl_chat"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 
@@ -68,7 +69,7 @@ class NvlmD(Schema):
 
     name = "nvlm_d"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         joined, hidden = self.vision_config.hidden_size * int(1 / self.downsample_ratio) ** 2, a.facts.hidden_size
         inner = a.facts.intermediate_size or hidden
@@ -83,5 +84,5 @@ class SkyworkChat(Schema):
 
     name = "skywork_chat"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

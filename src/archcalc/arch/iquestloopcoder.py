@@ -33,7 +33,7 @@ class Schema(llama.Schema):
         )
         return stack(join(prefix, "gate_projections"), "other", [make_layer(None, None, tuple(gate))] * self.num_hidden_layers)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(map(self.looped, s.kinds))) for s in a.stacks)
         more = (

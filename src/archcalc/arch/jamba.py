@@ -66,7 +66,7 @@ class Schema(DecoderSchema):
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, rope=False)
         return make_layer(attention, ffn, norms, ffn_name="feed_forward")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         for what in ("attn", "expert"):
             period, offset = getattr(self, f"{what}_layer_period"), getattr(self, f"{what}_layer_offset")

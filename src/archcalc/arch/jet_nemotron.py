@@ -72,7 +72,7 @@ class Schema(DecoderSchema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return make_layer(self.mixer(kind), GatedFeedForward(h, self.intermediate_size, self.hidden_act), norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds = per_layer(self.layer_types, self.num_hidden_layers, "layer_types")
         built = {kind: self.layer(kind) for kind in dict.fromkeys(kinds)}
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)

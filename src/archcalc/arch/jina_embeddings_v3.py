@@ -63,7 +63,7 @@ class JinaColbertV2(Schema):
 
     colbert_dim: Size = named(128, "colbert_dim", "dim", "projection_dim")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         head = _heads.Head(lambda s: linear("linear", self.colbert_dim, s.width, "head"))
         a = self.built(head, _heads.Sizes(self.colbert_dim, self.hidden_size, {}), prefix)
         return a._replace(facts=a.facts._replace(more=(("head", f"vectors of {self.colbert_dim}"),)))

@@ -32,7 +32,7 @@ class Schema(qwen3.Schema):
 
     embedding_size: Size = 512
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, half = self.hidden_size, self.hidden_size // 2
         tensors = (*linear("projector.0", half, h, "head"), *linear("projector.2", self.embedding_size, half, "head"))
         return headed(super().architecture(prefix), tensors)
@@ -45,7 +45,7 @@ class JinaVlReranker(qwen2_vl.Schema):
     name = "jina_vl_reranker"
     own_heads: ClassVar[bool] = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         h = a.facts.hidden_size
         return headed(a, (*linear("score.0", h, h, "head", bias=True), *linear("score.2", 1, h, "head", bias=True)))
@@ -61,7 +61,7 @@ class VoyageQwen3(qwen3.Schema):
 
     num_labels: Size = 2048
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         a = a._replace(stacks=stacks, facts=a.facts._replace(attention=f"{a.facts.attention}, bidirectional"))
@@ -75,7 +75,7 @@ class LlamaWeighted(llama.Schema):
     name = "llama_weighted"
     own_heads: ClassVar[bool] = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, labels = self.hidden_size, labels_of(self.model_extra or {})
         weights = projector(("weights.fc.0", "weights.fc.2", "weights.fc.4"), (h, h, h, labels // 2))
         score = linear("score", labels, h, "head")
@@ -86,6 +86,7 @@ class JinaEmbeddingsV5(qwen3.Schema):
     """Jina Embeddings v5: Qwen 3, or EuroBERT where `is_decoder` is false, whose hidden states are the vectors.
     Source: vLLM 0.33, models/jina.py (`JinaEmbeddingsV5Model`; a task's LoRA adapter, stored beside, is merged into the weights)."""
 
+    prefix = ""
     name = "jina_embeddings_v5"
     own_heads: ClassVar[bool] = True
     inert_keys = (*qwen3.Schema.inert_keys, "task_names", "jina_task", "matryoshka_dims", "truncate_dim", "is_decoder", "pad_token")
@@ -96,7 +97,7 @@ class JinaEmbeddingsV5(qwen3.Schema):
             return {**config, "head_dim": int(config.get("hidden_size", 0)) // int(config["num_attention_heads"])}
         return config
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if (self.model_extra or {}).get("is_decoder") is False:
             stacks = (s._replace(kinds=tuple(map(_both_ways, s.kinds))) for s in a.stacks)

@@ -65,14 +65,15 @@ class Projector(ConfigSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("text_config", "vision_config", "projector_config")
 
     text_config: Annotated[ConfigSchema, nested("llama", "kanana-1.5-v", "kanana")]
     vision_config: Vision
     projector_config: Projector
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text = under(self.text_config.architecture(), join(prefix, "language_model"))
+    def architecture(self, prefix: str) -> Architecture:
+        text = under(self.text_config.standalone(), join(prefix, "language_model"))
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         groups.append(group("vision", prefixed(join(prefix, "abstractor"), self.projector_config.tensors())))
         return with_tower(text, groups, stacks)

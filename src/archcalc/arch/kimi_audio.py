@@ -47,6 +47,6 @@ class Schema(AudioSchema):
         yield from linear("layers.3", hidden, hidden, "other", bias=True)
         yield from layer_norm("layers.4", hidden)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what speaks is not counted, nor the detokenizer beside it"))

@@ -93,7 +93,7 @@ class Schema(kimi_linear.Schema):
         kind = LINEAR if isinstance(mixer, KimiDeltaAttention) else ""
         return self.finished(make_layer(mixer, ffn, self.extra_tensors(kind), extra=extra))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h = super().architecture(prefix), self.hidden_size
         if not self.attn_res_block_size:
             return a

@@ -54,7 +54,7 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         return make_layer(attention, experts, (rms_norm(norm, h) for norm in NORMS))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         kinds = [SLIDING if (i + 1) % 5 else FULL for i in range(n)] if self.layer_types is None else self.layer_types
         windows = attention_pattern(kinds, n, self.sliding_window)

@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(CompositeSchema):
+    prefix = ""
     text_name = "text_model"
 
     text_config: Annotated[Text, nested("kosmos_2_text_model", fixed=True), DEFAULT]
@@ -42,7 +43,7 @@ class Schema(CompositeSchema):
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         return [*groups, group("vision", prefixed(join(prefix, "image_to_text_projection"), self.projection()))], stacks
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
     def encoders(self) -> tuple[Encoder, ...]:

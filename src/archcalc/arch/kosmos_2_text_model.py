@@ -23,6 +23,7 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class Schema(PlainSchema):
+    prefix = ""
     reads_head_dim = False
     inert_keys = ("scale_embedding", "layerdrop")
     layer_norms = True
@@ -70,5 +71,5 @@ class Schema(PlainSchema):
     def more(self) -> dict[str, Any]:
         return {"position": SINUSOIDAL}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return head_below(super().architecture(join(prefix, "model")), prefix)

@@ -63,7 +63,7 @@ class Schema(GatedSchema):
             self.shared_expert_intermediate_size, correction_bias="gate.e_score_correction_bias", correction_kind="param",
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.moe_apply_router_weight_on_input:
             raise UnsupportedError("moe_apply_router_weight_on_input is true: the reference implementation has no such router")
         layers = self.layers()

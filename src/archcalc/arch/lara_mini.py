@@ -67,7 +67,7 @@ class Schema(DecoderSchema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return make_layer(self.mixer(kind), experts, norms, mixer_name="linear_attn" if kind == LINEAR else "self_attn")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, turn = self.num_hidden_layers, (LINEAR, SLIDING, LINEAR, FULL, SLIDING)
         stated = [turn[i % 5] for i in range(n)] if self.layer_types is None else per_layer(self.layer_types, n, "layer_types")
         kinds = known_kinds(stated, "layer_types", LINEAR, SLIDING, FULL)

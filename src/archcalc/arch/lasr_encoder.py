@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 
 class Schema(parakeet_encoder.Schema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     inert_keys = (*parakeet_encoder.Schema.inert_keys, "feed_forward_residual_weights", "conv_residual_weights", "batch_norm_momentum",
                   "subsampling_conv_stride", "subsampling_factor", "projection_hidden_size", "projection_bias")  # fmt: skip
@@ -55,7 +56,7 @@ class Schema(parakeet_encoder.Schema):
         layers = stack(join(prefix, "layers"), "audio", [self.layer()] * self.num_hidden_layers)
         return [group("audio", below(prefix, self.front()))], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
 

@@ -79,7 +79,7 @@ class Schema(DecoderSchema):
         conv = ShortConvolution(h, self.conv_tokens, self.conv_bias)
         return make_layer(conv, ffn, norms, mixer_name="conv", ffn_name="feed_forward")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds = self.kinds()
         built = {kind: self.layer(kind) for kind in set(kinds)}
         names = [LINEAR if kind == CONV else kind for kind in kinds]
@@ -100,7 +100,7 @@ class Lfm2Bidirec(Schema):
     name = "lfm2_bidirec"
     own_heads: ClassVar[bool] = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)

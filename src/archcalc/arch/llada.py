@@ -22,6 +22,8 @@ from archcalc.model import Architecture
 
 
 class Schema(DecoderSchema):
+    prefix = "model.transformer"
+
     inert_keys: ClassVar[tuple[str, ...]] = (
         *Olmo.inert_keys, "attention_layer_norm_with_affine", "input_emb_norm", "layer_norm_with_affine", "mask_token_id", "max_position",
         "mlp_ratio", "multi_query_attention",
@@ -41,7 +43,7 @@ class Schema(DecoderSchema):
     attention_layer_norm: Flag = False
     block_type: Literal["llama"] = "llama"
 
-    def architecture(self, prefix: str = "model.transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.attention_layer_norm or self.include_bias:
             key = "attention_layer_norm" if self.attention_layer_norm else "include_bias"
             raise UnsupportedError(f"{key} is true: no published LLaDA has it, and archcalc does not model it")

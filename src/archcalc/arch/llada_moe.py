@@ -51,5 +51,5 @@ class Schema(PlainSchema):
     def more(self) -> dict[str, Any]:
         return QK_NORM
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

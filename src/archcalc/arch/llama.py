@@ -22,7 +22,7 @@ class Schema(DecoderSchema):
     attention_bias: Flag = False
     mlp_bias: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, bias = self.hidden_size, self.attention_bias
         layer = make_layer(
             GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias=bias, output_bias=bias),
@@ -49,7 +49,7 @@ class Solar(Schema):
         "sliding_window",
     )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         more = ("skips", "hidden states of earlier layers mixed into later ones")
         return a._replace(facts=a.facts._replace(more=(*a.facts.more, more)))
@@ -61,7 +61,7 @@ class Kormo(Schema):
 
     name = "kormo"
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         renames = (
             (".input_layernorm.", ".pre_attention_layernorm."),
             (".post_attention_layernorm.", ".pre_mlp_layernorm."),
@@ -75,7 +75,7 @@ class Telechat3(Schema):
 
     name = "telechat3"
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 
@@ -86,5 +86,5 @@ class Teleflm(Schema):
     name = "teleflm"
     inert_keys = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

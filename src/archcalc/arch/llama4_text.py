@@ -63,7 +63,7 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         return make_layer(attention, experts, norms, ffn_name="feed_forward")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, step = self.num_hidden_layers, self.interleave_moe_layer_step
         moe = set(range(step - 1, n, step) if self.moe_layers is None else self.moe_layers).intersection(range(n))
         # Published configs write an empty list for the default pattern.

@@ -19,13 +19,11 @@ class Schema(llama.Schema):
 
     architectures: list[str] | None = None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
-        a = a._replace(
-            groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts
-        )
+        a = a._replace(groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts)
         if task_of(self.architectures) != "sequence":
             return unrooted(a)
         labels = labels_of(self.model_extra or {}, 1)

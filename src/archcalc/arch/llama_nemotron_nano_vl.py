@@ -26,8 +26,8 @@ class Schema(internvl_chat.Schema):
     vit_hidden_size: Size = 1280
     projector_hidden_size: Size = 4096
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text = under(self.llm_config.architecture(), "language_model")
+    def architecture(self, prefix: str) -> Architecture:
+        text = under(self.llm_config.standalone(), "language_model")
         groups, stacks = self.vision_config.tower("vision_model.radio_model.model")
         joined, inner = self.vit_hidden_size * int(1 / self.downsample_ratio) ** 2, self.projector_hidden_size
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, inner, text.facts.hidden_size)))
@@ -56,8 +56,8 @@ class LlamaNemotronVl(internvl_chat.Schema):
     projector_hidden_size: Size | None = None
     architectures: list[str] | None = None
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text = under(self.llm_config.architecture(), "language_model")
+    def architecture(self, prefix: str) -> Architecture:
+        text = under(self.llm_config.standalone(), "language_model")
         hidden = text.facts.hidden_size
         tower = self.vision_config.model_copy(update={"vision_use_head": False})
         groups, stacks = tower.tower("vision_model.vision_model")

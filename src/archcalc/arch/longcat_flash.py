@@ -64,7 +64,7 @@ class Schema(LatentSchema):
         )
         return [stack(f"{prefix}.mtp.layers", "mtp", [layer] * n)], [Group("mtp", outside)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, zero = self.hidden_size, self.zero_expert_num or 0
         n = self.num_layers if self.num_hidden_layers is None else divided(self.num_hidden_layers, 2, "num_hidden_layers", "two")
         dense = GatedFeedForward(h, self.intermediate_size, self.hidden_act)

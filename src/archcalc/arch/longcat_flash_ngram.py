@@ -34,7 +34,7 @@ class Schema(longcat_flash.Schema):
             yield Tensor(f"embedders.{i}.weight", (rows, wide), "embedding", Shard(0, rows), rows_read=1)
             yield from linear(f"post_projs.{i}", h, wide, "embedding")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         tables = group("embedding", prefixed(join(prefix, "ngram_embeddings"), self.ngrams()))
         said = ("n-grams", f"of 2 to {self.emb_neighbor_num} tokens, {self.emb_split_num} tables for each length")

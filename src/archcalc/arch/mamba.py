@@ -15,6 +15,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
+    prefix = "backbone"
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     # `d_inner` and its like are those of the first release.
     inert_keys: ClassVar[tuple[str, ...]] = (
@@ -57,7 +58,7 @@ class Schema(ConfigSchema):
             tied_embeddings=self.tie_word_embeddings, more=self.more(),
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "backbone") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         layer = make_layer(self.mixer(), None, (rms_norm("norm", h),), mixer_name="mixer")
         facts = self.facts("Mamba-2" if self.name == "mamba2" else "Mamba")

@@ -58,7 +58,7 @@ class Schema(mimo_v2_flash.Schema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return mimo_v2_flash.without_query(make_layer(attention, ffn, norms))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         kinds = [SLIDING if slides else FULL for slides in per_layer(self.hybrid_layer_pattern, n, "hybrid_layer_pattern")]
         ffns = [bool(sparse) for sparse in per_layer(self.moe_layer_freq, n, "moe_layer_freq")]

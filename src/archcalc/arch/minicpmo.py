@@ -39,7 +39,7 @@ class Schema(minicpmv.Schema):
             raise UnsupportedError(f"version is {version}: of MiniCPM-o, 2.6, 4.0 and 4.5 are known")
         return flat(config, cls.inert_keys, model_type=minicpmv.TEXT[version])
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, audio = super().architecture(prefix), self.audio_config
         wide, hidden = audio.encoder_ffn_dim // 4, a.facts.hidden_size
         groups, stacks = audio.tower("apm")

@@ -48,7 +48,7 @@ class Schema(mixtral.Schema):
     def position(self) -> Position:
         return rope_label(self.model_extra or {})
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, kinds = self.hidden_size, self.kinds()
         built = {kind: self.of_kind(kind) for kind in set(kinds)}
         facts = self.facts()

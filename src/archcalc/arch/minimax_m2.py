@@ -39,7 +39,7 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True, routing="normalized")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, routed, active = self.hidden_size, self.num_hidden_layers, self.num_local_experts, self.num_experts_per_tok
         experts = MixtureOfExperts(
             h, self.intermediate_size, routed, active, self.hidden_act,

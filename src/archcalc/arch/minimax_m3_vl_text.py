@@ -48,7 +48,7 @@ class Schema(BlockSparseSchema):
         attention = GroupedQueryAttention(h, heads, kv_heads, dim, qk_norm="head", topk=topk)
         return make_layer(MixersTogether((("", attention), ("indexer", KeyIndex(h, index_heads, index_dim)))), ffn, norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         order = self.kinds()
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}
         chosen, sparse = sum(kind == SPARSE for kind, _ in order), sum(sparse for _, sparse in order)
@@ -91,7 +91,7 @@ class MinimaxM3(Schema):
     use_routing_bias: Flag = True
     attention_output_gate: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.attention_output_gate or not (self.use_qk_norm and self.use_routing_bias):
             raise UnsupportedError("MiniMax-M3 is known with use_qk_norm, with use_routing_bias and without attention_output_gate")
         return super().architecture(prefix)

@@ -22,7 +22,7 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 131072
     sliding_window: Size | None = 4096
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, window = self.hidden_size, self.sliding_window
         layer = make_layer(
             GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, window=window),
@@ -51,7 +51,7 @@ class Ministral3(Schema):
     max_position_embeddings: Tokens = 262144
     sliding_window: Size | None = None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = super().architecture(prefix)
         extra = self.model_extra or {}
         if not (extra.get("rope_parameters") or extra.get("rope_scaling")):

@@ -39,7 +39,7 @@ class Schema(ConfigSchema):
     spatial_merge_size: Size = 2
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
         wide, hidden = self.vision_config.hidden_size, text.facts.hidden_size

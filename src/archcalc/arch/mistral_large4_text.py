@@ -95,7 +95,7 @@ class Schema(IndexedSchema):
         kept = tuple(t for t in layer.tensors if not t.name.startswith("self_attn.kv_a_"))
         return layer._replace(tensors=kept, caches=layer.caches[1:], mixer=f"{layer.mixer}, shared KV")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         turned = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, self.num_hidden_layers, longer=True)
         e, sparse = self.experts(), self.sparse()
         keys = list(zip(turned, self.own_kv(), self.own_indexers(), sparse, strict=True))

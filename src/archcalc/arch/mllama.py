@@ -28,7 +28,7 @@ class Schema(ConfigSchema):
     text_config: Annotated[ConfigSchema, nested("mllama_text_model"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision, nested("mllama_vision_model"), Field(default={}, validate_default=True)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
         wide, hidden = self.vision_config.vision_output_dim, text.facts.hidden_size

@@ -37,7 +37,7 @@ class Schema(modernbert_decoder.Schema):
         h = self.hidden_size
         yield from prefixed("head", (*linear("dense", h, h, "head", bias=self.classifier_bias), *self.norm("norm")))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, task = super().architecture(prefix), task_of(self.architectures)
         body = tuple(g for g in a.groups if g.part != "head")
         facts = a.facts._replace(attention=a.facts.attention.replace("MHA", "MHA, bidirectional"))

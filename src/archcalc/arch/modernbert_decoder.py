@@ -79,7 +79,7 @@ class Schema(PlainSchema):
             "head_bias": self.decoder_bias, "final_norm": self.norm("final_norm"),
         }  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h = super().architecture(prefix), self.hidden_size
         head = (*linear("lm_head.dense", h, h, "head", bias=self.classifier_bias), *self.norm("lm_head.norm"))
         return a._replace(groups=(*a.groups, Group("head", head)))

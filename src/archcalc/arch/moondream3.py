@@ -73,6 +73,6 @@ class Schema(CompositeSchema):
         groups.append(group("vision", prefixed(f"{prefix}.vision.proj_mlp", projector(("fc1", "fc2"), widths))))
         return groups, stacks
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what points and draws boxes (region) is not counted"))

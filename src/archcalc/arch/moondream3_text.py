@@ -38,6 +38,7 @@ class Mixture(ConfigSchema):
 
 
 class Schema(DecoderSchema):
+    prefix = "model.text"
     core_keys = ()
     inert_keys = ("prefix_attn", "group_size", "moe")
 
@@ -64,7 +65,7 @@ class Schema(DecoderSchema):
         )
         return make_layer(mixer, ffn, layer_norm("ln", h), mixer_name="attn", ffn_name="mlp", extra=scales)
 
-    def architecture(self, prefix: str = "model.text") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, m = self.num_hidden_layers, self.moe
         sparse = [m is not None and i >= m.start_layer for i in range(n)]
         built = {kind: self.layer(kind) for kind in set(sparse)}

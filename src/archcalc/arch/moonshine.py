@@ -72,7 +72,7 @@ class Schema(DecoderSchema):
         yield from layer_norm("groupnorm", h)
         yield from self.norms("layer_norm")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.encoder_num_hidden_layers
         facts = self.facts(
             attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", more=(("encoder", f"{n} layers"),)

@@ -86,7 +86,7 @@ class Schema(DecoderSchema):
         norms = (t for name in names for t in layer_norm(name, h, bias=False))
         return make_layer(attention, ffn, (*norms, *prefixed("encoder_attn", attention.tensors())))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, e = self.hidden_size, self.encoder_config
         facts = self.facts(
             attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)",

@@ -24,7 +24,7 @@ class Schema(ConfigSchema):
     projector_hidden_size: Size = 4096
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
         wide, hidden = self.projector_hidden_size, text.facts.hidden_size

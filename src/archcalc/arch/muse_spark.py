@@ -21,7 +21,7 @@ class Schema(muse_glimmer.Schema):
     vision_config: Annotated[TowerSchema, nested("muse_spark_vision", fixed=True), DEFAULT]
     audio_config: Annotated[Audio, nested("muse_spark_audio", fixed=True), DEFAULT]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.audio_config.out_hidden_size != a.facts.hidden_size:
             key = "audio_config.out_hidden_size"

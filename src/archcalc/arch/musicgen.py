@@ -17,6 +17,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("text_encoder", "audio_encoder", "decoder")
     own_heads: ClassVar[bool] = True
     inert_keys: ClassVar[tuple[str, ...]] = ("initializer_factor", "sampling_rate", "tie_encoder_decoder")
@@ -30,9 +31,9 @@ class Schema(ConfigSchema):
         if wide != hidden:
             yield from linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = under(
-            self.text_encoder.model_copy(update={"architectures": ["T5EncoderModel"]}).architecture(), join(prefix, "text_encoder")
+            self.text_encoder.model_copy(update={"architectures": ["T5EncoderModel"]}).standalone(), join(prefix, "text_encoder")
         )
         groups, stacks = self.audio_encoder.tower(join(prefix, "audio_encoder"))
         groups += [group("other", g.tensors) for g in text.groups]

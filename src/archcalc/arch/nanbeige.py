@@ -18,7 +18,7 @@ class Schema(llama.Schema):
     loop_share_kv: Flag = False
     enable_depth_attention: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         for key in ("enable_double_loop_split", "loop_share_kv", "enable_depth_attention"):
             if getattr(self, key):
                 raise UnsupportedError(f"{key} is true: archcalc does not model it, as mlx-lm does not")

@@ -58,7 +58,7 @@ class Schema(DecoderSchema):
             out.setdefault("intermediate_size", 4 * width)
         return out
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, bias = self.hidden_size, self.attention_bias
         layer = make_layer(
             GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias=bias, output_bias=bias),

@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Tensor, stack
 
 
 class Schema(parakeet_encoder.Schema):
+    prefix = ""
     alone = "a model without text: it keeps no cache of tokens"
     inert_keys = (*parakeet_encoder.Schema.inert_keys, "sliding_window", "default_num_lookahead_tokens")
 
@@ -37,7 +38,7 @@ class Schema(parakeet_encoder.Schema):
         layers = stack(join(prefix, "layers"), "audio", [self.layer()] * self.num_hidden_layers)
         return [group("audio", below(prefix, self.front()))], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
 

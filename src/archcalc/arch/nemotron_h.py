@@ -34,7 +34,7 @@ class Schema(PatternSchema):
             layers.append(self.layer(kind, (*(() if i else start), *end)))
         return [stack("mtp.layers", "mtp", layers * self.num_nextn_predict_layers)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, kinds, heads = self.hidden_size, self.kinds(), self.mamba_num_heads
         mixers = [kind for kind in kinds if kind in (LINEAR, FULL)]
         more = [("Mamba-2 heads", f"{heads} x {self.mamba_head_dim}, state {self.ssm_state_size}, {self.n_groups} groups")]

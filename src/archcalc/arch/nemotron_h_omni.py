@@ -37,6 +37,7 @@ def relu_mlp(wide: int, inner: int, out: int, bias: bool = False) -> Iterator[Te
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = (
         "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type", "max_sequence_length",
         "img_context_token", "img_start_token", "img_end_token", "norm_mean", "norm_std", "patch_size", "use_thumbnail",
@@ -70,7 +71,7 @@ class Schema(ConfigSchema):
             stacks += layers
         return groups, stacks
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.vision_config.video_temporal_patch_size != self.video_temporal_patch_size:
             key = "vision_config.video_temporal_patch_size"
             raise ConfigError(f"{key} is not video_temporal_patch_size ({self.video_temporal_patch_size})", "make them equal", key)
@@ -101,7 +102,7 @@ class NemotronhNanoVlV2(Schema):
     vision_config: Annotated[CRadio, nested("c_radio", fixed=True)]
     video_temporal_patch_size: Size | None = None  # type: ignore[assignment]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         name = join(prefix, "language_model")
         text = head_below(self.text_config.architecture(f"{name}.model"), name)
         return with_tower(text, *self.parts(prefix, text.facts.hidden_size))

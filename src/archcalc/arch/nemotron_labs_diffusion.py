@@ -12,5 +12,5 @@ from archcalc.model import Architecture
 class Schema(llama.Schema):
     inert_keys = ("block_size", "mask_token_id")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(notes=(NOTE,))

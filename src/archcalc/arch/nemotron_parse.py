@@ -48,6 +48,7 @@ class NemotronParseDecoder(BartSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = ("max_sequence_length", "image_size", "decoder_start_token_id", "is_encoder_decoder")
     core_keys = ("encoder", "decoder")
 
@@ -62,11 +63,11 @@ class Schema(ConfigSchema):
         for i in (1, 2, 3):
             yield from layer_norm(f"layer_norm{i}", NECK)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.decoder.causal_vision_prefix:
             raise UnsupportedError("decoder.causal_vision_prefix is true: the form that reads an image as a prefix is not known")
         tied = self.tie_word_embeddings or bool((self.decoder.model_extra or {}).get("tie_word_embeddings"))
-        text = self.decoder.model_copy(update={"tie_word_embeddings": tied}).architecture()
+        text = self.decoder.model_copy(update={"tie_word_embeddings": tied}).standalone()
         text = text._replace(
             groups=tuple(
                 g._replace(tensors=tuple(t._replace(name=t.name.removeprefix("model.")) for t in g.tensors)) for g in text.groups

@@ -21,6 +21,7 @@ MULTIPLE = 8  # the width of the FFN is rounded up to one
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     inert_keys = ("embedding_init_range", "decoder_init_range", "norm_eps", "max_length", "pad_token_id", "trust_remote_code")
     own_heads: ClassVar[bool] = True
 
@@ -52,7 +53,7 @@ class Schema(DecoderSchema):
         elif named != "NeoBERT":
             yield from linear("decoder", v, h, "head", bias=True, shard=Shard(0, v))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v = self.hidden_size, self.vocab_size
         named = self.architectures[0] if self.architectures else None
         root = "" if named == "NeoBERT" else "model"

@@ -85,7 +85,7 @@ class Schema(BiasedSchema):
             "more": (("attention output", "gated by its input"),),
         }
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h, v, rank = super().architecture(prefix), self.hidden_size, self.vocab_size, self.embedding_rank
         kind: Kind = "tied" if self.tie_word_embeddings else "param"
         patch = 3 * self.patch_size**2

@@ -49,7 +49,7 @@ class Schema(m2m_100.Schema):
         layers = (self.mixed(half.kinds[kind], wide, step > 0 and (i + 1) % step == 0) for i, kind in enumerate(half.pattern))
         return stack(half.prefix, half.part, layers)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, step = super().architecture(prefix), self.decoder_sparse_step
         sparse = self.decoder_layers // step if step else 0
         moe = Moe(self.num_experts, 2, 0, sparse, self.decoder_ffn_dim) if sparse else None

@@ -74,7 +74,7 @@ class Schema(BertSchema):
         for t in super().head():
             yield t._replace(name=t.name.replace("LayerNorm", "layer_norm"))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(renames=RENAMES if self.name == "nomic_bert" else ())
 
     def more(self) -> dict[str, Any]:

@@ -37,9 +37,7 @@ class Schema(DecoderSchema):
             (rms_norm("post_attention_layernorm", h), rms_norm("post_feedforward_layernorm", h)),
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         facts = self.facts(norm="RMSNorm (post, inside the residual)", more=(("QK-norm", "RMSNorm over all heads"),))
         layers = [self.layer()] * self.num_hidden_layers
-        return decoder(
-            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

@@ -14,7 +14,7 @@ class Schema(olmo2.Schema):
     sliding_window: Size | None = 4096
     layer_types: list[str] | None = None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         default = ["full_attention" if (i + 1) % 4 == 0 else "sliding_attention" for i in range(n)]
         windows = attention_pattern(self.layer_types or default, n, self.sliding_window)
@@ -25,6 +25,4 @@ class Schema(olmo2.Schema):
             more=(("QK-norm", "RMSNorm over all heads"),),
         )
         layers = [by_window[window] for window in windows]
-        return decoder(
-            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

@@ -68,7 +68,7 @@ class Schema(DecoderSchema):
         heads, kv_heads = self.num_attention_heads, self.kv_heads
         return make_layer(GroupedQueryAttention(h, heads, kv_heads, self.head_size, bias, bias, qk_norm="full"), ffn, norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds, delta = self.kinds(), self.delta()
         built = {kind: self.layer(kind) for kind in set(kinds)}
         facts = self.facts(
@@ -81,6 +81,4 @@ class Schema(DecoderSchema):
             ),
         )
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder(
-            [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm
-        )
+        return decoder([built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -35,7 +35,7 @@ class Schema(gpt_oss.Schema):
     def layer(self, window: int | None) -> Layer:
         return super().layer(window)._replace(caches=())
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, labels = super().architecture(prefix), labels_of(self.model_extra or {}, LABELS)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
         body = tuple(g for g in a.groups if g.part != "head")

@@ -21,6 +21,7 @@ def make_divisible(value: float, by: int) -> int:
 
 
 class Schema(ConfigSchema):
+    prefix = "transformer"
     core_keys = (
         "model_dim",
         "num_transformer_layers",
@@ -68,7 +69,7 @@ class Schema(ConfigSchema):
         norms = (*self.norm("attn_norm"), *self.norm("ffn_norm"))
         return make_layer(attention, ffn, norms, mixer_name="attn", ffn_name="ffn")
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, queries, keys, wide = self.num_transformer_layers, self.num_query_heads, self.num_kv_heads, self.widths()
         per_layer(queries, n, "num_query_heads", "num_transformer_layers")
         per_layer(keys, n, "num_kv_heads", "num_transformer_layers")

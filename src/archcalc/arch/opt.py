@@ -62,7 +62,7 @@ class Schema(PlainSchema):
         last = self.do_layer_norm_before and not self.remove_final_layer_norm
         return {"extra_embedding": tensors, "final_norm": self.norm(self.last_norm) if last else ()}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         wide, a = self.word_embed_proj_dim or self.hidden_size, super().architecture(join(prefix, "decoder"))
         # The vocabulary's tables have the embedding's width.
         tables = ("embed_tokens.weight", "lm_head.weight")

@@ -40,6 +40,7 @@ class Tokenizer(ConfigSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("llm_config", "visual_tokenizer_config")
     inert_keys = (
         "hidden_size", "multimodal_max_length", "conversation_formatter_class", "llm_attn_implementation", "disable_tie_weight",
@@ -49,8 +50,8 @@ class Schema(ConfigSchema):
     llm_config: Annotated[ConfigSchema, nested("qwen2")]
     visual_tokenizer_config: Tokenizer
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text, seen = under(self.llm_config.architecture(), "llm"), self.visual_tokenizer_config
+    def architecture(self, prefix: str) -> Architecture:
+        text, seen = under(self.llm_config.standalone(), "llm"), self.visual_tokenizer_config
         tower = seen.backbone_config
         if isinstance(tower, Siglip):
             tower = tower.model_copy(update={"vision_use_head": False})
@@ -96,6 +97,7 @@ class Ovis25(ConfigSchema):
     """Ovis 2.5 and 2.6: Qwen 3, dense or with experts, with SigLIP 2 for images of any size.
     Source: vLLM 0.33, models/ovis2_5.py (`VisualTokenizer`, `Ovis2_5`)."""
 
+    prefix = ""
     name = "ovis2_5"
     core_keys = ("llm_config", "vit_config")
     inert_keys = ("hidden_size", "conversation_formatter_class", "multimodal_max_length", "tie_word_embeddings")
@@ -104,8 +106,8 @@ class Ovis25(ConfigSchema):
     vit_config: Annotated[Siglip2Navit, nested("siglip2_navit", fixed=True)]
     visual_vocab_size: Count = 65536
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text, tower = under(self.llm_config.architecture(), "llm"), self.vit_config
+    def architecture(self, prefix: str) -> Architecture:
+        text, tower = under(self.llm_config.standalone(), "llm"), self.vit_config
         groups, stacks = tower.tower("visual_tokenizer.vit.vision_model")
         wide, vocabulary = tower.hidden_size * tower.hidden_stride**2, self.visual_vocab_size
         words = (*spoken("visual_tokenizer.head", wide, vocabulary), table("vte", vocabulary, text.facts.hidden_size))

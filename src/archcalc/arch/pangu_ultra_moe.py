@@ -80,7 +80,7 @@ class PanguProMoeV2(Schema):
             steps=(*attention.steps(), *(s for s in made.steps if isinstance(s, Routing))), mixer_width=attention.width(),
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         kv = self.num_key_value_heads or self.num_attention_heads
         sharing = head_sharing(self.num_attention_heads, kv)

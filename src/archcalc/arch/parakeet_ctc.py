@@ -14,6 +14,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(TowerSchema):
+    prefix = "encoder"
     inert_keys = ("ctc_loss_reduction", "ctc_zero_infinity")
 
     encoder_config: Annotated[Encoder, nested("parakeet_encoder", fixed=True), DEFAULT]
@@ -33,5 +34,5 @@ class Schema(TowerSchema):
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         return conv("ctc_head", self.vocab_size, self.hidden_size, 1, role="head") if name.endswith("ForCTC") else None
 
-    def architecture(self, prefix: str = "encoder") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

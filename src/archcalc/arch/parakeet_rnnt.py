@@ -24,6 +24,7 @@ def lstm(name: str, hidden: int, inner: int, layers: int) -> Iterator[Tensor]:
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "it keeps no cache of keys and values: of the tokens so far an LSTM keeps a state of a fixed size"
     inert_keys = ("blank_token_id", "max_symbols_per_step", "hidden_act", "is_encoder_decoder")
 
@@ -56,7 +57,7 @@ class Schema(TowerSchema):
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         return linear("joint.head", self.rows(), self.decoder_hidden_size, "head", bias=True)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 

@@ -21,6 +21,7 @@ HEADS, WIDTH = 8, 8 * 32  # what the class for masked words gives its decoder, w
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("d_latents", "d_model", "num_latents")
     inert_keys = (
         "image_size", "train_size", "num_frames", "audio_samples_per_frame", "samples_per_patch", "output_shape", "output_num_channels",
@@ -89,7 +90,7 @@ class Schema(ConfigSchema):
         mixer, ffn = f"MHA ({heads}/{heads} x {wide_key})", f"{activation_name(self.hidden_act, gated=False)} {wide * h}"
         return Layer(mixer, ffn, tensors, (), (Attend(heads, wide_key, value),), 0, 2 * (keys + values), wide * h)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, model, vocab, root = self.d_latents, self.d_model, self.vocab_size, "perceiver"
         tables = (
             Tensor("input_preprocessor.embeddings.weight", (vocab, model), "embedding", Shard(0, vocab)),

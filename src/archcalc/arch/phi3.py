@@ -30,7 +30,7 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         attention = GroupedQueryAttention(
             h, self.num_attention_heads, self.kv_heads, self.head_size, window=self.sliding_window, fused="qkv_proj"

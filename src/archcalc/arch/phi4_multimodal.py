@@ -29,7 +29,7 @@ class Schema(phi3.Schema):
     num_key_value_heads: Size | None = 8
     max_position_embeddings: Tokens = 131072
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, wide, name = self.hidden_size, self.vision_config.hidden_size, f"{prefix}.embed_tokens_extend"
         image = [
             Tensor("global_img_feature_extensor", (1, 1, wide), "embedding"),

@@ -74,7 +74,7 @@ class Schema(phi4_multimodal.Schema):
                     yield Tensor(f"{stem}.lora_A.{kind}.weight", (rank, inner), t.role)
                     yield Tensor(f"{stem}.lora_B.{kind}.weight", (out, rank), t.role)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(
             s._replace(kinds=tuple(layer._replace(tensors=(*layer.tensors, *self.adapters(layer))) for layer in s.kinds))

@@ -26,7 +26,7 @@ class Schema(mixtral.Schema):
         norms = (*layer_norm("input_layernorm", h), *layer_norm("post_attention_layernorm", h))
         return make_layer(self.attention(bias=bias, output_bias=bias), self.experts(router="router"), norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         facts = self.facts(norm="LayerNorm (pre)", sliding_window=self.sliding_window, moe=self.moe())
         norm = layer_norm("norm", self.hidden_size)
         return decoder(

@@ -13,6 +13,7 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
+    prefix = ""
     inert_keys = ("is_vqa",)
 
     text_config: Annotated[ConfigSchema, nested("pix2struct_text_model", fixed=True), DEFAULT]
@@ -24,5 +25,5 @@ class Schema(CompositeSchema):
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(join(prefix, "encoder"))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

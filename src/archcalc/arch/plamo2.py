@@ -88,7 +88,7 @@ class Schema(DecoderSchema):
         norms = (rms_norm(name, h) for name in ("pre_mixer_norm", "post_mixer_norm", "pre_mlp_norm", "post_mlp_norm"))
         return make_layer(mixer, GatedFeedForward(h, self.intermediate_size, fused="gate_up_proj"), norms, mixer_name="mixer")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, kv, dim = self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size
         recurrent = self.layer(Projected(h, self.mamba_num_heads, dim, self.mamba_d_state, 1, self.mamba_d_conv))
         windows = (None, self.attention_window_size)

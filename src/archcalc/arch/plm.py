@@ -41,7 +41,7 @@ class Schema(LatentSchema):
             self.q_lora_rank,
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, False, ("up_proj", "down_proj"))
         layer = make_layer(self.attention(), ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))

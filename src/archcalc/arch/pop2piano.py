@@ -18,7 +18,7 @@ class Schema(t5.Schema):
     composer_vocab_size: Size = 21
     feed_forward_proj: str = "gated-gelu"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         heads = tuple(
             g._replace(tensors=tuple(t._replace(kind="param") for t in g.tensors)) if g.part == "head" else g for g in a.groups

@@ -12,6 +12,8 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
+    prefix = ""
+
     text_config: Annotated[ConfigSchema, nested("pp_formulanet_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pp_formulanet_vision", fixed=True), DEFAULT]
 
@@ -24,5 +26,5 @@ class Schema(CompositeSchema):
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(join(prefix, "model.encoder"))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

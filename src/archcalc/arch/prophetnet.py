@@ -56,7 +56,7 @@ class Schema(BartSchema):
             yield table("ngram_embeddings", self.ngram, h)
         yield from layer_norm("embeddings_layer_norm", h)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, kind = super().architecture(prefix), "tied" if self.tie_word_embeddings else "param"
         tied: Kind = "tied" if kind == "tied" else "param"
         v, half = self.vocab_size, [] if self.alone else ["encoder"]

@@ -15,6 +15,7 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     inert_keys = (
         "activation", "apply_residual_connection_post_layernorm", "bf16", "bias_dropout_fusion", "fp16", "fp32", "n_inner", "onnx_safe",
         "padded_vocab_size", "params_dtype", "pos_emb", "rotary_emb_base", "rotary_pct", "scale_attn_weights", "tokenizer_type",
@@ -53,6 +54,6 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = super().architecture(prefix)
         return text if self.visual is None else with_tower(text, *self.visual.tower(f"{prefix}.visual"))

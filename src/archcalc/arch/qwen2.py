@@ -76,7 +76,7 @@ class Schema(DecoderSchema):
         """Facts beyond the usual ones."""
         return {}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
         kinds, notes = self.kinds(), []
         if not self.windowed and "sliding_attention" in kinds:

@@ -27,7 +27,7 @@ class Schema(qwen2.Schema):
     head_dim: Size | None = 128
     sliding_window: Size | None = 32768
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h, wide, root = super().architecture(prefix), self.hidden_size, self.embedding_size, prefix.removesuffix("model")
         return a._replace(
             groups=(

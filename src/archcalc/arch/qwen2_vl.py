@@ -20,7 +20,7 @@ class Schema(ConfigSchema):
     vision_config: Annotated[TowerSchema, nested("qwen2_vl_vision", "qwen2_vl"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         language = f"{prefix}.language_model"
         text = self.text_config.architecture(language)
         groups, stacks = self.vision_config.tower(f"{prefix}.visual")

@@ -20,7 +20,7 @@ class Schema(ConfigSchema):
     vision_config: Annotated[TowerSchema, nested("qwen3_5_vision", "qwen3_5"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.visual")
         return with_tower(text, groups, stacks, tied=self.tie_word_embeddings)
@@ -94,7 +94,7 @@ class Colqwen3(Qwen3Vl):
     embed_dim: Size | None = Field(None, validation_alias=AliasChoices("embed_dim", "dims", "dim", "projection_dim", "colbert_dim"))
     projected: ClassVar[str] = "embedding_proj_layer"
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         kept = tuple(g for g in a.groups if g.part != "head")
         notes = a.notes
@@ -128,7 +128,7 @@ class InternS2Preview(Qwen35Moe):
     name = "intern_s2_preview"
     inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what reads time series is not counted"))
 

@@ -60,7 +60,7 @@ class Schema(AudioSchema):
         wide = width_of(self.audio_config)
         return projector(("linear_1", "linear_2"), (wide, wide, width_of(self.audio_config, "output_dim")))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.classify_num is not None:
             # The forced aligner says of each token where in time it stands, by a head of that many places.

@@ -89,7 +89,7 @@ class Schema(qwen2_moe.Schema):
             ),
         }
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
         pairs = list(zip(per_layer(self.kinds(), n, "layer_types"), map(self.sparse, range(n)), strict=True))
         built = {pair: self.layer(*pair) for pair in set(pairs)}

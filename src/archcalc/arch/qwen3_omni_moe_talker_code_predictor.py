@@ -29,7 +29,7 @@ class Schema(qwen3.Schema):
         """The class has no `use_sliding_window`: a window holds wherever it is stated."""
         return True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h, v, codes = super().architecture(prefix), self.hidden_size, self.vocab_size, range(self.num_code_groups - 1)
         root = prefix.removesuffix("model")
         return a._replace(

@@ -54,7 +54,7 @@ class Schema(DecoderSchema):
         )
         return make_layer(attention, ffn, norms, mixer_name="temporal_block", ffn_name="mlp_block")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         names = {"recurrent": LINEAR, "attention": SLIDING}
         if unknown := set(self.block_types) - names.keys():
             raise UnsupportedError(f'block_types holds "{min(unknown)}": only {", ".join(names)} are known here')

@@ -20,6 +20,7 @@ from archcalc.model import LEARNED, Architecture, Attend, Cache, Facts, Layer, S
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("hidden_size", "attn_layers", "vocab_size")
     inert_keys = (
         "axial_norm_std", "chunk_size_lm_head", "hash_seed", "num_buckets", "num_hashes", "num_hidden_layers",
@@ -87,7 +88,7 @@ class Schema(ConfigSchema):
             shape = tuple(rows if axis == i else 1 for axis in range(len(self.axial_pos_shape)))
             yield Tensor(f"position_embeddings.weights.{i}", (*shape, wide), "embedding")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v, heads = self.hidden_size, self.vocab_size, self.num_attention_heads
         rows = Shard(0, v)
         words = Tensor("word_embeddings.weight", (v, h), "embedding", rows)

@@ -16,5 +16,5 @@ class Schema(qwen3_moe.Schema):
     name: ClassVar[str] = "rnd1"
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, "mask_token_id", "moe_backend")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

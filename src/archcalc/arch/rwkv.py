@@ -14,6 +14,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
+    prefix = "rwkv"
     fp32_modules = ("time_decay", "time_first")
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     inert_keys = ("rescale_every",)
@@ -26,7 +27,7 @@ class Schema(ConfigSchema):
     intermediate_size: Size | None = None
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "rwkv") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, wide, inner = (
             self.hidden_size,
             self.intermediate_size or 4 * self.hidden_size,

@@ -16,6 +16,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
+    prefix = "rwkv"
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every", "model_version", "num_attention_heads")
 
@@ -28,7 +29,7 @@ class Schema(ConfigSchema):
     intermediate_size: Size | None = None
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "rwkv") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, inner = self.hidden_size, self.attention_hidden_size or self.hidden_size
         # Three and a half times the width, down to a multiple of 32.
         wide = self.intermediate_size or int(h * 3.5) // 32 * 32

@@ -72,7 +72,7 @@ class Schema(rwkv5.Schema):
     time_mix_extra_dim: Size | None = None
     time_decay_extra_dim: Size | None = None
 
-    def architecture(self, prefix: str = "rwkv") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, inner = self.hidden_size, self.attention_hidden_size or self.hidden_size
         wide = self.intermediate_size or int(h * 3.5) // 32 * 32
         heads = divided(inner, self.head_size, "attention_hidden_size", "head_size")

@@ -44,7 +44,7 @@ class Schema(ConfigSchema):
         ffn = SquaredMixing(h, self.intermediate_size or 4 * h)
         return make_layer(mixer, ffn, norms, mixer_name="attn", ffn_name="ffn")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.attn:
             raise UnsupportedError("attn asks for attention in some layers: archcalc knows RWKV-7 without any")
         h, heads, dim = self.hidden_size, self.hidden_size // self.head_dim, self.head_dim
@@ -54,6 +54,4 @@ class Schema(ConfigSchema):
             more=(("state", f"{heads} matrices of {dim} x {dim} in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         layers = [self.layer(True)] + [self.layer(False)] * (self.num_hidden_layers - 1)
-        return decoder(
-            layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h)
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h))

@@ -45,6 +45,7 @@ class SamPromptEncoder(ConfigSchema):
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
 
     vision_config: Annotated[SamVisionModel, nested("sam_vision_model", fixed=True), DEFAULT]
@@ -70,5 +71,5 @@ class Schema(TowerSchema):
         layers = stack("mask_decoder.transformer.layers", "vision", [decoder.layer()] * decoder.num_hidden_layers)
         return [*groups, group("vision", beside)], [*stacks, layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")

@@ -39,5 +39,5 @@ class Schema(glm4_moe.Schema):
     n_shared_experts: Count = named(1, "num_shared_experts", "n_shared_experts")
     n_routed_experts: Size = named(128, "num_local_experts", "num_experts", "n_routed_experts")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(renames=RENAMES)

@@ -18,6 +18,6 @@ class Schema(qwen3.Schema):
     name: ClassVar[str] = "sdar"
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen3.Schema.inert_keys, *OWN)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, NOTE))

@@ -17,6 +17,6 @@ class Schema(qwen3_moe.Schema):
     name: ClassVar[str] = "sdar_moe"
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, *OWN)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, NOTE))

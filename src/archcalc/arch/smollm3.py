@@ -44,7 +44,7 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         ropes = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, n)
         slides = self.use_sliding_window and self.sliding_window is not None
@@ -57,6 +57,4 @@ class Schema(DecoderSchema):
             sliding_window=self.sliding_window if slides else None,
         )
         layers = [kinds[kind] for kind in zip(windows, ropes, strict=True)]
-        return decoder(
-            layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

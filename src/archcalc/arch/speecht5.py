@@ -16,7 +16,9 @@ from archcalc.model import SINUSOIDAL, Architecture, Facts, Group, Kind, Part, T
 
 
 class Schema(SpeechT5Schema):
-    def architecture(self, prefix: str = "") -> Architecture:
+    prefix = ""
+
+    def architecture(self, prefix: str) -> Architecture:
         h, n, named = self.hidden_size, self.decoder_attention_heads, (self.architectures or [""])[0]
         source, _, target = named.partition("For")[2].partition("To")
         root = "speecht5" if target else ""

@@ -34,7 +34,7 @@ class Schema(ConfigSchema):
     projector_bias: Flag = False
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
         wide, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size

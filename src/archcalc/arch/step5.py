@@ -74,7 +74,7 @@ class Schema(step3p5.Schema):
         kept = Cache("index", chooses.sparse_indexer_num_k_heads, chooses.proxy_dim, 0, compress=chooses.region_block_size)
         return made._replace(tensors=(*made.tensors, *own), caches=(*made.caches, kept), mixer=f"{made.mixer}, chosen blocks")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 
@@ -87,5 +87,5 @@ class Step5Vl(step3p7.Schema):
 
     text_config: Schema = Field(default=Schema(), validate_default=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

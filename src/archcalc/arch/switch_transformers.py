@@ -63,7 +63,7 @@ class Schema(t5.Schema):
         order = zip(half.pattern, self.sparse(name, layers), strict=True)
         return stack(half.prefix, half.part, [self.mixed(half.kinds[kind], sparse) for kind, sparse in order])
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         sparse = sum(self.sparse("decoder", self.num_decoder_layers or self.num_layers))
         moe = Moe(self.num_experts, 1, 0, sparse, self.d_ff)

@@ -46,7 +46,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embed", "layers_name": "blocks"}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         head = a.groups[-1]
         gained = (Tensor("lm_head", t.shape, t.role, t.shard, kind=t.kind) for t in head.tensors)

@@ -41,7 +41,7 @@ class Schema(Text):
     num_channels: Size = 3
     relative_bias_args: list[Bias] | None = None
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, p = self.d_model, self.patch_size
         alone = self.alone()
         # The first layer's biases: a tie that the model without a head does not have.

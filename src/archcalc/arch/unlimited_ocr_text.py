@@ -69,7 +69,7 @@ class Schema(PlainSchema):
     def more(self) -> dict[str, Any]:
         return {"sliding_window": self.sliding_window}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, window = super().architecture(prefix), self.sliding_window
         if window is None:
             return a

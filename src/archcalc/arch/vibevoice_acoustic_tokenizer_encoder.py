@@ -17,6 +17,7 @@ from archcalc.model import Architecture, Group, Stack, Tensor
 
 
 class Schema(TowerSchema):
+    prefix = ""
     inert_keys = ("layer_scale_init_value", "vae_std")
     alone = "a model without text: it keeps no cache"
 
@@ -74,7 +75,7 @@ class Schema(TowerSchema):
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         return [group("audio", below(prefix, self.stages()))], []
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)
 
 

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/vision_encoder_decoder/modeling_vision_encoder
 configuration_vision_encoder_decoder.py (defaults; the decoder's own flag ties its head).
 """
 
-from inspect import signature
 from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, head_below, width_of
@@ -17,15 +16,16 @@ BERT = {"is_decoder": True, "add_cross_attention": True}
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = ("tie_word_embeddings",)
 
     encoder: Annotated[TowerSchema, nested("vit"), DEFAULT]
     decoder: Annotated[ConfigSchema, nested("bert", absent=BERT), DEFAULT]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         name = join(prefix, "decoder")
         # Below it, the decoder's tensors are called as in its own type.
-        root: str = signature(type(self.decoder).architecture).parameters["prefix"].default
+        root = self.decoder.prefix
         text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
         groups, stacks = self.encoder.tower(join(prefix, "encoder"))
         wide, hidden = width_of(self.encoder), text.facts.hidden_size

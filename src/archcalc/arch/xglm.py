@@ -13,6 +13,8 @@ from archcalc.model import SINUSOIDAL, Architecture
 
 
 class Schema(biogpt.Schema):
+    prefix = "model"
+
     vocab_size: Size = 256008
     max_position_embeddings: Size = 2048
     hidden_size: Size = named(1024, "d_model", "hidden_size")
@@ -34,5 +36,5 @@ class Schema(biogpt.Schema):
     def decoder_options(self) -> dict[str, Any]:
         return {}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)

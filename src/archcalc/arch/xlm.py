@@ -19,6 +19,7 @@ from archcalc.model import LEARNED, Architecture, Facts, Group, Layer, Shard, Te
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("emb_dim", "n_layers", "n_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "sinusoidal_embeddings", "causal", "unk_index", "mask_index", "start_n_top", "end_n_top", "lang_id", "bos_index", "eos_index",
@@ -40,7 +41,7 @@ class Schema(ConfigSchema):
     def norm_label(self) -> str:
         return "LayerNorm (post)"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.asm or not self.is_encoder:
             raise UnsupportedError("asm is true or is_encoder is not: only XLM as an encoder with a plain head is modelled")
         h, heads, v, root = self.emb_dim, self.n_heads, self.vocab_size, join(prefix, "transformer")

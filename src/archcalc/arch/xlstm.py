@@ -22,6 +22,7 @@ def rounded(width: float, multiple: int) -> int:
 
 
 class Schema(ConfigSchema):
+    prefix = "backbone"
     core_keys = ("hidden_size", "vocab_size", "num_heads")
     inert_keys = (
         "add_out_norm", "autocast_kernel_dtype", "chunk_size", "chunkwise_kernel", "gate_soft_cap", "inference_state_dtype",
@@ -45,7 +46,7 @@ class Schema(ConfigSchema):
     def norm(self, name: str) -> Iterator[Tensor]:
         return layer_norm(name, self.hidden_size) if self.use_bias else iter((rms_norm(name, self.hidden_size),))
 
-    def architecture(self, prefix: str = "backbone") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, bias, fused = self.hidden_size, self.num_heads, self.use_bias, self.weight_mode == "fused"
         if self.embedding_dim not in (None, h):
             raise UnsupportedError(f"embedding_dim is {self.embedding_dim} and hidden_size {h}: only equal ones are modelled")

@@ -25,7 +25,7 @@ class Schema(LatentSchema):
     def dense(self) -> GatedFeedForward:
         return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         layer = make_layer(
             self.attention(), self.dense(), (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))

@@ -46,7 +46,7 @@ class Schema(SharedLayerSchema):
             self.mamba_conv_bias, heads=self.n_mamba_heads,
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, mamba = self.hidden_size, self.mamba()
         after = range(self.num_hidden_layers - 3)
         turns = [HYBRID if i % self.attn_layer_period == self.attn_layer_offset else LINEAR for i in after]

@@ -63,7 +63,7 @@ class Schema(SharedLayerSchema):
         adapters = self.adapters(range(block, uses, self.num_mem_blocks))
         return self.hybrid("shared_transformer", self.mamba(), self.ffn(), rope=self.use_mem_rope, adapters=adapters)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         six = [*[LINEAR] * 5, HYBRID]
         kinds = self.known([LINEAR, *six * 7, *[LINEAR] * 4, HYBRID, *[LINEAR] * 3, HYBRID, *[LINEAR] * 2])
         number = kinds.count(HYBRID)

@@ -334,7 +334,7 @@ def missing(made: Scaffold, path: Path) -> list[str]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-        a = validate(module.Schema, made.row["config"]).architecture()
+        a = validate(module.Schema, made.row["config"]).standalone()
     finally:
         if held is None:
             del sys.modules[spec.name]
