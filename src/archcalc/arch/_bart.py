@@ -31,11 +31,9 @@ class BartSchema(ConfigSchema):
 
     core_keys: ClassVar[tuple[str, ...]] = ("d_model", "decoder_layers", "decoder_attention_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "scale_embedding", "extra_pos_embeddings", "add_bias_logits", "add_final_layer_norm",
-        "force_bos_token_to_be_generated",
-        "normalize_before", "normalize_embedding", "static_position_embeddings", "do_blenderbot_90_layernorm", "gradient_checkpointing",
-        "encoder_cross_attention", "forced_bos_token_id", "output_past", "save_step", "layernorm_variant",
-        "classif_dropout", "extra_layer_norm",
+        "scale_embedding", "extra_pos_embeddings", "add_bias_logits", "add_final_layer_norm", "force_bos_token_to_be_generated",
+        "normalize_before", "normalize_embedding", "static_position_embeddings", "do_blenderbot_90_layernorm",
+        "encoder_cross_attention", "output_past", "save_step", "layernorm_variant", "extra_layer_norm",
     )  # fmt: skip
     other_names: ClassVar[Mapping[str, str]] = {
         "num_hidden_layers": "encoder_layers", "num_attention_heads": "encoder_attention_heads", "hidden_size": "d_model",

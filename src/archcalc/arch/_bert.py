@@ -30,7 +30,7 @@ class BertSchema(DecoderSchema):
     reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = (
         "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-        "pooler_size_per_head", "pooler_type", "output_past", "model_max_length", "use_pooler", "classifier_activation",
+        "pooler_size_per_head", "pooler_type", "output_past", "use_pooler", "classifier_activation",
     )  # fmt: skip
     root: ClassVar[str]
     attention_norm: ClassVar[str] = "output.LayerNorm"

@@ -5,7 +5,6 @@ Source: transformers 5.23, models/gpt2/modeling_gpt2.py; relatives override what
 
 from archcalc.arch._plain import Derived, PlainSchema
 from archcalc.arch._schema import Flag
-from archcalc.model import Architecture
 
 
 class ClassicSchema(PlainSchema):
@@ -28,6 +27,3 @@ class ClassicSchema(PlainSchema):
     @property
     def ffn_size(self) -> int:
         return 4 * self.hidden_size
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

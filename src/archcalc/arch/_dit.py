@@ -26,13 +26,8 @@ class DitSchema(TowerSchema):
     prefix = ""
     core_keys = ("num_layers", "num_attention_heads", "attention_head_dim")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "_class_name",
-        "_diffusers_version",
-        "axes_dims_rope",
-        "sample_size",
-        "eps",
-        "rope_max_seq_len",
-    )
+        "_class_name", "_diffusers_version", "axes_dims_rope", "sample_size", "rope_max_seq_len",
+    )  # fmt: skip
 
     num_attention_heads: Size
     attention_head_dim: Size

@@ -37,9 +37,7 @@ def clippable(tensors: Iterable[Tensor], clipped: bool) -> Iterator[Tensor]:
 class TextSchema(DecoderSchema):
     """Sliding and full layers with heads of their own, of which the last may read an earlier layer's keys and values."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "cache_implementation", "hidden_act", "use_bidirectional_attention", "expert_intermediate_size", "default_output_length",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = ("use_bidirectional_attention", "expert_intermediate_size", "default_output_length")
 
     vocab_size: Size = 262_144
     hidden_size: Size = 2304

@@ -44,8 +44,8 @@ class DeltaSchema(LatentSchema):
     stored: ClassVar[tuple[str, ...]] = ("gate_proj", "up_proj", "down_proj")
     renames: ClassVar[tuple[tuple[str, str], ...]] = RENAMES
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *LatentSchema.inert_keys, "head_dim", "mla_use_nope", "moe_renormalize", "moe_router_activation_func", "num_expert_group",
-        "use_grouped_topk", "moe_layer_freq", "expert_dtype",
+        *LatentSchema.inert_keys, "mla_use_nope", "moe_renormalize", "moe_router_activation_func", "num_expert_group",
+        "use_grouped_topk", "moe_layer_freq",
     )  # fmt: skip
 
     moe_intermediate_size: Size = 1024

@@ -32,12 +32,10 @@ class SeamlessSchema(ConfigSchema):
 
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "decoder_layers")
     inert_keys = (
-        "scale_embedding", "adaptor_dropout", "adaptor_stride", "encoder_layerdrop", "decoder_layerdrop", "leaky_relu_slope",
-        "max_new_tokens", "max_source_positions", "num_conv_pos_embedding_groups", "num_conv_pos_embeddings",
-        "rotary_embedding_base", "sampling_rate", "speech_encoder_dropout", "speech_encoder_layerdrop", "t2u_decoder_start_token_id",
-        "t2u_max_new_tokens", "t2u_max_position_embeddings", "upsample_rates", "var_pred_dropout", "vocoder_offset",
-        "num_hidden_layers", "speech_encoder_chunk_size", "speech_encoder_left_chunk_num", "t2u_variance_pred_dropout",
-        "num_attention_heads", "feature_extractor_type",
+        "scale_embedding", "adaptor_stride", "leaky_relu_slope", "max_source_positions", "num_conv_pos_embedding_groups",
+        "num_conv_pos_embeddings", "rotary_embedding_base", "sampling_rate", "t2u_max_new_tokens", "t2u_max_position_embeddings",
+        "upsample_rates", "vocoder_offset", "num_hidden_layers", "speech_encoder_chunk_size", "speech_encoder_left_chunk_num",
+        "num_attention_heads",
     )  # fmt: skip
     own_heads: ClassVar[bool] = True
 

@@ -31,11 +31,9 @@ class SpeechT5Schema(ConfigSchema):
 
     own_heads: ClassVar[bool] = True
     inert_keys = (
-        *INERT, "encoder_layerdrop", "decoder_layerdrop", "positional_dropout", "scale_embedding", "speech_decoder_prenet_dropout",
-        "speech_decoder_postnet_dropout", "max_speech_positions", "max_text_positions", "use_guided_attention_loss", "num_hidden_layers",
-        "guided_attention_loss_num_heads", "guided_attention_loss_sigma", "guided_attention_loss_scale", "num_attention_heads",
+        *INERT, "scale_embedding", "max_speech_positions", "max_text_positions", "num_hidden_layers", "num_attention_heads",
         "conv_dim", "conv_kernel", "conv_bias", "feat_extract_norm", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",
-        "mask_time_prob", "mask_feature_prob", "max_length",
+        "mask_time_prob", "mask_feature_prob",
     )  # fmt: skip
 
     vocab_size: Size = 81

@@ -16,7 +16,7 @@ from archcalc.model import Group, Shard, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("model_name", "cls", "params", "select_layer", "weight_init", "deterministic")
+    inert_keys = ("cls", "params", "select_layer", "deterministic")
 
     image_size: Size = 384
     patch_size: Size = 16

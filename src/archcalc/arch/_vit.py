@@ -92,13 +92,8 @@ class StagedSchema(ImageSchema):
     """A model of stages, each with wider layers over fewer places, whose backbone normalizes what is asked of it."""
 
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "drop_path_rate",
-        "stage_names",
-        "image_size",
-        "hidden_size",
-        "num_layers",
-        "path_norm",
-    )
+        "drop_path_rate", "stage_names", "image_size", "hidden_size", "num_layers", "path_norm",
+    )  # fmt: skip
 
     out_features: list[str] | None = None
     out_indices: list[int] | None = None
@@ -129,8 +124,10 @@ class StagedSchema(ImageSchema):
 class ViTSchema(ImageSchema):
     """ViT as its hooks say."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("pooler_act", "drop_path_rate", "apply_layernorm", "reshape_hidden_states", "out_features",
-                                             "out_indices", "stage_names", "encoder_stride", "pooler_output_size")  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "pooler_act", "drop_path_rate", "apply_layernorm", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
+        "encoder_stride", "pooler_output_size",
+    )  # fmt: skip
     layers_name: ClassVar[str] = "layers"
     part: ClassVar[Part] = "vision"
     # Tokens that belong to no patch: the class's.

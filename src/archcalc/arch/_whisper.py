@@ -36,7 +36,7 @@ def whisper_layer(hidden: int, heads: int, wide: int, activation: str, *, key_bi
 class WhisperTower(TowerSchema):
     """The encoder, under Whisper's names for its keys or transformers' usual ones."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding", "layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding",)
 
     num_mel_bins: Size = 128
     d_model: Size = Field(1280, validation_alias=AliasChoices("hidden_size", "d_model"))

@@ -16,8 +16,8 @@ from archcalc.model import Shard, Tensor
 
 class Schema(WindowedSchema):
     inert_keys = (
-        "mup_enabled", "route_scale", "route_norm", "score_func", "n_group", "load_balance_coeff", "num_expert_groups",
-        "num_limited_groups", "use_grouped_mm",
+        "mup_enabled", "route_scale", "route_norm", "score_func", "load_balance_coeff", "num_expert_groups", "num_limited_groups",
+        "use_grouped_mm",
     )  # fmt: skip
     fp32_modules = (
         "input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm", "q_norm", "k_norm", "norm",

@@ -18,13 +18,7 @@ from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 
 class Schema(BertSchema):
-    inert_keys = (
-        *BertSchema.inert_keys,
-        "down_scale_factor",
-        "gap_size",
-        "net_structure_type",
-        "num_memory_blocks",
-    )
+    inert_keys = (*BertSchema.inert_keys, "down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks")
     pooler = "pooler"
     root = "albert"
 

@@ -16,7 +16,7 @@ RENAMES = ((".mlp.experts.gate_up_proj", ".mlp.experts.fc1.weight"), (".mlp.expe
 
 
 class Schema(PlainSchema):
-    inert_keys = ("moe_z_loss_coeff", "moe_aux_loss_coeff", "moe_intermediate_size")
+    inert_keys = ("moe_intermediate_size",)
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

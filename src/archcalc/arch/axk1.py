@@ -13,8 +13,6 @@ from archcalc.model import Architecture, Layer, Tensor
 
 
 class Schema(deepseek_v3.Schema):
-    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim")
-
     vocab_size: Size = 163840
     num_attention_heads: Size = 64
     num_key_value_heads: Size | None = 64

@@ -29,9 +29,6 @@ DRAWS = "Qwen2MoTDecoderLayer"
 class BagelLlm(qwen2.Schema):
     """BAGEL's text model. Source: ByteDance-Seed/Bagel, modeling/bagel/qwen2_navit.py (`Qwen2MoTDecoderLayer`)."""
 
-    name = "bagel_llm"
-    inert_keys = ("freeze_und", "is_causal")
-
     qk_norm: Flag = True
     layer_module: str = "Qwen2DecoderLayer"
 

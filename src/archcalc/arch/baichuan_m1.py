@@ -38,7 +38,6 @@ class Blended(GroupedQueryAttention):
 
 class Schema(DecoderSchema):
     core_keys = (*DecoderSchema.core_keys, "sliding_window", "sliding_window_layers")
-    inert_keys = ("rope_theta",)
 
     num_hidden_layers: Layers
     max_position_embeddings: Tokens = 32768

@@ -19,9 +19,9 @@ from archcalc.model import Architecture, Layer, Tensor
 class Schema(PlainSchema):
     core_keys: ClassVar[tuple[str, ...]] = (*PlainSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "norm_head", "norm_softmax", "multi_gate", "score_function", "router_dtype", "embedding_dropout", "use_rmsnorm",
-        "moe_router_topk_scaling_factor", "mtp_loss_scaling_factor", "max_window_layers", "use_sliding_window", "rotary_dim",
-        "output_dropout", "moe_router_enable_routed_scaling", "moe_router_enable_shared_expert", "using_split_qkv_in_self_attention",
+        "norm_head", "norm_softmax", "multi_gate", "score_function", "router_dtype", "use_rmsnorm",
+        "moe_router_topk_scaling_factor", "max_window_layers", "use_sliding_window", "rotary_dim",
+        "moe_router_enable_routed_scaling", "moe_router_enable_shared_expert", "using_split_qkv_in_self_attention",
     )  # fmt: skip
     mixer_name = "attention"
 
@@ -81,7 +81,6 @@ class Param2moe(Schema):
     """Param 2: Ling 2's structure: GQA with QK-norm, leading dense layers, fine-grained experts beside shared ones.
     Source: vLLM 0.33, models/param2moe.py (names are those that it maps from)."""
 
-    name = "param2moe"
     num_shared_experts: Count = 1
     moe_router_enable_expert_bias: Flag = True
     first_k_dense_replace: Count = 1

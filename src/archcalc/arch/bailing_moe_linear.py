@@ -38,7 +38,7 @@ class NamedLightning(LightningAttention):
 
 class Schema(bailing_moe.Schema):
     core_keys = (*bailing_moe.Schema.core_keys, "layer_group_size")
-    inert_keys = (*bailing_moe.Schema.inert_keys, "group_norm_size", "linear_backend", "linear_silu")
+    inert_keys = (*bailing_moe.Schema.inert_keys, "group_norm_size", "linear_silu")
 
     layer_group_size: Size
     kv_lora_rank: Size | None = None

@@ -14,7 +14,6 @@ from archcalc.model import Tensor
 
 class Schema(VisionSchema):
     core_keys = ("text_config",)
-    inert_keys = ("mrope_section",)
     tower_name = "visual"
     projector_name = "linear_proj"
 

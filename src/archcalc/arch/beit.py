@@ -20,9 +20,7 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(ViTSchema):
-    inert_keys = (
-        *ViTSchema.inert_keys, "auxiliary_loss_weight", "semantic_loss_ignore_index", "segmentation_indices", "qkv_bias",
-    )  # fmt: skip
+    inert_keys = (*ViTSchema.inert_keys, "segmentation_indices")
     root = "beit"
     # Where a layer keeps its biases by position, and where the model those that all layers share.
     own_biases: ClassVar[str] = "relative_position_bias"

@@ -12,7 +12,7 @@ from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer, prefixed
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import LEARNED, Architecture, Tensor
+from archcalc.model import LEARNED, Tensor
 
 
 class Schema(PlainSchema):
@@ -65,6 +65,3 @@ class Schema(PlainSchema):
         # Positions start at 2: the first two rows are never looked up.
         positions = Tensor("embed_positions.weight", (self.max_position_embeddings + 2, self.hidden_size), "embedding")
         return {"head": "output_projection", "extra_embedding": [positions], "crosses": self.crossed()}
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

@@ -19,9 +19,7 @@ from archcalc.model import Architecture, Tensor
 
 class Schema(CompositeSchema):
     prefix = ""
-    inert_keys = (
-        "logit_scale_init_value", "label_smoothing",
-    )  # fmt: skip
+    inert_keys = ("label_smoothing",)
     own_heads: ClassVar[bool] = True
 
     text_config: Annotated[Text, nested("blip_text_model", fixed=True), DEFAULT]

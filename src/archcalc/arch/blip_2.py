@@ -46,9 +46,6 @@ class Schema(CompositeSchema):
         ]
         return [*groups, *more_groups, group("vision", outside)], stacks + more_stacks
 
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)
-
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, read by the queries."""
         return pooled(self.vision_config.encoders(), tokens=self.num_query_tokens)

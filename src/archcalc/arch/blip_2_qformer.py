@@ -16,7 +16,7 @@ from archcalc.model import Part, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("position_embedding_type", "classifier_dropout")
+    inert_keys = ("position_embedding_type",)
     part: ClassVar[Part] = "vision"
 
     vocab_size: Size = 30522

@@ -17,8 +17,8 @@ from archcalc.model import Architecture, Facts, Shard, Tensor
 class Schema(ConfigSchema):
     core_keys = ("encoder_config", "decoder_config", "global_config")
     inert_keys = (
-        "patching_mode", "patching_threshold", "patching_threshold_add", "patching_batch_size", "patching_device", "max_patch_length",
-        "monotonicity", "realtime_patching", "patch_size", "attn_bias_type", "attn_impl",
+        "patching_mode", "patching_threshold", "patching_threshold_add", "patching_batch_size", "patching_device",
+        "max_patch_length", "monotonicity", "realtime_patching", "patch_size", "attn_bias_type",
     )  # fmt: skip
 
     vocab_size: Size = 260

@@ -24,9 +24,9 @@ _SIZES = {
 class Schema(radio.Schema):
     inert_keys = (
         *radio.Schema.inert_keys, "args", "adaptor_configs", "adaptor_names", "feature_normalizer_config",
-        "inter_feature_normalizer_config",
-        "max_resolution", "preferred_resolution", "version", "vitdet_window_size", "min_num_patches", "max_num_patches",
-        "separate_video_embedder", "video_target_num_patches", "video_maintain_aspect_ratio",
+        "inter_feature_normalizer_config", "max_resolution", "preferred_resolution", "version", "vitdet_window_size",
+        "min_num_patches", "max_num_patches", "separate_video_embedder", "video_target_num_patches",
+        "video_maintain_aspect_ratio",
     )  # fmt: skip
 
     @classmethod

@@ -21,7 +21,6 @@ class CanaryDecoder(Cohere):
     Source: transformers 5.24, models/canary/modeling_canary.py (`CanaryDecoder`) and configuration_canary.py (defaults)."""
 
     prefix = "model.decoder"
-    name = "canary_decoder"
     core_keys = ()
 
     def architecture(self, prefix: str) -> Architecture:
@@ -36,7 +35,7 @@ class CanaryDecoder(Cohere):
 
 
 class Schema(ConfigSchema):
-    inert_keys = ("decoder_start_token_id", "vocab_size")
+    inert_keys = ("vocab_size",)
 
     encoder_config: Annotated[
         Encoder, nested("parakeet_encoder", fixed=True, absent={"num_hidden_layers": 32, "num_mel_bins": 128}), DEFAULT

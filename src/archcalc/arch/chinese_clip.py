@@ -20,7 +20,6 @@ class ChineseClipTextModel(bert.Schema):
     Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPTextModel`)."""
 
     prefix = "text_model"
-    name = "chinese_clip_text_model"
     core_keys = ()
     tie_word_embeddings: Flag = False
 

@@ -52,7 +52,6 @@ class Kosmos2VisionModel(Schema):
     Source: transformers 5.23, models/kosmos2/modeling_kosmos2.py (`Kosmos2VisionModel`) and configuration_kosmos2.py (defaults).
     """
 
-    name = "kosmos_2_vision_model"
     hidden_size: Size = 1024
     intermediate_size: Size = 4096
     num_hidden_layers: Layers = 24

@@ -20,9 +20,7 @@ from archcalc.model import Architecture, Facts
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        *gpt2.Schema.inert_keys, "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "position_embedding_type", "multi_query",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "position_embedding_type", "multi_query")
 
     group_query_attention: Flag = True
     num_query_groups: Size = 1

@@ -18,11 +18,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 
 
 class Schema(cohere2.Schema):
-    inert_keys = (
-        *cohere2.Schema.inert_keys,
-        "shared_expert_combination_strategy",
-        "expert_selection_fn",
-    )
+    inert_keys = (*cohere2.Schema.inert_keys, "shared_expert_combination_strategy", "expert_selection_fn")
 
     head_dim: Size = 128
     num_experts_per_tok: Size = 2

@@ -29,8 +29,6 @@ class Encoder(parakeet_encoder.Schema):
 
 
 class Schema(DecoderSchema):
-    inert_keys = ("decoder_start_token_id",)
-
     encoder_config: Annotated[Encoder, Field(default={}, validate_default=True)]
     vocab_size: Size = 16384
     hidden_size: Size = 1024

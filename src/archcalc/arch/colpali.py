@@ -34,7 +34,6 @@ class Colmodernvbert(Schema):
     Source: transformers 5.23, models/colmodernvbert/modeling_colmodernvbert.py and configuration_colmodernvbert.py (defaults).
     """
 
-    name = "colmodernvbert"
     vlm_config: Annotated[ConfigSchema, nested("modernvbert"), DEFAULT]
 
 
@@ -42,5 +41,4 @@ class Colqwen2(Schema):
     """ColQwen2: Qwen2-VL without its head; a projection makes a short vector of each token, for search.
     Source: transformers 5.23, models/colqwen2/modeling_colqwen2.py and configuration_colqwen2.py (defaults)."""
 
-    name = "colqwen2"
     vlm_config: Annotated[ConfigSchema, nested("qwen2_vl"), DEFAULT]

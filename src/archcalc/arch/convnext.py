@@ -95,9 +95,7 @@ class Convnextv2(Schema):
     Source: transformers 5.24, models/convnextv2/modeling_convnextv2.py (`ConvNextV2Model` and its classes) and configuration_convnextv2.py
     (defaults); Woo et al. 2023, arXiv:2301.00808."""
 
-    name = "convnextv2"
     root = "convnextv2"
-    inert_keys = (*Schema.inert_keys, "layer_scale_init_value")
 
     def extra(self, h: int) -> Iterator[Tensor]:
         for kind in ("weight", "bias"):
@@ -109,13 +107,11 @@ class Dinov3Convnext(Schema):
     Source: transformers 5.24, models/dinov3_convnext/modeling_dinov3_convnext.py (`DINOv3ConvNextModel`, `DINOv3ConvNextBackbone`) and
     configuration_dinov3_convnext.py (defaults)."""
 
-    name = "dinov3_convnext"
     root = ""
     called = Names(
         "depthwise_conv", "layer_norm", ("pointwise_conv1", "pointwise_conv2"), "gamma", "model.stages",
         ("model.stages.0.downsample_layers.0", "model.stages.0.downsample_layers.1"), "downsample_layers", "layer_norm",
     )  # fmt: skip
-    inert_keys = (*Schema.inert_keys, "layer_scale_init_value")
 
     def extra(self, h: int) -> Iterator[Tensor]:
         yield Tensor("gamma", (h,), "other")

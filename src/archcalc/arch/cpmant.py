@@ -16,7 +16,7 @@ from archcalc.model import Architecture, Position, Tensor, recached
 class Schema(PlainSchema):
     # The head is a matrix of its own whatever the config says, and no table is as long as it.
     prefix = "cpmant"
-    inert_keys = ("mask_modules", "tie_word_embeddings", "dropout_p")
+    inert_keys = ("mask_modules", "dropout_p")
     norms = ("self_att.layernorm_before_attention", "ffn.layernorm_before_ffn")
     last_norm = "encoder.output_layernorm"
     mixer_name = "self_att.self_attention"

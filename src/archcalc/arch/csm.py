@@ -3,7 +3,7 @@
 Source: transformers 5.24, models/csm/modeling_csm.py (`CsmForConditionalGeneration`) and configuration_csm.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import llama
 from archcalc.arch._composite import DEFAULT
@@ -19,7 +19,6 @@ class CsmDepthDecoderModel(llama.Schema):
     """The small Llama of CSM, which gives all streams but the first, one behind the other.
     Source: transformers 5.24, models/csm/modeling_csm.py (`CsmDepthDecoderForCausalLM`) and configuration_csm.py (defaults)."""
 
-    name = "csm_depth_decoder_model"
     core_keys = ()
 
     num_codebooks: Layers = 32
@@ -49,7 +48,6 @@ class CsmDepthDecoderModel(llama.Schema):
 class Schema(llama.Schema):
     prefix = "backbone_model"
 
-    inert_keys: ClassVar[tuple[str, ...]] = (*llama.Schema.inert_keys, "tie_word_embeddings", "codebook_pad_token_id")
     core_keys = ()
 
     num_codebooks: Layers = 32

@@ -10,7 +10,7 @@ from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import SINUSOIDAL, Architecture
+from archcalc.model import SINUSOIDAL
 
 
 class Schema(PlainSchema):
@@ -52,6 +52,3 @@ class Schema(PlainSchema):
 
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "w", "layers_name": "h", "head_bias": True}
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

@@ -33,9 +33,7 @@ def residuals(wide: int) -> Iterator[Tensor]:
 class Schema(TowerSchema):
     prefix = ""
     alone = "a codec of sound: it keeps no cache"
-    inert_keys = (
-        "quantizer_dropout", "commitment_loss_weight", "codebook_loss_weight", "sampling_rate", "hop_length",
-    )  # fmt: skip
+    inert_keys = ("sampling_rate", "hop_length")
 
     encoder_hidden_size: Size = 64
     downsampling_ratios: tuple[Size, ...] = (2, 4, 8, 8)

@@ -15,7 +15,7 @@ from archcalc.model import Architecture, Experts, Layer, Shard, Tensor
 
 
 class Attention(ConfigSchema):
-    inert_keys = ("clip_qkv", "rope_theta", "attn_pdrop")
+    inert_keys = ("clip_qkv",)
     kv_n_heads: Size = 1
 
 

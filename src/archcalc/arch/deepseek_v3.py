@@ -88,5 +88,3 @@ class Schema(LatentSchema):
 class KimiK2(Schema):
     """Kimi K2: DeepSeek-V3's structure with more experts and fewer heads, without MTP.
     Source: transformers 5.23, models/deepseek_v3/ (the published configs name DeepSeek-V3's classes)."""
-
-    name = "kimi_k2"

@@ -25,9 +25,7 @@ from archcalc.model import Architecture, Shard, Tensor, stack
 
 class Schema(qwen3.Schema):
     prefix = ""
-    inert_keys = (
-        *qwen3.Schema.inert_keys, "block_size", "tie_word_embeddings", "emb_dim", "target_hidden_size",
-    )  # fmt: skip
+    inert_keys = (*qwen3.Schema.inert_keys, "block_size", "emb_dim", "target_hidden_size")
 
     markov_kinds: ClassVar[tuple[str, ...]] = ("vanilla",)
 

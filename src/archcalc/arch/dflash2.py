@@ -35,7 +35,7 @@ class Schema(dflash.Schema):
 class LatticeOptions(Options):
     """What LiLiCorr adds to `dflash_config`."""
 
-    inert_keys = (*Options.inert_keys, "lilicorr_enabled", "lilicorr_vector_eps", "lilicorr_logit_scale")
+    inert_keys = (*Options.inert_keys, "lilicorr_enabled", "lilicorr_logit_scale")
 
     block_size: Size
     lilicorr_hidden_size: Count
@@ -50,7 +50,6 @@ class Lilicorr(Schema):
     """LiLiCorr: a draft whose candidates a small transformer weighs against each other over all places of the block.
     Source: vLLM 0.33, models/lilicorr.py (`LiLiCorrHead`); SGLang 0.5.23, srt/models/lilicorr.py."""
 
-    name = "lilicorr"
     # Of a candidate: its rank, its logit and what follows from them.
     features: ClassVar[int] = 5
 
@@ -91,7 +90,6 @@ class Qwen3Xpress(dflash.Schema):
     """XPress: a draft of DFlash's form whose logits a narrow network over the whole block refines.
     Source: vLLM 0.33, models/qwen3_xpress.py (`XPressRefinerHead`, `Qwen3XPressModel`)."""
 
-    name = "qwen3_xpress"
     inert_keys = (*dflash.Schema.inert_keys, "xpress_topc", "xpress_compile_head")
 
     draft_vocab_size: Size | None = None

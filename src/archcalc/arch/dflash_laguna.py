@@ -13,7 +13,7 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(dflash.Schema):
-    inert_keys = (*dflash.Schema.inert_keys, "target_layer_count", "target_model_type", "mask_token_id", "partial_rotary_factor")
+    inert_keys = (*dflash.Schema.inert_keys, "target_layer_count", "target_model_type")
 
     gating: bool | str | None = True
 

@@ -35,8 +35,6 @@ class DiaEncoder(DiaHalf):
     """The encoder of Dia.
     Source: transformers 5.24, models/dia/modeling_dia.py (`DiaEncoder`) and configuration_dia.py (defaults)."""
 
-    name = "dia_encoder"
-
     vocab_size: Size = 256
     hidden_size: Size = 1024
     intermediate_size: Size = 4096
@@ -55,7 +53,6 @@ class DiaDecoder(DiaHalf):
     Source: transformers 5.24, models/dia/modeling_dia.py (`DiaDecoder`) and configuration_dia.py (defaults)."""
 
     prefix = "model.decoder"
-    name = "dia_decoder"
 
     vocab_size: Size = 1028
     hidden_size: Size = 2048

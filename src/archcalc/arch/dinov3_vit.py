@@ -19,8 +19,8 @@ class Schema(TowerSchema):
     prefix = ""
     alone = "a model without text: it keeps no cache"
     inert_keys = (
-        "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
-        "pos_embed_jitter", "pos_embed_rescale", "pos_embed_shift", "rope_theta", "return_class_token",
+        "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices",
+        "stage_names", "pos_embed_jitter", "pos_embed_rescale", "pos_embed_shift", "return_class_token",
     )  # fmt: skip
 
     hidden_size: Size = 384

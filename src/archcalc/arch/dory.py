@@ -18,8 +18,6 @@ from archcalc.model import Architecture, Layer, Shard, Tensor
 
 
 class Schema(WindowedSchema):
-    inert_keys = ("ngpt_alpha_init",)
-
     vocab_size: Size = 131072
     hidden_size: Size = 2560
     intermediate_size: Size = 7168

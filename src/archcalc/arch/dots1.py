@@ -14,7 +14,7 @@ from archcalc.errors import ConfigError
 
 
 class Schema(WindowedSchema):
-    inert_keys = ("moe_layer_freq", "ep_size")
+    inert_keys = ("moe_layer_freq",)
     whole_heads = False
     qk_norm = "head"
 

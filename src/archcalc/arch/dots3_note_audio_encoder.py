@@ -35,7 +35,7 @@ class Whisper(ConfigSchema):
 
 class Schema(TowerSchema):
     inert_keys = (
-        "base_config_key", "dropout", "head_dim", "hop_length", "num_key_value_heads", "samples_per_token", "sampling_rate",
+        "base_config_key", "head_dim", "hop_length", "num_key_value_heads", "samples_per_token", "sampling_rate",
         "tie_word_embeddings",
     )  # fmt: skip
 

@@ -22,9 +22,7 @@ _PYRAMID = [-1] * 25 + list(range(4, 65, 4)) + [64]
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "base_config_key", "is_causal", "router_scale", "router_scaling_factor", "spatial_merge_size", "tie_word_embeddings",
-    )  # fmt: skip
+    inert_keys = ("base_config_key", "router_scale", "router_scaling_factor", "spatial_merge_size", "tie_word_embeddings")
 
     hidden_size: Size = Field(1536, validation_alias=AliasChoices("embed_dim", "hidden_size"))
     intermediate_size: Size = 4224

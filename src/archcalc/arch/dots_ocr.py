@@ -34,6 +34,4 @@ class DotsVlm(Schema):
     """dots.vlm: DeepSeek-V3 with dots.ocr's ViT.
     Source: SGLang 0.5.23, srt/models/dots_vlm.py (`DotsVLMForCausalLM`) and srt/configs/dots_vlm.py (the text model's keys stand flat)."""
 
-    name = "dots_vlm"
-
     text_config: Annotated[ConfigSchema, nested("deepseek_v3", "dots_vlm"), DEFAULT]

@@ -17,7 +17,6 @@ class Schema(qwen2.Schema):
     name: ClassVar[str] = "dream"
     # `DreamModel`, the only class of its code, has the head.
     own_heads: ClassVar[bool] = True
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen2.Schema.inert_keys, "mask_token_id", "full_attn_implementation")
 
     def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

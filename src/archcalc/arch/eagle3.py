@@ -21,12 +21,7 @@ EMBEDDING_NOTE = "the embedding is the target's: not counted"
 
 
 class Eagle(ConfigSchema):
-    inert_keys = (
-        "use_aux_hidden_state",
-        "use_input_layernorm_in_first_layer",
-        "use_last_layernorm",
-        "use_mtp_layernorm",
-    )
+    inert_keys = ("use_aux_hidden_state", "use_input_layernorm_in_first_layer", "use_last_layernorm", "use_mtp_layernorm")
 
     eagle_aux_hidden_state_layer_ids: list[int] | None = None
 
@@ -36,8 +31,7 @@ class Schema(DecoderSchema):
 
     inert_keys: ClassVar[tuple[str, ...]] = (
         "attention_bias", "mlp_bias", "decoder_sparse_step", "max_window_layers", "norm_before_residual", "norm_output",
-        "original_max_position_embeddings", "pretraining_tp", "sliding_window", "target_model_type", "tie_word_embeddings",
-        "use_sliding_window", "draft_vocab_size", "embd_layer", "resid_pdrop", "embd_pdrop", "eagle_aux_hidden_state_layer_ids",
+        "sliding_window", "target_model_type", "use_sliding_window", "embd_layer", "eagle_aux_hidden_state_layer_ids",
     )  # fmt: skip
 
     qk_norm: ClassVar[QkNorm] = "none"
@@ -118,5 +112,4 @@ class Eagle3Qwen3(Schema):
     """EAGLE-3 with Qwen 3's layer, which normalizes queries and keys.
     Source: vLLM 0.33, models/qwen3_eagle3.py (`Eagle3Qwen3ForCausalLM`)."""
 
-    name = "eagle3_qwen3"
     qk_norm = "head"

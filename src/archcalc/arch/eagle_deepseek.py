@@ -43,7 +43,6 @@ class EagleMistralLarge3(deepseek_v3.Schema):
     Source: vLLM 0.33, models/mistral_large_3_eagle.py (`EagleMistralLarge3Model`); SGLang 0.5.23, srt/models/mistral_large_3_eagle.py."""
 
     prefix = ""
-    name = "eagle_mistral_large3"
 
     def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
@@ -55,7 +54,6 @@ class EagleLlama4(llama4_text.Schema):
     Source: vLLM 0.33, models/llama4_eagle.py (`LlamaModel`, which takes no layer of experts)."""
 
     prefix = ""
-    name = "eagle_llama4"
 
     moe_layers: list[Count] | None = Field(default=[])
 
@@ -69,7 +67,6 @@ class EagleCohere(cohere.Schema):
     Source: vLLM 0.33, models/cohere_eagle.py (`CohereEagleModel`)."""
 
     prefix = ""
-    name = "eagle_cohere"
 
     def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
@@ -81,7 +78,6 @@ class EagleMinicpm(minicpm.Schema):
     Source: vLLM 0.33, models/minicpm_eagle.py (`EagleMiniCPMModel`)."""
 
     prefix = ""
-    name = "eagle_minicpm"
 
     def decoder_options(self) -> dict[str, Any]:
         return {"layers_name": "eagle_layers"}

@@ -20,7 +20,6 @@ from archcalc.model import Architecture, Group, Layer
 
 class Schema(TextSchema):
     prefix = ""
-    inert_keys = (*TextSchema.inert_keys, "tie_word_embeddings")
 
     hidden_size: Size = 512
     intermediate_size: Size = 2048

@@ -18,8 +18,8 @@ from archcalc.model import LEARNED, ROPE, Shard, Tensor
 
 class Schema(roberta.Schema):
     inert_keys = (
-        *(key for key in roberta.Schema.inert_keys if key != "position_embedding_type"),
-        "mask_token_id", "token_dropout", "vocab_list", "esmfold_config", "emb_layer_norm_after",
+        *(key for key in roberta.Schema.inert_keys if key != "position_embedding_type"), "vocab_list", "esmfold_config",
+        "emb_layer_norm_after",
     )  # fmt: skip
     root = "esm"
     attention_norm = "LayerNorm"

@@ -17,7 +17,6 @@ from archcalc.model import Architecture, Group, Layer, Shard, Tensor
 
 class Schema(BiasedSchema):
     prefix = "esmc"
-    inert_keys = ("mask_token_id", "classifier_dropout")
     qk_norm = "full"
     layer_norms = True
     norm_label = "LayerNorm (pre)"

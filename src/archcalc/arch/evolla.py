@@ -40,8 +40,6 @@ class SaProt(esm.Schema):
 
 
 class Schema(llama.Schema):
-    inert_keys = ("aligner_attention_probs_dropout_prob",)
-
     vocab_size: Size = 128256
     intermediate_size: Size = 14336
     num_key_value_heads: Size | None = 8

@@ -10,7 +10,6 @@ from archcalc.arch._plain import BiasedSchema, Derived, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
-from archcalc.model import Architecture
 
 
 class Schema(BiasedSchema):
@@ -43,6 +42,3 @@ class Schema(BiasedSchema):
 
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

@@ -92,7 +92,6 @@ class Refinedweb(Schema):
     """Falcon as first published (`RefinedWeb`): the width's older names.
     Source: vLLM 0.33, transformers_utils/configs/falcon.py (`RWConfig`); llama.cpp 0c1e57098, conversion/falcon.py."""
 
-    name = "refinedweb"
     inert_keys = (*Schema.inert_keys, "n_head_kv")
 
     num_key_value_heads: Size | None = named(None, "num_kv_heads", "n_head_kv")
@@ -107,5 +106,3 @@ class Refinedweb(Schema):
 class Refinedwebmodel(Refinedweb):
     """Falcon 7B as first published (`RefinedWebModel`).
     Source: vLLM 0.33, transformers_utils/configs/falcon.py (`RWConfig`)."""
-
-    name = "refinedwebmodel"

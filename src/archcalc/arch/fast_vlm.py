@@ -19,9 +19,7 @@ TEXT = {
 
 
 class Schema(VisionSchema):
-    inert_keys = (
-        "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "vision_feature_layer",
-    )  # fmt: skip
+    inert_keys = ("projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "vision_feature_layer")
 
     text_config: Annotated[ConfigSchema, nested("qwen2", absent=TEXT), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("timm_wrapper", absent=TOWER), DEFAULT]

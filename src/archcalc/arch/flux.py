@@ -64,8 +64,7 @@ class HunyuanVideo(DitSchema):
     """HunyuanVideo: Flux's blocks over film, and a text that two layers refine first.
     Source: diffusers 0.42, models/transformers/transformer_hunyuan_video.py (`HunyuanVideoTransformer3DModel`; defaults)."""
 
-    name = "hunyuan_video"
-    inert_keys = (*DitSchema.inert_keys, "rope_theta", "rope_axes_dim")
+    inert_keys = (*DitSchema.inert_keys, "rope_axes_dim")
 
     in_channels: Size = 16
     out_channels: Size = 16

@@ -26,7 +26,7 @@ class Schema(ConfigSchema):
     core_keys = ("d_model", "n_head", "vocab_size")
     inert_keys = (
         "attention_type", "pool_q_only", "pooling_type", "separate_cls", "truncate_seq", "block_repeats", "type_vocab_size",
-        "num_hidden_layers", "num_blocks", "max_position_embeddings", "initializer_std",
+        "num_hidden_layers", "num_blocks",
     )  # fmt: skip
 
     vocab_size: Size = 30522

@@ -21,9 +21,7 @@ NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layerno
 
 
 class Schema(DecoderSchema):
-    inert_keys = (
-        "cache_implementation", "use_bidirectional_attention", "hidden_act", "sliding_window_size", "_sliding_window_pattern",
-    )  # fmt: skip
+    inert_keys = ("use_bidirectional_attention", "sliding_window_size", "_sliding_window_pattern")
     qk_norm: ClassVar[QkNorm] = "none"
 
     vocab_size: Size = 256000

@@ -20,7 +20,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
-    inert_keys = ("altup_active_idx", "altup_coef_clip", "altup_correct_scale", "hidden_act", "cache_implementation")
+    inert_keys = ("altup_active_idx", "altup_coef_clip", "altup_correct_scale")
 
     vocab_size: Size = 262_400
     hidden_size: Size = 2048

@@ -15,9 +15,7 @@ from archcalc.model import Attend, Encoder, Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "attention_invalid_logits_value", "attention_logit_cap", "gradient_clipping", "residual_weight",
-    )  # fmt: skip
+    inert_keys = ("attention_invalid_logits_value", "attention_logit_cap", "gradient_clipping", "residual_weight")
 
     hidden_size: Size = 1024
     num_hidden_layers: Layers = 12

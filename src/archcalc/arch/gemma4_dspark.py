@@ -37,9 +37,7 @@ def _corrects(s: Schema | K3Dspark, vocab: int) -> Iterator[Tensor]:
 
 class Schema(gemma4_text.Schema):
     prefix = ""
-    inert_keys = (
-        *gemma4_text.Schema.inert_keys, "block_size", "mask_token_id", "draft_vocab_size", "num_anchors", "markov_head_type",
-    )  # fmt: skip
+    inert_keys = (*gemma4_text.Schema.inert_keys, "block_size", "draft_vocab_size", "num_anchors", "markov_head_type")
 
     hidden_size_per_layer_input: Count | None = 0
     target_layer_ids: list[int] = Field(validation_alias=AliasChoices("dspark_target_layer_ids", "target_layer_ids"))
@@ -58,10 +56,9 @@ class K3Dspark(deepseek_v3.Schema):
     Source: vLLM 0.33, models/kimi_k3/nvidia/dspark_mla.py (`K3DSparkModel`) and transformers_utils/configs/k3_dspark.py."""
 
     prefix = ""
-    name = "k3_dspark"
     inert_keys = (
-        *deepseek_v3.Schema.inert_keys, "target_layer_ids", "draft_vocab_size", "mask_token_id", "block_size", "logit_scale",
-        "dspark_bonus_anchor", "mla_use_nope", "mla_use_output_gate", "mla_use_qk_norm", "markov_head_type", "num_anchors",
+        *deepseek_v3.Schema.inert_keys, "target_layer_ids", "draft_vocab_size", "block_size", "dspark_bonus_anchor",
+        "mla_use_nope", "mla_use_output_gate", "mla_use_qk_norm", "markov_head_type", "num_anchors",
     )  # fmt: skip
 
     target_hidden_size: Size

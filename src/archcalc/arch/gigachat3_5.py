@@ -24,8 +24,8 @@ _NORMS = {"LlamaRMSNorm": False, "ZeroCenteredRMSNorm": False, "ZeroCenteredGate
 
 class Schema(deepseek_v3.Schema):
     inert_keys = (
-        *deepseek_v3.Schema.inert_keys, "head_dim", "layernorm_gating_weight", "use_mla_scaling_factor", "swiglu_limit",
-        "linear_sigmoid_gate_scale", "output_gate_type", "linear_gating_type", "nextn_is_sparse",
+        *deepseek_v3.Schema.inert_keys, "layernorm_gating_weight", "use_mla_scaling_factor", "linear_sigmoid_gate_scale",
+        "output_gate_type", "linear_gating_type", "nextn_is_sparse",
     )  # fmt: skip
     mtp_copies = False
 

@@ -81,7 +81,6 @@ class Glm4vMoeText(Schema):
     Source: transformers 5.23, models/glm4v_moe/modeling_glm4v_moe.py (`Glm4vMoeTextModel`) and configuration_glm4v_moe.py (defaults).
     """
 
-    name = "glm4v_moe_text"
     vocab_size: Size = 151424
     max_position_embeddings: Tokens = 65536
     attention_bias: Flag = True

@@ -24,7 +24,6 @@ class Glm46v(Schema):
     """GLM-4.6V and its Flash: any of GLM's text models with GLM-4.1V's tower.
     Source: transformers 5.23, models/glm46v/configuration_glm46v.py (defaults), models/glm46v/modeling_glm46v.py."""
 
-    name = "glm46v"
     text_config: Annotated[ConfigSchema, nested("glm4v_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_vision"), DEFAULT]
 
@@ -36,7 +35,6 @@ class Glm4vMoe(Schema):
     """GLM-4.5V and 4.6V: GLM-4.1V with GLM-4.5's experts.
     Source: transformers 5.23, models/glm4v_moe/configuration_glm4v_moe.py (defaults)."""
 
-    name = "glm4v_moe"
     text_config: Annotated[ConfigSchema, nested("glm4v_moe_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_moe_vision", fixed=True), DEFAULT]
 
@@ -45,12 +43,9 @@ class GlmOcr(Schema):
     """GLM-OCR: GLM-4.1V's form, small.
     Source: transformers 5.23, models/glm_ocr/configuration_glm_ocr.py (defaults)."""
 
-    name = "glm_ocr"
     text_config: Annotated[ConfigSchema, nested("glm_ocr_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm_ocr_vision", fixed=True), DEFAULT]
 
 
 class Glmga(Glm46v):
     """GLM-GA: GLM-4.6V's implementation under another name. Source: transformers 5.23, models/glmga/configuration_glmga.py."""
-
-    name = "glmga"

@@ -24,7 +24,6 @@ class GlmImageText(glm4v_text.Schema):
     """The text model of GLM-Image, whose head gives codes of images alone.
     Source: transformers 5.24, models/glm_image/modeling_glm_image.py (`GlmImageTextModel`) and configuration_glm_image.py (defaults)."""
 
-    name = "glm_image_text"
     core_keys = ()
 
     vocab_size: Size = 168064
@@ -56,8 +55,6 @@ class GlmImageVision(QwenVision):
     """The vision tower of GLM-Image: a ViT whose positions are a table, without a merger.
     Source: transformers 5.24, models/glm_image/modeling_glm_image.py (`GlmImageVisionModel`) and configuration_glm_image.py (defaults)."""
 
-    name = "glm_image_vision"
-
     depth: Layers = 40
     hidden_size: Size = 1536
     hidden_act: str = "gelu"
@@ -86,7 +83,6 @@ class GlmImageVqmodel(TowerSchema):
     """The quantizer of GLM-Image.
     Source: transformers 5.24, models/glm_image/modeling_glm_image.py (`GlmImageVQVAE`) and configuration_glm_image.py (defaults)."""
 
-    name = "glm_image_vqmodel"
     inert_keys = ("in_channels",)
 
     embed_dim: Size = 2048

@@ -36,5 +36,3 @@ class Schema(VisionSchema):
 
 class PpChart2table(Schema):
     """PP-Chart2Table: GOT-OCR 2 under another name. Source: transformers 5.23, models/pp_chart2table/configuration_pp_chart2table.py."""
-
-    name = "pp_chart2table"

@@ -86,8 +86,7 @@ class Nanogpt(Schema):
     Source: karpathy/nanoGPT, model.py `GPTConfig` (keys and defaults), `GPT` (tied head). Linear weights are stored [out, in], not
     transposed as in GPT-2's Conv1D."""
 
-    name = "nanogpt"
-    inert_keys = ("meta_vocab_size", "dataset", "init_from", "out_dir")
+    inert_keys = ("meta_vocab_size", "dataset", "out_dir")
 
     vocab_size: Size = 50304
     block_size: Size = 1024

@@ -18,9 +18,8 @@ from archcalc.model import LEARNED, Architecture, Tensor
 
 class Schema(ClassicSchema):
     inert_keys = (
-        "attention_softmax_in_fp32", "inference_runner", "max_batch_size", "pad_key_length", "pre_allocate_kv_cache",
-        "runner_max_sequence_length",
-        "scale_attention_softmax_in_fp32", "scale_attn_weights", "validate_runner_input", "n_ctx",
+        "inference_runner", "max_batch_size", "pad_key_length", "pre_allocate_kv_cache", "runner_max_sequence_length",
+        "scale_attn_weights", "validate_runner_input", "n_ctx",
     )  # fmt: skip
     norms = ("ln_1", "ln_2")
     mixer_name = "attn"

@@ -17,7 +17,6 @@ from archcalc.model import Architecture
 class Schema(PlainSchema):
     prefix = "gpt_neox"
     reads_head_dim = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("rotary_emb_base",)
     layer_norms = True
     last_norm = "final_layer_norm"
     gated = False
@@ -60,15 +59,11 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embed_in", "head": self.head, "renames": ((f"{self.head}.", "embed_out."),)}
 
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)
-
 
 class GptNeoxRewardModel(Schema):
     """A reward model on GPT-NeoX: one output in place of the head.
     Source: LAION-AI/Open-Assistant, model/model_training/models/reward_model.py (`GPTNeoXRewardModel`)."""
 
-    name = "gpt_neox_reward_model"
     inert_keys = (*Schema.inert_keys, "pooling")
 
     def decoder_options(self) -> dict[str, Any]:

@@ -33,10 +33,7 @@ class Joined(GroupedQueryAttention):
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        *gpt2.Schema.inert_keys, "attention_softmax_in_fp32", "do_sample", "max_position", "multi_query", "scale_attention_softmax_in_fp32",
-        "attention_bias_in_fp32", "activation_function",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "max_position", "multi_query", "attention_bias_in_fp32")
 
     tie_word_embeddings: Flag = False
 

@@ -10,7 +10,7 @@ from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import ROPE, Architecture, Position
+from archcalc.model import ROPE, Position
 
 
 class Schema(PlainSchema):
@@ -60,13 +60,9 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h", "head_bias": True}
 
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)
-
 
 class Codegen(Schema):
     """CodeGen: GPT-J with one projection for queries, keys and values.
     Source: transformers 5.23, models/codegen/modeling_codegen.py and configuration_codegen.py (defaults: GPT-J's)."""
 
-    name = "codegen"
     fused = "qkv_proj"

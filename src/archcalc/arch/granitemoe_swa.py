@@ -12,7 +12,6 @@ from archcalc.arch._schema import Tokens
 
 class Schema(granitemoeshared.Schema):
     sinks = True
-    inert_keys = ("layer_rope_theta",)
 
     sliding_window: Tokens | None = 128
     layer_types: list[str] | None = None

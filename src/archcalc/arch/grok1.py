@@ -19,7 +19,7 @@ from archcalc.model import ROPE, Architecture, Moe
 class Schema(DecoderSchema):
     inert_keys = (
         "embedding_multiplier_scale", "output_multiplier_scale", "router_logit_softcapping", "attn_logit_softcapping_method",
-        "attn_temperature_len", "rope_type", "scaling_factor", "extrapolation_factor", "attn_factor", "beta_fast", "beta_slow",
+        "attn_temperature_len", "scaling_factor", "extrapolation_factor", "attn_factor", "beta_fast", "beta_slow",
         "load_presharded_moe", "load_presharded_attn", "load_presharded_mlp", "load_presharded_embedding", "merge_gate_up",
         "replicate_lm_head", "replicate_embedding", "context_len", "global_attn_every_n",
     )  # fmt: skip

@@ -18,9 +18,8 @@ from archcalc.model import Architecture
 class Schema(DecoderSchema):
     prefix = "model.transformer"
     inert_keys = (
-        "alibi", "alibi_bias_max", "attention_dropout", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv",
-        "embedding_dropout", "flash_attention", "init_cutoff_factor", "init_device", "init_fn", "init_std", "low_cpu_fsdp", "precision",
-        "residual_dropout", "rope", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",
+        "alibi", "alibi_bias_max", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv", "low_cpu_fsdp",
+        "precision", "rope", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",
     )  # fmt: skip
 
     hidden_size: Size = named(768, "d_model", "hidden_size")

@@ -19,7 +19,7 @@ MOST_PASSES = 10_000
 
 
 class Schema(PlainSchema):
-    inert_keys = ("embedding_scale", "prefix_lm", "num_key_value_heads")
+    inert_keys = ("embedding_scale", "prefix_lm")
 
     vocab_size: Size = 151808
     hidden_size: Size = 1536

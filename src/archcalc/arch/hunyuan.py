@@ -11,9 +11,9 @@ from archcalc.model import Architecture
 
 class Schema(hunyuan_v1_moe.Schema):
     inert_keys = (
-        *hunyuan_v1_moe.Schema.inert_keys, "anyres_pooling_size", "anyres_vit_two_views", "num_media_embeds", "pad_id", "skip_cls_token",
-        "video_end_id", "video_start_id", "vit_add_patchemb_bias", "vit_input_resolution", "vit_mapping_type", "vit_norm_type", "vit_patch",
-        "vit_remove_prenorm", "vit_token", "vit_used_rms_norm", "cla_share_factor",
+        *hunyuan_v1_moe.Schema.inert_keys, "anyres_pooling_size", "anyres_vit_two_views", "num_media_embeds", "pad_id",
+        "skip_cls_token", "video_end_id", "video_start_id", "vit_add_patchemb_bias", "vit_input_resolution", "vit_mapping_type",
+        "vit_norm_type", "vit_patch", "vit_remove_prenorm", "vit_token", "vit_used_rms_norm", "cla_share_factor",
     )  # fmt: skip
 
     use_cla: Flag = False

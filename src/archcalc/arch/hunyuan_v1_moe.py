@@ -19,8 +19,7 @@ class Schema(hunyuan_v1_dense.Schema):
     # The reference implementation's experts are as wide as intermediate_size, and one shared FFN stands beside them.
     inert_keys: ClassVar[tuple[str, ...]] = (
         *hunyuan_v1_dense.Schema.inert_keys, "moe_intermediate_size", "moe_drop_tokens", "moe_layer_num_skipped",
-        "moe_random_routing_dropped_token", "norm_topk_prob", "num_shared_expert", "routed_scaling_factor", "use_mixed_mlp_moe",
-        "capacity_factor", "group_limited_greedy", "n_group",
+        "moe_random_routing_dropped_token", "num_shared_expert", "use_mixed_mlp_moe", "capacity_factor", "group_limited_greedy",
     )  # fmt: skip
 
     num_experts: Size | list[Size] = named(1, "num_local_experts", "num_experts")

@@ -15,9 +15,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys = (
-        *Dense.inert_keys, "im_start_id", "im_end_id", "im_newline_id", "image_start_id", "image_newline_id",
-    )  # fmt: skip
+    inert_keys = (*Dense.inert_keys, "im_start_id", "im_end_id", "im_newline_id", "image_start_id", "image_newline_id")
     projector_name = "vision_tower.patch_merger"
     renames = (
         ("model.language_model.", "model."),

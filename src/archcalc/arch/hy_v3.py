@@ -29,7 +29,7 @@ class Schema(DecoderSchema):
     inert_keys = (
         "enable_moe_fp32_combine", "enable_attention_fp32_softmax", "enable_lm_head_fp32", "first_k_dense_replace", "qk_norm",
         "route_norm", "router_scaling_factor", "moe_router_enable_expert_bias", "moe_router_use_sigmoid", "use_grouped_mm",
-        "expert_hidden_dim", "output_router_logits",
+        "expert_hidden_dim",
     )  # fmt: skip
 
     vocab_size: Size = 120832

@@ -29,9 +29,7 @@ RENAMES = (
 
 
 class Schema(LatentSchema):
-    inert_keys = (
-        *LatentSchema.inert_keys, "hc_magnitude", "head_dim", "learnable_sink_init", "num_key_value_heads",
-    )  # fmt: skip
+    inert_keys = (*LatentSchema.inert_keys, "hc_magnitude")
 
     vocab_size: Size = 120832
     hidden_size: Size = 2816

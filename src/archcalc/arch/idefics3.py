@@ -35,5 +35,3 @@ class Schema(VisionSchema):
 class Smolvlm(Schema):
     """SmolVLM: Idefics 3 with a smaller text model.
     Source: transformers 5.23, models/smolvlm/modeling_smolvlm.py and configuration_smolvlm.py (defaults)."""
-
-    name = "smolvlm"

@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Group, Layer, Moe, Stack, Tensor, stack
 
 class Schema(RelativeSchema):
     inert_keys = (
-        *RelativeSchema.inert_keys, "embedding_multiplier", "logits_mup_width_multiplier", "mtp_hidden_states_first", "mtp_layer_types",
+        *RelativeSchema.inert_keys, "logits_mup_width_multiplier", "mtp_hidden_states_first", "mtp_layer_types",
         "mtp_mlp_layer_types", "number_of_conv_states", "rms_norm_eps_moe_gate", "shared_expert_sink",
     )  # fmt: skip
 

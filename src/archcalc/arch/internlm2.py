@@ -14,7 +14,6 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    inert_keys = ("attn_implementation", "reward_token_id")
     norms = ("attention_norm", "ffn_norm")
     mixer_name = "attention"
     ffn_name = "feed_forward"

@@ -23,8 +23,6 @@ class Interns1ProVision(qwen3_vl_moe_vision.Schema):
     """The vision tower of Intern-S1 Pro: Qwen3-VL's, whose last layer alone feeds the text.
     Source: SGLang 0.5.23, srt/models/interns1pro.py."""
 
-    name = "interns1_pro_vision"
-
     deepstack_visual_indexes: tuple[int, ...] = ()
 
 
@@ -32,7 +30,6 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
     """The text model of Intern-S1 Pro: Qwen 3's with experts, routed in groups, and FoPE.
     Source: vLLM 0.33, models/interns1_pro.py (`InternS1ProMoeDecoderLayer`) and layers/rotary_embedding/fope.py."""
 
-    name = "interns1_pro_text"
     inert_keys = (*qwen3_vl_moe_text.Schema.inert_keys, "router_n_groups")
 
     def frequencies(self) -> int:
@@ -60,7 +57,7 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
 
 
 class Schema(qwen3_5.Schema):
-    inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
+    inert_keys = ("ts_config", "ts_start_id", "ts_end_id")
 
     text_config: Annotated[ConfigSchema, nested("interns1_pro_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("interns1_pro_vision", fixed=True), Field(default={}, validate_default=True)]

@@ -23,8 +23,6 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
     """The text model of Intern-S2 Mobius: each layer has a shared expert of its own, and a bank of routed ones with others.
     Source: vLLM 0.33, models/interns2_mobius.py (`InternS2MobiusMetaMoeBlock`, `InternS2MobiusSharedExpertBlock`)."""
 
-    name = "interns2_mobius_text"
-
     num_blocks: Layers = 4
     layer_scale: Flag = False
 
@@ -67,7 +65,7 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
 
 
 class Schema(qwen3_5.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
+    inert_keys: ClassVar[tuple[str, ...]] = ("ts_config", "ts_start_id", "ts_end_id")
 
     text_config: Annotated[ConfigSchema, nested("interns2_mobius_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "interns2_mobius"), Field(default={}, validate_default=True)]

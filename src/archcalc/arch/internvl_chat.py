@@ -22,9 +22,8 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("llm_config", "vision_config")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "dynamic_image_size", "force_image_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
-        "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_thumbnail", "tie_word_embeddings", "system_message",
-        "image_fold", "output_attentions",
+        "force_image_size", "pad2square", "ps_version", "select_layer", "template", "use_backbone_lora", "use_llm_lora",
+        "tie_word_embeddings", "system_message", "image_fold",
     )  # fmt: skip
 
     llm_config: Annotated[ConfigSchema, nested("llama")]
@@ -57,17 +56,10 @@ class H2ovlChat(Schema):
     """H2OVL: InternVL's structure.
     Source: vLLM 0.33, models/h2ovl.py (`H2OVLChatModel`, a subclass of what reads InternVL)."""
 
-    name = "h2ovl_chat"
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)
-
 
 class NvlmD(Schema):
     """NVLM-D: InternVL's structure, whose projector is as wide inside as the text model's FFN and has no biases.
     Source: vLLM 0.33, models/nvlm_d.py (`_init_mlp1`); nvidia/NVLM-D-72B, modeling_nvlm_d.py."""
-
-    name = "nvlm_d"
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
@@ -81,8 +73,3 @@ class NvlmD(Schema):
 class SkyworkChat(Schema):
     """Skywork R1V: InternVL's structure.
     Source: vLLM 0.33, models/skyworkr1v.py (`SkyworkR1VChatModel`, a subclass of what reads InternVL)."""
-
-    name = "skywork_chat"
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

@@ -21,8 +21,8 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 class Schema(WindowedSchema):
     inert_keys = (
-        "rotary_dim", "swa_rope_theta", "moe_router_dtype", "first_layer_attn_out_scale", "first_layer_ffn_out_scale", "attn_out_scale",
-        "ffn_out_scale", "softmax_scale", "logit_scale", "enable_lm_head_fp32", "fp32_residual_connection",
+        "rotary_dim", "moe_router_dtype", "first_layer_attn_out_scale", "first_layer_ffn_out_scale", "attn_out_scale",
+        "ffn_out_scale", "softmax_scale", "enable_lm_head_fp32", "fp32_residual_connection",
     )  # fmt: skip
     norms = ("attention_norm", "attn_out_norm", "feed_forward_norm")
     norm_label = "RMSNorm (pre, and behind attention)"

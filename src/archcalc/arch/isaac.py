@@ -19,8 +19,6 @@ class PixelShuffleSiglip2(Siglip2):
     """Isaac's vision tower: SigLIP 2 without a head.
     Source: vLLM 0.33, models/isaac.py (`Siglip2VisionTransformer`)."""
 
-    name = "pixel_shuffle_siglip2"
-
     pixel_shuffle_scale_factor: Size = 1
 
     def pooled(self) -> bool:
@@ -36,8 +34,8 @@ class PixelShuffleSiglip2(Siglip2):
 class Schema(VisionSchema):
     text_name = "text_model"
     inert_keys = (
-        "vision_patch_size", "vision_max_num_patches", "vision_min_num_patches", "max_sequence_length", "vision_token", "video_patch_size",
-        "vision_attn_implementation", "vision_rescale_factor", "pixel_shuffle_scale",
+        "vision_patch_size", "vision_max_num_patches", "vision_min_num_patches", "vision_token", "video_patch_size",
+        "vision_rescale_factor", "pixel_shuffle_scale",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("qwen3", fixed=True), DEFAULT]

@@ -20,8 +20,8 @@ from archcalc.model import ALIBI, Architecture, Facts
 
 class Schema(gpt2.Schema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *gpt2.Schema.inert_keys, "embeddings_scale", "mup_embeddings_scale", "mup_output_alpha", "mup_scale_qk_dot_by_d", "mup_width_scale",
-        "scale_qk_dot_by_d", "width_scale", "alibi_scaling",
+        *gpt2.Schema.inert_keys, "embeddings_scale", "mup_embeddings_scale", "mup_output_alpha", "mup_scale_qk_dot_by_d",
+        "mup_width_scale", "scale_qk_dot_by_d", "width_scale", "alibi_scaling",
     )  # fmt: skip
 
     activation_function: Literal["swiglu"] = "swiglu"

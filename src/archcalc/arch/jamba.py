@@ -24,8 +24,7 @@ from archcalc.model import NOPE, Architecture, Layer, Moe
 class Schema(DecoderSchema):
     whole_heads = False
     inert_keys = (
-        "calc_logits_for_entire_prompt", "mamba_inner_layernorms", "num_logits_to_keep", "use_associative_scan", "use_mamba_kernels",
-        "use_mambapy",
+        "calc_logits_for_entire_prompt", "mamba_inner_layernorms", "num_logits_to_keep", "use_associative_scan", "use_mambapy",
     )  # fmt: skip
 
     vocab_size: Size = 65536

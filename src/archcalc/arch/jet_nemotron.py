@@ -23,7 +23,7 @@ class Jet(ConfigSchema):
     """The block's sizes."""
 
     name = "jet_block"
-    inert_keys = ("mode", "norm_eps", "dconv_implementation")
+    inert_keys = ("mode",)
 
     expand_v: float
     num_heads: Size
@@ -91,9 +91,6 @@ class Schema(DecoderSchema):
 class JetVlm(VisionSchema):
     """JetVLM: Jet-Nemotron with SigLIP, whose patches are joined by four and pass a norm and two linear layers.
     Source: SGLang 0.5.23, srt/models/jet_vlm.py (`JetVLMForConditionalGeneration`) and srt/configs/jet_vlm.py."""
-
-    name = "jet_vlm"
-    inert_keys = ("image_token_id", "video_token_id")
 
     text_config: Annotated[ConfigSchema, nested("jet_nemotron", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", fixed=True), DEFAULT]

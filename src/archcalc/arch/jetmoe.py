@@ -17,7 +17,7 @@ from archcalc.model import Experts, Layer, Shard, Tensor
 
 class Schema(PlainSchema):
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys = ("aux_loss_coef", "applied_layers", "glu", "num_layers")
+    inert_keys = ("applied_layers", "glu", "num_layers")
 
     vocab_size: Size = 32000
     hidden_size: Size = 2048

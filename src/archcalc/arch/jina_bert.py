@@ -23,7 +23,7 @@ from archcalc.model import ALIBI, Layer, Tensor
 
 class Schema(BertSchema):
     root = "bert"
-    inert_keys = (*BertSchema.inert_keys, "emb_pooler", "attn_implementation", "feed_forward_type", "model_max_length")
+    inert_keys = (*BertSchema.inert_keys, "emb_pooler", "feed_forward_type")
 
     vocab_size: Size = 30528
     max_position_embeddings: Size = 8192

@@ -42,7 +42,6 @@ class JinaVlReranker(qwen2_vl.Schema):
     """Jina's reranker m0: Qwen2-VL with two linear layers that give one score.
     Source: vLLM 0.33, models/jina_vl.py (`JinaVLScorer`, `JinaVLForSequenceClassification`)."""
 
-    name = "jina_vl_reranker"
     own_heads: ClassVar[bool] = True
 
     def architecture(self, prefix: str) -> Architecture:
@@ -55,9 +54,8 @@ class VoyageQwen3(qwen3.Schema):
     """Voyage 4 nano: Qwen 3 that sees both ways, with one linear layer that makes the vector; it caches nothing.
     Source: vLLM 0.33, models/voyage.py (`VoyageQwen3BidirectionalEmbedModel`)."""
 
-    name = "voyage_qwen3"
     own_heads: ClassVar[bool] = True
-    inert_keys = (*qwen3.Schema.inert_keys, "num_labels", "use_bidirectional_attention")
+    inert_keys = (*qwen3.Schema.inert_keys, "use_bidirectional_attention")
 
     num_labels: Size = 2048
 
@@ -72,7 +70,6 @@ class LlamaWeighted(llama.Schema):
     """Llama's reward model with weights: a score and three linear layers that weigh it.
     Source: SGLang 0.5.23, srt/models/llama_reward.py (`LlamaForSequenceClassificationWithNormal_Weights`)."""
 
-    name = "llama_weighted"
     own_heads: ClassVar[bool] = True
 
     def architecture(self, prefix: str) -> Architecture:
@@ -87,9 +84,8 @@ class JinaEmbeddingsV5(qwen3.Schema):
     Source: vLLM 0.33, models/jina.py (`JinaEmbeddingsV5Model`; a task's LoRA adapter, stored beside, is merged into the weights)."""
 
     prefix = ""
-    name = "jina_embeddings_v5"
     own_heads: ClassVar[bool] = True
-    inert_keys = (*qwen3.Schema.inert_keys, "task_names", "jina_task", "matryoshka_dims", "truncate_dim", "is_decoder", "pad_token")
+    inert_keys = (*qwen3.Schema.inert_keys, "task_names", "jina_task", "matryoshka_dims", "truncate_dim", "pad_token")
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:

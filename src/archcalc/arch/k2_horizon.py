@@ -18,9 +18,8 @@ from archcalc.model import Experts, Layer, Shard, Tensor
 class Schema(PlainSchema):
     core_keys = (*PlainSchema.core_keys, "intermediate_size")
     inert_keys = (
-        "layernorm_num_groups", "rope_head_dim", "norm_topk_prob", "router_score_func", "router_scaling_factor",
-        "dual_chunk_attention_config", "attn_gate_func", "num_dense_layers", "router_aux_loss_coef", "output_router_logits",
-        "expert_shard_format", "ffn_hidden_shards",
+        "layernorm_num_groups", "rope_head_dim", "router_score_func", "router_scaling_factor", "dual_chunk_attention_config",
+        "attn_gate_func", "num_dense_layers", "expert_shard_format", "ffn_hidden_shards",
     )  # fmt: skip
     norm_label = "RMSNorm in groups (pre)"
 
@@ -83,5 +82,3 @@ class Schema(PlainSchema):
 class Xllm(Schema):
     """xLLM: K2 Horizon's structure under the keys that it had first.
     Source: SGLang 0.5.23, srt/models/xllm.py (`XllmForCausalLM`) and srt/configs/k2_horizon.py."""
-
-    name = "xllm"

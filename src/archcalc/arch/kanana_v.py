@@ -21,7 +21,7 @@ from archcalc.model import Architecture, Group, Stack, Tensor
 class Vision(qwen2_vl_vision.Schema):
     """Qwen2-VL's tower without its merger."""
 
-    inert_keys = (*qwen2_vl_vision.Schema.inert_keys, "num_queries_vis_abstractor", "model_name")
+    inert_keys = (*qwen2_vl_vision.Schema.inert_keys, "num_queries_vis_abstractor")
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         groups, stacks = super().tower(prefix)

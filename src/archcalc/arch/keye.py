@@ -26,7 +26,6 @@ class KeyeVision(Siglip):
     """The vision tower of Keye-VL: SigLIP, pooling head and all.
     Source: vLLM 0.33, models/keye.py (`KeyeSiglipVisionModel`)."""
 
-    name = "keye_vision"
     whole = False
     inert_keys = ("projection_dim", "spatial_merge_size", "temporal_patch_size", "tokens_per_second", "in_channels")
 
@@ -64,8 +63,6 @@ class Schema(VisionSchema):
 class Keyevl15(Schema):
     """Keye-VL 1.5: the norm before the projector follows the joining of patches.
     Source: vLLM 0.33, models/keye_vl1_5.py (`KeyeVL1_5Projector`)."""
-
-    name = "keyevl1_5"
 
     def joined(self, wide: int) -> int:
         return 4 * wide

@@ -21,8 +21,8 @@ from archcalc.model import Encoder, Group, Stack, Tensor, stack
 class Schema(TowerSchema):
     # Positions in time are computed, and frames are pooled: neither has weights.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "pos_emb_time", "init_pos_emb_time", "pos_emb_type", "merge_type", "video_attn_type", "mm_projector_type",
-        "projector_hidden_act", "text_hidden_size",
+        "pos_emb_time", "pos_emb_type", "merge_type", "video_attn_type", "mm_projector_type", "projector_hidden_act",
+        "text_hidden_size",
     )  # fmt: skip
 
     patch_size: Size = 14

@@ -60,9 +60,7 @@ class DeltaConfig(LinearConfig):
 
 
 class Schema(kimi_linear.Schema):
-    inert_keys = (
-        *kimi_linear.Schema.inert_keys, "activation_situ_beta", "activation_situ_linear_beta", "topk_method", "model_type",
-    )  # fmt: skip
+    inert_keys = (*kimi_linear.Schema.inert_keys, "activation_situ_beta", "activation_situ_linear_beta")
 
     linear_attn_config: DeltaConfig = Field(default=DeltaConfig())
     mla_use_output_gate: Flag = False

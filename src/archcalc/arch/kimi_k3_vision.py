@@ -21,10 +21,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(moonvit.Schema):
-    inert_keys = (
-        *moonvit.Schema.inert_keys, "activation_func", "pos_emb_interpolation_mode", "projector_ln_eps", "mm_hidden_size",
-        "_attn_implementation",
-    )  # fmt: skip
+    inert_keys = (*moonvit.Schema.inert_keys, "activation_func", "pos_emb_interpolation_mode")
 
     num_attention_heads: Size = named(12, "num_attention_heads", "vt_num_attention_heads")
     hidden_size: Size = named(1024, "hidden_size", "vt_hidden_size")

@@ -13,9 +13,7 @@ from archcalc.model import Layer
 
 
 class Schema(BiasedSchema):
-    core_keys = (
-        *BiasedSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts",
-    )  # fmt: skip
+    core_keys = (*BiasedSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts")
     qk_norm = "head"
 
     mlp_only_layers: list[int] = []  # noqa: RUF012

@@ -25,8 +25,6 @@ RENAMES = (
 
 
 class Schema(DecoderSchema):
-    inert_keys = ("intermediate_size",)
-
     vocab_size: Size = 128000
     hidden_size: Size = 2560
     intermediate_size: int | None = None  # type: ignore[assignment]

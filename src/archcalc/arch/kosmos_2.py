@@ -43,9 +43,6 @@ class Schema(CompositeSchema):
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         return [*groups, group("vision", prefixed(join(prefix, "image_to_text_projection"), self.projection()))], stacks
 
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)
-
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, read by the queries."""
         return pooled(super().encoders(), tokens=self.latent_query_num)

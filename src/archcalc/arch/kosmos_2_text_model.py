@@ -25,7 +25,7 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 class Schema(PlainSchema):
     prefix = ""
     reads_head_dim = False
-    inert_keys = ("scale_embedding", "layerdrop")
+    inert_keys = ("scale_embedding",)
     layer_norms = True
     norms = ("self_attn_layer_norm", "final_layer_norm")
     norm_label = "LayerNorm (pre, and within attention and FFN)"

@@ -31,7 +31,7 @@ def bert_layer(h: int, heads: int, wide: int, activation: str) -> Layer:
 
 class Schema(AloneSchema):
     alone = "an encoder of pages: it keeps no cache"
-    inert_keys = ("max_rel_pos", "max_rel_2d_pos", "classifier_dropout", "second_input_size")
+    inert_keys = ("max_rel_pos", "max_rel_2d_pos", "second_input_size")
     root = "layoutlmv3"
 
     vocab_size: Size = 50265

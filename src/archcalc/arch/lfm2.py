@@ -24,10 +24,7 @@ CONV = "conv"
 class Schema(DecoderSchema):
     whole_heads = False
     # Published configs repeat widths and counts under the names of the first implementation, which is not read any more.
-    inert_keys = (
-        "block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale", "block_use_swiglu", "block_use_xavier_init",
-        "conv_dim", "conv_dim_out", "conv_use_xavier_init", "num_heads", "theta", "use_pos_enc",
-    )  # fmt: skip
+    inert_keys = ("block_dim", "block_use_swiglu", "conv_dim", "conv_dim_out", "num_heads", "theta", "use_pos_enc")
 
     vocab_size: Size = 65536
     hidden_size: Size = 2560
@@ -97,7 +94,6 @@ class Lfm2Bidirec(Schema):
     """LFM2 that sees both ways, as an embedding model: it has no head and caches nothing.
     Source: vLLM 0.33, models/lfm2.py (`Lfm2BidirectionalModel`, `Lfm2BidirectionalShortConv`)."""
 
-    name = "lfm2_bidirec"
     own_heads: ClassVar[bool] = True
 
     def architecture(self, prefix: str) -> Architecture:

@@ -30,7 +30,7 @@ def narrow(name: str) -> str:
 
 class Schema(AloneSchema):
     alone = "an encoder of pages: it keeps no cache"
-    inert_keys = ("classifier_dropout", "position_embedding_type")
+    inert_keys = ("position_embedding_type",)
     root = "lilt"
 
     vocab_size: Size = 30522

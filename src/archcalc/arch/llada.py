@@ -25,7 +25,7 @@ class Schema(DecoderSchema):
     prefix = "model.transformer"
 
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *Olmo.inert_keys, "attention_layer_norm_with_affine", "input_emb_norm", "layer_norm_with_affine", "mask_token_id", "max_position",
+        *Olmo.inert_keys, "attention_layer_norm_with_affine", "input_emb_norm", "layer_norm_with_affine", "max_position",
         "mlp_ratio", "multi_query_attention",
     )  # fmt: skip
 

@@ -20,13 +20,7 @@ from archcalc.model import Architecture
 
 class Schema(PlainSchema):
     name: ClassVar[str] = "llada_moe"
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "clip_qkv",
-        "moe_layer_freq",
-        "moe_router_score_function",
-        "qk_layernorm",
-        "mask_token_id",
-    )
+    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "moe_layer_freq", "moe_router_score_function", "qk_layernorm")
     qk_norm: ClassVar[QkNorm] = "head"
 
     intermediate_size: Size = named(8192, "dense_intermediate_size", "intermediate_size")

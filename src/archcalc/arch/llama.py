@@ -38,16 +38,7 @@ class Solar(Schema):
     Source: upstage/solar-pro-preview-instruct, modeling_solar.py and configuration_solar.py; vLLM 0.33, models/solar.py (`bskcn_*`).
     """
 
-    name = "solar"
-    inert_keys = (
-        "bskcn_1",
-        "bskcn_2",
-        "bskcn_3",
-        "bskcn_4",
-        "bskcn_tv",
-        "pretraining_tp",
-        "sliding_window",
-    )
+    inert_keys = ("bskcn_1", "bskcn_2", "bskcn_3", "bskcn_4", "bskcn_tv", "sliding_window")
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
@@ -58,8 +49,6 @@ class Solar(Schema):
 class Kormo(Schema):
     """KORMo: Llama's layers, whose norms have other names.
     Source: llama.cpp 0c1e57098, conversion/qwen.py (`KORMoForCausalLM`) and gguf-py/gguf/tensor_mapping.py."""
-
-    name = "kormo"
 
     def architecture(self, prefix: str) -> Architecture:
         renames = (
@@ -73,18 +62,9 @@ class Telechat3(Schema):
     """TeleChat 3: Llama's layers.
     Source: vLLM 0.33, models/registry.py (`TeleChat3ForCausalLM` is read by llama.py)."""
 
-    name = "telechat3"
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)
-
 
 class Teleflm(Schema):
     """Tele-FLM: Llama's layers, logits and embeddings scaled by fixed numbers.
     Source: CofeAI/Tele-FLM, modeling_teleflm.py and configuration_teleflm.py; vLLM 0.33, models/teleflm.py."""
 
-    name = "teleflm"
     inert_keys = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

@@ -14,9 +14,7 @@ from archcalc.model import Group, Shard, Stack, Tensor, stack
 
 class Schema(TowerSchema):
     # The reference implementation takes the last layer, shuffles by a ratio that changes no width, and has no biases there.
-    inert_keys = (
-        "vision_feature_layer", "vision_feature_select_strategy", "pixel_shuffle_ratio", "multi_modal_projector_bias",
-    )  # fmt: skip
+    inert_keys = ("vision_feature_layer", "vision_feature_select_strategy", "pixel_shuffle_ratio", "multi_modal_projector_bias")
 
     hidden_size: Size = 768
     hidden_act: str = "gelu"

@@ -14,7 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys = ("pooling", "temperature", "pretraining_tp")
+    inert_keys = ("pooling",)
     own_heads: ClassVar[bool] = True
 
     architectures: list[str] | None = None

@@ -67,13 +67,11 @@ class LlavaQwen(Schema):
     Source: LLaVA-VL/LLaVA-NeXT, llava/model/multimodal_encoder/siglip_encoder.py (`SigLipVisionTower.load_model`) and llava_arch.py;
     SGLang 0.5.23, srt/models/llava.py (`LlavaQwenForCausalLM`)."""
 
-    name = "llava_qwen"
     inert_keys = (
-        *_OWN, "image_crop_resolution", "image_split_resolution", "mm_newline_position", "mm_resampler_type", "mm_spatial_pool_mode",
-        "mm_spatial_pool_stride", "mm_tunable_parts", "mm_vision_tower_lr", "pos_skipping_range", "tokenizer_truncation_side",
-        "vision_tower_pretrained", "add_faster_video", "add_time_instruction", "faster_token_stride", "force_sample", "_name_or_path",
-        "mm_spatial_pool_out_channels", "use_pos_skipping", "mm_use_im_patch_token", "image_aspect_ratio", "image_grid_pinpoints",
-        "transformers_version", "projector_hidden_act", "vision_feature_layer", "vision_feature_select_strategy", "image_token_index",
+        *_OWN, "mm_newline_position", "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_tunable_parts",
+        "vision_tower_pretrained", "add_faster_video", "add_time_instruction", "faster_token_stride", "force_sample",
+        "mm_spatial_pool_out_channels", "use_pos_skipping", "mm_use_im_patch_token", "projector_hidden_act",
+        "vision_feature_layer", "vision_feature_select_strategy",
     )  # fmt: skip
     towers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "google/siglip-so400m-patch14-384": {"model_type": "siglip_vision_model", **llava_onevision.SIGLIP}
@@ -91,11 +89,9 @@ class LlavaVid(Schema):
     """LLaVA-NeXT-Video in its first library's form: Llama with CLIP, whose patches of each frame are averaged.
     Source: SGLang 0.5.23, srt/models/llavavid.py (`LlavaVidForCausalLM`)."""
 
-    name = "llava_vid"
     inert_keys = (
-        *_OWN, "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_spatial_pool_out_channels", "num_frames",
-        "mm_newline_position", "mm_tunable_parts", "mm_use_im_patch_token", "image_crop_resolution", "image_split_resolution",
-        "mm_vision_tower_lr", "_name_or_path", "transformers_version", "patchify_video_feature", "unfreeze_mm_vision_tower",
+        *_OWN, "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_spatial_pool_out_channels",
+        "num_frames", "mm_newline_position", "mm_tunable_parts", "mm_use_im_patch_token", "patchify_video_feature",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("llama", "llava"), DEFAULT]

@@ -44,7 +44,6 @@ class Bee(Schema):
     """Bee: LLaVA-OneVision with a norm before the projector, which is four times as wide inside.
     Source: vLLM 0.33, models/bee.py (`BeeMultiModalProjector`)."""
 
-    name = "bee"
     wider: ClassVar[int] = 4
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
@@ -58,5 +57,4 @@ class Rvl(Bee):
     """R-4B: LLaVA-OneVision with a norm before the projector.
     Source: vLLM 0.33, models/rvl.py (`RVLMultiModalProjector`)."""
 
-    name = "rvl"
     wider = 1

@@ -17,10 +17,7 @@ from archcalc.model import Architecture, Tensor
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = (
-        "image_token_index", "box_start_token_id", "box_end_token_id", "ref_start_token_id", "ref_end_token_id", "coord_start_token_id",
-        "coord_end_token_id", "none_token_id", "mlp_connector_layers",
-    )  # fmt: skip
+    inert_keys = ("mlp_connector_layers",)
     tower_name = "vision_model"
     projector_name = "mlp1"
     renames = (

@@ -14,13 +14,7 @@ from archcalc.model import Architecture, Shard, Tensor
 
 
 class Schema(longcat_flash.Schema):
-    core_keys = (
-        *longcat_flash.Schema.core_keys,
-        "ngram_vocab_size_ratio",
-        "emb_neighbor_num",
-        "emb_split_num",
-    )
-    inert_keys = (*longcat_flash.Schema.inert_keys, "oe_ignored_token_ids")
+    core_keys = (*longcat_flash.Schema.core_keys, "ngram_vocab_size_ratio", "emb_neighbor_num", "emb_split_num")
 
     ngram_vocab_size_ratio: Size
     emb_neighbor_num: Size

@@ -13,13 +13,7 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(roberta.Schema):
-    inert_keys = (
-        *roberta.Schema.inert_keys,
-        "attention_window",
-        "attention_mode",
-        "ignore_attention_mask",
-        "onnx_export",
-    )
+    inert_keys = (*roberta.Schema.inert_keys, "attention_window", "attention_mode", "ignore_attention_mask")
     root = "longformer"
 
     vocab_size: Size = 30522

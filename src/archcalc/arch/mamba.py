@@ -19,9 +19,9 @@ class Schema(ConfigSchema):
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     # `d_inner` and its like are those of the first release.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "d_inner", "d_model", "fused_add_norm", "n_layer", "rescale_prenorm_residual", "residual_in_fp32",
-        "rms_norm", "ssm_cfg", "time_step_floor", "time_step_init_scheme", "time_step_limit", "time_step_max", "time_step_min",
-        "time_step_scale", "use_associative_scan", "use_falcon_mambapy", "use_mambapy", "chunk_size",
+        "d_inner", "d_model", "fused_add_norm", "n_layer", "rescale_prenorm_residual", "residual_in_fp32", "rms_norm", "ssm_cfg",
+        "time_step_floor", "time_step_limit", "time_step_max", "time_step_min", "time_step_scale", "use_associative_scan",
+        "use_falcon_mambapy", "use_mambapy", "chunk_size",
     )  # fmt: skip
 
     vocab_size: Size = 50280
@@ -69,5 +69,3 @@ class Schema(ConfigSchema):
 class FalconMamba(Schema):
     """Falcon Mamba: Mamba with norms that have no weights.
     Source: transformers 5.23, models/falcon_mamba/modeling_falcon_mamba.py and configuration_falcon_mamba.py (defaults)."""
-
-    name = "falcon_mamba"

@@ -22,7 +22,6 @@ class MidashenglmDashengEncoder(TowerSchema):
     """Dasheng: a ViT over spectrograms, with positions for time and for pitch.
     Source: vLLM 0.33, models/midashenglm.py (`DashengAudioTransformer`)."""
 
-    name = "midashenglm_dasheng_encoder"
     inert_keys = ("outputdim", "drop_rate", "attn_drop_rate", "f_min", "f_max", "center", "win_length", "hop_length", "sample_rate",
                   "n_fft")  # fmt: skip
 

@@ -32,8 +32,8 @@ class Schema(DecoderSchema):
     # The first implementation's keys for what the reference implementation takes as given.
     inert_keys: ClassVar[tuple[str, ...]] = (
         "add_full_attention_sink_bias", "add_swa_attention_sink_bias", "attention_chunk_size", "attention_value_scale",
-        "hybrid_block_size", "hybrid_layer_pattern", "moe_layer_freq", "n_shared_experts", "swa_head_dim", "swa_num_attention_heads",
-        "swa_num_key_value_heads", "swa_rope_theta", "swa_v_head_dim",
+        "hybrid_block_size", "hybrid_layer_pattern", "moe_layer_freq", "n_shared_experts", "swa_head_dim",
+        "swa_num_attention_heads", "swa_num_key_value_heads", "swa_v_head_dim",
     )  # fmt: skip
 
     vocab_size: Size = 152576

@@ -45,12 +45,9 @@ class MinicpmOcr(Schema):
     """MiniCPM-OCR: MiniCPM-V 4.6 with a tied head.
     Source: transformers 5.23, models/minicpm_ocr/modeling_minicpm_ocr.py and configuration_minicpm_ocr.py (defaults)."""
 
-    name = "minicpm_ocr"
     tie_word_embeddings: Flag | None = True
 
 
 class Minicpmv47(Schema):
     """MiniCPM-V 4.7: MiniCPM-V 4.6 with positions over the whole canvas.
     Source: transformers 5.23, models/minicpmv4_7/modeling_minicpmv4_7.py and configuration_minicpmv4_7.py (defaults)."""
-
-    name = "minicpmv4_7"

@@ -20,7 +20,7 @@ class Schema(DecoderSchema):
     inert_keys = (
         "attn_type_list", "layernorm_full_attention_beta", "layernorm_linear_attention_beta", "layernorm_mlp_beta",
         "mlp_intermediate_size", "mtp_transformer_layers", "num_mtp_modules", "qk_norm_type", "shared_intermediate_size",
-        "shared_moe_mode", "sliding_window", "swa_rope_theta", "use_mtp", "use_qk_norm", "use_routing_bias",
+        "shared_moe_mode", "sliding_window", "use_qk_norm", "use_routing_bias",
     )  # fmt: skip
 
     vocab_size: Size = 200064

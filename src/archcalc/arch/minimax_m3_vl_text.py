@@ -80,7 +80,6 @@ class MinimaxM3(Schema):
     `use_routing_bias`, `attention_output_gate`). The checkpoint holds no layers of multi-token prediction, though the config counts some.
     """
 
-    name = "minimax_m3"
     core_keys = ("hidden_size", "num_hidden_layers", "num_local_experts", "vocab_size")
     inert_keys = (
         *BlockSparseSchema.inert_keys, "first_k_dense_replace", "moe_intermediate_size", "n_shared_experts", "num_mtp_modules",

@@ -43,7 +43,6 @@ class Ministral3(Schema):
     """Ministral 3 and Devstral 2: Mistral's layers with YaRN unless the config says otherwise.
     Source: transformers 5.23, models/ministral3/modeling_ministral3.py and configuration_ministral3.py (defaults)."""
 
-    name = "ministral3"
     vocab_size: Size = 131072
     num_hidden_layers: Layers = 34
     num_key_value_heads: Size = 8

@@ -12,7 +12,6 @@ from archcalc.model import ROPE, Architecture
 
 
 class Schema(deepseek_v3.Schema):
-    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim")
     correction_bias = ""
 
     vocab_size: Size = 131072

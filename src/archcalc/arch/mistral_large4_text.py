@@ -26,7 +26,7 @@ STRETCHED = {"rope_scaling": {"rope_type": "yarn"}}
 
 class Schema(IndexedSchema):
     fp32_modules = ("indexer.weights_proj",)
-    inert_keys = ("qk_head_dim", "head_dim", "layer_types")
+    inert_keys = ("qk_head_dim", "layer_types")
 
     vocab_size: Size = 204800
     hidden_size: Size = 6144

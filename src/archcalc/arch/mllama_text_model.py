@@ -18,7 +18,6 @@ EXTRA_ROWS = 8
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys = ("dropout", "head_dim")
 
     vocab_size: Size = 128256
     hidden_size: Size = 4096

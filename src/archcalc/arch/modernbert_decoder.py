@@ -21,9 +21,9 @@ class Schema(PlainSchema):
     reads_head_dim = False
     name = "modernbert-decoder"
     inert_keys = (
-        "classifier_activation", "deterministic_flash_attn", "global_rope_theta", "initializer_cutoff_factor", "local_rope_theta",
-        "position_embedding_type", "reference_compile", "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction",
-        "sliding_window", "classifier_pooling", "causal_mask",
+        "classifier_activation", "deterministic_flash_attn", "position_embedding_type", "reference_compile",
+        "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction", "sliding_window", "classifier_pooling",
+        "causal_mask",
     )  # fmt: skip
     layer_norms = True
     norm_label = "LayerNorm (pre)"

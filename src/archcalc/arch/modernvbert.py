@@ -16,10 +16,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "classifier_pooling",
-        "classifier_bias",
-    )
+    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "classifier_bias")
     text_name = "text_model"
     tower_name = "vision_model"
     projector_name = "connector"
@@ -56,8 +53,6 @@ class Ultravbert(Schema):
     Source: transformers 5.24, models/ultravbert/modeling_ultravbert.py (`UltraVBertForMaskedLM`) and configuration_ultravbert.py
     (defaults)."""
 
-    name = "ultravbert"
-    inert_keys = (*Schema.inert_keys, "initializer_cutoff_factor", "classifier_dropout")
     head_names = (("head.decoder.", "lm_head."), ("head.", "projection_head."))
 
     text_config: Annotated[ConfigSchema, nested("ultrabert"), DEFAULT]

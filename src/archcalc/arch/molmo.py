@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 class Schema(PlainSchema):
     prefix = "model.transformer"
-    inert_keys = ("clip_qkv", "use_position_ids", "tie_word_embeddings", "max_sequence_length")
+    inert_keys = ("clip_qkv", "use_position_ids")
     norms = ("attn_norm", "ff_norm")
     last_norm = "ln_f"
     mixer_name = ""

@@ -13,7 +13,7 @@ from archcalc.model import Shard
 
 
 class Schema(TowerSchema):
-    inert_keys = ("image_feature_dropout", "pooling_attention_mask", "float32_attention")
+    inert_keys = ("pooling_attention_mask", "float32_attention")
 
     vision_feature_layer: list[int] | None = named(None, "vit_layers", "vision_feature_layer")
     hidden_size: Size = 1152

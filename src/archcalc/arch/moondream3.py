@@ -25,7 +25,6 @@ class Moondream3Vision(TowerSchema):
     """The vision tower of Moondream 3: SigLIP's layers over patches that a linear layer reads.
     Source: vLLM 0.33, models/moondream3.py (`Moondream3VisionEncoder`) and transformers_utils/configs/moondream3.py (defaults)."""
 
-    name = "moondream3_vision"
     inert_keys = ("max_crops", "overlap_margin", "in_channels", "proj_out_dim")
 
     hidden_size: Size = named(1152, "enc_dim")

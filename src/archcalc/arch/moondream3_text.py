@@ -40,7 +40,7 @@ class Mixture(ConfigSchema):
 class Schema(DecoderSchema):
     prefix = "model.text"
     core_keys = ()
-    inert_keys = ("prefix_attn", "group_size", "moe")
+    inert_keys = ("prefix_attn", "group_size")
 
     vocab_size: Size = 51200
     hidden_size: Size = named(2048, "dim")

@@ -22,7 +22,7 @@ from archcalc.model import Architecture, Group, Layer, Tensor, stack
 
 class Schema(DecoderSchema):
     core_keys = ("hidden_size", "vocab_size")
-    inert_keys = ("pad_head_dim_to_multiple_of", "decoder_start_token_id")
+    inert_keys = ("pad_head_dim_to_multiple_of",)
     whole_heads = False
 
     vocab_size: Size = 32768

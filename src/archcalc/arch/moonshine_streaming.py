@@ -24,7 +24,6 @@ class MoonshineStreamingEncoder(TowerSchema):
     """The encoder of Moonshine as it streams.
     Source: transformers 5.24, models/moonshine_streaming/modeling_moonshine_streaming.py (`MoonshineStreamingEncoder`)."""
 
-    name = "moonshine_streaming_encoder"
     inert_keys = ("sliding_windows",)
 
     hidden_size: Size = 320
@@ -63,7 +62,7 @@ class MoonshineStreamingEncoder(TowerSchema):
 
 class Schema(DecoderSchema):
     core_keys = ("hidden_size", "vocab_size", "num_key_value_heads")
-    inert_keys = ("pad_head_dim_to_multiple_of", "decoder_start_token_id")
+    inert_keys = ("pad_head_dim_to_multiple_of",)
     whole_heads = False
 
     encoder_config: Annotated[MoonshineStreamingEncoder, nested("moonshine_streaming_encoder", fixed=True), DEFAULT]

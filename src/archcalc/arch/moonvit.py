@@ -5,7 +5,6 @@ transformers_utils/configs/moonvit.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import kimi_k25_vision
 from archcalc.arch._composite import Pieces
@@ -19,8 +18,6 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(kimi_k25_vision.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*kimi_k25_vision.Schema.inert_keys, "attn_implementation")
-
     def tower(self, prefix: str) -> Pieces:
         h, heads, p = self.hidden_size, self.num_attention_heads, self.patch_size
         outside = [

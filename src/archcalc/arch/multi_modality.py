@@ -36,7 +36,7 @@ class Params(ConfigSchema):
 
     name = "multi_modality_part"
 
-    inert_keys = ("select_feature", "select_layers", "pixel_mean", "pixel_std", "ckpt_path", "cls")
+    inert_keys = ("select_feature", "select_layers", "ckpt_path", "cls")
 
     model_name: str = "siglip_large_patch16_384"
     image_size: Size = 336
@@ -53,7 +53,7 @@ class Part(ConfigSchema):
     """A part: the class that makes it, and its parameters."""
 
     name = "multi_modality_part"
-    inert_keys = ("cls", "model_type")
+    inert_keys = ("cls",)
 
     params: Params
 

@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Layer, stack
 class Schema(DecoderSchema):
     prefix = ""
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
-    inert_keys = ("block_size", "mask_token_id", "vocab_size", "tie_word_embeddings")
+    inert_keys = ("block_size",)
 
     vocab_size: Size = 202_048
     hidden_size: Size = 6656

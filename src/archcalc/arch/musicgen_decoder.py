@@ -24,13 +24,7 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-    inert_keys = (
-        "audio_channels",
-        "scale_embedding",
-        "layerdrop",
-        "initializer_factor",
-        "cross_attention_hidden_size",
-    )
+    inert_keys = ("audio_channels", "scale_embedding")
     crosses: ClassVar[bool] = True
 
     vocab_size: Size = 2048

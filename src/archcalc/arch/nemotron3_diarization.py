@@ -28,7 +28,8 @@ class Head(TowerSchema):
 class Schema(TowerSchema):
     whole = False
     inert_keys = (
-        "streaming_config", "chunk_length", "chunk_right_context", "chunk_left_context", "fifo_length", "speaker_cache_update_period",
+        "streaming_config", "chunk_length", "chunk_right_context", "chunk_left_context", "fifo_length",
+        "speaker_cache_update_period",
     )  # fmt: skip
 
     audio_config: Annotated[Audio, nested("nemotron3_diarization_audio", fixed=True), DEFAULT]

@@ -47,7 +47,5 @@ class NemotronAsrStreaming(parakeet_rnnt.Schema):
     Source: transformers 5.24, models/nemotron_asr_streaming/modeling_nemotron_asr_streaming.py (`NemotronAsrStreamingForRNNT`) and
     configuration_nemotron_asr_streaming.py (defaults)."""
 
-    name = "nemotron_asr_streaming"
-
     encoder_config: Annotated[TowerSchema, nested("nemotron_asr_streaming_encoder", fixed=True), DEFAULT]
     vocab_size: Size = 1025

@@ -39,9 +39,9 @@ def relu_mlp(wide: int, inner: int, out: int, bias: bool = False) -> Iterator[Te
 class Schema(ConfigSchema):
     prefix = ""
     inert_keys = (
-        "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type", "max_sequence_length",
-        "img_context_token", "img_start_token", "img_end_token", "norm_mean", "norm_std", "patch_size", "use_thumbnail",
-        "video_context_token", "sound_context_token", "min_num_patches", "max_num_patches",
+        "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type",
+        "img_context_token", "img_start_token", "img_end_token", "norm_mean", "patch_size", "video_context_token",
+        "sound_context_token", "min_num_patches", "max_num_patches",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("nemotron_h")] = former("text_config", "llm_config")
@@ -96,8 +96,6 @@ class Schema(ConfigSchema):
 class NemotronhNanoVlV2(Schema):
     """Nemotron Nano 2 VL: what Nemotron 3 Nano Omni grew from, with C-RADIO as its publisher describes it and no second embedding of video.
     Source: vLLM 0.33, models/nano_nemotron_vl.py (`NemotronH_Nano_VL_V2`); SGLang 0.5.23, srt/configs/nano_nemotron_vl.py."""
-
-    name = "nemotronh_nano_vl_v2"
 
     vision_config: Annotated[CRadio, nested("c_radio", fixed=True)]
     video_temporal_patch_size: Size | None = None  # type: ignore[assignment]

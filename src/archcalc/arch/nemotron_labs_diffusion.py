@@ -10,7 +10,7 @@ from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys = ("block_size", "mask_token_id")
+    inert_keys = ("block_size",)
 
     def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(notes=(NOTE,))

@@ -25,7 +25,7 @@ class Attention(ConfigSchema):
 
 
 class FeedForward(ConfigSchema):
-    inert_keys = ("sparsify", "moe", "hidden_act")
+    inert_keys = ("sparsify", "moe")
 
     no_op: Flag = False
     replace_with_linear: Flag = False

@@ -24,15 +24,7 @@ class NemotronParseDecoder(BartSchema):
     """The decoder of Nemotron Parse: MBart's, without positions.
     Source: vLLM 0.33, models/nemotron_parse.py (`MBartDecoderNoPos`)."""
 
-    name = "nemotron_parse_decoder"
-    inert_keys = (
-        *BartSchema.inert_keys,
-        "encoder_layers",
-        "encoder_ffn_dim",
-        "encoder_attention_heads",
-        "use_cache",
-        "scale_embedding",
-    )
+    inert_keys = (*BartSchema.inert_keys, "scale_embedding")
     norm_label = "LayerNorm (pre)"
     position = NOPE
     last_norm = True
@@ -49,7 +41,7 @@ class NemotronParseDecoder(BartSchema):
 
 class Schema(ConfigSchema):
     prefix = ""
-    inert_keys = ("max_sequence_length", "image_size", "decoder_start_token_id", "is_encoder_decoder")
+    inert_keys = ("image_size",)
     core_keys = ("encoder", "decoder")
 
     encoder: Annotated[Radio, nested("c_radio", fixed=True)]

@@ -22,7 +22,7 @@ MULTIPLE = 8  # the width of the FFN is rounded up to one
 
 class Schema(DecoderSchema):
     prefix = ""
-    inert_keys = ("embedding_init_range", "decoder_init_range", "norm_eps", "max_length", "pad_token_id", "trust_remote_code")
+    inert_keys = ("trust_remote_code",)
     own_heads: ClassVar[bool] = True
 
     hidden_size: Size = 768

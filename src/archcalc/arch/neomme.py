@@ -21,7 +21,7 @@ from archcalc.model import Architecture, Group, Kind, Layer, Shard, Tensor
 
 
 class Schema(BiasedSchema):
-    inert_keys = ("residual_multiplier", "embedding_dim", "document_token_id", "image_token_id")
+    inert_keys = ("embedding_dim",)
     gated = False
     norm_label = "RMSNorm (no weights)"
 

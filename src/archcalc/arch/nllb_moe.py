@@ -15,9 +15,9 @@ _NAMES = (("encoder_attn", "cross_attention"), ("final_layer_norm", "ff_layer_no
 
 class Schema(m2m_100.Schema):
     inert_keys = (
-        *m2m_100.Schema.inert_keys, "batch_prioritized_routing", "expert_capacity", "moe_eval_capacity_token_fraction", "moe_token_dropout",
-        "normalize_router_prob_before_dropping", "router_dtype", "router_ignore_padding_tokens", "router_z_loss_coef",
-        "second_expert_policy", "router_type", "num_selected_experts",
+        *m2m_100.Schema.inert_keys, "batch_prioritized_routing", "expert_capacity", "moe_eval_capacity_token_fraction",
+        "normalize_router_prob_before_dropping", "router_dtype", "router_ignore_padding_tokens", "second_expert_policy",
+        "router_type", "num_selected_experts",
     )  # fmt: skip
 
     num_experts: Size = 128

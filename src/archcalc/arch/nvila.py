@@ -17,7 +17,6 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = ("image_token_id", "video_token_id")
     tower_name = "vision_tower.vision_model"
     projector_name = "mm_projector.layers"
     text_name = "llm.model"
@@ -44,7 +43,6 @@ class NvilaLite(Schema):
     """NVILA Lite: three by three patches joined, and a third linear layer.
     Source: SGLang 0.5.23, srt/models/nvila_lite.py (`NVILALiteMultiModalProjector`)."""
 
-    name = "nvila_lite"
     side = 3
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:

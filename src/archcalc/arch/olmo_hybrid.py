@@ -18,9 +18,7 @@ from archcalc.model import Architecture, Layer
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys = (
-        "linear_a_log_max", "linear_a_log_min", "linear_allow_neg_eigval", "linear_dt_init_floor", "linear_dt_max", "linear_dt_min",
-    )  # fmt: skip
+    inert_keys = ("linear_a_log_max", "linear_a_log_min", "linear_allow_neg_eigval", "linear_dt_max", "linear_dt_min")
 
     vocab_size: Size = 100352
     hidden_size: Size = 3840

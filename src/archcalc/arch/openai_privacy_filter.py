@@ -18,7 +18,7 @@ LABELS = 33
 
 
 class Schema(gpt_oss.Schema):
-    inert_keys = ("layer_types", "classifier_dropout", "tie_word_embeddings")
+    inert_keys = ()
     own_heads: ClassVar[bool] = True
 
     architectures: list[str] | None = None

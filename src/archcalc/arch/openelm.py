@@ -22,13 +22,7 @@ def make_divisible(value: float, by: int) -> int:
 
 class Schema(ConfigSchema):
     prefix = "transformer"
-    core_keys = (
-        "model_dim",
-        "num_transformer_layers",
-        "num_query_heads",
-        "num_kv_heads",
-        "ffn_multipliers",
-    )
+    core_keys = ("model_dim", "num_transformer_layers", "num_query_heads", "num_kv_heads", "ffn_multipliers")
     # What the numbers of heads were computed from.
     inert_keys = ("num_gqa_groups", "qkv_multipliers", "rope_freq_constant", "rope_max_length")
 

@@ -22,7 +22,6 @@ class OpenpanguVlVision(QwenVision):
     """The vision tower of openPangu VL.
     Source: vLLM 0.33, models/openpangu_vl.py (`OpenPanguVisionTransformer`)."""
 
-    name = "openpangu_vl_vision"
     core_keys = ("depth", "hidden_size", "num_heads", "intermediate_size", "out_hidden_size", "patch_size")
     inert_keys = (*QwenVision.inert_keys, "tokens_per_second")
 

@@ -32,7 +32,7 @@ def spoken(prefix: str, wide: int, vocabulary: int) -> Iterator[Tensor]:
 
 class Tokenizer(ConfigSchema):
     language = False
-    inert_keys = ("tokenize_function", "tau", "drop_cls_token", "backbone_kwargs", "depths", "model_type")
+    inert_keys = ("tokenize_function", "tau", "drop_cls_token", "backbone_kwargs", "depths")
 
     backbone_config: Annotated[TowerSchema, nested("aimv2_alone", "aimv2", "aimv2_vision_model"), DEFAULT]
     vocab_size: Size = 16384
@@ -43,8 +43,7 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("llm_config", "visual_tokenizer_config")
     inert_keys = (
-        "hidden_size", "multimodal_max_length", "conversation_formatter_class", "llm_attn_implementation", "disable_tie_weight",
-        "tie_word_embeddings",
+        "hidden_size", "multimodal_max_length", "conversation_formatter_class", "disable_tie_weight", "tie_word_embeddings",
     )  # fmt: skip
 
     llm_config: Annotated[ConfigSchema, nested("qwen2")]
@@ -69,10 +68,7 @@ class Siglip2Navit(Siglip):
     """SigLIP 2 with rotary positions beside its own and windows in its attention, for images of any size.
     Source: vLLM 0.33, models/siglip2navit.py (`Siglip2NavitModel`)."""
 
-    name = "siglip2_navit"
-    inert_keys = (
-        *Siglip.inert_keys, "fullatt_block_indexes", "window_size", "use_rope", "layer_norm_eps", "temporal_patch_size", "hidden_stride",
-    )  # fmt: skip
+    inert_keys = (*Siglip.inert_keys, "fullatt_block_indexes", "window_size", "use_rope", "temporal_patch_size")
 
     num_patches: int = -1
     preserve_original_pe: Flag = True
@@ -98,7 +94,6 @@ class Ovis25(ConfigSchema):
     Source: vLLM 0.33, models/ovis2_5.py (`VisualTokenizer`, `Ovis2_5`)."""
 
     prefix = ""
-    name = "ovis2_5"
     core_keys = ("llm_config", "vit_config")
     inert_keys = ("hidden_size", "conversation_formatter_class", "multimodal_max_length", "tie_word_embeddings")
 

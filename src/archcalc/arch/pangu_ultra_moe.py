@@ -14,7 +14,7 @@ from archcalc.model import Architecture, Layer, Routing, Shard, Tensor
 
 
 class Schema(deepseek_v3.Schema):
-    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim", "num_dense_layers", "param_sink_number")
+    inert_keys = (*deepseek_v3.Schema.inert_keys, "num_dense_layers", "param_sink_number")
 
     sandwich_norm: Flag = False
     router_enable_expert_bias: Flag = False
@@ -39,10 +39,7 @@ class PanguProMoeV2(Schema):
     """Pangu Pro MoE 2: grouped attention whose keys have a norm and whose layers keep a few learned keys before every sequence.
     Source: vLLM 0.33, models/openpangu.py (`OpenPanguSinkAttention`, `PanguProMoEV2ForCausalLM`)."""
 
-    name = "pangu_pro_moe_v2"
-    inert_keys = (
-        *deepseek_v3.Schema.inert_keys, "num_dense_layers", "param_sink_scalar", "param_sink_of_head_dim", "interleaved_sliding_window",
-    )  # fmt: skip
+    inert_keys = (*deepseek_v3.Schema.inert_keys, "num_dense_layers", "param_sink_scalar", "param_sink_of_head_dim")
 
     core_keys = tuple(key for key in deepseek_v3.Schema.core_keys if key not in _LATENT)
     # There is no latent.

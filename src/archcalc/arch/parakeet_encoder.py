@@ -21,12 +21,7 @@ NORMS = ("norm_feed_forward1", "norm_self_att", "norm_conv", "norm_feed_forward2
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "scale_input",
-        "dropout_positions",
-        "layerdrop",
-        "sampling_rate",
-    )
+    inert_keys: ClassVar[tuple[str, ...]] = ("scale_input", "dropout_positions", "sampling_rate")
 
     hidden_size: Size = 1024
     num_hidden_layers: Layers = 24

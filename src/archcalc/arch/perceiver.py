@@ -24,8 +24,8 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("d_latents", "d_model", "num_latents")
     inert_keys = (
-        "image_size", "train_size", "num_frames", "audio_samples_per_frame", "samples_per_patch", "output_shape", "output_num_channels",
-        "_label_trainable_num_channels", "use_query_residual", "layer_norm_eps", "num_blocks", "tie_word_embeddings",
+        "image_size", "train_size", "num_frames", "audio_samples_per_frame", "samples_per_patch", "output_shape",
+        "output_num_channels", "_label_trainable_num_channels", "use_query_residual", "num_blocks", "tie_word_embeddings",
     )  # fmt: skip
     own_heads: ClassVar[bool] = True
 

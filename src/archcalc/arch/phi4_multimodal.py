@@ -18,9 +18,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(phi3.Schema):
-    inert_keys = (
-        *phi3.Schema.inert_keys, "embd_layer", "img_processor", "audio_processor", "vision_lora", "speech_lora",
-    )  # fmt: skip
+    inert_keys = (*phi3.Schema.inert_keys, "embd_layer", "img_processor", "audio_processor", "vision_lora", "speech_lora")
     whole_heads = False
 
     vision_config: Annotated[Vision, nested("phi4_multimodal_vision", fixed=True), DEFAULT]

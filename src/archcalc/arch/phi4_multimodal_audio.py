@@ -20,9 +20,7 @@ from archcalc.model import Attend, Encoder, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_activation", "feature_layer",
-    )  # fmt: skip
+    inert_keys = ("chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_activation", "feature_layer")
 
     hidden_size: Size = 1024
     intermediate_size: Size = 1536

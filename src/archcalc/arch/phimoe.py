@@ -39,6 +39,5 @@ class Grinmoe(Schema):
     """GRIN-MoE: the layers of Phi-3.5-MoE.
     Source: microsoft/GRIN-MoE, modeling_grinmoe.py and configuration_grinmoe.py."""
 
-    name = "grinmoe"
     attention_bias: Flag = True
     lm_head_bias: Flag = True

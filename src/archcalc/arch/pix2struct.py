@@ -24,6 +24,3 @@ class Schema(CompositeSchema):
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(join(prefix, "encoder"))
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

@@ -57,7 +57,7 @@ class Gained(GroupedQueryAttention):
 class Schema(DecoderSchema):
     inert_keys = (
         "mamba_chunk_size", "use_predefined_initial_state", "linear_type", "eval_attention_n_bit", "eval_mlp_n_bit",
-        "capped_attention_logit", "image_token_id", "image_feature_size", "image_proj_type", "rope_theta",
+        "capped_attention_logit", "image_feature_size", "image_proj_type",
     )  # fmt: skip
 
     vocab_size: Size = 32000

@@ -12,8 +12,6 @@ from archcalc.model import Architecture
 
 
 class Schema(t5.Schema):
-    inert_keys = (*t5.Schema.inert_keys, "tie_word_embeddings")
-
     vocab_size: Size = 2400
     composer_vocab_size: Size = 21
     feed_forward_proj: str = "gated-gelu"

@@ -25,6 +25,3 @@ class Schema(CompositeSchema):
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(join(prefix, "model.encoder"))
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

@@ -21,9 +21,7 @@ NAMES = ("query_proj", "key_proj", "value_proj", "out_proj")
 
 class Schema(BartSchema):
     core_keys = ("hidden_size", "num_decoder_layers", "num_decoder_attention_heads", "vocab_size")
-    inert_keys = (
-        *BartSchema.inert_keys, "relative_max_distance", "disable_ngram_loss", "eps", "is_decoder",
-    )  # fmt: skip
+    inert_keys = (*BartSchema.inert_keys, "relative_max_distance")
 
     vocab_size: Size = 30522
     encoder_layers: Layers = named(12, "num_encoder_layers")

@@ -17,10 +17,9 @@ from archcalc.model import Architecture
 class Schema(PlainSchema):
     prefix = "transformer"
     inert_keys = (
-        "activation", "apply_residual_connection_post_layernorm", "bf16", "bias_dropout_fusion", "fp16", "fp32", "n_inner", "onnx_safe",
-        "padded_vocab_size", "params_dtype", "pos_emb", "rotary_emb_base", "rotary_pct", "scale_attn_weights", "tokenizer_type",
-        "seq_length",
-        "use_dynamic_ntk", "use_flash_attn", "use_logn_attn", "use_cache_kernel", "use_cache_quantization", "softmax_in_fp32",
+        "activation", "apply_residual_connection_post_layernorm", "bf16", "fp16", "fp32", "n_inner", "onnx_safe",
+        "padded_vocab_size", "params_dtype", "pos_emb", "rotary_pct", "scale_attn_weights", "seq_length", "use_cache_kernel",
+        "use_cache_quantization",
     )  # fmt: skip
     norms = ("ln_1", "ln_2")
     last_norm = "ln_f"

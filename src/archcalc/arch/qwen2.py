@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qwen2/modeling_qwen2.py and configuration_qwen2.py (defaults, `layer_types`).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._alternating import mixed_label
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
@@ -18,7 +18,6 @@ from archcalc.model import Architecture, Moe
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_mrope",)
 
     vocab_size: Size = 151936
     hidden_size: Size = 4096
@@ -99,8 +98,6 @@ class Schema(DecoderSchema):
 class Qwen25OmniText(Schema):
     """The text model of Qwen2.5-Omni's thinker: Qwen 2.5's.
     Source: transformers 5.23, models/qwen2_5_omni/configuration_qwen2_5_omni.py (`Qwen2_5OmniTextConfig`, defaults)."""
-
-    name = "qwen2_5_omni_text"
 
     vocab_size: Size = 152064
     hidden_size: Size = 3584

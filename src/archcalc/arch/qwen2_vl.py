@@ -34,5 +34,4 @@ class Qwen25Vl(Schema):
     """Qwen2.5-VL: Qwen2-VL with another tower.
     Source: transformers 5.23, models/qwen2_5_vl/modeling_qwen2_5_vl.py and configuration_qwen2_5_vl.py."""
 
-    name = "qwen2_5_vl"
     vision_config: Annotated[TowerSchema, nested("qwen2_5_vl_vision", "qwen2_5_vl"), Field(default={}, validate_default=True)]

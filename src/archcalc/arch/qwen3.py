@@ -30,5 +30,4 @@ class Qwen3VlText(Schema):
     """The text model of Qwen3-VL: Qwen 3's.
     Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py and configuration_qwen3_vl.py (defaults)."""
 
-    name = "qwen3_vl_text"
     max_position_embeddings: Tokens = 128000

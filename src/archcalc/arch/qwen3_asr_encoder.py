@@ -52,7 +52,6 @@ class Qwen3OmniMoeAudioEncoder(Schema):
     Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeAudioEncoder`) and
     configuration_qwen3_omni_moe.py (defaults)."""
 
-    name = "qwen3_omni_moe_audio_encoder"
     d_model: Size = Field(1280, validation_alias=AliasChoices("hidden_size", "d_model"))
     encoder_layers: Layers = Field(32, validation_alias=AliasChoices("num_hidden_layers", "encoder_layers"))
     encoder_attention_heads: Size = Field(20, validation_alias=AliasChoices("num_attention_heads", "encoder_attention_heads"))

@@ -13,8 +13,6 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen3.Schema):
-    inert_keys = ("use_sliding_window",)
-
     vocab_size: Size = 2048
     hidden_size: Size = 1024
     intermediate_size: Size = 3072

@@ -19,7 +19,7 @@ from archcalc.model import Tensor, stack
 
 class Schema(TowerSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "drop_path_rate", "image_size", "layerscale_value", "patch_dim", "video_patch_dim", "summary_idxs", "norm_mean", "norm_std",
+        "drop_path_rate", "image_size", "layerscale_value", "patch_dim", "video_patch_dim", "norm_mean",
     )  # fmt: skip
 
     hidden_size: Size = 1280

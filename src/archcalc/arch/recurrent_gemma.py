@@ -20,7 +20,6 @@ from archcalc.model import Architecture, Layer
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys = ("final_w_init_variance_scale", "w_init_variance_scale")
 
     num_hidden_layers: Layers = 26
     vocab_size: Size = 256000

@@ -23,9 +23,8 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("hidden_size", "attn_layers", "vocab_size")
     inert_keys = (
-        "axial_norm_std", "chunk_size_lm_head", "hash_seed", "num_buckets", "num_hashes", "num_hidden_layers",
-        "local_attention_probs_dropout_prob", "lsh_attention_probs_dropout_prob", "num_chunks_after", "num_chunks_before",
-        "sinusoidal_pos_embds", "max_embeddings", "seed", "feed_forward_chunk_size",
+        "chunk_size_lm_head", "hash_seed", "num_buckets", "num_hashes", "num_hidden_layers", "num_chunks_after",
+        "num_chunks_before", "sinusoidal_pos_embds", "max_embeddings", "feed_forward_chunk_size",
     )  # fmt: skip
 
     vocab_size: Size = 320

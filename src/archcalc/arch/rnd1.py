@@ -14,7 +14,6 @@ from archcalc.model import Architecture
 
 class Schema(qwen3_moe.Schema):
     name: ClassVar[str] = "rnd1"
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, "mask_token_id", "moe_backend")
 
     def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

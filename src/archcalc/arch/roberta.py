@@ -30,7 +30,6 @@ class Camembert(Schema):
     """CamemBERT: RoBERTa.
     Source: transformers 5.23, models/camembert/modeling_camembert.py and configuration_camembert.py (defaults)."""
 
-    name = "camembert"
     head_first = True
 
     vocab_size: Size = 30522
@@ -50,7 +49,6 @@ class Ibert(Schema):
     """I-BERT: RoBERTa, whose integer arithmetic changes no weight.
     Source: transformers 5.24, models/ibert/modeling_ibert.py (`IBertForMaskedLM`) and configuration_ibert.py (defaults)."""
 
-    name = "ibert"
     inert_keys = (*Schema.inert_keys, "quant_mode", "force_dequant")
     root = "ibert"
 

@@ -16,11 +16,12 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts, Layer
 
 class Schema(ConfigSchema):
     core_keys = (
-        "hidden_size", "num_hidden_layers", "vocab_size", "decay_low_rank_dim", "a_low_rank_dim", "v_low_rank_dim", "gate_low_rank_dim",
+        "hidden_size", "num_hidden_layers", "vocab_size", "decay_low_rank_dim", "a_low_rank_dim", "v_low_rank_dim",
+        "gate_low_rank_dim",
     )  # fmt: skip
     inert_keys = (
-        "attn_mode", "norm_first", "norm_bias", "norm_eps", "fuse_norm", "fuse_cross_entropy", "use_l2warp", "fuse_linear_cross_entropy",
-        "num_heads", "hidden_act", "hidden_ratio", "value_dim",
+        "attn_mode", "norm_first", "norm_bias", "fuse_norm", "fuse_cross_entropy", "use_l2warp", "fuse_linear_cross_entropy",
+        "num_heads", "hidden_ratio", "value_dim",
     )  # fmt: skip
 
     vocab_size: Size = 65536

@@ -23,9 +23,8 @@ from archcalc.model import Architecture, Kind, Tensor, stack
 class SamPromptEncoder(ConfigSchema):
     """What is asked for. Source: transformers 5.24, models/sam/modeling_sam.py (`SamPromptEncoder`)."""
 
-    name = "sam_prompt_encoder"
     language = False
-    inert_keys = ("image_size", "patch_size", "hidden_act", "image_embedding_size")
+    inert_keys = ("patch_size", "image_embedding_size")
 
     hidden_size: Size = 256
     image_size: Sides = 1024

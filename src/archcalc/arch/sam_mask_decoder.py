@@ -15,7 +15,6 @@ from archcalc.model import Layer, Tensor
 
 class Schema(ConfigSchema):
     language = False
-    inert_keys = ("hidden_act",)
 
     hidden_size: Size = 256
     mlp_dim: Size = 2048

@@ -11,8 +11,8 @@ from archcalc.arch._schema import Count, Layers, Size
 
 class Schema(deepseek_v3.Schema):
     inert_keys = (
-        *deepseek_v3.Schema.inert_keys, "head_dim", "q_head_dim", "score_function", "moe_router_enable_expert_bias",
-        "moe_shared_expert_intermediate_size", "output_router_logits",
+        *deepseek_v3.Schema.inert_keys, "q_head_dim", "score_function", "moe_router_enable_expert_bias",
+        "moe_shared_expert_intermediate_size",
     )  # fmt: skip
     mtp_copies = False
 

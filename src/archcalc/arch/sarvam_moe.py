@@ -21,8 +21,8 @@ RENAMES = (
 
 class Schema(glm4_moe.Schema):
     inert_keys = (
-        "score_function", "moe_router_enable_expert_bias", "moe_shared_expert_intermediate_size", "moe_router_enable_routed_scaling",
-        "output_router_logits",
+        "score_function", "moe_router_enable_expert_bias", "moe_shared_expert_intermediate_size",
+        "moe_router_enable_routed_scaling",
     )  # fmt: skip
 
     vocab_size: Size = 262144

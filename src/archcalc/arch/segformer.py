@@ -23,8 +23,7 @@ Sizes = tuple[Size, ...]
 
 
 class Schema(AloneSchema):
-    inert_keys = ("strides", "semantic_loss_ignore_index", "reshape_last_stage", "drop_path_rate", "image_size", "downsampling_rates",
-                  "classifier_dropout_prob")  # fmt: skip
+    inert_keys = ("strides", "reshape_last_stage", "drop_path_rate", "image_size", "downsampling_rates")
     root = "segformer"
 
     num_channels: Size = 3

@@ -19,9 +19,6 @@ class Step3VisionEncoder(TowerSchema):
     """The vision tower of Step 3: CLIP's layers over patches and a class token, without norms outside them.
     Source: vLLM 0.33, models/step3_vl.py (`Step3VisionTransformer`) and transformers_utils/configs/step3_vl.py (defaults)."""
 
-    name = "step3_vision_encoder"
-    inert_keys = ("layer_norm_eps",)
-
     hidden_size: Size = 1792
     intermediate_size: Size = 3072
     output_hidden_size: Size = 4096
@@ -46,14 +43,7 @@ class Step3VisionEncoder(TowerSchema):
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = (
-        "understand_projector_stride",
-        "image_token_id",
-        "image_token_len",
-        "patch_token_len",
-        "hidden_size",
-        "vocab_size",
-    )
+    inert_keys = ("understand_projector_stride", "image_token_len", "patch_token_len", "hidden_size", "vocab_size")
     tower_name = "vision_model"
 
     text_config: Annotated[ConfigSchema, nested("step3_text"), DEFAULT]

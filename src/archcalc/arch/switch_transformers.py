@@ -14,8 +14,7 @@ from archcalc.model import Architecture, Kind, Layer, Moe, Stack, Tensor, stack
 
 class Schema(t5.Schema):
     inert_keys = (
-        *t5.Schema.inert_keys, "add_router_probs", "expert_capacity", "router_dtype",
-        "router_ignore_padding_tokens", "router_jitter_noise", "router_z_loss_coef", "feed_forward_proj", "is_gated_act",
+        *t5.Schema.inert_keys, "add_router_probs", "expert_capacity", "router_dtype", "router_ignore_padding_tokens",
         "batch_prioritized_routing", "num_selected_experts", "router_type",
     )  # fmt: skip
 

@@ -28,8 +28,7 @@ class Schema(ConfigSchema):
     fp32_modules: ClassVar[tuple[str, ...]] = ("wo",)
     core_keys: ClassVar[tuple[str, ...]] = ("d_model", "num_layers", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "relative_attention_max_distance", "n_positions", "output_past", "dropout_rate", "gradient_checkpointing", "dense_act_fn",
-        "scale_decoder_outputs",
+        "relative_attention_max_distance", "n_positions", "output_past", "dense_act_fn", "scale_decoder_outputs",
     )  # fmt: skip
     # Whether each layer has its own relative positions, or the first alone.
     positions_everywhere: ClassVar[bool] = False

@@ -15,7 +15,6 @@ from archcalc.model import Architecture, Shard, Tensor
 
 
 class Schema(PlainSchema):
-    inert_keys = ("rope_theta",)
     mixer_name = "attn"
     norm_label = "RMSNorm (pre, no weights)"
 

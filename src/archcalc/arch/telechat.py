@@ -39,8 +39,8 @@ class Biased(GatedFeedForward):
 
 class Schema(PlainSchema):
     inert_keys = (
-        "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "flash_attn",
-        "hidden_dropout", "attention_dropout", "unk_token_id", "layer_norm_epsilon", "seq_length", "offset_alibi", "semi_causal",
+        "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "seq_length",
+        "offset_alibi", "semi_causal",
     )  # fmt: skip
     mixer_name = "self_attention"
     last_norm = "ln_f"

@@ -36,9 +36,7 @@ HEADS, PATCH, IMAGE = 16, 14, 448
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "do_pooling", "label_names", "num_classes", "global_pool", "pretrained_cfg", "num_features", "hidden_size",
-    )  # fmt: skip
+    inert_keys = ("do_pooling", "label_names", "num_classes", "global_pool", "pretrained_cfg", "num_features", "hidden_size")
 
     architecture_name: str = Field("resnet50", validation_alias="architecture")
     model_args: dict[str, Any] | None = None

@@ -17,7 +17,7 @@ from archcalc.model import Architecture, Group, Layer
 
 
 class Schema(BiasedSchema):
-    inert_keys = ("classifier_pooling", "classifier_dropout")
+    inert_keys = ("classifier_pooling",)
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

@@ -19,8 +19,8 @@ from archcalc.model import Architecture
 class Schema(PlainSchema):
     # A head is the width split among them, whatever the config states; all layers see alike.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla",
-        "rm_head", "lm_head", "moe_layer_freq",
+        "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla", "rm_head",
+        "lm_head", "moe_layer_freq",
     )  # fmt: skip
 
     vocab_size: Size = 129280

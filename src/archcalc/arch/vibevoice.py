@@ -24,10 +24,9 @@ class VibevoiceDiffusion(ConfigSchema):
     Source: transformers 5.24, models/vibevoice/modeling_vibevoice.py (`VibeVoiceDiffusionHead`) and configuration_vibevoice.py
     (defaults)."""
 
-    name = "vibevoice_diffusion"
     inert_keys = (
-        "hidden_size", "latent_size", "diffusion_max_period", "speech_vae_dim", "diffusion_type", "prediction_type", "ddpm_batch_mul",
-        "ddpm_beta_schedule", "ddpm_num_inference_steps", "ddpm_num_steps",
+        "hidden_size", "latent_size", "diffusion_max_period", "speech_vae_dim", "diffusion_type", "prediction_type",
+        "ddpm_batch_mul", "ddpm_beta_schedule", "ddpm_num_inference_steps", "ddpm_num_steps",
     )  # fmt: skip
 
     num_hidden_layers: Layers = 4
@@ -50,8 +49,6 @@ class VibevoiceDiffusion(ConfigSchema):
 
 
 class Schema(CompositeSchema):
-    inert_keys = ("diffusion_loss_weight", "audio_bos_token_id", "audio_eos_token_id")
-
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("vibevoice_acoustic_tokenizer"), DEFAULT]
     semantic_model_config: Annotated[TowerSchema, nested(ENCODER, absent={"hidden_size": 128}), DEFAULT]

@@ -13,12 +13,11 @@ from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Group, Stack, Tensor
+from archcalc.model import Group, Stack, Tensor
 
 
 class Schema(TowerSchema):
     prefix = ""
-    inert_keys = ("layer_scale_init_value", "vae_std")
     alone = "a model without text: it keeps no cache"
 
     channels: Size = 1
@@ -75,16 +74,11 @@ class Schema(TowerSchema):
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         return [group("audio", below(prefix, self.stages()))], []
 
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)
-
 
 class VibevoiceAcousticTokenizerDecoder(Schema):
     """The decoder of VibeVoice's acoustic tokenizer.
     Source: transformers 5.24, models/vibevoice_acoustic_tokenizer/modeling_vibevoice_acoustic_tokenizer.py
     (`VibeVoiceAcousticTokenizerDecoderModel`)."""
-
-    name = "vibevoice_acoustic_tokenizer_decoder"
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         return [group("audio", below(prefix, self.unstaged(self.depths)))], []
@@ -94,8 +88,6 @@ class VibevoiceAcousticTokenizer(Schema):
     """VibeVoice's acoustic tokenizer: a waveform into vectors and back.
     Source: transformers 5.24, models/vibevoice_acoustic_tokenizer/modeling_vibevoice_acoustic_tokenizer.py
     (`VibeVoiceAcousticTokenizerModel`)."""
-
-    name = "vibevoice_acoustic_tokenizer"
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         both = (*prefixed("encoder", self.stages()), *prefixed("decoder", self.unstaged(self.depths[::-1])))

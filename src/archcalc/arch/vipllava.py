@@ -13,8 +13,6 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(llava.Schema):
-    inert_keys = (*llava.Schema.inert_keys, "multimodal_projector_bias")
-
     vision_feature_layer: int | list[int] = Field(
         [-2, -5, -8, -11, 6], validation_alias=AliasChoices("vision_feature_layers", "vision_feature_layer")
     )

@@ -24,7 +24,7 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 class Schema(SpeechHeads):
     prefix = ""
-    inert_keys = (*INERT, "conformer_conv_dropout", "max_source_positions", "rotary_embedding_base", "adapter_act")
+    inert_keys = (*INERT, "max_source_positions", "rotary_embedding_base", "adapter_act")
     alone = "a model without text: it keeps no cache"
 
     vocab_size: Size | None = None

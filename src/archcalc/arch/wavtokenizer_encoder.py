@@ -22,8 +22,7 @@ from archcalc.model import Tensor
 class Schema(SeanetTower):
     inert_keys: ClassVar[tuple[str, ...]] = (
         "adanorm_num_embeddings", "codebook_dim", "codebook_size", "decoder_attention_num_groups", "decoder_hidden_size",
-        "decoder_intermediate_size", "decoder_num_layers", "dilation_growth_rate", "norm_eps", "pad_mode", "use_causal_conv",
-        "sampling_rate", "audio_channels",
+        "decoder_intermediate_size", "decoder_num_layers", "dilation_growth_rate", "pad_mode", "use_causal_conv", "sampling_rate",
     )  # fmt: skip
 
     num_filters: Size = 32

@@ -9,7 +9,7 @@ from archcalc.arch import biogpt
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size
-from archcalc.model import SINUSOIDAL, Architecture
+from archcalc.model import SINUSOIDAL
 
 
 class Schema(biogpt.Schema):
@@ -35,6 +35,3 @@ class Schema(biogpt.Schema):
 
     def decoder_options(self) -> dict[str, Any]:
         return {}
-
-    def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)

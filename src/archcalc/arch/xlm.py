@@ -22,8 +22,9 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("emb_dim", "n_layers", "n_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "sinusoidal_embeddings", "causal", "unk_index", "mask_index", "start_n_top", "end_n_top", "lang_id", "bos_index", "eos_index",
-        "pad_index", "id2lang", "lang2id", "max_vocab", "min_count", "same_enc_dec", "share_inout_emb", "encoder_only",
+        "sinusoidal_embeddings", "causal", "unk_index", "mask_index", "start_n_top", "end_n_top", "lang_id", "bos_index",
+        "eos_index", "pad_index", "id2lang", "lang2id", "max_vocab", "min_count", "same_enc_dec", "share_inout_emb",
+        "encoder_only",
     )  # fmt: skip
 
     vocab_size: Size = named(30145, "vocab_size", "n_words")
@@ -87,8 +88,7 @@ class Flaubert(Schema):
     Source: transformers 5.23, models/flaubert/modeling_flaubert.py (`FlaubertWithLMHeadModel`) and configuration_flaubert.py (defaults).
     """
 
-    name = "flaubert"
-    inert_keys = (*Schema.inert_keys, "mask_token_id", "layerdrop", "attention_bias")
+    inert_keys = (*Schema.inert_keys, "attention_bias")
 
     pre_norm: Flag = False
 

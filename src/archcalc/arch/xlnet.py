@@ -21,8 +21,8 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("d_model", "n_layer", "n_head", "vocab_size")
     inert_keys = (
-        "attn_type", "mem_len", "reuse_len", "use_mems_eval", "use_mems_train", "bi_data", "clamp_len", "same_length", "start_n_top",
-        "end_n_top", "untie_r", "use_mems",
+        "attn_type", "mem_len", "reuse_len", "use_mems_eval", "use_mems_train", "bi_data", "clamp_len", "same_length",
+        "start_n_top", "end_n_top", "untie_r", "use_mems",
     )  # fmt: skip
 
     vocab_size: Size = named(32000, "vocab_size", "n_token")

@@ -44,7 +44,6 @@ class YoutuLlm(Schema):
     """Youtu-LLM by its publisher's name.
     Source: mlx-lm 0.32, mlx_lm/models/youtu_llm.py (defaults and names)."""
 
-    name = "youtu_llm"
     inert_keys = (*LatentSchema.inert_keys, "rope_traditional")
 
     mlp_bias: Flag = False

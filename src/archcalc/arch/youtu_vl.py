@@ -20,9 +20,10 @@ class YoutuVlVision(Siglip2):
     """The vision tower of Youtu-VL: SigLIP 2 without a table of positions or a head.
     Source: llama.cpp (llama-cpp-python 0.3.36), tools/mtmd/models/youtuvl.cpp."""
 
-    name = "youtu_vl_vision"
-    inert_keys = (*Siglip2.inert_keys, "window_size", "fullatt_block_indexes", "num_patches", "out_hidden_size", "tokens_per_second",
-                  "temporal_patch_size")  # fmt: skip
+    inert_keys = (
+        *Siglip2.inert_keys, "window_size", "fullatt_block_indexes", "out_hidden_size", "tokens_per_second",
+        "temporal_patch_size",
+    )  # fmt: skip
 
     spatial_merge_size: Size = 2
 

@@ -21,7 +21,7 @@ from archcalc.model import NOPE, Architecture
 class Schema(SharedLayerSchema):
     inert_keys = (
         "hidden_mamba_act", "mamba_inner_layernorms", "num_logits_to_keep", "time_step_floor", "time_step_max", "time_step_min",
-        "use_associative_scan", "use_mamba_kernels",
+        "use_associative_scan",
     )  # fmt: skip
 
     vocab_size: Size = 32000

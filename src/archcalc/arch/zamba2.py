@@ -22,8 +22,8 @@ class Schema(SharedLayerSchema):
     inert_keys = (
         "chunk_size", "ft_lora", "kv_channels", "lora_rank", "mamba_headdim", "num_logits_to_keep", "num_query_groups",
         "rescale_prenorm_residual", "time_step_floor", "time_step_limit", "time_step_max", "time_step_min", "use_conv_bias",
-        "use_long_context", "use_mamba_kernels", "use_mem_eff_path", "use_shared_block_lora", "use_shared_mlp_lora", "vocab_file",
-        "attn_layer_offset", "attn_layer_period", "mamba_dt_rank", "mamba_proj_bias", "mamba_conv_bias", "num_mem_heads",
+        "use_long_context", "use_mem_eff_path", "use_shared_block_lora", "use_shared_mlp_lora", "vocab_file", "attn_layer_offset",
+        "attn_layer_period", "mamba_dt_rank", "mamba_proj_bias", "mamba_conv_bias", "num_mem_heads",
     )  # fmt: skip
 
     vocab_size: Size = 32000
