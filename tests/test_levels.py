@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Run
+from conftest import Run
 
 from archcalc import zoo
 from archcalc.analysis.params import components

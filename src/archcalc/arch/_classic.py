@@ -16,13 +16,10 @@ class ClassicSchema(PlainSchema):
     norm_label = "LayerNorm (pre)"
     last_norm = "ln_f"
     gated = False
+    grouped = False
 
     intermediate_size: Derived = 0
     tie_word_embeddings: Flag = True
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     @property
     def ffn_size(self) -> int:

@@ -23,6 +23,9 @@ class DecoderSchema(ConfigSchema):
     # Whether the reference implementation reads `head_dim`; elsewhere it splits the width whatever the config says of heads.
     reads_head_dim: ClassVar[bool] = True
 
+    # Whether the reference implementation reads `num_key_value_heads`; elsewhere each query head has keys and values of its own.
+    grouped: ClassVar[bool] = True
+
     vocab_size: Size
     hidden_size: Size
     intermediate_size: Size
@@ -37,7 +40,7 @@ class DecoderSchema(ConfigSchema):
     @property
     def kv_heads(self) -> int:
         """`num_key_value_heads`, or as many as queries; the queries must divide among them."""
-        kv_heads = self.num_key_value_heads or self.num_attention_heads
+        kv_heads = (self.num_key_value_heads if self.grouped else None) or self.num_attention_heads
         divided(self.num_attention_heads, kv_heads, "num_attention_heads", "num_key_value_heads")
         return kv_heads
 

@@ -59,6 +59,7 @@ def drawing(layer: Layer) -> Layer:
 
 class Schema(CompositeSchema):
     inert_keys = ("interpolate_pos", "timestep_shift", "connector_act")
+    ties = "stated"
 
     text_config: Annotated[
         BagelLlm, nested("bagel_llm", fixed=True), Field(validation_alias=AliasChoices("llm_config", "text_config"))
@@ -73,9 +74,6 @@ class Schema(CompositeSchema):
 
     def text(self, prefix: str) -> Architecture:
         return head_below(self.text_config.architecture("language_model.model"), "language_model")
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def draws(self, hidden: int) -> Iterator[Tensor]:
         """Between latents of pictures and the text model."""

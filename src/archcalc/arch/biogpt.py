@@ -25,6 +25,7 @@ class Schema(PlainSchema):
     last_norm = "layer_norm"
     gated = False
     ffn_name = ""
+    grouped = False
 
     vocab_size: Size = 42384
     hidden_size: Size = 1024
@@ -37,10 +38,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(bias=True, output_bias=True, names=("q_proj", "k_proj", "v_proj", "out_proj"), rope=False)

@@ -20,6 +20,7 @@ from archcalc.model import Architecture, Tensor
 class Schema(CompositeSchema):
     prefix = ""
     inert_keys = ("label_smoothing",)
+    ties = "text"
     own_heads: ClassVar[bool] = True
 
     text_config: Annotated[Text, nested("blip_text_model", fixed=True), DEFAULT]
@@ -28,9 +29,6 @@ class Schema(CompositeSchema):
     projection_dim: Size = 512
     image_text_hidden_size: Size = 256
     architectures: list[str] | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return None
 
     def body(self, name: str) -> Architecture:
         """The text model without its head."""

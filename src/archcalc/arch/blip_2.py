@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 class Schema(CompositeSchema):
     prefix = ""
+    ties = "text"
 
     fp32_modules: ClassVar[tuple[str, ...]] = ("query_tokens", "qformer")
     inert_keys = ("image_text_hidden_size", "use_decoder_only_language_model")
@@ -26,9 +27,6 @@ class Schema(CompositeSchema):
     vision_config: Annotated[Vision, nested("blip_2_vision_model", fixed=True), DEFAULT]
     qformer_config: Annotated[QFormer, nested("blip_2_qformer", fixed=True), DEFAULT]
     num_query_tokens: Size = 32
-
-    def tied(self, text: Architecture) -> bool | None:
-        return None
 
     def text(self, prefix: str) -> Architecture:
         name = join(prefix, "language_model")

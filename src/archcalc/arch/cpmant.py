@@ -21,6 +21,7 @@ class Schema(PlainSchema):
     last_norm = "encoder.output_layernorm"
     mixer_name = "self_att.self_attention"
     ffn_name = "ffn.ffn"
+    grouped = False
 
     vocab_size: Size = 30720
     hidden_size: Size = 4096
@@ -37,10 +38,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(names=("project_q", "project_k", "project_v", "attention_out"), rope=False)

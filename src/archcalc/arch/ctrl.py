@@ -24,6 +24,7 @@ class Schema(PlainSchema):
     gated = False
     mixer_name = "multi_head_attention"
     ffn_name = "ffn"
+    grouped = False
 
     vocab_size: Size = 246534
     max_position_embeddings: Size = named(256, "n_positions", "max_position_embeddings")
@@ -36,10 +37,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(bias=True, output_bias=True, names=("Wq", "Wk", "Wv", "dense"), rope=False)

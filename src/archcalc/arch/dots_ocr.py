@@ -9,7 +9,6 @@ from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, nested
 from archcalc.arch._vlm import flat
 from archcalc.arch.dots_vit import Schema as Vision
-from archcalc.model import Architecture
 
 _OWN = ("model_type", "architectures", "vision_config", "image_token_id", "video_token_id", "dtype", "torch_dtype", "auto_map")
 
@@ -17,6 +16,7 @@ _OWN = ("model_type", "architectures", "vision_config", "image_token_id", "video
 class Schema(VisionSchema):
     core_keys = ("vision_config",)
     renames = (("model.language_model.", "model."), ("model.vision_tower.", "vision_tower."))
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("qwen2", "dots_ocr"), DEFAULT]
     vision_config: Annotated[Vision, nested("dots_vit", fixed=True), DEFAULT]
@@ -25,9 +25,6 @@ class Schema(VisionSchema):
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN)
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
 
 class DotsVlm(Schema):

@@ -13,7 +13,7 @@ from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Encoder, Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -27,14 +27,12 @@ class Schema(VisionSchema):
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     downsample_ratio: float = Field(0.5, gt=0, le=1)
     tie_word_embeddings: Flag | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         merged = wide * int(1 / self.downsample_ratio) ** 2

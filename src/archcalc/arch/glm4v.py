@@ -3,32 +3,28 @@
 Source: transformers 5.23, models/glm4v/modeling_glm4v.py and configuration_glm4v.py (defaults; tied where either config says so).
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from archcalc.arch._composite import DEFAULT, VisionSchema
+from archcalc.arch._composite import DEFAULT, Ties, VisionSchema
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
-from archcalc.model import Architecture
 
 
 class Schema(VisionSchema):
     tower_name = "visual"
+    ties: ClassVar[Ties] = "either"
 
     text_config: Annotated[ConfigSchema, nested("glm4v_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_vision", fixed=True), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
 
 
 class Glm46v(Schema):
     """GLM-4.6V and its Flash: any of GLM's text models with GLM-4.1V's tower.
     Source: transformers 5.23, models/glm46v/configuration_glm46v.py (defaults), models/glm46v/modeling_glm46v.py."""
 
+    ties = "outer"
+
     text_config: Annotated[ConfigSchema, nested("glm4v_text"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("glm4v_vision"), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings)
 
 
 class Glm4vMoe(Schema):

@@ -21,6 +21,7 @@ class Schema(PlainSchema):
     last_norm = "final_layer_norm"
     gated = False
     mixer_name = "attention"
+    grouped = False
     head: ClassVar[str] = "lm_head"
 
     vocab_size: Size = 50432
@@ -36,10 +37,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(parallel=self.use_parallel_residual, joined=True)
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, self.attention_bias

@@ -23,6 +23,7 @@ class Schema(PlainSchema):
     last_norm = "ln_f"
     gated = False
     mixer_name = "attn"
+    grouped = False
     fused: ClassVar[str] = ""
 
     vocab_size: Size = 50400
@@ -36,10 +37,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(parallel=True, joined=True, products="fp32")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     @property
     def ffn_size(self) -> int:

@@ -20,6 +20,7 @@ MOST_PASSES = 10_000
 
 class Schema(PlainSchema):
     inert_keys = ("embedding_scale", "prefix_lm")
+    grouped = False
 
     vocab_size: Size = 151808
     hidden_size: Size = 1536
@@ -37,10 +38,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(bare="bare-rms")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def norm(self, name: str) -> Iterable[Tensor]:
         return ()

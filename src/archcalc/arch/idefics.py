@@ -26,6 +26,7 @@ class Schema(DecoderSchema):
     reads_head_dim = False
     core_keys = ()
     inert_keys = ("alpha_initializer",)
+    grouped = False
 
     vocab_size: Size = 32000
     additional_vocab_size: Count = 0
@@ -43,10 +44,6 @@ class Schema(DecoderSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def reading(self, head_dim: int) -> Iterator[Tensor]:
         """A layer that reads the image."""

@@ -31,13 +31,12 @@ CHECKPOINT = (
 
 
 class Schema(VisionSchema):
+    ties = "never"
+
     renames: ClassVar[tuple[tuple[str, str], ...]] = CHECKPOINT
 
     text_config: Annotated[ConfigSchema, nested("inkling2_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("inkling2_vision", fixed=True), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)

@@ -37,6 +37,7 @@ class Schema(VisionSchema):
         "vision_patch_size", "vision_max_num_patches", "vision_min_num_patches", "vision_token", "video_patch_size",
         "vision_rescale_factor", "pixel_shuffle_scale",
     )  # fmt: skip
+    ties = "stated"
 
     text_config: Annotated[ConfigSchema, nested("qwen3", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pixel_shuffle_siglip2", fixed=True), DEFAULT]
@@ -47,9 +48,6 @@ class Schema(VisionSchema):
             return config
         own = {key: value for key, value in config.items() if key not in (*cls.model_fields, *cls.inert_keys, "architectures")}
         return {**config, "text_config": own}
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         root, vision = f"{prefix}.vision_embedding", self.vision_config

@@ -92,6 +92,8 @@ class JetVlm(VisionSchema):
     """JetVLM: Jet-Nemotron with SigLIP, whose patches are joined by four and pass a norm and two linear layers.
     Source: SGLang 0.5.23, srt/models/jet_vlm.py (`JetVLMForConditionalGeneration`) and srt/configs/jet_vlm.py."""
 
+    ties = "stated"
+
     text_config: Annotated[ConfigSchema, nested("jet_nemotron", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", fixed=True), DEFAULT]
 
@@ -99,9 +101,6 @@ class JetVlm(VisionSchema):
         text = self.text_config.architecture("llm.model")
         heads = (g._replace(tensors=tuple(prefixed("llm", g.tensors))) if g.part == "head" else g for g in text.groups)
         return text._replace(groups=tuple(heads))
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         yield from layer_norm("layers.1", 4 * wide)

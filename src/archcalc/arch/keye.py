@@ -13,7 +13,7 @@ from archcalc.arch._vlm import flat
 from archcalc.arch.siglip_vision_model import Schema as Siglip
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector, table
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 _OWN = (
     "model_type", "architectures", "auto_map", "dtype", "torch_dtype", "vision_config", "vision_start_token_id", "vision_end_token_id",
@@ -36,6 +36,7 @@ class Schema(VisionSchema):
     tower_name = "visual.vision_model"
     projector_name = "mlp_AR"
     renames = (("model.language_model.", "model."), ("model.visual.", "visual."), ("model.mlp_AR.", "mlp_AR."))
+    ties = "text"
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
     vision_config: Annotated[KeyeVision, nested("keye_vision", fixed=True), DEFAULT]
@@ -44,9 +45,6 @@ class Schema(VisionSchema):
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN, model_type="qwen3")
-
-    def tied(self, text: Architecture) -> bool | None:
-        return None
 
     def joined(self, wide: int) -> int:
         """The width of the norm before the projector: a patch's, before four are joined."""

@@ -29,6 +29,7 @@ class Schema(AudioSchema):
     inert_keys = _OWN
     projector_name = "vq_adaptor"
     renames = (("model.language_model.", "model."), ("model.vq_adaptor.", "model.vq_adaptor."))
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("qwen2", "kimi_audio"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen2_audio_encoder"), DEFAULT]
@@ -38,9 +39,6 @@ class Schema(AudioSchema):
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return {"audio_config": LARGE_V3, **flat(config, _OWN)}
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def projection(self, hidden: int) -> Iterable[Tensor]:
         yield from linear("layers.0", hidden, self.kimia_adaptor_input_dim, "other", bias=True)

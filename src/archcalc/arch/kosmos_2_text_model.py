@@ -32,6 +32,7 @@ class Schema(PlainSchema):
     last_norm = "layer_norm"
     gated = False
     ffn_name = "ffn"
+    grouped = False
     inner_norm: ClassVar[bool] = True
 
     vocab_size: Size = 65037
@@ -46,10 +47,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         h, heads = self.hidden_size, self.num_attention_heads

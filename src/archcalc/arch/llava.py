@@ -7,10 +7,10 @@ haotian-liu/LLaVA's own configs are flat: Llama's keys at the top level, and the
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
-from archcalc.arch._composite import DEFAULT, LLAVA, VisionSchema
+from archcalc.arch._composite import DEFAULT, LLAVA, Ties, VisionSchema
 from archcalc.arch._schema import Flag, TowerSchema, nested
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 # What an absent vision_config stands for: OpenAI's CLIP ViT-L/14 at 336 pixels.
 CLIP = {
@@ -20,6 +20,8 @@ CLIP = {
 
 
 class Schema(VisionSchema):
+    ties: ClassVar[Ties] = "either"
+
     inert_keys: ClassVar[tuple[str, ...]] = (
         "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "video_seq_length",
         "use_image_newline_parameter", "ignore_index", "vision_aspect_ratio", "mm_hidden_size", "mm_projector_type",
@@ -31,9 +33,6 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("clip_vision_model", absent=CLIP), DEFAULT]
     vision_feature_layer: int | list[int] = -2
     multimodal_projector_bias: Flag = True
-
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
 
     def projector_bias(self) -> bool:
         return self.multimodal_projector_bias

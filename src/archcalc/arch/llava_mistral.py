@@ -14,7 +14,7 @@ from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.arch._vlm import flat
 from archcalc.blocks.vision import projector
 from archcalc.errors import UnsupportedError, json_text
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 _OWN = (
     "model_type", "architectures", "auto_map", "dtype", "torch_dtype", "mm_vision_tower", "mm_projector_type", "mm_hidden_size",
@@ -25,6 +25,7 @@ TOWERS = {"openai/clip-vit-large-patch14-336": llava.CLIP, "openai/clip-vit-larg
 
 class Schema(VisionSchema):
     core_keys = ("hidden_size", "mm_vision_tower")
+    ties = "outer or text"
     inert_keys: ClassVar[tuple[str, ...]] = _OWN
     tower_name = "vision_tower.vision_tower.vision_model"
     projector_name = "mm_projector"
@@ -45,9 +46,6 @@ class Schema(VisionSchema):
             known = ", ".join(cls.towers)
             raise UnsupportedError(f"mm_vision_tower is {json_text(tower)}: of towers by name archcalc knows {known}")
         return {"vision_config": cls.towers.get(str(tower), {}), **flat(config, cls.inert_keys)}
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         deep = re.fullmatch(r"mlp([1-9])x_gelu", self.mm_projector_type)

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 
 from archcalc.arch import llava
 from archcalc.arch._encoder import pinpoints, tiled
-from archcalc.model import Architecture, Encoder, Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(llava.Schema):
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings)
+    ties = "outer"
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield Tensor("image_newline", (hidden,), "embedding")

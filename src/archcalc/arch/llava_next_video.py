@@ -6,19 +6,18 @@ Source: transformers 5.23, models/llava_next_video/modeling_llava_next_video.py 
 from collections.abc import Iterable
 from typing import Literal
 
-from archcalc.arch import llava, llava_next
+from archcalc.arch import llava_next
 from archcalc.arch._schema import Size
 from archcalc.blocks.vision import patch_conv
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(llava_next.Schema):
+    ties = "either"
+
     spatial_pool_mode: Literal["average", "max", "conv"] = "average"
     spatial_pool_stride: Size = 2
     spatial_pool_out_channels: Size | None = None
-
-    def tied(self, text: Architecture) -> bool:
-        return llava.Schema.tied(self, text)
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield from super().extra_tensors(hidden)

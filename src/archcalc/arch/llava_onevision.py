@@ -12,7 +12,7 @@ from archcalc.arch._encoder import pinpoints
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Encoder, Tensor
+from archcalc.model import Encoder, Tensor
 
 # What an absent vision_config stands for.
 SIGLIP = {
@@ -22,12 +22,11 @@ SIGLIP = {
 
 
 class Schema(llava_next.Schema):
+    ties = "either"
+
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", absent=SIGLIP), DEFAULT]
     vision_feature_layer: int | list[int] = -1
-
-    def tied(self, text: Architecture) -> bool:
-        return llava.Schema.tied(self, text)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Tiles of the largest shape of the config's list, and the whole image."""

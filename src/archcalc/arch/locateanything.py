@@ -12,7 +12,7 @@ from archcalc.arch._schema import ConfigSchema, Flag, nested
 from archcalc.arch.moonvit import Schema as Vision
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
@@ -23,13 +23,11 @@ class Schema(VisionSchema):
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[Vision, nested("moonvit", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         high, across = self.vision_config.merge_kernel_size

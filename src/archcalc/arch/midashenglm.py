@@ -65,6 +65,8 @@ class MidashenglmDashengEncoder(TowerSchema):
 
 
 class Schema(CompositeSchema):
+    ties = "stated"
+
     text_config: Annotated[ConfigSchema, nested("qwen2_5_omni_text", fixed=True), DEFAULT]
     audio_encoder_config: Annotated[MidashenglmDashengEncoder, nested("midashenglm_dasheng_encoder", fixed=True), DEFAULT]
     subsample_factor: Size = 5
@@ -73,9 +75,6 @@ class Schema(CompositeSchema):
         text = self.text_config.architecture("decoder.model")
         heads = (g._replace(tensors=tuple(prefixed("decoder", g.tensors))) if g.part == "head" else g for g in text.groups)
         return text._replace(groups=tuple(heads))
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         audio, hidden = self.audio_encoder_config, text.facts.hidden_size

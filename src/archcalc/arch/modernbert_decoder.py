@@ -27,6 +27,7 @@ class Schema(PlainSchema):
     )  # fmt: skip
     layer_norms = True
     norm_label = "LayerNorm (pre)"
+    grouped = False
 
     vocab_size: Size = 50368
     hidden_size: Size = 768
@@ -44,10 +45,6 @@ class Schema(PlainSchema):
     layer_types: list[str] | None = None
     global_attn_every_n_layers: Size = 3
     tie_word_embeddings: Flag = True
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def norm(self, name: str) -> Iterable[Tensor]:
         return layer_norm(name, self.hidden_size, bias=self.norm_bias_key)

@@ -52,6 +52,7 @@ class Moondream3Vision(TowerSchema):
 class Schema(CompositeSchema):
     inert_keys = ("config", "tokenizer", "region")
     text_name = "text"
+    ties = "text"
 
     text_config: Annotated[ConfigSchema, nested("moondream3_text", fixed=True), DEFAULT]
     vision_config: Annotated[Moondream3Vision, nested("moondream3_vision", fixed=True), DEFAULT]
@@ -61,9 +62,6 @@ class Schema(CompositeSchema):
         held = config.get("config")
         parts = held if isinstance(held, Mapping) else {}
         return {**{f"{name}_config": parts[name] for name in ("text", "vision") if name in parts}, **config}
-
-    def tied(self, text: Architecture) -> bool | None:
-        return None
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         vision, hidden = self.vision_config, text.facts.hidden_size

@@ -75,6 +75,7 @@ PART: Any = Field(default={}, validate_default=True)
 
 class Schema(CompositeSchema):
     core_keys = ("language_config",)
+    ties = "stated"
 
     vision_config: Annotated[Part, PART]
     aligner_config: Annotated[Part, PART]
@@ -87,9 +88,6 @@ class Schema(CompositeSchema):
 
     def text(self, prefix: str) -> Architecture:
         return head_below(self.text_config.architecture("language_model.model"), "language_model")
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def tokenizer(self) -> Iterator[Tensor]:
         tensors = [t for g in Vqgan().tower("gen_vision_model")[0] for t in g.tensors]

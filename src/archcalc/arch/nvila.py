@@ -12,7 +12,7 @@ from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Encoder, Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
@@ -21,14 +21,12 @@ class Schema(VisionSchema):
     projector_name = "mm_projector.layers"
     text_name = "llm.model"
     renames = (("lm_head.", "llm.lm_head."), ("model.", ""))
+    ties = "outer or text"
     side: ClassVar[int] = 2
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     tie_word_embeddings: Flag | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
         joined = wide * self.side**2

@@ -19,15 +19,13 @@ NAMES = (
 
 class Schema(CompositeSchema):
     core_keys = ("text_config", "vision_config")
+    ties = "outer or text"
     inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index", "vocab_size")
     renames = (*NAMES[:2], ("model.visual.", "vision_tower."), *NAMES[2:])
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("qwen2_5_vl_vision", "qwen2_5_vl"), DEFAULT]
     tie_word_embeddings: Flag | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(f"{prefix}.visual")

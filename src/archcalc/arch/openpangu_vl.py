@@ -59,6 +59,7 @@ class OpenpanguVlVision(QwenVision):
 
 class Schema(VisionSchema):
     tower_name = "visual"
+    ties = "stated"
 
     text_config: Annotated[ConfigSchema, nested("panguembedded", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("openpangu_vl_vision", fixed=True), DEFAULT]
@@ -73,9 +74,6 @@ class Schema(VisionSchema):
             "text_config": own,
             **{key: config[key] for key in ("vision_config", "architectures", "model_type") if key in config},
         }
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = super().parts(prefix, text)

@@ -58,15 +58,13 @@ class Schema(CompositeSchema):
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     timm_model_ids: list[str] = TOWERS
     image_sizes: tuple[Size, Size] = (224, 224)
     use_fused_vision_backbone: Flag = True
     tie_word_embeddings: Flag | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         if self.timm_model_ids != TOWERS or not self.use_fused_vision_backbone:

@@ -21,6 +21,7 @@ class Schema(PlainSchema):
     last_norm = "final_layer_norm"
     gated = False
     ffn_name = ""
+    grouped = False
 
     vocab_size: Size = 50272
     hidden_size: Size = 768
@@ -35,10 +36,6 @@ class Schema(PlainSchema):
     enable_bias: Flag = True
     layer_norm_elementwise_affine: Flag = True
     tie_word_embeddings: Flag = True
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def norm(self, name: str) -> Iterable[Tensor]:
         return layer_norm(name, self.hidden_size) if self.layer_norm_elementwise_affine else ()

@@ -13,12 +13,10 @@ from archcalc.model import Architecture
 
 class Schema(CompositeSchema):
     prefix = ""
+    ties = "never"
 
     text_config: Annotated[ConfigSchema, nested("pp_formulanet_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pp_formulanet_vision", fixed=True), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(prefix)

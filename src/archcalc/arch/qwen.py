@@ -24,6 +24,7 @@ class Schema(PlainSchema):
     norms = ("ln_1", "ln_2")
     last_norm = "ln_f"
     mixer_name = "attn"
+    grouped = False
 
     vocab_size: Size = 151936
     hidden_size: Size = named(4096, "hidden_size", "n_embd")
@@ -34,10 +35,6 @@ class Schema(PlainSchema):
     max_position_embeddings: Tokens = named(8192, "max_position_embeddings", "n_positions", "seq_length")
     no_bias: Flag = True
     visual: Visual | None = None
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     @property
     def ffn_size(self) -> int:

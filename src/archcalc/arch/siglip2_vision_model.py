@@ -3,7 +3,6 @@
 Source: transformers 5.23, models/siglip2/modeling_siglip2.py (`Siglip2VisionModel`) and configuration_siglip2.py (defaults).
 """
 
-
 from archcalc.arch import siglip_vision_model
 from archcalc.arch._composite import Pieces, both
 from archcalc.arch._encoder import within

@@ -12,7 +12,7 @@ from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, TowerSchema, nested
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.vision import clip_layer, grid, patch_conv, table
-from archcalc.model import Architecture, Tensor, stack
+from archcalc.model import Tensor, stack
 
 
 class Step3VisionEncoder(TowerSchema):
@@ -45,6 +45,7 @@ class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
     inert_keys = ("understand_projector_stride", "image_token_len", "patch_token_len", "hidden_size", "vocab_size")
     tower_name = "vision_model"
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("step3_text"), DEFAULT]
     vision_config: Annotated[Step3VisionEncoder, nested("step3_vision_encoder", fixed=True), DEFAULT]
@@ -56,6 +57,3 @@ class Schema(VisionSchema):
         yield from patch_conv("vit_downsampler", wide, self.vision_config.hidden_size, 2, 2)
         yield from patch_conv("vit_downsampler2", 2 * wide, wide, 3, 3)
         yield from linear("vit_large_projector", hidden, 2 * wide, "other", bias=self.projector_bias)
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings

@@ -25,6 +25,7 @@ class Schema(CompositeSchema):
         "ignore_index", "text_model_lora_config", "audio_model_lora_config", "custom_tokenizer", "audio_latency_block_size",
         "vocab_size", "text_model_id", "audio_model_id",
     )  # fmt: skip
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     audio_config: Annotated[WhisperTower, nested("qwen2_audio_encoder", fixed=True), DEFAULT]
@@ -45,9 +46,6 @@ class Schema(CompositeSchema):
                     f'give its config as "{part}_config"',
                 )
         return config
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def projection(self, hidden: int) -> Iterable[Tensor]:
         audio = self.audio_config.d_model

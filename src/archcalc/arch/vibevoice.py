@@ -49,6 +49,8 @@ class VibevoiceDiffusion(ConfigSchema):
 
 
 class Schema(CompositeSchema):
+    ties = "stated"
+
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("vibevoice_acoustic_tokenizer"), DEFAULT]
     semantic_model_config: Annotated[TowerSchema, nested(ENCODER, absent={"hidden_size": 128}), DEFAULT]
@@ -58,9 +60,6 @@ class Schema(CompositeSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         """As first published: tokenizers told by other keys, the text model as `decoder_config`."""
         return restated(config) if "acoustic_tokenizer_config" in config else config
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         h, head = text.facts.hidden_size, self.diffusion_head_config

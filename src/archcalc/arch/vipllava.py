@@ -9,16 +9,15 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch import llava
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(llava.Schema):
+    ties = "outer"
+
     vision_feature_layer: int | list[int] = Field(
         [-2, -5, -8, -11, 6], validation_alias=AliasChoices("vision_feature_layers", "vision_feature_layer")
     )
-
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings)
 
     def projector_bias(self) -> bool:
         return True

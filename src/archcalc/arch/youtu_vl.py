@@ -37,6 +37,8 @@ class YoutuVlVision(Siglip2):
 
 
 class Schema(VisionSchema):
+    ties = "stated"
+
     text_config: Annotated[ConfigSchema, nested("youtu_llm", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("youtu_vl_vision", fixed=True), DEFAULT]
 
@@ -51,9 +53,6 @@ class Schema(VisionSchema):
 
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(prefix)
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def merger(self, wide: int, hidden: int) -> Iterator[Tensor]:
         joined = wide * int(getattr(self.vision_config, "spatial_merge_size", 2)) ** 2

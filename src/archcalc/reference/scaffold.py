@@ -298,7 +298,7 @@ def _started(model_type: str, said: Mapping[str, Any], left: tuple[str, ...]) ->
         "",
         *fields,
         "",
-        '    def architecture(self, prefix: str = "model") -> Architecture:',
+        "    def architecture(self, prefix: str) -> Architecture:",
         f'        raise UnsupportedError("{model_type}: the blocks of its adapter are not named yet")',
     ]
     return "\n".join(line for line in lines) + "\n"
