@@ -177,7 +177,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
             architecture = schema.standalone()._replace(model_type=schema.name)
         except ConfigError as error:
             raise _levels.located(schema, error) from None
-        if not getattr(cls, "own_heads", False):
+        if not cls.own_heads:
             architecture = _heads.fitted(architecture, config, name)
         kept = _schema.fp32_modules(schema)
         if kept:

@@ -41,7 +41,7 @@ class BertSchema(DecoderSchema):
     offset: ClassVar[int] = 0
     # Whether the reference implementation lists the head before the table that it is tied to.
     head_first: ClassVar[bool] = False
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     # What some classes have behind the layers, where the type has it.
     pooler: ClassVar[str] = "pooler.dense"
 

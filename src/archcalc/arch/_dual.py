@@ -55,7 +55,7 @@ class DualSchema(ConfigSchema):
     inert_keys = ("text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim")
 
     # `architecture` says what each class has.
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     text_config: Any
     vision_config: Any

@@ -70,6 +70,8 @@ class ConfigSchema(BaseModel):
     inert_keys: ClassVar[tuple[str, ...]] = ()
     other_names: ClassVar[Mapping[str, str]] = {}
     fp32_modules: ClassVar[tuple[str, ...]] = ()
+    # Whether the type says itself what stands where the head does; elsewhere the class that `architectures` names decides (`_heads`).
+    own_heads: ClassVar[bool] = False
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
 
@@ -126,7 +128,7 @@ class TowerSchema(ConfigSchema):
 
     language = False
     # What stands behind a tower is `head_of`'s to say.
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.
     whole: ClassVar[bool] = True
     # What it is, where it is the whole model that a config describes.

@@ -37,7 +37,7 @@ class SeamlessSchema(ConfigSchema):
         "upsample_rates", "vocoder_offset", "num_hidden_layers", "speech_encoder_chunk_size", "speech_encoder_left_chunk_num",
         "num_attention_heads",
     )  # fmt: skip
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     vocab_size: Size = 256102
     t2u_vocab_size: Size = 10082

@@ -4,7 +4,6 @@ Source: transformers 5.24, models/speecht5/modeling_speecht5.py (prenets and pos
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._schema import ConfigSchema, Count, Few, Flag, Layers, Size, divided, validate
 from archcalc.arch._wav2vec2 import INERT, Wav2Vec2Schema
@@ -29,7 +28,7 @@ class Front(Wav2Vec2Schema):
 class SpeechT5Schema(ConfigSchema):
     """Keys, layers, and what stands before and behind them."""
 
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     inert_keys = (
         *INERT, "scale_embedding", "max_speech_positions", "max_text_positions", "num_hidden_layers", "num_attention_heads",
         "conv_dim", "conv_kernel", "conv_bias", "feat_extract_norm", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",

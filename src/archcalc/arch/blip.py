@@ -5,7 +5,7 @@ Source: transformers 5.24, models/blip/modeling_blip.py (`BlipForConditionalGene
 is tied where either config says so).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group, join
@@ -21,7 +21,7 @@ class Schema(CompositeSchema):
     prefix = ""
     inert_keys = ("label_smoothing",)
     ties = "text"
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     text_config: Annotated[Text, nested("blip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("blip_vision_model", fixed=True), DEFAULT]

@@ -3,7 +3,7 @@
 Source: diffusers 0.42, pipelines/pipeline_utils.py (`DiffusionPipeline`: model_index.json names the parts).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._schema import ConfigSchema, stored_dtype
 from archcalc.arch._vlm import under
@@ -17,7 +17,7 @@ ABSENT = "absent_class"
 class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("parts",)
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     language = False
 
     parts: dict[str, dict[str, Any]]

@@ -7,7 +7,7 @@ Source: transformers 5.24, models/diffusion_gemma/modeling_diffusion_gemma.py (`
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import group, join, with_tower
@@ -22,7 +22,7 @@ from archcalc.model import Architecture, Kind, Shard, Tensor
 
 class Schema(ConfigSchema):
     core_keys = ("text_config",)
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     text_config: Annotated[Text, nested("diffusion_gemma_text"), DEFAULT]
     vision_config: Annotated[Vision, nested("gemma4_vision", fixed=True), DEFAULT]

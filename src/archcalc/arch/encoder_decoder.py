@@ -4,7 +4,7 @@ Source: transformers 5.24, models/encoder_decoder/modeling_encoder_decoder.py an
 ties its head; the encoder is its type's model without a head).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._composite import head_below
@@ -20,7 +20,7 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("encoder", "decoder")
     inert_keys = ("tie_word_embeddings",)
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     encoder: Annotated[ConfigSchema, nested("bert")]
     decoder: Annotated[ConfigSchema, nested("bert")]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from archcalc.arch import qwen3_moe
 from archcalc.blocks._tensor import fused_experts
@@ -44,7 +43,7 @@ class Grove(MixtureOfExperts):
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "grove_moe"
+    name = "grove_moe"
 
     def experts(self) -> MixtureOfExperts:
         return Grove(

@@ -4,7 +4,7 @@ Source: vLLM 0.33, models/jina.py (`JinaForRanking`).
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import llama, qwen2_vl, qwen3
 from archcalc.arch._decoder import group
@@ -28,7 +28,7 @@ def _both_ways(layer: Layer) -> Layer:
 
 
 class Schema(qwen3.Schema):
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     embedding_size: Size = 512
 
@@ -42,7 +42,7 @@ class JinaVlReranker(qwen2_vl.Schema):
     """Jina's reranker m0: Qwen2-VL with two linear layers that give one score.
     Source: vLLM 0.33, models/jina_vl.py (`JinaVLScorer`, `JinaVLForSequenceClassification`)."""
 
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
@@ -54,7 +54,7 @@ class VoyageQwen3(qwen3.Schema):
     """Voyage 4 nano: Qwen 3 that sees both ways, with one linear layer that makes the vector; it caches nothing.
     Source: vLLM 0.33, models/voyage.py (`VoyageQwen3BidirectionalEmbedModel`)."""
 
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     inert_keys = (*qwen3.Schema.inert_keys, "use_bidirectional_attention")
 
     num_labels: Size = 2048
@@ -70,7 +70,7 @@ class LlamaWeighted(llama.Schema):
     """Llama's reward model with weights: a score and three linear layers that weigh it.
     Source: SGLang 0.5.23, srt/models/llama_reward.py (`LlamaForSequenceClassificationWithNormal_Weights`)."""
 
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     def architecture(self, prefix: str) -> Architecture:
         h, labels = self.hidden_size, labels_of(self.model_extra or {})
@@ -84,7 +84,7 @@ class JinaEmbeddingsV5(qwen3.Schema):
     Source: vLLM 0.33, models/jina.py (`JinaEmbeddingsV5Model`; a task's LoRA adapter, stored beside, is merged into the weights)."""
 
     prefix = ""
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     inert_keys = (*qwen3.Schema.inert_keys, "task_names", "jina_task", "matryoshka_dims", "truncate_dim", "pad_token")
 
     @classmethod

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm2/modeling_lfm2.py and configuration_lfm2.py (defaults; the FFN's width is adjusted).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
@@ -94,7 +92,7 @@ class Lfm2Bidirec(Schema):
     """LFM2 that sees both ways, as an embedding model: it has no head and caches nothing.
     Source: vLLM 0.33, models/lfm2.py (`Lfm2BidirectionalModel`, `Lfm2BidirectionalShortConv`)."""
 
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)

@@ -19,7 +19,7 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "llada_moe"
+    name = "llada_moe"
     inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "moe_layer_freq", "moe_router_score_function", "qk_layernorm")
     qk_norm: ClassVar[QkNorm] = "head"
 

@@ -4,8 +4,6 @@ Source: nvidia/llama-nemotron-embed-1b-v2, llama_bidirectional_model.py (`LlamaB
 (`LlamaBidirectionalModel`, `LlamaBidirectionalForSequenceClassification`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import llama
 from archcalc.arch._decoder import group
 from archcalc.arch._heads import labels_of, task_of, unrooted
@@ -15,7 +13,7 @@ from archcalc.model import Architecture
 
 class Schema(llama.Schema):
     inert_keys = ("pooling",)
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     architectures: list[str] | None = None
 

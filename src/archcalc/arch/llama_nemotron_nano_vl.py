@@ -3,7 +3,7 @@
 Source: vLLM 0.33, models/nemotron_vl.py (`LlamaNemotronVLChatModel`, `_init_mlp1`).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import internvl_chat
 from archcalc.arch._decoder import group, with_tower
@@ -40,7 +40,7 @@ class LlamaNemotronVl(internvl_chat.Schema):
     Source: vLLM 0.33, models/nemotron_vl.py (`LlamaNemotronVLForEmbedding`, `LlamaNemotronVLForSequenceClassification`)."""
 
     inert_keys = (*internvl_chat.Schema.inert_keys, "pooling", "q_max_length", "p_max_length")
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     llm_config: Annotated[ConfigSchema, nested("llama_bidirec")]
     vision_config: Annotated[Siglip, nested("siglip_vision_model", fixed=True)]  # type: ignore[assignment]

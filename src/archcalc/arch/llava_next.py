@@ -4,14 +4,16 @@ Source: transformers 5.23, models/llava_next/modeling_llava_next.py and configur
 """
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from archcalc.arch import llava
+from archcalc.arch._composite import Ties
 from archcalc.arch._encoder import pinpoints, tiled
 from archcalc.model import Encoder, Tensor
 
 
 class Schema(llava.Schema):
-    ties = "outer"
+    ties: ClassVar[Ties] = "outer"
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield Tensor("image_newline", (hidden,), "embedding")

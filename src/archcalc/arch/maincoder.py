@@ -5,13 +5,11 @@ Source: llama.cpp (llama-cpp-python 0.3.36), conversion/llama.py and maincoder.p
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from archcalc.arch import qwen3
 from archcalc.arch._schema import Size
 
 
 class Schema(qwen3.Schema):
-    name: ClassVar[str] = "maincoder"
+    name = "maincoder"
 
     head_dim: Size | None = None

@@ -16,9 +16,9 @@ from archcalc.errors import UnsupportedError
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "maple"
+    name = "maple"
     core_keys: ClassVar[tuple[str, ...]] = (*WindowedSchema.core_keys, "num_experts", "moe_intermediate_size", "layer_types")
-    bare: ClassVar[bool] = True
+    bare = True
     qk_norm: ClassVar[QkNorm] = "head"
 
     intermediate_size: Size | None = None  # type: ignore[assignment]

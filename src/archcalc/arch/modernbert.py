@@ -4,7 +4,6 @@ Source: transformers 5.23, models/modernbert/modeling_modernbert.py and configur
 """
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 from archcalc.arch import modernbert_decoder
 from archcalc.arch._alternating import FULL, SLIDING
@@ -16,7 +15,7 @@ from archcalc.model import Architecture, Group, Layer, Tensor
 
 class Schema(modernbert_decoder.Schema):
     reads_head_dim = False
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     architectures: list[str] | None = None
 

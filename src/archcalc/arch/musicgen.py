@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Tensor
 class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("text_encoder", "audio_encoder", "decoder")
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     inert_keys: ClassVar[tuple[str, ...]] = ("sampling_rate",)
 
     text_encoder: Annotated[T5Schema, nested("t5")]

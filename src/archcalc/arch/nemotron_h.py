@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron_h/modeling_nemotron_h.py, conversion_
 step's layers as `mtp.layers.*`, with the projection in the first and a norm in the last).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
@@ -19,7 +17,7 @@ _NAMES = {LINEAR: "Mamba-2", FULL: "attention", MOE: "experts", MLP: "FFN"}
 
 
 class Schema(PatternSchema):
-    name: ClassVar[str] = "nemotron_h"
+    name = "nemotron_h"
 
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-cast-gain", routing="grouped")

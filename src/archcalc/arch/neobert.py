@@ -5,7 +5,6 @@ conversion/bert.py (`NeoBert`: the FFN's width) and gguf-py/gguf/constants.py (t
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import _heads
 from archcalc.arch._decoder import DecoderSchema, group, join
@@ -23,7 +22,7 @@ MULTIPLE = 8  # the width of the FFN is rounded up to one
 class Schema(DecoderSchema):
     prefix = ""
     inert_keys = ("trust_remote_code",)
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     hidden_size: Size = 768
     num_hidden_layers: Layers = 28

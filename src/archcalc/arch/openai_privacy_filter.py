@@ -4,8 +4,6 @@ Source: transformers 5.23, models/openai_privacy_filter/modeling_openai_privacy_
 (`OpenAIPrivacyFilterForTokenClassification`) and configuration_openai_privacy_filter.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gpt_oss
 from archcalc.arch._alternating import SLIDING
 from archcalc.arch._decoder import group
@@ -19,7 +17,7 @@ LABELS = 33
 
 class Schema(gpt_oss.Schema):
     inert_keys = ()
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     architectures: list[str] | None = None
     vocab_size: Size = 200064

@@ -5,7 +5,6 @@ Source: Jaegle et al. 2021, arXiv:2107.14795; transformers 5.24, models/perceive
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import _heads
 from archcalc.arch._decoder import group
@@ -27,7 +26,7 @@ class Schema(ConfigSchema):
         "image_size", "train_size", "num_frames", "audio_samples_per_frame", "samples_per_patch", "output_shape",
         "output_num_channels", "_label_trainable_num_channels", "use_query_residual", "num_blocks", "tie_word_embeddings",
     )  # fmt: skip
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     num_latents: Size = 256
     d_latents: Size = 1280

@@ -83,7 +83,7 @@ class Colqwen3(Qwen3Vl):
     Source: vLLM 0.33, models/colqwen3.py (`ColQwen3Model`) and transformers_utils/configs/colqwen3.py."""
 
     inert_keys = ("pooling", "padding_side")
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     embed_dim: Size | None = Field(None, validation_alias=AliasChoices("embed_dim", "dims", "dim", "projection_dim", "colbert_dim"))
     projected: ClassVar[str] = "embedding_proj_layer"

@@ -15,7 +15,7 @@ OWN = ("block_size", "block_length", "mask_token_id", "debug", "fuse_cross_entro
 
 
 class Schema(qwen3.Schema):
-    name: ClassVar[str] = "sdar"
+    name = "sdar"
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen3.Schema.inert_keys, *OWN)
 
     def architecture(self, prefix: str) -> Architecture:

@@ -14,7 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "sdar_moe"
+    name = "sdar_moe"
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, *OWN)
 
     def architecture(self, prefix: str) -> Architecture:
