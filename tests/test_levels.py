@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
 
 from archcalc import zoo
 from archcalc.analysis.params import components
@@ -21,6 +20,7 @@ from archcalc.arch import _levels, adapter_name, parse, schema_of
 from archcalc.errors import ArchcalcError
 from archcalc.figures import memory
 from archcalc.model import Architecture
+from conftest import Run
 
 GOLDEN = Path(__file__).parent / "golden"
 ROWS = [json.loads(line) for path in sorted(GOLDEN.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]

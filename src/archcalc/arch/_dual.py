@@ -52,7 +52,7 @@ class DualSchema(ConfigSchema):
     """A text tower, a vision tower, and what scales their products."""
 
     prefix = ""
-    inert_keys = ("text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim")
+    inert_keys = ("logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim")
 
     # `architecture` says what each class has.
     own_heads = True

@@ -16,6 +16,7 @@ class Schema(VisionSchema):
     core_keys = ("text_config",)
     tower_name = "visual"
     projector_name = "linear_proj"
+    inert_keys = ("mrope_section",)
 
     text_config: Annotated[ConfigSchema, nested("bailing_hybrid"), DEFAULT]
     vision_config: Annotated[Vision, nested("qwen3_moe_vit", fixed=True), DEFAULT]

@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Tensor
 
 class Schema(CompositeSchema):
     prefix = ""
-    inert_keys = ("label_smoothing",)
+    inert_keys = ("logit_scale_init_value", "label_smoothing")
     ties = "text"
     own_heads = True
 

@@ -35,7 +35,7 @@ class CanaryDecoder(Cohere):
 
 
 class Schema(ConfigSchema):
-    inert_keys = ("vocab_size",)
+    inert_keys = ("decoder_start_token_id", "vocab_size")
 
     encoder_config: Annotated[
         Encoder, nested("parakeet_encoder", fixed=True, absent={"num_hidden_layers": 32, "num_mel_bins": 128}), DEFAULT

@@ -16,7 +16,7 @@ from archcalc.model import Encoder
 
 
 class Schema(TowerSchema):
-    inert_keys = ("image_size", "mlp_ratio", "width")
+    inert_keys = ("image_size", "mlp_ratio", "width", "model_name")
 
     sam_config: Annotated[Sam, nested("deepseek_ocr2_sam_vision_model", fixed=True), DEFAULT]
     encoder_config: Annotated[Queries, nested("deepseek_ocr2_encoder", fixed=True), DEFAULT]

@@ -23,6 +23,7 @@ from archcalc.model import Architecture, Kind, Shard, Tensor
 class Schema(ConfigSchema):
     core_keys = ("text_config",)
     own_heads = True
+    inert_keys = ("vision_soft_tokens_per_image",)
 
     text_config: Annotated[Text, nested("diffusion_gemma_text"), DEFAULT]
     vision_config: Annotated[Vision, nested("gemma4_vision", fixed=True), DEFAULT]

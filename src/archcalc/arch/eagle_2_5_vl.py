@@ -19,8 +19,9 @@ from archcalc.model import Encoder, Tensor
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
     inert_keys = (
-        "force_image_size", "max_dynamic_tiles", "min_dynamic_tiles", "mlp_checkpoint", "pad2square", "ps_version",
-        "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_pixel_shuffle", "mlp_connector_layers",
+        "dynamic_image_size", "force_image_size", "image_token_index", "loss_version", "max_dynamic_tiles", "min_dynamic_tiles",
+        "mlp_checkpoint", "pad2square", "ps_version", "select_layer", "template", "use_backbone_lora", "use_llm_lora",
+        "use_thumbnail", "use_pixel_shuffle", "mlp_connector_layers",
     )  # fmt: skip
     tower_name = "vision_model.vision_model"
     projector_name = "mlp1"

@@ -19,7 +19,7 @@ from archcalc.model import Architecture
 class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("encoder", "decoder")
-    inert_keys = ("tie_word_embeddings",)
+    inert_keys = ("tie_word_embeddings", "tie_encoder_decoder")
     own_heads = True
 
     encoder: Annotated[ConfigSchema, nested("bert")]

@@ -4,7 +4,7 @@ Source: transformers 5.23, models/gemma4/modeling_gemma4.py and configuration_ge
 there).
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Group, Part, Shard, Stack
 
 class Schema(ConfigSchema):
     core_keys = ("text_config",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("vision_soft_tokens_per_image",)
 
     text_config: Annotated[ConfigSchema, nested("gemma4_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision | None, nested("gemma4_vision", optional=True)] = None
@@ -50,6 +51,7 @@ class EmbeddingGemma2(Schema):
     tower unless its config is there)."""
 
     prefix = ""
+    inert_keys = ("tie_word_embeddings", "eoa_token_index")
 
     text_config: Annotated[ConfigSchema, nested("embedding_gemma2_text"), DEFAULT]
 

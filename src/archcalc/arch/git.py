@@ -21,7 +21,7 @@ class Schema(DecoderSchema):
     prefix = ""
     reads_head_dim = False
     core_keys = ()
-    inert_keys = ("position_embedding_type",)
+    inert_keys = ("position_embedding_type", "classifier_dropout")
 
     vision_config: Annotated[Vision, nested("git_vision_model", fixed=True), DEFAULT]
     vocab_size: Size = 30522

@@ -21,8 +21,8 @@ QFORMER = {"num_hidden_layers": 1, "cross_attention_frequency": 1, "max_position
 
 class Schema(VisionSchema):
     inert_keys = (
-        "vision_feature_select_strategy", "vision_feature_layer", "image_seq_length", "spatial_vision_layer",
-        "spatial_target_layers", "use_image_newline_parameter",
+        "vision_feature_select_strategy", "vision_feature_layer", "image_grid_pinpoints", "image_seq_length",
+        "spatial_vision_layer", "spatial_target_layers", "projector_dropout", "use_image_newline_parameter",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("granite4_vision_text"), DEFAULT]

@@ -17,7 +17,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys = ("density_router_threshold",)
+    inert_keys = ("density_router_threshold", "density_router_loss_weight")
     text_name = "text_model"
     tower_name = "vision_model"
 

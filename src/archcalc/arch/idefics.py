@@ -25,7 +25,10 @@ from archcalc.model import Architecture, Kind, Tensor
 class Schema(DecoderSchema):
     reads_head_dim = False
     core_keys = ()
-    inert_keys = ("alpha_initializer",)
+    inert_keys = (
+        "num_key_value_heads", "head_dim", "alpha_initializer", "alphas_initializer_range", "dropout", "freeze_text_layers",
+        "freeze_text_module_exceptions", "freeze_lm_head", "freeze_vision_layers", "freeze_vision_module_exceptions",
+    )  # fmt: skip
     grouped = False
 
     vocab_size: Size = 32000

@@ -57,7 +57,7 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
 
 
 class Schema(qwen3_5.Schema):
-    inert_keys = ("ts_config", "ts_start_id", "ts_end_id")
+    inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
 
     text_config: Annotated[ConfigSchema, nested("interns1_pro_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("interns1_pro_vision", fixed=True), Field(default={}, validate_default=True)]

@@ -65,7 +65,7 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
 
 
 class Schema(qwen3_5.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("ts_config", "ts_start_id", "ts_end_id")
+    inert_keys: ClassVar[tuple[str, ...]] = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
 
     text_config: Annotated[ConfigSchema, nested("interns2_mobius_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "interns2_mobius"), Field(default={}, validate_default=True)]

@@ -22,8 +22,9 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("llm_config", "vision_config")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "force_image_size", "pad2square", "ps_version", "select_layer", "template", "use_backbone_lora", "use_llm_lora",
-        "tie_word_embeddings", "system_message", "image_fold",
+        "dynamic_image_size", "force_image_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
+        "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_thumbnail", "tie_word_embeddings", "system_message",
+        "image_fold", "output_attentions",
     )  # fmt: skip
 
     llm_config: Annotated[ConfigSchema, nested("llama")]

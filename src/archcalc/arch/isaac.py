@@ -34,8 +34,8 @@ class PixelShuffleSiglip2(Siglip2):
 class Schema(VisionSchema):
     text_name = "text_model"
     inert_keys = (
-        "vision_patch_size", "vision_max_num_patches", "vision_min_num_patches", "vision_token", "video_patch_size",
-        "vision_rescale_factor", "pixel_shuffle_scale",
+        "vision_patch_size", "vision_max_num_patches", "vision_min_num_patches", "max_sequence_length", "vision_token",
+        "video_patch_size", "vision_attn_implementation", "vision_rescale_factor", "pixel_shuffle_scale",
     )  # fmt: skip
     ties = "stated"
 

@@ -93,6 +93,7 @@ class JetVlm(VisionSchema):
     Source: SGLang 0.5.23, srt/models/jet_vlm.py (`JetVLMForConditionalGeneration`) and srt/configs/jet_vlm.py."""
 
     ties = "stated"
+    inert_keys = ("image_token_id", "video_token_id")
 
     text_config: Annotated[ConfigSchema, nested("jet_nemotron", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", fixed=True), DEFAULT]

@@ -14,7 +14,7 @@ from archcalc.model import Tensor
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = ("ignore_index", "image_placeholder")
+    inert_keys = ("ignore_index", "media_placeholder_token_id", "image_placeholder")
     projector_name = "mm_projector"
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),

@@ -18,7 +18,7 @@ from archcalc.model import Architecture, Stack, Tensor
 
 class Schema(VisionSchema):
     core_keys = ("text_config",)
-    inert_keys = ("ignore_index", "vocab_size")
+    inert_keys = ("ignore_index", "media_placeholder_token_id", "vocab_size")
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip

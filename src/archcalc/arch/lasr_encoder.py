@@ -66,7 +66,7 @@ class LasrCtc(TowerSchema):
     Source: transformers 5.24, models/lasr/modeling_lasr.py (`LasrForCTC`) and configuration_lasr.py (defaults)."""
 
     alone = "a model without text: it keeps no cache"
-    inert_keys = ("ctc_zero_infinity",)
+    inert_keys = ("ctc_loss_reduction", "ctc_zero_infinity")
 
     encoder_config: Annotated[Schema, nested("lasr_encoder", fixed=True), DEFAULT]
     vocab_size: Size = 512

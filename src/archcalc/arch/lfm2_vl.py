@@ -17,8 +17,9 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 class Schema(VisionSchema):
     inert_keys = (
-        "projector_hidden_act", "encoder_patch_size", "max_image_tokens", "min_image_tokens", "max_num_patches",
-        "max_pixels_tolerance", "max_tiles", "min_tiles", "tile_size", "use_image_special_tokens", "vision_feature_layer",
+        "projector_hidden_act", "do_image_splitting", "encoder_patch_size", "max_image_tokens", "min_image_tokens",
+        "max_num_patches", "max_pixels_tolerance", "max_tiles", "min_tiles", "tile_size", "use_image_special_tokens",
+        "use_thumbnail", "vision_feature_layer",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("lfm2"), DEFAULT]

@@ -20,7 +20,7 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("text_config", "vision_config")
     # The text model, which has the head, goes by its own flag.
-    inert_keys = ("tie_word_embeddings",)
+    inert_keys = ("tie_word_embeddings", "image_processor_config")
 
     text_config: Annotated[Text, nested("llama4_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision, nested("llama4_vision_model"), Field(default={}, validate_default=True)]

@@ -19,7 +19,7 @@ from archcalc.model import Architecture
 
 
 class Schema(internvl_chat.Schema):
-    inert_keys = (*internvl_chat.Schema.inert_keys, "vision_config.args")
+    inert_keys = (*internvl_chat.Schema.inert_keys, "vision_config.args", "attn_implementation")
 
     llm_config: Annotated[ConfigSchema, nested("llama")]
     vision_config: Annotated[CRadio, nested("c_radio", fixed=True)]  # type: ignore[assignment]
@@ -39,7 +39,9 @@ class LlamaNemotronVl(internvl_chat.Schema):
     """Llama-Nemotron-Embed-VL and its reranker: Llama that sees both ways, with SigLIP; it caches nothing.
     Source: vLLM 0.33, models/nemotron_vl.py (`LlamaNemotronVLForEmbedding`, `LlamaNemotronVLForSequenceClassification`)."""
 
-    inert_keys = (*internvl_chat.Schema.inert_keys, "pooling", "q_max_length", "p_max_length")
+    inert_keys = (
+        *internvl_chat.Schema.inert_keys, "img_context_token_id", "pooling", "q_max_length", "p_max_length", "use_thumbnail",
+    )  # fmt: skip
     own_heads = True
 
     llm_config: Annotated[ConfigSchema, nested("llama_bidirec")]

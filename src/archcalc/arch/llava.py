@@ -23,10 +23,11 @@ class Schema(VisionSchema):
     ties: ClassVar[Ties] = "either"
 
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "video_seq_length",
-        "use_image_newline_parameter", "ignore_index", "vision_aspect_ratio", "mm_hidden_size", "mm_projector_type",
-        "mm_resampler_type", "mm_use_im_patch_token", "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer",
-        "mm_vision_tower", "use_mm_proj",
+        "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "image_grid_pinpoints", "video_seq_length",
+        "use_image_newline_parameter", "ignore_index", "vision_aspect_ratio", "image_aspect_ratio", "freeze_mm_mlp_adapter",
+        "freeze_mm_vision_resampler", "tune_mm_mlp_adapter", "tune_mm_vision_resampler", "unfreeze_mm_vision_tower",
+        "mm_hidden_size", "mm_projector_type", "mm_resampler_type", "mm_use_im_patch_token", "mm_use_im_start_end",
+        "mm_vision_select_feature", "mm_vision_select_layer", "mm_vision_tower", "use_mm_proj",
     )  # fmt: skip
     renames: ClassVar[tuple[tuple[str, str], ...]] = LLAVA
 

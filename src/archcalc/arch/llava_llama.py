@@ -27,8 +27,9 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("llm_cfg", "vision_tower_cfg", "mm_projector_cfg")
     inert_keys = (
-        "interpolate_mode", "mm_hidden_size", "mm_use_im_patch_token", "mm_use_im_start_end", "mm_vision_select_feature",
-        "mm_vision_select_layer", "model_dtype", "num_video_frames", "resume_path", "s2_max_split_size", "s2_scales",
+        "image_aspect_ratio", "interpolate_mode", "mm_hidden_size", "mm_projector_lr", "mm_use_im_patch_token",
+        "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "model_dtype", "num_video_frames",
+        "resume_path", "s2_max_split_size", "s2_scales", "tune_language_model", "tune_mm_projector", "tune_vision_tower",
         "vision_resolution", "drop_path_rate",
     )  # fmt: skip
 

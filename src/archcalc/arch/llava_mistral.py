@@ -66,10 +66,12 @@ class LlavaQwen(Schema):
     SGLang 0.5.23, srt/models/llava.py (`LlavaQwenForCausalLM`)."""
 
     inert_keys = (
-        *_OWN, "mm_newline_position", "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_tunable_parts",
-        "vision_tower_pretrained", "add_faster_video", "add_time_instruction", "faster_token_stride", "force_sample",
-        "mm_spatial_pool_out_channels", "use_pos_skipping", "mm_use_im_patch_token", "projector_hidden_act",
-        "vision_feature_layer", "vision_feature_select_strategy",
+        *_OWN, "image_crop_resolution", "image_split_resolution", "mm_newline_position", "mm_resampler_type",
+        "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_tunable_parts", "mm_vision_tower_lr", "pos_skipping_range",
+        "tokenizer_truncation_side", "vision_tower_pretrained", "add_faster_video", "add_time_instruction", "faster_token_stride",
+        "force_sample", "_name_or_path", "mm_spatial_pool_out_channels", "use_pos_skipping", "mm_use_im_patch_token",
+        "image_aspect_ratio", "image_grid_pinpoints", "transformers_version", "projector_hidden_act", "vision_feature_layer",
+        "vision_feature_select_strategy", "image_token_index",
     )  # fmt: skip
     towers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "google/siglip-so400m-patch14-384": {"model_type": "siglip_vision_model", **llava_onevision.SIGLIP}
@@ -88,8 +90,9 @@ class LlavaVid(Schema):
     Source: SGLang 0.5.23, srt/models/llavavid.py (`LlavaVidForCausalLM`)."""
 
     inert_keys = (
-        *_OWN, "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_spatial_pool_out_channels",
-        "num_frames", "mm_newline_position", "mm_tunable_parts", "mm_use_im_patch_token", "patchify_video_feature",
+        *_OWN, "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_spatial_pool_out_channels", "num_frames",
+        "mm_newline_position", "mm_tunable_parts", "mm_use_im_patch_token", "image_crop_resolution", "image_split_resolution",
+        "mm_vision_tower_lr", "_name_or_path", "transformers_version", "patchify_video_feature", "unfreeze_mm_vision_tower",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("llama", "llava"), DEFAULT]

@@ -17,7 +17,10 @@ from archcalc.model import Tensor
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = ("mlp_connector_layers",)
+    inert_keys = (
+        "image_token_index", "box_start_token_id", "box_end_token_id", "ref_start_token_id", "ref_end_token_id",
+        "coord_start_token_id", "coord_end_token_id", "none_token_id", "mlp_connector_layers",
+    )  # fmt: skip
     tower_name = "vision_model"
     projector_name = "mlp1"
     renames = (

@@ -22,8 +22,9 @@ from archcalc.model import Architecture
 class Schema(minicpmv.Schema):
     core_keys = ("hidden_size",)
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *minicpmv.OWN, "audio_pool_step", "audio_chunk_length", "tts_config", "listen_speak_type", "chunk_input", "stream_input",
-        "stream_config",
+        *minicpmv.OWN, "audio_pool_step", "audio_chunk_length", "tts_config", "init_audio", "init_tts", "init_vision",
+        "listen_speak_type", "chunk_input", "stream_input", "stream_config", "vision_config", "audio_config", "architectures",
+        "dtype", "torch_dtype",
     )  # fmt: skip
 
     audio_config: Annotated[WhisperTower, nested("qwen2_audio_encoder", fixed=True), DEFAULT]

@@ -18,7 +18,7 @@ from archcalc.model import Tensor
 class Schema(VisionSchema):
     inert_keys = (
         "merged_hidden_size", "projector_hidden_act", "multimodal_projector_bias", "img_token_compression_config",
-        "image_seq_length", "process_image_mode", "vision_feature_layer", "vision_feature_select_strategy",
+        "image_grid_pinpoints", "image_seq_length", "process_image_mode", "vision_feature_layer", "vision_feature_select_strategy",
     )  # fmt: skip
     renames = (
         ("lm_head.", "language_model.lm_head."),

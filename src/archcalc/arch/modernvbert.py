@@ -54,6 +54,7 @@ class Ultravbert(Schema):
     (defaults)."""
 
     head_names = (("head.decoder.", "lm_head."), ("head.", "projection_head."))
+    inert_keys = (*Schema.inert_keys, "initializer_cutoff_factor", "classifier_dropout")
 
     text_config: Annotated[ConfigSchema, nested("ultrabert"), DEFAULT]
 

@@ -62,7 +62,7 @@ class MoonshineStreamingEncoder(TowerSchema):
 
 class Schema(DecoderSchema):
     core_keys = ("hidden_size", "vocab_size", "num_key_value_heads")
-    inert_keys = ("pad_head_dim_to_multiple_of",)
+    inert_keys = ("pad_head_dim_to_multiple_of", "decoder_start_token_id")
     whole_heads = False
 
     encoder_config: Annotated[MoonshineStreamingEncoder, nested("moonshine_streaming_encoder", fixed=True), DEFAULT]

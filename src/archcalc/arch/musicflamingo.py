@@ -9,4 +9,7 @@ from archcalc.arch import audioflamingo3
 
 class Schema(audioflamingo3.Schema):
     name = "audioflamingo3"
-    inert_keys = (*audioflamingo3.Schema.inert_keys, "head_dim")
+    inert_keys = (
+        *audioflamingo3.Schema.inert_keys, "head_dim", "max_position_embeddings", "rope_parameters", "rope_theta",
+        "partial_rotary_factor",
+    )  # fmt: skip

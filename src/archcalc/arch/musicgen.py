@@ -20,7 +20,7 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("text_encoder", "audio_encoder", "decoder")
     own_heads = True
-    inert_keys: ClassVar[tuple[str, ...]] = ("sampling_rate",)
+    inert_keys: ClassVar[tuple[str, ...]] = ("initializer_factor", "sampling_rate", "tie_encoder_decoder")
 
     text_encoder: Annotated[T5Schema, nested("t5")]
     audio_encoder: Annotated[TowerSchema, nested("encodec")]

@@ -40,8 +40,8 @@ class Schema(ConfigSchema):
     prefix = ""
     inert_keys = (
         "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type",
-        "img_context_token", "img_start_token", "img_end_token", "norm_mean", "patch_size", "video_context_token",
-        "sound_context_token", "min_num_patches", "max_num_patches",
+        "max_sequence_length", "img_context_token", "img_start_token", "img_end_token", "norm_mean", "norm_std", "patch_size",
+        "use_thumbnail", "video_context_token", "sound_context_token", "min_num_patches", "max_num_patches",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("nemotron_h")] = former("text_config", "llm_config")

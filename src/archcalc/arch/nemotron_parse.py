@@ -41,7 +41,7 @@ class NemotronParseDecoder(BartSchema):
 
 class Schema(ConfigSchema):
     prefix = ""
-    inert_keys = ("image_size",)
+    inert_keys = ("max_sequence_length", "image_size", "decoder_start_token_id", "is_encoder_decoder")
     core_keys = ("encoder", "decoder")
 
     encoder: Annotated[Radio, nested("c_radio", fixed=True)]

@@ -22,6 +22,7 @@ class Schema(VisionSchema):
     text_name = "llm.model"
     renames = (("lm_head.", "llm.lm_head."), ("model.", ""))
     ties = "outer or text"
+    inert_keys = ("image_token_id", "video_token_id")
     side: ClassVar[int] = 2
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]

@@ -20,7 +20,7 @@ LLAMA = {
 
 class Schema(CompositeSchema):
     core_keys = ("text_config", "audio_config")
-    inert_keys = ("num_special_tokens", "language_mapping", "num_languages")
+    inert_keys = ("num_special_tokens", "language_token_id", "language_mapping", "num_languages")
     ties = "never"
 
     text_config: Annotated[ConfigSchema, nested("llama", absent=LLAMA), DEFAULT]

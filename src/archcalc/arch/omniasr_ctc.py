@@ -14,7 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys = ("ctc_zero_infinity",)
+    inert_keys = ("blank_token_id", "ctc_loss_reduction", "ctc_zero_infinity")
 
     audio_config: Annotated[Audio, nested("omniasr_audio", fixed=True), DEFAULT]
     vocab_size: Size = 10288

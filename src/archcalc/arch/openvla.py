@@ -52,8 +52,9 @@ class Pooled(_timm_vit.Schema):
 class Schema(CompositeSchema):
     core_keys = ("text_config",)
     inert_keys = (
-        "arch_specifier", "hf_llm_id", "image_resize_strategy", "llm_backbone_id", "llm_max_length", "n_action_bins",
-        "norm_stats", "output_projector_states", "pad_to_multiple_of", "timm_override_act_layers", "vision_backbone_id",
+        "arch_specifier", "hf_llm_id", "image_resize_strategy", "image_token_index", "llm_backbone_id", "llm_max_length",
+        "n_action_bins", "norm_stats", "output_projector_states", "pad_to_multiple_of", "pad_token_id",
+        "timm_override_act_layers", "vision_backbone_id",
     )  # fmt: skip
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),

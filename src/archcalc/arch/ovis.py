@@ -32,7 +32,7 @@ def spoken(prefix: str, wide: int, vocabulary: int) -> Iterator[Tensor]:
 
 class Tokenizer(ConfigSchema):
     language = False
-    inert_keys = ("tokenize_function", "tau", "drop_cls_token", "backbone_kwargs", "depths")
+    inert_keys = ("tokenize_function", "tau", "drop_cls_token", "backbone_kwargs", "depths", "model_type")
 
     backbone_config: Annotated[TowerSchema, nested("aimv2_alone", "aimv2", "aimv2_vision_model"), DEFAULT]
     vocab_size: Size = 16384
@@ -43,7 +43,8 @@ class Schema(ConfigSchema):
     prefix = ""
     core_keys = ("llm_config", "visual_tokenizer_config")
     inert_keys = (
-        "hidden_size", "multimodal_max_length", "conversation_formatter_class", "disable_tie_weight", "tie_word_embeddings",
+        "hidden_size", "multimodal_max_length", "conversation_formatter_class", "llm_attn_implementation", "disable_tie_weight",
+        "tie_word_embeddings",
     )  # fmt: skip
 
     llm_config: Annotated[ConfigSchema, nested("qwen2")]

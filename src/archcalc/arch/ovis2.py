@@ -15,6 +15,8 @@ from archcalc.model import Architecture, Encoder, Group, Shard, Tensor
 
 
 class Schema(VisionSchema):
+    inert_keys = ("visual_indicator_token_ids",)
+
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("ovis2_vision", fixed=True), DEFAULT]
     vocab_size: Size = 151643

@@ -16,8 +16,8 @@ from archcalc.model import Tensor
 
 class Schema(VisionSchema):
     inert_keys = (
-        "use_bias", "compression_ratio", "ignored_index", "rope_is_neox_style", "use_3d_rope", "weight_share_add_bias",
-        "use_rmsnorm",
+        "use_bias", "compression_ratio", "ignored_index", "rope_is_neox_style", "use_3d_rope", "use_flash_attention",
+        "weight_share_add_bias", "use_rmsnorm", "vision_start_token_id",
     )  # fmt: skip
     tower_name = "visual"
     projector_name = "projector"

@@ -15,7 +15,7 @@ from archcalc.model import Tensor
 
 class Schema(TowerSchema):
     prefix = "encoder"
-    inert_keys = ("ctc_zero_infinity",)
+    inert_keys = ("ctc_loss_reduction", "ctc_zero_infinity")
 
     encoder_config: Annotated[Encoder, nested("parakeet_encoder", fixed=True), DEFAULT]
     vocab_size: Size = 1025

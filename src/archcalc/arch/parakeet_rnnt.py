@@ -26,7 +26,7 @@ def lstm(name: str, hidden: int, inner: int, layers: int) -> Iterator[Tensor]:
 class Schema(TowerSchema):
     prefix = ""
     alone = "it keeps no cache of keys and values: of the tokens so far an LSTM keeps a state of a fixed size"
-    inert_keys = ("max_symbols_per_step",)
+    inert_keys = ("blank_token_id", "max_symbols_per_step", "hidden_act", "is_encoder_decoder")
 
     encoder_config: Annotated[TowerSchema, nested("parakeet_encoder", fixed=True), DEFAULT]
     vocab_size: Size = 8193

@@ -27,7 +27,7 @@ class Schema(ConfigSchema):
     prefix = ""
     inert_keys = (
         "chunk_size", "num_inference_steps", "time_sampling_beta_alpha", "time_sampling_beta_beta", "time_sampling_scale",
-        "time_sampling_offset", "min_period", "max_period", "tie_word_embeddings",
+        "time_sampling_offset", "min_period", "max_period", "loss_reduction", "tie_word_embeddings",
     )  # fmt: skip
 
     vlm_config: Annotated[ConfigSchema, nested("paligemma", absent=VLM), DEFAULT]

@@ -82,7 +82,7 @@ class Colqwen3(Qwen3Vl):
     """ColQwen3: Qwen3-VL whose tokens are projected to short vectors, in place of the vocabulary's head.
     Source: vLLM 0.33, models/colqwen3.py (`ColQwen3Model`) and transformers_utils/configs/colqwen3.py."""
 
-    inert_keys = ("pooling", "padding_side")
+    inert_keys = ("pooling", "initializer_range", "padding_side")
     own_heads = True
 
     embed_dim: Size | None = Field(None, validation_alias=AliasChoices("embed_dim", "dims", "dim", "projection_dim", "colbert_dim"))
@@ -116,7 +116,7 @@ class InternS2Preview(Qwen35Moe):
     Source: vLLM 0.33, models/interns2_preview.py (`InternS2PreviewForConditionalGeneration`: the weights below `time_series` are not
     loaded)."""
 
-    inert_keys = ("ts_config", "ts_start_id", "ts_end_id")
+    inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)

@@ -33,7 +33,9 @@ _THINKER = (
 
 
 class Schema(AudioSchema):
-    inert_keys = ("support_languages", "thinker_config", "token_classification_bias", "timestamp_segment_time")
+    inert_keys = (
+        "support_languages", "thinker_config", "token_classification_bias", "timestamp_token_id", "timestamp_segment_time",
+    )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("qwen3", "qwen3_asr_text", absent=TEXT), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen3_asr_encoder", "qwen3_asr_audio_encoder"), DEFAULT]

@@ -21,7 +21,7 @@ from archcalc.model import Architecture, Tensor
 class Schema(TowerSchema):
     inert_keys = (
         "num_code_groups", "accept_hidden_layer", "codec_nothink_id", "codec_think_bos_id", "codec_think_eos_id", "codec_pad_id",
-        "codec_bos_id", "position_id_per_seconds", "speaker_id", "spatial_merge_size", "seconds_per_chunk",
+        "codec_bos_id", "codec_eos_token_id", "position_id_per_seconds", "speaker_id", "spatial_merge_size", "seconds_per_chunk",
     )  # fmt: skip
 
     code_predictor_config: Annotated[Predictor, nested("qwen3_omni_moe_talker_code_predictor", fixed=True), DEFAULT]

@@ -11,6 +11,7 @@ from archcalc.model import Architecture
 
 class Schema(gemma3.Schema):
     core_keys = ()
+    inert_keys = ("mm_tokens_per_image", "yes_token_index", "no_token_index")
 
     tie_word_embeddings: Flag | None = False
 

@@ -43,7 +43,9 @@ class Step3VisionEncoder(TowerSchema):
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = ("understand_projector_stride", "image_token_len", "patch_token_len", "hidden_size", "vocab_size")
+    inert_keys = (
+        "understand_projector_stride", "image_token_id", "image_token_len", "patch_token_len", "hidden_size", "vocab_size",
+    )  # fmt: skip
     tower_name = "vision_model"
     ties = "outer or text"
 

@@ -14,7 +14,7 @@ from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    inert_keys = ("vocab_size",)
+    inert_keys = ("vocab_size", "classifier_dropout_rate")
 
     encoder: Annotated[Half, nested("t5_gemma_module", fixed=True), DEFAULT]
     decoder: Annotated[Half, nested("t5_gemma_module", fixed=True), DEFAULT]

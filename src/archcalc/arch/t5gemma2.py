@@ -16,7 +16,7 @@ from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 
 
 class Schema(ConfigSchema):
-    inert_keys = ("vocab_size",)
+    inert_keys = ("vocab_size", "classifier_dropout_rate")
 
     encoder: Annotated[Encoder, nested("t5gemma2_encoder", fixed=True), DEFAULT]
     decoder: Annotated[Decoder, nested("t5gemma2_decoder", fixed=True), DEFAULT]

@@ -15,7 +15,7 @@ from archcalc.model import Encoder, Group, Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys = ("tie_word_embeddings",)
+    inert_keys = ("mm_tokens_per_image", "tie_word_embeddings")
 
     text_config: Annotated[Text, nested("t5gemma2_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]

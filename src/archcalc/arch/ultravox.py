@@ -22,8 +22,8 @@ from archcalc.model import Architecture, Stack, Tensor, stack
 
 class Schema(CompositeSchema):
     inert_keys = (
-        "ignore_index", "text_model_lora_config", "audio_model_lora_config", "custom_tokenizer", "audio_latency_block_size",
-        "vocab_size", "text_model_id", "audio_model_id",
+        "ignore_index", "audio_token_index", "norm_init", "text_model_lora_config", "audio_model_lora_config", "custom_tokenizer",
+        "audio_latency_block_size", "vocab_size", "pad_token_id", "initializer_range", "text_model_id", "audio_model_id",
     )  # fmt: skip
     ties = "outer or text"
 

@@ -14,7 +14,7 @@ from archcalc.model import Encoder
 
 
 class Schema(TowerSchema):
-    inert_keys = ("image_size", "mlp_ratio", "width")
+    inert_keys = ("image_size", "mlp_ratio", "width", "model_name")
 
     sam_config: Annotated[Sam, nested("unlimited_ocr_sam_vision_model", fixed=True), DEFAULT]
     encoder_config: Annotated[Clip, nested("unlimited_ocr_vision_encoder", fixed=True), DEFAULT]

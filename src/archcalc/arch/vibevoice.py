@@ -50,6 +50,7 @@ class VibevoiceDiffusion(ConfigSchema):
 
 class Schema(CompositeSchema):
     ties = "stated"
+    inert_keys = ("diffusion_loss_weight", "audio_bos_token_id", "audio_eos_token_id")
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("vibevoice_acoustic_tokenizer"), DEFAULT]

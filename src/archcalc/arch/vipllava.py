@@ -14,6 +14,7 @@ from archcalc.model import Tensor
 
 class Schema(llava.Schema):
     ties = "outer"
+    inert_keys = (*llava.Schema.inert_keys, "multimodal_projector_bias")
 
     vision_feature_layer: int | list[int] = Field(
         [-2, -5, -8, -11, 6], validation_alias=AliasChoices("vision_feature_layers", "vision_feature_layer")

@@ -71,7 +71,7 @@ def command(
     network. A model without figures in any row has failed: it is named, and the exit status is 1.
     """
     from archcalc import sweep as library
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     axes, overrides = library.axes(
         source=source,
@@ -94,9 +94,9 @@ def command(
         )
     if out != "-":
         files.check_output(out, source)
-    total = sweep.size(axes, overrides)
+    total = grid.size(axes, overrides)
     done = _finished(out) if resume else {}
-    rows = (row for row in sweep.grid(axes, overrides) if sweep.key(row) not in done)
+    rows = (row for row in grid.grid(axes, overrides) if grid.key(row) not in done)
     todo = total - len(done) if resume else total
     tally = _Tally()
     for row in done.values():
@@ -176,7 +176,7 @@ def _override(text: str) -> tuple[str, list[Any]]:
 
 def _finished(path: str) -> dict[str, dict[str, Any]]:
     """The rows that a file of JSON lines already has. A last line that was cut is computed again."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     found: dict[str, dict[str, Any]] = {}
     if not os.path.exists(path):
@@ -196,24 +196,24 @@ def _finished(path: str) -> dict[str, dict[str, Any]]:
                 continue
             if not isinstance(row, dict) or not isinstance(row.get("source"), str):
                 raise FormatError(f"{path}, line {number}: no row of a sweep", hint)
-            found[sweep.key(row)] = row
+            found[grid.key(row)] = row
     files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.values()))
     return found
 
 
 def _computed(rows: Iterator[dict[str, Any]], total: int, jobs: int) -> Iterator[dict[str, Any]]:
     """The rows with their figures, in order: in this process if they are few, else in a pool, with a bar on a terminal."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     if jobs == 1 or total <= 2 * _BATCH:
-        yield from map(sweep.point, rows)
+        yield from map(grid.point, rows)
         return
     import multiprocessing
 
     bar = _bar(total)
     # Spawned workers import nothing but this package: forking a process with threads is not safe everywhere.
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for piece in pool.imap(sweep.points, sweep.batches(rows, _BATCH)):
+        for piece in pool.imap(grid.points, grid.batches(rows, _BATCH)):
             yield from piece
             if bar is not None:
                 bar.advance(len(piece))
@@ -245,7 +245,7 @@ def _bar(total: int) -> _Bar | None:
 
 def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
     """Write the rows: JSON lines as they come, tables at the end."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     if path == "-":
         for row in rows:
@@ -255,7 +255,7 @@ def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
             for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
     else:
-        table = [sweep.flat(row) for row in rows]
+        table = [grid.flat(row) for row in rows]
         names = list(dict.fromkeys(name for row in table for name in row))
         if path.endswith(".csv"):
             import csv
@@ -272,14 +272,14 @@ def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
 
 def _show(rows: list[dict[str, Any]], form: Forms) -> None:
     """The rows as one table on standard output."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     if form is Forms.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     from archcalc.render.sweep import write
 
-    write([sweep.flat(row) for row in rows], form.value, sys.stdout)
+    write([grid.flat(row) for row in rows], form.value, sys.stdout)
 
 
 def _pyarrow() -> Any:
