@@ -43,6 +43,7 @@ class Schema(PlainSchema):
         "offset_alibi", "semi_causal",
     )  # fmt: skip
     mixer_name = "self_attention"
+    prefix = "transformer"
     last_norm = "ln_f"
 
     num_hidden_layers: Layers = named(30, "n_layer", "num_hidden_layers")
@@ -58,4 +59,4 @@ class Schema(PlainSchema):
         return Biased(self.hidden_size, self.ffn_size, self.hidden_act)
 
     def decoder_options(self) -> dict[str, Any]:
-        return {"embed": "word_embeddings", "layers_name": "h", "prefix": "transformer"}
+        return {"embed": "word_embeddings", "layers_name": "h"}

@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from archcalc import files
 from archcalc.cli._options import Offline, Sources, engines, formats, gpus
+from archcalc.cli._records import options
 from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
 
@@ -34,36 +35,50 @@ _MAX_ROW = 2**20
 _BATCH = 500
 
 
+class Axes(NamedTuple):
+    """What is varied."""
+
+    ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None
+    concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None
+    gpu: Annotated[str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.", autocompletion=gpus)] = (
+        None
+    )
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.", autocompletion=engines)
+    ] = None
+    tp: Annotated[str | None, typer.Option("--tp", metavar="LIST", help="Tensor parallelism: 1,2,4.")] = None
+    pp: Annotated[str | None, typer.Option("--pp", metavar="LIST", help="Pipeline stages.")] = None
+    ep: Annotated[str | None, typer.Option("--ep", metavar="LIST", help="Expert parallelism.")] = None
+    dp: Annotated[str | None, typer.Option("--dp", metavar="LIST", help="Replicas.")] = None
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="LIST", help="Weights: none,fp8,w4a16.", autocompletion=formats)
+    ] = None
+    kv_dtype: Annotated[str | None, typer.Option("--kv-dtype", metavar="LIST", help="Cache dtypes: bf16,fp8.")] = None
+
+
+class Work(NamedTuple):
+    """How the rows are computed."""
+
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that FILE.jsonl has, and compute the rest.")] = False
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
+    ] = None
+
+
+@options
 def command(
+    *,
     source: Sources,
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="FILE", help="FILE.jsonl, .csv or .parquet; - for standard output.")
     ] = "-",
-    ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None,
-    concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None,
-    gpu: Annotated[
-        str | None, typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090.", autocompletion=gpus)
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.", autocompletion=engines)
-    ] = None,
-    tp: Annotated[str | None, typer.Option("--tp", metavar="LIST", help="Tensor parallelism: 1,2,4.")] = None,
-    pp: Annotated[str | None, typer.Option("--pp", metavar="LIST", help="Pipeline stages.")] = None,
-    ep: Annotated[str | None, typer.Option("--ep", metavar="LIST", help="Expert parallelism.")] = None,
-    dp: Annotated[str | None, typer.Option("--dp", metavar="LIST", help="Replicas.")] = None,
-    quant: Annotated[
-        str | None, typer.Option("--quant", metavar="LIST", help="Weights: none,fp8,w4a16.", autocompletion=formats)
-    ] = None,
-    kv_dtype: Annotated[str | None, typer.Option("--kv-dtype", metavar="LIST", help="Cache dtypes: bf16,fp8.")] = None,
+    axes: Axes,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=LIST", help="Values of a config key: num_hidden_layers=24,32,48.")
     ] = None,
     form: Annotated[Forms | None, typer.Option("--format", "-f", help="How to print on standard output; jsonl by default.")] = None,
     offline: Offline = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that FILE.jsonl has, and compute the rest.")] = False,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
-    ] = None,
+    work: Work,
 ) -> None:
     """Compute every combination of models, contexts, machines and config keys.
 
@@ -73,20 +88,9 @@ def command(
     from archcalc import sweep as library
     from archcalc.analysis import grid
 
-    axes, overrides = library.axes(
-        source=source,
-        context_tokens=_items(ctx),
-        concurrency=_items(concurrency),
-        gpu=_items(gpu),
-        engine=_items(engine),
-        tp=_items(tp),
-        pp=_items(pp),
-        ep=_items(ep),
-        dp=_items(dp),
-        quant=_items(quant),
-        kv_dtype=_items(kv_dtype),
-        set=dict(_override(text) for text in set_ or ()),
-    )
+    listed = {"context_tokens" if name == "ctx" else name: _items(text) for name, text in axes._asdict().items()}
+    made, overrides = library.axes(source=source, **listed, set=dict(_override(text) for text in set_ or ()))
+    resume = work.resume
     _check_ending(out, resume)
     if out != "-" and form is not None:
         raise UsageError(
@@ -94,14 +98,14 @@ def command(
         )
     if out != "-":
         files.check_output(out, source)
-    total = grid.size(axes, overrides)
+    total = grid.size(made, overrides)
     done = _finished(out) if resume else {}
-    rows = (row for row in grid.grid(axes, overrides) if grid.key(row) not in done)
+    rows = (row for row in grid.grid(made, overrides) if grid.key(row) not in done)
     todo = total - len(done) if resume else total
     tally = _Tally()
     for row in done.values():
         tally.add(row)
-    computed = tally.counted(_computed(rows, todo, jobs or os.cpu_count() or 1))
+    computed = tally.counted(_computed(rows, todo, work.jobs or os.cpu_count() or 1))
     if out == "-" and form not in (None, Forms.jsonl):
         assert form is not None
         _show(list(computed), form)
