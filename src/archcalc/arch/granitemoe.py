@@ -86,3 +86,14 @@ class Schema(DecoderSchema):
             final_norm=norm,
             renames=RENAMES,
         )
+
+
+class Granitemoeshared(Schema):
+    """Granite with experts and a gated FFN beside them for every token.
+    Source: transformers 5.23, models/granitemoeshared/modeling_granitemoeshared.py and configuration_granitemoeshared.py (defaults).
+    """
+
+    shared_intermediate_size: Count = 0
+
+    def shared(self) -> int:
+        return self.shared_intermediate_size

@@ -6,6 +6,7 @@ Source: transformers 5.23, models/inkling2/modeling_inkling2.py (`Inkling2ForCon
 
 from typing import Annotated, ClassVar
 
+from archcalc.arch import inkling2_loop_text
 from archcalc.arch._composite import DEFAULT, VisionSchema, moved
 from archcalc.arch._inkling import RENAMES
 from archcalc.arch._schema import ConfigSchema, nested
@@ -44,3 +45,14 @@ class Schema(VisionSchema):
             key = "vision_config.text_hidden_size"
             raise ConfigError(f"{key} is not text_config.hidden_size ({a.facts.hidden_size})", "make them equal", key)
         return a
+
+
+class Inkling2Loop(Schema):
+    """Inkling 2 Mini with Inkling 2's vision tower.
+    Source: transformers 5.24, models/inkling2_loop/modeling_inkling2_loop.py and configuration_inkling2_loop.py (defaults).
+    """
+
+    renames = (*inkling2_loop_text.RENAMES[:4], *CHECKPOINT)
+
+    text_config: Annotated[ConfigSchema, nested("inkling2_loop_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("inkling2_vision", fixed=True, absent={"text_hidden_size": 2304}, merged=True), DEFAULT]

@@ -5,6 +5,7 @@ Source: transformers 5.23, models/llama/modeling_llama.py and configuration_llam
 
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch.llada2_moe import NOTE
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -68,3 +69,14 @@ class Teleflm(Schema):
     Source: CofeAI/Tele-FLM, modeling_teleflm.py and configuration_teleflm.py; vLLM 0.33, models/teleflm.py."""
 
     inert_keys = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
+
+
+class NemotronLabsDiffusion(Schema):
+    """Nemotron-Labs-Diffusion: Ministral 3's layers, which also fill blocks of tokens that see both ways.
+    Source: nvidia/Nemotron-Labs-Diffusion-8B, its model card and the sizes in its config; transformers 5.23,
+    models/ministral3/modeling_ministral3.py (the layers)."""
+
+    inert_keys = ("block_size",)
+
+    def architecture(self, prefix: str) -> Architecture:
+        return super().architecture(prefix)._replace(notes=(NOTE,))

@@ -14,7 +14,6 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen2.Schema):
-    name = "qwen2"
     inert_keys = ("position_id_per_seconds", "seconds_per_chunk", "spatial_merge_size")
 
     vocab_size: Size = 8448

@@ -31,3 +31,12 @@ class Qwen3VlText(Schema):
     Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py and configuration_qwen3_vl.py (defaults)."""
 
     max_position_embeddings: Tokens = 128000
+
+
+class Maincoder(Schema):
+    """Maincoder: Qwen 3's layer.
+    Source: llama.cpp (llama-cpp-python 0.3.36), conversion/llama.py and maincoder.py, src/models/maincoder.cpp."""
+
+    name = "maincoder"
+
+    head_dim: Size | None = None
