@@ -170,8 +170,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         )
     stated_config = config
     try:
-        placed = _levels.lowered(cls, config)
-        config = placed.config
+        lowered = _levels.lowered(cls, config)
+        config = lowered.config
         schema = _schema.validate(cls, config)
         try:
             architecture = schema.standalone()._replace(model_type=schema.name)
@@ -188,8 +188,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     # What a tool is told of the model is no part of it.
     nested = [value for key, value in config.items() if isinstance(value, Mapping) and not _inert.ignored(key)]
     notes = architecture.notes
-    if placed.moved and placed.mixed:
-        notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
+    if lowered.moved and lowered.mixed:
+        notes = (*notes, f"read as {lowered.into}'s, though stated outside it: {', '.join(lowered.moved)}")
     if name in _UNCOMPARED:
         notes = (
             *notes,

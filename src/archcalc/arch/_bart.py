@@ -92,12 +92,12 @@ class BartSchema(ConfigSchema):
         heads, bias = self.decoder_attention_heads, self.bias()
         return CrossAttention(self.d_model, heads, self.d_model // heads, bias=bias, output_bias=bias)
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
         h = self.d_model
         extra = [*layer_norm("self_attn_layer_norm", h), *layer_norm("final_layer_norm", h)]
         if decodes:
             extra += (*prefixed("encoder_attn", self.cross().tensors()), *layer_norm("encoder_attn_layer_norm", h))
-        layer = make_layer(self.attention(heads), FeedForward(h, wide, self.activation_function), ffn_name="", extra=extra)
+        layer = make_layer(self.attention(heads), FeedForward(h, width, self.activation_function), ffn_name="", extra=extra)
         kept = tuple(t for t in layer.tensors if not self.drop(t))
         return layer._replace(tensors=kept, caches=layer.caches if decodes else ())
 

@@ -92,7 +92,7 @@ class VisionSchema(CompositeSchema):
 
     vision_config: Annotated[TowerSchema, nested("clip_vision_model"), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         """From the tower's width to the text model's."""
         return ()
 

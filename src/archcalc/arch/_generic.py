@@ -141,9 +141,9 @@ def guess(config: Mapping[str, Any]) -> Architecture:
         raise UnsupportedError(f"{what}, and its keys do not say enough to guess: {', '.join(missing)} missing", _HINT)
     if why := _evidence.unsaid(config, text):
         raise UnsupportedError(f"{what}, and {why}: a guess would be wrong", _HINT)
-    beside = tuple(_dropped(config, {place})) if place else ()
+    others = tuple(_dropped(config, {place})) if place else ()
     if place and (name := adapter_name(text)) is not None:
-        return _by_type(text, name, what, beside)._replace(
+        return _by_type(text, name, what, others)._replace(
             model_type=str(model_type), dtype=stored_dtype(config, text), quantization=stated(config)
         )
     width = usual["hidden_size"]
@@ -155,11 +155,11 @@ def guess(config: Mapping[str, Any]) -> Architecture:
         notes=tuple(_assumptions(usual, schema, config)),
         dtype=stored_dtype(config, text),
         quantization=stated(config),
-        unmodelled_keys=(*(f"{place}.{key}" if place else key for key in _dropped(text, read)), *beside),
+        unmodelled_keys=(*(f"{place}.{key}" if place else key for key in _dropped(text, read)), *others),
     )
 
 
-def _by_type(text: Mapping[str, Any], name: str, what: str, beside: tuple[str, ...]) -> Architecture:
+def _by_type(text: Mapping[str, Any], name: str, what: str, others: tuple[str, ...]) -> Architecture:
     """The text model alone, where that is of a type which is read."""
     from archcalc.arch import parse
 
@@ -167,7 +167,7 @@ def _by_type(text: Mapping[str, Any], name: str, what: str, beside: tuple[str, .
         raise UnsupportedError(f"{what}, and its text model is a {name}, which is no decoder: a guess would be wrong", _HINT)
     a = parse(text)
     notes = (*a.notes, f"{what}: its text model, a {name}, is counted alone")
-    return a._replace(status="guessed", notes=notes, unmodelled_keys=(*a.unmodelled_keys, *beside))
+    return a._replace(status="guessed", notes=notes, unmodelled_keys=(*a.unmodelled_keys, *others))
 
 
 def _dropped(config: Mapping[str, Any], read: set[str]) -> Iterator[str]:

@@ -56,8 +56,8 @@ class SpeechT5Schema(ConfigSchema):
     tie_word_embeddings: Flag = True
     architectures: list[str] | None = None
 
-    def ffn(self, wide: int) -> FeedForward:
-        return FeedForward(self.hidden_size, wide, self.hidden_act, names=FFN)
+    def ffn(self, width: int) -> FeedForward:
+        return FeedForward(self.hidden_size, width, self.hidden_act, names=FFN)
 
     def encoder_layer(self) -> Layer:
         h = self.hidden_size

@@ -36,11 +36,11 @@ def without(layer: Layer, *names: str) -> Layer:
     return layer._replace(tensors=tuple(t for t in layer.tensors if not t.name.endswith(names)))
 
 
-def classifier(config: ConfigSchema, wide: int, name: str = "classifier", bias: bool = True) -> Iterator[Tensor]:
+def classifier(config: ConfigSchema, width: int, name: str = "classifier", bias: bool = True) -> Iterator[Tensor]:
     """A row for each label; nothing where the config says that there are none."""
     extra = config.model_extra or {}
     if extra.get("num_labels") != 0 or extra.get("id2label"):
-        yield from linear(name, labels_of(extra), wide, "head", bias=bias)
+        yield from linear(name, labels_of(extra), width, "head", bias=bias)
 
 
 def rectangle(image: Any, patch: Any) -> tuple[int, int]:
@@ -108,8 +108,8 @@ class StagedSchema(ImageSchema):
 
     def asked(self) -> Iterator[tuple[str, int]]:
         """The stages whose outputs a backbone gives, with their widths: the last where the config does not say."""
-        wide = self.widths()
-        named = {"stem": wide[0], **{f"stage{i}": h for i, h in enumerate(wide, 1)}}
+        width = self.widths()
+        named = {"stem": width[0], **{f"stage{i}": h for i, h in enumerate(width, 1)}}
         names = self.out_features or [list(named)[i] for i in self.out_indices or (-1,) if -len(named) <= i < len(named)]
         for name in names:
             if name not in named:

@@ -62,9 +62,9 @@ class Schema(WindowedSchema):
         return [i >= self.num_dense_layers for i in range(self.num_hidden_layers)]
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.num_shared_experts
+        width, shared = self.moe_intermediate_size, self.num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             router="router.gate", correction_bias="expert_bias", correction_kind="param",
         )  # fmt: skip
 

@@ -49,11 +49,11 @@ class Schema(BertSchema):
         return one._replace(tensors=tuple(tensors), attends=one.attends * n)
 
     def head(self) -> Iterator[Tensor]:
-        wide, v = self.embedding_size, self.vocab_size
+        width, v = self.embedding_size, self.vocab_size
         yield Tensor("predictions.bias", (v,), "head", Shard(0, v))
-        yield from layer_norm("predictions.LayerNorm", wide)
-        yield from linear("predictions.dense", wide, self.hidden_size, "head", bias=True)
-        yield from self.matrix("predictions.decoder", wide)
+        yield from layer_norm("predictions.LayerNorm", width)
+        yield from linear("predictions.dense", width, self.hidden_size, "head", bias=True)
+        yield from self.matrix("predictions.decoder", width)
 
     def more(self) -> dict[str, Any]:
         inner = f" of {self.inner_group_num}" if self.inner_group_num > 1 else ""

@@ -89,12 +89,12 @@ class Schema(CompositeSchema):
         # The publisher's code builds one layer less than the config says.
         tower = vit.model_copy(update={"vision_use_head": False, "num_hidden_layers": max(vit.num_hidden_layers - 1, 1)})
         groups, stacks = tower.tower("vit_model.vision_model")
-        beside = (
+        others = (
             *linear("connector.fc1", hidden, vit.hidden_size, "other", bias=True),
             *linear("connector.fc2", hidden, hidden, "other", bias=True),
             Tensor("vit_pos_embed.pos_embed", (self.vit_max_num_patch_per_side**2, hidden), "embedding"),
         )
-        return [*groups, group("vision", beside)], stacks
+        return [*groups, group("vision", others)], stacks
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         hidden, module = text.facts.hidden_size, self.text_config.layer_module

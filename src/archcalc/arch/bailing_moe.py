@@ -49,10 +49,10 @@ class Schema(PlainSchema):
         return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, self.use_bias)
 
     def experts(self) -> MixtureOfExperts:
-        shared, wide = self.num_shared_experts, self.moe_shared_expert_intermediate_size or self.moe_intermediate_size
+        shared, width = self.num_shared_experts, self.moe_shared_expert_intermediate_size or self.moe_intermediate_size
         return MixtureOfExperts(
             self.hidden_size, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared,
-            shared * wide, shared_bias=self.use_bias, correction_bias="gate.expert_bias" if self.moe_router_enable_expert_bias else "",
+            shared * width, shared_bias=self.use_bias, correction_bias="gate.expert_bias" if self.moe_router_enable_expert_bias else "",
         )  # fmt: skip
 
     def sparse(self) -> Sequence[bool]:

@@ -21,5 +21,5 @@ class Schema(VisionSchema):
     text_config: Annotated[ConfigSchema, nested("bailing_hybrid"), DEFAULT]
     vision_config: Annotated[Vision, nested("qwen3_moe_vit", fixed=True), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return self.vision_config.projection(hidden)

@@ -99,8 +99,8 @@ class Schema(ViTSchema):
         yield from self.levels()
         yield from upernet(self.hidden_size, labels_of(self.model_extra or {}), self.pool_scales)
         if self.use_auxiliary_head:
-            wide, convs = self.auxiliary_channels, self.auxiliary_num_convs
-            yield from fcn(self.hidden_size, labels_of(self.model_extra or {}), wide, convs, self.auxiliary_concat_input)
+            width, convs = self.auxiliary_channels, self.auxiliary_num_convs
+            yield from fcn(self.hidden_size, labels_of(self.model_extra or {}), width, convs, self.auxiliary_concat_input)
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         h = self.hidden_size

@@ -33,8 +33,8 @@ class Schema(CompositeSchema):
         return head_below(self.text_config.architecture(f"{name}.model"), name)
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
-        wide = self.vision_config.hidden_size
-        former = self.qformer_config.model_copy(update={"encoder_hidden_size": wide})
+        width = self.vision_config.hidden_size
+        former = self.qformer_config.model_copy(update={"encoder_hidden_size": width})
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         more_groups, more_stacks = former.tower(join(prefix, "qformer"))
         h = former.hidden_size

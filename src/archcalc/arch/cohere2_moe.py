@@ -54,9 +54,9 @@ class Schema(cohere2.Schema):
         return GatedFeedForward(self.hidden_size, self.prefix_dense_intermediate_size or self.intermediate_size, self.hidden_act)
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.intermediate_size, self.num_shared_experts
+        width, shared = self.intermediate_size, self.num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width
         )
 
     def more(self) -> dict[str, Any]:

@@ -79,10 +79,10 @@ class Schema(StagedSchema):
 
     def body(self, prefix: str, named: str) -> Pieces:
         count = self.stage_count()
-        wide = per_layer(self.hidden_sizes[:count], count, "hidden_sizes", "num_stages")
+        width = per_layer(self.hidden_sizes[:count], count, "hidden_sizes", "num_stages")
         depths = per_layer(self.depths[:count], count, "depths", "num_stages")
         stages: list[Stack] = []
-        for i, (depth, h) in enumerate(zip(depths, wide, strict=True)):
+        for i, (depth, h) in enumerate(zip(depths, width, strict=True)):
             stages.append(stack(join(prefix, f"{self.called.stages}.{i}.layers"), "vision", [self.layer(h)] * depth))
         return [group("vision", (*below(prefix, self.outside(named)), *self.asked_norms(named)))], stages
 

@@ -31,7 +31,7 @@ class Schema(VisionSchema):
     vision_config: Annotated[Vision, nested("cosmos3_edge_vision", fixed=True), DEFAULT]
     projector_hidden_size: Size = 11520
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * self.vision_config.spatial_merge_size**2
-        yield from layer_norm("norm", wide)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * self.vision_config.spatial_merge_size**2
+        yield from layer_norm("norm", width)
         yield from projector(("linear_fc1", "linear_fc2"), (merged, self.projector_hidden_size, hidden))

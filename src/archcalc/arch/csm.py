@@ -37,12 +37,12 @@ class CsmDepthDecoderModel(llama.Schema):
         a = self.architecture(f"{root}.model")
         words = table(f"{root}.model.embed_tokens", n * v, self.backbone_hidden_size)._replace(kind=kind)
         rest = [t for g in a.groups if g.part == "decoder" for t in g.tensors]
-        beside = (
+        others = (
             words, *rest, *linear(f"{root}.model.inputs_embeds_projector", h, self.backbone_hidden_size, "other"),
             Tensor(f"{root}.codebooks_head.weight", (n - 1, h, v), "head"),
         )  # fmt: skip
         stacks = [s._replace(part="other", kinds=tuple(k._replace(caches=()) for k in s.kinds)) for s in a.stacks]
-        return [group("other", beside)], stacks
+        return [group("other", others)], stacks
 
 
 class Schema(llama.Schema):

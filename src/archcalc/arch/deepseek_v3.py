@@ -57,10 +57,10 @@ class Schema(LatentSchema):
         return [False] * self.num_hidden_layers
 
     def experts(self) -> MixtureOfExperts:
-        shared, wide, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
+        shared, width, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
         # Without a number, no expert is left out.
         return MixtureOfExperts(
-            self.hidden_size, wide, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * width,
             shared_bias=self.ffn_bias(), correction_bias=self.correction_bias,
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ class Schema(CompressedSchema):
         )
 
     def layer(self, kind: str, ffn: str, extra: tuple[Tensor, ...] = ()) -> Layer:
-        h, heads, dim, streams, wide = (
+        h, heads, dim, streams, width = (
             self.hidden_size,
             self.num_attention_heads,
             self.head_dim,
@@ -36,16 +36,16 @@ class Schema(CompressedSchema):
         rate = None if kind == SLIDING else self.rates()[kind]
         shape = (h, heads, dim, self.q_lora_rank, self.o_groups, self.o_lora_rank, self.sliding_window, rate)
         experts = MixtureOfExperts(
-            h, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, 1, wide,
+            h, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, 1, width,
             shared_bias=self.mlp_bias, stored=("w1", "w3", "w2"),
             correction_bias="gate.e_score_correction_bias" if ffn == ROUTED else "",
         )  # fmt: skip
-        beside = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
-        beside += (*hyper_connection("attn_hc", h, streams), *hyper_connection("ffn_hc", h, streams))
+        others = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
+        others += (*hyper_connection("attn_hc", h, streams), *hyper_connection("ffn_hc", h, streams))
         if ffn == HASHED:
             table = (self.vocab_size, self.num_experts_per_tok)
-            beside.append(Tensor("mlp.gate.tid2eid", table, "router", kind="copy", dtype="I64"))
-        return widened(make_layer(CompressedAttention(*shape, *index), experts, beside, extra=extra), h, streams)
+            others.append(Tensor("mlp.gate.tid2eid", table, "router", kind="copy", dtype="I64"))
+        return widened(make_layer(CompressedAttention(*shape, *index), experts, others, extra=extra), h, streams)
 
     def mtp(self) -> list[Stack]:
         h = self.hidden_size

@@ -31,14 +31,14 @@ class Schema(SharedSchema):
             h, self.intermediate_size, routed, active, self.hidden_act, 1, self.intermediate_size, stored=("w1", "w3", "w2"),
             correction_bias="gate.bias",
         )  # fmt: skip
-        beside = [rms_norm("attn_norm", h), rms_norm("ffn_norm", h)]
+        others = [rms_norm("attn_norm", h), rms_norm("ffn_norm", h)]
         for name in ("hc_attn", "hc_ffn"):
-            beside += (t._replace(name=t.name.replace(".", "_")) for t in hyper_connection(name, h, streams))
+            others += (t._replace(name=t.name.replace(".", "_")) for t in hyper_connection(name, h, streams))
         if sees:
-            beside.append(Tensor("ffn.gate.bias_vl", (routed,), "router", kind="router_bias"))
+            others.append(Tensor("ffn.gate.bias_vl", (routed,), "router", kind="router_bias"))
         if index in self.engram_layer_ids:
-            beside += self.engram(index)
-        layer = make_layer(self.attention(index), experts, beside, mixer_name="attn", ffn_name="ffn", extra=extra)
+            others += self.engram(index)
+        layer = make_layer(self.attention(index), experts, others, mixer_name="attn", ffn_name="ffn", extra=extra)
         return widened(layer, h, streams)
 
     def draft(self, sees: bool) -> list[Stack]:

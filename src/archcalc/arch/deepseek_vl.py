@@ -21,8 +21,8 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("linear1", "linear2"), (wide, hidden, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("linear1", "linear2"), (width, hidden, hidden))
 
 
 class DeepseekVlHybrid(Schema):
@@ -36,9 +36,9 @@ class DeepseekVlHybrid(Schema):
     def channels(self) -> int:
         return width_of(self.high_res_vision_config, "output_channels")
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         # Each tower fills half of the text model's width.
-        yield from linear("vision_proj", hidden // 2, wide, "other", bias=True)
+        yield from linear("vision_proj", hidden // 2, width, "other", bias=True)
         yield from linear("high_res_vision_proj", hidden // 2, 4 * self.channels, "other", bias=True)
         yield from linear("proj", hidden, hidden, "other", bias=True)
 

@@ -64,12 +64,12 @@ class Schema(ConfigSchema):
             table("embeddings.position_embedding", PATCHES + 1, WIDTH),
             *layer_norm("pre_layrnorm", WIDTH),
         )
-        wide = self.projector_config.n_embed
+        width = self.projector_config.n_embed
         last = (
             *prefixed("vision_model", clip),
-            *linear("projector.layers", wide, self.projector_config.input_dim, "other", bias=True),
-            Tensor("image_newline", (wide,), "embedding"),
-            Tensor("view_seperator", (wide,), "embedding"),
+            *linear("projector.layers", width, self.projector_config.input_dim, "other", bias=True),
+            Tensor("image_newline", (width,), "embedding"),
+            Tensor("view_seperator", (width,), "embedding"),
         )
         groups.append(group("vision", prefixed(prefix, last)))
         stacks.append(stack(join(prefix, "vision_model.transformer.layers"), "vision", [clip_block()] * LAYERS))

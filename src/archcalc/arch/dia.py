@@ -69,9 +69,9 @@ class DiaDecoder(DiaHalf):
 
     def cross(self) -> list[Tensor]:
         """Attention to what the encoder made."""
-        h, wide, queries = self.hidden_size, self.cross_hidden_size, self.cross_num_attention_heads * self.cross_head_dim
+        h, width, queries = self.hidden_size, self.cross_hidden_size, self.cross_num_attention_heads * self.cross_head_dim
         kv = self.cross_num_key_value_heads * self.cross_head_dim
-        sides = (("q_proj", queries, h), ("k_proj", kv, wide), ("v_proj", kv, wide), ("o_proj", h, queries))
+        sides = (("q_proj", queries, h), ("k_proj", kv, width), ("v_proj", kv, width), ("o_proj", h, queries))
         return [t for name, outer, inner in sides for t in linear(f"cross_attention.{name}", outer, inner, "attention")]
 
     def layer(self) -> Layer:

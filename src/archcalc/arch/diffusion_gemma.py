@@ -52,8 +52,8 @@ class Schema(ConfigSchema):
         encoder = join(prefix, "encoder")
         text = self.text_config.architecture(join(encoder, "language_model"))
         groups, stacks = self.vision_config.tower(join(encoder, "vision_tower"))
-        hidden, wide = text.facts.hidden_size, self.vision_config.output_width
-        projection = linear(join(encoder, "embed_vision.embedding_projection"), hidden, wide, "other", shard=Shard(1, wide))
+        hidden, width = text.facts.hidden_size, self.vision_config.output_width
+        projection = linear(join(encoder, "embed_vision.embedding_projection"), hidden, width, "other", shard=Shard(1, width))
         groups += [
             group("vision", projection), group("decoder", self.again(text, prefix)),
             group("decoder", prefixed(join(prefix, "decoder.self_conditioning"), self.conditioning())),

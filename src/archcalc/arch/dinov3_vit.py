@@ -40,10 +40,10 @@ class Schema(TowerSchema):
     use_gated_mlp: Flag = False
 
     def layer(self) -> Layer:
-        h, n, wide, bias = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.mlp_bias
+        h, n, width, bias = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.mlp_bias
         attention = GroupedQueryAttention(h, n, n, head_width(h, n), True, self.proj_bias)
-        gated = GatedFeedForward(h, wide, self.hidden_act, bias)
-        ffn: Block = gated if self.use_gated_mlp else FeedForward(h, wide, self.hidden_act, bias, ("up_proj", "down_proj"))
+        gated = GatedFeedForward(h, width, self.hidden_act, bias)
+        ffn: Block = gated if self.use_gated_mlp else FeedForward(h, width, self.hidden_act, bias, ("up_proj", "down_proj"))
         layer = encoder_layer(
             attention, ffn, (*layer_norm("norm1", h), *layer_norm("norm2", h)), attention_name="attention",
             extra=[Tensor(f"layer_scale{i}.lambda1", (h,), "other") for i in (1, 2)],

@@ -34,12 +34,12 @@ class Schema(NoteSchema):
                 h, self.moe_intermediate_size, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared,
                 shared * self.shared_experts_intermediate_size, correction_bias="gate.e_score_correction_bias",
             )  # fmt: skip
-        beside = [
+        others = [
             rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h),
             rms_norm("self_attn.k_rope_only_layernorm", rope),
             *linear("self_attn.g_proj", heads, h, "attention", shard=Shard(0, heads)),
         ]  # fmt: skip
-        return make_layer(attention, ffn, beside)
+        return make_layer(attention, ffn, others)
 
     def architecture(self, prefix: str) -> Architecture:
         n, kinds, sparse = self.num_hidden_layers, self.kinds(), self.sparse()

@@ -67,8 +67,8 @@ class Schema(DecoderSchema):
         )
         if not first:
             return made
-        wide = tuple(f"self_attn.{name}.weight" for name in ("q_proj", "k_proj", "v_proj", "q_a_proj", "kv_a_proj_with_mqa"))
-        tensors = (t._replace(shape=(t.shape[0], 2 * h)) if t.name in wide else t for t in made.tensors)
+        width = tuple(f"self_attn.{name}.weight" for name in ("q_proj", "k_proj", "v_proj", "q_a_proj", "kv_a_proj_with_mqa"))
+        tensors = (t._replace(shape=(t.shape[0], 2 * h)) if t.name in width else t for t in made.tensors)
         return made._replace(tensors=tuple(tensors))
 
     def outside(self) -> Iterator[Tensor]:

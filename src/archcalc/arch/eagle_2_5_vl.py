@@ -35,8 +35,8 @@ class Schema(VisionSchema):
     downsample_ratio: float = Field(0.5, gt=0, le=1)
     tie_word_embeddings: Flag | None = None
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * int(1 / self.downsample_ratio) ** 2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * int(1 / self.downsample_ratio) ** 2
         yield from layer_norm("0", merged)
         yield from projector(("1", "3"), (merged, hidden, hidden))
 

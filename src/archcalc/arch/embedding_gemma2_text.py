@@ -43,8 +43,8 @@ class Schema(TextSchema):
     def heads(self) -> list[tuple[int, int]]:
         if self.per_layer_config is not None:
             return super().heads()
-        wide = self.global_head_dim, self.num_global_key_value_heads or self.num_key_value_heads
-        return [wide if kind == FULL else (self.head_dim, self.num_key_value_heads) for kind in self.kinds()]
+        width = self.global_head_dim, self.num_global_key_value_heads or self.num_key_value_heads
+        return [width if kind == FULL else (self.head_dim, self.num_key_value_heads) for kind in self.kinds()]
 
     def layer(self, window: int | None, dim: int, kv_heads: int) -> Layer:
         h = self.hidden_size

@@ -39,9 +39,9 @@ class Schema(ConfigSchema):
         text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
         encoder = under(self.bare(), join(prefix, "encoder"))
         groups = [group("other", g.tensors) for g in encoder.groups]
-        wide, hidden = encoder.facts.hidden_size, text.facts.hidden_size
-        if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
-            groups.append(group("other", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
+        width, hidden = encoder.facts.hidden_size, text.facts.hidden_size
+        if width != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
+            groups.append(group("other", linear(join(prefix, "enc_to_dec_proj"), hidden, width, "other", bias=True)))
         stacks = [stack._replace(part="other") for stack in encoder.stacks]
         a = with_tower(text, groups, stacks)
         return a._replace(

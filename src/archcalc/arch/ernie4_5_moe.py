@@ -47,9 +47,9 @@ class Schema(ernie4_5.Schema):
         return [first <= i <= last and (i + 1) % step == 0 for i in range(n)]
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.moe_num_shared_experts
+        width, shared = self.moe_intermediate_size, self.moe_num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             shared_bias=bool(self.use_bias), correction_bias="gate.moe_statics.e_score_correction_bias",
             correction_kind="param", correction_rows=1,
         )  # fmt: skip

@@ -52,8 +52,8 @@ class Schema(BiasedSchema):
         # Its head is tied to nothing.
         untied = self.model_copy(update={"tie_word_embeddings": False})
         a, h, v = super(Schema, untied).architecture(prefix), self.hidden_size, self.vocab_size
-        beside = (
+        others = (
             *linear("lm_head.dense", h, h, "head", bias=True), *layer_norm("lm_head.layer_norm", h),
             Tensor("lm_head.decoder.bias", (v,), "head", Shard(0, v)),
         )  # fmt: skip
-        return a._replace(groups=(*a.groups, Group("head", beside)))
+        return a._replace(groups=(*a.groups, Group("head", others)))

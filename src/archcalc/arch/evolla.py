@@ -74,22 +74,22 @@ class Schema(llama.Schema):
             extra=prefixed("adapter", self.adapter()) if reads else (),
         )
 
-    def shortened(self, wide: int) -> Iterator[Tensor]:
+    def shortened(self, width: int) -> Iterator[Tensor]:
         """Learned queries that read the protein's tokens and themselves, then a projection."""
-        yield Tensor("latents", (self.resampler_num_latents, wide), "embedding")
+        yield Tensor("latents", (self.resampler_num_latents, width), "embedding")
         inner = self.resampler_heads * self.resampler_dim_head
         for i in range(self.resampler_depth):
             attention, ffn = f"layers.{i}.0", f"layers.{i}.1"
-            yield from layer_norm(f"{attention}.norm_media", wide)
-            yield from layer_norm(f"{attention}.norm_latents", wide)
-            yield from linear(f"{attention}.to_q", inner, wide, "attention", shard=Shard(0, self.resampler_heads))
-            yield from linear(f"{attention}.to_kv", 2 * inner, wide, "attention", shard=Shard(0, self.resampler_heads))
-            yield from linear(f"{attention}.to_out", wide, inner, "attention", shard=Shard(1, self.resampler_heads))
-            yield from layer_norm(f"{ffn}.norm", wide)
+            yield from layer_norm(f"{attention}.norm_media", width)
+            yield from layer_norm(f"{attention}.norm_latents", width)
+            yield from linear(f"{attention}.to_q", inner, width, "attention", shard=Shard(0, self.resampler_heads))
+            yield from linear(f"{attention}.to_kv", 2 * inner, width, "attention", shard=Shard(0, self.resampler_heads))
+            yield from linear(f"{attention}.to_out", width, inner, "attention", shard=Shard(1, self.resampler_heads))
+            yield from layer_norm(f"{ffn}.norm", width)
             names = (f"{ffn}.fc1", f"{ffn}.fc2")
-            yield from FeedForward(wide, self.resampler_ff_mult * wide, bias=False, names=names).tensors()
+            yield from FeedForward(width, self.resampler_ff_mult * width, bias=False, names=names).tensors()
         yield from layer_norm("norm", self.hidden_size)
-        yield from linear("protein_projector", self.hidden_size, wide, "other", bias=True)
+        yield from linear("protein_projector", self.hidden_size, width, "other", bias=True)
 
     def architecture(self, prefix: str) -> Architecture:
         count, protein = self.num_hidden_layers, self.protein_encoder_config or SaProt()

@@ -17,12 +17,12 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.model import ROPE, Architecture, Group, Tensor
 
 
-def boxes(name: str, dim: int, feature: int, wide: int, out: int) -> Iterator[Tensor]:
+def boxes(name: str, dim: int, feature: int, width: int, out: int) -> Iterator[Tensor]:
     """A pair of numbers to Fourier features and into the model, and out of it to bins."""
     yield from linear(f"{name}_encoder.embed", feature // 2, 2, "other")
     yield from linear(f"{name}_encoder.transform", dim, feature, "other")
-    yield from linear(f"{name}_decoder.w1", wide, dim, "head")
-    yield from linear(f"{name}_decoder.w2", out, wide, "head")
+    yield from linear(f"{name}_decoder.w1", width, dim, "head")
+    yield from linear(f"{name}_decoder.w2", out, width, "head")
 
 
 class Schema(PlainSchema):

@@ -26,5 +26,5 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("timm_wrapper", absent=TOWER), DEFAULT]
     multimodal_projector_bias: Flag = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("linear_1", "linear_2"), (wide, hidden, hidden), bias=self.multimodal_projector_bias)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("linear_1", "linear_2"), (width, hidden, hidden), bias=self.multimodal_projector_bias)

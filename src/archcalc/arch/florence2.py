@@ -37,13 +37,13 @@ class Schema(VisionSchema):
         stacks = tuple(s._replace(prefix=new + s.prefix.removeprefix(old)) for s in text.stacks)
         return text._replace(groups=tuple(g for g in groups if g.tensors), stacks=stacks)
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         vision = self.vision_config
-        rows, half = vision.max_position_embeddings, wide // 2
-        yield from linear("image_projection", vision.projection_dim, wide, "other")
+        rows, half = vision.max_position_embeddings, width // 2
+        yield from linear("image_projection", vision.projection_dim, width, "other")
         yield from layer_norm("image_proj_norm", vision.projection_dim)
         yield table("image_position_embed.row_embeddings", rows, half)
-        yield table("image_position_embed.column_embeddings", rows, wide - half)
+        yield table("image_position_embed.column_embeddings", rows, width - half)
 
     def tower_width(self) -> int:
         return self.vision_config.embed_dim[-1]

@@ -47,17 +47,17 @@ class Schema(DitSchema):
         return [group("other", outside)], [s for s in stacks if s.pattern]
 
 
-def refined(hidden: int, heads: int, dim: int, wide: int) -> Layer:
+def refined(hidden: int, heads: int, dim: int, width: int) -> Layer:
     """A layer over the text alone."""
 
     def tensors() -> Iterator[Tensor]:
         for name in ("norm1", "norm2"):
             yield from layer_norm(name, hidden)
         yield from projections("attn", hidden, heads)
-        yield from feed("ff", hidden, wide)
+        yield from feed("ff", hidden, width)
         yield from modulation("norm_out.linear", hidden, 2)
 
-    return joined(hidden, heads, dim, wide, tensors())
+    return joined(hidden, heads, dim, width, tensors())
 
 
 class HunyuanVideo(DitSchema):

@@ -20,11 +20,11 @@ from archcalc.model import Architecture, Shard, Tensor
 
 def embedder(name: str, tower: Vision | Audio, hidden: int) -> Iterator[Tensor]:
     """Embeds the tower's output and a few tokens of its own, and projects both to the text model's width."""
-    wide = tower.hidden_size
-    yield Tensor(f"{name}.embedding.weight", (tower.vocab_size, wide), "embedding", Shard(0, tower.vocab_size))
-    yield rms_norm(f"{name}.hard_embedding_norm", wide)
-    yield rms_norm(f"{name}.soft_embedding_norm", wide)
-    yield from linear(f"{name}.embedding_projection", hidden, wide, "other", shard=Shard(1, wide))
+    width = tower.hidden_size
+    yield Tensor(f"{name}.embedding.weight", (tower.vocab_size, width), "embedding", Shard(0, tower.vocab_size))
+    yield rms_norm(f"{name}.hard_embedding_norm", width)
+    yield rms_norm(f"{name}.soft_embedding_norm", width)
+    yield from linear(f"{name}.embedding_projection", hidden, width, "other", shard=Shard(1, width))
 
 
 class Schema(ConfigSchema):

@@ -38,8 +38,10 @@ class Schema(ConfigSchema):
         for part, config in towers:
             if config is not None:
                 outside, layers = config.tower(join(prefix, f"{part}_tower"))
-                wide, hidden = config.output_width, text.facts.hidden_size
-                projection = linear(join(prefix, f"embed_{part}.embedding_projection"), hidden, wide, "other", shard=Shard(1, wide))
+                width, hidden = config.output_width, text.facts.hidden_size
+                projection = linear(
+                    join(prefix, f"embed_{part}.embedding_projection"), hidden, width, "other", shard=Shard(1, width)
+                )
                 groups += [*outside, group(part, projection)]
                 stacks += layers
         return with_tower(text, groups, stacks, tied=self.tied())

@@ -46,23 +46,23 @@ class Schema(TextSchema):
         for key in ("num_experts", "moe_intermediate_size", "top_k_experts"):
             if getattr(self, key) is None:
                 raise ConfigError(f"{key} is missing, and enable_moe_block is set", f'add "{key}" to the config', key)
-        number, wide, active = self.num_experts or 0, self.moe_intermediate_size or 0, self.top_k_experts or 0
-        return MixtureOfExperts(self.hidden_size, wide, number, active, self.hidden_act, 1, router="router.proj", stored=())
+        number, width, active = self.num_experts or 0, self.moe_intermediate_size or 0, self.top_k_experts or 0
+        return MixtureOfExperts(self.hidden_size, width, number, active, self.hidden_act, 1, router="router.proj", stored=())
 
     def layer(self, window: int | None, shared: bool, dim: int, kv_heads: int) -> Layer:
         h, attention = self.hidden_size, self.attention(window, dim, kv_heads, shared)
-        wide = self.intermediate_size * (2 if self.use_double_wide_mlp and shared else 1)
+        inner = self.intermediate_size * (2 if self.use_double_wide_mlp and shared else 1)
         extra = self.extra_tensors(attention, shared)
         if width := self.per_layer_width():
             extra += altup.per_layer_gate(h, width)
-        ffn: Block = GatedFeedForward(h, wide, self.hidden_act)
+        ffn: Block = GatedFeedForward(h, inner, self.hidden_act)
         if not self.has_experts():
             return make_layer(attention, ffn, extra)
         experts = self.experts()
         extra += (rms_norm(f"{n}_feedforward_layernorm_{i}", h) for n, i in (("post", 1), ("post", 2), ("pre", 2)))
         extra += (Tensor("router.scale", (h,), "router"), Tensor("router.per_expert_scale", (experts.experts,), "router"))
         both = Together(
-            (("mlp", GatedFeedForward(h, wide, self.hidden_act, role="shared_experts")), ("", experts)), experts.label()
+            (("mlp", GatedFeedForward(h, inner, self.hidden_act, role="shared_experts")), ("", experts)), experts.label()
         )
         return make_layer(attention, both, extra, ffn_name="")
 

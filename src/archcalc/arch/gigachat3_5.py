@@ -74,9 +74,9 @@ class Schema(deepseek_v3.Schema):
         for t in tensors:
             yield t
             if t.role == "norm" and _NORMS[self.norm_type] and not t.name.endswith("self_attn.norm.weight"):
-                name, wide = t.name.removesuffix(".weight"), t.shape[0]
-                yield from linear(f"{name}.gate_up_lowrank", LOW_RANK, wide, "norm")
-                yield from linear(f"{name}.gate_down_lowrank", wide, LOW_RANK, "norm")
+                name, width = t.name.removesuffix(".weight"), t.shape[0]
+                yield from linear(f"{name}.gate_up_lowrank", LOW_RANK, width, "norm")
+                yield from linear(f"{name}.gate_down_lowrank", width, LOW_RANK, "norm")
 
     def layer(self, sparse: bool, indexed: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         if self.norm_type not in _NORMS or self.use_shared_expert_sigmoid or "DeltaNet" not in self.linear_attention_type:
@@ -91,8 +91,8 @@ class Schema(deepseek_v3.Schema):
         if indexed:
             keys, values = self.linear_num_key_heads, self.linear_num_value_heads
             divided(values, keys, "linear_num_value_heads", "linear_num_key_heads")
-            wide = (self.linear_key_head_dim, self.linear_value_head_dim, self.linear_conv_kernel_dim)
-            made = make_layer(GatedDeltaNet(h, keys, values, *wide, fused=True), ffn, norms, extra=extra)
+            width = (self.linear_key_head_dim, self.linear_value_head_dim, self.linear_conv_kernel_dim)
+            made = make_layer(GatedDeltaNet(h, keys, values, *width, fused=True), ffn, norms, extra=extra)
         else:
             gate = linear("self_attn.attn_gate", heads * self.v_head_dim, h, "attention", shard=Shard(0, heads))
             made = make_layer(self.attention(), ffn, norms, extra=(*extra, *(gate if self.gated_attention else ())))

@@ -46,7 +46,7 @@ class Schema(DecoderSchema):
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
     def layer(self, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
-        h, wide, shared = self.hidden_size, self.moe_intermediate_size, self.n_shared_experts
+        h, width, shared = self.hidden_size, self.moe_intermediate_size, self.n_shared_experts
         attention = GroupedQueryAttention(
             h, self.num_attention_heads, self.kv_heads, self.head_size, self.attention_bias,
             qk_norm="head" if self.use_qk_norm else "none",
@@ -55,7 +55,7 @@ class Schema(DecoderSchema):
         if not sparse:
             return make_layer(attention, GatedFeedForward(h, self.intermediate_size, self.hidden_act), norms, extra=extra)
         experts = MixtureOfExperts(
-            h, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            h, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             correction_bias="gate.e_score_correction_bias",
         )  # fmt: skip
         return make_layer(attention, experts, norms, extra=extra)

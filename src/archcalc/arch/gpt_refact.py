@@ -40,12 +40,12 @@ class Schema(gpt2.Schema):
     def architecture(self, prefix: str) -> Architecture:
         h = self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
-        wide = -(-int(2 * 4 * h / 3) // _MULTIPLE) * _MULTIPLE
-        ffn = GatedFeedForward(h, wide, "silu", fused="gate_up_proj", names=("", "", "c_proj"))
+        width = -(-int(2 * 4 * h / 3) // _MULTIPLE) * _MULTIPLE
+        ffn = GatedFeedForward(h, width, "silu", fused="gate_up_proj", names=("", "", "c_proj"))
         attention = Joined(h, self.n_head, 1, head_dim, rope=False)
         layer = make_layer(attention, ffn, (rms_norm("ln_1", h), rms_norm("ln_2", h)), mixer_name="attn")
         facts = Facts(
-            h, self.vocab_size, self.n_positions, "MQA", self.n_head, 1, head_dim, "RMSNorm (pre)", "SwiGLU", ALIBI, wide,
+            h, self.vocab_size, self.n_positions, "MQA", self.n_head, 1, head_dim, "RMSNorm (pre)", "SwiGLU", ALIBI, width,
             tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         return decoder(

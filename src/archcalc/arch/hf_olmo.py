@@ -61,11 +61,11 @@ class Schema(DecoderSchema):
         self.refuse()
         h, n = self.hidden_size, self.num_attention_heads
         # The stated width is that of gate and up together.
-        wide = (self.intermediate_size or self.mlp_ratio * h) // 2
+        width = (self.intermediate_size or self.mlp_ratio * h) // 2
         attention = GroupedQueryAttention(h, n, n, self.head_size, fused="att_proj", names=("", "", "", "attn_out"))
-        ffn = GatedFeedForward(h, wide, "silu", fused="ff_proj", names=("", "", "ff_out"))
+        ffn = GatedFeedForward(h, width, "silu", fused="ff_proj", names=("", "", "ff_out"))
         layer = make_layer(attention, ffn, (), mixer_name="", ffn_name="")
-        facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=wide, activation="SwiGLU")
+        facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=width, activation="SwiGLU")
         return decoder(
             [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, embed="wte",
             layers_name="blocks",

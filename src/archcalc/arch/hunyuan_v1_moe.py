@@ -39,9 +39,9 @@ class Schema(hunyuan_v1_dense.Schema):
             if len(values) != 1:
                 raise UnsupportedError(f"{key} differs between layers: the reference implementation fuses one number of experts")
             numbers += values
-        wide = self.intermediate_size
+        width = self.intermediate_size
         return MixtureOfExperts(
-            self.hidden_size, wide, numbers[0], numbers[1], self.hidden_act, 1, wide, shared_name="shared_mlp", router="gate.wg"
+            self.hidden_size, width, numbers[0], numbers[1], self.hidden_act, 1, width, shared_name="shared_mlp", router="gate.wg"
         )
 
 

@@ -34,5 +34,5 @@ class Schema(VisionSchema):
     vision_config: Annotated[Vision, nested("hunyuan_vl_vision", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return self.vision_config.merger(hidden)

@@ -53,14 +53,14 @@ class Schema(DecoderSchema):
         return super().computes()._replace(routing="wide")
 
     def layer(self, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
-        h, bias, wide = self.hidden_size, self.attention_bias, self.moe_intermediate_size
+        h, bias, width = self.hidden_size, self.attention_bias, self.moe_intermediate_size
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_dim, bias, bias, qk_norm="head")
         ffn: Block = GatedFeedForward(h, self.intermediate_size, self.hidden_act, self.mlp_bias)
         if sparse:
             # Without shared experts, the reference implementation falls back on the dense width.
-            shared = wide * self.num_shared_experts or self.intermediate_size
+            shared = width * self.num_shared_experts or self.intermediate_size
             ffn = MixtureOfExperts(
-                h, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, max(self.num_shared_experts, 1), shared,
+                h, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, max(self.num_shared_experts, 1), shared,
                 shared_bias=self.mlp_bias, correction_bias="e_score_correction_bias",
             )  # fmt: skip
         return make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)), extra=extra)

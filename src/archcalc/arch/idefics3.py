@@ -22,8 +22,8 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("idefics3_vision", fixed=True), DEFAULT]
     scale_factor: Size = 2
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("proj",), (wide * self.scale_factor**2, hidden), bias=False)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("proj",), (width * self.scale_factor**2, hidden), bias=False)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Sixteen tiles and the whole image."""

@@ -72,14 +72,14 @@ class Schema(RelativeSchema):
             correction_bias="gate.e_score_correction_bias", stored=(),
         )  # fmt: skip
         before = ("input",) if kind == HYBRID_SLIDING else ("q_input", "k_input", "v_input")
-        beside = [rms_norm(f"{name}_layernorm", h) for name in (*before, "post_attention")]
-        beside.append(Tensor("mlp_input.query", (h,), "other"))
+        others = [rms_norm(f"{name}_layernorm", h) for name in (*before, "post_attention")]
+        others.append(Tensor("mlp_input.query", (h,), "other"))
         if not first:
             # A full layer reads earlier blocks once each for queries, keys and values.
-            beside.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other"))
+            others.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other"))
         for name in ("post_attention_convolution", "post_mlp_convolution"):
-            beside += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=h)
-        layer = make_layer(self.attention(kind), experts, beside)
+            others += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=h)
+        layer = make_layer(self.attention(kind), experts, others)
         return layer._replace(tensors=tuple(map(called, layer.tensors)))
 
     def architecture(self, prefix: str) -> Architecture:

@@ -58,12 +58,12 @@ class Schema(RelativeSchema):
 
     def layer(self, kind: str, sparse: bool) -> Layer:
         h, units = self.hidden_size, self.hidden_size
-        beside: list[Tensor] = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
+        others: list[Tensor] = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
         for name in ("attn_sconv", "mlp_sconv"):
-            beside += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=units)
+            others += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=units)
         if not sparse:
-            beside.append(Tensor("mlp.global_scale", (1,), "mlp"))
-        return make_layer(self.attention(kind), self.ffn(sparse), beside)
+            others.append(Tensor("mlp.global_scale", (1,), "mlp"))
+        return make_layer(self.attention(kind), self.ffn(sparse), others)
 
     def mtp(self, prefix: str) -> tuple[list[Stack], list[Group]]:
         h, n, local = self.hidden_size, self.num_mtp_layers or 0, self.mtp_local_layer_ids or ()

@@ -28,8 +28,8 @@ class Schema(VisionSchema):
     downsample_ratio: float = Field(0.5, gt=0, le=1)
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * int(1 / self.downsample_ratio) ** 2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * int(1 / self.downsample_ratio) ** 2
         yield from layer_norm("layer_norm", merged)
         yield from projector(("linear_1", "linear_2"), (merged, hidden, hidden))
 

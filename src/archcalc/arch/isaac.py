@@ -56,6 +56,6 @@ class Schema(VisionSchema):
         groups.append(group("vision", prefixed(root, self.joined(self.tower_width() * factor**2, text.facts.hidden_size))))
         return groups, stacks
 
-    def joined(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from linear("1", 4 * wide, wide, "other")
-        yield from linear("3", hidden, 4 * wide, "other")
+    def joined(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from linear("1", 4 * width, width, "other")
+        yield from linear("3", hidden, 4 * width, "other")

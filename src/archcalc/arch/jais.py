@@ -37,12 +37,12 @@ class Schema(gpt2.Schema):
         )  # fmt: skip
         ffn = GatedFeedForward(h, inner, "silu", True, names=("c_fc2", "c_fc", "c_proj"))
         layer = make_layer(attention, ffn, (*layer_norm("ln_1", h), *layer_norm("ln_2", h)), mixer_name="attn")
-        turned = tuple(transpose(t) if t.name.startswith("mlp.") else t for t in layer.tensors)
+        kept = tuple(transpose(t) if t.name.startswith("mlp.") else t for t in layer.tensors)
         facts = Facts(
             h, self.vocab_size, self.n_positions, "MHA", self.n_head, self.n_head, head_dim, "LayerNorm (pre)", "SwiGLU", ALIBI, inner,
             tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         return decoder(
-            [layer._replace(tensors=turned)] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte",
+            [layer._replace(tensors=kept)] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte",
             layers_name="h", final_norm=layer_norm("ln_f", h),
         )  # fmt: skip

@@ -55,10 +55,10 @@ class Schema(DecoderSchema):
         )  # fmt: skip
 
     def layer(self, kind: str, sparse: bool) -> Layer:
-        h, wide = self.hidden_size, self.intermediate_size
-        ffn: Block = GatedFeedForward(h, wide, self.hidden_act)
+        h, width = self.hidden_size, self.intermediate_size
+        ffn: Block = GatedFeedForward(h, width, self.hidden_act)
         if sparse:
-            ffn = MixtureOfExperts(h, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, router="router")
+            ffn = MixtureOfExperts(h, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, router="router")
         norms = (rms_norm("input_layernorm", h), rms_norm("pre_ff_layernorm", h))
         if kind == LINEAR:
             return make_layer(self.mamba(), ffn, norms, mixer_name="mamba", ffn_name="feed_forward")

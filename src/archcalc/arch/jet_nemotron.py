@@ -103,9 +103,9 @@ class JetVlm(VisionSchema):
         heads = (g._replace(tensors=tuple(prefixed("llm", g.tensors))) if g.part == "head" else g for g in text.groups)
         return text._replace(groups=tuple(heads))
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("layers.1", 4 * wide)
-        yield from linear("layers.2", hidden, 4 * wide, "other", bias=True)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("layers.1", 4 * width)
+        yield from linear("layers.2", hidden, 4 * width, "other", bias=True)
         yield from linear("layers.4", hidden, hidden, "other", bias=True)
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:

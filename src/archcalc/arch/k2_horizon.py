@@ -59,9 +59,9 @@ class Schema(PlainSchema):
 
     def values(self) -> Iterator[Tensor]:
         """Projections of values, of which a token visits a few, and their router."""
-        experts, wide = Experts(self.mova_num_experts, self.mova_num_experts_per_tok or self.mova_num_experts), self.kv_heads
-        shape = (self.mova_num_experts, wide * self.head_size, self.hidden_size)
-        yield Tensor("self_attn.v_experts.{}.weight", shape, "attention", Shard(1, wide), experts)
+        experts, width = Experts(self.mova_num_experts, self.mova_num_experts_per_tok or self.mova_num_experts), self.kv_heads
+        shape = (self.mova_num_experts, width * self.head_size, self.hidden_size)
+        yield Tensor("self_attn.v_experts.{}.weight", shape, "attention", Shard(1, width), experts)
         yield Tensor("self_attn.v_router.weight", (self.mova_num_experts, self.hidden_size), "router")
         if self.moe_gate_bias:
             yield Tensor("self_attn.v_router.bias", (self.mova_num_experts,), "router")

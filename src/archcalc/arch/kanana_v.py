@@ -43,13 +43,13 @@ class Projector(ConfigSchema):
 
     def block(self, inner: int) -> Iterator[Tensor]:
         """RegNet's bottleneck."""
-        wide, squeezed = self.hidden_size, round(inner * 0.25)
-        shapes = (("conv1", wide, inner, 1), ("conv2", wide, 1, 3), ("conv3", wide, wide, 1))
-        for name, outer, source, kernel in (*shapes, *((("downsample", wide, inner, 1),) if inner != wide else ())):
+        width, squeezed = self.hidden_size, round(inner * 0.25)
+        shapes = (("conv1", width, inner, 1), ("conv2", width, 1, 3), ("conv3", width, width, 1))
+        for name, outer, source, kernel in (*shapes, *((("downsample", width, inner, 1),) if inner != width else ())):
             yield from conv(f"{name}.conv", outer, source, kernel, kernel, bias=False, role="other")
             yield from layer_norm(f"{name}.bn", outer)
-        yield from conv("se.fc1", squeezed, wide, 1, 1, role="other")
-        yield from conv("se.fc2", wide, squeezed, 1, 1, role="other")
+        yield from conv("se.fc1", squeezed, width, 1, 1, role="other")
+        yield from conv("se.fc2", width, squeezed, 1, 1, role="other")
 
     def tensors(self) -> Iterator[Tensor]:
         if self.pos_emb:

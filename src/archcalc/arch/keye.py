@@ -46,13 +46,13 @@ class Schema(VisionSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN, model_type="qwen3")
 
-    def joined(self, wide: int) -> int:
+    def joined(self, width: int) -> int:
         """The width of the norm before the projector: a patch's, before four are joined."""
-        return wide
+        return width
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("pre_norm", self.joined(wide))
-        yield from projector(("linear_1", "linear_2"), (4 * wide, 4 * wide, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("pre_norm", self.joined(width))
+        yield from projector(("linear_1", "linear_2"), (4 * width, 4 * width, hidden))
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield table(f"{self.tower_name}.embeddings.packing_position_embedding", PACKED, self.tower_width())
@@ -62,5 +62,5 @@ class Keyevl15(Schema):
     """Keye-VL 1.5: the norm before the projector follows the joining of patches.
     Source: vLLM 0.33, models/keye_vl1_5.py (`KeyeVL1_5Projector`)."""
 
-    def joined(self, wide: int) -> int:
-        return 4 * wide
+    def joined(self, width: int) -> int:
+        return 4 * width

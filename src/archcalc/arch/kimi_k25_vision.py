@@ -55,11 +55,11 @@ class Schema(TowerSchema):
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The square image of 3,000 pixels that engines profile, scaled down to the processor's limit of patches and filled up."""
-        (high, wide), p = self.merge_kernel_size, self.patch_size
+        (high, width), p = self.merge_kernel_size, self.patch_size
         side = 3000 * min(128, 3000 // p) // max(3000 // p, 1)
-        tokens = -(-side // (p * high)) * -(-side // (p * wide))
+        tokens = -(-side // (p * high)) * -(-side // (p * width))
         source = (
             "transformers 5.24, models/kimi_k25/image_processing_kimi_k25.py `navit_resize`, `max_patches` (128 x 128); "
             "vLLM 0.33, models/kimi_k25.py `MaxImageTokenMeta`"
         )
-        return (encoder(self, tokens * high * wide, tokens, 3 * p**2, source, rotated=True),)
+        return (encoder(self, tokens * high * width, tokens, 3 * p**2, source, rotated=True),)

@@ -51,6 +51,6 @@ class Schema(moonvit.Schema):
         return [group("vision", prefixed(prefix, outside))], [layers]
 
     def merged(self, hidden: int) -> Iterator[Tensor]:
-        wide = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
-        yield from projector(("proj.0", "proj.2"), (wide, wide, hidden), bias=False)
+        width = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
+        yield from projector(("proj.0", "proj.2"), (width, width, hidden), bias=False)
         yield rms_norm("post_norm", hidden)

@@ -59,9 +59,9 @@ class Schema(DecoderSchema):
         )  # fmt: skip
 
     def layer(self, kind: str) -> Layer:
-        h, wide = self.hidden_size, self.shared_expert_intermediate_size
+        h, width = self.hidden_size, self.shared_expert_intermediate_size
         experts = MixtureOfExperts(
-            h, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act, 1, wide,
+            h, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act, 1, width,
             shared_name="shared_expert",
         )  # fmt: skip
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))

@@ -34,8 +34,8 @@ class Schema(VisionSchema):
     def tied(self, text: Architecture) -> bool:
         return bool(self.tie_word_embeddings if self.tie_embedding is None else self.tie_embedding)
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * self.downsample_factor**2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * self.downsample_factor**2
         if self.projector_use_layernorm:
             yield from layer_norm("layer_norm", merged)
         widths = (merged, self.projector_hidden_size, hidden)

@@ -46,9 +46,9 @@ class Schema(AloneSchema):
 
     def layer(self) -> Layer:
         n, shrink = self.num_attention_heads, self.channel_shrink_ratio
-        wide = bert_layer(self.hidden_size, n, self.intermediate_size, self.hidden_act)
+        width = bert_layer(self.hidden_size, n, self.intermediate_size, self.hidden_act)
         small = bert_layer(self.hidden_size // shrink, n, self.intermediate_size // shrink, self.hidden_act)
-        return wide._replace(tensors=(*wide.tensors, *(t._replace(name=narrow(t.name)) for t in small.tensors)))
+        return width._replace(tensors=(*width.tensors, *(t._replace(name=narrow(t.name)) for t in small.tensors)))
 
     def outside(self, named: str) -> Iterator[Tensor]:
         h = self.hidden_size

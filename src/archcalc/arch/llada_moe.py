@@ -39,8 +39,8 @@ class Schema(PlainSchema):
             raise UnsupportedError(
                 "shared_expert_intermediate_size: no published LLaDA-MoE has shared experts, and archcalc knows none"
             )
-        wide = self.expert_intermediate_size
-        return MixtureOfExperts(self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act)
+        width = self.expert_intermediate_size
+        return MixtureOfExperts(self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act)
 
     def more(self) -> dict[str, Any]:
         return QK_NORM

@@ -42,6 +42,6 @@ class Schema(VisionSchema):
         """How many of the tower's layers the projector reads."""
         return 1 if isinstance(self.vision_feature_layer, int) else len(self.vision_feature_layer)
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        widths = (wide * self.features(), hidden, hidden)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        widths = (width * self.features(), hidden, hidden)
         return projector(("linear_1", "linear_2"), widths, bias=self.projector_bias())

@@ -47,7 +47,7 @@ class Schema(VisionSchema):
             raise UnsupportedError(f"mm_vision_tower is {json_text(tower)}: of towers by name archcalc knows {known}")
         return {"vision_config": cls.towers.get(str(tower), {}), **flat(config, cls.inert_keys)}
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         deep = re.fullmatch(r"mlp([1-9])x_gelu", self.mm_projector_type)
         if deep is None and self.mm_projector_type != "linear":
             raise UnsupportedError(

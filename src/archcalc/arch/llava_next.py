@@ -40,5 +40,5 @@ class LlavaNextVideo(Schema):
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield from super().extra_tensors(hidden)
         if self.spatial_pool_mode == "conv":
-            wide, stride = self.tower_width(), self.spatial_pool_stride
-            yield from patch_conv("vision_resampler.pool", self.spatial_pool_out_channels or wide, wide, stride, stride)
+            width, stride = self.tower_width(), self.spatial_pool_stride
+            yield from patch_conv("vision_resampler.pool", self.spatial_pool_out_channels or width, width, stride, stride)

@@ -47,9 +47,9 @@ class Bee(Schema):
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("pre_norm", wide)
-        yield from projector(("linear_1", "linear_2"), (wide, hidden * self.wider, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("pre_norm", width)
+        yield from projector(("linear_1", "linear_2"), (width, hidden * self.wider, hidden))
 
 
 class Rvl(Bee):

@@ -32,8 +32,8 @@ class Schema(VisionSchema):
     vision_config: Annotated[Vision, nested("moonvit", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = None
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         high, across = self.vision_config.merge_kernel_size
-        joined = wide * high * across
+        joined = width * high * across
         yield from layer_norm("0", joined)
         yield from projector(("1", "3"), (joined, hidden, hidden))

@@ -53,10 +53,10 @@ class Schema(LatentSchema):
         h, n, rows = self.hidden_size, self.num_nextn_predict_layers, self.vocab_size
         if not n:
             return [], []
-        beside = [rms_norm(name, h) for name in ("input_layernorm", "post_attention_layernorm", "enorm.m", "hnorm.m")]
-        beside += linear("eh_proj", h, 2 * h, "other")
+        others = [rms_norm(name, h) for name in ("input_layernorm", "post_attention_layernorm", "enorm.m", "hnorm.m")]
+        others += linear("eh_proj", h, 2 * h, "other")
         dense = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
-        layer = make_layer(self.attention(), dense, beside, ffn_name="transformer_layer.mlp")
+        layer = make_layer(self.attention(), dense, others, ffn_name="transformer_layer.mlp")
         outside = (
             Tensor(f"{prefix}.mtp.embed_tokens.weight", (rows, h), "embedding", Shard(0, rows)),
             rms_norm(f"{prefix}.mtp.norm", h),

@@ -22,11 +22,11 @@ class Schema(longcat_flash.Schema):
 
     def ngrams(self) -> Iterator[Tensor]:
         h, tables = self.hidden_size, self.emb_split_num * (self.emb_neighbor_num - 1)
-        wide = divided(h, max(tables, 1), "hidden_size", "emb_split_num x (emb_neighbor_num - 1)")
+        width = divided(h, max(tables, 1), "hidden_size", "emb_split_num x (emb_neighbor_num - 1)")
         for i in range(tables):
             rows = self.ngram_vocab_size_ratio * self.vocab_size + 2 * i + 1
-            yield Tensor(f"embedders.{i}.weight", (rows, wide), "embedding", Shard(0, rows), rows_read=1)
-            yield from linear(f"post_projs.{i}", h, wide, "embedding")
+            yield Tensor(f"embedders.{i}.weight", (rows, width), "embedding", Shard(0, rows), rows_read=1)
+            yield from linear(f"post_projs.{i}", h, width, "embedding")
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)

@@ -79,8 +79,8 @@ class Schema(CompositeSchema):
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         audio, hidden = self.audio_encoder_config, text.facts.hidden_size
         groups, stacks = audio.tower("audio_encoder")
-        beside = (
+        others = (
             *linear("audio_projector.net.0", hidden, audio.embed_dim * self.subsample_factor, "other", bias=True),
             *linear("audio_projector.net.2", hidden, hidden, "other", bias=True),
         )
-        return [*groups, group("audio", beside)], stacks
+        return [*groups, group("audio", others)], stacks

@@ -42,8 +42,10 @@ class Schema(minicpmv.Schema):
 
     def architecture(self, prefix: str) -> Architecture:
         a, audio = super().architecture(prefix), self.audio_config
-        wide, hidden = audio.encoder_ffn_dim // 4, a.facts.hidden_size
+        width, hidden = audio.encoder_ffn_dim // 4, a.facts.hidden_size
         groups, stacks = audio.tower("apm")
-        groups.append(group("audio", prefixed("audio_projection_layer", projector(("linear1", "linear2"), (wide, hidden, hidden)))))
+        groups.append(
+            group("audio", prefixed("audio_projection_layer", projector(("linear1", "linear2"), (width, hidden, hidden))))
+        )
         notes = ("what speaks (tts) is not counted",)
         return with_tower(a, groups, stacks, notes=notes)

@@ -26,10 +26,10 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("minicpmv4_6_vision", fixed=True), DEFAULT]
     merger_times: Layers = 1
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged, last = 4 * wide, self.merger_times - 1  # two by two patches each time
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged, last = 4 * width, self.merger_times - 1  # two by two patches each time
         for i in range(self.merger_times):
-            out = hidden if i == last else wide
+            out = hidden if i == last else width
             yield from prefixed(f"{i}", layer_norm("pre_norm", merged))
             yield from prefixed(f"{i}", projector(("linear_1", "linear_2"), (merged, merged, out)))
 

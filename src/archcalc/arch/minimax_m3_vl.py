@@ -36,7 +36,7 @@ class Schema(VisionSchema):
     vision_config: Annotated[Vision, nested("minimax_m3_vl_vision", fixed=True), DEFAULT]
     projector_hidden_size: Size = 6144
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         inner, merged = self.projector_hidden_size, hidden * self.vision_config.spatial_merge_size**2
-        yield from projector(("linear_1", "linear_2"), (wide, inner, hidden))
+        yield from projector(("linear_1", "linear_2"), (width, inner, hidden))
         yield from projector(("merge_linear_1", "merge_linear_2"), (merged, inner, hidden))

@@ -39,8 +39,8 @@ class Schema(BlockSparseSchema):
                 h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, act, 1,
                 correction_bias="gate.e_score_correction_bias", stored=("w1", "w3", "w2"),
             )  # fmt: skip
-            wide = self.shared_intermediate_size
-            shared = GatedFeedForward(h, wide, act, fused="gate_up_proj", apart=True, role="shared_experts")
+            width = self.shared_intermediate_size
+            shared = GatedFeedForward(h, width, act, fused="gate_up_proj", apart=True, role="shared_experts")
             ffn = Together((("", moe), ("shared_experts", shared)), moe.label())
         if kind == FULL:
             return make_layer(GroupedQueryAttention(h, heads, kv_heads, dim, qk_norm="head"), ffn, norms)

@@ -31,8 +31,8 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
-        wide, hidden = self.vision_config.vision_output_dim, text.facts.hidden_size
-        projector = linear(f"{prefix}.multi_modal_projector", hidden, wide, "other", bias=True, shard=Shard(0, hidden))
+        width, hidden = self.vision_config.vision_output_dim, text.facts.hidden_size
+        projector = linear(f"{prefix}.multi_modal_projector", hidden, width, "other", bias=True, shard=Shard(0, hidden))
         groups.append(group("vision", projector))
         return with_tower(text, groups, stacks, renames=RENAMES)
 

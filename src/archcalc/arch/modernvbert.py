@@ -39,8 +39,8 @@ class Schema(VisionSchema):
         groups = (g._replace(tensors=tuple(map(renamed, g.tensors))) if g.part == "head" else g for g in a.groups)
         return a._replace(groups=tuple(groups))
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("modality_projection",), (wide * self.pixel_shuffle_factor**2, hidden), bias=False)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("modality_projection",), (width * self.pixel_shuffle_factor**2, hidden), bias=False)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Sixteen tiles and the whole image."""
@@ -58,6 +58,6 @@ class Ultravbert(Schema):
 
     text_config: Annotated[ConfigSchema, nested("ultrabert"), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from super().projection(wide, hidden)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from super().projection(width, hidden)
         yield rms_norm("norm", hidden)

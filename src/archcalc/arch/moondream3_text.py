@@ -58,10 +58,10 @@ class Schema(DecoderSchema):
         m = self.moe or Mixture()
         experts = Fused(h, m.expert_inner_dim, m.num_experts, m.experts_per_token, self.hidden_act)
         ffn = experts if sparse else FeedForward(h, self.intermediate_size, self.hidden_act)
-        wide = h + 2 * self.kv_heads * self.head_size
+        width = h + 2 * self.kv_heads * self.head_size
         scales = (
             Tensor("attn.tau.alpha", (heads,), "attention"),
-            *(Tensor(f"attn.tau.{name}", (heads, wide), "attention") for name in ("wq", "wv")),
+            *(Tensor(f"attn.tau.{name}", (heads, width), "attention") for name in ("wq", "wv")),
         )
         return make_layer(mixer, ffn, layer_norm("ln", h), mixer_name="attn", ffn_name="mlp", extra=scales)
 

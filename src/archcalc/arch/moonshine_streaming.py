@@ -92,12 +92,12 @@ class Schema(DecoderSchema):
             more=(("encoder", f"{e.num_hidden_layers} layers of {e.hidden_size}"),),
         )  # fmt: skip
         # Positions of what the encoder made.
-        beside = [table("pos_emb", self.max_position_embeddings, e.hidden_size)]
+        others = [table("pos_emb", self.max_position_embeddings, e.hidden_size)]
         if e.hidden_size != h:
-            beside += linear("proj", h, e.hidden_size, "other")
+            others += linear("proj", h, e.hidden_size, "other")
         a = decoder(
             [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
-            prefix=f"{prefix}.decoder", final_norm=layer_norm("norm", h, bias=False), head="proj_out", extra=beside,
+            prefix=f"{prefix}.decoder", final_norm=layer_norm("norm", h, bias=False), head="proj_out", extra=others,
         )  # fmt: skip
         groups, stacks = e.tower(f"{prefix}.encoder")
         return a._replace(groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks))

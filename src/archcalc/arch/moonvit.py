@@ -38,6 +38,6 @@ class Schema(kimi_k25_vision.Schema):
 
     def merged(self, hidden: int) -> Iterator[Tensor]:
         """Into a text model of this width: a norm over each patch, then two layers over those that are merged."""
-        wide = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
+        width = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
         yield from layer_norm("pre_norm", self.hidden_size)
-        yield from projector(("linear_1", "linear_2"), (wide, wide, hidden))
+        yield from projector(("linear_1", "linear_2"), (width, width, hidden))

@@ -109,10 +109,10 @@ class Schema(CompositeSchema):
         layers = min(most, cut if cut > 0 else most + cut + 1)
         tower = _timm_vit.Schema(**{**sizes, "image_size": vision.image_size, "layers": layers})
         groups, stacks = tower.tower("vision_model.vision_tower")
-        beside = (
+        others = (
             *self.aligner_config.projector("aligner"), *self.gen_aligner_config.projector("gen_aligner"), *self.tokenizer(),
             table("gen_embed", drawn.image_token_size, drawn.n_embed),
             *linear("gen_head.output_mlp_projector", head.image_token_embed, head.n_embed, "other", bias=True),
             *linear("gen_head.vision_head", head.image_token_size, head.image_token_embed, "other", bias=True),
         )  # fmt: skip
-        return [*groups, group("vision", beside)], stacks
+        return [*groups, group("vision", others)], stacks

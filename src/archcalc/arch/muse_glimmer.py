@@ -30,11 +30,11 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
-        wide, hidden = self.projector_hidden_size, text.facts.hidden_size
+        width, hidden = self.projector_hidden_size, text.facts.hidden_size
         names = f"{prefix}.vision_adapter.fc1", f"{prefix}.vision_adapter.fc2"
         adapter = [
-            *projector(names, (self.out_hidden_size, wide, wide), bias=False),
-            *linear(f"{prefix}.vision_projection", hidden, wide, "other", shard=Shard(1, wide)),
+            *projector(names, (self.out_hidden_size, width, width), bias=False),
+            *linear(f"{prefix}.vision_projection", hidden, width, "other", shard=Shard(1, width)),
         ]
         groups.append(group("vision", adapter))
         return with_tower(text, groups, stacks, tied=self.tie_word_embeddings)

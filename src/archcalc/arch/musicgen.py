@@ -26,10 +26,10 @@ class Schema(ConfigSchema):
     audio_encoder: Annotated[TowerSchema, nested("encodec")]
     decoder: Annotated[Decoder, nested("musicgen_decoder", fixed=True)]
 
-    def between(self, prefix: str, wide: int, hidden: int) -> Iterator[Tensor]:
+    def between(self, prefix: str, width: int, hidden: int) -> Iterator[Tensor]:
         """What leads from the text to the decoder."""
-        if wide != hidden:
-            yield from linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)
+        if width != hidden:
+            yield from linear(join(prefix, "enc_to_dec_proj"), hidden, width, "other", bias=True)
 
     def architecture(self, prefix: str) -> Architecture:
         text = under(

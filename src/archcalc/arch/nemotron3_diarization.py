@@ -40,11 +40,11 @@ class Schema(TowerSchema):
         return self.head_config or Head()
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
-        head, wide = self.head, self.audio_config.hidden_size
+        head, width = self.head, self.audio_config.hidden_size
         h = head.hidden_size
         outside = (
-            Tensor("silence_embeds", (wide,), "embedding"),
-            *linear("model.proj", h, wide, "other", bias=True),
+            Tensor("silence_embeds", (width,), "embedding"),
+            *linear("model.proj", h, width, "other", bias=True),
             *conv("model.upsampler.conv", h * head.subsampling_factor, h, 3),
             *linear("classifier.dense", h, h, "other", bias=True),
             *linear("classifier.out_proj", head.num_speakers, h, "other", bias=True),

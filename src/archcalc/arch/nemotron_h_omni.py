@@ -31,9 +31,9 @@ def former(name: str, old: str) -> Any:
     return Field(default=None, validate_default=True, validation_alias=AliasChoices(name, old))
 
 
-def relu_mlp(wide: int, inner: int, out: int, bias: bool = False) -> Iterator[Tensor]:
-    yield rms_norm("layer_norm", wide)
-    yield from projector(("linear_1", "linear_2"), (wide, inner, out), bias=bias)
+def relu_mlp(width: int, inner: int, out: int, bias: bool = False) -> Iterator[Tensor]:
+    yield rms_norm("layer_norm", width)
+    yield from projector(("linear_1", "linear_2"), (width, inner, out), bias=bias)
 
 
 class Schema(ConfigSchema):
@@ -57,9 +57,9 @@ class Schema(ConfigSchema):
     video_temporal_patch_size: Size = 2
 
     def parts(self, prefix: str, hidden: int) -> Pieces:
-        wide = self.vision_hidden_size * int(1 / self.downsample_ratio) ** 2
+        width = self.vision_hidden_size * int(1 / self.downsample_ratio) ** 2
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
-        outside = list(prefixed(join(prefix, "multi_modal_projector"), relu_mlp(wide, self.projector_hidden_size, hidden)))
+        outside = list(prefixed(join(prefix, "multi_modal_projector"), relu_mlp(width, self.projector_hidden_size, hidden)))
         if getattr(self.text_config, "num_nextn_predict_layers", 0):
             outside += layer_norm(join(prefix, "vision_final_layernorm"), self.vision_hidden_size)
         groups.append(group("vision", outside))

@@ -48,8 +48,8 @@ class Schema(ConfigSchema):
     decoder: Annotated[NemotronParseDecoder, nested("nemotron_parse_decoder", fixed=True)]
     tie_word_embeddings: Flag = False
 
-    def neck(self, wide: int, summary: int) -> Iterator[Tensor]:
-        yield from conv("conv1", NECK, wide, 1, role="other")
+    def neck(self, width: int, summary: int) -> Iterator[Tensor]:
+        yield from conv("conv1", NECK, width, 1, role="other")
         yield from conv("conv2", NECK, NECK, 1, 4, bias=False, role="other")
         yield from linear("sum_proj", NECK, summary, "other", bias=True)
         for i in (1, 2, 3):
@@ -67,6 +67,6 @@ class Schema(ConfigSchema):
             stacks=tuple(s._replace(prefix=s.prefix.removeprefix("model.")) for s in text.stacks),
         )
         groups, stacks = self.encoder.tower("encoder.model_encoder")
-        wide = self.encoder.hidden_size
-        groups.append(group("vision", prefixed("encoder", self.neck(wide, wide * self.encoder.num_cls_tokens))))
+        width = self.encoder.hidden_size
+        groups.append(group("vision", prefixed("encoder", self.neck(width, width * self.encoder.num_cls_tokens))))
         return with_tower(text, groups, stacks)

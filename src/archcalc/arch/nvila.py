@@ -29,8 +29,8 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     tie_word_embeddings: Flag | None = None
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        joined = wide * self.side**2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        joined = width * self.side**2
         yield from layer_norm("1", joined)
         yield from projector(("2", "4"), (joined, hidden, hidden))
 
@@ -44,8 +44,8 @@ class NvilaLite(Schema):
 
     side = 3
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        joined, middle = wide * self.side**2, 3 * wide
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        joined, middle = width * self.side**2, 3 * width
         yield from layer_norm("1", joined)
         yield from linear("2", middle, joined, "other", bias=True)
         yield from layer_norm("4", middle)

@@ -33,12 +33,12 @@ class OpenpanguVlVision(QwenVision):
     mm_unit_vision_select_layer: tuple[int, ...] = (-1, -3)
 
     def layer(self, window: int | None) -> Layer:
-        h, n, wide = self.hidden_size, self.num_heads, self.intermediate_size
+        h, n, width = self.hidden_size, self.num_heads, self.intermediate_size
         attention = GroupedQueryAttention(
             h, n, n, head_width(h, n), True, True, window, window is not None, fused="qkv", names=("", "", "", "proj")
         )
-        plain = FeedForward(h, wide, self.hidden_act, True, ("up_proj", "down_proj"))
-        ffn: Block = GatedFeedForward(h, wide, self.hidden_act, True) if self.hidden_act == "silu" else plain
+        plain = FeedForward(h, width, self.hidden_act, True, ("up_proj", "down_proj"))
+        ffn: Block = GatedFeedForward(h, width, self.hidden_act, True) if self.hidden_act == "silu" else plain
         return encoder_layer(attention, ffn, (rms_norm("norm1", h), rms_norm("norm2", h)), attention_name="attn")
 
     def outside(self) -> Iterator[Tensor]:

@@ -69,7 +69,7 @@ class Schema(CompositeSchema):
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         if self.timm_model_ids != TOWERS or not self.use_fused_vision_backbone:
-            raise UnsupportedError(f"timm_model_ids is {json_text(self.timm_model_ids)}: {' beside '.join(TOWERS)} is known here")
+            raise UnsupportedError(f"timm_model_ids is {json_text(self.timm_model_ids)}: {' others '.join(TOWERS)} is known here")
         first, second = Dino(image_size=self.image_sizes[0]), Pooled(image_size=self.image_sizes[1])
         root, hidden = join(prefix, "vision_backbone"), text.facts.hidden_size
         groups, stacks = first.tower(f"{root}.featurizer")

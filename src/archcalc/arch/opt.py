@@ -51,20 +51,20 @@ class Schema(PlainSchema):
         return {"position": LEARNED, "norm": f"LayerNorm ({'pre' if self.do_layer_norm_before else 'post'})"}
 
     def decoder_options(self) -> dict[str, Any]:
-        h, wide = self.hidden_size, self.word_embed_proj_dim or self.hidden_size
+        h, width = self.hidden_size, self.word_embed_proj_dim or self.hidden_size
         # Positions start at 2: the first two rows are never looked up.
         tensors = [Tensor("embed_positions.weight", (self.max_position_embeddings + 2, h), "embedding")]
-        if wide != h:
-            tensors += [*linear("project_out", wide, h, "other"), *linear("project_in", h, wide, "other")]
+        if width != h:
+            tensors += [*linear("project_out", width, h, "other"), *linear("project_in", h, width, "other")]
         last = self.do_layer_norm_before and not self.remove_final_layer_norm
         return {"extra_embedding": tensors, "final_norm": self.norm(self.last_norm) if last else ()}
 
     def architecture(self, prefix: str) -> Architecture:
-        wide, a = self.word_embed_proj_dim or self.hidden_size, super().architecture(join(prefix, "decoder"))
+        width, a = self.word_embed_proj_dim or self.hidden_size, super().architecture(join(prefix, "decoder"))
         # The vocabulary's tables have the embedding's width.
         tables = ("embed_tokens.weight", "lm_head.weight")
         groups = (
-            Group(g.part, tuple(t._replace(shape=(t.shape[0], wide)) if t.name.endswith(tables) else t for t in g.tensors))
+            Group(g.part, tuple(t._replace(shape=(t.shape[0], width)) if t.name.endswith(tables) else t for t in g.tensors))
             for g in a.groups
         )
-        return a if wide == self.hidden_size else a._replace(groups=tuple(groups))
+        return a if width == self.hidden_size else a._replace(groups=tuple(groups))

@@ -22,11 +22,11 @@ from archcalc.model import Architecture, Encoder, Tensor
 INDICATORS = 5
 
 
-def spoken(prefix: str, wide: int, vocabulary: int) -> Iterator[Tensor]:
+def spoken(prefix: str, width: int, vocabulary: int) -> Iterator[Tensor]:
     """A patch as a mixture of visual words."""
     if vocabulary <= INDICATORS:
         raise ConfigError(f"the visual vocabulary has {vocabulary} words, {INDICATORS} of which are no patches", "correct it")
-    yield from linear(f"{prefix}.0", vocabulary - INDICATORS, wide, "other")
+    yield from linear(f"{prefix}.0", vocabulary - INDICATORS, width, "other")
     yield from layer_norm(f"{prefix}.1", vocabulary - INDICATORS)
 
 
@@ -56,8 +56,8 @@ class Schema(ConfigSchema):
         if isinstance(tower, Siglip):
             tower = tower.model_copy(update={"vision_use_head": False})
         groups, stacks = tower.tower("visual_tokenizer.backbone")
-        wide = width_of(tower) * seen.hidden_stride**2
-        words = (*spoken("visual_tokenizer.head", wide, seen.vocab_size), table("vte", seen.vocab_size, text.facts.hidden_size))
+        width = width_of(tower) * seen.hidden_stride**2
+        words = (*spoken("visual_tokenizer.head", width, seen.vocab_size), table("vte", seen.vocab_size, text.facts.hidden_size))
         return with_tower(text, [*groups, group("vision", words)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
@@ -105,8 +105,8 @@ class Ovis25(ConfigSchema):
     def architecture(self, prefix: str) -> Architecture:
         text, tower = under(self.llm_config.standalone(), "llm"), self.vit_config
         groups, stacks = tower.tower("visual_tokenizer.vit.vision_model")
-        wide, vocabulary = tower.hidden_size * tower.hidden_stride**2, self.visual_vocab_size
-        words = (*spoken("visual_tokenizer.head", wide, vocabulary), table("vte", vocabulary, text.facts.hidden_size))
+        width, vocabulary = tower.hidden_size * tower.hidden_stride**2, self.visual_vocab_size
+        words = (*spoken("visual_tokenizer.head", width, vocabulary), table("vte", vocabulary, text.facts.hidden_size))
         return with_tower(text, [*groups, group("vision", words)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:

@@ -27,7 +27,7 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("paddleocr_vl_vision", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * width_of(self.vision_config, "spatial_merge_size") ** 2
-        yield from layer_norm("pre_norm", wide)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * width_of(self.vision_config, "spatial_merge_size") ** 2
+        yield from layer_norm("pre_norm", width)
         yield from projector(("linear_1", "linear_2"), (merged, merged, hidden))

@@ -21,9 +21,9 @@ class Schema(deepseek_v3.Schema):
 
     def experts(self) -> MixtureOfExperts:
         correction = "gate.e_score_correction_bias" if self.router_enable_expert_bias else ""
-        shared, wide, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
+        shared, width, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
         return MixtureOfExperts(
-            self.hidden_size, wide, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * width,
             correction_bias=correction,
         )  # fmt: skip
 

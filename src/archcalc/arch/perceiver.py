@@ -71,23 +71,23 @@ class Schema(ConfigSchema):
             )
         keys = self.qk_channels or (model if shape == "kv" else h)
         values = self.v_channels or keys
-        for key, wide in (("qk_channels", keys), ("v_channels", values)):
-            divided(wide, heads, key, "num_cross_attention_heads")
+        for key, width in (("qk_channels", keys), ("v_channels", values)):
+            divided(width, heads, key, "num_cross_attention_heads")
         read = self.block(h, model, keys, values, heads, self.cross_attention_widening_factor, h)
         yield from prefixed("encoder.cross_attention", read)
         yield Tensor("decoder.output_position_encodings.position_embeddings", (self.max_position_embeddings, model), "embedding")
         yield from prefixed("decoder.decoding_cross_attention", self.block(model, h, WIDTH, model, HEADS, 1, model))
 
     def layer(self) -> Layer:
-        h, heads, wide = self.d_latents, self.num_self_attention_heads, self.self_attention_widening_factor
+        h, heads, width = self.d_latents, self.num_self_attention_heads, self.self_attention_widening_factor
         for key in ("num_self_attention_heads", "num_cross_attention_heads"):
             divided(h, getattr(self, key), "d_latents", key)
         keys = self.qk_channels or h
         values = self.v_channels or keys
         wide_key, value = divided(keys, heads, "qk_channels", "num_self_attention_heads"), values // heads
-        tensors = tuple(self.block(h, None, keys, values, heads, wide, values))
-        mixer, ffn = f"MHA ({heads}/{heads} x {wide_key})", f"{activation_name(self.hidden_act, gated=False)} {wide * h}"
-        return Layer(mixer, ffn, tensors, (), (Attend(heads, wide_key, value),), 0, 2 * (keys + values), wide * h)
+        tensors = tuple(self.block(h, None, keys, values, heads, width, values))
+        mixer, ffn = f"MHA ({heads}/{heads} x {wide_key})", f"{activation_name(self.hidden_act, gated=False)} {width * h}"
+        return Layer(mixer, ffn, tensors, (), (Attend(heads, wide_key, value),), 0, 2 * (keys + values), width * h)
 
     def architecture(self, prefix: str) -> Architecture:
         h, model, vocab, root = self.d_latents, self.d_model, self.vocab_size, "perceiver"

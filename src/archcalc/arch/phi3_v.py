@@ -54,8 +54,8 @@ class Schema(VisionSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN)
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        if self.img_processor.model_name != TOWER or self.img_processor.image_dim_out != wide:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        if self.img_processor.model_name != TOWER or self.img_processor.image_dim_out != width:
             raise UnsupportedError(
                 f"img_processor.model_name is {json_text(self.img_processor.model_name)}: only {TOWER} is known here"
             )
@@ -64,7 +64,7 @@ class Schema(VisionSchema):
             raise UnsupportedError(
                 "embd_layer is not that of the published models: an MLP with hd_transform and learned separators"
             )
-        joined = 4 * wide
+        joined = 4 * width
         yield from projector(("img_projection.0", "img_projection.2"), (joined, hidden, hidden))
         yield Tensor("glb_GN", (1, 1, joined), "embedding")
         yield Tensor("sub_GN", (1, 1, 1, joined), "embedding")

@@ -28,11 +28,11 @@ class Schema(phi3.Schema):
     max_position_embeddings: Tokens = 131072
 
     def architecture(self, prefix: str) -> Architecture:
-        h, wide, name = self.hidden_size, self.vision_config.hidden_size, f"{prefix}.embed_tokens_extend"
+        h, width, name = self.hidden_size, self.vision_config.hidden_size, f"{prefix}.embed_tokens_extend"
         image = [
-            Tensor("global_img_feature_extensor", (1, 1, wide), "embedding"),
-            Tensor("sub_img_feature_extensor", (1, 1, 1, wide), "embedding"),
-            *projector(("img_projection_up", "img_projection_down"), (wide, h, h)),
+            Tensor("global_img_feature_extensor", (1, 1, width), "embedding"),
+            Tensor("sub_img_feature_extensor", (1, 1, 1, width), "embedding"),
+            *projector(("img_projection_up", "img_projection_down"), (width, h, h)),
         ]
         audio: list[Tensor] = []
         for kind in ("speech", "vision_speech"):

@@ -41,5 +41,5 @@ class Schema(VisionSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN)
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return projector(("0", "2"), (self.mm_hidden_size, hidden, hidden))

@@ -33,11 +33,11 @@ class Schema(BartSchema):
     num_buckets: Size = 32
     add_cross_attention: Flag = True
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
         h = self.d_model
         dim = divided(h, heads, "hidden_size", "attention_heads")
         attention = GroupedQueryAttention(h, heads, heads, dim, True, True, rope=False, names=NAMES)
-        ffn = FeedForward(h, wide, self.activation_function, names=("feed_forward.intermediate", "feed_forward.output"))
+        ffn = FeedForward(h, width, self.activation_function, names=("feed_forward.intermediate", "feed_forward.output"))
         extra = [*layer_norm("self_attn_layer_norm", h), *layer_norm("feed_forward_layer_norm", h)]
         if decodes:
             extra += linear("self_attn.relative_pos_embeddings", self.num_buckets * heads, h, "attention", bias=True)

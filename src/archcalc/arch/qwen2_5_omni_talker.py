@@ -27,14 +27,14 @@ class Schema(qwen2.Schema):
     sliding_window: Size | None = 32768
 
     def architecture(self, prefix: str) -> Architecture:
-        a, h, wide, root = super().architecture(prefix), self.hidden_size, self.embedding_size, prefix.removesuffix("model")
+        a, h, width, root = super().architecture(prefix), self.hidden_size, self.embedding_size, prefix.removesuffix("model")
         return a._replace(
             groups=(
-                group("embedding", (table(f"{prefix}.embed_tokens", self.vocab_size, wide),)),
+                group("embedding", (table(f"{prefix}.embed_tokens", self.vocab_size, width),)),
                 *(g for g in a.groups if g.part == "decoder"),
                 # The projection stands beside the head, outside the model that has neither.
                 group("head", (
-                    *linear(f"{root}thinker_to_talker_proj", h, wide, "other", bias=True),
+                    *linear(f"{root}thinker_to_talker_proj", h, width, "other", bias=True),
                     *linear(f"{root}codec_head", self.vocab_size, h, "head"),
                 )),
             ),

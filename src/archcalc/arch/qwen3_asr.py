@@ -53,8 +53,8 @@ class Schema(AudioSchema):
         return {**tied, **config, **inner}
 
     def projection(self, hidden: int) -> Iterable[Tensor]:
-        wide = width_of(self.audio_config)
-        return projector(("linear_1", "linear_2"), (wide, wide, width_of(self.audio_config, "output_dim")))
+        width = width_of(self.audio_config)
+        return projector(("linear_1", "linear_2"), (width, width, width_of(self.audio_config, "output_dim")))
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)

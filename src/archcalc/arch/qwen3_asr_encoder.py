@@ -27,18 +27,18 @@ class Schema(WhisperTower):
     downsample_hidden_size: Size = 480
 
     def front(self) -> Iterator[Tensor]:
-        wide, bins, inner = self.downsample_hidden_size, self.num_mel_bins, 1
+        width, bins, inner = self.downsample_hidden_size, self.num_mel_bins, 1
         for i in (1, 2, 3):
-            yield from conv(f"conv2d{i}", wide, inner, 3, 3)
-            bins, inner = (bins + 1) // 2, wide
-        yield from linear("conv_out", self.d_model, wide * bins, "embedding")
+            yield from conv(f"conv2d{i}", width, inner, 3, 3)
+            bins, inner = (bins + 1) // 2, width
+        yield from linear("conv_out", self.d_model, width * bins, "embedding")
 
     def behind(self) -> Iterator[Tensor]:
         yield from layer_norm("ln_post", self.d_model)
 
     def layer(self) -> Layer:
-        h, heads, wide = self.d_model, self.encoder_attention_heads, self.encoder_ffn_dim
-        return whisper_layer(h, heads, wide, self.activation_function, key_bias=True)
+        h, heads, width = self.d_model, self.encoder_attention_heads, self.encoder_ffn_dim
+        return whisper_layer(h, heads, width, self.activation_function, key_bias=True)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Half a minute of sound."""

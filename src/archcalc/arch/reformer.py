@@ -83,9 +83,9 @@ class Schema(ConfigSchema):
                 "give a width for each axis of axial_pos_shape",
                 "axial_pos_embds_dim",
             )
-        for i, (rows, wide) in enumerate(zip(self.axial_pos_shape, self.axial_pos_embds_dim, strict=True)):
+        for i, (rows, width) in enumerate(zip(self.axial_pos_shape, self.axial_pos_embds_dim, strict=True)):
             shape = tuple(rows if axis == i else 1 for axis in range(len(self.axial_pos_shape)))
-            yield Tensor(f"position_embeddings.weights.{i}", (*shape, wide), "embedding")
+            yield Tensor(f"position_embeddings.weights.{i}", (*shape, width), "embedding")
 
     def architecture(self, prefix: str) -> Architecture:
         h, v, heads = self.hidden_size, self.vocab_size, self.num_attention_heads

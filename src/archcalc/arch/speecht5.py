@@ -25,7 +25,7 @@ class Schema(SpeechT5Schema):
         encoder, own = join(root, "encoder"), join(root, "decoder")
         heard: Part = "audio" if source == "Speech" else "other"
         before = self.hears() if source == "Speech" else self.reads() if source == "Text" else iter(())
-        beside = (
+        others = (
             *layer_norm("layer_norm", h),
             Tensor(
                 "embed_positions.pe_k.weight",
@@ -34,7 +34,7 @@ class Schema(SpeechT5Schema):
             ),
         )
         groups = [
-            Group(heard, (*prefixed(f"{encoder}.prenet", before), *prefixed(f"{encoder}.wrapped_encoder", beside))),
+            Group(heard, (*prefixed(f"{encoder}.prenet", before), *prefixed(f"{encoder}.wrapped_encoder", others))),
         ]
         rows = 0
         if target == "Text":

@@ -55,7 +55,7 @@ class Schema(VisionSchema):
     tie_word_embeddings: Flag | None = None
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
-        wide = self.vision_config.output_hidden_size
-        yield from patch_conv("vit_downsampler", wide, self.vision_config.hidden_size, 2, 2)
-        yield from patch_conv("vit_downsampler2", 2 * wide, wide, 3, 3)
-        yield from linear("vit_large_projector", hidden, 2 * wide, "other", bias=self.projector_bias)
+        width = self.vision_config.output_hidden_size
+        yield from patch_conv("vit_downsampler", width, self.vision_config.hidden_size, 2, 2)
+        yield from patch_conv("vit_downsampler2", 2 * width, width, 3, 3)
+        yield from linear("vit_large_projector", hidden, 2 * width, "other", bias=self.projector_bias)

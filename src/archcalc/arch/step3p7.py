@@ -37,9 +37,9 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
-        wide, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
+        width, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
         name = f"{prefix}.multi_modal_projector"
-        projector = linear(name, hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide))
+        projector = linear(name, hidden, width, "other", bias=self.projector_bias, shard=Shard(1, width))
         groups.append(group("vision", projector))
         return with_tower(text, groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
 

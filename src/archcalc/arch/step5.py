@@ -54,14 +54,14 @@ class Schema(step3p5.Schema):
     def index(self, heads: int) -> Iterator[Tensor]:
         """What chooses blocks, and what weighs the tokens of one into its summary."""
         made, h = self.sparse_config or Sparse(), self.hidden_size
-        count, wide = made.sparse_indexer_num_heads, made.proxy_dim
-        yield from linear("sparse_indexer_q", count * wide, h, "attention", shard=Shard(0, count))
-        yield from linear("sparse_indexer_k", made.sparse_indexer_num_k_heads * wide, h, "attention")
-        yield from linear("sparse_indexer_z", made.sparse_indexer_num_k_heads * wide, h, "attention")
+        count, width = made.sparse_indexer_num_heads, made.proxy_dim
+        yield from linear("sparse_indexer_q", count * width, h, "attention", shard=Shard(0, count))
+        yield from linear("sparse_indexer_k", made.sparse_indexer_num_k_heads * width, h, "attention")
+        yield from linear("sparse_indexer_z", made.sparse_indexer_num_k_heads * width, h, "attention")
         yield from linear("sparse_indexer_w", count, h, "attention")
         yield Tensor("ssmax_s", (heads,), "attention")
-        yield rms_norm("sparse_indexer_q_norm", wide)
-        yield from layer_norm("sparse_indexer_k_norm", wide)
+        yield rms_norm("sparse_indexer_q_norm", width)
+        yield from layer_norm("sparse_indexer_k_norm", width)
 
     def layer(self, window: int | None, heads: int, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         made = super().layer(window, heads, sparse, extra)

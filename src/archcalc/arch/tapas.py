@@ -29,11 +29,11 @@ class Schema(BertSchema):
     type_vocab_sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (3, 256, 256, 2, 256, 256, 10)
 
     def tables(self) -> Iterator[Tensor]:
-        wide = self.hidden_size
-        yield table("position_embeddings", self.max_position_embeddings, wide)
+        width = self.hidden_size
+        yield table("position_embeddings", self.max_position_embeddings, width)
         for i, rows in enumerate(self.type_vocab_sizes):
-            yield table(f"token_type_embeddings_{i}", rows, wide)
-        yield from layer_norm("LayerNorm", wide)
+            yield table(f"token_type_embeddings_{i}", rows, width)
+        yield from layer_norm("LayerNorm", width)
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED.also(", in the text and in the table")}

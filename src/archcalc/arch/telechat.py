@@ -22,10 +22,10 @@ class Joined(GroupedQueryAttention):
     """Keys and values from one projection."""
 
     def _tensors(self) -> Iterator[Tensor]:
-        wide, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        yield from linear("query", wide, self.hidden, "attention", shard=Shard(0, self.heads))
+        width, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield from linear("query", width, self.hidden, "attention", shard=Shard(0, self.heads))
         yield from linear("key_value", 2 * kv, self.hidden, "attention", shard=Shard(0, self.kv_heads))
-        yield from linear("dense", self.hidden, wide, "attention", bias=True, shard=Shard(1, self.heads))
+        yield from linear("dense", self.hidden, width, "attention", bias=True, shard=Shard(1, self.heads))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,9 @@ class Schema(PlainSchema):
         return sparse_layers(self.mlp_layer_types, n)
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.n_shared_experts
+        width, shared = self.moe_intermediate_size, self.n_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             shared_bias=self.mlp_bias,
         )  # fmt: skip
 

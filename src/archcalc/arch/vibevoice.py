@@ -64,7 +64,7 @@ class Schema(CompositeSchema):
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         h, head = text.facts.hidden_size, self.diffusion_head_config
-        groups, beside = [], [Tensor(f"latent_{name}_factor", (), "other") for name in ("scaling", "bias")]
+        groups, others = [], [Tensor(f"latent_{name}_factor", (), "other") for name in ("scaling", "bias")]
         sides = (
             ("audio_tower", "multi_modal_projector", self.audio_config),
             ("semantic_tokenizer_encoder", "semantic_connector", self.semantic_model_config),
@@ -72,9 +72,9 @@ class Schema(CompositeSchema):
         latents = [int(getattr(tower, "hidden_size", 0)) for _, _, tower in sides]
         for (name, connector, tower), latent in zip(sides, latents, strict=True):
             groups += tower.tower(join(prefix, name))[0]
-            beside += linear(f"{connector}.linear_1", h, latent, "other", bias=True)
-            beside += (rms_norm(f"{connector}.act", h), *linear(f"{connector}.linear_2", h, h, "other", bias=True))
+            others += linear(f"{connector}.linear_1", h, latent, "other", bias=True)
+            others += (rms_norm(f"{connector}.act", h), *linear(f"{connector}.linear_2", h, h, "other", bias=True))
         root = join(prefix, "diffusion_head")
-        groups.append(group("audio", prefixed(prefix, beside)))
+        groups.append(group("audio", prefixed(prefix, others)))
         groups.append(group("other", prefixed(root, head.outside(h, latents[0]))))
         return groups, [stack(f"{root}.layers", "other", [head.layer(h)] * head.num_hidden_layers)]

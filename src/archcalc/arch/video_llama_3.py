@@ -21,5 +21,5 @@ class Schema(VisionSchema):
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("video_llama_3_vision", fixed=True), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("readout.0", "readout.2"), (wide, hidden, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("readout.0", "readout.2"), (width, hidden, hidden))

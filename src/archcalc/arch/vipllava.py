@@ -23,6 +23,6 @@ class Schema(llava.Schema):
     def projector_bias(self) -> bool:
         return True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("projector_layernorm", wide * self.features())
-        yield from super().projection(wide, hidden)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("projector_layernorm", width * self.features())
+        yield from super().projection(width, hidden)

@@ -28,7 +28,7 @@ class Schema(ConfigSchema):
         root = self.decoder.prefix
         text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
         groups, stacks = self.encoder.tower(join(prefix, "encoder"))
-        wide, hidden = width_of(self.encoder), text.facts.hidden_size
-        if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
-            groups.append(group("vision", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
+        width, hidden = width_of(self.encoder), text.facts.hidden_size
+        if width != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
+            groups.append(group("vision", linear(join(prefix, "enc_to_dec_proj"), hidden, width, "other", bias=True)))
         return with_tower(text, groups, stacks)

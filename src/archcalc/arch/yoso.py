@@ -28,10 +28,10 @@ class Schema(BertSchema):
     conv_window: Count | None = None
 
     def tables(self) -> Iterator[Tensor]:
-        wide = self.hidden_size
-        yield table("position_embeddings", self.max_position_embeddings + 2, wide)
-        yield table("token_type_embeddings", self.type_vocab_size, wide)
-        yield from layer_norm("LayerNorm", wide)
+        width = self.hidden_size
+        yield table("position_embeddings", self.max_position_embeddings + 2, width)
+        yield table("token_type_embeddings", self.type_vocab_size, width)
+        yield from layer_norm("LayerNorm", width)
 
     def convolution(self) -> int | None:
         """Tokens that a convolution over the values sees, where there is one."""

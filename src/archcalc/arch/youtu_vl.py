@@ -54,9 +54,9 @@ class Schema(VisionSchema):
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(prefix)
 
-    def merger(self, wide: int, hidden: int) -> Iterator[Tensor]:
-        joined = wide * int(getattr(self.vision_config, "spatial_merge_size", 2)) ** 2
-        yield rms_norm("merger.ln_q", wide)
+    def merger(self, width: int, hidden: int) -> Iterator[Tensor]:
+        joined = width * int(getattr(self.vision_config, "spatial_merge_size", 2)) ** 2
+        yield rms_norm("merger.ln_q", width)
         yield from linear("merger.mlp.0", joined, joined, "other", bias=True)
         yield from linear("merger.mlp.2", hidden, joined, "other", bias=True)
 

@@ -43,12 +43,12 @@ class Schema(SharedLayerSchema):
 
     def adapters(self, uses: range) -> Iterator[Tensor]:
         """Beside the FFN of a shared layer and, if wanted, its queries, keys and values."""
-        rank, wide = self.adapter_rank, self.shared_width
+        rank, width = self.adapter_rank, self.shared_width
         yield from adapter(
             "feed_forward.gate_up_proj_adapter_list", uses, self.hidden_size, 2 * self.ffn().intermediate, rank, "mlp"
         )
         for name in "qkv" if self.use_shared_attention_adapter else "":
-            yield from adapter(f"self_attn.linear_{name}_adapter_list", uses, wide, wide, rank, "attention")
+            yield from adapter(f"self_attn.linear_{name}_adapter_list", uses, width, width, rank, "attention")
 
     def ffn(self) -> GatedFeedForward:
         h = self.hidden_size
