@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import DecoderSchema, decoder
-from archcalc.arch._schema import Count, Layers, Size, Tokens, divided
+from archcalc.arch._schema import Count, Size, Tokens, divided
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -39,7 +39,6 @@ class Blended(GroupedQueryAttention):
 class Schema(DecoderSchema):
     core_keys = (*DecoderSchema.core_keys, "sliding_window", "sliding_window_layers")
 
-    num_hidden_layers: Layers
     max_position_embeddings: Tokens = 32768
     sliding_window: Tokens
     sliding_window_layers: list[Count]

@@ -57,9 +57,7 @@ class Schema(llama.Schema):
     hidden_size: Size = 2048
     intermediate_size: Size = 8192
     num_hidden_layers: Layers = 16
-    num_attention_heads: Size = 32
     num_key_value_heads: Size | None = 8
-    max_position_embeddings: Tokens = 2048
     tie_codebooks_embeddings: Flag = True
     depth_decoder_config: Annotated[CsmDepthDecoderModel, nested("csm_depth_decoder_model", fixed=True), DEFAULT]
     codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from archcalc.arch import deepseek_v3
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided, per_layer
+from archcalc.arch._schema import Count, Flag, Layers, Size, divided, per_layer
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.linear import GatedDeltaNet
@@ -40,7 +40,6 @@ class Schema(deepseek_v3.Schema):
     n_routed_experts: Size | None = Field(64, validation_alias="n_routed_experts")
     num_experts_per_tok: Size | None = 6
     first_k_dense_replace: Count | None = 1
-    max_position_embeddings: Tokens = 4096
     use_shared_expert_sigmoid: Flag = False
     linear_attention_type: str = "Qwen3NextGatedDeltaNet"
     layer_types: list[str] | None = None

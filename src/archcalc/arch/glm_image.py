@@ -27,14 +27,8 @@ class GlmImageText(glm4v_text.Schema):
     core_keys = ()
 
     vocab_size: Size = 168064
-    num_hidden_layers: Layers = 40
-    hidden_size: Size = 4096
-    intermediate_size: Size = 13696
-    num_attention_heads: Size = 32
-    num_key_value_heads: Size | None = 2
     max_position_embeddings: Tokens = 131072
     vision_vocab_size: Size = 16512
-    attention_bias: Flag = True
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archcalc.arch import nomic_bert
-from archcalc.arch._schema import Count, Flag, Size
+from archcalc.arch._schema import Count, Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -50,7 +50,6 @@ class New(Schema):
     vocab_size: Size = 30528
     type_vocab_size: Count = 1
     position_embedding_type: str = "rope"
-    tie_word_embeddings: Flag = True
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:

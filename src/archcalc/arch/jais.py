@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from archcalc.arch import gpt2
 from archcalc.arch._decoder import decoder
-from archcalc.arch._schema import Flag, divided
+from archcalc.arch._schema import divided
 from archcalc.blocks._tensor import make_layer, transpose
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -26,7 +26,6 @@ class Schema(gpt2.Schema):
 
     activation_function: Literal["swiglu"] = "swiglu"
     position_embedding_type: Literal["alibi"] = "alibi"
-    tie_word_embeddings: Flag = True
 
     def architecture(self, prefix: str) -> Architecture:
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from archcalc.arch._both_ways import uncached
 from archcalc.arch._plain import PlainSchema, named
-from archcalc.arch._schema import Flag, Size, Tokens
+from archcalc.arch._schema import Size, Tokens
 from archcalc.arch.qwen3 import QK_NORM
 from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
@@ -29,7 +29,6 @@ class Schema(PlainSchema):
     num_experts_per_tok: Size
     shared_expert_intermediate_size: Size | None = None
     max_position_embeddings: Tokens = 8192
-    tie_word_embeddings: Flag = False
 
     def sparse(self) -> list[bool]:
         return [True] * self.num_hidden_layers

@@ -21,7 +21,6 @@ from archcalc.model import Architecture
 class Schema(internvl_chat.Schema):
     inert_keys = (*internvl_chat.Schema.inert_keys, "vision_config.args", "attn_implementation")
 
-    llm_config: Annotated[ConfigSchema, nested("llama")]
     vision_config: Annotated[CRadio, nested("c_radio", fixed=True)]  # type: ignore[assignment]
     vit_hidden_size: Size = 1280
     projector_hidden_size: Size = 4096

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from archcalc.arch import _heads
 from archcalc.arch._decoder import DecoderSchema, group, join
-from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -30,7 +30,6 @@ class Schema(DecoderSchema):
     intermediate_size: Size = 3072
     vocab_size: Size = 30522
     max_position_embeddings: Size = 4096
-    tie_word_embeddings: Flag = False
     architectures: list[str] | None = None
 
     @property

@@ -8,12 +8,11 @@ transformers_utils/configs/openvla.py; timm 0.9.10, models/vision_transformer.py
 """
 
 from collections.abc import Iterator
-from typing import Annotated
 
 from archcalc.arch import _timm_vit
-from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._composite import CompositeSchema, Pieces
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Size, nested
+from archcalc.arch._schema import Count, Flag, Size
 from archcalc.arch.minicpmv import Timm
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.vision import projector
@@ -61,7 +60,6 @@ class Schema(CompositeSchema):
     )  # fmt: skip
     ties = "outer or text"
 
-    text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     timm_model_ids: list[str] = TOWERS
     image_sizes: tuple[Size, Size] = (224, 224)
     use_fused_vision_backbone: Flag = True

@@ -50,7 +50,6 @@ class PanguProMoeV2(Schema):
     qk_nope_dim: Size
     qk_rope_dim: Size
     v_channels: Size
-    attention_bias: Flag = False
     qkv_bias: Flag | None = None
     param_sink_number: Count = 0
     param_sink_with_value: Flag = False

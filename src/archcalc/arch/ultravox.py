@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Size, nested
+from archcalc.arch._schema import Count, Flag, Size, nested
 from archcalc.arch._whisper import WhisperTower, whisper_layer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
@@ -27,7 +27,6 @@ class Schema(CompositeSchema):
     )  # fmt: skip
     ties = "outer or text"
 
-    text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     audio_config: Annotated[WhisperTower, nested("qwen2_audio_encoder", fixed=True), DEFAULT]
     hidden_size: Size = 4096
     stack_factor: Size = 8
